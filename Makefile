@@ -1,0 +1,52 @@
+# Two commands do everything: `make demo` and `make test`. Each makes its environment first, if that is missing or old.
+
+PYTHON ?= python3
+BIN := .venv/bin
+WHEEL_BIN := .venv-wheel/bin
+
+.PHONY: demo test check journeys lock clean
+
+demo: .venv/made
+	$(BIN)/postmottak demo
+
+test: check journeys
+
+# Every gate on the checkout.
+check: .venv/made
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+# The same journeys once more, against the wheel as it would be installed.
+journeys: .venv-wheel/made
+	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest tests/journeys
+
+.venv/made: requirements-dev.lock pyproject.toml postmottak.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postmottak needs Python 3.11 or later; name one with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+SOURCES := $(shell find daemon connectors postmottak.py -name '*.py') pyproject.toml README.md
+
+.venv-wheel/made: .venv/made requirements.lock $(SOURCES)
+	rm -rf dist
+	$(BIN)/python -m build --quiet --no-isolation
+	$(PYTHON) -m venv --clear .venv-wheel
+	$(WHEEL_BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(WHEEL_BIN)/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
+	touch $@
+
+# Renew both lock files; needs uv.
+lock:
+	uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --group dev --extra soap --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv .venv-wheel dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

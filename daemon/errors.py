@@ -1,0 +1,118 @@
+"""The error tree, sorted by who must act.
+
+    PostmottakError
+    ├── OperatorError            the operator mends a file or a command; never a traceback
+    │   ├── ConfigurationError   every fault of a configuration at once
+    │   └── NotFound             no such message, delivery or destination
+    ├── StoreError               the database or the disk; the process ends with exit code 4
+    │   └── DiskFull             nothing new is fetched until there is room
+    ├── MailboxError             the other side of a mailbox
+    │   ├── MailboxUnavailable   cannot be reached or does not make sense now; try later
+    │   ├── AccessRefused        a right is missing; somebody must grant it
+    │   ├── LetterGone           listed, but no longer to be had
+    │   └── PartUnavailable      one attachment cannot be had; the letter itself can
+    └── DeliveryFailure          a destination says no
+        ├── TemporaryFailure     try later
+        └── PermanentFailure     trying again would not help
+
+A message says what, where and what to do. It never holds a secret, a letter's title or its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+
+class PostmottakError(Exception):
+    """Root of everything that Postmottak raises on purpose."""
+
+
+class OperatorError(PostmottakError):
+    """Something that the operator can mend; shown as it is, without a traceback."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that is wrong in a configuration: where, what, and what to do about it."""
+
+    file: str
+    key: str
+    problem: str
+    remedy: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        key = f" {self.key}:" if self.key else ""
+        return f"{place}:{key} {self.problem}. {self.remedy}"
+
+
+class ConfigurationError(OperatorError):
+    """A configuration that cannot be used; `faults` holds every fault that was found, never none."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class NotFound(OperatorError):
+    """The thing that the operator named is not there."""
+
+
+class StoreError(PostmottakError):
+    """The database or the disk failed; nothing may go on as if it had not."""
+
+
+class DiskFull(StoreError):
+    """There is no room for another letter; what is stored already can still be delivered."""
+
+
+class MailboxError(PostmottakError):
+    """The other side of a mailbox did not do what was asked."""
+
+
+class MailboxUnavailable(MailboxError):
+    """The mailbox cannot be used now; `retry_after` is what the other side asked for, if it did."""
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class AccessRefused(MailboxError):
+    """A right is missing for a party, a service or a single letter."""
+
+
+class LetterGone(MailboxError):
+    """The letter was listed, but its sender or somebody else has removed it since."""
+
+
+class PartUnavailable(MailboxError):
+    """One attachment cannot be had. `state` is a value of `model.PartState`."""
+
+    def __init__(self, message: str, *, state: str) -> None:
+        self.state = state
+        super().__init__(message)
+
+
+class DeliveryFailure(PostmottakError):
+    """A destination did not take a parcel."""
+
+
+class TemporaryFailure(DeliveryFailure):
+    """Trying later may help; `retry_after` is the shortest wait that the destination asked for, if it did.
+
+    `progress`, JSON values, is kept and handed back with the parcel at the next attempt, so that what is done is not done again.
+    """
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None, progress: Mapping[str, Any] | None = None) -> None:
+        self.retry_after = retry_after
+        self.progress = progress
+        super().__init__(message)
+
+
+class PermanentFailure(DeliveryFailure):
+    """Trying the same parcel again cannot help."""

@@ -1,0 +1,356 @@
+"""The nouns, and the tables that keep them.
+
+Words are explained in docs/glossary.md. Times are aware and in UTC. Ids of messages and deliveries are derived, never drawn:
+the same letter has the same ids after a repeat, a restart, on another node and in a restored database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, BinaryIO
+from uuid import UUID, uuid5
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Enum, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+_NAMESPACE = UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21")
+
+
+def message_id(mailbox: str, external_id: str) -> UUID:
+    """The id of the letter that `mailbox` (its name in the configuration) knows as `external_id`."""
+    return uuid5(uuid5(_NAMESPACE, mailbox), external_id)
+
+
+def delivery_id(message: UUID, destination: str, generation: int) -> UUID:
+    """The id of a delivery, and so of everything that a receiver can use to recognise a repeat."""
+    return uuid5(message, f"{destination}/{generation}")
+
+
+class PartState(StrEnum):
+    """Whether an attachment's bytes are here, and if not, why not."""
+
+    PRESENT = "present"
+    CHECKSUM_FAILED = "checksum_failed"  # kept, but not what the sender's checksum promised
+    EXPIRED = "expired"
+    PURGED = "purged"
+    SCAN_FAILED = "scan_failed"
+    EXTERNAL = "external"  # the sender keeps it elsewhere; Altinn has no bytes
+    UNAVAILABLE = "unavailable"  # Altinn refuses it for a reason that we do not know
+
+
+KEPT_STATES = frozenset({PartState.PRESENT, PartState.CHECKSUM_FAILED})
+"""The states in which the bytes are in the content store."""
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands; there are no others (docs/architecture.md draws the changes)."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    DELIVERED = "delivered"
+    HELD = "held"
+    DEAD = "dead"
+
+
+class Outcome(StrEnum):
+    """How one attempt ended."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    DEAD = "dead"
+    LOST = "lost"  # the process died with the attempt under way
+
+
+class SightingState(StrEnum):
+    """What is known of a letter that was listed but is not here."""
+
+    WAITING = "waiting"  # confidential, and only listed
+    GONE = "gone"  # removed between list and fetch
+    FAILING = "failing"  # could not be fetched yet; tried again
+
+
+class MessageKind(StrEnum):
+    """Who wrote a message."""
+
+    LETTER = "letter"
+    NOTICE = "notice"  # Postmottak itself: a confidential letter waits in the mailbox
+
+
+class MarkKind(StrEnum):
+    """What a sender can be told."""
+
+    READ = "read"
+    CONFIRMED = "confirmed"
+
+
+class MarkState(StrEnum):
+    """Whether the other side has been told."""
+
+    WAITING = "waiting"  # for the letter's deliveries
+    DUE = "due"
+    DONE = "done"
+
+
+class Policy(StrEnum):
+    """When a sender is told that a letter was read or confirmed."""
+
+    NEVER = "never"
+    STORED = "stored"
+    DELIVERED = "delivered"
+
+
+def _enum(kind: type[StrEnum]) -> Enum:
+    """A column of an enum's values, checked by SQLAlchemy; SQLModel would store the members' names."""
+    return Enum(
+        kind,
+        values_callable=lambda members: [member.value for member in members],
+        native_enum=False,
+        length=20,
+        name=kind.__name__.lower(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LetterRef:
+    """A letter as a list knows it: enough to fetch it, and no more."""
+
+    mailbox: str
+    party: str
+    service: str
+    resource: str
+    external_id: str
+
+    @property
+    def message_id(self) -> UUID:
+        """The id that the letter has, or will have, in the store."""
+        return message_id(self.mailbox, self.external_id)
+
+
+class Envelope(SQLModel):
+    """What a mailbox tells of a letter, validated. Fields are written once and never changed."""
+
+    kind: MessageKind = Field(default=MessageKind.LETTER, sa_type=_enum(MessageKind))
+    mailbox: str
+    external_id: str
+    party: str = Field(description="organisation number of the recipient")
+    service: str = Field(description="service code and edition, such as 4255/8")
+    resource: str
+    title: str
+    summary: str = ""
+    body: str = ""
+    body_type: str = Field(default="text/markdown", description="text/markdown or text/html")
+    language: str = ""
+    sender_org: str | None = Field(default=None, description="organisation number of the real sender")
+    sender_name: str = ""
+    technical_sender: str | None = Field(default=None, description="organisation number that put the letter into Altinn")
+    sender_reference: str = ""
+    created_at: datetime | None = None
+    requested_at: datetime | None = Field(default=None, description="publish time that the sender asked for; the list's time axis")
+    published_at: datetime
+    due_at: datetime | None = None
+    confidential: bool = False
+    confirmation_needed: bool = False
+    altinn2_id: int | None = Field(default=None, sa_type=BigInteger)
+    properties: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    references: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    reply_options: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+
+    @property
+    def ref(self) -> LetterRef:
+        """The reference that fetches this letter again."""
+        return LetterRef(mailbox=self.mailbox, party=self.party, service=self.service, resource=self.resource, external_id=self.external_id)
+
+
+class Part(SQLModel):
+    """What a mailbox tells of one attachment."""
+
+    external_id: str
+    original_name: str = Field(description="the file name as sent")
+    display_name: str = ""
+    media_type: str = "application/octet-stream"
+    encrypted: bool = False
+    sender_checksum: str = Field(default="", description="MD5 in hexadecimal, as the sender or Altinn computed it; empty if none")
+    state: PartState = Field(default=PartState.PRESENT, sa_type=_enum(PartState))
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """An envelope and its attachments, as fetched and not yet stored."""
+
+    envelope: Envelope
+    parts: tuple[Part, ...]
+
+
+class Message(Envelope, table=True):
+    """A letter, safely stored. It has at least one delivery."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("mailbox", "external_id"),
+        Index("messages_by_arrival", "fetched_at"),
+        Index("messages_by_altinn2_id", "altinn2_id"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    fetched_at: datetime
+    routing_version: str = Field(foreign_key="routing_versions.version")
+    route: str = Field(description="name of the route that decided")
+    recipients: list[str] = Field(sa_type=JSON, description="names of the recipients that the route chose")
+
+
+class Attachment(Part, table=True):
+    """One attachment of a stored letter. Its bytes are in the content store under `sha256`, if its state is a kept one."""
+
+    __tablename__ = "attachments"
+
+    message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
+    position: int = Field(primary_key=True, description="1 for the first, in the sender's order")
+    safe_name: str = Field(description="file name that is safe on any file system and unique in its letter")
+    size: int | None = Field(default=None, sa_type=BigInteger, description="bytes")
+    sha256: str | None = Field(default=None, index=True)
+
+
+class Delivery(SQLModel, table=True):
+    """One letter to one destination. Rows that are neither delivered nor dead are the outbox.
+
+    `due_at` is when it may be tried next; while it is claimed, that is the end of the lease. `fence` counts the claims.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("message_id", "destination", "generation"),
+        Index("deliveries_by_state_and_due", "state", "due_at"),
+        CheckConstraint("generation >= 1", name="generation_positive"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    message_id: UUID = Field(foreign_key="messages.id", index=True)
+    destination: str = Field(description="the destination's name in the configuration")
+    recipients: list[str] = Field(sa_type=JSON, description="names of the recipients on whose behalf")
+    generation: int = 1
+    state: DeliveryState = Field(default=DeliveryState.PENDING, sa_type=_enum(DeliveryState))
+    created_at: datetime
+    due_at: datetime
+    owner: str | None = None
+    fence: int = 0
+    attempts: int = 0
+    last_error: str | None = None
+    progress: dict[str, Any] | None = Field(default=None, sa_type=JSON, description="what the destination has done of it so far")
+    delivered_at: datetime | None = None
+    taken_at: datetime | None = None
+    evidence: dict[str, Any] | None = Field(default=None, sa_type=JSON, description="the destination's receipt")
+
+
+class Attempt(SQLModel, table=True):
+    """One try of one delivery. Rows are only ever added."""
+
+    __tablename__ = "attempts"
+
+    id: int | None = Field(default=None, primary_key=True)
+    delivery_id: UUID = Field(foreign_key="deliveries.id", index=True)
+    fence: int
+    started_at: datetime
+    duration_ms: int
+    outcome: Outcome = Field(sa_type=_enum(Outcome))
+    reason: str = ""
+
+
+class Mark(SQLModel, table=True):
+    """One thing to tell a sender through the mailbox: that the letter is Read, or Confirmed; when, and by which policy."""
+
+    __tablename__ = "marks"
+    __table_args__ = (Index("marks_by_state_and_due", "state", "due_at"),)
+
+    message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
+    kind: MarkKind = Field(primary_key=True, sa_type=_enum(MarkKind))
+    policy: Policy = Field(sa_type=_enum(Policy))
+    state: MarkState = Field(sa_type=_enum(MarkState))
+    due_at: datetime
+    attempts: int = 0
+    done_at: datetime | None = None
+    last_error: str | None = None
+
+
+class Sighting(SQLModel, table=True):
+    """A letter that was listed and is not stored: confidential and left alone, gone, or not yet fetched."""
+
+    __tablename__ = "sightings"
+
+    message_id: UUID = Field(primary_key=True, description="the id that the message has, or would have")
+    mailbox: str
+    party: str
+    service: str
+    resource: str
+    external_id: str
+    state: SightingState = Field(sa_type=_enum(SightingState))
+    first_seen_at: datetime
+    last_seen_at: datetime
+    attempts: int = 0
+    last_error: str | None = None
+
+    @property
+    def ref(self) -> LetterRef:
+        """The reference that fetches this letter."""
+        return LetterRef(mailbox=self.mailbox, party=self.party, service=self.service, resource=self.resource, external_id=self.external_id)
+
+
+class Bookmark(SQLModel, table=True):
+    """How far a channel (one party, service and resource of a mailbox) has been read, and how its last listing went."""
+
+    __tablename__ = "bookmarks"
+
+    mailbox: str = Field(primary_key=True)
+    party: str = Field(primary_key=True)
+    service: str = Field(primary_key=True)
+    resource: str = Field(primary_key=True)
+    position: datetime | None = Field(default=None, description="every letter up to here is stored; None before the first whole listing")
+    succeeded_at: datetime | None = None
+    failed_at: datetime | None = None
+    last_error: str | None = None
+
+
+class RoutingVersion(SQLModel, table=True):
+    """A routing table that was in force, kept for as long as a message names it."""
+
+    __tablename__ = "routing_versions"
+
+    version: str = Field(primary_key=True, description="SHA-256 of the table's text")
+    text: str
+    in_force_since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParcelPart:
+    """An attachment as a destination gets it."""
+
+    name: str
+    """Safe on any file system and unique in the letter."""
+    media_type: str
+    size: int
+    """In bytes."""
+    sha256: str
+    open: Callable[[], BinaryIO]
+    """Opens the bytes for reading; may be called more than once, and from any thread. The caller closes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addressee:
+    """A recipient as a destination gets it."""
+
+    name: str
+    title: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """Evidence that a destination has a parcel."""
+
+    reference: str
+    """What the receiver would look for: a path, a Message-ID, a response's status."""
+    details: dict[str, Any]
+    """More of the same, as JSON values. No secrets, no titles and no content."""

@@ -1,0 +1,159 @@
+"""What a mailbox and a destination offer. A connector is one file that implements one of these.
+
+A connector module also has `Settings` (a pydantic model, from `settings.ConnectorSettings`) and
+`connect(name, settings) -> Mailbox | Destination`, which opens no connection yet. Every method may be called from several threads
+at a time, and may be repeated: Postmottak repeats whatever it does not know to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
+from uuid import UUID
+
+from daemon.document import LetterDocument
+from daemon.model import Addressee, Letter, LetterRef, ParcelPart, Part, Receipt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One place in a mailbox that is listed, and bookmarked, by itself."""
+
+    party: str
+    service: str
+    resource: str
+    presumed: bool = False
+    """Nobody asked for this resource: that it cannot be read is worth a remark, not an error."""
+    list_only: bool = False
+    """Letters here are noticed and left alone: no overview, no download."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What one listing of a channel found."""
+
+    refs: tuple[LetterRef, ...]
+    shortfall: str = ""
+    """Why there may be more letters than `refs`; empty if the listing is whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of what a check found."""
+
+    subject: str
+    ok: bool
+    text: str
+    """What is so, and if it is not well, what to do about it."""
+
+
+class Mailbox(Protocol):
+    """Where letters come from. Nothing here marks a letter as read but `mark_read`."""
+
+    name: str
+
+    def channels(self) -> Sequence[Channel]:
+        """Everything to list, in the configuration's order."""
+
+    def earliest(self, channel: Channel, position: datetime | None, now: datetime) -> datetime | None:
+        """From when on to list a channel that has been read up to `position` (None: never); None for everything."""
+
+    def list(self, channel: Channel, since: datetime | None) -> Listing:
+        """The letters of `channel` whose requested publish time is later than `since`, in any order.
+
+        Raises MailboxUnavailable, or AccessRefused where the channel may not be read.
+        """
+
+    def fetch(self, ref: LetterRef) -> Letter:
+        """The envelope and what is known of the attachments, without their bytes.
+
+        Raises LetterGone, MailboxUnavailable or AccessRefused; so do the methods below that tell the sender something.
+        """
+
+    def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
+        """A stream of the attachment's bytes, from the start.
+
+        Raises, on opening or while it is read, PartUnavailable, AccessRefused or MailboxUnavailable.
+        """
+
+    def mark_read(self, ref: LetterRef) -> None:
+        """Tell the sender that the letter was read. A letter that is marked already is no error."""
+
+    def confirm(self, ref: LetterRef) -> None:
+        """Tell the sender that the letter is confirmed. A letter that is confirmed already is no error."""
+
+    def confirmed(self, ref: LetterRef) -> bool:
+        """Whether a confirmation has taken effect; the other side may take its time after `confirm`, and may lose it."""
+
+    def check(self) -> Iterator[Finding]:
+        """Prove each step of the access, one finding a step; changes nothing."""
+
+    def close(self) -> None:
+        """Let go of connections. May be called twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """What a destination is handed: one letter, for one delivery. The same parcel may come again; its ids tell."""
+
+    delivery_id: UUID
+    generation: int
+    destination: str
+    addressees: tuple[Addressee, ...]
+    document: LetterDocument
+    body: bytes
+    """The letter's text in UTF-8, as `document.body` describes it."""
+    parts: tuple[ParcelPart, ...]
+    """The attachments that are here, in the sender's order; those that are not are only in the document."""
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    """What the destination said, in `TemporaryFailure.progress`, that it had done in earlier attempts of this delivery."""
+
+
+class PickupState(StrEnum):
+    """What became of a parcel that lies where its receiver fetches it."""
+
+    WAITING = "waiting"
+    TAKEN = "taken"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pickup:
+    """What a destination sees of a parcel that it delivered; `reason` is the receiver's own, for a rejection."""
+
+    state: PickupState
+    reason: str = ""
+
+
+@runtime_checkable
+class AwaitsPickup(Protocol):
+    """A destination that can tell whether the receiver has taken what was delivered."""
+
+    await_pickup: timedelta | None
+    """How long the receiver may take; None if delivering is the end of it."""
+
+    def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
+        """What became of the parcel with this receipt (`reference` and the details). Raises TemporaryFailure if that cannot be seen now."""
+
+
+class Destination(Protocol):
+    """Where letters go."""
+
+    name: str
+
+    def check(self) -> Iterator[Finding]:
+        """Prove that a parcel could be delivered, and leave nothing behind."""
+
+    def deliver(self, parcel: Parcel) -> Receipt:
+        """Hand the parcel over, whole, and return only when the other side has it durably.
+
+        A parcel that the other side has already is delivered, not an error and not delivered twice, as far as the other side lets
+        itself be asked. Raises TemporaryFailure or PermanentFailure; anything else is a fault of the connector.
+        """
+
+    def close(self) -> None:
+        """Let go of connections. May be called twice."""

@@ -1,0 +1,96 @@
+"""The types with which configuration, and every connector's settings, are declared."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+
+from daemon.organisation import is_organisation_number
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class ConnectorSettings(BaseModel):
+    """Base of a connector's `Settings`: what stands under `[mailbox.NAME]` or `[destination.NAME]`, but for `type`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def duration(text: object) -> timedelta:
+    """`"90s"`, `"5m"`, `"12h"` or `"7d"` as a length of time. Raises ValueError."""
+    if isinstance(text, timedelta):
+        return text
+    found = re.fullmatch(r"([0-9]+)([smhd])", text) if isinstance(text, str) else None
+    if not found:
+        raise ValueError('is no length of time; write a whole number and s, m, h or d, such as "5m"')
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+"""A length of time, written `"5m"`."""
+
+
+def base_folder(info: ValidationInfo) -> Path:
+    """The folder of the file that is being read, which relative paths start from."""
+    context: dict[str, Any] = info.context or {}
+    return Path(context.get("base", "."))
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    return base_folder(info) / path.expanduser()
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A path; a relative one is relative to the file that it stands in."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """The content of a secret file. Neither `str` nor `repr` shows it."""
+
+    path: Path
+    value: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"(secret from {self.path})"
+
+
+def _read_secret(name: object, info: ValidationInfo) -> Secret:
+    """Read a secret file: from systemd's credentials if one has that name, otherwise beside the configuration."""
+    if isinstance(name, Secret):
+        return name
+    if not isinstance(name, str) or not name:
+        raise ValueError("is no file name; write the path of a file that holds the secret")
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(credentials, name) if credentials else Path()
+    if not (credentials and path.is_file()):
+        path = base_folder(info) / Path(name).expanduser()
+    try:
+        return Secret(path, path.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise ValueError(f"cannot be read: {path}: {reason}; make the file, and let the service's user read it") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is no text: {path}; it must be a text file in UTF-8") from error
+
+
+SecretFile = Annotated[Secret, BeforeValidator(_read_secret)]
+"""The path of a file that holds a secret; read when the configuration is read."""
+
+
+def _organisation(text: str) -> str:
+    if not is_organisation_number(text):
+        raise ValueError(
+            f"{text!r} is no organisation number; it has nine digits, of which the last is a check digit: look for a typing mistake"
+        )
+    return text
+
+
+OrganisationNumber = Annotated[str, AfterValidator(_organisation)]
+"""Nine digits with a right check digit."""

@@ -1,0 +1,31 @@
+"""The launcher: finds Postmottak's private modules and starts its command line.
+
+Installed, this file is the package `postmottak`, and its modules lie in `postmottak/_app`, so that no top-level name of theirs can
+meet another distribution's (PyPI's python-daemon owns `daemon`). In a checkout they lie beside this file.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def find_modules() -> None:
+    """Put the private modules first on the path of this process. Harmless when repeated."""
+    home = Path(__file__).parent
+    private = home / "_app"
+    place = str(private if private.is_dir() else home)
+    if sys.path[0] != place:
+        sys.path.insert(0, place)
+
+
+def main() -> None:
+    """Run the command line; the process ends with one of the exit codes that README names."""
+    find_modules()
+    from daemon.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
