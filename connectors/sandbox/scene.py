@@ -1,0 +1,144 @@
+"""A folder with everything that a Postmottak needs to talk to the sandbox: key, secret, configuration, routing table, drop."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+from connectors.sandbox.access import ReadyClient
+from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.samples import sandbox_resources
+
+PARTY = "910075918"
+"""An organisation number from the test population."""
+WEBHOOK_SECRET = "whsec_cG9zdG1vdHRhayBzYW5kYm94IHNlY3JldA=="  # noqa: S105  # opens nothing but the sandbox's own sink
+_ROUTING = dedent("""\
+    # The demo's routing table. The first route that matches decides.
+
+    [[recipient]]
+    name = "regnskap"
+    title = "Regnskapsavdelingen"
+    deliver_to = ["mappe", "epost"]
+
+    [[recipient]]
+    name = "eiendom"
+    title = "Eiendomsavdelingen"
+    deliver_to = ["mappe", "webhook"]
+
+    [[recipient]]
+    name = "post"
+    title = "Postmottaket"
+    deliver_to = ["mappe"]
+
+    [[route]]
+    name = "Skatt og avgift"
+    services = ["4255/8"]
+    title_contains = ["merverdiavgift", "mva", "skatt"]
+    to = ["regnskap"]
+
+    [[route]]
+    name = "Regnskap fra Brønnøysund"
+    senders = ["974760673"]
+    to = ["regnskap"]
+
+    [[route]]
+    name = "Plan og bygg"
+    services = ["plan-bygg-geodata", "trafikk-reiser-samferdsel"]
+    to = ["eiendom"]
+
+    [[route]]
+    name = "Alt annet"
+    to = ["post"]
+    """)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Where things are. `mail_port` and `webhook_url` are those of the sinks, if there are any."""
+
+    folder: Path
+    party: str = PARTY
+    mail_port: int | None = None
+    webhook_url: str | None = None
+
+    @property
+    def configuration(self) -> Path:
+        """The configuration's file."""
+        return self.folder / "postmottak.toml"
+
+    @property
+    def drop(self) -> Path:
+        """The folder that letters are dropped into."""
+        return self.folder / "drop"
+
+
+def prepare(altinn: PretendAltinn, scene: Scene, *, mailbox: str = "", routing: str = _ROUTING) -> ReadyClient:
+    """Register a client at the pretend Altinn, let it read the party's mail, and write all files. `mailbox` is more of its section."""
+    client = altinn.ready_client()
+    altinn.allow(client.client_id, scene.party, sandbox_resources().values())
+    scene.drop.mkdir(parents=True, exist_ok=True)
+    key = scene.folder / "maskinporten.pem"
+    key.touch(mode=0o600)
+    key.write_text(client.private_key, encoding="utf-8")
+    (scene.folder / "webhook.secret").write_text(WEBHOOK_SECRET, encoding="utf-8")
+    (scene.folder / "routing.toml").write_text(_without_missing(routing, scene), encoding="utf-8")
+    scene.configuration.write_text(_configuration(altinn, client, scene, mailbox), encoding="utf-8")
+    return client
+
+
+def _without_missing(routing: str, scene: Scene) -> str:
+    """The table without destinations that have no sink."""
+    missing = [name for name, sink in (("epost", scene.mail_port), ("webhook", scene.webhook_url)) if sink is None]
+    for name in missing:
+        routing = routing.replace(f', "{name}"]', "]")
+    return routing
+
+
+def _configuration(altinn: PretendAltinn, client: ReadyClient, scene: Scene, mailbox: str) -> str:
+    resources = json.dumps({code: [resource] for code, resource in sandbox_resources().items()}).replace('": [', '" = [')
+    sections = [
+        f"""\
+        [store]
+        database = "sqlite:///postmottak.db"
+        content = "content"
+
+        [routing]
+        file = "routing.toml"
+
+        [mailbox.altinn]
+        type = "altinn3"
+        maskinporten_url = "{altinn.maskinporten_url}"
+        platform_url = "{altinn.platform_url}"
+        client_id = "{client.client_id}"
+        key_file = "maskinporten.pem"
+        key_id = "{client.key_id}"
+        parties = ["{scene.party}"]
+        resources = {resources}
+        """,
+        mailbox,
+        """
+        [destination.mappe]
+        type = "filedrop"
+        path = "drop"
+        """,
+    ]
+    if scene.mail_port is not None:
+        sections.append(f"""
+        [destination.epost]
+        type = "smtp"
+        host = "127.0.0.1"
+        port = {scene.mail_port}
+        security = "none"
+        sender = "postmottak@example.no"
+        recipients = ["regnskap@example.no"]
+        """)
+    if scene.webhook_url is not None:
+        sections.append(f"""
+        [destination.webhook]
+        type = "webhook"
+        url = "{scene.webhook_url}"
+        secret_file = "webhook.secret"
+        """)
+    return "".join(dedent(section) for section in sections)
