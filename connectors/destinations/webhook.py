@@ -1,0 +1,227 @@
+"""The webhook: each letter as a CloudEvent, signed by Standard Webhooks, the same `webhook-id` in every repeat.
+
+Attachments are described, with sizes and hashes; their bytes are not in it. Sources: CloudEvents 1.0, structured JSON mode; Standard
+Webhooks 1.0, symmetric signatures.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Annotated
+from urllib.parse import quote
+
+import httpx
+from pydantic import AfterValidator
+from standardwebhooks import Webhook as Signer
+
+from connectors.deadline import Deadline
+from connectors.network import Timeout, is_host, plain_reason
+from connectors.tls import CaFile, tls_context
+from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.model import Receipt
+from daemon.ports import Destination, Finding, Parcel
+from daemon.settings import ConnectorSettings, Secret, SecretFile, duration
+
+EVENT_TYPE = "no.postmottak.letter.v1"
+"""The version is that of the data: LetterDocument's `schema_version`."""
+
+_PREFIX = "whsec_"
+_SECRET_SIZES = range(24, 65)
+_READ_AT_MOST = 64 * 1024
+_LONGEST_WAIT = timedelta(days=1)
+
+_LATER = frozenset({408, 425, 429})
+_OPERATOR = {
+    401: "look at the receiver's access rules, and at url",
+    403: "look at the receiver's access rules, and at url",
+    404: "correct url, or let the receiver answer there",
+    405: "correct url, for what is there takes no POST",
+    407: "look at the proxy in front of the receiver",
+}
+"""Statuses that say that somebody set something up wrongly; the letter waits until that is mended."""
+
+
+def _web_address(text: str) -> str:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in {"http", "https"} or not is_host(url.host) or not 0 < (url.port or 1) < 1 << 16:
+        raise ValueError('is no web address; write the whole of it, such as "https://erp.example.no/hooks/post"')
+    if url.userinfo:
+        raise ValueError("holds a user name or password; leave it out, for the signature proves who is calling")
+    return text
+
+
+def _signing_secret(secret: Secret) -> Secret:
+    try:
+        key = base64.b64decode(secret.value.removeprefix(_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not secret.value.startswith(_PREFIX) or len(key) not in _SECRET_SIZES:
+        remedy = f'it must be "{_PREFIX}" and then 24 to 64 random bytes in base64, which "openssl rand -base64 32" makes'
+        raise ValueError(f"holds no Standard Webhooks secret: {secret.path}; {remedy}")
+    return secret
+
+
+class Settings(ConnectorSettings):
+    """`[destination.NAME]` with `type = "webhook"`."""
+
+    url: Annotated[str, AfterValidator(_web_address)]
+    secret_file: Annotated[SecretFile, AfterValidator(_signing_secret)]
+    ca_file: CaFile = None
+    timeout: Timeout = duration("30s")
+    """For the whole of a call."""
+
+
+def connect(name: str, settings: Settings) -> Destination:
+    """A webhook that posts to `settings.url`."""
+    return Webhook(name, settings)
+
+
+class Webhook:
+    """Posts letters. May be used from several threads; each call has a connection of its own, and no proxy is asked."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self._url = httpx.URL(settings.url)
+        self._seconds = settings.timeout.total_seconds()
+        self._signer = Signer(settings.secret_file.value)
+        self._tls = tls_context(settings.ca_file)
+        self._client = httpx.Client(
+            verify=self._tls,
+            timeout=self._seconds,
+            trust_env=False,  # a proxy or a .netrc of the service's environment must not decide where letters go
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"user-agent": "postmottak", "accept-encoding": "identity"},
+        )
+
+    def check(self) -> Iterator[Finding]:
+        """Connect, with TLS for https, and post nothing: a trial post would be a letter to the receiver."""
+        subject = f"destination {self.name}"
+        try:
+            how = self._reach()
+        except OSError as error:
+            yield Finding(subject=subject, ok=False, text=self._unreachable(error))
+            return
+        text = f"{self._receiver} can be connected to, {how}; nothing was posted, so whether it takes letters is not proven"
+        yield Finding(subject=subject, ok=True, text=text)
+        if self._url.scheme == "http" and not _is_loopback(self._url.host):
+            text = "letters are signed, but anybody on the way can read them; write https in url if the receiver has it"
+            yield Finding(subject=subject, ok=True, text=text)
+
+    def deliver(self, parcel: Parcel) -> Receipt:
+        """Post the letter; any 2xx status says that the receiver has it. A repeat has the same `webhook-id` and the same body."""
+        body = json.dumps(cloud_event(parcel), ensure_ascii=False, separators=(",", ":")).encode()
+        with Deadline(self._seconds) as deadline:
+            try:
+                status, retry_after = self._post(body, str(parcel.delivery_id), deadline)
+            except httpx.HTTPError as error:
+                late = f"it gave no whole answer within {self._seconds:g} seconds"
+                raise TemporaryFailure(f"{self._receiver} {late}" if deadline.passed else self._unreachable(error)) from error
+        if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's own numbers
+            raise self._refusal(status, retry_after)
+        return Receipt(reference=f"HTTP {status}", details={"status": status, "webhook_id": str(parcel.delivery_id)})
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._client.close()
+
+    @property
+    def _receiver(self) -> str:
+        """The receiver without the path and query of its address, which may hold a secret."""
+        return f"the receiver at {self._url.scheme}://{self._url.netloc.decode()}"
+
+    def _unreachable(self, error: Exception) -> str:
+        return f"{self._receiver} cannot be used: {plain_reason(error, 'what came back is no whole answer')}"
+
+    def _reach(self) -> str:
+        """Connect, and say how."""
+        port = self._url.port or (443 if self._url.scheme == "https" else 80)
+        with socket.create_connection((self._url.host, port), timeout=self._seconds) as plain:
+            if self._url.scheme == "http":
+                return "unencrypted"
+            with self._tls.wrap_socket(plain, server_hostname=self._url.host) as encrypted:
+                return f"encrypted with {encrypted.version()}"
+
+    def _post(self, body: bytes, webhook_id: str, deadline: Deadline) -> tuple[int, timedelta | None]:
+        """The status of the answer, and the wait that it asks for. What the answer says besides is let pass, and not all of it."""
+        now = datetime.now(UTC)
+        headers = {
+            "content-type": "application/cloudevents+json; charset=utf-8",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._signer.sign(webhook_id, now, body.decode()),
+        }
+        with self._client.stream("POST", self._url, content=body, headers=headers, extensions=deadline.extensions) as answer:
+            with suppress(httpx.HTTPError):  # the status has decided; reading on only spares the receiver a broken connection
+                _let_pass(answer)
+            return answer.status_code, retry_after(answer.headers.get("retry-after", ""), now)
+
+    def _refusal(self, status: int, wait: timedelta | None) -> DeliveryFailure:
+        who = f"{self._receiver} answers with status {status}"
+        if status in _OPERATOR:
+            return TemporaryFailure(f"{who}; {_OPERATOR[status]}", retry_after=wait)
+        if status in _LATER or status >= 500:  # noqa: PLR2004  # HTTP's own numbers
+            return TemporaryFailure(f"{who}; it is tried again later", retry_after=wait)
+        if status < 400:  # noqa: PLR2004  # HTTP's own numbers
+            return PermanentFailure(f"{who}, a redirect, which is not followed; write the final address in url, and retry the delivery")
+        if status == httpx.codes.GONE:
+            return PermanentFailure(f"{who}: it takes no more letters; take the destination out of the routing table")
+        return PermanentFailure(
+            f"{who}: it does not take this letter; look at the receiver's log, and retry the delivery when it is mended"
+        )
+
+
+def cloud_event(parcel: Parcel) -> dict[str, object]:
+    """The letter as a CloudEvent 1.0. The event's id is the delivery's, so it is unique at its source and the same in every repeat."""
+    data = parcel.document.model_dump(mode="json")
+    return {
+        "specversion": "1.0",
+        "id": str(parcel.delivery_id),
+        "source": f"urn:postmottak:mailbox:{quote(parcel.document.source.mailbox, safe='')}",
+        "type": EVENT_TYPE,
+        "subject": str(parcel.document.id),
+        "time": data["fetched_at"],
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+
+
+def retry_after(header: str, now: datetime) -> timedelta | None:
+    """The wait that a Retry-After header asks for, in seconds or until a date; at most a day, and None if it asks for none.
+
+    The limit keeps a receiver that asks for years from silencing itself until the letter is given up.
+    """
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return timedelta(seconds=min(int(header[:9]), _LONGEST_WAIT.total_seconds()))
+    try:
+        until = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        return None
+    wait = until.replace(tzinfo=until.tzinfo or UTC) - now
+    return min(wait, _LONGEST_WAIT) if wait > timedelta() else None
+
+
+def _let_pass(answer: httpx.Response) -> None:
+    size = 0
+    for chunk in answer.iter_raw():
+        size += len(chunk)
+        if size >= _READ_AT_MOST:
+            return
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,324 @@
+"""HTTP for the mailboxes of Altinn, and the one place that knows how a call can go wrong on its way.
+
+Every call has a timeout for each step and a limit on the whole; answers are bounded, never decompressed and never followed elsewhere.
+Whatever is no answer of the application itself becomes MailboxUnavailable, and counts against the host (see circuit.py).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpcore
+
+from connectors.circuit import Circuit
+from connectors.network import plain_reason
+from connectors.wire import Deadline, Limit, Pace, TooSlow, Wire
+from daemon.errors import MailboxUnavailable
+
+_CONNECTIONS = 32
+_KEEP_ALIVE = 20.0
+_LARGEST_ANSWER = 16 * 1024 * 1024
+_CHUNK = 64 * 1024
+_OK = 200
+_REDIRECTS = range(300, 400)
+_TOO_MANY = 429
+_SERVER_ERRORS = range(500, 600)
+_BLIPS = frozenset({502, 503, 504})
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long calls may take; in seconds, and bytes a second."""
+
+    connect: float = 10
+    step: float = 20
+    """For each wait for the other side."""
+    whole: float = 30
+    """For a call with all that it repeats, and for a download until it begins."""
+    slowest: float = 1024
+    """A download that brings less is given up."""
+    window: float = 60
+    """Over which `slowest` is measured."""
+    pauses: tuple[float, ...] = (0.3, 1.0)
+    """Before each repeat of a call that a blip broke."""
+    longest_wait: float = 3
+    """The longest Retry-After that is waited for within a call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the application at the other end answered. `headers` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+    value: Any = None
+    """What the body of a 200 means, where the caller said how to understand it."""
+
+    @property
+    def date(self) -> datetime | None:
+        """The other side's clock, to the second."""
+        return _http_date(self.headers.get("date", ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """The beginning of a body that is streamed. Whoever has one closes it."""
+
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+    """Of 64 KiB or more, but for the last. Raises MailboxUnavailable where the body breaks off or only drips."""
+    close: Callable[[], None]
+
+    @property
+    def whole(self) -> bool:
+        """Whether a body that is cut short would be noticed."""
+        return "content-length" in self.headers or "transfer-encoding" in self.headers
+
+
+Understand = Callable[[bytes], Any]
+"""What a body means. Raises ValueError if it makes no sense."""
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body holds. Raises ValueError."""
+    try:
+        value = json.loads(body)
+    except RecursionError as error:
+        raise ValueError("JSON that is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")  # noqa: TRY004  # nonsense from outside is a bad value
+    return value
+
+
+class _Trouble(Exception):
+    """A call that brought no answer of the application; `again` if repeating it at once may help."""
+
+    def __init__(self, reason: str, *, again: bool = False, retry_after: float | None = None) -> None:
+        self.again = again
+        self.retry_after = retry_after
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes = b""
+    understand: Understand | None = None
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+
+class Http:
+    """Calls over connections that are kept open. All methods may be called from several threads.
+
+    `ca_file` is trusted beside the system's authorities. A host that is down is left alone for `longest_pause` seconds at most, as
+    `clock` counts them.
+    """
+
+    def __init__(
+        self,
+        *,
+        longest_pause: float,
+        ca_file: Path | None = None,
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._patience = patience or Patience()
+        self._longest_pause = longest_pause
+        self._clock = clock
+        self._circuits: dict[str, Circuit] = {}
+        self._wire = Wire()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_trust(ca_file),
+            max_connections=_CONNECTIONS,
+            max_keepalive_connections=_CONNECTIONS,
+            keepalive_expiry=_KEEP_ALIVE,
+            network_backend=self._wire,
+        )
+        step, whole = self._patience.step, self._patience.whole
+        self._extensions = {"timeout": {"connect": self._patience.connect, "read": step, "write": step, "pool": whole}}
+
+    def get(self, url: str, headers: Mapping[str, str], understand: Understand | None = None) -> Answer:
+        """The answer: a 200 that `understand` understands, or any 4xx but 429. What a blip breaks is repeated within the call.
+
+        Raises MailboxUnavailable.
+        """
+        call = _Call(method="GET", url=url, headers=headers, understand=understand)
+        deadline = Deadline(self._patience.whole)
+        return self._patiently(call, lambda: self._answer(call, deadline), self._patience.pauses)
+
+    def post(self, url: str, headers: Mapping[str, str], content: bytes = b"", understand: Understand | None = None) -> Answer:
+        """As `get`, but tried only once."""
+        call = _Call(method="POST", url=url, headers=headers, content=content, understand=understand)
+        deadline = Deadline(self._patience.whole)
+        return self._patiently(call, lambda: self._answer(call, deadline), ())
+
+    def download(self, url: str, headers: Mapping[str, str]) -> Download | Answer:
+        """The stream of a 200, or the answer that came in its stead. A blip before it begins is repeated. Raises MailboxUnavailable."""
+        call = _Call(method="GET", url=url, headers=headers)
+        deadline = Deadline(self._patience.whole)
+        return self._patiently(call, lambda: self._begin(call, deadline), self._patience.pauses)
+
+    def close(self) -> None:
+        """Close the connections; another call opens them again."""
+        self._pool.close()
+
+    def _circuit(self, host: str) -> Circuit:
+        found = self._circuits.get(host)
+        return found or self._circuits.setdefault(host, Circuit(host, longest=self._longest_pause, clock=self._clock))
+
+    def _patiently(self, call: _Call, attempt: Callable[[], _Result], pauses: Sequence[float]) -> _Result:
+        left = list(pauses)
+        while True:
+            try:
+                with self._circuit(call.host).call():
+                    return attempt()
+            except _Trouble as trouble:
+                if not left or not self._worth_repeating(trouble):
+                    raise _unavailable(call.host, trouble) from trouble
+                pause = left.pop(0) * random.uniform(0.5, 1.5)  # noqa: S311  # jitter keeps no secret
+                wait = max(pause, trouble.retry_after or 0)
+            time.sleep(wait)
+
+    def _worth_repeating(self, trouble: _Trouble) -> bool:
+        if trouble.retry_after is not None:
+            return trouble.retry_after <= self._patience.longest_wait
+        return trouble.again
+
+    def _answer(self, call: _Call, limit: Limit) -> Answer:
+        with self._wire.limited(limit), _telling_trouble(), self._sent(call) as response:
+            return _judged(_whole(response), call.understand)
+
+    def _begin(self, call: _Call, limit: Limit) -> Download | Answer:
+        with ExitStack() as stack:
+            with self._wire.limited(limit), _telling_trouble():
+                response = stack.enter_context(self._sent(call))
+                headers = _headers(response)
+                if response.status != _OK:
+                    return _judged(_whole(response), None)
+                _refuse_encodings(headers)
+            return Download(headers=headers, chunks=self._chunks(call.host, response), close=stack.pop_all().close)
+
+    def _sent(self, call: _Call) -> AbstractContextManager[httpcore.Response]:
+        headers = [("User-Agent", "postmottak"), ("Accept-Encoding", "identity"), *call.headers.items()]
+        return self._pool.stream(call.method, call.url, headers=headers, content=call.content, extensions=self._extensions)
+
+    def _chunks(self, host: str, response: httpcore.Response) -> Iterator[bytes]:
+        pace = Pace(self._patience.slowest, self._patience.window)
+        stream = response.iter_stream()
+        try:
+            while chunk := self._chunk(stream, pace):
+                yield chunk
+        except _Trouble as trouble:
+            self._circuit(host).stumbled(str(trouble))
+            raise _unavailable(host, trouble) from trouble
+
+    def _chunk(self, stream: Iterator[bytes], limit: Limit) -> bytes:
+        """The next 64 KiB or more; less at the end, and nothing after it."""
+        pieces, size = [], 0
+        with self._wire.limited(limit), _telling_trouble():
+            while size < _CHUNK and (piece := next(stream, b"")):
+                pieces.append(piece)
+                size += len(piece)
+        return b"".join(pieces)
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def _unavailable(host: str, trouble: _Trouble) -> MailboxUnavailable:
+    asked = timedelta(seconds=trouble.retry_after) if trouble.retry_after is not None else None
+    return MailboxUnavailable(f"{host} cannot be used now: {trouble}; it is tried again at the next poll", retry_after=asked)
+
+
+@contextmanager
+def _telling_trouble() -> Iterator[None]:
+    """Turn what the network says into _Trouble."""
+    try:
+        yield
+    except TooSlow as error:
+        raise _Trouble(str(error)) from error
+    except httpcore.TimeoutException as error:
+        raise _Trouble("there was no answer in time") from error
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise _Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error)) from error
+
+
+def _is_blip(error: Exception) -> bool:
+    """Whether a connection that was there, or about to be, broke; as opposed to a host that refuses connections or has no name."""
+    return not isinstance(error, httpcore.ConnectError) or isinstance(error.__cause__, ConnectionResetError)
+
+
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+
+
+def _whole(response: httpcore.Response) -> Answer:
+    headers = _headers(response)
+    _refuse_encodings(headers)
+    body = bytearray()
+    for piece in response.iter_stream():
+        body += piece
+        if len(body) > _LARGEST_ANSWER:
+            raise _Trouble(f"its answer is larger than {_LARGEST_ANSWER // 1024**2} MiB")
+    return Answer(status=response.status, headers=headers, body=bytes(body))
+
+
+def _refuse_encodings(headers: Mapping[str, str]) -> None:
+    """None was asked for, and a small body can hold a very large one."""
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise _Trouble("its answer is compressed, which was not asked for")
+
+
+def _judged(answer: Answer, understand: Understand | None) -> Answer:
+    """The answer, if the application is likely to be behind it."""
+    if answer.status in _REDIRECTS:
+        raise _Trouble("it answers with a redirect, as a login page would")
+    if answer.status in _SERVER_ERRORS or answer.status == _TOO_MANY:
+        raise _Trouble(f"it answered {answer.status}", again=answer.status in _BLIPS, retry_after=_retry_after(answer))
+    if answer.status != _OK or understand is None:
+        return answer
+    try:
+        return replace(answer, value=understand(answer.body))
+    except ValueError as error:
+        kind = answer.headers.get("content-type", "no content type").partition(";")[0]
+        raise _Trouble(f"its answer makes no sense ({kind})") from error
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """How many seconds the other side asks to wait, if it does: a number, or a time by its own clock."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    until = _http_date(text)
+    return max(0.0, (until - (answer.date or datetime.now(UTC))).total_seconds()) if until else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -1,0 +1,57 @@
+"""What connectors that speak over a network share: how long they wait, and plain words for what went wrong."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from daemon.settings import Duration
+
+
+def _some_time(length: timedelta) -> timedelta:
+    if not length:
+        raise ValueError('is no time at all; write how long to wait, such as "30s"')
+    return length
+
+
+Timeout = Annotated[Duration, AfterValidator(_some_time)]
+"""How long to wait for the other side, written `"30s"`."""
+
+
+def is_host(text: str) -> bool:
+    """Whether `text` can be the name or the address of a host, so that looking it up fails in the ways that are expected."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(re.fullmatch(r"[^\s/@]+", text))
+
+
+def plain_reason(error: BaseException, otherwise: str) -> str:
+    """Why a connection failed, in words that say nothing of what was sent or received; `otherwise` where the error does not tell."""
+    for each in _with_causes(error):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return f"its certificate cannot be verified ({each.verify_message}); if it is of an authority of your own, name that in ca_file"
+        if isinstance(each, ssl.SSLError) and each.reason:
+            return f"no encrypted connection came about ({each.reason.lower().replace('_', ' ')})"
+        if isinstance(each, TimeoutError):
+            return "there was no answer in time"
+        if isinstance(each, socket.gaierror):
+            return f"its name cannot be resolved ({(each.strerror or 'unknown host').lower()})"
+        if isinstance(each, OSError) and isinstance(each.strerror, str):  # smtplib puts a server's answer there, as bytes
+            return each.strerror.lower()
+    return otherwise
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it, outermost first."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,364 @@
+"""The file drop: complete or not there, once, never over something else, and plain words when it cannot be done."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.destinations.filedrop import FileDrop, Settings, connect
+from daemon.errors import PermanentFailure, StoreError, TemporaryFailure
+from daemon.ports import Parcel
+
+MakeParcel = Callable[..., Parcel]
+NAME = "20260312-094605_4255-8_974761076_"
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Path:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def destination(drop: Path) -> FileDrop:
+    return FileDrop("erp", Settings(path=drop))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def with_part_name(parcel: Parcel, name: str) -> Parcel:
+    return replace(parcel, parts=(replace(parcel.parts[0], name=name),))
+
+
+def failing_part(parcel: Parcel, error: Exception) -> Parcel:
+    """The parcel, with a first attachment that breaks in the middle."""
+
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                raise error
+            return super().read(min(size or 4, 4))
+
+    return replace(parcel, parts=(replace(parcel.parts[0], open=lambda: Broken(b"%PDF-1.7 vedtak")),))
+
+
+def test_a_letter_is_one_folder_that_verifies(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """The folder has the promised name and files, and coreutils find every file to be what SHA256SUMS says."""
+    parcel = make_parcel(files={"Vedtak.pdf": b"%PDF-1", "Kart over Ås.png": b"png"}, missing=["Borte.pdf"])
+    receipt = destination.deliver(parcel)
+    folder = drop / (NAME + parcel.document.id.hex[:8])
+    assert names(drop) == [folder.name]
+    assert names(folder) == ["001-vedtak.pdf", "002-kart-over-as.png", "SHA256SUMS", "body.md", "message.json"]
+    assert is_verified(folder)
+    assert len((folder / "SHA256SUMS").read_text().splitlines()) == 4
+    assert receipt.reference == str(folder)
+    assert receipt.details == {"path": str(folder), "files": 2, "bytes": 9}
+
+
+def test_message_json_is_the_document(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """message.json is the letter's document in UTF-8, with the missing attachment in it, and ends with a line break."""
+    parcel = make_parcel(missing=["Borte.pdf"], title="Årsoppgjør æøå")
+    folder = Path(destination.deliver(parcel).reference)
+    text = (folder / "message.json").read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert json.loads(text) == parcel.document.model_dump(mode="json")
+    assert "Årsoppgjør æøå" in text
+
+
+def test_an_html_letter_has_an_html_body(destination: FileDrop, make_parcel: MakeParcel) -> None:
+    """The letter's text is dropped as it came, under the name that its type gives."""
+    parcel = make_parcel(body="<p>Hei på deg</p>", body_type="text/html")
+    folder = Path(destination.deliver(parcel).reference)
+    assert (folder / "body.html").read_text(encoding="utf-8") == "<p>Hei på deg</p>"
+
+
+def test_files_are_closed_to_strangers(destination: FileDrop, make_parcel: MakeParcel) -> None:
+    """Nobody outside owner and group reads a dropped letter."""
+    folder = Path(destination.deliver(make_parcel()).reference)
+    assert folder.stat().st_mode & 0o007 == 0
+    assert all(each.stat().st_mode & 0o137 == 0 for each in folder.iterdir())
+
+
+def test_a_repeat_leaves_the_folder_untouched(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """Delivering again finds the letter, writes nothing, and says so."""
+    first = destination.deliver(make_parcel())
+    before = {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in Path(first.reference).iterdir()}
+    again = destination.deliver(make_parcel())
+    assert again.reference == first.reference
+    assert again.details == {**first.details, "found": True}
+    assert {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in Path(first.reference).iterdir()} == before
+    assert names(drop) == [Path(first.reference).name]
+
+
+def test_a_second_drop_of_the_same_folder_is_the_same_letter(drop: Path, destination: FileDrop, make_parcel: MakeParcel) -> None:
+    """Two destinations that share a folder do not put one letter there under two names."""
+    first = destination.deliver(make_parcel())
+    other = FileDrop("arkiv", Settings(path=drop)).deliver(make_parcel(destination="arkiv"))
+    assert other.reference == first.reference
+
+
+def test_a_marker_of_the_reader_does_not_make_another_letter(destination: FileDrop, make_parcel: MakeParcel) -> None:
+    """A file that the reader has added to the folder changes nothing about the letter in it."""
+    first = destination.deliver(make_parcel())
+    (Path(first.reference) / "lest.ok").touch()
+    assert destination.deliver(make_parcel()).reference == first.reference
+
+
+def test_a_new_generation_gets_a_folder_of_its_own(destination: FileDrop, make_parcel: MakeParcel) -> None:
+    """A letter that is sent again on purpose comes again, and its name says so."""
+    first = destination.deliver(make_parcel())
+    assert destination.deliver(make_parcel(generation=2)).reference == first.reference + "-g2"
+
+
+@pytest.mark.parametrize("occupant", ["empty folder", "file", "dangling link", "other letter", "short file", "broken message"])
+def test_nothing_is_ever_overwritten(destination: FileDrop, drop: Path, make_parcel: MakeParcel, occupant: str) -> None:
+    """Whatever else has the letter's name stays as it is; the letter comes as -v2, the receipt tells, and a repeat finds it there."""
+    parcel = make_parcel()
+    place = drop / (NAME + parcel.document.id.hex[:8])
+    occupy(place, occupant, destination, make_parcel)
+    before = picture(place)
+    receipt = destination.deliver(parcel)
+    assert receipt.reference == f"{place}-v2"
+    assert receipt.details["taken"] == [place.name]
+    assert picture(place) == before
+    assert destination.deliver(parcel).reference == f"{place}-v2"
+    assert names(drop) == [place.name, f"{place.name}-v2"]
+
+
+def occupy(place: Path, occupant: str, destination: FileDrop, make_parcel: MakeParcel) -> None:
+    if occupant == "empty folder":
+        place.mkdir()
+    elif occupant == "file":
+        place.write_text("noe annet")
+    elif occupant == "dangling link":
+        place.symlink_to(place.parent / "nowhere")
+    else:
+        destination.deliver(make_parcel(body="Et annet brev\n") if occupant == "other letter" else make_parcel())
+        if occupant == "short file":
+            (place / "001-vedtak-om-mva.pdf").write_bytes(b"%PDF")
+        if occupant == "broken message":
+            (place / "message.json").write_bytes(b'{"id": \xff')
+
+
+def picture(place: Path) -> object:
+    """What lies at a place, in every detail that an overwriting would change."""
+    if place.is_symlink():
+        return place.readlink()
+    if place.is_file():
+        return place.read_bytes()
+    return [(each.name, each.stat().st_ino, each.read_bytes()) for each in sorted(place.iterdir())]
+
+
+def test_what_a_crash_left_behind_is_built_anew(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """A half-built folder of an earlier attempt is replaced, and none of it reaches the letter."""
+    parcel = make_parcel()
+    leftover = drop / f".tmp-{parcel.delivery_id}"
+    leftover.mkdir()
+    (leftover / "001-vedtak-om-mva.pdf").write_bytes(b"%PD")
+    (leftover / "junk").write_bytes(b"x")
+    folder = Path(destination.deliver(parcel).reference)
+    assert names(drop) == [folder.name]
+    assert (folder / "001-vedtak-om-mva.pdf").read_bytes() == b"%PDF-1.7 vedtak"
+    assert "junk" not in names(folder)
+
+
+def test_a_crash_after_the_rename_leaves_no_temporary(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """A repeat of a letter that is there already also clears away what an attempt in between left."""
+    parcel = make_parcel()
+    place = Path(destination.deliver(parcel).reference)
+    (drop / f".tmp-{parcel.delivery_id}").mkdir()
+    destination.deliver(parcel)
+    assert names(drop) == [place.name]
+
+
+def is_whole(folder: Path) -> bool:
+    wanted = ["001-a.bin", "SHA256SUMS", "body.md", "message.json"]
+    return names(folder) == wanted and (folder / "001-a.bin").stat().st_size == 70_000
+
+
+def test_a_reader_in_a_hurry_sees_whole_letters_only(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """Whoever lists the folder all the time and reads at once finds every letter complete."""
+    done, faults = threading.Event(), list[str]()
+
+    def read_all() -> None:
+        while not done.is_set():
+            faults.extend(folder.name for folder in drop.iterdir() if not folder.name.startswith(".") and not is_whole(folder))
+
+    reader = threading.Thread(target=read_all)
+    reader.start()
+    for number in range(60):
+        destination.deliver(make_parcel(f"letter-{number}", files={"a.bin": b"x" * 70_000}))
+    done.set()
+    reader.join()
+    assert not faults
+    assert len(names(drop)) == 60
+
+
+@pytest.mark.parametrize(
+    "name", ["../ute.pdf", "/etc/ute.pdf", "..", "a/b.pdf", ".skjult", "message.json", "sha256sums", "body.md", "CON.pdf"]
+)
+def test_an_unsafe_name_is_refused(destination: FileDrop, drop: Path, make_parcel: MakeParcel, name: str) -> None:
+    """A name that leads out of the folder, or onto one of its own files, is never written, and stands in no message."""
+    with pytest.raises(PermanentFailure) as caught:
+        destination.deliver(with_part_name(make_parcel(), name))
+    assert name not in str(caught.value)
+    assert names(drop) == []
+    assert names(drop.parent) == ["drop"]
+
+
+def test_bytes_that_are_not_the_right_ones_are_not_dropped(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """An attachment that has changed in the store never reaches the drop; the message names the file, and nothing is left."""
+    parcel = make_parcel(title="hemmelig tittel")
+    changed = replace(parcel, parts=(replace(parcel.parts[0], open=lambda: io.BytesIO(b"%PDF-1.7 vedtaX")),))
+    with pytest.raises(TemporaryFailure, match=r"001-vedtak-om-mva\.pdf") as caught:
+        destination.deliver(changed)
+    assert "hemmelig" not in str(caught.value)
+    assert names(drop) == []
+
+
+def test_an_unreadable_store_is_not_blamed_on_the_drop(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """A read error of a stored file names the content folder, and leaves nothing in the drop."""
+    with pytest.raises(TemporaryFailure, match="content folder"):
+        destination.deliver(failing_part(make_parcel(), OSError(errno.EIO, "Input/output error")))
+    assert names(drop) == []
+
+
+def test_a_store_that_fails_stays_the_stores_failure(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """A failure of the store is passed on as it is, for it stops the service; nothing is left in the drop."""
+    with pytest.raises(StoreError):
+        destination.deliver(failing_part(make_parcel(), StoreError("gone")))
+    assert names(drop) == []
+
+
+def test_a_missing_folder_is_waited_for(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """A share that is not mounted is not made up; the letter waits, and arrives when the folder is back."""
+    drop.rmdir()
+    with pytest.raises(TemporaryFailure, match=r"is not there; make the folder, or mount the share"):
+        destination.deliver(make_parcel())
+    assert not drop.exists()
+    assert [finding.ok for finding in destination.check()] == [False]
+    drop.mkdir()
+    destination.deliver(make_parcel())
+    assert len(names(drop)) == 1
+
+
+def test_a_file_in_place_of_the_folder(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """A path that is no folder is said to be none."""
+    drop.rmdir()
+    drop.touch()
+    with pytest.raises(TemporaryFailure, match="is no folder"):
+        destination.deliver(make_parcel())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_is_waited_for(tmp_path: Path, make_parcel: MakeParcel) -> None:
+    """When there is no room the letter waits, no half of it is left, and it arrives when there is room again."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        destination = FileDrop("erp", Settings(path=small))
+        (small / "annet").write_bytes(b"x" * 200_000)
+        parcel = make_parcel(files={"stor.bin": b"y" * 150_000})
+        with pytest.raises(TemporaryFailure, match="no room left"):
+            destination.deliver(parcel)
+        assert names(small) == ["annet"]
+        (small / "annet").unlink()
+        destination.deliver(parcel)
+        assert len(names(small)) == 1
+        subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+        with pytest.raises(TemporaryFailure, match="can only be read"):
+            destination.deliver(make_parcel("letter-2"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_two_different_letters_with_one_name(drop: Path, destination: FileDrop, make_parcel: MakeParcel) -> None:
+    """Letters that are dropped at once and happen to have the same folder name both arrive, each whole."""
+    one, other = make_parcel(), make_parcel(body="Et annet brev\n", destination="arkiv")
+    barrier, results = threading.Barrier(2), []
+
+    def deliver(parcel: Parcel) -> None:
+        barrier.wait()
+        results.append(destination.deliver(parcel).reference)
+
+    threads = [threading.Thread(target=deliver, args=(parcel,)) for parcel in (one, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(Path, results)) == [drop / name for name in names(drop)]
+    assert len(results) == 2
+
+
+def test_check_says_that_the_folder_can_be_written(drop: Path) -> None:
+    """A good folder is found good through the connector's front door, and nothing is left in it."""
+    findings = list(connect("erp", Settings(path=drop)).check())
+    assert [(finding.ok, str(drop) in finding.text) for finding in findings] == [(True, True)]
+    assert names(drop) == []
+
+
+def test_a_relative_path_starts_at_the_configuration(tmp_path: Path) -> None:
+    """A relative path is relative to the file that it stands in."""
+    settings = Settings.model_validate({"path": "ut"}, context={"base": tmp_path})
+    assert settings.path == tmp_path / "ut"
+
+
+@pytest.mark.parametrize("call", ["open", "mkdir", "fsync", "rename"])
+def test_a_call_that_fails_is_never_a_delivery(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Whichever open, mkdir, fsync or rename fails, the letter waits, no half of it is left, and one repeat brings it."""
+    for number in count(1):
+        parcel = make_parcel(f"letter-{number}")
+        with monkeypatch.context() as patch:
+            fault = FailsOnce(getattr(os, call), number)
+            patch.setattr(os, call, fault)
+            if outcome(destination, parcel) == "delivered":
+                assert fault.calls < number
+                assert number > 1
+                return
+        assert all(is_verified(folder) for folder in drop.iterdir())
+        assert destination.deliver(parcel).reference in map(str, drop.iterdir())
+        assert len(names(drop)) == number
+
+
+class FailsOnce:
+    """A function of the operating system whose call number `number` fails as on a broken disk."""
+
+    def __init__(self, real: Callable[..., Any], number: int) -> None:
+        self.real, self.number, self.calls = real, number, 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        if self.calls == self.number:
+            raise OSError(errno.EIO, "Input/output error")
+        return self.real(*args, **kwargs)
+
+
+def outcome(destination: FileDrop, parcel: Parcel) -> str:
+    try:
+        destination.deliver(parcel)
+    except TemporaryFailure as failure:
+        return str(failure)
+    return "delivered"
+
+
+def is_verified(folder: Path) -> bool:
+    run = subprocess.run(["sha256sum", "--strict", "--status", "-c", "SHA256SUMS"], cwd=folder, check=False)
+    return run.returncode == 0

@@ -1,0 +1,47 @@
+"""Plain words for trouble with a connection."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import pytest
+
+from connectors.network import is_host, plain_reason
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)), "connection refused"),
+        (TimeoutError("timed out"), "there was no answer in time"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "its name cannot be resolved (name or service not known)"),
+        (OSError(554, b"what the server said"), "otherwise"),
+        (OSError("something long"), "otherwise"),
+        (ValueError("something else"), "otherwise"),
+    ],
+)
+def test_an_error_in_plain_words(error: Exception, words: str) -> None:
+    """What the system says is said in plain words, and what the other side said is not repeated."""
+    assert plain_reason(error, "otherwise") == words
+
+
+def test_the_cause_is_found_behind_a_librarys_error() -> None:
+    """The reason is found however deep a library has wrapped it."""
+    library = RuntimeError("the library's words")
+    library.__cause__ = ValueError("between")
+    library.__cause__.__context__ = TimeoutError()
+    assert plain_reason(library, "otherwise") == "there was no answer in time"
+
+
+@pytest.mark.parametrize("text", ["smtp.example.no", "localhost", "127.0.0.1", "::1", "blåbær.example.no"])
+def test_hosts(text: str) -> None:
+    """Names and addresses are hosts."""
+    assert is_host(text)
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a..b", "https://x", "a/b", "ola@x", "x" * 70, "a\n"])
+def test_no_hosts(text: str) -> None:
+    """What could not be looked up, or would be looked up as something else, is no host."""
+    assert not is_host(text)

@@ -1,0 +1,296 @@
+"""The webhook: a signed CloudEvent, one id for ever, statuses read rightly, and no receiver that holds a worker."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from standardwebhooks import Webhook as Verifier
+
+from connectors.destinations.webhook import Settings, Webhook, connect, retry_after
+from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.settings import Secret
+
+MakeParcel = Callable[..., Any]
+SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+NOW = datetime(2026, 3, 12, 12, 0, tzinfo=UTC)
+
+
+def webhook_to(server: Any, scheme: str = "http", **settings: Any) -> Webhook:
+    known: dict[str, Any] = {
+        "url": f"{scheme}://127.0.0.1:{server.port}/hooks/post?token=capability",
+        "secret_file": Secret(Path("webhook.secret"), SECRET),
+    }
+    return Webhook("erp-webhook", Settings(**(known | settings)))
+
+
+def test_a_letter_is_one_signed_event(servers: Any, make_parcel: MakeParcel) -> None:
+    """The receiver gets a CloudEvent whose data is the letter, and the signature proves it with the reference library."""
+    server = servers.web_status("204 No Content")
+    parcel = make_parcel(files={"Vedtak.pdf": b"%PDF"}, missing=["Borte.pdf"], title="Årsoppgjør 🎉")
+    receipt = webhook_to(server).deliver(parcel)
+    request, headers, body = server.requests[0]
+    assert request == "POST /hooks/post?token=capability HTTP/1.1"
+    assert headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    assert headers["webhook-id"] == str(parcel.delivery_id)
+    event = Verifier(SECRET).verify(body, headers)
+    assert event.pop("data") == parcel.document.model_dump(mode="json")
+    assert event == {
+        "specversion": "1.0",
+        "id": str(parcel.delivery_id),
+        "source": "urn:postmottak:mailbox:altinn",
+        "type": "no.postmottak.letter.v1",
+        "subject": str(parcel.document.id),
+        "time": "2026-03-12T09:46:05Z",
+        "datacontenttype": "application/json",
+    }
+    assert receipt.details == {"status": 204, "webhook_id": str(parcel.delivery_id)}
+
+
+def test_attachments_are_described_and_not_sent(servers: Any, make_parcel: MakeParcel) -> None:
+    """Of an attachment the receiver gets name, size and hash, and none of its bytes."""
+    server = servers.web_status("200 OK")
+    webhook_to(server).deliver(make_parcel(files={"Vedtak.pdf": b"hemmelig-innhold"}))
+    body = server.requests[0][2]
+    file = json.loads(body)["data"]["files"][0]
+    assert (file["name"], file["size"], len(file["sha256"])) == ("001-vedtak.pdf", 16, 64)
+    assert b"hemmelig-innhold" not in body
+
+
+def test_a_repeat_is_the_same_event(servers: Any, make_parcel: MakeParcel) -> None:
+    """A repeat has the same id and the same bytes; a new generation has another id."""
+    server = servers.web_status("200 OK")
+    destination = webhook_to(server)
+    for generation in (1, 1, 2):
+        destination.deliver(make_parcel(generation=generation))
+    (_, first, one), (_, second, two), (_, third, _) = server.requests
+    assert (first["webhook-id"], one) == (second["webhook-id"], two)
+    assert third["webhook-id"] != first["webhook-id"]
+
+
+def test_a_strange_mailbox_name_is_a_valid_source(servers: Any, make_parcel: MakeParcel) -> None:
+    """The event's source is a URI whatever the mailbox is called."""
+    server = servers.web_status("200 OK")
+    webhook_to(server).deliver(make_parcel(mailbox="post på Ås"))
+    assert json.loads(server.requests[0][2])["source"] == "urn:postmottak:mailbox:post%20p%C3%A5%20%C3%85s"
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("301 Moved Permanently", PermanentFailure),
+        ("307 Temporary Redirect", PermanentFailure),
+        ("400 Bad Request", PermanentFailure),
+        ("401 Unauthorized", TemporaryFailure),
+        ("403 Forbidden", TemporaryFailure),
+        ("404 Not Found", TemporaryFailure),
+        ("405 Method Not Allowed", TemporaryFailure),
+        ("408 Request Timeout", TemporaryFailure),
+        ("410 Gone", PermanentFailure),
+        ("413 Too Large", PermanentFailure),
+        ("422 Unprocessable", PermanentFailure),
+        ("425 Too Early", TemporaryFailure),
+        ("429 Too Many", TemporaryFailure),
+        ("500 Oops", TemporaryFailure),
+        ("503 Unavailable", TemporaryFailure),
+    ],
+)
+def test_what_a_status_means(servers: Any, make_parcel: MakeParcel, line: str, kind: type[DeliveryFailure]) -> None:
+    """What the receiver or the operator can mend waits, the rest is given up; a redirect is not followed; no secret is shown."""
+    server = servers.web_status(line, "location: /elsewhere")
+    with pytest.raises(kind, match=f"status {line[:3]}") as caught:
+        webhook_to(server).deliver(make_parcel(title="hemmelig tittel"))
+    assert len(server.requests) == 1
+    assert not any(word in str(caught.value) for word in ("hemmelig", "capability", "whsec"))
+
+
+@pytest.mark.parametrize("line", ["429 Too Many", "503 Unavailable"])
+def test_the_receiver_may_ask_for_time(servers: Any, make_parcel: MakeParcel, line: str) -> None:
+    """The wait that a busy receiver asks for is handed on."""
+    server = servers.web_status(line, "retry-after: 120")
+    with pytest.raises(TemporaryFailure) as caught:
+        webhook_to(server).deliver(make_parcel())
+    assert caught.value.retry_after == timedelta(seconds=120)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("0", timedelta()),
+        (" 90 ", timedelta(seconds=90)),
+        ("9" * 400, timedelta(days=1)),
+        ("Thu, 12 Mar 2026 12:05:00 GMT", timedelta(minutes=5)),
+        ("Thu, 12 Mar 2026 12:05:00 -0000", timedelta(minutes=5)),
+        ("Thu, 12 Mar 2126 12:05:00 GMT", timedelta(days=1)),
+        ("Thu, 12 Mar 2026 11:00:00 GMT", None),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("٣", None),
+        ("Thu, 99 Mar 2026 12:05:00 +99999999999999999999", None),
+    ],
+)
+def test_retry_after(header: str, expected: timedelta | None) -> None:
+    """Seconds and dates are understood, at most a day is waited for, and anything else is no wish."""
+    assert retry_after(header, NOW) == expected
+
+
+def drip(beginning: bytes, drop: bytes) -> Callable[[Any, threading.Event], None]:
+    """An answer that begins like this and then goes on for ever, a drop at a time."""
+
+    def answer(connection: Any, ended: threading.Event) -> None:
+        connection.sendall(beginning)
+        while not ended.wait(0.05):
+            connection.sendall(drop)
+
+    return answer
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early"])
+def test_a_dripping_answer_does_not_hold_a_worker(
+    servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, ca_file: Path, beginning: bytes, tls: bool
+) -> None:
+    """A receiver whose headers never end is given up when the time for the whole call is over, not when it falls silent."""
+    server = servers.web(drip(beginning, b"x: y\r\n"), tls=server_tls if tls else None)
+    with pytest.raises(TemporaryFailure, match="no whole answer within 1 second"):
+        webhook_to(server, "https" if tls else "http", ca_file=ca_file, timeout="1s").deliver(make_parcel())
+
+
+def test_a_dripping_body_does_not_undo_a_delivery(servers: Any, make_parcel: MakeParcel) -> None:
+    """The status decides; a body that never ends is left when the time is over."""
+    server = servers.web(drip(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", b"x"))
+    assert webhook_to(server, timeout="1s").deliver(make_parcel()).details["status"] == 200
+
+
+def test_an_endless_body_is_not_read(servers: Any, make_parcel: MakeParcel) -> None:
+    """Of what a receiver answers at most 64 KiB are read, also if they would inflate to more."""
+    sent = []
+
+    def answer(connection: Any, ended: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1000000000\r\n\r\n")
+        with suppress(OSError):
+            while not ended.is_set():
+                sent.append(connection.send(b"x" * 65536))
+
+    server = servers.web(answer)
+    assert webhook_to(server).deliver(make_parcel()).reference == "HTTP 200"
+    assert sum(sent) < 50_000_000
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200"])
+def test_no_answer_is_no_delivery(servers: Any, make_parcel: MakeParcel, answer: bytes) -> None:
+    """A connection that ends early, and one to something else, is a failure for now, and says nothing of what was said."""
+    server = servers.web(lambda connection, _: connection.sendall(answer))
+    with pytest.raises(TemporaryFailure, match="no whole answer") as caught:
+        webhook_to(server).deliver(make_parcel())
+    assert "OpenSSH" not in str(caught.value)
+
+
+def test_a_certificate_of_an_own_authority(servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, ca_file: Path) -> None:
+    """With ca_file an own authority's certificate is good."""
+    server = servers.web(lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), tls=server_tls)
+    assert webhook_to(server, "https", ca_file=ca_file).deliver(make_parcel()).details["status"] == 200
+
+
+def test_an_unknown_certificate_is_refused(servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext) -> None:
+    """A receiver whose certificate the system does not know gets nothing, and the remedy is said."""
+    server = servers.web_status("200 OK")
+    server.tls = server_tls
+    with pytest.raises(TemporaryFailure, match=r"certificate cannot be verified .* ca_file"):
+        webhook_to(server, "https").deliver(make_parcel())
+    assert server.requests == []
+
+
+def test_the_environment_does_not_redirect_letters(servers: Any, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy in the service's environment gets no letter."""
+    server, proxy = servers.web_status("200 OK"), servers.web_status("200 OK")
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
+    webhook_to(server).deliver(make_parcel())
+    assert (len(server.requests), len(proxy.requests)) == (1, 0)
+
+
+def test_check_posts_nothing(servers: Any, server_tls: ssl.SSLContext, ca_file: Path) -> None:
+    """A check connects, says how, and says what it has not proven; the receiver sees no request."""
+    plain, encrypted = servers.web_status("200 OK"), servers.web_status("200 OK")
+    encrypted.tls = server_tls
+    texts = []
+    for destination in (webhook_to(plain), webhook_to(encrypted, "https", ca_file=ca_file)):
+        findings = list(destination.check())
+        assert [finding.ok for finding in findings] == [True]
+        texts.append(findings[0].text)
+    assert "unencrypted" in texts[0]
+    assert "encrypted with TLSv1" in texts[1]
+    assert all("nothing was posted" in text and "capability" not in text for text in texts)
+    assert plain.requests == encrypted.requests == []
+
+
+def test_check_finds_a_bad_certificate(servers: Any, server_tls: ssl.SSLContext) -> None:
+    """A certificate that a delivery would stumble over is found by the check."""
+    server = servers.web_status("200 OK")
+    server.tls = server_tls
+    findings = list(webhook_to(server, "https").check())
+    assert [finding.ok for finding in findings] == [False]
+    assert "certificate cannot be verified" in findings[0].text
+
+
+def test_plain_http_to_another_machine_is_remarked_upon(servers: Any) -> None:
+    """Unencrypted post to another machine is possible, and the check says what it means; on loopback it means nothing."""
+    server = servers.web_status("200 OK")
+    here = webhook_to(server)
+    assert len(list(here.check())) == 1
+    assert len(list(webhook_to(server, url=f"http://localhost:{server.port}/x").check())) == 1
+    named = webhook_to(server, url=f"http://0.0.0.0:{server.port}/x")  # an address of this machine that is not a loopback address
+    findings = list(named.check())
+    assert [finding.ok for finding in findings] == [True, True]
+    assert "anybody on the way can read them" in findings[1].text
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"url": "erp.example.no/hook"}, "is no web address"),
+        ({"url": "ftp://erp.example.no/"}, "is no web address"),
+        ({"url": "https://"}, "is no web address"),
+        ({"url": "https://erp.example.no:port/"}, "is no web address"),
+        ({"url": "https://erp.example.no:99999/"}, "is no web address"),
+        ({"url": f"https://{'a' * 70}.example.no/"}, "is no web address"),
+        ({"url": "https://ola:capability@erp.example.no/"}, "holds a user name or password"),
+        ({"secret_file": "short"}, "holds no Standard Webhooks secret"),
+        ({"secret_file": "bare"}, "holds no Standard Webhooks secret"),
+        ({"secret_file": "odd"}, "holds no Standard Webhooks secret"),
+        ({"secret_file": "missing"}, "cannot be read"),
+        ({"timeout": "0s"}, "is no time at all"),
+        ({"ca_file": "good"}, "holds no certificates"),
+    ],
+)
+def test_settings_that_cannot_work(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
+    """A mistake in the settings is found when they are read, and no part of the secret is in what is said."""
+    for name, text in {"good": SECRET, "short": "whsec_c2hvcnQ=", "bare": SECRET[6:], "odd": "whsec_???" + SECRET[6:]}.items():
+        (tmp_path / name).write_text(text)
+    given = {"url": "https://erp.example.no/hooks/post", "secret_file": "good"} | settings
+    with pytest.raises(ValidationError, match=words) as caught:
+        Settings.model_validate(given, context={"base": tmp_path})
+    assert not any(secret in str(caught.value.errors(include_input=False)) for secret in ("c2hvcnQ", SECRET[6:], "capability"))
+
+
+def test_settings_that_work(tmp_path: Path) -> None:
+    """A secret file with a line break at its end is read, and shown by nothing."""
+    (tmp_path / "webhook.secret").write_text(SECRET + "\n")
+    given = {"url": "https://erp.example.no/hooks/post", "secret_file": "webhook.secret", "ca_file": ""}
+    settings = Settings.model_validate(given, context={"base": tmp_path})
+    destination = connect("erp-webhook", settings)
+    assert settings.secret_file.value == SECRET
+    assert SECRET[6:] not in f"{settings!r}{settings}{destination!r}"
+    destination.close()
+    destination.close()
