@@ -1,0 +1,125 @@
+"""Finds every letter behind a list that is cut at 1000, has no pages, and tells ids but no times.
+
+A window of time that comes back full is split until none does. What is known of the list: Altinn/altinn-correspondence
+`GetCorrespondencesHandler.cs` and `CorrespondenceRepository.cs` (bounds exclude, newest first, no order among equal times).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+PAGE = 1000
+"""A list of this many may have been cut."""
+
+STATUSES = ("Published", "Read", "AttachmentsDownloaded", "Confirmed", "PurgedByRecipient")
+"""Filters for letters that have ever had a status; each gives a list of its own, cut by itself."""
+
+_TICK = timedelta(microseconds=1)
+"""What the server's database tells apart; a finer bound is cut down to it, and would leave a letter between two windows."""
+_BIRTH = datetime(2003, 1, 1, tzinfo=UTC)
+"""Altinn's; nearly every letter is later, though a sender may ask for any publish time."""
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+_CALLS_AT_MOST = 2000
+
+
+@dataclass(frozen=True)
+class Window:
+    """The letters with a requested publish time later than `after` and earlier than `before`; None for no bound."""
+
+    after: datetime | None
+    before: datetime | None
+
+    def middle(self, now: datetime) -> datetime | None:
+        """A time to split at, so that both parts are smaller; None if the window is a single instant.
+
+        An open side is first taken to end where letters can be expected to end, and only then at the end of time.
+        """
+        begin = self.after or (_BIRTH if (self.before or now) - _BIRTH > 2 * _TICK else _FIRST)
+        end = self.before or (now if now - begin > 2 * _TICK else _LAST)
+        width = (end - begin) // _TICK
+        return begin + (width // 2) * _TICK if width > 2 else None  # noqa: PLR2004  # one tick of time between two bounds that exclude
+
+    def older(self, middle: datetime) -> Window:
+        """The part up to `middle`, which it includes."""
+        return Window(self.after, middle + _TICK)
+
+    def newer(self, middle: datetime) -> Window:
+        """The part after `middle`."""
+        return Window(middle, self.before)
+
+
+Ask = Callable[[Window, str | None], Sequence[str]]
+"""One call: the ids in a window, newest first and cut at PAGE, of letters that have had a status (None: of all)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The ids that were found, and why there may be more (empty if there are not)."""
+
+    ids: tuple[str, ...]
+    shortfall: str = ""
+
+
+def find_all(ask: Ask, since: datetime | None, now: datetime) -> Found:
+    """Every letter later than `since`, however many: with one call if nothing is cut, else with about one more for each split."""
+    search = _Search(ask, now)
+    ids = search.whole(Window(since, None))
+    return Found(ids=tuple(dict.fromkeys(ids)), shortfall="; ".join(dict.fromkeys(search.shortfalls)))
+
+
+@dataclass
+class _Search:
+    ask: Ask
+    now: datetime
+    shortfalls: list[str] = field(default_factory=list)
+    calls: int = 0
+
+    def whole(self, window: Window) -> Iterable[str]:
+        """Every id in the window."""
+        if self.calls >= _CALLS_AT_MOST:
+            self.shortfalls.append(f"the listing was given up after {self.calls} calls; tell Altinn that its list cannot be read whole")
+            return ()
+        self.calls += 1
+        page = self.ask(window, None)
+        return page if len(page) < PAGE else self.split(window, page)
+
+    def split(self, window: Window, page: Sequence[str]) -> Iterable[str]:
+        """Every id in a window for which `page`, a full one, came back."""
+        middle = window.middle(self.now)
+        if middle is None:
+            return self.crowd(window, page)
+        older = set(self.whole(window.older(middle)))
+        if older.isdisjoint(page):
+            return {*older, *self.split(window.newer(middle), page)}
+        if _reaches_into(page, older):
+            return {*older, *page}
+        return {*older, *page, *self.whole(window.newer(middle))}
+
+    def crowd(self, window: Window, page: Sequence[str]) -> Iterable[str]:
+        """What can be found of more letters with one and the same time than a list can hold."""
+        ids = set(page)
+        for status in STATUSES:
+            self.calls += 1
+            ids.update(self.ask(window, status))
+        self.shortfalls.append(
+            f"at least {len(ids)} letters share the publish time {_instant(window)}, and Altinn lists no more than {PAGE} of them;"
+            " compare with the inbox in Altinn, and ask Altinn about those that are missing here"
+        )
+        return ids
+
+
+def _reaches_into(page: Sequence[str], older: Collection[str]) -> bool:
+    """Whether a full page, newest first, goes all through the newer part and on into the older one, so that nothing lies between.
+
+    That the list is sorted is seen, not believed: the ids of the older part must be the page's tail.
+    """
+    tail = [each in older for each in page]
+    return not tail[0] and tail[-1] and tail == sorted(tail)
+
+
+def _instant(window: Window) -> str:
+    edge = window.after + _TICK if window.after else window.before or _FIRST
+    return edge.isoformat()

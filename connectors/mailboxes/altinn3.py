@@ -1,0 +1,287 @@
+"""The mailbox of Altinn 3: Digital post til virksomheter, read as a system user on behalf of each party.
+
+What is here is settings and the wiring of connectors/altinn. The contract with Altinn is read from its public source,
+Altinn/altinn-correspondence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+
+from connectors.altinn import access
+from connectors.altinn.correspondence import Correspondence
+from connectors.altinn.discovery import Discovered, Discovery
+from connectors.altinn.envelope import letter_from
+from connectors.altinn.listing import Window, find_all
+from connectors.altinn.platform import Platform
+from connectors.http import Http, Patience
+from connectors.maskinporten import Identity, KeyFile, Tokens, load_key
+from connectors.tls import CaFile
+from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES, Service, find_service, service_names
+from daemon.errors import MailboxUnavailable
+from daemon.model import Letter, LetterRef, Part, Policy
+from daemon.ports import Channel, Finding, Listing
+from daemon.settings import ConnectorSettings, Duration, OrganisationNumber, duration
+
+_URLS = MappingProxyType({
+    "prod": {"maskinporten_url": "https://maskinporten.no/", "platform_url": "https://platform.altinn.no"},
+    "tt02": {"maskinporten_url": "https://test.maskinporten.no/", "platform_url": "https://platform.tt02.altinn.no"},
+})  # fmt: skip  # one line for each environment
+_LONGEST_PAUSE = timedelta(minutes=10)
+_A_CALL = timedelta(seconds=Patience().whole)
+_REFUSAL_LASTS = timedelta(seconds=30)
+
+
+def _some_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; copy it from the client in Samarbeidsportalen")
+    return text
+
+
+def _some_time(length: timedelta) -> timedelta:
+    if not length:
+        raise ValueError('is no time at all; write for example "5m"')
+    return length
+
+
+def _all_or_duration(value: object) -> timedelta | None:
+    return None if value is None or value == "all" else duration(value)
+
+
+def _service(name: str) -> Service:
+    """The service that an operator means. Raises ValueError."""
+    found = find_service(name)
+    if found is None:
+        close = difflib.get_close_matches(name, service_names(), n=1)
+        remedy = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(each.code for each in ALL_SERVICES)}"
+        raise ValueError(f"{name!r} is no service; {remedy}")
+    return found
+
+
+def _service_code(name: str) -> str:
+    service = _service(name)
+    if service is CONFIDENTIAL_POST:
+        raise ValueError(f"{name!r} is not to be listed here; confidential post is governed by the key `confidential`")
+    return service.code
+
+
+def _without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise ValueError("is empty; name at least one")
+    repeated = next((each for each in values if values.count(each) > 1), None)
+    if repeated:
+        raise ValueError(f"names {repeated!r} twice; strike one of them out")
+    return values
+
+
+def _resource(text: str) -> str:
+    if not text or text != text.strip() or ":" in text or "/" in text:
+        raise ValueError(f"{text!r} is no resource id; write the plain id, without urn:altinn:resource: before it")
+    return text
+
+
+class Settings(ConnectorSettings):
+    """`[mailbox.NAME]` with `type = "altinn3"`."""
+
+    environment: Literal["prod", "tt02"] | None = None
+    maskinporten_url: str = Field(default="", validate_default=True)
+    platform_url: str = Field(default="", validate_default=True)
+    client_id: Annotated[str, AfterValidator(_some_text)]
+    key_file: KeyFile
+    key_id: Annotated[str, AfterValidator(_some_text)]
+    parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(_without_repeats)]
+    services: Annotated[tuple[Annotated[str, AfterValidator(_service_code)], ...], AfterValidator(_without_repeats)] = tuple(
+        each.code for each in DPV_SERVICES
+    )
+    resources: dict[str, tuple[Annotated[str, AfterValidator(_resource)], ...]] = Field(default_factory=dict)
+    confidential: Literal["list", "fetch", "off"] = "list"
+    poll_every: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=5)
+    look_back: Duration = timedelta(days=7)
+    start_from: Annotated[timedelta | None, BeforeValidator(_all_or_duration)] = timedelta(days=30)
+    mark_read: Policy = Policy.NEVER
+    confirm: Policy = Policy.NEVER
+    subscription_key: SecretStr = SecretStr("")
+    external_ref: str = ""
+    ca_file: CaFile = None
+
+    @field_validator("maskinporten_url", "platform_url")
+    @classmethod
+    def _address(cls, url: str, info: ValidationInfo) -> str:
+        """The address that was written, or the environment's; Maskinporten's ends with a slash, the platform's does not."""
+        if "environment" not in info.data:
+            return url  # the environment is at fault, and that is told already
+        usual = _URLS.get(info.data["environment"], {})
+        url = url or usual.get(str(info.field_name), "")
+        if not url:
+            raise ValueError('is missing; write environment = "prod" or "tt02", or both addresses')
+        if not _is_safe(url):
+            raise ValueError(
+                "is no plain https address; tokens would travel in the clear, so write one that begins with https:// and the host"
+            )
+        return url.rstrip("/") + ("/" if info.field_name == "maskinporten_url" else "")
+
+    @field_validator("resources")
+    @classmethod
+    def _one_service_each(cls, resources: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """The resources by service code; a resource serves one service only."""
+        by_code: dict[str, tuple[str, ...]] = {}
+        owners: dict[str, str] = {}
+        for name, ids in resources.items():
+            code = _service(name).code
+            if code in by_code:
+                raise ValueError(f"names {code} twice, by code and by name; strike one of them out")
+            by_code[code] = _without_repeats(ids)
+            for each in ids:
+                if owners.setdefault(each, code) != code:
+                    raise ValueError(f"names {each!r} for both {owners[each]} and {code}; a resource belongs to one service")
+        return by_code
+
+
+def _is_safe(url: str) -> bool:
+    """Whether tokens may be sent there: encrypted, or within this machine. A password in it would show in errors."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        return False
+    if parts.scheme == "https":
+        return bool(parts.hostname)
+    return parts.scheme == "http" and (parts.hostname == "localhost" or _is_loopback(parts.hostname or ""))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def connect(name: str, settings: Settings) -> Altinn3:
+    """The mailbox, ready for use; no connection is opened yet."""
+    return Altinn3(name, settings, Http(longest_pause=longest_pause(settings.poll_every).total_seconds(), ca_file=settings.ca_file))
+
+
+def longest_pause(poll_every: timedelta) -> timedelta:
+    """How long a host that is down is left alone: so that the next poll tries it, also if the try before took its time to fail."""
+    pause = min(_LONGEST_PAUSE, poll_every)
+    return max(pause / 2, pause - _A_CALL)
+
+
+def channels_of(settings: Settings) -> tuple[Channel, ...]:
+    """Every channel that the settings ask for: by party, then service, then resource."""
+    services = [*(_service(code) for code in settings.services), *([CONFIDENTIAL_POST] if settings.confidential != "off" else [])]
+    return tuple(channel for party in settings.parties for service in services for channel in _channels(settings, party, service))
+
+
+def _channels(settings: Settings, party: str, service: Service) -> Iterator[Channel]:
+    list_only = service is CONFIDENTIAL_POST and settings.confidential == "list"
+    configured = settings.resources.get(service.code)
+    claimed = {each for ids in settings.resources.values() for each in ids}
+    # Nobody has the right to confidential post by itself, so where it was not asked for, that it cannot be listed is no error.
+    presumed = {} if configured else {each.id: list_only or not each.known for each in service.resources if each.id not in claimed}
+    for resource in configured or presumed:
+        yield Channel(party=party, service=service.code, resource=resource, presumed=presumed.get(resource, False), list_only=list_only)
+
+
+class Altinn3:
+    """The mailbox, over `http`; `clock` tells the time of day."""
+
+    def __init__(self, name: str, settings: Settings, http: Http, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.name = name
+        self._settings = settings
+        self._http = http
+        self._clock = clock
+        self._channels = channels_of(settings)
+        self._identity = _identity(settings)
+        refusal_lasts = min(_REFUSAL_LASTS, settings.poll_every / 2)
+        self._tokens = Tokens(http, self._identity, refusal_lasts=refusal_lasts.total_seconds())
+        platform = Platform(http, self._tokens, settings.platform_url, self._identity.headers)
+        self._correspondence = Correspondence(platform)
+        self._discovery = Discovery(platform, self._correspondence, clock)
+
+    def channels(self) -> Sequence[Channel]:
+        """Each party's services and their resources, in the configuration's order."""
+        return self._channels
+
+    def earliest(self, channel: Channel, position: datetime | None, now: datetime) -> datetime | None:  # noqa: ARG002  # a port's method
+        """`look_back` before the position; where there is none, `start_from` before now, or everything."""
+        if position is not None:
+            return position - self._settings.look_back
+        return now - self._settings.start_from if self._settings.start_from is not None else None
+
+    def list(self, channel: Channel, since: datetime | None) -> Listing:
+        """Every letter later than `since`, also where Altinn's own list is cut; purged ones are among them."""
+
+        def ask(window: Window, status: str | None) -> Sequence[str]:
+            return self._correspondence.ids(channel.party, channel.resource, window, status)
+
+        found = find_all(ask, since.astimezone(UTC) if since else None, self._clock())
+        refs = (
+            LetterRef(mailbox=self.name, party=channel.party, service=channel.service, resource=channel.resource, external_id=each)
+            for each in found.ids
+        )
+        return Listing(refs=tuple(refs), shortfall=found.shortfall)
+
+    def fetch(self, ref: LetterRef) -> Letter:
+        """The letter as Altinn's overview tells it, which Altinn notes as Fetched, and not as Read."""
+        overview = self._correspondence.overview(ref)
+        try:
+            return letter_from(overview, ref, self._clock())
+        except ValidationError:
+            reason = "a field is of an unexpected kind"
+        except ValueError as error:
+            reason = str(error)
+        raise MailboxUnavailable(
+            f"Altinn's overview of letter {ref.external_id} makes no sense: {reason}; it is tried again at the next poll"
+        )
+
+    def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
+        """The attachment's bytes; that they are all there is certain where the sender gave a checksum or Altinn a length."""
+        return self._correspondence.stream(ref, part)
+
+    def mark_read(self, ref: LetterRef) -> None:
+        """Set Read. Raises LetterGone, AccessRefused or MailboxUnavailable."""
+        self._correspondence.tell(ref, "markasread")
+
+    def confirm(self, ref: LetterRef) -> None:
+        """Ask Altinn to set Confirmed, which it does some seconds later: `confirmed` tells. Raises as `mark_read` does."""
+        self._correspondence.tell(ref, "confirm")
+
+    def confirmed(self, ref: LetterRef) -> bool:
+        """Whether Altinn has set Confirmed. Raises as `mark_read` does."""
+        return self._correspondence.has_been(ref, "Confirmed")
+
+    def check(self) -> Iterator[Finding]:
+        """Key; then for each party token, exchange, the right to each service, and resources that nobody listed."""
+        yield access.check_key(self._identity.key, self._identity.key_id)
+        for party in self._settings.parties:
+            own = [each for each in self._channels if each.party == party]
+            yield from access.check_party(party, own, self._tokens, self._discovery)
+
+    def discover(self) -> Iterator[Discovered]:
+        """Each party's resources: those in use that it may read, and those that are configured or presumed."""
+        return self._discovery.discover(self._channels)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+
+def _identity(settings: Settings) -> Identity:
+    key = settings.subscription_key.get_secret_value()
+    return Identity(
+        issuer=settings.maskinporten_url,
+        exchange_url=f"{settings.platform_url}/authentication/api/v1/exchange/maskinporten",
+        client_id=settings.client_id,
+        key_id=settings.key_id,
+        key=load_key(settings.key_file.value),
+        external_ref=settings.external_ref or None,
+        headers={"Ocp-Apim-Subscription-Key": key} if key else {},
+    )

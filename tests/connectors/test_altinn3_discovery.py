@@ -1,0 +1,197 @@
+"""Which resources there are, and whether they can be read: `check` and `discover` of the Altinn 3 mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.altinn.discovery import Discovered, guess_service
+from connectors.mailboxes.altinn3 import Altinn3, Settings, connect
+from connectors.sandbox import faults
+from connectors.sandbox.access import READ_SCOPE, ReadyClient
+from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.discovery import PretendResource
+from connectors.sandbox.letters import PretendLetter
+from daemon.ports import Finding
+
+PARTY, OTHER = "991825827", "974761076"
+ADMINISTRATION, CONFIDENTIAL, MIGRATED = (
+    "eformidling-dpv-administrasjon",
+    "eformidling-dpv-taushetsbelagt",
+    "asf-migratedcorrespondence-4255-8",
+)
+
+
+@pytest.fixture
+def altinn() -> Iterator[PretendAltinn]:
+    with PretendAltinn() as running:
+        yield running
+
+
+@pytest.fixture
+def client(altinn: PretendAltinn) -> ReadyClient:
+    ready = altinn.ready_client()
+    altinn.allow(ready.client_id, PARTY, [ADMINISTRATION, CONFIDENTIAL])
+    return ready
+
+
+def mailbox(folder: Path, altinn: PretendAltinn, client: ReadyClient, **other: Any) -> Altinn3:
+    (folder / "key.pem").write_text(client.private_key)
+    told = {
+        "maskinporten_url": altinn.maskinporten_url,
+        "platform_url": altinn.platform_url,
+        "client_id": client.client_id,
+        "key_file": "key.pem",
+        "key_id": client.key_id,
+        "parties": [PARTY],
+        "services": ["4255/8", "4255/10"],
+    }
+    return connect("altinn", Settings.model_validate(told | other, context={"base": folder}))
+
+
+def found(box: Altinn3) -> dict[str, Finding]:
+    with closing(box):
+        return {each.subject: each for each in box.check()}
+
+
+def test_a_check_goes_step_by_step(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """Key, Maskinporten, Altinn, each service, and other resources: one finding each, and nothing in Altinn is changed."""
+    letter = altinn.publish(PretendLetter(party=PARTY))
+    findings = found(mailbox(tmp_path, altinn, client))
+    assert list(findings) == [
+        "key",
+        f"{PARTY} Maskinporten",
+        f"{PARTY} Altinn",
+        f"{PARTY} 4255/8 Skatter og avgifter",
+        f"{PARTY} 4255/10 Administrasjon",
+        f"{PARTY} 5504/1 Taushetsbelagt post",
+        f"{PARTY} other resources",
+    ]
+    assert all(each.ok for each in findings.values())
+    assert f"through {ADMINISTRATION}" in findings[f"{PARTY} 4255/10 Administrasjon"].text
+    assert "1800 seconds" in findings[f"{PARTY} Altinn"].text
+    assert altinn.statuses(letter)[-1] == "Published"
+
+
+def test_a_guess_that_cannot_be_read_is_a_remark(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """A service that nobody may read is told with what to write, and fails no check while its resource is only presumed."""
+    finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} 4255/8 Skatter og avgifter"]
+    assert finding.ok
+    assert all(word in finding.text for word in ("nobody may read it", MIGRATED, "`resources` under '4255/8'", "`services`"))
+
+
+def test_a_configured_resource_that_cannot_be_read_is_a_fault(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """A missing right and a typing mistake are told apart by the resource registry; without that, the right is still told."""
+    altinn.add_resource(PretendResource(id="skatt", title="Skatt"))
+    subject = f"{PARTY} 4255/8 Skatter og avgifter"
+    right = found(mailbox(tmp_path, altinn, client, resources={"4255/8": ["skatt"]}))[subject]
+    typo = found(mailbox(tmp_path, altinn, client, resources={"4255/8": ["skat"]}))[subject]
+    altinn.faults.inject(faults.status(500), "resource", times=None)
+    dark = found(mailbox(tmp_path, altinn, client, resources={"4255/8": ["skatt"]}))[subject]
+    assert not any(each.ok for each in (right, typo, dark))
+    assert "access package or right" in right.text
+    assert "access package or right" in dark.text
+    assert "knows no skat: look for a typing mistake" in typo.text
+
+
+def test_each_party_is_checked_by_itself(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """A party without system user is told why, and the others' findings are the same as ever."""
+    findings = found(mailbox(tmp_path, altinn, client, parties=[OTHER, PARTY]))
+    assert not findings[f"{OTHER} Maskinporten"].ok
+    assert "MP-303" in findings[f"{OTHER} Maskinporten"].text
+    assert f"{OTHER} Altinn" not in findings
+    assert findings[f"{PARTY} 4255/10 Administrasjon"].ok
+
+
+def test_an_exchange_that_fails_ends_a_party(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """Without a token of Altinn's there is nothing more to check."""
+    altinn.faults.inject(faults.status(500), "exchange", times=None)
+    findings = found(mailbox(tmp_path, altinn, client))
+    assert list(findings) == ["key", f"{PARTY} Maskinporten", f"{PARTY} Altinn"]
+    assert not findings[f"{PARTY} Altinn"].ok
+
+
+def test_letters_that_nobody_fetches_are_noticed(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """A correspondence resource in use that no service claims is named, with the service that its name speaks of."""
+    altinn.allow(client.client_id, PARTY, ["eformidling-dpv-skatterogavgifter", "nav-brev"])
+    for resource in ("eformidling-dpv-skatterogavgifter", "nav-brev", ADMINISTRATION):
+        altinn.publish(PretendLetter(party=PARTY, resource=resource))
+    finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} other resources"]
+    assert finding.ok
+    assert "2 in use" in finding.text
+    assert "eformidling-dpv-skatterogavgifter (by its name 4255/8), nav-brev;" in finding.text
+
+
+def test_without_dialogporten_a_check_is_whole(tmp_path: Path, altinn: PretendAltinn) -> None:
+    """A client that lacks Dialogporten's scope can be checked and used; what is not known is said."""
+    client = altinn.ready_client(scopes=[READ_SCOPE])
+    altinn.allow(client.client_id, PARTY, [ADMINISTRATION, CONFIDENTIAL])
+    findings = found(mailbox(tmp_path, altinn, client))
+    assert all(each.ok for each in findings.values())
+    assert "does no harm" in findings[f"{PARTY} other resources"].text
+
+
+def discovered(box: Altinn3) -> dict[str, Discovered]:
+    with closing(box):
+        return {each.resource: each for each in box.discover()}
+
+
+def test_discovery_tells_what_is_in_use_and_what_is_configured(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """Resources in use with their names, services and rights; then those of the configuration, whether they exist or not."""
+    altinn.add_resource(PretendResource(id="dpv-x", title="Digital post til virksomheter: Natur og miljø"))
+    altinn.add_resource(PretendResource(id="a-form", title="A form", type="AltinnApp"))
+    altinn.allow(client.client_id, PARTY, ["dpv-x", "a-form"])
+    for resource in ("dpv-x", "a-form", ADMINISTRATION):
+        altinn.publish(PretendLetter(party=PARTY, resource=resource))
+    told = discovered(mailbox(tmp_path, altinn, client))
+    assert "a-form" not in told
+    assert (told["dpv-x"].service, told["dpv-x"].guessed, told["dpv-x"].configured, told["dpv-x"].readable) == ("4255/6", True, False, True)
+    assert told["dpv-x"].names["nb"] == "Digital post til virksomheter: Natur og miljø"
+    known = told[ADMINISTRATION]
+    assert (known.service, known.guessed, known.configured, known.readable, known.remark) == ("4255/10", False, True, True, "")
+    guess = told[MIGRATED]
+    assert (guess.service, guess.guessed, guess.readable) == ("4255/8", True, False)
+    assert "registry knows no such resource" in guess.remark
+    assert told[CONFIDENTIAL].readable
+
+
+def test_discovery_leaves_no_party_out(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """A party for which nothing can be asked is listed with its configuration and the reason, and the next one follows."""
+    with closing(mailbox(tmp_path, altinn, client, parties=[OTHER, PARTY])) as box:
+        told = list(box.discover())
+    others = [each for each in told if each.party == OTHER]
+    assert others
+    assert all(not each.readable and "MP-303" in each.remark for each in others)
+    assert any(each.readable for each in told if each.party == PARTY)
+
+
+def test_discovery_and_correspondence_may_disagree(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """Whether letters can be read is asked of Correspondence itself, and a registry that is down only costs a remark."""
+    altinn.faults.inject(faults.status(500), "list", "resource", times=2)
+    altinn.publish(PretendLetter(party=PARTY))
+    told = discovered(mailbox(tmp_path, altinn, client))[ADMINISTRATION]
+    assert not told.readable
+    assert "answered 500" in told.remark
+
+
+@pytest.mark.parametrize(
+    ("resource", "title", "service"),
+    [
+        ("asf-migratedcorrespondence-4255-10", "", "4255/10"),
+        ("digdir-migratedcorrespondence-5504-1", "", "5504/1"),
+        ("asf-migratedcorrespondence-4255-99", "", None),
+        ("eformidling-dpv-helse-sosial-omsorg", "", "4255/2"),
+        ("eformidling-dpv-helseSosialOgOmsorg", "", "4255/2"),
+        ("eformidling-dpv-naturOgMiljoe", "", "4255/6"),
+        ("digdir-x", "Digital post: Næringsutvikling", "4255/7"),
+        ("nav-x", "Administrasjon av ytelser", None),
+        ("eformidling-dpv-noe", "Noe annet", None),
+    ],
+)
+def test_a_name_may_tell_the_service(resource: str, title: str, service: str | None) -> None:
+    """A code or a service's name counts, but only where the resource speaks of digital post at all."""
+    assert guess_service(resource, {"nb": title}) == service

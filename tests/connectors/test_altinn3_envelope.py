@@ -1,0 +1,301 @@
+"""Letters as Altinn tells them, from the plain to the odd; without a network."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.altinn.envelope import body_type, letter_from, media_type, time_from
+from daemon.model import Envelope, LetterRef, Part, PartState
+
+NOW = datetime(2026, 8, 12, tzinfo=UTC)
+REF = LetterRef(
+    mailbox="altinn",
+    party="991825827",
+    service="4255/10",
+    resource="eformidling-dpv-administrasjon",
+    external_id="0198a1b2-3c4d-7e5f-8a9b-0c1d2e3f4a5b",
+)
+
+
+def attachment(**other: Any) -> dict[str, Any]:
+    return {
+        "created": "2026-08-11T07:14:40.120331+00:00",
+        "dataLocationType": "AltinnCorrespondenceAttachment",
+        "status": "Published",
+        "dataType": "application/pdf",
+        "expirationTime": None,
+        "id": "6d0f0a53-0b63-4c5f-8e83-8d0b8f6f3a10",
+        "fileName": "Vedtak.pdf",
+        "displayName": "Vedtak i byggesak",
+        "isEncrypted": False,
+        "checksum": "9e107d9d372bb6826bd81d3542a419d6",
+        "expirationInDays": None,
+    } | other
+
+
+def overview(content: dict[str, Any] | None = None, **other: Any) -> dict[str, Any]:
+    """As in Altinn/altinn-correspondence CorrespondenceOverviewMapper.cs, of a letter from eFormidling."""
+    plain = {"attachments": [], "language": "nb", "messageTitle": "Vedtak", "messageSummary": "Kort sagt", "messageBody": "Hei"}
+    return {
+        "correspondenceId": REF.external_id,
+        "content": plain | (content or {}),
+        "created": "2026-08-11T07:14:39.553211+00:00",
+        "statusChanged": "2026-08-11T07:15:02.418377+00:00",
+        "published": "2026-08-11T07:15:02.418377+00:00",
+        "requestedPublishTime": "2026-08-11T07:14:38.9+00:00",
+        "dueDateTime": "2026-08-18T07:14:38.9+00:00",
+        "status": "Published",
+        "sender": "urn:altinn:organization:identifier-no:991825827",
+        "messageSender": "Eksempel kommune",
+        "sendersReference": "b2a7c1de",
+        "propertyList": {"senderOrgNumber": "964965226"},
+        "externalReferences": [{"referenceValue": "x", "referenceType": "DialogportenDialogId"}],
+        "replyOptions": [{"linkURL": "https://svar.example/", "linkText": "Svar"}],
+        "isConfirmationNeeded": False,
+        "isConfidential": False,
+        "altinn2CorrespondenceId": None,
+    } | other
+
+
+def envelope(content: dict[str, Any] | None = None, ref: LetterRef = REF, **other: Any) -> Envelope:
+    return letter_from(overview(content, **other), ref, NOW).envelope
+
+
+def part(**other: Any) -> Part:
+    return letter_from(overview({"attachments": [attachment(**other)]}), REF, NOW).parts[0]
+
+
+def test_a_plain_letter_is_told_whole() -> None:
+    """Every field of a letter from eFormidling finds its place; the real sender is not the technical one."""
+    told = envelope(altinn2CorrespondenceId=4711, isConfirmationNeeded=True)
+    assert told.model_dump() == {
+        "mailbox": "altinn",
+        "external_id": REF.external_id,
+        "party": "991825827",
+        "service": "4255/10",
+        "resource": "eformidling-dpv-administrasjon",
+        "title": "Vedtak",
+        "summary": "Kort sagt",
+        "body": "Hei",
+        "body_type": "text/markdown",
+        "language": "nb",
+        "sender_org": "964965226",
+        "sender_name": "Eksempel kommune",
+        "technical_sender": "991825827",
+        "sender_reference": "b2a7c1de",
+        "created_at": datetime(2026, 8, 11, 7, 14, 39, 553211, tzinfo=UTC),
+        "requested_at": datetime(2026, 8, 11, 7, 14, 38, 900000, tzinfo=UTC),
+        "published_at": datetime(2026, 8, 11, 7, 15, 2, 418377, tzinfo=UTC),
+        "due_at": datetime(2026, 8, 18, 7, 14, 38, 900000, tzinfo=UTC),
+        "confidential": False,
+        "confirmation_needed": True,
+        "altinn2_id": 4711,
+        "properties": {"senderOrgNumber": "964965226"},
+        "references": [{"referenceValue": "x", "referenceType": "DialogportenDialogId"}],
+        "reply_options": [{"linkURL": "https://svar.example/", "linkText": "Svar"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "sender"),
+    [
+        ({"propertyList": {}}, "991825827"),
+        ({"propertyList": None, "sender": "0192:974761076"}, "974761076"),
+        ({"propertyList": {"senderOrgNumber": "0192:974761076"}}, "974761076"),
+        ({"propertyList": {"senderOrgNumber": "unknown"}}, "991825827"),
+        ({"propertyList": [], "sender": None}, None),
+    ],
+)
+def test_the_sender_is_the_best_that_is_known(fields: dict[str, Any], sender: str | None) -> None:
+    """The real sender if the letter names one in any form, else the technical one, else nobody."""
+    assert envelope(**fields).sender_org == sender
+
+
+def test_nulls_and_strange_fields_do_no_harm() -> None:
+    """A letter with nothing but an id, a content and a time is a letter; unknown fields and values are passed over."""
+    bare = {"correspondenceId": REF.external_id, "content": {}, "created": "2026-08-11T07:14:39Z", "status": "Teleported", "new": [1]}
+    told = letter_from(bare, REF, NOW)
+    assert (told.envelope.title, told.envelope.body, told.parts) == ("", "", ())
+    nothing = dict.fromkeys(overview(), None) | {
+        "correspondenceId": REF.external_id,
+        "content": {"attachments": None},
+        "published": "2026-08-11",
+    }
+    with pytest.raises(ValueError, match="no time"):
+        letter_from(nothing, REF, NOW)
+
+
+@pytest.mark.parametrize("strange", [{"content": None}, {"content": "x"}, {"correspondenceId": "another"}, {"correspondenceId": None}])
+def test_what_is_no_overview_of_the_letter_is_refused(strange: dict[str, Any]) -> None:
+    """Nothing is stored of an answer that is of another letter, or has no content."""
+    with pytest.raises(ValueError, match=r"^it "):
+        letter_from(overview() | strange, REF, NOW)
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        ((), "2026-08-11T07:15:02.418377+00:00"),
+        (("published",), "2026-08-11T07:14:38.900000+00:00"),
+        (("published", "requestedPublishTime"), "2026-08-11T07:14:39.553211+00:00"),
+        (("published", "requestedPublishTime", "created"), "2026-08-11T07:15:02.418377+00:00"),
+    ],
+)
+def test_a_letter_always_has_a_publish_time(missing: tuple[str, ...], expected: str) -> None:
+    """Where Altinn does not tell it, the nearest other time stands in."""
+    told: dict[str, Any] = dict.fromkeys(missing)
+    assert envelope(**told).published_at.isoformat() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-08-11T07:15:02+00:00", "2026-08-11T07:15:02+00:00"),
+        ("2026-08-11T07:15:02Z", "2026-08-11T07:15:02+00:00"),
+        ("2026-08-11T07:15:02", "2026-08-11T07:15:02+00:00"),
+        ("2026-08-11T07:15:02.4183779+00:00", "2026-08-11T07:15:02.418377+00:00"),
+        ("2026-08-11T07:15:02.4183770Z", "2026-08-11T07:15:02.418377+00:00"),
+        ("2026-08-11T07:15:02.4", "2026-08-11T07:15:02.400000+00:00"),
+        ("2026-08-11T09:15:02+02:00", "2026-08-11T07:15:02+00:00"),
+        ("2026-08-11 07:15:02", "2026-08-11T07:15:02+00:00"),
+        ("0001-01-01T00:00:00+01:00", None),
+        ("2026-13-11T07:15:02Z", None),
+        ("tomorrow", None),
+        ("", None),
+        (None, None),
+        (1786431600, None),
+    ],
+)
+def test_times_come_in_many_forms(text: object, expected: str | None) -> None:
+    """With a zone or without, with any number of digits: always the same aware time in UTC, or none."""
+    time = time_from(text)
+    assert (time.isoformat() if time else None) == expected
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=-9, minutes=-30))])))
+def test_every_time_that_is_written_is_read(time: datetime) -> None:
+    """What any server writes in ISO 8601 comes back as the same moment."""
+    try:
+        expected = time.astimezone(UTC)
+    except OverflowError:
+        return
+    assert time_from(time.isoformat()) == expected
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda some: st.lists(some) | st.dictionaries(st.text(), some)
+    )
+)
+def test_no_value_breaks_a_letter(value: Any) -> None:
+    """Whatever stands in a field, the letter is read, or refused as no overview; nothing else happens."""
+    for name in overview():
+        try:
+            letter_from(overview() | {name: value}, REF, NOW)
+        except ValueError as error:
+            assert name in {"correspondenceId", "content"}, error  # noqa: PT017  # which fields may be refused is the promise
+    for name in ("attachments", *overview()["content"]):
+        letter_from(overview({name: value}), REF, NOW)
+    for name in attachment():
+        letter_from(overview({"attachments": [attachment(**{name: value})]}), REF, NOW)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("Hei\n\nSe **vedlagt** vedtak, <https://example.no> eller <post@example.no>.", "text/markdown"),
+        ("2 < 3 og 5 > 4; a<b, <p@x.no>", "text/markdown"),
+        ("En linje<br>og *en* til, <b>viktig</b>", "text/markdown"),
+        ("<p>Hei</p>", "text/html"),
+        ("<!DOCTYPE html><html lang='no'><body>Hei</body></html>", "text/html"),
+        ('# Overskrift\n\n<table class="x"><tr><td>1</td></tr></table>', "text/html"),
+        ("<DIV>\nHei</DIV>", "text/html"),
+        ("", "text/markdown"),
+    ],
+)
+def test_the_body_is_markdown_until_it_has_blocks_of_html(body: str, expected: str) -> None:
+    """Autolinks, comparisons and line breaks are Markdown; paragraphs, tables and whole documents are HTML."""
+    assert body_type(body) == expected
+    assert envelope({"messageBody": body}).body_type == expected
+
+
+def test_confidential_is_what_the_letter_or_its_service_says() -> None:
+    """A letter that says so is confidential under any service, and one under 5504/1 whatever it says."""
+    under = LetterRef(
+        mailbox="a", party=REF.party, service="5504/1", resource="eformidling-dpv-taushetsbelagt", external_id=REF.external_id
+    )
+    assert envelope(isConfidential=True).confidential
+    assert envelope(ref=under).confidential
+    assert not envelope(isConfidential="true").confidential
+
+
+PAST, FUTURE = "2026-08-01T00:00:00+00:00", "2026-09-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({}, PartState.PRESENT),
+        ({"status": "Purged"}, PartState.PURGED),
+        ({"status": "Failed"}, PartState.SCAN_FAILED),
+        ({"status": "Expired"}, PartState.EXPIRED),
+        ({"expirationTime": PAST}, PartState.EXPIRED),
+        ({"expirationTime": FUTURE}, PartState.PRESENT),
+        ({"status": "Initialized"}, PartState.UNAVAILABLE),
+        ({"status": "UploadProcessing"}, PartState.UNAVAILABLE),
+        ({"status": "Quarantined"}, PartState.PRESENT),
+        ({"status": None}, PartState.PRESENT),
+        ({"dataLocationType": "ExternalStorage"}, PartState.EXTERNAL),
+        ({"dataLocationType": "ExternalStorage", "status": "Purged"}, PartState.PURGED),
+        ({"dataLocationType": "Moon"}, PartState.PRESENT),
+        ({"id": None}, PartState.UNAVAILABLE),
+    ],
+)
+def test_what_is_known_of_an_attachment_decides_whether_it_is_tried(fields: dict[str, Any], state: PartState) -> None:
+    """Only what cannot be there is not tried; a status that nobody knows yet is."""
+    assert part(**fields).state is state
+
+
+@pytest.mark.parametrize(
+    ("checksum", "expected"),
+    [("9E107D9D372BB6826BD81D3542A419D6", "9e107d9d372bb6826bd81d3542a419d6"), ("", ""), (None, ""), ("nhB9nTcrtoJr2B01QqQZ1g==", "")],
+)
+def test_a_checksum_counts_only_if_it_is_one(checksum: str | None, expected: str) -> None:
+    """MD5 in hexadecimal is compared in lower case; anything else can prove nothing."""
+    assert part(checksum=checksum).sender_checksum == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "name", "expected"),
+    [
+        ("application/pdf", "x.pdf", "application/pdf"),
+        ("text/plain; charset=utf-8", "x.txt", "text/plain"),
+        ("binary_octet_stream", "Tegning.DOCX", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("application/octet-stream", "x.zip", "application/zip"),
+        ("binary_octet_stream", "x.cad", "application/octet-stream"),
+        ("binary_octet_stream", "pdf", "application/octet-stream"),
+        ("", "", "application/octet-stream"),
+        ("text/html\r\nX: y", "x", "application/octet-stream"),
+    ],
+)
+def test_the_media_type_is_told_or_follows_from_the_name(told: str, name: str, expected: str) -> None:
+    """Altinn's word for a type it does not know is replaced by what the name says; what is no media type is never passed on."""
+    assert media_type(told, name) == expected
+
+
+def test_attachments_keep_names_order_and_marks() -> None:
+    """Names are kept as sent, also empty and equal ones; encryption and expiry are told."""
+    several = [attachment(fileName="../../x", id="1"), attachment(fileName=None, id="2", isEncrypted=True, expirationTime=FUTURE)]
+    first, second = letter_from(overview({"attachments": several}), REF, NOW).parts
+    assert (first.external_id, first.original_name, first.display_name) == ("1", "../../x", "Vedtak i byggesak")
+    assert (second.external_id, second.original_name, second.encrypted, second.expires_at) == (
+        "2",
+        "",
+        True,
+        datetime(2026, 9, 1, tzinfo=UTC),
+    )

@@ -1,0 +1,268 @@
+"""Tokens, against a pretend Maskinporten and Altinn that verify every grant."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from joserfc.jwk import RSAKey
+
+from connectors.http import Http, Patience
+from connectors.maskinporten import Identity, Tokens, load_key
+from connectors.sandbox import faults
+from connectors.sandbox.access import ReadyClient
+from connectors.sandbox.altinn import PretendAltinn
+from daemon.errors import AccessRefused, MailboxUnavailable
+
+PARTY, OTHER = "991825827", "974761076"
+SCOPE = "altinn:correspondence.read"
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def altinn() -> Iterator[PretendAltinn]:
+    with PretendAltinn() as running:
+        yield running
+
+
+@pytest.fixture
+def client(altinn: PretendAltinn) -> ReadyClient:
+    ready = altinn.ready_client()
+    altinn.allow(ready.client_id, PARTY, ["eformidling-dpv-administrasjon"])
+    return ready
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def http(clock: Clock) -> Iterator[Http]:
+    made = Http(longest_pause=300, patience=Patience(pauses=(0.001, 0.001)), clock=clock)
+    yield made
+    made.close()
+
+
+def identity(altinn: PretendAltinn, client: ReadyClient, **other: str) -> Identity:
+    told: dict[str, Any] = {"client_id": client.client_id, "key_id": client.key_id, "issuer": altinn.maskinporten_url, **other}
+    exchange = f"{altinn.platform_url}/authentication/api/v1/exchange/maskinporten"
+    return Identity(exchange_url=exchange, key=load_key(client.private_key), **told)
+
+
+@pytest.fixture
+def tokens(http: Http, altinn: PretendAltinn, client: ReadyClient, clock: Clock) -> Tokens:
+    return Tokens(http, identity(altinn, client), refusal_lasts=30, clock=clock)
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes = b"") -> str:
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption).decode()
+
+
+@pytest.fixture(scope="module")
+def pair() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def test_a_key_is_read_from_pem_and_from_jwk(pair: rsa.RSAPrivateKey) -> None:
+    """Both forms in which Samarbeidsportalen's users have their keys give the same key."""
+    jwk = json.dumps(RSAKey.import_key(pem(pair)).as_dict(private=True))
+    assert load_key(pem(pair)).thumbprint() == load_key(jwk).thumbprint()
+
+
+def unusable_keys(pair: rsa.RSAPrivateKey) -> dict[str, str]:
+    public = pair.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    return {
+        "": "cannot be read|can be read",
+        "rubbish": "can be read",
+        "{}": "can be read",
+        '{"kty": "RSA", "n": "secret"}': "can be read",
+        '{"kty": "oct", "k": "c2VjcmV0"}': "can be read",
+        pem(pair, b"passphrase"): "without passphrase",
+        pem(ec.generate_private_key(ec.SECP256R1())): "can be read",
+        pem(rsa.generate_private_key(65537, 1024)): "less than 2048 bits",
+        public: "a public key; write the path of the private one",
+    }
+
+
+def test_a_key_that_cannot_be_used_is_refused_with_a_remedy(pair: rsa.RSAPrivateKey) -> None:
+    """Whatever is wrong with a key is told in words that say what to write instead, and show nothing of it."""
+    for text, words in unusable_keys(pair).items():
+        with pytest.raises(ValueError, match=words) as caught:
+            load_key(text)
+        assert "; " in str(caught.value)
+        assert not text or text not in str(caught.value)
+
+
+def test_a_token_is_fetched_once_for_each_party(tokens: Tokens, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """Grant and exchange happen once, however often the token is wanted; another party has a token of its own."""
+    altinn.allow(client.client_id, OTHER, ["eformidling-dpv-administrasjon"])
+    mine = {tokens.token(PARTY, SCOPE) for _ in range(5)}
+    assert len(mine) == 1
+    assert tokens.token(OTHER, SCOPE) not in mine
+    assert (altinn.count("token"), altinn.count("exchange")) == (2, 2)
+
+
+def test_threads_do_not_stampede(tokens: Tokens, altinn: PretendAltinn) -> None:
+    """Sixteen threads that need a token at the same time cause one grant."""
+    with ThreadPoolExecutor(16) as pool:
+        assert len(set(pool.map(lambda _: tokens.token(PARTY, SCOPE), range(64)))) == 1
+    assert (altinn.count("token"), altinn.count("exchange")) == (1, 1)
+
+
+def test_a_token_is_renewed_before_it_ends(tokens: Tokens, altinn: PretendAltinn, clock: Clock) -> None:
+    """The token's own lifetime decides, whatever this machine's clock says: 30 minutes less a margin."""
+    altinn.clock.skew = timedelta(seconds=5)
+    first = tokens.token(PARTY, SCOPE)
+    clock.now += 28 * 60
+    assert tokens.token(PARTY, SCOPE) == first
+    clock.now += 90
+    assert tokens.token(PARTY, SCOPE) != first
+
+
+def test_a_token_of_a_few_seconds_is_of_use(tokens: Tokens, altinn: PretendAltinn, clock: Clock) -> None:
+    """A lifetime shorter than the margin does not make every call fetch a token."""
+    altinn.exchange.lifetime = timedelta(seconds=10)
+    first = tokens.token(PARTY, SCOPE)
+    clock.now += 7
+    assert tokens.token(PARTY, SCOPE) == first
+    clock.now += 2
+    assert tokens.token(PARTY, SCOPE) != first
+
+
+def test_a_token_that_was_dropped_is_replaced_once(tokens: Tokens, altinn: PretendAltinn) -> None:
+    """Threads that all saw the same token refused cause one new one, not one each."""
+    old = tokens.token(PARTY, SCOPE)
+    tokens.drop(PARTY, SCOPE, old)
+    new = tokens.token(PARTY, SCOPE)
+    tokens.drop(PARTY, SCOPE, old)
+    assert tokens.token(PARTY, SCOPE) == new != old
+    assert altinn.count("token") == 2
+
+
+def test_the_external_reference_must_fit(http: Http, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """A system user with a reference is found with exactly that reference."""
+    altinn.allow(client.client_id, OTHER, ["x"], external_ref="post-1")
+    assert Tokens(http, identity(altinn, client, external_ref="post-1"), refusal_lasts=0).token(OTHER, SCOPE)
+    for other in ({"external_ref": "post-2"}, {}):
+        with pytest.raises(AccessRefused, match="external_ref"):
+            Tokens(http, identity(altinn, client, **other), refusal_lasts=0).token(OTHER, SCOPE)
+
+
+def test_no_system_user_is_explained_and_concerns_one_party(tokens: Tokens, altinn: PretendAltinn) -> None:
+    """MP-303 names its four usual causes and Maskinporten's reference; the other party's token is not touched."""
+    with pytest.raises(AccessRefused) as caught:
+        tokens.token(OTHER, SCOPE)
+    assert all(word in str(caught.value) for word in (OTHER, "1) `client_id`", "2)", "3) `external_ref`", "4)", "MP-303", "id"))
+    assert tokens.token(PARTY, SCOPE)
+
+
+def test_a_refusal_is_remembered_for_a_while(tokens: Tokens, altinn: PretendAltinn, client: ReadyClient, clock: Clock) -> None:
+    """A party without system user costs one call a poll, and is served as soon as that has been mended."""
+    for _ in range(5):
+        with pytest.raises(AccessRefused, match="MP-303"):
+            tokens.token(OTHER, SCOPE)
+    assert altinn.count("token") == 1
+    altinn.allow(client.client_id, OTHER, ["x"])
+    clock.now += 31
+    assert tokens.token(OTHER, SCOPE)
+
+
+def test_refusals_name_what_to_mend(http: Http, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """Unknown client, unknown key, wrong key, unregistered scope, expired key: each with its code and its remedy."""
+    stranger = {"client_id": "3f9a0f6e-0000-4000-8000-000000000000"}
+    for other, scope, words in (
+        (stranger, SCOPE, "compare `client_id`.*MP-100"),
+        ({"key_id": "other"}, SCOPE, "MP-100"),
+        ({}, "altinn:events.subscribe", "add it in Samarbeidsportalen.*MP-200"),
+    ):
+        with pytest.raises(AccessRefused, match=words):
+            Tokens(http, identity(altinn, client, **other), refusal_lasts=0).token(PARTY, scope)
+    public = RSAKey.import_key(client.private_key).as_dict(private=False)
+    altinn.add_client(client.client_id, public, client.key_id, PARTY, key_expires=datetime.now(UTC) - timedelta(days=1))
+    with pytest.raises(AccessRefused, match=r"register a new one.*MP-121"):
+        Tokens(http, identity(altinn, client), refusal_lasts=0).token(PARTY, SCOPE)
+
+
+def test_the_wrong_key_is_told_apart(http: Http, altinn: PretendAltinn, client: ReadyClient, pair: rsa.RSAPrivateKey) -> None:
+    """A signature that does not fit the registered key says which file to look at."""
+    wrong = ReadyClient(client_id=client.client_id, key_id=client.key_id, private_key=pem(pair), organisation=PARTY)
+    with pytest.raises(AccessRefused, match=r"`key_file` must hold.*MP-124"):
+        Tokens(http, identity(altinn, wrong), refusal_lasts=0).token(PARTY, SCOPE)
+
+
+@pytest.mark.parametrize("skew", [-40, -3600, 300, 86400])
+def test_a_wrong_clock_is_got_over(http: Http, altinn: PretendAltinn, client: ReadyClient, skew: int) -> None:
+    """Where this machine's clock is ahead or behind, Maskinporten's is used: one more call the first time, and none later."""
+    altinn.clock.skew = timedelta(seconds=skew)
+    altinn.allow(client.client_id, OTHER, ["x"])
+    tokens = Tokens(http, identity(altinn, client), refusal_lasts=0)
+    assert tokens.token(PARTY, SCOPE)
+    assert tokens.token(OTHER, SCOPE)
+    assert altinn.count("token") == 3
+
+
+def test_a_clock_that_cannot_be_got_over_is_told(http: Http, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """If Maskinporten's own answer does not help, the operator is told to set the clock, and the call is tried again later."""
+    answers = iter([0.0, 0.0, 10_000.0])  # ours leaps ahead between the two grants
+    tokens = Tokens(http, identity(altinn, client), refusal_lasts=0, wall=lambda: datetime.now(UTC).timestamp() + next(answers, 10_000.0))
+    altinn.clock.skew = timedelta(seconds=-1000)
+    with pytest.raises(MailboxUnavailable, match="set this machine's clock"):
+        tokens.token(PARTY, SCOPE)
+
+
+@pytest.mark.parametrize("kind", ["token", "exchange"])
+@pytest.mark.parametrize(
+    "fault", [faults.status(500), faults.html_page(), faults.login_redirect(), faults.gzip_bomb(1)], ids=lambda each: each.name
+)
+def test_a_shaky_platform_is_tried_again_later(tokens: Tokens, altinn: PretendAltinn, kind: str, fault: faults.Fault) -> None:
+    """What is no answer of Maskinporten or of the exchange is no refusal either, and the next try succeeds."""
+    altinn.faults.inject(fault, kind)
+    with pytest.raises(MailboxUnavailable):
+        tokens.token(PARTY, SCOPE)
+    assert tokens.token(PARTY, SCOPE)
+
+
+def test_a_token_that_is_none_is_not_kept(tokens: Tokens, altinn: PretendAltinn) -> None:
+    """Half a token, as a broken connection leaves it, never becomes the party's token."""
+    altinn.faults.inject(faults.cut_short(announced=True), "token", "exchange", times=4)
+    with pytest.raises(MailboxUnavailable):
+        tokens.token(PARTY, SCOPE)
+    altinn.faults.clear()
+    assert tokens.token(PARTY, SCOPE).count(".") == 2
+
+
+def test_nothing_secret_is_ever_said(tokens: Tokens, altinn: PretendAltinn, client: ReadyClient, tmp_path: Path) -> None:
+    """Neither an error nor a representation shows a key, a grant or a token."""
+    said = [repr(tokens), repr(identity(altinn, client)), repr(vars(tokens))]
+    token = tokens.token(PARTY, SCOPE)
+    said.append(repr(vars(tokens)))
+    for fault in (faults.status(500), faults.html_page(), faults.cut_short(announced=True)):
+        altinn.faults.inject(fault, "token", "exchange", times=4)
+        tokens.drop(PARTY, SCOPE, token)
+        with pytest.raises(MailboxUnavailable) as caught:
+            tokens.token(PARTY, SCOPE)
+        altinn.faults.clear()
+        said.append(str(caught.value))
+    with pytest.raises(AccessRefused) as refused:
+        tokens.token(OTHER, SCOPE)
+    said.append(str(refused.value))
+    assert not any(token in each or re.search(r"eyJ|PRIVATE", each) for each in said)
