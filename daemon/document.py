@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.dpv import find_service
-from daemon.model import Attachment, Delivery, Message, MessageKind, PartState
+from daemon.model import Attachment, Decision, Delivery, Message, MessageKind, PartState
 
 
 class _Frozen(BaseModel):
@@ -118,7 +118,7 @@ class LetterDocument(_Frozen):
 _BODY_NAMES = {"text/markdown": "body.md", "text/html": "body.html"}
 
 
-def letter_document(message: Message, attachments: Sequence[Attachment], delivery: Delivery) -> LetterDocument:
+def letter_document(message: Message, attachments: Sequence[Attachment], decision: Decision, delivery: Delivery) -> LetterDocument:
     """The letter as the delivery's reader gets it; the same for every attempt."""
     return LetterDocument(
         kind=message.kind,
@@ -143,8 +143,8 @@ def letter_document(message: Message, attachments: Sequence[Attachment], deliver
         reply_options=tuple(message.reply_options),
         files=tuple(_file(each) for each in attachments),
         routing=Routing(
-            version=message.routing_version,
-            route=message.route,
+            version=decision.routing_version,
+            route=decision.route,
             recipients=tuple(delivery.recipients),
             destination=delivery.destination,
         ),

@@ -6,6 +6,8 @@
     │   └── NotFound             no such message, delivery or destination
     ├── StoreError               the database or the disk; the process ends with exit code 4
     │   └── DiskFull             nothing new is fetched until there is room
+    ├── NotStorable              one letter that the database cannot hold as it is
+    ├── ContentMissing           the bytes of one attachment are not where they were put
     ├── MailboxError             the other side of a mailbox
     │   ├── MailboxUnavailable   cannot be reached or does not make sense now; try later
     │   ├── AccessRefused        a right is missing; somebody must grant it
@@ -68,6 +70,14 @@ class StoreError(PostmottakError):
 
 class DiskFull(StoreError):
     """There is no room for another letter; what is stored already can still be delivered."""
+
+
+class NotStorable(PostmottakError):
+    """Something that the database cannot hold as it is; everything else can still be kept."""
+
+
+class ContentMissing(PostmottakError):
+    """The bytes of one attachment are not where they were put."""
 
 
 class MailboxError(PostmottakError):

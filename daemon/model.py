@@ -70,6 +70,7 @@ class SightingState(StrEnum):
     WAITING = "waiting"  # confidential, and only listed
     GONE = "gone"  # removed between list and fetch
     FAILING = "failing"  # could not be fetched yet; tried again
+    DUPLICATE = "duplicate"  # here already, under the id that it had in Altinn 2
 
 
 class MessageKind(StrEnum):
@@ -91,6 +92,7 @@ class MarkState(StrEnum):
 
     WAITING = "waiting"  # for the letter's deliveries
     DUE = "due"
+    TOLD = "told"  # accepted, and not yet seen to have taken effect
     DONE = "done"
 
 
@@ -197,9 +199,32 @@ class Message(Envelope, table=True):
 
     id: UUID = Field(primary_key=True)
     fetched_at: datetime
+
+
+class Decision(SQLModel, table=True):
+    """Where a letter was sent, by which route of which table, and why. The first is made when it comes, later ones by an operator."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("decisions_by_time", "decided_at", "route"),)
+
+    message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
+    number: int = Field(primary_key=True, description="1 for the first")
+    decided_at: datetime
     routing_version: str = Field(foreign_key="routing_versions.version")
-    route: str = Field(description="name of the route that decided")
-    recipients: list[str] = Field(sa_type=JSON, description="names of the recipients that the route chose")
+    route: str = Field(description="name of the route that decided, or a word in brackets for what is no route")
+    chosen: list[str] = Field(sa_type=JSON, description="names of the recipients before delegation")
+    recipients: list[str] = Field(sa_type=JSON, description="names of the recipients after delegation")
+    direct: list[str] = Field(sa_type=JSON, description="destinations that the route named without a recipient")
+    why: dict[str, Any] = Field(sa_type=JSON, description="the conditions that held, and what else had a part in it")
+
+
+class Thread(SQLModel, table=True):
+    """Something that letters of one matter share: the sender with a case number, or with a reference."""
+
+    __tablename__ = "threads"
+
+    key: str = Field(primary_key=True)
+    message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
 
 
 class Attachment(Part, table=True):
@@ -224,6 +249,8 @@ class Delivery(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("message_id", "destination", "generation"),
         Index("deliveries_by_state_and_due", "state", "due_at"),
+        Index("deliveries_by_state_and_destination", "state", "destination", "due_at"),
+        Index("deliveries_awaiting_pickup", "awaiting_pickup", "delivered_at"),
         CheckConstraint("generation >= 1", name="generation_positive"),
     )
 
@@ -231,6 +258,7 @@ class Delivery(SQLModel, table=True):
     message_id: UUID = Field(foreign_key="messages.id", index=True)
     destination: str = Field(description="the destination's name in the configuration")
     recipients: list[str] = Field(sa_type=JSON, description="names of the recipients on whose behalf")
+    decision: int = Field(default=1, description="number of the decision that it carries out")
     generation: int = 1
     state: DeliveryState = Field(default=DeliveryState.PENDING, sa_type=_enum(DeliveryState))
     created_at: datetime
@@ -238,10 +266,13 @@ class Delivery(SQLModel, table=True):
     owner: str | None = None
     fence: int = 0
     attempts: int = 0
+    crashes: int = Field(default=0, description="attempts during which the process ended")
     last_error: str | None = None
     progress: dict[str, Any] | None = Field(default=None, sa_type=JSON, description="what the destination has done of it so far")
     delivered_at: datetime | None = None
+    awaiting_pickup: bool = Field(default=False, description="delivered, and not yet seen to be taken or rejected by the receiver")
     taken_at: datetime | None = None
+    rejection: str | None = Field(default=None, description="why the receiver rejected what it had been given")
     evidence: dict[str, Any] | None = Field(default=None, sa_type=JSON, description="the destination's receipt")
 
 
@@ -291,6 +322,9 @@ class Sighting(SQLModel, table=True):
     last_seen_at: datetime
     attempts: int = 0
     last_error: str | None = None
+    routing_version: str | None = Field(
+        default=None, description="the routing table that appointed nobody for it; None if it was only listed"
+    )
 
     @property
     def ref(self) -> LetterRef:
@@ -311,10 +345,13 @@ class Bookmark(SQLModel, table=True):
     succeeded_at: datetime | None = None
     failed_at: datetime | None = None
     last_error: str | None = None
+    refused: bool = Field(default=False, description="the last listing failed for want of a right")
+    begun: bool = Field(default=False, description="whether it has been listed whole at all")
+    begins_at: datetime | None = Field(default=None, description="how far back its first listing went; None for everything")
 
 
 class RoutingVersion(SQLModel, table=True):
-    """A routing table that was in force, kept for as long as a message names it."""
+    """A routing table that was in force, and since when it last is."""
 
     __tablename__ = "routing_versions"
 

@@ -30,6 +30,8 @@ class Channel:
     """Nobody asked for this resource: that it cannot be read is worth a remark, not an error."""
     list_only: bool = False
     """Letters here are noticed and left alone: no overview, no download."""
+    fetch_confidential: bool = False
+    """A letter that turns out to be confidential may be fetched, for those whom the routing table appoints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,33 @@ class Parcel:
     """The attachments that are here, in the sender's order; those that are not are only in the document."""
     progress: Mapping[str, Any] = field(default_factory=dict)
     """What the destination said, in `TemporaryFailure.progress`, that it had done in earlier attempts of this delivery."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discovered:
+    """A resource that a party has letters in, or that the configuration looks for letters in."""
+
+    party: str
+    resource: str
+    names: Mapping[str, str]
+    """By language; empty if nobody knows the resource."""
+    service: str | None
+    """The code of the DPV service that it carries, as far as that can be told."""
+    guessed: bool
+    """The service follows from the resource's name only."""
+    configured: bool
+    """It is listed already."""
+    readable: bool
+    remark: str = ""
+    """What else there is to know, such as why it is not readable."""
+
+
+@runtime_checkable
+class Discovers(Protocol):
+    """A mailbox that can tell what its parties' mail can come under."""
+
+    def discover(self) -> Iterator[Discovered]:
+        """Every resource in use, and every one that is configured. Where something cannot be asked, a remark says so."""
 
 
 class PickupState(StrEnum):

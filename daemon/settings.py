@@ -29,7 +29,17 @@ def duration(text: object) -> timedelta:
     found = re.fullmatch(r"([0-9]+)([smhd])", text) if isinstance(text, str) else None
     if not found:
         raise ValueError('is no length of time; write a whole number and s, m, h or d, such as "5m"')
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    try:
+        return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    except OverflowError as error:
+        raise ValueError('is no length of time that can be reached; write a shorter one, such as "30d"') from error
+
+
+def duration_text(length: timedelta) -> str:
+    """A length of time as `duration` reads it: `"5d"`, `"90s"`."""
+    seconds = int(length.total_seconds())
+    unit = next((unit for unit in "dhm" if seconds and seconds % _UNITS[unit] == 0), "s")
+    return f"{seconds // _UNITS[unit]}{unit}"
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
@@ -43,7 +53,15 @@ def base_folder(info: ValidationInfo) -> Path:
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    return base_folder(info) / path.expanduser()
+    return base_folder(info) / at_home(path)
+
+
+def at_home(path: Path) -> Path:
+    """The path, with the home folder for `~`. Raises ValueError for somebody who has none."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"names a home folder that there is not: {path}; write the whole path") from error
 
 
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
@@ -70,7 +88,7 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     path = Path(credentials, name) if credentials else Path()
     if not (credentials and path.is_file()):
-        path = base_folder(info) / Path(name).expanduser()
+        path = base_folder(info) / at_home(Path(name))
     try:
         return Secret(path, path.read_text(encoding="utf-8").strip())
     except OSError as error:

@@ -187,7 +187,14 @@ def _channels(settings: Settings, party: str, service: Service) -> Iterator[Chan
     # Nobody has the right to confidential post by itself, so where it was not asked for, that it cannot be listed is no error.
     presumed = {} if configured else {each.id: list_only or not each.known for each in service.resources if each.id not in claimed}
     for resource in configured or presumed:
-        yield Channel(party=party, service=service.code, resource=resource, presumed=presumed.get(resource, False), list_only=list_only)
+        yield Channel(
+            party=party,
+            service=service.code,
+            resource=resource,
+            presumed=presumed.get(resource, False),
+            list_only=list_only,
+            fetch_confidential=settings.confidential == "fetch",
+        )
 
 
 class Altinn3:

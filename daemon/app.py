@@ -1,0 +1,229 @@
+"""Puts the parts together: what a configuration says, wired once, for one round or for the service."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from daemon import config, plugins
+from daemon.config import Configuration
+from daemon.content import ContentStore
+from daemon.dispatch import Dispatch
+from daemon.errors import ConfigurationError, NotFound, StoreError
+from daemon.fetch import Fetcher, MarkPolicies
+from daemon.intake import Intake, IntakeSummary
+from daemon.lock import InstanceLock
+from daemon.model import DeliveryState, Outcome, Policy
+from daemon.notices import Notices
+from daemon.ports import Destination, Mailbox
+from daemon.receipts import Receipts
+from daemon.reconcile import Compared, Reconciliation
+from daemon.rerouting import Rerouter
+from daemon.routing.facts import NORWAY
+from daemon.routing.table import Table, parse_table, read_table
+from daemon.store import Store
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A configuration and its routing table, without a fault."""
+
+    configuration: Configuration
+    table: Table
+
+
+def load(path: Path) -> Checked:
+    """Read the configuration and the routing table. Raises ConfigurationError with every fault of both."""
+    reading = config.read(path, plugins.find_settings, plugins.connector_types())
+    faults, table = list(reading.faults), None
+    if reading.routing_file:
+        try:
+            table = read_table(reading.routing_file, reading.destination_names)
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+    if faults or not (reading.configuration and table):
+        raise ConfigurationError(faults)
+    return Checked(configuration=reading.configuration, table=table)
+
+
+def utc_now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+def open_store(configuration: Configuration) -> Store:
+    """Open the database alone, for looking and for an operator's changes beside a running service.
+
+    Raises StoreError, also where there is no database yet: whoever only looks must not make one.
+    """
+    path = configuration.store.database_path
+    if not path.exists():
+        raise StoreError(f"there is no database at {path}; `postmottak run` and `postmottak poll` make it")
+    return Store(configuration.store.database)
+
+
+def open_content(configuration: Configuration) -> ContentStore:
+    """Open the attachments' bytes alone. Raises StoreError."""
+    return ContentStore(configuration.store.content)
+
+
+def table_of(store: Store, version: str) -> Table:
+    """A routing table that was in force; its destinations need not exist any more. Raises NotFound."""
+    found = store.views.table(version)
+    if found is None:
+        raise NotFound(f"There is no routing table {version} in the database")
+    return parse_table(found.text, f"table {version[:12]}", None)
+
+
+def rerouter(store: Store, table: Table) -> Rerouter:
+    """Decide anew about stored letters, with this table."""
+    store.letters.note_table(table.version, table.text, utc_now())
+    return Rerouter(store=store, table=lambda: table, clock=utc_now)
+
+
+@dataclass(kw_only=True)
+class PollSummary:
+    """What one round did. `undone` are the deliveries that are left, by state."""
+
+    intake: list[IntakeSummary] = field(default_factory=list)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    marks_failed: int = 0
+    undone: Mapping[DeliveryState, int] = field(default_factory=dict)
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether not even one mailbox could be reached."""
+        return bool(self.intake) and all(each.unreachable for each in self.intake)
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that went wrong on the mailboxes' side."""
+        return [problem for each in self.intake for problem in each.problems]
+
+    def total(self, number: Callable[[IntakeSummary], int]) -> int:
+        """A number of all mailboxes together."""
+        return sum(number(each) for each in self.intake)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A mailbox, and what must be known to poll it."""
+
+    mailbox: Mailbox
+    policies: MarkPolicies
+    poll_every: timedelta
+
+
+class App:
+    """All parts of the service, wired. Made by `opened`."""
+
+    def __init__(self, checked: Checked, store: Store, clock: Callable[[], datetime]) -> None:
+        configuration = checked.configuration
+        content = open_content(configuration)
+        content.remove_temporaries()
+        self._configuration = configuration
+        self._covers_followed: tuple[str, date] | None = None
+        self.store, self.clock, self.table = store, clock, checked.table
+        self.destinations: Mapping[str, Destination] = plugins.connect_destinations(configuration)
+        self.boxes = tuple(
+            Box(mailbox=mailbox, policies=_policies(each.settings), poll_every=getattr(each.settings, "poll_every", timedelta(minutes=5)))
+            for each, mailbox in zip(configuration.mailboxes, plugins.connect_mailboxes(configuration), strict=True)
+        )
+        fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
+        self.intake = Intake(store=store, fetcher=fetcher, notices=Notices(store=store, table=lambda: self.table, clock=clock))
+        self._reconciliation = Reconciliation(store=store, intake=self.intake)
+        self._dispatch = Dispatch(
+            store=store,
+            content=content,
+            destinations=lambda: self.destinations,
+            table=lambda: self.table,
+            clock=clock,
+            give_up_after=configuration.delivery.give_up_after,
+        )
+        self._receipts = Receipts(store=store, clock=clock)
+        self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
+        store.letters.note_table(self.table.version, self.table.text, clock())
+        store.outbox.release_abandoned(clock())
+
+    def poll(self, stopping: threading.Event) -> PollSummary:
+        """One round: fetch what is new, deliver what is due, tell senders what may be told. Raises StoreError."""
+        summary = PollSummary()
+        for box in self.boxes:
+            summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
+        summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
+        summary.undone = self.store.views.undone()
+        return summary
+
+    def reconcile(self, stopping: threading.Event) -> list[Compared]:
+        """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""
+        return [compared for box in self.boxes for compared in self._reconciliation.run(box.mailbox, box.policies, stopping)]
+
+    def deliver_due(self, stopping: threading.Event) -> tuple[Counter[Outcome], int]:
+        """Attempt every delivery that is due, after those that wait have followed a cover that began or ended; then tell senders.
+
+        Returns the outcomes, and how many senders could not be told yet.
+        """
+        followed = (self.table.version, self.clock().astimezone(NORWAY).date())
+        if followed != self._covers_followed:
+            self._rerouter.follow_covers()
+            self._covers_followed = followed
+        outcomes = self._dispatch.deliver_due(stopping)
+        return outcomes, sum(self._receipts.set_due(box.mailbox, stopping) for box in self.boxes)
+
+    def next_due(self) -> datetime | None:
+        """When there is next something to deliver; None if nothing waits for a time."""
+        return self._dispatch.next_due()
+
+    def files(self) -> tuple[Path, Path]:
+        """The files whose edits count."""
+        return self._configuration.path, self._configuration.routing.file
+
+    def swap(self, checked: Checked) -> None:
+        """Put an edited configuration in force: its routing table and its destinations. The rest needs a restart, and the log says so."""
+        old, new = self._configuration, checked.configuration
+        if (old.store, old.mailboxes, old.delivery) != (new.store, new.mailboxes, new.delivery):
+            _log.warning("an edit of [store], [mailbox] or [delivery] is in force after a restart")
+        unchanged = {each.name for each in new.destinations if each in old.destinations}
+        connected = plugins.connect_destinations(new, but=unchanged)
+        replaced = [destination for name, destination in self.destinations.items() if name not in unchanged]
+        self.store.letters.note_table(checked.table.version, checked.table.text, self.clock())  # before a letter can name it
+        self.destinations = {**{name: self.destinations[name] for name in unchanged}, **connected}
+        self.table, self._configuration = checked.table, new
+        for destination in replaced:
+            destination.close()
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        for box in self.boxes:
+            box.mailbox.close()
+        for destination in self.destinations.values():
+            destination.close()
+
+
+def _policies(settings: object) -> MarkPolicies:
+    return MarkPolicies(read=getattr(settings, "mark_read", Policy.NEVER), confirmed=getattr(settings, "confirm", Policy.NEVER))
+
+
+@contextmanager
+def opened(checked: Checked, clock: Callable[[], datetime] = utc_now) -> Iterator[App]:
+    """The service's parts, and the store's lock, until the block ends.
+
+    Raises StoreError if the store cannot be opened, or if another process works with it.
+    """
+    with ExitStack() as ends:
+        lock = InstanceLock(checked.configuration.store.database_path)
+        ends.callback(lock.release)
+        store = Store(checked.configuration.store.database)
+        ends.callback(store.close)
+        app = App(checked, store, clock)
+        ends.callback(app.close)
+        yield app

@@ -1,0 +1,56 @@
+"""The operator's commands. Heavy modules are imported by the command that needs them, so that `--help` answers at once.
+
+Exit codes: 0 fine, 1 the configuration or a check is wrong, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be
+reached. With `--json`, stdout carries one JSON document and nothing else; everything else goes to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.cli import letters, routes, service, trying
+from daemon.cli.output import Exit, Options
+from daemon.errors import OperatorError, PostmottakError
+
+_DEFAULT = Path("/etc/postmottak/postmottak.toml")
+
+app = typer.Typer(
+    help="Receives government mail (Digital post til virksomheter) from Altinn and hands each letter to those who must act on it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+service.add_to(app)
+letters.add_to(app)
+routes.add_to(app)
+trying.add_to(app)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    config: Annotated[Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration file.")] = _DEFAULT,
+) -> None:
+    context.obj = Options(config=config)
+
+
+def main() -> None:
+    """Run one command; the process ends with its exit code. Mistakes of the operator end without a traceback."""
+    try:
+        app(prog_name="postmottak")
+    except OperatorError as error:
+        _end(error, Exit.WRONG)
+    except PostmottakError as error:
+        _end(error, Exit.UNREACHABLE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _end(error: PostmottakError, code: Exit) -> None:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(code)

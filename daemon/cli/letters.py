@@ -1,0 +1,229 @@
+"""Commands about letters, their deliveries, and services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon.cli.output import Json, options, print_json, print_table, printable, to_json
+
+if TYPE_CHECKING:
+    from daemon.model import Delivery, Message
+    from daemon.store import Store
+
+Limit = Annotated[int, typer.Option(help="How many at the most.", min=1)]
+State = Annotated[str | None, typer.Option(help="pending, claimed, delivered, held or dead.")]
+ToDestination = Annotated[str | None, typer.Option("--destination", help="Name of a destination.")]
+Ids = Annotated[list[str], typer.Argument(metavar="DELIVERY...", help="Ids, or the beginnings of ids.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    messages = typer.Typer(help="Letters that are stored.", no_args_is_help=True)
+    messages.command("list")(list_messages)
+    messages.command("show")(show_message)
+    messages.command("export")(export_message)
+    messages.command("route")(route_message)
+    deliveries = typer.Typer(help="Deliveries: one letter to one destination.", no_args_is_help=True)
+    deliveries.command("list")(list_deliveries)
+    deliveries.command("show")(show_delivery)
+    for command in (retry, hold, release):
+        deliveries.command()(command)
+    app.add_typer(messages, name="messages")
+    app.add_typer(deliveries, name="deliveries")
+    app.command()(services)
+
+
+@contextmanager
+def _store(context: typer.Context) -> Iterator[Store]:
+    from daemon import app, log
+
+    log.configure()
+    store = app.open_store(app.load(options(context).config).configuration)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def list_messages(context: typer.Context, *, limit: Limit = 50, json: Json = False) -> None:
+    """List the letters that came last, the newest first."""
+    with _store(context) as store:
+        rows: list[dict[str, Any]] = [
+            {
+                "id": each.id,
+                "fetched_at": each.fetched_at,
+                "party": each.party,
+                "service": each.service,
+                "sender_org": each.sender_org,
+                "sender_name": each.sender_name,
+                "title": each.title,
+                "due_at": each.due_at,
+                "route": decision.route,
+                "recipients": decision.recipients,
+                "deliveries": {d.destination: d.state for d in store.views.deliveries(message_id=each.id)},
+            }
+            for each, decision in store.views.messages(limit)
+        ]
+    if json:
+        print_json(rows)
+        return
+    columns = ("id", "fetched_at", "service", "sender_name", "title", "route", "deliveries")
+    shown = [{**row, "deliveries": [f"{name} {state}" for name, state in row["deliveries"].items()]} for row in rows]
+    print_table(columns, [[row[column] for column in columns] for row in shown])
+
+
+def show_message(
+    context: typer.Context, message: Annotated[str, typer.Argument(help="An id, or its beginning.")], *, json: Json = False
+) -> None:
+    """Show one letter: what is known of it, why it went where it went, and every attempt to deliver it."""
+    with _store(context) as store:
+        facts = _message_facts(store, store.views.message(message))
+    if json:
+        print_json(facts)
+        return
+    _print_facts(facts)
+
+
+def _message_facts(store: Store, message: Message) -> dict[str, Any]:
+    return {
+        **message.model_dump(exclude={"body"}),
+        "attachments": [each.model_dump(exclude={"message_id"}) for each in store.views.attachments(message.id)],
+        "decisions": [each.model_dump(exclude={"message_id"}) for each in store.views.decisions(message.id)],
+        "deliveries": [_delivery_facts(store, each) for each in store.views.deliveries(message_id=message.id)],
+        "marks": [each.model_dump(exclude={"message_id"}) for each in store.views.marks(message.id)],
+    }
+
+
+def export_message(
+    context: typer.Context,
+    message: Annotated[str, typer.Argument(help="An id, or its beginning.")],
+    *,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write; MESSAGE.zip if left out.")] = None,
+) -> None:
+    """Write one letter to a zip file: its text, its attachments, and everything that is known of it. A file that is there already stays."""
+    from daemon import app, log
+    from daemon.export import write_zip
+
+    log.configure()
+    configuration = app.load(options(context).config).configuration
+    store = app.open_store(configuration)
+    found = store.views.message(message)
+    target = output or Path(f"{found.id}.zip")
+    facts = to_json(_message_facts(store, found))
+    write_zip(target, found, store.views.attachments(found.id), facts, app.open_content(configuration))
+    store.close()
+    typer.echo(f"written to {target}")
+
+
+def route_message(
+    context: typer.Context,
+    message: Annotated[str, typer.Argument(help="An id, or its beginning.")],
+    *,
+    to: Annotated[str | None, typer.Option(help="Name of the recipient; without it, the present table decides.")] = None,
+    json: Json = False,
+) -> None:
+    """Route a letter anew, and deliver it to all its destinations, also to those that have it."""
+    from daemon import app, log
+
+    log.configure()
+    checked = app.load(options(context).config)
+    store = app.open_store(checked.configuration)
+    key = store.views.message(message).id
+    applied = app.rerouter(store, checked.table).route(key, to)
+    store.close()
+    if json:
+        print_json({"message": key, "added": applied.added[key], "withdrawn": applied.withdrawn[key]})
+        return
+    typer.echo(f"new deliveries: {', '.join(applied.added[key]) or 'none'}; withdrawn: {', '.join(applied.withdrawn[key]) or 'none'}")
+
+
+def _delivery_facts(store: Store, delivery: Delivery) -> dict[str, Any]:
+    attempts = [each.model_dump(exclude={"delivery_id", "id"}) for each in store.views.attempts(delivery.id)]
+    return {**delivery.model_dump(), "tries": attempts}
+
+
+def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
+    for name, value in facts.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            for number, each in enumerate(value, start=1):
+                typer.echo(f"{indent}{name} {number}:")
+                _print_facts(each, indent + "    ")
+        elif value not in (None, "", [], {}):
+            typer.echo(f"{indent}{name}: {', '.join(map(printable, value)) if isinstance(value, list) else printable(value)}")
+
+
+def list_deliveries(
+    context: typer.Context, *, state: State = None, destination: ToDestination = None, limit: Limit = 200, json: Json = False
+) -> None:
+    """List deliveries, the oldest first."""
+    with _store(context) as store:
+        found = store.views.deliveries(state=_state(state), destination=destination, limit=limit)
+    if json:
+        print_json([each.model_dump() for each in found])
+        return
+    columns = ("id", "message_id", "destination", "state", "attempts", "due_at", "last_error")
+    print_table(columns, [[getattr(each, column) for column in columns] for each in found])
+
+
+def _state(name: str | None) -> Any:
+    from daemon.model import DeliveryState
+
+    if name is None:
+        return None
+    try:
+        return DeliveryState(name)
+    except ValueError as error:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(DeliveryState)}") from error
+
+
+def show_delivery(
+    context: typer.Context, delivery: Annotated[str, typer.Argument(help="An id, or its beginning.")], *, json: Json = False
+) -> None:
+    """Show one delivery and every attempt of it."""
+    with _store(context) as store:
+        facts = _delivery_facts(store, store.views.delivery(delivery))
+    if json:
+        print_json(facts)
+        return
+    _print_facts(facts)
+
+
+def retry(context: typer.Context, deliveries: Ids) -> None:
+    """Make pending or dead deliveries due now."""
+    from daemon.app import utc_now
+
+    with _store(context) as store:
+        count = store.outbox.retry([store.views.delivery(name).id for name in deliveries], utc_now())
+    typer.echo(f"{count} due now")
+
+
+def hold(context: typer.Context, deliveries: Ids) -> None:
+    """Put pending deliveries aside until they are released."""
+    with _store(context) as store:
+        count = store.outbox.hold([store.views.delivery(name).id for name in deliveries])
+    typer.echo(f"{count} held")
+
+
+def release(context: typer.Context, deliveries: Ids) -> None:
+    """Make held deliveries due now."""
+    from daemon.app import utc_now
+
+    with _store(context) as store:
+        count = store.outbox.release([store.views.delivery(name).id for name in deliveries], utc_now())
+    typer.echo(f"{count} due now")
+
+
+def services(*, json: Json = False) -> None:
+    """List the ten services of Digital post til virksomheter, and confidential post."""
+    from daemon.dpv import ALL_SERVICES
+
+    if json:
+        print_json(ALL_SERVICES)
+        return
+    rows = [(each.code, each.nb, each.slug, [f"{r.id}{'' if r.known else ' (presumed)'}" for r in each.resources]) for each in ALL_SERVICES]
+    print_table(("code", "name", "slug", "Altinn 3 resources"), rows)

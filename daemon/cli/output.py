@@ -1,0 +1,92 @@
+"""What commands share: their exit codes, their options, and how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+
+class Exit(IntEnum):
+    """The exit codes; scripts rely on them."""
+
+    FINE = 0
+    WRONG = 1
+    USAGE = 2
+    REMAINS = 3
+    UNREACHABLE = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """What stands before the command."""
+
+    config: Path
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def options(context: typer.Context) -> Options:
+    """What stood before the command."""
+    found = context.obj
+    assert isinstance(found, Options)
+    return found
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document; names of letters and people stay readable."""
+    sys.stdout.write(to_json(value))
+
+
+def to_json(value: object) -> str:
+    """One JSON document as text, with ids, times and paths as they are usually written."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n"
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID | Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows for people, each cell as it is; a terminal gets lines, a pipe gets plain columns."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    table = Table(*columns, box=None if not console.is_terminal else Table().box, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(_cell(cell)) for cell in row))
+    if not console.is_terminal:
+        console = Console(width=max(200, console.width))
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, list | tuple):
+        return ", ".join(printable(each) for each in value)
+    return printable(value)
+
+
+def printable(value: object) -> str:
+    """Text for a terminal, without the control characters with which what a sender wrote could move the cursor or forge a line."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value))

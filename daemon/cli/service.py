@@ -1,0 +1,200 @@
+"""Commands about the service as a whole: run, poll, check and status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon.cli.output import Exit, Json, options, print_json, print_table
+
+if TYPE_CHECKING:
+    from daemon.app import PollSummary
+    from daemon.config import Configuration
+    from daemon.ports import Finding
+    from daemon.store import Store
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (run, poll, check, status):
+        app.command()(command)
+
+
+def run(context: typer.Context) -> None:
+    """Be the service, in the foreground, until SIGTERM or SIGINT."""
+    from daemon import app, log
+    from daemon.service import Service
+
+    log.configure()
+    checked = app.load(options(context).config)
+    with app.opened(checked) as parts:
+        service = Service(parts)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, lambda *_: service.stop())
+        signal.signal(signal.SIGHUP, lambda *_: service.reload())
+        ended = service.run()
+    if not ended:
+        _leave_at_once()
+
+
+def _leave_at_once() -> None:
+    """End without waiting for threads that hang in a call to somebody else; what they did not finish is repeated at the next start."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(Exit.FINE)
+
+
+def poll(context: typer.Context, *, json: Json = False) -> None:
+    """One round: list, fetch, route, and deliver what is due. Exit code 3 if something is left."""
+    from daemon import app, log
+
+    log.configure()
+    checked = app.load(options(context).config)
+    stopping = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stopping.set())
+    with app.opened(checked) as parts:
+        summary = parts.poll(stopping)
+    _print_poll(summary, json=json)
+    raise typer.Exit(_poll_exit(summary, called_off=stopping.is_set()))
+
+
+def _poll_exit(summary: PollSummary, *, called_off: bool) -> Exit:
+    if summary.unreachable:
+        return Exit.UNREACHABLE
+    if called_off or summary.problems or summary.undone or summary.marks_failed:
+        return Exit.REMAINS
+    return Exit.FINE
+
+
+def _print_poll(summary: PollSummary, *, json: bool) -> None:
+    from daemon.model import Outcome
+
+    numbers: dict[str, Any] = {
+        "listed": summary.total(lambda each: each.listed),
+        "fetched": summary.total(lambda each: each.fetched),
+        "stored": summary.total(lambda each: each.stored),
+        "delivered": summary.outcomes[Outcome.DELIVERED],
+        "deferred": summary.outcomes[Outcome.DEFERRED],
+        "dead": summary.outcomes[Outcome.DEAD],
+        "errors": len(summary.problems) + summary.marks_failed,
+        "gone": summary.total(lambda each: each.gone),
+        "waiting": summary.total(lambda each: each.waiting),
+    }
+    if json:
+        remarks = [remark for each in summary.intake for remark in each.remarks]
+        print_json({**numbers, "undone": summary.undone, "problems": summary.problems, "remarks": remarks})
+        return
+    print_table(list(numbers), [list(numbers.values())])
+    for problem in summary.problems:
+        typer.echo(problem)
+
+
+def check(
+    context: typer.Context,
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Read the files only, and connect to nobody.")] = False,
+    json: Json = False,
+) -> None:
+    """Check the configuration and the routing table, then every step of the way to each mailbox and destination. Changes nothing."""
+    from daemon import app, log
+    from daemon.errors import ConfigurationError
+
+    log.configure()
+    try:
+        checked = app.load(options(context).config)
+    except ConfigurationError as error:
+        if not json:
+            raise
+        print_json({"ok": False, "faults": error.faults, "findings": []})
+        raise typer.Exit(Exit.WRONG) from error
+    findings = [] if offline else _findings(checked.configuration)
+    ok = all(finding.ok for finding in findings)
+    if json:
+        print_json({"ok": ok, "faults": [], "findings": findings})
+    else:
+        typer.echo("The configuration and the routing table are in order.")
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.subject}: {finding.text}")
+    raise typer.Exit(Exit.FINE if ok else Exit.WRONG)
+
+
+def _findings(configuration: Configuration) -> list[Finding]:
+    from daemon import plugins
+
+    found: list[Finding] = []
+    for mailbox in plugins.connect_mailboxes(configuration):
+        found.extend(mailbox.check())
+        mailbox.close()
+    for destination in plugins.connect_destinations(configuration).values():
+        found.extend(destination.check())
+        destination.close()
+    return found
+
+
+def status(context: typer.Context, *, json: Json = False) -> None:
+    """Show how things stand: letters, deliveries, what waits, and when each mailbox was last read."""
+    from daemon import app, log
+
+    log.configure()
+    checked = app.load(options(context).config)
+    store = app.open_store(checked.configuration)
+    facts = _facts(store)
+    store.close()
+    if json:
+        print_json({**facts, "routing_version": checked.table.version})
+        return
+    _print_status(facts)
+
+
+def _facts(store: Store) -> dict[str, Any]:
+    from daemon.model import SightingState
+
+    counts = store.views.counts()
+    names = {"waiting": SightingState.WAITING, "failing": SightingState.FAILING, "gone": SightingState.GONE}
+    seen = {
+        name: [
+            {
+                "party": each.party,
+                "service": each.service,
+                "id": each.external_id,
+                "first_seen_at": each.first_seen_at,
+                "reason": each.last_error,
+            }
+            for each in store.views.sightings(state)
+        ]
+        for name, state in names.items()
+    }
+    return {
+        "messages": counts.messages,
+        "last_message_at": counts.last_message_at,
+        "deliveries": counts.deliveries,
+        "oldest_undelivered_at": counts.oldest_undelivered_at,
+        "marks_due": store.marks.outstanding(),
+        **seen,
+        "channels": [each.model_dump() for each in store.views.bookmarks()],
+    }
+
+
+def _print_status(facts: dict[str, Any]) -> None:
+    typer.echo(f"{facts['messages']} letters stored, the last at {facts['last_message_at'] or 'no time yet'}")
+    typer.echo("deliveries: " + ", ".join(f"{count} {state}" for state, count in facts["deliveries"].items()))
+    if facts["oldest_undelivered_at"]:
+        typer.echo(f"the oldest that is not delivered is from {facts['oldest_undelivered_at']:%Y-%m-%d %H:%M:%S}")
+    words = {
+        "waiting": "confidential letters wait in Altinn and were not opened",
+        "failing": "letters could not be fetched yet",
+        "gone": "letters were removed before they could be fetched",
+    }
+    for name, text in words.items():
+        if facts[name]:
+            typer.echo(f"{len(facts[name])} {text}:")
+            print_table(("party", "service", "id", "seen", "why"), [list(each.values()) for each in facts[name]])
+    if facts["channels"]:
+        columns = ("party", "service", "resource", "succeeded_at", "failed_at", "last_error")
+        print_table(columns, [[each[column] for column in columns] for each in facts["channels"]])

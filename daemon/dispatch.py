@@ -1,0 +1,194 @@
+"""From the outbox to destinations: claim, hand over, and record one of three outcomes.
+
+This is the only place, with the store, where a delivery changes its state. A destination only reports.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from os import getpid
+from typing import Any
+
+import structlog
+
+from daemon import retry
+from daemon.content import ContentStore
+from daemon.document import letter_document
+from daemon.errors import ContentMissing, PermanentFailure, StoreError, TemporaryFailure
+from daemon.lanes import WIDTH, Lanes
+from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
+from daemon.ports import Destination, Parcel
+from daemon.routing.table import Table
+from daemon.settings import duration_text
+from daemon.store import Claim, Store
+
+_log = structlog.get_logger(__name__)
+_LEASE = timedelta(hours=1)
+_POOL = 32  # attempts at a time, at all destinations together
+_UNKNOWN = ""  # the lane of deliveries to destinations that the configuration does not have
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ended:
+    """How one attempt ended; no outcome if somebody else has the delivery by now."""
+
+    outcome: Outcome | None
+    reason: str
+    unusable: bool = False
+    """The destination itself could not be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatch:
+    """Hands due deliveries to destinations. `destinations` and `table` are asked anew for each delivery, so they may change."""
+
+    store: Store
+    content: ContentStore
+    destinations: Callable[[], Mapping[str, Destination]]
+    table: Callable[[], Table]
+    clock: Clock
+    give_up_after: timedelta
+    lanes: Lanes = field(default_factory=Lanes)
+
+    def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
+        """Attempt what is due now; returns when all of it is attempted, or soon after `stopping` is set.
+
+        Deliveries to a destination that keeps failing stay due until its pause is over. Call it from one thread at a time. Raises
+        StoreError if the store fails; attempts under way are repeated then.
+        """
+        outcomes: Counter[Outcome] = Counter()
+        running: dict[Future[_Ended], str] = {}
+        self.lanes.begin_round([*self.destinations(), _UNKNOWN])
+        with ThreadPoolExecutor(_POOL, thread_name_prefix="deliver") as pool:
+            while True:
+                if not stopping.is_set():
+                    running.update((pool.submit(self._attempt, claim), name) for name, claim in self._claims(alone=not running))
+                if not running:
+                    return outcomes
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    ended = future.result()
+                    self.lanes[running.pop(future)].ended(self.clock(), failed=ended.unusable)
+                    outcomes.update(filter(None, [ended.outcome]))
+
+    def next_due(self) -> datetime | None:
+        """When a delivery is next due that a lane has room for; None if nothing waits for a time."""
+        now = self.clock()
+        due = self.store.outbox.next_due(but=self.lanes.paused(now))
+        times = [time for time in (due, self.lanes.open_again(now)) if time]
+        return min(times, default=None)
+
+    def _claims(self, *, alone: bool) -> Iterator[tuple[str, Claim]]:
+        """Claim what the lanes have room for; and when nothing else is due or under way, one delivery that is suspected of killing us."""
+        names = list(self.destinations())
+        found = [(name, claim) for name in [*names, _UNKNOWN] for claim in self._claim(name, names)]
+        if alone and not found:
+            found = [(claim.delivery.destination, claim) for claim in self.store.outbox.claim_suspect(self._owner, self.clock(), _LEASE)]
+        for name, claim in found:
+            self.lanes[name].running += 1
+            yield name, claim
+
+    def _claim(self, name: str, names: Sequence[str]) -> list[Claim]:
+        lane, now = self.lanes[name], self.clock()
+        room = lane.room(now)
+        if lane.drained or room < (WIDTH // 2 if lane.running else 1):  # a claim is a commit, so several are made at a time
+            return []
+        where = {"but": names} if name == _UNKNOWN else {"only": [name]}
+        claims = self.store.outbox.claim(self._owner, now, _LEASE, room, **where)
+        lane.drained = len(claims) < room
+        return claims
+
+    @property
+    def _owner(self) -> str:
+        return f"{socket.gethostname()}:{getpid()}"
+
+    def _attempt(self, claim: Claim) -> _Ended:
+        started_at = self.clock()
+        ended = self._hand_over(claim, started_at)
+        _log.info(
+            "delivery attempted",
+            delivery=str(claim.id),
+            message=str(claim.delivery.message_id),
+            destination=claim.delivery.destination,
+            outcome=ended.outcome.value if ended.outcome else "superseded",
+            reason=ended.reason,
+            attempt=claim.delivery.attempts,
+            seconds=round((self.clock() - started_at).total_seconds(), 3),
+        )
+        return ended
+
+    def _hand_over(self, claim: Claim, started_at: datetime) -> _Ended:
+        try:
+            receipt = self._deliver(claim)
+        except PermanentFailure as failure:
+            return self._bury(claim, str(failure), started_at)
+        except ContentMissing as missing:
+            return self._defer(claim, str(missing), started_at)
+        except TemporaryFailure as failure:
+            ended = self._defer(claim, str(failure), started_at, failure.retry_after, failure.progress)
+            return replace(ended, unusable=True)
+        except StoreError:
+            raise
+        except Exception as fault:  # noqa: BLE001  # a fault of one connector must not stop the others
+            _log.exception("the connector failed unexpectedly", destination=claim.delivery.destination, delivery=str(claim.id))
+            return self._defer(claim, f"unexpected {type(fault).__name__} in the connector; see the log", started_at)
+        ours = self.store.outbox.delivered(claim, receipt, started_at, self.clock())
+        return _Ended(outcome=Outcome.DELIVERED if ours else None, reason=receipt.reference)
+
+    def _deliver(self, claim: Claim) -> Receipt:
+        name = claim.delivery.destination
+        destination = self.destinations().get(name)
+        if destination is None:
+            raise TemporaryFailure(f"there is no destination {name!r} in the configuration; add it again, or hold the delivery")
+        return destination.deliver(self._parcel(claim))
+
+    def _parcel(self, claim: Claim) -> Parcel:
+        parts = tuple(
+            ParcelPart(
+                name=each.safe_name,
+                media_type=each.media_type,
+                size=each.size or 0,
+                sha256=each.sha256,
+                open=partial(self.content.open, each.sha256),
+            )
+            for each in claim.attachments
+            if each.state in KEPT_STATES and each.sha256
+        )
+        return Parcel(
+            delivery_id=claim.id,
+            generation=claim.delivery.generation,
+            destination=claim.delivery.destination,
+            addressees=self.table().addressees(claim.delivery.recipients),
+            document=letter_document(claim.message, claim.attachments, claim.decision, claim.delivery),
+            body=claim.message.body.encode(),
+            parts=parts,
+            progress=claim.delivery.progress or {},
+        )
+
+    def _bury(self, claim: Claim, reason: str, started_at: datetime) -> _Ended:
+        ours = self.store.outbox.dead(claim, reason, started_at, self.clock())
+        return _Ended(outcome=Outcome.DEAD if ours else None, reason=reason)
+
+    def _defer(
+        self,
+        claim: Claim,
+        reason: str,
+        started_at: datetime,
+        retry_after: timedelta | None = None,
+        progress: Mapping[str, Any] | None = None,
+    ) -> _Ended:
+        now, created_at = self.clock(), claim.delivery.created_at
+        if retry.is_too_old(created_at=created_at, now=now, give_up_after=self.give_up_after):
+            return self._bury(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", started_at)
+        due_at = retry.next_attempt(created_at=created_at, now=now, retry_after=retry_after, chance=random.random())  # noqa: S311  # spreads load, guards nothing
+        ours = self.store.outbox.deferred(claim, reason, due_at, started_at, now, progress)
+        return _Ended(outcome=Outcome.DEFERRED if ours else None, reason=reason)

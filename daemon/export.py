@@ -1,0 +1,39 @@
+"""One stored letter as a zip file, for whoever needs it outside: its text, its attachments, and what is known of it."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from daemon.content import ContentStore
+from daemon.document import body_name
+from daemon.errors import OperatorError
+from daemon.model import KEPT_STATES, Attachment, Message
+
+
+def write_zip(path: Path, message: Message, attachments: Sequence[Attachment], facts: str, content: ContentStore) -> None:
+    """Write the letter to a new file at `path`; `facts` is JSON. Raises OperatorError if there is such a file, or it cannot be written."""
+    try:
+        with path.open("xb") as file:
+            try:
+                _write(file, message, attachments, facts, content)
+            except BaseException:
+                path.unlink()  # half a letter must not look like one
+                raise
+    except FileExistsError as error:
+        raise OperatorError(f"{path} is there already; name another file with --output") from error
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be written: {error.strerror}; name another file with --output") from error
+
+
+def _write(file: BinaryIO, message: Message, attachments: Sequence[Attachment], facts: str, content: ContentStore) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("message.json", facts)
+        archive.writestr(body_name(message), message.body)
+        for each in attachments:
+            if each.state in KEPT_STATES and each.sha256:
+                with content.open(each.sha256) as source, archive.open(each.safe_name, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)

@@ -1,0 +1,170 @@
+"""One letter: fetch it, decide its route, keep its bytes, and make of it what one transaction stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from daemon.content import ContentStore, Kept
+from daemon.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable, StoreError
+from daemon.filenames import safe_name
+from daemon.model import (
+    Attachment,
+    Delivery,
+    Envelope,
+    Letter,
+    LetterRef,
+    Mark,
+    MarkKind,
+    MarkState,
+    Message,
+    Part,
+    PartState,
+    Policy,
+    SightingState,
+    Thread,
+    delivery_id,
+)
+from daemon.ports import Channel, Mailbox
+from daemon.rerouting import decision_row, find_earlier
+from daemon.routing.decide import Decision, decide
+from daemon.routing.facts import Facts, facts_of
+from daemon.routing.table import Table
+from daemon.store import Store, StoredLetter
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkPolicies:
+    """When senders are told Read and Confirmed."""
+
+    read: Policy = Policy.NEVER
+    confirmed: Policy = Policy.NEVER
+
+    def overridden(self, decision: Decision) -> MarkPolicies:
+        """The policies where the route that decided has none of its own."""
+        return MarkPolicies(read=decision.mark_read or self.read, confirmed=decision.confirm or self.confirmed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What came of one letter: `letter` if it may be stored now, otherwise a state, or neither if the work was called off."""
+
+    ref: LetterRef
+    letter: StoredLetter | None = None
+    state: SightingState | None = None
+    problem: str = ""
+    version: str | None = None
+    """The routing table that appointed nobody for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetcher:
+    """Fetches letters; may be used from several threads. `table` is asked anew for each letter, so it may change."""
+
+    store: Store
+    content: ContentStore
+    table: Callable[[], Table]
+    clock: Callable[[], datetime]
+
+    def fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef) -> Fetched:
+        """Fetch a letter, with the bytes of its attachments durable. Whatever is wrong with it is told in words. Raises StoreError."""
+        try:
+            return self._fetch(mailbox, channel, policies, ref)
+        except LetterGone as gone:
+            return Fetched(ref=ref, state=SightingState.GONE, problem=str(gone))
+        except MailboxError as error:
+            return Fetched(ref=ref, state=SightingState.FAILING, problem=str(error))
+        except StoreError:
+            raise
+        except Exception as fault:  # noqa: BLE001  # a letter that we fail to understand must not stop the others
+            _log.exception("a letter could not be handled", external_id=ref.external_id)
+            return Fetched(ref=ref, state=SightingState.FAILING, problem=f"unexpected {type(fault).__name__}; see the log")
+
+    def _fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef) -> Fetched:
+        letter = mailbox.fetch(ref)
+        if letter.envelope.ref != ref:
+            raise MailboxUnavailable("the mailbox answered with another letter than was asked for; it is asked again at the next poll")
+        if known := self._known_otherwise(letter):
+            return Fetched(ref=ref, state=SightingState.DUPLICATE, problem=f"here already, as message {known}")
+        facts, table = facts_of(letter.envelope, letter.parts, self.clock()), self.table()
+        decision = decide(table, facts, find_earlier(self.store, facts))
+        if facts.confidential and not channel.fetch_confidential:
+            return Fetched(ref=ref, state=SightingState.WAITING, problem="confidential, and confidential post is only listed")
+        if decision is None:
+            problem = "confidential, and no route appoints a recipient for it"
+            return Fetched(ref=ref, state=SightingState.WAITING, problem=problem, version=table.version)
+        attachments = [self._keep(mailbox, ref, part, place) for place, part in enumerate(letter.parts, start=1)]
+        return Fetched(ref=ref, letter=_stored_letter(letter.envelope, attachments, facts, decision, policies))
+
+    def _known_otherwise(self, letter: Letter) -> UUID | None:
+        """The stored message that is the same letter as Altinn 2 had it, if it was imported from there."""
+        altinn2_id = letter.envelope.altinn2_id
+        return None if altinn2_id is None else self.store.letters.with_altinn2_id(altinn2_id, letter.envelope.ref.message_id)
+
+    def _keep(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int) -> Attachment:
+        """The attachment, with its bytes in the content store if they can be had; the letter never waits for them in vain."""
+        state, kept = part.state, None
+        if state is PartState.PRESENT:
+            try:
+                state, kept = self._download(mailbox, ref, part)
+            except PartUnavailable as error:
+                state = PartState(error.state)
+        return Attachment(
+            **{**part.model_dump(), "state": state},
+            message_id=ref.message_id,
+            position=place,
+            safe_name=safe_name(part.original_name, part.media_type, place),
+            size=kept.size if kept else None,
+            sha256=kept.sha256 if kept else None,
+        )
+
+    def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part) -> tuple[PartState, Kept]:
+        """Download; and once more if the bytes are not what the sender's checksum promises, in case the way here was to blame."""
+        for _ in range(2):
+            with mailbox.open_part(ref, part) as chunks:
+                kept = self.content.put(chunks)
+            if part.sender_checksum.lower() in {"", kept.md5}:
+                return PartState.PRESENT, kept
+        return PartState.CHECKSUM_FAILED, kept
+
+
+def _stored_letter(
+    envelope: Envelope, attachments: Sequence[Attachment], facts: Facts, decision: Decision, policies: MarkPolicies
+) -> StoredLetter:
+    key, now = envelope.ref.message_id, facts.at
+    return StoredLetter(
+        message=Message(**envelope.model_dump(), id=key, fetched_at=now),
+        attachments=attachments,
+        decision=decision_row(key, decision, now),
+        deliveries=first_deliveries(key, decision, now),
+        marks=list(_marks(key, policies.overridden(decision), now)),
+        threads=[Thread(key=thread, message_id=key) for thread in facts.threads],
+    )
+
+
+def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[Delivery]:
+    """The deliveries that carry out a message's first decision, due now."""
+    return [
+        Delivery(
+            id=delivery_id(message, destination, 1),
+            message_id=message,
+            destination=destination,
+            recipients=list(recipients),
+            created_at=now,
+            due_at=now,
+        )
+        for destination, recipients in decision.destinations.items()
+    ]
+
+
+def _marks(message: UUID, policies: MarkPolicies, now: datetime) -> Iterator[Mark]:
+    for kind, policy in ((MarkKind.READ, policies.read), (MarkKind.CONFIRMED, policies.confirmed)):
+        if policy is not Policy.NEVER:
+            state = MarkState.DUE if policy is Policy.STORED else MarkState.WAITING
+            yield Mark(message_id=message, kind=kind, policy=policy, state=state, due_at=now)

@@ -1,0 +1,249 @@
+"""From a mailbox to the store: list, fetch what is new, commit, and only then move the bookmark.
+
+The order is the promise: bytes first, durable; then one transaction with the message, its attachments, its deliveries and its
+marks; and only then a bookmark that says that they need no fetching. Several letters are fetched at a time, and those that are
+ready together are committed together.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from daemon.errors import AccessRefused, MailboxError, NotStorable, StoreError
+from daemon.fetch import Fetched, Fetcher, MarkPolicies
+from daemon.model import Bookmark, LetterRef, Message, SightingState
+from daemon.notices import Notices
+from daemon.ports import Channel, Mailbox
+from daemon.store import Store
+
+_log = structlog.get_logger(__name__)
+_COMMIT_AT_MOST = 50
+_Place = tuple[str, str]
+"""A channel's party and resource."""
+
+
+@dataclass(kw_only=True)
+class IntakeSummary:
+    """What one poll of one mailbox did, in numbers, and what went wrong, in words."""
+
+    listed: int = 0
+    fetched: int = 0
+    stored: int = 0
+    gone: int = 0
+    duplicates: int = 0
+    waiting: int = 0
+    notices: int = 0
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    unreachable: bool = False
+    """No channel could be listed at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listed:
+    """What came of listing one channel."""
+
+    channel: Channel
+    bookmark: Bookmark
+    since: datetime | None = None
+    refs: tuple[LetterRef, ...] = ()
+    problem: str = ""
+    refused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """Polls mailboxes."""
+
+    store: Store
+    fetcher: Fetcher
+    notices: Notices
+    workers: int = 8
+
+    def poll(
+        self, mailbox: Mailbox, policies: MarkPolicies, stopping: threading.Event, channels: Sequence[Channel] | None = None
+    ) -> IntakeSummary:
+        """One round: `channels`, or all, are listed, and every letter that is new is stored; ends early when `stopping` is set.
+
+        Trouble with a channel or a letter is in the summary, and concerns no other. Raises StoreError if nothing can be kept.
+        """
+        channels = mailbox.channels() if channels is None else channels
+        summary = IntakeSummary()
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="fetch") as pool:
+            found = pool.map(lambda channel: self._list(mailbox, channel, stopping), channels)
+            listed = [each for each in found if each]
+            _note_listings(listed, summary)
+            work = self._new_letters(mailbox, channels, listed, summary)
+            newest = self._store_all(self._fetch_all(pool, mailbox, policies, work, stopping), summary)
+        summary.notices = self.notices.write(mailbox.name)
+        if not stopping.is_set():
+            for each in listed:
+                self._turn_page(each, newest)
+        return summary
+
+    def fetch(
+        self, mailbox: Mailbox, policies: MarkPolicies, work: Sequence[tuple[Channel, LetterRef]], stopping: threading.Event
+    ) -> IntakeSummary:
+        """Fetch and store letters whose references are known. No bookmark moves. Raises StoreError."""
+        summary = IntakeSummary(listed=len(work))
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="fetch") as pool:
+            self._store_all(self._fetch_all(pool, mailbox, policies, work, stopping), summary)
+        return summary
+
+    def _list(self, mailbox: Mailbox, channel: Channel, stopping: threading.Event) -> _Listed | None:
+        bookmark = self.store.letters.bookmark(mailbox.name, channel)
+        if stopping.is_set():
+            return None
+        since = mailbox.earliest(channel, bookmark.position, self.fetcher.clock())
+        try:
+            listing = mailbox.list(channel, since)
+        except MailboxError as error:
+            return _Listed(channel=channel, bookmark=bookmark, problem=str(error), refused=isinstance(error, AccessRefused))
+        except Exception as fault:  # noqa: BLE001  # a fault of the connector in one channel must not stop the others
+            _log.exception("a channel could not be listed", party=channel.party, resource=channel.resource)
+            return _Listed(channel=channel, bookmark=bookmark, problem=f"unexpected {type(fault).__name__} in the connector; see the log")
+        return _Listed(channel=channel, bookmark=bookmark, since=since, refs=listing.refs, problem=listing.shortfall)
+
+    def _new_letters(
+        self, mailbox: Mailbox, channels: Sequence[Channel], listed: Sequence[_Listed], summary: IntakeSummary
+    ) -> list[tuple[Channel, LetterRef]]:
+        """Letters to fetch: those listed and not settled, and those that failed earlier, wherever the listing now begins."""
+        waiting = [ref for each in listed if each.channel.list_only for ref in each.refs]
+        summary.waiting = len(waiting)
+        self.store.letters.see_waiting(waiting, self.fetcher.clock())
+        fetchable = {(channel.party, channel.resource): channel for channel in channels if not channel.list_only}
+        failing = self.store.letters.failing(mailbox.name)
+        work = {ref.message_id: (fetchable[_place(ref)], ref) for ref in failing if _place(ref) in fetchable}
+        work |= {ref.message_id: (each.channel, ref) for each in listed if not each.channel.list_only for ref in each.refs}
+        return self._unsettled(list(work.values()))
+
+    def _unsettled(self, work: Sequence[tuple[Channel, LetterRef]]) -> list[tuple[Channel, LetterRef]]:
+        """Confidential letters that were left alone are looked at again only where they may be fetched, and the table has changed."""
+        version = self.fetcher.table().version
+        left: list[tuple[Channel, LetterRef]] = []
+        for confidential_too in (False, True):
+            some = [each for each in work if each[0].fetch_confidential is confidential_too]
+            settled = self.store.letters.settled((ref for _, ref in some), version if confidential_too else None)
+            left += [each for each in some if each[1].message_id not in settled]
+        return left
+
+    def _fetch_all(
+        self,
+        pool: ThreadPoolExecutor,
+        mailbox: Mailbox,
+        policies: MarkPolicies,
+        work: Sequence[tuple[Channel, LetterRef]],
+        stopping: threading.Event,
+    ) -> Generator[list[Fetched], None, None]:
+        """Fetch the letters, and hand on those that are ready together. Raises StoreError, and fetches no more then."""
+        ready: queue.SimpleQueue[Fetched | StoreError] = queue.SimpleQueue()
+
+        def fetch(channel: Channel, ref: LetterRef) -> None:
+            try:
+                ready.put(Fetched(ref=ref) if stopping.is_set() else self.fetcher.fetch(mailbox, channel, policies, ref))
+            except StoreError as error:
+                ready.put(error)
+
+        try:
+            for channel, ref in work:
+                pool.submit(fetch, channel, ref)
+            left = len(work)
+            while left:
+                some = _take_some(ready)
+                left -= len(some)
+                yield some
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _store_all(self, fetched: Generator[list[Fetched], None, None], summary: IntakeSummary) -> dict[_Place, datetime]:
+        """Commit what was fetched. Returns the newest publish time for each party and resource; none where a letter is missing."""
+        newest: dict[_Place, datetime] = {}
+        missing: set[_Place] = set()
+        with closing(fetched):  # if the store fails, what has not begun is not begun
+            for some in fetched:
+                summary.fetched += sum(each.letter is not None for each in some)
+                for each in self._commit(some, summary):
+                    if each.letter:
+                        _advance(newest, _place(each.ref), each.letter.message)
+                    elif each.state in {None, SightingState.FAILING}:
+                        missing.add(_place(each.ref))
+                    self._note(each, summary)
+        return {place: time for place, time in newest.items() if place not in missing}
+
+    def _commit(self, some: list[Fetched], summary: IntakeSummary) -> list[Fetched]:
+        """Commit the letters together; if the database cannot hold one of them, each by itself. Returns what came of each."""
+        letters = [each.letter for each in some if each.letter]
+        try:
+            summary.stored += self.store.letters.add(letters) if letters else 0
+        except NotStorable as error:
+            if len(some) == 1:
+                return [Fetched(ref=some[0].ref, state=SightingState.FAILING, problem=str(error))]
+            return [ended for each in some for ended in self._commit([each], summary)]
+        return some
+
+    def _note(self, fetched: Fetched, summary: IntakeSummary) -> None:
+        if fetched.letter:
+            stored = fetched.letter
+            _log.info("letter stored", message=str(stored.message.id), service=stored.message.service, route=stored.decision.route)
+        if fetched.state is None:
+            return
+        self.store.letters.see(fetched.ref, fetched.state, self.fetcher.clock(), fetched.problem or None, fetched.version)
+        summary.gone += fetched.state is SightingState.GONE
+        summary.duplicates += fetched.state is SightingState.DUPLICATE
+        summary.waiting += fetched.state is SightingState.WAITING
+        if fetched.state is SightingState.FAILING:
+            summary.problems.append(f"letter {fetched.ref.external_id}: {fetched.problem}")
+        _log.warning("letter not stored", external_id=fetched.ref.external_id, state=fetched.state.value, reason=fetched.problem)
+
+    def _turn_page(self, listed: _Listed, newest: dict[_Place, datetime]) -> None:
+        """Move the bookmark, but only over letters that are stored; and note how the listing went."""
+        bookmark, now = listed.bookmark, self.fetcher.clock()
+        bookmark.refused = listed.refused
+        if listed.problem:
+            bookmark.failed_at, bookmark.last_error = now, listed.problem
+        else:
+            bookmark.succeeded_at, bookmark.last_error = now, None
+            if not bookmark.begun:
+                bookmark.begun, bookmark.begins_at = True, listed.since
+            reached = now if listed.channel.list_only else newest.get((listed.channel.party, listed.channel.resource))
+            if reached:
+                bookmark.position = max(reached, bookmark.position or reached)
+        self.store.letters.turn_page(bookmark)
+
+
+def _note_listings(listed: Sequence[_Listed], summary: IntakeSummary) -> None:
+    summary.listed = sum(len(each.refs) for each in listed)
+    for each in listed:
+        if each.problem:
+            words = f"{each.channel.party} {each.channel.service} {each.channel.resource}: {each.problem}"
+            (summary.remarks if each.refused and each.channel.presumed else summary.problems).append(words)
+            _log.warning("listing failed", party=each.channel.party, resource=each.channel.resource, reason=each.problem)
+    summary.unreachable = bool(listed) and all(each.problem and not each.refused and not each.refs for each in listed)
+
+
+def _place(ref: LetterRef) -> _Place:
+    return ref.party, ref.resource
+
+
+def _take_some(ready: queue.SimpleQueue[Fetched | StoreError]) -> list[Fetched]:
+    """Wait for one letter, and take what else is ready. Raises StoreError."""
+    some = [ready.get()]
+    while len(some) < _COMMIT_AT_MOST and not ready.empty():
+        some.append(ready.get())
+    broken = next((each for each in some if isinstance(each, StoreError)), None)
+    if broken:
+        raise broken
+    return [each for each in some if isinstance(each, Fetched)]
+
+
+def _advance(newest: dict[_Place, datetime], place: _Place, message: Message) -> None:
+    if message.requested_at:
+        newest[place] = max(message.requested_at, newest.get(place, message.requested_at))

@@ -1,0 +1,84 @@
+"""What is under way at each destination: so much at a time, and a pause for one that keeps failing.
+
+So a destination that hangs holds only its own lane, and one that is down is asked now and then instead of once for each letter.
+Used by one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+WIDTH = 8
+"""Attempts at a time at one destination."""
+LOOK_AGAIN = timedelta(seconds=1)
+_FAILURES = 5
+_FIRST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(minutes=10)
+
+
+@dataclass(kw_only=True)
+class Lane:
+    """One destination."""
+
+    running: int = 0
+    failures: int = 0
+    """In a row."""
+    closed_until: datetime | None = None
+    pause: timedelta = _FIRST_PAUSE
+    drained_at: datetime | None = None
+    """When it was last asked and nothing more was due."""
+
+    def room(self, now: datetime) -> int:
+        """How many more attempts may begin now; after a pause one, to see how it goes."""
+        if self.closed_until is not None:
+            return 1 if now >= self.closed_until and not self.running else 0
+        return WIDTH - self.running
+
+    def may_have_more(self, now: datetime) -> bool:
+        """Whether it is worth asking: a lane that had nothing is asked again after a while, for letters that came meanwhile."""
+        return self.drained_at is None or now - self.drained_at >= LOOK_AGAIN
+
+    def ended(self, now: datetime, *, failed: bool) -> None:
+        """Note the end of an attempt; `failed` where the destination could not be used, whatever the letter."""
+        self.running -= 1
+        if not failed:
+            self.failures, self.closed_until, self.pause = 0, None, _FIRST_PAUSE
+            return
+        self.failures += 1
+        if self.closed_until is not None and now >= self.closed_until:
+            self.pause = min(self.pause * 2, _LONGEST_PAUSE)
+            self.closed_until = now + self.pause
+        elif self.closed_until is None and self.failures >= _FAILURES:
+            self.closed_until = now + self.pause
+
+
+@dataclass(kw_only=True)
+class Lanes:
+    """The lanes of all destinations; they keep their memory from round to round."""
+
+    _lanes: dict[str, Lane] = field(default_factory=dict)
+
+    def __getitem__(self, destination: str) -> Lane:
+        return self._lanes.setdefault(destination, Lane())
+
+    def begin_round(self, destinations: Iterable[str]) -> None:
+        """Look at each lane anew, and forget destinations that are no more."""
+        wanted = set(destinations)
+        self._lanes = {name: lane for name, lane in self._lanes.items() if name in wanted or lane.running}
+        for name in wanted:
+            self[name].drained_at = None
+
+    @property
+    def running(self) -> int:
+        """Attempts that are under way."""
+        return sum(lane.running for lane in self._lanes.values())
+
+    def open_again(self, now: datetime) -> datetime | None:
+        """When the next lane that is closed may be tried; None if all are open."""
+        return min((lane.closed_until for lane in self._lanes.values() if lane.closed_until and lane.closed_until > now), default=None)
+
+    def paused(self, now: datetime) -> tuple[str, ...]:
+        """Destinations that are left alone now."""
+        return tuple(name for name, lane in self._lanes.items() if lane.closed_until and lane.closed_until > now)

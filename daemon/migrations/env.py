@@ -1,0 +1,14 @@
+"""Alembic's entry: runs the migrations on the connection that the store has opened."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import daemon.model  # noqa: F401  # fills SQLModel.metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=SQLModel.metadata,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

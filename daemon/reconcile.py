@@ -1,0 +1,116 @@
+"""Everything in the mailbox against everything here, channel by channel, over the whole time; and fetch what is missing.
+
+Polls look a week behind; this looks at all of it, so that whatever a poll could miss is found, and said in numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import structlog
+
+from daemon.errors import MailboxError
+from daemon.fetch import MarkPolicies
+from daemon.intake import Intake, IntakeSummary
+from daemon.model import Bookmark, LetterRef, SightingState
+from daemon.ports import Channel, Mailbox
+from daemon.store import Store
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class Compared:
+    """One channel: what the mailbox has, what is here, and the difference by the mailbox's ids."""
+
+    party: str
+    service: str
+    resource: str
+    remote: int = 0
+    local: int = 0
+    waiting: int = 0
+    """Confidential, and left alone."""
+    gone: int = 0
+    older: int = 0
+    """Published before the first poll began to look (`start_from`), and so never meant to be fetched."""
+    missing: list[str] = field(default_factory=list)
+    fetched: int = 0
+    """How many of the missing ones are stored now."""
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        text = f"{self.party} {self.service} {self.resource}: Altinn {self.remote}, here {self.local}"
+        if beside := ", ".join(f"{count} {what}" for what, count in self._beside() if count):
+            text += f" ({beside})"
+        return f"{text}, missing: {', '.join(self.missing)}; {self.fetched} fetched now" if self.missing else text
+
+    def _beside(self) -> Iterator[tuple[str, int]]:
+        yield "confidential and left alone", self.waiting
+        yield "gone", self.gone
+        yield "older than the first poll", self.older
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciliation:
+    """Compares mailboxes with the store."""
+
+    store: Store
+    intake: Intake
+
+    def run(self, mailbox: Mailbox, policies: MarkPolicies, stopping: threading.Event) -> list[Compared]:
+        """Compare every channel, and fetch what is missing. Trouble with one is told, and concerns no other. Raises StoreError."""
+        found = []
+        for channel in mailbox.channels():
+            if stopping.is_set():
+                break
+            compared = Compared(party=channel.party, service=channel.service, resource=channel.resource)
+            try:
+                self._compare(mailbox, channel, policies, compared, stopping)
+            except MailboxError as error:
+                compared.problems.append(str(error))
+            _log.info(
+                "reconciled",
+                party=channel.party,
+                resource=channel.resource,
+                remote=compared.remote,
+                local=compared.local,
+                missing=len(compared.missing),
+                fetched=compared.fetched,
+                problems=compared.problems,
+            )
+            found.append(compared)
+        return found
+
+    def _compare(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, compared: Compared, stopping: threading.Event) -> None:
+        listing = mailbox.list(channel, None)
+        compared.problems += [listing.shortfall] if listing.shortfall else []
+        remote = {ref.external_id: ref for ref in listing.refs}
+        local = self.store.letters.stored_in(mailbox.name, channel)
+        seen = self.store.letters.sighted_in(mailbox.name, channel)
+        compared.remote, compared.local = len(remote), len(local)
+        compared.waiting = sum(state is SightingState.WAITING for state in seen.values())
+        compared.gone = sum(state is SightingState.GONE for state in seen.values())
+        unknown = [ref for key, ref in remote.items() if key not in local and seen.get(key) in {None, SightingState.FAILING}]
+        missing = self._meant(mailbox, channel, unknown)
+        compared.older = len(unknown) - len(missing)
+        compared.missing = sorted(ref.external_id for ref in missing)
+        if missing and not channel.list_only:
+            summary = self.intake.fetch(mailbox, policies, [(channel, ref) for ref in missing], stopping)
+            self._note(summary, compared)
+
+    def _meant(self, mailbox: Mailbox, channel: Channel, unknown: list[LetterRef]) -> list[LetterRef]:
+        """Those that a poll should have found: published after the channel's first poll began to look."""
+        bookmark: Bookmark = self.store.letters.bookmark(mailbox.name, channel)
+        begins_at = bookmark.begins_at if bookmark.begun else mailbox.earliest(channel, None, self.intake.fetcher.clock())
+        if not unknown or begins_at is None:
+            return unknown
+        since = {ref.external_id for ref in mailbox.list(channel, begins_at).refs}
+        return [ref for ref in unknown if ref.external_id in since]
+
+    def _note(self, summary: IntakeSummary, compared: Compared) -> None:
+        compared.fetched = summary.stored
+        compared.problems += summary.problems

@@ -1,0 +1,164 @@
+"""An edit of the configuration's files becomes new parts, or the old ones stay.
+
+Files are read whole, checked whole and swapped whole. What wakes it: watchdog's events on the files' folders, SIGHUP, and a look of its
+own every half minute, which alone sees edits from another machine and folders that were removed and made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import structlog
+from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from daemon.errors import ConfigurationError
+
+_log = structlog.get_logger(__name__)
+_QUIET = 0.4  # seconds without an event before the files are read
+_PATIENCE = 1.0  # seconds after which they are read although it never was quiet
+_WRITER = 10.0  # seconds that a writer which holds a file open is waited for
+_LOOK = 30.0  # seconds between looks of its own
+_COMINGS_AND_GOINGS = frozenset({"created", "moved", "deleted"})
+_HARMLESS = frozenset({"opened", "closed_no_write"})  # reading the files causes them
+
+
+class Reload:
+    """Watches files, and hands on what they say when that has changed and is without a fault.
+
+    `files` names the files to watch, asked anew after each change; `read_and_swap` reads them and puts them in force, or raises
+    ConfigurationError and changes nothing. Both are called from one thread.
+    """
+
+    def __init__(self, files: Callable[[], Iterable[Path]], read_and_swap: Callable[[], None]) -> None:
+        self._files = files
+        self._read_and_swap = read_and_swap
+        self._events = _Events()
+        self._observer: BaseObserver | None = None
+        self._watched: frozenset[Path] = frozenset()
+        self._seen = self._fingerprint()
+
+    def ask(self) -> None:
+        """Read the files soon, whether or not they have changed; returns at once, and may be called from a signal handler."""
+        self._seen = ""
+        self._events.ring()
+
+    def loop(self, stopping: threading.Event) -> None:
+        """Watch until `stopping` is set and `wake` is called."""
+        try:
+            while not stopping.is_set():
+                self._watch()
+                self._events.wait(_LOOK)
+                if not stopping.is_set():
+                    self._look()
+        finally:
+            self._unwatch()
+
+    def wake(self) -> None:
+        """Let the loop see that it is to stop."""
+        self._events.ring()
+
+    def _look(self) -> None:
+        fingerprint = self._fingerprint()
+        if fingerprint == self._seen:
+            return
+        self._seen = fingerprint
+        try:
+            self._read_and_swap()
+        except ConfigurationError as error:
+            for fault in error.faults:
+                _log.error("an edit is not in force", fault=str(fault))
+            return
+        _log.info("an edit is in force")
+        self._seen = self._fingerprint_if_same(fingerprint)
+
+    def _fingerprint_if_same(self, before: str) -> str:
+        """Nothing, so that the next look reads again, if the files were edited while they were read."""
+        return before if self._fingerprint() == before else ""
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for path in self._files():
+            try:
+                digest.update(path.read_bytes())
+            except OSError as error:
+                digest.update(repr(error.errno).encode())
+            digest.update(b"\0")
+        return digest.hexdigest()
+
+    def _watch(self) -> None:
+        """Have every folder of the files watched; an emitter dies with its folder, and does not say so."""
+        wanted = frozenset(
+            folder for path in self._files() for folder in (path.parent.absolute(), path.resolve().parent) if folder.is_dir()
+        )
+        alive = self._observer is not None and all(emitter.is_alive() for emitter in self._observer.emitters)
+        if alive and wanted == self._watched:
+            return
+        self._unwatch()
+        self._events.about(name for path in self._files() for name in (path.name, path.resolve().name))
+        self._observer = Observer()
+        for folder in wanted:
+            self._observer.schedule(self._events, str(folder))
+        self._observer.start()
+        self._watched = wanted
+
+    def _unwatch(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+            self._observer = None
+
+
+class _Events(FileSystemEventHandler):
+    """What happened in the folders, boiled down to: something did, when last, and is one of our files still being written."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._names: frozenset[str] = frozenset()
+        self._last = 0.0
+        self._writing: set[str] = set()
+        self._rung = False
+
+    def about(self, names: Iterable[str]) -> None:
+        """Name the files whose changes count; of other files only their coming and going does, for symbolic links are swapped so."""
+        self._names = frozenset(names)
+
+    def ring(self) -> None:
+        with self._changed:
+            self._rung = True
+            self._changed.notify_all()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        name = Path(str(event.src_path)).name
+        if event.event_type in _HARMLESS or (name not in self._names and event.event_type not in _COMINGS_AND_GOINGS):
+            return
+        with self._changed:
+            if isinstance(event, FileModifiedEvent):
+                self._writing.add(name)
+            else:
+                self._writing.discard(name)
+            self._last = time.monotonic()
+            self._rung = True
+            self._changed.notify_all()
+
+    def wait(self, timeout: float) -> None:
+        """Sleep until something happened and is over, or for `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._rung, timeout)
+            latest = time.monotonic() + _PATIENCE
+            while (pause := self._pause(latest)) > 0:
+                self._changed.wait(pause)
+            self._rung = False
+            self._writing.clear()
+
+    def _pause(self, latest: float) -> float:
+        """How long to go on waiting: until it has been quiet, and longer while a writer holds one of our files open."""
+        now = time.monotonic()
+        if self._writing:
+            return self._last + _WRITER - now
+        return min(self._last + _QUIET, latest) - now

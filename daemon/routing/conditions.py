@@ -1,0 +1,125 @@
+"""Whether a letter meets a route, condition by condition, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
+
+from daemon.dpv import CONFIDENTIAL_POST
+from daemon.routing.facts import Facts, fold
+from daemon.routing.rows import Conditions, Route
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One condition of one route, held against one letter."""
+
+    condition: str
+    wanted: object
+    holds: bool
+
+
+def matches(route: Route, facts: Facts) -> bool:
+    """Whether the letter meets every condition of the route."""
+    return _admits(route, facts) and all(verdict.holds for verdict in _verdicts(route, facts))
+
+
+def verdicts(route: Route, facts: Facts) -> list[Verdict]:
+    """Every condition of the route held against the letter, the confidential guard first."""
+    guard = Verdict(condition="confidential", wanted=route.is_confidential, holds=_admits(route, facts))
+    return [*([] if guard.holds else [guard]), *_verdicts(route, facts)]
+
+
+def _admits(route: Route, facts: Facts) -> bool:
+    """The confidential guard: confidential letters meet routes for confidential post only, and those meet nothing else."""
+    return route.is_confidential == facts.confidential
+
+
+def _verdicts(route: Route, facts: Facts) -> Iterator[Verdict]:
+    for name in route.written:
+        if not (name == "services" and route.is_confidential):  # the guard has decided that
+            wanted = getattr(route, name)
+            yield Verdict(condition=name, wanted=wanted, holds=_TESTS[name](wanted, facts))
+    for name in route.not_.written if route.not_ else ():
+        wanted = getattr(route.not_, name)
+        yield Verdict(condition=f"not {name}", wanted=wanted, holds=not _TESTS[name](wanted, facts))
+
+
+def _service(wanted: tuple[str, ...], facts: Facts) -> bool:
+    return facts.service in wanted or (facts.confidential and CONFIDENTIAL_POST.code in wanted)
+
+
+def _party(wanted: tuple[str, ...], facts: Facts) -> bool:
+    return facts.party in wanted
+
+
+def _sender(wanted: tuple[str, ...], facts: Facts) -> bool:
+    return any(each == facts.sender_org if each.isdigit() else fnmatchcase(facts.folded_sender, fold(each)) for each in wanted)
+
+
+def _title_contains(wanted: tuple[str, ...], facts: Facts) -> bool:
+    return any(fold(words) in facts.folded_title for words in wanted)
+
+
+def _title_matches(wanted: str, facts: Facts) -> bool:
+    return _compiled(wanted).search(facts.title) is not None
+
+
+@lru_cache(maxsize=20_000)
+def _compiled(expression: str) -> Any:
+    import re2
+
+    return re2.compile(expression)
+
+
+def _case_number(wanted: tuple[str, ...], facts: Facts) -> bool:
+    return any(fnmatchcase(number, pattern) for number in facts.case_numbers for pattern in wanted)
+
+
+def _reference(wanted: tuple[str, ...], facts: Facts) -> bool:
+    return any(fnmatchcase(facts.reference, pattern) for pattern in wanted)
+
+
+def _language(wanted: tuple[str, ...], facts: Facts) -> bool:
+    return facts.language.casefold() in {each.casefold() for each in wanted}
+
+
+def _has_attachments(wanted: bool, facts: Facts) -> bool:  # the shape that all conditions share
+    return bool(facts.attachment_names) == wanted
+
+
+def _attachment_type(wanted: tuple[str, ...], facts: Facts) -> bool:
+    endings = tuple(f".{each.lstrip('.*').casefold()}" for each in wanted if "/" not in each)
+    types = {each.casefold() for each in wanted if "/" in each}
+    return any(name.casefold().endswith(endings) for name in facts.attachment_names) or any(
+        each.casefold() in types for each in facts.attachment_types
+    )
+
+
+def _migrated(wanted: bool, facts: Facts) -> bool:  # the shape that all conditions share
+    return facts.migrated == wanted
+
+
+def _due_within(wanted: timedelta, facts: Facts) -> bool:
+    return facts.due_at is not None and facts.due_at - facts.at <= wanted
+
+
+_TESTS: dict[str, Callable[[Any, Facts], bool]] = {
+    "services": _service,
+    "parties": _party,
+    "senders": _sender,
+    "title_contains": _title_contains,
+    "title_matches": _title_matches,
+    "case_numbers": _case_number,
+    "senders_reference": _reference,
+    "language": _language,
+    "has_attachments": _has_attachments,
+    "attachment_types": _attachment_type,
+    "migrated": _migrated,
+    "due_within": _due_within,
+}
+assert set(_TESTS) == set(Conditions.model_fields)

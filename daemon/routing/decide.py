@@ -1,0 +1,181 @@
+"""The decision: which recipients and destinations get a letter, and why. Pure.
+
+Order: the confidential guard; then the thread, if the letter belongs to one that is followed; then routes in the table's order, of
+which the first that matches decides and those that say `continue` add copies; then delegations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from daemon.model import Policy
+from daemon.routing.conditions import matches, verdicts
+from daemon.routing.facts import Facts
+from daemon.routing.rows import Route
+from daemon.routing.table import Table
+
+OPERATOR = "(operator)"
+"""Stands for a route's name where an operator decided."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """An earlier letter of the same thread: which letter, by which route, and to whom it was routed before delegation."""
+
+    message: str
+    thread: str
+    route: str
+    recipients: tuple[str, ...]
+    deliver_to: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Where one letter goes, and which route of which table said so."""
+
+    version: str
+    route: str
+    chosen: tuple[str, ...]
+    """The recipients before delegation, copies included."""
+    recipients: tuple[str, ...]
+    """After delegation."""
+    direct: tuple[str, ...]
+    """Destinations that a route named without a recipient."""
+    destinations: Mapping[str, tuple[str, ...]]
+    """Each destination, and the recipients on whose behalf it gets the letter."""
+    mark_read: Policy | None = None
+    confirm: Policy | None = None
+    why: dict[str, Any] = field(default_factory=dict)
+    """In JSON values: the conditions that held, the thread, the copies and the covers that changed something."""
+
+
+def decide(table: Table, facts: Facts, earlier: Earlier | None = None) -> Decision | None:
+    """Where the letter goes; None only for a confidential one that no route appoints a recipient for.
+
+    `earlier` is the newest earlier letter of the same thread, if there is one.
+    """
+    copies: list[Route] = []
+    for route in table.candidates(facts):
+        if matches(route, facts):
+            if route.continue_:
+                copies.append(route)
+                continue
+            thread = _followed(table, facts, earlier)
+            return _decision(table, facts, route, copies, thread)
+    return _decision(table, facts, None, copies, None) if facts.confidential and copies else None
+
+
+def assign(table: Table, facts: Facts, recipient: str) -> Decision:
+    """Decide by an operator's word: the letter goes to this recipient, or to whoever covers for it."""
+    recipients, covers = _covered(table, facts, (recipient,))
+    return Decision(
+        version=table.version,
+        route=OPERATOR,
+        chosen=(recipient,),
+        recipients=recipients,
+        direct=(),
+        destinations=_destinations(table, recipients, ()),
+        why=_why(facts, None, [], None, covers),
+    )
+
+
+def recover(table: Table, facts: Facts, chosen: Iterable[str], direct: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
+    """The destinations of recipients that were chosen earlier, with the covers of the present moment.
+
+    None if the table no longer knows one of them: then nothing should change by itself.
+    """
+    if not all(name in table.recipients for name in chosen):
+        return None
+    recipients, _ = _covered(table, facts, tuple(chosen))
+    return _destinations(table, recipients, tuple(direct))
+
+
+def _followed(table: Table, facts: Facts, earlier: Earlier | None) -> Earlier | None:
+    """The earlier letter, if its thread is to be followed and still leads to somebody."""
+    if earlier is None or facts.confidential:
+        return None
+    by_route = any(route.follow_thread and route.name == earlier.route for route in table.routes)
+    known = all(name in table.recipients for name in earlier.recipients) and (earlier.recipients or earlier.deliver_to)
+    return earlier if known and (table.follow_thread or by_route) else None
+
+
+def _decision(table: Table, facts: Facts, route: Route | None, copies: list[Route], thread: Earlier | None) -> Decision:
+    main = [] if route is None or thread else [route]
+    first = thread.recipients if thread else ()
+    chosen = _unique([*first, *_names(main, "to"), *_names(copies, "to"), *_names([*main, *copies], "copy_to")])
+    direct = _unique([*(thread.deliver_to if thread else ()), *_names([*main, *copies], "deliver_to")])
+    recipients, covers = _covered(table, facts, chosen)
+    decided = route or copies[0]
+    return Decision(
+        version=table.version,
+        route=thread.route if thread else decided.name,
+        chosen=chosen,
+        recipients=recipients,
+        direct=direct,
+        destinations=_destinations(table, recipients, direct),
+        mark_read=decided.mark_read,
+        confirm=decided.confirm,
+        why=_why(facts, None if thread else decided, copies, thread, covers),
+    )
+
+
+def _names(routes: Iterable[Route], action: str) -> list[str]:
+    return [name for route in routes for name in getattr(route, action)]
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _covered(table: Table, facts: Facts, chosen: tuple[str, ...]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """The recipients after delegation, and each cover that was followed."""
+    recipients: list[str] = []
+    covers: list[dict[str, Any]] = []
+    for name in chosen:
+        recipients += _follow(table, facts, name, covers)
+    return _unique(recipients), covers
+
+
+def _follow(table: Table, facts: Facts, name: str, covers: list[dict[str, Any]]) -> list[str]:
+    kept: list[str] = []
+    seen = {name}
+    while delegation := next(
+        (d for d in table.delegations if d.from_ == name and d.covers(facts.day, facts.service, confidential=facts.confidential)), None
+    ):
+        to = delegation.to or table.recipients[name].deputy
+        if to in seen:
+            break  # such a table is refused when it is read
+        covers.append({"from": name, "to": to, "starts": str(delegation.starts), "ends": str(delegation.ends), "reason": delegation.reason})
+        if delegation.keep_copy:
+            kept.append(name)
+        seen.add(to)
+        name = to
+    return [name, *kept]
+
+
+def _destinations(table: Table, recipients: tuple[str, ...], direct: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(direct, ())
+    for name in recipients:
+        for destination in dict.fromkeys(table.recipients[name].deliver_to):
+            found[destination] = (*found.get(destination, ()), name)
+    return found
+
+
+def _why(facts: Facts, route: Route | None, copies: list[Route], thread: Earlier | None, covers: list[dict[str, Any]]) -> dict[str, Any]:
+    why: dict[str, Any] = {}
+    if thread:
+        why["thread"] = {"earlier": thread.message, "shares": thread.thread, "route": thread.route}
+    if route:
+        why["conditions"] = [_words(verdict.condition, verdict.wanted) for verdict in verdicts(route, facts)]
+    if copies:
+        why["copies"] = [each.name for each in copies]
+    if covers:
+        why["delegations"] = covers
+    return why
+
+
+def _words(condition: str, wanted: object) -> str:
+    values = ", ".join(map(str, wanted)) if isinstance(wanted, tuple) else str(wanted)
+    return f"{condition}: {values}"

@@ -1,0 +1,76 @@
+"""What an edit would do: two tables over the same letters, and only what changes. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from daemon.routing.decide import Decision, Earlier, decide
+from daemon.routing.facts import Facts
+from daemon.routing.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A stored letter, as it was when it was decided, with the thread that it belonged to."""
+
+    message: str
+    facts: Facts
+    earlier: Earlier | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One letter that would go elsewhere."""
+
+    message: str
+    service: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    route_before: str
+    route_after: str
+
+
+@dataclass(kw_only=True)
+class DryRun:
+    """How two tables differ over some letters."""
+
+    letters: int = 0
+    moves: list[Move] = field(default_factory=list)
+
+    @property
+    def summary(self) -> list[tuple[tuple[str, ...], tuple[str, ...], int]]:
+        """From whom, to whom, and how many letters; the most first."""
+        counted = Counter((move.before, move.after) for move in self.moves)
+        return [(before, after, count) for (before, after), count in counted.most_common()]
+
+
+def compare(before: Table, after: Table, samples: Iterable[Sample]) -> DryRun:
+    """Run both tables over the letters."""
+    found = DryRun()
+    for sample in samples:
+        found.letters += 1
+        old, new = decide(before, sample.facts, sample.earlier), decide(after, sample.facts, sample.earlier)
+        if _goes_to(old) != _goes_to(new):
+            found.moves.append(
+                Move(
+                    message=sample.message,
+                    service=sample.facts.service,
+                    before=_goes_to(old),
+                    after=_goes_to(new),
+                    route_before=old.route if old else "",
+                    route_after=new.route if new else "",
+                )
+            )
+    return found
+
+
+def _goes_to(decision: Decision | None) -> tuple[str, ...]:
+    """Who gets the letter, as people would say it: recipients, and destinations that nobody stands behind."""
+    if decision is None:
+        return ()
+    reached = [
+        f"{name} ({', '.join(sorted(d for d, names in decision.destinations.items() if name in names))})" for name in decision.recipients
+    ]
+    return (*reached, *(destination for destination, names in decision.destinations.items() if not names))

@@ -1,0 +1,91 @@
+"""What routes look at: a letter reduced to the facts that conditions are about."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from daemon.dpv import CONFIDENTIAL_POST
+from daemon.model import Envelope, Part
+
+NORWAY = ZoneInfo("Europe/Oslo")
+_CASE_NUMBER = re.compile(r"\b(?:19|20)?\d{2}/\d{1,7}\b")
+
+
+def fold(text: str) -> str:
+    """Text without case and accents, for comparing as people do: Møte and MØTE are one, and so are é and e; ø stays ø."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One letter, as routes see it."""
+
+    service: str
+    at: datetime
+    """When it is decided; delegations and `due_within` count from here."""
+    party: str = ""
+    sender_org: str | None = None
+    sender_name: str = ""
+    title: str = ""
+    summary: str = ""
+    reference: str = ""
+    language: str = ""
+    attachment_names: tuple[str, ...] = ()
+    attachment_types: tuple[str, ...] = ()
+    migrated: bool = False
+    due_at: datetime | None = None
+    confidential: bool = False
+
+    @cached_property
+    def folded_title(self) -> str:
+        """The title, folded."""
+        return fold(self.title)
+
+    @cached_property
+    def folded_sender(self) -> str:
+        """The sender's name, folded."""
+        return fold(self.sender_name)
+
+    @cached_property
+    def case_numbers(self) -> tuple[str, ...]:
+        """Case numbers as archives write them (2026/1234), from the title and the summary."""
+        return tuple(dict.fromkeys(_CASE_NUMBER.findall(f"{self.title} {self.summary}")))
+
+    @property
+    def day(self) -> date:
+        """The day in Norway."""
+        return self.at.astimezone(NORWAY).date()
+
+    @property
+    def threads(self) -> tuple[str, ...]:
+        """What a later letter of the same matter would share: the sender with each case number, and with the reference."""
+        sender = self.sender_org or self.folded_sender
+        keys = [f"case:{sender}:{number}" for number in self.case_numbers]
+        return tuple(keys + ([f"reference:{sender}:{self.reference}"] if self.reference else []))
+
+
+def facts_of(envelope: Envelope, parts: Sequence[Part], at: datetime) -> Facts:
+    """Collect the facts about a letter."""
+    return Facts(
+        service=envelope.service,
+        at=at,
+        party=envelope.party,
+        sender_org=envelope.sender_org,
+        sender_name=envelope.sender_name,
+        title=envelope.title,
+        summary=envelope.summary,
+        reference=envelope.sender_reference,
+        language=envelope.language,
+        attachment_names=tuple(part.original_name for part in parts),
+        attachment_types=tuple(part.media_type for part in parts),
+        migrated=envelope.altinn2_id is not None,
+        due_at=envelope.due_at,
+        confidential=envelope.confidential or envelope.service == CONFIDENTIAL_POST.code,
+    )

@@ -1,0 +1,56 @@
+"""What in a table is probably no longer meant: rows that nothing uses. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from daemon.routing.table import Table
+
+_SOON = timedelta(days=7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """One thing to look at."""
+
+    subject: str
+    text: str
+
+
+def lint(table: Table, *, destinations: Collection[str], matched: Mapping[str, int], today: date) -> list[Remark]:
+    """Remarks about the table. `matched` says how many letters each route took in the past year; routes without any may be left out."""
+    return [
+        *_zombies(table, matched),
+        *_unused_recipients(table),
+        *_ending(table, today),
+        *_unused_destinations(table, destinations),
+    ]
+
+
+def _zombies(table: Table, matched: Mapping[str, int]) -> list[Remark]:
+    quiet = [route.name for route in table.routes if not matched.get(route.name) and not route.is_catch_all]
+    return [Remark(subject=f"route {name!r}", text="took no letter in the past year") for name in quiet]
+
+
+def _unused_recipients(table: Table) -> list[Remark]:
+    used = {name for route in table.routes for name in (*route.to, *route.copy_to)}
+    used |= {each.to for each in table.delegations} | {each.deputy for each in table.recipients.values()}
+    return [Remark(subject=f"recipient {name!r}", text="no route sends letters to it") for name in table.recipients if name not in used]
+
+
+def _ending(table: Table, today: date) -> list[Remark]:
+    remarks = []
+    for each in table.delegations:
+        if each.ends < today:
+            remarks.append(Remark(subject=f"delegation from {each.from_!r}", text=f"ended on {each.ends}"))
+        elif each.ends - today <= _SOON:
+            remarks.append(Remark(subject=f"delegation from {each.from_!r}", text=f"ends on {each.ends}"))
+    return remarks
+
+
+def _unused_destinations(table: Table, destinations: Collection[str]) -> list[Remark]:
+    used = {name for recipient in table.recipients.values() for name in recipient.deliver_to}
+    used |= {name for route in table.routes for name in route.deliver_to}
+    return [Remark(subject=f"destination {name!r}", text="no recipient and no route uses it") for name in destinations if name not in used]

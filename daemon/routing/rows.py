@@ -1,0 +1,156 @@
+"""The rows of a routing table, as an administrator writes them: recipients, routes and delegations."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from daemon.dpv import CONFIDENTIAL_POST, find_service, service_names
+from daemon.faults import near_miss
+from daemon.model import Policy
+from daemon.organisation import is_organisation_number
+from daemon.settings import Duration, OrganisationNumber
+
+
+def _sender(text: str) -> str:
+    digits = text.replace(" ", "")
+    if not digits.isdigit():
+        return text
+    if not is_organisation_number(digits):
+        raise ValueError(f"{text!r} is no organisation number; it has nine digits, of which the last is a check digit")
+    return digits
+
+
+def _service_code(text: str) -> str:
+    service = find_service(text)
+    if service is None:
+        hint = near_miss(text, service_names())
+        raise ValueError(f"{text!r} is no service; {hint or 'write a code such as 4255/8, or see `postmottak services`'}")
+    return service.code
+
+
+def _expression(text: str) -> str:
+    import re2  # not `re`: this one takes time in proportion to the title, whatever the expression
+
+    try:
+        re2.compile(text)
+    except re2.error as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        raise ValueError(
+            f"is no regular expression that can be used: {reason}; look-around and back references are not possible"
+        ) from error
+    return text
+
+
+def _email(text: str) -> str:
+    if text and ("@" not in text or any(letter.isspace() or letter in "<>," for letter in text)):
+        raise ValueError(f"{text!r} is no e-mail address; write one such as lonn@example.no")
+    return text
+
+
+Sender = Annotated[str, AfterValidator(_sender)]
+ServiceCode = Annotated[str, AfterValidator(_service_code)]
+Words = Annotated[str, Field(min_length=1)]
+
+
+class Row(BaseModel):
+    """Base of all rows: frozen, and without keys that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Recipient(Row):
+    """`[[recipient]]`: a person, a department or a system, and the destinations that reach it."""
+
+    name: Words
+    title: str = ""
+    deliver_to: tuple[str, ...] = Field(min_length=1)
+    email: Annotated[str, AfterValidator(_email)] = ""
+    deputy: str = ""
+
+
+class Conditions(Row):
+    """What a letter must be like. Those that are written must all hold; of several values in one, any."""
+
+    services: tuple[ServiceCode, ...] = ()
+    parties: tuple[OrganisationNumber, ...] = ()
+    senders: tuple[Sender, ...] = ()
+    title_contains: tuple[Words, ...] = ()
+    title_matches: Annotated[str, AfterValidator(_expression)] | None = None
+    case_numbers: tuple[Words, ...] = ()
+    senders_reference: tuple[Words, ...] = ()
+    language: tuple[Words, ...] = ()
+    has_attachments: bool | None = None
+    attachment_types: tuple[Words, ...] = ()
+    migrated: bool | None = None
+    due_within: Duration | None = None
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The names of the conditions that are written, in a fixed order."""
+        return tuple(name for name in Conditions.model_fields if getattr(self, name) not in {None, ()})
+
+    @field_validator(
+        "services",
+        "parties",
+        "senders",
+        "title_contains",
+        "case_numbers",
+        "senders_reference",
+        "language",
+        "attachment_types",
+        mode="before",
+    )
+    @classmethod
+    def _not_empty(cls, value: Any) -> Any:
+        if value == []:
+            raise ValueError("is empty, so no letter could meet it; write at least one value, or leave the line out")
+        return value
+
+
+class Route(Conditions):
+    """`[[route]]`: conditions, and who gets the letters that meet them."""
+
+    name: Words
+    not_: Conditions | None = Field(default=None, alias="not")
+    to: tuple[str, ...] = ()
+    copy_to: tuple[str, ...] = ()
+    deliver_to: tuple[str, ...] = ()
+    mark_read: Policy | None = None
+    confirm: Policy | None = None
+    continue_: bool = Field(default=False, alias="continue")
+    enabled: bool = True
+    follow_thread: bool = False
+
+    @property
+    def is_catch_all(self) -> bool:
+        """Whether every ordinary letter ends here."""
+        return self.enabled and not self.continue_ and not self.written and self.not_ is None
+
+    @property
+    def is_confidential(self) -> bool:
+        """Whether this route appoints recipients for confidential post; it takes nothing else."""
+        return CONFIDENTIAL_POST.code in self.services
+
+
+class Delegation(Row):
+    """`[[delegation]]`: from the first day to the last, both included, one recipient's letters go to another."""
+
+    from_: str = Field(alias="from")
+    to: str = ""
+    """Empty for the recipient's deputy."""
+    starts: date
+    ends: date
+    services: tuple[ServiceCode, ...] = ()
+    keep_copy: bool = False
+    reason: str = ""
+
+    def covers(self, day: date, service: str, *, confidential: bool) -> bool:
+        """Whether it is in force that day for letters of the service; for confidential ones only where it names confidential post."""
+        if not self.starts <= day <= self.ends:
+            return False
+        if confidential:
+            return CONFIDENTIAL_POST.code in self.services
+        return not self.services or service in self.services

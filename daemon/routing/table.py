@@ -1,0 +1,116 @@
+"""The routing table: read, checked whole, and frozen, with an index so that a large table costs little for each letter."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from daemon.errors import Fault
+from daemon.faults import FaultList, parse_toml, read_toml
+from daemon.model import Addressee
+from daemon.routing.checks import check
+from daemon.routing.facts import Facts
+from daemon.routing.index import Index
+from daemon.routing.rows import Delegation, Recipient, Route, Row
+
+SECTIONS = ("recipient", "route", "delegation")
+AnyRow = TypeVar("AnyRow", bound=Row)
+_TOP_KEYS = (*SECTIONS, "follow_thread")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A routing table without a fault. `version` is the SHA-256 of its text; two tables are equal if their rows are."""
+
+    version: str
+    text: str
+    recipients: Mapping[str, Recipient]
+    routes: tuple[Route, ...]
+    delegations: tuple[Delegation, ...]
+    follow_thread: bool = False
+    warnings: tuple[Fault, ...] = ()
+    """What is allowed, and probably not meant."""
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        """The rows as plain values, as they would be written; what is a default is left out."""
+        return {
+            **({"follow_thread": True} if self.follow_thread else {}),
+            "recipient": [_plain(row) for row in self.recipients.values()],
+            "route": [_plain(row) for row in self.routes],
+            "delegation": [_plain(row) for row in self.delegations],
+        }
+
+    @property
+    def appointed(self) -> frozenset[str]:
+        """The recipients that may get confidential post."""
+        return frozenset(name for route in self.routes if route.is_confidential and route.enabled for name in (*route.to, *route.copy_to))
+
+    def candidates(self, facts: Facts) -> Iterator[Route]:
+        """The routes that the letter could meet, in the table's order; those left out certainly do not match."""
+        return (self.routes[number] for number in self._index.candidates(facts))
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self.routes)
+
+    def addressees(self, names: Collection[str]) -> tuple[Addressee, ...]:
+        """Recipients as a destination gets them; one that has left the table keeps its name."""
+        found = ((name, self.recipients.get(name)) for name in names)
+        return tuple(
+            Addressee(name=name, title=recipient.title, email=recipient.email) if recipient else Addressee(name=name)
+            for name, recipient in found
+        )  # fmt: skip
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return row.model_dump(mode="python", by_alias=True, exclude_defaults=True)
+
+
+def read_table(path: Path, destinations: Collection[str]) -> Table:
+    """Read the table in a file. `destinations` are the names that it may use. Raises ConfigurationError with every fault."""
+    text, values = read_toml(path)
+    return _table(text, str(path), values, destinations)
+
+
+def parse_table(text: str, file: str, destinations: Collection[str] | None) -> Table:
+    """Read a table from its text; with `destinations` None any name of a destination will do. Raises ConfigurationError."""
+    return _table(text, file, parse_toml(text, file), destinations)
+
+
+def _table(text: str, file: str, values: dict[str, Any], destinations: Collection[str] | None) -> Table:
+    faults = FaultList(file, text)
+    for key in values:
+        if key not in _TOP_KEYS:
+            faults.unknown((key,), key, _TOP_KEYS, "section")
+    follow_thread = values.get("follow_thread", False)
+    if not isinstance(follow_thread, bool):
+        faults.add(("follow_thread",), "is neither true nor false", "Write true or false, without quotes")
+    recipients = _sound(faults.rows(Recipient, "recipient", values))
+    routes = _sound(faults.rows(Route, "route", values))
+    delegations = _sound(faults.rows(Delegation, "delegation", values))
+    written = {section: _names(values.get(section)) for section in ("recipient", "route")}
+    check(recipients, routes, delegations, destinations, written, faults)
+    faults.raise_if_any()
+    return Table(
+        version=hashlib.sha256(text.encode()).hexdigest(),
+        text=text,
+        recipients=MappingProxyType({each.name: each for each in recipients.values()}),
+        routes=tuple(routes.values()),
+        delegations=tuple(delegations.values()),
+        follow_thread=bool(follow_thread),
+        warnings=tuple(faults.warnings),
+    )
+
+
+def _sound(rows: Mapping[int, AnyRow | None]) -> dict[int, AnyRow]:
+    return {place: row for place, row in rows.items() if row is not None}
+
+
+def _names(tables: Any) -> tuple[str, ...]:
+    return tuple(str(table.get("name", "")) if isinstance(table, dict) else "" for table in tables) if isinstance(tables, list) else ()

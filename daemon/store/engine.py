@@ -1,0 +1,122 @@
+"""Opens the database, and is the only place that knows which one it is.
+
+SQLite with a rollback journal and `synchronous=EXTRA`, not WAL: the SQLite that Debian 12 and 13 ship can lose acknowledged rows in
+WAL mode when a second program checkpoints, and in the default mode a power cut lost an acknowledged commit; EXTRA syncs the folder too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event, inspect, make_url, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlmodel import Session, create_engine
+
+from daemon.errors import DiskFull, NotStorable, StoreError
+from daemon.migrations import HEAD
+
+_PRAGMAS = (
+    "journal_mode=TRUNCATE",
+    "synchronous=EXTRA",
+    "busy_timeout=30000",
+    "foreign_keys=ON",
+    "trusted_schema=OFF",
+)
+
+
+class Database:
+    """Transactions on the database; may be used from several threads."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database, make it if it is missing, and bring its tables up to date. Raises StoreError."""
+        self.url = url
+        self._one_writer = threading.Lock()
+        with _as_store_error(url):
+            self._reader = _open(url)
+            self._writer = self._reader.execution_options(immediate=True)
+            self._migrate()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Read a consistent state. What is read stays usable afterwards."""
+        with _as_store_error(self.url), Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Write in one transaction: all of it is durable when the block has ended, or none of it if the block raises.
+
+        Writers of this process wait for each other here, in turn, and not in SQLite's busy loop.
+        """
+        with self._one_writer, _as_store_error(self.url), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Let go of all connections. May be called twice."""
+        self._reader.dispose()
+
+    def _migrate(self) -> None:
+        with self._reader.connect() as connection:
+            known = inspect(connection).has_table("alembic_version")
+            current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
+        if current != HEAD:
+            _upgrade(self._writer, self.url)
+
+
+def _open(url: str) -> Engine:
+    database = make_url(url).database
+    if database:
+        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(database).touch(mode=0o600)  # SQLite would let everybody read it whom the umask lets
+    engine = create_engine(url, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare_connection(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by us, see _begin
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Any) -> None:
+    """Take the write lock at once: a transaction that upgrades later fails with `database is locked` without waiting."""
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _upgrade(engine: Engine, url: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "daemon:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreError(f"the database {url} was made by a later version of Postmottak; install that one") from error
+
+
+@contextmanager
+def _as_store_error(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (IntegrityError, DataError) as error:
+        raise NotStorable(f"the database cannot hold this: {error.orig}") from error
+    except DBAPIError as error:
+        kind = DiskFull if "disk is full" in str(error.orig) else StoreError
+        raise kind(f"the database {url} failed: {error.orig}") from error
+    except (StatementError, OverflowError, UnicodeError) as error:
+        raise NotStorable(f"the database cannot hold this: {type(getattr(error, 'orig', None) or error).__name__}") from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database {url} failed: {error}") from error
+    except OSError as error:
+        raise StoreError(f"the database {url} cannot be opened: {error.strerror}") from error

@@ -1,0 +1,197 @@
+"""Letters in: what is known already, what was stored, and how far each channel has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlmodel import Session, col, select
+
+from daemon.model import (
+    Attachment,
+    Bookmark,
+    Decision,
+    Delivery,
+    LetterRef,
+    Mark,
+    Message,
+    MessageKind,
+    RoutingVersion,
+    Sighting,
+    SightingState,
+    Thread,
+)
+from daemon.ports import Channel
+from daemon.store.engine import Database
+
+_NOBODY = UUID(int=0)
+_MANY = 500  # SQLite takes a limited number of values in one statement
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredLetter:
+    """Everything that one transaction keeps of a letter."""
+
+    message: Message
+    attachments: Sequence[Attachment]
+    decision: Decision
+    deliveries: Sequence[Delivery]
+    marks: Sequence[Mark]
+    threads: Sequence[Thread] = ()
+
+
+class Letters:
+    """Letters in."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def settled(self, refs: Iterable[LetterRef], version: str | None) -> set[UUID]:
+        """Those of `refs`, by message id, that need no fetching: stored, gone, here under another id, or confidential and left alone.
+
+        With the `version` of a routing table, those that were left alone because another table appointed nobody are not settled.
+        """
+        found: set[UUID] = set()
+        with self._database.read() as session:
+            for some in _chunks({ref.message_id for ref in refs}):
+                found.update(session.exec(select(Message.id).where(col(Message.id).in_(some))))
+                left_alone = col(Sighting.state) == SightingState.WAITING
+                if version is not None:
+                    left_alone &= col(Sighting.routing_version) == version
+                no_more = col(Sighting.state).in_((SightingState.GONE, SightingState.DUPLICATE))
+                seen = select(Sighting.message_id).where(col(Sighting.message_id).in_(some), left_alone | no_more)
+                found.update(session.exec(seen))
+        return found
+
+    def add(self, letters: Sequence[StoredLetter]) -> int:
+        """Keep the letters, with all that belongs to them, in one transaction; those that are kept already stay as they are.
+
+        Returns how many were new.
+        """
+        new = 0
+        with self._database.write() as session:
+            for letter in letters:
+                if session.get(Message, letter.message.id) is None:
+                    _insert(session, letter)
+                    new += 1
+        return new
+
+    def see(
+        self, ref: LetterRef, state: SightingState, now: datetime, error: str | None = None, routing_version: str | None = None
+    ) -> None:
+        """Remember a letter that was listed and is not stored, and why; and the table that appointed nobody for it."""
+        with self._database.write() as session:
+            _see(session, ref, state, now, error, routing_version)
+
+    def see_waiting(self, refs: Sequence[LetterRef], now: datetime) -> int:
+        """Remember confidential letters that are only listed. Returns how many are new."""
+        known = self.settled(refs, None)
+        new = [ref for ref in refs if ref.message_id not in known]
+        if new:
+            with self._database.write() as session:
+                for ref in new:
+                    _see(session, ref, SightingState.WAITING, now, None, None)
+        return len(new)
+
+    def failing(self, mailbox: str) -> list[LetterRef]:
+        """Letters of the mailbox that could not be fetched yet."""
+        wanted = select(Sighting).where(Sighting.mailbox == mailbox, Sighting.state == SightingState.FAILING)
+        with self._database.read() as session:
+            return [sighting.ref for sighting in session.exec(wanted)]
+
+    def stored_of(self, ids: Iterable[UUID]) -> set[UUID]:
+        """Those of the message ids that are stored."""
+        found: set[UUID] = set()
+        with self._database.read() as session:
+            for some in _chunks(set(ids)):
+                found.update(session.exec(select(Message.id).where(col(Message.id).in_(some))))
+        return found
+
+    def with_altinn2_id(self, altinn2_id: int, but: UUID) -> UUID | None:
+        """The stored letter that had this id in Altinn 2, if there is one; never the letter `but`."""
+        wanted = select(Message.id).where(Message.altinn2_id == altinn2_id, Message.id != but).limit(1)
+        with self._database.read() as session:
+            return session.exec(wanted).first()
+
+    def stored_in(self, mailbox: str, channel: Channel) -> set[str]:
+        """The mailbox's ids of all letters of a channel that are stored."""
+        here = (Message.mailbox == mailbox, Message.party == channel.party, Message.resource == channel.resource)
+        with self._database.read() as session:
+            return set(session.exec(select(Message.external_id).where(*here, Message.kind == MessageKind.LETTER)))
+
+    def sighted_in(self, mailbox: str, channel: Channel) -> dict[str, SightingState]:
+        """The mailbox's ids of all letters of a channel that were seen and are not stored, and why not."""
+        here = (Sighting.mailbox == mailbox, Sighting.party == channel.party, Sighting.resource == channel.resource)
+        with self._database.read() as session:
+            found = session.exec(select(Sighting.external_id, Sighting.state).where(*here))
+            return {key: SightingState(state) for key, state in found}
+
+    def bookmark(self, mailbox: str, channel: Channel) -> Bookmark:
+        """How far the channel has been read; one without a position if never."""
+        with self._database.read() as session:
+            found = session.get(Bookmark, (mailbox, channel.party, channel.service, channel.resource))
+        return found or Bookmark(mailbox=mailbox, party=channel.party, service=channel.service, resource=channel.resource)
+
+    def turn_page(self, bookmark: Bookmark) -> None:
+        """Keep a bookmark as it now is."""
+        with self._database.write() as session:
+            session.merge(bookmark)
+
+    def earlier(self, threads: Sequence[str], but: UUID | None = None) -> tuple[Message, Decision, str] | None:
+        """The newest letter that shares one of the threads, its newest decision, and the thread; never the letter `but`."""
+        wanted = (
+            select(Message, Decision, Thread.key)
+            .join(Thread, col(Thread.message_id) == Message.id)
+            .join(Decision, col(Decision.message_id) == Message.id)
+            .where(col(Thread.key).in_(threads), Message.id != (but or _NOBODY))
+            .order_by(col(Message.published_at).desc(), col(Message.id), col(Decision.number).desc())
+            .limit(1)
+        )
+        with self._database.read() as session:
+            return session.exec(wanted).first() if threads else None
+
+    def note_table(self, version: str, text: str, now: datetime) -> None:
+        """Keep a routing table that is in force from now on, unless it is the one that was."""
+        with self._database.write() as session:
+            current = session.exec(select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)).first()
+            if current is None or current.version != version:
+                session.merge(RoutingVersion(version=version, text=text, in_force_since=now))
+
+
+def _insert(session: Session, letter: StoredLetter) -> None:
+    session.execute(delete(Sighting).where(col(Sighting.message_id) == letter.message.id))
+    session.add(letter.message)
+    session.flush()  # the rows below refer to it
+    session.add_all([*letter.attachments, letter.decision, *letter.threads, *letter.deliveries, *letter.marks])
+
+
+def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, error: str | None, version: str | None) -> None:
+    sighting = session.get(Sighting, ref.message_id)
+    if sighting is None:
+        sighting = Sighting(
+            message_id=ref.message_id,
+            mailbox=ref.mailbox,
+            party=ref.party,
+            service=ref.service,
+            resource=ref.resource,
+            external_id=ref.external_id,
+            state=state,
+            first_seen_at=now,
+            last_seen_at=now,
+        )
+    sighting.state = state
+    sighting.last_seen_at = now
+    sighting.last_error = error
+    sighting.routing_version = version
+    sighting.attempts += 1
+    session.add(sighting)
+
+
+def _chunks(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
+    rest = iter(ids)
+    while some := list(islice(rest, _MANY)):
+        yield some

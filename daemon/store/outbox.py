@@ -1,0 +1,294 @@
+"""The outbox: deliveries that are not final, and the only changes of state that there are.
+
+    pending -> claimed -> delivered         claimed -> dead        (permanent, or too old)
+    claimed -> pending (deferred, or the claim's process is gone)  pending <-> held, dead -> pending (an operator)
+
+A claim is a lease: `due_at` pushed into the future. It carries a fence, the count of claims; whoever finishes names the fence,
+and a result that comes with an old one changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import select as sql_select
+from sqlmodel import Session, col, select
+
+from daemon.errors import NotFound, OperatorError
+from daemon.model import Attachment, Attempt, Decision, Delivery, DeliveryState, Mark, MarkState, Message, Outcome, Policy, Receipt
+from daemon.model import delivery_id as derived_id
+from daemon.store.engine import Database
+
+SUSPECT = 2
+"""A delivery at which the process has ended so many times is suspected of killing it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A delivery that is ours to attempt until `lease_ends`, with the letter that it carries."""
+
+    delivery: Delivery
+    message: Message
+    attachments: Sequence[Attachment]
+    decision: Decision
+    lease_ends: datetime
+
+    @property
+    def id(self) -> UUID:
+        """The delivery's id."""
+        return self.delivery.id
+
+    @property
+    def fence(self) -> int:
+        """Which claim of the delivery this is."""
+        return self.delivery.fence
+
+
+class Outbox:
+    """The outbox."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(
+        self, owner: str, now: datetime, lease: timedelta, limit: int, *, only: Collection[str] = (), but: Collection[str] = ()
+    ) -> list[Claim]:
+        """Take up to `limit` deliveries that are due, the longest due first. One whose lease ran out is due as well.
+
+        With `only`, those to these destinations; with `but`, none to these. Suspects, at which the process has ended `SUSPECT`
+        times, are left to `claim_suspect`.
+        """
+        which = [col(Delivery.crashes) < SUSPECT]
+        if only:
+            which.append(col(Delivery.destination).in_(only))
+        if but:
+            which.append(col(Delivery.destination).not_in(but))
+        return self._claim(owner, now, lease, limit, *which)
+
+    def claim_suspect(self, owner: str, now: datetime, lease: timedelta) -> list[Claim]:
+        """Take one suspect that is due, if there is any: it is to be attempted alone, so that it is known who killed the process."""
+        return self._claim(owner, now, lease, 1, col(Delivery.crashes) >= SUSPECT)
+
+    def _claim(self, owner: str, now: datetime, lease: timedelta, limit: int, *which: ColumnElement[bool]) -> list[Claim]:
+        lease_ends = now + lease
+        due = (
+            sql_select(col(Delivery.id))
+            .where(col(Delivery.state).in_((DeliveryState.PENDING, DeliveryState.CLAIMED)), col(Delivery.due_at) <= now, *which)
+            .order_by(col(Delivery.due_at))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        taken = (
+            update(Delivery)
+            .where(col(Delivery.id).in_(sql_select(due.c.id)))
+            .values(
+                state=DeliveryState.CLAIMED,
+                owner=owner,
+                fence=col(Delivery.fence) + 1,
+                attempts=col(Delivery.attempts) + 1,
+                due_at=lease_ends,
+            )
+            .returning(Delivery)
+        )
+        with self._database.write() as session:
+            deliveries = list(session.execute(taken).scalars())
+            return [_with_letter(session, delivery, lease_ends) for delivery in deliveries]
+
+    def renew(self, claims: Collection[Claim], until: datetime) -> None:
+        """Let the leases of attempts that take long end later."""
+        with self._database.write() as session:
+            for claim in claims:
+                session.execute(update(Delivery).where(*_is_newest(claim)).values(due_at=until))
+
+    def delivered(self, claim: Claim, receipt: Receipt, started_at: datetime, now: datetime, *, awaiting_pickup: bool = False) -> bool:
+        """End a claim: the destination has it. False, and nothing is changed, if the claim is no longer the newest.
+
+        With `awaiting_pickup`, it is still to be seen whether the receiver takes it.
+        """
+        evidence = _as_json({**receipt.details, "reference": receipt.reference})
+        changes = {"state": DeliveryState.DELIVERED, "delivered_at": now, "evidence": evidence, "last_error": None}
+        changes["awaiting_pickup"] = awaiting_pickup
+        with self._database.write() as session:
+            if not _finish(session, claim, changes, Outcome.DELIVERED, "", started_at, now):
+                return False
+            release_marks(session, claim.delivery.message_id, now)
+            return True
+
+    def deferred(
+        self, claim: Claim, reason: str, due_at: datetime, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None
+    ) -> bool:
+        """End a claim: try again at `due_at`. False, and nothing is changed, if the claim is no longer the newest.
+
+        `progress`, if there is any, takes the place of what was kept of the delivery's progress.
+        """
+        reason = _as_text(reason)
+        changes: dict[str, object] = {"state": DeliveryState.PENDING, "due_at": due_at, "last_error": reason}
+        if progress is not None:
+            changes["progress"] = _as_json(progress)
+        with self._database.write() as session:
+            return _finish(session, claim, changes, Outcome.DEFERRED, reason, started_at, now)
+
+    def dead(self, claim: Claim, reason: str, started_at: datetime, now: datetime) -> bool:
+        """End a claim: it is not tried again by itself. False, and nothing is changed, if the claim is no longer the newest."""
+        reason = _as_text(reason)
+        changes: dict[str, object] = {"state": DeliveryState.DEAD, "last_error": reason}
+        with self._database.write() as session:
+            return _finish(session, claim, changes, Outcome.DEAD, reason, started_at, now)
+
+    def release_abandoned(self, now: datetime) -> int:
+        """Make every claim due at once: whoever made it is gone. Only for a caller that knows itself to be alone.
+
+        Each is recorded as an attempt that was lost; a third one makes the delivery dead. Returns how many there were.
+        """
+        with self._database.write() as session:
+            abandoned = session.exec(select(Delivery).where(Delivery.state == DeliveryState.CLAIMED)).all()
+            for delivery in abandoned:
+                session.add(
+                    Attempt(
+                        delivery_id=delivery.id,
+                        fence=delivery.fence,
+                        started_at=now,
+                        duration_ms=0,
+                        outcome=Outcome.LOST,
+                        reason="the process ended during the attempt",
+                    )
+                )
+                delivery.state, delivery.due_at, delivery.owner = DeliveryState.PENDING, now, None
+                delivery.crashes += 1
+                if delivery.crashes > SUSPECT:
+                    delivery.state, delivery.last_error = DeliveryState.DEAD, "the process ended three times during its attempt"
+                session.add(delivery)
+            return len(abandoned)
+
+    def next_due(self, but: Collection[str] = ()) -> datetime | None:
+        """When the next delivery is due, claimed ones at the end of their lease, `but` for some destinations; None if there is none."""
+        waiting = col(Delivery.state).in_((DeliveryState.PENDING, DeliveryState.CLAIMED)) & col(Delivery.destination).not_in(but)
+        with self._database.read() as session:
+            return session.exec(select(Delivery.due_at).where(waiting).order_by(col(Delivery.due_at)).limit(1)).first()
+
+    def awaiting_pickup(self) -> list[Delivery]:
+        """Deliveries of which it is to be seen whether the receiver takes them, the oldest first."""
+        with self._database.read() as session:
+            wanted = select(Delivery).where(col(Delivery.awaiting_pickup).is_(True)).order_by(col(Delivery.delivered_at))
+            return list(session.exec(wanted))
+
+    def picked_up(self, delivery: UUID, now: datetime, rejection: str | None) -> None:
+        """The receiver has taken what was delivered; or has rejected it, and why."""
+        changes = {"awaiting_pickup": False, "rejection": _as_text(rejection) if rejection is not None else None}
+        with self._database.write() as session:
+            session.execute(update(Delivery).where(col(Delivery.id) == delivery).values(taken_at=None if rejection else now, **changes))
+
+    def retry(self, ids: Sequence[UUID], now: datetime) -> int:
+        """Make pending and dead deliveries due now. Returns how many changed."""
+        return self._operator(
+            ids, (DeliveryState.PENDING, DeliveryState.DEAD), {"state": DeliveryState.PENDING, "due_at": now, "crashes": 0}
+        )
+
+    def hold(self, ids: Sequence[UUID]) -> int:
+        """Put pending deliveries aside until they are released. Returns how many changed."""
+        return self._operator(ids, (DeliveryState.PENDING,), {"state": DeliveryState.HELD})
+
+    def release(self, ids: Sequence[UUID], now: datetime) -> int:
+        """Make held deliveries due now. Returns how many changed."""
+        return self._operator(ids, (DeliveryState.HELD,), {"state": DeliveryState.PENDING, "due_at": now})
+
+    def resend(self, ids: Sequence[UUID], now: datetime) -> list[UUID]:
+        """Deliver anew, as a new generation each, what has been delivered or is dead. Returns the new ids. Raises as `retry` does."""
+        new: list[UUID] = []
+        with self._database.write() as session:
+            for delivery_id in ids:
+                old = _one(session, delivery_id, (DeliveryState.DELIVERED, DeliveryState.DEAD))
+                newest = select(func.max(Delivery.generation)).where(
+                    Delivery.message_id == old.message_id, Delivery.destination == old.destination
+                )
+                generation = session.exec(newest).one() + 1
+                key = derived_id(old.message_id, old.destination, generation)
+                session.add(
+                    Delivery(
+                        id=key,
+                        message_id=old.message_id,
+                        destination=old.destination,
+                        recipients=old.recipients,
+                        decision=old.decision,
+                        generation=generation,
+                        created_at=now,
+                        due_at=now,
+                    )
+                )
+                new.append(key)
+        return new
+
+    def _operator(self, ids: Sequence[UUID], allowed: tuple[DeliveryState, ...], changes: dict[str, object]) -> int:
+        """Change the deliveries, or none: raises NotFound or OperatorError if any of them is missing or in another state."""
+        with self._database.write() as session:
+            for delivery_id in ids:
+                delivery = _one(session, delivery_id, allowed)
+                for name, value in changes.items():
+                    setattr(delivery, name, value)
+                session.add(delivery)
+        return len(ids)
+
+
+def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]) -> Delivery:
+    delivery = session.get(Delivery, delivery_id)
+    if delivery is None:
+        raise NotFound(f"There is no delivery {delivery_id}; `postmottak deliveries list` shows those that there are")
+    if delivery.state not in allowed:
+        words = " or ".join(allowed)
+        raise OperatorError(f"The delivery {delivery_id} is {delivery.state}; this is for deliveries that are {words}")
+    return delivery
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a destination said, as JSON holds it: a connector's slip must not undo a delivery that was made."""
+    found: dict[str, Any] = json.loads(_as_text(json.dumps(values, default=str, ensure_ascii=False)))
+    return found
+
+
+def _as_text(text: str) -> str:
+    """Text that a database holds; half of a surrogate pair, which names of files can have, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _with_letter(session: Session, delivery: Delivery, lease_ends: datetime) -> Claim:
+    message = session.get_one(Message, delivery.message_id)
+    attachments = session.exec(select(Attachment).where(Attachment.message_id == message.id).order_by(col(Attachment.position)))
+    decision = session.get_one(Decision, (message.id, delivery.decision))
+    return Claim(delivery=delivery, message=message, attachments=tuple(attachments), decision=decision, lease_ends=lease_ends)
+
+
+def _is_newest(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return col(Delivery.id) == claim.id, col(Delivery.fence) == claim.fence, col(Delivery.state) == DeliveryState.CLAIMED
+
+
+def _finish(
+    session: Session, claim: Claim, changes: dict[str, object], outcome: Outcome, reason: str, started_at: datetime, now: datetime
+) -> bool:
+    changed = session.execute(update(Delivery).where(*_is_newest(claim)).values(owner=None, **changes))
+    if not getattr(changed, "rowcount", 0):
+        return False
+    duration = int((now - started_at).total_seconds() * 1000)
+    attempt = Attempt(
+        delivery_id=claim.id, fence=claim.fence, started_at=started_at, duration_ms=duration, outcome=outcome, reason=reason
+    )  # fmt: skip
+    session.add(attempt)
+    return True
+
+
+def release_marks(session: Session, message_id: UUID, now: datetime) -> None:
+    """A letter whose deliveries are all delivered may be told as handled, where the policy waited for that."""
+    open_deliveries = (
+        sql_select(func.count())
+        .select_from(Delivery)
+        .where(col(Delivery.message_id) == message_id, col(Delivery.state) != DeliveryState.DELIVERED)
+    )
+    if session.execute(open_deliveries).scalar_one() == 0:
+        waiting = (col(Mark.message_id) == message_id, col(Mark.policy) == Policy.DELIVERED, col(Mark.state) == MarkState.WAITING)
+        session.execute(update(Mark).where(*waiting).values(state=MarkState.DUE, due_at=now))

@@ -1,0 +1,157 @@
+"""Deliveries that go elsewhere than was decided at first: a cover that began or ended, or an operator who decided anew."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func
+from sqlmodel import Session, col, select
+
+from daemon.model import Attachment, Attempt, Decision, Delivery, DeliveryState, Message, delivery_id
+from daemon.store.engine import Database
+from daemon.store.outbox import release_marks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """A stored letter with its attachments and its newest decision."""
+
+    message: Message
+    attachments: Sequence[Attachment]
+    decision: Decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """What became of a letter's deliveries. Both are names of destinations."""
+
+    added: tuple[str, ...]
+    withdrawn: tuple[str, ...]
+
+
+class Rerouting:
+    """Deliveries that go elsewhere than was decided at first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def pending(self) -> list[tuple[Decided, list[Delivery]]]:
+        """Letters of which a delivery waits, each with all its deliveries."""
+        waiting = select(Delivery.message_id).where(Delivery.state == DeliveryState.PENDING)
+        found: dict[UUID, list[Delivery]] = {}
+        with self._database.read() as session:
+            for each in session.exec(select(Delivery).where(col(Delivery.message_id).in_(waiting)).order_by(col(Delivery.message_id))):
+                found.setdefault(each.message_id, []).append(each)
+            return [(_decided(session, message), deliveries) for message, deliveries in found.items()]
+
+    def decided(self, message: UUID) -> Decided:
+        """A stored letter with its newest decision."""
+        with self._database.read() as session:
+            return _decided(session, message)
+
+    def since(self, start: datetime) -> list[Decided]:
+        """Letters that came at `start` or later, the oldest first."""
+        wanted = select(Message.id).where(Message.fetched_at >= start).order_by(col(Message.fetched_at), col(Message.id))
+        with self._database.read() as session:
+            return [_decided(session, message) for message in session.exec(wanted).all()]
+
+    def taken(self, start: datetime) -> dict[str, int]:
+        """How many letters each route took at `start` or later."""
+        wanted = select(Decision.route, func.count()).where(Decision.decided_at >= start).group_by(col(Decision.route))
+        with self._database.read() as session:
+            return dict(session.exec(wanted).all())
+
+    def cover(self, message: UUID, wanted: Mapping[str, Sequence[str]], now: datetime) -> Changed:
+        """Let pending deliveries follow a cover: those that are not `wanted`, or not on those behalves, give way to those that are."""
+        with self._database.write() as session:
+            decision = _newest(session, message)
+            withdrawn = _withdraw(session, message, wanted, {DeliveryState.PENDING})
+            if withdrawn:
+                decision.why = {**decision.why, "covered": [*decision.why.get("covered", ()), *withdrawn]}
+                session.add(decision)
+            added = _add(session, message, wanted, decision.number, now, again=())
+            release_marks(session, message, now)
+        return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
+
+    def decide(self, decision: Decision, wanted: Mapping[str, Sequence[str]], now: datetime, *, again: Collection[str]) -> Changed:
+        """Keep an operator's decision and carry it out.
+
+        What was delivered stays recorded. Deliveries that wait or are dead are withdrawn if they are not `wanted`, or on other behalves.
+        A wanted destination that has the letter gets it again, as a new generation, only if it is in `again`.
+        """
+        with self._database.write() as session:
+            decision.number = _newest(session, decision.message_id).number + 1
+            open_states = {DeliveryState.PENDING, DeliveryState.HELD, DeliveryState.DEAD}
+            withdrawn = _withdraw(session, decision.message_id, wanted, open_states)
+            decision.why = {**decision.why, **({"withdrawn": withdrawn} if withdrawn else {})}
+            session.add(decision)
+            session.flush()  # the deliveries refer to it
+            added = _add(session, decision.message_id, wanted, decision.number, now, again=again)
+            release_marks(session, decision.message_id, now)
+        return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
+
+
+def _decided(session: Session, message: UUID) -> Decided:
+    attachments = session.exec(select(Attachment).where(Attachment.message_id == message).order_by(col(Attachment.position))).all()
+    return Decided(message=session.get_one(Message, message), attachments=attachments, decision=_newest(session, message))
+
+
+def _newest(session: Session, message: UUID) -> Decision:
+    return session.exec(select(Decision).where(Decision.message_id == message).order_by(col(Decision.number).desc()).limit(1)).one()
+
+
+def _withdraw(session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], states: set[DeliveryState]) -> list[dict[str, Any]]:
+    """Remove deliveries that nobody wants any more; what is returned, and kept with the decision, remembers them."""
+    found = session.exec(select(Delivery).where(Delivery.message_id == message, col(Delivery.state).in_(states))).all()
+    withdrawn = []
+    for each in found:
+        if each.destination in wanted and list(wanted[each.destination]) == each.recipients:
+            continue
+        withdrawn.append(
+            {
+                "destination": each.destination,
+                "generation": each.generation,
+                "state": each.state,
+                "attempts": each.attempts,
+                "error": each.last_error,
+            }
+        )
+        session.execute(delete(Attempt).where(col(Attempt.delivery_id) == each.id))
+        session.delete(each)
+    session.flush()
+    return withdrawn
+
+
+def _add(
+    session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], decision: int, now: datetime, *, again: Collection[str]
+) -> tuple[str, ...]:
+    added = []
+    for destination, recipients in wanted.items():
+        earlier = session.exec(
+            select(Delivery)
+            .where(Delivery.message_id == message, Delivery.destination == destination)
+            .order_by(col(Delivery.generation).desc())
+            .limit(1)
+        ).first()
+        if earlier and not (destination in again and earlier.state in {DeliveryState.DELIVERED, DeliveryState.DEAD}):
+            continue
+        generation = earlier.generation + 1 if earlier else 1
+        session.add(
+            Delivery(
+                id=delivery_id(message, destination, generation),
+                message_id=message,
+                destination=destination,
+                recipients=list(recipients),
+                decision=decision,
+                generation=generation,
+                created_at=now,
+                due_at=now,
+            )
+        )
+        added.append(destination)
+    session.flush()
+    return tuple(added)

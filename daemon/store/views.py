@@ -1,0 +1,175 @@
+"""What people and monitors ask: counts, lists and single letters. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlmodel import col, select
+
+from daemon.errors import NotFound, OperatorError
+from daemon.model import (
+    Attachment,
+    Attempt,
+    Bookmark,
+    Decision,
+    Delivery,
+    DeliveryState,
+    Mark,
+    Message,
+    RoutingVersion,
+    Sighting,
+    SightingState,
+)
+from daemon.store.engine import Database
+
+Row = TypeVar("Row")
+
+_UNDONE = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How much there is of what."""
+
+    messages: int
+    deliveries: dict[DeliveryState, int]
+    sightings: dict[SightingState, int]
+    oldest_undelivered_at: datetime | None
+    last_message_at: datetime | None
+
+
+class Views:
+    """Questions of people and monitors."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def counts(self) -> Counts:
+        """How much there is of what, every state named."""
+        with self._database.read() as session:
+            deliveries = dict(session.exec(select(Delivery.state, func.count()).group_by(col(Delivery.state))).all())
+            sightings = dict(session.exec(select(Sighting.state, func.count()).group_by(col(Sighting.state))).all())
+            return Counts(
+                messages=session.exec(select(func.count()).select_from(Message)).one(),
+                deliveries={state: deliveries.get(state, 0) for state in DeliveryState},
+                sightings={state: sightings.get(state, 0) for state in SightingState},
+                oldest_undelivered_at=session.exec(select(func.min(Delivery.created_at)).where(col(Delivery.state).in_(_UNDONE))).one(),
+                last_message_at=session.exec(select(func.max(Message.fetched_at))).one(),
+            )
+
+    def undone(self) -> dict[DeliveryState, int]:
+        """How many deliveries wait or are dead, by state; states without any are left out."""
+        wanted = select(Delivery.state, func.count()).where(col(Delivery.state).in_(_UNDONE)).group_by(col(Delivery.state))
+        with self._database.read() as session:
+            return {DeliveryState(state): count for state, count in session.exec(wanted)}
+
+    def bookmarks(self) -> Sequence[Bookmark]:
+        """How far each channel has been read."""
+        wanted = select(Bookmark).order_by(col(Bookmark.mailbox), col(Bookmark.party), col(Bookmark.service), col(Bookmark.resource))
+        with self._database.read() as session:
+            return session.exec(wanted).all()
+
+    def sightings(self, state: SightingState) -> Sequence[Sighting]:
+        """Letters that were listed and are not stored, the oldest first."""
+        with self._database.read() as session:
+            return session.exec(select(Sighting).where(Sighting.state == state).order_by(col(Sighting.first_seen_at))).all()
+
+    def messages(self, limit: int) -> Sequence[tuple[Message, Decision]]:
+        """The letters that came last, the newest first, each with its newest decision."""
+        newest = select(func.max(Decision.number)).where(Decision.message_id == Message.id).correlate(Message).scalar_subquery()
+        wanted = (
+            select(Message, Decision)
+            .join(Decision, (col(Decision.message_id) == Message.id) & (col(Decision.number) == newest))
+            .order_by(col(Message.fetched_at).desc(), col(Message.id))
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            return session.exec(wanted).all()
+
+    def decisions(self, message_id: UUID) -> Sequence[Decision]:
+        """Every decision about the letter, the first first."""
+        with self._database.read() as session:
+            return session.exec(select(Decision).where(Decision.message_id == message_id).order_by(col(Decision.number))).all()
+
+    def message(self, name: str) -> Message:
+        """The letter with this id, or with the only id that begins like this, or with this id in its mailbox. Raises NotFound."""
+        first, last = _id_range(name)
+        wanted = select(Message).where(col(Message.id).between(first, last) | (col(Message.external_id) == name)).limit(2)
+        with self._database.read() as session:
+            return _only(session.exec(wanted).all(), f"message {name!r}", "`postmottak messages list`")
+
+    def attachments(self, message_id: UUID) -> Sequence[Attachment]:
+        """The letter's attachments, in the sender's order."""
+        with self._database.read() as session:
+            return session.exec(select(Attachment).where(Attachment.message_id == message_id).order_by(col(Attachment.position))).all()
+
+    def deliveries(
+        self,
+        *,
+        message_id: UUID | None = None,
+        state: DeliveryState | None = None,
+        destination: str | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Delivery]:
+        """Deliveries, the oldest first."""
+        wanted = select(Delivery).order_by(col(Delivery.created_at), col(Delivery.id)).limit(limit)
+        if message_id:
+            wanted = wanted.where(Delivery.message_id == message_id)
+        if state:
+            wanted = wanted.where(Delivery.state == state)
+        if destination:
+            wanted = wanted.where(Delivery.destination == destination)
+        with self._database.read() as session:
+            return session.exec(wanted).all()
+
+    def delivery(self, name: str) -> Delivery:
+        """The delivery with this id, or with the only id that begins like this. Raises NotFound."""
+        first, last = _id_range(name)
+        wanted = select(Delivery).where(col(Delivery.id).between(first, last)).limit(2)
+        with self._database.read() as session:
+            return _only(session.exec(wanted).all(), f"delivery {name!r}", "`postmottak deliveries list`")
+
+    def attempts(self, delivery_id: UUID) -> Sequence[Attempt]:
+        """Every attempt of the delivery, in order."""
+        with self._database.read() as session:
+            return session.exec(select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(col(Attempt.id))).all()
+
+    def marks(self, message_id: UUID) -> Sequence[Mark]:
+        """What the letter's sender was told, or will be."""
+        with self._database.read() as session:
+            return session.exec(select(Mark).where(Mark.message_id == message_id).order_by(col(Mark.kind).desc())).all()
+
+    def table_in_force(self) -> RoutingVersion | None:
+        """The routing table that was put in force last."""
+        with self._database.read() as session:
+            return session.exec(select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)).first()
+
+    def table(self, version: str) -> RoutingVersion | None:
+        """A routing table that was in force."""
+        with self._database.read() as session:
+            return session.get(RoutingVersion, version)
+
+
+_NO_ID = UUID(int=0)
+
+
+def _id_range(name: str) -> tuple[UUID, UUID]:
+    """The first and the last id that begin with `name`; a range without any id if `name` is no beginning of one."""
+    digits = name.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
+        return _NO_ID, _NO_ID
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+
+def _only(found: Sequence[Row], what: str, where: str) -> Row:
+    if not found:
+        raise NotFound(f"There is no {what}; {where} shows those that there are")
+    if len(found) > 1:
+        raise OperatorError(f"There is more than one {what}; write more of the id")
+    return found[0]
