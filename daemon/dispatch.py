@@ -9,7 +9,7 @@ import random
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,15 +23,16 @@ from daemon import retry
 from daemon.content import ContentStore
 from daemon.document import letter_document
 from daemon.errors import ContentMissing, PermanentFailure, StoreError, TemporaryFailure
-from daemon.lanes import WIDTH, Lanes
+from daemon.lanes import LOOK_AGAIN, WIDTH, Lanes
 from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
-from daemon.ports import Destination, Parcel
+from daemon.ports import AwaitsPickup, Destination, Parcel
 from daemon.routing.table import Table
 from daemon.settings import duration_text
 from daemon.store import Claim, Store
 
 _log = structlog.get_logger(__name__)
-_LEASE = timedelta(hours=1)
+_LEASE = timedelta(minutes=15)
+_RENEW_EVERY = _LEASE / 3
 _POOL = 32  # attempts at a time, at all destinations together
 _UNKNOWN = ""  # the lane of deliveries to destinations that the configuration does not have
 Clock = Callable[[], datetime]
@@ -66,19 +67,24 @@ class Dispatch:
         StoreError if the store fails; attempts under way are repeated then.
         """
         outcomes: Counter[Outcome] = Counter()
-        running: dict[Future[_Ended], str] = {}
+        running: dict[Future[_Ended], tuple[str, Claim]] = {}
+        renew_at = self.clock() + _RENEW_EVERY
         self.lanes.begin_round([*self.destinations(), _UNKNOWN])
         with ThreadPoolExecutor(_POOL, thread_name_prefix="deliver") as pool:
             while True:
                 if not stopping.is_set():
-                    running.update((pool.submit(self._attempt, claim), name) for name, claim in self._claims(alone=not running))
+                    claims = self._claims(alone=not running)
+                    running.update((pool.submit(self._attempt, claim), (lane, claim)) for lane, claim in claims)
                 if not running:
                     return outcomes
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, timeout=LOOK_AGAIN.total_seconds(), return_when=FIRST_COMPLETED)
                 for future in done:
                     ended = future.result()
-                    self.lanes[running.pop(future)].ended(self.clock(), failed=ended.unusable)
+                    self.lanes[running.pop(future)[0]].ended(self.clock(), failed=ended.unusable)
                     outcomes.update(filter(None, [ended.outcome]))
+                if self.clock() >= renew_at:
+                    self.store.outbox.renew([claim for _, claim in running.values()], self.clock() + _LEASE)
+                    renew_at = self.clock() + _RENEW_EVERY
 
     def next_due(self) -> datetime | None:
         """When a delivery is next due that a lane has room for; None if nothing waits for a time."""
@@ -87,24 +93,24 @@ class Dispatch:
         times = [time for time in (due, self.lanes.open_again(now)) if time]
         return min(times, default=None)
 
-    def _claims(self, *, alone: bool) -> Iterator[tuple[str, Claim]]:
+    def _claims(self, *, alone: bool) -> list[tuple[str, Claim]]:
         """Claim what the lanes have room for; and when nothing else is due or under way, one delivery that is suspected of killing us."""
         names = list(self.destinations())
         found = [(name, claim) for name in [*names, _UNKNOWN] for claim in self._claim(name, names)]
         if alone and not found:
-            found = [(claim.delivery.destination, claim) for claim in self.store.outbox.claim_suspect(self._owner, self.clock(), _LEASE)]
-        for name, claim in found:
+            found = [(_UNKNOWN, claim) for claim in self.store.outbox.claim_suspect(self._owner, self.clock(), _LEASE)]
+        for name, _ in found:
             self.lanes[name].running += 1
-            yield name, claim
+        return found
 
     def _claim(self, name: str, names: Sequence[str]) -> list[Claim]:
         lane, now = self.lanes[name], self.clock()
         room = lane.room(now)
-        if lane.drained or room < (WIDTH // 2 if lane.running else 1):  # a claim is a commit, so several are made at a time
+        if not lane.may_have_more(now) or room < (WIDTH // 2 if lane.running else 1):  # a claim is a commit, so several are made at a time
             return []
         where = {"but": names} if name == _UNKNOWN else {"only": [name]}
         claims = self.store.outbox.claim(self._owner, now, _LEASE, room, **where)
-        lane.drained = len(claims) < room
+        lane.drained_at = now if len(claims) < room else None
         return claims
 
     @property
@@ -141,7 +147,9 @@ class Dispatch:
         except Exception as fault:  # noqa: BLE001  # a fault of one connector must not stop the others
             _log.exception("the connector failed unexpectedly", destination=claim.delivery.destination, delivery=str(claim.id))
             return self._defer(claim, f"unexpected {type(fault).__name__} in the connector; see the log", started_at)
-        ours = self.store.outbox.delivered(claim, receipt, started_at, self.clock())
+        ours = self.store.outbox.delivered(
+            claim, receipt, started_at, self.clock(), awaiting_pickup=self._awaits_pickup(claim.delivery.destination)
+        )
         return _Ended(outcome=Outcome.DELIVERED if ours else None, reason=receipt.reference)
 
     def _deliver(self, claim: Claim) -> Receipt:
@@ -150,6 +158,10 @@ class Dispatch:
         if destination is None:
             raise TemporaryFailure(f"there is no destination {name!r} in the configuration; add it again, or hold the delivery")
         return destination.deliver(self._parcel(claim))
+
+    def _awaits_pickup(self, name: str) -> bool:
+        destination = self.destinations().get(name)
+        return isinstance(destination, AwaitsPickup) and destination.await_pickup is not None
 
     def _parcel(self, claim: Claim) -> Parcel:
         parts = tuple(

@@ -19,7 +19,7 @@ from connectors.altinn.platform import DIALOGPORTEN, Platform
 from connectors.http import json_object
 from daemon.dpv import ALL_SERVICES, Service
 from daemon.errors import AccessRefused, MailboxError, MailboxUnavailable
-from daemon.ports import Channel
+from daemon.ports import Channel, Discovered
 
 _OK = 200
 _NOT_FOUND = 404
@@ -27,25 +27,6 @@ _IN_USE = "/dialogporten/api/v1/enduser/serviceresources"
 _REGISTRY = "/resourceregistry/api/v1/resource/"
 _PREFIX = "urn:altinn:resource:"
 _TYPE = "correspondenceservice"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Discovered:
-    """A resource that a party has letters in, or that the configuration looks for letters in."""
-
-    party: str
-    resource: str
-    names: Mapping[str, str]
-    """By language; empty if nobody knows the resource."""
-    service: str | None
-    """The code of the DPV service that it carries, as far as that can be told."""
-    guessed: bool
-    """The service follows from the resource's name only."""
-    configured: bool
-    """It is listed already."""
-    readable: bool
-    remark: str = ""
-    """What else there is to know, such as why it is not readable."""
 
 
 @dataclass(frozen=True, kw_only=True)

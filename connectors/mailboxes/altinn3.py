@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 
 from connectors.altinn import access
 from connectors.altinn.correspondence import Correspondence
-from connectors.altinn.discovery import Discovered, Discovery
+from connectors.altinn.discovery import Discovery
 from connectors.altinn.envelope import letter_from
 from connectors.altinn.listing import Window, find_all
 from connectors.altinn.platform import Platform
@@ -29,7 +29,7 @@ from connectors.tls import CaFile
 from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES, Service, find_service, service_names
 from daemon.errors import MailboxUnavailable
 from daemon.model import Letter, LetterRef, Part, Policy
-from daemon.ports import Channel, Finding, Listing
+from daemon.ports import Channel, Discovered, Finding, Listing
 from daemon.settings import ConnectorSettings, Duration, OrganisationNumber, duration
 
 _URLS = MappingProxyType({

@@ -1,0 +1,49 @@
+"""Taken, not only delivered: whether receivers have fetched what lies ready for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from daemon.errors import TemporaryFailure
+from daemon.model import Delivery
+from daemon.ports import AwaitsPickup, Destination, PickupState
+from daemon.store import Store
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pickups:
+    """Looks after what was delivered and is to be taken. `destinations` is asked anew at each look."""
+
+    store: Store
+    destinations: Callable[[], Mapping[str, Destination]]
+    clock: Callable[[], datetime]
+
+    def look(self) -> int:
+        """See what has been taken or rejected since the last look. Returns how many still wait. Raises StoreError."""
+        waiting = self.store.outbox.awaiting_pickup()
+        return sum(not self._settled(delivery) for delivery in waiting)
+
+    def _settled(self, delivery: Delivery) -> bool:
+        destination = self.destinations().get(delivery.destination)
+        if not isinstance(destination, AwaitsPickup):
+            return False
+        try:
+            found = destination.pickup(delivery.evidence or {})
+        except TemporaryFailure as failure:
+            _log.warning("pickup cannot be seen now", delivery=str(delivery.id), destination=delivery.destination, reason=str(failure))
+            return False
+        except Exception:  # noqa: BLE001  # a fault of one connector must not stop the others
+            _log.exception("the connector failed unexpectedly", delivery=str(delivery.id), destination=delivery.destination)
+            return False
+        if found.state is PickupState.WAITING:
+            return False
+        rejected = found.state is PickupState.REJECTED
+        self.store.outbox.picked_up(delivery.id, self.clock(), found.reason or "rejected without a reason" if rejected else None)
+        _log.info("rejected by the receiver" if rejected else "taken", delivery=str(delivery.id), destination=delivery.destination)
+        return True
