@@ -46,7 +46,7 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py') pyproject.
 # Renew both lock files; needs uv.
 lock:
 	uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --output-file requirements.lock
-	uv pip compile pyproject.toml --group dev --extra soap --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock
 
 clean:
 	rm -rf .venv .venv-wheel dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -22,6 +22,7 @@ from daemon.intake import Intake, IntakeSummary
 from daemon.lock import InstanceLock
 from daemon.model import DeliveryState, Outcome, Policy
 from daemon.notices import Notices
+from daemon.pickup import Pickups
 from daemon.ports import Destination, Mailbox
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation
@@ -47,7 +48,7 @@ def load(path: Path) -> Checked:
     faults, table = list(reading.faults), None
     if reading.routing_file:
         try:
-            table = read_table(reading.routing_file, reading.destination_names)
+            table = read_table(reading.routing_file, reading.destination_names, today=_norwegian_day(utc_now()))
         except ConfigurationError as error:
             faults.extend(error.faults)
     if faults or not (reading.configuration and table):
@@ -55,9 +56,27 @@ def load(path: Path) -> Checked:
     return Checked(configuration=reading.configuration, table=table)
 
 
+def load_configuration(path: Path) -> Configuration:
+    """Read the configuration alone: whoever only looks must not be stopped by a routing table with faults. Raises ConfigurationError."""
+    reading = config.read(path, plugins.find_settings, plugins.connector_types())
+    if reading.configuration is None:
+        raise ConfigurationError(reading.faults)
+    return reading.configuration
+
+
+def read_routing(configuration: Configuration) -> Table:
+    """Read the routing table that the configuration names. Raises ConfigurationError."""
+    names = [each.name for each in configuration.destinations]
+    return read_table(configuration.routing.file, names, today=_norwegian_day(utc_now()))
+
+
 def utc_now() -> datetime:
     """The time."""
     return datetime.now(UTC)
+
+
+def _norwegian_day(moment: datetime) -> date:
+    return moment.astimezone(NORWAY).date()
 
 
 def open_store(configuration: Configuration) -> Store:
@@ -149,9 +168,11 @@ class App:
             clock=clock,
             give_up_after=configuration.delivery.give_up_after,
         )
+        self._pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock)
         self._receipts = Receipts(store=store, clock=clock)
         self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
         store.letters.note_table(self.table.version, self.table.text, clock())
+        _log_warnings(self.table)
         store.outbox.release_abandoned(clock())
 
     def poll(self, stopping: threading.Event) -> PollSummary:
@@ -172,11 +193,12 @@ class App:
 
         Returns the outcomes, and how many senders could not be told yet.
         """
-        followed = (self.table.version, self.clock().astimezone(NORWAY).date())
+        followed = (self.table.version, _norwegian_day(self.clock()))
         if followed != self._covers_followed:
             self._rerouter.follow_covers()
             self._covers_followed = followed
         outcomes = self._dispatch.deliver_due(stopping)
+        self._pickups.look()
         return outcomes, sum(self._receipts.set_due(box.mailbox, stopping) for box in self.boxes)
 
     def next_due(self) -> datetime | None:
@@ -198,6 +220,7 @@ class App:
         self.store.letters.note_table(checked.table.version, checked.table.text, self.clock())  # before a letter can name it
         self.destinations = {**{name: self.destinations[name] for name in unchanged}, **connected}
         self.table, self._configuration = checked.table, new
+        _log_warnings(self.table)
         for destination in replaced:
             destination.close()
 
@@ -207,6 +230,11 @@ class App:
             box.mailbox.close()
         for destination in self.destinations.values():
             destination.close()
+
+
+def _log_warnings(table: Table) -> None:
+    for warning in table.warnings:
+        _log.warning("the routing table has something that is probably not meant", warning=str(warning))
 
 
 def _policies(settings: object) -> MarkPolicies:

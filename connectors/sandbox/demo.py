@@ -49,6 +49,8 @@ def run(*, letters: int, keep: bool) -> int:
                 f"A pretend Altinn holds {letters} letters for {scene.party}. One poll of the real service fetches and delivers them."
             )
             code, summary = _poll(console, altinn, scene, published)
+            if code != 0:
+                return code
             console.print(_account(scene))
             _tell(console, summary, scene, len(mail.mails), len(webhook.taken))
         console.print(f"The folder is {folder}" if keep else "The folder is removed now; keep it with: postmottak demo --keep")

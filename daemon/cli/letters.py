@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -13,12 +15,12 @@ from daemon.cli.output import Json, options, print_json, print_table, printable,
 
 if TYPE_CHECKING:
     from daemon.model import Delivery, Message
-    from daemon.store import Store
+    from daemon.store import Outbox, Store
 
 Limit = Annotated[int, typer.Option(help="How many at the most.", min=1)]
 State = Annotated[str | None, typer.Option(help="pending, claimed, delivered, held or dead.")]
 ToDestination = Annotated[str | None, typer.Option("--destination", help="Name of a destination.")]
-Ids = Annotated[list[str], typer.Argument(metavar="DELIVERY...", help="Ids, or the beginnings of ids.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[DELIVERY...]", help="Ids, or the beginnings of ids.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
     deliveries = typer.Typer(help="Deliveries: one letter to one destination.", no_args_is_help=True)
     deliveries.command("list")(list_deliveries)
     deliveries.command("show")(show_delivery)
-    for command in (retry, hold, release):
+    for command in (retry, hold, release, resend):
         deliveries.command()(command)
     app.add_typer(messages, name="messages")
     app.add_typer(deliveries, name="deliveries")
@@ -43,7 +45,7 @@ def _store(context: typer.Context) -> Iterator[Store]:
     from daemon import app, log
 
     log.configure()
-    store = app.open_store(app.load(options(context).config).configuration)
+    store = app.open_store(app.load_configuration(options(context).config))
     try:
         yield store
     finally:
@@ -110,7 +112,7 @@ def export_message(
     from daemon.export import write_zip
 
     log.configure()
-    configuration = app.load(options(context).config).configuration
+    configuration = app.load_configuration(options(context).config)
     store = app.open_store(configuration)
     found = store.views.message(message)
     target = output or Path(f"{found.id}.zip")
@@ -193,29 +195,72 @@ def show_delivery(
     _print_facts(facts)
 
 
-def retry(context: typer.Context, deliveries: Ids) -> None:
+def retry(
+    context: typer.Context, deliveries: Ids = None, *, state: State = None, destination: ToDestination = None, json: Json = False
+) -> None:
     """Make pending or dead deliveries due now."""
-    from daemon.app import utc_now
-
-    with _store(context) as store:
-        count = store.outbox.retry([store.views.delivery(name).id for name in deliveries], utc_now())
-    typer.echo(f"{count} due now")
+    _act(
+        context, "due now", ("pending", "dead"), deliveries, state, destination, lambda outbox, ids, now: outbox.retry(ids, now), json=json
+    )
 
 
-def hold(context: typer.Context, deliveries: Ids) -> None:
+def hold(
+    context: typer.Context, deliveries: Ids = None, *, state: State = None, destination: ToDestination = None, json: Json = False
+) -> None:
     """Put pending deliveries aside until they are released."""
-    with _store(context) as store:
-        count = store.outbox.hold([store.views.delivery(name).id for name in deliveries])
-    typer.echo(f"{count} held")
+    _act(context, "held", ("pending",), deliveries, state, destination, lambda outbox, ids, _: outbox.hold(ids), json=json)
 
 
-def release(context: typer.Context, deliveries: Ids) -> None:
+def release(
+    context: typer.Context, deliveries: Ids = None, *, state: State = None, destination: ToDestination = None, json: Json = False
+) -> None:
     """Make held deliveries due now."""
+    _act(context, "due now", ("held",), deliveries, state, destination, lambda outbox, ids, now: outbox.release(ids, now), json=json)
+
+
+def resend(
+    context: typer.Context, deliveries: Ids = None, *, state: State = None, destination: ToDestination = None, json: Json = False
+) -> None:
+    """Deliver anew what has been delivered or is dead, to the same destination as configured now; for the receiver it is new."""
+    _act(
+        context,
+        "delivered anew",
+        ("delivered", "dead"),
+        deliveries,
+        state,
+        destination,
+        lambda outbox, ids, now: outbox.resend(ids, now),
+        json=json,
+    )
+
+
+def _act(
+    context: typer.Context,
+    done: str,
+    allowed: tuple[str, ...],
+    names: list[str] | None,
+    state: str | None,
+    destination: str | None,
+    act: Callable[[Outbox, list[UUID], datetime], object],
+    *,
+    json: bool,
+) -> None:
+    """Do something with all deliveries that are named, or with none; or with those of a state or destination for which it is possible."""
     from daemon.app import utc_now
 
+    if not names and not (state or destination):
+        raise typer.BadParameter("name deliveries, or say which with --state or --destination")
     with _store(context) as store:
-        count = store.outbox.release([store.views.delivery(name).id for name in deliveries], utc_now())
-    typer.echo(f"{count} due now")
+        wanted = _state(state)
+        if names:
+            found = [store.views.delivery(name) for name in names]
+        else:
+            found = [each for each in store.views.deliveries(state=wanted, destination=destination) if each.state in allowed]
+        act(store.outbox, [each.id for each in found], utc_now())
+    if json:
+        print_json([each.id for each in found])
+        return
+    typer.echo(f"{len(found)} {done}")
 
 
 def services(*, json: Json = False) -> None:

@@ -6,6 +6,9 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,13 +18,13 @@ from daemon.cli.output import Exit, Json, options, print_json, print_table
 if TYPE_CHECKING:
     from daemon.app import PollSummary
     from daemon.config import Configuration
-    from daemon.ports import Finding
+    from daemon.ports import Discovered, Finding
     from daemon.store import Store
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (run, poll, check, status):
+    for command in (run, poll, reconcile, check, discover, status):
         app.command()(command)
 
 
@@ -55,9 +58,7 @@ def poll(context: typer.Context, *, json: Json = False) -> None:
 
     log.configure()
     checked = app.load(options(context).config)
-    stopping = threading.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda *_: stopping.set())
+    stopping = _until_signalled()
     with app.opened(checked) as parts:
         summary = parts.poll(stopping)
     _print_poll(summary, json=json)
@@ -85,6 +86,8 @@ def _print_poll(summary: PollSummary, *, json: bool) -> None:
         "errors": len(summary.problems) + summary.marks_failed,
         "gone": summary.total(lambda each: each.gone),
         "waiting": summary.total(lambda each: each.waiting),
+        "duplicates": summary.total(lambda each: each.duplicates),
+        "notices": summary.total(lambda each: each.notices),
     }
     if json:
         remarks = [remark for each in summary.intake for remark in each.remarks]
@@ -93,6 +96,76 @@ def _print_poll(summary: PollSummary, *, json: bool) -> None:
     print_table(list(numbers), [list(numbers.values())])
     for problem in summary.problems:
         typer.echo(problem)
+
+
+def reconcile(context: typer.Context, *, json: Json = False) -> None:
+    """Compare everything in Altinn with everything here, over the whole time, and fetch and deliver what is missing."""
+    from daemon import app, log
+
+    log.configure()
+    checked = app.load(options(context).config)
+    stopping = _until_signalled()
+    with app.opened(checked) as parts:
+        found = parts.reconcile(stopping)
+        parts.deliver_due(stopping)
+        undone = parts.store.views.undone()
+    if json:
+        print_json(found)
+    else:
+        for compared in found:
+            typer.echo(compared.sentence)
+            for problem in compared.problems:
+                typer.echo(f"  {problem}")
+    if any(len(compared.missing) > compared.fetched or compared.problems for compared in found) or undone:
+        raise typer.Exit(Exit.REMAINS)
+
+
+def _until_signalled() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stopping = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stopping.set())
+    return stopping
+
+
+def discover(context: typer.Context, *, json: Json = False) -> None:
+    """Ask Altinn which resources each party's mail can come under, and print the configuration lines for them. Changes nothing."""
+    from daemon import app, log, plugins
+    from daemon.ports import Discovers
+
+    log.configure()
+    configuration = app.load(options(context).config).configuration
+    found: list[tuple[str, Discovered]] = []
+    for mailbox in plugins.connect_mailboxes(configuration):
+        if isinstance(mailbox, Discovers):
+            found += [(mailbox.name, each) for each in mailbox.discover()]
+        mailbox.close()
+    if json:
+        print_json([{"mailbox": name, **asdict(each)} for name, each in found])
+        return
+    columns = ("mailbox", "party", "resource", "name", "service", "may be read", "remark")
+    print_table(columns, [_discovered_row(name, each) for name, each in found])
+    for line in _lines_to_paste([each for _, each in found]):
+        typer.echo(line)
+
+
+def _discovered_row(mailbox: str, found: Discovered) -> list[object]:
+    service = f"{found.service}{' (a guess)' if found.guessed else ''}" if found.service else ""
+    return [mailbox, found.party, found.resource, found.names.get("nb", ""), service, "yes" if found.readable else "no", found.remark]
+
+
+def _lines_to_paste(found: Sequence[Discovered]) -> Iterator[str]:
+    by_service: dict[str, dict[str, None]] = {}
+    for each in found:
+        if each.readable and each.service:
+            by_service.setdefault(each.service, {})[each.resource] = None
+    if by_service:
+        yield "For the section of the mailbox:"
+        lines = ", ".join(f'"{service}" = {dumps(list(resources))}' for service, resources in sorted(by_service.items()))
+        yield f"resources = {{ {lines} }}"
+    for each in found:
+        if each.readable and not each.service:
+            yield f"# {each.resource} ({each.names.get('nb', 'no name')}) serves no service that Postmottak knows; name one for it"
 
 
 def check(
@@ -111,14 +184,16 @@ def check(
     except ConfigurationError as error:
         if not json:
             raise
-        print_json({"ok": False, "faults": error.faults, "findings": []})
+        print_json({"ok": False, "faults": error.faults, "warnings": [], "findings": []})
         raise typer.Exit(Exit.WRONG) from error
     findings = [] if offline else _findings(checked.configuration)
     ok = all(finding.ok for finding in findings)
     if json:
-        print_json({"ok": ok, "faults": [], "findings": findings})
+        print_json({"ok": ok, "faults": [], "warnings": checked.table.warnings, "findings": findings})
     else:
         typer.echo("The configuration and the routing table are in order.")
+        for warning in checked.table.warnings:
+            typer.echo(f"warning: {warning}")
         for finding in findings:
             typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.subject}: {finding.text}")
     raise typer.Exit(Exit.FINE if ok else Exit.WRONG)
@@ -138,25 +213,27 @@ def _findings(configuration: Configuration) -> list[Finding]:
 
 
 def status(context: typer.Context, *, json: Json = False) -> None:
-    """Show how things stand: letters, deliveries, what waits, and when each mailbox was last read."""
+    """Show how things stand: letters, deliveries, what waits, when each mailbox was last read, and which routing table is in force."""
     from daemon import app, log
+    from daemon.cli.standing import print_standing, routing_standing
 
     log.configure()
-    checked = app.load(options(context).config)
-    store = app.open_store(checked.configuration)
-    facts = _facts(store)
+    configuration = app.load_configuration(options(context).config)
+    store = app.open_store(configuration)
+    facts, routing = _facts(store), routing_standing(configuration, store)
     store.close()
     if json:
-        print_json({**facts, "routing_version": checked.table.version})
+        print_json({**facts, "routing_version": routing.version, "routing": routing})
         return
     _print_status(facts)
+    print_standing(routing)
 
 
 def _facts(store: Store) -> dict[str, Any]:
     from daemon.model import SightingState
 
     counts = store.views.counts()
-    names = {"waiting": SightingState.WAITING, "failing": SightingState.FAILING, "gone": SightingState.GONE}
+    names = {state.value: state for state in SightingState}
     seen = {
         name: [
             {
@@ -190,6 +267,7 @@ def _print_status(facts: dict[str, Any]) -> None:
         "waiting": "confidential letters wait in Altinn and were not opened",
         "failing": "letters could not be fetched yet",
         "gone": "letters were removed before they could be fetched",
+        "duplicate": "letters were here already, under the id that they had in Altinn 2",
     }
     for name, text in words.items():
         if facts[name]:

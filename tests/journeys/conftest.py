@@ -1,0 +1,141 @@
+"""Whole journeys: the command line as a child process, against the sandbox on loopback.
+
+`POSTMOTTAK` names the command to run, for the journeys against an installed wheel; without it the checkout is run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+
+from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.mail_sink import MailSink
+from connectors.sandbox.samples import letters as sample_letters
+from connectors.sandbox.scene import WEBHOOK_SECRET, Scene, prepare
+from connectors.sandbox.webhook_sink import WebhookSink
+
+_INSTALLED = os.environ.get("POSTMOTTAK")
+_PYTHON = str(Path(_INSTALLED).with_name("python")) if _INSTALLED else sys.executable
+_CRASH = Path(__file__).with_name("crash_at.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journey:
+    """One installation with its own pretend Altinn, mail sink and webhook sink."""
+
+    altinn: PretendAltinn
+    mail: MailSink
+    webhook: WebhookSink
+    scene: Scene
+
+    def start(
+        self, *arguments: str, crash: str = "", output: int | TextIO = subprocess.PIPE, errors: int | TextIO = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
+        """Start a command; with `crash`, it kills itself at that point (see crash_at.py)."""
+        program = [str(_CRASH), crash] if crash else ["-c", "import postmottak; postmottak.main()"]
+        command = [_PYTHON, *program, "-c", str(self.scene.configuration), *arguments]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        if not _INSTALLED:
+            environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+        return subprocess.Popen(command, stdout=output, stderr=errors, text=True, env=environment, cwd=self.scene.folder)
+
+    def run(self, *arguments: str, crash: str = "", timeout: float = 60) -> Ended:
+        """Run a command to its end."""
+        process = self.start(*arguments, crash=crash)
+        output, errors = process.communicate(timeout=timeout)
+        return Ended(code=process.returncode, output=output, errors=errors)
+
+    def measure(self, *arguments: str) -> tuple[Ended, int]:
+        """Run a command to its end; with the most memory that it had, in bytes."""
+        output, errors = self.scene.folder / "output.txt", self.scene.folder / "errors.txt"
+        with output.open("w") as out, errors.open("w") as err:
+            process = self.start(*arguments, output=out, errors=err)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return Ended(code=process.returncode, output=output.read_text(), errors=errors.read_text()), usage.ru_maxrss * 1024
+
+    def poll(self) -> Ended:
+        return self.run("poll", "--json")
+
+    def publish(self, number: int) -> list[str]:
+        """Publish sample letters; the ids of those that are not confidential."""
+        samples = sample_letters(number, party=self.scene.party, now=datetime.now(UTC))
+        return [letter_id for letter in samples if (letter_id := self.altinn.publish(letter)) and not letter.is_confidential]
+
+    def drops(self) -> list[Path]:
+        """Everything in the drop, temporaries included."""
+        return sorted(self.scene.drop.iterdir())
+
+    def whole_drops(self) -> list[Path]:
+        """The letters that are under their final names."""
+        return [drop for drop in self.drops() if not drop.name.startswith(".")]
+
+    def dropped_ids(self) -> list[str]:
+        """The Altinn id of each dropped letter."""
+        return sorted(json.loads((drop / "message.json").read_text())["source"]["id"] for drop in self.drops())
+
+
+class Begin:
+    """Begin a journey in a folder; `mailbox` and `routing` change its configuration."""
+
+    def __init__(self, folder: Path, *, mailbox: str = "", **routing: str) -> None:
+        self._folder, self._mailbox, self._routing = folder, mailbox, routing
+        self._parts: list[Any] = []
+
+    def __enter__(self) -> Journey:
+        altinn = self._enter(PretendAltinn())
+        mail = self._enter(MailSink())
+        webhook = self._enter(WebhookSink(secret=WEBHOOK_SECRET))
+        scene = Scene(folder=self._folder, mail_port=mail.port, webhook_url=webhook.url)
+        prepare(altinn, scene, mailbox=self._mailbox, **self._routing)
+        return Journey(altinn=altinn, mail=mail, webhook=webhook, scene=scene)
+
+    def _enter(self, part: Any) -> Any:
+        self._parts.append(part)
+        return part.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        for part in reversed(self._parts):
+            part.__exit__(None, None, None)
+
+
+@pytest.fixture
+def journey(tmp_path: Path) -> Iterator[Journey]:
+    """A journey with the sandbox's own configuration."""
+    with Begin(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Callable[..., Begin]:
+    """Begin a journey with a configuration of one's own: `with begun(mailbox='...') as journey:`."""
+    return lambda **settings: Begin(tmp_path, **settings)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill it as `kill -9` does, and wait for its end."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate()

@@ -1,0 +1,71 @@
+"""Runs the command line in a process that kills itself with SIGKILL at a named point: `crash_at.py POINT[:N] arguments...`.
+
+Each point is before or after one call of the service; with N, at the Nth time that it is reached.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+POINTS = {
+    "bytes-written": ("daemon.content", "_copy", "after"),
+    "bytes-published": ("daemon.content", "ContentStore._publish", "after"),
+    "before-commit": ("daemon.store.letters", "Letters.add", "before"),
+    "committed": ("daemon.store.letters", "Letters.add", "after"),
+    "bookmark": ("daemon.store.letters", "Letters.turn_page", "after"),
+    "claimed": ("daemon.store.outbox", "Outbox.claim", "after"),
+    "drop-built": ("connectors.destinations.filedrop", "_build", "after"),
+    "drop-before-rename": ("connectors.destinations.filedrop", "_rename", "before"),
+    "drop-renamed": ("connectors.destinations.filedrop", "_rename", "after"),
+    "mail-sent": ("connectors.destinations.smtp", "Mail._send", "after"),
+    "webhook-posted": ("connectors.destinations.webhook", "Webhook._post", "after"),
+    "delivered-before-commit": ("daemon.store.outbox", "Outbox.delivered", "before"),
+    "delivered-committed": ("daemon.store.outbox", "Outbox.delivered", "after"),
+    "told": ("daemon.store.marks", "Marks.done", "before"),
+}
+
+
+def arm(point: str, nth: int) -> None:
+    """Wrap the call that the point is about."""
+    module_name, path, when = POINTS[point]
+    holder: Any = importlib.import_module(module_name)
+    *outer, name = path.split(".")
+    for piece in outer:
+        holder = getattr(holder, piece)
+    setattr(holder, name, _wrapped(getattr(holder, name), when, nth))
+
+
+def _wrapped(call: Callable[..., Any], when: str, nth: int) -> Callable[..., Any]:
+    lock, reached = threading.Lock(), 0
+
+    def count() -> None:
+        nonlocal reached
+        with lock:
+            reached += 1
+            if reached == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def crashing(*arguments: Any, **named: Any) -> Any:
+        if when == "before":
+            count()
+        result = call(*arguments, **named)
+        if when == "after":
+            count()
+        return result
+
+    return crashing
+
+
+if __name__ == "__main__":
+    import postmottak
+
+    postmottak.find_modules()
+    point, _, number = sys.argv.pop(1).partition(":")
+    arm(point, int(number or 1))
+    postmottak.main()
