@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -30,6 +31,9 @@ from daemon.rerouting import Rerouter
 from daemon.routing.facts import NORWAY
 from daemon.routing.table import Table, parse_table, read_table
 from daemon.store import Store
+
+if TYPE_CHECKING:
+    from daemon.web.server import WebServer
 
 _log = structlog.get_logger(__name__)
 
@@ -158,6 +162,7 @@ class App:
             for each, mailbox in zip(configuration.mailboxes, plugins.connect_mailboxes(configuration), strict=True)
         )
         fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
+        self.web = _web_server(configuration, store, content, clock)
         self.intake = Intake(store=store, fetcher=fetcher, notices=Notices(store=store, table=lambda: self.table, clock=clock))
         self._reconciliation = Reconciliation(store=store, intake=self.intake)
         self._dispatch = Dispatch(
@@ -212,8 +217,8 @@ class App:
     def swap(self, checked: Checked) -> None:
         """Put an edited configuration in force: its routing table and its destinations. The rest needs a restart, and the log says so."""
         old, new = self._configuration, checked.configuration
-        if (old.store, old.mailboxes, old.delivery) != (new.store, new.mailboxes, new.delivery):
-            _log.warning("an edit of [store], [mailbox] or [delivery] is in force after a restart")
+        if (old.store, old.mailboxes, old.delivery, old.api) != (new.store, new.mailboxes, new.delivery, new.api):
+            _log.warning("an edit of [store], [mailbox], [delivery] or [api] is in force after a restart")
         unchanged = {each.name for each in new.destinations if each in old.destinations}
         connected = plugins.connect_destinations(new, but=unchanged)
         replaced = [destination for name, destination in self.destinations.items() if name not in unchanged]
@@ -235,6 +240,17 @@ class App:
 def _log_warnings(table: Table) -> None:
     for warning in table.warnings:
         _log.warning("the routing table has something that is probably not meant", warning=str(warning))
+
+
+def _web_server(configuration: Configuration, store: Store, content: ContentStore, clock: Callable[[], datetime]) -> WebServer | None:
+    """The pull API's server, if there is a section [api]."""
+    if configuration.api is None:
+        return None
+    from daemon.web.api import Api
+    from daemon.web.server import WebServer
+
+    api = Api(store=store, content=content, token=configuration.api.token_file.value, clock=clock)
+    return WebServer(api.application(), configuration.api.host, configuration.api.port)
 
 
 def _policies(settings: object) -> MarkPolicies:

@@ -12,18 +12,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from daemon.errors import Fault
 from daemon.faults import FaultList, Model, read_toml
-from daemon.settings import ConnectorSettings, Duration, FilePath, base_folder
+from daemon.settings import ConnectorSettings, Duration, FilePath, SecretFile, base_folder
 
 Kind = Literal["mailbox", "destination"]
 FindSettings = Callable[[Kind, str], type[ConnectorSettings] | None]
 """The settings that a connector of this kind and type declares, or None if there is no such connector."""
 
 _SQLITE = "sqlite:///"
-_SECTIONS = ("store", "mailbox", "destination", "delivery", "routing")
+_SECTIONS = ("store", "mailbox", "destination", "delivery", "routing", "api")
 
 
 def _database_url(text: str, info: ValidationInfo) -> str:
@@ -63,6 +63,16 @@ class DeliverySettings(BaseModel):
     give_up_after: Duration = timedelta(days=5)
 
 
+class ApiSettings(BaseModel):
+    """`[api]`: the pull API, for programs that are told of letters and fetch them. Without the section there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    token_file: SecretFile
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8765
+
+
 class RoutingSettings(BaseModel):
     """`[routing]`: where the routing table is."""
 
@@ -90,6 +100,7 @@ class Configuration:
     destinations: tuple[ConnectorConfiguration, ...]
     delivery: DeliverySettings
     routing: RoutingSettings
+    api: ApiSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +137,13 @@ class _Reader:
         store = self.section(StoreSettings, values, "store")
         delivery = self.section(DeliverySettings, values, "delivery")
         routing = self.section(RoutingSettings, values, "routing")
+        api = self.section(ApiSettings, values, "api") if "api" in values else None
         mailboxes = self.connectors("mailbox", values)
         destinations = self.connectors("destination", values)
         configuration = None
         if store and delivery and routing and not self.faults.faults:
             configuration = Configuration(
-                path=path, store=store, mailboxes=mailboxes, destinations=destinations, delivery=delivery, routing=routing
+                path=path, store=store, mailboxes=mailboxes, destinations=destinations, delivery=delivery, routing=routing, api=api
             )
         named = values.get("destination")
         return Reading(

@@ -59,7 +59,7 @@ class ContentStore:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 kept = _copy(chunks, file)
-            self._publish(Path(name), self._path(kept.sha256))
+            self._publish(Path(name), self.path(kept.sha256))
         finally:
             Path(name).unlink(missing_ok=True)
         return kept
@@ -77,7 +77,7 @@ class ContentStore:
     def open(self, sha256: str) -> BinaryIO:
         """Open the bytes for reading. Raises ContentMissing if they are not there, and StoreError if they cannot be read."""
         try:
-            return self._path(sha256).open("rb")
+            return self.path(sha256).open("rb")
         except FileNotFoundError as error:
             remedy = "bring it back from a backup, and the delivery goes on"
             raise ContentMissing(f"the content {sha256} is not in {self._folder}; {remedy}") from error
@@ -89,7 +89,8 @@ class ContentStore:
         for leftover in self._temporary.iterdir():
             leftover.unlink(missing_ok=True)
 
-    def _path(self, sha256: str) -> Path:
+    def path(self, sha256: str) -> Path:
+        """Where the bytes are, for reading only."""
         return self._folder / sha256[:2] / sha256
 
 

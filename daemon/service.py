@@ -55,6 +55,8 @@ class Service:
         threads = [self._thread("outbox", self._dispatch_loop), self._thread("reload", self._reload.loop, self._stopping)]
         for box, bell in zip(self._app.boxes, self._bells, strict=True):
             threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, bell))
+        if self._app.web:
+            threads.append(self._thread("pull API", self._app.web.loop, self._stopping))
         self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
         self._schedule.start()
         for thread in threads:
@@ -80,6 +82,8 @@ class Service:
     def _wind_down(self, threads: list[threading.Thread]) -> bool:
         self._schedule.stop()
         self._reload.wake()
+        if self._app.web:
+            self._app.web.stop()
         for bell in (self._outbox_bell, *self._bells):
             bell.ring()
         ends = self._app.clock() + timedelta(seconds=_GRACE)

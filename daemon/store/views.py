@@ -104,6 +104,18 @@ class Views:
         with self._database.read() as session:
             return _only(session.exec(wanted).all(), f"message {name!r}", "`postmottak messages list`")
 
+    def message_by_id(self, message_id: UUID) -> Message:
+        """The letter. Raises NotFound."""
+        with self._database.read() as session:
+            found = session.get(Message, message_id)
+        return _only([found] if found else [], f"message {message_id}", "`postmottak messages list`")
+
+    def delivery_by_id(self, delivery_id: UUID) -> Delivery:
+        """The delivery. Raises NotFound."""
+        with self._database.read() as session:
+            found = session.get(Delivery, delivery_id)
+        return _only([found] if found else [], f"delivery {delivery_id}", "`postmottak deliveries list`")
+
     def attachments(self, message_id: UUID) -> Sequence[Attachment]:
         """The letter's attachments, in the sender's order."""
         with self._database.read() as session:

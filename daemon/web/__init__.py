@@ -1,0 +1,1 @@
+"""Doors for programs in the organisation's own network."""

@@ -1,0 +1,131 @@
+"""The pull API: a program that was told of a letter fetches it here, and says that it has it.
+
+    GET  /api/v1/messages/{id}                        what is known of the letter, as JSON
+    GET  /api/v1/messages/{id}/body                   its text
+    GET  /api/v1/messages/{id}/attachments/{place}    an attachment, by its place (1 for the first) or its safe name; Range is understood
+    POST /api/v1/deliveries/{id}/ack                  the receiver has taken it
+    POST /api/v1/deliveries/{id}/reject               the receiver rejects it; JSON {"reason": "..."}
+
+Every call needs `Authorization: Bearer <token>`. Errors are problem+json. Acknowledging twice is harmless.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from daemon.content import ContentStore
+from daemon.document import body_name
+from daemon.errors import NotFound
+from daemon.model import KEPT_STATES, Attachment, DeliveryState, Message
+from daemon.store import Store
+
+_LONGEST_REQUEST = 65536
+_LONGEST_REASON = 500
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """The pull API over a store."""
+
+    store: Store
+    content: ContentStore
+    token: str
+    clock: Callable[[], datetime]
+
+    def application(self) -> Starlette:
+        """The API as an ASGI application."""
+        base = "/api/v1"
+        return Starlette(
+            routes=[
+                Route(f"{base}/messages/{{id}}", self._guarded(self._message)),
+                Route(f"{base}/messages/{{id}}/body", self._guarded(self._body)),
+                Route(f"{base}/messages/{{id}}/attachments/{{which}}", self._guarded(self._attachment)),
+                Route(f"{base}/deliveries/{{id}}/ack", self._guarded(self._acknowledge), methods=["POST"]),
+                Route(f"{base}/deliveries/{{id}}/reject", self._guarded(self._reject), methods=["POST"]),
+            ]
+        )
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def answer(request: Request) -> Response:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), self.token.encode()):
+                return _problem(401, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
+            try:
+                return await handler(request)
+            except NotFound as error:
+                return _problem(404, str(error))
+
+        return answer
+
+    async def _message(self, request: Request) -> Response:
+        message, attachments = await run_in_threadpool(self._find, request)
+        return JSONResponse(
+            {
+                **message.model_dump(mode="json", exclude={"body"}),
+                "attachments": [each.model_dump(mode="json", exclude={"message_id"}) for each in attachments],
+            }
+        )
+
+    async def _body(self, request: Request) -> Response:
+        message, _ = await run_in_threadpool(self._find, request)
+        headers = {"Content-Disposition": f'attachment; filename="{body_name(message)}"', "X-Content-Type-Options": "nosniff"}
+        return Response(message.body, media_type=f"{message.body_type}; charset=utf-8", headers=headers)
+
+    async def _attachment(self, request: Request) -> Response:
+        _, attachments = await run_in_threadpool(self._find, request)
+        which = request.path_params["which"]
+        found = next((each for each in attachments if which in {str(each.position), each.safe_name}), None)
+        if found is None:
+            raise NotFound(f"the letter has no attachment {which!r}")
+        if found.state not in KEPT_STATES or not found.sha256:
+            return _problem(410, f"the attachment is not here: {found.state}")
+        path = self.content.path(found.sha256)
+        headers = {"X-Content-Type-Options": "nosniff", "Digest": f"sha-256={found.sha256}"}
+        return FileResponse(path, media_type=found.media_type, filename=found.safe_name, headers=headers)
+
+    def _find(self, request: Request) -> tuple[Message, list[Attachment]]:
+        message = self.store.views.message_by_id(_id(request))
+        return message, list(self.store.views.attachments(message.id))
+
+    async def _acknowledge(self, request: Request) -> Response:
+        return await run_in_threadpool(self._settle, _id(request), None)
+
+    async def _reject(self, request: Request) -> Response:
+        body = await request.body()
+        if len(body) > _LONGEST_REQUEST:
+            return _problem(413, "the request is too long")
+        try:
+            told = (await request.json()).get("reason", "") if body else ""
+        except (ValueError, AttributeError):
+            return _problem(400, 'the body is no JSON object such as {"reason": "..."}')
+        return await run_in_threadpool(self._settle, _id(request), str(told)[:_LONGEST_REASON] or "rejected without a reason")
+
+    def _settle(self, delivery_id: UUID, rejection: str | None) -> Response:
+        delivery = self.store.views.delivery_by_id(delivery_id)
+        if delivery.state is not DeliveryState.DELIVERED:
+            return _problem(409, f"the delivery is {delivery.state}; only what was delivered can be taken or rejected")
+        if delivery.taken_at is None and delivery.rejection is None:
+            self.store.outbox.picked_up(delivery_id, self.clock(), rejection)
+        return Response(status_code=204)
+
+
+def _id(request: Request) -> UUID:
+    try:
+        return UUID(request.path_params["id"])
+    except ValueError as error:
+        raise NotFound("the id in the address is no id") from error
+
+
+def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"status": status, "detail": detail}, status, headers, media_type="application/problem+json")
