@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ import httpcore
 
 from connectors.circuit import Circuit
 from connectors.network import plain_reason
+from connectors.retry_after import http_date, retry_after
 from connectors.wire import Deadline, Limit, Pace, TooSlow, Wire
 from daemon.errors import MailboxUnavailable
 
@@ -71,7 +71,7 @@ class Answer:
     @property
     def date(self) -> datetime | None:
         """The other side's clock, to the second."""
-        return _http_date(self.headers.get("date", ""))
+        return http_date(self.headers.get("date", ""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,17 +308,6 @@ def _judged(answer: Answer, understand: Understand | None) -> Answer:
 
 
 def _retry_after(answer: Answer) -> float | None:
-    """How many seconds the other side asks to wait, if it does: a number, or a time by its own clock."""
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return float(text)
-    until = _http_date(text)
-    return max(0.0, (until - (answer.date or datetime.now(UTC))).total_seconds()) if until else None
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+    """How many seconds the other side asks to wait, if it does; a date is meant by its own clock."""
+    wait = retry_after(answer.headers.get("retry-after", ""), answer.date or datetime.now(UTC))
+    return None if wait is None else wait.total_seconds()

@@ -1,27 +1,20 @@
-"""A letter as a person reads it: one line for a subject, and a page of plain text, in Norwegian."""
+"""A letter as a person reads it: what is known of it, its files and its text, as plain text and as a page of HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from html import escape
 from unicodedata import category
-from zoneinfo import ZoneInfo
 
 from connectors.html_text import readable_text
+from connectors.safe_html import safe_html
+from connectors.words import NB, Words
 from daemon.document import File, LetterDocument
-from daemon.model import KEPT_STATES, PartState
+from daemon.model import KEPT_STATES, MessageKind, PartState
 from daemon.ports import Parcel
 
-_NORWAY = ZoneInfo("Europe/Oslo")
-_MB = 1_000_000
 _RULE = "-" * 60
-_WHY_MISSING = {
-    PartState.EXPIRED: "utløpt i Altinn før det ble hentet",
-    PartState.PURGED: "slettet i Altinn før det ble hentet",
-    PartState.SCAN_FAILED: "stoppet av virussjekken i Altinn",
-    PartState.EXTERNAL: "ligger hos avsenderen, ikke i Altinn",
-    PartState.UNAVAILABLE: "Altinn ga det ikke ut",
-}
+_COLUMN = 15
 
 
 def one_line(text: str) -> str:
@@ -29,71 +22,110 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-def subject(document: LetterDocument) -> str:
-    """The letter's service and title: `[4255/8] Vedtak om merverdiavgift`."""
-    return f"[{one_line(document.service.code)}] {one_line(document.title) or '(uten tittel)'}"
+def sender_text(document: LetterDocument, words: Words) -> str:
+    """Who wrote the letter, with the organisation number if it is known."""
+    number = document.sender.organisation
+    name = document.sender.name or words.unknown
+    return one_line(f"{name} ({number})" if number else name)
 
 
-def plain_letter(parcel: Parcel, notice: str = "") -> str:
+def plain_letter(parcel: Parcel, words: Words = NB, notice: str = "") -> str:
     """What is known of the letter, `notice`, and the letter's text, in plain text; times are Norwegian."""
-    document = parcel.document
     blocks = [
-        "\n".join(f"{label + ':':<15}{one_line(value)}" for label, value in _facts(parcel) if value.strip()),
-        "\n".join(["Vedlegg:", *map(_file_line, document.files)]) if document.files else "Ingen vedlegg.",
+        "\n".join(f"{label + ':':<{_COLUMN}}{value}" for label, value in _facts(parcel, words)),
+        "\n".join(_file_list(parcel.document, words)),
         notice,
         _RULE,
-        _words(parcel),
+        _plain_text(parcel, words),
         _RULE,
-        f"Mottatt av Postmottak. Brev {document.id}, levering {parcel.delivery_id}.",
+        _footer(parcel, words),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def size_text(size: int) -> str:
-    """A size as Norwegians write it: `31,4 MB`, `12,0 kB`."""
-    number, unit = (size / _MB, "MB") if size >= _MB else (size / 1000, "kB")
-    return f"{number:.1f} {unit}".replace(".", ",")
+def html_letter(parcel: Parcel, words: Words = NB, notice: str = "") -> str | None:
+    """The same as a page of HTML that holds no script, no form and nothing that is fetched; None if the letter's text is too long."""
+    text = _html_text(parcel, words)
+    if text is None:
+        return None
+    rows = "".join(f'<tr><th align="left">{escape(label)}</th><td>{escape(value)}</td></tr>\n' for label, value in _facts(parcel, words))
+    first, *files = _file_list(parcel.document, words) or [""]
+    blocks = [
+        f'<table cellpadding="2">\n{rows}</table>',
+        f"<p>{escape(first)}</p>" if first else "",
+        "<ul>{}</ul>".format("".join(f"<li>{escape(line.removeprefix('- '))}</li>\n" for line in files)) if files else "",
+        f"<p><strong>{escape(notice)}</strong></p>" if notice else "",
+        "<hr>",
+        text,
+        "<hr>",
+        f"<p><small>{escape(_footer(parcel, words))}</small></p>",
+    ]
+    head = f'<!DOCTYPE html>\n<html lang="{words.language}"><head><meta charset="utf-8"></head><body>'
+    return "\n".join([head, *filter(None, blocks), "</body></html>"]) + "\n"
 
 
-def _facts(parcel: Parcel) -> Iterator[tuple[str, str]]:
+def _facts(parcel: Parcel, words: Words) -> Iterator[tuple[str, str]]:
+    """What is known, in words that are never empty and stand on one line."""
     document = parcel.document
-    yield "Tjeneste", f"{document.service.code} {document.service.name.get('nb', '')}"
-    yield "Avsender", _sender(document)
-    yield "Mottaker", document.party
-    yield "Fordelt til", ", ".join(each.title or each.name for each in parcel.addressees)
-    yield "Tittel", document.title
-    yield "Publisert", _moment(document.published_at)
-    yield "Frist", _moment(document.due_at) if document.due_at else ""
-    yield "Bekreftelse", "avsenderen ber om bekreftelse" if document.confirmation_needed else ""
-    yield "Referanse", document.sender_reference
+    service = f"{document.service.code} {document.service.name.get(words.language, '')}"
+    facts = (
+        (words.service, service),
+        (words.sender, sender_text(document, words)),
+        (words.party, document.party),
+        (words.recipients, ", ".join(each.title or each.name for each in parcel.addressees)),
+        (words.title, document.title),
+        (words.published, words.moment(document.published_at)),
+        (words.deadline, words.moment(document.due_at) if document.due_at else ""),
+        (words.confirmation, words.confirmation_wanted if document.confirmation_needed else ""),
+        (words.reference, document.sender_reference),
+    )
+    for label, value in facts:
+        line = one_line(value)
+        if line:
+            yield label, line
 
 
-def _sender(document: LetterDocument) -> str:
-    number = document.sender.organisation
-    return f"{document.sender.name} ({number})" if number else document.sender.name or "ukjent"
+def _file_list(document: LetterDocument, words: Words) -> list[str]:
+    """A heading and a line for each attachment. Of a notice's there is nothing to say: it is no letter and can have none."""
+    if document.files:
+        return [f"{words.attachments}:", *(_file_line(file, words) for file in document.files)]
+    return [] if document.kind is MessageKind.NOTICE else [words.no_attachments]
 
 
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(_NORWAY).strftime("%d.%m.%Y kl. %H.%M")
-
-
-def _file_line(file: File) -> str:
+def _file_line(file: File, words: Words) -> str:
     original = one_line(file.original_name)
     name = f"- {file.name}" + (f" ({original})" if original and original != file.name else "")
     if file.state not in KEPT_STATES:
-        return f"{name}: mangler, {_WHY_MISSING[file.state]}"
-    doubt = ", stemmer ikke med avsenderens sjekksum" if file.state is PartState.CHECKSUM_FAILED else ""
-    return f"{name}, {size_text(file.size or 0)}{doubt}"
+        return f"{name}: {words.missing.format(why=words.why_missing[file.state])}"
+    doubt = f", {words.doubtful}" if file.state is PartState.CHECKSUM_FAILED else ""
+    return f"{name}, {words.size(file.size or 0)}{doubt}"
 
 
-def _words(parcel: Parcel) -> str:
+def _footer(parcel: Parcel, words: Words) -> str:
+    return words.footer.format(letter=parcel.document.id, delivery=parcel.delivery_id)
+
+
+def _plain_text(parcel: Parcel, words: Words) -> str:
     """The letter's summary and text; HTML is turned into text, and markdown is readable as it is."""
     text = parcel.body.decode(errors="replace")
     if parcel.document.body.media_type == "text/html":
         text = readable_text(text)
+    return _printable(f"{_summary(parcel, text)}\n\n{text.strip()}".strip()) or words.no_text
+
+
+def _html_text(parcel: Parcel, words: Words) -> str | None:
+    text, kind = _printable(parcel.body.decode(errors="replace")), parcel.document.body.media_type
+    html = safe_html(text, kind)
+    if html is None:
+        return None
+    summary = _printable(_summary(parcel, readable_text(text) if kind == "text/html" else text))
+    return (f"<p>{escape(summary)}</p>\n" if summary else "") + html.strip() or f"<p>{escape(words.no_text)}</p>"
+
+
+def _summary(parcel: Parcel, text: str) -> str:
+    """The letter's summary, unless its text begins with it."""
     summary = parcel.document.summary.strip()
-    words = text.strip() if text.strip().startswith(summary) else f"{summary}\n\n{text.strip()}".strip()
-    return _printable(words) or "(Brevet har ingen tekst.)"
+    return "" if text.strip().startswith(summary) else summary
 
 
 def _printable(text: str) -> str:

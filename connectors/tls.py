@@ -1,4 +1,4 @@
-"""Whom a connector trusts: the system's certificate authorities, and beside them one of the operator's own."""
+"""Whom a connector trusts: the system's certificate authorities, and beside them one of the operator's own. And how it proves itself."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from pydantic import AfterValidator, BeforeValidator
 from daemon.settings import FilePath
 
 
-def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def tls_context(ca_file: Path | None, client_cert: Path | None = None, client_key: Path | None = None) -> ssl.SSLContext:
     """A context that verifies certificates and host names, against the system's authorities and, if there is one, those in `ca_file`.
 
-    Raises OSError, of which ssl.SSLError is one, if the file cannot be used.
+    With `client_cert` it proves who is calling; the key is in `client_key`, or else in the same file. Raises OSError, of which
+    ssl.SSLError is one, if a file cannot be used.
     """
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)
+    if client_cert is not None:
+        context.load_cert_chain(client_cert, client_key, password="")  # otherwise OpenSSL asks the terminal
     return context
 
 
-def _none_if_empty(path: object) -> object:
-    return None if path == "" else path
+def none_if_empty(value: object) -> object:
+    """None for an empty text, which is how a configuration says that there is none."""
+    return None if value == "" else value
 
 
 def _usable(path: Path | None) -> Path | None:
@@ -34,5 +38,5 @@ def _usable(path: Path | None) -> Path | None:
     return path
 
 
-CaFile = Annotated[FilePath | None, BeforeValidator(_none_if_empty), AfterValidator(_usable)]
+CaFile = Annotated[FilePath | None, BeforeValidator(none_if_empty), AfterValidator(_usable)]
 """The path of a file of CA certificates in PEM, which are trusted beside the system's; empty for none."""

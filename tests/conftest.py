@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import trustme
 
 from daemon.document import letter_document
 from daemon.filenames import safe_name
-from daemon.model import Addressee, Attachment, Delivery, Message, ParcelPart, PartState, delivery_id, message_id
+from daemon.model import Addressee, Attachment, Decision, Delivery, Message, ParcelPart, PartState, delivery_id, message_id
 from daemon.ports import Parcel
 
 MOMENT = datetime(2026, 3, 12, 9, 46, 5, tzinfo=UTC)
@@ -79,9 +80,23 @@ def _parcel(
         generation=generation,
         destination=destination,
         addressees=(Addressee(name="regnskap", title="Regnskapsavdelingen"),),
-        document=letter_document(message, attachments, delivery),
+        document=letter_document(message, attachments, _decision(letter), delivery),
         body=message.body.encode(),
         parts=tuple(_part(attachment, data) for attachment, data in zip(attachments, contents.values(), strict=False)),
+    )
+
+
+def _decision(letter: UUID) -> Decision:
+    return Decision(
+        message_id=letter,
+        number=1,
+        decided_at=MOMENT,
+        routing_version="0" * 64,
+        route="Skatt og avgift",
+        chosen=["regnskap"],
+        recipients=["regnskap"],
+        direct=[],
+        why={},
     )
 
 
@@ -99,9 +114,6 @@ def _message(external_id: str, **fields: Any) -> Message:
         "sender_reference": "2026/1234",
         "published_at": MOMENT,
         "fetched_at": MOMENT,
-        "routing_version": "0" * 64,
-        "route": "Skatt og avgift",
-        "recipients": ["regnskap"],
         "id": message_id("altinn", external_id),
     }
     return Message(**(known | fields))

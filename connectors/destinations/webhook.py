@@ -6,37 +6,31 @@ Webhooks 1.0, symmetric signatures.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Annotated
-from urllib.parse import quote
+from typing import Annotated, Literal, Self
 
 import httpx
-from pydantic import AfterValidator
+from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook as Signer
 
 from connectors.deadline import Deadline
-from connectors.network import Timeout, is_host, plain_reason
-from connectors.tls import CaFile, tls_context
+from connectors.network import Timeout, plain_reason
+from connectors.retry_after import retry_after
+from connectors.tls import CaFile, none_if_empty, tls_context
+from connectors.webhooks.event import cloud_event
+from connectors.webhooks.fields import HeaderFiles, LinkBase, SigningSecrets, WebAddress, signing_secrets
 from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.model import Receipt
 from daemon.ports import Destination, Finding, Parcel
-from daemon.settings import ConnectorSettings, Secret, SecretFile, duration
+from daemon.settings import ConnectorSettings, FilePath, SecretFile, duration
 
-EVENT_TYPE = "no.postmottak.letter.v1"
-"""The version is that of the data: LetterDocument's `schema_version`."""
-
-_PREFIX = "whsec_"
-_SECRET_SIZES = range(24, 65)
 _READ_AT_MOST = 64 * 1024
-_LONGEST_WAIT = timedelta(days=1)
 
 _LATER = frozenset({408, 425, 429})
 _OPERATOR = {
@@ -49,37 +43,43 @@ _OPERATOR = {
 """Statuses that say that somebody set something up wrongly; the letter waits until that is mended."""
 
 
-def _web_address(text: str) -> str:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in {"http", "https"} or not is_host(url.host) or not 0 < (url.port or 1) < 1 << 16:
-        raise ValueError('is no web address; write the whole of it, such as "https://erp.example.no/hooks/post"')
-    if url.userinfo:
-        raise ValueError("holds a user name or password; leave it out, for the signature proves who is calling")
-    return text
-
-
-def _signing_secret(secret: Secret) -> Secret:
-    try:
-        key = base64.b64decode(secret.value.removeprefix(_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not secret.value.startswith(_PREFIX) or len(key) not in _SECRET_SIZES:
-        remedy = f'it must be "{_PREFIX}" and then 24 to 64 random bytes in base64, which "openssl rand -base64 32" makes'
-        raise ValueError(f"holds no Standard Webhooks secret: {secret.path}; {remedy}")
-    return secret
-
-
 class Settings(ConnectorSettings):
     """`[destination.NAME]` with `type = "webhook"`."""
 
-    url: Annotated[str, AfterValidator(_web_address)]
-    secret_file: Annotated[SecretFile, AfterValidator(_signing_secret)]
+    url: WebAddress
+    secret_file: SigningSecrets
+    payload: Literal["metadata", "with-links"] = "metadata"
+    link_base: LinkBase = ""
+    """Where the receiver reaches Postmottak's own API, for `with-links`."""
+    headers: HeaderFiles = Field(default_factory=dict)
+    """Sent with every call, beside those of the call itself."""
     ca_file: CaFile = None
+    client_cert_file: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
+    """Proves who is calling to a receiver that asks for it; PEM."""
+    client_key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
+    """The certificate's key, PEM; not needed if it is in the same file."""
     timeout: Timeout = duration("30s")
     """For the whole of a call."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.payload == "with-links") != bool(self.link_base):
+            raise ValueError('has one of payload = "with-links" and link_base without the other; write both, or neither')
+        if self.client_key_file and not self.client_cert_file:
+            raise ValueError("has client_key_file without client_cert_file; write both, or neither")
+        try:
+            _tls(self)
+        except OSError as error:
+            remedy = "both must be PEM, belong together and need no password"
+            raise ValueError(
+                f"has a client_cert_file and client_key_file that cannot be used: {self.client_cert_file}; {remedy}"
+            ) from error
+        return self
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    key = settings.client_key_file.path if settings.client_key_file else None
+    return tls_context(settings.ca_file, settings.client_cert_file, key)
 
 
 def connect(name: str, settings: Settings) -> Destination:
@@ -94,8 +94,10 @@ class Webhook:
         self.name = name
         self._url = httpx.URL(settings.url)
         self._seconds = settings.timeout.total_seconds()
-        self._signer = Signer(settings.secret_file.value)
-        self._tls = tls_context(settings.ca_file)
+        self._signers = [Signer(secret) for secret in signing_secrets(settings.secret_file)]
+        self._link_base = settings.link_base
+        self._headers = {name: secret.value for name, secret in settings.headers.items()}
+        self._tls = _tls(settings)
         self._client = httpx.Client(
             verify=self._tls,
             timeout=self._seconds,
@@ -120,7 +122,7 @@ class Webhook:
 
     def deliver(self, parcel: Parcel) -> Receipt:
         """Post the letter; any 2xx status says that the receiver has it. A repeat has the same `webhook-id` and the same body."""
-        body = json.dumps(cloud_event(parcel), ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps(cloud_event(parcel, self._link_base), ensure_ascii=False, separators=(",", ":")).encode()
         with Deadline(self._seconds) as deadline:
             try:
                 status, retry_after = self._post(body, str(parcel.delivery_id), deadline)
@@ -155,11 +157,11 @@ class Webhook:
     def _post(self, body: bytes, webhook_id: str, deadline: Deadline) -> tuple[int, timedelta | None]:
         """The status of the answer, and the wait that it asks for. What the answer says besides is let pass, and not all of it."""
         now = datetime.now(UTC)
-        headers = {
+        headers = self._headers | {
             "content-type": "application/cloudevents+json; charset=utf-8",
             "webhook-id": webhook_id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._signer.sign(webhook_id, now, body.decode()),
+            "webhook-signature": " ".join(signer.sign(webhook_id, now, body.decode()) for signer in self._signers),
         }
         with self._client.stream("POST", self._url, content=body, headers=headers, extensions=deadline.extensions) as answer:
             with suppress(httpx.HTTPError):  # the status has decided; reading on only spares the receiver a broken connection
@@ -179,37 +181,6 @@ class Webhook:
         return PermanentFailure(
             f"{who}: it does not take this letter; look at the receiver's log, and retry the delivery when it is mended"
         )
-
-
-def cloud_event(parcel: Parcel) -> dict[str, object]:
-    """The letter as a CloudEvent 1.0. The event's id is the delivery's, so it is unique at its source and the same in every repeat."""
-    data = parcel.document.model_dump(mode="json")
-    return {
-        "specversion": "1.0",
-        "id": str(parcel.delivery_id),
-        "source": f"urn:postmottak:mailbox:{quote(parcel.document.source.mailbox, safe='')}",
-        "type": EVENT_TYPE,
-        "subject": str(parcel.document.id),
-        "time": data["fetched_at"],
-        "datacontenttype": "application/json",
-        "data": data,
-    }
-
-
-def retry_after(header: str, now: datetime) -> timedelta | None:
-    """The wait that a Retry-After header asks for, in seconds or until a date; at most a day, and None if it asks for none.
-
-    The limit keeps a receiver that asks for years from silencing itself until the letter is given up.
-    """
-    header = header.strip()
-    if header.isascii() and header.isdigit():
-        return timedelta(seconds=min(int(header[:9]), _LONGEST_WAIT.total_seconds()))
-    try:
-        until = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return None
-    wait = until.replace(tzinfo=until.tzinfo or UTC) - now
-    return min(wait, _LONGEST_WAIT) if wait > timedelta() else None
 
 
 def _let_pass(answer: httpx.Response) -> None:

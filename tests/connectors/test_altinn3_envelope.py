@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.altinn.envelope import body_type, letter_from, media_type, time_from
-from daemon.model import Envelope, LetterRef, Part, PartState
+from daemon.model import Envelope, LetterRef, MessageKind, Part, PartState
 
 NOW = datetime(2026, 8, 12, tzinfo=UTC)
 REF = LetterRef(
@@ -74,6 +74,7 @@ def test_a_plain_letter_is_told_whole() -> None:
     """Every field of a letter from eFormidling finds its place; the real sender is not the technical one."""
     told = envelope(altinn2CorrespondenceId=4711, isConfirmationNeeded=True)
     assert told.model_dump() == {
+        "kind": MessageKind.LETTER,
         "mailbox": "altinn",
         "external_id": REF.external_id,
         "party": "991825827",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.html_text import readable_text
-from connectors.rendering import one_line, plain_letter, size_text, subject
+from connectors.rendering import html_letter, one_line, plain_letter
+from connectors.safe_html import safe_html
+from connectors.words import EN, NB, WORDS, Words
 from daemon.model import KEPT_STATES, PartState
 from daemon.ports import Parcel
 
 MakeParcel = Callable[..., Any]
+MOMENT = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -68,12 +73,6 @@ def test_a_header_is_one_line(text: str) -> None:
     line.encode()
 
 
-def test_a_letter_without_a_title_has_a_subject(make_parcel: MakeParcel) -> None:
-    """A letter without a title is told by its service, and says that it has none."""
-    for title in ("", " \n"):
-        assert subject(make_parcel(title=title).document) == "[4255/8] (uten tittel)"
-
-
 @pytest.mark.parametrize("state", sorted(PartState))
 def test_every_state_of_an_attachment_has_words(make_parcel: MakeParcel, state: PartState) -> None:
     """Whatever has happened to an attachment, the letter says so."""
@@ -106,7 +105,64 @@ def test_control_characters_do_not_reach_the_reader(make_parcel: MakeParcel) -> 
     assert "a[2Jb\nc\td" in text
 
 
-@pytest.mark.parametrize(("size", "words"), [(0, "0,0 kB"), (12_345, "12,3 kB"), (1_000_000, "1,0 MB"), (31_440_000, "31,4 MB")])
-def test_sizes(size: int, words: str) -> None:
-    """Sizes are written as Norwegians write them."""
-    assert size_text(size) == words
+@pytest.mark.parametrize(("size", "text"), [(0, "0,0 kB"), (12_345, "12,3 kB"), (1_000_000, "1,0 MB"), (31_440_000, "31,4 MB")])
+def test_sizes(size: int, text: str) -> None:
+    """Sizes are written as Norwegians write them, and in English with a point."""
+    assert NB.size(size) == text
+    assert EN.size(size) == text.replace(",", ".")
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=list(WORDS))
+def test_every_language_has_every_word(make_parcel: MakeParcel, words: Words) -> None:
+    """No language lacks a word, or a reason why an attachment may be missing."""
+    assert set(words.why_missing) == set(PartState) - KEPT_STATES
+    text = plain_letter(make_parcel(missing=["a.pdf"], due_at=MOMENT, confirmation_needed=True), words, "NB!")
+    assert html_letter(make_parcel(), words)
+    assert "{" not in text
+    assert "\n\nNB!\n\n" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "expected"),
+    [
+        ("# Vedtak\n\n- a\n- b", "text/markdown", "<h1>Vedtak</h1>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n"),
+        ("<b>fet</b> <script>x()</script>", "text/markdown", "<p>&lt;b&gt;fet&lt;/b&gt; &lt;script&gt;x()&lt;/script&gt;</p>\n"),
+        ('![Kart & "sted"](https://spor.example/1.gif)', "text/markdown", '<p>Kart &amp; "sted"</p>\n'),
+        ("[her](javascript:x())", "text/markdown", "<p>[her](javascript:x())</p>\n"),
+        ("[her](/lokal)", "text/markdown", '<p><a rel="noopener noreferrer">her</a></p>\n'),
+        ("a <b & c", "text/plain", "<pre>a &lt;b &amp; c</pre>"),
+        ("<td background='https://spor.example'>a", "text/html", "a"),
+        ("<p style='background:url(https://spor.example)' class=x id=y>a</p>", "text/html", "<p>a</p>"),
+        ("<form action='https://x.example'><input name=a>b</form>", "text/html", "b"),
+        ("<iframe src='https://x.example'></iframe><object data=x></object><svg onload=x()>c</svg>", "text/html", "c"),
+        ("<meta http-equiv=refresh content='0;url=https://x.example'><base href=x><link rel=stylesheet href=x>d", "text/html", "d"),
+        ("<video src='https://x.example'></video><picture><source srcset='https://x.example'></picture>e", "text/html", "e"),
+        ("<a href=' jAvascript:x()' ping='https://x.example'>f</a>", "text/html", '<a rel="noopener noreferrer">f</a>'),
+    ],
+)
+def test_html_that_is_safe(text: str, kind: str, expected: str) -> None:
+    """Nothing in a letter runs, is sent or is fetched, however it is written; its structure and its links stay."""
+    assert safe_html(text, kind) == expected
+
+
+@given(st.text(alphabet="<>[]()!*_`#/ab \n&;-\"'=:", max_size=80), st.sampled_from(["text/html", "text/markdown"]))
+def test_nothing_active_comes_through(text: str, kind: str) -> None:
+    """Whatever a sender writes, only harmless tags and attributes are left of it."""
+    tags = re.findall(r"<([^>]*)>", safe_html(text, kind) or "")
+    assert not [tag for tag in tags if re.search(r"\bon\w+=|src|style|script|img", tag)]
+
+
+@pytest.mark.parametrize("piece", ["<div>", "<font><b></p>", "<svg><math>", "<a><table>"])
+@pytest.mark.timeout(30)
+def test_deep_html_does_not_hold_a_worker(piece: str) -> None:
+    """HTML made to be slow is cleaned in a bearable time, or not at all."""
+    assert safe_html(piece * (200_000 // len(piece)), "text/html") is not None
+    assert safe_html(piece * 100_000, "text/html") is None
+
+
+@pytest.mark.parametrize("piece", ["![", "[a][", "**a ", "* a\n ", "_a*", "> "])
+@pytest.mark.timeout(30)
+def test_tangled_markdown_does_not_hold_a_worker(piece: str) -> None:
+    """Markdown made to be slow is read in a bearable time, or not at all."""
+    assert safe_html(piece * (200_000 // len(piece)), "text/markdown") is not None
+    assert safe_html(piece * 200_000, "text/markdown") is None

@@ -1,0 +1,112 @@
+"""A letter as mails: one with everything, or one for each attachment; the same Message-IDs whenever the same letter comes again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+
+from connectors.mail.subjects import subject
+from connectors.mail.threads import thread_ids
+from connectors.parcels import verified_chunks
+from connectors.rendering import html_letter, one_line, plain_letter
+from connectors.words import Words
+from daemon.model import ParcelPart
+from daemon.ports import Parcel
+
+_LINE = 57
+"""Bytes on a line of base64, of which an attachment has many."""
+_ENCODED_LINE = 78
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """One of the mails that a letter makes. `key` tells it from the letter's others, in every attempt."""
+
+    key: str
+    parts: tuple[ParcelPart, ...]
+    number: str = ""
+    """Such as `2/3`, where a letter makes several mails."""
+
+    @property
+    def encoded_size(self) -> int:
+        """How many bytes the attachments are on their way."""
+        return sum(-(-part.size // _LINE) * _ENCODED_LINE for part in self.parts)
+
+
+def sheets(parcel: Parcel, *, one_attachment_each: bool) -> tuple[Sheet, ...]:
+    """The mails to make of a letter; at least one."""
+    if not one_attachment_each or not parcel.parts:
+        return (Sheet(key="letter", parts=parcel.parts),)
+    places = {file.name: place for place, file in enumerate(parcel.document.files, start=1)}
+    numbers = [f"{number}/{len(parcel.parts)}" if len(parcel.parts) > 1 else "" for number in range(1, len(parcel.parts) + 1)]
+    return tuple(
+        Sheet(key=str(places[part.name]), parts=(part,), number=number) for part, number in zip(parcel.parts, numbers, strict=True)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composer:
+    """Makes mails in one style."""
+
+    sender: str
+    subject: str
+    words: Words
+
+    def message_id(self, parcel: Parcel, sheet: Sheet) -> str:
+        """The mail's id, derived from the delivery's and the attachment's place in its letter."""
+        place = "" if sheet.key == "letter" else f".{sheet.key}"
+        return f"<{parcel.delivery_id}{place}@{self._domain}>"
+
+    def compose(self, parcel: Parcel, sheet: Sheet, recipients: Sequence[str], *, with_attachments: bool) -> EmailMessage:
+        """The mail; without its attachments it says that they are left out, and where they are. Raises as `verified_chunks` does."""
+        mail = EmailMessage(policy=SMTP)
+        for name, value in self._headers(parcel, sheet, recipients):
+            mail[name] = value
+        notice = "" if with_attachments else self._left_out(parcel, sheet)
+        mail.set_content(plain_letter(parcel, self.words, notice), cte="quoted-printable")
+        html = html_letter(parcel, self.words, notice)
+        if html is not None:
+            mail.add_alternative(html, subtype="html", cte="quoted-printable")
+        for part in sheet.parts if with_attachments else ():
+            kind, subtype = _media_type(part)
+            mail.add_attachment(b"".join(verified_chunks(part)), maintype=kind, subtype=subtype, filename=part.name)
+        return mail
+
+    @property
+    def _domain(self) -> str:
+        return self.sender.partition("@")[2]
+
+    def _headers(self, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]) -> Iterator[tuple[str, object]]:
+        number = f" ({sheet.number})" if sheet.number else ""
+        thread = thread_ids(parcel.document, self._domain)
+        yield "From", self.sender
+        yield "To", ", ".join(recipients)
+        yield "Date", parcel.document.fetched_at
+        yield "Subject", _literal(subject(self.subject, parcel, self.words) + number)
+        yield "Message-ID", self.message_id(parcel, sheet)
+        if thread:
+            yield "References", " ".join(thread)
+            yield "In-Reply-To", thread[-1]
+        yield "Auto-Submitted", "auto-generated"
+        yield "X-Postmottak-Delivery", str(parcel.delivery_id)
+        yield "X-Postmottak-Message", str(parcel.document.id)
+        yield "X-Postmottak-Service", _literal(one_line(parcel.document.service.code))
+
+    def _left_out(self, parcel: Parcel, sheet: Sheet) -> str:
+        size, encoded = sum(part.size for part in sheet.parts), sheet.encoded_size
+        words = self.words
+        return words.left_out.format(size=words.size(size), encoded=words.size(encoded), letter=parcel.document.id)
+
+
+def _literal(line: str) -> str:
+    """The line without encoded words: email would decode one that a sender wrote, and the line breaks in it would end the header."""
+    return line.replace("=?", "= ?")
+
+
+def _media_type(part: ParcelPart) -> tuple[str, str]:
+    """The sender's word for the attachment's kind, where it is one that can be attached as it is."""
+    found = re.fullmatch(r"(application|audio|font|image|model|text|video)/([a-z0-9][a-z0-9.+_-]*)", part.media_type.strip().lower())
+    return (found[1], found[2]) if found else ("application", "octet-stream")

@@ -1,0 +1,137 @@
+"""The mail server: how it is reached, encrypted and logged in to, and how it is handed one mail."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from connectors.mail.refusals import ACCEPTED, Refusal, Stage
+from connectors.network import Timeout, is_host, plain_reason
+from connectors.tls import CaFile, tls_context
+from daemon.errors import TemporaryFailure
+from daemon.settings import ConnectorSettings, SecretFile, duration
+
+_CLOSED = "it closed the connection before it had answered"
+
+
+def _host(text: str) -> str:
+    if not is_host(text):
+        raise ValueError('is no host name; write the name of the mail server alone, such as "smtp.example.no"')
+    return text
+
+
+class ServerSettings(ConnectorSettings):
+    """What is written about the server in `[destination.NAME]`."""
+
+    host: Annotated[str, AfterValidator(_host)]
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    ca_file: CaFile = None
+    username: str = ""
+    password_file: SecretFile | None = None
+    timeout: Timeout = duration("30s")
+    """For each step of the exchange with the server."""
+
+    @model_validator(mode="after")
+    def _log_in_is_whole(self) -> Self:
+        if bool(self.username) != bool(self.password_file):
+            raise ValueError("has one of username and password_file without the other; write both, or neither")
+        if self.username and self.security == "none":
+            raise ValueError('would send its password unencrypted; write security = "starttls" or "tls"')
+        if not (self.username.isascii() and (self.password_file is None or self.password_file.value.isascii())):
+            raise ValueError("has a username or a password with letters outside ASCII; choose others, for not every server takes them")
+        return self
+
+
+class MailServer:
+    """Makes connections to one server, from any number of threads."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._tls = tls_context(settings.ca_file)
+
+    def __str__(self) -> str:
+        return f"the mail server {self._settings.host}:{self._settings.port}"
+
+    def unreachable(self, error: OSError) -> str:
+        """Why a conversation ended before its time, without a word of what was said."""
+        if isinstance(error, smtplib.SMTPResponseException):
+            return f"{self} is not ready: it answers with status {error.smtp_code}"
+        return f"{self} cannot be used: {plain_reason(error, _CLOSED)}"
+
+    def prove(self) -> None:
+        """Connect, encrypt and log in, and leave. Raises as `conversation` does."""
+        with self.conversation() as server:
+            code, _ = server.noop()
+            if code not in ACCEPTED:
+                raise TemporaryFailure(f"{self} refuses to be asked (status {code}); look at its log")
+
+    @contextmanager
+    def conversation(self) -> Iterator[smtplib.SMTP]:
+        """A server that is ready for mail. Raises OSError or TemporaryFailure if it does not get that far."""
+        server = self._connect()
+        try:
+            self._secure(server)
+            self._log_in(server)
+            yield server
+        finally:
+            with suppress(OSError):  # QUIT ends a mail that was not finished, and what is finished stands, whatever the answer
+                server.quit()
+            server.close()
+
+    def _connect(self) -> smtplib.SMTP:
+        host, port, seconds = self._settings.host, self._settings.port, self._settings.timeout.total_seconds()
+        if self._settings.security == "tls":
+            return smtplib.SMTP_SSL(host, port, timeout=seconds, context=self._tls)
+        return smtplib.SMTP(host, port, timeout=seconds)
+
+    def _secure(self, server: smtplib.SMTP) -> None:
+        if self._settings.security == "starttls":
+            try:
+                server.starttls(context=self._tls)
+            except smtplib.SMTPNotSupportedError as error:
+                raise TemporaryFailure(f'{self} offers no STARTTLS; write security = "tls", or mend the server') from error
+        server.ehlo_or_helo_if_needed()
+
+    def _log_in(self, server: smtplib.SMTP) -> None:
+        secret = self._settings.password_file
+        if secret is None:
+            return
+        try:
+            server.login(self._settings.username, secret.value)
+        except smtplib.SMTPAuthenticationError as error:
+            reason = f"refuses the log-in (status {error.smtp_code}); correct username and password_file"
+            raise TemporaryFailure(f"{self} {reason}") from None  # the server's words could repeat the password
+        except smtplib.SMTPServerDisconnected:
+            raise
+        except smtplib.SMTPException as error:
+            raise TemporaryFailure(f"{self} offers no way to log in that is known here; ask for PLAIN or LOGIN") from error
+
+
+def takes(server: smtplib.SMTP, size: int) -> bool:
+    """Whether a mail of so many bytes is within the limit that the server announces; it may announce none."""
+    limit = server.esmtp_features.get("size", "")
+    return not re.fullmatch(r"[1-9][0-9]{0,17}", limit) or size <= int(limit)
+
+
+def hand_over(server: smtplib.SMTP, mail: bytes, sender: str, recipients: Sequence[str]) -> Mapping[str, Refusal]:
+    """Send the mail to all whom the server accepts; who it refuses, and why. The others have it. Raises OSError if it is not known."""
+    options = [f"size={len(mail)}"] if server.has_extn("size") else []
+    code, _ = server.mail(sender, options)
+    if code not in ACCEPTED:
+        return dict.fromkeys(recipients, Refusal(code, Stage.SENDER))
+    codes = {recipient: server.rcpt(recipient)[0] for recipient in recipients}
+    refused = {recipient: Refusal(code, Stage.RECIPIENT) for recipient, code in codes.items() if code not in ACCEPTED}
+    accepted = [recipient for recipient in recipients if recipient not in refused]
+    if not accepted:
+        return refused
+    try:
+        code, _ = server.data(mail)
+    except smtplib.SMTPDataError as error:
+        code = error.smtp_code
+    return refused if code in ACCEPTED else refused | dict.fromkeys(accepted, Refusal(code, Stage.MAIL))

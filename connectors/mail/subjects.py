@@ -1,0 +1,74 @@
+"""Subjects: an operator's template, checked when it is read, and filled in with what is known of a letter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from connectors.rendering import one_line
+from connectors.words import Words
+from daemon.ports import Parcel
+
+STANDARD = "[{service}] {title}"
+
+_EXAMPLE = {
+    "deadline": "01.04.2026 kl. 12.00",
+    "party": "991825827",
+    "published": "12.03.2026 kl. 10.46",
+    "recipients": "Regnskapsavdelingen",
+    "reference": "2026/1234",
+    "sender": "Skatteetaten",
+    "sender_number": "974761076",
+    "service": "4255/8",
+    "service_name": "Skatter og avgifter",
+    "title": "Vedtak om merverdiavgift",
+}
+
+
+def _template(text: str) -> str:
+    try:
+        pieces = [piece for piece in Formatter().parse(text) if piece[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"is no template ({error}); write a placeholder as {{title}}, and a brace of its own twice") from error
+    for _, name, details, conversion in pieces:
+        if name not in _EXAMPLE or details or conversion:
+            known = ", ".join(f"{{{each}}}" for each in _EXAMPLE)
+            raise ValueError(f"has a placeholder that there is not: {{{name}}}; there are {known}, without anything beside the name")
+    if not fill(text, _EXAMPLE):
+        raise ValueError(f'makes an empty subject; leave it out, or write one such as "{STANDARD}"')
+    return text
+
+
+SubjectTemplate = Annotated[str, AfterValidator(_template)]
+"""A subject with placeholders such as `{title}`, of which every one is known."""
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """The subject, on one line. The template is one that was checked."""
+    return one_line(template.format_map(values))
+
+
+def example(template: str) -> str:
+    """The subject of a letter that might come."""
+    return fill(template, _EXAMPLE)
+
+
+def subject(template: str, parcel: Parcel, words: Words) -> str:
+    """The subject of this letter; what is not known of it is left empty."""
+    document = parcel.document
+    values = {
+        "deadline": words.moment(document.due_at) if document.due_at else "",
+        "party": document.party,
+        "published": words.moment(document.published_at),
+        "recipients": ", ".join(each.title or each.name for each in parcel.addressees),
+        "reference": document.sender_reference,
+        "sender": document.sender.name or words.unknown,
+        "sender_number": document.sender.organisation or "",
+        "service": document.service.code,
+        "service_name": document.service.name.get(words.language, ""),
+        "title": one_line(document.title) or words.untitled,
+    }
+    return fill(template, values)

@@ -1,0 +1,30 @@
+"""Times in the headers of an HTTP answer, above all how long the other side asks to be left alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+_LONGEST = timedelta(days=1)
+
+
+def retry_after(header: str, now: datetime) -> timedelta | None:
+    """The wait that a Retry-After header asks for, in seconds or until a date by the clock that says `now`.
+
+    None if it asks for none, nothing if the time is over, and at most a day: whoever asks for years must not silence us until a
+    letter is given up.
+    """
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return timedelta(seconds=min(int(header[:9]), _LONGEST.total_seconds()))
+    until = http_date(header)
+    return min(max(until - now, timedelta()), _LONGEST) if until else None
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment that a header names, or None."""
+    try:
+        date = parsedate_to_datetime(text)
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

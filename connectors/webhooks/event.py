@@ -1,0 +1,46 @@
+"""What a receiver gets: a letter as a CloudEvent 1.0 in structured JSON mode, and the links under which the rest of it can be had.
+
+The event's id is the delivery's, so it is unique at its source and the same in every repeat.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from daemon.model import KEPT_STATES
+from daemon.ports import Parcel
+
+EVENT_TYPE = "no.postmottak.letter.v1"
+"""The version is that of the data: LetterDocument's `schema_version`."""
+
+
+def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
+    """The letter's event. With `link_base`, the address of Postmottak's own API, the data has one member more, `links`."""
+    data = parcel.document.model_dump(mode="json")
+    if link_base:
+        data["links"] = links(parcel, link_base)
+    return {
+        "specversion": "1.0",
+        "id": str(parcel.delivery_id),
+        "source": f"urn:postmottak:mailbox:{quote(parcel.document.source.mailbox, safe='')}",
+        "type": EVENT_TYPE,
+        "subject": str(parcel.document.id),
+        "time": data["fetched_at"],
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+
+
+def links(parcel: Parcel, base: str) -> dict[str, Any]:
+    """Where the letter, its text and each attachment that is here can be fetched, and where the receiver says that it took the letter."""
+    message = f"{base}/api/v1/messages/{parcel.document.id}"
+    delivery = f"{base}/api/v1/deliveries/{parcel.delivery_id}"
+    names = [file.name for file in parcel.document.files if file.state in KEPT_STATES]
+    return {
+        "message": message,
+        "body": f"{message}/body",
+        "attachments": {name: f"{message}/attachments/{quote(name, safe='')}" for name in names},
+        "ack": f"{delivery}/ack",
+        "reject": f"{delivery}/reject",
+    }
