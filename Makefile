@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: demo test check journeys lock clean
+.PHONY: demo test check journeys crash-sweep lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -12,17 +12,19 @@ demo: .venv/made
 test: check journeys
 
 # Every gate on the checkout.
+#
+# The journeys run against the wheel only, as it would be installed.
 check: .venv/made
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest tests/unit tests/connectors tests/contracts
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-# The same journeys once more, against the wheel as it would be installed.
+# Whole journeys: the installed command line as child processes.
 journeys: .venv-wheel/made
 	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest tests/journeys
 
@@ -42,6 +44,10 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py') pyproject.
 	$(WHEEL_BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(WHEEL_BIN)/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	touch $@
+
+# Kills the service at every system call that matters; takes long, and needs strace. `docs/reliability.md` has the last result.
+crash-sweep: .venv/made
+	$(BIN)/python tests/sweeps/crash_sweep.py
 
 # Renew both lock files; needs uv.
 lock:

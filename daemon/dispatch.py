@@ -141,7 +141,7 @@ class Dispatch:
             return self._defer(claim, str(missing), started_at)
         except TemporaryFailure as failure:
             ended = self._defer(claim, str(failure), started_at, failure.retry_after, failure.progress)
-            return replace(ended, unusable=True)
+            return replace(ended, unusable=failure.progress is None)  # one that has done a part of it can be used
         except StoreError:
             raise
         except Exception as fault:  # noqa: BLE001  # a fault of one connector must not stop the others
@@ -184,10 +184,11 @@ class Dispatch:
             body=claim.message.body.encode(),
             parts=parts,
             progress=claim.delivery.progress or {},
+            remember=partial(self.store.outbox.note_progress, claim),
         )
 
-    def _bury(self, claim: Claim, reason: str, started_at: datetime) -> _Ended:
-        ours = self.store.outbox.dead(claim, reason, started_at, self.clock())
+    def _bury(self, claim: Claim, reason: str, started_at: datetime, progress: Mapping[str, Any] | None = None) -> _Ended:
+        ours = self.store.outbox.dead(claim, reason, started_at, self.clock(), progress)
         return _Ended(outcome=Outcome.DEAD if ours else None, reason=reason)
 
     def _defer(
@@ -200,7 +201,7 @@ class Dispatch:
     ) -> _Ended:
         now, created_at = self.clock(), claim.delivery.created_at
         if retry.is_too_old(created_at=created_at, now=now, give_up_after=self.give_up_after):
-            return self._bury(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", started_at)
+            return self._bury(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", started_at, progress)
         due_at = retry.next_attempt(created_at=created_at, now=now, retry_after=retry_after, chance=random.random())  # noqa: S311  # spreads load, guards nothing
         ours = self.store.outbox.deferred(claim, reason, due_at, started_at, now, progress)
         return _Ended(outcome=Outcome.DEFERRED if ours else None, reason=reason)

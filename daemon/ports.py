@@ -7,7 +7,7 @@ at a time, and may be repeated: Postmottak repeats whatever it does not know to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -98,6 +98,10 @@ class Mailbox(Protocol):
         """Let go of connections. May be called twice."""
 
 
+def _forget(progress: Mapping[str, Any]) -> None:
+    """Remember nothing: for parcels that come only once."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
     """What a destination is handed: one letter, for one delivery. The same parcel may come again; its ids tell."""
@@ -112,7 +116,9 @@ class Parcel:
     parts: tuple[ParcelPart, ...]
     """The attachments that are here, in the sender's order; those that are not are only in the document."""
     progress: Mapping[str, Any] = field(default_factory=dict)
-    """What the destination said, in `TemporaryFailure.progress`, that it had done in earlier attempts of this delivery."""
+    """What the destination said, in `TemporaryFailure.progress` or to `remember`, that it had done in earlier attempts of this delivery."""
+    remember: Callable[[Mapping[str, Any]], None] = _forget
+    """Keeps progress, JSON values, durably before it returns: for what the next attempt must know if this one is cut off."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,11 +41,12 @@ class Reload:
         self._events = _Events()
         self._observer: BaseObserver | None = None
         self._watched: frozenset[Path] = frozenset()
+        self._asked = False
         self._seen = self._fingerprint()
 
     def ask(self) -> None:
         """Read the files soon, whether or not they have changed; returns at once, and may be called from a signal handler."""
-        self._seen = ""
+        self._asked = True
         self._events.ring()
 
     def loop(self, stopping: threading.Event) -> None:
@@ -64,8 +65,9 @@ class Reload:
         self._events.ring()
 
     def _look(self) -> None:
+        asked, self._asked = self._asked, False  # before the files are read: who asks while they are is not forgotten
         fingerprint = self._fingerprint()
-        if fingerprint == self._seen:
+        if fingerprint == self._seen and not asked:
             return
         self._seen = fingerprint
         try:
@@ -96,11 +98,11 @@ class Reload:
         wanted = frozenset(
             folder for path in self._files() for folder in (path.parent.absolute(), path.resolve().parent) if folder.is_dir()
         )
+        self._events.about(name for path in self._files() for name in (path.name, path.resolve().name))
         alive = self._observer is not None and all(emitter.is_alive() for emitter in self._observer.emitters)
         if alive and wanted == self._watched:
             return
         self._unwatch()
-        self._events.about(name for path in self._files() for name in (path.name, path.resolve().name))
         self._observer = Observer()
         for folder in wanted:
             self._observer.schedule(self._events, str(folder))

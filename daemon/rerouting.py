@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -12,6 +12,7 @@ import structlog
 from daemon.errors import NotFound, OperatorError
 from daemon.faults import near_miss
 from daemon.model import Decision as DecisionRow
+from daemon.model import Delivery, DeliveryState
 from daemon.routing.decide import Decision, Earlier, assign, decide, recover
 from daemon.routing.dryrun import Sample
 from daemon.routing.facts import Facts, facts_of
@@ -39,11 +40,11 @@ class Rerouter:
     clock: Callable[[], datetime]
 
     def follow_covers(self) -> int:
-        """Let deliveries that nobody has begun follow the covers of this moment. Returns how many letters changed."""
+        """Let deliveries that wait follow the covers of this moment. Returns how many letters changed."""
         changed = 0
-        for letter, waiting in self.store.rerouting.pending():
+        for letter, deliveries in self.store.rerouting.pending():
             wanted = recover(self.table(), facts_of_stored(letter, self.clock()), letter.decision.chosen, letter.decision.direct)
-            if wanted is None or all(destination in wanted for destination in waiting):
+            if wanted is None or _goes_to(deliveries, wanted):
                 continue
             result = self.store.rerouting.cover(letter.message.id, wanted, self.clock())
             changed += 1
@@ -108,6 +109,13 @@ def decision_row(message: UUID, decision: Decision, now: datetime) -> DecisionRo
         direct=list(decision.direct),
         why=decision.why,
     )
+
+
+def _goes_to(deliveries: Sequence[Delivery], wanted: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether what waits goes to the wanted destinations, on the right behalves, and none of them is left out."""
+    waiting = (each for each in deliveries if each.state is DeliveryState.PENDING)
+    right = all(wanted.get(each.destination) == tuple(each.recipients) for each in waiting)
+    return right and wanted.keys() <= {each.destination for each in deliveries}
 
 
 def facts_of_stored(letter: Decided, at: datetime) -> Facts:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.output import Exit, Json, options, print_json, print_table
+from daemon.cli.output import Exit, Json, options, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from daemon.app import Checked
+    from daemon.model import Decision as DecisionRow
+    from daemon.routing.decide import Earlier
     from daemon.routing.dryrun import DryRun
     from daemon.routing.explain import Explanation
     from daemon.routing.facts import Facts
@@ -33,23 +35,26 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_routes(context: typer.Context, *, json: Json = False) -> None:
-    """List the routes in force, in the order in which they are tried."""
+    """List the table's routes in the order in which they are tried, as the file says now; `status` says whether it is in force."""
+    from pydantic_core import to_jsonable_python
+
     table = _checked(context).table
     if json:
-        print_json({"version": table.version, **table.rows})
+        print_json(to_jsonable_python({"version": table.version, **table.rows}))
         return
     columns = ("route", "conditions", "to", "also")
     rows = []
-    for each in table.routes:
-        plain = each.model_dump(by_alias=True, exclude_defaults=True)
-        actions = {key: plain.pop(key, ()) for key in ("to", "copy_to", "deliver_to")}
-        name = plain.pop("name")
-        rows.append((name, _words(plain), actions["to"], [*actions["copy_to"], *actions["deliver_to"]]))
+    for row in table.rows["route"]:
+        actions = {key: row.pop(key, ()) for key in ("to", "copy_to", "deliver_to")}
+        name = row.pop("name")
+        rows.append((name, _words(row), actions["to"], [*actions["copy_to"], *actions["deliver_to"]]))
     print_table(columns, rows)
 
 
 def _words(conditions: dict[str, Any]) -> str:
-    return "; ".join(f"{key}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}" for key, value in conditions.items())
+    from daemon.routing.edits import in_short
+
+    return "; ".join(f"{key}: {in_short(value)}" for key, value in conditions.items())
 
 
 def _checked(context: typer.Context) -> Checked:
@@ -71,44 +76,74 @@ def explain(
     json: Json = False,
 ) -> None:
     """Say why a letter goes where it goes: every route that is tried, and what decides."""
-    from daemon import app, rerouting
+    from daemon.app import utc_now
     from daemon.routing.explain import explain as explain_facts
 
-    checked = _checked(context)
-    facts, decided = _facts(service, sender, title, party, reference), None
+    described = {"service": service, "sender": sender, "title": title, "party": party, "reference": reference}
+    if bool(message) == any(described.values()):
+        raise typer.BadParameter("name a stored letter, or describe one with --service, --sender, --title, --party or --reference")
     if message:
-        store = app.open_store(checked.configuration)
-        decided = store.rerouting.decided(store.views.message(message).id)
-        facts = rerouting.facts_of_stored(decided, decided.decision.decided_at)
-        table, earlier = app.table_of(store, decided.decision.routing_version), rerouting.find_earlier(store, facts, decided.message.id)
-        store.close()
-    else:
-        table, earlier = checked.table, None
-    explanation = explain_facts(table, facts, earlier)
+        _explain_stored(context, message, json=json)
+        return
+    table = _checked(context).table
+    explanation = explain_facts(table, _facts(at=utc_now(), **described))
     if json:
-        stored = decided.decision.model_dump(exclude={"message_id"}) if decided else None
+        print_json({"version": table.version, "tried": explanation.tried, "decision": explanation.decision, "stored": None})
+        return
+    _print_explanation(explanation)
+
+
+def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None:
+    """Explain with the table that decided it, whatever has become of routing.toml and of the destinations since."""
+    from daemon import app, log, rerouting
+    from daemon.routing.explain import explain as explain_facts
+
+    log.configure()
+    store = app.open_store(app.load_configuration(options(context).config))
+    letter = store.rerouting.decided(store.views.message(message).id)
+    table = app.table_of(store, letter.decision.routing_version)
+    store.close()
+    facts = rerouting.facts_of_stored(letter, letter.decision.decided_at)
+    explanation = explain_facts(table, facts, _followed(letter.decision))
+    if json:
+        stored = letter.decision.model_dump(exclude={"message_id"})
         print_json({"version": table.version, "tried": explanation.tried, "decision": explanation.decision, "stored": stored})
         return
     _print_explanation(explanation)
-    if decided:
-        stored = decided.decision
-        typer.echo(f"decided {stored.decided_at:%Y-%m-%d %H:%M:%S} by table {table.version[:12]}: {', '.join(stored.recipients)}")
+    made = letter.decision
+    typer.echo(f"decided {made.decided_at:%Y-%m-%d %H:%M:%S} by table {table.version[:12]}, {made.route}: {', '.join(made.recipients)}")
 
 
-def _facts(service: str, sender: str, title: str, party: str, reference: str) -> Facts:
-    from daemon.app import utc_now
+def _followed(decision: DecisionRow) -> Earlier | None:
+    """The earlier letter that this decision followed, as it was then."""
+    from daemon.routing.decide import Earlier
+
+    thread = decision.why.get("thread")
+    if thread is None:
+        return None
+    return Earlier(
+        message=thread["earlier"],
+        thread=thread["shares"],
+        route=thread["route"],
+        recipients=tuple(decision.chosen),
+        deliver_to=tuple(decision.direct),
+    )
+
+
+def _facts(*, at: datetime, service: str, sender: str, title: str, party: str, reference: str) -> Facts:
     from daemon.dpv import find_service
     from daemon.routing.facts import Facts
 
     known = find_service(service) if service else None
     if service and known is None:
         raise typer.BadParameter(f"{service!r} is no service; see `postmottak services`")
+    number = sender.replace(" ", "")
     return Facts(
         service=known.code if known else "",
-        at=utc_now(),
+        at=at,
         party=party,
-        sender_org=sender if sender.isdigit() else None,
-        sender_name="" if sender.isdigit() else sender,
+        sender_org=number if number.isdigit() else None,
+        sender_name="" if number.isdigit() else sender,
         title=title,
         reference=reference,
         confidential=bool(known and known.confidential),
@@ -123,7 +158,9 @@ def _print_explanation(explanation: Explanation) -> None:
         return
     if "thread" in decision.why:
         thread = decision.why["thread"]
-        typer.echo(f"thread: follows letter {thread['earlier']}, with which it shares {thread['shares']}")
+        kind, *_, value = thread["shares"].split(":", 3)
+        shared = f"the {'case number' if kind == 'case' else 'reference'} {printable(value)}"
+        typer.echo(f"thread: follows letter {thread['earlier']}, with which it shares {shared}")
     for cover in decision.why.get("delegations", ()):
         typer.echo(f"delegation: {cover['to']} covers for {cover['from']} from {cover['starts']} to {cover['ends']}")
     for destination, names in decision.destinations.items():
@@ -165,7 +202,7 @@ def _start(since: str) -> datetime:
 
 
 def _print_dry_run(result: DryRun) -> None:
-    typer.echo(f"{result.letters} letters: {len(result.moves)} would go elsewhere")
+    typer.echo(f"{result.letters} letters: {len(result.moves)} would change")
     for before, after, count in result.summary:
         typer.echo(f"  {count} from {' and '.join(before) or 'nobody'} to {' and '.join(after) or 'nobody'}")
 
@@ -189,7 +226,7 @@ def lint(context: typer.Context, *, json: Json = False) -> None:
         print_json(remarks)
         return
     for remark in remarks:
-        typer.echo(f"{remark.subject} {remark.text}")
+        typer.echo(f"{remark.subject}: {remark.text}")
 
 
 def apply(context: typer.Context, *, since: Since, json: Json = False) -> None:
@@ -214,6 +251,8 @@ def export_table(context: typer.Context, file: Annotated[Path, typer.Argument(he
 
     try:
         write_sheet(_checked(context).table, file)
+    except FileExistsError as error:
+        raise OperatorError(f"{file} is there already; name another file") from error
     except OSError as error:
         raise OperatorError(f"{file} cannot be written: {error.strerror}; name another file") from error
     typer.echo(f"written to {file}")
@@ -227,19 +266,24 @@ def import_table(
 ) -> None:
     """Show what a spreadsheet would change in the table, and with --write, change it.
 
-    Comments in routing.toml are lost then; the old file is kept.
+    Comments in routing.toml are lost then; the old file is kept as routing.toml.old.
     """
-    from daemon.routing import sheet
-    from daemon.routing.table import parse_table
+    from daemon.errors import OperatorError
+    from daemon.routing import edits
+    from daemon.routing.sheet import read_sheet
 
     checked = _checked(context)
-    values = sheet.read_sheet(file)
-    text = sheet.toml_text(values)
-    other = parse_table(text, str(file), [each.name for each in checked.configuration.destinations])
-    differences = sheet.differences(checked.table, other)
+    target = checked.configuration.routing.file
+    other = read_sheet(file, [each.name for each in checked.configuration.destinations])
+    differences = edits.differences(checked.table, other)
     for line in differences or ["nothing would change"]:
-        typer.echo(line)
-    if write and differences:
-        target = checked.configuration.routing.file
-        sheet.replace_file(target, text)
-        typer.echo(f"written to {target}; the old table is {target}.old")
+        typer.echo(printable(line))
+    if not differences:
+        return
+    keeps = f"comments in it are lost, and the old file is kept as {target.name}.old"
+    typer.echo(f"{'writing' if write else 'with --write, this goes into'} {target}: {keeps}")
+    if write:
+        try:
+            edits.replace_file(target, other.text)
+        except OSError as error:
+            raise OperatorError(f"{target} cannot be written: {error.strerror}; nothing was changed") from error

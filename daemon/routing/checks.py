@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
-from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST
+from daemon.dpv import CONFIDENTIAL_POST
 from daemon.faults import FaultList, KeyPath
-from daemon.routing.facts import fold
-from daemon.routing.rows import Conditions, Delegation, Recipient, Route
-
-Rows = Mapping[int, Route]
+from daemon.routing.circles import check_circles
+from daemon.routing.rows import Delegation, Recipient, Route
+from daemon.routing.shadows import check_shadows
 
 
 def check(
     recipients: Mapping[int, Recipient],
-    routes: Rows,
+    routes: Mapping[int, Route],
     delegations: Mapping[int, Delegation],
-    destinations: Collection[str] | None,
+    destinations: Collection[str],
     written: Mapping[str, Sequence[str]],
     faults: FaultList,
 ) -> None:
@@ -37,7 +36,7 @@ def check(
         _check_route(("route", place), route, names, destinations, faults)
     _check_delegations(delegations, {each.name: each for each in recipients.values()}, names, faults)
     _check_last(routes, written["route"], faults)
-    _check_shadows(routes, faults)
+    check_shadows(routes, faults)
 
 
 def _check_unique(section: str, names: Mapping[int, str], faults: FaultList) -> None:
@@ -49,31 +48,40 @@ def _check_unique(section: str, names: Mapping[int, str], faults: FaultList) -> 
 
 
 def _check_recipients(
-    recipients: Mapping[int, Recipient], names: Collection[str], destinations: Collection[str] | None, faults: FaultList
+    recipients: Mapping[int, Recipient], names: Collection[str], destinations: Collection[str], faults: FaultList
 ) -> None:
     if not names and not faults.faults:
         faults.add(("recipient",), "there is no recipient", "Write at least one: [[recipient]] with a name and deliver_to")
     for place, recipient in recipients.items():
         where: KeyPath = ("recipient", place)
+        if not recipient.deliver_to:
+            remedy = f'Write deliver_to = ["…"]; destinations are: {", ".join(sorted(destinations)) or "none"}'
+            faults.add(where, f"the recipient {recipient.name!r} has no destination", remedy)
         _all_known((*where, "deliver_to"), recipient.deliver_to, destinations, "destination", faults)
-        if recipient.deputy:
+        if recipient.deputy == recipient.name:
+            faults.add((*where, "deputy"), f"{recipient.name!r} cannot cover for itself", "Write the name of another recipient")
+        elif recipient.deputy:
             _all_known((*where, "deputy"), [recipient.deputy], names, "recipient", faults)
 
 
-def _all_known(where: KeyPath, words: Iterable[str], known: Collection[str] | None, what: str, faults: FaultList) -> None:
+def _all_known(where: KeyPath, words: Iterable[str], known: Collection[str], what: str, faults: FaultList) -> None:
     for word in words:
-        if known is not None and word not in known:
+        if word not in known:
             faults.unknown(where, word, tuple(sorted(known)), what)
 
 
-def _check_route(where: KeyPath, route: Route, names: Collection[str], destinations: Collection[str] | None, faults: FaultList) -> None:
+def _check_route(where: KeyPath, route: Route, names: Collection[str], destinations: Collection[str], faults: FaultList) -> None:
     _all_known((*where, "to"), route.to, names, "recipient", faults)
     _all_known((*where, "copy_to"), route.copy_to, names, "recipient", faults)
     _all_known((*where, "deliver_to"), route.deliver_to, destinations, "destination", faults)
     if not (route.to or route.copy_to or route.deliver_to):
         faults.add(where, f"the route {route.name!r} sends letters to nobody", 'Write to = ["…"] with the name of a recipient')
     elif not (route.to or route.deliver_to or route.continue_):
-        faults.add(where, f"the route {route.name!r} has copies only", "Write to = […] as well, or continue = true to go on looking")
+        faults.add(where, f"the route {route.name!r} has copies only", 'Write to = ["…"] as well, or continue = true to go on looking')
+    _check_confidential(where, route, faults)
+
+
+def _check_confidential(where: KeyPath, route: Route, faults: FaultList) -> None:
     if route.is_confidential and len(route.services) > 1:
         faults.add(
             (*where, "services"),
@@ -94,44 +102,18 @@ def _check_delegations(
     for place, each in delegations.items():
         where: KeyPath = ("delegation", place)
         _all_known((*where, "from"), [each.from_], names, "recipient", faults)
-        if each.to:
+        if each.from_ == each.to:
+            faults.add((*where, "to"), f"{each.to!r} cannot cover for itself", "Write the name of another recipient")
+        elif each.to:
             _all_known((*where, "to"), [each.to], names, "recipient", faults)
         elif each.from_ in recipients and not recipients[each.from_].deputy:
-            faults.add(where, f"says not who covers for {each.from_!r}", 'Write to = "…", or give the recipient a deputy')
+            faults.add(where, f"does not say who covers for {each.from_!r}", 'Write to = "…", or give the recipient a deputy')
         if each.ends < each.starts:
             faults.add(
                 (*where, "ends"), f"{each.ends} is before {each.starts}, the day on which it starts", "Write the last day of the cover"
             )
-        if each.from_ == each.to:
-            faults.add((*where, "to"), f"{each.to!r} cannot cover for itself", "Write the name of another recipient")
     if not faults.faults:
-        _check_circles(delegations, recipients, faults)
-
-
-def _check_circles(delegations: Mapping[int, Delegation], recipients: Mapping[str, Recipient], faults: FaultList) -> None:
-    """Refuse covers that would come back to where they began. A circle can only close on a day on which one of them starts."""
-    for place, last in delegations.items():
-        for service in last.services or tuple(each.code for each in ALL_SERVICES):
-            if _is_circle(last, last.starts, service, list(delegations.values()), recipients):
-                faults.add(
-                    ("delegation", place),
-                    f"from {last.starts} the cover for {last.from_!r} would come back to {last.from_!r}",
-                    "Change the dates, or let somebody else cover",
-                )
-                break
-
-
-def _is_circle(start: Delegation, day: date, service: str, delegations: list[Delegation], recipients: Mapping[str, Recipient]) -> bool:
-    confidential = service == CONFIDENTIAL_POST.code
-    in_force = {}
-    for each in reversed(delegations):  # of several that cover for the same recipient, the first in the file counts
-        if each.covers(day, service, confidential=confidential):
-            in_force[each.from_] = each.to or recipients[each.from_].deputy
-    name, seen = start.from_, set()
-    while name in in_force and name not in seen:
-        seen.add(name)
-        name = in_force[name]
-    return name == start.from_ and bool(seen)
+        check_circles(delegations, recipients, faults)
 
 
 def check_dates(delegations: Mapping[int, Delegation], today: date, faults: FaultList) -> None:
@@ -143,91 +125,23 @@ def check_dates(delegations: Mapping[int, Delegation], today: date, faults: Faul
             )
 
 
-def _check_last(routes: Rows, written: Sequence[str], faults: FaultList) -> None:
+def _check_last(routes: Mapping[int, Route], written: Sequence[str], faults: FaultList) -> None:
     if not written:
         if not faults.faults:
             faults.add(("route",), "there is no route", "Write at least a last route without conditions: [[route]] with a name and to")
         return
     place = len(written) - 1
+    too_early = [each for each in routes if each < place and routes[each].is_catch_all]
+    for each in too_early:
+        problem = f"the route {routes[each].name!r} has no conditions and is not the last: no ordinary letter gets past it"
+        faults.add(("route", each), problem, "Move it to the end")
     last = routes.get(place)  # missing if it has faults of its own
-    if last and not last.is_catch_all:
-        why = _why_not_catch_all(last)
-        faults.add(
-            ("route", place), f"the last route, {last.name!r}, {why}", "Add a last route without conditions, so that no letter is unrouted"
-        )
+    if last and not last.is_catch_all and not too_early:
+        problem = f"the last route, {last.name!r}, {_why_not_catch_all(last)}"
+        faults.add(("route", place), problem, "Add a last route without conditions, so that no letter is unrouted")
 
 
 def _why_not_catch_all(route: Route) -> str:
     if not route.enabled:
         return "is not enabled"
     return "goes on looking, and there is nothing left" if route.continue_ and not route.written else "has conditions"
-
-
-def _check_shadows(routes: Rows, faults: FaultList) -> None:
-    """Refuse a route that can never match because an earlier one takes all that it could take."""
-    earlier = _Earlier()
-    for place, route in routes.items():
-        if not route.enabled:
-            continue
-        for other in earlier.candidates(route):
-            if _takes_all_of(routes[other], route):
-                faults.add(
-                    ("route", place),
-                    f"the route {route.name!r} can never match: {routes[other].name!r}, before it, takes all its letters",
-                    f"Move it before {routes[other].name!r}, or remove it",
-                )
-                break
-        if not route.continue_:
-            earlier.add(place, route)
-
-
-class _Earlier:
-    """Earlier routes, found by what a route that they shadow must share with them."""
-
-    def __init__(self) -> None:
-        self._by_title: dict[str, list[int]] = {}
-        self._by_sender: dict[str, list[int]] = {}
-        self._rest: list[int] = []
-
-    def add(self, place: int, route: Route) -> None:
-        if route.title_contains:
-            for words in route.title_contains:
-                self._by_title.setdefault(fold(words), []).append(place)
-        elif route.senders:
-            for sender in route.senders:
-                self._by_sender.setdefault(sender, []).append(place)
-        else:
-            self._rest.append(place)
-
-    def candidates(self, route: Route) -> list[int]:
-        found = set(self._rest)
-        if route.senders:
-            found.update(self._by_sender.get(route.senders[0], ()))
-        if route.title_contains:
-            words = fold(route.title_contains[0])
-            pieces = {words[start:end] for start in range(len(words)) for end in range(start + 1, len(words) + 1)}
-            for piece in pieces & self._by_title.keys() if len(pieces) < len(self._by_title) else [w for w in self._by_title if w in words]:
-                found.update(self._by_title[piece])
-        return sorted(found)
-
-
-def _takes_all_of(earlier: Route, later: Route) -> bool:
-    if earlier.is_confidential != later.is_confidential:
-        return False
-    if earlier.not_ is not None and earlier.not_ != later.not_:
-        return False
-    return all(_is_as_strict(name, earlier, later) for name in earlier.written)
-
-
-def _is_as_strict(name: str, earlier: Conditions, later: Conditions) -> bool:
-    """Whether every letter that meets the later route's condition meets the earlier one's."""
-    wide, narrow = getattr(earlier, name), getattr(later, name)
-    if narrow in (None, ()):
-        return False
-    if name == "title_contains":
-        return all(any(fold(wider) in fold(words) for wider in wide) for words in narrow)
-    if name == "due_within":
-        return bool(narrow <= wide)
-    if isinstance(wide, tuple):
-        return set(narrow) <= set(wide)
-    return bool(narrow == wide)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
 from daemon.dpv import CONFIDENTIAL_POST
-from daemon.routing.facts import Facts, fold
-from daemon.routing.rows import Conditions, Route
+from daemon.routing.facts import Facts, fold, is_like
+from daemon.routing.rows import Conditions, Route, compile_expression
+from daemon.settings import duration_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,20 @@ class Verdict:
     condition: str
     wanted: object
     holds: bool
+
+    @property
+    def words(self) -> str:
+        """The condition as it is written: `services: 4255/8, 4255/9`."""
+        return f"{self.condition}: {in_words(self.wanted)}"
+
+
+def in_words(value: object) -> str:
+    """What a row of the table says, as a person writes it."""
+    if isinstance(value, tuple):
+        return ", ".join(map(in_words, value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return duration_text(value) if isinstance(value, timedelta) else str(value)
 
 
 def matches(route: Route, facts: Facts) -> bool:
@@ -41,9 +55,8 @@ def _admits(route: Route, facts: Facts) -> bool:
 
 def _verdicts(route: Route, facts: Facts) -> Iterator[Verdict]:
     for name in route.written:
-        if not (name == "services" and route.is_confidential):  # the guard has decided that
-            wanted = getattr(route, name)
-            yield Verdict(condition=name, wanted=wanted, holds=_TESTS[name](wanted, facts))
+        wanted = getattr(route, name)
+        yield Verdict(condition=name, wanted=wanted, holds=_TESTS[name](wanted, facts))
     for name in route.not_.written if route.not_ else ():
         wanted = getattr(route.not_, name)
         yield Verdict(condition=f"not {name}", wanted=wanted, holds=not _TESTS[name](wanted, facts))
@@ -58,7 +71,7 @@ def _party(wanted: tuple[str, ...], facts: Facts) -> bool:
 
 
 def _sender(wanted: tuple[str, ...], facts: Facts) -> bool:
-    return any(each == facts.sender_org if each.isdigit() else fnmatchcase(facts.folded_sender, fold(each)) for each in wanted)
+    return any(each == facts.sender_org if each.isdigit() else is_like(facts.folded_sender, each) for each in wanted)
 
 
 def _title_contains(wanted: tuple[str, ...], facts: Facts) -> bool:
@@ -71,17 +84,15 @@ def _title_matches(wanted: str, facts: Facts) -> bool:
 
 @lru_cache(maxsize=20_000)
 def _compiled(expression: str) -> Any:
-    import re2
-
-    return re2.compile(expression)
+    return compile_expression(expression)
 
 
 def _case_number(wanted: tuple[str, ...], facts: Facts) -> bool:
-    return any(fnmatchcase(number, pattern) for number in facts.case_numbers for pattern in wanted)
+    return any(is_like(number, pattern) for number in facts.case_numbers for pattern in wanted)
 
 
 def _reference(wanted: tuple[str, ...], facts: Facts) -> bool:
-    return any(fnmatchcase(facts.reference, pattern) for pattern in wanted)
+    return any(is_like(fold(facts.reference), pattern) for pattern in wanted)
 
 
 def _language(wanted: tuple[str, ...], facts: Facts) -> bool:
@@ -94,9 +105,9 @@ def _has_attachments(wanted: bool, facts: Facts) -> bool:  # the shape that all 
 
 def _attachment_type(wanted: tuple[str, ...], facts: Facts) -> bool:
     endings = tuple(f".{each.lstrip('.*').casefold()}" for each in wanted if "/" not in each)
-    types = {each.casefold() for each in wanted if "/" in each}
+    types = [each for each in wanted if "/" in each]
     return any(name.casefold().endswith(endings) for name in facts.attachment_names) or any(
-        each.casefold() in types for each in facts.attachment_types
+        is_like(fold(sent), each) for sent in facts.attachment_types for each in types
     )
 
 

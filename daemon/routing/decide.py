@@ -94,11 +94,14 @@ def recover(table: Table, facts: Facts, chosen: Iterable[str], direct: Iterable[
 
 def _followed(table: Table, facts: Facts, earlier: Earlier | None) -> Earlier | None:
     """The earlier letter, if its thread is to be followed and still leads to somebody."""
-    if earlier is None or facts.confidential:
+    if earlier is None or facts.confidential or not (earlier.recipients or earlier.deliver_to):
         return None
-    by_route = any(route.follow_thread and route.name == earlier.route for route in table.routes)
-    known = all(name in table.recipients for name in earlier.recipients) and (earlier.recipients or earlier.deliver_to)
-    return earlier if known and (table.follow_thread or by_route) else None
+    route = table.route(earlier.route)
+    wanted = table.follow_thread or (route is not None and route.follow_thread)
+    there = all(name in table.recipients for name in earlier.recipients) and (
+        table.destinations is None or table.destinations.issuperset(earlier.deliver_to)
+    )
+    return earlier if wanted and there else None
 
 
 def _decision(table: Table, facts: Facts, route: Route | None, copies: list[Route], thread: Earlier | None) -> Decision:
@@ -108,6 +111,7 @@ def _decision(table: Table, facts: Facts, route: Route | None, copies: list[Rout
     direct = _unique([*(thread.deliver_to if thread else ()), *_names([*main, *copies], "deliver_to")])
     recipients, covers = _covered(table, facts, chosen)
     decided = route or copies[0]
+    policies = (table.route(thread.route) or decided) if thread else decided
     return Decision(
         version=table.version,
         route=thread.route if thread else decided.name,
@@ -115,8 +119,8 @@ def _decision(table: Table, facts: Facts, route: Route | None, copies: list[Rout
         recipients=recipients,
         direct=direct,
         destinations=_destinations(table, recipients, direct),
-        mark_read=decided.mark_read,
-        confirm=decided.confirm,
+        mark_read=policies.mark_read,
+        confirm=policies.confirm,
         why=_why(facts, None if thread else decided, copies, thread, covers),
     )
 
@@ -142,7 +146,7 @@ def _follow(table: Table, facts: Facts, name: str, covers: list[dict[str, Any]])
     kept: list[str] = []
     seen = {name}
     while delegation := next(
-        (d for d in table.delegations if d.from_ == name and d.covers(facts.day, facts.service, confidential=facts.confidential)), None
+        (each for each in table.covers(name) if each.covers(facts.day, facts.service, confidential=facts.confidential)), None
     ):
         to = delegation.to or table.recipients[name].deputy
         if to in seen:
@@ -168,14 +172,9 @@ def _why(facts: Facts, route: Route | None, copies: list[Route], thread: Earlier
     if thread:
         why["thread"] = {"earlier": thread.message, "shares": thread.thread, "route": thread.route}
     if route:
-        why["conditions"] = [_words(verdict.condition, verdict.wanted) for verdict in verdicts(route, facts)]
+        why["conditions"] = [verdict.words for verdict in verdicts(route, facts)]
     if copies:
         why["copies"] = [each.name for each in copies]
     if covers:
         why["delegations"] = covers
     return why
-
-
-def _words(condition: str, wanted: object) -> str:
-    values = ", ".join(map(str, wanted)) if isinstance(wanted, tuple) else str(wanted)
-    return f"{condition}: {values}"

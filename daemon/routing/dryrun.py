@@ -67,10 +67,12 @@ def compare(before: Table, after: Table, samples: Iterable[Sample]) -> DryRun:
 
 
 def _goes_to(decision: Decision | None) -> tuple[str, ...]:
-    """Who gets the letter, as people would say it: recipients, and destinations that nobody stands behind."""
+    """What becomes of the letter, as people would say it: recipients, destinations that nobody stands behind, what the sender is told."""
     if decision is None:
         return ()
     reached = [
         f"{name} ({', '.join(sorted(d for d, names in decision.destinations.items() if name in names))})" for name in decision.recipients
     ]
-    return (*reached, *(destination for destination, names in decision.destinations.items() if not names))
+    alone = [destination for destination, names in decision.destinations.items() if not names]
+    policies = {"mark_read": decision.mark_read, "confirm": decision.confirm}
+    return (*reached, *alone, *(f"{key} = {policy}" for key, policy in policies.items() if policy))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from daemon.routing.conditions import verdicts
+from daemon.routing.conditions import Verdict, in_words, verdicts
 from daemon.routing.decide import Decision, Earlier, decide
 from daemon.routing.facts import Facts
 from daemon.routing.rows import Route
@@ -17,7 +17,7 @@ class Tried:
 
     route: str
     result: str
-    """won, copy, lost, not enabled, or not reached."""
+    """won, copy, overruled (by the thread), lost, not enabled, or not reached."""
     reason: str
 
 
@@ -31,13 +31,17 @@ class Explanation:
 
 def explain(table: Table, facts: Facts, earlier: Earlier | None = None) -> Explanation:
     """Decide about a letter, and say why."""
+    decision = decide(table, facts, earlier)
     tried: list[Tried] = []
     decided = False
     for route in table.routes:
         outcome = _try(route, facts, decided=decided)
-        decided = decided or outcome.result == "won"
+        if outcome.result == "won":
+            decided = True
+            if decision and "thread" in decision.why:
+                outcome = Tried(route=route.name, result="overruled", reason="it would have decided, but the letter follows its thread")
         tried.append(outcome)
-    return Explanation(tried=tuple(tried), decision=decide(table, facts, earlier))
+    return Explanation(tried=tuple(tried), decision=decision)
 
 
 def _try(route: Route, facts: Facts, *, decided: bool) -> Tried:
@@ -48,20 +52,21 @@ def _try(route: Route, facts: Facts, *, decided: bool) -> Tried:
     found = verdicts(route, facts)
     lost = next((verdict for verdict in found if not verdict.holds), None)
     if lost:
-        return Tried(route=route.name, result="lost", reason=_why_lost(lost.condition, lost.wanted, facts))
-    held = ", ".join(verdict.condition for verdict in found) or "it has no conditions"
+        return Tried(route=route.name, result="lost", reason=_why_lost(lost, facts))
+    held = "; ".join(verdict.words for verdict in found) or "it has no conditions"
     return Tried(route=route.name, result="copy" if route.continue_ else "won", reason=held)
 
 
-def _why_lost(condition: str, wanted: object, facts: Facts) -> str:
-    if condition == "confidential":
+def _why_lost(lost: Verdict, facts: Facts) -> str:
+    if lost.condition == "confidential":
         return (
             "the letter is confidential, and this route is not for confidential post"
             if facts.confidential
             else "it takes confidential post only"
         )
-    values = ", ".join(map(str, wanted)) if isinstance(wanted, tuple) else str(wanted)
-    return f"{condition} wants {values}; the letter has {_has(condition.removeprefix('not '), facts)}"
+    name = lost.condition.removeprefix("not ")
+    wants = "must not be" if name != lost.condition else "must be"
+    return f"{name} {wants} {in_words(lost.wanted)}; the letter has {_has(name, facts)}"
 
 
 def _has(condition: str, facts: Facts) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -14,13 +14,40 @@ from daemon.dpv import CONFIDENTIAL_POST
 from daemon.model import Envelope, Part
 
 NORWAY = ZoneInfo("Europe/Oslo")
-_CASE_NUMBER = re.compile(r"\b(?:19|20)?\d{2}/\d{1,7}\b")
+_CASE_NUMBER = re.compile(r"\b(?:((?:19|20)\d{2})/(\d{1,7})|(\d{2})/(\d{3,7}))\b", re.ASCII)
+_MONTH = re.compile(r"(?:0[1-9]|1[0-2])/(?:19|20)\d{2}")
 
 
 def fold(text: str) -> str:
     """Text without case and accents, for comparing as people do: Møte and MØTE are one, and so are é and e; ø stays ø."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    plain = unicodedata.normalize("NFKD", text).casefold()  # in this order, for ™ is TM only after the first step
+    decomposed = unicodedata.normalize("NFKD", plain)
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+def is_like(folded: str, pattern: str) -> bool:
+    """Whether folded text is what the pattern says, in which * stands for anything; case and accents do not count."""
+    first, *rest = fold(pattern).split("*")
+    if not rest:
+        return folded == first
+    *middle, last = rest
+    if not folded.startswith(first) or len(folded) < len(first) + len(last):
+        return False
+    place, end = len(first), len(folded) - len(last)
+    for piece in middle:
+        found = folded.find(piece, place, end)
+        if found < 0:
+            return False
+        place = found + len(piece)
+    return folded.endswith(last)
+
+
+def _case_numbers(text: str) -> Iterator[str]:
+    for found in _CASE_NUMBER.finditer(text):
+        year, number = found[1], found[2]
+        is_span = year is not None and int(number) in {int(year) + 1, (int(year) + 1) % 100}
+        if not is_span and not _MONTH.fullmatch(found[0]):
+            yield found[0]
 
 
 @dataclass(frozen=True)
@@ -55,20 +82,26 @@ class Facts:
 
     @cached_property
     def case_numbers(self) -> tuple[str, ...]:
-        """Case numbers as archives write them (2026/1234), from the title and the summary."""
-        return tuple(dict.fromkeys(_CASE_NUMBER.findall(f"{self.title} {self.summary}")))
+        """Case numbers as archives write them (2026/1234, 26/1234), from the title and the summary.
 
-    @property
+        Months (12/2026), school years (2026/27, 2026/2027) and days (21/12) look like them and are none.
+        """
+        return tuple(dict.fromkeys(_case_numbers(f"{self.title} {self.summary}")))
+
+    @cached_property
     def day(self) -> date:
         """The day in Norway."""
         return self.at.astimezone(NORWAY).date()
 
     @property
     def threads(self) -> tuple[str, ...]:
-        """What a later letter of the same matter would share: the sender with each case number, and with the reference."""
+        """What a later letter of the same matter would share: party and sender with each case number, and with the reference."""
         sender = self.sender_org or self.folded_sender
-        keys = [f"case:{sender}:{number}" for number in self.case_numbers]
-        return tuple(keys + ([f"reference:{sender}:{self.reference}"] if self.reference else []))
+        if not sender:
+            return ()  # two senders that nobody knows are not one
+        both = f"{self.party}:{sender}"
+        keys = [f"case:{both}:{number}" for number in self.case_numbers]
+        return tuple(keys + ([f"reference:{both}:{self.reference}"] if self.reference else []))
 
 
 def facts_of(envelope: Envelope, parts: Sequence[Part], at: datetime) -> Facts:

@@ -2,23 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from daemon.routing.facts import Facts, fold
 from daemon.routing.rows import Route
 
 _PREFIX = 3
+Key = tuple[str, object]
+"""What a row is filed under: the name of a condition, and a value of it."""
+
+
+class Shelves:
+    """Numbers filed under keys, each under all keys of one of its options: the one whose shelves are emptiest so far."""
+
+    def __init__(self) -> None:
+        self._shelves: dict[Key, list[int]] = {}
+        self._rest: list[int] = []
+
+    def file(self, number: int, options: Sequence[Sequence[Key]]) -> Sequence[Key]:
+        """File a number, or keep it with the rest if there is no option. Returns the keys that it is under."""
+        if not options:
+            self._rest.append(number)
+            return ()
+        chosen = min(options, key=self._crowd)
+        for key in chosen:
+            self._shelves.setdefault(key, []).append(number)
+        return chosen
+
+    def _crowd(self, keys: Sequence[Key]) -> int:
+        return max(len(self._shelves.get(key, ())) for key in keys)
+
+    def find(self, keys: Iterator[Key]) -> list[int]:
+        """The numbers under any of the keys, and the rest, in order."""
+        found = set(self._rest)
+        for key in keys:
+            found.update(self._shelves.get(key, ()))
+        return sorted(found)
+
+
+class Words:
+    """Which of many words occur anywhere in a text; costs by the length of the text, not by the number of words."""
+
+    def __init__(self) -> None:
+        self._words: set[str] = set()
+        self._lengths: dict[str, set[int]] = {}
+
+    def add(self, word: str) -> None:
+        """Remember a word; never an empty one."""
+        self._words.add(word)
+        self._lengths.setdefault(word[:_PREFIX], set()).add(len(word))
+
+    def in_text(self, text: str) -> Iterator[str]:
+        """The words that occur in the text, some of them more than once."""
+        for start in range(len(text)):
+            for prefix in range(1, _PREFIX + 1):
+                for length in self._lengths.get(text[start : start + prefix], ()):
+                    if (word := text[start : start + length]) in self._words:
+                        yield word
 
 
 class Index:
     """Numbers of routes, each filed under one condition that its letters must meet. Never changed after it is made."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._by_sender: dict[str, list[int]] = {}
-        self._by_service: dict[str, list[int]] = {}
-        self._by_words = _Words()
         self._confidential: list[int] = []
-        self._others: list[int] = []
+        self._shelves = Shelves()
+        self._words = {"title": Words(), "name": Words()}
         for number, route in enumerate(routes):
             if route.enabled:
                 self._file(number, route)
@@ -26,43 +75,47 @@ class Index:
     def _file(self, number: int, route: Route) -> None:
         if route.is_confidential:
             self._confidential.append(number)
-        elif route.senders and all(sender.isdigit() for sender in route.senders):
-            _file_under(self._by_sender, route.senders, number)
-        elif route.title_contains:
-            self._by_words.add(map(fold, route.title_contains), number)
-        elif route.services:
-            _file_under(self._by_service, route.services, number)
-        else:
-            self._others.append(number)
+            return
+        for kind, value in self._shelves.file(number, [keys for keys in _options(route) if keys]):
+            if kind in self._words:
+                self._words[kind].add(str(value))
 
     def candidates(self, facts: Facts) -> list[int]:
         """The routes that the letter could meet, in the table's order; those left out certainly do not match."""
-        if facts.confidential:
-            return list(self._confidential)
-        found = {*self._others, *self._by_service.get(facts.service, ()), *self._by_words.in_text(facts.folded_title)}
-        found.update(self._by_sender.get(facts.sender_org or "", ()))
-        return sorted(found)
+        return list(self._confidential) if facts.confidential else self._shelves.find(self._keys(facts))
+
+    def _keys(self, facts: Facts) -> Iterator[Key]:
+        yield "service", facts.service
+        yield "party", facts.party
+        yield "organisation", facts.sender_org
+        yield from (("case", fold(number)) for number in facts.case_numbers)
+        yield "reference", fold(facts.reference)
+        yield from (("name", word) for word in self._words["name"].in_text(facts.folded_sender))
+        yield from (("title", word) for word in self._words["title"].in_text(facts.folded_title))
 
 
-def _file_under(shelves: dict[str, list[int]], names: Iterable[str], number: int) -> None:
-    for name in names:
-        shelves.setdefault(name, []).append(number)
+def _options(route: Route) -> Iterator[list[Key]]:
+    """What the route could be filed under, one list for each condition; empty where its values are not known beforehand."""
+    yield _if_all([_sender_key(sender) for sender in route.senders])
+    yield _if_all([_exact("case", pattern) for pattern in route.case_numbers])
+    yield _if_all([_exact("reference", pattern) for pattern in route.senders_reference])
+    yield [("title", fold(words)) for words in route.title_contains]
+    yield [("party", party) for party in route.parties]
+    yield [("service", service) for service in route.services]
 
 
-class _Words:
-    """Which of many words occur anywhere in a text; costs by the length of the text, not by the number of words."""
+def _if_all(keys: list[Key | None]) -> list[Key]:
+    found = [key for key in keys if key is not None]
+    return found if len(found) == len(keys) else []
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, list[int]] = {}
-        self._lengths: dict[str, set[int]] = {}
 
-    def add(self, words: Iterable[str], number: int) -> None:
-        for word in words:
-            self._numbers.setdefault(word, []).append(number)
-            self._lengths.setdefault(word[:_PREFIX], set()).add(len(word))
+def _sender_key(sender: str) -> Key | None:
+    """The organisation number, or the longest piece of the name between the asterisks; nothing if there is no such piece."""
+    if sender.isdigit():
+        return "organisation", sender
+    piece = max(fold(sender).split("*"), key=len)
+    return ("name", piece) if piece else None
 
-    def in_text(self, text: str) -> Iterator[int]:
-        for start in range(len(text)):
-            for prefix in range(1, _PREFIX + 1):
-                for length in self._lengths.get(text[start : start + prefix], ()):
-                    yield from self._numbers.get(text[start : start + length], ())
+
+def _exact(kind: str, pattern: str) -> Key | None:
+    return None if "*" in pattern else (kind, fold(pattern))

@@ -30,7 +30,9 @@ def lint(table: Table, *, destinations: Collection[str], matched: Mapping[str, i
 
 
 def _zombies(table: Table, matched: Mapping[str, int]) -> list[Remark]:
-    quiet = [route.name for route in table.routes if not matched.get(route.name) and not route.is_catch_all]
+    """Routes that decided nothing. Those that go on looking never decide, and those that are not enabled are meant to be quiet."""
+    deciding = [route for route in table.routes if route.enabled and not route.continue_ and not route.is_catch_all]
+    quiet = [route.name for route in deciding if not matched.get(route.name)]
     return [Remark(subject=f"route {name!r}", text="took no letter in the past year") for name in quiet]
 
 

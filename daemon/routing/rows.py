@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator
 
 from daemon.dpv import CONFIDENTIAL_POST, find_service, service_names
 from daemon.faults import near_miss
 from daemon.model import Policy
 from daemon.organisation import is_organisation_number
+from daemon.routing.facts import fold
 from daemon.settings import Duration, OrganisationNumber
+
+
+def _in_quotes(value: object) -> object:
+    """Refuse numbers where text belongs: they lost their zeros, their slash, or their meaning when the file was read."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'{value!r} is a number, and text belongs here; write it in quotes: "{value}"')  # noqa: TRY004  # pydantic makes a fault of it
+    return value
+
+
+def _service_in_quotes(value: object) -> object:
+    if isinstance(value, int | float):
+        raise ValueError(f'{value!r} is a number, and no service; write code and edition in quotes, such as "4255/8"')  # noqa: TRY004  # pydantic makes a fault of it
+    return value
+
+
+def _folds_to_something(text: str) -> str:
+    if not fold(text).strip():
+        raise ValueError(f"{text!r} is in every title; write a word, or leave it out")
+    return text
 
 
 def _sender(text: str) -> str:
@@ -31,16 +52,23 @@ def _service_code(text: str) -> str:
     return service.code
 
 
-def _expression(text: str) -> str:
-    import re2  # not `re`: this one takes time in proportion to the title, whatever the expression
+def compile_expression(text: str) -> Any:
+    """The regular expression, compiled. It takes time in proportion to the title, whatever it is; `re` does not. Raises ValueError."""
+    import re2
 
+    quiet = re2.Options()
+    quiet.log_errors = False  # or it writes to stderr by itself
     try:
-        re2.compile(text)
+        return re2.compile(text, quiet)
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise ValueError(
             f"is no regular expression that can be used: {reason}; look-around and back references are not possible"
         ) from error
+
+
+def _expression(text: str) -> str:
+    compile_expression(text)
     return text
 
 
@@ -50,15 +78,19 @@ def _email(text: str) -> str:
     return text
 
 
-Sender = Annotated[str, AfterValidator(_sender)]
-ServiceCode = Annotated[str, AfterValidator(_service_code)]
-Words = Annotated[str, Field(min_length=1)]
+Words = Annotated[str, BeforeValidator(_in_quotes), Field(min_length=1)]
+TitleWords = Annotated[Words, AfterValidator(_folds_to_something)]
+Sender = Annotated[Words, AfterValidator(_sender)]
+Party = Annotated[OrganisationNumber, BeforeValidator(_in_quotes)]
+ServiceCode = Annotated[str, BeforeValidator(_service_in_quotes), AfterValidator(_service_code)]
+Day = Annotated[date, Strict()]
+YesOrNo = Annotated[bool, Strict()]
 
 
 class Row(BaseModel):
     """Base of all rows: frozen, and without keys that nobody knows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Recipient(Row):
@@ -66,7 +98,8 @@ class Recipient(Row):
 
     name: Words
     title: str = ""
-    deliver_to: tuple[str, ...] = Field(min_length=1)
+    deliver_to: tuple[str, ...] = ()
+    """Destinations; `checks` says that there must be one."""
     email: Annotated[str, AfterValidator(_email)] = ""
     deputy: str = ""
 
@@ -75,19 +108,19 @@ class Conditions(Row):
     """What a letter must be like. Those that are written must all hold; of several values in one, any."""
 
     services: tuple[ServiceCode, ...] = ()
-    parties: tuple[OrganisationNumber, ...] = ()
+    parties: tuple[Party, ...] = ()
     senders: tuple[Sender, ...] = ()
-    title_contains: tuple[Words, ...] = ()
+    title_contains: tuple[TitleWords, ...] = ()
     title_matches: Annotated[str, AfterValidator(_expression)] | None = None
     case_numbers: tuple[Words, ...] = ()
     senders_reference: tuple[Words, ...] = ()
     language: tuple[Words, ...] = ()
-    has_attachments: bool | None = None
+    has_attachments: YesOrNo | None = None
     attachment_types: tuple[Words, ...] = ()
-    migrated: bool | None = None
+    migrated: YesOrNo | None = None
     due_within: Duration | None = None
 
-    @property
+    @cached_property
     def written(self) -> tuple[str, ...]:
         """The names of the conditions that are written, in a fixed order."""
         return tuple(name for name in Conditions.model_fields if getattr(self, name) not in {None, ()})
@@ -120,9 +153,16 @@ class Route(Conditions):
     deliver_to: tuple[str, ...] = ()
     mark_read: Policy | None = None
     confirm: Policy | None = None
-    continue_: bool = Field(default=False, alias="continue")
-    enabled: bool = True
-    follow_thread: bool = False
+    continue_: YesOrNo = Field(default=False, alias="continue")
+    enabled: YesOrNo = True
+    follow_thread: YesOrNo = False
+
+    @field_validator("not_")
+    @classmethod
+    def _says_something(cls, value: Conditions | None) -> Conditions | None:
+        if value is not None and not value.written:
+            raise ValueError("is empty; write at least one condition below it, or leave it out")
+        return value
 
     @property
     def is_catch_all(self) -> bool:
@@ -141,10 +181,10 @@ class Delegation(Row):
     from_: str = Field(alias="from")
     to: str = ""
     """Empty for the recipient's deputy."""
-    starts: date
-    ends: date
+    starts: Day
+    ends: Day
     services: tuple[ServiceCode, ...] = ()
-    keep_copy: bool = False
+    keep_copy: YesOrNo = False
     reason: str = ""
 
     def covers(self, day: date, service: str, *, confidential: bool) -> bool:

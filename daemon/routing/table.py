@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -13,10 +14,11 @@ from typing import Any, TypeVar
 from daemon.errors import Fault
 from daemon.faults import FaultList, parse_toml, read_toml
 from daemon.model import Addressee
-from daemon.routing.checks import check
+from daemon.routing.checks import check, check_dates
 from daemon.routing.facts import Facts
 from daemon.routing.index import Index
 from daemon.routing.rows import Delegation, Recipient, Route, Row
+from daemon.settings import duration_text
 
 SECTIONS = ("recipient", "route", "delegation")
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -33,12 +35,14 @@ class Table:
     routes: tuple[Route, ...]
     delegations: tuple[Delegation, ...]
     follow_thread: bool = False
+    destinations: frozenset[str] | None = None
+    """The destinations that there are; None for a table of the past, whose destinations may have gone."""
     warnings: tuple[Fault, ...] = ()
     """What is allowed, and probably not meant."""
 
     @property
     def rows(self) -> dict[str, Any]:
-        """The rows as plain values, as they would be written; what is a default is left out."""
+        """The rows as the values of a TOML file, as they would be written; what is a default is left out."""
         return {
             **({"follow_thread": True} if self.follow_thread else {}),
             "recipient": [_plain(row) for row in self.recipients.values()],
@@ -55,6 +59,25 @@ class Table:
         """The routes that the letter could meet, in the table's order; those left out certainly do not match."""
         return (self.routes[number] for number in self._index.candidates(facts))
 
+    def covers(self, recipient: str) -> Sequence[Delegation]:
+        """The delegations of a recipient, in the table's order."""
+        return self._covers.get(recipient, ())
+
+    @cached_property
+    def _covers(self) -> Mapping[str, Sequence[Delegation]]:
+        found: dict[str, list[Delegation]] = {}
+        for each in self.delegations:
+            found.setdefault(each.from_, []).append(each)
+        return found
+
+    def route(self, name: str) -> Route | None:
+        """The enabled route of this name."""
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Route]:
+        return {route.name: route for route in self.routes if route.enabled}
+
     @cached_property
     def _index(self) -> Index:
         return Index(self.routes)
@@ -69,21 +92,37 @@ class Table:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    return row.model_dump(mode="python", by_alias=True, exclude_defaults=True)
+    return {key: _written(value) for key, value in row.model_dump(mode="python", by_alias=True, exclude_defaults=True).items()}
 
 
-def read_table(path: Path, destinations: Collection[str]) -> Table:
-    """Read the table in a file. `destinations` are the names that it may use. Raises ConfigurationError with every fault."""
+def _written(value: Any) -> Any:
+    """A value as TOML has it."""
+    if isinstance(value, dict):
+        return {key: _written(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
+    return duration_text(value) if isinstance(value, timedelta) else value
+
+
+def read_table(path: Path, destinations: Collection[str], *, today: date | None = None) -> Table:
+    """Read the table in a file. `destinations` are the names that it may use; with `today` it warns of covers that have ended.
+
+    Raises ConfigurationError with every fault.
+    """
     text, values = read_toml(path)
-    return _table(text, str(path), values, destinations)
+    return _table(text, str(path), values, destinations, today)
 
 
 def parse_table(text: str, file: str, destinations: Collection[str] | None) -> Table:
-    """Read a table from its text; with `destinations` None any name of a destination will do. Raises ConfigurationError."""
-    return _table(text, file, parse_toml(text, file), destinations)
+    """Read a table from its text. Raises ConfigurationError with every fault.
+
+    `destinations` None is for a table that was in force: it was checked in its time, and what has gone or become stricter since then
+    does not count.
+    """
+    return _table(text, file, parse_toml(text, file), destinations, None)
 
 
-def _table(text: str, file: str, values: dict[str, Any], destinations: Collection[str] | None) -> Table:
+def _table(text: str, file: str, values: dict[str, Any], destinations: Collection[str] | None, today: date | None) -> Table:
     faults = FaultList(file, text)
     for key in values:
         if key not in _TOP_KEYS:
@@ -95,7 +134,10 @@ def _table(text: str, file: str, values: dict[str, Any], destinations: Collectio
     routes = _sound(faults.rows(Route, "route", values))
     delegations = _sound(faults.rows(Delegation, "delegation", values))
     written = {section: _names(values.get(section)) for section in ("recipient", "route")}
-    check(recipients, routes, delegations, destinations, written, faults)
+    if destinations is not None:
+        check(recipients, routes, delegations, destinations, written, faults)
+    if today is not None:
+        check_dates(delegations, today, faults)
     faults.raise_if_any()
     return Table(
         version=hashlib.sha256(text.encode()).hexdigest(),
@@ -104,6 +146,7 @@ def _table(text: str, file: str, values: dict[str, Any], destinations: Collectio
         routes=tuple(routes.values()),
         delegations=tuple(delegations.values()),
         follow_thread=bool(follow_thread),
+        destinations=None if destinations is None else frozenset(destinations),
         warnings=tuple(faults.warnings),
     )
 

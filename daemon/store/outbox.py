@@ -107,6 +107,11 @@ class Outbox:
             for claim in claims:
                 session.execute(update(Delivery).where(*_is_newest(claim)).values(due_at=until))
 
+    def note_progress(self, claim: Claim, progress: Mapping[str, Any]) -> None:
+        """Keep what a destination has done of a delivery so far, while the attempt goes on."""
+        with self._database.write() as session:
+            session.execute(update(Delivery).where(*_is_newest(claim)).values(progress=_as_json(progress)))
+
     def delivered(self, claim: Claim, receipt: Receipt, started_at: datetime, now: datetime, *, awaiting_pickup: bool = False) -> bool:
         """End a claim: the destination has it. False, and nothing is changed, if the claim is no longer the newest.
 
@@ -135,10 +140,15 @@ class Outbox:
         with self._database.write() as session:
             return _finish(session, claim, changes, Outcome.DEFERRED, reason, started_at, now)
 
-    def dead(self, claim: Claim, reason: str, started_at: datetime, now: datetime) -> bool:
-        """End a claim: it is not tried again by itself. False, and nothing is changed, if the claim is no longer the newest."""
+    def dead(self, claim: Claim, reason: str, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None) -> bool:
+        """End a claim: it is not tried again by itself. False, and nothing is changed, if the claim is no longer the newest.
+
+        `progress` is as for `deferred`: an operator may let it be tried again.
+        """
         reason = _as_text(reason)
         changes: dict[str, object] = {"state": DeliveryState.DEAD, "last_error": reason}
+        if progress is not None:
+            changes["progress"] = _as_json(progress)
         with self._database.write() as session:
             return _finish(session, claim, changes, Outcome.DEAD, reason, started_at, now)
 

@@ -95,7 +95,7 @@ class Journey:
 
     def dropped_ids(self) -> list[str]:
         """The Altinn id of each dropped letter."""
-        return sorted(json.loads((drop / "message.json").read_text())["source"]["id"] for drop in self.drops())
+        return sorted(json.loads((drop / "message.json").read_text())["source"]["id"] for drop in self.whole_drops())
 
 
 class Begin:

@@ -39,6 +39,11 @@ deliver_to = ["mape"]
 name = "skatt"
 services = ["4255/18"]
 to = ["post"]
+
+[[route]]
+name = "bygg"
+title_contains = ["bygg"]
+to = ["post"]
 """
 
 
@@ -59,7 +64,7 @@ def test_every_fault_at_once(journey: Journey) -> None:
             "'carrier-pigeon' is no type of destination",
             "'mape' is no destination. Did you mean 'mappe'?",
             "'4255/18' is no service",
-            "the last route has conditions",
+            "the last route, 'bygg', has conditions",
         ):
             assert words in ended.errors
     assert not (journey.scene.folder / "postmottak.db").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
 
@@ -22,6 +23,18 @@ def test_killed_at_a_named_point(begun: Callable[..., Begin], point: str) -> Non
         assert journey.poll().code == 0
         _assert_everything_arrived_once(journey, letters, kills=1)
         assert all(journey.altinn.statuses(letter).count("Read") == 1 for letter in letters)
+
+
+@pytest.mark.parametrize("point", ["drop-before-rename", "drop-renamed", "drop-remembered", "delivered-before-commit"])
+def test_a_consumer_that_is_quicker_than_the_repeat(journey: Journey, point: str) -> None:
+    """A consumer that takes every drop at once, also between a crash and the repeat, gets each letter once."""
+    letters = journey.publish(6)
+    assert journey.run("poll", "--json", crash=f"{point}:2").code == -9
+    taken = journey.dropped_ids()
+    for drop in journey.whole_drops():
+        shutil.rmtree(drop)
+    assert journey.poll().code == 0
+    assert sorted(taken + journey.dropped_ids()) == sorted(letters)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -100,7 +100,7 @@ def _try(kind: str, number: int, error: str | None) -> Result:
 
 
 def _traced_poll(journey: Journey, inject: str) -> subprocess.CompletedProcess[str]:
-    command = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", str(journey.scene.folder / "trace"), "-e", f"trace={inject.partition(':')[0]}"]
+    command = ["strace", "-f", "-qq", "-o", str(journey.scene.folder / "trace"), "-e", f"trace={inject.partition(':')[0]}"]
     program = [sys.executable, "-c", "import postmottak; postmottak.main()", "-c", str(journey.scene.configuration), "poll", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(

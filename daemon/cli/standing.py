@@ -1,0 +1,55 @@
+"""Which routing table is in force, and whether its file now says something else or cannot be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import typer
+
+from daemon.app import read_routing
+from daemon.config import Configuration
+from daemon.errors import ConfigurationError, Fault
+from daemon.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How the routing table stands."""
+
+    file: Path
+    version: str | None
+    """The one in force; none before the first start."""
+    in_force_since: datetime | None
+    state: str
+    """in force: the file says what is in force; edited: it says something else; faulty: it cannot be used, and the old one stays."""
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+
+
+def routing_standing(configuration: Configuration, store: Store) -> Standing:
+    """How the routing table stands. Reads the file, and never fails because of it."""
+    current = store.views.table_in_force()
+    version, since = (current.version, current.in_force_since) if current else (None, None)
+    file = configuration.routing.file
+    try:
+        table = read_routing(configuration)
+    except ConfigurationError as error:
+        return Standing(file=file, version=version, in_force_since=since, state="faulty", faults=error.faults)
+    state = "in force" if table.version == version else "edited"
+    return Standing(file=file, version=version, in_force_since=since, state=state, warnings=table.warnings)
+
+
+def print_standing(standing: Standing) -> None:
+    """Say it to people."""
+    if standing.version and standing.in_force_since:
+        typer.echo(f"routing table {standing.version[:12]} is in force since {standing.in_force_since:%Y-%m-%d %H:%M:%S}")
+    if standing.state == "edited":
+        typer.echo(f"{standing.file} says something else; the service puts it in force when it runs")
+    if standing.state == "faulty":
+        typer.echo(f"{standing.file} cannot be used, and the table in force stays:")
+    for fault in standing.faults:
+        typer.echo(f"  {fault}")
+    for warning in standing.warnings:
+        typer.echo(f"  warning: {warning}")

@@ -1,0 +1,106 @@
+"""One value of the table as one cell of a spreadsheet, and back, whatever a spreadsheet program does to it in between.
+
+A cell is text, or a date where Excel has made one. Text that Excel would take for a number, a date or a formula stands in quotes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, get_args, get_origin
+
+Cell = str | date
+
+_MONTHS = "jan|feb|mar|apr|mai|may|jun|jul|aug|sep|okt|oct|nov|des|dec"
+_FORMULA = re.compile(r'^[=+\-@"]')
+_NUMBERLIKE = re.compile(rf"(?=.*\d)(?:[\d.,:;/\\\-+ %()€$£'*]|(?:{_MONTHS})\w*|kr|nok|usd|eur|am|pm|e)+", re.IGNORECASE)
+_NINE_DIGITS = re.compile(r"[1-9][0-9]{8}")
+_TRUTH = re.compile(r"true|false|sann|usann", re.IGNORECASE)
+_LOST = re.compile(r"^$|^\s|\s$|[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NO_XML = re.compile(r"_x[0-9A-Fa-f]{4}_|[\x7f-\x9f\ufffe\uffff]")
+_TRUE_OR_FALSE = {"true": True, "sann": True, "ja": True, "1": True, "false": False, "usann": False, "nei": False, "0": False}
+
+
+class Unreadable(ValueError):
+    """A cell that is not what its column needs: what is wrong, and the remedy."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem, self.remedy = problem, remedy
+        super().__init__(problem)
+
+
+def to_cell(value: Any) -> str:
+    """The value, as the rows of a table have it, as text; several values stand on lines of their own."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "\n".join(_quoted(each) for each in value)
+    return _quoted(value) if isinstance(value, str) else str(value)
+
+
+def from_cell(annotation: Any, cell: Cell) -> Any:
+    """The value for a field of this type. Raises Unreadable."""
+    wanted = list(_types(annotation))  # a list, for not all that annotations hold can be hashed
+    if date in wanted:
+        return _day(cell)
+    if isinstance(cell, date):
+        raise Unreadable(f"Excel has made a date of this cell: {cell}", "Format the cell as text, and write it again")
+    if get_origin(annotation) is tuple:
+        return [_unquoted(part) for part in re.split(r"\r?\n", cell) if part.strip()]
+    return true_or_false(cell) if bool in wanted else _unquoted(cell)
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _types(inner)
+
+
+def true_or_false(cell: Cell) -> bool:
+    """Yes or no, also as a Norwegian Excel writes it. Raises Unreadable."""
+    found = _TRUE_OR_FALSE.get(str(cell).strip().lower())
+    if found is None:
+        raise Unreadable(f"{str(cell)!r} is neither true nor false", "Write true or false")
+    return found
+
+
+def _quoted(text: str) -> str:
+    """The text, in JSON's quotes where a spreadsheet would change it."""
+    if _NINE_DIGITS.fullmatch(text):
+        return text  # an organisation number is the same as a number
+    if any(found(text) for found in (_FORMULA.search, _NUMBERLIKE.fullmatch, _TRUTH.fullmatch, _LOST.search, _NO_XML.search)):
+        return _escaped(text)
+    return text
+
+
+def _escaped(text: str) -> str:
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _NO_XML.sub(lambda found: f"\\u{ord(found[0][0]):04x}{found[0][1:]}", quoted)
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    if not text.startswith('"'):
+        return text
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return found if isinstance(found, str) else text
+
+
+def _day(cell: Cell) -> date:
+    """A day as written here (2026-12-21), or as a Norwegian Excel writes it (21.12.2026)."""
+    if isinstance(cell, date):
+        return cell
+    text = _unquoted(cell)
+    try:
+        if found := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text, re.ASCII):
+            return date(int(found[3]), int(found[2]), int(found[1]))
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise Unreadable(f"{text!r} is no date", "Write it as 2026-12-21") from error

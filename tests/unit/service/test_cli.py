@@ -1,0 +1,392 @@
+"""The operator's commands: what they print, where, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon import cli
+from daemon.errors import LetterGone, MailboxUnavailable
+from daemon.lock import InstanceLock
+from daemon.model import message_id
+from tests.unit.conftest import ROOT, TABLE, MemoryMailbox
+from tests.unit.service.conftest import MAILBOXES
+
+COMMANDS = ["run", "poll", "check", "status", "messages", "deliveries", "routes", "services", "sandbox", "demo"]
+MEMORY = """
+import connectors.mailboxes, connectors.destinations
+for package in (connectors.mailboxes, connectors.destinations):
+    package.__path__.append("FOLDER/" + package.__name__.rpartition(".")[2])
+"""
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The document on stdout, which has nothing else."""
+        return json.loads(self.out)
+
+
+def child(*arguments: str, before: str = "") -> list[str]:
+    """The command line as a process of its own, installed as a checkout is."""
+    return [sys.executable, "-c", f"{before}\nimport postmottak; postmottak.main()", *arguments]
+
+
+def run_child(folder: Path, *arguments: str) -> Ended:
+    """A command as a child process, in a folder that is not the checkout."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    ended = subprocess.run(child(*arguments), cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(
+    memory_connectors: object, configuration_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """A command with the memory connectors, in this process; without signal handlers left behind."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["postmottak", "-c", str(configuration_file), *arguments])
+        capsys.readouterr()
+        try:
+            cli.main()
+        except SystemExit as ended:
+            return Ended(int(ended.code or 0), *capsys.readouterr())
+        return Ended(0, *capsys.readouterr())
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def configure(configuration_file: Path) -> Callable[[str, str], None]:
+    """Changes the configuration."""
+
+    def replace(old: str, new: str) -> None:
+        assert old in configuration_file.read_text()
+        configuration_file.write_text(configuration_file.read_text().replace(old, new, 1))
+
+    return replace
+
+
+def with_letters(configure: Callable[[str, str], None], count: int = 2) -> None:
+    """Letters in the mailbox."""
+    configure('poll_every = "1h"', f'poll_every = "1h"\nletters = {count}')
+
+
+def test_help(tmp_path: Path) -> None:
+    """Help names every command, and needs no configuration."""
+    ended = run_child(tmp_path, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert all(name in ended.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nothing"], ["poll", "--nothing"], ["deliveries", "hold"], ["messages", "list", "--limit", "0"], ["-c"], []]
+)
+def test_wrong_usage(command: Command, arguments: list[str]) -> None:
+    """A command that is written wrong ends with 2 and does nothing."""
+    ended = command(*arguments)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+
+
+def test_wrong_usage_as_a_process(tmp_path: Path) -> None:
+    """The process itself ends with 2."""
+    ended = run_child(tmp_path, "nothing")
+    assert (ended.code, ended.out) == (2, "")
+    assert "nothing" in ended.err
+
+
+@pytest.mark.parametrize("name", ["poll", "run", "check", "status", "messages list", "deliveries list", "routes list"])
+def test_a_wrong_configuration(command: Command, configuration_file: Path, name: str) -> None:
+    """A configuration that is wrong is told with every fault and without a traceback, ends with 1, and nothing is made."""
+    before = {path.name for path in configuration_file.parent.iterdir()}
+    configuration_file.write_text('[store]\ndatabase = "x"\n\n[delivry]\n')
+    ended = command(*name.split())
+    assert (ended.code, ended.out) == (1, "")
+    lines = ended.err.splitlines()
+    assert f"{configuration_file}:4: delivry: 'delivry' is no section. Did you mean 'delivery'?" in lines
+    assert all(line.startswith(f"{configuration_file}") for line in lines)
+    assert {path.name for path in configuration_file.parent.iterdir()} == before
+
+
+def test_a_wrong_configuration_as_a_process(tmp_path: Path) -> None:
+    """A mistake of the operator ends the process with 1 and without a traceback."""
+    ended = run_child(tmp_path, "-c", "missing.toml", "poll")
+    assert (ended.code, ended.out) == (1, "")
+    assert "missing.toml: the file cannot be read: no such file or directory. Make it, or name another one" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_services(tmp_path: Path) -> None:
+    """The services are one JSON document with eleven entries; and a table, which says what is only presumed."""
+    ended = run_child(tmp_path, "services", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert [each["code"] for each in ended.json] == [*(f"4255/{edition}" for edition in range(1, 11)), "5504/1"]
+    assert all(set(each) >= {"slug", "nb", "nn", "en", "process", "resources", "confidential"} for each in ended.json)
+
+
+def test_services_for_people(command: Command) -> None:
+    """Without `--json` each service is a line, with its name in Norwegian and whether its resource is only presumed."""
+    ended = command("services")
+    assert ended.code == 0
+    assert all(word in ended.out for word in ("Næringsutvikling", "5504/1", "eformidling-dpv-administrasjon", "(presumed)"))
+
+
+def test_a_round(command: Command, configure: Callable[[str, str], None]) -> None:
+    """`poll` ends with 0 when nothing is left, with its numbers as one JSON document; a second round has nothing to do."""
+    with_letters(configure)
+    ended = command("poll", "--json")
+    assert ended.code == 0
+    numbers = {"listed": 2, "fetched": 2, "stored": 2, "delivered": 2}
+    nothing = dict.fromkeys(("deferred", "dead", "errors", "gone", "duplicates", "waiting", "notices"), 0)
+    assert ended.json == {**numbers, **nothing, "undone": {}, "problems": [], "remarks": []}
+    again = command("poll", "--json")
+    assert (again.code, again.json["fetched"], again.json["delivered"]) == (0, 0, 0)
+
+
+def test_a_round_that_leaves_work(command: Command, configure: Callable[[str, str], None]) -> None:
+    """`poll` ends with 3 while something waits, also when the next round did nothing about it."""
+    with_letters(configure)
+    configure('[destination.erp]\ntype = "memory"', '[destination.erp]\ntype = "memory"\naway = true')
+    ended = command("poll", "--json")
+    assert (ended.code, ended.json["deferred"], ended.json["undone"]) == (3, 2, {"pending": 2})
+    assert command("poll", "--json").code == 3
+
+
+@pytest.mark.parametrize("how", ["mailbox", "database", "lock"])
+def test_what_cannot_be_reached(command: Command, configure: Callable[[str, str], None], tmp_path: Path, how: str) -> None:
+    """A mailbox that does not answer, a database that cannot be used and one that another process has end with 4, and say why."""
+    if how == "mailbox":
+        configure('poll_every = "1h"', 'poll_every = "1h"\naway = true')
+        ended, words = command("poll"), "nobody answers"
+    elif how == "database":
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "postmottak.db").write_bytes(b"no database, but long enough to be taken for one at first " * 9)
+        ended, words = command("poll"), "postmottak.db failed"
+    else:
+        lock = InstanceLock(tmp_path / "data" / "postmottak.db")
+        ended, words = command("poll"), "another postmottak works with"
+        lock.release()
+    assert ended.code == 4
+    assert words in ended.out + ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("options", [[], ["--offline"]])
+def test_check(command: Command, tmp_path: Path, options: list[str]) -> None:
+    """`check` reads the files and asks each connector, unless it is offline; it changes nothing."""
+    ended = command("check", "--json", *options)
+    asked = [] if options else [{"subject": name, "ok": True, "text": "is in memory"} for name in ("altinn", "erp", "mail")]
+    assert (ended.code, ended.json) == (0, {"ok": True, "faults": [], "warnings": [], "findings": asked})
+    assert "are in order" in command("check", *options).out
+    assert not (tmp_path / "data").exists()
+
+
+def test_check_of_a_wrong_configuration(command: Command, configure: Callable[[str, str], None]) -> None:
+    """With `--json` the faults are the document, and it ends with 1."""
+    configure("991825827", "991825828")
+    ended = command("check", "--json")
+    assert (ended.code, ended.json["ok"], ended.json["findings"]) == (1, False, [])
+    fault = ended.json["faults"][0]
+    assert (fault["key"], fault["line"]) == ("mailbox.altinn.parties[1]", 7)
+    assert fault["problem"]
+    assert fault["remedy"]
+
+
+def test_status(command: Command, configure: Callable[[str, str], None]) -> None:
+    """`status` says how many letters there are, how their deliveries stand, and when each channel was read."""
+    with_letters(configure)
+    command("poll")
+    ended = command("status", "--json")
+    assert (ended.code, ended.json["messages"], ended.json["marks_due"], ended.json["waiting"]) == (0, 2, 0, [])
+    assert ended.json["deliveries"] == {"pending": 0, "claimed": 0, "delivered": 2, "held": 0, "dead": 0}
+    assert ended.json["routing_version"] == TABLE.version
+    assert [each["resource"] for each in ended.json["channels"]] == ["skatt"]
+    assert "2 letters stored" in command("status").out
+
+
+def test_status_of_what_is_not_stored(command: Command) -> None:
+    """Letters that wait, that fail and that are gone are told apart, each with the reason, and a round with a problem prints it."""
+    MAILBOXES["altinn"] = box = MemoryMailbox()
+    for name in ("waits", "fails", "went"):
+        box.publish(name, confidential=name == "waits")
+    box.fails = {("fetch", "fails"): repeat(MailboxUnavailable("it breaks off")), ("fetch", "went"): iter([LetterGone("it was removed")])}
+    ended = command("poll")
+    assert ended.code == 3
+    assert "letter fails: it breaks off" in ended.out
+    document = command("status", "--json").json
+    assert {name: [each["id"] for each in document[name]] for name in ("waiting", "failing", "gone")} == {
+        "waiting": ["waits"],
+        "failing": ["fails"],
+        "gone": ["went"],
+    }
+    shown = command("status").out
+    assert all(words in shown for words in ("1 confidential letters wait", "1 letters could not be fetched", "1 letters were removed"))
+
+
+def test_letters_and_deliveries(command: Command, configure: Callable[[str, str], None]) -> None:
+    """Letters and deliveries are listed and shown, with why they went where they went, for people and for programs."""
+    with_letters(configure)
+    command("poll")
+    letters = command("messages", "list", "--json").json
+    assert [each["deliveries"] for each in letters] == [{"erp": "delivered"}] * 2
+    shown = command("messages", "show", letters[0]["id"][:8], "--json").json
+    (decision,) = shown["decisions"]
+    assert (decision["route"], decision["routing_version"], len(shown["attachments"])) == ("Alt annet", TABLE.version, 1)
+    assert [each["outcome"] for each in shown["deliveries"][0]["tries"]] == ["delivered"]
+    deliveries = command("deliveries", "list", "--destination", "erp", "--state", "delivered", "--json").json
+    assert {each["message_id"] for each in deliveries} == {each["id"] for each in letters}
+    assert command("deliveries", "show", deliveries[0]["id"], "--json").json["evidence"]["reference"].startswith("erp/")
+    for arguments in (
+        ["messages", "list"],
+        ["messages", "show", letters[0]["id"]],
+        ["deliveries", "list"],
+        ["deliveries", "show", deliveries[0]["id"]],
+    ):
+        ended = command(*arguments)
+        assert (ended.code, ended.err) == (0, "")
+        assert letters[0]["id"] in ended.out or deliveries[0]["id"] in ended.out
+
+
+def test_a_letter_is_exported(command: Command, configure: Callable[[str, str], None], tmp_path: Path) -> None:
+    """A letter is written to a zip file with its text, its attachments and all that is known of it; a file that is there stays."""
+    with_letters(configure)
+    command("poll")
+    target = tmp_path / "letter.zip"
+    assert command("messages", "export", "letter-0", "-o", str(target)).code == 0
+    with zipfile.ZipFile(target) as archive:
+        assert sorted(archive.namelist()) == ["001-vedlegg-1.pdf", "body.md", "message.json"]
+        assert archive.read("001-vedlegg-1.pdf") == b"pdf"
+        assert archive.read("body.md") == "Hei på deg".encode()
+        assert json.loads(archive.read("message.json"))["id"] == str(message_id("altinn", "letter-0"))
+    before = target.read_bytes()
+    again = command("messages", "export", "letter-1", "-o", str(target))
+    assert (again.code, target.read_bytes()) == (1, before)
+    assert "is there already" in again.err
+
+
+def test_an_export_that_fails_leaves_no_file(command: Command, configure: Callable[[str, str], None], tmp_path: Path) -> None:
+    """If an attachment's bytes are not there, no half file is left that looks like the letter."""
+    with_letters(configure)
+    command("poll")
+    shutil.rmtree(tmp_path / "content")
+    ended = command("messages", "export", "letter-0", "-o", str(tmp_path / "letter.zip"))
+    assert ended.code == 4
+    assert not (tmp_path / "letter.zip").exists()
+
+
+def test_an_operators_verbs(command: Command, configure: Callable[[str, str], None]) -> None:
+    """Deliveries are held, released and retried by id; what cannot be done ends with 1 and says why."""
+    with_letters(configure)
+    configure('[destination.erp]\ntype = "memory"', '[destination.erp]\ntype = "memory"\naway = true')
+    command("poll")
+    ids = [each["id"] for each in command("deliveries", "list", "--json").json]
+    assert (command("deliveries", "hold", *ids).out, command("deliveries", "hold", *ids).code) == ("2 held\n", 1)
+    assert command("deliveries", "release", ids[0][:8]).out == "1 due now\n"
+    refused = command("deliveries", "retry", *ids)
+    assert (refused.code, refused.out) == (1, "")
+    assert "is held; this is for deliveries that are pending or dead" in refused.err
+    assert command("deliveries", "retry", ids[0]).out == "1 due now\n"
+    states = sorted(each["state"] for each in command("deliveries", "list", "--json").json)
+    assert states == ["held", "pending"]
+
+
+@pytest.mark.parametrize("arguments", [["messages", "show", "abcdef"], ["deliveries", "show", "abcdef"], ["deliveries", "retry", "abcdef"]])
+def test_what_is_not_there(command: Command, arguments: list[str]) -> None:
+    """A name that fits nothing ends with 1, and says where to look."""
+    command("poll")
+    ended = command(*arguments)
+    assert (ended.code, ended.out) == (1, "")
+    assert "'abcdef'; `postmottak" in ended.err
+
+
+@pytest.mark.parametrize("name", ["status", "messages list", "deliveries list", "deliveries hold abcdef", "messages route abcdef"])
+def test_looking_makes_no_database(command: Command, tmp_path: Path, name: str) -> None:
+    """Where there is no database yet, a command that looks at it says so, ends with 4 and makes none: a wrong path must be seen."""
+    ended = command(*name.split())
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err.startswith(f"there is no database at {tmp_path}/data/postmottak.db; ")
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_state(command: Command) -> None:
+    """A state that there is not is wrong usage, and the right ones are named."""
+    command("poll")
+    ended = command("deliveries", "list", "--state", "lost")
+    assert ended.code == 2
+    assert "pending, claimed, delivered, held, dead" in ended.err
+
+
+def test_routes(command: Command) -> None:
+    """The routes in force are listed in their order, with the table's version."""
+    ended = command("routes", "list", "--json")
+    assert ended.json["version"] == TABLE.version
+    assert [each["name"] for each in ended.json["route"]] == ["Skatt", "Alt annet"]
+    assert "Alt annet" in command("routes", "list").out
+
+
+def test_a_letter_cannot_write_on_the_operators_screen(command: Command, configure: Callable[[str, str], None]) -> None:
+    """What a sender wrote is shown without the control characters that would move the cursor or forge a line."""
+    MAILBOXES["altinn"] = MemoryMailbox()
+    MAILBOXES["altinn"].publish("x", title="ny\x1b[2J\x1b]0;tittel\x07")
+    command("poll")
+    shown = command("messages", "list").out + command("messages", "show", str(message_id("altinn", "x"))).out
+    assert "tittel" in shown
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_until_a_signal(
+    memory_connectors: Path, configuration_file: Path, configure: Callable[[str, str], None], number: signal.Signals
+) -> None:
+    """The service polls, delivers, and ends with 0 when it gets the signal; its log is on stderr."""
+    with_letters(configure)
+    before = MEMORY.replace("FOLDER", str(memory_connectors))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    service = subprocess.Popen(
+        child("-c", str(configuration_file), "run", before=before),
+        cwd=configuration_file.parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with service:
+        assert service.stderr
+        delivered = 0
+        for line in service.stderr:
+            delivered += "outcome='delivered'" in line
+            if delivered == 2:
+                break
+        service.send_signal(number)
+        out, err = service.communicate(timeout=10)
+    assert (service.returncode, out) == (0, "")
+    assert "service stopped" in err
+    assert "Traceback" not in err

@@ -1,0 +1,75 @@
+"""The example files are the operator's manual: they must say what the code does."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from connectors.mailboxes import altinn3
+from daemon import app, plugins
+from daemon.config import ApiSettings, DeliverySettings, RoutingSettings, StoreSettings
+
+CONFIG = Path(__file__).parents[2] / "config"
+EXAMPLE = tomllib.loads((CONFIG / "postmottak.example.toml").read_text(encoding="utf-8"))
+SECTIONS: dict[str, tuple[dict[str, Any], type[BaseModel]]] = {
+    "store": (EXAMPLE["store"], StoreSettings),
+    "delivery": (EXAMPLE["delivery"], DeliverySettings),
+    "routing": (EXAMPLE["routing"], RoutingSettings),
+    "api": (EXAMPLE["api"], ApiSettings),
+}
+for _kind in ("mailbox", "destination"):
+    for _name, _table in EXAMPLE[_kind].items():
+        _settings = plugins.find_settings(_kind, _table["type"])
+        assert _settings
+        SECTIONS[f"{_kind}.{_name}"] = ({key: value for key, value in _table.items() if key != "type"}, _settings)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_option_stands_in_the_example(section: str) -> None:
+    """The example has every option of the code, and no other."""
+    values, model = SECTIONS[section]
+    assert set(values) == set(model.model_fields)
+
+
+def test_the_example_is_in_order_and_shows_the_defaults(tmp_path: Path) -> None:
+    """With the files that it names, the example passes the check; and what is a default there is the code's."""
+    text = (CONFIG / "postmottak.example.toml").read_text(encoding="utf-8")
+    (tmp_path / "postmottak.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "routing.toml").write_text((CONFIG / "routing.example.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    _write_secrets(tmp_path)
+    checked = app.load(tmp_path / "postmottak.toml")
+    connectors = [*checked.configuration.mailboxes, *checked.configuration.destinations]
+    shown = [checked.configuration.delivery, *(each.settings for each in connectors)]
+    examples = {"environment", "username", "recipients", "maskinporten_url", "platform_url", "port", "security", "password_file"}
+    for settings in shown:
+        for name, field in type(settings).model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            if default is not PydanticUndefined and name not in examples:
+                assert getattr(settings, name) == default, name
+
+
+def test_the_addresses_follow_from_the_environment() -> None:
+    """The example's two addresses are those of the environment that it names."""
+    section = EXAMPLE["mailbox"]["altinn"]
+    addresses = {key: section[key] for key in ("maskinporten_url", "platform_url")}
+    assert altinn3._URLS[section["environment"]] == addresses
+
+
+def test_every_type_of_connector_has_its_section() -> None:
+    """Nobody must read the code to find out that a connector exists; `folder` is for tests and imports."""
+    for kind, types in plugins.connector_types().items():
+        assert {table["type"] for table in EXAMPLE[kind].values()} == set(types) - {"folder"}
+
+
+def _write_secrets(folder: Path) -> None:
+    from connectors.sandbox.access import ready_client
+
+    (folder / "maskinporten.pem").write_text(ready_client("991825827").private_key)
+    (folder / "api.token").write_text("not a secret")
+    (folder / "smtp.password").write_text("not a secret")
+    (folder / "webhook.secret").write_text("whsec_cG9zdG1vdHRhayBzYW5kYm94IHNlY3JldA==")

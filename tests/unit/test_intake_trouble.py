@@ -1,0 +1,294 @@
+"""Intake when something goes wrong: nothing is lost, nothing is forgotten, and the trouble of one is the trouble of no other."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon import log
+from daemon.content import ContentStore
+from daemon.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable, PartUnavailable, StoreError
+from daemon.fetch import MarkPolicies
+from daemon.intake import IntakeSummary
+from daemon.model import DeliveryState, Part, PartState, SightingState, message_id
+from daemon.store import Store
+from tests.unit.conftest import NOW, TAX, Clock, MemoryMailbox, new_intake
+
+Poll = Callable[[], IntakeSummary]
+AWAY = MailboxUnavailable("Altinn does not answer")
+WORD = "Oppsigelse"
+OTHER = replace(TAX, service="4255/1", resource="plan")
+
+
+@pytest.fixture
+def mailbox() -> MemoryMailbox:
+    """A mailbox with two channels, whose listing does not look back."""
+    return MemoryMailbox(boxes=[TAX, OTHER], look_back=timedelta())
+
+
+@pytest.fixture
+def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailbox, stopping: threading.Event) -> Poll:
+    """One round with the mailbox."""
+    intake = new_intake(store, content, clock, workers=4)
+    return lambda: intake.poll(mailbox, MarkPolicies(), stopping)
+
+
+def kept(store: Store) -> set[str]:
+    """The letters that are stored."""
+    return {message.external_id for message, _ in store.views.messages(1000)}
+
+
+def seen(store: Store, state: SightingState) -> dict[str, str | None]:
+    """The letters in this state, and why."""
+    return {each.external_id: each.last_error for each in store.views.sightings(state)}
+
+
+def position(store: Store, resource: str = "skatt") -> datetime | None:
+    """How far a channel has been read."""
+    return next((each.position for each in store.views.bookmarks() if each.resource == resource), None)
+
+
+@pytest.mark.parametrize("error", [AWAY, AccessRefused("no right to this letter")])
+def test_a_letter_that_fails_is_tried_again(poll: Poll, store: Store, mailbox: MemoryMailbox, error: MailboxError) -> None:
+    """A letter that cannot be fetched is told, remembered and tried again in each round, though the listing no longer names it."""
+    mailbox.publish("a", requested_at=NOW - timedelta(days=2))
+    mailbox.publish("b", requested_at=NOW - timedelta(days=1))
+    mailbox.fails["fetch", "a"] = iter([error, error])
+    summary = poll()
+    assert (summary.stored, summary.problems) == (1, [f"letter a: {error}"])
+    assert seen(store, SightingState.FAILING) == {"a": str(error)}
+    channel, letter = mailbox.letters.pop("a")
+    assert poll().stored == 0
+    mailbox.letters["a"] = (OTHER, letter)
+    mailbox.boxes = [TAX]
+    assert poll().stored == 1
+    assert (kept(store), seen(store, SightingState.FAILING)) == ({"a", "b"}, {})
+    assert mailbox.asked("fetch").count("a") == 3
+    assert channel == TAX
+
+
+def test_a_letter_that_fails_holds_the_bookmark(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+    """The bookmark of a channel does not pass a letter that is missing; other channels' go on."""
+    mailbox.publish("a")
+    mailbox.publish("b")
+    mailbox.publish("c", channel=OTHER)
+    mailbox.fails["fetch", "a"] = iter([AWAY])
+    poll()
+    assert (position(store), position(store, "plan")) == (None, NOW - timedelta(hours=1))
+    poll()
+    assert position(store) == NOW - timedelta(hours=1)
+
+
+def test_a_download_that_breaks_fails_the_letter(poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path) -> None:
+    """If the connection breaks in the middle of an attachment, nothing half is stored, and the next round has it whole."""
+    mailbox.publish("a", b"the whole file", b"another")
+    mailbox.fails["open_part", "a/2"] = iter([AWAY])
+    assert poll().stored == 0
+    assert list((tmp_path / "content" / "tmp").iterdir()) == []
+    assert poll().stored == 1
+    assert [each.size for each in store.views.attachments(message_id("altinn", "a"))] == [14, 7]
+
+
+def test_a_letter_that_is_gone_is_remembered(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+    """A letter that was removed is told once, never asked for again, and holds no bookmark."""
+    mailbox.publish("a")
+    mailbox.publish("b")
+    mailbox.fails["fetch", "a"] = repeat(LetterGone("the sender removed it"))
+    summary = poll()
+    assert (summary.gone, summary.stored, summary.problems) == (1, 1, [])
+    assert seen(store, SightingState.GONE) == {"a": "the sender removed it"}
+    assert position(store) == NOW - timedelta(hours=1)
+    mailbox.look_back = timedelta(days=1)
+    assert (poll().gone, mailbox.asked("fetch").count("a")) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "fault", [KeyError("title"), ValueError("x"), AttributeError("x"), TimeoutError("x")], ids=lambda e: type(e).__name__
+)
+@pytest.mark.parametrize("where", [("fetch", "a"), ("open_part", "a/1")], ids=["fetch", "open_part"])
+def test_a_fault_of_the_connector_concerns_one_letter(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, logged: list[Any], fault: Exception, where: tuple[str, str]
+) -> None:
+    """A letter that the connector stumbles over is told and tried again; all others come; the log has the fault."""
+    mailbox.publish("a", b"a file")
+    mailbox.publish("b", b"a file")
+    mailbox.fails[where] = iter([fault])
+    summary = poll()
+    assert (kept(store), summary.problems) == ({"b"}, [f"letter a: unexpected {type(fault).__name__}; see the log"])
+    assert [(line["external_id"], line["exc_info"]) for line in logged if line["log_level"] == "error"] == [("a", True)]
+    assert poll().stored == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"published_at": NOW.replace(tzinfo=None)},
+        {"altinn2_id": 2**64},
+        {"properties": {"when": NOW}},
+        {"external_id": "A"},
+    ],
+    ids=["a time without a zone", "a number too large", "no JSON", "another letter's id"],
+)
+def test_a_letter_that_cannot_be_kept_concerns_itself(poll: Poll, store: Store, mailbox: MemoryMailbox, change: dict[str, Any]) -> None:
+    """What a connector must not say of a letter, and a store cannot keep, is that letter's trouble and stops no other."""
+    mailbox.publish("a", b"a file")
+    mailbox.publish("b", b"a file")
+    mailbox.twists["a"] = change
+    summary = poll()
+    assert kept(store) == {"b"}
+    assert len(summary.problems) == 1
+
+
+def test_what_the_connector_stumbled_over_is_not_logged(poll: Poll, mailbox: MemoryMailbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log of a letter that could not be understood has no word of the letter."""
+    log.configure()
+    mailbox.publish("a")
+    mailbox.twists["a"] = {"title": [WORD]}
+    poll()
+    told = capsys.readouterr().err
+    assert "ValidationError" in told
+    assert WORD not in told
+
+
+@pytest.mark.parametrize("state", [PartState.EXPIRED, PartState.PURGED, PartState.SCAN_FAILED, PartState.EXTERNAL, PartState.UNAVAILABLE])
+@pytest.mark.parametrize("told_at", ["list", "download"])
+def test_a_part_that_cannot_be_had_holds_nothing_back(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, state: PartState, told_at: str
+) -> None:
+    """A letter comes without the attachment that cannot be had; which and why is kept with it."""
+    mailbox.publish("a", b"gone away", b"is here")
+    if told_at == "list":
+        channel, letter = mailbox.letters["a"]
+        missing = Part(external_id="a/1", original_name="x.pdf", state=state)
+        mailbox.letters["a"] = (channel, replace(letter, parts=(missing, letter.parts[1])))
+    else:
+        mailbox.fails["open_part", "a/1"] = repeat(PartUnavailable("it cannot be had", state=state.value))
+    assert poll().stored == 1
+    assert poll().fetched == 0
+    attachments = store.views.attachments(message_id("altinn", "a"))
+    assert [(each.state, each.size, each.sha256 is None) for each in attachments] == [(state, None, True), (PartState.PRESENT, 7, False)]
+    assert len(mailbox.asked("open_part")) == (1 if told_at == "list" else 2)
+
+
+def test_a_channel_that_cannot_be_listed(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+    """A channel's trouble is told and noted; the others are read, and its bookmark stays."""
+    mailbox.publish("a")
+    mailbox.publish("b", channel=OTHER)
+    mailbox.fails["list", "skatt"] = iter([AWAY])
+    summary = poll()
+    assert (summary.stored, summary.unreachable) == (1, False)
+    assert summary.problems == ["991825827 4255/8 skatt: Altinn does not answer"]
+    bookmark = store.letters.bookmark("altinn", TAX)
+    assert (bookmark.position, bookmark.failed_at, bookmark.succeeded_at, bookmark.last_error) == (None, NOW, None, str(AWAY))
+    poll()
+    bookmark = store.letters.bookmark("altinn", TAX)
+    assert (bookmark.succeeded_at, bookmark.last_error) == (NOW, None)
+    assert kept(store) == {"a", "b"}
+
+
+def test_a_fault_of_the_connector_while_listing_concerns_one_channel(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+    """A channel that the connector stumbles over is told, and the others are read."""
+    mailbox.publish("b", channel=OTHER)
+    mailbox.fails["list", "skatt"] = iter([KeyError("items")])
+    summary = poll()
+    assert (kept(store), len(summary.problems)) == ({"b"}, 1)
+
+
+def test_nothing_can_be_reached(poll: Poll, mailbox: MemoryMailbox) -> None:
+    """A mailbox none of whose channels answers cannot be reached; one that refuses can."""
+    mailbox.fails = {("list", "skatt"): repeat(AWAY), ("list", "plan"): repeat(AWAY)}
+    assert poll().unreachable
+    mailbox.fails["list", "plan"] = repeat(AccessRefused("no right"))
+    assert not poll().unreachable
+
+
+@pytest.mark.parametrize("presumed", [True, False])
+def test_a_presumed_channel_that_is_refused_is_a_remark(poll: Poll, mailbox: MemoryMailbox, *, presumed: bool) -> None:
+    """That a resource which we only guessed cannot be read is a remark; of one that the operator named it is a problem."""
+    mailbox.boxes = [replace(TAX, presumed=presumed), OTHER]
+    mailbox.fails["list", "skatt"] = repeat(AccessRefused("no right to this resource"))
+    summary = poll()
+    told = ["991825827 4255/8 skatt: no right to this resource"]
+    assert (summary.remarks, summary.problems) == ((told, []) if presumed else ([], told))
+
+
+def test_a_listing_that_is_not_whole(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+    """What a cut listing has is fetched, but the bookmark stays, since there may be more."""
+    mailbox.publish("a")
+    mailbox.shortfall = "more than 1000 letters in one second"
+    assert poll().stored == 1
+    assert position(store) is None
+    mailbox.shortfall = ""
+    poll()
+    assert kept(store) == {"a"}
+
+
+def test_stopping_early(poll: Poll, store: Store, mailbox: MemoryMailbox, stopping: threading.Event) -> None:
+    """When asked to stop, intake keeps what is under way, begins nothing more, and leaves the bookmark; the next round has the rest."""
+    for number in range(40):
+        mailbox.publish(f"a{number}")
+    mailbox.during = lambda verb, _: stopping.set() if verb == "fetch" else None
+    summary = poll()
+    assert 1 <= summary.stored <= 4
+    assert (summary.problems, position(store), seen(store, SightingState.FAILING)) == ([], None, {})
+    stopping.clear()
+    mailbox.during = lambda *_: None
+    assert poll().stored == 40 - summary.stored
+    assert position(store) == NOW - timedelta(hours=1)
+
+
+def test_stopping_before_the_first_listing(poll: Poll, store: Store, mailbox: MemoryMailbox, stopping: threading.Event) -> None:
+    """A round that is called off at once asks for nothing and blames nobody."""
+    stopping.set()
+    summary = poll()
+    assert mailbox.calls == []
+    assert summary == IntakeSummary()
+    assert store.views.bookmarks() == []
+
+
+@pytest.mark.parametrize("how", ["file", "gone"])
+def test_a_content_folder_that_is_lost_ends_the_round(poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path, how: str) -> None:
+    """If bytes cannot be kept, the round ends with that error, nothing is stored that lacks them, and it does not hang."""
+    for number in range(30):
+        mailbox.publish(f"a{number}", b"a file")
+    shutil.rmtree(tmp_path / "content")
+    if how == "file":
+        (tmp_path / "content").write_text("")
+    with pytest.raises(StoreError, match=str(tmp_path / "content")):
+        poll()
+    assert (kept(store), seen(store, SightingState.FAILING), position(store)) == (set(), {}, None)
+
+
+def test_a_database_that_is_lost_ends_the_round_soon(poll: Poll, mailbox: MemoryMailbox, database: Path) -> None:
+    """If letters cannot be kept, the round ends with that error, and does not first fetch all the others."""
+    for number in range(3000):
+        mailbox.publish(f"a{number}")
+
+    def break_it(verb: str, what: str) -> None:
+        if (verb, what) == ("fetch", "a0"):
+            with sqlite3.connect(database) as connection:
+                connection.execute("ALTER TABLE messages RENAME TO lost")
+            connection.close()
+
+    mailbox.during = break_it
+    with pytest.raises(StoreError):
+        poll()
+    assert len(mailbox.asked("fetch")) < 3000
+
+
+def test_a_crash_before_the_commit_repeats_the_letter(poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path) -> None:
+    """Bytes that were kept before a crash are found again, and the letter comes under the same ids."""
+    mailbox.publish("a", b"a file")
+    ContentStore(tmp_path / "content").put([b"a file"])
+    assert poll().stored == 1
+    (delivery,) = store.views.deliveries()
+    assert (delivery.message_id, delivery.state) == (message_id("altinn", "a"), DeliveryState.PENDING)

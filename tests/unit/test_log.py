@@ -1,0 +1,46 @@
+"""Log lines: on stderr, one for each event."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+import structlog
+
+from daemon import log
+
+
+def test_one_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
+    """An event is one line on stderr, with its time and its level, whatever its values hold; stdout stays for documents."""
+    log.configure()
+    structlog.get_logger("x").info("delivery attempted", reason="two\nlines", destination="erp")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    for piece in ("timestamp='20", "level='info'", "event='delivery attempted'", "destination='erp'", r"'two\nlines'"):
+        assert piece in err
+
+
+def test_an_unexpected_error_says_where_and_not_what(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fault is one line with its type and the way to it; its words, which may quote a letter or a secret, are left out."""
+    log.configure()
+    try:
+        int("Oppsigelse")
+    except ValueError:
+        structlog.get_logger("x").exception("the connector failed")
+    _, err = capsys.readouterr()
+    assert len(err.splitlines()) == 1
+    assert "fault='ValueError'" in err
+    assert re.search(r"at='.*test_log\.py:\d+ test_an_unexpected_error", err)
+    assert "Oppsigelse" not in err
+
+
+def test_what_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Details for developers, and what other libraries say about requests and statements, are not logged."""
+    log.configure()
+    log.configure()
+    structlog.get_logger("x").debug("detail")
+    for name in ("httpx", "sqlalchemy.engine", "alembic.runtime.migration", "apscheduler.scheduler"):
+        assert not logging.getLogger(name).isEnabledFor(logging.INFO)
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,87 @@
+"""The clock that wakes others, and the bell that it rings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from daemon.schedule import Bell, Schedule
+
+SOON = timedelta(milliseconds=20)
+
+
+@pytest.fixture
+def schedule() -> Iterator[Schedule]:
+    """A schedule that is stopped in the end."""
+    schedule = Schedule()
+    schedule.start()
+    yield schedule
+    schedule.stop()
+
+
+def test_each_is_woken_again_and_again(schedule: Schedule) -> None:
+    """What is scheduled is woken at its interval, each by itself, and not before the first has passed."""
+    woken = {name: threading.Semaphore(0) for name in ("one", "two")}
+    for name, semaphore in woken.items():
+        schedule.every(SOON, name, semaphore.release)
+    never = threading.Event()
+    schedule.every(timedelta(hours=1), "never", never.set)
+    assert all(semaphore.acquire(timeout=5) for semaphore in woken.values() for _ in range(3))
+    assert not never.is_set()
+
+
+def test_one_that_fails_is_woken_again(schedule: Schedule) -> None:
+    """A wake that fails is neither the end of its own schedule nor of another's."""
+    called = threading.Semaphore(0)
+
+    def fail() -> None:
+        called.release()
+        raise KeyError
+
+    schedule.every(SOON, "failing", fail)
+    assert all(called.acquire(timeout=5) for _ in range(3))
+
+
+def test_a_name_is_scheduled_once(schedule: Schedule) -> None:
+    """Scheduling a name again takes the place of what it was."""
+    old, new = threading.Event(), threading.Semaphore(0)
+    schedule.every(timedelta(hours=1), "name", old.set)
+    schedule.every(SOON, "name", new.release)
+    assert new.acquire(timeout=5)
+    assert not old.is_set()
+
+
+def test_nothing_is_woken_after_the_end() -> None:
+    """Once the schedule has ended it wakes nobody."""
+    schedule, woken = Schedule(), threading.Semaphore(0)
+    schedule.every(SOON, "name", woken.release)
+    schedule.start()
+    assert woken.acquire(timeout=5)
+    schedule.stop()
+    while woken.acquire(blocking=False):
+        pass
+    assert not woken.acquire(timeout=0.2)
+
+
+def test_a_ring_while_nobody_waits_is_kept() -> None:
+    """However often a bell rings while its worker works, the worker goes round once more, and then waits again."""
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    bell.wait(60)
+    bell.wait(0)
+    rounds = threading.Semaphore(0)
+
+    def work() -> None:
+        bell.wait(60)
+        rounds.release()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert not rounds.acquire(blocking=False)
+    bell.ring()
+    assert rounds.acquire(timeout=5)
+    worker.join()
