@@ -6,17 +6,22 @@ import errno
 import io
 import json
 import os
+import pwd
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from connectors.destinations.filedrop import FileDrop, Settings, connect
+from connectors.drops import local
 from daemon.errors import PermanentFailure, StoreError, TemporaryFailure
 from daemon.ports import Parcel
 
@@ -66,7 +71,7 @@ def test_a_letter_is_one_folder_that_verifies(destination: FileDrop, drop: Path,
     assert is_verified(folder)
     assert len((folder / "SHA256SUMS").read_text().splitlines()) == 4
     assert receipt.reference == str(folder)
-    assert receipt.details == {"path": str(folder), "files": 2, "bytes": 9}
+    assert receipt.details == {"path": str(folder), "name": folder.name, "dropped": [folder.name], "files": 2, "bytes": 9}
 
 
 def test_message_json_is_the_document(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
@@ -166,8 +171,8 @@ def picture(place: Path) -> object:
 def test_what_a_crash_left_behind_is_built_anew(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
     """A half-built folder of an earlier attempt is replaced, and none of it reaches the letter."""
     parcel = make_parcel()
-    leftover = drop / f".tmp-{parcel.delivery_id}"
-    leftover.mkdir()
+    leftover = drop / ".postmottak" / str(parcel.delivery_id) / (NAME + parcel.document.id.hex[:8])
+    leftover.mkdir(parents=True)
     (leftover / "001-vedtak-om-mva.pdf").write_bytes(b"%PD")
     (leftover / "junk").write_bytes(b"x")
     folder = Path(destination.deliver(parcel).reference)
@@ -180,7 +185,7 @@ def test_a_crash_after_the_rename_leaves_no_temporary(destination: FileDrop, dro
     """A repeat of a letter that is there already also clears away what an attempt in between left."""
     parcel = make_parcel()
     place = Path(destination.deliver(parcel).reference)
-    (drop / f".tmp-{parcel.delivery_id}").mkdir()
+    (drop / ".postmottak" / str(parcel.delivery_id)).mkdir(parents=True)
     destination.deliver(parcel)
     assert names(drop) == [place.name]
 
@@ -264,6 +269,70 @@ def test_a_file_in_place_of_the_folder(destination: FileDrop, drop: Path, make_p
         destination.deliver(make_parcel())
 
 
+def test_the_mode_is_what_was_asked_for(drop: Path, make_parcel: MakeParcel) -> None:
+    """With mode 0664, whatever the service's umask, the group may write files and folders, and others may read."""
+    before = os.umask(0o077)
+    try:
+        folder = Path(FileDrop("erp", Settings(path=drop, mode="0664")).deliver(make_parcel()).reference)
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o775
+    assert {each.stat().st_mode & 0o777 for each in folder.iterdir()} == {0o664}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_owner_and_group_are_those_asked_for(drop: Path, make_parcel: MakeParcel) -> None:
+    """The folder and all its files belong to the owner and group of the configuration."""
+    folder = Path(FileDrop("erp", Settings(path=drop, owner="nobody", group="12345")).deliver(make_parcel()).reference)
+    owners = {(each.stat().st_uid, each.stat().st_gid) for each in (folder, *folder.iterdir())}
+    assert owners == {(pwd.getpwnam("nobody").pw_uid, 12345)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
+def test_an_owner_that_may_not_be_given_is_said(make_parcel: MakeParcel) -> None:
+    """Where the service may not give files away, the letter waits, the check fails, and both say what to do."""
+    with tempfile.TemporaryDirectory() as open_to_all:
+        drop = Path(open_to_all)
+        drop.chmod(0o777)
+        destination = FileDrop("erp", Settings(path=drop, owner="0"))
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            with pytest.raises(TemporaryFailure, match="leave owner and group out"):
+                destination.deliver(make_parcel())
+            assert ["CAP_CHOWN" in finding.text for finding in destination.check()] == [True]
+        finally:
+            os.seteuid(0)
+        assert names(drop) == []
+
+
+@pytest.mark.parametrize("options", [{"owner": "ingen-slik"}, {"group": "ingen-slik"}, {"mode": "0999"}, {"mode": "0440"}, {"mode": "rw"}])
+def test_access_that_cannot_be_is_refused(drop: Path, options: dict[str, str]) -> None:
+    """An owner or group that nobody knows, or a mode that is none, is a fault of the configuration."""
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"path": str(drop), **options})
+
+
+def test_only_a_drop_that_is_awaited_is_watched(drop: Path) -> None:
+    """The folder to watch is the drop's where pickups are awaited, and none otherwise."""
+    assert FileDrop("erp", Settings(path=drop)).watch_folder is None
+    assert FileDrop("erp", Settings.model_validate({"path": str(drop), "await_pickup": "24h"})).watch_folder == drop
+
+
+def test_a_file_system_that_cannot_rename_like_linux(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel's rename that never replaces is missing, a look comes first, and nothing is overwritten either."""
+    monkeypatch.setattr(local, "_renameat2", lambda: None)
+    place = Path(destination.deliver(make_parcel()).reference)
+    (place / "message.json").write_text("{}")
+    assert destination.deliver(make_parcel()).reference == f"{place}-v2"
+    target = drop / "opptatt"
+    target.write_text("noe annet")
+    (drop / "ny").write_text("ny")
+    assert not local.rename_new(drop / "ny", target)
+    assert target.read_text() == "noe annet"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_full_disk_is_waited_for(tmp_path: Path, make_parcel: MakeParcel) -> None:
     """When there is no room the letter waits, no half of it is left, and it arrives when there is room again."""
@@ -319,21 +388,23 @@ def test_a_relative_path_starts_at_the_configuration(tmp_path: Path) -> None:
     assert settings.path == tmp_path / "ut"
 
 
-@pytest.mark.parametrize("call", ["open", "mkdir", "fsync", "rename"])
+@pytest.mark.parametrize(
+    ("module", "call"), [(os, "open"), (os, "mkdir"), (os, "chmod"), (os, "fsync"), (local, "rename_new")], ids=lambda each: str(each)[:11]
+)
 def test_a_call_that_fails_is_never_a_delivery(
-    destination: FileDrop, drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch, call: str
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str
 ) -> None:
-    """Whichever open, mkdir, fsync or rename fails, the letter waits, no half of it is left, and one repeat brings it."""
+    """Whichever open, mkdir, chmod, fsync or rename fails, the letter waits, no half of it is seen, and one repeat brings it."""
     for number in count(1):
         parcel = make_parcel(f"letter-{number}")
         with monkeypatch.context() as patch:
-            fault = FailsOnce(getattr(os, call), number)
-            patch.setattr(os, call, fault)
+            fault = FailsOnce(getattr(module, call), number)
+            patch.setattr(module, call, fault)
             if outcome(destination, parcel) == "delivered":
                 assert fault.calls < number
                 assert number > 1
                 return
-        assert all(is_verified(folder) for folder in drop.iterdir())
+        assert all(is_verified(folder) for folder in drop.iterdir() if folder.name != ".postmottak")
         assert destination.deliver(parcel).reference in map(str, drop.iterdir())
         assert len(names(drop)) == number
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import threading
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import pytest
 from daemon.errors import TemporaryFailure
 from daemon.filenames import is_plain_name
 from daemon.model import PartState
-from daemon.ports import Destination, Parcel
+from daemon.ports import AwaitsPickup, Destination, Parcel, PickupState
 
 MakeParcel = Callable[..., Parcel]
 LARGE = 64 << 20
@@ -177,3 +177,127 @@ class DestinationContract:
         """A destination may be closed more than once."""
         receiver.destination.close()
         receiver.destination.close()
+
+
+class DropReceiver(Receiver, Protocol):
+    """A consumer of a drop. Its destination awaits pickups."""
+
+    def names(self) -> Sequence[str]:
+        """What the consumer finds: the names in the drop that do not begin with a dot."""
+
+    def contents(self) -> Mapping[str, bytes]:
+        """Every file that the consumer finds, by its path."""
+
+    def put(self, path: str, data: bytes) -> None:
+        """Lay down a file of the consumer's own."""
+
+    def take_all(self) -> None:
+        """Take away everything that lies there for consumers."""
+
+
+class Memory:
+    """What the service remembers of a delivery between its attempts."""
+
+    def __init__(self) -> None:
+        self.progress: Mapping[str, Any] = {}
+
+    def keep(self, progress: Mapping[str, Any]) -> None:
+        self.progress = progress
+
+    def with_parcel(self, parcel: Parcel) -> Parcel:
+        """The parcel as the next attempt gets it."""
+        return replace(parcel, progress=self.progress, remember=self.keep)
+
+
+class Cut(BaseException):
+    """The process dies here."""
+
+
+def cut_off(progress: Mapping[str, Any]) -> None:
+    """Die, where a delivery is about to be remembered as finished."""
+    raise Cut
+
+
+class DropContract(DestinationContract):
+    """What every drop promises beyond that, wherever it is and whatever its layout."""
+
+    def test_a_letter_that_was_taken_does_not_come_again(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """If the consumer takes a letter before its delivery is told, the repeat finds it delivered and drops nothing."""
+        memory = Memory()
+        first = drop.destination.deliver(memory.with_parcel(make_parcel()))
+        drop.take_all()
+        again = drop.destination.deliver(memory.with_parcel(make_parcel()))
+        assert again.reference == first.reference
+        assert drop.names() == []
+
+    def test_nor_one_that_was_cut_off_between_publishing_and_remembering(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """Nor does it if the process died when the letter had just been published and nobody had been told."""
+        with pytest.raises(Cut):
+            drop.destination.deliver(replace(make_parcel(), remember=cut_off))
+        assert len(drop.received()) == 1
+        drop.take_all()
+        receipt = drop.destination.deliver(make_parcel())
+        assert receipt.details["found"]
+        assert drop.names() == []
+
+    def test_nothing_hidden_is_left_but_a_sign(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """After a delivery all that is there for the consumer is the letter, and beside it the sign of a drop that is watched."""
+        drop.destination.deliver(make_parcel())
+        hidden = [trace for trace in drop.traces() if ".postmottak/" in trace]
+        assert [trace.partition(".postmottak/")[2] for trace in hidden] == ["awaiting-pickup"]
+
+    def test_what_is_there_is_never_overwritten(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """Whatever else has the letter's name stays, the letter comes as -v2, the receipt tells, and a repeat finds it there."""
+        name = drop.destination.deliver(make_parcel()).details["name"]
+        first = drop.names()
+        drop.take_all()
+        for each in first:
+            drop.put(each, b"noe annet")
+        receipt = drop.destination.deliver(make_parcel())
+        assert receipt.details["name"] == f"{name}-v2"
+        assert receipt.details["taken"] == [name]
+        assert {each: drop.contents()[each] for each in first} == dict.fromkeys(first, b"noe annet")
+        before = drop.contents()
+        assert drop.destination.deliver(make_parcel()).reference == receipt.reference
+        assert drop.contents() == before
+
+    def test_a_letter_waits_until_it_is_taken(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """A pickup is awaited while the letter lies there, and seen when it is gone."""
+        evidence = self._delivered(drop, make_parcel())
+        assert self._pickup(drop, evidence) == (PickupState.WAITING, "")
+        drop.take_all()
+        assert self._pickup(drop, evidence) == (PickupState.TAKEN, "")
+
+    def test_a_consumer_may_say_that_it_has_the_letter(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """`<name>.ok` is a pickup, and what it says of one generation does not count for the next."""
+        evidence = self._delivered(drop, make_parcel())
+        drop.put(f"{evidence['name']}.ok", b"")
+        assert self._pickup(drop, evidence) == (PickupState.TAKEN, "")
+        assert self._pickup(drop, self._delivered(drop, make_parcel(generation=2))) == (PickupState.WAITING, "")
+
+    def test_a_consumer_may_reject_a_letter(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """`<name>.err` is a rejection, with its reason on one line."""
+        evidence = self._delivered(drop, make_parcel())
+        drop.put(f"{evidence['name']}.err", "permanent\r\nUkjent\tkunde på Ås\x1b[2J\n".encode())
+        state, reason = self._pickup(drop, evidence)
+        assert (state, reason) == (PickupState.REJECTED, "permanent: Ukjent kunde på Ås [2J")
+
+    def test_a_drop_that_cannot_be_seen_says_nothing_of_pickups(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """While the drop is out of reach no letter counts as taken."""
+        evidence = self._delivered(drop, make_parcel())
+        drop.go_down()
+        with pytest.raises(TemporaryFailure):
+            self._pickup(drop, evidence)
+        drop.come_up()
+        assert self._pickup(drop, evidence) == (PickupState.WAITING, "")
+
+    @staticmethod
+    def _delivered(drop: DropReceiver, parcel: Parcel) -> dict[str, Any]:
+        receipt = drop.destination.deliver(parcel)
+        return {**receipt.details, "reference": receipt.reference}
+
+    @staticmethod
+    def _pickup(drop: DropReceiver, evidence: Mapping[str, Any]) -> tuple[PickupState, str]:
+        assert isinstance(drop.destination, AwaitsPickup)
+        pickup = drop.destination.pickup(evidence)
+        return pickup.state, pickup.reason

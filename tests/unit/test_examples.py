@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -71,5 +72,9 @@ def _write_secrets(folder: Path) -> None:
 
     (folder / "maskinporten.pem").write_text(ready_client("991825827").private_key)
     (folder / "api.token").write_text("not a secret")
+    for name in ("sftp.password", "smb.password", "s3.secret"):
+        (folder / name).write_text("not a secret")
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    (folder / "known_hosts").write_text(f"sftp.example.no {key}")
     (folder / "smtp.password").write_text("not a secret")
     (folder / "webhook.secret").write_text("whsec_cG9zdG1vdHRhayBzYW5kYm94IHNlY3JldA==")

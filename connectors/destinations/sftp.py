@@ -1,0 +1,323 @@
+"""The file drop on an SFTP server.
+
+Each piece of work has a connection of its own, so there is none that can grow stale. The server's key must be known: a letter is never
+handed to somebody who only says to be the right server. Folders cannot be synced over SFTP; files are, where the server can
+(`fsync@openssh.com`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from connectors.drops.destination import DropDestination
+from connectors.drops.drop import Seen
+from connectors.drops.folders import above
+from connectors.drops.local import Access
+from connectors.drops.settings import DropSettings, Host, Mode, need_library
+from connectors.network import Timeout
+from connectors.tls import none_if_empty
+from daemon.errors import TemporaryFailure
+from daemon.ports import Destination
+from daemon.settings import FilePath, SecretFile
+
+if TYPE_CHECKING:
+    import asyncssh
+
+_CHUNK = 1 << 20
+_Answer = TypeVar("_Answer")
+
+
+class Settings(DropSettings):
+    """`[destination.NAME]` with `type = "sftp"`."""
+
+    host: Host
+    port: int = Field(default=22, ge=1, le=65535)
+    username: str
+    key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
+    """A private key of OpenSSH, without a passphrase."""
+    password_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
+    known_hosts: FilePath
+    """The server's key, as in OpenSSH's known_hosts."""
+    path: str = "."
+    """A folder on the server, which exists. A relative one starts where the server lets the user in."""
+    mode: Mode = "0640"
+    timeout: Timeout = timedelta(seconds=60)
+    """For connecting, and for each step after that."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        need_library("asyncssh", "sftp")
+        if not (self.key_file or self.password_file):
+            raise ValueError("has no way to log in; name a key_file or a password_file")
+        _read_known_hosts(self)
+        _client_keys(self)
+        return self
+
+
+def connect(name: str, settings: Settings) -> Destination:
+    """A drop in the folder `settings.path` of the server."""
+    return DropDestination(name, settings, lambda: _open(settings))
+
+
+def _read_known_hosts(settings: Settings) -> None:
+    """Raise ValueError if the server's key is not to be had."""
+    import asyncssh
+
+    try:
+        asyncssh.read_known_hosts(str(settings.known_hosts))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"known_hosts cannot be read: {settings.known_hosts}; write the server's key into it, as ssh-keyscan shows it, "
+            "and compare that with what the server's owner says"
+        ) from error
+
+
+def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
+    """The key to log in with, if there is one. Raises ValueError."""
+    import asyncssh
+
+    if settings.key_file is None:
+        return []
+    try:
+        return [asyncssh.import_private_key(settings.key_file.value + "\n")]
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+        # what the library says of a key that it cannot read is left out on purpose
+        raise ValueError(f"key_file is no private key without a passphrase: {settings.key_file.path}; make one with ssh-keygen") from None
+
+
+@contextmanager
+def _open(settings: Settings) -> Iterator[SftpDrop]:
+    """Connect, and make sure that the drop's folder is there."""
+    with asyncio.Runner() as runner:
+        session = _Session(settings, runner)
+        with session.plain_words():
+            connection = session.run(_log_in(settings))
+        try:
+            with session.plain_words():
+                drop = SftpDrop(settings, session, session.run(connection.start_sftp_client()))
+            drop.must_exist()
+            yield drop
+        finally:
+            connection.abort()
+            runner.run(connection.wait_closed())
+
+
+def _log_in(settings: Settings) -> Awaitable[asyncssh.SSHClientConnection]:
+    import asyncssh
+
+    password = settings.password_file.value if settings.password_file else None
+    return asyncssh.connect(
+        settings.host,
+        settings.port,
+        username=settings.username,
+        password=password,
+        client_keys=_client_keys(settings) or None,
+        known_hosts=str(settings.known_hosts),
+        config=None,
+        agent_path=None,
+        connect_timeout=settings.timeout.total_seconds(),
+        login_timeout=settings.timeout.total_seconds(),
+    )
+
+
+class _Session:
+    """Runs the library's coroutines, each for no longer than the settings say, and turns its errors into ours."""
+
+    def __init__(self, settings: Settings, runner: asyncio.Runner) -> None:
+        self.place = f"sftp://{settings.host}:{settings.port}/{settings.path.lstrip('/')}"
+        self._settings = settings
+        self._runner = runner
+
+    def run(self, work: Awaitable[_Answer]) -> _Answer:
+        """Do it now."""
+        return self._runner.run(asyncio.wait_for(work, self._settings.timeout.total_seconds()))
+
+    @contextmanager
+    def plain_words(self) -> Iterator[None]:
+        """Raise TemporaryFailure for whatever the server or the network does."""
+        import asyncssh
+
+        try:
+            yield
+        except (OSError, asyncssh.Error) as error:
+            raise TemporaryFailure(self._in_plain_words(error)) from error
+
+    def _in_plain_words(self, error: Exception) -> str:
+        import asyncssh
+
+        server, what = f"the SFTP server {self._settings.host}", f"the drop {self.place}"
+        words: tuple[tuple[type[Exception], str], ...] = (
+            (
+                asyncssh.HostKeyNotVerifiable,
+                f"{server} has another key than {self._settings.known_hosts} says; ask its owner which is right",
+            ),
+            (asyncssh.PermissionDenied, f"{server} refuses the log-in; look at username, key_file and password_file"),
+            (asyncssh.SFTPNoSuchFile, f"{what} is not there; make the folder on the server"),
+            (asyncssh.SFTPNoSuchPath, f"{what} is not there; make the folder on the server"),
+            (asyncssh.SFTPPermissionDenied, f"{what} may not be written; give the user the right to on the server"),
+            (asyncssh.SFTPWriteProtect, f"{what} can only be read; let it be written on the server"),
+            (asyncssh.SFTPNoSpaceOnFilesystem, f"{what} has no room left; make room on the server"),
+            (asyncssh.SFTPQuotaExceeded, f"{what} has no room left in its quota; make room, or raise the quota"),
+            (asyncssh.SFTPConnectionLost, f"{server} ended the connection; look whether it runs"),
+            (asyncssh.SFTPError, f"{what} does not do what is asked ({type(error).__name__}); look at the server's log"),
+        )
+        unreachable = f"{server} cannot be reached on port {self._settings.port} ({type(error).__name__}); look whether it runs"
+        return next((text for kind, text in words if isinstance(error, kind)), unreachable)
+
+
+class SftpDrop:
+    """A Drop over one connection."""
+
+    def __init__(self, settings: Settings, session: _Session, client: asyncssh.SFTPClient) -> None:
+        self.place = session.place
+        self._root = settings.path.rstrip("/") or "/."
+        self._access = Access(mode=int(settings.mode, 8))
+        self._session = session
+        self._client = client
+
+    def must_exist(self) -> None:
+        """Raise TemporaryFailure if the drop's own folder is not there: a share behind the server may come and go."""
+        found = self.look(".")
+        if found is None or not found.is_folder:
+            raise TemporaryFailure(f"the drop {self.place} is not there; make the folder on the server")
+
+    def look(self, path: str) -> Seen | None:
+        """What lies there."""
+        import asyncssh
+
+        with self._session.plain_words():
+            try:
+                found = self._run(self._client.lstat(self._at(path)))
+            except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory):
+                return None
+        return Seen(size=None if found.type == asyncssh.FILEXFER_TYPE_DIRECTORY else found.size or 0)
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder."""
+        import asyncssh
+
+        with self._session.plain_words():
+            try:
+                found = self._run(self._client.listdir(self._at(folder)))
+            except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+                return []
+        return [name for name in map(str, found) if name not in {".", ".."}]
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The bytes of a file."""
+        seen = self.look(path)
+        if seen is None or seen.is_folder:
+            raise FileNotFoundError(path)
+        with self._session.plain_words():
+            file = self._run(self._client.open(self._at(path), "rb"))
+            try:
+                while chunk := self._run(file.read(_CHUNK)):
+                    assert isinstance(chunk, bytes)  # text only where a file is opened for it
+                    yield chunk
+            finally:
+                self._run(file.close())
+
+    def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+        """Write new files, and sync each where the server can."""
+        made: set[str] = set()
+        for path, chunks in files:
+            for folder in above(path):
+                if folder not in made:
+                    self._make_folder(folder)
+                    made.add(folder)
+            self._write_file(path, chunks)
+
+    def publish(self, source: str, target: str) -> bool:
+        """Rename, unless the name is taken: a server refuses that, and some only say that they failed."""
+        import asyncssh
+
+        if self.look(target) is not None:
+            return False
+        with self._session.plain_words():
+            try:
+                self._run(self._client.rename(self._at(source), self._at(target)))
+            except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
+                if self.look(target) is None:
+                    raise
+                return False
+        return True
+
+    def replace(self, source: str, target: str) -> None:
+        """Rename over another file; a server without `posix-rename@openssh.com` must remove that first."""
+        import asyncssh
+
+        with self._session.plain_words():
+            try:
+                self._run(self._client.posix_rename(self._at(source), self._at(target)))
+            except asyncssh.SFTPOpUnsupported:
+                self.remove(target)
+                self._run(self._client.rename(self._at(source), self._at(target)))
+
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder with all that is in it."""
+        seen = self.look(path)
+        if seen is None:
+            return
+        if not seen.is_folder:
+            self._do(self._client.remove(self._at(path)))
+            return
+        for name in self.names(path):
+            self.remove(f"{path}/{name}")
+        self._do(self._client.rmdir(self._at(path)))
+
+    def tidy(self, folder: str) -> None:
+        """Remove an empty folder; servers say in many ways that it is not."""
+        import asyncssh
+
+        with self._session.plain_words(), suppress(asyncssh.SFTPError):
+            self._run(self._client.rmdir(self._at(folder)))
+
+    def _make_folder(self, path: str) -> None:
+        import asyncssh
+
+        if self.look(path) is not None:
+            return
+        attributes = asyncssh.SFTPAttrs(permissions=self._access.folder_mode)
+        with self._session.plain_words():
+            try:
+                self._run(self._client.mkdir(self._at(path), attributes))
+            except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
+                if self.look(path) is None:  # otherwise another thread was first
+                    raise
+
+    def _write_file(self, path: str, chunks: Iterable[bytes]) -> None:
+        import asyncssh
+
+        with self._session.plain_words():
+            file = self._run(self._client.open(self._at(path), "xb", asyncssh.SFTPAttrs(permissions=self._access.mode)))
+        try:
+            for chunk in chunks:
+                self._do(file.write(chunk))
+            self._sync(file.fsync)
+        finally:
+            self._do(file.close())
+
+    def _sync(self, fsync: Callable[[], Awaitable[None]]) -> None:
+        import asyncssh
+
+        with self._session.plain_words():
+            try:
+                self._run(fsync())
+            except asyncssh.SFTPOpUnsupported:
+                return  # the server decides for itself when its disk has the file
+
+    def _do(self, work: Awaitable[Any]) -> None:
+        with self._session.plain_words():
+            self._run(work)
+
+    def _run(self, work: Awaitable[_Answer]) -> _Answer:
+        return self._session.run(work)
+
+    def _at(self, path: str) -> str:
+        return f"{self._root}/{path}"

@@ -1,0 +1,297 @@
+"""The file drop on a Windows or Samba share, reached without mounting it (SMB 2 and 3).
+
+Each piece of work has a connection of its own, signed and by default encrypted. Files are flushed; the server syncs folders by itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from connectors.drops.destination import DropDestination
+from connectors.drops.drop import Seen
+from connectors.drops.folders import above
+from connectors.drops.local import REMEDIES
+from connectors.drops.settings import DropSettings, Host, need_library
+from connectors.network import Timeout
+from daemon.errors import TemporaryFailure
+from daemon.ports import Destination
+from daemon.settings import SecretFile
+
+_CHUNK = 1 << 20
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+
+def _checked_share(share: str) -> str:
+    if not re.fullmatch(r"[^\\/:*?\"<>|]+", share):
+        raise ValueError(f"is no name of a share: {share!r}; write the name alone, and folders in path")
+    return share
+
+
+class Settings(DropSettings):
+    """`[destination.NAME]` with `type = "smb"`."""
+
+    host: Host
+    port: int = Field(default=445, ge=1, le=65535)
+    share: Annotated[str, AfterValidator(_checked_share)]
+    path: str = ""
+    """A folder in the share, which exists."""
+    username: str
+    """`name`, `DOMAIN\\name` or `name@domain`."""
+    password_file: SecretFile
+    encrypt: bool = True
+    timeout: Timeout = timedelta(seconds=60)
+    """For connecting, and for each step after that."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        need_library("smbclient", "smb")
+        return self
+
+
+def connect(name: str, settings: Settings) -> Destination:
+    """A drop in the folder `settings.path` of the share."""
+    return DropDestination(name, settings, lambda: _open(settings))
+
+
+@contextmanager
+def _open(settings: Settings) -> Iterator[SmbDrop]:
+    """Connect, log in, and make sure that the drop's folder is there."""
+    import smbclient
+
+    session = _Session(settings)
+    try:
+        with session.step():
+            smbclient.register_session(
+                settings.host,
+                username=settings.username,
+                password=settings.password_file.value,
+                port=settings.port,
+                encrypt=settings.encrypt,
+                connection_timeout=max(1, int(settings.timeout.total_seconds())),
+                connection_cache=session.connections,
+                auth_protocol="ntlm",
+            )
+        drop = SmbDrop(settings, session)
+        drop.must_exist()
+        yield drop
+    finally:
+        session.close()
+
+
+class _Session:
+    """One connection. Each step may take as long as the settings say, and its errors become ours."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.connections: dict[str, Any] = {}
+        """The library's connections; ours alone, where it would share them between threads."""
+        self.place = "/".join(piece for piece in (f"smb://{settings.host}", settings.share, settings.path.strip("\\/")) if piece)
+        self._settings = settings
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Raise TemporaryFailure for whatever the server or the network does, and for nothing that happens for too long."""
+        from smbprotocol.exceptions import SMBException
+
+        timer = threading.Timer(self._settings.timeout.total_seconds(), self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except (OSError, ValueError, SMBException) as error:  # ValueError is what the library says where there is no server
+            raise TemporaryFailure(self._in_plain_words(error)) from error
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Hang up; a server that does not answer any more is not waited for."""
+        import smbclient
+
+        timer = threading.Timer(self._settings.timeout.total_seconds(), self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            smbclient.reset_connection_cache(fail_on_error=False, connection_cache=self.connections)
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        """Wake up whoever waits for the server: the library itself would wait for ever."""
+        for connection in list(self.connections.values()):
+            link = connection.transport._sock  # noqa: SLF001  # its own close would wait for the lock of the one to be woken
+            if link is not None:
+                with suppress(OSError):
+                    link.shutdown(socket.SHUT_RDWR)
+
+    def _in_plain_words(self, error: Exception) -> str:
+        from smbprotocol.exceptions import AccessDenied, BadNetworkName, LogonFailure, SMBAuthenticationError
+
+        server = f"the SMB server {self._settings.host}"
+        if isinstance(error, LogonFailure | SMBAuthenticationError):
+            return f"{server} refuses the log-in; look at username and password_file"
+        if isinstance(error, BadNetworkName):
+            return f"{server} has no share {self._settings.share}; look at share"
+        number = errno.EACCES if isinstance(error, AccessDenied) else error.errno if isinstance(error, OSError) else None
+        if number in REMEDIES:
+            return f"the drop {self.place} {REMEDIES[number]}"
+        return f"{server} cannot be used on port {self._settings.port} ({type(error).__name__}); look whether it runs"
+
+
+class SmbDrop:
+    """A Drop over one connection."""
+
+    def __init__(self, settings: Settings, session: _Session) -> None:
+        self.place = session.place
+        folder = settings.path.strip("\\/").replace("/", "\\")
+        self._root = "\\".join(piece for piece in (rf"\\{settings.host}", settings.share, folder) if piece)
+        self._session = session
+        self._how: dict[str, Any] = {"port": settings.port, "connection_cache": session.connections}
+
+    def must_exist(self) -> None:
+        """Raise TemporaryFailure if the drop's own folder is not there."""
+        found = self.look("")
+        if found is None or not found.is_folder:
+            raise TemporaryFailure(f"the drop {self.place} is not there; make the folder on the server")
+
+    def look(self, path: str) -> Seen | None:
+        """What lies there."""
+        import smbclient
+
+        with self._session.step():
+            try:
+                found = smbclient.lstat(self._at(path), **self._how)
+            except OSError as error:
+                if error.errno in _NOT_THERE:
+                    return None
+                raise
+        return Seen(size=None if found.st_file_attributes & _FOLDER else found.st_size)
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder."""
+        import smbclient
+
+        if self.look(folder) is None:
+            return []
+        with self._session.step():
+            return list(smbclient.listdir(self._at(folder), **self._how))
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The bytes of a file."""
+        import smbclient
+
+        seen = self.look(path)
+        if seen is None or seen.is_folder:
+            raise FileNotFoundError(path)
+        with self._session.step():
+            file = smbclient.open_file(self._at(path), mode="rb", share_access="rwd", **self._how)
+        with self._closing(file):
+            while chunk := self._read(file):
+                yield chunk
+
+    def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+        """Write new files, and have each flushed."""
+        made: set[str] = set()
+        for path, chunks in files:
+            for folder in above(path):
+                if folder not in made:
+                    self._make_folder(folder)
+                    made.add(folder)
+            self._write_file(path, chunks)
+
+    def publish(self, source: str, target: str) -> bool:
+        """Rename; the server refuses it where the name is taken."""
+        import smbclient
+
+        if self.look(target) is not None:
+            return False
+        with self._session.step():
+            try:
+                smbclient.rename(self._at(source), self._at(target), **self._how)
+            except OSError as error:
+                if error.errno == errno.EEXIST:
+                    return False
+                raise
+        return True
+
+    def replace(self, source: str, target: str) -> None:
+        """Rename over another file."""
+        import smbclient
+
+        with self._session.step():
+            smbclient.replace(self._at(source), self._at(target), **self._how)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder with all that is in it."""
+        import smbclient
+
+        seen = self.look(path)
+        if seen is None:
+            return
+        if seen.is_folder:
+            for name in self.names(path):
+                self.remove(f"{path}/{name}")
+        with self._session.step():
+            (smbclient.rmdir if seen.is_folder else smbclient.remove)(self._at(path), **self._how)
+
+    def tidy(self, folder: str) -> None:
+        """Remove an empty folder."""
+        import smbclient
+
+        with self._session.step():
+            try:
+                smbclient.rmdir(self._at(folder), **self._how)
+            except OSError as error:
+                if error.errno not in {*_NOT_THERE, errno.ENOTEMPTY}:
+                    raise
+
+    def _make_folder(self, path: str) -> None:
+        import smbclient
+
+        if self.look(path) is not None:
+            return
+        with self._session.step():
+            try:
+                smbclient.mkdir(self._at(path), **self._how)
+            except OSError as error:
+                if error.errno != errno.EEXIST:  # otherwise another thread was first
+                    raise
+
+    def _write_file(self, path: str, chunks: Iterable[bytes]) -> None:
+        import smbclient
+
+        with self._session.step():
+            file = smbclient.open_file(self._at(path), mode="xb", buffering=0, **self._how)
+        with self._closing(file):
+            for chunk in chunks:
+                left = memoryview(chunk)
+                while left:
+                    with self._session.step():
+                        left = left[file.write(bytes(left)) :]
+            with self._session.step():
+                file.fd.flush()
+
+    def _read(self, file: Any) -> bytes:
+        with self._session.step():
+            return bytes(file.read(_CHUNK))
+
+    @contextmanager
+    def _closing(self, file: Any) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._session.step():
+                file.close()
+
+    def _at(self, path: str) -> str:
+        return self._root + ("\\" + path.replace("/", "\\") if path else "")
+
+
+_FOLDER = 0x10  # FILE_ATTRIBUTE_DIRECTORY, MS-FSCC 2.6

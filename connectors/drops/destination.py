@@ -1,0 +1,211 @@
+"""The destination behind every file drop: one letter, dropped whole and once, and what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from connectors.drops import answers, index, layouts, names
+from connectors.drops.contents import FORMATS, LETTER_PDF, SUMS
+from connectors.drops.drop import HIDDEN, MANIFEST, TRIAL, Drop, OpenDrop
+from connectors.drops.journal import Journal, Record
+from connectors.drops.layouts import Layout, Unit
+from connectors.drops.settings import DropSettings
+from connectors.parcels import refuse_unsafe_names
+from daemon.errors import DeliveryFailure, TemporaryFailure
+from daemon.model import Receipt
+from daemon.ports import Finding, Parcel, Pickup, PickupState
+
+_SIGN = f"{HIDDEN}/awaiting-pickup"
+"""An empty file by which a drop is recognised as the one that letters were laid down in."""
+_RESERVED = frozenset({MANIFEST, SUMS, LETTER_PDF, *(name for name, _ in FORMATS.values())})
+
+
+class DropDestination:
+    """Drops letters where `open_drop` leads. May be used from several threads, each with a parcel of its own."""
+
+    def __init__(self, name: str, settings: DropSettings, open_drop: OpenDrop) -> None:
+        self.name = name
+        self.await_pickup = settings.await_pickup
+        self._settings = settings
+        self._layout = layouts.layout_for(settings)
+        self._open = open_drop
+        self._index = threading.Lock()
+        self._coming_and_going = threading.Lock()
+        self._under_way = 0
+
+    def check(self) -> Iterator[Finding]:
+        """Write a folder with a file in it, give it another name, read it, and remove it."""
+        subject = f"destination {self.name}"
+        try:
+            with self._open() as drop:
+                _try_out(drop)
+                place = drop.place
+        except DeliveryFailure as failure:
+            yield Finding(subject=subject, ok=False, text=str(failure))
+        else:
+            yield Finding(subject=subject, ok=True, text=f"the drop {place} can be written")
+
+    def deliver(self, parcel: Parcel) -> Receipt:
+        """Drop the letter, or find that it was dropped already, even if its consumer has taken it since; all is durable on return.
+
+        Whatever else has the letter's name is left as it is, and the letter dropped as `-v2`, `-v3` and so on, which the receipt tells.
+        """
+        refuse_unsafe_names(parcel, _RESERVED)
+        with self._open() as drop, self._hidden_folder(drop):
+            work = _Delivery(
+                drop=drop,
+                parcel=parcel,
+                layout=self._layout,
+                template=self._settings.name,
+                journal=Journal(drop, parcel),
+                index_lock=self._index if self._settings.layout == "csv" else None,
+            )
+            return work.run()
+
+    def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
+        """Whether the consumer has taken the letter, or answered. Raises TemporaryFailure if that cannot be seen now."""
+        name, units = str(evidence["name"]), tuple(evidence["dropped"])
+        with self._open() as drop:
+            if drop.look(_SIGN) is None:  # not mounted, or another folder: a letter that is not there was not taken
+                raise TemporaryFailure(f"the drop {drop.place} has no {_SIGN}, so it cannot be told what was taken; mount the share")
+            said = answers.answer(drop, name)
+            if said:
+                return said
+            taken = self._layout.taken(drop, name, units)
+        return Pickup(state=PickupState.TAKEN if taken else PickupState.WAITING)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    @contextmanager
+    def _hidden_folder(self, drop: Drop) -> Iterator[None]:
+        """Leave no hidden folder when nothing is under way; where pickups are awaited, a sign stays that tells that the drop is there."""
+        with self._coming_and_going:
+            if self.await_pickup is not None and drop.look(_SIGN) is None:
+                drop.write([(_SIGN, [])])
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._coming_and_going:
+                self._under_way -= 1
+                if not self._under_way and self.await_pickup is None:
+                    with suppress(DeliveryFailure):  # an empty folder is nobody's business
+                        drop.tidy(HIDDEN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Delivery:
+    """One attempt at one parcel."""
+
+    drop: Drop
+    parcel: Parcel
+    layout: Layout
+    template: str
+    journal: Journal
+    index_lock: threading.Lock | None
+    """Held while lines are added to the index; None where there is none."""
+
+    def run(self) -> Receipt:
+        record = self.journal.done()
+        if record:
+            self.journal.clear()  # what a crash after the last step left
+            return self._receipt(record, found=True)
+        record = self.journal.intended()
+        if record and self._publish(record):
+            return self._receipt(record, found=True)
+        self.journal.clear()
+        return self._place()
+
+    def _place(self) -> Receipt:
+        """Drop the letter under the first of its names that is free, or find it under one that is not."""
+        taken: list[str] = []
+        for name in names.candidates(self.template, self.parcel):
+            record = Record(name=name, taken=tuple(taken))
+            units = self.layout.units(self.parcel, name)
+            if self._is_free(name, units) and self._stage(record, units) and self._publish(record):
+                return self._receipt(record)
+            if self.layout.holds(self.drop, self.parcel, name):
+                return self._receipt(record, found=True)
+            taken.append(name)
+        raise AssertionError("names do not run out")
+
+    def _is_free(self, name: str, units: tuple[Unit, ...]) -> bool:
+        """Whether nothing has one of the names; a consumer's answer to an earlier letter must not count for this one."""
+        wanted = [*(unit.name for unit in units), name + answers.ACCEPTED, name + answers.REJECTED]
+        return not any(self.drop.look(each) for each in wanted)
+
+    def _stage(self, record: Record, units: tuple[Unit, ...]) -> bool:
+        """Write everything out of sight, and say in the journal that it is about to be published."""
+        with self._cleared_on_failure():
+            self.drop.write((f"{self.journal.folder}/{path}", item.chunks()) for unit in units for path, item in unit.files())
+            self.journal.intend(record)
+        return True
+
+    def _publish(self, record: Record) -> bool:
+        """Publish what is staged and not yet published; False, with nothing published or staged, if the name is taken after all."""
+        units = self.layout.units(self.parcel, record.name)
+        for place, unit in enumerate(units):
+            staged = f"{self.journal.folder}/{unit.name}"
+            if self.drop.look(staged) is None or self.drop.publish(staged, unit.name):
+                continue
+            if place == 0:
+                self.journal.clear()
+                return False
+            if not layouts.same_unit(self.drop, unit):
+                raise TemporaryFailure(f"something else in the drop {self.drop.place} has the name {unit.name}; move it away")
+            self.drop.remove(staged)
+        self._add_to_index(record, units)
+        self.journal.finish(record)
+        return True
+
+    def _add_to_index(self, record: Record, units: tuple[Unit, ...]) -> None:
+        if self.index_lock:
+            items = [item for item in units[0].items if item.name not in _RESERVED]
+            lines = index.rows(self.parcel, record.name, items)
+            with self.index_lock:
+                index.add(self.drop, f"{self.journal.folder}/{index.INDEX}", self.parcel.delivery_id, lines)
+
+    @contextmanager
+    def _cleared_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            with suppress(DeliveryFailure):  # the failure itself is what counts; the next attempt clears away as well
+                self.journal.clear()
+            raise
+
+    def _receipt(self, record: Record, *, found: bool = False) -> Receipt:
+        units = self.layout.units(self.parcel, record.name)
+        dropped = {item.name for unit in units for item in unit.items}
+        place = f"{self.drop.place.rstrip('/')}/{record.name}"
+        details: dict[str, Any] = {
+            "path": place,
+            "name": record.name,
+            "dropped": [unit.name for unit in units],
+            "files": len(self.parcel.parts),
+            "bytes": sum(part.size for part in self.parcel.parts),
+        }
+        left_out = [part.name for part in self.parcel.parts if part.name not in dropped]
+        optional = {"left_out": left_out, "found": found, "taken": list(record.taken)}
+        return Receipt(reference=place, details=details | {key: value for key, value in optional.items() if value})
+
+
+def _try_out(drop: Drop) -> None:
+    trial = f"{TRIAL}{uuid4()}"
+    try:
+        drop.write([(f"{trial}/{MANIFEST}", [b"{}\n"])])
+        drop.publish(trial, f"{trial}-done")
+        if b"".join(drop.read(f"{trial}-done/{MANIFEST}")) != b"{}\n":
+            raise TemporaryFailure(f"the drop {drop.place} does not give back what is written; look at its disk or share")
+    except FileNotFoundError as error:
+        raise TemporaryFailure(f"the drop {drop.place} does not keep what is written; look at its disk or share") from error
+    finally:
+        with suppress(DeliveryFailure):  # what went wrong first is what counts
+            drop.remove(trial)
+            drop.remove(f"{trial}-done")

@@ -1,0 +1,69 @@
+"""What a place for drops must be able to do; a layout is written once over it, for a disk and for every kind of server.
+
+A path is relative to the drop's folder, of plain names with `/` between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+HIDDEN = ".postmottak"
+"""The folder in a drop that is Postmottak's own: letters on their way, and the journal. Never for consumers."""
+MANIFEST = "message.json"
+"""The file of a letter's folder that comes last where a folder cannot be renamed as a whole."""
+TRIAL = ".tmp-check-"
+"""How the names begin that a check makes and removes again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What lies under a name. `size` is in bytes, and None for a folder."""
+
+    size: int | None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.size is None
+
+
+class Drop(Protocol):
+    """An open drop, for one piece of work in one thread.
+
+    What each method does is durable when it returns, as far as the other side lets itself be told. Methods raise TemporaryFailure or
+    PermanentFailure, in plain words, and nothing else but what is said here and what the given chunks raise.
+    """
+
+    place: str
+    """The drop as a person would look for it; no secrets."""
+
+    def look(self, path: str) -> Seen | None:
+        """What lies there; None if nothing does. A link is not followed."""
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, in any order; none if it is not there."""
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The bytes of a file, in pieces. Raises FileNotFoundError, at the first piece, if there is no such file."""
+
+    def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+        """Write new files, and the folders that they are in. Only ever used under a hidden name, so not atomic."""
+
+    def publish(self, source: str, target: str) -> bool:
+        """Give a hidden file or folder its final name; False, and nothing is changed, if something has that name already."""
+
+    def replace(self, source: str, target: str) -> None:
+        """Put a hidden file in the place of another one."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder with all that is in it; nothing there is no error."""
+
+    def tidy(self, folder: str) -> None:
+        """Remove a folder if nothing is in it, in one step; otherwise leave it."""
+
+
+OpenDrop = Callable[[], AbstractContextManager[Drop]]
+"""Opens a drop for one piece of work. Entering it raises as a Drop's methods do."""

@@ -1,0 +1,82 @@
+"""The index of a drop with the layout `csv`: one line for each file, for spreadsheets and batch imports.
+
+`;` between values, UTF-8 with a byte order mark, CRLF, quotes where needed: what a Norwegian Excel opens without asking.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from uuid import UUID
+
+from connectors.drops.contents import Item
+from connectors.drops.drop import Drop
+from connectors.rendering import one_line
+from daemon.errors import TemporaryFailure
+from daemon.ports import Parcel
+
+INDEX = "index.csv"
+_COLUMNS = [
+    *("delivery", "letter", "folder", "file", "original_name", "media_type", "size", "sha256"),
+    *("service", "service_name", "sender", "sender_name", "party", "title", "sender_reference"),
+    *("published_at", "due_at", "confidential"),
+]
+_FORMULA = ("=", "+", "-", "@")
+
+
+def rows(parcel: Parcel, folder: str, items: Sequence[Item]) -> bytes:
+    """The letter's lines."""
+    letter = parcel.document
+    about_letter = [
+        letter.service.code,
+        letter.service.name.get("nb", ""),
+        letter.sender.organisation or "",
+        letter.sender.name,
+        letter.party,
+        letter.title,
+        letter.sender_reference,
+        letter.published_at.isoformat(),
+        letter.due_at.isoformat() if letter.due_at else "",
+        "yes" if letter.confidential else "no",
+    ]
+    ids = [str(parcel.delivery_id), str(letter.id), folder]
+    return _lines([[*ids, i.name, i.original_name, i.media_type, str(i.size), i.sha256, *about_letter] for i in items])
+
+
+def add(drop: Drop, hidden: str, delivery: UUID, lines: bytes) -> None:
+    """Add the delivery's lines, unless they are there: the whole index is written under the name `hidden`, and put in the old one's place.
+
+    Must not run twice at a time. Raises TemporaryFailure if something else has the index's name.
+    """
+    current = _current(drop)
+    if str(delivery).encode() in current:
+        return
+    if current and not current.startswith(_header()):
+        raise TemporaryFailure(f"{INDEX} in the drop {drop.place} is not of Postmottak's making; move it to another name")
+    drop.remove(hidden)
+    drop.write([(hidden, [current or _header(), lines])])
+    drop.replace(hidden, INDEX)
+
+
+def _current(drop: Drop) -> bytes:
+    try:
+        return b"".join(drop.read(INDEX))
+    except FileNotFoundError:
+        return b""
+
+
+def _header() -> bytes:
+    return "\ufeff".encode() + _lines([_COLUMNS])
+
+
+def _lines(table: Sequence[Sequence[str]]) -> bytes:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, delimiter=";", lineterminator="\r\n").writerows([[_cell(value) for value in row] for row in table])
+    return buffer.getvalue().encode(errors="replace")
+
+
+def _cell(value: str) -> str:
+    """The value on one line, and never a formula: a spreadsheet would work out what a sender wrote."""
+    line = one_line(value)
+    return f"'{line}" if line.startswith(_FORMULA) else line

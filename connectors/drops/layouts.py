@@ -1,0 +1,192 @@
+"""The shapes in which a letter can lie in a drop, each over any kind of drop.
+
+A layout says what is published, in which order, and how a letter that lies there already is recognised. What is published last tells that
+the letter is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from connectors.drops import contents
+from connectors.drops.contents import Item
+from connectors.drops.drop import MANIFEST, Drop
+from connectors.drops.settings import DropSettings
+from daemon.ports import Parcel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What gets its final name in one step: a folder with files, or one file."""
+
+    name: str
+    items: tuple[Item, ...]
+    is_folder: bool = False
+
+    def files(self) -> Iterator[tuple[str, Item]]:
+        """Each file, with its path in the drop."""
+        for item in self.items:
+            yield (f"{self.name}/{item.name}" if self.is_folder else self.name), item
+
+
+class Layout(Protocol):
+    """How letters lie in one drop."""
+
+    def units(self, parcel: Parcel, name: str) -> tuple[Unit, ...]:
+        """What is published for the letter under this name, in this order; never empty."""
+
+    def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
+        """Whether what lies under this name is this letter, whole."""
+
+    def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:
+        """Whether a consumer has taken the letter of this name, which was published as these units."""
+
+
+@dataclass(frozen=True)
+class FolderLayout:
+    """One folder for each letter, and a marker beside it if one is asked for."""
+
+    settings: DropSettings
+
+    def units(self, parcel: Parcel, name: str) -> tuple[Unit, ...]:
+        """The folder, then the marker."""
+        return (Unit(name=name, items=self._items(parcel), is_folder=True), *_marker(name, self.settings))
+
+    def _items(self, parcel: Parcel) -> tuple[Item, ...]:
+        payloads = _payloads(parcel, self.settings)
+        extra = contents.archive_formats(parcel, self.settings.formats, payloads)
+        items = [*payloads, *extra, contents.message(parcel, MANIFEST)]
+        return (*items, contents.checksums(items))
+
+    def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
+        """By its message.json, and the sizes of attachments and text."""
+        return _is_folder(drop, name) and _same_letter(drop, parcel, f"{name}/{MANIFEST}", f"{name}/")
+
+    def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:  # noqa: ARG002  # the folder is all that counts
+        """When the folder is gone."""
+        return drop.look(name) is None
+
+
+@dataclass(frozen=True)
+class FlatLayout:
+    """All files side by side, named for their letter: attachments and text, then what describes them, then the marker."""
+
+    settings: DropSettings
+
+    def units(self, parcel: Parcel, name: str) -> tuple[Unit, ...]:
+        """Payloads, other formats, the sidecar, the marker."""
+        payloads = _payloads(parcel, self.settings)
+        extra = contents.archive_formats(parcel, self.settings.formats, payloads, f"{name}_")
+        named = [Unit(name=f"{name}_{item.name}", items=(item,)) for item in (*payloads, *extra)]
+        sidecar = contents.message(parcel, f"{name}.json")
+        return (*named, Unit(name=sidecar.name, items=(sidecar,)), *_marker(name, self.settings))
+
+    def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
+        """By its sidecar, and the sizes of attachments and text."""
+        return _same_letter(drop, parcel, f"{name}.json", f"{name}_")
+
+    def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:
+        """When what came last is gone, the marker or the sidecar, or all the payloads are."""
+        return drop.look(units[-1]) is None or not any(drop.look(unit) for unit in units if unit.startswith(f"{name}_"))
+
+
+@dataclass(frozen=True)
+class PdfLayout:
+    """PDFs alone, for watched folders that choke on anything else. A letter without one is dropped as a rendering of itself."""
+
+    settings: DropSettings
+
+    def units(self, parcel: Parcel, name: str) -> tuple[Unit, ...]:
+        """The attachments that are PDFs, and the rendering where it is asked for or nothing else is there; then the marker."""
+        pdfs = [item for item in contents.attachments(parcel) if item.is_pdf]
+        if self.settings.letter_pdf or not pdfs:
+            pdfs.append(contents.readable(parcel))
+        return (*(Unit(name=_pdf_name(name, item), items=(item,)) for item in pdfs), *_marker(name, self.settings))
+
+    def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
+        """By the bytes of every PDF: there is nothing else to know it by."""
+        return all(_same_bytes(drop, unit) for unit in self.units(parcel, name) if unit.items[0].is_pdf)
+
+    def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:
+        """When every PDF is gone."""
+        return not any(drop.look(unit) for unit in units if unit.startswith(f"{name}_"))
+
+
+def layout_for(settings: DropSettings) -> Layout:
+    """The layout that the settings ask for."""
+    shapes: dict[str, type[FolderLayout | FlatLayout | PdfLayout]] = {"flat": FlatLayout, "pdf-only": PdfLayout}
+    return shapes.get(settings.layout, FolderLayout)(settings)
+
+
+def same_unit(drop: Drop, unit: Unit) -> bool:
+    """Whether a file that is there under the unit's name is that unit, byte for byte."""
+    return not unit.is_folder and _same_bytes(drop, unit)
+
+
+def _payloads(parcel: Parcel, settings: DropSettings) -> list[Item]:
+    rendering = [contents.readable(parcel)] if settings.letter_pdf else []
+    return [*contents.attachments(parcel), contents.text(parcel), *rendering]
+
+
+def _marker(name: str, settings: DropSettings) -> list[Unit]:
+    suffix = settings.marker_suffix
+    return [Unit(name=name + suffix, items=(contents.made(name + suffix, "", b""),))] if suffix else []
+
+
+def _pdf_name(name: str, item: Item) -> str:
+    file = f"{name}_{item.name}"
+    return file if file.endswith(".pdf") else f"{file}.pdf"
+
+
+def _is_folder(drop: Drop, name: str) -> bool:
+    seen = drop.look(name)
+    return seen is not None and seen.is_folder
+
+
+class _File(BaseModel):
+    name: str
+    size: int | None
+    sha256: str | None
+
+
+class _DeliveryName(BaseModel):
+    generation: int
+
+
+class _Identity(BaseModel):
+    """What of a message.json tells whether it is the same letter; an older Postmottak may have written the rest differently."""
+
+    id: UUID
+    delivery: _DeliveryName
+    body: _File
+    files: tuple[_File, ...]
+
+
+def _same_letter(drop: Drop, parcel: Parcel, document: str, prefix: str) -> bool:
+    expected = _Identity.model_validate_json(parcel.document.model_dump_json())
+    sizes = {part.name: part.size for part in parcel.parts} | {expected.body.name: len(parcel.body)}
+    try:
+        found = _Identity.model_validate_json(b"".join(drop.read(document)))
+    except (FileNotFoundError, ValueError):
+        return False
+    seen = {name: drop.look(prefix + name) for name in sizes}
+    return found == expected and all(each is not None and each.size == sizes[name] for name, each in seen.items())
+
+
+def _same_bytes(drop: Drop, unit: Unit) -> bool:
+    item, digest = unit.items[0], hashlib.sha256()
+    seen = drop.look(unit.name)
+    if seen is None or seen.size != item.size:
+        return False
+    try:
+        for chunk in drop.read(unit.name):
+            digest.update(chunk)
+    except FileNotFoundError:
+        return False
+    return digest.hexdigest() == item.sha256

@@ -1,0 +1,226 @@
+"""A drop in a folder of this machine, or on a share that is mounted here."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from connectors.drops.drop import Seen
+from daemon.errors import TemporaryFailure
+
+_CHUNK = 1 << 20
+_NOT_THERE = (FileNotFoundError, NotADirectoryError)
+_NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1  # linux/fcntl.h, linux/fs.h
+REMEDIES = {
+    errno.ENOENT: "is not there; make the folder, or mount the share",
+    errno.ENOTDIR: "is no folder; name one in path",
+    errno.EACCES: "may not be written; give the service's user the right to",
+    errno.EPERM: "may not be written; give the service's user the right to",
+    errno.EROFS: "can only be read; mount it for writing",
+    errno.ENOSPC: "has no room left; make room on its disk",
+    errno.EDQUOT: "has no room left in its quota; make room, or raise the quota",
+}
+"""What to do about an error of the operating system, as the end of a sentence about the drop's folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Whose files are, and who may do what with them. None leaves the owner or the group as the system sets it."""
+
+    mode: int = 0o640
+    owner: int | None = None
+    group: int | None = None
+
+    @property
+    def folder_mode(self) -> int:
+        """The mode of a folder: whoever may read its files may enter it, and its owner may always work in it."""
+        return self.mode | (self.mode & 0o444) >> 2 | stat.S_IWUSR | stat.S_IXUSR
+
+
+class LocalDrop:
+    """A Drop in the folder `root`, which is never made here: it may be on a share that comes and goes."""
+
+    def __init__(self, root: Path, access: Access) -> None:
+        self.place = str(root)
+        self._root = root
+        self._access = access
+
+    def look(self, path: str) -> Seen | None:
+        """What lies there."""
+        with self._plain_words():
+            try:
+                found = (self._root / path).lstat()
+            except _NOT_THERE:
+                return None
+        return Seen(size=None if stat.S_ISDIR(found.st_mode) else found.st_size)
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder."""
+        with self._plain_words():
+            try:
+                return [each.name for each in (self._root / folder).iterdir()]
+            except _NOT_THERE:
+                return []
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The bytes of a file."""
+        with self._plain_words(FileNotFoundError):
+            try:
+                descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW)
+            except _NOT_THERE as error:
+                raise FileNotFoundError(path) from error
+            with os.fdopen(descriptor, "rb") as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+
+    def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+        """Write new files; each is synced, and then every folder that got something new."""
+        changed: set[Path] = set()
+        with self._plain_words():
+            for path, chunks in files:
+                place = self._root / path
+                changed |= {place.parent, *self._make_folders(place.parent)}
+                self._write_file(place, chunks)
+            for folder in sorted(changed, reverse=True):
+                sync_folder(folder)
+
+    def publish(self, source: str, target: str) -> bool:
+        """Rename, unless the name is taken."""
+        with self._plain_words():
+            published = rename_new(self._root / source, self._root / target)
+            sync_folder((self._root / target).parent)
+        return published
+
+    def replace(self, source: str, target: str) -> None:
+        """Rename over another file."""
+        with self._plain_words():
+            (self._root / source).replace(self._root / target)
+            sync_folder((self._root / target).parent)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a folder. A folder gets another name first, so that nobody publishes it while it is half gone."""
+        place = self._root / path
+        doomed = place.with_name(f"{place.name}.old")
+        with self._plain_words():
+            for each in (doomed, place):
+                if not os.path.lexists(each):
+                    continue
+                if each.is_symlink() or not each.is_dir():
+                    each.unlink()
+                else:
+                    each.replace(doomed)
+                    shutil.rmtree(doomed)
+                sync_folder(place.parent)
+
+    def tidy(self, folder: str) -> None:
+        """Remove an empty folder."""
+        with self._plain_words(), suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                (self._root / folder).rmdir()
+            except OSError as error:
+                if error.errno not in _TAKEN:
+                    raise
+
+    def _make_folders(self, folder: Path) -> set[Path]:
+        """Make the folder and those above it, up to the root; the folders in which one was made."""
+        changed = set()
+        for each in reversed([folder, *folder.parents]):
+            if each == self._root or self._root not in each.parents:
+                continue
+            try:
+                each.mkdir(self._access.folder_mode)
+            except FileExistsError:
+                continue
+            self._hand_over(each, self._access.folder_mode | each.stat().st_mode & stat.S_ISGID)
+            changed.add(each.parent)
+        return changed
+
+    def _write_file(self, place: Path, chunks: Iterable[bytes]) -> None:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._access.mode)
+        with os.fdopen(descriptor, "wb") as file:
+            self._hand_over(file.fileno(), self._access.mode)
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _hand_over(self, file: Path | int, mode: int) -> None:
+        """Give a new file or folder its owner, group and mode."""
+        owner, group = self._access.owner, self._access.group
+        if (owner, group) != (None, None):
+            try:
+                os.chown(file, -1 if owner is None else owner, -1 if group is None else group)
+            except PermissionError as error:
+                raise TemporaryFailure(
+                    f"files in the drop folder {self.place} may not be given to the owner or group of the configuration; "
+                    "run the service with the right to (CAP_CHOWN), or leave owner and group out"
+                ) from error
+        os.chmod(file, mode)  # noqa: PTH101  # by descriptor, for a file
+
+    @contextmanager
+    def _plain_words(self, *passed: type[OSError]) -> Iterator[None]:
+        try:
+            yield
+        except passed:
+            raise
+        except OSError as error:
+            unusual = f"cannot be used ({error.strerror or type(error).__name__}); look at its disk or share"
+            raise TemporaryFailure(f"the drop folder {self.place} {REMEDIES.get(error.errno or 0, unusual)}") from error
+
+
+def rename_new(source: Path, target: Path) -> bool:
+    """Rename in one step, never over something else; False if the name is taken.
+
+    Linux has a call for that, which some network file systems do not know: there a look comes first, which is enough as long as nobody
+    but Postmottak makes such names.
+    """
+    call = _renameat2()
+    number = errno.ENOSYS
+    if call is not None:
+        if call(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+            return True
+        number = ctypes.get_errno()
+    if number in _NO_SUCH_CALL:
+        return not os.path.lexists(target) and _rename(source, target)
+    if number in _TAKEN and os.path.lexists(target):
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+def _rename(source: Path, target: Path) -> bool:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
+    return True
+
+
+@cache
+def _renameat2() -> Any:
+    """The C library's renameat2, or None where it has none."""
+    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems have no such thing as syncing a folder
+            raise
+    finally:
+        os.close(descriptor)

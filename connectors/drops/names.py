@@ -1,0 +1,97 @@
+"""What a letter is called in a drop: a template of the operator's, filled with what is harmless and the same at every repeat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from uuid import UUID
+
+from daemon.filenames import MAX_LENGTH, folder_name, is_plain_name
+from daemon.ports import Parcel
+
+DEFAULT_TEMPLATE = "{published:%Y%m%d-%H%M%S}_{service}_{sender}_{id}"
+_FIELD = re.compile(r"\{([a-z]+)(?::([^{}]*))?\}")
+_MOMENT = re.compile(r"(?:%[YmdHMSyj]|[A-Za-z0-9._-])+")
+_WORDS = ("service", "sender", "party", "id", "generation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """The facts that a name is made of."""
+
+    published_at: datetime
+    service: str
+    sender: str | None
+    party: str
+    message_id: UUID
+    generation: int
+
+
+_EXAMPLES = tuple(
+    Naming(
+        published_at=datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC),
+        service=service,
+        sender=sender,
+        party=party,
+        message_id=UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21"),
+        generation=generation,
+    )
+    for service, sender, party, generation in (("4255/8", "974761076", "991825827", 1), ("x" * 50, None, "y" * 50, 12))
+)
+
+
+def checked_template(template: str) -> str:
+    """The template, if every letter gets a good name by it. Raises ValueError."""
+    for field, form in _FIELD.findall(template):
+        if field not in {"published", *_WORDS}:
+            raise ValueError(f"has {{{field}}}, which is no placeholder; there are published, {', '.join(_WORDS)}")
+        if bool(form) != (field == "published") or (form and not _MOMENT.fullmatch(form)):
+            raise ValueError("has a form that cannot be used; only published has one, and needs it, such as {published:%Y%m%d-%H%M%S}")
+    if "{id}" not in template:
+        raise ValueError("does not tell one letter from another; put {id} into it")
+    for example in (_filled(template, each) for each in _EXAMPLES):
+        if not is_plain_name(example) or len(example) > MAX_LENGTH:
+            raise ValueError(
+                f"makes the name {example[:200]!r}, which is no plain file name of at most {MAX_LENGTH} characters; "
+                "write letters, digits, - and _ between the placeholders"
+            )
+    return template
+
+
+def candidates(template: str, parcel: Parcel) -> Iterator[str]:
+    """The names that the letter may have, in their order: its own, and `-v2`, `-v3` and so on where that belongs to something else."""
+    document = parcel.document
+    naming = Naming(
+        published_at=document.published_at,
+        service=document.service.code,
+        sender=document.sender.organisation,
+        party=document.party,
+        message_id=document.id,
+        generation=parcel.generation,
+    )
+    name = _filled(template, naming)
+    yield name
+    yield from (f"{name}-v{version}" for version in count(2))
+
+
+def _filled(template: str, naming: Naming) -> str:
+    moment = naming.published_at.astimezone(UTC)
+    words = _words(naming)
+    name = _FIELD.sub(lambda found: moment.strftime(found[2]) if found[1] == "published" else words[found[1]], template)
+    return name if naming.generation == 1 or "{generation}" in template else f"{name}-g{naming.generation}"
+
+
+def _words(naming: Naming) -> dict[str, str]:
+    """The placeholders' values, as the kernel writes them in a folder's name."""
+    whole = {
+        role: folder_name(
+            published_at=naming.published_at, service=naming.service, sender=organisation, message_id=naming.message_id, generation=1
+        )
+        for role, organisation in (("sender", naming.sender), ("party", naming.party))
+    }
+    _, service, sender, short_id = whole["sender"].split("_")
+    party = whole["party"].split("_")[2]
+    return {"service": service, "sender": sender, "party": party, "id": short_id, "generation": str(naming.generation)}
