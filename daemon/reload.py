@@ -103,11 +103,17 @@ class Reload:
         if alive and wanted == self._watched:
             return
         self._unwatch()
-        self._observer = Observer()
+        observer = Observer()
         for folder in wanted:
-            self._observer.schedule(self._events, str(folder))
-        self._observer.start()
-        self._watched = wanted
+            observer.schedule(self._events, str(folder))
+        try:
+            observer.start()
+        except OSError as error:  # a folder is gone in this very moment, or the system allows no more watches; the look goes on
+            observer.unschedule_all()
+            _log.warning("edits are noticed within half a minute only", reason=error.strerror)
+            return
+        self._observer, self._watched = observer, wanted
+        self._events.ring()  # nobody saw what happened until now
 
     def _unwatch(self) -> None:
         if self._observer is not None:

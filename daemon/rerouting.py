@@ -13,7 +13,7 @@ from daemon.errors import NotFound, OperatorError
 from daemon.faults import near_miss
 from daemon.model import Decision as DecisionRow
 from daemon.model import Delivery, DeliveryState
-from daemon.routing.decide import Decision, Earlier, assign, decide, recover
+from daemon.routing.decide import OPERATOR, Decision, Earlier, assign, decide, recover
 from daemon.routing.dryrun import Sample
 from daemon.routing.facts import Facts, facts_of
 from daemon.routing.table import Table
@@ -64,13 +64,16 @@ class Rerouter:
         return applied
 
     def apply(self, since: datetime) -> Applied:
-        """Decide anew about all letters that came since then; those that have arrived where they now belong do not go there again."""
+        """Decide anew about all letters that came since then, but for those that an operator routed.
+
+        Letters that have arrived where they now belong do not go there again.
+        """
         applied = Applied()
         for letter in self.store.rerouting.since(since):
             applied.letters += 1
             facts = facts_of_stored(letter, letter.message.fetched_at)
             decision = decide(self.table(), facts, find_earlier(self.store, facts, but=letter.message.id))
-            if decision is not None and set(decision.recipients) != set(letter.decision.recipients):
+            if decision is not None and letter.decision.route != OPERATOR and _differs(decision, letter.decision):
                 self._carry_out(letter, decision, applied, again=())
         return applied
 
@@ -94,6 +97,10 @@ class Rerouter:
         result = self.store.rerouting.decide(decision_row(key, decision, now), decision.destinations, now, again=set(again))
         applied.added[key], applied.withdrawn[key] = result.added, result.withdrawn
         _log.info("routed by an operator", message=str(key), route=decision.route, added=result.added, withdrawn=result.withdrawn)
+
+
+def _differs(decision: Decision, stored: DecisionRow) -> bool:
+    return set(decision.recipients) != set(stored.recipients) or set(decision.direct) != set(stored.direct)
 
 
 def decision_row(message: UUID, decision: Decision, now: datetime) -> DecisionRow:
@@ -124,8 +131,8 @@ def facts_of_stored(letter: Decided, at: datetime) -> Facts:
 
 
 def find_earlier(store: Store, facts: Facts, but: UUID | None = None) -> Earlier | None:
-    """The newest stored letter of the same thread; never `but`."""
-    found = store.letters.earlier(facts.threads, but)
+    """The newest letter of the same thread that was here when the facts were; never `but`."""
+    found = store.letters.earlier(facts.threads, facts.at, but)
     if found is None:
         return None
     message, decision, thread = found

@@ -132,17 +132,25 @@ class _Session:
                     link.shutdown(socket.SHUT_RDWR)
 
     def _in_plain_words(self, error: Exception) -> str:
-        from smbprotocol.exceptions import AccessDenied, BadNetworkName, LogonFailure, SMBAuthenticationError
+        from smbprotocol.exceptions import AccessDenied, LogonFailure, SMBAuthenticationError
 
         server = f"the SMB server {self._settings.host}"
         if isinstance(error, LogonFailure | SMBAuthenticationError):
             return f"{server} refuses the log-in; look at username and password_file"
-        if isinstance(error, BadNetworkName):
+        if _is_wrong_share(error):
             return f"{server} has no share {self._settings.share}; look at share"
         number = errno.EACCES if isinstance(error, AccessDenied) else error.errno if isinstance(error, OSError) else None
         if number in REMEDIES:
             return f"the drop {self.place} {REMEDIES[number]}"
         return f"{server} cannot be used on port {self._settings.port} ({type(error).__name__}); look whether it runs"
+
+
+def _is_wrong_share(error: Exception) -> bool:
+    """Whether the server has no share of that name; the library calls that a missing file as well."""
+    from smbprotocol.header import NtStatus
+
+    status = getattr(error, "ntstatus", getattr(error, "status", None))
+    return bool(status == NtStatus.STATUS_BAD_NETWORK_NAME)
 
 
 class SmbDrop:
@@ -169,7 +177,7 @@ class SmbDrop:
             try:
                 found = smbclient.lstat(self._at(path), **self._how)
             except OSError as error:
-                if error.errno in _NOT_THERE:
+                if error.errno in _NOT_THERE and not _is_wrong_share(error):
                     return None
                 raise
         return Seen(size=None if found.st_file_attributes & _FOLDER else found.st_size)

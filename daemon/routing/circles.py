@@ -26,13 +26,14 @@ def check_circles(delegations: Mapping[int, Delegation], recipients: Mapping[str
 
 
 def _risky(rows: Rows) -> Rows:
-    """Only the rows that could be part of a circle, whatever their days."""
+    """Only the covers of those who could be part of a circle, whatever the days. Those that lead out of it count too: they go first."""
+    left = rows
     while True:
-        covered, covering = {each.from_ for each, _ in rows.values()}, {to for _, to in rows.values()}
-        left = {place: row for place, row in rows.items() if row[1] in covered and row[0].from_ in covering}
-        if len(left) == len(rows):
-            return rows
-        rows = left
+        covered, covering = {each.from_ for each, _ in left.values()}, {to for _, to in left.values()}
+        fewer = {place: row for place, row in left.items() if row[1] in covered and row[0].from_ in covering}
+        if len(fewer) == len(left):
+            return {place: row for place, row in rows.items() if row[0].from_ in covered}
+        left = fewer
 
 
 def _turning_days(rows: Rows) -> Iterator[date]:

@@ -141,13 +141,13 @@ class Letters:
         with self._database.write() as session:
             session.merge(bookmark)
 
-    def earlier(self, threads: Sequence[str], but: UUID | None = None) -> tuple[Message, Decision, str] | None:
-        """The newest letter that shares one of the threads, its newest decision, and the thread; never the letter `but`."""
+    def earlier(self, threads: Sequence[str], at: datetime, but: UUID | None = None) -> tuple[Message, Decision, str] | None:
+        """The newest letter that was here `at` that time and shares one of the threads, its newest decision, the thread; never `but`."""
         wanted = (
             select(Message, Decision, Thread.key)
             .join(Thread, col(Thread.message_id) == Message.id)
             .join(Decision, col(Decision.message_id) == Message.id)
-            .where(col(Thread.key).in_(threads), Message.id != (but or _NOBODY))
+            .where(col(Thread.key).in_(threads), Message.id != (but or _NOBODY), Message.fetched_at <= at)
             .order_by(col(Message.published_at).desc(), col(Message.id), col(Decision.number).desc())
             .limit(1)
         )

@@ -258,7 +258,7 @@ def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     """What a destination said, as JSON holds it: a connector's slip must not undo a delivery that was made."""
-    found: dict[str, Any] = json.loads(_as_text(json.dumps(values, default=str, ensure_ascii=False)))
+    found: dict[str, Any] = json.loads(_as_text(json.dumps(values, default=str, ensure_ascii=False, skipkeys=True)))
     return found
 
 

@@ -122,9 +122,9 @@ def test_confidential_post_is_shielded(make_parcel: MakeParcel) -> None:
 
 def test_fiks_arkiv_tells_the_letter(make_parcel: MakeParcel) -> None:
     """Original names, sizes, hashes and the key that recognises a repeat are where an archive looks for them."""
-    parcel = make_parcel(files={"Vedtak – endelig.pdf": b"%PDF"})
+    parcel = make_parcel(files={"Vedtak «endelig» på Ås.pdf": b"%PDF"})
     tree = assert_valid(rendered(parcel, "fiks-arkiv"), FIKS)
-    assert texts(tree, "//f:filnavn", KS) == ["Vedtak – endelig.pdf", "body.md"]
+    assert texts(tree, "//f:filnavn", KS) == ["Vedtak «endelig» på Ås.pdf", "body.md"]
     assert texts(tree, "//f:sjekksum", KS)[0] == parcel.parts[0].sha256
     assert texts(tree, "//f:filstoerrelse", KS)[0] == "4"
     assert texts(tree, "//m:noekkel", KS) == [str(parcel.document.id)]

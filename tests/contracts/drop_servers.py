@@ -99,8 +99,8 @@ class SftpServer:
 
 
 @contextmanager
-def sftp_server(root: Path, factory: Any = None) -> Iterator[SftpServer]:
-    """The server, for the user `ola` with PASSWORD. `factory` makes the server's side of a connection, if it is to be a special one."""
+def sftp_server(root: Path, *, factory: Any = None, authorized: str = "") -> Iterator[SftpServer]:
+    """The server, for the user `ola` with PASSWORD or the `authorized` public key. `factory` is the class of a special server."""
     asyncssh = pytest.importorskip("asyncssh", reason="asyncssh is not installed")
     key = asyncssh.generate_private_key("ssh-ed25519")
 
@@ -110,6 +110,14 @@ def sftp_server(root: Path, factory: Any = None) -> Iterator[SftpServer]:
 
         def validate_password(self, username: str, password: str) -> bool:
             return (username, password) == ("ola", PASSWORD)
+
+        def begin_auth(self, _username: str) -> bool:
+            if authorized:
+                self._connection.set_authorized_keys(asyncssh.import_authorized_keys(authorized))
+            return True
+
+        def connection_made(self, connection: Any) -> None:
+            self._connection = connection
 
     def files(channel: Any) -> Any:
         return (factory or asyncssh.SFTPServer)(channel, chroot=str(root).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import shutil
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from watchdog.observers import Observer
 
 from daemon import reload
 from daemon.errors import ConfigurationError, Fault
@@ -211,6 +213,22 @@ def test_a_folder_that_is_made_again(watch: Callable[..., Parts], file: Path, mo
 def file_is_watched(observer: Any) -> bool:
     """Whether an observer has something to watch, and does."""
     return bool(observer and observer.emitters) and all(emitter.is_alive() for emitter in observer.emitters)
+
+
+def test_a_system_that_allows_no_watch(file: Path, monkeypatch: pytest.MonkeyPatch, logged: list[Any]) -> None:
+    """Where folders cannot be watched, edits are found by looking, and the log says that they take longer."""
+
+    def no_more(_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(reload, "_LOOK", 0.1)
+    monkeypatch.setattr(type(Observer()), "start", no_more)
+    parts = Parts(file)
+    parts.start()
+    save(file, "two")
+    parts.in_force("two")
+    parts.stop()
+    assert any(line.get("reason") == "Too many open files" for line in logged)
 
 
 def test_an_edit_that_is_broken_and_mended(watch: Callable[..., Parts], file: Path, logged: list[Any]) -> None:

@@ -1,0 +1,210 @@
+"""The table in a spreadsheet: as Excel opens it, as Excel gives it back, and what is wrong with a sheet, by its own lines."""
+
+# ruff: noqa: E501  # each message stands in one line, as it is printed
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import Workbook, load_workbook
+
+from daemon.errors import ConfigurationError
+from daemon.routing.edits import differences, replace_file
+from daemon.routing.sheet import COLUMNS, read_sheet, write_sheet
+from daemon.routing.table import Table, parse_table
+
+DESTINATIONS = ["erp", "epost"]
+TEXT = """\
+follow_thread = true
+
+[[recipient]]
+name = "lønn"
+title = "=HYPERLINK(1)"
+deliver_to = ["erp", "epost"]
+
+[[recipient]]
+name = "post"
+deliver_to = ["erp"]
+
+[[route]]
+name = "Lønn og skatt"
+services = ["4255/8"]
+senders = ["974761076"]
+case_numbers = ["2026/12", "des 2026"]
+senders_reference = ["00123"]
+has_attachments = true
+to = ["lønn"]
+
+[route.not]
+title_contains = ["1/2"]
+
+[[route]]
+name = "Alt annet"
+to = ["post"]
+
+[[delegation]]
+from = "lønn"
+to = "post"
+starts = 2026-12-21
+ends = 2027-01-03
+"""
+
+
+@pytest.fixture
+def table() -> Table:
+    """A table with everything that Excel likes to change."""
+    return parse_table(TEXT, "routing.toml", DESTINATIONS)
+
+
+def told(path: Path) -> str:
+    """What somebody is told who imports this sheet."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_sheet(path, DESTINATIONS)
+    return str(caught.value).replace(f"{path}", path.name)
+
+
+def csv_of(tmp_path: Path, *rows: dict[str, str]) -> Path:
+    """A sheet of a recipient, a last route, and these rows."""
+    fixed = [
+        {"kind": "recipient", "name": "post", "deliver_to": "erp"},
+        *rows,
+        {"kind": "route", "name": "Alt annet", "to": "post"},
+    ]
+    columns = list(dict.fromkeys(key for row in fixed for key in row))
+    lines = [columns, *([row.get(column, "") for column in columns] for row in fixed)]
+    path = tmp_path / "ark.csv"
+    path.write_text("\r\n".join(";".join(line) for line in lines), encoding="utf-8-sig")
+    return path
+
+
+def test_csv_opens_by_a_double_click(tmp_path: Path, table: Table) -> None:
+    """A Norwegian Excel needs the byte order mark and semicolons; no cell is left that it would take for a formula or a month."""
+    path = tmp_path / "ark.csv"
+    write_sheet(table, path)
+    content = path.read_bytes()
+    assert content.startswith(b"\xef\xbb\xbfkind;")
+    lines = content.decode("utf-8-sig").split("\r\n")
+    assert '"""=HYPERLINK(1)"""' in lines[2]
+    for word in ("2026/12", "des 2026", "00123", "1/2"):
+        assert f'""{word}""' in content.decode()
+    assert "4255/8" not in content.decode()
+    assert "skatter-avgifter" in content.decode()
+    assert "lønn" in content.decode()
+
+
+def test_csv_as_a_norwegian_excel_saves_it(tmp_path: Path, table: Table) -> None:
+    """SANN, days with dots, empty columns and empty rows at the end make no difference."""
+    path = tmp_path / "ark.csv"
+    write_sheet(table, path)
+    text = (
+        path.read_text(encoding="utf-8-sig").replace("true", "SANN").replace("2026-12-21", "21.12.2026").replace("2027-01-03", "3.1.2027")
+    )
+    path.write_bytes((text + ";" * 40 + "\r\n;;;\r\n").encode("utf-8-sig"))
+    assert differences(table, read_sheet(path, DESTINATIONS)) == []
+
+
+def test_xlsx_is_text_and_comes_back_whatever_excel_made_of_it(tmp_path: Path, table: Table) -> None:
+    """Every cell is text; numbers, dates and truth values that Excel made of some come back as what they were."""
+    path = tmp_path / "ark.xlsx"
+    write_sheet(table, path)
+    book: Any = load_workbook(path)
+    sheet = book.active
+    assert {cell.number_format for row in sheet.iter_rows() for cell in row} == {"@"}
+    assert {cell.data_type for row in sheet.iter_rows() for cell in row} <= {"s", "inlineStr"}
+    assert sheet.column_dimensions["B"].number_format == "@"
+    for row in sheet.iter_rows():
+        for cell in row:
+            cell.value = {"974761076": 974761076.0, "true": True, "2026-12-21": datetime(2026, 12, 21)}.get(cell.value, cell.value)  # noqa: DTZ001  # Excel knows no zones
+    book.save(path)
+    assert differences(table, read_sheet(path, DESTINATIONS)) == []
+
+
+def test_a_date_where_text_belongs(tmp_path: Path) -> None:
+    """A case number that Excel has made a date of is refused, for nobody can know what it was."""
+    book: Any = Workbook()
+    book.active.append(["kind", "name", "deliver_to", "case_numbers", "to"])
+    book.active.append(["recipient", "post", "erp", None, None])
+    book.active.append(["route", "x", None, datetime(2026, 12, 1), "post"])  # noqa: DTZ001  # Excel knows no zones
+    book.save(tmp_path / "ark.xlsx")
+    expected = "case_numbers: Excel has made a date of this cell: 2026-12-01. Format the cell as text, and write it again"
+    assert told(tmp_path / "ark.xlsx") == f"ark.xlsx:3: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"kind": "rute"}, "ark.csv:3: 'rute' is no kind of row. Write one of: recipient, route, delegation, table"),
+        ({"kind": "route", "name": "x", "email": "a@b.no"}, "ark.csv:3: email: this does not belong to this kind of row. Empty the cell"),
+        ({"kind": "route", "name": "x", "enabled": "kanskje"}, "ark.csv:3: enabled: 'kanskje' is neither true nor false. Write true or false"),
+        ({"kind": "delegation", "from": "post", "starts": "12/21/2026"}, "ark.csv:3: starts: '12/21/2026' is no date. Write it as 2026-12-21"),
+        ({"kind": "route", "name": "x", "services": "4255/8", "to": "pots"}, "ark.csv:3: route[1].to: 'pots' is no recipient. Did you mean 'post'?"),
+        ({"kind": "table", "follow_thread": "x"}, "ark.csv:3: follow_thread: 'x' is neither true nor false. Write true or false"),
+    ],
+)  # fmt: skip  # one line for each mistake
+def test_mistakes_in_a_sheet(tmp_path: Path, row: dict[str, str], expected: str) -> None:
+    """A fault names the sheet's own line and column, with a remedy."""
+    assert told(csv_of(tmp_path, row)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("ark.ods", b"", "ark.ods: the name ends neither in .csv nor in .xlsx. Give the file one of these endings"),
+        ("ark.xlsx", b"PK not really", "ark.xlsx: this is no Excel file that can be read. Save it as .xlsx, or as .csv"),
+        ("ark.csv", "kind;name\nroute;Lønn".encode("cp1252"), "ark.csv: the file is not in UTF-8. Save it as CSV UTF-8"),
+        ("ark.csv", b"", "ark.csv:1: there is no column 'kind'. Begin from what `postmottak routes export` writes"),
+        ("ark.csv", b"kind;navn", f"ark.csv:1: 'navn' is no column. Known are: {', '.join(COLUMNS)}"),
+        ("ark.csv", b"kind;name;name", "ark.csv:1: the column 'name' is there twice. Remove one of them"),
+        ("ark.csv", b"kind;name\nroute;x;y", "ark.csv:2: there is something in a column without a name. Empty the cell"),
+        (
+            "ark.csv",
+            b'kind;name\nroute;"' + b"x" * 200_000 + b'"',
+            "ark.csv: this is no CSV file that can be read: field larger than field limit (131072). Save it as CSV UTF-8, or as .xlsx",
+        ),
+    ],
+)
+def test_files_that_are_no_sheet(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+    """A file that cannot be read as a sheet is told in words, never by a traceback."""
+    (tmp_path / name).write_bytes(content)
+    assert told(tmp_path / name) == expected
+
+
+def test_more_than_a_cell_holds(tmp_path: Path) -> None:
+    """What Excel would cut off is refused when it is written; CSV holds it."""
+    senders = ", ".join(f'"etat nummer {number:05d}"' for number in range(2000))
+    text = TEXT.replace('senders = ["974761076"]', f"senders = [{senders}]")
+    table = parse_table(text, "routing.toml", DESTINATIONS)
+    with pytest.raises(ConfigurationError, match="this is more than the 32767 characters of a cell"):
+        write_sheet(table, tmp_path / "ark.xlsx")
+    write_sheet(table, tmp_path / "ark.csv")
+    assert read_sheet(tmp_path / "ark.csv", DESTINATIONS).rows == table.rows
+
+
+def test_two_covers_that_look_alike(table: Table) -> None:
+    """Of two covers with the same name and days, a change of the second shows as well."""
+    second = '[[delegation]]\nfrom = "lønn"\nto = "post"\nstarts = 2026-12-21\nends = 2027-01-03\nservices = ["4255/8"]\n'
+    one = parse_table(TEXT + second, "routing.toml", DESTINATIONS)
+    two = parse_table(TEXT + second.replace("4255/8", "4255/7"), "routing.toml", DESTINATIONS)
+    assert differences(table, one) == ["+ delegation from 'lønn', 2026-12-21 to 2027-01-03 (2)"]
+    assert differences(one, two) == ["~ delegation from 'lønn', 2026-12-21 to 2027-01-03 (2): services: 4255/8 -> 4255/7"]
+
+
+def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
+    """The new text is there whole, also behind a symbolic link, readable for those who could read the old one, which is kept."""
+    real, link = tmp_path / "real.toml", tmp_path / "routing.toml"
+    real.write_text("# old")
+    real.chmod(0o640)
+    link.symlink_to(real.name)
+    umask = os.umask(0o077)
+    try:
+        old = replace_file(link, "# new")
+    finally:
+        os.umask(umask)
+    assert link.is_symlink()
+    assert (real.read_text(), old.read_text(), old.name) == ("# new", "# old", "routing.toml.old")
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["real.toml", "routing.toml", "routing.toml.old"]
