@@ -137,20 +137,10 @@ class _Session:
         server = f"the SMB server {self._settings.host}"
         if isinstance(error, LogonFailure | SMBAuthenticationError):
             return f"{server} refuses the log-in; look at username and password_file"
-        if _is_wrong_share(error):
-            return f"{server} has no share {self._settings.share}; look at share"
         number = errno.EACCES if isinstance(error, AccessDenied) else error.errno if isinstance(error, OSError) else None
         if number in REMEDIES:
             return f"the drop {self.place} {REMEDIES[number]}"
         return f"{server} cannot be used on port {self._settings.port} ({type(error).__name__}); look whether it runs"
-
-
-def _is_wrong_share(error: Exception) -> bool:
-    """Whether the server has no share of that name; the library calls that a missing file as well."""
-    from smbprotocol.header import NtStatus
-
-    status = getattr(error, "ntstatus", getattr(error, "status", None))
-    return bool(status == NtStatus.STATUS_BAD_NETWORK_NAME)
 
 
 class SmbDrop:
@@ -167,7 +157,7 @@ class SmbDrop:
         """Raise TemporaryFailure if the drop's own folder is not there."""
         found = self.look("")
         if found is None or not found.is_folder:
-            raise TemporaryFailure(f"the drop {self.place} is not there; make the folder on the server")
+            raise TemporaryFailure(f"the drop {self.place} is not there; look at share, or make the folder on the server")
 
     def look(self, path: str) -> Seen | None:
         """What lies there."""
@@ -177,7 +167,7 @@ class SmbDrop:
             try:
                 found = smbclient.lstat(self._at(path), **self._how)
             except OSError as error:
-                if error.errno in _NOT_THERE and not _is_wrong_share(error):
+                if error.errno in _NOT_THERE:
                     return None
                 raise
         return Seen(size=None if found.st_file_attributes & _FOLDER else found.st_size)

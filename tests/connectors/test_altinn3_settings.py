@@ -158,10 +158,10 @@ def test_channels_are_in_the_order_of_the_configuration(base: Path) -> None:
 @pytest.mark.parametrize(("told", "list_only"), [("list", True), ("fetch", False)])
 def test_confidential_post_is_listed_or_fetched(base: Path, told: str, list_only: bool) -> None:
     """By default confidential post is only noticed, and that it cannot be is no error; to fetch it is a choice."""
-    fetched = {"list_only": list_only, "fetch_confidential": not list_only}
+    fetch = not list_only
     assert channels_of(read(base, services=["4255/1"], confidential=told))[1:] == (
-        channel("5504/1", "eformidling-dpv-taushetsbelagt", presumed=list_only, **fetched),
-        channel("5504/1", "asf-migratedcorrespondence-5504-1", presumed=True, **fetched),
+        channel("5504/1", "eformidling-dpv-taushetsbelagt", presumed=list_only, list_only=list_only, fetch_confidential=fetch),
+        channel("5504/1", "asf-migratedcorrespondence-5504-1", presumed=True, list_only=list_only, fetch_confidential=fetch),
     )
 
 

@@ -19,6 +19,7 @@ from connectors.destinations.filedrop import Settings
 from connectors.drops.names import DEFAULT_TEMPLATE, candidates, checked_template
 from daemon.filenames import folder_name, is_plain_name
 from daemon.ports import Parcel
+from daemon.settings import ConnectorSettings
 
 MakeParcel = Callable[..., Parcel]
 
@@ -138,7 +139,11 @@ def test_a_server_whose_library_is_missing_is_named(monkeypatch: pytest.MonkeyPa
 
     (tmp_path / "secret").write_text("x")
     options = {"host": "localhost", "username": "ola", "password_file": "secret", "known_hosts": "secret", "share": "post"}
-    wanted = {"sftp": ("asyncssh", sftp.Settings), "smb": ("smbclient", smb.Settings), "s3": ("obstore", s3.Settings)}
+    wanted: dict[str, tuple[str, type[ConnectorSettings]]] = {
+        "sftp": ("asyncssh", sftp.Settings),
+        "smb": ("smbclient", smb.Settings),
+        "s3": ("obstore", s3.Settings),
+    }
     s3_options = {"bucket": "post", "access_key_id": "ola", "secret_key_file": "secret"}
     for extra, (module, declared) in wanted.items():
         block(monkeypatch, module)

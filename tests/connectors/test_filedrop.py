@@ -6,9 +6,7 @@ import errno
 import io
 import json
 import os
-import pwd
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +16,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from connectors.destinations.filedrop import FileDrop, Settings, connect
 from connectors.drops import local
@@ -89,13 +86,6 @@ def test_an_html_letter_has_an_html_body(destination: FileDrop, make_parcel: Mak
     parcel = make_parcel(body="<p>Hei på deg</p>", body_type="text/html")
     folder = Path(destination.deliver(parcel).reference)
     assert (folder / "body.html").read_text(encoding="utf-8") == "<p>Hei på deg</p>"
-
-
-def test_files_are_closed_to_strangers(destination: FileDrop, make_parcel: MakeParcel) -> None:
-    """Nobody outside owner and group reads a dropped letter."""
-    folder = Path(destination.deliver(make_parcel()).reference)
-    assert folder.stat().st_mode & 0o007 == 0
-    assert all(each.stat().st_mode & 0o137 == 0 for each in folder.iterdir())
 
 
 def test_a_repeat_leaves_the_folder_untouched(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
@@ -267,49 +257,6 @@ def test_a_file_in_place_of_the_folder(destination: FileDrop, drop: Path, make_p
     drop.touch()
     with pytest.raises(TemporaryFailure, match="is no folder"):
         destination.deliver(make_parcel())
-
-
-def test_the_mode_is_what_was_asked_for(drop: Path, make_parcel: MakeParcel) -> None:
-    """With mode 0664, whatever the service's umask, the group may write files and folders, and others may read."""
-    before = os.umask(0o077)
-    try:
-        folder = Path(FileDrop("erp", Settings(path=drop, mode="0664")).deliver(make_parcel()).reference)
-    finally:
-        os.umask(before)
-    assert folder.stat().st_mode & 0o777 == 0o775
-    assert {each.stat().st_mode & 0o777 for each in folder.iterdir()} == {0o664}
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
-def test_owner_and_group_are_those_asked_for(drop: Path, make_parcel: MakeParcel) -> None:
-    """The folder and all its files belong to the owner and group of the configuration."""
-    folder = Path(FileDrop("erp", Settings(path=drop, owner="nobody", group="12345")).deliver(make_parcel()).reference)
-    owners = {(each.stat().st_uid, each.stat().st_gid) for each in (folder, *folder.iterdir())}
-    assert owners == {(pwd.getpwnam("nobody").pw_uid, 12345)}
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
-def test_an_owner_that_may_not_be_given_is_said(make_parcel: MakeParcel) -> None:
-    """Where the service may not give files away, the letter waits, the check fails, and both say what to do."""
-    with tempfile.TemporaryDirectory() as open_to_all:
-        drop = Path(open_to_all)
-        drop.chmod(0o777)
-        destination = FileDrop("erp", Settings(path=drop, owner="0"))
-        os.seteuid(pwd.getpwnam("nobody").pw_uid)
-        try:
-            with pytest.raises(TemporaryFailure, match="leave owner and group out"):
-                destination.deliver(make_parcel())
-            assert ["CAP_CHOWN" in finding.text for finding in destination.check()] == [True]
-        finally:
-            os.seteuid(0)
-        assert names(drop) == []
-
-
-@pytest.mark.parametrize("options", [{"owner": "ingen-slik"}, {"group": "ingen-slik"}, {"mode": "0999"}, {"mode": "0440"}, {"mode": "rw"}])
-def test_access_that_cannot_be_is_refused(drop: Path, options: dict[str, str]) -> None:
-    """An owner or group that nobody knows, or a mode that is none, is a fault of the configuration."""
-    with pytest.raises(ValidationError):
-        Settings.model_validate({"path": str(drop), **options})
 
 
 def test_only_a_drop_that_is_awaited_is_watched(drop: Path) -> None:

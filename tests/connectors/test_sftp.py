@@ -98,7 +98,7 @@ def test_the_mode_is_asked_for(tmp_path: Path, server: SftpServer, make_parcel: 
 def test_a_server_that_can_less_is_enough(tmp_path: Path, make_parcel: MakeParcel) -> None:
     """Without fsync and posix-rename a letter comes all the same, and so do its lines in the index."""
 
-    class Plain(asyncssh.SFTPServer):  # type: ignore[misc]  # of a library that may be missing
+    class Plain(asyncssh.SFTPServer):  # type: ignore[misc, name-defined]  # of a library that may be missing
         def fsync(self, *_: object) -> None:
             raise asyncssh.SFTPOpUnsupported("no")
 

@@ -59,14 +59,12 @@ def test_a_wrong_password_is_said(tmp_path: Path, samba: SmbServer, drop: Path, 
     assert "feil-passord" not in said
 
 
-def test_a_share_that_is_not_there_is_said(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel) -> None:
-    """A wrong share is told from a server that is down."""
-    assert "has no share borte; look at share" in failure(tmp_path, samba, make_parcel(), share="borte")
-
-
-def test_a_missing_folder_is_not_made(tmp_path: Path, samba: SmbServer, make_parcel: MakeParcel) -> None:
-    """The drop's own folder must be there."""
-    assert "is not there; make the folder" in failure(tmp_path, samba, make_parcel(), path="borte/inn")
+@pytest.mark.parametrize("options", [{"share": "borte"}, {"path": "borte/inn"}])
+def test_a_missing_share_or_folder_is_said(
+    tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, options: dict[str, str]
+) -> None:
+    """A wrong share or folder is told from a server that is down, and nothing is made up."""
+    assert "is not there; look at share, or make the folder" in failure(tmp_path, samba, make_parcel(), **options)
     assert not (samba.root / "borte").exists()
 
 
