@@ -215,12 +215,13 @@ def _findings(configuration: Configuration) -> list[Finding]:
 def status(context: typer.Context, *, json: Json = False) -> None:
     """Show how things stand: letters, deliveries, what waits, when each mailbox was last read, and which routing table is in force."""
     from daemon import app, log
-    from daemon.cli.standing import print_standing, routing_standing
+    from daemon.cli.standing import not_taken, print_standing, routing_standing
 
     log.configure()
     configuration = app.load_configuration(options(context).config)
     store = app.open_store(configuration)
-    facts, routing = _facts(store), routing_standing(configuration, store)
+    facts = {**_facts(store), "not_taken": not_taken(configuration, store, app.utc_now())}
+    routing = routing_standing(configuration, store)
     store.close()
     if json:
         print_json({**facts, "routing_version": routing.version, "routing": routing})
@@ -263,6 +264,8 @@ def _print_status(facts: dict[str, Any]) -> None:
     typer.echo("deliveries: " + ", ".join(f"{count} {state}" for state, count in facts["deliveries"].items()))
     if facts["oldest_undelivered_at"]:
         typer.echo(f"the oldest that is not delivered is from {facts['oldest_undelivered_at']:%Y-%m-%d %H:%M:%S}")
+    for late in facts["not_taken"]:
+        typer.echo(f"not taken in time: {late['reference']}, delivered {late['delivered_at']:%Y-%m-%d %H:%M:%S}")
     words = {
         "waiting": "confidential letters wait in Altinn and were not opened",
         "failing": "letters could not be fetched yet",

@@ -1,10 +1,11 @@
-"""Which routing table is in force, and whether its file now says something else or cannot be used."""
+"""How things stand that configuration and database tell only together: the routing table in force, and drops that nobody took."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -53,3 +54,18 @@ def print_standing(standing: Standing) -> None:
         typer.echo(f"  {fault}")
     for warning in standing.warnings:
         typer.echo(f"  warning: {warning}")
+
+
+def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[dict[str, Any]]:
+    """Deliveries that their receivers have neither taken nor rejected in the time that the destination allows, the oldest first."""
+    allowed = {each.name: getattr(each.settings, "await_pickup", None) for each in configuration.destinations}
+    return [
+        {
+            "delivery": each.id,
+            "destination": each.destination,
+            "reference": (each.evidence or {}).get("reference"),
+            "delivered_at": each.delivered_at,
+        }
+        for each in store.outbox.awaiting_pickup()
+        if (limit := allowed.get(each.destination)) and each.delivered_at and now - each.delivered_at > limit
+    ]
