@@ -19,14 +19,11 @@ check: .venv/made
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
-	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest tests/unit tests/connectors tests/contracts
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts
 
 # Whole journeys: the installed command line as child processes.
 journeys: .venv-wheel/made
-	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest tests/journeys
+	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 2 tests/journeys
 
 .venv/made: requirements-dev.lock pyproject.toml postmottak.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postmottak needs Python 3.11 or later; name one with: make PYTHON=python3.12")'

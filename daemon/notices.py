@@ -32,7 +32,7 @@ class Notices:
     def write(self, mailbox: str) -> int:
         """Write a notice of every confidential letter that waits and has none, if the routing table appoints somebody. Returns how many."""
         table = self.table()
-        if not table.appointed:
+        if not any(route.is_confidential and route.enabled for route in table.routes):
             return 0
         waiting = [each for each in self.store.views.sightings(SightingState.WAITING) if each.mailbox == mailbox]
         written = self.store.letters.stored_of([notice_id(each.ref) for each in waiting])

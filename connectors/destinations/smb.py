@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Annotated, Any, Self
+from uuid import uuid4
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -70,15 +71,14 @@ def _open(settings: Settings) -> Iterator[SmbDrop]:
     session = _Session(settings)
     try:
         with session.step():
+            session.connect()
             smbclient.register_session(
                 settings.host,
                 username=settings.username,
                 password=settings.password_file.value,
                 port=settings.port,
                 encrypt=settings.encrypt,
-                connection_timeout=max(1, int(settings.timeout.total_seconds())),
                 connection_cache=session.connections,
-                auth_protocol="ntlm",
             )
         drop = SmbDrop(settings, session)
         drop.must_exist()
@@ -95,6 +95,14 @@ class _Session:
         """The library's connections; ours alone, where it would share them between threads."""
         self.place = "/".join(piece for piece in (f"smb://{settings.host}", settings.share, settings.path.strip("\\/")) if piece)
         self._settings = settings
+
+    def connect(self) -> None:
+        """Connect, as a client of its own: the library is one client, whose connections Samba hands from process to process."""
+        from smbprotocol.connection import Connection
+
+        connection = Connection(uuid4(), self._settings.host, self._settings.port)
+        self.connections[f"{self._settings.host.lower()}:{self._settings.port}"] = connection
+        connection.connect(timeout=max(1, int(self._settings.timeout.total_seconds())))
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -126,7 +134,7 @@ class _Session:
     def _cut(self) -> None:
         """Wake up whoever waits for the server: the library itself would wait for ever."""
         for connection in list(self.connections.values()):
-            link = connection.transport._sock  # noqa: SLF001  # its own close would wait for the lock of the one to be woken
+            link = connection.transport and connection.transport._sock  # noqa: SLF001  # its own close would wait for the lock of the one to be woken
             if link is not None:
                 with suppress(OSError):
                     link.shutdown(socket.SHUT_RDWR)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -134,6 +135,28 @@ def test_wherever_it_dies_the_letter_comes_once(tmp_path: Path, make_parcel: Mak
             assert (root / "index.csv").read_bytes().count(str(parcel.delivery_id).encode()) == 3
         if not mortal.is_dead:
             assert number > 5
+            return
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_giving_up_a_name_can_be_cut_off(tmp_path: Path, make_parcel: MakeParcel, before: bool) -> None:
+    """If somebody takes the name when all is ready, and the process dies while it clears that away, the letter still comes, once."""
+    for number in count(1):
+        root = tmp_path / str(number)
+        root.mkdir()
+        with pytest.raises(Dead):
+            destination(root, "folder", Mortal(LocalDrop(root, Access()), 5, before=False)).deliver(make_parcel())
+        (intent,) = root.glob(".postmottak/*/intent.json")
+        name = json.loads(intent.read_bytes())["name"]
+        (root / name).write_text("noe annet")
+        mortal = Mortal(LocalDrop(root, Access()), number, before=before)
+        with suppress(Dead):
+            destination(root, "folder", mortal).deliver(make_parcel())
+        receipt = destination(root, "folder", LocalDrop(root, Access())).deliver(make_parcel())
+        assert receipt.reference == str(root / f"{name}-v2"), f"killed at change {number}"
+        assert sorted(each.name for each in root.iterdir()) == [name, f"{name}-v2"]
+        assert (root / f"{name}-v2" / "message.json").is_file()
+        if not mortal.is_dead:
             return
 
 

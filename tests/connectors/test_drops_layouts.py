@@ -52,6 +52,16 @@ def test_a_folder_with_everything_verifies(tmp_path: Path, make_parcel: MakeParc
     subprocess.run(["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
 
 
+@pytest.mark.parametrize("answer", [".ok", ".err"])
+def test_an_answer_to_an_earlier_letter_does_not_count(tmp_path: Path, make_parcel: MakeParcel, answer: str) -> None:
+    """Where an answer of that name lies already the letter gets another name, so that the answer is not taken for its own."""
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    name = deliver(tmp_path, make_parcel()).details["name"]
+    (drop / f"{name}{answer}").touch()
+    assert deliver(drop, make_parcel()).details["name"] == f"{name}-v2"
+
+
 def test_flat_is_all_files_side_by_side(tmp_path: Path, make_parcel: MakeParcel) -> None:
     """Flat has attachments, text, sidecar and marker under the letter's name, and the sidecar is the document."""
     parcel = make_parcel(files=FILES)
