@@ -77,8 +77,8 @@ class Journey:
         process.returncode = os.waitstatus_to_exitcode(status)
         return Ended(code=process.returncode, output=output.read_text(), errors=errors.read_text()), usage.ru_maxrss * 1024
 
-    def poll(self) -> Ended:
-        return self.run("poll", "--json")
+    def poll(self, timeout: float = 60) -> Ended:
+        return self.run("poll", "--json", timeout=timeout)
 
     def publish(self, number: int) -> list[str]:
         """Publish sample letters; the ids of those that are not confidential."""

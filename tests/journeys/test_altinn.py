@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from connectors.sandbox import faults
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.samples import sandbox_resource, sandbox_resources
@@ -56,12 +58,13 @@ def _everything_kept(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".toml")
 
 
+@pytest.mark.timeout(400)
 def test_more_letters_than_a_list_holds(journey: Journey) -> None:
     """2,500 letters of one service, 800 of them published at the same time, arrive in one poll; a late one arrives in the next."""
     now = datetime.now(UTC)
     times = [now - timedelta(minutes=each) for each in range(1700)] + [now - timedelta(days=2)] * 800
     letters = [journey.altinn.publish(PretendLetter(party=journey.scene.party, requested_at=at, published_at=at)) for at in times]
-    polled = journey.poll()
+    polled = journey.poll(timeout=300)
     assert (polled.code, polled.json["stored"]) == (0, len(letters))
     assert journey.dropped_ids() == sorted(letters)
 
