@@ -42,7 +42,7 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py') pyproject.
 	$(WHEEL_BIN)/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	touch $@
 
-# Kills the service at every system call that matters; takes long, and needs strace. `docs/reliability.md` has the last result.
+# Kills the service at every system call that matters; takes long, and needs strace.
 crash-sweep: .venv/made
 	$(BIN)/python tests/sweeps/crash_sweep.py
 
