@@ -6,7 +6,6 @@ import grp
 import pwd
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -62,17 +61,11 @@ class Settings(DropSettings):
 
 
 class FileDrop(DropDestination):
-    """A drop whose folder can be watched."""
+    """A drop on the local disk."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         drop = LocalDrop(settings.path, settings.access)
         super().__init__(name, settings, lambda: nullcontext(drop))
-        self._path = settings.path
-
-    @property
-    def watch_folder(self) -> Path | None:
-        """The folder in which something happens when a consumer takes a letter; None if nobody waits for that."""
-        return self._path if self.await_pickup else None
 
 
 def connect(name: str, settings: Settings) -> Destination:

@@ -259,12 +259,6 @@ def test_a_file_in_place_of_the_folder(destination: FileDrop, drop: Path, make_p
         destination.deliver(make_parcel())
 
 
-def test_only_a_drop_that_is_awaited_is_watched(drop: Path) -> None:
-    """The folder to watch is the drop's where pickups are awaited, and none otherwise."""
-    assert FileDrop("erp", Settings(path=drop)).watch_folder is None
-    assert FileDrop("erp", Settings.model_validate({"path": str(drop), "await_pickup": "24h"})).watch_folder == drop
-
-
 def test_a_file_system_that_cannot_rename_like_linux(
     destination: FileDrop, drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
