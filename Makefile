@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: demo test check journeys crash-sweep lock clean
+.PHONY: demo test check journeys crash-sweep edit-sweep lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -45,6 +45,10 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py') pyproject.
 # Kills the service at every system call that matters; takes long, and needs strace.
 crash-sweep: .venv/made
 	$(BIN)/python tests/sweeps/crash_sweep.py
+
+# Saves the routing table a hundred times in the worst ways while a thousand letters arrive.
+edit-sweep: .venv/made
+	$(BIN)/python tests/sweeps/edit_sweep.py
 
 # Renew both lock files; needs uv.
 lock:

@@ -65,7 +65,7 @@ def _letters(count: int, size: int) -> Iterator[Facts]:
 
 def main(count: int) -> None:
     """Measure each size, and print it."""
-    print(f"{'routes':>8} {'load, s':>9} {'letters':>9} {'letters/s':>11}")  # noqa: T201  # printing is what it is for
+    print(f"{'routes':>8} {'load, s':>9} {'letters':>9} {'letters/s':>11}")
     for size in _SIZES:
         text, letters = _table(size), list(_letters(count, size))
         began = time.perf_counter()
@@ -75,7 +75,7 @@ def main(count: int) -> None:
         for facts in letters:
             decide(table, facts)
         routed = time.perf_counter() - loaded
-        print(f"{size:>8} {loaded - began:>9.2f} {count:>9} {count / routed:>11.0f}")  # noqa: T201  # likewise
+        print(f"{size:>8} {loaded - began:>9.2f} {count:>9} {count / routed:>11.0f}")
 
 
 if __name__ == "__main__":

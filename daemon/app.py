@@ -214,6 +214,10 @@ class App:
         """The files whose edits count."""
         return self._configuration.path, self._configuration.routing.file
 
+    def texts(self) -> tuple[str, str]:
+        """What these files said when they were read for what is in force."""
+        return self._configuration.text, self.table.text
+
     def swap(self, checked: Checked) -> None:
         """Put an edited configuration in force: its routing table and its destinations. The rest needs a restart, and the log says so."""
         old, new = self._configuration, checked.configuration

@@ -95,6 +95,8 @@ class Configuration:
     """A configuration file in which no fault was found."""
 
     path: Path
+    text: str
+    """What the file said when it was read."""
     store: StoreSettings
     mailboxes: tuple[ConnectorConfiguration, ...]
     destinations: tuple[ConnectorConfiguration, ...]
@@ -120,7 +122,7 @@ def read(path: Path, find_settings: FindSettings, types: Mapping[Kind, tuple[str
     """
     text, values = read_toml(path)
     reader = _Reader(FaultList(str(path), text), path.absolute().parent, find_settings, types)
-    return reader.read(path, values)
+    return reader.read(path, text, values)
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class _Reader:
     find_settings: FindSettings
     types: Mapping[Kind, tuple[str, ...]]
 
-    def read(self, path: Path, values: dict[str, Any]) -> Reading:
+    def read(self, path: Path, text: str, values: dict[str, Any]) -> Reading:
         for section in values:
             if section not in _SECTIONS:
                 self.faults.unknown((section,), section, _SECTIONS, "section")
@@ -143,7 +145,14 @@ class _Reader:
         configuration = None
         if store and delivery and routing and not self.faults.faults:
             configuration = Configuration(
-                path=path, store=store, mailboxes=mailboxes, destinations=destinations, delivery=delivery, routing=routing, api=api
+                path=path,
+                text=text,
+                store=store,
+                mailboxes=mailboxes,
+                destinations=destinations,
+                delivery=delivery,
+                routing=routing,
+                api=api,
             )
         named = values.get("destination")
         return Reading(

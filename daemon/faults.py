@@ -21,6 +21,7 @@ _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=(.*)$""")
 _KEY_PIECE = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 _STRING = re.compile(r""""(?:\\.|[^"\\])*"|'[^']*'""")
+_DAY_FIRST = re.compile(r"=\s*(\d{1,2})[./-](\d{1,2})[./-](\d{4})\s*(?:#|$)")
 _WORDS = {
     "missing": ("is missing", "Write it"),
     "bool_type": ("is neither true nor false", "Write true or false, without quotes"),
@@ -72,8 +73,15 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
         found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         line = int(found[1]) if found else None
         problem = "this is not TOML: " + re.sub(r"\s*\(at [^)]*\)", "", str(error)).lower()
-        remedy = "Look for a missing quote, bracket or equals sign in or just before this line"
+        remedy = _remedy_for(text.split("\n")[line - 1] if line else "")
         raise ConfigurationError([Fault(file=file, key="", line=line, problem=problem, remedy=remedy)]) from error
+
+
+def _remedy_for(line: str) -> str:
+    """What to do about a line that is no TOML."""
+    if day := _DAY_FIRST.search(line):
+        return f"Write a date with the year first: {day[3]}-{day[2]:0>2}-{day[1]:0>2}"
+    return "Look for a missing quote, bracket or equals sign in or just before this line"
 
 
 class Lines:

@@ -6,7 +6,6 @@ own every half minute, which alone sees edits from another machine and folders t
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -31,18 +30,18 @@ _HARMLESS = frozenset({"opened", "closed_no_write"})  # reading the files causes
 class Reload:
     """Watches files, and hands on what they say when that has changed and is without a fault.
 
-    `files` names the files to watch, asked anew after each change; `read_and_swap` reads them and puts them in force, or raises
-    ConfigurationError and changes nothing. Both are called from one thread.
+    `files` names the files to watch, asked anew after each change, and `texts` what they said when they were read for what is in force;
+    `read_and_swap` reads them and puts them in force, or raises ConfigurationError and changes nothing. All are called from one thread.
     """
 
-    def __init__(self, files: Callable[[], Iterable[Path]], read_and_swap: Callable[[], None]) -> None:
-        self._files = files
+    def __init__(self, files: Callable[[], Iterable[Path]], texts: Callable[[], Iterable[str]], read_and_swap: Callable[[], None]) -> None:
+        self._files, self._texts = files, texts
         self._read_and_swap = read_and_swap
         self._events = _Events()
         self._observer: BaseObserver | None = None
         self._watched: frozenset[Path] = frozenset()
         self._asked = False
-        self._seen = self._fingerprint()
+        self._seen = tuple(texts())  # and not what they say by now: an edit since then must not go unnoticed
 
     def ask(self) -> None:
         """Read the files soon, whether or not they have changed; returns at once, and may be called from a signal handler."""
@@ -66,10 +65,10 @@ class Reload:
 
     def _look(self) -> None:
         asked, self._asked = self._asked, False  # before the files are read: who asks while they are is not forgotten
-        fingerprint = self._fingerprint()
-        if fingerprint == self._seen and not asked:
+        found = self._read()
+        if found == self._seen and not asked:
             return
-        self._seen = fingerprint
+        self._seen = found
         try:
             self._read_and_swap()
         except ConfigurationError as error:
@@ -77,28 +76,24 @@ class Reload:
                 _log.error("an edit is not in force", fault=str(fault))
             return
         _log.info("an edit is in force")
-        self._seen = self._fingerprint_if_same(fingerprint)
+        self._seen = tuple(self._texts())  # the files may have been edited while they were read
 
-    def _fingerprint_if_same(self, before: str) -> str:
-        """Nothing, so that the next look reads again, if the files were edited while they were read."""
-        return before if self._fingerprint() == before else ""
-
-    def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
+    def _read(self) -> tuple[str, ...]:
+        """What the files say now; of one that cannot be read, why not."""
+        found = []
         for path in self._files():
             try:
-                digest.update(path.read_bytes())
-            except OSError as error:
-                digest.update(repr(error.errno).encode())
-            digest.update(b"\0")
-        return digest.hexdigest()
+                found.append(path.read_text(encoding="utf-8-sig"))
+            except (OSError, UnicodeDecodeError) as error:
+                found.append(repr(error))
+        return tuple(found)
 
     def _watch(self) -> None:
         """Have every folder of the files watched; an emitter dies with its folder, and does not say so."""
         wanted = frozenset(
-            folder for path in self._files() for folder in (path.parent.absolute(), path.resolve().parent) if folder.is_dir()
+            folder for path in self._files() for folder in (path.parent.absolute(), _resolved(path).parent) if folder.is_dir()
         )
-        self._events.about(name for path in self._files() for name in (path.name, path.resolve().name))
+        self._events.about(name for path in self._files() for name in (path.name, _resolved(path).name))
         alive = self._observer is not None and all(emitter.is_alive() for emitter in self._observer.emitters)
         if alive and wanted == self._watched:
             return
@@ -122,6 +117,14 @@ class Reload:
             self._observer = None
 
 
+def _resolved(path: Path) -> Path:
+    """Where the path leads to; the path itself while it leads nowhere, in a circle, or is being swapped in this very moment."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # before Python 3.13, a circle is a RuntimeError
+        return path.absolute()
+
+
 class _Events(FileSystemEventHandler):
     """What happened in the folders, boiled down to: something did, when last, and is one of our files still being written."""
 
@@ -129,12 +132,16 @@ class _Events(FileSystemEventHandler):
         self._changed = threading.Condition()
         self._names: frozenset[str] = frozenset()
         self._last = 0.0
+        self._written = 0.0
         self._writing: set[str] = set()
         self._rung = False
 
     def about(self, names: Iterable[str]) -> None:
         """Name the files whose changes count; of other files only their coming and going does, for symbolic links are swapped so."""
-        self._names = frozenset(names)
+        found = frozenset(names)
+        if found != self._names:
+            self._names = found
+            self.ring()  # what happened to a new one until now was not counted
 
     def ring(self) -> None:
         with self._changed:
@@ -142,15 +149,19 @@ class _Events(FileSystemEventHandler):
             self._changed.notify_all()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        name = Path(str(event.src_path)).name
-        if event.event_type in _HARMLESS or (name not in self._names and event.event_type not in _COMINGS_AND_GOINGS):
+        if event.event_type in _HARMLESS:
             return
+        name = Path(str(event.src_path)).name
         with self._changed:
-            if isinstance(event, FileModifiedEvent):
+            is_ours = name in self._names or name in self._writing  # it may have ceased to be ours while it was being written
+            if not is_ours and event.event_type not in _COMINGS_AND_GOINGS:
+                return
+            self._last = time.monotonic()
+            if is_ours and isinstance(event, FileModifiedEvent):
                 self._writing.add(name)
+                self._written = self._last
             else:
                 self._writing.discard(name)
-            self._last = time.monotonic()
             self._rung = True
             self._changed.notify_all()
 
@@ -168,5 +179,5 @@ class _Events(FileSystemEventHandler):
         """How long to go on waiting: until it has been quiet, and longer while a writer holds one of our files open."""
         now = time.monotonic()
         if self._writing:
-            return self._last + _WRITER - now
+            return self._written + _WRITER - now  # and not since whatever else came and went beside it
         return min(self._last + _QUIET, latest) - now

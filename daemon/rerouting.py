@@ -12,12 +12,12 @@ import structlog
 from daemon.errors import NotFound, OperatorError
 from daemon.faults import near_miss
 from daemon.model import Decision as DecisionRow
-from daemon.model import Delivery, DeliveryState
+from daemon.model import Delivery
 from daemon.routing.decide import OPERATOR, Decision, Earlier, assign, decide, recover
 from daemon.routing.dryrun import Sample
 from daemon.routing.facts import Facts, facts_of
 from daemon.routing.table import Table
-from daemon.store import Decided, Store
+from daemon.store import WAITING, Decided, Store
 
 _log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class Rerouter:
     def apply(self, since: datetime) -> Applied:
         """Decide anew about all letters that came since then, but for those that an operator routed.
 
-        Letters that have arrived where they now belong do not go there again.
+        Letters that have arrived where they now belong do not go there again, unless it is on behalf of somebody new.
         """
         applied = Applied()
         for letter in self.store.rerouting.since(since):
@@ -120,7 +120,7 @@ def decision_row(message: UUID, decision: Decision, now: datetime) -> DecisionRo
 
 def _goes_to(deliveries: Sequence[Delivery], wanted: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether what waits goes to the wanted destinations, on the right behalves, and none of them is left out."""
-    waiting = (each for each in deliveries if each.state is DeliveryState.PENDING)
+    waiting = (each for each in deliveries if each.state in WAITING)
     right = all(wanted.get(each.destination) == tuple(each.recipients) for each in waiting)
     return right and wanted.keys() <= {each.destination for each in deliveries}
 
@@ -141,18 +141,9 @@ def find_earlier(store: Store, facts: Facts, but: UUID | None = None) -> Earlier
     )
 
 
-def samples(letters: Iterable[Decided]) -> Iterator[Sample]:
-    """Stored letters for a dry run, in the order in which they came, each with the thread as it then was."""
-    threads: dict[str, Earlier] = {}
-    for letter in letters:
+def samples(store: Store, since: datetime) -> Iterator[Sample]:
+    """Stored letters for a dry run, those that came at `since` or later, in that order, each with the thread as it then was."""
+    for letter in store.rerouting.since(since):
         facts = facts_of_stored(letter, letter.message.fetched_at)
-        earlier = next((threads[key] for key in facts.threads if key in threads), None)
+        earlier = find_earlier(store, facts, but=letter.message.id)
         yield Sample(message=str(letter.message.id), facts=facts, earlier=earlier)
-        for key in facts.threads:
-            threads[key] = Earlier(
-                message=str(letter.message.id),
-                thread=key,
-                route=letter.decision.route,
-                recipients=tuple(letter.decision.chosen),
-                deliver_to=tuple(letter.decision.direct),
-            )

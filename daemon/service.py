@@ -37,7 +37,7 @@ class Service:
         self._bells = [Bell() for _ in app.boxes]
         self._reconcile_due = threading.Event()
         self._schedule = Schedule()
-        self._reload = Reload(app.files, self._read_and_swap)
+        self._reload = Reload(app.files, app.texts, self._read_and_swap)
 
     def stop(self) -> None:
         """Ask the service to end; returns at once, may be called from a signal handler, and more than once."""

@@ -112,3 +112,19 @@ def _organisation(text: str) -> str:
 
 OrganisationNumber = Annotated[str, AfterValidator(_organisation)]
 """Nine digits with a right check digit."""
+
+
+def is_mail_address(text: str) -> bool:
+    """Whether it is one plain e-mail address that every mail server takes: ASCII, no display name, no quoting."""
+    return text.isascii() and bool(re.fullmatch(r"""[^\s@<>()\[\],;:\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", text))
+
+
+def mail_address(text: str) -> str:
+    """The text, if it is an address as `is_mail_address` wants it. Raises ValueError."""
+    if not is_mail_address(text):
+        raise ValueError(f'{text!r} is no e-mail address; write it alone and in ASCII, such as "post@example.no"')
+    return text
+
+
+MailAddress = Annotated[str, AfterValidator(mail_address)]
+"""One e-mail address, alone and in ASCII."""

@@ -6,12 +6,10 @@ attachments, so some 110 MB at the default limit.
 
 from __future__ import annotations
 
-import re
 import smtplib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from connectors.mail.compose import Composer, Sheet, sheets
 from connectors.mail.progress import Progress
@@ -23,26 +21,14 @@ from connectors.words import WORDS, Language
 from daemon.errors import ContentMissing, DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.model import MessageKind, Receipt
 from daemon.ports import Destination, Finding, Parcel
-
-
-def _is_address(text: str) -> bool:
-    return text.isascii() and bool(re.fullmatch(r"""[^\s@<>()\[\],;:\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", text))
-
-
-def _address(text: str) -> str:
-    if not _is_address(text):
-        raise ValueError(f'{text!r} is no e-mail address; write it alone and in ASCII, such as "post@example.no"')
-    return text
-
-
-Address = Annotated[str, AfterValidator(_address)]
+from daemon.settings import MailAddress, is_mail_address
 
 
 class Settings(ServerSettings):
     """`[destination.NAME]` with `type = "smtp"`."""
 
-    sender: Address
-    recipients: tuple[Address, ...] = ()
+    sender: MailAddress
+    recipients: tuple[MailAddress, ...] = ()
     """Who gets every letter; beside them, those among the routing table's recipients that have an `email`."""
     language: Language = "nb"
     subject: SubjectTemplate = STANDARD
@@ -109,7 +95,7 @@ class Mail:
     def _recipients(self, parcel: Parcel) -> tuple[str, ...]:
         """Everybody who gets the letter, each once."""
         found = [*self._settings.recipients, *(each.email for each in parcel.addressees if each.email)]
-        bad = [address for address in found if not _is_address(address)]
+        bad = [address for address in found if not is_mail_address(address)]
         if bad:
             raise TemporaryFailure(f"{bad[0]!r} is no e-mail address that can be used; write it alone and in ASCII in the routing table")
         if not found:

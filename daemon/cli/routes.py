@@ -12,11 +12,13 @@ from daemon.cli.output import Exit, Json, options, print_json, print_table, prin
 
 if TYPE_CHECKING:
     from daemon.app import Checked
+    from daemon.config import Configuration
     from daemon.model import Decision as DecisionRow
     from daemon.routing.decide import Earlier
     from daemon.routing.dryrun import DryRun
     from daemon.routing.explain import Explanation
     from daemon.routing.facts import Facts
+    from daemon.routing.table import Table
 
 _CHANGED = 5
 Since = Annotated[str, typer.Option(help="Letters that came in this length of time, such as 90d.")]
@@ -182,7 +184,7 @@ def try_table(
     checked = _checked(context)
     other = read_table(file, [each.name for each in checked.configuration.destinations])
     store = app.open_store(checked.configuration)
-    result = dryrun.compare(checked.table, other, rerouting.samples(store.rerouting.since(_start(since))))
+    result = dryrun.compare(checked.table, other, rerouting.samples(store, _start(since)))
     store.close()
     if json:
         print_json({"letters": result.letters, "changed": len(result.moves), "moves": result.moves})
@@ -268,17 +270,20 @@ def import_table(
 
     Comments in routing.toml are lost then; the old file is kept as routing.toml.old.
     """
+    from daemon import app, log
     from daemon.errors import OperatorError
     from daemon.routing import edits
     from daemon.routing.sheet import read_sheet
 
-    checked = _checked(context)
-    target = checked.configuration.routing.file
-    other = read_sheet(file, [each.name for each in checked.configuration.destinations])
-    differences = edits.differences(checked.table, other)
+    log.configure()
+    configuration = app.load_configuration(options(context).config)
+    target = configuration.routing.file
+    other = read_sheet(file, [each.name for each in configuration.destinations])
+    present, is_faulty = _present(configuration)
+    differences = edits.differences(present, other)
     for line in differences or ["nothing would change"]:
         typer.echo(printable(line))
-    if not differences:
+    if not (differences or is_faulty):
         return
     keeps = f"comments in it are lost, and the old file is kept as {target.name}.old"
     typer.echo(f"{'writing' if write else 'with --write, this goes into'} {target}: {keeps}")
@@ -287,3 +292,21 @@ def import_table(
             edits.replace_file(target, other.text)
         except OSError as error:
             raise OperatorError(f"{target} cannot be written: {error.strerror}; nothing was changed") from error
+
+
+def _present(configuration: Configuration) -> tuple[Table, bool]:
+    """The table that the file says now; where that has faults, the one in force, and True: a spreadsheet must be able to mend it."""
+    from daemon import app
+    from daemon.errors import ConfigurationError
+
+    try:
+        return app.read_routing(configuration), False
+    except ConfigurationError:
+        store = app.open_store(configuration)
+        current = store.views.table_in_force()
+        if current is None:
+            raise
+        typer.echo(f"{configuration.routing.file} has faults; this compares with the table in force")
+        in_force = app.table_of(store, current.version)
+        store.close()
+        return in_force, True

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from daemon.casenumbers import case_numbers
 from daemon.dpv import CONFIDENTIAL_POST
 from daemon.model import Envelope, Part
 
 NORWAY = ZoneInfo("Europe/Oslo")
-_CASE_NUMBER = re.compile(r"\b(?:((?:19|20)\d{2})/(\d{1,7})|(\d{2})/(\d{3,7}))\b", re.ASCII)
-_MONTH = re.compile(r"(?:0[1-9]|1[0-2])/(?:19|20)\d{2}")
 
 
 def fold(text: str) -> str:
@@ -40,14 +38,6 @@ def is_like(folded: str, pattern: str) -> bool:
             return False
         place = found + len(piece)
     return folded.endswith(last)
-
-
-def _case_numbers(text: str) -> Iterator[str]:
-    for found in _CASE_NUMBER.finditer(text):
-        year, number = found[1], found[2]
-        is_span = year is not None and int(number) in {int(year) + 1, (int(year) + 1) % 100}
-        if not is_span and not _MONTH.fullmatch(found[0]):
-            yield found[0]
 
 
 @dataclass(frozen=True)
@@ -82,11 +72,8 @@ class Facts:
 
     @cached_property
     def case_numbers(self) -> tuple[str, ...]:
-        """Case numbers as archives write them (2026/1234, 26/1234), from the title and the summary.
-
-        Months (12/2026), school years (2026/27, 2026/2027) and days (21/12) look like them and are none.
-        """
-        return tuple(dict.fromkeys(_case_numbers(f"{self.title} {self.summary}")))
+        """The case numbers in the title and the summary."""
+        return case_numbers(f"{self.title} {self.summary}")
 
     @cached_property
     def day(self) -> date:

@@ -20,7 +20,10 @@ class Remark:
 
 
 def lint(table: Table, *, destinations: Collection[str], matched: Mapping[str, int], today: date) -> list[Remark]:
-    """Remarks about the table. `matched` says how many letters each route took in the past year; routes without any may be left out."""
+    """Remarks about the table.
+
+    `matched` says how many letters each route took in the past year, copies included; routes without any may be left out.
+    """
     return [
         *_zombies(table, matched),
         *_unused_recipients(table),
@@ -30,9 +33,9 @@ def lint(table: Table, *, destinations: Collection[str], matched: Mapping[str, i
 
 
 def _zombies(table: Table, matched: Mapping[str, int]) -> list[Remark]:
-    """Routes that decided nothing. Those that go on looking never decide, and those that are not enabled are meant to be quiet."""
-    deciding = [route for route in table.routes if route.enabled and not route.continue_ and not route.is_catch_all]
-    quiet = [route.name for route in deciding if not matched.get(route.name)]
+    """Routes that took nothing; those that are not enabled are meant to be quiet."""
+    asked = [route for route in table.routes if route.enabled and not route.is_catch_all]
+    quiet = [route.name for route in asked if not matched.get(route.name)]
     return [Remark(subject=f"route {name!r}", text="took no letter in the past year") for name in quiet]
 
 

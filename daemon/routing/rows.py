@@ -13,7 +13,7 @@ from daemon.faults import near_miss
 from daemon.model import Policy
 from daemon.organisation import is_organisation_number
 from daemon.routing.facts import fold
-from daemon.settings import Duration, OrganisationNumber
+from daemon.settings import Duration, OrganisationNumber, mail_address
 
 
 def _in_quotes(value: object) -> object:
@@ -72,10 +72,8 @@ def _expression(text: str) -> str:
     return text
 
 
-def _email(text: str) -> str:
-    if text and ("@" not in text or any(letter.isspace() or letter in "<>," for letter in text)):
-        raise ValueError(f"{text!r} is no e-mail address; write one such as lonn@example.no")
-    return text
+def _mail_address_if_any(text: str) -> str:
+    return mail_address(text) if text else ""
 
 
 Words = Annotated[str, BeforeValidator(_in_quotes), Field(min_length=1)]
@@ -100,7 +98,7 @@ class Recipient(Row):
     title: str = ""
     deliver_to: tuple[str, ...] = ()
     """Destinations; `checks` says that there must be one."""
-    email: Annotated[str, AfterValidator(_email)] = ""
+    email: Annotated[str, AfterValidator(_mail_address_if_any)] = ""
     deputy: str = ""
 
 

@@ -9,10 +9,10 @@ from daemon.store.engine import Database
 from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
 from daemon.store.outbox import Claim, Outbox
-from daemon.store.rerouting import Decided, Rerouting
+from daemon.store.rerouting import WAITING, Decided, Rerouting
 from daemon.store.views import Views
 
-__all__ = ["Claim", "Database", "Decided", "Letters", "Marks", "Outbox", "Rerouting", "Store", "StoredLetter", "Views"]
+__all__ = ["WAITING", "Claim", "Database", "Decided", "Letters", "Marks", "Outbox", "Rerouting", "Store", "StoredLetter", "Views"]
 
 
 class Store:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func
+from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from daemon.model import Attachment, Attempt, Decision, Delivery, DeliveryState, Message, delivery_id
 from daemon.store.engine import Database
 from daemon.store.outbox import release_marks
+
+WAITING = frozenset({DeliveryState.PENDING, DeliveryState.HELD})
+"""The states of a delivery that nobody has begun, so that it can still go elsewhere."""
+_HANDED_OVER = frozenset({DeliveryState.CLAIMED, DeliveryState.DELIVERED})
+_MANY = 1000  # rows at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +46,8 @@ class Rerouting:
         self._database = database
 
     def pending(self) -> list[tuple[Decided, list[Delivery]]]:
-        """Letters of which a delivery waits, each with all its deliveries."""
-        waiting = select(Delivery.message_id).where(Delivery.state == DeliveryState.PENDING)
+        """Letters of which a delivery waits or is held, each with all its deliveries."""
+        waiting = select(Delivery.message_id).where(col(Delivery.state).in_(WAITING))
         found: dict[UUID, list[Delivery]] = {}
         with self._database.read() as session:
             for each in session.exec(select(Delivery).where(col(Delivery.message_id).in_(waiting)).order_by(col(Delivery.message_id))):
@@ -59,21 +65,29 @@ class Rerouting:
         with self._database.read() as session:
             return [_decided(session, message) for message in session.exec(wanted).all()]
 
-    def taken(self, start: datetime) -> dict[str, int]:
-        """How many letters each route took at `start` or later."""
-        wanted = select(Decision.route, func.count()).where(Decision.decided_at >= start).group_by(col(Decision.route))
+    def taken(self, start: datetime) -> Counter[str]:
+        """How many letters each route took at `start` or later, as the one that decided or as one that added a copy."""
+        wanted = select(Decision.route, Decision.why).where(Decision.decided_at >= start)
+        found: Counter[str] = Counter()
         with self._database.read() as session:
-            return dict(session.exec(wanted).all())
+            for route, why in session.exec(wanted).yield_per(_MANY):
+                found.update({route, *why.get("copies", ())})
+        return found
 
     def cover(self, message: UUID, wanted: Mapping[str, Sequence[str]], now: datetime) -> Changed:
-        """Let pending deliveries follow a cover: those that are not `wanted`, or not on those behalves, give way to those that are."""
+        """Let deliveries that wait or are held follow a cover.
+
+        Those that are not `wanted`, or not on those behalves, give way to those that are; these are held if all that gave way were.
+        """
         with self._database.write() as session:
             decision = _newest(session, message)
-            withdrawn = _withdraw(session, message, wanted, {DeliveryState.PENDING})
+            withdrawn = _withdraw(session, message, wanted, WAITING)
             if withdrawn:
                 decision.why = {**decision.why, "covered": [*decision.why.get("covered", ()), *withdrawn]}
                 session.add(decision)
-            added = _add(session, message, wanted, decision.number, now, again=())
+            held = bool(withdrawn) and all(each["state"] == DeliveryState.HELD for each in withdrawn)
+            state = DeliveryState.HELD if held else DeliveryState.PENDING
+            added = _add(session, message, wanted, lambda earlier: not earlier, _New(decision.number, now, state))
             release_marks(session, message, now)
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
 
@@ -81,16 +95,17 @@ class Rerouting:
         """Keep an operator's decision and carry it out.
 
         What was delivered stays recorded. Deliveries that wait or are dead are withdrawn if they are not `wanted`, or on other behalves.
-        A wanted destination that has the letter gets it again, as a new generation, only if it is in `again`.
+        A wanted destination that has the letter gets it again, as a new generation, only if it is in `again`, or on behalf of somebody
+        for whom it has not got it yet.
         """
         with self._database.write() as session:
             decision.number = _newest(session, decision.message_id).number + 1
-            open_states = {DeliveryState.PENDING, DeliveryState.HELD, DeliveryState.DEAD}
-            withdrawn = _withdraw(session, decision.message_id, wanted, open_states)
+            withdrawn = _withdraw(session, decision.message_id, wanted, {*WAITING, DeliveryState.DEAD})
             decision.why = {**decision.why, **({"withdrawn": withdrawn} if withdrawn else {})}
             session.add(decision)
             session.flush()  # the deliveries refer to it
-            added = _add(session, decision.message_id, wanted, decision.number, now, again=again)
+            new = _New(decision.number, now, DeliveryState.PENDING)
+            added = _add(session, decision.message_id, wanted, lambda earlier: _is_due(earlier, wanted, again), new)
             release_marks(session, decision.message_id, now)
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
 
@@ -104,7 +119,7 @@ def _newest(session: Session, message: UUID) -> Decision:
     return session.exec(select(Decision).where(Decision.message_id == message).order_by(col(Decision.number).desc()).limit(1)).one()
 
 
-def _withdraw(session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], states: set[DeliveryState]) -> list[dict[str, Any]]:
+def _withdraw(session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], states: Collection[DeliveryState]) -> list[dict[str, Any]]:
     """Remove deliveries that nobody wants any more; what is returned, and kept with the decision, remembers them."""
     found = session.exec(select(Delivery).where(Delivery.message_id == message, col(Delivery.state).in_(states))).all()
     withdrawn = []
@@ -126,30 +141,48 @@ def _withdraw(session: Session, message: UUID, wanted: Mapping[str, Sequence[str
     return withdrawn
 
 
+@dataclass(frozen=True)
+class _New:
+    """What is the same of all deliveries that one decision or cover adds."""
+
+    decision: int
+    at: datetime
+    state: DeliveryState
+
+
+def _is_due(earlier: Sequence[Delivery], wanted: Mapping[str, Sequence[str]], again: Collection[str]) -> bool:
+    """Whether a destination needs another delivery, after these."""
+    if not earlier:
+        return True
+    last = earlier[-1]
+    had = {name for each in earlier if each.state in _HANDED_OVER for name in each.recipients}
+    if last.state in _HANDED_OVER and not had.issuperset(wanted[last.destination]):
+        return True
+    return last.destination in again and last.state in {DeliveryState.DELIVERED, DeliveryState.DEAD}
+
+
 def _add(
-    session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], decision: int, now: datetime, *, again: Collection[str]
+    session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], is_due: Callable[[Sequence[Delivery]], bool], new: _New
 ) -> tuple[str, ...]:
+    """Add a delivery to each wanted destination for which one `is_due`, as the next generation."""
     added = []
     for destination, recipients in wanted.items():
-        earlier = session.exec(
-            select(Delivery)
-            .where(Delivery.message_id == message, Delivery.destination == destination)
-            .order_by(col(Delivery.generation).desc())
-            .limit(1)
-        ).first()
-        if earlier and not (destination in again and earlier.state in {DeliveryState.DELIVERED, DeliveryState.DEAD}):
+        known = select(Delivery).where(Delivery.message_id == message, Delivery.destination == destination)
+        earlier = session.exec(known.order_by(col(Delivery.generation))).all()
+        if not is_due(earlier):
             continue
-        generation = earlier.generation + 1 if earlier else 1
+        generation = earlier[-1].generation + 1 if earlier else 1
         session.add(
             Delivery(
                 id=delivery_id(message, destination, generation),
                 message_id=message,
                 destination=destination,
                 recipients=list(recipients),
-                decision=decision,
+                decision=new.decision,
                 generation=generation,
-                created_at=now,
-                due_at=now,
+                state=new.state,
+                created_at=new.at,
+                due_at=new.at,
             )
         )
         added.append(destination)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
-import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -15,52 +12,23 @@ import pytest
 
 from connectors.sandbox.letters import PretendLetter
 from tests.journeys.conftest import Begin, Journey
+from tests.journeys.edits import (
+    RECIPIENTS,
+    REST,
+    STYLES,
+    TABLE,
+    TAX,
+    decisions,
+    in_force,
+    link_swapped_further_up,
+    query,
+    table_file,
+    version,
+)
 
-RECIPIENTS = """\
-# Who gets what.
-[[recipient]]
-name = "regnskap"
-deliver_to = ["mappe"]
-
-[[recipient]]
-name = "post"
-deliver_to = ["mappe"]
-
-"""
-TAX = '[[route]]\nname = "Skatt"\nservices = ["4255/8"]\nto = ["regnskap"]\n\n'
-REST = '[[route]]\nname = "Alt annet"\nto = ["post"]\n'
 OLD_COVER = '\n[[delegation]]\nfrom = "regnskap"\nto = "post"\nstarts = 2020-12-21\nends = 2021-01-03\n'
-TABLE = RECIPIENTS + TAX + REST
 OFTEN = 'poll_every = "1s"\n'
 IN_TIME = 20  # seconds; far more than it takes, for a machine that has much else to do
-
-
-def version(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def query(journey: Journey, sql: str, *values: str) -> list[tuple[str, ...]]:
-    with closing(sqlite3.connect(f"file:{journey.scene.folder}/postmottak.db?mode=ro", uri=True, timeout=10)) as database:
-        return database.execute(sql, values).fetchall()
-
-
-def in_force(journey: Journey) -> str:
-    if not (journey.scene.folder / "postmottak.db").exists():
-        return ""
-    found = query(journey, "SELECT version FROM routing_versions ORDER BY in_force_since DESC LIMIT 1")
-    return found[0][0] if found else ""
-
-
-def decisions(journey: Journey) -> dict[str, tuple[str, str]]:
-    """The route and the table of each stored letter, by its id in Altinn."""
-    rows = query(
-        journey, "SELECT m.external_id, d.route, d.routing_version FROM messages m JOIN decisions d ON d.message_id = m.id AND d.number = 1"
-    )
-    return {letter: (route, table) for letter, route, table in rows}
-
-
-def table_file(journey: Journey) -> Path:
-    return journey.scene.folder / "routing.toml"
 
 
 @contextmanager
@@ -116,62 +84,36 @@ def test_an_edit_is_in_force_while_the_service_runs(begun: Callable[..., Begin])
     assert any("the cover for" in line and "ended on 2021-01-03" in line for line in log)
 
 
-def slowly(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
-    """As a script does that writes as it goes along."""
-    with path.open("w", encoding="utf-8") as file:
-        for start in range(0, len(text), len(text) // 4):
-            file.write(text[start : start + len(text) // 4])
-            file.flush()
-            meanwhile()
-
-
-def renamed(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
-    """As vim does: the old file goes aside, and a new one comes in its place."""
-    backup = path.with_name(path.name + "~")
-    path.rename(backup)
-    meanwhile()
-    path.write_text(text, encoding="utf-8")
-    backup.unlink()
-
-
-def streamed(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
-    """As `sed -i` does."""
-    new = text.split("utgave ")[1].split('"', maxsplit=1)[0]
-    subprocess.run(["sed", "-i", f"s/utgave [0-9]*/utgave {new}/", str(path)], check=True)
-    meanwhile()
-
-
-def linked(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
-    """As a configuration management does: a new file, and a symbolic link that is swapped."""
-    behind = path.with_name(f"{version(text)[:8]}.toml")
-    behind.write_text(text, encoding="utf-8")
-    meanwhile()
-    swap = path.with_name("swap")
-    swap.symlink_to(behind.name)
-    swap.rename(path)
-
-
-def broken(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
-    """Saved broken, and mended at once."""
-    path.write_text(text.replace('to = ["post"]', 'to = ["pots"]'), encoding="utf-8")
-    meanwhile()
-    path.write_text(text, encoding="utf-8")
-
-
 def test_no_letter_meets_a_half_written_table(begun: Callable[..., Begin]) -> None:
     """While letters arrive and the table is saved in the worst ways, each letter is decided by a whole table, and none is lost."""
     with begun(mailbox=OFTEN, routing=TABLE) as journey, running(journey):
         letters: list[str] = []
         texts = [TABLE]
-        for number, save in enumerate((slowly, renamed, streamed, broken, linked, slowly, renamed)):
+        for number, save in enumerate(STYLES):
             texts.append(TABLE.replace("Alt annet", f"utgave {number}"))
             save(table_file(journey), texts[-1], lambda: letters.extend(publish(journey) for _ in range(5)))
             assert journey.altinn.wait_for(lambda: in_force(journey) == version(texts[-1]), timeout=IN_TIME), save.__name__
             letters.append(publish(journey))
         assert journey.altinn.wait_for(lambda: set(letters) == set(decisions(journey)), timeout=IN_TIME)
         assert {table for _, table in decisions(journey).values()} <= set(map(version, texts))
-        assert decisions(journey)[letters[-1]] == ("utgave 6", version(texts[-1]))
+        assert decisions(journey)[letters[-1]] == (f"utgave {len(STYLES) - 1}", version(texts[-1]))
         assert journey.altinn.wait_for(lambda: len(journey.whole_drops()) == len(letters), timeout=IN_TIME)
+
+
+def test_sighup_reads_at_once(begun: Callable[..., Begin]) -> None:
+    """An edit that nothing tells of, a link swapped further up the path, is in force as soon as somebody sends SIGHUP."""
+    with begun(mailbox=OFTEN, routing=TABLE) as journey:
+        new = TABLE.replace("Alt annet", "Resten")
+        configuration, swap = link_swapped_further_up(journey, new)
+        process = journey.start("-c", str(configuration), "run")
+        assert journey.altinn.wait_for(lambda: in_force(journey) == version(TABLE), timeout=IN_TIME)
+        assert journey.altinn.wait_for_calls("list", 1, timeout=IN_TIME)
+        swap()
+        process.send_signal(signal.SIGHUP)
+        assert journey.altinn.wait_for(lambda: in_force(journey) == version(new), timeout=IN_TIME)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=IN_TIME)
+        assert process.returncode == 0
 
 
 @pytest.fixture
@@ -289,6 +231,16 @@ def test_import_an_edit(decided: Journey) -> None:
     sheet.write_bytes(sheet.read_bytes().replace(b"Resten;post;", b"Resten;pots;"))
     wrong = decided.run("routes", "import", "ark.csv", "--write")
     assert (wrong.code, "'pots' is no recipient" in wrong.errors) == (1, True)
+
+
+def test_a_spreadsheet_mends_a_broken_table(decided: Journey) -> None:
+    """Where routing.toml has faults, a spreadsheet is compared with the table in force and can be put in its place."""
+    decided.run("routes", "export", "ark.csv")
+    table_file(decided).write_text("nonsense")
+    shown = decided.run("routes", "import", "ark.csv", "--write")
+    assert (shown.code, "compares with the table in force\nnothing would change" in shown.output) == (0, True)
+    assert [route["name"] for route in decided.run("routes", "list", "--json").json["route"]] == ["Skatt", "Alt annet"]
+    assert (decided.scene.folder / "routing.toml.old").read_text() == "nonsense"
 
 
 def test_status_needs_its_configuration(decided: Journey) -> None:

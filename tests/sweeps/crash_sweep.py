@@ -67,9 +67,9 @@ def main() -> int:
         struck = [result for result in results if result.struck]
         faults = [fault for result in struck for fault in result.faults]
         wrong += len(faults)
-        print(f"{kind}: {len(struck)} runs struck, {len(faults)} faults, {sum(result.repeats for result in struck)} repeats", flush=True)  # noqa: T201  # a report
+        print(f"{kind}: {len(struck)} runs struck, {len(faults)} faults, {sum(result.repeats for result in struck)} repeats", flush=True)
         for fault in faults:
-            print(f"  {fault}", flush=True)  # noqa: T201  # a report
+            print(f"  {fault}", flush=True)
     return 1 if wrong else 0
 
 

@@ -31,22 +31,28 @@ class Parts:
         self.force: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.reads = 0
         self.while_reading: list[Callable[[], None]] = []
-        self.reload = Reload(lambda: self.files, self._read_and_swap)
+        self.texts = self._read()
+        self.reload = Reload(lambda: self.files, lambda: self.texts, self._read_and_swap)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.reload.loop, args=(self._stopping,), daemon=True)
 
     def _read_and_swap(self) -> None:
         self.reads += 1
-        texts = [path.read_text() if path.exists() else "missing" for path in self.files]
+        texts = self._read()
         while self.while_reading:
             self.while_reading.pop()()
         if BROKEN in texts:
             raise ConfigurationError([Fault(file=str(self.files[0]), key="x", problem="is wrong", remedy="Mend it")])
+        self.texts = texts
         self.force.put(" ".join(texts))
 
-    def start(self) -> None:
-        """Watch; when this returns, the files' folders are being watched."""
-        self.reload.ask()
+    def _read(self) -> list[str]:
+        return [path.read_text() if path.exists() else "missing" for path in self.files]
+
+    def start(self, *, asked: bool = True) -> None:
+        """Watch; when this returns, something has come into force, and unless it was not `asked` for, the folders are being watched."""
+        if asked:
+            self.reload.ask()
         self._thread.start()
         self.force.get(timeout=SOON)
 
@@ -302,3 +308,47 @@ def test_asking_reads_what_is_there(watch: Callable[..., Parts], file: Path) -> 
     for _ in range(2):
         parts.reload.ask()
         parts.in_force("one")
+
+
+def test_an_edit_before_the_first_look(file: Path) -> None:
+    """An edit that is saved after the start read the files, and before anybody watches them, is not missed."""
+    parts = Parts(file)
+    save(file, "two")
+    parts.start(asked=False)
+    parts.stop()
+    assert parts.texts == ["two"]
+
+
+def test_a_link_to_itself(watch: Callable[..., Parts], tmp_path: Path, logged: list[Any]) -> None:
+    """A link that leads in a circle is a fault like any other, and once it is mended, the file is in force."""
+    file = tmp_path / "routing.toml"
+    file.write_text("one")
+    parts = watch(file)
+    file.unlink()
+    file.symlink_to("routing.toml")
+    parts.in_force("missing")
+    file.unlink()
+    file.write_text("two")
+    parts.in_force("two")
+    assert not any("failed" in line["event"] for line in logged)
+
+
+def test_coming_and_going_beside_it_delays_nothing(watch: Callable[..., Parts], file: Path) -> None:
+    """Other files that come and go all the time in the same folder, as a database's journal does, do not put an edit off."""
+    parts = watch(file)
+    stopping = threading.Event()
+
+    def bustle() -> None:
+        while not stopping.is_set():
+            (file.parent / "journal").touch()
+            (file.parent / "journal").unlink()
+
+    other = threading.Thread(target=bustle)
+    other.start()
+    try:
+        with file.open("w") as writer:
+            writer.write("two")
+        parts.in_force("two")
+    finally:
+        stopping.set()
+        other.join()

@@ -136,23 +136,31 @@ def test_what_a_cover_withdrew_is_remembered(office: Office) -> None:
     assert covered == {"archive": ("pending", 0, None), "mail": ("pending", 1, "nobody is at home")}
 
 
-@pytest.mark.parametrize("state", [DeliveryState.CLAIMED, DeliveryState.DELIVERED, DeliveryState.HELD, DeliveryState.DEAD])
+@pytest.mark.parametrize("state", [DeliveryState.CLAIMED, DeliveryState.DELIVERED, DeliveryState.DEAD])
 def test_what_does_not_wait_follows_no_cover(office: Office, state: DeliveryState) -> None:
-    """What is under way, delivered, held or dead stays as it is; what waits beside it goes to whoever covers."""
+    """What is under way, delivered or dead stays as it is; what waits beside it goes to whoever covers."""
     key = office.fetch()
     mail = delivery_id(key, "mail", 1)
-    if state is DeliveryState.HELD:
-        office.store.outbox.hold([mail])
-    else:
-        (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
-        if state is DeliveryState.DELIVERED:
-            office.store.outbox.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)
-        elif state is DeliveryState.DEAD:
-            office.store.outbox.dead(claim, "never", NOW, NOW)
+    (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
+    if state is DeliveryState.DELIVERED:
+        office.store.outbox.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)
+    elif state is DeliveryState.DEAD:
+        office.store.outbox.dead(claim, "never", NOW, NOW)
     before = office.store.views.delivery(str(mail))
     office.put_in_force(TEXT + FOR_OLA)
     assert (office.rerouter.follow_covers(), office.goes_to()) == (1, {"erp": ("ola",)})
     assert office.store.views.delivery(str(mail)) == before
+
+
+def test_what_is_held_follows_a_cover_and_stays_held(office: Office) -> None:
+    """A letter that an operator put aside goes to whoever covers when it is released, and not before."""
+    key = office.fetch()
+    office.store.outbox.hold([delivery_id(key, name, 1) for name in ("archive", "mail")])
+    office.put_in_force(TEXT + FOR_OLA)
+    assert (office.rerouter.follow_covers(), office.goes_to()) == (1, {})
+    assert states(office, ["erp"]) == [[DeliveryState.HELD]]
+    office.store.outbox.release([delivery_id(key, "erp", 1)], NOW)
+    assert (office.rerouter.follow_covers(), office.goes_to()) == (0, {"erp": ("ola",)})
 
 
 def test_a_cover_at_the_same_destination(office: Office) -> None:
@@ -288,6 +296,21 @@ def test_applying_sends_nothing_twice(office: Office) -> None:
     office.put_in_force(TEXT.replace('title_contains = ["skatt"]\nto = ["kari"]', 'title_contains = ["skatt"]\nto = ["kari", "ola"]'))
     assert office.rerouter.apply(NOW).added == {key: ("erp",)}
     assert states(office, ("archive", "mail", "erp")) == [[DeliveryState.DELIVERED], [DeliveryState.DELIVERED], [DeliveryState.PENDING]]
+
+
+@pytest.mark.parametrize("under_way", [False, True], ids=["delivered", "under way"])
+def test_applying_reaches_somebody_new_at_the_same_destination(office: Office, under_way: bool) -> None:
+    """Where the destination got the letter for somebody else, it gets it once more for whoever has it now, and no third time."""
+    key = office.fetch()
+    office.deliver("archive")
+    (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
+    if not under_way:
+        office.store.outbox.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)
+    office.put_in_force(TEXT.replace('title_contains = ["skatt"]\nto = ["kari"]', 'title_contains = ["skatt"]\nto = ["per"]'))
+    assert office.rerouter.apply(NOW).added == {key: ("mail",)}
+    assert [(each.generation, each.recipients) for each in office.deliveries()["mail"]] == [(1, ["kari"]), (2, ["per"])]
+    office.deliver("mail")
+    assert office.rerouter.apply(NOW).added == {}
 
 
 def states(office: Office, destinations: Sequence[str]) -> list[list[DeliveryState]]:

@@ -189,6 +189,7 @@ def test_remarks() -> None:
     remarks = lint(table(rows), destinations=["erp", "epost", "arkiv"], matched={"rest": 9}, today=NOW.date())
     assert [f"{each.subject}: {each.text}" for each in remarks] == [
         "route 'stille': took no letter in the past year",
+        "route 'kopi': took no letter in the past year",
         "recipient 'ledig': no route sends letters to it",
         "delegation from 'lonn': ends on 2026-11-30",
         "destination 'arkiv': no recipient and no route uses it",

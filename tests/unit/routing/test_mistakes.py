@@ -176,7 +176,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "a date as Norwegians write it": (
         table(cover("lonn", "post", "21.12.2026")),
-        "routing.toml:10: this is not TOML: expected newline or end of document after a statement. Look for a missing quote, bracket or equals sign in or just before this line",
+        "routing.toml:10: this is not TOML: expected newline or end of document after a statement. Write a date with the year first: 2026-12-21",
     ),
     "a cover for oneself": (
         table(cover("lonn", "lonn")),
