@@ -173,7 +173,7 @@ class App:
             clock=clock,
             give_up_after=configuration.delivery.give_up_after,
         )
-        self._pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock)
+        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock)
         self._receipts = Receipts(store=store, clock=clock)
         self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
         store.letters.note_table(self.table.version, self.table.text, clock())
@@ -181,11 +181,12 @@ class App:
         store.outbox.release_abandoned(clock())
 
     def poll(self, stopping: threading.Event) -> PollSummary:
-        """One round: fetch what is new, deliver what is due, tell senders what may be told. Raises StoreError."""
+        """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told. Raises StoreError."""
         summary = PollSummary()
         for box in self.boxes:
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
+        self.pickups.look()
         summary.undone = self.store.views.undone()
         return summary
 
@@ -203,7 +204,6 @@ class App:
             self._rerouter.follow_covers()
             self._covers_followed = followed
         outcomes = self._dispatch.deliver_due(stopping)
-        self._pickups.look()
         return outcomes, sum(self._receipts.set_due(box.mailbox, stopping) for box in self.boxes)
 
     def next_due(self) -> datetime | None:

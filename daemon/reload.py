@@ -14,10 +14,9 @@ from pathlib import Path
 
 import structlog
 from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
 
 from daemon.errors import ConfigurationError
+from daemon.watch import FolderWatch
 
 _log = structlog.get_logger(__name__)
 _QUIET = 0.4  # seconds without an event before the files are read
@@ -39,8 +38,7 @@ class Reload:
         self._files = files
         self._read_and_swap = read_and_swap
         self._events = _Events()
-        self._observer: BaseObserver | None = None
-        self._watched: frozenset[Path] = frozenset()
+        self._folders = FolderWatch(self._events)
         self._asked = False
         self._seen = self._fingerprint()
 
@@ -58,7 +56,7 @@ class Reload:
                 if not stopping.is_set():
                     self._look()
         finally:
-            self._unwatch()
+            self._folders.stop()
 
     def wake(self) -> None:
         """Let the loop see that it is to stop."""
@@ -94,32 +92,11 @@ class Reload:
         return digest.hexdigest()
 
     def _watch(self) -> None:
-        """Have every folder of the files watched; an emitter dies with its folder, and does not say so."""
-        wanted = frozenset(
-            folder for path in self._files() for folder in (path.parent.absolute(), path.resolve().parent) if folder.is_dir()
-        )
+        """Have every folder of the files watched."""
+        wanted = {folder for path in self._files() for folder in (path.parent.absolute(), path.resolve().parent)}
         self._events.about(name for path in self._files() for name in (path.name, path.resolve().name))
-        alive = self._observer is not None and all(emitter.is_alive() for emitter in self._observer.emitters)
-        if alive and wanted == self._watched:
-            return
-        self._unwatch()
-        observer = Observer()
-        for folder in wanted:
-            observer.schedule(self._events, str(folder))
-        try:
-            observer.start()
-        except OSError as error:  # a folder is gone in this very moment, or the system allows no more watches; the look goes on
-            observer.unschedule_all()
-            _log.warning("edits are noticed within half a minute only", reason=error.strerror)
-            return
-        self._observer, self._watched = observer, wanted
-        self._events.ring()  # nobody saw what happened until now
-
-    def _unwatch(self) -> None:
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join()
-            self._observer = None
+        if self._folders.keep(wanted):
+            self._events.ring()  # nobody saw what happened until now
 
 
 class _Events(FileSystemEventHandler):

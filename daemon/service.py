@@ -1,7 +1,7 @@
 """The service: the app's parts as threads, which go on until they are told to stop.
 
-One thread for each mailbox, one for the outbox, one that watches for edits, and a clock that rings bells. A thread that ends before the
-service does ends the service: half a service would look well and lose time.
+One thread for each mailbox, one for the outbox, one that watches for edits, one for pickups, and a clock that rings bells. A thread that
+ends before the service does ends the service: half a service would look well and lose time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import structlog
 
 from daemon.app import App, Box, load
 from daemon.errors import DiskFull, PostmottakError
+from daemon.pickup_watch import PickupWatch
 from daemon.ports import Channel
 from daemon.reload import Reload
 from daemon.schedule import Bell, Schedule
@@ -38,6 +39,7 @@ class Service:
         self._reconcile_due = threading.Event()
         self._schedule = Schedule()
         self._reload = Reload(app.files, self._read_and_swap)
+        self._pickups = PickupWatch(app.pickups, lambda: app.destinations)
 
     def stop(self) -> None:
         """Ask the service to end; returns at once, may be called from a signal handler, and more than once."""
@@ -52,7 +54,11 @@ class Service:
 
         Raises StoreError if the store fails.
         """
-        threads = [self._thread("outbox", self._dispatch_loop), self._thread("reload", self._reload.loop, self._stopping)]
+        threads = [
+            self._thread("outbox", self._dispatch_loop),
+            self._thread("reload", self._reload.loop, self._stopping),
+            self._thread("pickups", self._pickups.loop, self._stopping),
+        ]
         for box, bell in zip(self._app.boxes, self._bells, strict=True):
             threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, bell))
         if self._app.web:
@@ -82,6 +88,7 @@ class Service:
     def _wind_down(self, threads: list[threading.Thread]) -> bool:
         self._schedule.stop()
         self._reload.wake()
+        self._pickups.wake()
         if self._app.web:
             self._app.web.stop()
         for bell in (self._outbox_bell, *self._bells):
