@@ -21,6 +21,7 @@ from daemon.errors import ConfigurationError, NotFound, StoreError
 from daemon.fetch import Fetcher, MarkPolicies
 from daemon.intake import Intake, IntakeSummary
 from daemon.lock import InstanceLock
+from daemon.memory import return_large_blocks
 from daemon.model import DeliveryState, Outcome, Policy
 from daemon.notices import Notices
 from daemon.pickup import Pickups
@@ -263,6 +264,7 @@ def opened(checked: Checked, clock: Callable[[], datetime] = utc_now) -> Iterato
 
     Raises StoreError if the store cannot be opened, or if another process works with it.
     """
+    return_large_blocks()
     with ExitStack() as ends:
         lock = InstanceLock(checked.configuration.store.database_path)
         ends.callback(lock.release)

@@ -1,7 +1,7 @@
 """E-mail: each letter as one mail, or as one for each attachment, with the same Message-ID in every repeat.
 
 Each recipient's answer counts for that recipient alone. A mail is built in memory: sending one takes about six times the size of its
-attachments, so some 110 MB at the default limit.
+attachments, so some 110 MB at the default limit. Large mails wait for each other, so that many at a time do not take many times that.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field
 from connectors.mail.compose import Composer, Sheet, sheets
 from connectors.mail.progress import Progress
 from connectors.mail.refusals import Refusal
+from connectors.mail.room import Room
 from connectors.mail.server import MailServer, ServerSettings, hand_over, takes
 from connectors.mail.subjects import STANDARD, SubjectTemplate, example
 from connectors.parcels import refuse_unsafe_names
@@ -23,6 +24,8 @@ from connectors.words import WORDS, Language
 from daemon.errors import ContentMissing, DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.model import MessageKind, Receipt
 from daemon.ports import Destination, Finding, Parcel
+
+_ROOM = 25_000_000  # bytes, encoded, of mails that are made and sent at a time
 
 
 def _is_address(text: str) -> bool:
@@ -63,6 +66,7 @@ class Mail:
         self.name = name
         self._settings = settings
         self._server = MailServer(settings)
+        self._room = Room(_ROOM)
         self._composer = Composer(sender=settings.sender, subject=settings.subject, words=WORDS[settings.language])
 
     def check(self) -> Iterator[Finding]:
@@ -95,7 +99,8 @@ class Mail:
         recipients = self._recipients(parcel)
         mails = sheets(parcel, one_attachment_each=self._settings.one_attachment_per_mail)
         progress = Progress(parcel.progress, recipients, [sheet.key for sheet in mails])
-        self._send_all(parcel, mails, recipients, progress)
+        with self._room.taken(self._largest(mails)):  # before the conversation, for a server does not wait
+            self._send_all(parcel, mails, recipients, progress)
         failure = progress.failure(str(self._server))
         if failure:
             raise failure
@@ -120,6 +125,10 @@ class Mail:
         for address in found:
             unique.setdefault(address.casefold(), address)
         return tuple(unique.values())
+
+    def _largest(self, mails: Sequence[Sheet]) -> int:
+        """Bytes of attachments in the largest mail that will be made."""
+        return max(sheet.encoded_size if sheet.encoded_size <= self._settings.max_attachment_bytes else 0 for sheet in mails)
 
     def _send_all(self, parcel: Parcel, mails: Sequence[Sheet], recipients: Sequence[str], progress: Progress) -> None:
         """Send what is still to be sent; whatever stops it, what was sent is remembered."""
