@@ -211,6 +211,14 @@ class App:
         """When there is next something to deliver; None if nothing waits for a time."""
         return self._dispatch.next_due()
 
+    def attempts(self) -> dict[tuple[str, Outcome], int]:
+        """Attempts since the start, by destination and outcome."""
+        return dict(self._dispatch.counted)
+
+    def configuration(self) -> Configuration:
+        """What is in force."""
+        return self._configuration
+
     def files(self) -> tuple[Path, Path]:
         """The files whose edits count."""
         return self._configuration.path, self._configuration.routing.file
@@ -218,8 +226,8 @@ class App:
     def swap(self, checked: Checked) -> None:
         """Put an edited configuration in force: its routing table and its destinations. The rest needs a restart, and the log says so."""
         old, new = self._configuration, checked.configuration
-        if (old.store, old.mailboxes, old.delivery, old.api) != (new.store, new.mailboxes, new.delivery, new.api):
-            _log.warning("an edit of [store], [mailbox], [delivery] or [api] is in force after a restart")
+        if _needs_restart(old) != _needs_restart(new):
+            _log.warning("an edit of [store], [mailbox], [delivery], [api] or [monitoring] is in force after a restart")
         unchanged = {each.name for each in new.destinations if each in old.destinations}
         connected = plugins.connect_destinations(new, but=unchanged)
         replaced = [destination for name, destination in self.destinations.items() if name not in unchanged]
@@ -238,6 +246,11 @@ class App:
             destination.close()
 
 
+def _needs_restart(configuration: Configuration) -> tuple[object, ...]:
+    """The parts that are wired once."""
+    return configuration.store, configuration.mailboxes, configuration.delivery, configuration.api, configuration.monitoring
+
+
 def _log_warnings(table: Table) -> None:
     for warning in table.warnings:
         _log.warning("the routing table has something that is probably not meant", warning=str(warning))
@@ -251,7 +264,7 @@ def _web_server(configuration: Configuration, store: Store, content: ContentStor
     from daemon.web.server import WebServer
 
     api = Api(store=store, content=content, token=configuration.api.token_file.value, clock=clock)
-    return WebServer(api.application(), configuration.api.host, configuration.api.port)
+    return WebServer("the pull API", api.application(), configuration.api.host, configuration.api.port)
 
 
 def _policies(settings: object) -> MarkPolicies:

@@ -48,6 +48,6 @@ class Pickups:
             return False
         rejected = found.state is PickupState.REJECTED
         reason = found.reason or "rejected without a reason" if rejected else None
-        if self.store.outbox.picked_up(delivery.id, self.clock(), reason):
+        if self.store.outbox.picked_up(delivery.id, self.clock(), reason, if_awaited=True):
             _log.info("rejected by the receiver" if rejected else "taken", delivery=str(delivery.id), destination=delivery.destination)
         return True

@@ -185,6 +185,29 @@ class ShowsPickup(Protocol):
         """The folder in which it shows; None if there is nothing to see. A change there is a reason to ask `AwaitsPickup.pickup`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Notification:
+    """What somebody is to be told: that something is wrong, or no longer is. Without titles, contents or names of persons."""
+
+    id: UUID
+    """The same in every repeat."""
+    kind: str
+    ended: bool
+    critical: bool
+    subject: str
+    text: str
+    at: datetime
+    """When it began, or ended."""
+
+
+@runtime_checkable
+class Notifies(Protocol):
+    """A destination that can also tell somebody of alerts. Its settings say so: `ConnectorSettings.can_notify`."""
+
+    def notify(self, notification: Notification) -> None:
+        """Tell it. Raises TemporaryFailure or PermanentFailure; it is told again later then."""
+
+
 class Destination(Protocol):
     """Where letters go."""
 

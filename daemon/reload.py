@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventHandler
 
-from daemon.errors import ConfigurationError
+from daemon.errors import ConfigurationError, Fault
 from daemon.watch import FolderWatch
 
 _log = structlog.get_logger(__name__)
@@ -41,6 +41,8 @@ class Reload:
         self._folders = FolderWatch(self._events)
         self._asked = False
         self._seen = self._fingerprint()
+        self.faults: tuple[Fault, ...] = ()
+        """Those of an edit that is not in force; none if what the files say is. May be read from any thread."""
 
     def ask(self) -> None:
         """Read the files soon, whether or not they have changed; returns at once, and may be called from a signal handler."""
@@ -71,9 +73,11 @@ class Reload:
         try:
             self._read_and_swap()
         except ConfigurationError as error:
+            self.faults = error.faults
             for fault in error.faults:
                 _log.error("an edit is not in force", fault=str(fault))
             return
+        self.faults = ()
         _log.info("an edit is in force")
         self._seen = self._fingerprint_if_same(fingerprint)
 

@@ -13,6 +13,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from connectors.mail.alerts import alert_mail
 from connectors.mail.compose import Composer, Sheet, sheets
 from connectors.mail.progress import Progress
 from connectors.mail.refusals import Refusal
@@ -23,7 +24,7 @@ from connectors.parcels import refuse_unsafe_names
 from connectors.words import WORDS, Language
 from daemon.errors import ContentMissing, DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.model import MessageKind, Receipt
-from daemon.ports import Destination, Finding, Parcel
+from daemon.ports import Destination, Finding, Notification, Parcel
 
 _ROOM = 25_000_000  # bytes, encoded, of mails that are made and sent at a time
 
@@ -52,6 +53,11 @@ class Settings(ServerSettings):
     one_attachment_per_mail: bool = False
     max_attachment_bytes: int = Field(default=25_000_000, ge=0)
     """As they travel, which is a third more than on disk. A mail that would have more goes without, and says where they are."""
+
+    @property
+    def can_notify(self) -> bool:
+        """Whether there are recipients that do not depend on a letter."""
+        return bool(self.recipients)
 
 
 def connect(name: str, settings: Settings) -> Destination:
@@ -107,6 +113,18 @@ class Mail:
         reference = self._composer.message_id(parcel, mails[0])
         details = {"mails": len(mails), "recipients": list(recipients), "with_attachments": progress.complete}
         return Receipt(reference=reference, details={"message_id": reference, **details})
+
+    def notify(self, notification: Notification) -> None:
+        """Mail it to the recipients of the settings. A repeat has the same Message-ID."""
+        recipients = self._settings.recipients
+        mail = alert_mail(notification, self._settings.sender, recipients).as_bytes()
+        try:
+            with self._server.conversation() as server:
+                refused = self._send(server, mail, recipients)
+        except OSError as error:
+            raise TemporaryFailure(self._server.unreachable(error)) from error
+        if len(refused) == len(recipients):
+            raise TemporaryFailure(f"{self._server} refuses every recipient of an alert; look at recipients, and at its log")
 
     def close(self) -> None:
         """No connection outlives its letter."""

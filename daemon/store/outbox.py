@@ -191,12 +191,15 @@ class Outbox:
         with self._database.read() as session:
             return list(session.exec(wanted))
 
-    def picked_up(self, delivery: UUID, now: datetime, rejection: str | None) -> bool:
-        """The receiver has taken what was delivered; or has rejected it, and why. False if that was known already."""
+    def picked_up(self, delivery: UUID, now: datetime, rejection: str | None, *, if_awaited: bool = False) -> bool:
+        """The receiver has taken what was delivered; or has rejected it, and why.
+
+        With `if_awaited`, only where nothing has been heard of it yet. Returns whether it was noted.
+        """
         changes = {"awaiting_pickup": False, "rejection": _as_text(rejection) if rejection is not None else None}
         with self._database.write() as session:
-            unknown = (col(Delivery.id) == delivery, col(Delivery.awaiting_pickup).is_(True))
-            changed = session.execute(update(Delivery).where(*unknown).values(taken_at=None if rejection else now, **changes))
+            wanted = [col(Delivery.id) == delivery, *([col(Delivery.awaiting_pickup).is_(True)] if if_awaited else [])]
+            changed = session.execute(update(Delivery).where(*wanted).values(taken_at=None if rejection else now, **changes))
         return bool(getattr(changed, "rowcount", 0))
 
     def retry(self, ids: Sequence[UUID], now: datetime) -> int:
