@@ -21,6 +21,7 @@ from daemon.errors import ConfigurationError, NotFound, StoreError
 from daemon.fetch import Fetcher, MarkPolicies
 from daemon.intake import Intake, IntakeSummary
 from daemon.lock import InstanceLock
+from daemon.memory import return_large_blocks
 from daemon.model import DeliveryState, Outcome, Policy
 from daemon.notices import Notices
 from daemon.pickup import Pickups
@@ -173,7 +174,7 @@ class App:
             clock=clock,
             give_up_after=configuration.delivery.give_up_after,
         )
-        self._pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock)
+        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock)
         self._receipts = Receipts(store=store, clock=clock)
         self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
         store.letters.note_table(self.table.version, self.table.text, clock())
@@ -181,11 +182,12 @@ class App:
         store.outbox.release_abandoned(clock())
 
     def poll(self, stopping: threading.Event) -> PollSummary:
-        """One round: fetch what is new, deliver what is due, tell senders what may be told. Raises StoreError."""
+        """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told. Raises StoreError."""
         summary = PollSummary()
         for box in self.boxes:
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
+        self.pickups.look()
         summary.undone = self.store.views.undone()
         return summary
 
@@ -203,12 +205,19 @@ class App:
             self._rerouter.follow_covers()
             self._covers_followed = followed
         outcomes = self._dispatch.deliver_due(stopping)
-        self._pickups.look()
         return outcomes, sum(self._receipts.set_due(box.mailbox, stopping) for box in self.boxes)
 
     def next_due(self) -> datetime | None:
         """When there is next something to deliver; None if nothing waits for a time."""
         return self._dispatch.next_due()
+
+    def attempts(self) -> dict[tuple[str, Outcome], int]:
+        """Attempts since the start, by destination and outcome."""
+        return dict(self._dispatch.counted)
+
+    def configuration(self) -> Configuration:
+        """What is in force."""
+        return self._configuration
 
     def files(self) -> tuple[Path, Path]:
         """The files whose edits count."""
@@ -221,8 +230,8 @@ class App:
     def swap(self, checked: Checked) -> None:
         """Put an edited configuration in force: its routing table and its destinations. The rest needs a restart, and the log says so."""
         old, new = self._configuration, checked.configuration
-        if (old.store, old.mailboxes, old.delivery, old.api) != (new.store, new.mailboxes, new.delivery, new.api):
-            _log.warning("an edit of [store], [mailbox], [delivery] or [api] is in force after a restart")
+        if _needs_restart(old) != _needs_restart(new):
+            _log.warning("an edit of [store], [mailbox], [delivery], [api] or [monitoring] is in force after a restart")
         unchanged = {each.name for each in new.destinations if each in old.destinations}
         connected = plugins.connect_destinations(new, but=unchanged)
         replaced = [destination for name, destination in self.destinations.items() if name not in unchanged]
@@ -241,6 +250,11 @@ class App:
             destination.close()
 
 
+def _needs_restart(configuration: Configuration) -> tuple[object, ...]:
+    """The parts that are wired once."""
+    return configuration.store, configuration.mailboxes, configuration.delivery, configuration.api, configuration.monitoring
+
+
 def _log_warnings(table: Table) -> None:
     for warning in table.warnings:
         _log.warning("the routing table has something that is probably not meant", warning=str(warning))
@@ -254,7 +268,7 @@ def _web_server(configuration: Configuration, store: Store, content: ContentStor
     from daemon.web.server import WebServer
 
     api = Api(store=store, content=content, token=configuration.api.token_file.value, clock=clock)
-    return WebServer(api.application(), configuration.api.host, configuration.api.port)
+    return WebServer("the pull API", api.application(), configuration.api.host, configuration.api.port)
 
 
 def _policies(settings: object) -> MarkPolicies:
@@ -267,6 +281,7 @@ def opened(checked: Checked, clock: Callable[[], datetime] = utc_now) -> Iterato
 
     Raises StoreError if the store cannot be opened, or if another process works with it.
     """
+    return_large_blocks()
     with ExitStack() as ends:
         lock = InstanceLock(checked.configuration.store.database_path)
         ends.callback(lock.release)

@@ -6,8 +6,8 @@ declared by the connector of that `type`; whoever calls `load` says where such d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +23,7 @@ FindSettings = Callable[[Kind, str], type[ConnectorSettings] | None]
 """The settings that a connector of this kind and type declares, or None if there is no such connector."""
 
 _SQLITE = "sqlite:///"
-_SECTIONS = ("store", "mailbox", "destination", "delivery", "routing", "api")
+_SECTIONS = ("store", "mailbox", "destination", "delivery", "routing", "api", "alerts", "monitoring")
 
 
 def _database_url(text: str, info: ValidationInfo) -> str:
@@ -73,6 +73,27 @@ class ApiSettings(BaseModel):
     port: Annotated[int, Field(ge=1, le=65535)] = 8765
 
 
+class AlertSettings(BaseModel):
+    """`[alerts]`: what counts as trouble, and which destinations are told of it; `status` shows it in any case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    to: tuple[str, ...] = ()
+    silent_after: Duration = timedelta(hours=1)
+    undelivered_after: Duration = timedelta(hours=4)
+    expires_within: Duration = timedelta(days=30)
+    free_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
+
+
+class MonitoringSettings(BaseModel):
+    """`[monitoring]`: a door for monitors, which asks nobody who they are: keep it on loopback. Without the section there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8766
+
+
 class RoutingSettings(BaseModel):
     """`[routing]`: where the routing table is."""
 
@@ -103,6 +124,8 @@ class Configuration:
     delivery: DeliverySettings
     routing: RoutingSettings
     api: ApiSettings | None = None
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    monitoring: MonitoringSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,10 +163,13 @@ class _Reader:
         delivery = self.section(DeliverySettings, values, "delivery")
         routing = self.section(RoutingSettings, values, "routing")
         api = self.section(ApiSettings, values, "api") if "api" in values else None
+        alerts = self.section(AlertSettings, values, "alerts")
+        monitoring = self.section(MonitoringSettings, values, "monitoring") if "monitoring" in values else None
         mailboxes = self.connectors("mailbox", values)
         destinations = self.connectors("destination", values)
+        self.check_alerts(alerts, values, destinations)
         configuration = None
-        if store and delivery and routing and not self.faults.faults:
+        if store and delivery and routing and alerts and not self.faults.faults:
             configuration = Configuration(
                 path=path,
                 text=text,
@@ -153,6 +179,8 @@ class _Reader:
                 delivery=delivery,
                 routing=routing,
                 api=api,
+                alerts=alerts,
+                monitoring=monitoring,
             )
         named = values.get("destination")
         return Reading(
@@ -161,6 +189,17 @@ class _Reader:
             routing_file=routing.file if routing else None,
             destination_names=tuple(named) if isinstance(named, dict) else (),
         )
+
+    def check_alerts(self, alerts: AlertSettings | None, values: Mapping[str, Any], destinations: Sequence[ConnectorConfiguration]) -> None:
+        """Alerts go to destinations that there are, and that can tell somebody."""
+        named = values.get("destination")
+        able = {each.name: each.settings.can_notify for each in destinations}
+        for place, name in enumerate(alerts.to if alerts else ()):
+            if not isinstance(named, dict) or name not in named:
+                self.faults.add(("alerts", "to", place), f"there is no destination {name!r}", "Name one that the configuration has")
+            elif not able.get(name, True):
+                remedy = "Name one of type webhook, or of type smtp that has recipients of its own"
+                self.faults.add(("alerts", "to", place), f"the destination {name!r} cannot tell anybody of an alert", remedy)
 
     def section(self, model: type[Model], values: dict[str, Any], name: str) -> Model | None:
         found = values.get(name, {})

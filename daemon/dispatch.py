@@ -59,6 +59,8 @@ class Dispatch:
     clock: Clock
     give_up_after: timedelta
     lanes: Lanes = field(default_factory=Lanes)
+    counted: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
+    """Attempts that have ended, by destination and outcome; only ever growing."""
 
     def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
         """Attempt what is due now; returns when all of it is attempted, or soon after `stopping` is set.
@@ -80,8 +82,11 @@ class Dispatch:
                 done, _ = wait(running, timeout=LOOK_AGAIN.total_seconds(), return_when=FIRST_COMPLETED)
                 for future in done:
                     ended = future.result()
-                    self.lanes[running.pop(future)[0]].ended(self.clock(), failed=ended.unusable)
-                    outcomes.update(filter(None, [ended.outcome]))
+                    lane, claim = running.pop(future)
+                    self.lanes[lane].ended(self.clock(), failed=ended.unusable)
+                    if ended.outcome:
+                        outcomes[ended.outcome] += 1
+                        self.counted[claim.delivery.destination, ended.outcome] += 1
                 if self.clock() >= renew_at:
                     self.store.outbox.renew([claim for _, claim in running.values()], self.clock() + _LEASE)
                     renew_at = self.clock() + _RENEW_EVERY

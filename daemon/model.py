@@ -251,6 +251,7 @@ class Delivery(SQLModel, table=True):
         Index("deliveries_by_state_and_due", "state", "due_at"),
         Index("deliveries_by_state_and_destination", "state", "destination", "due_at"),
         Index("deliveries_awaiting_pickup", "awaiting_pickup", "delivered_at"),
+        Index("deliveries_rejected", "rejection"),
         CheckConstraint("generation >= 1", name="generation_positive"),
     )
 
@@ -358,6 +359,20 @@ class RoutingVersion(SQLModel, table=True):
     version: str = Field(primary_key=True, description="SHA-256 of the table's text")
     text: str
     in_force_since: datetime
+
+
+class Alert(SQLModel, table=True):
+    """Something that is wrong, or was and has ended without everybody having been told. Rows go when nothing is left to tell."""
+
+    __tablename__ = "alerts"
+
+    key: str = Field(primary_key=True, description="what is wrong with what, such as `dead erp`")
+    kind: str
+    critical: bool
+    text: str
+    began_at: datetime
+    ended_at: datetime | None = None
+    told: dict[str, str] = Field(default_factory=dict, sa_type=JSON, description="by destination: begun or ended, whichever was told last")
 
 
 @dataclass(frozen=True, kw_only=True)

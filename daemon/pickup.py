@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,9 +24,12 @@ class Pickups:
     destinations: Callable[[], Mapping[str, Destination]]
     clock: Callable[[], datetime]
 
-    def look(self) -> int:
-        """See what has been taken or rejected since the last look. Returns how many still wait. Raises StoreError."""
-        waiting = self.store.outbox.awaiting_pickup()
+    def look(self, only: Collection[str] = ()) -> int:
+        """See what has been taken or rejected since the last look; with `only`, at these destinations. May be called from several threads.
+
+        Returns how many still wait. Raises StoreError.
+        """
+        waiting = self.store.outbox.awaiting_pickup(only)
         return sum(not self._settled(delivery) for delivery in waiting)
 
     def _settled(self, delivery: Delivery) -> bool:
@@ -44,6 +47,7 @@ class Pickups:
         if found.state is PickupState.WAITING:
             return False
         rejected = found.state is PickupState.REJECTED
-        self.store.outbox.picked_up(delivery.id, self.clock(), found.reason or "rejected without a reason" if rejected else None)
-        _log.info("rejected by the receiver" if rejected else "taken", delivery=str(delivery.id), destination=delivery.destination)
+        reason = found.reason or "rejected without a reason" if rejected else None
+        if self.store.outbox.picked_up(delivery.id, self.clock(), reason, if_awaited=True):
+            _log.info("rejected by the receiver" if rejected else "taken", delivery=str(delivery.id), destination=delivery.destination)
         return True

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -173,6 +174,38 @@ class AwaitsPickup(Protocol):
 
     def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
         """What became of the parcel with this receipt (`reference` and the details). Raises TemporaryFailure if that cannot be seen now."""
+
+
+@runtime_checkable
+class ShowsPickup(Protocol):
+    """A destination on this machine: that something was taken shows at once, as a change in a folder."""
+
+    @property
+    def pickup_folder(self) -> Path | None:
+        """The folder in which it shows; None if there is nothing to see. A change there is a reason to ask `AwaitsPickup.pickup`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notification:
+    """What somebody is to be told: that something is wrong, or no longer is. Without titles, contents or names of persons."""
+
+    id: UUID
+    """The same in every repeat."""
+    kind: str
+    ended: bool
+    critical: bool
+    subject: str
+    text: str
+    at: datetime
+    """When it began, or ended."""
+
+
+@runtime_checkable
+class Notifies(Protocol):
+    """A destination that can also tell somebody of alerts. Its settings say so: `ConnectorSettings.can_notify`."""
+
+    def notify(self, notification: Notification) -> None:
+        """Tell it. Raises TemporaryFailure or PermanentFailure; it is told again later then."""
 
 
 class Destination(Protocol):

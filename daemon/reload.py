@@ -13,10 +13,9 @@ from pathlib import Path
 
 import structlog
 from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
 
-from daemon.errors import ConfigurationError
+from daemon.errors import ConfigurationError, Fault
+from daemon.watch import FolderWatch
 
 _log = structlog.get_logger(__name__)
 _QUIET = 0.4  # seconds without an event before the files are read
@@ -38,10 +37,11 @@ class Reload:
         self._files, self._texts = files, texts
         self._read_and_swap = read_and_swap
         self._events = _Events()
-        self._observer: BaseObserver | None = None
-        self._watched: frozenset[Path] = frozenset()
+        self._folders = FolderWatch(self._events)
         self._asked = False
         self._seen = tuple(texts())  # and not what they say by now: an edit since then must not go unnoticed
+        self.faults: tuple[Fault, ...] = ()
+        """Those of an edit that is not in force; none if what the files say is. May be read from any thread."""
 
     def ask(self) -> None:
         """Read the files soon, whether or not they have changed; returns at once, and may be called from a signal handler."""
@@ -57,7 +57,7 @@ class Reload:
                 if not stopping.is_set():
                     self._look()
         finally:
-            self._unwatch()
+            self._folders.stop()
 
     def wake(self) -> None:
         """Let the loop see that it is to stop."""
@@ -72,9 +72,11 @@ class Reload:
         try:
             self._read_and_swap()
         except ConfigurationError as error:
+            self.faults = error.faults
             for fault in error.faults:
                 _log.error("an edit is not in force", fault=str(fault))
             return
+        self.faults = ()
         _log.info("an edit is in force")
         self._seen = tuple(self._texts())  # the files may have been edited while they were read
 
@@ -89,32 +91,11 @@ class Reload:
         return tuple(found)
 
     def _watch(self) -> None:
-        """Have every folder of the files watched; an emitter dies with its folder, and does not say so."""
-        wanted = frozenset(
-            folder for path in self._files() for folder in (path.parent.absolute(), _resolved(path).parent) if folder.is_dir()
-        )
+        """Have every folder of the files watched."""
+        wanted = {folder for path in self._files() for folder in (path.parent.absolute(), _resolved(path).parent)}
         self._events.about(name for path in self._files() for name in (path.name, _resolved(path).name))
-        alive = self._observer is not None and all(emitter.is_alive() for emitter in self._observer.emitters)
-        if alive and wanted == self._watched:
-            return
-        self._unwatch()
-        observer = Observer()
-        for folder in wanted:
-            observer.schedule(self._events, str(folder))
-        try:
-            observer.start()
-        except OSError as error:  # a folder is gone in this very moment, or the system allows no more watches; the look goes on
-            observer.unschedule_all()
-            _log.warning("edits are noticed within half a minute only", reason=error.strerror)
-            return
-        self._observer, self._watched = observer, wanted
-        self._events.ring()  # nobody saw what happened until now
-
-    def _unwatch(self) -> None:
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join()
-            self._observer = None
+        if self._folders.keep(wanted):
+            self._events.ring()  # nobody saw what happened until now
 
 
 def _resolved(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """The service: the app's parts as threads, which go on until they are told to stop.
 
-One thread for each mailbox, one for the outbox, one that watches for edits, and a clock that rings bells. A thread that ends before the
-service does ends the service: half a service would look well and lose time.
+One thread for each mailbox, one for the outbox, one that watches for edits, one for pickups, and a clock that rings bells. A thread that
+ends before the service does ends the service: half a service would look well and lose time.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import structlog
 
+from daemon.alerts import Alerter
 from daemon.app import App, Box, load
-from daemon.errors import DiskFull, PostmottakError
+from daemon.errors import DiskFull, Fault, PostmottakError
+from daemon.pickup_watch import PickupWatch
 from daemon.ports import Channel
 from daemon.reload import Reload
 from daemon.schedule import Bell, Schedule
+
+if TYPE_CHECKING:
+    from daemon.web.server import WebServer
 
 _log = structlog.get_logger(__name__)
 _LOOK_AT_OUTBOX = 60.0  # seconds; a new letter rings, so this is for what became due by itself
@@ -38,6 +44,15 @@ class Service:
         self._reconcile_due = threading.Event()
         self._schedule = Schedule()
         self._reload = Reload(app.files, app.texts, self._read_and_swap)
+        self._alerter = Alerter(
+            store=app.store,
+            configuration=app.configuration,
+            destinations=lambda: app.destinations,
+            faults=lambda: self._reload.faults,
+            clock=app.clock,
+        )
+        self._monitoring = _monitoring_server(app, lambda: self._reload.faults)
+        self._pickups = PickupWatch(app.pickups, lambda: app.destinations)
 
     def stop(self) -> None:
         """Ask the service to end; returns at once, may be called from a signal handler, and more than once."""
@@ -52,11 +67,15 @@ class Service:
 
         Raises StoreError if the store fails.
         """
-        threads = [self._thread("outbox", self._dispatch_loop), self._thread("reload", self._reload.loop, self._stopping)]
+        threads = [
+            self._thread("outbox", self._dispatch_loop),
+            self._thread("reload", self._reload.loop, self._stopping),
+            self._thread("pickups", self._pickups.loop, self._stopping),
+            self._thread("alerts", self._alerter.loop, self._stopping),
+        ]
         for box, bell in zip(self._app.boxes, self._bells, strict=True):
             threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, bell))
-        if self._app.web:
-            threads.append(self._thread("pull API", self._app.web.loop, self._stopping))
+        threads += [self._thread("web", server.loop, self._stopping) for server in self._servers()]
         self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
         self._schedule.start()
         for thread in threads:
@@ -82,8 +101,9 @@ class Service:
     def _wind_down(self, threads: list[threading.Thread]) -> bool:
         self._schedule.stop()
         self._reload.wake()
-        if self._app.web:
-            self._app.web.stop()
+        self._pickups.wake()
+        for server in self._servers():
+            server.stop()
         for bell in (self._outbox_bell, *self._bells):
             bell.ring()
         ends = self._app.clock() + timedelta(seconds=_GRACE)
@@ -94,6 +114,9 @@ class Service:
         if self._failure:
             raise self._failure
         return ended
+
+    def _servers(self) -> list[WebServer]:
+        return [server for server in (self._app.web, self._monitoring) if server]
 
     def _read_and_swap(self) -> None:
         self._app.swap(load(self._app.files()[0]))
@@ -139,6 +162,18 @@ class Service:
         due_at = self._app.next_due()
         seconds = (due_at - self._app.clock()).total_seconds() if due_at else _LOOK_AT_OUTBOX
         return min(max(seconds, 0.1), _LOOK_AT_OUTBOX)
+
+
+def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebServer | None:
+    """The monitors' door, if there is a section [monitoring]."""
+    settings = app.configuration().monitoring
+    if settings is None:
+        return None
+    from daemon.web.monitoring import Monitoring
+    from daemon.web.server import WebServer
+
+    door = Monitoring(store=app.store, configuration=app.configuration, attempts=app.attempts, faults=faults, clock=app.clock)
+    return WebServer("[monitoring]", door.application(), settings.host, settings.port)
 
 
 def _groups(channels: Sequence[Channel]) -> list[list[Channel]]:

@@ -21,6 +21,11 @@ class ConnectorSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
+    @property
+    def can_notify(self) -> bool:
+        """Whether the destination `Notifies`, as it is set up."""
+        return False
+
 
 def duration(text: object) -> timedelta:
     """`"90s"`, `"5m"`, `"12h"` or `"7d"` as a length of time. Raises ValueError."""

@@ -6,6 +6,7 @@ import grp
 import pwd
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -66,6 +67,12 @@ class FileDrop(DropDestination):
     def __init__(self, name: str, settings: Settings) -> None:
         drop = LocalDrop(settings.path, settings.access)
         super().__init__(name, settings, lambda: nullcontext(drop))
+        self._path = settings.path
+
+    @property
+    def pickup_folder(self) -> Path | None:
+        """The drop's folder, in every layout, if pickups are awaited."""
+        return self._path if self.await_pickup is not None else None
 
 
 def connect(name: str, settings: Settings) -> Destination:

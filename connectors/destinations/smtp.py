@@ -1,7 +1,7 @@
 """E-mail: each letter as one mail, or as one for each attachment, with the same Message-ID in every repeat.
 
 Each recipient's answer counts for that recipient alone. A mail is built in memory: sending one takes about six times the size of its
-attachments, so some 110 MB at the default limit.
+attachments, so some 110 MB at the default limit. Large mails wait for each other, so that many at a time do not take many times that.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Field
 
+from connectors.mail.alerts import alert_mail
 from connectors.mail.compose import Composer, Sheet, sheets
 from connectors.mail.progress import Progress
 from connectors.mail.refusals import Refusal
+from connectors.mail.room import Room
 from connectors.mail.server import MailServer, ServerSettings, hand_over, takes
 from connectors.mail.subjects import STANDARD, SubjectTemplate, example
 from connectors.parcels import refuse_unsafe_names
 from connectors.words import WORDS, Language
 from daemon.errors import ContentMissing, DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.model import MessageKind, Receipt
-from daemon.ports import Destination, Finding, Parcel
+from daemon.ports import Destination, Finding, Notification, Parcel
 from daemon.settings import MailAddress, is_mail_address
+
+_ROOM = 25_000_000  # bytes, encoded, of mails that are made and sent at a time
 
 
 class Settings(ServerSettings):
@@ -36,6 +40,11 @@ class Settings(ServerSettings):
     max_attachment_bytes: int = Field(default=25_000_000, ge=0)
     """As they travel, which is a third more than on disk. A mail that would have more goes without, and says where they are."""
 
+    @property
+    def can_notify(self) -> bool:
+        """Whether there are recipients that do not depend on a letter."""
+        return bool(self.recipients)
+
 
 def connect(name: str, settings: Settings) -> Destination:
     """Mail to the recipients of `settings` and of the routing table."""
@@ -49,6 +58,7 @@ class Mail:
         self.name = name
         self._settings = settings
         self._server = MailServer(settings)
+        self._room = Room(_ROOM)
         self._composer = Composer(sender=settings.sender, subject=settings.subject, words=WORDS[settings.language])
 
     def check(self) -> Iterator[Finding]:
@@ -81,13 +91,26 @@ class Mail:
         recipients = self._recipients(parcel)
         mails = sheets(parcel, one_attachment_each=self._settings.one_attachment_per_mail)
         progress = Progress(parcel.progress, recipients, [sheet.key for sheet in mails])
-        self._send_all(parcel, mails, recipients, progress)
+        with self._room.taken(self._largest(mails)):  # before the conversation, for a server does not wait
+            self._send_all(parcel, mails, recipients, progress)
         failure = progress.failure(str(self._server))
         if failure:
             raise failure
         reference = self._composer.message_id(parcel, mails[0])
         details = {"mails": len(mails), "recipients": list(recipients), "with_attachments": progress.complete}
         return Receipt(reference=reference, details={"message_id": reference, **details})
+
+    def notify(self, notification: Notification) -> None:
+        """Mail it to the recipients of the settings. A repeat has the same Message-ID."""
+        recipients = self._settings.recipients
+        mail = alert_mail(notification, self._settings.sender, recipients).as_bytes()
+        try:
+            with self._server.conversation() as server:
+                refused = self._send(server, mail, recipients)
+        except OSError as error:
+            raise TemporaryFailure(self._server.unreachable(error)) from error
+        if len(refused) == len(recipients):
+            raise TemporaryFailure(f"{self._server} refuses every recipient of an alert; look at recipients, and at its log")
 
     def close(self) -> None:
         """No connection outlives its letter."""
@@ -106,6 +129,10 @@ class Mail:
         for address in found:
             unique.setdefault(address.casefold(), address)
         return tuple(unique.values())
+
+    def _largest(self, mails: Sequence[Sheet]) -> int:
+        """Bytes of attachments in the largest mail that will be made."""
+        return max(sheet.encoded_size if sheet.encoded_size <= self._settings.max_attachment_bytes else 0 for sheet in mails)
 
     def _send_all(self, parcel: Parcel, mails: Sequence[Sheet], recipients: Sequence[str], progress: Progress) -> None:
         """Send what is still to be sent; whatever stops it, what was sent is remembered."""

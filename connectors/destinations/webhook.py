@@ -10,10 +10,10 @@ import ipaddress
 import json
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import httpx
 from pydantic import BeforeValidator, Field, model_validator
@@ -23,11 +23,11 @@ from connectors.deadline import Deadline
 from connectors.network import Timeout, plain_reason
 from connectors.retry_after import retry_after
 from connectors.tls import CaFile, none_if_empty, tls_context
-from connectors.webhooks.event import cloud_event
+from connectors.webhooks.event import alert_event, cloud_event
 from connectors.webhooks.fields import HeaderFiles, LinkBase, SigningSecrets, WebAddress, signing_secrets
 from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.model import Receipt
-from daemon.ports import Destination, Finding, Parcel
+from daemon.ports import Destination, Finding, Notification, Parcel
 from daemon.settings import ConnectorSettings, FilePath, SecretFile, duration
 
 _READ_AT_MOST = 64 * 1024
@@ -60,6 +60,11 @@ class Settings(ConnectorSettings):
     """The certificate's key, PEM; not needed if it is in the same file."""
     timeout: Timeout = duration("30s")
     """For the whole of a call."""
+
+    @property
+    def can_notify(self) -> bool:
+        """Always."""
+        return True
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -122,16 +127,25 @@ class Webhook:
 
     def deliver(self, parcel: Parcel) -> Receipt:
         """Post the letter; any 2xx status says that the receiver has it. A repeat has the same `webhook-id` and the same body."""
-        body = json.dumps(cloud_event(parcel, self._link_base), ensure_ascii=False, separators=(",", ":")).encode()
+        status = self._hand_over(cloud_event(parcel, self._link_base))
+        return Receipt(reference=f"HTTP {status}", details={"status": status, "webhook_id": str(parcel.delivery_id)})
+
+    def notify(self, notification: Notification) -> None:
+        """Post it, signed like a letter. A repeat has the same `webhook-id` and the same body."""
+        self._hand_over(alert_event(notification))
+
+    def _hand_over(self, event: Mapping[str, Any]) -> int:
+        """Post an event; the status with which the receiver has taken it."""
+        body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         with Deadline(self._seconds) as deadline:
             try:
-                status, retry_after = self._post(body, str(parcel.delivery_id), deadline)
+                status, retry_after = self._post(body, str(event["id"]), deadline)
             except httpx.HTTPError as error:
                 late = f"it gave no whole answer within {self._seconds:g} seconds"
                 raise TemporaryFailure(f"{self._receiver} {late}" if deadline.passed else self._unreachable(error)) from error
         if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's own numbers
             raise self._refusal(status, retry_after)
-        return Receipt(reference=f"HTTP {status}", details={"status": status, "webhook_id": str(parcel.delivery_id)})
+        return status
 
     def close(self) -> None:
         """Let go of connections."""

@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import quote
 
 from daemon.model import KEPT_STATES
-from daemon.ports import Parcel
+from daemon.ports import Notification, Parcel
 
 EVENT_TYPE = "no.postmottak.letter.v1"
 """The version is that of the data: LetterDocument's `schema_version`."""
+
+ALERT_TYPE = "no.postmottak.alert.v1"
 
 
 def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
@@ -29,6 +31,20 @@ def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
         "time": data["fetched_at"],
         "datacontenttype": "application/json",
         "data": data,
+    }
+
+
+def alert_event(notification: Notification) -> dict[str, Any]:
+    """An alert, or its end, as an event."""
+    return {
+        "specversion": "1.0",
+        "id": str(notification.id),
+        "source": "urn:postmottak:alerts",
+        "type": ALERT_TYPE,
+        "subject": notification.kind,
+        "time": notification.at.isoformat(),
+        "datacontenttype": "application/json",
+        "data": {"kind": notification.kind, "ended": notification.ended, "critical": notification.critical, "text": notification.text},
     }
 
 

@@ -212,22 +212,34 @@ def _findings(configuration: Configuration) -> list[Finding]:
     return found
 
 
-def status(context: typer.Context, *, json: Json = False) -> None:
-    """Show how things stand: letters, deliveries, what waits, when each mailbox was last read, and which routing table is in force."""
+def status(
+    context: typer.Context,
+    *,
+    json: Json = False,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help="Print one line for a monitor. Exit code 0 fine, 1 warning, 2 critical, 3 unknown.")
+    ] = False,
+) -> None:
+    """Show how things stand: letters, deliveries, what waits and what is wrong, when each mailbox was last read, and the routing table."""
     from daemon import app, log
+    from daemon.cli.monitor import alerts, print_troubles, report, troubles
     from daemon.cli.standing import not_taken, print_standing, routing_standing
 
     log.configure()
+    if monitor:
+        raise typer.Exit(report(options(context).config))
     configuration = app.load_configuration(options(context).config)
     store = app.open_store(configuration)
     facts = {**_facts(store), "not_taken": not_taken(configuration, store, app.utc_now())}
     routing = routing_standing(configuration, store)
+    facts |= {"troubles": troubles(configuration, store, routing.faults), "alerts": alerts(store, configuration.alerts.to)}
     store.close()
     if json:
         print_json({**facts, "routing_version": routing.version, "routing": routing})
         return
     _print_status(facts)
     print_standing(routing)
+    print_troubles(facts)
 
 
 def _facts(store: Store) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from daemon import troubles
 from daemon.app import read_routing
 from daemon.config import Configuration
 from daemon.errors import ConfigurationError, Fault
@@ -58,7 +59,6 @@ def print_standing(standing: Standing) -> None:
 
 def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[dict[str, Any]]:
     """Deliveries that their receivers have neither taken nor rejected in the time that the destination allows, the oldest first."""
-    allowed = {each.name: getattr(each.settings, "await_pickup", None) for each in configuration.destinations}
     return [
         {
             "delivery": each.id,
@@ -66,6 +66,5 @@ def not_taken(configuration: Configuration, store: Store, now: datetime) -> list
             "reference": (each.evidence or {}).get("reference"),
             "delivered_at": each.delivered_at,
         }
-        for each in store.outbox.awaiting_pickup()
-        if (limit := allowed.get(each.destination)) and each.delivered_at and now - each.delivered_at > limit
+        for each in troubles.not_taken(configuration, store, now)
     ]

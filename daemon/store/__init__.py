@@ -5,6 +5,7 @@ One class for each, all on one `Database`. Only this package and `dispatch` chan
 
 from __future__ import annotations
 
+from daemon.store.alerts import Alerts
 from daemon.store.engine import Database
 from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
@@ -12,7 +13,7 @@ from daemon.store.outbox import Claim, Outbox
 from daemon.store.rerouting import WAITING, Decided, Rerouting
 from daemon.store.views import Views
 
-__all__ = ["WAITING", "Claim", "Database", "Decided", "Letters", "Marks", "Outbox", "Rerouting", "Store", "StoredLetter", "Views"]
+__all__ = ["WAITING", "Alerts", "Claim", "Database", "Decided", "Letters", "Marks", "Outbox", "Rerouting", "Store", "StoredLetter", "Views"]
 
 
 class Store:
@@ -26,6 +27,7 @@ class Store:
         self.marks = Marks(self._database)
         self.rerouting = Rerouting(self._database)
         self.views = Views(self._database)
+        self.alerts = Alerts(self._database)
 
     def close(self) -> None:
         """Let go of all connections. May be called twice."""

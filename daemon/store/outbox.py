@@ -183,17 +183,24 @@ class Outbox:
         with self._database.read() as session:
             return session.exec(select(Delivery.due_at).where(waiting).order_by(col(Delivery.due_at)).limit(1)).first()
 
-    def awaiting_pickup(self) -> list[Delivery]:
-        """Deliveries of which it is to be seen whether the receiver takes them, the oldest first."""
+    def awaiting_pickup(self, only: Collection[str] = ()) -> list[Delivery]:
+        """Deliveries of which it is to be seen whether the receiver takes them, the oldest first; with `only`, at these destinations."""
+        wanted = select(Delivery).where(col(Delivery.awaiting_pickup).is_(True)).order_by(col(Delivery.delivered_at))
+        if only:
+            wanted = wanted.where(col(Delivery.destination).in_(only))
         with self._database.read() as session:
-            wanted = select(Delivery).where(col(Delivery.awaiting_pickup).is_(True)).order_by(col(Delivery.delivered_at))
             return list(session.exec(wanted))
 
-    def picked_up(self, delivery: UUID, now: datetime, rejection: str | None) -> None:
-        """The receiver has taken what was delivered; or has rejected it, and why."""
+    def picked_up(self, delivery: UUID, now: datetime, rejection: str | None, *, if_awaited: bool = False) -> bool:
+        """The receiver has taken what was delivered; or has rejected it, and why.
+
+        With `if_awaited`, only where nothing has been heard of it yet. Returns whether it was noted.
+        """
         changes = {"awaiting_pickup": False, "rejection": _as_text(rejection) if rejection is not None else None}
         with self._database.write() as session:
-            session.execute(update(Delivery).where(col(Delivery.id) == delivery).values(taken_at=None if rejection else now, **changes))
+            wanted = [col(Delivery.id) == delivery, *([col(Delivery.awaiting_pickup).is_(True)] if if_awaited else [])]
+            changed = session.execute(update(Delivery).where(*wanted).values(taken_at=None if rejection else now, **changes))
+        return bool(getattr(changed, "rowcount", 0))
 
     def retry(self, ids: Sequence[UUID], now: datetime) -> int:
         """Make pending and dead deliveries due now. Returns how many changed."""

@@ -119,7 +119,9 @@ def _newest(session: Session, message: UUID) -> Decision:
     return session.exec(select(Decision).where(Decision.message_id == message).order_by(col(Decision.number).desc()).limit(1)).one()
 
 
-def _withdraw(session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], states: Collection[DeliveryState]) -> list[dict[str, Any]]:
+def _withdraw(
+    session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], states: Collection[DeliveryState]
+) -> list[dict[str, Any]]:
     """Remove deliveries that nobody wants any more; what is returned, and kept with the decision, remembers them."""
     found = session.exec(select(Delivery).where(Delivery.message_id == message, col(Delivery.state).in_(states))).all()
     withdrawn = []

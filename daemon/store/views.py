@@ -69,6 +69,28 @@ class Views:
         with self._database.read() as session:
             return {DeliveryState(state): count for state, count in session.exec(wanted)}
 
+    def queues(self) -> dict[tuple[str, DeliveryState], int]:
+        """How many deliveries wait or are dead, by destination and state. What is delivered costs nothing."""
+        wanted = select(Delivery.destination, Delivery.state, func.count()).where(col(Delivery.state).in_(_UNDONE))
+        with self._database.read() as session:
+            rows = session.exec(wanted.group_by(col(Delivery.destination), col(Delivery.state)))
+            return {(destination, DeliveryState(state)): count for destination, state, count in rows}
+
+    def oldest_waiting(self) -> dict[str, datetime]:
+        """When the oldest delivery was made that is neither delivered nor dead, by destination."""
+        waits = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD)
+        wanted = select(Delivery.destination, func.min(Delivery.created_at)).where(col(Delivery.state).in_(waits))
+        with self._database.read() as session:
+            return dict(session.exec(wanted.group_by(col(Delivery.destination))).all())
+
+    def rejected(self, since: datetime, limit: int) -> Sequence[Delivery]:
+        """Deliveries made since then that their receivers rejected, the newest first."""
+        wanted = select(Delivery).where(
+            col(Delivery.rejection) >= "", col(Delivery.delivered_at) >= since
+        )  # unlike IS NOT NULL, SQLite finds that by index
+        with self._database.read() as session:
+            return session.exec(wanted.order_by(col(Delivery.delivered_at).desc()).limit(limit)).all()
+
     def bookmarks(self) -> Sequence[Bookmark]:
         """How far each channel has been read."""
         wanted = select(Bookmark).order_by(col(Bookmark.mailbox), col(Bookmark.party), col(Bookmark.service), col(Bookmark.resource))

@@ -13,19 +13,20 @@ from daemon.errors import StoreError
 class WebServer:
     """One ASGI application on one address."""
 
-    def __init__(self, application: Starlette, host: str, port: int) -> None:
+    def __init__(self, what: str, application: Starlette, host: str, port: int) -> None:
+        """`what` names the door in errors."""
         settings = uvicorn.Config(application, host=host, port=port, log_level="warning", access_log=False, lifespan="off")
         self._server = uvicorn.Server(settings)
-        self._address = f"{host}:{port}"
+        self._problem = f"{what} cannot listen on {host}:{port}; is something else there?"
 
     def loop(self, stopping: threading.Event) -> None:
         """Serve until `stop` is called. Raises StoreError if the address cannot be had."""
         try:
             self._server.run()
         except SystemExit as error:
-            raise StoreError(f"the pull API cannot listen on {self._address}; is something else there?") from error
+            raise StoreError(self._problem) from error
         if not stopping.is_set() and not self._server.started:
-            raise StoreError(f"the pull API cannot listen on {self._address}; is something else there?")
+            raise StoreError(self._problem)
 
     def stop(self) -> None:
         """Let `loop` end soon; may be called from any thread, and more than once."""

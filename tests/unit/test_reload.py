@@ -200,14 +200,14 @@ def test_a_folder_that_is_made_again(watch: Callable[..., Parts], file: Path, mo
     """A folder that is removed and made again is found by looking, and from then on watched like the first."""
     monkeypatch.setattr(reload, "_LOOK", 0.1)
     parts = watch(file)
-    old = parts.reload._observer
+    old = parts.reload._folders._watched[file.parent].watch
     shutil.rmtree(file.parent)
     parts.in_force("missing")
     file.parent.mkdir()
     save(file, "two")
     parts.in_force("two")
     ends = time.monotonic() + SOON
-    while (observer := parts.reload._observer) is old or not file_is_watched(observer):
+    while (now := parts.reload._folders._watched.get(file.parent)) is None or now.watch is old:
         assert time.monotonic() < ends
         parts.quiet(0.05)
     monkeypatch.setattr(reload, "_LOOK", 60)
@@ -216,19 +216,14 @@ def test_a_folder_that_is_made_again(watch: Callable[..., Parts], file: Path, mo
     parts.in_force("three")
 
 
-def file_is_watched(observer: Any) -> bool:
-    """Whether an observer has something to watch, and does."""
-    return bool(observer and observer.emitters) and all(emitter.is_alive() for emitter in observer.emitters)
-
-
 def test_a_system_that_allows_no_watch(file: Path, monkeypatch: pytest.MonkeyPatch, logged: list[Any]) -> None:
     """Where folders cannot be watched, edits are found by looking, and the log says that they take longer."""
 
-    def no_more(_: object) -> None:
+    def no_more(*_: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(reload, "_LOOK", 0.1)
-    monkeypatch.setattr(type(Observer()), "start", no_more)
+    monkeypatch.setattr(type(Observer()), "schedule", no_more)
     parts = Parts(file)
     parts.start()
     save(file, "two")

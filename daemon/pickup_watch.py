@@ -1,0 +1,107 @@
+"""Taken, and noticed at once: the folders of drops on this machine are watched, and the others looked at now and then.
+
+A look at everything, once a minute, also sees what no watch does: changes by another machine on a share, or while nobody watched.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+
+from daemon.pickup import Pickups
+from daemon.ports import Destination, ShowsPickup
+from daemon.watch import FolderWatch
+
+_LOOK = 60.0  # seconds between looks at everything
+_KEEP = 5.0  # seconds between looks at whether the folders are still those that are watched
+_QUIET = 0.2  # seconds in which changes are gathered
+_SHARE = 4  # at so many times a look's own length the next one follows, for a folder in which something always happens
+_HARMLESS = frozenset({"opened", "closed_no_write", "modified"})
+
+
+class PickupWatch:
+    """Looks for pickups in a thread of its own. `destinations` is asked anew at each look."""
+
+    def __init__(self, pickups: Pickups, destinations: Callable[[], Mapping[str, Destination]]) -> None:
+        self._pickups = pickups
+        self._destinations = destinations
+        self._events = _Events()
+        self._folders = FolderWatch(self._events)
+        self._looked_at: float | None = None
+
+    def loop(self, stopping: threading.Event) -> None:
+        """Look until `stopping` is set and `wake` is called. Raises StoreError."""
+        try:
+            while not stopping.is_set():
+                self._round(stopping)
+        finally:
+            self._folders.stop()
+
+    def wake(self) -> None:
+        """Let the loop see that it is to stop."""
+        self._events.ring()
+
+    def _round(self, stopping: threading.Event) -> None:
+        began = time.monotonic()
+        owners = self._owners()
+        everything = self._folders.keep(owners) or self._looked_at is None or began - self._looked_at >= _LOOK
+        changed = {name for folder in self._events.take() for name in owners.get(folder, ())}
+        if everything:
+            self._pickups.look()
+            self._looked_at = time.monotonic()
+        elif changed:
+            self._pickups.look(changed)
+        pause = max(_QUIET, _SHARE * (time.monotonic() - began))
+        self._events.wait(_KEEP)
+        if self._events.waiting:
+            stopping.wait(pause)
+
+    def _owners(self) -> dict[Path, list[str]]:
+        """The folders to watch, and the destinations whose they are."""
+        owners: dict[Path, list[str]] = {}
+        for name, destination in self._destinations().items():
+            folder = destination.pickup_folder if isinstance(destination, ShowsPickup) else None
+            if folder:
+                owners.setdefault(folder, []).append(name)
+        return owners
+
+
+class _Events(FileSystemEventHandler):
+    """The folders in which something happened."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Event()
+        self._lock = threading.Lock()
+        self._changed: set[Path] = set()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type in _HARMLESS:
+            return
+        with self._lock:
+            self._changed |= {Path(str(path)).parent for path in (event.src_path, event.dest_path) if path}
+        self._rung.set()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something happened that was not taken."""
+        with self._lock:
+            return bool(self._changed)
+
+    def take(self) -> set[Path]:
+        """The folders in which something happened since the last time."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return changed
+
+    def ring(self) -> None:
+        """End a wait."""
+        self._rung.set()
+
+    def wait(self, timeout: float) -> None:
+        """Sleep until something happens, or for `timeout` seconds."""
+        self._rung.wait(timeout)
+        self._rung.clear()

@@ -1,0 +1,50 @@
+"""Alerts that are kept, so that each is told once, and its end once, whatever restarts in between."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlmodel import select
+
+from daemon.model import Alert
+from daemon.store.engine import Database
+
+
+class Alerts:
+    """What is wrong, and who has been told."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> Sequence[Alert]:
+        """Every alert, also those that have ended and of which somebody is still to be told."""
+        with self._database.read() as session:
+            return session.exec(select(Alert).order_by("began_at", "key")).all()
+
+    def note(self, current: Collection[Alert], now: datetime) -> None:
+        """What is wrong now: new alerts begin, those that are not among them end."""
+        by_key = {each.key: each for each in current}
+        known = {each.key: each for each in self.all()}
+        begun = [each for key, each in by_key.items() if key not in known or known[key].ended_at]
+        ended = [each for key, each in known.items() if key not in by_key and not each.ended_at]
+        if not begun and not ended:
+            return
+        with self._database.write() as session:
+            for alert in begun:
+                session.merge(alert)
+            for alert in ended:
+                alert.ended_at = now
+                session.merge(alert)
+
+    def told(self, alert: Alert, destination: str, what: str) -> None:
+        """Somebody has been told that it has `begun`, or `ended`."""
+        with self._database.write() as session:
+            found = session.get_one(Alert, alert.key)
+            found.told = {**found.told, destination: what}
+            session.add(found)
+
+    def forget(self, alert: Alert) -> None:
+        """Nothing is left to tell of it."""
+        with self._database.write() as session:
+            session.delete(session.get_one(Alert, alert.key))

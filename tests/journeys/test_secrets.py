@@ -1,0 +1,57 @@
+"""What must never be read by whoever reads logs: titles, contents, names of persons and secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import urllib.request
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from connectors.sandbox.samples import letters as sample_letters
+from connectors.sandbox.scene import WEBHOOK_SECRET
+from connectors.sandbox.webhook_sink import Reply
+from tests.journeys.conftest import Journey
+
+TITLE, BODY = "Oppsigelse av Kari Nordmann", "Fortrolig innhold om Ola"
+
+
+def test_nothing_that_must_not_be_read(journey: Journey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in what any command logs or prints about the service, not for monitors, not in alerts, whether all goes well or not.
+
+    In the journal's form each line has its priority and is JSON.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    sections = f'[alerts]\nto = ["webhook"]\n[monitoring]\nport = {port}\n'
+    journey.scene.configuration.write_text(journey.scene.configuration.read_text() + sections)
+    for letter in sample_letters(6, party=journey.scene.party, now=datetime.now(UTC)):
+        journey.altinn.publish(replace(letter, title=TITLE, body=BODY))
+    journey.webhook.script(Reply(status=418), Reply(status=500))
+    seen = [journey.run(*command) for command in (("check",), ("poll",), ("status",), ("status", "--json"), ("status", "--monitor"))]
+    journey.webhook.script()
+    log = journey.scene.folder / "log.txt"
+    with log.open("w") as errors:
+        found = os.fstat(errors.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        process = journey.start("run", errors=errors)
+        assert journey.altinn.wait_for(lambda: any(_is_alert(hook.json) for hook in journey.webhook.taken), timeout=30)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            metrics = answer.read().decode()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+    alerts = [hook.json for hook in journey.webhook.taken if _is_alert(hook.json)]
+    lines = log.read_text().splitlines()
+    assert lines
+    assert all(line[0] == "<" and line[2] == ">" and json.loads(line[3:])["event"] for line in lines)
+    everything = "\n".join([*(each.output + each.errors for each in seen), *lines, metrics, json.dumps(alerts)])
+    for planted in (TITLE, BODY, "Nordmann", WEBHOOK_SECRET, WEBHOOK_SECRET.removeprefix("whsec_"), "PRIVATE KEY"):
+        assert planted not in everything
+
+
+def _is_alert(event: dict[str, object]) -> bool:
+    return event["type"] == "no.postmottak.alert.v1"

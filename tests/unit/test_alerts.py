@@ -1,0 +1,151 @@
+"""Alerts: each trouble is told once, its end once, and whoever cannot be told disturbs nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+
+from daemon.alerts import Alerter
+from daemon.config import AlertSettings, Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
+from daemon.errors import Fault, TemporaryFailure
+from daemon.model import Bookmark
+from daemon.ports import Destination, Notification
+from daemon.settings import ConnectorSettings
+from daemon.store import Store
+from tests.unit.conftest import Clock, MemoryDestination, stored_letter
+
+
+@dataclass
+class Bell(MemoryDestination):
+    """A destination that tells, or fails to."""
+
+    told: list[Notification] = field(default_factory=list)
+    deaf: Iterator[Exception] = field(default_factory=lambda: iter(()))
+
+    def notify(self, notification: Notification) -> None:
+        """Keep it, or fail as told."""
+        error = next(self.deaf, None)
+        if error:
+            raise error
+        self.told.append(notification)
+
+
+@dataclass
+class Desk:
+    """An alerter, and what it looks at."""
+
+    store: Store
+    clock: Clock
+    bell: Bell
+    make: Callable[[], Alerter]
+    faults: list[Fault]
+
+    def kinds(self) -> list[tuple[str, bool]]:
+        """What was told: the kind, and whether it was the end."""
+        return [(each.kind, each.ended) for each in self.bell.told]
+
+
+@pytest.fixture
+def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
+    """A mailbox and two destinations, of which one tells."""
+    bell, faults = Bell("mail"), list[Fault]()
+    (tmp_path / "content").mkdir()
+    configuration = Configuration(
+        path=tmp_path / "postmottak.toml",
+        text="",
+        store=StoreSettings(database=f"sqlite:///{tmp_path / 'postmottak.db'}", content=tmp_path / "content"),
+        mailboxes=(ConnectorConfiguration(name="altinn", type="altinn3", settings=ConnectorSettings()),),
+        destinations=(ConnectorConfiguration(name="mail", type="smtp", settings=ConnectorSettings()),),
+        delivery=DeliverySettings(),
+        routing=RoutingSettings(file=tmp_path / "routing.toml"),
+        alerts=AlertSettings(to=("mail",), free_bytes=0),
+    )
+    places: dict[str, Destination] = {"mail": bell}
+    make = lambda: Alerter(  # noqa: E731  # a restart makes another one
+        store=store, configuration=lambda: configuration, destinations=lambda: places, faults=lambda: faults, clock=clock
+    )
+    return Desk(store, clock, bell, make, faults)
+
+
+def read(desk: Desk, *, refused: bool = False) -> None:
+    """The mailbox was read now, or was refused."""
+    bookmark = Bookmark(mailbox="altinn", party="991825827", service="4255/8", resource="skatt", begun=True, refused=refused)
+    bookmark.succeeded_at = desk.clock()
+    with desk.store.letters._database.write() as session:
+        session.merge(bookmark)
+
+
+def test_told_once_and_its_end_once(desk: Desk) -> None:
+    """A letter that waits longer than four hours is told once, over a restart too, and once that it is over; not a word of its title."""
+    desk.store.letters.add([stored_letter("a", ("erp",), title="Oppsigelse")])
+    alerter = desk.make()
+    alerter.look()
+    assert desk.kinds() == []
+    desk.clock.advance(hours=4, minutes=1)
+    alerter.look()
+    desk.make().look()
+    assert desk.kinds() == [("undelivered", False)]
+    [claim] = desk.store.outbox.claim("me", desk.clock(), timedelta(minutes=1), 1)
+    desk.store.outbox.dead(claim, "Oppsigelse", desk.clock(), desk.clock())
+    desk.make().look()
+    desk.make().look()
+    assert sorted(desk.kinds()) == [("dead", False), ("undelivered", False), ("undelivered", True)]
+    assert "Oppsigelse" not in repr(desk.bell.told)
+    assert [each.kind for each in desk.store.alerts.all()] == ["dead"]
+
+
+def test_silence_and_lost_rights(desk: Desk) -> None:
+    """A mailbox that has not been read for an hour is told, and so is a channel that was readable and is refused."""
+    read(desk)
+    desk.make().look()
+    desk.clock.advance(hours=1, minutes=1)
+    desk.make().look()
+    assert desk.kinds() == [("silence", False)]
+    read(desk, refused=True)
+    desk.make().look()
+    assert sorted(desk.kinds()) == [("rights", False), ("silence", False), ("silence", True)]
+
+
+@pytest.mark.parametrize("error", [TemporaryFailure("away"), KeyError("x")], ids=["temporary", "fault"])
+def test_who_cannot_be_told_is_told_later(desk: Desk, error: Exception) -> None:
+    """A destination that fails is left alone for a while and then told; the trouble stands in the store meanwhile."""
+    desk.bell.deaf = iter([error])
+    desk.faults.append(Fault(file="routing.toml", line=3, key="to", problem="names Kari Nordmann", remedy="Mend it"))
+    alerter = desk.make()
+    alerter.look()
+    alerter.look()
+    assert desk.kinds() == []
+    assert [each.kind for each in desk.store.alerts.all()] == ["edit"]
+    desk.clock.advance(minutes=2)
+    alerter.look()
+    assert desk.kinds() == [("edit", False)]
+    assert "routing.toml:3" in desk.bell.told[0].text
+    assert "Kari" not in repr(desk.bell.told)
+
+
+def test_the_end_of_what_nobody_was_told(desk: Desk) -> None:
+    """What ended before anybody could be told of it is forgotten, and not told any more."""
+    desk.bell.deaf = repeat(TemporaryFailure("away"))
+    desk.faults.append(Fault(file="routing.toml", key="to", problem="is wrong", remedy="Mend it"))
+    desk.make().look()
+    desk.faults.clear()
+    desk.make().look()
+    assert (desk.kinds(), desk.store.alerts.all()) == ([], [])
+
+
+def test_a_repeat_has_the_same_id(desk: Desk) -> None:
+    """Somebody who was told, but of whom that was not noted, is told again with the same id."""
+    desk.faults.append(Fault(file="routing.toml", key="to", problem="is wrong", remedy="Mend it"))
+    desk.make().look()
+    [alert] = desk.store.alerts.all()
+    alert.told = {}
+    with desk.store.letters._database.write() as session:
+        session.merge(alert)
+    desk.make().look()
+    first, second = desk.bell.told
+    assert first.id == second.id

@@ -1,0 +1,94 @@
+"""Numbers for monitors: in a form that Prometheus reads, and at a cost that does not grow with what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import httpx
+from sqlalchemy import event
+
+from daemon.config import Configuration, DeliverySettings, RoutingSettings, StoreSettings
+from daemon.errors import Fault
+from daemon.model import Outcome
+from daemon.store import Store
+from daemon.troubles import find_troubles
+from daemon.web.monitoring import Monitoring
+from tests.unit.conftest import NOW, Clock, stored_letter
+
+_LINE = re.compile(r'postmottak_[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
+
+
+def configuration(folder: Path) -> Configuration:
+    """The smallest configuration."""
+    return Configuration(
+        path=folder / "postmottak.toml",
+        text="",
+        store=StoreSettings(database=f"sqlite:///{folder / 'postmottak.db'}", content=folder),
+        mailboxes=(),
+        destinations=(),
+        delivery=DeliverySettings(),
+        routing=RoutingSettings(file=folder / "routing.toml"),
+    )
+
+
+def monitoring(store: Store, clock: Clock, folder: Path) -> Monitoring:
+    """The door, with one fault of an edit."""
+    return Monitoring(
+        store=store,
+        configuration=lambda: configuration(folder),
+        attempts=lambda: {("erp", Outcome.DELIVERED): 2},
+        faults=lambda: [Fault(file="x", key="y", problem="z", remedy="")],
+        clock=clock,
+    )
+
+
+def ask(door: Monitoring, *paths: str) -> list[httpx.Response]:
+    """The door's answers."""
+
+    async def answers() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(door.application()), base_url="http://monitor") as client:
+            return [await client.get(path) for path in paths]
+
+    return asyncio.run(answers())
+
+
+def test_the_numbers(store: Store, clock: Clock, tmp_path: Path) -> None:
+    """Each line is in the format, and says what the store says; no title is in it, and odd names are escaped."""
+    store.letters.add([stored_letter("a", ('e"r\\p',), title="Oppsigelse")])
+    clock.advance(seconds=90)
+    [answer] = ask(monitoring(store, clock, tmp_path), "/metrics")
+    lines = answer.text.splitlines()
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert [line for line in lines if not line.startswith("# ") and not _LINE.fullmatch(line)] == []
+    assert 'postmottak_deliveries{destination="e\\"r\\\\p",state="pending"} 1.0' in lines
+    assert 'postmottak_oldest_undelivered_age_seconds{destination="e\\"r\\\\p"} 90.0' in lines
+    assert 'postmottak_delivery_attempts_total{destination="erp",outcome="delivered"} 2.0' in lines
+    assert "postmottak_edit_faults 1.0" in lines
+    assert "Oppsigelse" not in answer.text
+
+
+def test_alive_and_ready(store: Store, clock: Clock, tmp_path: Path) -> None:
+    """The service is alive as long as it answers, and ready as long as its database does."""
+    door = monitoring(store, clock, tmp_path)
+    assert [each.status_code for each in ask(door, "/livez", "/readyz")] == [200, 200]
+    with store.letters._database.write() as session:
+        session.connection().exec_driver_sql("DROP TABLE routing_versions")
+    assert [each.status_code for each in ask(door, "/livez", "/readyz", "/metrics")] == [200, 503, 503]
+
+
+def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
+    """No question for monitors or alerts reads a table of letters or deliveries from end to end."""
+    statements: list[tuple[str, object]] = []
+    engine = store.letters._database._reader
+    event.listen(engine, "before_cursor_execute", lambda _c, _k, statement, parameters, *_: statements.append((statement, parameters)))
+    monitoring(store, clock, tmp_path).text()
+    find_troubles(configuration(tmp_path), store, NOW)
+    plans = []
+    with engine.connect() as connection:
+        for statement, parameters in [each for each in statements if each[0].startswith("SELECT")]:
+            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]  # as recorded
+            plans += [str(row[3]) for row in found]
+    assert plans
+    assert [plan for plan in plans if re.search(r"SCAN (deliveries|messages|attempts|attachments|decisions)", plan)] == []

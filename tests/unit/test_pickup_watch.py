@@ -1,0 +1,108 @@
+"""Drops that are watched: what is taken is noticed at once, whatever happens to the folder meanwhile."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import threading
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.destinations.filedrop import FileDrop, Settings
+from daemon import pickup_watch
+from daemon.pickup import Pickups
+from daemon.pickup_watch import PickupWatch
+from daemon.settings import duration
+from daemon.store import Store
+from tests.unit.conftest import Clock, MemoryDestination
+
+SOON = 10  # seconds; far less than the looks at everything are apart
+
+
+class Looks(Pickups):
+    """Pickups that tell of each look."""
+
+    def __init__(self, store: Store, destinations: dict[str, FileDrop], clock: Clock) -> None:
+        super().__init__(store=store, destinations=lambda: destinations, clock=clock)
+        object.__setattr__(self, "seen", queue.SimpleQueue())
+
+    def look(self, only: Collection[str] = ()) -> int:
+        still = super().look(only)
+        self.seen.put(set(only))  # type: ignore[attr-defined]  # set above, past the frozen dataclass
+        return still
+
+    def next(self) -> set[str]:
+        """Where the next look looks; nothing for everywhere."""
+        found: set[str] = self.seen.get(timeout=SOON)  # type: ignore[attr-defined]  # likewise
+        return found
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Path:
+    """A drop's folder with a letter."""
+    folder = tmp_path / "drop"
+    (folder / "letter").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def looks(store: Store, clock: Clock, drop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Looks]:
+    """The watch at work; its first look is over."""
+    monkeypatch.setattr(pickup_watch, "_KEEP", 0.1)
+    waits = FileDrop("erp", Settings(path=drop, await_pickup=duration("1h")))
+    idle = FileDrop("idle", Settings(path=drop.parent))
+    places = {"erp": waits, "idle": idle, "mail": MemoryDestination("mail")}
+    pickups = Looks(store, places, clock)  # type: ignore[arg-type]  # any destination will do
+    watch, stopping = PickupWatch(pickups, lambda: places), threading.Event()  # type: ignore[arg-type,return-value]  # likewise
+    thread = threading.Thread(target=watch.loop, args=(stopping,), daemon=True)
+    thread.start()
+    assert pickups.next() == set()
+    yield pickups
+    stopping.set()
+    watch.wake()
+    thread.join(SOON)
+    assert not thread.is_alive()
+
+
+def test_a_letter_that_is_taken(looks: Looks, drop: Path) -> None:
+    """What disappears from a drop is looked for at once, and at that destination only."""
+    shutil.rmtree(drop / "letter")
+    assert looks.next() == {"erp"}
+
+
+def test_an_answer(looks: Looks, drop: Path) -> None:
+    """So is an answer that the consumer writes."""
+    (drop / "letter.err").write_text("no")
+    assert looks.next() == {"erp"}
+
+
+def test_a_folder_that_comes_back(looks: Looks, drop: Path) -> None:
+    """A folder that was removed and made again is looked at whole, for nobody saw it meanwhile, and is watched as before."""
+    shutil.rmtree(drop)
+    (drop / "another").mkdir(parents=True)
+    while looks.next() != set():
+        pass
+    (drop / "another").rmdir()
+    while looks.next() != {"erp"}:
+        pass
+
+
+def test_a_folder_in_the_place_of_another(looks: Looks, drop: Path, tmp_path: Path) -> None:
+    """Another folder under the same name, as when a share is mounted, is noticed although the first is still there."""
+    other = tmp_path / "other"
+    (other / "another").mkdir(parents=True)
+    drop.rename(tmp_path / "aside")
+    other.rename(drop)
+    while looks.next() != set():
+        pass
+    (drop / "another").rmdir()
+    while looks.next() != {"erp"}:
+        pass
+
+
+def test_a_look_now_and_then(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is looked at now and then, also if nothing is seen to happen."""
+    monkeypatch.setattr(pickup_watch, "_LOOK", 0.1)
+    assert (looks.next(), looks.next()) == (set(), set())
