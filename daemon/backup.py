@@ -87,8 +87,8 @@ def restore_backup(folder: Path, database: Path, content: ContentStore, now: dat
     """
     _check_backup(folder)
     there = [path for path in (database.with_name(database.name + end) for end in _BESIDE) if path.exists()]
-    if there and not replace:
-        raise OperatorError(f"{there[0]} is there already; to put it aside and take the backup instead, say --replace")
+    if database.exists() and not replace:  # a journal without its database is a remnant, and goes aside in any case
+        raise OperatorError(f"{database} is there already; to put it aside and take the backup instead, say --replace")
     saved = folder / _CONTENT
     for path in sorted(saved.glob("??/*")):
         with path.open("rb") as file:
