@@ -23,7 +23,7 @@ def test_restored_from_the_middle(journey: Journey) -> None:
     letters = journey.publish(LETTERS)
     backup = journey.scene.folder / "backup"
     working = journey.start("poll")
-    journey.altinn.wait_for(lambda: journey.altinn.count("overview") > LETTERS // 2)
+    assert journey.altinn.wait_for(lambda: journey.altinn.count("overview") > LETTERS // 2)
     made = journey.run("backup", str(backup), "--json")
     working.communicate(timeout=60)
     assert made.code == 0, made.errors
@@ -63,9 +63,10 @@ def test_a_running_service_keeps_restore_and_retention_out(journey: Journey) -> 
     journey.publish(3)
     assert journey.poll().code == 0
     backup = str(journey.scene.folder / "backup")
+    polled = journey.altinn.count()
     service = journey.start("run")
     try:
-        journey.altinn.wait_for(lambda: journey.altinn.count("list") > 10)
+        assert journey.altinn.wait_for(lambda: journey.altinn.count() > polled)
         assert journey.run("backup", backup).code == 0
         for arguments in (("restore", backup, "--replace"), ("retention", "run")):
             refused = journey.run(*arguments)

@@ -163,7 +163,9 @@ def test_nothing_undelivered_or_not_taken_is_ever_deleted(
 ) -> None:
     """Whatever state letters are in: what goes was delivered and taken everywhere, its sender was told, and no hold is in force."""
     run = next(RUNS)
-    clock, may_go, stays = Clock(), set(), set()
+    clock = Clock()
+    may_go: set[UUID] = set()
+    stays: set[UUID] = set()
     for number, (states, mark, held) in enumerate(letters):
         policies = {MarkKind.READ: Policy.STORED} if mark else {}
         letter = stored_letter(f"run {run}/{number}", ("erp", "mail")[: len(states)], policies)
