@@ -110,7 +110,7 @@ def _plain_text(parcel: Parcel, words: Words) -> str:
     text = parcel.body.decode(errors="replace")
     if parcel.document.body.media_type == "text/html":
         text = readable_text(text)
-    return _printable(f"{_summary(parcel, text)}\n\n{text.strip()}".strip()) or words.no_text
+    return _printable(f"{_summary(parcel, text)}\n\n{text.strip()}".strip()) or _no_text(parcel, words)
 
 
 def _html_text(parcel: Parcel, words: Words) -> str | None:
@@ -119,7 +119,12 @@ def _html_text(parcel: Parcel, words: Words) -> str | None:
     if html is None:
         return None
     summary = _printable(_summary(parcel, readable_text(text) if kind == "text/html" else text))
-    return (f"<p>{escape(summary)}</p>\n" if summary else "") + html.strip() or f"<p>{escape(words.no_text)}</p>"
+    return (f"<p>{escape(summary)}</p>\n" if summary else "") + html.strip() or f"<p>{escape(_no_text(parcel, words))}</p>"
+
+
+def _no_text(parcel: Parcel, words: Words) -> str:
+    deleted_at = parcel.document.body.deleted_at
+    return words.text_deleted.format(when=words.moment(deleted_at)) if deleted_at else words.no_text
 
 
 def _summary(parcel: Parcel, text: str) -> str:

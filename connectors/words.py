@@ -37,6 +37,7 @@ class Words:
     confirmation_wanted: str
     no_attachments: str
     no_text: str
+    text_deleted: str
     missing: str
     doubtful: str
     footer: str
@@ -72,6 +73,7 @@ NB = Words(
     confirmation_wanted="avsenderen ber om bekreftelse",
     no_attachments="Ingen vedlegg.",
     no_text="(Brevet har ingen tekst.)",
+    text_deleted="(Teksten ble slettet {when}, da oppbevaringstiden var over.)",
     missing="mangler, {why}",
     doubtful="stemmer ikke med avsenderens sjekksum",
     footer="Mottatt av Postmottak. Brev {letter}, levering {delivery}.",
@@ -86,6 +88,7 @@ NB = Words(
             PartState.SCAN_FAILED: "stoppet av virussjekken i Altinn",
             PartState.EXTERNAL: "ligger hos avsenderen, ikke i Altinn",
             PartState.UNAVAILABLE: "Altinn ga det ikke ut",
+            PartState.DELETED: "slettet her da oppbevaringstiden var over",
         }
     ),
     moment_format="%d.%m.%Y kl. %H.%M",
@@ -109,6 +112,7 @@ EN = Words(
     confirmation_wanted="the sender asks for a confirmation",
     no_attachments="No attachments.",
     no_text="(The letter has no text.)",
+    text_deleted="(The text was deleted {when}, when its keeping time was over.)",
     missing="missing, {why}",
     doubtful="does not match the sender's checksum",
     footer="Received by Postmottak. Letter {letter}, delivery {delivery}.",
@@ -123,6 +127,7 @@ EN = Words(
             PartState.SCAN_FAILED: "stopped by the virus scan in Altinn",
             PartState.EXTERNAL: "kept by the sender, not in Altinn",
             PartState.UNAVAILABLE: "Altinn did not hand it out",
+            PartState.DELETED: "deleted here when its keeping time was over",
         }
     ),
     moment_format="%Y-%m-%d %H:%M (Norway)",

@@ -17,8 +17,9 @@ from daemon import config, plugins
 from daemon.config import Configuration
 from daemon.content import ContentStore
 from daemon.dispatch import Dispatch
-from daemon.errors import ConfigurationError, NotFound, StoreError
+from daemon.errors import ConfigurationError, NotFound, OperatorError, StoreError
 from daemon.fetch import Fetcher, MarkPolicies
+from daemon.housekeeping import Housekeeping
 from daemon.intake import Intake, IntakeSummary
 from daemon.lock import InstanceLock
 from daemon.memory import return_large_blocks
@@ -29,6 +30,7 @@ from daemon.ports import Destination, Mailbox
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation
 from daemon.rerouting import Rerouter
+from daemon.retention import Retention
 from daemon.routing.facts import NORWAY
 from daemon.routing.table import Table, parse_table, read_table
 from daemon.store import Store
@@ -108,6 +110,34 @@ def table_of(store: Store, version: str) -> Table:
     return parse_table(found.text, f"table {version[:12]}", None)
 
 
+def _past_table(store: Store, version: str) -> Table | None:
+    try:
+        return table_of(store, version)
+    except OperatorError:
+        return None
+
+
+def retention(store: Store, configuration: Configuration, table: Table) -> Retention:
+    """The rules of retention that are in force."""
+    return Retention(settings=configuration.retention, table=table, past=lambda version: _past_table(store, version))
+
+
+@contextmanager
+def housekeeping(checked: Checked, *, alone: bool) -> Iterator[Housekeeping]:
+    """Housekeeping by itself, until the block ends; `alone` with the store's lock, for whoever deletes.
+
+    Raises StoreError if the store cannot be opened, or if another process works with it.
+    """
+    configuration = checked.configuration
+    with ExitStack() as ends:
+        if alone:
+            ends.callback(InstanceLock(configuration.store.database_path).release)
+        store = open_store(configuration)
+        ends.callback(store.close)
+        rules = retention(store, configuration, checked.table)
+        yield Housekeeping(store=store, content=open_content(configuration), retention=lambda: rules, clock=utc_now)
+
+
 def rerouter(store: Store, table: Table) -> Rerouter:
     """Decide anew about stored letters, with this table."""
     store.letters.note_table(table.version, table.text, utc_now())
@@ -176,6 +206,9 @@ class App:
         )
         self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock)
         self._receipts = Receipts(store=store, clock=clock)
+        self._housekeeping = Housekeeping(
+            store=store, content=content, retention=lambda: retention(store, self._configuration, self.table), clock=clock
+        )
         self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
         store.letters.note_table(self.table.version, self.table.text, clock())
         _log_warnings(self.table)
@@ -206,6 +239,10 @@ class App:
             self._covers_followed = followed
         outcomes = self._dispatch.deliver_due(stopping)
         return outcomes, sum(self._receipts.set_due(box.mailbox, stopping) for box in self.boxes)
+
+    def tidy(self, stopping: threading.Event) -> None:
+        """Delete what retention lets go. Raises StoreError."""
+        self._housekeeping.run("service", stopping)
 
     def next_due(self) -> datetime | None:
         """When there is next something to deliver; None if nothing waits for a time."""

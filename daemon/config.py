@@ -14,16 +14,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
+from daemon.dpv import find_service, service_names
 from daemon.errors import Fault
-from daemon.faults import FaultList, Model, read_toml
-from daemon.settings import ConnectorSettings, Duration, FilePath, SecretFile, base_folder
+from daemon.faults import FaultList, Model, near_miss, read_toml
+from daemon.settings import FOREVER, ConnectorSettings, Duration, FilePath, KeepingTime, SecretFile, base_folder
 
 Kind = Literal["mailbox", "destination"]
 FindSettings = Callable[[Kind, str], type[ConnectorSettings] | None]
 """The settings that a connector of this kind and type declares, or None if there is no such connector."""
 
 _SQLITE = "sqlite:///"
-_SECTIONS = ("store", "mailbox", "destination", "delivery", "routing", "api", "alerts", "monitoring")
+_SECTIONS = ("store", "mailbox", "destination", "delivery", "routing", "retention", "api", "alerts", "monitoring")
 
 
 def _database_url(text: str, info: ValidationInfo) -> str:
@@ -61,6 +62,35 @@ class DeliverySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     give_up_after: Duration = timedelta(days=5)
+
+
+def _service_code(text: str) -> str:
+    service = find_service(text)
+    if service is None:
+        hint = near_miss(text, service_names())
+        raise ValueError(f"{text!r} is no service; {hint or 'write a code such as 4255/8, or see `postmottak services`'}")
+    return service.code
+
+
+class ServiceRetention(BaseModel):
+    """`[retention.service."CODE"]`: how long letters of one service are kept; what is left out is as in `[retention]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body: KeepingTime | None = None
+    attachments: KeepingTime | None = None
+    metadata: KeepingTime | None = None
+
+
+class RetentionSettings(BaseModel):
+    """`[retention]`: how long letters are kept, counted from when they came. Without the section nothing is ever deleted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body: KeepingTime = FOREVER
+    attachments: KeepingTime = FOREVER
+    metadata: KeepingTime = FOREVER
+    service: Mapping[Annotated[str, AfterValidator(_service_code)], ServiceRetention] = Field(default_factory=dict)
 
 
 class ApiSettings(BaseModel):
@@ -123,6 +153,7 @@ class Configuration:
     destinations: tuple[ConnectorConfiguration, ...]
     delivery: DeliverySettings
     routing: RoutingSettings
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     api: ApiSettings | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
     monitoring: MonitoringSettings | None = None
@@ -162,6 +193,7 @@ class _Reader:
         store = self.section(StoreSettings, values, "store")
         delivery = self.section(DeliverySettings, values, "delivery")
         routing = self.section(RoutingSettings, values, "routing")
+        retention = self.section(RetentionSettings, values, "retention")
         api = self.section(ApiSettings, values, "api") if "api" in values else None
         alerts = self.section(AlertSettings, values, "alerts")
         monitoring = self.section(MonitoringSettings, values, "monitoring") if "monitoring" in values else None
@@ -169,7 +201,7 @@ class _Reader:
         destinations = self.connectors("destination", values)
         self.check_alerts(alerts, values, destinations)
         configuration = None
-        if store and delivery and routing and alerts and not self.faults.faults:
+        if store and delivery and routing and retention and alerts and not self.faults.faults:
             configuration = Configuration(
                 path=path,
                 text=text,
@@ -181,6 +213,7 @@ class _Reader:
                 api=api,
                 alerts=alerts,
                 monitoring=monitoring,
+                retention=retention,
             )
         named = values.get("destination")
         return Reading(

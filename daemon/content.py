@@ -7,16 +7,22 @@ step a power cut lost the newest file. The bytes are never in memory as a whole.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from daemon.errors import ContentMissing, DiskFull, StoreError
 
+PREFIXES = tuple(f"{number:02x}" for number in range(256))
+"""What hashes begin with: the names of the content store's folders."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -38,6 +44,7 @@ class ContentStore:
         self._folder = folder
         self._temporary = folder / "tmp"
         self._durable_folders: set[Path] = set()
+        self._naming = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._temporary.mkdir(exist_ok=True, mode=0o700)
@@ -70,8 +77,11 @@ class ContentStore:
             final.parent.mkdir(exist_ok=True, mode=0o700)
             _sync_folder(self._folder)
             self._durable_folders.add(final.parent)
-        if not final.exists():
-            temporary.rename(final)
+        with self._naming:
+            if final.exists():
+                os.utime(final)  # wanted again, by a letter that may not be stored yet: `remove` leaves it alone
+            else:
+                temporary.rename(final)
         _sync_folder(final.parent)
 
     def open(self, sha256: str) -> BinaryIO:
@@ -84,6 +94,55 @@ class ContentStore:
         except OSError as error:
             raise StoreError(f"the content {sha256} in {self._folder} cannot be read: {error.strerror}") from error
 
+    def kept(self, prefix: str) -> set[str]:
+        """The hashes, of those whose first two digits are `prefix`, whose bytes are here."""
+        folder = self._folder / prefix
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+    def remove(self, sha256: str, before: datetime) -> int:
+        """Remove bytes that no letter needs, unless they were put, or put again, at `before` or later.
+
+        Returns how many bytes that were; 0 if they stay. Raises StoreError.
+        """
+        path = self.path(sha256)
+        try:
+            with self._naming:
+                found = path.stat()
+                if found.st_mtime >= before.timestamp():
+                    return 0
+                path.unlink()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise StoreError(f"{path} cannot be removed: {error.strerror}") from error
+        return found.st_size
+
+    def fault(self, sha256: str) -> str:
+        """What is wrong with the bytes: `missing`, `damaged`, or why they cannot be read; empty if they are what their name says."""
+        try:
+            with self.path(sha256).open("rb") as file:
+                return "" if hashlib.file_digest(file, "sha256").hexdigest() == sha256 else "damaged"
+        except FileNotFoundError:
+            return "missing"
+        except OSError as error:
+            return (error.strerror or "cannot be read").lower()
+
+    @contextmanager
+    def guarded(self, *, alone: bool) -> Iterator[bool]:
+        """Keep others, in this process and in others, from removing bytes; or, `alone`, be the one that removes them.
+
+        Whoever wants to be alone does not wait: False says that somebody reads. Raises StoreError.
+        """
+        path = self._folder / "removal.lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"the lock {path} cannot be made: {error.strerror}") from error
+        try:
+            yield _locked(descriptor, alone=alone)
+        finally:
+            os.close(descriptor)
+
     def remove_temporaries(self) -> None:
         """Remove what a process that was killed left half-written. Only for a caller that knows itself to be alone."""
         for leftover in self._temporary.iterdir():
@@ -92,6 +151,14 @@ class ContentStore:
     def path(self, sha256: str) -> Path:
         """Where the bytes are, for reading only."""
         return self._folder / sha256[:2] / sha256
+
+
+def _locked(descriptor: int, *, alone: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class _SourceFailed(Exception):

@@ -59,6 +59,7 @@ class File(_Frozen):
     size: int | None = Field(description="bytes")
     sha256: str | None
     sender_checksum: str = Field(description="MD5 in hexadecimal, empty if the sender gave none")
+    deleted_at: datetime | None = Field(default=None, description="when retention deleted the file; its state is deleted then")
 
 
 class Body(_Frozen):
@@ -68,6 +69,7 @@ class Body(_Frozen):
     media_type: str = Field(description="text/markdown or text/html")
     size: int = Field(description="bytes in UTF-8")
     sha256: str
+    deleted_at: datetime | None = Field(default=None, description="when retention deleted the text and the summary; both are empty then")
 
 
 class Routing(_Frozen):
@@ -164,7 +166,13 @@ def _service_name(code: str) -> ServiceName:
 
 def _body(message: Message) -> Body:
     text = message.body.encode()
-    return Body(name=body_name(message), media_type=message.body_type, size=len(text), sha256=hashlib.sha256(text).hexdigest())
+    return Body(
+        name=body_name(message),
+        media_type=message.body_type,
+        size=len(text),
+        sha256=hashlib.sha256(text).hexdigest(),
+        deleted_at=message.body_deleted_at,
+    )
 
 
 def _file(attachment: Attachment) -> File:
@@ -178,4 +186,5 @@ def _file(attachment: Attachment) -> File:
         size=attachment.size,
         sha256=attachment.sha256,
         sender_checksum=attachment.sender_checksum,
+        deleted_at=attachment.deleted_at,
     )

@@ -25,7 +25,7 @@ class InstanceLock:
         except BlockingIOError as error:
             os.close(self._descriptor)
             raise StoreError(
-                f"another postmottak works with {database}; the service polls by itself, so stop it before you poll by hand"
+                f"another postmottak works with {database}; the service polls and deletes by itself, so stop it before you do that by hand"
             ) from error
 
     def release(self) -> None:

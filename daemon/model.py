@@ -39,6 +39,7 @@ class PartState(StrEnum):
     SCAN_FAILED = "scan_failed"
     EXTERNAL = "external"  # the sender keeps it elsewhere; Altinn has no bytes
     UNAVAILABLE = "unavailable"  # Altinn refuses it for a reason that we do not know
+    DELETED = "deleted"  # it was here, until retention deleted it
 
 
 KEPT_STATES = frozenset({PartState.PRESENT, PartState.CHECKSUM_FAILED})
@@ -78,6 +79,14 @@ class MessageKind(StrEnum):
 
     LETTER = "letter"
     NOTICE = "notice"  # Postmottak itself: a confidential letter waits in the mailbox
+
+
+class LetterPart(StrEnum):
+    """What retention tells apart in a letter. Metadata is everything that is neither of the others."""
+
+    BODY = "body"  # the text, and its summary
+    ATTACHMENTS = "attachments"
+    METADATA = "metadata"
 
 
 class MarkKind(StrEnum):
@@ -199,6 +208,7 @@ class Message(Envelope, table=True):
 
     id: UUID = Field(primary_key=True)
     fetched_at: datetime
+    body_deleted_at: datetime | None = Field(default=None, description="when retention deleted the text and the summary")
 
 
 class Decision(SQLModel, table=True):
@@ -237,6 +247,7 @@ class Attachment(Part, table=True):
     safe_name: str = Field(description="file name that is safe on any file system and unique in its letter")
     size: int | None = Field(default=None, sa_type=BigInteger, description="bytes")
     sha256: str | None = Field(default=None, index=True)
+    deleted_at: datetime | None = Field(default=None, description="when retention deleted the bytes")
 
 
 class Delivery(SQLModel, table=True):
@@ -373,6 +384,50 @@ class Alert(SQLModel, table=True):
     began_at: datetime
     ended_at: datetime | None = None
     told: dict[str, str] = Field(default_factory=dict, sa_type=JSON, description="by destination: begun or ended, whichever was told last")
+
+
+class Deletion(SQLModel, table=True):
+    """One part of a letter that retention deleted: when, by whom and by which rule. Rows are only ever added, and outlive the letter."""
+
+    __tablename__ = "deletions"
+
+    message_id: UUID = Field(primary_key=True)
+    part: LetterPart = Field(primary_key=True, sa_type=_enum(LetterPart))
+    deleted_at: datetime
+    by: str = Field(description="service, or the user who gave the command")
+    rule: str = Field(description="which rule of the configuration or of the routing table, and how long it keeps")
+    what: dict[str, Any] = Field(sa_type=JSON, description="how much it was: sizes in bytes, hashes and counts; no words of the letter")
+
+
+class Tombstone(SQLModel, table=True):
+    """All that is left of a letter whose metadata was deleted: that it was here, so that it is never fetched or delivered again."""
+
+    __tablename__ = "tombstones"
+    __table_args__ = (Index("tombstones_by_altinn2_id", "altinn2_id"),)
+
+    message_id: UUID = Field(primary_key=True)
+    kind: MessageKind = Field(sa_type=_enum(MessageKind))
+    mailbox: str
+    party: str
+    service: str
+    resource: str
+    external_id: str
+    altinn2_id: int | None = Field(default=None, sa_type=BigInteger)
+    deleted_at: datetime
+
+
+class LegalHold(SQLModel, table=True):
+    """While one is in force, retention deletes nothing of the letter."""
+
+    __tablename__ = "legal_holds"
+
+    id: int | None = Field(default=None, primary_key=True)
+    message_id: UUID = Field(foreign_key="messages.id", index=True)
+    begun_at: datetime
+    begun_by: str = Field(description="the user who gave the command")
+    reason: str = ""
+    ended_at: datetime | None = Field(default=None, description="None while it is in force")
+    ended_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

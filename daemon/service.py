@@ -29,6 +29,7 @@ _log = structlog.get_logger(__name__)
 _LOOK_AT_OUTBOX = 60.0  # seconds; a new letter rings, so this is for what became due by itself
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _RECONCILE_EVERY = timedelta(days=1)
+_TIDY_EVERY = timedelta(days=1)
 _PARTIES_AT_A_TIME = 10
 
 
@@ -40,6 +41,7 @@ class Service:
         self._stopping = threading.Event()
         self._failure: PostmottakError | None = None
         self._outbox_bell = Bell()
+        self._tidy_bell = Bell()
         self._bells = [Bell() for _ in app.boxes]
         self._reconcile_due = threading.Event()
         self._schedule = Schedule()
@@ -72,11 +74,13 @@ class Service:
             self._thread("reload", self._reload.loop, self._stopping),
             self._thread("pickups", self._pickups.loop, self._stopping),
             self._thread("alerts", self._alerter.loop, self._stopping),
+            self._thread("housekeeping", self._tidy_loop),
         ]
         for box, bell in zip(self._app.boxes, self._bells, strict=True):
             threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, bell))
         threads += [self._thread("web", server.loop, self._stopping) for server in self._servers()]
         self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
+        self._schedule.every(_TIDY_EVERY, "housekeeping", self._tidy_bell.ring)
         self._schedule.start()
         for thread in threads:
             thread.start()
@@ -104,7 +108,7 @@ class Service:
         self._pickups.wake()
         for server in self._servers():
             server.stop()
-        for bell in (self._outbox_bell, *self._bells):
+        for bell in (self._outbox_bell, self._tidy_bell, *self._bells):
             bell.ring()
         ends = self._app.clock() + timedelta(seconds=_GRACE)
         for thread in threads:
@@ -157,6 +161,16 @@ class Service:
         while not self._stopping.is_set():
             self._app.deliver_due(self._stopping)
             self._outbox_bell.wait(self._until_due())
+
+    def _tidy_loop(self) -> None:
+        """Tidy at the start, for a service that is restarted every day as well, and then once a day."""
+        while not self._stopping.is_set():
+            try:
+                self._app.tidy(self._stopping)
+            except DiskFull as error:
+                _log.error("nothing is deleted until there is room", reason=str(error))
+            if not self._stopping.is_set():
+                self._tidy_bell.wait(2 * _TIDY_EVERY.total_seconds())
 
     def _until_due(self) -> float:
         due_at = self._app.next_due()

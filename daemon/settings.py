@@ -40,10 +40,30 @@ def duration(text: object) -> timedelta:
         raise ValueError('is no length of time that can be reached; write a shorter one, such as "30d"') from error
 
 
+FOREVER = timedelta.max
+"""The keeping time of what is never deleted."""
+
+
+def _keeping_time(text: object) -> timedelta:
+    if isinstance(text, timedelta):
+        return text
+    if text == "forever":
+        return FOREVER
+    if not (isinstance(text, str) and re.fullmatch(r"[0-9]+d", text)):
+        raise ValueError('is no keeping time; write whole days, such as "3650d", or "forever"')
+    return duration(text)
+
+
+KeepingTime = Annotated[timedelta, BeforeValidator(_keeping_time)]
+"""How long something is kept, counted from the moment when the letter came: `"3650d"` or `"forever"`."""
+
+
 def duration_text(length: timedelta) -> str:
-    """A length of time as `duration` reads it: `"5d"`, `"90s"`."""
+    """A length of time as `duration` reads it: `"5d"`, `"90s"`; a keeping time in days, or `"forever"`."""
+    if length == FOREVER:
+        return "forever"
     seconds = int(length.total_seconds())
-    unit = next((unit for unit in "dhm" if seconds and seconds % _UNITS[unit] == 0), "s")
+    unit = next((unit for unit in "dhm" if seconds % _UNITS[unit] == 0), "s")
     return f"{seconds // _UNITS[unit]}{unit}"
 
 

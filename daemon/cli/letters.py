@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 
-from daemon.cli.output import Json, options, print_json, print_table, printable, to_json
+from daemon.cli.output import Json, options, print_json, print_table, printable, to_json, whoami
 
 if TYPE_CHECKING:
     from daemon.model import Delivery, Message
@@ -30,6 +30,8 @@ def add_to(app: typer.Typer) -> None:
     messages.command("show")(show_message)
     messages.command("export")(export_message)
     messages.command("route")(route_message)
+    messages.command("legal-hold")(legal_hold)
+    messages.command("end-legal-hold")(end_legal_hold)
     deliveries = typer.Typer(help="Deliveries: one letter to one destination.", no_args_is_help=True)
     deliveries.command("list")(list_deliveries)
     deliveries.command("show")(show_delivery)
@@ -98,6 +100,8 @@ def _message_facts(store: Store, message: Message) -> dict[str, Any]:
         "decisions": [each.model_dump(exclude={"message_id"}) for each in store.views.decisions(message.id)],
         "deliveries": [_delivery_facts(store, each) for each in store.views.deliveries(message_id=message.id)],
         "marks": [each.model_dump(exclude={"message_id"}) for each in store.views.marks(message.id)],
+        "deletions": [each.model_dump(exclude={"message_id"}) for each in store.retention.deletions(message_id=message.id)],
+        "legal_holds": [each.model_dump(exclude={"message_id", "id"}) for each in store.retention.holds(message.id)],
     }
 
 
@@ -142,6 +146,31 @@ def route_message(
         print_json({"message": key, "added": applied.added[key], "withdrawn": applied.withdrawn[key]})
         return
     typer.echo(f"new deliveries: {', '.join(applied.added[key]) or 'none'}; withdrawn: {', '.join(applied.withdrawn[key]) or 'none'}")
+
+
+def legal_hold(
+    context: typer.Context,
+    message: Annotated[str, typer.Argument(help="An id, or its beginning.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it is kept and shown.")] = "",
+) -> None:
+    """Let retention delete nothing of a letter until the hold is ended. Its deliveries go on as before."""
+    from daemon.app import utc_now
+
+    with _store(context) as store:
+        key = store.views.message(message).id
+        store.retention.hold(key, whoami(), reason, utc_now())
+    typer.echo(f"message {key} is under a legal hold")
+
+
+def end_legal_hold(context: typer.Context, message: Annotated[str, typer.Argument(help="An id, or its beginning.")]) -> None:
+    """Let retention delete a letter again when its time is over."""
+    from daemon.app import utc_now
+
+    with _store(context) as store:
+        key = store.views.message(message).id
+        store.retention.end_hold(key, whoami(), utc_now())
+    typer.echo(f"message {key} is under no legal hold any more")
 
 
 def _delivery_facts(store: Store, delivery: Delivery) -> dict[str, Any]:

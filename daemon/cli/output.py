@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
@@ -40,6 +42,14 @@ def options(context: typer.Context) -> Options:
     found = context.obj
     assert isinstance(found, Options)
     return found
+
+
+def whoami() -> str:
+    """The user who gives the command, for the record; the one behind sudo, if there is one."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user without a name; the error's type depends on the version of Python
+        return f"user {os.getuid()}"
 
 
 def print_json(value: object) -> None:

@@ -13,7 +13,7 @@ from daemon.faults import near_miss
 from daemon.model import Policy
 from daemon.organisation import is_organisation_number
 from daemon.routing.facts import fold
-from daemon.settings import Duration, OrganisationNumber, mail_address
+from daemon.settings import Duration, KeepingTime, OrganisationNumber, mail_address
 
 
 def _in_quotes(value: object) -> object:
@@ -151,6 +151,9 @@ class Route(Conditions):
     deliver_to: tuple[str, ...] = ()
     mark_read: Policy | None = None
     confirm: Policy | None = None
+    keep_body: KeepingTime | None = None
+    keep_attachments: KeepingTime | None = None
+    keep_metadata: KeepingTime | None = None
     continue_: YesOrNo = Field(default=False, alias="continue")
     enabled: YesOrNo = True
     follow_thread: YesOrNo = False

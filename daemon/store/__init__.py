@@ -11,6 +11,7 @@ from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
 from daemon.store.outbox import Claim, Outbox
 from daemon.store.rerouting import WAITING, Decided, Rerouting
+from daemon.store.retention import RetentionRows
 from daemon.store.views import Views
 
 __all__ = ["WAITING", "Alerts", "Claim", "Database", "Decided", "Letters", "Marks", "Outbox", "Rerouting", "Store", "StoredLetter", "Views"]
@@ -26,6 +27,7 @@ class Store:
         self.outbox = Outbox(self._database)
         self.marks = Marks(self._database)
         self.rerouting = Rerouting(self._database)
+        self.retention = RetentionRows(self._database)
         self.views = Views(self._database)
         self.alerts = Alerts(self._database)
 

@@ -25,6 +25,7 @@ _PRAGMAS = (
     "busy_timeout=30000",
     "foreign_keys=ON",
     "trusted_schema=OFF",
+    "secure_delete=ON",  # what retention deletes is overwritten, and not only forgotten
 )
 
 

@@ -24,6 +24,7 @@ from daemon.model import (
     Sighting,
     SightingState,
     Thread,
+    Tombstone,
 )
 from daemon.ports import Channel
 from daemon.store.engine import Database
@@ -58,7 +59,7 @@ class Letters:
         found: set[UUID] = set()
         with self._database.read() as session:
             for some in _chunks({ref.message_id for ref in refs}):
-                found.update(session.exec(select(Message.id).where(col(Message.id).in_(some))))
+                found.update(_were_here(session, some))
                 left_alone = col(Sighting.state) == SightingState.WAITING
                 if version is not None:
                     left_alone &= col(Sighting.routing_version) == version
@@ -68,14 +69,14 @@ class Letters:
         return found
 
     def add(self, letters: Sequence[StoredLetter]) -> int:
-        """Keep the letters, with all that belongs to them, in one transaction; those that are kept already stay as they are.
+        """Keep the letters, with all that belongs to them, in one transaction; those that are, or were, here already stay as they are.
 
         Returns how many were new.
         """
         new = 0
         with self._database.write() as session:
             for letter in letters:
-                if session.get(Message, letter.message.id) is None:
+                if not _were_here(session, [letter.message.id]):
                     _insert(session, letter)
                     new += 1
         return new
@@ -104,24 +105,28 @@ class Letters:
             return [sighting.ref for sighting in session.exec(wanted)]
 
     def stored_of(self, ids: Iterable[UUID]) -> set[UUID]:
-        """Those of the message ids that are stored."""
+        """Those of the message ids that are stored, or were until retention deleted them."""
         found: set[UUID] = set()
         with self._database.read() as session:
             for some in _chunks(set(ids)):
-                found.update(session.exec(select(Message.id).where(col(Message.id).in_(some))))
+                found.update(_were_here(session, some))
         return found
 
     def with_altinn2_id(self, altinn2_id: int, but: UUID) -> UUID | None:
-        """The stored letter that had this id in Altinn 2, if there is one; never the letter `but`."""
+        """The letter that had this id in Altinn 2 and is, or was, stored, if there is one; never the letter `but`."""
         wanted = select(Message.id).where(Message.altinn2_id == altinn2_id, Message.id != but).limit(1)
+        gone = select(Tombstone.message_id).where(Tombstone.altinn2_id == altinn2_id, Tombstone.message_id != but).limit(1)
         with self._database.read() as session:
-            return session.exec(wanted).first()
+            return session.exec(wanted).first() or session.exec(gone).first()
 
     def stored_in(self, mailbox: str, channel: Channel) -> set[str]:
-        """The mailbox's ids of all letters of a channel that are stored."""
-        here = (Message.mailbox == mailbox, Message.party == channel.party, Message.resource == channel.resource)
+        """The mailbox's ids of all letters of a channel that are stored, or were until retention deleted them."""
+        found: set[str] = set()
         with self._database.read() as session:
-            return set(session.exec(select(Message.external_id).where(*here, Message.kind == MessageKind.LETTER)))
+            for table in (Message, Tombstone):
+                here = (table.mailbox == mailbox, table.party == channel.party, table.resource == channel.resource)
+                found.update(session.exec(select(table.external_id).where(*here, table.kind == MessageKind.LETTER)))
+        return found
 
     def sighted_in(self, mailbox: str, channel: Channel) -> dict[str, SightingState]:
         """The mailbox's ids of all letters of a channel that were seen and are not stored, and why not."""
@@ -160,6 +165,13 @@ class Letters:
             current = session.exec(select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)).first()
             if current is None or current.version != version:
                 session.merge(RoutingVersion(version=version, text=text, in_force_since=now))
+
+
+def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the ids under which a letter is stored, or was until retention deleted it."""
+    stored = session.exec(select(Message.id).where(col(Message.id).in_(ids)))
+    deleted = session.exec(select(Tombstone.message_id).where(col(Tombstone.message_id).in_(ids)))
+    return {*stored, *deleted}
 
 
 def _insert(session: Session, letter: StoredLetter) -> None:

@@ -13,13 +13,22 @@ from pydantic_core import PydanticUndefined
 
 from connectors.mailboxes import altinn3
 from daemon import app, plugins
-from daemon.config import AlertSettings, ApiSettings, DeliverySettings, MonitoringSettings, RoutingSettings, StoreSettings
+from daemon.config import (
+    AlertSettings,
+    ApiSettings,
+    DeliverySettings,
+    MonitoringSettings,
+    RetentionSettings,
+    RoutingSettings,
+    StoreSettings,
+)
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = tomllib.loads((CONFIG / "postmottak.example.toml").read_text(encoding="utf-8"))
 SECTIONS: dict[str, tuple[dict[str, Any], type[BaseModel]]] = {
     "store": (EXAMPLE["store"], StoreSettings),
     "delivery": (EXAMPLE["delivery"], DeliverySettings),
+    "retention": (EXAMPLE["retention"], RetentionSettings),
     "routing": (EXAMPLE["routing"], RoutingSettings),
     "alerts": (EXAMPLE["alerts"], AlertSettings),
     "monitoring": (EXAMPLE["monitoring"], MonitoringSettings),
@@ -47,7 +56,12 @@ def test_the_example_is_in_order_and_shows_the_defaults(tmp_path: Path) -> None:
     _write_secrets(tmp_path)
     checked = app.load(tmp_path / "postmottak.toml")
     connectors = [*checked.configuration.mailboxes, *checked.configuration.destinations]
-    shown = [checked.configuration.delivery, checked.configuration.alerts, *(each.settings for each in connectors)]
+    shown = [
+        checked.configuration.delivery,
+        checked.configuration.retention,
+        checked.configuration.alerts,
+        *(each.settings for each in connectors),
+    ]
     examples = {"environment", "username", "recipients", "maskinporten_url", "platform_url", "port", "security", "password_file"}
     for settings in shown:
         for name, field in type(settings).model_fields.items():

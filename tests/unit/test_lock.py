@@ -26,7 +26,7 @@ sys.stdin.read()
 def test_a_second_holder_is_refused(tmp_path: Path) -> None:
     """Whoever comes second is told whose database it is and what to do, until the first lets go."""
     first = InstanceLock(tmp_path / "x.db")
-    with pytest.raises(StoreError, match=rf"another postmottak works with {tmp_path}/x\.db; .*stop it before you poll by hand"):
+    with pytest.raises(StoreError, match=rf"another postmottak works with {tmp_path}/x\.db; .*stop it before you do that by hand"):
         InstanceLock(tmp_path / "x.db")
     first.release()
     InstanceLock(tmp_path / "x.db").release()

@@ -1,0 +1,245 @@
+"""What retention deletes, and what it must not touch: whatever is not delivered, not taken, not told, or under a legal hold.
+
+A deletion is a row before it is anything else: the same transaction that empties a letter says so. Bytes of attachments are files, and
+go afterwards; `needed` tells which ones have to stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, tuple_
+from sqlalchemy import select as sql_select
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
+
+from daemon.errors import OperatorError
+from daemon.model import (
+    KEPT_STATES,
+    Attachment,
+    Attempt,
+    Decision,
+    Deletion,
+    Delivery,
+    DeliveryState,
+    LegalHold,
+    LetterPart,
+    Mark,
+    MarkState,
+    Message,
+    PartState,
+    Thread,
+    Tombstone,
+)
+from daemon.routing.decide import OPERATOR
+from daemon.store.engine import Database
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A letter that retention may touch, the newest decision about it that a route made, and what there is to delete."""
+
+    message_id: UUID
+    service: str
+    version: str
+    route: str
+    fetched_at: datetime
+    body: bool
+    attachments: bool
+
+
+class RetentionRows:
+    """What retention asks and does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def kinds(self) -> list[tuple[str, str, str]]:
+        """Every combination of service, version of the routing table and route that letters have; few, however many letters there are."""
+        with self._database.read() as session:
+            found = session.execute(
+                sql_select(col(Message.service), col(Decision.routing_version), col(Decision.route)).join(*_decided()).distinct()
+            )
+            return [(service, version, route) for service, version, route in found]
+
+    def candidates(self, until: datetime) -> Iterator[Candidate]:
+        """Letters that came at `until` or earlier and of which nothing keeps retention off, the oldest first."""
+        after: tuple[datetime, UUID] | None = None
+        while True:
+            page = self._page(until, after)
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].fetched_at, page[-1].message_id
+
+    def _page(self, until: datetime, after: tuple[datetime, UUID] | None) -> list[Candidate]:
+        files = exists().where(col(Attachment.message_id) == Message.id, col(Attachment.state).in_(KEPT_STATES))
+        wanted = (
+            sql_select(
+                col(Message.id),
+                col(Message.service),
+                col(Decision.routing_version),
+                col(Decision.route),
+                col(Message.fetched_at),
+                col(Message.body_deleted_at).is_(None),
+                files,
+            )
+            .join(*_decided())
+            .where(col(Message.fetched_at) <= until, _may_go())
+            .order_by(col(Message.fetched_at), col(Message.id))
+            .limit(_PAGE)
+        )
+        if after:
+            wanted = wanted.where(tuple_(col(Message.fetched_at), col(Message.id)) > after)
+        names = ("message_id", "service", "version", "route", "fetched_at", "body", "attachments")
+        with self._database.read() as session:
+            return [Candidate(**dict(zip(names, row, strict=True))) for row in session.execute(wanted)]
+
+    def delete(self, letters: Mapping[UUID, Mapping[LetterPart, str]], by: str, now: datetime) -> list[Deletion]:
+        """Delete these parts of these letters, each by the rule that stands with it, in one transaction. Returns what was deleted.
+
+        Each letter is looked at again: one that retention must not touch any more stays whole. What is deleted already stays as recorded.
+        """
+        done: list[Deletion] = []
+        with self._database.write() as session:
+            may_go = session.exec(select(Message).where(col(Message.id).in_(letters), _may_go()))
+            for message in may_go.all():
+                done += _delete_parts(session, message, letters[message.id], by, now)
+        return done
+
+    def deletions(self, limit: int | None = None, message_id: UUID | None = None) -> Sequence[Deletion]:
+        """What was deleted, the newest first; of all letters, or of one."""
+        wanted = select(Deletion).order_by(col(Deletion.deleted_at).desc(), col(Deletion.message_id), col(Deletion.part)).limit(limit)
+        if message_id:
+            wanted = wanted.where(Deletion.message_id == message_id)
+        with self._database.read() as session:
+            return session.exec(wanted).all()
+
+    def hold(self, message_id: UUID, by: str, reason: str, now: datetime) -> None:
+        """Put the letter under a legal hold. Raises OperatorError if it is under one already."""
+        with self._database.write() as session:
+            current = _hold_in_force(session, message_id)
+            if current:
+                raise OperatorError(f"The message {message_id} is under a legal hold since {current.begun_at:%Y-%m-%d %H:%M:%S}")
+            session.add(LegalHold(message_id=message_id, begun_at=now, begun_by=by, reason=reason))
+
+    def end_hold(self, message_id: UUID, by: str, now: datetime) -> None:
+        """End the letter's legal hold. Raises OperatorError if it is under none."""
+        with self._database.write() as session:
+            current = _hold_in_force(session, message_id)
+            if current is None:
+                raise OperatorError(f"The message {message_id} is under no legal hold; `postmottak messages show` tells")
+            current.ended_at, current.ended_by = now, by
+            session.add(current)
+
+    def holds(self, message_id: UUID) -> Sequence[LegalHold]:
+        """Every legal hold of the letter, in order."""
+        with self._database.read() as session:
+            return session.exec(select(LegalHold).where(LegalHold.message_id == message_id).order_by(col(LegalHold.id))).all()
+
+    def held(self) -> int:
+        """How many letters are under a legal hold."""
+        with self._database.read() as session:
+            return session.exec(select(func.count()).select_from(LegalHold).where(col(LegalHold.ended_at).is_(None))).one()
+
+    def needed(self, prefix: str) -> dict[str, int]:
+        """The attachments' bytes that have to stay, by their hash: those whose hash begins with `prefix`, with their size."""
+        these = (col(Attachment.state).in_(KEPT_STATES), col(Attachment.sha256).between(prefix, prefix + "g"))
+        wanted = sql_select(col(Attachment.sha256), func.max(col(Attachment.size))).where(*these).group_by(col(Attachment.sha256))
+        with self._database.read() as session:
+            return {str(sha256): size or 0 for sha256, size in session.execute(wanted)}
+
+    def letters_with(self, sha256: str) -> list[UUID]:
+        """The letters that have an attachment with these bytes."""
+        wanted = select(Attachment.message_id).where(Attachment.sha256 == sha256, col(Attachment.state).in_(KEPT_STATES)).distinct()
+        with self._database.read() as session:
+            return list(session.exec(wanted))
+
+
+def _decided() -> tuple[Any, ColumnElement[bool]]:
+    """To join a letter with the newest decision about it that a route made; the first always is one."""
+    other = aliased(Decision)
+    newest = sql_select(func.max(other.number)).where(col(other.message_id) == Message.id, col(other.route) != OPERATOR).scalar_subquery()
+    return Decision, and_(col(Decision.message_id) == Message.id, col(Decision.number) == newest)
+
+
+def _may_go() -> ColumnElement[bool]:
+    """Whether retention may touch the letter of the row: it was delivered, taken, and its sender told, and no hold is in force."""
+    newer = aliased(Delivery)
+    replaced = exists().where(
+        col(newer.message_id) == Delivery.message_id,
+        col(newer.destination) == Delivery.destination,
+        col(newer.generation) > Delivery.generation,
+    )
+    in_the_way = or_(
+        col(Delivery.state) != DeliveryState.DELIVERED,
+        col(Delivery.awaiting_pickup).is_(True),
+        and_(col(Delivery.rejection).is_not(None), ~replaced),
+    )
+    return and_(
+        ~exists().where(col(Delivery.message_id) == Message.id, in_the_way),
+        ~exists().where(col(Mark.message_id) == Message.id, col(Mark.state) != MarkState.DONE),
+        ~exists().where(col(LegalHold.message_id) == Message.id, col(LegalHold.ended_at).is_(None)),
+    )
+
+
+def _hold_in_force(session: Session, message_id: UUID) -> LegalHold | None:
+    return session.exec(select(LegalHold).where(LegalHold.message_id == message_id, col(LegalHold.ended_at).is_(None))).first()
+
+
+def _delete_parts(session: Session, message: Message, rules: Mapping[LetterPart, str], by: str, now: datetime) -> list[Deletion]:
+    acts = {LetterPart.BODY: _delete_body, LetterPart.ATTACHMENTS: _delete_attachments, LetterPart.METADATA: _delete_metadata}
+    done = []
+    for part in LetterPart:  # metadata last
+        what = acts[part](session, message, now) if part in rules else None
+        if what is not None:
+            done.append(Deletion(message_id=message.id, part=part, deleted_at=now, by=by, rule=rules[part], what=what))
+    session.add_all(done)
+    return done
+
+
+def _delete_body(session: Session, message: Message, now: datetime) -> dict[str, Any] | None:
+    if message.body_deleted_at:
+        return None
+    text = message.body.encode()
+    message.body, message.summary, message.body_deleted_at = "", "", now
+    session.add(message)
+    return {"size": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+
+
+def _delete_attachments(session: Session, message: Message, now: datetime) -> dict[str, Any] | None:
+    kept = session.exec(
+        select(Attachment)
+        .where(Attachment.message_id == message.id, col(Attachment.state).in_(KEPT_STATES))
+        .order_by(col(Attachment.position))
+    ).all()
+    what = [{"position": each.position, "size": each.size, "sha256": each.sha256} for each in kept]
+    for each in kept:
+        each.state, each.size, each.sha256, each.deleted_at = PartState.DELETED, None, None, now
+        session.add(each)
+    return {"files": what} if what else None
+
+
+def _delete_metadata(session: Session, message: Message, now: datetime) -> dict[str, Any]:
+    """Everything but a tombstone. Whoever calls has deleted the other parts before."""
+    session.flush()
+    deliveries = select(Delivery.id).where(Delivery.message_id == message.id)
+    counts = {"attempts": _remove(session, Attempt, col(Attempt.delivery_id).in_(deliveries))}
+    for table in (Delivery, Decision, Mark, Thread, Attachment, LegalHold):
+        counts[str(table.__tablename__)] = _remove(session, table, col(table.message_id) == message.id)
+    facts = message.model_dump(include={"kind", "mailbox", "party", "service", "resource", "external_id", "altinn2_id"})
+    session.add(Tombstone(**facts, message_id=message.id, deleted_at=now))
+    session.delete(message)
+    session.flush()
+    return {"fetched_at": message.fetched_at.isoformat(), **counts}
+
+
+def _remove(session: Session, table: type[Any], which: ColumnElement[bool]) -> int:
+    return int(getattr(session.execute(delete(table).where(which)), "rowcount", 0))
