@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from daemon.cli import app
 
@@ -30,18 +31,18 @@ def _plain(text: str) -> str:
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in safe.splitlines())
 
 
-def _commands(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+def _commands(command: Any, context: typer.Context) -> Iterator[tuple[Any, typer.Context]]:
     """The commands that can be run, each with what stands before it."""
-    if not isinstance(command, click.Group):
+    if not isinstance(command, TyperGroup):
         yield command, context
         return
     for name in command.list_commands(context):
         found = command.get_command(context, name)
         if found and not found.hidden:
-            yield from _commands(found, click.Context(found, info_name=name, parent=context))
+            yield from _commands(found, typer.Context(found, info_name=name, parent=context))
 
 
-def _options(command: click.Command, context: click.Context) -> Iterator[str]:
+def _options(command: Any, context: typer.Context) -> Iterator[str]:
     for parameter in command.params:
         record = parameter.get_help_record(context)
         if record:
@@ -50,7 +51,7 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
 
 def _page() -> Iterator[str]:
     root = typer.main.get_command(app)
-    context = click.Context(root, info_name="postmottak")
+    context = typer.Context(root, info_name="postmottak")
     yield f'.TH POSTMOTTAK 1 "" "Postmottak" "Postmottak"\n.SH NAME\npostmottak \\- {_plain((root.help or "").split(" from ")[0].lower())}'
     yield f".SH SYNOPSIS\n.B postmottak\n[options] command [arguments]\n.SH DESCRIPTION\n{_plain(root.help or '')}\n.SH OPTIONS"
     yield from _options(root, context)

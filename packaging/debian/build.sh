@@ -21,6 +21,7 @@ for python in 3.11 3.13; do
         --python-version "$python" --implementation cp --platform "manylinux_2_28_$machine" --platform "manylinux_2_27_$machine" \
         --platform "manylinux_2_17_$machine" --platform "manylinux2014_$machine" --platform "manylinux_2_34_$machine"
     "$bin/pip" install "$@" --require-hashes --requirement "$here/requirements.lock"
+    rm -rf "$target/bin"   # commands of libraries, which nobody here runs
     "$bin/pip" install "$@" "$wheel"
     rm -rf "$target/bin"
 done
