@@ -138,6 +138,8 @@ class Service:
         for thread in threads:
             thread.join(max(0.0, (ends - self._app.clock()).total_seconds()))
         ended = not any(thread.is_alive() for thread in threads)
+        if not (ended or self._failure):
+            self._app.store.outbox.release_abandoned(self._app.clock(), stopped=True)
         _log.info("service stopped", everything_ended=ended)
         if self._failure:
             raise self._failure
