@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: demo test check journeys crash-sweep edit-sweep lock clean
+.PHONY: demo test check journeys crash-sweep edit-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -32,7 +32,7 @@ journeys: .venv-wheel/made
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-SOURCES := $(shell find daemon connectors postmottak.py -name '*.py') pyproject.toml README.md
+SOURCES := $(shell find daemon connectors postmottak.py -name '*.py') config/postmottak.example.toml pyproject.toml README.md
 
 .venv-wheel/made: .venv/made requirements.lock $(SOURCES)
 	rm -rf dist
@@ -50,10 +50,19 @@ crash-sweep: .venv/made
 edit-sweep: .venv/made
 	$(BIN)/python tests/sweeps/edit_sweep.py
 
-# Renew both lock files; needs uv.
+# A package for Debian 12 and 13, in dist/; needs dpkg-deb.
+deb: .venv-wheel/made
+	packaging/debian/build.sh
+
+# The package and the service in whole Debian systems, 12 and 13; needs root, debootstrap and systemd-nspawn, and takes some minutes.
+system-test: deb
+	$(BIN)/python tests/system/run.py
+
+# Renew the lock files; needs uv.
 lock:
 	uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --output-file requirements.lock
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock
+	uv pip compile pyproject.toml --extra pdf --extra s3 --extra sftp --extra smb --universal --generate-hashes --no-header --quiet --constraint requirements-dev.lock --output-file packaging/debian/requirements.lock
 
 clean:
-	rm -rf .venv .venv-wheel dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-wheel dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

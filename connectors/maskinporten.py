@@ -37,6 +37,8 @@ _CLOCK = ("Issue time is after now", "MP-130")
 
 _REMEDIES = {
     "MP-100": "it does not know the client; compare `client_id` and `key_id` with the client in Samarbeidsportalen",
+    "MP-011": "a parameter is missing or wrong; see that `client_id`, `key_id` and `parties` are what was registered",
+    "MP-012": "the same grant came twice; if it stays so, see that no other program uses this key with a clock that stands still",
     "MP-110": "the audience is wrong; correct `environment` or `maskinporten_url`",
     "MP-121": "the key has expired; register a new one on the client, and put it into `key_file` and `key_id`",
     "MP-124": "the signature does not fit; `key_file` must hold the private half of the key that is registered as `key_id`",
@@ -44,6 +46,8 @@ _REMEDIES = {
     "MP-201": "the scope is not allowed for this kind of client; use a Maskinporten client",
     "MP-250": "the client's organisation has not been given the scope; order it from Altinn",
     "MP-251": "the delegation is missing; have the organisation delegate it",
+    "MP-301": "it does not know system users in this environment; see that `environment` fits the client",
+    "MP-302": "it does not understand the request for a system user; see whether there is a newer Postmottak",
     "MP-303": (
         "it knows no system user that fits. Usual causes: 1) `client_id` is not on the system in Altinn's system register;"
         " 2) the system user was made with an externalRef, and `external_ref` is missing; 3) `external_ref` is another one;"

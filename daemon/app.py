@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import structlog
 from daemon import config, plugins
 from daemon.config import Configuration
 from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
+from daemon.dispatch import OUTBOX, Dispatch
 from daemon.errors import ConfigurationError, NotFound, OperatorError, StoreError
 from daemon.fetch import Fetcher, MarkPolicies
 from daemon.housekeeping import Housekeeping
@@ -27,6 +28,7 @@ from daemon.model import DeliveryState, Outcome, Policy
 from daemon.notices import Notices
 from daemon.pickup import Pickups
 from daemon.ports import Destination, Mailbox
+from daemon.pulses import Pulses, watched_mailbox
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation
 from daemon.rerouting import Rerouter
@@ -173,6 +175,8 @@ class Box:
     """A mailbox, and what must be known to poll it."""
 
     mailbox: Mailbox
+    receiver: Mailbox
+    """The same mailbox, for the outbox, whose thread tells senders."""
     policies: MarkPolicies
     poll_every: timedelta
 
@@ -188,10 +192,9 @@ class App:
         self._covers_followed: tuple[str, date] | None = None
         self.store, self.clock, self.table = store, clock, checked.table
         self.destinations: Mapping[str, Destination] = plugins.connect_destinations(configuration)
-        self.boxes = tuple(
-            Box(mailbox=mailbox, policies=_policies(each.settings), poll_every=getattr(each.settings, "poll_every", timedelta(minutes=5)))
-            for each, mailbox in zip(configuration.mailboxes, plugins.connect_mailboxes(configuration), strict=True)
-        )
+        self.pulses = Pulses()
+        connected = zip(configuration.mailboxes, plugins.connect_mailboxes(configuration), strict=True)
+        self.boxes = tuple(self._box(mailbox, each.settings) for each, mailbox in connected)
         fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
         self.web = _web_server(configuration, store, content, clock)
         self.intake = Intake(store=store, fetcher=fetcher, notices=Notices(store=store, table=lambda: self.table, clock=clock))
@@ -203,6 +206,7 @@ class App:
             table=lambda: self.table,
             clock=clock,
             give_up_after=configuration.delivery.give_up_after,
+            pulses=self.pulses,
         )
         self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock)
         self._receipts = Receipts(store=store, clock=clock)
@@ -213,6 +217,14 @@ class App:
         store.letters.note_table(self.table.version, self.table.text, clock())
         _log_warnings(self.table)
         store.outbox.release_abandoned(clock())
+
+    def _box(self, mailbox: Mailbox, settings: object) -> Box:
+        return Box(
+            mailbox=watched_mailbox(mailbox, partial(self.pulses.expect, f"poll {mailbox.name}")),
+            receiver=watched_mailbox(mailbox, partial(self.pulses.expect, OUTBOX)),
+            policies=_policies(settings),
+            poll_every=getattr(settings, "poll_every", timedelta(minutes=5)),
+        )
 
     def poll(self, stopping: threading.Event) -> PollSummary:
         """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told. Raises StoreError."""
@@ -238,7 +250,7 @@ class App:
             self._rerouter.follow_covers()
             self._covers_followed = followed
         outcomes = self._dispatch.deliver_due(stopping)
-        return outcomes, sum(self._receipts.set_due(box.mailbox, stopping) for box in self.boxes)
+        return outcomes, sum(self._receipts.set_due(box.receiver, stopping) for box in self.boxes)
 
     def tidy(self, stopping: threading.Event) -> None:
         """Delete what retention lets go. Raises StoreError."""

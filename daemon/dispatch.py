@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from os import getpid
-from typing import Any
+from typing import Any, BinaryIO
 
 import structlog
 
@@ -26,6 +26,7 @@ from daemon.errors import ContentMissing, PermanentFailure, StoreError, Temporar
 from daemon.lanes import LOOK_AGAIN, WIDTH, Lanes
 from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
 from daemon.ports import AwaitsPickup, Destination, Parcel
+from daemon.pulses import Beat, Pulses, watched_file
 from daemon.routing.table import Table
 from daemon.settings import duration_text
 from daemon.store import Claim, Store
@@ -34,6 +35,7 @@ _log = structlog.get_logger(__name__)
 _LEASE = timedelta(minutes=15)
 _RENEW_EVERY = _LEASE / 3
 _POOL = 32  # attempts at a time, at all destinations together
+OUTBOX = "outbox"  # whose signs of life come from here
 _UNKNOWN = ""  # the lane of deliveries to destinations that the configuration does not have
 Clock = Callable[[], datetime]
 
@@ -61,6 +63,7 @@ class Dispatch:
     lanes: Lanes = field(default_factory=Lanes)
     counted: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     """Attempts that have ended, by destination and outcome; only ever growing."""
+    pulses: Pulses = field(default_factory=Pulses)
 
     def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
         """Attempt what is due now; returns when all of it is attempted, or soon after `stopping` is set.
@@ -74,6 +77,7 @@ class Dispatch:
         self.lanes.begin_round([*self.destinations(), _UNKNOWN])
         with ThreadPoolExecutor(_POOL, thread_name_prefix="deliver") as pool:
             while True:
+                self.pulses.expect(OUTBOX)
                 if not stopping.is_set():
                     claims = self._claims(alone=not running)
                     running.update((pool.submit(self._attempt, claim), (lane, claim)) for lane, claim in claims)
@@ -139,7 +143,8 @@ class Dispatch:
 
     def _hand_over(self, claim: Claim, started_at: datetime) -> _Ended:
         try:
-            receipt = self._deliver(claim)
+            with self.pulses.task(f"delivery {claim.id} to {claim.delivery.destination}") as beat:
+                receipt = self._deliver(claim, beat)
         except PermanentFailure as failure:
             return self._bury(claim, str(failure), started_at)
         except ContentMissing as missing:
@@ -157,25 +162,25 @@ class Dispatch:
         )
         return _Ended(outcome=Outcome.DELIVERED if ours else None, reason=receipt.reference)
 
-    def _deliver(self, claim: Claim) -> Receipt:
+    def _deliver(self, claim: Claim, beat: Beat) -> Receipt:
         name = claim.delivery.destination
         destination = self.destinations().get(name)
         if destination is None:
             raise TemporaryFailure(f"there is no destination {name!r} in the configuration; add it again, or hold the delivery")
-        return destination.deliver(self._parcel(claim))
+        return destination.deliver(self._parcel(claim, beat))
 
     def _awaits_pickup(self, name: str) -> bool:
         destination = self.destinations().get(name)
         return isinstance(destination, AwaitsPickup) and destination.await_pickup is not None
 
-    def _parcel(self, claim: Claim) -> Parcel:
+    def _parcel(self, claim: Claim, beat: Beat) -> Parcel:
         parts = tuple(
             ParcelPart(
                 name=each.safe_name,
                 media_type=each.media_type,
                 size=each.size or 0,
                 sha256=each.sha256,
-                open=partial(self.content.open, each.sha256),
+                open=partial(self._open, each.sha256, beat),
             )
             for each in claim.attachments
             if each.state in KEPT_STATES and each.sha256
@@ -191,6 +196,9 @@ class Dispatch:
             progress=claim.delivery.progress or {},
             remember=partial(self.store.outbox.note_progress, claim),
         )
+
+    def _open(self, sha256: str, beat: Beat) -> BinaryIO:
+        return watched_file(self.content.open(sha256), beat)
 
     def _bury(self, claim: Claim, reason: str, started_at: datetime, progress: Mapping[str, Any] | None = None) -> _Ended:
         ours = self.store.outbox.dead(claim, reason, started_at, self.clock(), progress)

@@ -58,3 +58,8 @@ def _module(kind: Kind, connector_type: str) -> ModuleType:
 def sandbox(part: str) -> ModuleType:
     """A module of the sandbox, for the commands that try things out."""
     return importlib.import_module(f"connectors.sandbox.{part}")
+
+
+def first_steps() -> ModuleType:
+    """What `postmottak init` must know of Altinn's world."""
+    return importlib.import_module("connectors.altinn.first_steps")

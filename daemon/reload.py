@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 _QUIET = 0.4  # seconds without an event before the files are read
 _PATIENCE = 1.0  # seconds after which they are read although it never was quiet
 _WRITER = 10.0  # seconds that a writer which holds a file open is waited for
-_LOOK = 30.0  # seconds between looks of its own
+LOOK = 30.0  # seconds between looks of its own
 _COMINGS_AND_GOINGS = frozenset({"created", "moved", "deleted"})
 _HARMLESS = frozenset({"opened", "closed_no_write"})  # reading the files causes them
 
@@ -30,12 +30,21 @@ class Reload:
     """Watches files, and hands on what they say when that has changed and is without a fault.
 
     `files` names the files to watch, asked anew after each change, and `texts` what they said when they were read for what is in force;
-    `read_and_swap` reads them and puts them in force, or raises ConfigurationError and changes nothing. All are called from one thread.
+    `read_and_swap` reads them and puts them in force, or raises ConfigurationError and changes nothing. All are called from one thread;
+    so is `beat`, before each wait of up to `LOOK` seconds.
     """
 
-    def __init__(self, files: Callable[[], Iterable[Path]], texts: Callable[[], Iterable[str]], read_and_swap: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        files: Callable[[], Iterable[Path]],
+        texts: Callable[[], Iterable[str]],
+        read_and_swap: Callable[[], None],
+        *,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self._files, self._texts = files, texts
         self._read_and_swap = read_and_swap
+        self._beat = beat
         self._events = _Events()
         self._folders = FolderWatch(self._events)
         self._asked = False
@@ -53,7 +62,8 @@ class Reload:
         try:
             while not stopping.is_set():
                 self._watch()
-                self._events.wait(_LOOK)
+                self._beat()
+                self._events.wait(LOOK)
                 if not stopping.is_set():
                     self._look()
         finally:

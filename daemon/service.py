@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,13 @@ import structlog
 
 from daemon.alerts import Alerter
 from daemon.app import App, Box, load
-from daemon.errors import DiskFull, Fault, PostmottakError
+from daemon.dispatch import OUTBOX
+from daemon.errors import ConfigurationError, DiskFull, Fault, PostmottakError
+from daemon.intake import IntakeSummary
+from daemon.notify import Notifier
 from daemon.pickup_watch import PickupWatch
 from daemon.ports import Channel
-from daemon.reload import Reload
+from daemon.reload import LOOK, Reload
 from daemon.schedule import Bell, Schedule
 
 if TYPE_CHECKING:
@@ -31,13 +34,18 @@ _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _RECONCILE_EVERY = timedelta(days=1)
 _TIDY_EVERY = timedelta(days=1)
 _PARTIES_AT_A_TIME = 10
+_SELF_CHECK = 10.0  # seconds between looks at every thread, where no watchdog asks for more
+_CLOCK_BEAT = timedelta(seconds=30)
+_CLOCK, _RELOAD = "clock", "reload"
 
 
 class Service:
     """Runs an app. Make a new one for each run."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, notifier: Notifier | None = None) -> None:
         self._app = app
+        self._notifier = notifier or Notifier()
+        self._hung: list[str] = []
         self._stopping = threading.Event()
         self._failure: PostmottakError | None = None
         self._outbox_bell = Bell()
@@ -45,7 +53,7 @@ class Service:
         self._bells = [Bell() for _ in app.boxes]
         self._reconcile_due = threading.Event()
         self._schedule = Schedule()
-        self._reload = Reload(app.files, app.texts, self._read_and_swap)
+        self._reload = Reload(app.files, app.texts, self._read_and_swap, beat=lambda: app.pulses.resting(_RELOAD, LOOK))
         self._alerter = Alerter(
             store=app.store,
             configuration=app.configuration,
@@ -70,8 +78,8 @@ class Service:
         Raises StoreError if the store fails.
         """
         threads = [
-            self._thread("outbox", self._dispatch_loop),
-            self._thread("reload", self._reload.loop, self._stopping),
+            self._thread(OUTBOX, self._dispatch_loop),
+            self._thread(_RELOAD, self._reload.loop, self._stopping),
             self._thread("pickups", self._pickups.loop, self._stopping),
             self._thread("alerts", self._alerter.loop, self._stopping),
             self._thread("housekeeping", self._tidy_loop),
@@ -81,12 +89,32 @@ class Service:
         threads += [self._thread("web", server.loop, self._stopping) for server in self._servers()]
         self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
         self._schedule.every(_TIDY_EVERY, "housekeeping", self._tidy_bell.ring)
+        self._schedule.every(_CLOCK_BEAT, _CLOCK, lambda: self._app.pulses.expect(_CLOCK))
+        for name in (_CLOCK, OUTBOX, _RELOAD, *(f"poll {box.mailbox.name}" for box in self._app.boxes)):
+            self._app.pulses.expect(name)
         self._schedule.start()
         for thread in threads:
             thread.start()
         _log.info("service started", mailboxes=len(self._app.boxes), destinations=len(self._app.destinations))
-        self._stopping.wait()
+        self._notifier.ready(self._standing())
+        self._watch()
+        self._notifier.stopping()
         return self._wind_down(threads)
+
+    def _watch(self) -> None:
+        """Until the service is to stop: give signs of life, but only while every thread gives its own."""
+        every = min(self._notifier.watchdog_every or _SELF_CHECK, _SELF_CHECK)
+        while not self._stopping.wait(every):
+            hung = self._app.pulses.hung()
+            if not hung:
+                self._notifier.alive()
+            elif hung != self._hung:
+                _log.error("a thread hangs, so that the service gives no sign of life", threads=hung)
+                self._notifier.status(f"hangs: {', '.join(hung)}")
+            self._hung = hung
+
+    def _standing(self) -> str:
+        return f"{len(self._app.boxes)} mailboxes, {len(self._app.destinations)} destinations"
 
     def _thread(self, name: str, loop: Callable[..., None], *arguments: object) -> threading.Thread:
         return threading.Thread(target=self._guard, args=(loop, *arguments), name=name, daemon=True)
@@ -114,6 +142,8 @@ class Service:
         for thread in threads:
             thread.join(max(0.0, (ends - self._app.clock()).total_seconds()))
         ended = not any(thread.is_alive() for thread in threads)
+        if not (ended or self._failure):
+            self._app.store.outbox.release_abandoned(self._app.clock(), stopped=True)
         _log.info("service stopped", everything_ended=ended)
         if self._failure:
             raise self._failure
@@ -123,7 +153,16 @@ class Service:
         return [server for server in (self._app.web, self._monitoring) if server]
 
     def _read_and_swap(self) -> None:
-        self._app.swap(load(self._app.files()[0]))
+        self._notifier.reloading()
+        standing = self._standing()
+        try:
+            self._app.swap(load(self._app.files()[0]))
+            standing = self._standing()
+        except ConfigurationError as error:
+            standing = f"an edit is not in force: {error.faults[0]}"
+            raise
+        finally:
+            self._notifier.ready(standing)
         self._outbox_bell.ring()
 
     def _poll_loop(self, box: Box, bell: Bell) -> None:
@@ -137,7 +176,10 @@ class Service:
                 if self._stopping.is_set():
                     return
                 self._outbox_bell.ring()
-                bell.wait(2 * box.poll_every.total_seconds() / len(groups))
+                longest = 2 * box.poll_every.total_seconds() / len(groups)
+                self._app.pulses.resting(name, longest)
+                bell.wait(longest)
+                self._app.pulses.expect(name)
             if self._reconcile_due.is_set():
                 self._reconcile_due.clear()
                 self._app.reconcile(self._stopping)
@@ -147,6 +189,7 @@ class Service:
             summary = self._app.intake.poll(box.mailbox, box.policies, self._stopping, channels)
         except DiskFull as error:
             _log.error("nothing is fetched until there is room", reason=str(error))
+            self._notifier.status(f"nothing is fetched until there is room: {error}")
             return
         _log.info(
             "polled",
@@ -156,11 +199,14 @@ class Service:
             stored=summary.stored,
             problems=len(summary.problems),
         )
+        self._notifier.status(f"{self._standing()}; {_polled(box.mailbox.name, summary, self._app.clock())}")
 
     def _dispatch_loop(self) -> None:
         while not self._stopping.is_set():
             self._app.deliver_due(self._stopping)
-            self._outbox_bell.wait(self._until_due())
+            longest = self._until_due()
+            self._app.pulses.resting(OUTBOX, longest)
+            self._outbox_bell.wait(longest)
 
     def _tidy_loop(self) -> None:
         """Tidy at the start, for a service that is restarted every day as well, and then once a day."""
@@ -188,6 +234,11 @@ def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSe
 
     door = Monitoring(store=app.store, configuration=app.configuration, attempts=app.attempts, faults=faults, clock=app.clock)
     return WebServer("[monitoring]", door.application(), settings.host, settings.port)
+
+
+def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:
+    amiss = f"{len(summary.problems)} problems, see postmottak status" if summary.problems else "nothing amiss"
+    return f"{mailbox} polled at {now:%H:%M:%S} UTC: {summary.stored} new letters, {amiss}"
 
 
 def _groups(channels: Sequence[Channel]) -> list[list[Channel]]:

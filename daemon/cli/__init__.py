@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import keeping, letters, routes, service, trying
+from daemon.cli import first, keeping, letters, routes, service, trying
 from daemon.cli.output import Exit, Options
 from daemon.errors import OperatorError, PostmottakError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+first.add_to(app)
 service.add_to(app)
 letters.add_to(app)
 keeping.add_to(app)

@@ -152,10 +152,11 @@ class Outbox:
         with self._database.write() as session:
             return _finish(session, claim, changes, Outcome.DEAD, reason, started_at, now)
 
-    def release_abandoned(self, now: datetime) -> int:
-        """Make every claim due at once: whoever made it is gone. Only for a caller that knows itself to be alone.
+    def release_abandoned(self, now: datetime, *, stopped: bool = False) -> int:
+        """Make every claim due at once: whoever made it is gone, or, if `stopped`, is told to go. Only for a caller that is alone.
 
-        Each is recorded as an attempt that was lost; a third one makes the delivery dead. Returns how many there were.
+        Each is recorded as an attempt that was lost. A third one makes the delivery dead, for it may be what ends the process; one that
+        an orderly stop cut off is not blamed. Returns how many there were.
         """
         with self._database.write() as session:
             abandoned = session.exec(select(Delivery).where(Delivery.state == DeliveryState.CLAIMED)).all()
@@ -167,11 +168,11 @@ class Outbox:
                         started_at=now,
                         duration_ms=0,
                         outcome=Outcome.LOST,
-                        reason="the process ended during the attempt",
+                        reason="the service was stopped during the attempt" if stopped else "the process ended during the attempt",
                     )
                 )
                 delivery.state, delivery.due_at, delivery.owner = DeliveryState.PENDING, now, None
-                delivery.crashes += 1
+                delivery.crashes += not stopped
                 if delivery.crashes > SUSPECT:
                     delivery.state, delivery.last_error = DeliveryState.DEAD, "the process ended three times during its attempt"
                 session.add(delivery)

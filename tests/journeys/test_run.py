@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from collections.abc import Callable
+
+import pytest
 
 from connectors.sandbox.webhook_sink import Reply
 from tests.journeys.conftest import Begin, Journey
@@ -52,3 +55,33 @@ def test_two_do_not_work_on_one_store(journey: Journey) -> None:
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)
     assert process.returncode == 0
+
+
+def _sends(listener: socket.socket, beginning: str) -> str:
+    """Wait for the message that begins so."""
+    while not (message := listener.recv(4096).decode()).startswith(beginning):
+        pass
+    return message
+
+
+def test_tells_systemd(journey: Journey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ready while Altinn is away, alive while it works, reloading and ready again with the fault in words, and stopping at the end."""
+    text = journey.scene.configuration.read_text()
+    journey.scene.configuration.write_text(text.replace(journey.altinn.maskinporten_url, "http://127.0.0.1:9/"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(journey.scene.folder / "notify"))
+        listener.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(journey.scene.folder / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "900000")
+        process = journey.start("run")
+        assert "STATUS=1 mailboxes, 3 destinations" in _sends(listener, "READY=1")
+        _sends(listener, "WATCHDOG=1")
+        (journey.scene.folder / "routing.toml").write_text("nonsense")
+        process.send_signal(signal.SIGHUP)
+        assert "MONOTONIC_USEC=" in _sends(listener, "RELOADING=1")
+        assert "STATUS=an edit is not in force: " in _sends(listener, "READY=1")
+        _sends(listener, "WATCHDOG=1")
+        process.send_signal(signal.SIGTERM)
+        _sends(listener, "STOPPING=1")
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors

@@ -171,6 +171,15 @@ def test_a_letter_that_kills_the_process_three_times_is_dead(store: Store) -> No
     assert claim_one(store).id == delivery_of("a")
 
 
+def test_an_orderly_stop_is_nobodys_fault(store: Store) -> None:
+    """However often the service is stopped during its attempt, a delivery is pending afterwards, and no suspect."""
+    store.letters.add([stored_letter("a")])
+    for _ in range(SUSPECT + 2):
+        claim_one(store)
+        assert store.outbox.release_abandoned(NOW, stopped=True) == 1
+    assert (now_is(store).state, now_is(store).crashes) == (DeliveryState.PENDING, 0)
+
+
 def test_a_suspect_is_claimed_by_itself(store: Store) -> None:
     """A delivery at which the process ended twice is claimed with no other, so that the third time it is known who did it."""
     store.letters.add([stored_letter(name) for name in "ab"])

@@ -198,7 +198,7 @@ def settle(parts: Parts) -> None:
 
 def test_a_folder_that_is_made_again(watch: Callable[..., Parts], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that is removed and made again is found by looking, and from then on watched like the first."""
-    monkeypatch.setattr(reload, "_LOOK", 0.1)
+    monkeypatch.setattr(reload, "LOOK", 0.1)
     parts = watch(file)
     old = parts.reload._folders._watched[file.parent].watch
     shutil.rmtree(file.parent)
@@ -210,7 +210,7 @@ def test_a_folder_that_is_made_again(watch: Callable[..., Parts], file: Path, mo
     while (now := parts.reload._folders._watched.get(file.parent)) is None or now.watch is old:
         assert time.monotonic() < ends
         parts.quiet(0.05)
-    monkeypatch.setattr(reload, "_LOOK", 60)
+    monkeypatch.setattr(reload, "LOOK", 60)
     settle(parts)
     save(file, "three")
     parts.in_force("three")
@@ -222,7 +222,7 @@ def test_a_system_that_allows_no_watch(file: Path, monkeypatch: pytest.MonkeyPat
     def no_more(*_: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(reload, "_LOOK", 0.1)
+    monkeypatch.setattr(reload, "LOOK", 0.1)
     monkeypatch.setattr(type(Observer()), "schedule", no_more)
     parts = Parts(file)
     parts.start()

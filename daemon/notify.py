@@ -1,0 +1,60 @@
+"""Tells systemd how the service is: ready, reloading, stopping, alive, and one line for people.
+
+The protocol is one datagram for each message, to the socket that NOTIFY_SOCKET names: sd_notify(3). Without systemd nothing is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+
+class Notifier:
+    """Sends messages to whoever started the service. Methods may be called from any thread, never fail, and return at once."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        name = environment.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + name[1:] if name.startswith("@") else name
+        self.watchdog_every = _watchdog_seconds(environment)
+        """Seconds between signs of life: a third of what systemd waits for; None if nobody waits."""
+
+    def ready(self, status: str) -> None:
+        """Started, or reloaded."""
+        self._send("READY=1", f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """A reload begins; `ready` ends it. The time lets systemd tell this reload from an earlier one."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}", "STATUS=reads its files anew")
+
+    def stopping(self) -> None:
+        """The end begins."""
+        self._send("STOPPING=1", "STATUS=ends what is under way")
+
+    def alive(self) -> None:
+        """Everything turns."""
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """One line for people; no secret, no title of a letter."""
+        self._send(f"STATUS={text}")
+
+    def _send(self, *lines: str) -> None:
+        if not self._address:
+            return
+        message = "\n".join(line.replace("\n", " ") for line in lines).encode()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.setblocking(False)
+            try:
+                channel.sendto(message, self._address)
+            except OSError:
+                return  # a manager that does not listen draws its own conclusions
+
+
+def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
+    """A third of WATCHDOG_USEC, if that is meant for this process: sd_watchdog_enabled(3)."""
+    wanted = environment.get("WATCHDOG_USEC", "")
+    if not wanted.isdecimal() or int(wanted) == 0 or environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(wanted) / 3_000_000

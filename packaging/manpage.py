@@ -1,0 +1,68 @@
+"""The man page, made of the command line's own help, so that it says what is so. Prints it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from daemon.cli import app
+
+_EXIT_CODES = (
+    ("0", "Fine."),
+    ("1", "The configuration or a check is wrong."),
+    ("2", "Wrong usage."),
+    ("3", "Work remains: something waits, is dead, or could not be fetched."),
+    ("4", "Altinn or the database cannot be reached."),
+)
+_FILES = (
+    ("/etc/postmottak/postmottak.toml", "The configuration; every option is in /usr/share/doc/postmottak/examples."),
+    ("/etc/postmottak/routing.toml", "Who gets which letter, if the configuration says so."),
+    ("/var/lib/postmottak", "The letters."),
+)
+
+
+def _plain(text: str) -> str:
+    """Text as roff reads it."""
+    safe = text.replace("\\", "\\e").replace("-", "\\-")
+    return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in safe.splitlines())
+
+
+def _commands(command: Any, context: typer.Context) -> Iterator[tuple[Any, typer.Context]]:
+    """The commands that can be run, each with what stands before it."""
+    if not isinstance(command, TyperGroup):
+        yield command, context
+        return
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        if found and not found.hidden:
+            yield from _commands(found, typer.Context(found, info_name=name, parent=context))
+
+
+def _options(command: Any, context: typer.Context) -> Iterator[str]:
+    for parameter in command.params:
+        record = parameter.get_help_record(context)
+        if record:
+            yield f".TP\n.B {_plain(record[0])}\n{_plain(record[1])}"
+
+
+def _page() -> Iterator[str]:
+    root = typer.main.get_command(app)
+    context = typer.Context(root, info_name="postmottak")
+    yield f'.TH POSTMOTTAK 1 "" "Postmottak" "Postmottak"\n.SH NAME\npostmottak \\- {_plain((root.help or "").split(" from ")[0].lower())}'
+    yield f".SH SYNOPSIS\n.B postmottak\n[options] command [arguments]\n.SH DESCRIPTION\n{_plain(root.help or '')}\n.SH OPTIONS"
+    yield from _options(root, context)
+    yield ".SH COMMANDS"
+    for command, place in _commands(root, context):
+        usage = " ".join([place.command_path, *command.collect_usage_pieces(place)])
+        yield f".SS {_plain(usage)}\n{_plain(command.help or '')}"
+        yield from _options(command, place)
+    yield ".SH EXIT STATUS\n" + "\n".join(f".TP\n.B {code}\n{_plain(text)}" for code, text in _EXIT_CODES)
+    yield ".SH FILES\n" + "\n".join(f".TP\n.I {_plain(name)}\n{_plain(text)}" for name, text in _FILES)
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(_page()) + "\n")

@@ -1,0 +1,157 @@
+"""The package and the service in whole Debian systems: `make system-test`, as root. Names of releases may follow; usual are both.
+
+Each step says what holds when it has passed. Systems are kept in build/system, so that the next run is faster.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HOME = Path(__file__).parents[2]
+sys.path.insert(0, str(HOME))
+from tests.system.machine import Machine, made
+
+LETTERS = 12
+HOLE = "import socket; s=socket.create_server(('127.0.0.1', 8099), backlog=99); import threading; threading.Event().wait()"
+"""Takes connections, and never answers."""
+MORE = """
+[destination.treg]
+type = "webhook"
+url = "http://127.0.0.1:8099/"
+secret_file = "webhook.secret"
+"""
+
+
+def installs(machine: Machine) -> None:
+    """The package installs without a network, and a service that is not set up is skipped, not failed."""
+    shutil.copy(next((HOME / "dist").glob("postmottak_*.deb")), machine.root / "root/postmottak.deb")
+    machine.run("dpkg --install /root/postmottak.deb")
+    machine.run("postmottak --help && test -s /usr/share/man/man1/postmottak.1.gz")
+    machine.run("systemctl start postmottak")
+    assert (machine.property("ActiveState"), machine.property("ConditionResult")) == ("inactive", "no")
+
+
+def unit_is_clean(machine: Machine) -> None:
+    """`systemd-analyze verify` has nothing to say, and `security` says 1.5 at most."""
+    assert machine.run("systemd-analyze verify --man=no postmottak.service") == ""
+    verdict = machine.run("systemd-analyze security --no-pager postmottak.service | tail -1")
+    print("     ", verdict)
+    assert float(next(word for word in verdict.split() if word.replace(".", "", 1).isdigit())) <= 1.5
+
+
+def starts(machine: Machine) -> None:
+    """With a configuration for the sandbox it is ready, and every letter arrives in the drop."""
+    machine.run("systemd-run --unit=sandbox postmottak sandbox --port 8080 --folder /srv/sandbox")
+    machine.until(lambda: "postmottak.toml" in machine.run("ls /srv/sandbox", check=False), "the sandbox is up")
+    machine.run(f'systemd-run --unit=hole python3 -c "{HOLE}"')
+    machine.run("install -d -o postmottak /srv/drop && cp /srv/sandbox/* /etc/postmottak/ 2>/dev/null; true")
+    configuration = machine.root / "etc/postmottak/postmottak.toml"
+    text = configuration.read_text().replace("sqlite:///", "sqlite:////var/lib/postmottak/").replace('"drop"', '"/srv/drop"')
+    configuration.write_text(text.replace('content = "', 'content = "/var/lib/postmottak/').replace("[routing]", MORE + "\n[routing]", 1))
+    table = machine.root / "etc/postmottak/routing.toml"
+    table.write_text(table.read_text().replace('["mappe"', '["mappe", "treg"'))
+    machine.run("chmod 600 /etc/postmottak/maskinporten.pem; chgrp postmottak /etc/postmottak/*")
+    dropin = machine.root / "etc/systemd/system/postmottak.service.d/test.conf"
+    dropin.parent.mkdir(parents=True)
+    dropin.write_text("[Service]\nReadWritePaths=/srv/drop\nWatchdogSec=6\nRestartSec=1\n")
+    machine.run("systemctl daemon-reload && systemctl start postmottak")
+    assert machine.property("ActiveState") == "active"
+    machine.until(lambda: drops(machine) == LETTERS, "every letter is in the drop")
+
+
+def drops(machine: Machine) -> int:
+    """How many letters are in the drop, under their final names."""
+    return sum(not each.name.startswith(".") for each in (machine.root / "srv/drop").iterdir())
+
+
+def nothing_lost(machine: Machine) -> None:
+    """Each letter is in the drop once and in the store once, and what is not delivered waits."""
+    assert drops(machine) == LETTERS
+    assert f"{LETTERS} letters stored" in machine.run("postmottak status")
+    waiting = machine.run('postmottak deliveries list --destination treg --json | grep -c \'"state": "\\(pending\\|claimed\\)"\'')
+    assert int(waiting) == LETTERS
+
+
+def reloads(machine: Machine) -> None:
+    """A good edit is in force after `systemctl reload`; a bad one is told in the status line, and the service goes on."""
+    table = machine.root / "etc/postmottak/routing.toml"
+    good = table.read_text()
+    machine.run("systemctl reload postmottak")
+    machine.until(lambda: machine.property("ActiveState") == "active", "the reload has ended")
+    table.write_text("nonsense")
+    machine.run("systemctl reload postmottak")
+    machine.until(lambda: "not in force" in machine.property("StatusText"), "the fault is told")
+    assert machine.property("ActiveState") == "active"
+    table.write_text(good)
+    machine.run("systemctl reload postmottak")
+    machine.until(lambda: "not in force" not in machine.property("StatusText"), "the good table is in force")
+
+
+def survives(machine: Machine, signal: str) -> None:
+    """After this signal systemd starts it again, and nothing is lost."""
+    before, process = int(machine.property("NRestarts")), machine.property("MainPID")
+    machine.run(f"kill -{signal} {process}")
+    machine.until(lambda: int(machine.property("NRestarts")) > before, f"started again after {signal}")
+    machine.until(lambda: machine.property("ActiveState") == "active", "ready again")
+    nothing_lost(machine)
+
+
+def is_killed(machine: Machine) -> None:
+    """`kill -9` costs nothing."""
+    survives(machine, "KILL")
+
+
+def hangs(machine: Machine) -> None:
+    """A process that stands still is noticed by the watchdog, and replaced."""
+    survives(machine, "STOP")
+    assert "Watchdog timeout" in machine.run("journalctl --no-pager --unit=postmottak")
+
+
+def stops(machine: Machine) -> None:
+    """`systemctl stop` with a call under way that nobody answers ends well, and what was under way waits."""
+    machine.run("systemctl stop postmottak")
+    assert (machine.property("ActiveState"), machine.property("Result")) == ("inactive", "success")
+    nothing_lost(machine)
+    machine.run("systemctl start postmottak")
+
+
+def upgrades(machine: Machine) -> None:
+    """An upgrade restarts what ran; removing and purging leave every letter and the configuration."""
+    machine.run("dpkg --install /root/postmottak.deb")
+    machine.until(lambda: machine.property("ActiveState") == "active", "running after the upgrade")
+    nothing_lost(machine)
+    machine.run("dpkg --purge postmottak")
+    machine.run("test -s /var/lib/postmottak/postmottak.db && test -s /etc/postmottak/postmottak.toml && test ! -e /usr/lib/postmottak")
+    machine.run("dpkg --install /root/postmottak.deb && systemctl start postmottak")
+    nothing_lost(machine)
+
+
+STEPS: tuple[Callable[[Machine], None], ...] = (
+    installs,
+    unit_is_clean,
+    starts,
+    nothing_lost,
+    reloads,
+    is_killed,
+    hangs,
+    stops,
+    upgrades,
+)
+
+
+def main(releases: list[str]) -> None:
+    """Every step on every release; the first that fails ends it with its reason."""
+    for release in releases or ["bookworm", "trixie"]:
+        with Machine(made(release, HOME / "build/system"), HOME / "build/system/running") as machine:
+            for step in STEPS:
+                print(f"{release} {step.__name__}: {step.__doc__}", flush=True)
+                step(machine)
+        shutil.rmtree(machine.root)
+    print("all steps passed")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

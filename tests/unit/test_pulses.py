@@ -1,0 +1,63 @@
+"""Who turns and who hangs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daemon.pulses import LOOP_LIMIT, TASK_LIMIT, Pulses, watched_file
+
+
+class Clock:
+    """A clock that a test turns."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_thread_that_says_nothing_hangs() -> None:
+    """A loop without a sign of life is named; its next sign clears it."""
+    clock = Clock()
+    pulses = Pulses(clock)
+    pulses.expect("outbox")
+    clock.now = LOOP_LIMIT + 1
+    assert pulses.hung() == ["outbox"]
+    pulses.expect("outbox")
+    assert pulses.hung() == []
+
+
+def test_a_thread_that_rests_does_not_hang() -> None:
+    """Who waits for an hour, and said so, is well until that hour is over."""
+    clock = Clock()
+    pulses = Pulses(clock)
+    pulses.resting("poll altinn", 3600)
+    clock.now = 3600 + LOOP_LIMIT - 1
+    assert pulses.hung() == []
+    clock.now += 2
+    assert pulses.hung() == ["poll altinn"]
+
+
+def test_a_long_healthy_delivery_does_not_hang(tmp_path: Path) -> None:
+    """A delivery that goes on reading its letter is well however long it takes; one that stands still has hung."""
+    clock = Clock()
+    pulses = Pulses(clock)
+    (tmp_path / "part").write_bytes(b"x" * 5 * 1024 * 1024)
+    with pulses.task("delivery") as beat, watched_file((tmp_path / "part").open("rb"), beat) as file:
+        while file.read(1024 * 1024):
+            clock.now += TASK_LIMIT - 1
+            assert pulses.hung() == []
+        clock.now += TASK_LIMIT + 1
+        assert pulses.hung() == ["delivery"]
+    assert pulses.hung() == []
+
+
+def test_a_watched_file_is_the_file(tmp_path: Path) -> None:
+    """Bytes, places and ends are those of the file itself."""
+    content = bytes(range(256)) * 9000
+    (tmp_path / "part").write_bytes(content)
+    with watched_file((tmp_path / "part").open("rb"), lambda: None) as file:
+        assert file.read() == content
+        assert file.seek(256 * 4000 + 7) == 256 * 4000 + 7
+        assert file.read(3) == b"\x07\x08\x09"
+        assert file.tell() == 256 * 4000 + 10
