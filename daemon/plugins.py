@@ -58,3 +58,8 @@ def _module(kind: Kind, connector_type: str) -> ModuleType:
 def sandbox(part: str) -> ModuleType:
     """A module of the sandbox, for the commands that try things out."""
     return importlib.import_module(f"connectors.sandbox.{part}")
+
+
+def soap_description(source: str) -> str:
+    """What a WSDL, a file or a web address, offers to the destination `soap`. Raises OperatorError."""
+    return cast("str", importlib.import_module("connectors.soap.describe").describe(source))

@@ -93,7 +93,7 @@ class _Documents:
         try:
             parse(data)
         except UnsafeXml as error:
-            raise BadWsdl(f"{error}: {url}; ask its owner for a WSDL without it") from error
+            raise BadWsdl(f"{error}: {url}; look whether it is the right file, and ask its owner for a WSDL that is plain XML") from error
         return data
 
     def _fetched(self, url: str) -> bytes:
