@@ -29,7 +29,7 @@ _OPERATOR = {
 _ENVELOPES = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
 _FOR_EVER = frozenset({"Client", "Sender", "VersionMismatch", "MustUnderstand", "DataEncodingUnknown"})
 _OF_SECURITY = frozenset({"FailedAuthentication", "InvalidSecurity", "InvalidSecurityToken", "SecurityTokenUnavailable", "MessageExpired"})
-_PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,60}")
 
 
 @dataclass(frozen=True, kw_only=True)
