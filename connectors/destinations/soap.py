@@ -19,7 +19,7 @@ from connectors.soap.mapping import Builder
 from connectors.soap.request import Contents, StreamingTransport, TooLarge
 from connectors.soap.security import Protect, Protection, signature, username_token
 from connectors.soap.settings import SoapSettings
-from connectors.soap.wsdl import BadWsdl, keep_zeep_quiet, zeep_settings
+from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, keep_zeep_quiet, zeep_settings
 from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.model import Receipt
 from daemon.ports import Destination, Finding, Parcel
@@ -107,14 +107,18 @@ class Soap:
             return self._contract
 
     def _fetched(self) -> Contract:
+        """The WSDL from its web address, which is not given the service's password."""
         settings = self._settings
         place = _who(httpx.URL(settings.wsdl))
+        caller = SoapCaller(tls=self._tls, seconds=self._seconds, largest=LARGEST_WSDL)
         try:
-            return open_contract(settings.wsdl, self._caller.get, settings.service, settings.port, settings.operation, settings.input)
+            return open_contract(settings.wsdl, caller.get, settings.service, settings.port, settings.operation, settings.input)
         except CallFailed as error:
             raise TemporaryFailure(f"the WSDL cannot be had from {place}: {error}; save it in a file, and name that in wsdl") from error
         except BadWsdl as error:
             raise TemporaryFailure(f"[destination.{self.name}] {error}") from error
+        finally:
+            caller.close()
 
     def _url(self, contract: Contract) -> httpx.URL:
         """Where to call. A WSDL that was fetched names it only now."""

@@ -182,6 +182,8 @@ class SoapSink:
         self._server.stop(keep_port=False)
 
     def _answer(self, request: Request) -> Response:
+        with self._lock:
+            self._requests.append(request)
         if request.method == "GET":
             wsdl = WSDL.read_text(encoding="utf-8").replace("http://127.0.0.1:1/archive", self.url)
             return Response(status=200, body=wsdl.encode(), headers=_XML)
@@ -191,8 +193,6 @@ class SoapSink:
         return Response(status=reply.status, body=reply.body, headers=reply.headers, manner=reply.manner)
 
     def _judged(self, request: Request) -> Reply:
-        with self._lock:
-            self._requests.append(request)
         if self._login and request.headers.get("authorization") != self._login:
             return Reply(status=401, body=b"Log in")
         try:

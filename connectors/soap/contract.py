@@ -26,7 +26,5 @@ def open_contract(wsdl: str, fetch: Fetch | None, service: str, port: str, opera
     found = choose(document, service, port, operation)
     faults = problems(found.input, mapping)
     if faults:
-        problem, _, remedy = faults[0].partition("; ")
-        more = "".join(f". Also: it {fault}" for fault in faults[1:])
-        raise BadWsdl(f"{problem}; {remedy}{more}")
+        raise BadWsdl(". Also, it ".join(fault.rstrip("?") if fault is not faults[-1] else fault for fault in faults))
     return Contract(document=document, operation=found)

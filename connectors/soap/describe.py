@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from connectors.drops.settings import need_library
 from connectors.soap.call import CallFailed, SoapCaller
+from connectors.soap.mapping import OPEN
 from connectors.soap.shape import Kind, Node, Operation, operations
-from connectors.soap.wsdl import BadWsdl, open_wsdl
+from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, open_wsdl
 from daemon.errors import OperatorError
 
 _GUESSES = {
@@ -41,15 +42,13 @@ _GUESSES = {
     Kind.BOOLEAN: {"confidential": "$confidential"},
     Kind.INTEGER: {"size": "$file.size"},
 }
-_UNKNOWN = "$?"
-"""What a mapping is refused with, so that nobody forgets to fill it in."""
 
 
 def describe(source: str) -> str:
     """The WSDL's operations, each with a section to paste. Raises OperatorError."""
     try:
         need_library("zeep", "soap")
-        caller = SoapCaller(tls=ssl.create_default_context(), seconds=30, largest=8 << 20)
+        caller = SoapCaller(tls=ssl.create_default_context(), seconds=30, largest=LARGEST_WSDL)
         found = list(operations(open_wsdl(source, caller.get)))
     except CallFailed as error:
         raise OperatorError(f"{source}: {error}; save the WSDL in a file, and name that") from error
@@ -90,7 +89,7 @@ def _line(node: Node, above: str, *, in_file: bool) -> str:
     guess = _guess(node, above, in_file=in_file)
     what = f"{node.kind}, {'required' if node.required else 'may be left out'}{', repeated' if node.many else ''}"
     comment = "" if node.required or guess else "# "
-    return f"{comment}{_key(node.name)} = {_quoted(guess or _UNKNOWN)}  # {what}"
+    return f"{comment}{_key(node.name)} = {_quoted(guess or f'${OPEN}')}  # {what}"
 
 
 def _guess(node: Node, above: str, *, in_file: bool) -> str:

@@ -21,6 +21,8 @@ from connectors.soap.shape import Kind, Node
 from daemon.ports import Parcel
 
 EACH = "$each"
+OPEN = "?"
+"""The field that is none, for what is still to be written; a mapping with it is refused."""
 _NORWAY = ZoneInfo("Europe/Oslo")
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAKES: dict[Kind, frozenset[str]] = {
@@ -70,6 +72,14 @@ def _table_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iter
     for name, child in node.children.items():
         if child.required and name not in given:
             yield f"does not map {path}.{name}, which the service must have ({child.kind}); write it"
+        elif child.required and child.many and _may_be_none(given[name]):
+            remedy = 'add one that is always there to the list, such as the text by "$body.content"'
+            yield f"maps {path}.{name} from attachments only, but the service wants at least one, and a letter may have none; {remedy}"
+
+
+def _may_be_none(given: Any) -> bool:
+    rows = given if isinstance(given, list) else [given]
+    return all(isinstance(row, Mapping) and EACH in row for row in rows)
 
 
 def _each_problems(node: Node, group: Any, path: str) -> Iterator[str]:
@@ -129,9 +139,11 @@ def _hint(word: str, known: Iterable[str]) -> str:
 def _field_hint(name: str, *, in_file: bool) -> str:
     if name in FILE and not in_file:
         return f'write "{EACH}" = "attachments" into the table around it'
+    if name == OPEN:
+        return "it was left open: write a constant or a field, or take the line out if the element may be left out"
     known = [*LETTER, *(FILE if in_file else ())]
     close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '${close[0]}'?" if close else "docs/soap.md lists them"
+    return f"did you mean '${close[0]}'?" if close else "the fields are those of docs/message.schema.json, and docs/soap.md has the others"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from zeep import Settings
     from zeep.wsdl import Document
 
-_LARGEST = 8 << 20
+LARGEST_WSDL = 8 << 20
+"""Bytes of one document."""
 _MOST = 100
 _OK = 200
 _WEB = ("http://", "https://")
@@ -88,8 +89,8 @@ class _Documents:
         if self._left < 0:
             raise BadWsdl(f"imports more than {_MOST} documents: {self._source}; ask its owner for one in a single document")
         data = self._fetched(url) if is_web(self._source) else self._read(url)
-        if len(data) > _LARGEST:
-            raise BadWsdl(f"is larger than {_LARGEST >> 20} MiB: {url}; ask its owner for a smaller one")
+        if len(data) > LARGEST_WSDL:
+            raise BadWsdl(f"is larger than {LARGEST_WSDL >> 20} MiB: {url}; ask its owner for a smaller one")
         try:
             parse(data)
         except UnsafeXml as error:
@@ -111,7 +112,7 @@ class _Documents:
             self._elsewhere(url)
         try:
             with path.open("rb") as file:
-                return file.read(_LARGEST + 1)
+                return file.read(LARGEST_WSDL + 1)
         except OSError as error:
             reason = (error.strerror or "cannot be read").lower()
             raise BadWsdl(f"cannot be read: {path}: {reason}; save the WSDL there, with the schemas that it imports") from error

@@ -17,6 +17,8 @@ from lxml import etree
 
 from connectors.destinations.soap import connect
 from connectors.sandbox.soap_sink import Reply, SoapSink, bomb, cut, fault, html, huge, response, slow
+from connectors.soap.call import SoapAnswer
+from connectors.soap.judgement import Judge, Rules
 from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from tests.conftest import MakeParcel
 from tests.connectors.soap_tools import settings
@@ -226,3 +228,14 @@ def test_a_large_attachment_takes_little_memory(signed: bool, most: int, authori
         assert done.returncode == 0, done.stderr
         assert max(map(len, sink.documents[0].files.values())) == 30_000_000
     assert int(done.stdout) < most, done.stdout
+
+
+@pytest.mark.parametrize(("code", "kind"), [("e:Sender", PermanentFailure), ("e:Receiver", TemporaryFailure)])
+def test_faults_of_soap_1_2_mean_the_same(code: str, kind: type[DeliveryFailure]) -> None:
+    """The codes have other names there, and stand elsewhere."""
+    fault12 = f"<e:Fault><e:Code><e:Value>{code}</e:Value></e:Code><e:Reason><e:Text>hemmelig</e:Text></e:Reason></e:Fault>"
+    xml = f'<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body>{fault12}</e:Body></e:Envelope>'
+    answer = SoapAnswer(status_code=500, headers={}, content=xml.encode())
+    with pytest.raises(kind, match=code[2:]) as caught:
+        Judge(who="the service", rules=Rules()).judge(answer)
+    assert "hemmelig" not in str(caught.value)
