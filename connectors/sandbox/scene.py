@@ -6,10 +6,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
 from connectors.sandbox.access import ReadyClient
 from connectors.sandbox.altinn import PretendAltinn
 from connectors.sandbox.samples import sandbox_resources
+
+if TYPE_CHECKING:
+    from connectors.sandbox.altinn2 import PretendAltinn2
 
 PARTY = "910075918"
 """An organisation number from the test population."""
@@ -86,6 +90,23 @@ def prepare(altinn: PretendAltinn, scene: Scene, *, mailbox: str = "", routing: 
     (scene.folder / "routing.toml").write_text(_without_missing(routing, scene), encoding="utf-8")
     scene.configuration.write_text(_configuration(altinn, client, scene, mailbox), encoding="utf-8")
     return client
+
+
+def altinn2_section(folder: Path, altinn: PretendAltinn2, party: str) -> dict[str, object]:
+    """The settings of a mailbox that reads the pretend Altinn 2, but for its type; its secret files are written."""
+    secrets = {
+        "system_password_file": "systemPassword",
+        "user_ssn_file": "userSSN",
+        "user_password_file": "userPassword",
+        "user_pin_file": "userPinCode",
+    }
+    files: dict[str, object] = {}
+    for key, name in secrets.items():
+        path = folder / f"altinn2-{key.removesuffix('_file').replace('_', '-')}"
+        path.touch(mode=0o600)
+        path.write_text(altinn.credentials[name], encoding="utf-8")
+        files[key] = path.name
+    return {"url": altinn.url, "system_name": altinn.credentials["systemUserName"], **files, "parties": [party]}
 
 
 def _without_missing(routing: str, scene: Scene) -> str:

@@ -26,6 +26,10 @@ class CallFailed(Exception):
     """No answer that could be judged came back: `str` says why, without a word of what was sent or received."""
 
 
+class AnswerTooLarge(CallFailed):
+    """The answer has more bytes than the caller takes; the request has been carried out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SoapAnswer:
     """What came back, whole. The names of `status_code`, `headers`, `content` and `encoding` are those that zeep reads."""
@@ -104,5 +108,5 @@ class SoapCaller:
         for chunk in answer.iter_raw():
             content += chunk
             if len(content) > self._largest:
-                raise CallFailed(f"its answer is larger than {self._largest:,} bytes")
+                raise AnswerTooLarge(f"its answer is larger than {self._largest:,} bytes")
         return SoapAnswer(status_code=answer.status_code, headers=answer.headers, content=bytes(content))
