@@ -76,7 +76,8 @@ def _write_secrets(folder: Path) -> None:
 
     (folder / "maskinporten.pem").write_text(ready_client("991825827").private_key)
     (folder / "api.token").write_text("not a secret")
-    for name in ("sftp.password", "smb.password", "s3.secret"):
+    altinn2 = ("altinn2-system-password", "altinn2-user-ssn", "altinn2-user-password", "altinn2-user-pin")
+    for name in ("sftp.password", "smb.password", "s3.secret", *altinn2):
         (folder / name).write_text("not a secret")
     key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     (folder / "known_hosts").write_text(f"sftp.example.no {key}")
