@@ -69,6 +69,12 @@ class Correspondence:
         return f"Post fra det offentlige innenfor {found.nb.lower()}"
 
     @property
+    def due_at(self) -> datetime | None:
+        """Counted, as in the pretend Altinn 3, from the time that the sender asked for."""
+        due_after = self.letter.due_after
+        return (self.letter.requested_at or self.sent_at) + due_after if due_after else None
+
+    @property
     def status(self) -> str:
         """As the list and the letter tell it."""
         if self.withdrawn:
@@ -252,7 +258,6 @@ def _row(letter: Correspondence) -> Fields:
 
 def _letter_fields(letter: Correspondence) -> Fields:
     content = letter.letter
-    due = letter.sent_at + content.due_after if content.due_after else None
     correspondence = (
         ("ConfirmationDate", local(letter.confirmed_at)),
         ("CorrespondenceID", letter.number),
@@ -262,7 +267,7 @@ def _letter_fields(letter: Correspondence) -> Fields:
         ("CorrespondenceTitle", content.title),
         ("CorrespondenceTxt", content.body),
         ("DateSent", local(letter.sent_at)),
-        ("DueDate", local(due)),
+        ("DueDate", local(letter.due_at)),
         ("ExternalSystemReference", content.senders_reference),
         ("IsConfirmationNeeded", content.confirmation_needed),
         ("LanguageID", {"nb": "NorwegianNO", "nn": "NorwegianNN", "en": "English"}.get(content.language, "Default")),
@@ -286,7 +291,7 @@ def _archived_fields(letter: Correspondence) -> Fields:
         ("CorrespondenceText", content.body),
         ("CorrespondenceTitle", content.title),
         ("DateSent", local(letter.sent_at)),
-        ("DueDate", local(letter.sent_at + content.due_after if content.due_after else None)),
+        ("DueDate", local(letter.due_at)),
         ("ExternalSystemReference", content.senders_reference),
         ("SentBy", content.message_sender),
         ("ServiceName", letter.service_name),
