@@ -96,6 +96,11 @@ def rows_of(value: Any, name: str) -> list[Any]:
     return [each for each in rows or () if each is not None]
 
 
+def part_id(told: Any, place: int) -> str:
+    """What an attachment is called in its letter: its number, or if it has none its place."""
+    return str(told.AttachmentID) if told.AttachmentID else f"place {place}"
+
+
 def _letter(told: Any, attachments: Any, links: Any, ref: LetterRef, more: dict[str, Any]) -> Letter:
     sent = utc(told.DateSent)
     if sent is None:
@@ -118,18 +123,20 @@ def _letter(told: Any, attachments: Any, links: Any, ref: LetterRef, more: dict[
         reply_options=[_link(each) for each in rows_of(links, "CorrespondenceLink")],
         **more,
     )
-    return Letter(envelope=envelope, parts=tuple(_part(each) for each in rows_of(attachments, "AttachmentBEV2")))
+    return Letter(
+        envelope=envelope, parts=tuple(_part(each, place) for place, each in enumerate(rows_of(attachments, "AttachmentBEV2"), start=1))
+    )
 
 
 def _link(link: Any) -> dict[str, Any]:
     return {"linkURL": link.LinkURL, "linkText": link.LinkText}
 
 
-def _part(told: Any) -> Part:
+def _part(told: Any, place: int) -> Part:
     """An attachment; one that came without bytes cannot be had."""
     name = told.FileName or ""
     return Part(
-        external_id=str(told.AttachmentID or ""),
+        external_id=part_id(told, place),
         original_name=name,
         display_name=told.AttachmentName or "",
         media_type=media_type(_type(told.AttachmentTypeID or ""), name),

@@ -132,7 +132,7 @@ class Altinn2Service:
     def _call(self, port: _Port, operation: str, about: str, values: Mapping[str, Any]) -> Result:
         self._refuse_again()
         with closing(self._new_caller()) as caller:
-            return self._answer(_Unpacking(caller), port, operation, about, values)
+            return self._answer(_Unpacking(caller, operation), port, operation, about, values)
 
     def _answer(self, transport: _Unpacking, port: _Port, operation: str, about: str, values: Mapping[str, Any]) -> Result:
         try:
@@ -191,8 +191,9 @@ class Altinn2Service:
 class _Unpacking(WholeTransport):
     """One call's transport: it keeps what came with the answer."""
 
-    def __init__(self, caller: SoapCaller) -> None:
+    def __init__(self, caller: SoapCaller, operation: str) -> None:
         super().__init__(caller)
+        self._operation = operation
         self.parts: list[Spooled] = []
         self.wait: Any = None
 
@@ -204,7 +205,7 @@ class _Unpacking(WholeTransport):
             raise CallFailed(
                 f"{_kind(answer)} came instead of an answer, with status {answer.status_code}; it is asked again at the next poll"
             )
-        lean, self.parts = unpack(answer)
+        lean, self.parts = unpack(answer, self._operation)
         return lean
 
     def discard(self) -> None:

@@ -22,8 +22,11 @@ _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _CHUNK = 1 << 20  # a multiple of four, so that each piece is whole base64
 
 
-def unpack(answer: SoapAnswer) -> tuple[SoapAnswer, list[Spooled]]:
-    """The answer without the bytes of its attachments, and those. Raises CallFailed if it is no XML, or what is in it no base64."""
+def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled]]:
+    """The answer without the bytes of its attachments, and those.
+
+    Raises CallFailed if it is no XML, no answer of that operation and no fault, or if an attachment is no base64.
+    """
     from lxml import etree
 
     found: list[Spooled] = []
@@ -32,10 +35,10 @@ def unpack(answer: SoapAnswer) -> tuple[SoapAnswer, list[Spooled]]:
     )
     try:
         for _, element in steps:
-            if etree.QName(element).localname == "AttachmentData" and element.get(_NIL) not in {"true", "1"}:
+            if _name(element) == "AttachmentData" and element.get(_NIL) not in {"true", "1"}:
                 found.append(_spool(element))
                 element.text = base64.b64encode(str(len(found) - 1).encode()).decode()
-        _refuse_dtd(steps.root)
+        _check(steps.root, operation)
         lean = etree.tostring(steps.root, xml_declaration=True, encoding="utf-8")
     except BaseException as error:
         for each in found:
@@ -46,9 +49,16 @@ def unpack(answer: SoapAnswer) -> tuple[SoapAnswer, list[Spooled]]:
     return replace(answer, content=lean, encoding="utf-8"), found
 
 
-def _refuse_dtd(root: Element) -> None:
+def _check(root: Element, operation: str) -> None:
     if root.getroottree().docinfo.doctype:
         raise CallFailed("its answer has a DTD, which is not read")
+    inside = [each for body in root if _name(body) == "Body" for each in body]
+    if len(inside) != 1 or _name(inside[0]) not in {f"{operation}Response", "Fault"}:
+        raise CallFailed("its answer is none to what was asked")
+
+
+def _name(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
 
 
 def _spool(element: Element) -> Spooled:

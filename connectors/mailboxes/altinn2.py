@@ -23,6 +23,7 @@ from connectors.altinn2.letters import (
     is_confirmed,
     is_gone,
     letter_from,
+    part_id,
     rows_of,
 )
 from connectors.altinn2.listing import find_all
@@ -278,18 +279,17 @@ class Altinn2:
         with _kept(result):
             if result.value is None:
                 raise LetterGone(f"{about} is no longer in Altinn 2's archive")
-            parts = _by_id(result.value.CorrespondenceAttachments, result)
             for row in rows_of(result.value.CorrespondenceAttachments, "AttachmentBEV2"):
                 if row.AttachmentData is None and row.AttachmentID:
-                    self._add_archived(row, parts, about)
-            return archived_letter_from(result.value, ref), parts
+                    self._add_archived(row, result, about)
+            return archived_letter_from(result.value, ref), _by_id(result.value.CorrespondenceAttachments, result)
 
-    def _add_archived(self, row: Any, parts: dict[str, Spooled], about: str) -> None:
-        """An attachment that did not come with its letter."""
-        result = self._service.archived_attachment(row.AttachmentID, f"attachment {row.AttachmentID} of {about}")
-        if result.parts:
-            row.AttachmentData = b"0"
-            parts[str(row.AttachmentID)] = result.parts[0]
+    def _add_archived(self, row: Any, result: Result, about: str) -> None:
+        """An attachment that did not come with its letter; it joins those that did."""
+        found = self._service.archived_attachment(row.AttachmentID, f"attachment {row.AttachmentID} of {about}")
+        if found.parts:
+            row.AttachmentData = str(len(result.parts)).encode()
+            result.parts.extend(found.parts)
 
     def _look(self, ref: LetterRef) -> Any:
         """The letter without its attachments. Raises LetterGone too."""
@@ -314,7 +314,8 @@ def _kept(result: Result) -> Iterator[None]:
 
 def _by_id(attachments: Any, result: Result) -> dict[str, Spooled]:
     rows = rows_of(attachments, "AttachmentBEV2")
-    return {str(row.AttachmentID or ""): result.parts[int(row.AttachmentData)] for row in rows if row.AttachmentData is not None}
+    numbered = enumerate(rows, start=1)
+    return {part_id(row, place): result.parts[int(row.AttachmentData)] for place, row in numbered if row.AttachmentData is not None}
 
 
 def _number(ref: LetterRef) -> int:
