@@ -140,7 +140,8 @@ class Altinn2Service:
         except AnswerTooLarge as error:
             transport.discard()
             raise MailboxUnavailable(
-                f"{about} is too large: {error}; raise largest_letter, or open it in Altinn. Altinn 2 notes it as read all the same"
+                f"Altinn 2 did not give {about} whole: {error}; raise largest_letter, or open it"
+                " by hand. Altinn 2 notes it as read all the same"
             ) from None
         except CallFailed as error:
             transport.discard()

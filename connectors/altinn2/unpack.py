@@ -25,7 +25,7 @@ _CHUNK = 1 << 20  # a multiple of four, so that each piece is whole base64
 def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled]]:
     """The answer without the bytes of its attachments, and those.
 
-    Raises CallFailed if it is no XML, no answer of that operation and no fault, or if an attachment is no base64.
+    Raises CallFailed if it is no XML, no answer of that operation and no fault, if an attachment is no base64, or if there is no room.
     """
     from lxml import etree
 
@@ -43,6 +43,11 @@ def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled
     except BaseException as error:
         for each in found:
             each.close()
+        if isinstance(error, OSError):
+            reason = (error.strerror or "no reason given").lower()
+            raise CallFailed(
+                f"its attachments cannot be put aside on this machine ({reason}); make room in the temporary folder"
+            ) from error
         if isinstance(error, (etree.XMLSyntaxError, binascii.Error, ValueError)):
             raise CallFailed("its answer is no whole XML, or has an attachment that is no base64") from None
         raise

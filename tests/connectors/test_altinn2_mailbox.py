@@ -243,9 +243,21 @@ def test_a_letter_that_is_too_large_stays_and_is_named(box: Box) -> None:
     box.put(title="small")
     mailbox = box.mailbox(largest_letter=1)
     by_id = {ref.external_id: ref for ref in refs(mailbox)}
-    with pytest.raises(MailboxUnavailable, match=rf"letter {large} is too large.*raise largest_letter"):
+    with pytest.raises(MailboxUnavailable, match=rf"letter {large} whole: its answer is larger than 1,048,576 bytes; raise largest_letter"):
         mailbox.fetch(by_id[str(large)])
     assert len(refs(mailbox)) == len([mailbox.fetch(ref) for key, ref in by_id.items() if key != str(large)]) + 1
+
+
+def test_no_room_for_attachments_is_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where attachments cannot be put aside, the letter waits, with the reason and what to do; and then comes."""
+    box.put(attachments=(PretendAttachment(content=b"x"),))
+    mailbox = box.mailbox()
+    (ref,) = refs(mailbox)
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.tempdir", str(box.base / "nowhere"))
+        with pytest.raises(MailboxUnavailable, match=r"no such file or directory.*make room"):
+            mailbox.fetch(ref)
+    assert read(mailbox, ref, mailbox.fetch(ref).parts[0]) == b"x"
 
 
 def test_thirty_megabytes_take_less_than_three_hundred(box: Box) -> None:
