@@ -150,19 +150,14 @@ class Altinn2:
         self._clock = clock
         self._spool = Spool(_SPOOLED_LETTERS)
         self._archived: dict[str, int] = {}
+        self._channels = tuple(channel for party in settings.parties for channel in self._of_party(party))
 
     def channels(self) -> Sequence[Channel]:
         """For each party the ten services together, for a list tells a code and no edition; and confidential post, which is only listed."""
-        return tuple(
-            channel
-            for party in self._settings.parties
-            for channel in (
-                Channel(party=party, service=DPV_CODE, resource=f"altinn2-{DPV_CODE}"),
-                *self._confidential(party),
-            )
-        )
+        return self._channels
 
-    def _confidential(self, party: str) -> Iterator[Channel]:
+    def _of_party(self, party: str) -> Iterator[Channel]:
+        yield Channel(party=party, service=DPV_CODE, resource=f"altinn2-{DPV_CODE}")
         if self._settings.confidential == "list":
             resource = f"altinn2-{CONFIDENTIAL_CODE}"
             yield Channel(party=party, service=CONFIDENTIAL_POST.code, resource=resource, presumed=True, list_only=True)
@@ -269,7 +264,7 @@ class Altinn2:
         result = self._service.letter(_number(ref), about)
         with _kept(result):
             if result.value is None or is_gone(result.value.Correspondence):
-                raise LetterGone(f"{about} is no longer in Altinn 2's inbox")
+                raise self._vanished(ref, about)
             told = result.value
             letter = letter_from(told.Correspondence, told.CorrespondenceAttachments, told.CorrespondenceLinks, ref)
             return letter, _by_id(told.CorrespondenceAttachments, result)
@@ -277,12 +272,22 @@ class Altinn2:
     def _archived_letter(self, ref: LetterRef, about: str) -> tuple[Letter, dict[str, Spooled]]:
         result = self._service.archived_letter(self._archived[ref.external_id], about)
         with _kept(result):
-            if result.value is None:
-                raise LetterGone(f"{about} is no longer in Altinn 2's archive")
+            if result.value is None or result.value.DateSent is None:  # zeep makes an empty letter of nothing
+                raise self._vanished(ref, about)
             for row in rows_of(result.value.CorrespondenceAttachments, "AttachmentBEV2"):
                 if row.AttachmentData is None and row.AttachmentID:
                     self._add_archived(row, result, about)
             return archived_letter_from(result.value, ref), _by_id(result.value.CorrespondenceAttachments, result)
+
+    def _vanished(self, ref: LetterRef, about: str) -> MailboxError:
+        """What it means that a letter does not come: gone for good, or only moved since it was listed, into the archive or out of it."""
+        channel = next((each for each in self._channels if (each.party, each.resource) == (ref.party, ref.resource)), None)
+        listing = self.list(channel, None) if channel else Listing(refs=())
+        if not listing.shortfall and ref.external_id not in {each.external_id for each in listing.refs}:
+            return LetterGone(f"{about} is no longer in Altinn 2, neither in the inbox nor in the archive")
+        return MailboxUnavailable(
+            f"{about} does not come, though it is listed; it may have been moved, and is tried again at the next poll"
+        )
 
     def _add_archived(self, row: Any, result: Result, about: str) -> None:
         """An attachment that did not come with its letter; it joins those that did."""

@@ -160,6 +160,20 @@ def test_a_letter_of_the_archive_keeps_its_name_and_comes_whole(box: Box) -> Non
     assert box.altinn.record(number).read_at is None
 
 
+def test_a_letter_that_moves_to_the_archive_meanwhile_is_not_gone(box: Box) -> None:
+    """Archived between list and fetch, a letter is tried again and then comes; only one that no list has any more is gone."""
+    number = box.put(title="Flyttet")
+    mailbox = box.mailbox()
+    (ref,) = refs(mailbox)
+    box.altinn.archive(number)
+    with pytest.raises(MailboxUnavailable, match="may have been moved"):
+        mailbox.fetch(ref)
+    assert mailbox.fetch(ref).envelope.title == "Flyttet"
+    box.altinn.withdraw(number)
+    with pytest.raises(LetterGone):
+        mailbox.fetch(ref)
+
+
 def test_an_attachment_of_the_archive_that_fails_lets_the_letter_wait(box: Box) -> None:
     """The letter is not stored without an attachment that may be had at the next poll."""
     number = box.put(attachments=(PretendAttachment(content=b"x"),))
