@@ -32,7 +32,7 @@ journeys: .venv-wheel/made
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-SOURCES := $(shell find daemon connectors postmottak.py -name '*.py') config/postmottak.example.toml pyproject.toml README.md
+SOURCES := $(shell find daemon connectors postmottak.py -name '*.py' -o -name '*.wsdl') config/postmottak.example.toml pyproject.toml README.md
 
 .venv-wheel/made: .venv/made requirements.lock $(SOURCES)
 	rm -rf dist

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import ssl
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated
 
+import httpx
 from pydantic import AfterValidator
 
 from daemon.settings import Duration
@@ -31,6 +33,24 @@ def is_host(text: str) -> bool:
     except UnicodeError:
         return False
     return bool(re.fullmatch(r"[^\s/@]+", text))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
+    """Connect to where a web address leads, with TLS for https, say how, and leave. Raises OSError."""
+    port = url.port or (443 if url.scheme == "https" else 80)
+    with socket.create_connection((url.host, port), timeout=seconds) as plain:
+        if url.scheme == "http":
+            return "unencrypted"
+        with tls.wrap_socket(plain, server_hostname=url.host) as encrypted:
+            return f"encrypted with {encrypted.version()}"
 
 
 def plain_reason(error: BaseException, otherwise: str) -> str:

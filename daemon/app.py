@@ -321,7 +321,9 @@ def _web_server(configuration: Configuration, store: Store, content: ContentStor
 
 
 def _policies(settings: object) -> MarkPolicies:
-    return MarkPolicies(read=getattr(settings, "mark_read", Policy.NEVER), confirmed=getattr(settings, "confirm", Policy.NEVER))
+    """The mailbox's policies. One whose letters are read by being fetched has none of ours for Read: there is nothing left to tell."""
+    read = getattr(settings, "mark_read", Policy.NEVER)
+    return MarkPolicies(read=read if isinstance(read, Policy) else Policy.NEVER, confirmed=getattr(settings, "confirm", Policy.NEVER))
 
 
 @contextmanager

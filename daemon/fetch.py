@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -88,7 +88,7 @@ class Fetcher:
 
     def _fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef) -> Fetched:
         letter = mailbox.fetch(ref)
-        if letter.envelope.ref != ref:
+        if letter.envelope.ref != replace(ref, service=letter.envelope.service):
             raise MailboxUnavailable("the mailbox answered with another letter than was asked for; it is asked again at the next poll")
         if known := self._known_otherwise(letter):
             return Fetched(ref=ref, state=SightingState.DUPLICATE, problem=f"here already, as message {known}")

@@ -63,3 +63,8 @@ def sandbox(part: str) -> ModuleType:
 def first_steps() -> ModuleType:
     """What `postmottak init` must know of Altinn's world."""
     return importlib.import_module("connectors.altinn.first_steps")
+
+
+def soap_description(source: str) -> str:
+    """What a WSDL, a file or a web address, offers to the destination `soap`. Raises OperatorError."""
+    return cast("str", importlib.import_module("connectors.soap.describe").describe(source))

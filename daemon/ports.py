@@ -55,7 +55,10 @@ class Finding:
 
 
 class Mailbox(Protocol):
-    """Where letters come from. Nothing here marks a letter as read but `mark_read`."""
+    """Where letters come from. Nothing here marks a letter as read but `mark_read`.
+
+    The exception is a mailbox whose other side cannot open a letter without that: it says so in its settings (`mark_read = "fetched"`).
+    """
 
     name: str
 
@@ -72,7 +75,7 @@ class Mailbox(Protocol):
         """
 
     def fetch(self, ref: LetterRef) -> Letter:
-        """The envelope and what is known of the attachments, without their bytes.
+        """The envelope and what is known of the attachments, without their bytes. It may know the service better than `ref` does.
 
         Raises LetterGone, MailboxUnavailable or AccessRefused; so do the methods below that tell the sender something.
         """

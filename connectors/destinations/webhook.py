@@ -6,9 +6,7 @@ Webhooks 1.0, symmetric signatures.
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -20,7 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook as Signer
 
 from connectors.deadline import Deadline
-from connectors.network import Timeout, plain_reason
+from connectors.network import Timeout, connection, is_loopback, plain_reason
 from connectors.retry_after import retry_after
 from connectors.tls import CaFile, none_if_empty, tls_context
 from connectors.webhooks.event import alert_event, cloud_event
@@ -115,13 +113,13 @@ class Webhook:
         """Connect, with TLS for https, and post nothing: a trial post would be a letter to the receiver."""
         subject = f"destination {self.name}"
         try:
-            how = self._reach()
+            how = connection(self._url, self._tls, self._seconds)
         except OSError as error:
             yield Finding(subject=subject, ok=False, text=self._unreachable(error))
             return
         text = f"{self._receiver} can be connected to, {how}; nothing was posted, so whether it takes letters is not proven"
         yield Finding(subject=subject, ok=True, text=text)
-        if self._url.scheme == "http" and not _is_loopback(self._url.host):
+        if self._url.scheme == "http" and not is_loopback(self._url.host):
             text = "letters are signed, but anybody on the way can read them; write https in url if the receiver has it"
             yield Finding(subject=subject, ok=True, text=text)
 
@@ -159,15 +157,6 @@ class Webhook:
     def _unreachable(self, error: Exception) -> str:
         return f"{self._receiver} cannot be used: {plain_reason(error, 'what came back is no whole answer')}"
 
-    def _reach(self) -> str:
-        """Connect, and say how."""
-        port = self._url.port or (443 if self._url.scheme == "https" else 80)
-        with socket.create_connection((self._url.host, port), timeout=self._seconds) as plain:
-            if self._url.scheme == "http":
-                return "unencrypted"
-            with self._tls.wrap_socket(plain, server_hostname=self._url.host) as encrypted:
-                return f"encrypted with {encrypted.version()}"
-
     def _post(self, body: bytes, webhook_id: str, deadline: Deadline) -> tuple[int, timedelta | None]:
         """The status of the answer, and the wait that it asks for. What the answer says besides is let pass, and not all of it."""
         now = datetime.now(UTC)
@@ -203,10 +192,3 @@ def _let_pass(answer: httpx.Response) -> None:
         size += len(chunk)
         if size >= _READ_AT_MOST:
             return
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,13 +7,11 @@ Altinn/altinn-correspondence.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
@@ -24,13 +22,14 @@ from connectors.altinn.envelope import letter_from
 from connectors.altinn.listing import Window, find_all
 from connectors.altinn.platform import Platform
 from connectors.http import Http, Patience
+from connectors.mailbox_settings import all_or_duration, is_safe, some_time, without_repeats
 from connectors.maskinporten import Identity, KeyFile, Tokens, load_key
 from connectors.tls import CaFile
 from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES, Service, find_service, service_names
 from daemon.errors import MailboxUnavailable
 from daemon.model import Letter, LetterRef, Part, Policy
 from daemon.ports import Channel, Discovered, Finding, Listing
-from daemon.settings import ConnectorSettings, Duration, OrganisationNumber, duration
+from daemon.settings import ConnectorSettings, Duration, OrganisationNumber
 
 _URLS = MappingProxyType({
     "prod": {"maskinporten_url": "https://maskinporten.no/", "platform_url": "https://platform.altinn.no"},
@@ -45,16 +44,6 @@ def _some_text(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty; copy it from the client in Samarbeidsportalen")
     return text
-
-
-def _some_time(length: timedelta) -> timedelta:
-    if not length:
-        raise ValueError('is no time at all; write for example "5m"')
-    return length
-
-
-def _all_or_duration(value: object) -> timedelta | None:
-    return None if value is None or value == "all" else duration(value)
 
 
 def _service(name: str) -> Service:
@@ -74,15 +63,6 @@ def _service_code(name: str) -> str:
     return service.code
 
 
-def _without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
-    if not values:
-        raise ValueError("is empty; name at least one")
-    repeated = next((each for each in values if values.count(each) > 1), None)
-    if repeated:
-        raise ValueError(f"names {repeated!r} twice; strike one of them out")
-    return values
-
-
 def _resource(text: str) -> str:
     if not text or text != text.strip() or ":" in text or "/" in text:
         raise ValueError(f"{text!r} is no resource id; write the plain id, without urn:altinn:resource: before it")
@@ -98,15 +78,15 @@ class Settings(ConnectorSettings):
     client_id: Annotated[str, AfterValidator(_some_text)]
     key_file: KeyFile
     key_id: Annotated[str, AfterValidator(_some_text)]
-    parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(_without_repeats)]
-    services: Annotated[tuple[Annotated[str, AfterValidator(_service_code)], ...], AfterValidator(_without_repeats)] = tuple(
+    parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(without_repeats)]
+    services: Annotated[tuple[Annotated[str, AfterValidator(_service_code)], ...], AfterValidator(without_repeats)] = tuple(
         each.code for each in DPV_SERVICES
     )
     resources: dict[str, tuple[Annotated[str, AfterValidator(_resource)], ...]] = Field(default_factory=dict)
     confidential: Literal["list", "fetch", "off"] = "list"
-    poll_every: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=5)
+    poll_every: Annotated[Duration, AfterValidator(some_time)] = timedelta(minutes=5)
     look_back: Duration = timedelta(days=7)
-    start_from: Annotated[timedelta | None, BeforeValidator(_all_or_duration)] = timedelta(days=30)
+    start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: Policy = Policy.NEVER
     confirm: Policy = Policy.NEVER
     subscription_key: SecretStr = SecretStr("")
@@ -123,7 +103,7 @@ class Settings(ConnectorSettings):
         url = url or usual.get(str(info.field_name), "")
         if not url:
             raise ValueError('is missing; write environment = "prod" or "tt02", or both addresses')
-        if not _is_safe(url):
+        if not is_safe(url):
             raise ValueError(
                 "is no plain https address; tokens would travel in the clear, so write one that begins with https:// and the host"
             )
@@ -139,28 +119,11 @@ class Settings(ConnectorSettings):
             code = _service(name).code
             if code in by_code:
                 raise ValueError(f"names {code} twice, by code and by name; strike one of them out")
-            by_code[code] = _without_repeats(ids)
+            by_code[code] = without_repeats(ids)
             for each in ids:
                 if owners.setdefault(each, code) != code:
                     raise ValueError(f"names {each!r} for both {owners[each]} and {code}; a resource belongs to one service")
         return by_code
-
-
-def _is_safe(url: str) -> bool:
-    """Whether tokens may be sent there: encrypted, or within this machine. A password in it would show in errors."""
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
-        return False
-    if parts.scheme == "https":
-        return bool(parts.hostname)
-    return parts.scheme == "http" and (parts.hostname == "localhost" or _is_loopback(parts.hostname or ""))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def connect(name: str, settings: Settings) -> Altinn3:

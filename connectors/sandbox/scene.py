@@ -6,10 +6,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
 from connectors.sandbox.access import ReadyClient
 from connectors.sandbox.altinn import PretendAltinn
 from connectors.sandbox.samples import sandbox_resources
+
+if TYPE_CHECKING:
+    from connectors.sandbox.altinn2 import PretendAltinn2
 
 PARTY = "910075918"
 """An organisation number from the test population."""
@@ -84,8 +88,35 @@ def prepare(altinn: PretendAltinn, scene: Scene, *, mailbox: str = "", routing: 
     key.write_text(client.private_key, encoding="utf-8")
     (scene.folder / "webhook.secret").write_text(WEBHOOK_SECRET, encoding="utf-8")
     (scene.folder / "routing.toml").write_text(_without_missing(routing, scene), encoding="utf-8")
-    scene.configuration.write_text(_configuration(altinn, client, scene, mailbox), encoding="utf-8")
+    text = _configuration(_altinn3_mailbox(altinn, client, scene) + dedent(mailbox), scene, "postmottak")
+    scene.configuration.write_text(text, encoding="utf-8")
     return client
+
+
+def prepare_altinn2(altinn: PretendAltinn2, scene: Scene) -> Path:
+    """Write a configuration beside the other, with a store of its own, that reads the pretend Altinn 2; its path."""
+    section = altinn2_section(scene.folder, altinn, scene.party)
+    lines = ["[mailbox.altinn2]", 'type = "altinn2"', *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
+    path = scene.folder / "altinn2.toml"
+    path.write_text(_configuration("\n".join(lines) + "\n", scene, "altinn2"), encoding="utf-8")
+    return path
+
+
+def altinn2_section(folder: Path, altinn: PretendAltinn2, party: str) -> dict[str, object]:
+    """The settings of a mailbox that reads the pretend Altinn 2, but for its type; its secret files are written."""
+    secrets = {
+        "system_password_file": "systemPassword",
+        "user_ssn_file": "userSSN",
+        "user_password_file": "userPassword",
+        "user_pin_file": "userPinCode",
+    }
+    files: dict[str, object] = {}
+    for key, name in secrets.items():
+        path = folder / f"altinn2-{key.removesuffix('_file').replace('_', '-')}"
+        path.touch(mode=0o600)
+        path.write_text(altinn.credentials[name], encoding="utf-8")
+        files[key] = path.name
+    return {"url": altinn.url, "system_name": altinn.credentials["systemUserName"], **files, "parties": [party]}
 
 
 def _without_missing(routing: str, scene: Scene) -> str:
@@ -96,17 +127,9 @@ def _without_missing(routing: str, scene: Scene) -> str:
     return routing
 
 
-def _configuration(altinn: PretendAltinn, client: ReadyClient, scene: Scene, mailbox: str) -> str:
+def _altinn3_mailbox(altinn: PretendAltinn, client: ReadyClient, scene: Scene) -> str:
     resources = json.dumps({code: [resource] for code, resource in sandbox_resources().items()}).replace('": [', '" = [')
-    sections = [
-        f"""\
-        [store]
-        database = "sqlite:///postmottak.db"
-        content = "content"
-
-        [routing]
-        file = "routing.toml"
-
+    return dedent(f"""\
         [mailbox.altinn]
         type = "altinn3"
         maskinporten_url = "{altinn.maskinporten_url}"
@@ -116,8 +139,21 @@ def _configuration(altinn: PretendAltinn, client: ReadyClient, scene: Scene, mai
         key_id = "{client.key_id}"
         parties = ["{scene.party}"]
         resources = {resources}
+        """)
+
+
+def _configuration(mailboxes: str, scene: Scene, store: str) -> str:
+    sections = [
+        f"""\
+        [store]
+        database = "sqlite:///{store}.db"
+        content = "{"content" if store == "postmottak" else f"content-{store}"}"
+
+        [routing]
+        file = "routing.toml"
+
         """,
-        mailbox,
+        mailboxes,
         """
         [destination.mappe]
         type = "filedrop"

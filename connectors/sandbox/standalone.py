@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.letters import PretendLetter
 from connectors.sandbox.samples import letters as sample_letters
-from connectors.sandbox.scene import Scene, prepare
+from connectors.sandbox.scene import Scene, prepare, prepare_altinn2
 
 
 def run(*, port: int, letters: int, folder: Path) -> None:
@@ -18,16 +22,31 @@ def run(*, port: int, letters: int, folder: Path) -> None:
     ended = threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: ended.set())
-    with PretendAltinn(port=port) as altinn:
+    with PretendAltinn(port=port) as altinn, contextlib.ExitStack() as more:
         scene = Scene(folder=folder.absolute())
         prepare(altinn, scene)
-        for letter in sample_letters(letters, party=scene.party, now=datetime.now(UTC)):
+        published = sample_letters(letters, party=scene.party, now=datetime.now(UTC))
+        for letter in published:
             altinn.publish(letter)
         sys.stdout.write(
             f"A pretend Altinn with {letters} letters for {scene.party} is at {altinn.platform_url}\n"
             f"Maskinporten is at {altinn.maskinporten_url}\n"
             f"Try it from another terminal: postmottak -c {scene.configuration} poll\n"
+            f"{_altinn2(more, scene, published)}"
             "End it with Ctrl-C.\n"
         )
         sys.stdout.flush()
         ended.wait()
+
+
+def _altinn2(more: contextlib.ExitStack, scene: Scene, letters: Sequence[PretendLetter]) -> str:
+    """Serve a pretend Altinn 2 as well, with the same letters, where there is what it needs; what to say about it."""
+    if importlib.util.find_spec("zeep") is None:
+        return "There is a pretend Altinn 2 as well, once this is installed: pip install 'postmottak[soap]'\n"
+    from connectors.sandbox.altinn2 import PretendAltinn2
+
+    altinn2 = more.enter_context(PretendAltinn2())
+    for letter in letters:
+        altinn2.publish(letter)
+    path = prepare_altinn2(altinn2, scene)
+    return f"The same letters are in a pretend Altinn 2 at {altinn2.url}; for that one: postmottak -c {path} poll\n"

@@ -32,7 +32,7 @@ def _web_address(text: str) -> str:
     if url.scheme not in {"http", "https"} or not is_host(url.host) or not 0 < (url.port or 1) < 1 << 16:
         raise ValueError('is no web address; write the whole of it, such as "https://erp.example.no/hooks/post"')
     if url.userinfo:
-        raise ValueError("holds a user name or password; leave it out, for the signature proves who is calling")
+        raise ValueError("holds a user name or password; leave it out, for an address is shown to whoever asks")
     return text
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import first, keeping, letters, routes, service, trying
+from daemon.cli import first, keeping, letters, routes, service, soap, trying
 from daemon.cli.output import Exit, Options
 from daemon.errors import OperatorError, PostmottakError
 
@@ -30,6 +30,7 @@ service.add_to(app)
 letters.add_to(app)
 keeping.add_to(app)
 routes.add_to(app)
+soap.add_to(app)
 trying.add_to(app)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socketserver
 import ssl
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,14 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from connectors.destinations import filedrop, s3, sftp, smb, smtp, webhook
+from connectors.destinations import filedrop, s3, sftp, smb, smtp, soap, webhook
 from connectors.sandbox.mail_sink import MailSink
+from connectors.sandbox.soap_sink import SoapSink
+from connectors.sandbox.soap_sink import response as soap_response
 from connectors.sandbox.webhook_sink import WebhookSink
 from daemon.ports import Destination
-from tests.contracts.destination_contract import DestinationContract, DropContract, DropReceiver
+from tests.connectors.soap_tools import settings as soap_settings
+from tests.contracts.destination_contract import LARGE, DestinationContract, DropContract, DropReceiver, MakeParcel, Receiver
 from tests.contracts.drop_servers import PASSWORD, Gate, SmbServer, gate, s3_server, sftp_server, smb_server
 
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -308,3 +313,69 @@ class TestWebhook(DestinationContract):
             erp = Erp(sink, webhook.Settings.model_validate(settings, context={"base": tmp_path}))
             yield erp
             erp.destination.close()
+
+
+class Archive:
+    """An archive that takes letters by SOAP over https."""
+
+    secrets: tuple[str, ...] = (PASSWORD, "capability")
+
+    def __init__(self, sink: SoapSink, settings: soap.Settings) -> None:
+        self._sink = sink
+        self.destination = soap.connect("arkiv", settings)
+
+    def received(self) -> Sequence[str]:
+        return [document.message_id for document in self._sink.documents]
+
+    def file_names(self) -> Sequence[str]:
+        return [name for document in self._sink.documents for name in document.files]
+
+    def traces(self) -> Sequence[str]:
+        return [request.path for request in self._sink.requests]
+
+    def go_down(self) -> None:
+        self._sink.go_down()
+
+    def come_up(self) -> None:
+        self._sink.come_up()
+
+
+class Draining(socketserver.StreamRequestHandler):
+    """Reads a request without keeping it, and answers as the archive does."""
+
+    def handle(self) -> None:
+        left = 0
+        while line := self.rfile.readline().strip():
+            name, _, value = line.partition(b":")
+            left = int(value) if name.lower() == b"content-length" else left
+        while left > 0:
+            left -= len(self.rfile.read(min(left, 1 << 16)))
+        body = soap_response().body
+        self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+
+
+class TestSoap(DestinationContract):
+    """SOAP."""
+
+    @pytest.fixture
+    def receiver(self, tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path) -> Iterator[Archive]:
+        (tmp_path / "soap.password").write_text(PASSWORD)
+        with SoapSink(login=("ola", PASSWORD), tls=server_tls) as sink:
+            options = {"authentication": "basic", "username": "ola", "password_file": "soap.password", "ca_file": str(ca_file)}
+            archive = Archive(sink, soap_settings(f"{sink.url}?token=capability", tmp_path, **options))
+            yield archive
+            archive.destination.close()
+
+    def test_a_large_attachment_is_not_held_in_memory(self, receiver: Receiver, make_parcel: MakeParcel) -> None:
+        """As for all; the receiver is one that keeps nothing, for the sandbox's archive is in this process."""
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Draining) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+            thread.start()
+            try:
+                url = f"http://127.0.0.1:{server.server_address[1]}/archive"
+                assert isinstance(receiver, Archive)
+                drained = Archive(receiver._sink, soap_settings(url, max_bytes=2 * LARGE))
+                super().test_a_large_attachment_is_not_held_in_memory(drained, make_parcel)
+            finally:
+                server.shutdown()
+                thread.join()

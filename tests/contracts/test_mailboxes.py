@@ -7,14 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from connectors.mailboxes import altinn3, folder
+from connectors.mailboxes import altinn2, altinn3, folder
 from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn2 import PretendAltinn2
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
+from connectors.sandbox.samples import sandbox_resource
+from connectors.sandbox.scene import altinn2_section
 from daemon.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable
 from daemon.model import LetterRef, PartState
 from daemon.ports import Channel, Mailbox
@@ -27,6 +31,8 @@ class Place(ABC):
     """A mailbox, and the other side of it."""
 
     mailbox: Mailbox
+    reads_by_fetching = False
+    """The other side cannot open a letter without noting it as read."""
 
     @abstractmethod
     def put(self, name: str, at: datetime = NOON, files: Mapping[str, bytes] | None = None) -> str:
@@ -92,6 +98,42 @@ class Altinn3Place(Place):
         return [each for each in self.altinn.statuses(external_id) if each in {"Read", "Confirmed"}]
 
 
+class Altinn2Place(Place):
+    """The Altinn 2 mailbox and the pretend Altinn 2."""
+
+    reads_by_fetching = True
+
+    def __init__(self, base: Path, altinn: PretendAltinn2) -> None:
+        self.altinn = altinn
+        told = altinn2_section(base, altinn, PARTY)
+        self.mailbox = altinn2.connect("box", altinn2.Settings.model_validate(told, context={"base": base}))
+
+    def put(self, name: str, at: datetime = NOON, files: Mapping[str, bytes] | None = None) -> str:
+        told = PretendLetter(
+            party=PARTY,
+            resource=sandbox_resource(SERVICE),
+            title=name,
+            requested_at=at,
+            attachments=tuple(PretendAttachment(name=each, content=content) for each, content in (files or {}).items()),
+            confirmation_needed=True,
+        )
+        return str(self.altinn.publish(told))
+
+    def remove(self, external_id: str) -> None:
+        self.altinn.withdraw(int(external_id))
+
+    def remove_file(self, external_id: str, name: str) -> None:
+        self.altinn.withdraw_bytes(int(external_id), name)
+        self.mailbox.close()  # attachments come with their letter: those that were put aside are let go
+
+    def marks(self, external_id: str) -> list[str]:
+        record = self.altinn.record(int(external_id))
+        return [name for name, at in (("Read", record.read_at), ("Confirmed", record.confirmed_at)) if at]
+
+    def channel(self) -> Channel:
+        return self.mailbox.channels()[0]
+
+
 class FolderPlace(Place):
     """The folder mailbox and its folder."""
 
@@ -131,11 +173,17 @@ def altinn3_place(base: Path) -> Iterator[Place]:
 
 
 @contextmanager
+def altinn2_place(base: Path) -> Iterator[Place]:
+    with PretendAltinn2() as altinn:
+        yield Altinn2Place(base, altinn)
+
+
+@contextmanager
 def folder_place(base: Path) -> Iterator[Place]:
     yield FolderPlace(base)
 
 
-@pytest.fixture(params=[altinn3_place, folder_place], ids=["altinn3", "folder"])
+@pytest.fixture(params=[altinn3_place, altinn2_place, folder_place], ids=["altinn3", "altinn2", "folder"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with request.param(tmp_path) as opened:
         yield opened
@@ -157,7 +205,7 @@ def test_channels_are_the_same_each_time(place: Place) -> None:
 
 
 def test_a_list_names_its_letters_so_that_they_can_be_fetched(place: Place) -> None:
-    """A reference says mailbox, party, service and resource as its channel does, and fetches the letter that it was listed for."""
+    """A reference says mailbox, party, service and resource as its channel does, and fetches that letter, which may know its service."""
     ids = {place.put(name): name for name in ("first", "second")}
     refs = place.refs()
     assert set(refs) == set(ids)
@@ -165,7 +213,7 @@ def test_a_list_names_its_letters_so_that_they_can_be_fetched(place: Place) -> N
         channel = place.channel()
         assert (ref.mailbox, ref.party, ref.service, ref.resource) == ("box", channel.party, channel.service, channel.resource)
         envelope = place.mailbox.fetch(ref).envelope
-        assert (envelope.title, envelope.ref) == (ids[external_id], ref)
+        assert (envelope.title, replace(envelope.ref, service=ref.service), envelope.service) == (ids[external_id], ref, SERVICE)
 
 
 def test_a_list_begins_after_the_time_that_it_is_given(place: Place) -> None:
@@ -235,12 +283,13 @@ def test_an_attachment_that_went_concerns_nothing_else(place: Place) -> None:
 
 
 def test_only_marking_marks(place: Place) -> None:
-    """Neither listing nor fetching nor downloading nor checking tells the sender that a letter was read."""
+    """Neither listing nor checking tells the sender that a letter was read; nor fetching, wherever the other side lets us."""
     external_id = place.put("a", files={"a.pdf": b"x"})
     (ref,) = place.refs().values()
-    read(place, ref, "a.pdf")
     assert all(each.ok for each in place.mailbox.check())
     assert place.marks(external_id) == []
+    read(place, ref, "a.pdf")
+    assert place.marks(external_id) == (["Read"] if place.reads_by_fetching else [])
 
 
 def test_marks_are_set_once(place: Place) -> None:

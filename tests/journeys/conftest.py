@@ -50,15 +50,18 @@ class Journey:
     mail: MailSink
     webhook: WebhookSink
     scene: Scene
+    checkout: bool = False
+    """Run the checkout even where a wheel is installed: for what needs an extra, which the wheel's environment is without."""
 
     def start(
         self, *arguments: str, crash: str = "", output: int | TextIO = subprocess.PIPE, errors: int | TextIO = subprocess.PIPE
     ) -> subprocess.Popen[str]:
         """Start a command; with `crash`, it kills itself at that point (see crash_at.py)."""
         program = [str(_CRASH), crash] if crash else ["-c", "import postmottak; postmottak.main()"]
-        command = [_PYTHON, *program, "-c", str(self.scene.configuration), *arguments]
+        installed = _INSTALLED and not self.checkout
+        command = [_PYTHON if installed else sys.executable, *program, "-c", str(self.scene.configuration), *arguments]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        if not _INSTALLED:
+        if not installed:
             environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         return subprocess.Popen(command, stdout=output, stderr=errors, text=True, env=environment, cwd=self.scene.folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from connectors.mailboxes import altinn3
+from connectors.sandbox import soap_sink
 from daemon import app, plugins
 from daemon.config import (
     AlertSettings,
@@ -88,9 +90,11 @@ def _write_secrets(folder: Path) -> None:
 
     (folder / "maskinporten.pem").write_text(ready_client("991825827").private_key)
     (folder / "api.token").write_text("not a secret")
-    for name in ("sftp.password", "smb.password", "s3.secret"):
+    altinn2 = ("altinn2-system-password", "altinn2-user-ssn", "altinn2-user-password", "altinn2-user-pin")
+    for name in ("sftp.password", "smb.password", "s3.secret", *altinn2):
         (folder / name).write_text("not a secret")
     key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     (folder / "known_hosts").write_text(f"sftp.example.no {key}")
     (folder / "smtp.password").write_text("not a secret")
+    shutil.copy(soap_sink.WSDL, folder / "arkiv.wsdl")
     (folder / "webhook.secret").write_text("whsec_cG9zdG1vdHRhayBzYW5kYm94IHNlY3JldA==")

@@ -1,0 +1,80 @@
+"""Takes the attachments out of an answer, and puts them on disk, before zeep sees it: zeep would hold each of them several times.
+
+What is left in their place is a number, in base64, which zeep reads as `AttachmentData`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from connectors.altinn2.spool import Spooled
+from connectors.soap.call import CallFailed, SoapAnswer
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
+
+_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_CHUNK = 1 << 20  # a multiple of four, so that each piece is whole base64
+
+
+def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled]]:
+    """The answer without the bytes of its attachments, and those.
+
+    Raises CallFailed if it is no XML, no answer of that operation and no fault, if an attachment is no base64, or if there is no room.
+    """
+    from lxml import etree
+
+    found: list[Spooled] = []
+    steps = etree.iterparse(
+        io.BytesIO(answer.content), resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, remove_comments=True
+    )
+    try:
+        for _, element in steps:
+            if _name(element) == "AttachmentData" and element.get(_NIL) not in {"true", "1"}:
+                found.append(_spool(element))
+                element.text = base64.b64encode(str(len(found) - 1).encode()).decode()
+        _check(steps.root, operation)
+        lean = etree.tostring(steps.root, xml_declaration=True, encoding="utf-8")
+    except BaseException as error:
+        for each in found:
+            each.close()
+        if isinstance(error, OSError):
+            reason = (error.strerror or "no reason given").lower()
+            raise CallFailed(
+                f"its attachments cannot be put aside on this machine ({reason}); make room in the temporary folder"
+            ) from error
+        if isinstance(error, (etree.XMLSyntaxError, binascii.Error, ValueError)):
+            raise CallFailed("its answer is no whole XML, or has an attachment that is no base64") from None
+        raise
+    return replace(answer, content=lean, encoding="utf-8"), found
+
+
+def _check(root: Element, operation: str) -> None:
+    if root.getroottree().docinfo.doctype:
+        raise CallFailed("its answer has a DTD, which is not read")
+    inside = [each for body in root if _name(body) == "Body" for each in body]
+    if len(inside) != 1 or _name(inside[0]) not in {f"{operation}Response", "Fault"}:
+        raise CallFailed("its answer is none to what was asked")
+
+
+def _name(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _spool(element: Element) -> Spooled:
+    text = "".join((element.text or "").split())
+    spooled = Spooled()
+    try:
+        for start in range(0, len(text), _CHUNK):
+            spooled.file.write(base64.b64decode(text[start : start + _CHUNK], validate=True))
+        spooled.file.flush()
+    except BaseException:
+        with suppress(OSError):
+            spooled.close()
+        raise
+    return spooled

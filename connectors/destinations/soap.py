@@ -1,0 +1,175 @@
+"""SOAP: each letter as the input of one operation of a service, such as an archive's, by a mapping that the operator writes.
+
+Attachments are streamed into the request as base64. A repeat has the same input; what maps `delivery.id` lets the service count it once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from connectors.network import connection, is_loopback, plain_reason
+from connectors.soap.call import CallFailed, SoapAnswer, SoapCaller
+from connectors.soap.contract import Contract, open_contract
+from connectors.soap.judgement import Judge, Rules
+from connectors.soap.mapping import Builder
+from connectors.soap.request import Contents, StreamingTransport, TooLarge
+from connectors.soap.security import Protect, Protection, signature, username_token
+from connectors.soap.settings import SoapSettings
+from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, keep_zeep_quiet, zeep_settings
+from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.model import Receipt
+from daemon.ports import Destination, Finding, Parcel
+
+_RULES = ("success_field", "success_values", "temporary_values", "reference_field", "temporary_faults", "permanent_faults")
+
+
+class Settings(SoapSettings):
+    """`[destination.NAME]` with `type = "soap"`."""
+
+
+def connect(name: str, settings: Settings) -> Destination:
+    """Letters to the operation that `settings` name."""
+    return Soap(name, settings)
+
+
+class Soap:
+    """Calls the service. May be used from several threads; each call has a connection of its own, and no proxy is asked."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self._settings = settings
+        self._tls = settings.tls()
+        self._seconds = settings.timeout.total_seconds()
+        password = settings.password_file.value if settings.password_file else ""
+        basic = (settings.username, password) if settings.authentication == "basic" else None
+        self._caller = SoapCaller(tls=self._tls, seconds=self._seconds, basic=basic)
+        self._rules = Rules(**{rule: getattr(settings, rule) for rule in _RULES})
+        self._protect = _protection(settings, password)
+        self._contract = settings.contract
+        self._lock = threading.Lock()
+
+    def check(self) -> Iterator[Finding]:
+        """Read the WSDL, check the mapping, and connect to the address; call nothing, for a trial would be a letter to the service."""
+        subject = f"destination {self.name}"
+        try:
+            contract = self._opened()
+            url = self._url(contract)
+            how = connection(url, self._tls, self._seconds)
+        except DeliveryFailure as failure:
+            yield Finding(subject=subject, ok=False, text=str(failure))
+            return
+        except OSError as error:
+            reason = plain_reason(error, "what came back is no whole answer")
+            yield Finding(subject=subject, ok=False, text=f"{_who(url)} cannot be used: {reason}")
+            return
+        fits = f"the mapping fits the operation {contract.operation.name}, and requests may have {self._settings.max_bytes:,} bytes"
+        text = f"{_who(url)} can be connected to, {how}; {fits}; nothing was sent, so whether it takes letters is not proven"
+        yield Finding(subject=subject, ok=True, text=text)
+        if url.scheme == "http" and not is_loopback(url.host):
+            yield Finding(
+                subject=subject, ok=True, text="anybody on the way can read the letters; write https in address if the service has it"
+            )
+
+    def deliver(self, parcel: Parcel) -> Receipt:
+        """Call the operation once; its answer says whether it has the letter. A repeat has the same input."""
+        contract = self._opened()
+        url = self._url(contract)
+        who = _who(url)
+        try:
+            answer = self._call(contract, url, parcel)
+        except CallFailed as error:
+            raise TemporaryFailure(f"{who} cannot be used: {error}") from error
+        except TooLarge as error:
+            remedy = "raise max_bytes if the service takes more, or route the letter elsewhere, and retry the delivery"
+            limit = f"the request would have {error.size:,} bytes, more than the {self._settings.max_bytes:,} that max_bytes allows"
+            raise PermanentFailure(f"{limit}; {remedy}") from error
+        reference = Judge(who=who, rules=self._rules, answers=contract.operation.answers).judge(answer)
+        details: dict[str, Any] = {
+            "status": answer.status_code,
+            "delivery_id": str(parcel.delivery_id),
+            "operation": contract.operation.name,
+        }
+        return Receipt(reference=reference or str(parcel.delivery_id), details=details)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._caller.close()
+
+    def _opened(self) -> Contract:
+        """What the WSDL says; one at a web address is fetched once."""
+        with self._lock:
+            if self._contract is None:
+                self._contract = self._fetched()
+            return self._contract
+
+    def _fetched(self) -> Contract:
+        """The WSDL from its web address, which is not given the service's password."""
+        settings = self._settings
+        place = _who(httpx.URL(settings.wsdl))
+        caller = SoapCaller(tls=self._tls, seconds=self._seconds, largest=LARGEST_WSDL)
+        try:
+            return open_contract(settings.wsdl, caller.get, settings.service, settings.port, settings.operation, settings.input)
+        except CallFailed as error:
+            raise TemporaryFailure(f"the WSDL cannot be had from {place}: {error}; save it in a file, and name that in wsdl") from error
+        except BadWsdl as error:
+            raise TemporaryFailure(f"[destination.{self.name}] {error}") from error
+        finally:
+            caller.close()
+
+    def _url(self, contract: Contract) -> httpx.URL:
+        """Where to call. A WSDL that was fetched names it only now."""
+        try:
+            url = httpx.URL(self._settings.address or contract.operation.address)
+        except httpx.InvalidURL:
+            url = httpx.URL("")
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise TemporaryFailure("the WSDL names no address that can be used; write address")
+        secret = self._settings.authentication in {"basic", "username-token"}
+        if secret and url.scheme == "http" and not is_loopback(url.host):
+            raise TemporaryFailure("the password would go unencrypted to the WSDL's address; write address, with https")
+        return url
+
+    def _call(self, contract: Contract, url: httpx.URL, parcel: Parcel) -> SoapAnswer:
+        import zeep
+
+        contents = Contents()
+        values = Builder(parcel, contents.place).build(contract.operation.input, self._settings.input)
+        if contents.size > self._settings.max_bytes:
+            raise TooLarge(contents.size)
+        transport: Any = StreamingTransport(self._caller, contents, self._settings.max_bytes)
+        read_by_us = zeep_settings()
+        read_by_us.raw_response = True
+        client = zeep.Client(contract.document, wsse=self._proof(contents), transport=transport, settings=read_by_us)
+        keep_zeep_quiet()
+        service = client.create_service(contract.operation.binding, str(url))
+        try:
+            answer = service[contract.operation.name](**values)
+        except (zeep.exceptions.ValidationError, TypeError, ValueError) as error:
+            # from None: what these say could quote the letter
+            what = f"the letter does not fit the operation {contract.operation.name} ({type(error).__name__})"
+            raise PermanentFailure(f"{what}; look at input and at the WSDL, and retry the delivery") from None
+        assert isinstance(answer, SoapAnswer)
+        return answer
+
+    def _proof(self, contents: Contents) -> Protection | None:
+        if self._protect is None:
+            return None
+        signed = self._settings.authentication == "x509"
+        return Protection(*([contents.fill] if signed else []), self._protect)
+
+
+def _protection(settings: Settings, password: str) -> Protect | None:
+    if settings.authentication == "username-token":
+        return username_token(settings.username, password)
+    if settings.signing_cert_file and settings.signing_key_file:
+        return signature(settings.signing_cert_file, settings.signing_key_file.path)
+    return None
+
+
+def _who(url: httpx.URL) -> str:
+    """The service without the path and query of its address, which may hold a secret."""
+    return f"the service at {url.scheme}://{url.netloc.decode()}"

@@ -1,0 +1,232 @@
+"""From a letter to an operation's input, as the operator wrote it: checked against the input's shape, and carried out.
+
+A value is a constant; `"$field"`, a field of the letter; `"$field | $other | constant"`, the first of them that a letter has; a table,
+for an element with elements; or a list, for one that is repeated. `"$each"` in a table repeats it for each file. `$$` begins a constant
+with `$`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from connectors.soap.fields import FILE, GROUPS, LETTER, Content, Field, find, members, value
+from connectors.soap.shape import Kind, Node
+from daemon.ports import Parcel
+
+EACH = "$each"
+OPEN = "?"
+"""The field that is none, for what is still to be written; a mapping with it is refused."""
+_NORWAY = ZoneInfo("Europe/Oslo")
+_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAKES: dict[Kind, frozenset[str]] = {
+    Kind.TEXT: frozenset({"text", "number", "boolean", "moment", "names", "content"}),
+    Kind.BINARY: frozenset({"content"}),
+    Kind.BOOLEAN: frozenset({"boolean"}),
+    Kind.INTEGER: frozenset({"number"}),
+    Kind.NUMBER: frozenset({"number"}),
+    Kind.DATE: frozenset({"moment"}),
+    Kind.MOMENT: frozenset({"moment"}),
+}
+_CONSTANTS: dict[Kind, tuple[type, ...]] = {
+    Kind.TEXT: (str, int, float, bool, date),
+    Kind.BINARY: (),
+    Kind.BOOLEAN: (bool,),
+    Kind.INTEGER: (int,),
+    Kind.NUMBER: (int, float),
+    Kind.DATE: (date,),
+    Kind.MOMENT: (datetime,),
+}
+
+
+def _alternatives(text: str) -> list[str]:
+    return [piece.strip() for piece in text.split(" | ")] if text.startswith("$") else [text]
+
+
+def _field_name(piece: object) -> str | None:
+    return piece[1:] if isinstance(piece, str) and piece.startswith("$") and not piece.startswith("$$") else None
+
+
+def problems(shape: Node, mapping: Mapping[str, Any]) -> list[str]:
+    """Everything that is wrong with a mapping, each as `problem; remedy`."""
+    return list(_table_problems(shape, mapping, shape.name, in_file=False))
+
+
+def _table_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iterator[str]:
+    if not isinstance(given, Mapping):
+        yield f"gives {path} no elements; write a table with: {', '.join(node.children)}"
+        return
+    for name, below in given.items():
+        if name == EACH:
+            yield from _each_problems(node, below, path)
+        elif name not in node.children:
+            yield f"maps {name!r}, which is no element of {path}; {_hint(name, node.children)}"
+        else:
+            yield from _value_problems(node.children[name], below, f"{path}.{name}", in_file=in_file or EACH in given)
+    for name, child in node.children.items():
+        if child.required and name not in given:
+            yield f"does not map {path}.{name}, which the service must have ({child.kind}); write it"
+        elif child.required and child.many and _may_be_none(given[name]):
+            remedy = 'add one that is always there to the list, such as the text by "$body.content"'
+            yield f"maps {path}.{name} from attachments only, but the service wants at least one, and a letter may have none; {remedy}"
+
+
+def _may_be_none(given: Any) -> bool:
+    rows = given if isinstance(given, list) else [given]
+    return all(isinstance(row, Mapping) and EACH in row for row in rows)
+
+
+def _each_problems(node: Node, group: Any, path: str) -> Iterator[str]:
+    if group not in GROUPS:
+        yield f'has {path} with "{EACH}" = {group!r}; write one of: {", ".join(GROUPS)}'
+    elif not node.many:
+        yield f"repeats {path} for each file, but the service takes it only once; put {EACH} at an element that is repeated"
+
+
+def _value_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iterator[str]:
+    if isinstance(given, list):
+        if not node.many:
+            yield f"has a list for {path}, which the service takes only once; write one value"
+            return
+        for each in given:
+            yield from _value_problems(node, each, path, in_file=in_file)
+    elif node.kind is Kind.TABLE:
+        yield from _table_problems(node, given, path, in_file=in_file)
+    elif isinstance(given, Mapping):
+        yield f"has a table for {path}, which is a {node.kind} without elements; write one value"
+    else:
+        yield from _plain_problems(node, given, path, in_file=in_file)
+
+
+def _plain_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iterator[str]:
+    pieces = _alternatives(given) if isinstance(given, str) else [given]
+    can_be_missing = True
+    for piece in pieces:
+        name = _field_name(piece)
+        if name is None:
+            can_be_missing = False
+            yield from _constant_problems(node, piece, path)
+            continue
+        field = find(name, in_file=in_file)
+        if field is None:
+            yield f"maps {path} from {piece!r}, which is no field of a letter; {_field_hint(name, in_file=in_file)}"
+        elif field.kind not in _TAKES[node.kind]:
+            yield f"maps {path} from {piece!r}, a {field.kind}, but the service wants a {node.kind} there; map another field"
+        can_be_missing = can_be_missing and (field is None or field.nullable)
+    if can_be_missing and node.required and not node.nillable and node.kind not in {Kind.TEXT, Kind.BINARY}:
+        yield f'maps {path} from {given!r}, which not every letter has; write what stands in for it, as "$due_at | $published_at"'
+
+
+def _constant_problems(node: Node, piece: Any, path: str) -> Iterator[str]:
+    fits = isinstance(piece, _CONSTANTS[node.kind]) and (node.kind is Kind.BOOLEAN or not isinstance(piece, bool) or node.kind is Kind.TEXT)
+    if not fits:
+        yield f'has the constant {piece!r} for {path}, where the service wants a {node.kind}; write one, or a field such as "$title"'
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    names = list(known)
+    folded = {name.casefold(): name for name in names}
+    close = [folded[word.casefold()]] if word.casefold() in folded else difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(names) or 'none'}"
+
+
+def _field_hint(name: str, *, in_file: bool) -> str:
+    if name in FILE and not in_file:
+        return f'write "{EACH}" = "attachments" into the table around it'
+    if name == OPEN:
+        return "it was left open: write a constant or a field, or take the line out if the element may be left out"
+    known = [*LETTER, *(FILE if in_file else ())]
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '${close[0]}'?" if close else "the fields are those of docs/message.schema.json, and docs/soap.md has the others"
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Carries out a mapping that has no problems. `place` puts content into the request, and says what stands there for it."""
+
+    parcel: Parcel
+    place: Callable[[Content], bytes]
+
+    def build(self, shape: Node, mapping: Mapping[str, Any]) -> dict[str, Any]:
+        """The input's values, as zeep takes them."""
+        return self._table(shape, mapping, {})
+
+    def _table(self, node: Node, given: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            node.children[name].zeep_name: self._value(node.children[name], below, file) for name, below in given.items() if name != EACH
+        }
+
+    def _value(self, node: Node, given: Any, file: Mapping[str, Any]) -> Any:
+        if not node.many:
+            return self._single(node, given, file)
+        rows = given if isinstance(given, list) else [given]
+        return [made for row in rows for made in self._rows(node, row, file)]
+
+    def _rows(self, node: Node, given: Any, file: Mapping[str, Any]) -> Iterator[Any]:
+        if isinstance(given, Mapping) and EACH in given:
+            for member in members(self.parcel, given[EACH]):
+                yield self._single(node, given, member)
+            return
+        found = self._found(given, file)[0] if node.kind is not Kind.TABLE else None
+        if isinstance(found, tuple):
+            yield from (_clean(each) for each in found)
+            return
+        made = self._single(node, given, file)
+        if made is not None:
+            yield made
+
+    def _single(self, node: Node, given: Any, file: Mapping[str, Any]) -> Any:
+        if node.kind is Kind.TABLE:
+            return self._table(node, given, file)
+        found, _ = self._found(given, file)
+        if found is None:
+            missing = {Kind.TEXT: "", Kind.BINARY: b""}.get(node.kind)
+            return missing if node.required and not node.nillable else None
+        if isinstance(found, Content):
+            token = self.place(found)
+            return token if node.kind is Kind.BINARY else _base64_text(token)
+        return _converted(node.kind, found)
+
+    def _found(self, given: Any, file: Mapping[str, Any]) -> tuple[Any, Field | None]:
+        """The first alternative that the letter has."""
+        for piece in _alternatives(given) if isinstance(given, str) else [given]:
+            name = _field_name(piece)
+            if name is None:
+                return (piece[1:] if isinstance(piece, str) and piece.startswith("$$") else piece), None
+            found = value(self.parcel, name, file)
+            if found is not None and found != "":
+                return found, find(name, in_file=bool(file))
+        return None, None
+
+
+def _base64_text(token: bytes) -> str:
+    import base64
+
+    return base64.b64encode(token).decode()
+
+
+def _converted(kind: Kind, found: Any) -> Any:
+    if kind is Kind.DATE and isinstance(found, datetime):
+        return found.astimezone(_NORWAY).date()
+    if kind is Kind.MOMENT and isinstance(found, datetime):
+        return found.astimezone(UTC)
+    return _clean(found) if kind is Kind.TEXT else found
+
+
+def _clean(found: Any) -> str:
+    """A value as text, with what XML cannot hold replaced."""
+    if isinstance(found, bool):
+        text = "true" if found else "false"
+    elif isinstance(found, datetime):
+        text = found.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    elif isinstance(found, tuple):
+        text = ", ".join(found)
+    else:
+        text = str(found.value if isinstance(found, Enum) else found)
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,79 @@
+"""How a request proves who sends it, in its WS-Security header: a UsernameToken, or a signature with a certificate; both with a timestamp.
+
+Sources: OASIS WSS SOAP Message Security 1.1, UsernameToken and X.509 Token Profiles 1.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
+
+_VALID = timedelta(minutes=5)
+
+Protect = Callable[["Element"], None]
+"""Puts the proof into an envelope."""
+
+
+def _timestamp() -> Any:
+    from zeep.wsse.utils import WSU
+
+    now = datetime.now(UTC).replace(microsecond=0)
+    written = [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (now, now + _VALID)]
+    return WSU.Timestamp(WSU.Created(written[0]), WSU.Expires(written[1]))
+
+
+def username_token(name: str, password: str) -> Protect:
+    """The name and the password as text, so only over an encrypted connection."""
+
+    def protect(envelope: Element) -> None:
+        from zeep.wsse.username import UsernameToken
+
+        UsernameToken(name, password, timestamp_token=_timestamp()).apply(envelope, {})
+
+    return protect
+
+
+def signature(certificate: Path, key: Path) -> Protect:
+    """RSA with SHA-256 over body and timestamp, with the certificate as a BinarySecurityToken."""
+    import xmlsec
+    from zeep.wsse.signature import BinarySignature
+
+    signer = BinarySignature(str(key), str(certificate), None, xmlsec.Transform.RSA_SHA256, xmlsec.Transform.SHA256)
+
+    def protect(envelope: Element) -> None:
+        from zeep.wsse.utils import get_security_header
+
+        get_security_header(envelope).append(_timestamp())
+        signer.apply(envelope, {})
+
+    return protect
+
+
+def check_pair(certificate: Path, key: Path) -> None:
+    """Raise ValueError or OSError unless both are PEM, RSA, without password, and belong together."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    private = load_pem_private_key(key.read_bytes(), None)
+    public = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    if not isinstance(private, RSAPrivateKey) or private.public_key() != public:
+        raise ValueError("no pair")
+
+
+class Protection:
+    """What zeep calls with each envelope: first the contents, if they are to be signed, then the proof."""
+
+    def __init__(self, *steps: Protect) -> None:
+        self._steps = steps
+
+    def apply(self, envelope: Element, headers: dict[str, str]) -> tuple[Element, dict[str, str]]:
+        """Take the steps."""
+        for step in self._steps:
+            step(envelope)
+        return envelope, headers

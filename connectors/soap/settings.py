@@ -1,0 +1,131 @@
+"""What an operator writes about a SOAP service, and what can be wrong about it."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Annotated, Any, Literal, Self
+
+import httpx
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
+
+from connectors.drops.settings import need_library
+from connectors.network import Timeout, is_loopback
+from connectors.soap.contract import Contract, open_contract
+from connectors.soap.security import check_pair
+from connectors.soap.wsdl import is_web
+from connectors.tls import CaFile, none_if_empty, tls_context
+from connectors.webhooks.fields import WebAddress
+from daemon.settings import ConnectorSettings, FilePath, SecretFile, at_home, base_folder, duration
+
+
+def _wsdl(text: str, info: ValidationInfo) -> str:
+    from pathlib import Path
+
+    if not text:
+        raise ValueError("names no WSDL; write a file's path or a web address")
+    return text if is_web(text) else str((base_folder(info) / at_home(Path(text))).absolute())
+
+
+def _no_mtom(value: object) -> object:
+    if value == "mtom":
+        raise ValueError('is "mtom", which cannot be sent, for zeep has no way to; write "base64", which services with MTOM take as well')
+    return value
+
+
+class SoapSettings(ConnectorSettings):
+    """The settings, for `[destination.NAME]`."""
+
+    wsdl: Annotated[str, AfterValidator(_wsdl)]
+    """A file, or a web address that is fetched once, at the first use."""
+    service: str = ""
+    port: str = ""
+    """Empty for the first that has the operation."""
+    operation: str
+    address: WebAddress | Literal[""] = ""
+    """Empty for the WSDL's own."""
+    input: dict[str, Any]
+    """The mapping; `mapping.py` says how it is written."""
+    attachments: Annotated[Literal["base64"], BeforeValidator(_no_mtom)] = "base64"
+    authentication: Literal["none", "basic", "username-token", "x509"] = "none"
+    username: str = ""
+    password_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
+    signing_cert_file: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
+    signing_key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
+    success_field: str = ""
+    success_values: tuple[str, ...] = ()
+    temporary_values: tuple[str, ...] = ()
+    reference_field: str = ""
+    temporary_faults: tuple[str, ...] = ()
+    permanent_faults: tuple[str, ...] = ()
+    max_bytes: int = Field(default=50_000_000, ge=1)
+    """Of a request, attachments as base64."""
+    ca_file: CaFile = None
+    client_cert_file: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
+    client_key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
+    timeout: Timeout = duration("60s")
+    """For the whole of a call."""
+
+    _contract: Contract | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        need_library("zeep", "soap")
+        self._check_authentication()
+        self._check_signing()
+        if bool(self.success_field) != bool(self.success_values):
+            raise ValueError("has one of success_field and success_values without the other; write both, or neither")
+        if self.client_key_file and not self.client_cert_file:
+            raise ValueError("has client_key_file without client_cert_file; write both, or neither")
+        try:
+            self.tls()
+        except OSError as error:
+            remedy = "both must be PEM, belong together and need no password"
+            raise ValueError(
+                f"has a client_cert_file and client_key_file that cannot be used: {self.client_cert_file}; {remedy}"
+            ) from error
+        if not is_web(self.wsdl):
+            self._contract = open_contract(self.wsdl, None, self.service, self.port, self.operation, self.input)
+        self._check_encryption()
+        return self
+
+    def _check_authentication(self) -> None:
+        named = self.authentication in {"basic", "username-token"}
+        if named != bool(self.username) or named != bool(self.password_file):
+            raise ValueError(
+                'has authentication, username and password_file that do not fit; "basic" and "username-token" need both, others neither'
+            )
+        if self.authentication == "basic" and ":" in self.username:
+            raise ValueError("has a username with a colon, which Basic cannot carry; choose another")
+
+    def _check_signing(self) -> None:
+        signed = self.authentication == "x509"
+        if signed != bool(self.signing_cert_file) or signed != bool(self.signing_key_file):
+            raise ValueError(
+                'has authentication, signing_cert_file and signing_key_file that do not fit; "x509" needs both, others neither'
+            )
+        if self.signing_cert_file and self.signing_key_file:
+            need_library("xmlsec", "soap")
+            try:
+                check_pair(self.signing_cert_file, self.signing_key_file.path)
+            except (OSError, ValueError, TypeError) as error:
+                remedy = "both must be PEM, RSA, without a password, and belong together"
+                raise ValueError(
+                    f"has a signing_cert_file and signing_key_file that cannot be used: {self.signing_cert_file}; {remedy}"
+                ) from error
+
+    def _check_encryption(self) -> None:
+        address = self.address or (self._contract.operation.address if self._contract else "")
+        if self._contract and not address.startswith(("https://", "http://")):
+            raise ValueError("has no address, and the WSDL names none that can be used; write address")
+        url = httpx.URL(address)
+        if self.authentication in {"basic", "username-token"} and url.scheme == "http" and not is_loopback(url.host):
+            raise ValueError("would send its password unencrypted; write https in address")
+
+    @property
+    def contract(self) -> Contract | None:
+        """What the WSDL says, if it is in a file."""
+        return self._contract
+
+    def tls(self) -> ssl.SSLContext:
+        """Whom to trust, and what to prove. Raises OSError."""
+        return tls_context(self.ca_file, self.client_cert_file, self.client_key_file.path if self.client_key_file else None)

@@ -1,0 +1,169 @@
+"""The shape of an operation's input, taken from zeep's model of the WSDL into values that the rest can read without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from connectors.soap.wsdl import BadWsdl
+
+if TYPE_CHECKING:
+    from zeep.wsdl import Document
+
+TEXT_KEY = "#text"
+"""What a mapping calls the text of an element that has attributes as well."""
+_DEEPEST = 12
+
+
+class Kind(StrEnum):
+    """What an element holds."""
+
+    TEXT = "text"
+    BINARY = "base64"
+    BOOLEAN = "boolean"
+    INTEGER = "whole number"
+    NUMBER = "number"
+    DATE = "date"
+    MOMENT = "date and time"
+    TABLE = "elements"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """An element or an attribute of the input. `children` are by the name that a mapping uses: `Name`, `@attribute`, or `#text`."""
+
+    name: str
+    zeep_name: str
+    kind: Kind
+    required: bool
+    many: bool = False
+    nillable: bool = False
+    children: dict[str, Node] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One operation at one port."""
+
+    service: str
+    port: str
+    name: str
+    address: str
+    binding: str
+    input: Node
+    answers: bool
+    """It has an output."""
+
+
+def operations(document: Document) -> Iterator[Operation]:
+    """All operations that speak SOAP, in the WSDL's order."""
+    from zeep.wsdl.bindings import Soap11Binding, Soap12Binding
+
+    for service in document.services.values():
+        for port in service.ports.values():
+            if isinstance(port.binding, Soap11Binding | Soap12Binding):
+                for operation in port.binding.all().values():  # type: ignore[no-untyped-call]  # a zeep class, reached by isinstance
+                    yield _operation(service.name, port, operation)
+
+
+def _operation(service: str, port: Any, operation: Any) -> Operation:
+    body = getattr(operation.input, "body", None)
+    return Operation(
+        service=service,
+        port=port.name,
+        name=operation.name,
+        address=(port.binding_options or {}).get("address") or "",
+        binding=str(port.binding.name),
+        input=_node(body, body.name or operation.name, required=True, depth=0) if body is not None else _nothing(operation.name),
+        answers=operation.output is not None,
+    )
+
+
+def _nothing(name: str) -> Node:
+    return Node(name=name, zeep_name=name, kind=Kind.TABLE, required=True)
+
+
+def _node(element: Any, zeep_name: str, *, required: bool, depth: int) -> Node:
+    from zeep.xsd import ComplexType
+
+    kind, children = Kind.TABLE, {}
+    if not isinstance(element.type, ComplexType):
+        kind = _kind(element.type)
+    elif depth < _DEEPEST:  # a type may contain itself; nobody maps that deep
+        children = _children(element.type, depth)
+    return Node(
+        name=element.name,
+        zeep_name=zeep_name,
+        kind=kind,
+        required=required and not element.is_optional,
+        many=bool(element.accepts_multiple),
+        nillable=bool(element.nillable),
+        children=children,
+    )
+
+
+def _children(kind: Any, depth: int) -> dict[str, Node]:
+    from zeep.xsd import Element
+
+    found: dict[str, Node] = {}
+    content = kind._element  # noqa: SLF001  # zeep has no other way to tell choices and repeated groups from plain sequences
+    if isinstance(content, Element):
+        found[TEXT_KEY] = Node(name=TEXT_KEY, zeep_name="_value_1", kind=_kind(content.type), required=True)
+    elif content is not None:
+        found |= {node.name: node for node in _elements(content, required=True, depth=depth)}
+    for zeep_name, attribute in kind.attributes:
+        if getattr(attribute, "name", None):
+            name = f"@{attribute.name}"
+            found[name] = Node(name=name, zeep_name=zeep_name, kind=_kind(attribute.type), required=bool(attribute.required))
+    return found
+
+
+def _elements(content: Any, *, required: bool, depth: int) -> Iterator[Node]:
+    """The elements of a sequence or a choice. Those of a group that repeats as a whole are left out: a mapping cannot say them."""
+    from zeep.xsd import Choice, Element, Group
+    from zeep.xsd.elements.indicators import Indicator
+
+    if getattr(content, "accepts_multiple", False):
+        return
+    needed = required and not content.is_optional and not isinstance(content, Choice)
+    for child in [content.child] if isinstance(content, Group) else content:
+        if isinstance(child, Element):
+            yield _node(child, child.attr_name, required=needed, depth=depth + 1)
+        elif isinstance(child, Indicator):
+            yield from _elements(child, required=needed, depth=depth)
+
+
+def _kind(kind: Any) -> Kind:
+    from zeep.xsd.types import builtins
+
+    table: tuple[tuple[type, Kind], ...] = (
+        (builtins.Base64Binary, Kind.BINARY),
+        (builtins.Boolean, Kind.BOOLEAN),
+        (builtins.Integer, Kind.INTEGER),
+        (builtins.Decimal, Kind.NUMBER),
+        (builtins.Float, Kind.NUMBER),
+        (builtins.Double, Kind.NUMBER),
+        (builtins.DateTime, Kind.MOMENT),
+        (builtins.Date, Kind.DATE),
+    )
+    return next((name for known, name in table if isinstance(kind, known)), Kind.TEXT)
+
+
+def choose(document: Document, service: str, port: str, operation: str) -> Operation:
+    """The operation of that name, at the first port that has it unless service or port are named. Raises BadWsdl, with a near miss."""
+    import difflib
+
+    found = list(operations(document))
+    for what, wanted in (("service", service), ("port", port), ("name", operation)):
+        names = list(dict.fromkeys(getattr(each, what) for each in found))
+        if wanted and wanted not in names:
+            close = difflib.get_close_matches(wanted, names, n=1)
+            word = "operation" if what == "name" else what
+            hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(names) or 'none that speaks SOAP'}"
+            raise BadWsdl(f"has no {word} {wanted!r} in its WSDL; {hint}")
+        found = [each for each in found if not wanted or getattr(each, what) == wanted]
+    if not found:
+        raise BadWsdl("has a WSDL without any operation that speaks SOAP; ask the service's owner for another")
+    return found[0]
