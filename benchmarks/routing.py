@@ -1,9 +1,7 @@
 """How fast letters are routed, and how long a table takes to load, by the size of the table.
 
-Run as `python benchmarks/routing.py [LETTERS]`; prints a line for each size.
+Run as `python -m benchmarks.routing [LETTERS]`; prints a line for each size.
 """
-
-# ruff: noqa: INP001  # a script, no package
 
 from __future__ import annotations
 
@@ -12,9 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout, not an installation
 
 from daemon.dpv import DPV_SERVICES
 from daemon.routing.decide import decide
@@ -34,14 +29,14 @@ def _table(size: int) -> str:
 def _route(number: int) -> str:
     service = DPV_SERVICES[number % len(DPV_SERVICES)].code
     conditions = (
-        f'senders = ["{_organisation(number)}"]\nservices = ["{service}"]',
+        f'senders = ["{organisation(number)}"]\nservices = ["{service}"]',
         f'senders = ["Etat {number:05d}*"]',
         f'services = ["{service}"]\ntitle_contains = ["emne {number:05d}", "sak {number:05d}"]',
     )[number % 3]
     return f'[[route]]\nname = "rute {number}"\n{conditions}\nto = ["post"]\n'
 
 
-def _organisation(number: int) -> str:
+def organisation(number: int) -> str:
     """An organisation number with a right check digit; every eleventh set of eight digits has none, and gives way to the next."""
     for digits in (f"{9_000_000 + 2 * number + more:08d}" for more in range(2)):
         rest = sum(weight * int(digit) for weight, digit in zip((3, 2, 7, 6, 5, 4, 3, 2), digits, strict=True)) % 11
@@ -57,7 +52,7 @@ def _letters(count: int, size: int) -> Iterator[Facts]:
         yield Facts(
             service=chance.choice(DPV_SERVICES).code,
             at=_NOW,
-            sender_org=_organisation(number),
+            sender_org=organisation(number),
             sender_name=f"Etat {number:05d} avdeling nord",
             title=f"Vedtak om emne {number:05d} etter søknad, med frist for klage",
         )
