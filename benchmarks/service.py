@@ -40,7 +40,7 @@ class Service:
 
     def wait_for_letters(self, count: int) -> None:
         """Wait until so many letters lie in the drop. Raises TooLong."""
-        self._wait(lambda: sum(not name.startswith(".") for name in os.listdir(self.drop)) >= count, f"{count} letters in {self.drop}")
+        self._wait(lambda: sum(not each.name.startswith(".") for each in self.drop.iterdir()) >= count, f"{count} letters in {self.drop}")
 
     def times(self, words: str) -> list[datetime]:
         """When the log said so."""
@@ -69,22 +69,32 @@ class Service:
 
 
 def fresh(scene: Path, folder: Path) -> Path:
-    """An installation of its own with the scene's files, and nothing stored yet; its configuration."""
-    folder.mkdir(parents=True)
+    """An installation of its own with the scene's files, and nothing stored yet; its configuration.
+
+    Configuration, store and drop are in three folders, as in a real installation.
+    """
+    etc = folder / "etc"
+    etc.mkdir(parents=True)
     for file in scene.iterdir():
         if file.is_file():
-            shutil.copy(file, folder)
+            shutil.copy(file, etc)
     (folder / "drop").mkdir()
-    return folder / "postmottak.toml"
+    configuration = etc / "postmottak.toml"
+    text = configuration.read_text(encoding="utf-8")
+    for old, new in (("sqlite:///", f"sqlite:///{folder}/lib/"), ('"content"', f'"{folder}/lib/content"'), ('"drop"', f'"{folder}/drop"')):
+        text = text.replace(old, new)
+    configuration.write_text(text, encoding="utf-8")
+    return configuration
 
 
 @contextmanager
 def running(configuration: Path) -> Iterator[Service]:
     """Run the service, until the block ends."""
-    log = configuration.parent / "log"
+    folder = configuration.parents[1]
+    log = folder / "log"
     with log.open("wb") as errors, subprocess.Popen([*COMMAND, "-c", str(configuration), "run"], stderr=errors) as process:  # noqa: S603  # ours
         try:
-            yield Service(process=process, log=log, drop=configuration.parent / "drop")
+            yield Service(process=process, log=log, drop=folder / "drop")
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
