@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from benchmarks.report import Figure, table
 from daemon.dpv import DPV_SERVICES
 from daemon.routing.decide import decide
 from daemon.routing.facts import Facts
@@ -37,7 +38,7 @@ def _route(number: int) -> str:
 
 
 def organisation(number: int) -> str:
-    """An organisation number with a right check digit; every eleventh set of eight digits has none, and gives way to the next."""
+    """A made-up organisation number with a right check digit; every eleventh set of eight digits has none, and gives way to the next."""
     for digits in (f"{9_000_000 + 2 * number + more:08d}" for more in range(2)):
         rest = sum(weight * int(digit) for weight, digit in zip((3, 2, 7, 6, 5, 4, 3, 2), digits, strict=True)) % 11
         if rest != 1:
@@ -58,20 +59,20 @@ def _letters(count: int, size: int) -> Iterator[Facts]:
         )
 
 
-def main(count: int) -> None:
-    """Measure each size, and print it."""
-    print(f"{'routes':>8} {'load, s':>9} {'letters':>9} {'letters/s':>11}")  # noqa: T201  # printing is what it is for
+def routing(count: int) -> Iterator[Figure]:
+    """Measure each size."""
     for size in _SIZES:
         text, letters = _table(size), list(_letters(count, size))
         began = time.perf_counter()
-        table = parse_table(text, "routing.toml", ["erp"])
-        decide(table, letters[0])  # the index is made at the first letter
+        routes = parse_table(text, "routing.toml", ["erp"])
+        decide(routes, letters[0])  # the index is made at the first letter
         loaded = time.perf_counter()
         for facts in letters:
-            decide(table, facts)
+            decide(routes, facts)
         routed = time.perf_counter() - loaded
-        print(f"{size:>8} {loaded - began:>9.2f} {count:>9} {count / routed:>11.0f}")  # noqa: T201  # likewise
+        measured = f"{count / routed:,.0f} letters a second; the table is loaded in {loaded - began:.2f} s"
+        yield Figure(what=f"routing by {size:,} routes", measured=measured)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    print(table(list(routing(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000))))  # noqa: T201  # printing is what it is for

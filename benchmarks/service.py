@@ -42,6 +42,10 @@ class Service:
         """Wait until so many letters lie in the drop. Raises TooLong."""
         self._wait(lambda: sum(not each.name.startswith(".") for each in self.drop.iterdir()) >= count, f"{count} letters in {self.drop}")
 
+    def wait_for_lines(self, words: str, count: int) -> None:
+        """Wait until the log has so many lines that say so. Raises TooLong."""
+        self._wait(lambda: self.log.read_text(encoding="utf-8").count(f"event='{words}'") >= count, words)
+
     def times(self, words: str) -> list[datetime]:
         """When the log said so."""
         lines = re.findall(rf"^timestamp='([^']+)' .*event='{words}'", self.log.read_text(encoding="utf-8"), re.MULTILINE)
