@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: demo test check journeys crash-sweep edit-sweep deb system-test lock clean
+.PHONY: demo test check journeys bench crash-sweep edit-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -41,6 +41,12 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py' -o -name '*
 	$(WHEEL_BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(WHEEL_BIN)/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	touch $@
+
+# Time and memory, beside programs that do less; takes some ten minutes, and writes docs/performance.md.
+#
+# BENCH names the parts, if not all are wanted: throughput latency memory stored idle routing.
+bench: .venv/made
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # Kills the service at every system call that matters; takes long, and needs strace.
 crash-sweep: .venv/made

@@ -1,9 +1,7 @@
 """How fast letters are routed, and how long a table takes to load, by the size of the table.
 
-Run as `python benchmarks/routing.py [LETTERS]`; prints a line for each size.
+Run as `python -m benchmarks.routing [LETTERS]`; prints a line for each size.
 """
-
-# ruff: noqa: INP001  # a script, no package
 
 from __future__ import annotations
 
@@ -12,10 +10,8 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout, not an installation
-
+from benchmarks.report import Figure, table
 from daemon.dpv import DPV_SERVICES
 from daemon.routing.decide import decide
 from daemon.routing.facts import Facts
@@ -34,15 +30,15 @@ def _table(size: int) -> str:
 def _route(number: int) -> str:
     service = DPV_SERVICES[number % len(DPV_SERVICES)].code
     conditions = (
-        f'senders = ["{_organisation(number)}"]\nservices = ["{service}"]',
+        f'senders = ["{organisation(number)}"]\nservices = ["{service}"]',
         f'senders = ["Etat {number:05d}*"]',
         f'services = ["{service}"]\ntitle_contains = ["emne {number:05d}", "sak {number:05d}"]',
     )[number % 3]
     return f'[[route]]\nname = "rute {number}"\n{conditions}\nto = ["post"]\n'
 
 
-def _organisation(number: int) -> str:
-    """An organisation number with a right check digit; every eleventh set of eight digits has none, and gives way to the next."""
+def organisation(number: int) -> str:
+    """A made-up organisation number with a right check digit; every eleventh set of eight digits has none, and gives way to the next."""
     for digits in (f"{9_000_000 + 2 * number + more:08d}" for more in range(2)):
         rest = sum(weight * int(digit) for weight, digit in zip((3, 2, 7, 6, 5, 4, 3, 2), digits, strict=True)) % 11
         if rest != 1:
@@ -57,26 +53,26 @@ def _letters(count: int, size: int) -> Iterator[Facts]:
         yield Facts(
             service=chance.choice(DPV_SERVICES).code,
             at=_NOW,
-            sender_org=_organisation(number),
+            sender_org=organisation(number),
             sender_name=f"Etat {number:05d} avdeling nord",
             title=f"Vedtak om emne {number:05d} etter søknad, med frist for klage",
         )
 
 
-def main(count: int) -> None:
-    """Measure each size, and print it."""
-    print(f"{'routes':>8} {'load, s':>9} {'letters':>9} {'letters/s':>11}")
+def routing(count: int) -> Iterator[Figure]:
+    """Measure each size."""
     for size in _SIZES:
         text, letters = _table(size), list(_letters(count, size))
         began = time.perf_counter()
-        table = parse_table(text, "routing.toml", ["erp"])
-        decide(table, letters[0])  # the index is made at the first letter
+        routes = parse_table(text, "routing.toml", ["erp"])
+        decide(routes, letters[0])  # the index is made at the first letter
         loaded = time.perf_counter()
         for facts in letters:
-            decide(table, facts)
+            decide(routes, facts)
         routed = time.perf_counter() - loaded
-        print(f"{size:>8} {loaded - began:>9.2f} {count:>9} {count / routed:>11.0f}")
+        measured = f"{count / routed:,.0f} letters a second; the table is loaded in {loaded - began:.2f} s"
+        yield Figure(what=f"routing by {size:,} routes", measured=measured)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    print(table(list(routing(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -28,6 +28,10 @@ _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
 _Place = tuple[str, str]
 """A channel's party and resource."""
+
+
+def _nothing() -> None:
+    """Nobody waits for the letters."""
 
 
 @dataclass(kw_only=True)
@@ -69,9 +73,16 @@ class Intake:
     workers: int = 8
 
     def poll(
-        self, mailbox: Mailbox, policies: MarkPolicies, stopping: threading.Event, channels: Sequence[Channel] | None = None
+        self,
+        mailbox: Mailbox,
+        policies: MarkPolicies,
+        stopping: threading.Event,
+        channels: Sequence[Channel] | None = None,
+        on_stored: Callable[[], None] = _nothing,
     ) -> IntakeSummary:
         """One round: `channels`, or all, are listed, and every letter that is new is stored; ends early when `stopping` is set.
+
+        `on_stored` is called after each commit of letters, so that they need not wait for those that come after them.
 
         Trouble with a channel or a letter is in the summary, and concerns no other. Raises StoreError if nothing can be kept.
         """
@@ -82,7 +93,7 @@ class Intake:
             listed = [each for each in found if each]
             _note_listings(listed, summary)
             work = self._new_letters(mailbox, channels, listed, summary)
-            newest = self._store_all(self._fetch_all(pool, mailbox, policies, work, stopping), summary)
+            newest = self._store_all(self._fetch_all(pool, mailbox, policies, work, stopping), summary, on_stored)
         summary.notices = self.notices.write(mailbox.name)
         if not stopping.is_set():
             for each in listed:
@@ -163,7 +174,9 @@ class Intake:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _store_all(self, fetched: Generator[list[Fetched], None, None], summary: IntakeSummary) -> dict[_Place, datetime]:
+    def _store_all(
+        self, fetched: Generator[list[Fetched], None, None], summary: IntakeSummary, on_stored: Callable[[], None] = _nothing
+    ) -> dict[_Place, datetime]:
         """Commit what was fetched. Returns the newest publish time for each party and resource; none where a letter is missing."""
         newest: dict[_Place, datetime] = {}
         missing: set[_Place] = set()
@@ -176,6 +189,7 @@ class Intake:
                     elif each.state in {None, SightingState.FAILING}:
                         missing.add(_place(each.ref))
                     self._note(each, summary)
+                on_stored()
         return {place: time for place, time in newest.items() if place not in missing}
 
     def _commit(self, some: list[Fetched], summary: IntakeSummary) -> list[Fetched]:

@@ -186,7 +186,7 @@ class Service:
 
     def _poll(self, box: Box, channels: Sequence[Channel]) -> None:
         try:
-            summary = self._app.intake.poll(box.mailbox, box.policies, self._stopping, channels)
+            summary = self._app.intake.poll(box.mailbox, box.policies, self._stopping, channels, self._outbox_bell.ring)
         except DiskFull as error:
             _log.error("nothing is fetched until there is room", reason=str(error))
             self._notifier.status(f"nothing is fetched until there is room: {error}")

@@ -135,9 +135,8 @@ class LocalDrop:
     def _make_folders(self, folder: Path) -> set[Path]:
         """Make the folder and those above it, up to the root; the folders in which one was made."""
         changed = set()
-        for each in reversed([folder, *folder.parents]):
-            if each == self._root or self._root not in each.parents:
-                continue
+        depth = len(folder.relative_to(self._root).parts)
+        for each in reversed([folder, *folder.parents][:depth]):
             try:
                 each.mkdir(self._access.folder_mode)
             except FileExistsError:

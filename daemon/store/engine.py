@@ -7,18 +7,20 @@ WAL mode when a second program checkpoints, and in the default mode a power cut 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Engine, event, inspect, make_url, text
+from sqlalchemy import Engine, Table, event, inspect, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
-from sqlmodel import Session, create_engine
+from sqlmodel import Session, SQLModel, create_engine
 
 from daemon.errors import DiskFull, NotStorable, StoreError
 from daemon.migrations import HEAD
 
+_Result = TypeVar("_Result")
 _PRAGMAS = (
     "journal_mode=TRUNCATE",
     "synchronous=EXTRA",
@@ -29,6 +31,30 @@ _PRAGMAS = (
 )
 
 
+class _Change(Generic[_Result]):
+    """A change that waits for its transaction, and what came of it."""
+
+    def __init__(self, make: Callable[[Session], _Result]) -> None:
+        self._make = make
+        self._results: list[_Result] = []
+        self._error: BaseException | None = None
+        self.ended = False
+
+    def run(self, session: Session) -> None:
+        """Make the change; it may be made again after a transaction that failed."""
+        self._results = [self._make(session)]
+
+    def fail(self, error: BaseException) -> None:
+        """There is no such change, and why."""
+        self._error, self.ended = error, True
+
+    def result(self) -> _Result:
+        """What the change returned, once it is durable. Raises what made it fail."""
+        if self._error:
+            raise self._error
+        return self._results[0]
+
+
 class Database:
     """Transactions on the database; may be used from several threads."""
 
@@ -36,6 +62,7 @@ class Database:
         """Open the database, make it if it is missing, and bring its tables up to date. Raises StoreError."""
         self.url = url
         self._one_writer = threading.Lock()
+        self._changes: deque[_Change[Any]] = deque()
         with _as_store_error(url):
             self._reader = _open(url)
             self._writer = self._reader.execution_options(immediate=True)
@@ -53,7 +80,40 @@ class Database:
 
         Writers of this process wait for each other here, in turn, and not in SQLite's busy loop.
         """
-        with self._one_writer, _as_store_error(self.url), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with self._one_writer, self._transaction() as session:
+            yield session
+
+    def write_together(self, change: Callable[[Session], _Result]) -> _Result:
+        """Make a change durable, in one transaction with those that other threads ask for meanwhile: one sync is enough for them all.
+
+        Returns what `change` returns. It may be called twice, for if the transaction fails, each change is made by itself, and only
+        its own caller sees what it raises.
+        """
+        mine = _Change(change)
+        self._changes.append(mine)
+        with self._one_writer:
+            if not mine.ended:
+                self._make_durable([self._changes.popleft() for _ in range(len(self._changes))])
+        return mine.result()
+
+    def _make_durable(self, changes: list[_Change[Any]]) -> None:
+        try:
+            with self._transaction() as session:
+                for change in changes:
+                    change.run(session)
+        except BaseException as error:  # noqa: BLE001  # each caller gets its own
+            if len(changes) == 1:
+                changes[0].fail(error)
+                return
+            for change in changes:
+                self._make_durable([change])
+        else:
+            for change in changes:
+                change.ended = True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        with _as_store_error(self.url), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -104,6 +164,11 @@ def _upgrade(engine: Engine, url: str) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise StoreError(f"the database {url} was made by a later version of Postmottak; install that one") from error
+
+
+def table_of(kind: type[SQLModel]) -> Table:
+    """The table itself, for statements that are made so often that the ORM's part in them counts."""
+    return SQLModel.metadata.tables[str(kind.__tablename__)]
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from sqlalchemy import delete
-from sqlmodel import Session, col, select
+from sqlalchemy import delete, insert
+from sqlmodel import Session, SQLModel, col, select
 
 from daemon.model import (
     Attachment,
@@ -27,7 +27,7 @@ from daemon.model import (
     Tombstone,
 )
 from daemon.ports import Channel
-from daemon.store.engine import Database
+from daemon.store.engine import Database, table_of
 
 _NOBODY = UUID(int=0)
 _MANY = 500  # SQLite takes a limited number of values in one statement
@@ -73,13 +73,14 @@ class Letters:
 
         Returns how many were new.
         """
-        new = 0
         with self._database.write() as session:
-            for letter in letters:
-                if not _were_here(session, [letter.message.id]):
-                    _insert(session, letter)
-                    new += 1
-        return new
+            new = {letter.message.id: letter for letter in letters}
+            for some in _chunks(list(new)):
+                for known in _were_here(session, some):
+                    del new[known]
+                session.execute(delete(Sighting).where(col(Sighting.message_id).in_(some)))
+            _insert(session, list(new.values()))
+        return len(new)
 
     def see(
         self, ref: LetterRef, state: SightingState, now: datetime, error: str | None = None, routing_version: str | None = None
@@ -174,11 +175,22 @@ def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     return {*stored, *deleted}
 
 
-def _insert(session: Session, letter: StoredLetter) -> None:
-    session.execute(delete(Sighting).where(col(Sighting.message_id) == letter.message.id))
-    session.add(letter.message)
-    session.flush()  # the rows below refer to it
-    session.add_all([*letter.attachments, letter.decision, *letter.threads, *letter.deliveries, *letter.marks])
+def _insert(session: Session, letters: Sequence[StoredLetter]) -> None:
+    """One statement for each table, the one that others refer to first: rows one by one through the ORM take five times as long."""
+    for kind, rows in (
+        (Message, [letter.message for letter in letters]),
+        (Attachment, [each for letter in letters for each in letter.attachments]),
+        (Decision, [letter.decision for letter in letters]),
+        (Thread, [each for letter in letters for each in letter.threads]),
+        (Delivery, [each for letter in letters for each in letter.deliveries]),
+        (Mark, [each for letter in letters for each in letter.marks]),
+    ):
+        _insert_rows(session, kind, rows)
+
+
+def _insert_rows(session: Session, kind: type[SQLModel], rows: Sequence[SQLModel]) -> None:
+    if rows:
+        session.connection().execute(insert(table_of(kind)), [row.model_dump() for row in rows])
 
 
 def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, error: str | None, version: str | None) -> None:

@@ -10,21 +10,23 @@ and a result that comes with an old one changes nothing.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, exists, func, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from daemon.errors import NotFound, OperatorError
 from daemon.model import Attachment, Attempt, Decision, Delivery, DeliveryState, Mark, MarkState, Message, Outcome, Policy, Receipt
 from daemon.model import delivery_id as derived_id
-from daemon.store.engine import Database
+from daemon.store.engine import Database, table_of
 
+_DELIVERIES, _ATTEMPTS, _MARKS = table_of(Delivery), table_of(Attempt), table_of(Mark)
 SUSPECT = 2
 """A delivery at which the process has ended so many times is suspected of killing it."""
 
@@ -99,18 +101,18 @@ class Outbox:
         )
         with self._database.write() as session:
             deliveries = list(session.execute(taken).scalars())
-            return [_with_letter(session, delivery, lease_ends) for delivery in deliveries]
+            return _with_letters(session, deliveries, lease_ends)
 
     def renew(self, claims: Collection[Claim], until: datetime) -> None:
         """Let the leases of attempts that take long end later."""
         with self._database.write() as session:
             for claim in claims:
-                session.execute(update(Delivery).where(*_is_newest(claim)).values(due_at=until))
+                session.connection().execute(update(_DELIVERIES).where(*_is_newest(claim)).values(due_at=until))
 
     def note_progress(self, claim: Claim, progress: Mapping[str, Any]) -> None:
         """Keep what a destination has done of a delivery so far, while the attempt goes on."""
-        with self._database.write() as session:
-            session.execute(update(Delivery).where(*_is_newest(claim)).values(progress=_as_json(progress)))
+        change = update(_DELIVERIES).where(*_is_newest(claim)).values(progress=_as_json(progress))
+        self._database.write_together(lambda session: session.connection().execute(change))
 
     def delivered(self, claim: Claim, receipt: Receipt, started_at: datetime, now: datetime, *, awaiting_pickup: bool = False) -> bool:
         """End a claim: the destination has it. False, and nothing is changed, if the claim is no longer the newest.
@@ -120,11 +122,14 @@ class Outbox:
         evidence = _as_json({**receipt.details, "reference": receipt.reference})
         changes = {"state": DeliveryState.DELIVERED, "delivered_at": now, "evidence": evidence, "last_error": None}
         changes["awaiting_pickup"] = awaiting_pickup
-        with self._database.write() as session:
-            if not _finish(session, claim, changes, Outcome.DELIVERED, "", started_at, now):
-                return False
-            release_marks(session, claim.delivery.message_id, now)
-            return True
+
+        def end(session: Session) -> bool:
+            ours = _finish(session, claim, changes, Outcome.DELIVERED, "", started_at, now)
+            if ours:
+                release_marks(session, claim.delivery.message_id, now)
+            return ours
+
+        return self._database.write_together(end)
 
     def deferred(
         self, claim: Claim, reason: str, due_at: datetime, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None
@@ -137,8 +142,7 @@ class Outbox:
         changes: dict[str, object] = {"state": DeliveryState.PENDING, "due_at": due_at, "last_error": reason}
         if progress is not None:
             changes["progress"] = _as_json(progress)
-        with self._database.write() as session:
-            return _finish(session, claim, changes, Outcome.DEFERRED, reason, started_at, now)
+        return self._database.write_together(lambda session: _finish(session, claim, changes, Outcome.DEFERRED, reason, started_at, now))
 
     def dead(self, claim: Claim, reason: str, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None) -> bool:
         """End a claim: it is not tried again by itself. False, and nothing is changed, if the claim is no longer the newest.
@@ -149,8 +153,7 @@ class Outbox:
         changes: dict[str, object] = {"state": DeliveryState.DEAD, "last_error": reason}
         if progress is not None:
             changes["progress"] = _as_json(progress)
-        with self._database.write() as session:
-            return _finish(session, claim, changes, Outcome.DEAD, reason, started_at, now)
+        return self._database.write_together(lambda session: _finish(session, claim, changes, Outcome.DEAD, reason, started_at, now))
 
     def release_abandoned(self, now: datetime, *, stopped: bool = False) -> int:
         """Make every claim due at once: whoever made it is gone, or, if `stopped`, is told to go. Only for a caller that is alone.
@@ -275,38 +278,44 @@ def _as_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _with_letter(session: Session, delivery: Delivery, lease_ends: datetime) -> Claim:
-    message = session.get_one(Message, delivery.message_id)
-    attachments = session.exec(select(Attachment).where(Attachment.message_id == message.id).order_by(col(Attachment.position)))
-    decision = session.get_one(Decision, (message.id, delivery.decision))
-    return Claim(delivery=delivery, message=message, attachments=tuple(attachments), decision=decision, lease_ends=lease_ends)
+def _with_letters(session: Session, deliveries: Sequence[Delivery], lease_ends: datetime) -> list[Claim]:
+    """The claims, with what is read of their letters in one statement for each table."""
+    ids = {delivery.message_id for delivery in deliveries}
+    messages = {each.id: each for each in session.exec(select(Message).where(col(Message.id).in_(ids)))}
+    decisions = {(each.message_id, each.number): each for each in session.exec(select(Decision).where(col(Decision.message_id).in_(ids)))}
+    attachments: dict[UUID, list[Attachment]] = defaultdict(list)
+    for each in session.exec(select(Attachment).where(col(Attachment.message_id).in_(ids)).order_by(col(Attachment.position))):
+        attachments[each.message_id].append(each)
+    return [
+        Claim(
+            delivery=delivery,
+            message=messages[delivery.message_id],
+            attachments=tuple(attachments[delivery.message_id]),
+            decision=decisions[delivery.message_id, delivery.decision],
+            lease_ends=lease_ends,
+        )
+        for delivery in deliveries
+    ]
 
 
 def _is_newest(claim: Claim) -> tuple[ColumnElement[bool], ...]:
-    return col(Delivery.id) == claim.id, col(Delivery.fence) == claim.fence, col(Delivery.state) == DeliveryState.CLAIMED
+    return _DELIVERIES.c.id == claim.id, _DELIVERIES.c.fence == claim.fence, _DELIVERIES.c.state == DeliveryState.CLAIMED
 
 
 def _finish(
     session: Session, claim: Claim, changes: dict[str, object], outcome: Outcome, reason: str, started_at: datetime, now: datetime
 ) -> bool:
-    changed = session.execute(update(Delivery).where(*_is_newest(claim)).values(owner=None, **changes))
-    if not getattr(changed, "rowcount", 0):
+    connection = session.connection()
+    if not connection.execute(update(_DELIVERIES).where(*_is_newest(claim)).values(owner=None, **changes)).rowcount:
         return False
     duration = int((now - started_at).total_seconds() * 1000)
-    attempt = Attempt(
-        delivery_id=claim.id, fence=claim.fence, started_at=started_at, duration_ms=duration, outcome=outcome, reason=reason
-    )  # fmt: skip
-    session.add(attempt)
+    attempt = {"delivery_id": claim.id, "fence": claim.fence, "started_at": started_at, "duration_ms": duration}
+    connection.execute(insert(_ATTEMPTS).values(**attempt, outcome=outcome, reason=reason))
     return True
 
 
 def release_marks(session: Session, message_id: UUID, now: datetime) -> None:
     """A letter whose deliveries are all delivered may be told as handled, where the policy waited for that."""
-    open_deliveries = (
-        sql_select(func.count())
-        .select_from(Delivery)
-        .where(col(Delivery.message_id) == message_id, col(Delivery.state) != DeliveryState.DELIVERED)
-    )
-    if session.execute(open_deliveries).scalar_one() == 0:
-        waiting = (col(Mark.message_id) == message_id, col(Mark.policy) == Policy.DELIVERED, col(Mark.state) == MarkState.WAITING)
-        session.execute(update(Mark).where(*waiting).values(state=MarkState.DUE, due_at=now))
+    is_open = exists().where(_DELIVERIES.c.message_id == message_id, _DELIVERIES.c.state != DeliveryState.DELIVERED)
+    waiting = (_MARKS.c.message_id == message_id, _MARKS.c.policy == Policy.DELIVERED, _MARKS.c.state == MarkState.WAITING)
+    session.connection().execute(update(_MARKS).where(*waiting, ~is_open).values(state=MarkState.DUE, due_at=now))

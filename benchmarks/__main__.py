@@ -1,0 +1,45 @@
+"""Run the parts that are named, or all of them, and print one table; with all of them, docs/performance.md gets it too."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.memory import idle, memory
+from benchmarks.report import Figure
+from benchmarks.routing import routing
+from benchmarks.stored import stored
+from benchmarks.throughput import latency, throughput
+
+_PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
+    "throughput": throughput,
+    "latency": latency,
+    "memory": memory,
+    "stored": stored,
+    "idle": idle,
+    "routing": lambda _: routing(100_000),
+}
+
+
+def _figures(names: Iterable[str]) -> Iterator[Figure]:
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="postmottak-bench-") as folder:
+            for figure in _PARTS[name](Path(folder)):
+                sys.stderr.write(f"{figure.what}: {figure.measured}\n")
+                yield figure
+
+
+def main() -> None:
+    """Measure."""
+    names = sys.argv[1:] or list(_PARTS)
+    figures = list(_figures(names))
+    print(report.table(figures))  # printing is what it is for
+    if len(names) == len(_PARTS):
+        report.write(figures)
+
+
+if __name__ == "__main__":
+    main()

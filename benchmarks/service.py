@@ -1,0 +1,104 @@
+"""The service under measurement: started as its users start it, and read from outside, by its log and by what the kernel counts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_LOOK = 0.02
+_PATIENCE = 600.0
+READY = "service started"
+COMMAND = (sys.executable, "-c", "import postmottak; postmottak.main()")
+
+
+class TooLong(Exception):
+    """What was waited for did not come."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service that runs."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    drop: Path
+
+    def wait_for_log(self, words: str) -> None:
+        """Wait until the log says so. Raises TooLong."""
+        self._wait(lambda: words in self.log.read_text(encoding="utf-8"), words)
+
+    def wait_for_letters(self, count: int) -> None:
+        """Wait until so many letters lie in the drop. Raises TooLong."""
+        self._wait(lambda: sum(not each.name.startswith(".") for each in self.drop.iterdir()) >= count, f"{count} letters in {self.drop}")
+
+    def wait_for_lines(self, words: str, count: int) -> None:
+        """Wait until the log has so many lines that say so. Raises TooLong."""
+        self._wait(lambda: self.log.read_text(encoding="utf-8").count(f"event='{words}'") >= count, words)
+
+    def times(self, words: str) -> list[datetime]:
+        """When the log said so."""
+        lines = re.findall(rf"^timestamp='([^']+)' .*event='{words}'", self.log.read_text(encoding="utf-8"), re.MULTILINE)
+        return [datetime.fromisoformat(line) for line in lines]
+
+    def cpu_seconds(self) -> float:
+        """Processor time so far, of all threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory(self, kind: str = "VmHWM") -> float:
+        """Resident memory in MB: VmHWM at its peak, VmRSS now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        found = re.search(rf"^{kind}:\s+(\d+) kB", status, re.MULTILINE)
+        assert found
+        return int(found[1]) / 1024
+
+    def _wait(self, condition: object, what: str) -> None:
+        assert callable(condition)
+        ends = time.monotonic() + _PATIENCE
+        while not condition():
+            if time.monotonic() > ends or self.process.poll() is not None:
+                raise TooLong(f"{what} did not come; the log is {self.log}:\n{self.log.read_text(encoding='utf-8')[-2000:]}")
+            time.sleep(_LOOK)
+
+
+def fresh(scene: Path, folder: Path) -> Path:
+    """An installation of its own with the scene's files, and nothing stored yet; its configuration.
+
+    Configuration, store and drop are in three folders, as in a real installation.
+    """
+    etc = folder / "etc"
+    etc.mkdir(parents=True)
+    for file in scene.iterdir():
+        if file.is_file():
+            shutil.copy(file, etc)
+    (folder / "drop").mkdir()
+    configuration = etc / "postmottak.toml"
+    text = configuration.read_text(encoding="utf-8")
+    for old, new in (("sqlite:///", f"sqlite:///{folder}/lib/"), ('"content"', f'"{folder}/lib/content"'), ('"drop"', f'"{folder}/drop"')):
+        text = text.replace(old, new)
+    configuration.write_text(text, encoding="utf-8")
+    return configuration
+
+
+@contextmanager
+def running(configuration: Path) -> Iterator[Service]:
+    """Run the service, until the block ends."""
+    folder = configuration.parents[1]
+    log = folder / "log"
+    with log.open("wb") as errors, subprocess.Popen([*COMMAND, "-c", str(configuration), "run"], stderr=errors) as process:  # noqa: S603  # ours
+        try:
+            yield Service(process=process, log=log, drop=folder / "drop")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
