@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: demo test check journeys crash-sweep lock clean
+.PHONY: demo test check journeys crash-sweep power-cut drop-reader lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -19,7 +19,7 @@ check: .venv/made
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts
+	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts tests/sweeps
 
 # Whole journeys: the installed command line as child processes.
 journeys: .venv-wheel/made
@@ -42,9 +42,19 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py') pyproject.
 	$(WHEEL_BIN)/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	touch $@
 
-# Kills the service at every system call that matters; takes long, and needs strace.
+# Three proofs that take long; each writes its last result into docs/reliability.md.
+
+# Strikes every system call that matters, three times each; needs strace. TMPDIR=/dev/shm makes it quicker.
 crash-sweep: .venv/made
-	$(BIN)/python tests/sweeps/crash_sweep.py
+	$(BIN)/python tests/sweeps/crash_sweep.py --report docs/reliability.md
+
+# Cuts the power under the service, on file systems of its own; needs root and loop devices.
+power-cut: .venv/made
+	$(BIN)/python tests/sweeps/power_cut.py --report docs/reliability.md
+
+# A consumer that reads each drop at once, while the service is killed.
+drop-reader: .venv/made
+	$(BIN)/python tests/sweeps/drop_reader.py --report docs/reliability.md
 
 # Renew both lock files; needs uv.
 lock:

@@ -113,7 +113,7 @@ class Service:
                 bell.wait(2 * box.poll_every.total_seconds() / len(groups))
             if self._reconcile_due.is_set():
                 self._reconcile_due.clear()
-                self._app.reconcile(self._stopping)
+                self._reconcile()
 
     def _poll(self, box: Box, channels: Sequence[Channel]) -> None:
         try:
@@ -130,10 +130,24 @@ class Service:
             problems=len(summary.problems),
         )
 
+    def _reconcile(self) -> None:
+        try:
+            self._app.reconcile(self._stopping)
+        except DiskFull as error:
+            _log.error("nothing is fetched until there is room", reason=str(error))
+
     def _dispatch_loop(self) -> None:
         while not self._stopping.is_set():
+            self._outbox_bell.wait(self._deliver())
+
+    def _deliver(self) -> float:
+        """Deliver what is due; after how many seconds to look again. On a full disk no outcome can be kept, so nothing is begun."""
+        try:
             self._app.deliver_due(self._stopping)
-            self._outbox_bell.wait(self._until_due())
+            return self._until_due()
+        except DiskFull as error:
+            _log.error("nothing is delivered until there is room", reason=str(error))
+            return _LOOK_AT_OUTBOX
 
     def _until_due(self) -> float:
         due_at = self._app.next_due()

@@ -41,6 +41,7 @@ LETTERS = 3
 _MAILBOX = 'services = ["4255/1", "4255/2", "4255/3"]\n'
 _CALL = re.compile(r"^\d+ +(\w+)\((?:\d+<([^>]*)>)?", re.MULTILINE)
 _FATAL = 4
+_TELL_EVERY = 100
 _OURS = ("postmottak.db", "/content")
 
 
@@ -264,6 +265,8 @@ def main() -> int:
     points, results = all_points(options.fault or FAULTS)[:: options.every], []
     for result in sweep(points, options.processes):
         results.append(result)
+        if len(results) % _TELL_EVERY == 0:
+            print(f"{len(results)} of {len(points)} runs", file=sys.stderr, flush=True)  # noqa: T201  # it takes long
         for fault in result.faults:
             where = f"{result.point.call} {result.point.number} {result.point.fault}"
             print(f"{where}: {fault}\n    {_place(result.struck)}", flush=True)  # noqa: T201  # a report
