@@ -100,7 +100,7 @@ class Sweep:
             after = self._run(journey, "poll", "--json")
             if after:
                 found.append(f"the run afterwards ended with {after}: {_errors(journey)}")
-            found += aftermath.faults(journey, published, most_repeats=1)
+            found += aftermath.faults(journey, published, most_repeats=1, disk_failed=point.fault != "KILL")
             hooks, mails = aftermath.taken(journey)
         repeats = hooks.total() - len(hooks) + mails.total() - len(mails)
         return Result(point=point, struck=struck, faults=tuple(found), repeats=repeats)
