@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: demo test check journeys bench crash-sweep edit-sweep deb system-test lock clean
+.PHONY: demo test check journeys bench crash-sweep power-cut drop-reader edit-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -19,7 +19,7 @@ check: .venv/made
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts
+	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts tests/sweeps
 
 # Whole journeys: the installed command line as child processes.
 journeys: .venv-wheel/made
@@ -48,9 +48,19 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py' -o -name '*
 bench: .venv/made
 	$(BIN)/python -m benchmarks $(BENCH)
 
-# Kills the service at every system call that matters; takes long, and needs strace.
+# Three proofs that take long; each writes its last result into docs/reliability.md.
+
+# Strikes every system call that matters, three times each; needs strace. TMPDIR=/dev/shm makes it quicker.
 crash-sweep: .venv/made
-	$(BIN)/python tests/sweeps/crash_sweep.py
+	$(BIN)/python tests/sweeps/crash_sweep.py --report docs/reliability.md
+
+# Cuts the power under the service, on file systems of its own; needs root and loop devices.
+power-cut: .venv/made
+	$(BIN)/python tests/sweeps/power_cut.py --report docs/reliability.md
+
+# A consumer that reads each drop at once, while the service is killed.
+drop-reader: .venv/made
+	$(BIN)/python tests/sweeps/drop_reader.py --report docs/reliability.md
 
 # Saves the routing table a hundred times in the worst ways while a thousand letters arrive.
 edit-sweep: .venv/made

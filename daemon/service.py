@@ -182,7 +182,7 @@ class Service:
                 self._app.pulses.expect(name)
             if self._reconcile_due.is_set():
                 self._reconcile_due.clear()
-                self._app.reconcile(self._stopping)
+                self._reconcile()
 
     def _poll(self, box: Box, channels: Sequence[Channel]) -> None:
         try:
@@ -201,12 +201,26 @@ class Service:
         )
         self._notifier.status(f"{self._standing()}; {_polled(box.mailbox.name, summary, self._app.clock())}")
 
+    def _reconcile(self) -> None:
+        try:
+            self._app.reconcile(self._stopping)
+        except DiskFull as error:
+            _log.error("nothing is fetched until there is room", reason=str(error))
+
     def _dispatch_loop(self) -> None:
         while not self._stopping.is_set():
-            self._app.deliver_due(self._stopping)
-            longest = self._until_due()
+            longest = self._deliver()
             self._app.pulses.resting(OUTBOX, longest)
             self._outbox_bell.wait(longest)
+
+    def _deliver(self) -> float:
+        """Deliver what is due; after how many seconds to look again. On a full disk no outcome can be kept, so nothing is begun."""
+        try:
+            self._app.deliver_due(self._stopping)
+            return self._until_due()
+        except DiskFull as error:
+            _log.error("nothing is delivered until there is room", reason=str(error))
+            return _LOOK_AT_OUTBOX
 
     def _tidy_loop(self) -> None:
         """Tidy at the start, for a service that is restarted every day as well, and then once a day."""

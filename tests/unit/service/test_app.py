@@ -337,3 +337,18 @@ def test_a_full_disk_stops_fetching_only(
     assert full.wait(SOON)
     assert running.stop() is True
     assert running.error is None
+
+
+def test_a_full_disk_does_not_end_the_service(start: Callable[[], Running], parts: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While outcomes cannot be kept the service delivers nothing, goes on, and can be stopped as usual."""
+    full = threading.Event()
+
+    def no_room(*_: object, **__: object) -> None:
+        full.set()
+        raise DiskFull("no room")
+
+    monkeypatch.setattr(parts.store.outbox, "claim", no_room)
+    running = start()
+    assert full.wait(SOON)
+    assert running.stop() is True
+    assert running.error is None

@@ -1,0 +1,61 @@
+"""A little of each sweep, in every `make test`; the whole is `make crash-sweep`, `make power-cut` and `make drop-reader`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps.crash_sweep import FAULTS, Point, Sweep
+from tests.sweeps.drop_reader import race
+from tests.sweeps.report import write_section
+
+
+def _why_not() -> str:
+    """Why nothing can be traced here; empty if it can."""
+    if not shutil.which("strace"):
+        return "strace is not installed"
+    tried = subprocess.run(["strace", "-e", "trace=none", "true"], capture_output=True, text=True, check=False)
+    return f"tracing is denied: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+@pytest.fixture(scope="module")
+def sweep() -> Iterator[Sweep]:
+    """A sweep; skips where nothing can be traced."""
+    if why := _why_not():
+        pytest.skip(why)
+    found = Sweep()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def calls(sweep: Sweep) -> list[tuple[str, int]]:
+    """Every call of a run: kind and number."""
+    return sweep.watch()
+
+
+@pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "renameat2", "sendto"])
+def test_a_struck_run_is_put_right_by_the_next(sweep: Sweep, calls: list[tuple[str, int]], call: str) -> None:
+    """Killed at a call, or with the call failing, a run loses nothing, repeats nothing it should not, and claims nothing untrue."""
+    numbers = [number for kind, number in calls if kind == call]
+    for place, fault in enumerate(FAULTS, start=1):
+        result = sweep.strike(Point(call=call, number=numbers[place * len(numbers) // 4], fault=fault))
+        assert result.struck
+        assert not result.faults
+
+
+def test_a_consumer_in_a_hurry_sees_whole_letters_only() -> None:
+    """Whoever reads each drop the moment that it has a name finds it whole and final, though the service is killed meanwhile."""
+    assert race(24, 1, 1) == []
+
+
+def test_a_result_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
+    """A sweep writes between its own marks, and leaves the rest of the page alone."""
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- x: written by the sweep -->\nold\n<!-- x: end -->\nb\n")
+    write_section(page, "x", "new")
+    assert page.read_text() == "a\n<!-- x: written by the sweep -->\nnew\n<!-- x: end -->\nb\n"
