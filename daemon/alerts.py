@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 import structlog
 
 from daemon.config import Configuration
-from daemon.errors import DeliveryFailure, Fault
+from daemon.errors import DeliveryFailure, DiskFull, Fault
 from daemon.model import Alert
 from daemon.ports import Destination, Notification, Notifies
 from daemon.store import Store
@@ -45,9 +45,12 @@ class Alerter:
         self._waits: dict[str, tuple[datetime, timedelta]] = {}
 
     def loop(self, stopping: threading.Event) -> None:
-        """Look until `stopping` is set. Raises StoreError."""
+        """Look until `stopping` is set; a full disk is waited out. Raises StoreError."""
         while not stopping.is_set():
-            self.look()
+            try:
+                self.look()
+            except DiskFull as error:
+                _log.error("no alert can be kept until there is room", reason=str(error))
             stopping.wait(_LOOK)
 
     def look(self) -> None:

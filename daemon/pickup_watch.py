@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import structlog
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
+from daemon.errors import DiskFull
 from daemon.pickup import Pickups
 from daemon.ports import Destination, ShowsPickup
 from daemon.watch import FolderWatch
 
+_log = structlog.get_logger(__name__)
 _LOOK = 60.0  # seconds between looks at everything
 _KEEP = 5.0  # seconds between looks at whether the folders are still those that are watched
 _QUIET = 0.2  # seconds in which changes are gathered
@@ -34,10 +37,14 @@ class PickupWatch:
         self._looked_at: float | None = None
 
     def loop(self, stopping: threading.Event) -> None:
-        """Look until `stopping` is set and `wake` is called. Raises StoreError."""
+        """Look until `stopping` is set and `wake` is called; a full disk is waited out. Raises StoreError."""
         try:
             while not stopping.is_set():
-                self._round(stopping)
+                try:
+                    self._round(stopping)
+                except DiskFull as error:
+                    _log.error("no pickup can be kept until there is room", reason=str(error))
+                    stopping.wait(_LOOK)
         finally:
             self._folders.stop()
 

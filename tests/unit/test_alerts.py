@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from daemon import alerts
 from daemon.alerts import Alerter
 from daemon.config import AlertSettings, Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
-from daemon.errors import Fault, TemporaryFailure
+from daemon.errors import DiskFull, Fault, TemporaryFailure
 from daemon.model import Bookmark
 from daemon.ports import Destination, Notification
 from daemon.settings import ConnectorSettings
@@ -149,3 +152,19 @@ def test_a_repeat_has_the_same_id(desk: Desk) -> None:
     desk.make().look()
     first, second = desk.bell.told
     assert first.id == second.id
+
+
+def test_a_full_disk_is_waited_out(desk: Desk, monkeypatch: pytest.MonkeyPatch, logged: list[Any]) -> None:
+    """Where no alert can be kept because the disk is full, the log says so and the looking goes on."""
+    monkeypatch.setattr(alerts, "_LOOK", 0.01)
+    stopping, looks = threading.Event(), [DiskFull("no room"), None]
+    alerter = desk.make()
+
+    def look() -> None:
+        if error := looks.pop(0):
+            raise error
+        stopping.set()
+
+    monkeypatch.setattr(alerter, "look", look)
+    alerter.loop(stopping)
+    assert [line["reason"] for line in logged if line["event"] == "no alert can be kept until there is room"] == ["no room"]

@@ -12,6 +12,7 @@ import pytest
 
 from connectors.destinations.filedrop import FileDrop, Settings
 from daemon import pickup_watch
+from daemon.errors import DiskFull
 from daemon.pickup import Pickups
 from daemon.pickup_watch import PickupWatch
 from daemon.settings import duration
@@ -106,3 +107,26 @@ def test_a_look_now_and_then(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> N
     """Everything is looked at now and then, also if nothing is seen to happen."""
     monkeypatch.setattr(pickup_watch, "_LOOK", 0.1)
     assert (looks.next(), looks.next()) == (set(), set())
+
+
+def test_a_full_disk_is_waited_out(store: Store, clock: Clock, drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a pickup cannot be kept because the disk is full, the watch goes on, and keeps it when there is room."""
+    monkeypatch.setattr(pickup_watch, "_LOOK", 0.1)
+    full = [DiskFull("no room"), DiskFull("no room")]
+
+    class Full(Looks):
+        def look(self, only: Collection[str] = ()) -> int:
+            if full:
+                raise full.pop()
+            return super().look(only)
+
+    places = {"erp": FileDrop("erp", Settings(path=drop, await_pickup=duration("1h")))}
+    pickups = Full(store, places, clock)
+    watch, stopping = PickupWatch(pickups, lambda: places), threading.Event()
+    thread = threading.Thread(target=watch.loop, args=(stopping,), daemon=True)
+    thread.start()
+    assert pickups.next() == set()
+    stopping.set()
+    watch.wake()
+    thread.join(SOON)
+    assert (full, thread.is_alive()) == ([], False)
