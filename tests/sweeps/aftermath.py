@@ -88,6 +88,14 @@ def delivery_states(journey: Journey) -> list[tuple[str, str, str]]:
     return [(_with_dashes(str(key)), destination, state) for key, destination, state in rows]
 
 
+def stored(journey: Journey) -> set[str]:
+    """The Altinn ids of the letters in the database."""
+    with _open(journey) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'messages'").fetchone():
+            return set()
+        return {key for (key,) in connection.execute("SELECT external_id FROM messages")}
+
+
 def damage(journey: Journey) -> Iterator[str]:
     """Damage to the database or to a file of the content store."""
     with _open(journey) as connection:
