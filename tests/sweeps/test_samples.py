@@ -50,7 +50,7 @@ def test_a_struck_run_is_put_right_by_the_next(sweep: Sweep, calls: list[tuple[s
 
 def test_a_consumer_in_a_hurry_sees_whole_letters_only() -> None:
     """Whoever reads each drop the moment that it has a name finds it whole and final, though the service is killed meanwhile."""
-    assert race(24, 1, 1) == []
+    assert race(12, 1, 1) == []
 
 
 def test_a_result_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
