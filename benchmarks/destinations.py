@@ -3,7 +3,7 @@
 Run as `python benchmarks/destinations.py [LETTERS]`; prints the healthy one's rate alone and beside the two, and the ratio.
 """
 
-# ruff: noqa: INP001  # a script, no package
+# a script, no package
 
 from __future__ import annotations
 

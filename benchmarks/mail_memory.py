@@ -3,7 +3,7 @@
 Run as `python benchmarks/mail_memory.py`; prints by how much the process grew at most.
 """
 
-# ruff: noqa: INP001  # a script, no package
+# a script, no package
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ from daemon.retention import Retention
 from daemon.routing.facts import NORWAY
 from daemon.routing.table import Table, parse_table, read_table
 from daemon.store import Store
+from daemon.surroundings import readable_secrets, refuse_shared_file_systems
 
 if TYPE_CHECKING:
     from daemon.web.server import WebServer
@@ -330,9 +331,12 @@ def _policies(settings: object) -> MarkPolicies:
 def opened(checked: Checked, clock: Callable[[], datetime] = utc_now) -> Iterator[App]:
     """The service's parts, and the store's lock, until the block ends.
 
-    Raises StoreError if the store cannot be opened, or if another process works with it.
+    Raises StoreError if the store cannot be opened, lies where other machines share it, or if another process works with it.
     """
     return_large_blocks()
+    refuse_shared_file_systems(checked.configuration.store)
+    for warning in readable_secrets(checked.configuration):
+        _log.warning("a secret is not kept as one", warning=str(warning))
     with ExitStack() as ends:
         lock = InstanceLock(checked.configuration.store.database_path)
         ends.callback(lock.release)

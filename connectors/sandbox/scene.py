@@ -83,10 +83,9 @@ def prepare(altinn: PretendAltinn, scene: Scene, *, mailbox: str = "", routing: 
     client = altinn.ready_client()
     altinn.allow(client.client_id, scene.party, sandbox_resources().values())
     scene.drop.mkdir(parents=True, exist_ok=True)
-    key = scene.folder / "maskinporten.pem"
-    key.touch(mode=0o600)
-    key.write_text(client.private_key, encoding="utf-8")
-    (scene.folder / "webhook.secret").write_text(WEBHOOK_SECRET, encoding="utf-8")
+    for name, secret in (("maskinporten.pem", client.private_key), ("webhook.secret", WEBHOOK_SECRET)):
+        (scene.folder / name).touch(mode=0o600)
+        (scene.folder / name).write_text(secret, encoding="utf-8")
     (scene.folder / "routing.toml").write_text(_without_missing(routing, scene), encoding="utf-8")
     text = _configuration(_altinn3_mailbox(altinn, client, scene) + dedent(mailbox), scene, "postmottak")
     scene.configuration.write_text(text, encoding="utf-8")

@@ -177,6 +177,7 @@ def check(
     """Check the configuration and the routing table, then every step of the way to each mailbox and destination. Changes nothing."""
     from daemon import app, log
     from daemon.errors import ConfigurationError
+    from daemon.surroundings import readable_secrets
 
     log.configure()
     try:
@@ -187,12 +188,13 @@ def check(
         print_json({"ok": False, "faults": error.faults, "warnings": [], "findings": []})
         raise typer.Exit(Exit.WRONG) from error
     findings = [] if offline else _findings(checked.configuration)
+    warnings = [*checked.table.warnings, *readable_secrets(checked.configuration)]
     ok = all(finding.ok for finding in findings)
     if json:
-        print_json({"ok": ok, "faults": [], "warnings": checked.table.warnings, "findings": findings})
+        print_json({"ok": ok, "faults": [], "warnings": warnings, "findings": findings})
     else:
         typer.echo("The configuration and the routing table are in order.")
-        for warning in checked.table.warnings:
+        for warning in warnings:
             typer.echo(f"warning: {warning}")
         for finding in findings:
             typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.subject}: {finding.text}")
@@ -266,6 +268,7 @@ def _facts(store: Store) -> dict[str, Any]:
         "deliveries": counts.deliveries,
         "oldest_undelivered_at": counts.oldest_undelivered_at,
         "marks_due": store.marks.outstanding(),
+        "legal_holds": store.retention.held(),
         **seen,
         "channels": [each.model_dump() for each in store.views.bookmarks()],
     }
@@ -276,6 +279,8 @@ def _print_status(facts: dict[str, Any]) -> None:
     typer.echo("deliveries: " + ", ".join(f"{count} {state}" for state, count in facts["deliveries"].items()))
     if facts["oldest_undelivered_at"]:
         typer.echo(f"the oldest that is not delivered is from {facts['oldest_undelivered_at']:%Y-%m-%d %H:%M:%S}")
+    if facts["legal_holds"]:
+        typer.echo(f"under a legal hold: {facts['legal_holds']}")
     for late in facts["not_taken"]:
         typer.echo(f"not taken in time: {late['reference']}, delivered {late['delivered_at']:%Y-%m-%d %H:%M:%S}")
     words = {

@@ -79,6 +79,8 @@ class Api:
 
     async def _body(self, request: Request) -> Response:
         message, _ = await run_in_threadpool(self._find, request)
+        if message.body_deleted_at:
+            return _problem(410, "the text is not here: retention deleted it")
         headers = {"Content-Disposition": f'attachment; filename="{body_name(message)}"', "X-Content-Type-Options": "nosniff"}
         return Response(message.body, media_type=f"{message.body_type}; charset=utf-8", headers=headers)
 
