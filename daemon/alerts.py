@@ -15,8 +15,8 @@ import structlog
 
 from daemon.config import Configuration
 from daemon.errors import DeliveryFailure, DiskFull, Fault
-from daemon.model import Alert
 from daemon.ports import Destination, Notification, Notifies
+from daemon.records import Alert
 from daemon.store import Store
 from daemon.troubles import find_troubles
 

@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from daemon.content import PREFIXES, ContentStore
-from daemon.model import Deletion, LetterPart
+from daemon.records import Deletion, LetterPart
 from daemon.retention import Keep, Retention
 from daemon.store import Store
 from daemon.store.retention import Candidate

@@ -81,14 +81,6 @@ class MessageKind(StrEnum):
     NOTICE = "notice"  # Postmottak itself: a confidential letter waits in the mailbox
 
 
-class LetterPart(StrEnum):
-    """What retention tells apart in a letter. Metadata is everything that is neither of the others."""
-
-    BODY = "body"  # the text, and its summary
-    ATTACHMENTS = "attachments"
-    METADATA = "metadata"
-
-
 class MarkKind(StrEnum):
     """What a sender can be told."""
 
@@ -113,7 +105,7 @@ class Policy(StrEnum):
     DELIVERED = "delivered"
 
 
-def _enum(kind: type[StrEnum]) -> Enum:
+def enum_column(kind: type[StrEnum]) -> Enum:
     """A column of an enum's values, checked by SQLAlchemy; SQLModel would store the members' names."""
     return Enum(
         kind,
@@ -143,7 +135,7 @@ class LetterRef:
 class Envelope(SQLModel):
     """What a mailbox tells of a letter, validated. Fields are written once and never changed."""
 
-    kind: MessageKind = Field(default=MessageKind.LETTER, sa_type=_enum(MessageKind))
+    kind: MessageKind = Field(default=MessageKind.LETTER, sa_type=enum_column(MessageKind))
     mailbox: str
     external_id: str
     party: str = Field(description="organisation number of the recipient")
@@ -184,7 +176,7 @@ class Part(SQLModel):
     media_type: str = "application/octet-stream"
     encrypted: bool = False
     sender_checksum: str = Field(default="", description="MD5 in hexadecimal, as the sender or Altinn computed it; empty if none")
-    state: PartState = Field(default=PartState.PRESENT, sa_type=_enum(PartState))
+    state: PartState = Field(default=PartState.PRESENT, sa_type=enum_column(PartState))
     expires_at: datetime | None = None
 
 
@@ -272,7 +264,7 @@ class Delivery(SQLModel, table=True):
     recipients: list[str] = Field(sa_type=JSON, description="names of the recipients on whose behalf")
     decision: int = Field(default=1, description="number of the decision that it carries out")
     generation: int = 1
-    state: DeliveryState = Field(default=DeliveryState.PENDING, sa_type=_enum(DeliveryState))
+    state: DeliveryState = Field(default=DeliveryState.PENDING, sa_type=enum_column(DeliveryState))
     created_at: datetime
     due_at: datetime
     owner: str | None = None
@@ -298,7 +290,7 @@ class Attempt(SQLModel, table=True):
     fence: int
     started_at: datetime
     duration_ms: int
-    outcome: Outcome = Field(sa_type=_enum(Outcome))
+    outcome: Outcome = Field(sa_type=enum_column(Outcome))
     reason: str = ""
 
 
@@ -309,9 +301,9 @@ class Mark(SQLModel, table=True):
     __table_args__ = (Index("marks_by_state_and_due", "state", "due_at"),)
 
     message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
-    kind: MarkKind = Field(primary_key=True, sa_type=_enum(MarkKind))
-    policy: Policy = Field(sa_type=_enum(Policy))
-    state: MarkState = Field(sa_type=_enum(MarkState))
+    kind: MarkKind = Field(primary_key=True, sa_type=enum_column(MarkKind))
+    policy: Policy = Field(sa_type=enum_column(Policy))
+    state: MarkState = Field(sa_type=enum_column(MarkState))
     due_at: datetime
     attempts: int = 0
     done_at: datetime | None = None
@@ -329,7 +321,7 @@ class Sighting(SQLModel, table=True):
     service: str
     resource: str
     external_id: str
-    state: SightingState = Field(sa_type=_enum(SightingState))
+    state: SightingState = Field(sa_type=enum_column(SightingState))
     first_seen_at: datetime
     last_seen_at: datetime
     attempts: int = 0
@@ -370,64 +362,6 @@ class RoutingVersion(SQLModel, table=True):
     version: str = Field(primary_key=True, description="SHA-256 of the table's text")
     text: str
     in_force_since: datetime
-
-
-class Alert(SQLModel, table=True):
-    """Something that is wrong, or was and has ended without everybody having been told. Rows go when nothing is left to tell."""
-
-    __tablename__ = "alerts"
-
-    key: str = Field(primary_key=True, description="what is wrong with what, such as `dead erp`")
-    kind: str
-    critical: bool
-    text: str
-    began_at: datetime
-    ended_at: datetime | None = None
-    told: dict[str, str] = Field(default_factory=dict, sa_type=JSON, description="by destination: begun or ended, whichever was told last")
-
-
-class Deletion(SQLModel, table=True):
-    """One part of a letter that retention deleted: when, by whom and by which rule. Rows are only ever added, and outlive the letter."""
-
-    __tablename__ = "deletions"
-
-    message_id: UUID = Field(primary_key=True)
-    part: LetterPart = Field(primary_key=True, sa_type=_enum(LetterPart))
-    deleted_at: datetime
-    by: str = Field(description="service, or the user who gave the command")
-    rule: str = Field(description="which rule of the configuration or of the routing table, and how long it keeps")
-    what: dict[str, Any] = Field(sa_type=JSON, description="how much it was: sizes in bytes, hashes and counts; no words of the letter")
-
-
-class Tombstone(SQLModel, table=True):
-    """All that is left of a letter whose metadata was deleted: that it was here, so that it is never fetched or delivered again."""
-
-    __tablename__ = "tombstones"
-    __table_args__ = (Index("tombstones_by_altinn2_id", "altinn2_id"),)
-
-    message_id: UUID = Field(primary_key=True)
-    kind: MessageKind = Field(sa_type=_enum(MessageKind))
-    mailbox: str
-    party: str
-    service: str
-    resource: str
-    external_id: str
-    altinn2_id: int | None = Field(default=None, sa_type=BigInteger)
-    deleted_at: datetime
-
-
-class LegalHold(SQLModel, table=True):
-    """While one is in force, retention deletes nothing of the letter."""
-
-    __tablename__ = "legal_holds"
-
-    id: int | None = Field(default=None, primary_key=True)
-    message_id: UUID = Field(foreign_key="messages.id", index=True)
-    begun_at: datetime
-    begun_by: str = Field(description="the user who gave the command")
-    reason: str = ""
-    ended_at: datetime | None = Field(default=None, description="None while it is in force")
-    ended_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

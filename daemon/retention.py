@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from daemon.config import RetentionSettings
-from daemon.model import LetterPart
+from daemon.records import LetterPart
 from daemon.routing.rows import Route
 from daemon.routing.table import Table
 from daemon.settings import FOREVER, duration_text

@@ -15,8 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote
 
 from connectors.sandbox import correspondence_api
@@ -30,6 +29,7 @@ from connectors.sandbox.faults import Faults
 from connectors.sandbox.http_server import LoopbackServer, Request, Response
 from connectors.sandbox.letters import AttachmentStatus, PretendLetter, Status
 from connectors.sandbox.maskinporten import Maskinporten
+from connectors.sandbox.peer import Peer
 from connectors.sandbox.records import Record, StatusRow
 from connectors.sandbox.tokens import Tokens, rsa_key
 
@@ -76,7 +76,7 @@ class Call:
     at: datetime
 
 
-class PretendAltinn:
+class PretendAltinn(Peer):
     """A context manager that serves on 127.0.0.1 from entry to exit. Every method is safe from any thread.
 
     `port` 0 takes a free one. With a `subscription_key`, the platform's gateway wants it in every call.
@@ -107,13 +107,6 @@ class PretendAltinn:
         self._changed = threading.Condition()
         self._calls: list[Call] = []
         self._counts: Counter[str] = Counter()
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.stop(keep_port=False)
 
     # Who may do what
 
@@ -246,14 +239,6 @@ class PretendAltinn:
         return self.wait_for(lambda: status in self.statuses(letter_id), timeout)
 
     # Outages
-
-    def go_down(self) -> None:
-        """Refuse connections, and drop those that are open."""
-        self._server.stop()
-
-    def come_up(self) -> None:
-        """Serve again, on the same port."""
-        self._server.start()
 
     @contextlib.contextmanager
     def outage(self) -> Iterator[None]:

@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import TracebackType
-from typing import Self
 
 from connectors.sandbox.altinn2_xml import (
     CREDENTIALS,
@@ -31,6 +29,7 @@ from connectors.sandbox.clock import Clock
 from connectors.sandbox.faults import Faults
 from connectors.sandbox.http_server import LoopbackServer, Request, Response
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
+from connectors.sandbox.peer import Peer
 from connectors.sandbox.samples import sandbox_resources
 from daemon.dpv import CONFIDENTIAL_POST, find_service
 
@@ -84,7 +83,7 @@ class Correspondence:
         return "Confirmed" if self.confirmed_at else "Read" if self.read_at else "Created"
 
 
-class PretendAltinn2:
+class PretendAltinn2(Peer):
     """A context manager that serves on 127.0.0.1 from entry to exit. Every method is safe from any thread.
 
     Kinds for `faults` and `count` are list, letter, confirm, archived, attachment, and other. `list_limit` cuts lists without a word.
@@ -109,13 +108,6 @@ class PretendAltinn2:
         self._letters: dict[int, Correspondence] = {}
         self._numbers = itertools.count(5_100_001)
         self._counts: Counter[str] = Counter()
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.stop(keep_port=False)
 
     # Letters
 

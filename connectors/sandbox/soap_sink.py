@@ -12,10 +12,10 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from connectors.sandbox.http_server import LoopbackServer, Manner, Request, Response
+from connectors.sandbox.peer import Peer
 
 WSDL = Path(__file__).with_name("archive.wsdl")
 """The archive's WSDL, whose address is not the sink's."""
@@ -107,7 +107,7 @@ class Document:
         return None if found is None else found.text
 
 
-class SoapSink:
+class SoapSink(Peer):
     """A context manager that is an archive on 127.0.0.1. Every method is safe from any thread.
 
     `login` (name and password) is asked for as Basic. With `tls` it speaks https. With `folder`, files that were kept lie there.
@@ -165,21 +165,6 @@ class SoapSink:
     def repeats(self) -> int:
         """How many of the letters had come before, by their MessageId."""
         return sum(number - 1 for number in Counter(each.message_id for each in self.documents).values())
-
-    def go_down(self) -> None:
-        """Refuse connections."""
-        self._server.stop()
-
-    def come_up(self) -> None:
-        """Serve again, on the same port."""
-        self._server.start()
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.stop(keep_port=False)
 
     def _answer(self, request: Request) -> Response:
         with self._lock:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from connectors.sandbox.http_server import LoopbackServer, Manner, Request, Response
+from connectors.sandbox.peer import Peer
 
 _PATH = "/hooks/post"
 
@@ -59,7 +59,7 @@ class Hook:
         return json.loads(self.body)
 
 
-class WebhookSink:
+class WebhookSink(Peer):
     """A context manager that takes webhooks on 127.0.0.1. Every method is safe from any thread.
 
     With a `secret` (Standard Webhooks, `whsec_...`), a request with a wrong signature is answered with 401. With `tls` it speaks https.
@@ -101,21 +101,6 @@ class WebhookSink:
         """Wait until so many requests came; whether they did in time."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._hooks) >= number, timeout)
-
-    def go_down(self) -> None:
-        """Refuse connections."""
-        self._server.stop()
-
-    def come_up(self) -> None:
-        """Serve again, on the same port."""
-        self._server.start()
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.stop(keep_port=False)
 
     def _answer(self, request: Request) -> Response:
         verified = self._verified(request)

@@ -3,7 +3,8 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import daemon.model  # noqa: F401  # fills SQLModel.metadata
+import daemon.model
+import daemon.records  # noqa: F401  # both fill SQLModel.metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

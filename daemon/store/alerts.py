@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlmodel import select
 
-from daemon.model import Alert
+from daemon.records import Alert
 from daemon.store.engine import Database
 
 

@@ -24,9 +24,9 @@ from daemon.model import (
     Sighting,
     SightingState,
     Thread,
-    Tombstone,
 )
 from daemon.ports import Channel
+from daemon.records import Tombstone
 from daemon.store.engine import Database, table_of
 
 _NOBODY = UUID(int=0)

@@ -19,23 +19,8 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from daemon.errors import OperatorError
-from daemon.model import (
-    KEPT_STATES,
-    Attachment,
-    Attempt,
-    Decision,
-    Deletion,
-    Delivery,
-    DeliveryState,
-    LegalHold,
-    LetterPart,
-    Mark,
-    MarkState,
-    Message,
-    PartState,
-    Thread,
-    Tombstone,
-)
+from daemon.model import KEPT_STATES, Attachment, Attempt, Decision, Delivery, DeliveryState, Mark, MarkState, Message, PartState, Thread
+from daemon.records import Deletion, LegalHold, LetterPart, Tombstone
 from daemon.routing.decide import OPERATOR
 from daemon.store.engine import Database
 

@@ -27,8 +27,8 @@ secret_file = "webhook.secret"
 
 def installs(machine: Machine) -> None:
     """The package installs without a network, and a service that is not set up is skipped, not failed."""
-    shutil.copy(next((HOME / "dist").glob("postmottak_*.deb")), machine.root / "root/postmottak.deb")
-    machine.run("dpkg --install /root/postmottak.deb")
+    shutil.copy(next((HOME / "dist").glob("postmottak_*.deb")), machine.root / "opt/postmottak.deb")
+    machine.run("dpkg --install /opt/postmottak.deb")
     machine.run("postmottak --help && test -s /usr/share/man/man1/postmottak.1.gz")
     machine.run("systemctl start postmottak")
     assert (machine.property("ActiveState"), machine.property("ConditionResult")) == ("inactive", "no")
@@ -120,12 +120,12 @@ def stops(machine: Machine) -> None:
 
 def upgrades(machine: Machine) -> None:
     """An upgrade restarts what ran; removing and purging leave every letter and the configuration."""
-    machine.run("dpkg --install /root/postmottak.deb")
+    machine.run("dpkg --install /opt/postmottak.deb")
     machine.until(lambda: machine.property("ActiveState") == "active", "running after the upgrade")
     nothing_lost(machine)
     machine.run("dpkg --purge postmottak")
     machine.run("test -s /var/lib/postmottak/postmottak.db && test -s /etc/postmottak/postmottak.toml && test ! -e /usr/lib/postmottak")
-    machine.run("dpkg --install /root/postmottak.deb && systemctl start postmottak")
+    machine.run("dpkg --install /opt/postmottak.deb && systemctl start postmottak")
     nothing_lost(machine)
 
 

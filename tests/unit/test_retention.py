@@ -18,7 +18,8 @@ from daemon.config import RetentionSettings
 from daemon.content import ContentStore
 from daemon.errors import OperatorError
 from daemon.housekeeping import Housekeeping
-from daemon.model import Delivery, DeliveryState, LetterPart, Mark, MarkKind, MarkState, Message, PartState, Policy
+from daemon.model import Delivery, DeliveryState, Mark, MarkKind, MarkState, Message, PartState, Policy
+from daemon.records import LetterPart
 from daemon.retention import Retention
 from daemon.store import Store
 from tests.unit.conftest import NOW, TABLE, TABLE_TEXT, TAX, Clock, sha256, stored_letter, table_of

@@ -1,0 +1,29 @@
+"""What every other side on loopback has in common: it serves for the length of a block, and can be away for a while."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from connectors.sandbox.http_server import LoopbackServer
+
+
+class Peer:
+    """Base of the pretend Altinns and of the sinks that speak HTTP. Whoever derives from it makes `_server`."""
+
+    _server: LoopbackServer
+
+    def go_down(self) -> None:
+        """Refuse connections, and drop those that are open."""
+        self._server.stop()
+
+    def come_up(self) -> None:
+        """Serve again, on the same port."""
+        self._server.start()
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.stop(keep_port=False)

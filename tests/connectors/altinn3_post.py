@@ -1,0 +1,77 @@
+"""A mailbox at the pretend Altinn 3, for the tests of the Altinn 3 mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.http import Http, Patience
+from connectors.mailboxes.altinn3 import Altinn3, Settings
+from connectors.sandbox.access import ReadyClient
+from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.letters import PretendAttachment, PretendLetter
+from daemon.model import LetterRef, Part
+from daemon.ports import Channel
+
+PARTY, OTHER = "991825827", "974761076"
+ADMINISTRATION, TAX, CONFIDENTIAL = "eformidling-dpv-administrasjon", "skatt", "eformidling-dpv-taushetsbelagt"
+QUICK = Patience(connect=2, step=0.5, whole=2, window=0.3, pauses=(0.001, 0.001))
+
+
+@dataclass
+class Post:
+    """A mailbox and the Altinn behind it."""
+
+    altinn: PretendAltinn
+    client: ReadyClient
+    settings: Settings
+    mailbox: Altinn3
+
+    def channel(self, resource: str = ADMINISTRATION, party: str = PARTY) -> Channel:
+        return next(each for each in self.mailbox.channels() if (each.resource, each.party) == (resource, party))
+
+    def refs(self, resource: str = ADMINISTRATION, party: str = PARTY) -> dict[str, LetterRef]:
+        listing = self.mailbox.list(self.channel(resource, party), None)
+        assert not listing.shortfall
+        return {ref.external_id: ref for ref in listing.refs}
+
+    def publish(self, *attachments: PretendAttachment, **letter: Any) -> LetterRef:
+        new = self.altinn.publish(PretendLetter(**{"party": PARTY, "attachments": attachments, **letter}))
+        return self.refs(letter.get("resource", ADMINISTRATION), letter.get("party", PARTY))[new]
+
+    def read(self, ref: LetterRef, part: Part) -> bytes:
+        with self.mailbox.open_part(ref, part) as chunks:
+            return b"".join(chunks)
+
+
+@pytest.fixture(name="post", autouse=True)
+def new_post(tmp_path: Path) -> Iterator[Post]:
+    with PretendAltinn() as altinn:
+        altinn.letters.confirm_delay = timedelta(seconds=0.1)
+        client = altinn.ready_client()
+        for party in (PARTY, OTHER):
+            altinn.allow(client.client_id, party, [ADMINISTRATION, TAX, CONFIDENTIAL])
+        settings = read_settings(tmp_path, altinn, client)
+        mailbox = Altinn3("altinn", settings, Http(longest_pause=300, patience=QUICK))
+        yield Post(altinn, client, settings, mailbox)
+        mailbox.close()
+        assert altinn.count("purge", "content") == 0
+
+
+def read_settings(folder: Path, altinn: PretendAltinn, client: ReadyClient, **other: Any) -> Settings:
+    (folder / "key.pem").write_text(client.private_key)
+    told = {
+        "maskinporten_url": altinn.maskinporten_url,
+        "platform_url": altinn.platform_url,
+        "client_id": client.client_id,
+        "key_file": "key.pem",
+        "key_id": client.key_id,
+        "parties": [PARTY, OTHER],
+        "resources": {"4255/10": [ADMINISTRATION], "4255/8": [TAX], "5504/1": [CONFIDENTIAL]},
+    }
+    return Settings.model_validate(told | other, context={"base": folder})
