@@ -7,11 +7,10 @@ WAL mode when a second program checkpoints, and in the default mode a power cut 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, Table, event, inspect, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
@@ -19,6 +18,7 @@ from sqlmodel import Session, SQLModel, create_engine
 
 from daemon.errors import DiskFull, NotStorable, StoreError
 from daemon.migrations import HEAD
+from daemon.store.together import Change, Together
 
 _Result = TypeVar("_Result")
 _PRAGMAS = (
@@ -31,30 +31,6 @@ _PRAGMAS = (
 )
 
 
-class _Change(Generic[_Result]):
-    """A change that waits for its transaction, and what came of it."""
-
-    def __init__(self, make: Callable[[Session], _Result]) -> None:
-        self._make = make
-        self._results: list[_Result] = []
-        self._error: BaseException | None = None
-        self.ended = False
-
-    def run(self, session: Session) -> None:
-        """Make the change; it may be made again after a transaction that failed."""
-        self._results = [self._make(session)]
-
-    def fail(self, error: BaseException) -> None:
-        """There is no such change, and why."""
-        self._error, self.ended = error, True
-
-    def result(self) -> _Result:
-        """What the change returned, once it is durable. Raises what made it fail."""
-        if self._error:
-            raise self._error
-        return self._results[0]
-
-
 class Database:
     """Transactions on the database; may be used from several threads."""
 
@@ -62,7 +38,7 @@ class Database:
         """Open the database, make it if it is missing, and bring its tables up to date. Raises StoreError."""
         self.url = url
         self._one_writer = threading.Lock()
-        self._changes: deque[_Change[Any]] = deque()
+        self._together = Together(self._carry_out)
         with _as_store_error(url):
             self._reader = _open(url)
             self._writer = self._reader.execution_options(immediate=True)
@@ -89,27 +65,29 @@ class Database:
         Returns what `change` returns. It may be called twice, for if the transaction fails, each change is made by itself, and only
         its own caller sees what it raises.
         """
-        mine = _Change(change)
-        self._changes.append(mine)
-        with self._one_writer:
-            if not mine.ended:
-                self._make_durable([self._changes.popleft() for _ in range(len(self._changes))])
-        return mine.result()
+        return self._together.do(change)
 
-    def _make_durable(self, changes: list[_Change[Any]]) -> None:
+    def _carry_out(self, take: Callable[[], Sequence[Change[Any]]]) -> Sequence[Change[Any]]:
+        """Wait for the database first, and take then what has gathered meanwhile."""
+        with self._one_writer:
+            changes = take()
+            self._make_durable(changes)
+        return changes
+
+    def _make_durable(self, changes: Sequence[Change[Any]]) -> None:
         try:
             with self._transaction() as session:
                 for change in changes:
                     change.run(session)
         except BaseException as error:  # noqa: BLE001  # each caller gets its own
             if len(changes) == 1:
-                changes[0].fail(error)
+                changes[0].end(error)
                 return
             for change in changes:
                 self._make_durable([change])
         else:
             for change in changes:
-                change.ended = True
+                change.end()
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
