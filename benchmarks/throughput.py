@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +15,7 @@ from benchmarks.report import Figure
 from benchmarks.service import fresh, running
 from daemon.intake import Intake
 
-_LETTERS, _FEW = 600, 300
+_LETTERS, _FEW = 600, 100
 _SIZE = 100_000
 _REPEATS = 3
 _THREADS = 16  # as many as the service has for fetching and for one destination together
@@ -35,7 +36,8 @@ def throughput(folder: Path) -> Iterator[Figure]:
             rates["service"].append(_LETTERS / seconds)
             cpu.append(1000 * processor / _LETTERS)
             if getmail.installed():
-                rates["getmail"].append(_FEW / getmail.seconds(folder / f"getmail-{number}", _FEW, _SIZE))
+                with suppress(subprocess.CalledProcessError):  # on a busy machine it gives up waiting for its own child process
+                    rates["getmail"].append(_FEW / getmail.seconds(folder / f"getmail-{number}", _FEW, _SIZE))
     ours, what = median(rates["service"]), "letters a second, 100 kB each, no latency"
     yield Figure(what=f"{what}; {median(cpu):.1f} ms of processor time a letter", measured=f"{ours:.0f}")
     for client in ("http.client", "httpx"):
@@ -55,7 +57,7 @@ def throughput(folder: Path) -> Iterator[Figure]:
 def _beside_getmail(what: str, ours: float, rates: list[float]) -> Figure:
     if not rates:
         return Figure(
-            what=what, measured=f"{ours:.0f}", beside="getmail6 not measured: it and Dovecot are not installed here, or we are not root"
+            what=what, measured=f"{ours:.0f}", beside="getmail6 not measured: it or Dovecot is not installed, we are not root, or it failed"
         )
     peer = median(rates)
     return Figure(
