@@ -257,6 +257,10 @@ class App:
         """Delete what retention lets go. Raises StoreError."""
         self._housekeeping.run("service", stopping)
 
+    def tell_of_letters(self) -> None:
+        """Letters were stored: a `deliver_due` that is under way takes them along. May be called from any thread."""
+        self._dispatch.news.set()
+
     def next_due(self) -> datetime | None:
         """When there is next something to deliver; None if nothing waits for a time."""
         return self._dispatch.next_due()

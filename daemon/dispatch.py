@@ -23,7 +23,7 @@ from daemon import retry
 from daemon.content import ContentStore
 from daemon.document import letter_document
 from daemon.errors import ContentMissing, PermanentFailure, StoreError, TemporaryFailure
-from daemon.lanes import LOOK_AGAIN, WIDTH, Lanes
+from daemon.lanes import SOON, WIDTH, Lanes
 from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
 from daemon.ports import AwaitsPickup, Destination, Parcel
 from daemon.pulses import Beat, Pulses, watched_file
@@ -64,6 +64,8 @@ class Dispatch:
     counted: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     """Attempts that have ended, by destination and outcome; only ever growing."""
     pulses: Pulses = field(default_factory=Pulses)
+    news: threading.Event = field(default_factory=threading.Event)
+    """Set by whoever has stored letters, so that a round which is under way takes them along soon."""
 
     def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
         """Attempt what is due now; returns when all of it is attempted, or soon after `stopping` is set.
@@ -78,12 +80,15 @@ class Dispatch:
         with ThreadPoolExecutor(_POOL, thread_name_prefix="deliver") as pool:
             while True:
                 self.pulses.expect(OUTBOX)
+                if self.news.is_set():
+                    self.news.clear()
+                    self.lanes.news()
                 if not stopping.is_set():
                     claims = self._claims(alone=not running)
                     running.update((pool.submit(self._attempt, claim), (lane, claim)) for lane, claim in claims)
                 if not running:
                     return outcomes
-                done, _ = wait(running, timeout=LOOK_AGAIN.total_seconds(), return_when=FIRST_COMPLETED)
+                done, _ = wait(running, timeout=SOON.total_seconds(), return_when=FIRST_COMPLETED)
                 for future in done:
                     ended = future.result()
                     lane, claim = running.pop(future)
@@ -119,7 +124,7 @@ class Dispatch:
             return []
         where = {"but": names} if name == _UNKNOWN else {"only": [name]}
         claims = self.store.outbox.claim(self._owner, now, _LEASE, room, **where)
-        lane.drained_at = now if len(claims) < room else None
+        lane.asked(now, more=len(claims) == room)
         return claims
 
     @property

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -26,6 +27,7 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
+_GATHER = 0.02  # seconds in which letters are gathered for one commit: it costs nearly the same for one and for many
 _Place = tuple[str, str]
 """A channel's party and resource."""
 
@@ -168,7 +170,7 @@ class Intake:
                 pool.submit(fetch, channel, ref)
             left = len(work)
             while left:
-                some = _take_some(ready)
+                some = _take_some(ready, left)
                 left -= len(some)
                 yield some
         finally:
@@ -247,11 +249,13 @@ def _place(ref: LetterRef) -> _Place:
     return ref.party, ref.resource
 
 
-def _take_some(ready: queue.SimpleQueue[Fetched | StoreError]) -> list[Fetched]:
-    """Wait for one letter, and take what else is ready. Raises StoreError."""
+def _take_some(ready: queue.SimpleQueue[Fetched | StoreError], limit: int) -> list[Fetched]:
+    """Wait for one letter, and take what else is ready soon after, up to `limit`. Raises StoreError."""
     some = [ready.get()]
-    while len(some) < _COMMIT_AT_MOST and not ready.empty():
-        some.append(ready.get())
+    ends = time.monotonic() + _GATHER
+    with suppress(queue.Empty):
+        while len(some) < min(limit, _COMMIT_AT_MOST):
+            some.append(ready.get(timeout=max(0.0, ends - time.monotonic())))
     broken = next((each for each in some if isinstance(each, StoreError)), None)
     if broken:
         raise broken

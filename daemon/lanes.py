@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 WIDTH = 8
 """Attempts at a time at one destination."""
 LOOK_AGAIN = timedelta(seconds=1)
+SOON = timedelta(milliseconds=100)
+"""How long letters that come one by one are gathered while others are under way: to ask costs the same for one and for many."""
 _FAILURES = 5
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(minutes=10)
@@ -29,6 +31,8 @@ class Lane:
     pause: timedelta = _FIRST_PAUSE
     drained_at: datetime | None = None
     """When it was last asked and nothing more was due."""
+    news: bool = False
+    """Letters have come since it was last asked, perhaps for this destination."""
 
     def room(self, now: datetime) -> int:
         """How many more attempts may begin now; after a pause one, to see how it goes."""
@@ -37,8 +41,12 @@ class Lane:
         return WIDTH - self.running
 
     def may_have_more(self, now: datetime) -> bool:
-        """Whether it is worth asking: a lane that had nothing is asked again after a while, for letters that came meanwhile."""
-        return self.drained_at is None or now - self.drained_at >= LOOK_AGAIN
+        """Whether it is worth asking: a lane that had nothing is asked again after a while, and soon if letters came meanwhile."""
+        return self.drained_at is None or now - self.drained_at >= (SOON if self.news else LOOK_AGAIN)
+
+    def asked(self, now: datetime, *, more: bool) -> None:
+        """Note that it was asked, and whether there may be more."""
+        self.drained_at, self.news = None if more else now, False
 
     def ended(self, now: datetime, *, failed: bool) -> None:
         """Note the end of an attempt; `failed` where the destination could not be used, whatever the letter."""
@@ -69,6 +77,11 @@ class Lanes:
         self._lanes = {name: lane for name, lane in self._lanes.items() if name in wanted or lane.running}
         for name in wanted:
             self[name].drained_at = None
+
+    def news(self) -> None:
+        """Letters have come, for whichever destination."""
+        for lane in self._lanes.values():
+            lane.news = True
 
     @property
     def running(self) -> int:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _LOOK_AT_OUTBOX = 60.0  # seconds; a new letter rings, so this is for what became due by itself
+_GATHER = 0.05  # seconds in which letters that come together are gathered, for a round of deliveries has a price of its own
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _RECONCILE_EVERY = timedelta(days=1)
 _TIDY_EVERY = timedelta(days=1)
@@ -186,7 +187,7 @@ class Service:
 
     def _poll(self, box: Box, channels: Sequence[Channel]) -> None:
         try:
-            summary = self._app.intake.poll(box.mailbox, box.policies, self._stopping, channels, self._outbox_bell.ring)
+            summary = self._app.intake.poll(box.mailbox, box.policies, self._stopping, channels, self._letters_stored)
         except DiskFull as error:
             _log.error("nothing is fetched until there is room", reason=str(error))
             self._notifier.status(f"nothing is fetched until there is room: {error}")
@@ -212,6 +213,11 @@ class Service:
             longest = self._deliver()
             self._app.pulses.resting(OUTBOX, longest)
             self._outbox_bell.wait(longest)
+            self._stopping.wait(_GATHER)
+
+    def _letters_stored(self) -> None:
+        self._app.tell_of_letters()
+        self._outbox_bell.ring()
 
     def _deliver(self) -> float:
         """Deliver what is due; after how many seconds to look again. On a full disk no outcome can be kept, so nothing is begun."""

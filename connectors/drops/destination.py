@@ -115,10 +115,10 @@ class _Delivery:
         record = self.journal.done()
         if record:
             self.journal.clear()  # what a crash after the last step left
-            return self._receipt(record, found=True)
+            return self._receipt(record, self._units(record), found=True)
         record = self.journal.intended()
-        if record and self._publish(record):
-            return self._receipt(record, found=True)
+        if record and self._publish(record, units := self._units(record)):
+            return self._receipt(record, units, found=True)
         self.journal.clear()
         return self._place()
 
@@ -127,11 +127,11 @@ class _Delivery:
         taken: list[str] = []
         for name in names.candidates(self.template, self.parcel):
             record = Record(name=name, taken=tuple(taken))
-            units = self.layout.units(self.parcel, name)
-            if self._is_free(name, units) and self._stage(record, units) and self._publish(record):
-                return self._receipt(record)
+            units = self._units(record)
+            if self._is_free(name, units) and self._stage(record, units) and self._publish(record, units):
+                return self._receipt(record, units)
             if self.layout.holds(self.drop, self.parcel, name):
-                return self._receipt(record, found=True)
+                return self._receipt(record, units, found=True)
             taken.append(name)
         raise AssertionError("names do not run out")
 
@@ -147,9 +147,11 @@ class _Delivery:
             self.journal.intend(record)
         return True
 
-    def _publish(self, record: Record) -> bool:
+    def _units(self, record: Record) -> tuple[Unit, ...]:
+        return self.layout.units(self.parcel, record.name)
+
+    def _publish(self, record: Record, units: tuple[Unit, ...]) -> bool:
         """Publish what is staged and not yet published; False, with nothing published or staged, if the name is taken after all."""
-        units = self.layout.units(self.parcel, record.name)
         for place, unit in enumerate(units):
             staged = f"{self.journal.folder}/{unit.name}"
             if self.drop.look(staged) is None or self.drop.publish(staged, unit.name):
@@ -180,8 +182,7 @@ class _Delivery:
                 self.journal.clear()
             raise
 
-    def _receipt(self, record: Record, *, found: bool = False) -> Receipt:
-        units = self.layout.units(self.parcel, record.name)
+    def _receipt(self, record: Record, units: tuple[Unit, ...], *, found: bool = False) -> Receipt:
         dropped = {item.name for unit in units for item in unit.items}
         place = f"{self.drop.place.rstrip('/')}/{record.name}"
         details: dict[str, Any] = {

@@ -90,7 +90,8 @@ class LocalDrop:
         with self._plain_words():
             for path, chunks in files:
                 place = self._root / path
-                changed |= {place.parent, *self._make_folders(place.parent)}
+                if place.parent not in changed:
+                    changed |= {place.parent, *self._make_folders(place.parent)}
                 self._write_file(place, chunks)
             for folder in sorted(changed, reverse=True):
                 sync_folder(folder)

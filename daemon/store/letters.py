@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert
+from sqlalchemy import BindParameter, bindparam, delete, insert
+from sqlalchemy import select as sql_select
 from sqlmodel import Session, SQLModel, col, select
 
 from daemon.model import (
@@ -31,6 +33,28 @@ from daemon.store.engine import Database, table_of
 
 _NOBODY = UUID(int=0)
 _MANY = 500  # SQLite takes a limited number of values in one statement
+# Statements that every letter needs are made once: to make one costs more than to carry it out.
+_THREADS: BindParameter[Any] = bindparam("threads", expanding=True)
+_EARLIER = (
+    sql_select(Message, Decision, col(Thread.key))
+    .join(Thread, col(Thread.message_id) == Message.id)
+    .join(Decision, col(Decision.message_id) == Message.id)
+    .where(
+        col(Thread.key).in_(_THREADS),
+        col(Message.id) != bindparam("but"),
+        col(Message.fetched_at) <= bindparam("at"),
+    )
+    .order_by(col(Message.published_at).desc(), col(Message.id), col(Decision.number).desc())
+    .limit(1)
+)
+_ANY_OF_THREADS = (
+    sql_select(col(Thread.message_id)).where(col(Thread.key).in_(_THREADS), col(Thread.message_id) != bindparam("but")).limit(1)
+)
+"""Most letters are the first of their matter: this tells so at less cost."""
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_STORED = sql_select(col(Message.id)).where(col(Message.id).in_(_IDS))
+_DELETED = sql_select(col(Tombstone.message_id)).where(col(Tombstone.message_id).in_(_IDS))
+_UNSEE = delete(table_of(Sighting)).where(table_of(Sighting).c.message_id.in_(_IDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +102,7 @@ class Letters:
             for some in _chunks(list(new)):
                 for known in _were_here(session, some):
                     del new[known]
-                session.execute(delete(Sighting).where(col(Sighting.message_id).in_(some)))
+                session.connection().execute(_UNSEE, {"ids": some})
             _insert(session, list(new.values()))
         return len(new)
 
@@ -149,16 +173,12 @@ class Letters:
 
     def earlier(self, threads: Sequence[str], at: datetime, but: UUID | None = None) -> tuple[Message, Decision, str] | None:
         """The newest letter that was here `at` that time and shares one of the threads, its newest decision, the thread; never `but`."""
-        wanted = (
-            select(Message, Decision, Thread.key)
-            .join(Thread, col(Thread.message_id) == Message.id)
-            .join(Decision, col(Decision.message_id) == Message.id)
-            .where(col(Thread.key).in_(threads), Message.id != (but or _NOBODY), Message.fetched_at <= at)
-            .order_by(col(Message.published_at).desc(), col(Message.id), col(Decision.number).desc())
-            .limit(1)
-        )
+        values = {"threads": threads, "but": but or _NOBODY, "at": at}
         with self._database.read() as session:
-            return session.exec(wanted).first() if threads else None
+            if not threads or session.connection().execute(_ANY_OF_THREADS, values).first() is None:
+                return None
+            found = session.execute(_EARLIER, values).first()
+        return (found[0], found[1], found[2]) if found else None
 
     def note_table(self, version: str, text: str, now: datetime) -> None:
         """Keep a routing table that is in force from now on, unless it is the one that was."""
@@ -170,9 +190,8 @@ class Letters:
 
 def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     """Those of the ids under which a letter is stored, or was until retention deleted it."""
-    stored = session.exec(select(Message.id).where(col(Message.id).in_(ids)))
-    deleted = session.exec(select(Tombstone.message_id).where(col(Tombstone.message_id).in_(ids)))
-    return {*stored, *deleted}
+    connection, values = session.connection(), {"ids": ids}
+    return {*connection.execute(_STORED, values).scalars(), *connection.execute(_DELETED, values).scalars()}
 
 
 def _insert(session: Session, letters: Sequence[StoredLetter]) -> None:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, insert, update
+from sqlalchemy import BindParameter, ColumnElement, Executable, bindparam, exists, func, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
@@ -29,6 +29,60 @@ from daemon.store.engine import Database, table_of
 _DELIVERIES, _ATTEMPTS, _MARKS = table_of(Delivery), table_of(Attempt), table_of(Mark)
 SUSPECT = 2
 """A delivery at which the process has ended so many times is suspected of killing it."""
+
+
+def _claiming(*which: ColumnElement[bool]) -> Executable:
+    """Takes deliveries that are due, the longest due first, and reads them."""
+    due = (
+        sql_select(_DELIVERIES.c.id)
+        .where(
+            _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)), _DELIVERIES.c.due_at <= bindparam("now"), *which
+        )
+        .order_by(_DELIVERIES.c.due_at)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    taken = (
+        update(_DELIVERIES)
+        .where(_DELIVERIES.c.id.in_(sql_select(due.c.id)))
+        .values(
+            state=DeliveryState.CLAIMED,
+            owner=bindparam("claimed_by"),
+            fence=_DELIVERIES.c.fence + 1,
+            attempts=_DELIVERIES.c.attempts + 1,
+            due_at=bindparam("lease_ends"),
+        )
+        .returning(*_DELIVERIES.c)
+    )
+    return sql_select(Delivery).from_statement(taken)
+
+
+# Statements of which every letter needs some are made once: to make one costs more than to carry it out.
+_NAMES: BindParameter[Any] = bindparam("names", expanding=True)
+_CLAIM_AT = _claiming(_DELIVERIES.c.crashes < SUSPECT, _DELIVERIES.c.destination.in_(_NAMES))
+_CLAIM_ELSEWHERE = _claiming(_DELIVERIES.c.crashes < SUSPECT, _DELIVERIES.c.destination.not_in(_NAMES))
+_CLAIM_SUSPECT = _claiming(_DELIVERIES.c.crashes >= SUSPECT)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_MESSAGES_OF = sql_select(Message).where(col(Message.id).in_(_IDS))
+_DECISIONS_OF = sql_select(Decision).where(col(Decision.message_id).in_(_IDS))
+_ATTACHMENTS_OF = sql_select(Attachment).where(col(Attachment.message_id).in_(_IDS)).order_by(col(Attachment.position))
+_IF_NEWEST = update(_DELIVERIES).where(
+    _DELIVERIES.c.id == bindparam("claimed"),
+    _DELIVERIES.c.fence == bindparam("with_fence"),
+    _DELIVERIES.c.state == DeliveryState.CLAIMED,
+)
+_ATTEMPTED = insert(_ATTEMPTS)
+_RELEASE_MARKS = (
+    update(_MARKS)
+    .where(
+        _MARKS.c.message_id == bindparam("message"),
+        _MARKS.c.policy == Policy.DELIVERED,
+        _MARKS.c.state == MarkState.WAITING,
+        ~exists().where(_DELIVERIES.c.message_id == bindparam("message"), _DELIVERIES.c.state != DeliveryState.DELIVERED),
+    )
+    .values(state=MarkState.DUE, due_at=bindparam("now"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,53 +120,30 @@ class Outbox:
         With `only`, those to these destinations; with `but`, none to these. Suspects, at which the process has ended `SUSPECT`
         times, are left to `claim_suspect`.
         """
-        which = [col(Delivery.crashes) < SUSPECT]
-        if only:
-            which.append(col(Delivery.destination).in_(only))
-        if but:
-            which.append(col(Delivery.destination).not_in(but))
-        return self._claim(owner, now, lease, limit, *which)
+        names = {"names": list(only or but)}
+        return self._claim(_CLAIM_AT if only else _CLAIM_ELSEWHERE, owner, now, lease, limit=limit, **names)
 
     def claim_suspect(self, owner: str, now: datetime, lease: timedelta) -> list[Claim]:
         """Take one suspect that is due, if there is any: it is to be attempted alone, so that it is known who killed the process."""
-        return self._claim(owner, now, lease, 1, col(Delivery.crashes) >= SUSPECT)
+        return self._claim(_CLAIM_SUSPECT, owner, now, lease, limit=1)
 
-    def _claim(self, owner: str, now: datetime, lease: timedelta, limit: int, *which: ColumnElement[bool]) -> list[Claim]:
+    def _claim(self, statement: Executable, owner: str, now: datetime, lease: timedelta, **values: object) -> list[Claim]:
         lease_ends = now + lease
-        due = (
-            sql_select(col(Delivery.id))
-            .where(col(Delivery.state).in_((DeliveryState.PENDING, DeliveryState.CLAIMED)), col(Delivery.due_at) <= now, *which)
-            .order_by(col(Delivery.due_at))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")
-        )
-        taken = (
-            update(Delivery)
-            .where(col(Delivery.id).in_(sql_select(due.c.id)))
-            .values(
-                state=DeliveryState.CLAIMED,
-                owner=owner,
-                fence=col(Delivery.fence) + 1,
-                attempts=col(Delivery.attempts) + 1,
-                due_at=lease_ends,
-            )
-            .returning(Delivery)
-        )
+        values |= {"now": now, "claimed_by": owner, "lease_ends": lease_ends}
         with self._database.write() as session:
-            deliveries = list(session.execute(taken).scalars())
-            return _with_letters(session, deliveries, lease_ends)
+            deliveries = list(session.execute(statement, values).scalars())
+            return _with_letters(session, deliveries, lease_ends) if deliveries else []
 
     def renew(self, claims: Collection[Claim], until: datetime) -> None:
         """Let the leases of attempts that take long end later."""
         with self._database.write() as session:
             for claim in claims:
-                session.connection().execute(update(_DELIVERIES).where(*_is_newest(claim)).values(due_at=until))
+                _change_if_newest(session, claim, {"due_at": until})
 
     def note_progress(self, claim: Claim, progress: Mapping[str, Any]) -> None:
         """Keep what a destination has done of a delivery so far, while the attempt goes on."""
-        change = update(_DELIVERIES).where(*_is_newest(claim)).values(progress=_as_json(progress))
-        self._database.write_together(lambda session: session.connection().execute(change))
+        changes = {"progress": _as_json(progress)}
+        self._database.write_together(lambda session: _change_if_newest(session, claim, changes))
 
     def delivered(self, claim: Claim, receipt: Receipt, started_at: datetime, now: datetime, *, awaiting_pickup: bool = False) -> bool:
         """End a claim: the destination has it. False, and nothing is changed, if the claim is no longer the newest.
@@ -280,11 +311,11 @@ def _as_text(text: str) -> str:
 
 def _with_letters(session: Session, deliveries: Sequence[Delivery], lease_ends: datetime) -> list[Claim]:
     """The claims, with what is read of their letters in one statement for each table."""
-    ids = {delivery.message_id for delivery in deliveries}
-    messages = {each.id: each for each in session.exec(select(Message).where(col(Message.id).in_(ids)))}
-    decisions = {(each.message_id, each.number): each for each in session.exec(select(Decision).where(col(Decision.message_id).in_(ids)))}
+    ids = {"ids": list({delivery.message_id for delivery in deliveries})}
+    messages = {each.id: each for each in session.execute(_MESSAGES_OF, ids).scalars()}
+    decisions = {(each.message_id, each.number): each for each in session.execute(_DECISIONS_OF, ids).scalars()}
     attachments: dict[UUID, list[Attachment]] = defaultdict(list)
-    for each in session.exec(select(Attachment).where(col(Attachment.message_id).in_(ids)).order_by(col(Attachment.position))):
+    for each in session.execute(_ATTACHMENTS_OF, ids).scalars():
         attachments[each.message_id].append(each)
     return [
         Claim(
@@ -298,24 +329,23 @@ def _with_letters(session: Session, deliveries: Sequence[Delivery], lease_ends: 
     ]
 
 
-def _is_newest(claim: Claim) -> tuple[ColumnElement[bool], ...]:
-    return _DELIVERIES.c.id == claim.id, _DELIVERIES.c.fence == claim.fence, _DELIVERIES.c.state == DeliveryState.CLAIMED
+def _change_if_newest(session: Session, claim: Claim, changes: Mapping[str, object]) -> bool:
+    """Change the delivery, unless it has been claimed anew or has ended; whether it was changed."""
+    found = session.connection().execute(_IF_NEWEST, {"claimed": claim.id, "with_fence": claim.fence, **changes})
+    return bool(found.rowcount)
 
 
 def _finish(
     session: Session, claim: Claim, changes: dict[str, object], outcome: Outcome, reason: str, started_at: datetime, now: datetime
 ) -> bool:
-    connection = session.connection()
-    if not connection.execute(update(_DELIVERIES).where(*_is_newest(claim)).values(owner=None, **changes)).rowcount:
+    if not _change_if_newest(session, claim, {"owner": None, **changes}):
         return False
     duration = int((now - started_at).total_seconds() * 1000)
     attempt = {"delivery_id": claim.id, "fence": claim.fence, "started_at": started_at, "duration_ms": duration}
-    connection.execute(insert(_ATTEMPTS).values(**attempt, outcome=outcome, reason=reason))
+    session.connection().execute(_ATTEMPTED, {**attempt, "outcome": outcome, "reason": reason})
     return True
 
 
 def release_marks(session: Session, message_id: UUID, now: datetime) -> None:
     """A letter whose deliveries are all delivered may be told as handled, where the policy waited for that."""
-    is_open = exists().where(_DELIVERIES.c.message_id == message_id, _DELIVERIES.c.state != DeliveryState.DELIVERED)
-    waiting = (_MARKS.c.message_id == message_id, _MARKS.c.policy == Policy.DELIVERED, _MARKS.c.state == MarkState.WAITING)
-    session.connection().execute(update(_MARKS).where(*waiting, ~is_open).values(state=MarkState.DUE, due_at=now))
+    session.connection().execute(_RELEASE_MARKS, {"message": message_id, "now": now})
