@@ -91,15 +91,15 @@ class Intake:
         channels = mailbox.channels() if channels is None else channels
         summary = IntakeSummary()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="fetch") as pool:
-            found = pool.map(lambda channel: self._list(mailbox, channel, stopping), channels)
+            bookmarks = self.store.letters.bookmarks(mailbox.name, channels)
+            found = pool.map(lambda channel, bookmark: self._list(mailbox, channel, bookmark, stopping), channels, bookmarks)
             listed = [each for each in found if each]
             _note_listings(listed, summary)
             work = self._new_letters(mailbox, channels, listed, summary)
             newest = self._store_all(self._fetch_all(pool, mailbox, policies, work, stopping), summary, on_stored)
         summary.notices = self.notices.write(mailbox.name)
         if not stopping.is_set():
-            for each in listed:
-                self._turn_page(each, newest)
+            self.store.letters.turn_pages([self._turned(each, newest) for each in listed])
         return summary
 
     def fetch(
@@ -111,8 +111,7 @@ class Intake:
             self._store_all(self._fetch_all(pool, mailbox, policies, work, stopping), summary)
         return summary
 
-    def _list(self, mailbox: Mailbox, channel: Channel, stopping: threading.Event) -> _Listed | None:
-        bookmark = self.store.letters.bookmark(mailbox.name, channel)
+    def _list(self, mailbox: Mailbox, channel: Channel, bookmark: Bookmark, stopping: threading.Event) -> _Listed | None:
         if stopping.is_set():
             return None
         since = mailbox.earliest(channel, bookmark.position, self.fetcher.clock())
@@ -219,7 +218,7 @@ class Intake:
             summary.problems.append(f"letter {fetched.ref.external_id}: {fetched.problem}")
         _log.warning("letter not stored", external_id=fetched.ref.external_id, state=fetched.state.value, reason=fetched.problem)
 
-    def _turn_page(self, listed: _Listed, newest: dict[_Place, datetime]) -> None:
+    def _turned(self, listed: _Listed, newest: dict[_Place, datetime]) -> Bookmark:
         """Move the bookmark, but only over letters that are stored; and note how the listing went."""
         bookmark, now = listed.bookmark, self.fetcher.clock()
         bookmark.refused = listed.refused
@@ -232,7 +231,7 @@ class Intake:
             reached = now if listed.channel.list_only else newest.get((listed.channel.party, listed.channel.resource))
             if reached:
                 bookmark.position = max(reached, bookmark.position or reached)
-        self.store.letters.turn_page(bookmark)
+        return bookmark
 
 
 def _note_listings(listed: Sequence[_Listed], summary: IntakeSummary) -> None:

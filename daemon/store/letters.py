@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, bindparam, delete, insert
+from sqlalchemy import BindParameter, bindparam, delete, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, SQLModel, col, select
 
@@ -32,6 +32,7 @@ from daemon.records import Tombstone
 from daemon.store.engine import Database, table_of
 
 _NOBODY = UUID(int=0)
+_PLACE = ("mailbox", "party", "service", "resource")
 _MANY = 500  # SQLite takes a limited number of values in one statement
 # Statements that every letter needs are made once: to make one costs more than to carry it out.
 _THREADS: BindParameter[Any] = bindparam("threads", expanding=True)
@@ -51,6 +52,10 @@ _ANY_OF_THREADS = (
     sql_select(col(Thread.message_id)).where(col(Thread.key).in_(_THREADS), col(Thread.message_id) != bindparam("but")).limit(1)
 )
 """Most letters are the first of their matter: this tells so at less cost."""
+_BOOKMARKS = sql_select(Bookmark).where(
+    col(Bookmark.mailbox) == bindparam("mailbox"), col(Bookmark.party).in_(bindparam("parties", expanding=True))
+)
+_TURN = update(table_of(Bookmark)).where(*(table_of(Bookmark).c[name] == bindparam(f"the_{name}") for name in _PLACE))
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _STORED = sql_select(col(Message.id)).where(col(Message.id).in_(_IDS))
 _DELETED = sql_select(col(Tombstone.message_id)).where(col(Tombstone.message_id).in_(_IDS))
@@ -160,16 +165,26 @@ class Letters:
             found = session.exec(select(Sighting.external_id, Sighting.state).where(*here))
             return {key: SightingState(state) for key, state in found}
 
+    def bookmarks(self, mailbox: str, channels: Sequence[Channel]) -> list[Bookmark]:
+        """How far each of the channels has been read, in their order; one without a position for a channel that never was."""
+        parties = {"mailbox": mailbox, "parties": list({channel.party for channel in channels})}
+        with self._database.read() as session:
+            found = {(each.party, each.service, each.resource): each for each in session.execute(_BOOKMARKS, parties).scalars()}
+        places = ((channel.party, channel.service, channel.resource) for channel in channels)
+        return [found.get(place) or _new_bookmark(mailbox, *place) for place in places]
+
     def bookmark(self, mailbox: str, channel: Channel) -> Bookmark:
         """How far the channel has been read; one without a position if never."""
-        with self._database.read() as session:
-            found = session.get(Bookmark, (mailbox, channel.party, channel.service, channel.resource))
-        return found or Bookmark(mailbox=mailbox, party=channel.party, service=channel.service, resource=channel.resource)
+        return self.bookmarks(mailbox, [channel])[0]
 
-    def turn_page(self, bookmark: Bookmark) -> None:
-        """Keep a bookmark as it now is."""
+    def turn_pages(self, bookmarks: Sequence[Bookmark]) -> None:
+        """Keep bookmarks as they now are, in one transaction."""
         with self._database.write() as session:
-            session.merge(bookmark)
+            for bookmark in bookmarks:
+                row = bookmark.model_dump()
+                place = {f"the_{name}": row[name] for name in _PLACE}
+                if not session.connection().execute(_TURN, {**place, **row}).rowcount:
+                    session.connection().execute(insert(table_of(Bookmark)), row)
 
     def earlier(self, threads: Sequence[str], at: datetime, but: UUID | None = None) -> tuple[Message, Decision, str] | None:
         """The newest letter that was here `at` that time and shares one of the threads, its newest decision, the thread; never `but`."""
@@ -210,6 +225,10 @@ def _insert(session: Session, letters: Sequence[StoredLetter]) -> None:
 def _insert_rows(session: Session, kind: type[SQLModel], rows: Sequence[SQLModel]) -> None:
     if rows:
         session.connection().execute(insert(table_of(kind)), [row.model_dump() for row in rows])
+
+
+def _new_bookmark(mailbox: str, party: str, service: str, resource: str) -> Bookmark:
+    return Bookmark(mailbox=mailbox, party=party, service=service, resource=resource)
 
 
 def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, error: str | None, version: str | None) -> None:

@@ -35,9 +35,7 @@ def _claiming(*which: ColumnElement[bool]) -> Executable:
     """Takes deliveries that are due, the longest due first, and reads them."""
     due = (
         sql_select(_DELIVERIES.c.id)
-        .where(
-            _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)), _DELIVERIES.c.due_at <= bindparam("now"), *which
-        )
+        .where(_DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)), _DELIVERIES.c.due_at <= bindparam("now"), *which)
         .order_by(_DELIVERIES.c.due_at)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)

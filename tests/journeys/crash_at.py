@@ -18,7 +18,7 @@ POINTS = {
     "bytes-published": ("daemon.content", "ContentStore._publish", "after"),
     "before-commit": ("daemon.store.letters", "Letters.add", "before"),
     "committed": ("daemon.store.letters", "Letters.add", "after"),
-    "bookmark": ("daemon.store.letters", "Letters.turn_page", "after"),
+    "bookmark": ("daemon.store.letters", "Letters.turn_pages", "after"),
     "claimed": ("daemon.store.outbox", "Outbox.claim", "after"),
     "drop-built": ("connectors.drops.journal", "Journal.intend", "before"),
     "drop-before-rename": ("connectors.drops.journal", "Journal.intend", "after"),

@@ -178,9 +178,9 @@ def test_each_channel_has_its_bookmark(store: Store) -> None:
     bookmark = store.letters.bookmark("altinn", TAX)
     assert (bookmark.position, bookmark.succeeded_at, bookmark.failed_at, bookmark.last_error) == (None, None, None, None)
     bookmark.position = NOW
-    store.letters.turn_page(bookmark)
+    store.letters.turn_pages([bookmark])
     bookmark.position, bookmark.last_error = LATER, "broken"
-    store.letters.turn_page(bookmark)
+    store.letters.turn_pages([bookmark])
     again = store.letters.bookmark("altinn", TAX)
     assert (again.position, again.last_error) == (LATER, "broken")
     assert store.letters.bookmark("altinn", replace(TAX, resource="other")).position is None
