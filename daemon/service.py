@@ -6,8 +6,10 @@ ends before the service does ends the service: half a service would look well an
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -48,6 +50,9 @@ class Service:
         self._notifier = notifier or Notifier()
         self._hung: list[str] = []
         self._stopping = threading.Event()
+        self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        """What is asked of the thread that runs. A signal handler may only put something here: an event that this thread waits for has a
+        lock, and to set it in a handler waits for ever if the signal comes while this thread holds it."""
         self._failure: PostmottakError | None = None
         self._outbox_bell = Bell()
         self._tidy_bell = Bell()
@@ -67,11 +72,11 @@ class Service:
 
     def stop(self) -> None:
         """Ask the service to end; returns at once, may be called from a signal handler, and more than once."""
-        self._stopping.set()
+        self._asked.put(self._stopping.set)
 
     def reload(self) -> None:
         """Ask for the configuration to be read anew; returns at once, and may be called from a signal handler."""
-        self._reload.ask()
+        self._asked.put(self._reload.ask)
 
     def run(self) -> bool:
         """Work until `stop` is called. Returns whether all work in flight has ended; what has not is repeated at the next start.
@@ -103,16 +108,22 @@ class Service:
         return self._wind_down(threads)
 
     def _watch(self) -> None:
-        """Until the service is to stop: give signs of life, but only while every thread gives its own."""
+        """Until the service is to stop: do what is asked, and give signs of life."""
         every = min(self._notifier.watchdog_every or _SELF_CHECK, _SELF_CHECK)
-        while not self._stopping.wait(every):
-            hung = self._app.pulses.hung()
-            if not hung:
-                self._notifier.alive()
-            elif hung != self._hung:
-                _log.error("a thread hangs, so that the service gives no sign of life", threads=hung)
-                self._notifier.status(f"hangs: {', '.join(hung)}")
-            self._hung = hung
+        while not self._stopping.is_set():
+            self._sign_of_life()
+            with suppress(queue.Empty):
+                self._asked.get(timeout=every)()
+
+    def _sign_of_life(self) -> None:
+        """Give one, but only while every thread gives its own."""
+        hung = self._app.pulses.hung()
+        if not hung:
+            self._notifier.alive()
+        elif hung != self._hung:
+            _log.error("a thread hangs, so that the service gives no sign of life", threads=hung)
+            self._notifier.status(f"hangs: {', '.join(hung)}")
+        self._hung = hung
 
     def _standing(self) -> str:
         return f"{len(self._app.boxes)} mailboxes, {len(self._app.destinations)} destinations"
@@ -129,7 +140,7 @@ class Service:
             _log.exception("a thread of the service failed")
             self._failure = PostmottakError(f"a thread of the service failed: {type(fault).__name__}; see the log")
         finally:
-            self._stopping.set()
+            self.stop()
 
     def _wind_down(self, threads: list[threading.Thread]) -> bool:
         self._schedule.stop()

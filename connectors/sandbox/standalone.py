@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import queue
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +19,9 @@ from connectors.sandbox.scene import Scene, prepare, prepare_altinn2
 
 def run(*, port: int, letters: int, folder: Path) -> None:
     """Serve until SIGINT or SIGTERM. `folder` gets a key and a configuration that work against it."""
-    ended = threading.Event()
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()  # the only thing to wait for that a signal handler may touch
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: ended.set())
+        signal.signal(signal_number, lambda number, _: ended.put(number))
     with PretendAltinn(port=port) as altinn, contextlib.ExitStack() as more:
         scene = Scene(folder=folder.absolute())
         prepare(altinn, scene)
@@ -36,7 +36,7 @@ def run(*, port: int, letters: int, folder: Path) -> None:
             "End it with Ctrl-C.\n"
         )
         sys.stdout.flush()
-        ended.wait()
+        ended.get()
 
 
 def _altinn2(more: contextlib.ExitStack, scene: Scene, letters: Sequence[PretendLetter]) -> str:

@@ -31,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
 def run(context: typer.Context) -> None:
     """Be the service, in the foreground, until SIGTERM or SIGINT."""
     from daemon import app, log
+    from daemon.memory import spare_what_stays
     from daemon.service import Service
 
     log.configure()
@@ -40,6 +41,7 @@ def run(context: typer.Context) -> None:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: service.stop())
         signal.signal(signal.SIGHUP, lambda *_: service.reload())
+        spare_what_stays()
         ended = service.run()
     if not ended:
         _leave_at_once()
@@ -121,10 +123,17 @@ def reconcile(context: typer.Context, *, json: Json = False) -> None:
 
 
 def _until_signalled() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """An event that SIGTERM and SIGINT set. The main thread must not wait for it: see `Service`."""
     stopping = threading.Event()
+    asked: list[int] = []
+
+    def ask(number: int, _frame: object) -> None:
+        asked.append(number)
+        if len(asked) == 1:  # a second signal may come while this very line of the first is at work
+            stopping.set()
+
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda *_: stopping.set())
+        signal.signal(signal_number, ask)
     return stopping
 
 

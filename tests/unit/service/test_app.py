@@ -230,6 +230,18 @@ def test_a_service_delivers_what_comes(start: Callable[[], Running], places: dic
     assert (running.error, len(places["erp"].kept)) == (None, 1)
 
 
+def test_to_stop_takes_no_lock(start: Callable[[], Running]) -> None:
+    """A signal's handler runs in the thread that it interrupts, so it asks for the end while that thread holds what it waits with."""
+    running = start()
+    asked = threading.Thread(target=running.service.stop, daemon=True)
+    with running.service._stopping._cond:  # type: ignore[attr-defined]  # what the interrupted thread may hold
+        asked.start()
+        asked.join(SOON)
+        assert not asked.is_alive()
+    running.wait()
+    assert running.ended is True
+
+
 def test_a_service_polls_again(
     mailbox: MemoryMailbox, places: dict[str, MemoryDestination], configuration_file: Path, logged: list[Any]
 ) -> None:
@@ -309,7 +321,7 @@ def test_a_service_that_cannot_go_on_ends(
         raise error
 
     if part == "poll":
-        monkeypatch.setattr(parts.store.letters, "bookmark", fail)
+        monkeypatch.setattr(parts.store.letters, "bookmarks", fail)
     else:
         monkeypatch.setattr(parts.store.outbox, "claim", fail)
     running = start()
