@@ -11,7 +11,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,13 +21,12 @@ from urllib.parse import urlsplit
 import httpcore
 
 from connectors.circuit import Circuit
+from connectors.lines import Lines
 from connectors.network import plain_reason
 from connectors.retry_after import http_date, retry_after
 from connectors.wire import Deadline, Limit, Pace, TooSlow, Wire
 from daemon.errors import MailboxUnavailable
 
-_CONNECTIONS = 32
-_KEEP_ALIVE = 20.0
 _LARGEST_ANSWER = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
 _OK = 200
@@ -146,15 +145,9 @@ class Http:
         self._clock = clock
         self._circuits: dict[str, Circuit] = {}
         self._wire = Wire()
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=_trust(ca_file),
-            max_connections=_CONNECTIONS,
-            max_keepalive_connections=_CONNECTIONS,
-            keepalive_expiry=_KEEP_ALIVE,
-            network_backend=self._wire,
-        )
-        step, whole = self._patience.step, self._patience.whole
-        self._extensions = {"timeout": {"connect": self._patience.connect, "read": step, "write": step, "pool": whole}}
+        self._lines = Lines(_trust(ca_file), self._wire)
+        step = self._patience.step
+        self._extensions = {"timeout": {"connect": self._patience.connect, "read": step, "write": step}}
 
     def get(self, url: str, headers: Mapping[str, str], understand: Understand | None = None) -> Answer:
         """The answer: a 200 that `understand` understands, or any 4xx but 429. What a blip breaks is repeated within the call.
@@ -179,7 +172,7 @@ class Http:
 
     def close(self) -> None:
         """Close the connections; another call opens them again."""
-        self._pool.close()
+        self._lines.close()
 
     def _circuit(self, host: str) -> Circuit:
         found = self._circuits.get(host)
@@ -217,9 +210,15 @@ class Http:
                 _refuse_encodings(headers)
             return Download(headers=headers, chunks=self._chunks(call.host, response), close=stack.pop_all().close)
 
-    def _sent(self, call: _Call) -> AbstractContextManager[httpcore.Response]:
+    @contextmanager
+    def _sent(self, call: _Call) -> Iterator[httpcore.Response]:
         headers = [("User-Agent", "postmottak"), ("Accept-Encoding", "identity"), *call.headers.items()]
-        return self._pool.stream(call.method, call.url, headers=headers, content=call.content, extensions=self._extensions)
+        url = httpcore.URL(call.url)
+        with (
+            self._lines.line(url.origin) as line,
+            line.stream(call.method, url, headers=headers, content=call.content, extensions=self._extensions) as response,
+        ):
+            yield response
 
     def _chunks(self, host: str, response: httpcore.Response) -> Iterator[bytes]:
         pace = Pace(self._patience.slowest, self._patience.window)
