@@ -102,14 +102,17 @@ class Letters:
 
         Returns how many were new.
         """
-        with self._database.write() as session:
+
+        def keep(session: Session) -> int:
             new = {letter.message.id: letter for letter in letters}
             for some in _chunks(list(new)):
                 for known in _were_here(session, some):
                     del new[known]
                 session.connection().execute(_UNSEE, {"ids": some})
             _insert(session, list(new.values()))
-        return len(new)
+            return len(new)
+
+        return self._database.write_together(keep)
 
     def see(
         self, ref: LetterRef, state: SightingState, now: datetime, error: str | None = None, routing_version: str | None = None

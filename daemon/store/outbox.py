@@ -128,9 +128,12 @@ class Outbox:
     def _claim(self, statement: Executable, owner: str, now: datetime, lease: timedelta, **values: object) -> list[Claim]:
         lease_ends = now + lease
         values |= {"now": now, "claimed_by": owner, "lease_ends": lease_ends}
-        with self._database.write() as session:
+
+        def take(session: Session) -> list[Claim]:
             deliveries = list(session.execute(statement, values).scalars())
             return _with_letters(session, deliveries, lease_ends) if deliveries else []
+
+        return self._database.write_together(take)
 
     def renew(self, claims: Collection[Claim], until: datetime) -> None:
         """Let the leases of attempts that take long end later."""
