@@ -16,7 +16,7 @@ import structlog
 from daemon.config import Configuration
 from daemon.errors import DeliveryFailure, DiskFull, Fault
 from daemon.ports import Destination, Notification, Notifies
-from daemon.records import Alert
+from daemon.records import COLLISION, Alert
 from daemon.store import Store
 from daemon.troubles import find_troubles
 
@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 _NAMESPACE = UUID("0a7c2f8b-3f7a-5c4e-9d0c-52e3b2a7c9d1")
 _LOOK = 30.0  # seconds
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
-_WITHOUT_END = frozenset({"rejected"})
+_WITHOUT_END = frozenset({"rejected", COLLISION})
 """Kinds that happen and do not pass, so that their end is nothing to tell."""
 
 

@@ -17,11 +17,12 @@ from cryptography import x509
 from daemon.config import Configuration
 from daemon.errors import Fault
 from daemon.model import Bookmark, Delivery, DeliveryState
+from daemon.records import COLLISION
 from daemon.settings import duration_text
 from daemon.store import Store
 
-_REJECTED_FOR = timedelta(days=7)
-_REJECTED_AT_MOST = 50
+_HAPPENED_WITHIN = timedelta(days=7)  # what happens and does not pass is shown for so long
+_HAPPENED_AT_MOST = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ def find_troubles(configuration: Configuration, store: Store, now: datetime, fau
         *_dead(store),
         *_not_taken(configuration, store, now),
         *_rejected(store, now),
+        *_collided(store, now),
         *_expiring(configuration, now),
         *_full(configuration),
         *_faulty(faults),
@@ -106,9 +108,14 @@ def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Ite
 
 
 def _rejected(store: Store, now: datetime) -> Iterator[Trouble]:
-    for each in store.views.rejected(now - _REJECTED_FOR, _REJECTED_AT_MOST):
+    for each in store.views.rejected(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
         text = f"The receiver at {each.destination} rejected a letter; see `postmottak deliveries show {each.id}`"
         yield Trouble(kind="rejected", about=str(each.id), text=text, critical=False)
+
+
+def _collided(store: Store, now: datetime) -> Iterator[Trouble]:
+    for each in store.alerts.happened(COLLISION, now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
+        yield Trouble(kind=COLLISION, about=each.key.removeprefix(f"{COLLISION} "), text=each.text, critical=each.critical)
 
 
 def _expiring(configuration: Configuration, now: datetime) -> Iterator[Trouble]:

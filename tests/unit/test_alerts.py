@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import repeat
 from pathlib import Path
@@ -15,12 +15,14 @@ import pytest
 from daemon import alerts
 from daemon.alerts import Alerter
 from daemon.config import AlertSettings, Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
+from daemon.content import ContentStore
+from daemon.dispatch import Dispatch
 from daemon.errors import DiskFull, Fault, TemporaryFailure
-from daemon.model import Bookmark
-from daemon.ports import Destination, Notification
+from daemon.model import Bookmark, Outcome, Receipt
+from daemon.ports import Destination, Notification, Parcel
 from daemon.settings import ConnectorSettings
 from daemon.store import Store
-from tests.unit.conftest import Clock, MemoryDestination, stored_letter
+from tests.unit.conftest import TABLE, Clock, MemoryDestination, stored_letter
 
 
 @dataclass
@@ -36,6 +38,15 @@ class Bell(MemoryDestination):
         if error:
             raise error
         self.told.append(notification)
+
+
+@dataclass
+class Collider(MemoryDestination):
+    """A destination where something else has every letter's name."""
+
+    def deliver(self, parcel: Parcel) -> Receipt:
+        """Deliver it under another one."""
+        return replace(super().deliver(parcel), collided=True)
 
 
 @dataclass
@@ -100,6 +111,27 @@ def test_told_once_and_its_end_once(desk: Desk) -> None:
     assert sorted(desk.kinds()) == [("dead", False), ("undelivered", False), ("undelivered", True)]
     assert "Oppsigelse" not in repr(desk.bell.told)
     assert [each.kind for each in desk.store.alerts.all()] == ["dead"]
+
+
+def test_a_collision_is_told_once(desk: Desk, content: ContentStore, stopping: threading.Event) -> None:
+    """A letter that had to take another name is told once, over a restart and after the next one too, stays for a week, and has no end."""
+    content.put([b"pdf"])
+    erp = {"erp": Collider("erp")}
+    desk.store.letters.add([stored_letter("a", ("erp",), title="Oppsigelse"), stored_letter("b", ("erp",))])
+    dispatch = Dispatch(
+        store=desk.store, content=content, destinations=lambda: erp, table=lambda: TABLE, clock=desk.clock, give_up_after=timedelta(days=5)
+    )
+    assert dispatch.deliver_due(stopping) == {Outcome.DELIVERED: 2}
+    for _ in range(2):
+        desk.make().look()
+        desk.clock.advance(days=3)
+    assert desk.kinds() == [("collision", False)] * 2
+    assert len({each.id for each in desk.bell.told}) == 2
+    assert "deliveries show" in desk.bell.told[0].text
+    assert "Oppsigelse" not in repr(desk.bell.told)
+    desk.clock.advance(days=2)
+    desk.make().look()
+    assert (len(desk.bell.told), desk.store.alerts.all()) == (2, [])
 
 
 def test_silence_and_lost_rights(desk: Desk) -> None:
