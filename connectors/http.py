@@ -1,7 +1,7 @@
 """HTTP for the mailboxes of Altinn, and the one place that knows how a call can go wrong on its way.
 
 Every call has a timeout for each step and a limit on the whole; answers are bounded, never decompressed and never followed elsewhere.
-Whatever is no answer of the application itself becomes MailboxUnavailable, and counts against the host (see circuit.py).
+Whatever is no answer of the application itself becomes HostAway, and counts against the host (see circuit.py).
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from connectors.circuit import Circuit
-from connectors.network import plain_reason
+from connectors.circuit import Circuit, HostAway
+from connectors.network import plain_reason, with_causes
 from connectors.retry_after import http_date, retry_after
 from connectors.wire import Deadline, Limit, Pace, TooSlow, Wire
-from daemon.errors import MailboxUnavailable
 
 _CONNECTIONS = 32
 _KEEP_ALIVE = 20.0
@@ -35,6 +34,8 @@ _REDIRECTS = range(300, 400)
 _TOO_MANY = 429
 _SERVER_ERRORS = range(500, 600)
 _BLIPS = frozenset({502, 503, 504})
+_WAY = "see that this machine can reach it: address, name server, firewall"
+_IN_BETWEEN = "see that the address is right, and that nothing in between answers in its stead, such as a proxy"
 
 _Result = TypeVar("_Result")
 
@@ -80,7 +81,7 @@ class Download:
 
     headers: Mapping[str, str]
     chunks: Iterator[bytes]
-    """Of 64 KiB or more, but for the last. Raises MailboxUnavailable where the body breaks off or only drips."""
+    """Of 64 KiB or more, but for the last. Raises HostAway where the body breaks off or only drips."""
     close: Callable[[], None]
 
     @property
@@ -105,11 +106,12 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 class _Trouble(Exception):
-    """A call that brought no answer of the application; `again` if repeating it at once may help."""
+    """A call that brought no answer of the application; `again` if repeating it at once may help, `remedy` what to do if it stays so."""
 
-    def __init__(self, reason: str, *, again: bool = False, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, *, again: bool = False, retry_after: float | None = None, remedy: str = "") -> None:
         self.again = again
         self.retry_after = retry_after
+        self.remedy = remedy
         super().__init__(reason)
 
 
@@ -159,7 +161,7 @@ class Http:
     def get(self, url: str, headers: Mapping[str, str], understand: Understand | None = None) -> Answer:
         """The answer: a 200 that `understand` understands, or any 4xx but 429. What a blip breaks is repeated within the call.
 
-        Raises MailboxUnavailable.
+        Raises HostAway.
         """
         call = _Call(method="GET", url=url, headers=headers, understand=understand)
         deadline = Deadline(self._patience.whole)
@@ -172,7 +174,7 @@ class Http:
         return self._patiently(call, lambda: self._answer(call, deadline), ())
 
     def download(self, url: str, headers: Mapping[str, str]) -> Download | Answer:
-        """The stream of a 200, or the answer that came in its stead. A blip before it begins is repeated. Raises MailboxUnavailable."""
+        """The stream of a 200, or the answer that came in its stead. A blip before it begins is repeated. Raises HostAway."""
         call = _Call(method="GET", url=url, headers=headers)
         deadline = Deadline(self._patience.whole)
         return self._patiently(call, lambda: self._begin(call, deadline), self._patience.pauses)
@@ -248,9 +250,10 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _unavailable(host: str, trouble: _Trouble) -> MailboxUnavailable:
+def _unavailable(host: str, trouble: _Trouble) -> HostAway:
     asked = timedelta(seconds=trouble.retry_after) if trouble.retry_after is not None else None
-    return MailboxUnavailable(f"{host} cannot be used now: {trouble}; it is tried again at the next poll", retry_after=asked)
+    remedy = f". If it stays so, {trouble.remedy}" if trouble.remedy else ""
+    return HostAway(f"{host} cannot be used now: {trouble}; it is tried again at the next poll{remedy}", retry_after=asked)
 
 
 @contextmanager
@@ -261,9 +264,10 @@ def _telling_trouble() -> Iterator[None]:
     except TooSlow as error:
         raise _Trouble(str(error)) from error
     except httpcore.TimeoutException as error:
-        raise _Trouble("there was no answer in time") from error
+        raise _Trouble("there was no answer in time", remedy=_WAY) from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise _Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error)) from error
+        remedy = _IN_BETWEEN if any(isinstance(each, ssl.SSLError) for each in with_causes(error)) else _WAY
+        raise _Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error), remedy=remedy) from error
 
 
 def _is_blip(error: Exception) -> bool:
@@ -289,13 +293,13 @@ def _whole(response: httpcore.Response) -> Answer:
 def _refuse_encodings(headers: Mapping[str, str]) -> None:
     """None was asked for, and a small body can hold a very large one."""
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise _Trouble("its answer is compressed, which was not asked for")
+        raise _Trouble("its answer is compressed, which was not asked for", remedy=_IN_BETWEEN)
 
 
 def _judged(answer: Answer, understand: Understand | None) -> Answer:
     """The answer, if the application is likely to be behind it."""
     if answer.status in _REDIRECTS:
-        raise _Trouble("it answers with a redirect, as a login page would")
+        raise _Trouble("it answers with a redirect, as a login page would", remedy=_IN_BETWEEN)
     if answer.status in _SERVER_ERRORS or answer.status == _TOO_MANY:
         raise _Trouble(f"it answered {answer.status}", again=answer.status in _BLIPS, retry_after=_retry_after(answer))
     if answer.status != _OK or understand is None:
@@ -304,7 +308,7 @@ def _judged(answer: Answer, understand: Understand | None) -> Answer:
         return replace(answer, value=understand(answer.body))
     except ValueError as error:
         kind = answer.headers.get("content-type", "no content type").partition(";")[0]
-        raise _Trouble(f"its answer makes no sense ({kind})") from error
+        raise _Trouble(f"its answer makes no sense ({kind})", remedy=_IN_BETWEEN) from error
 
 
 def _retry_after(answer: Answer) -> float | None:

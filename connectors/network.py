@@ -55,7 +55,7 @@ def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
 
 def plain_reason(error: BaseException, otherwise: str) -> str:
     """Why a connection failed, in words that say nothing of what was sent or received; `otherwise` where the error does not tell."""
-    for each in _with_causes(error):
+    for each in with_causes(error):
         if isinstance(each, ssl.SSLCertVerificationError):
             return f"its certificate cannot be verified ({each.verify_message}); if it is of an authority of your own, name that in ca_file"
         if isinstance(each, ssl.SSLError) and each.reason:
@@ -69,7 +69,7 @@ def plain_reason(error: BaseException, otherwise: str) -> str:
     return otherwise
 
 
-def _with_causes(error: BaseException) -> Iterator[BaseException]:
+def with_causes(error: BaseException) -> Iterator[BaseException]:
     """The error and what led to it, outermost first."""
     seen: BaseException | None = error
     while seen is not None:

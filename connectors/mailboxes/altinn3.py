@@ -231,9 +231,7 @@ class Altinn3:
     def check(self) -> Iterator[Finding]:
         """Key; then for each party token, exchange, the right to each service, and resources that nobody listed."""
         yield access.check_key(self._identity.key, self._identity.key_id)
-        for party in self._settings.parties:
-            own = [each for each in self._channels if each.party == party]
-            yield from access.check_party(party, own, self._tokens, self._discovery)
+        yield from access.check_parties(self._channels, self._tokens, self._discovery)
 
     def discover(self) -> Iterator[Discovered]:
         """Each party's resources: those in use that it may read, and those that are configured or presumed."""

@@ -17,9 +17,11 @@ from joserfc.jwk import RSAKey
 
 from connectors.http import Http, Patience
 from connectors.maskinporten import Identity, Tokens, load_key
+from connectors.maskinporten_refusals import REMEDIES, PartyRefused
 from connectors.sandbox import faults
 from connectors.sandbox.access import ReadyClient
 from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.http_server import Response
 from daemon.errors import AccessRefused, MailboxUnavailable
 
 PARTY, OTHER = "991825827", "974761076"
@@ -200,6 +202,18 @@ def test_refusals_name_what_to_mend(http: Http, altinn: PretendAltinn, client: R
     altinn.add_client(client.client_id, public, client.key_id, PARTY, key_expires=datetime.now(UTC) - timedelta(days=1))
     with pytest.raises(AccessRefused, match=r"register a new one.*MP-121"):
         Tokens(http, identity(altinn, client), refusal_lasts=0).token(PARTY, SCOPE)
+
+
+@pytest.mark.parametrize("code", [*REMEDIES, "MP-999"])
+def test_every_code_says_what_to_do(http: Http, altinn: PretendAltinn, client: ReadyClient, code: str) -> None:
+    """Each of Maskinporten's codes is told with its remedy, the code and Maskinporten's own words; one that is not known is looked up."""
+    body = json.dumps({"error": "invalid_grant", "error_description": f"{code}: No (id 7f3a)"}).encode()
+    altinn.faults.inject(faults.Fault(name=code, instead=lambda: Response(status=400, body=body)), "token")
+    with pytest.raises(AccessRefused) as caught:
+        Tokens(http, identity(altinn, client), refusal_lasts=0).token(PARTY, SCOPE)
+    assert REMEDIES.get(code, "look the code up") in str(caught.value)
+    assert str(caught.value).endswith(f"(invalid_grant: {code}: No (id 7f3a))")
+    assert isinstance(caught.value, PartyRefused) == (code in {"MP-251", "MP-303"})
 
 
 def test_the_wrong_key_is_told_apart(http: Http, altinn: PretendAltinn, client: ReadyClient, pair: rsa.RSAPrivateKey) -> None:
