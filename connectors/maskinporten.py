@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -81,6 +82,8 @@ class _Entry:
     lock: threading.Lock = field(default_factory=threading.Lock)
     token: str | None = field(default=None, repr=False)
     good_until: float = 0.0
+    ends: float = 0.0
+    """When the token ends; it is renewed a little before that."""
     refusal: str | None = None
 
 
@@ -131,6 +134,16 @@ class Tokens:
             if entry.token == token:
                 entry.token = None
 
+    def first_end(self, scope: str) -> datetime | None:
+        """When the first of the tokens for `scope` ends, by this machine's clock; None if none is kept.
+
+        One that was not needed since can have ended.
+        """
+        with self._lock:
+            kept = [entry for (_, known), entry in self._entries.items() if known == scope]
+        ends = min((entry.ends for entry in kept if entry.token), default=None)
+        return None if ends is None else datetime.fromtimestamp(self._wall() + ends - self._clock(), UTC)
+
     def grant(self, party: str, scope: str) -> str:
         """A token of Maskinporten's, for an exchange; raises as `token` does."""
         answer = self._ask(party, scope)
@@ -164,7 +177,8 @@ class Tokens:
         except AccessRefused as error:
             entry.refusal, entry.good_until = str(error), started + self._refusal_lasts
             raise
-        entry.token, entry.good_until = token, started + lifetime - min(_MARGIN, lifetime / 5)
+        entry.ends, entry.good_until = started + lifetime, started + lifetime - min(_MARGIN, lifetime / 5)
+        entry.token = token
         return token
 
     def _ask(self, party: str, scope: str) -> Answer:

@@ -27,7 +27,7 @@ from daemon.memory import return_large_blocks
 from daemon.model import DeliveryState, Outcome, Policy
 from daemon.notices import Notices
 from daemon.pickup import Pickups
-from daemon.ports import Destination, Mailbox
+from daemon.ports import Destination, HasTokens, Mailbox
 from daemon.pulses import Pulses, watched_mailbox
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation
@@ -194,7 +194,8 @@ class App:
         self.store, self.clock, self.table = store, clock, checked.table
         self.destinations: Mapping[str, Destination] = plugins.connect_destinations(configuration)
         self.pulses = Pulses()
-        connected = zip(configuration.mailboxes, plugins.connect_mailboxes(configuration), strict=True)
+        self._mailboxes = plugins.connect_mailboxes(configuration)
+        connected = zip(configuration.mailboxes, self._mailboxes, strict=True)
         self.boxes = tuple(self._box(mailbox, each.settings) for each, mailbox in connected)
         fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
         self.web = _web_server(configuration, store, content, clock)
@@ -268,6 +269,11 @@ class App:
     def attempts(self) -> dict[tuple[str, Outcome], int]:
         """Attempts since the start, by destination and outcome."""
         return dict(self._dispatch.counted)
+
+    def token_ends(self) -> dict[str, datetime]:
+        """When the tokens end, by mailbox. Not a sign of life of the mailbox."""
+        ends = ((each.name, each.token_ends()) for each in self._mailboxes if isinstance(each, HasTokens))
+        return {name: moment for name, moment in ends if moment}
 
     def configuration(self) -> Configuration:
         """What is in force."""

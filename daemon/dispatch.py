@@ -238,7 +238,7 @@ class Dispatch:
 
 def _collision(claim: Claim, now: datetime) -> Alert:
     destination = claim.delivery.destination
-    text = f"Something else has the name of a letter at {destination}, so that the letter is there under another name"
+    text = f"Something else has a letter's name at {destination}, so that the letter lies there under another one"
     return Alert(
         key=f"{COLLISION} {claim.id}",
         kind=COLLISION,

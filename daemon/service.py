@@ -263,7 +263,14 @@ def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSe
     from daemon.web.monitoring import Monitoring
     from daemon.web.server import WebServer
 
-    door = Monitoring(store=app.store, configuration=app.configuration, attempts=app.attempts, faults=faults, clock=app.clock)
+    door = Monitoring(
+        store=app.store,
+        configuration=app.configuration,
+        attempts=app.attempts,
+        token_ends=app.token_ends,
+        faults=faults,
+        clock=app.clock,
+    )
     return WebServer("[monitoring]", door.application(), settings.host, settings.port)
 
 

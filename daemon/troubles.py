@@ -9,7 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -18,6 +18,7 @@ from daemon.config import Configuration
 from daemon.errors import Fault
 from daemon.model import Bookmark, Delivery, DeliveryState
 from daemon.records import COLLISION
+from daemon.routing.facts import NORWAY
 from daemon.settings import duration_text
 from daemon.store import Store
 
@@ -119,10 +120,22 @@ def _collided(store: Store, now: datetime) -> Iterator[Trouble]:
 
 
 def _expiring(configuration: Configuration, now: datetime) -> Iterator[Trouble]:
+    limit = configuration.alerts.expires_within
     for name, ends in certificates(configuration).items():
-        if ends - now < configuration.alerts.expires_within:
+        if ends - now < limit:
             text = f"The certificate of {name} is good until {ends:%Y-%m-%d}; renew the file in client_cert_file"
             yield Trouble(kind="expiry", about=name, text=text, critical=ends <= now)
+    for name, ends in keys(configuration).items():
+        if ends - now < limit:
+            remedy = "register a new one in Samarbeidsportalen, or the same one again, and correct key_expires"
+            text = f"The key of the mailbox {name} is good until {ends:%Y-%m-%d}; {remedy}"
+            yield Trouble(kind="expiry", about=f"key of {name}", text=text, critical=ends <= now)
+
+
+def keys(configuration: Configuration) -> dict[str, datetime]:
+    """When the last day of the mailboxes' keys ends, by mailbox, as far as the configuration says."""
+    days = {each.name: getattr(each.settings, "key_expires", None) for each in configuration.mailboxes}
+    return {name: datetime.combine(day, time.max, NORWAY) for name, day in days.items() if day}
 
 
 def certificates(configuration: Configuration) -> dict[str, datetime]:

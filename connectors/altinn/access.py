@@ -7,6 +7,7 @@ everybody they need to say once only.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from datetime import date
 
 from joserfc.jwk import RSAKey
 
@@ -29,9 +30,15 @@ _CONFIDENTIAL = (
 )
 
 
-def check_key(key: RSAKey, key_id: str) -> Finding:
-    """The key was read when the configuration was; what is left is to say which."""
-    return Finding(subject="key", ok=True, text=f"an RSA key of {key.raw_value.key_size} bits, sent as {key_id}")
+def check_key(key: RSAKey, key_id: str, last_day: date | None, today: date) -> Finding:
+    """The key was read when the configuration was; what is left is to say which, and until when it is good."""
+    text = f"an RSA key of {key.raw_value.key_size} bits, sent as {key_id}"
+    if last_day is None:
+        return Finding(subject="key", ok=True, text=f"{text}; write its last day as `key_expires`, and you are told before it ends")
+    if last_day < today:
+        remedy = "register a new one in Samarbeidsportalen, or the same one again, and correct `key_expires`"
+        return Finding(subject="key", ok=False, text=f"{text}; its last day was {last_day}: {remedy}")
+    return Finding(subject="key", ok=True, text=f"{text}, good until {last_day}")
 
 
 def check_parties(channels: Sequence[Channel], tokens: Tokens, discovery: Discovery) -> Iterator[Finding]:

@@ -240,7 +240,7 @@ def status(
     """Show how things stand: letters, deliveries, what waits and what is wrong, when each mailbox was last read, and the routing table."""
     from daemon import app, log
     from daemon.cli.monitor import alerts, print_troubles, report, troubles
-    from daemon.cli.standing import not_taken, print_standing, routing_standing
+    from daemon.cli.standing import expiries, not_taken, print_expiries, print_standing, routing_standing
 
     log.configure()
     if monitor:
@@ -248,6 +248,7 @@ def status(
     configuration = app.load_configuration(options(context).config)
     store = app.open_store(configuration)
     facts = {**_facts(store), "not_taken": not_taken(configuration, store, app.utc_now())}
+    facts["expiries"] = expiries(configuration)
     routing = routing_standing(configuration, store)
     facts |= {"troubles": troubles(configuration, store, routing.faults), "alerts": alerts(store, configuration.alerts.to)}
     store.close()
@@ -256,6 +257,7 @@ def status(
         return
     _print_status(facts)
     print_standing(routing)
+    print_expiries(facts["expiries"])
     print_troubles(facts)
 
 

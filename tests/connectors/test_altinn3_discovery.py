@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,17 @@ def test_a_check_goes_step_by_step(tmp_path: Path, altinn: PretendAltinn, client
     assert f"through {ADMINISTRATION}" in findings[f"{PARTY} 4255/10 Administrasjon"].text
     assert "1800 seconds" in findings[f"{PARTY} Altinn"].text
     assert altinn.statuses(letter)[-1] == "Published"
+
+
+@pytest.mark.parametrize(("days", "ok", "words"), [(-1, False, "its last day was"), (0, True, "good until"), (None, True, "`key_expires`")])
+def test_the_key_says_until_when_it_is_good(
+    tmp_path: Path, altinn: PretendAltinn, client: ReadyClient, days: int | None, ok: bool, words: str
+) -> None:
+    """A key whose last day is past fails, and the way goes on, for Maskinporten may know better; one without a last day is remarked."""
+    other = {} if days is None else {"key_expires": datetime.now(UTC).date() + timedelta(days=days)}
+    findings = found(mailbox(tmp_path, altinn, client, **other))
+    assert (findings["key"].ok, words in findings["key"].text) == (ok, True)
+    assert findings[f"{PARTY} Altinn"].ok
 
 
 def test_a_guess_that_cannot_be_read_is_a_remark(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:

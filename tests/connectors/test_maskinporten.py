@@ -140,6 +140,24 @@ def test_a_token_is_renewed_before_it_ends(tokens: Tokens, altinn: PretendAltinn
     assert tokens.token(PARTY, SCOPE) != first
 
 
+def test_when_the_first_token_ends(tokens: Tokens, altinn: PretendAltinn, client: ReadyClient, clock: Clock) -> None:
+    """The first of the tokens counts, by the time of day; one that was dropped does not, and asking asks nobody."""
+    assert tokens.first_end(SCOPE) is None
+    began = datetime.now(UTC)
+    first = tokens.token(PARTY, SCOPE)
+    altinn.allow(client.client_id, OTHER, ["x"])
+    clock.now += 600
+    tokens.token(OTHER, SCOPE)
+    end = tokens.first_end(SCOPE)
+    assert end is not None
+    assert timedelta(minutes=20) <= end - began < timedelta(minutes=21)
+    tokens.drop(PARTY, SCOPE, first)
+    end = tokens.first_end(SCOPE)
+    assert end is not None
+    assert timedelta(minutes=30) <= end - began < timedelta(minutes=31)
+    assert altinn.count("token") == 2
+
+
 def test_a_token_of_a_few_seconds_is_of_use(tokens: Tokens, altinn: PretendAltinn, clock: Clock) -> None:
     """A lifetime shorter than the margin does not make every call fetch a token."""
     altinn.exchange.lifetime = timedelta(seconds=10)

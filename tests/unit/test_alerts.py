@@ -20,9 +20,18 @@ from daemon.dispatch import Dispatch
 from daemon.errors import DiskFull, Fault, TemporaryFailure
 from daemon.model import Bookmark, Outcome, Receipt
 from daemon.ports import Destination, Notification, Parcel
-from daemon.settings import ConnectorSettings
+from daemon.settings import ConnectorSettings, Day
 from daemon.store import Store
-from tests.unit.conftest import TABLE, Clock, MemoryDestination, stored_letter
+from daemon.troubles import find_troubles
+from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
+
+KEY_LASTS = timedelta(days=364)
+
+
+class Expiring(ConnectorSettings):
+    """A mailbox with a key that ends."""
+
+    key_expires: Day
 
 
 @dataclass
@@ -58,6 +67,7 @@ class Desk:
     bell: Bell
     make: Callable[[], Alerter]
     faults: list[Fault]
+    configuration: Configuration
 
     def kinds(self) -> list[tuple[str, bool]]:
         """What was told: the kind, and whether it was the end."""
@@ -73,7 +83,7 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
         path=tmp_path / "postmottak.toml",
         text="",
         store=StoreSettings(database=f"sqlite:///{tmp_path / 'postmottak.db'}", content=tmp_path / "content"),
-        mailboxes=(ConnectorConfiguration(name="altinn", type="altinn3", settings=ConnectorSettings()),),
+        mailboxes=(ConnectorConfiguration(name="altinn", type="altinn3", settings=Expiring(key_expires=(NOW + KEY_LASTS).date())),),
         destinations=(ConnectorConfiguration(name="mail", type="smtp", settings=ConnectorSettings()),),
         delivery=DeliverySettings(),
         routing=RoutingSettings(file=tmp_path / "routing.toml"),
@@ -83,7 +93,22 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
     make = lambda: Alerter(  # noqa: E731  # a restart makes another one
         store=store, configuration=lambda: configuration, destinations=lambda: places, faults=lambda: faults, clock=clock
     )
-    return Desk(store, clock, bell, make, faults)
+    return Desk(store, clock, bell, make, faults, configuration)
+
+
+def test_a_key_that_ends_is_told_in_time(desk: Desk) -> None:
+    """Thirty days before its last day a key is told of, once, on the last day it is no worse, and after that it is critical."""
+    desk.clock.advance(days=(KEY_LASTS - timedelta(days=30)).days)
+    desk.make().look()
+    assert desk.kinds() == []
+    for _ in range(2):
+        desk.clock.advance(days=1)
+        desk.make().look()
+    assert desk.kinds() == [("expiry", False)]
+    assert "key of the mailbox altinn" in desk.bell.told[0].text
+    desk.clock.advance(days=28)
+    critical = [[each.critical for each in find_troubles(desk.configuration, desk.store, desk.clock.advance(days=day))] for day in (0, 1)]
+    assert critical == [[False], [True]]
 
 
 def read(desk: Desk, *, refused: bool = False) -> None:
