@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from daemon import config, plugins
+from daemon.alerts import Alerter
 from daemon.config import Configuration
 from daemon.content import ContentStore
 from daemon.dispatch import OUTBOX, Dispatch
-from daemon.errors import ConfigurationError, NotFound, OperatorError, StoreError
+from daemon.errors import ConfigurationError, Fault, NotFound, OperatorError, StoreError
 from daemon.fetch import Fetcher, MarkPolicies
 from daemon.housekeeping import Housekeeping
 from daemon.intake import Intake, IntakeSummary
@@ -229,14 +230,24 @@ class App:
         )
 
     def poll(self, stopping: threading.Event) -> PollSummary:
-        """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told. Raises StoreError."""
+        """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told, and tell of trouble.
+
+        Raises StoreError.
+        """
         summary = PollSummary()
         for box in self.boxes:
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()
+        self.alerter(lambda: ()).look()
         summary.undone = self.store.views.undone()
         return summary
+
+    def alerter(self, faults: Callable[[], Sequence[Fault]]) -> Alerter:
+        """Looks for trouble, and tells it; `faults` are those of an edit that is not in force."""
+        return Alerter(
+            store=self.store, configuration=self.configuration, destinations=lambda: self.destinations, faults=faults, clock=self.clock
+        )
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:
         """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from daemon.alerts import Alerter
 from daemon.app import App, Box, load
 from daemon.dispatch import OUTBOX
 from daemon.errors import ConfigurationError, DiskFull, Fault, PostmottakError
@@ -60,13 +59,7 @@ class Service:
         self._reconcile_due = threading.Event()
         self._schedule = Schedule()
         self._reload = Reload(app.files, app.texts, self._read_and_swap, beat=lambda: app.pulses.resting(_RELOAD, LOOK))
-        self._alerter = Alerter(
-            store=app.store,
-            configuration=app.configuration,
-            destinations=lambda: app.destinations,
-            faults=lambda: self._reload.faults,
-            clock=app.clock,
-        )
+        self._alerter = app.alerter(lambda: self._reload.faults)
         self._monitoring = _monitoring_server(app, lambda: self._reload.faults)
         self._pickups = PickupWatch(app.pickups, lambda: app.destinations)
 
