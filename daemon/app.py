@@ -335,11 +335,12 @@ def _web_server(configuration: Configuration, store: Store, content: ContentStor
     """The pull API's server, if there is a section [api]."""
     if configuration.api is None:
         return None
+    from daemon.addresses import Address
     from daemon.web.api import Api
     from daemon.web.server import WebServer
 
     api = Api(store=store, content=content, token=configuration.api.token_file.value, clock=clock)
-    return WebServer("the pull API", api.application(), configuration.api.host, configuration.api.port)
+    return WebServer("the pull API", api.application(), Address(host=configuration.api.host, port=configuration.api.port))
 
 
 def _policies(settings: object) -> MarkPolicies:

@@ -264,7 +264,7 @@ def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSe
         faults=faults,
         clock=app.clock,
     )
-    return WebServer("[monitoring]", door.application(), settings.host, settings.port)
+    return WebServer("[monitoring]", door.application(), settings.listen)
 
 
 def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:

@@ -14,7 +14,7 @@ def test_a_monitor_and_an_alert(journey: Journey) -> None:
     assert journey.run("status", "--monitor").code == 3
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    sections = f'[alerts]\nto = ["epost", "webhook"]\nfree_bytes = 0\n[monitoring]\nport = {port}\n'
+    sections = f'[alerts]\nto = ["epost", "webhook"]\nfree_bytes = 0\n[monitoring]\nlisten = "127.0.0.1:{port}"\n'
     journey.scene.configuration.write_text(journey.scene.configuration.read_text() + sections)
     journey.publish(13)
     journey.webhook.script(Reply(status=418))

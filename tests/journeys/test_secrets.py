@@ -26,7 +26,7 @@ def test_nothing_that_must_not_be_read(journey: Journey, monkeypatch: pytest.Mon
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    sections = f'[alerts]\nto = ["webhook"]\n[monitoring]\nport = {port}\n'
+    sections = f'[alerts]\nto = ["webhook"]\n[monitoring]\nlisten = "127.0.0.1:{port}"\n'
     journey.scene.configuration.write_text(journey.scene.configuration.read_text() + sections)
     for letter in sample_letters(6, party=journey.scene.party, now=datetime.now(UTC)):
         journey.altinn.publish(replace(letter, title=TITLE, body=BODY))
