@@ -211,10 +211,14 @@ class App:
             give_up_after=configuration.delivery.give_up_after,
             pulses=self.pulses,
         )
-        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock)
+        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock, pulses=self.pulses)
         self._receipts = Receipts(store=store, clock=clock)
         self._housekeeping = Housekeeping(
-            store=store, content=content, retention=lambda: retention(store, self._configuration, self.table), clock=clock
+            store=store,
+            content=content,
+            retention=lambda: retention(store, self._configuration, self.table),
+            clock=clock,
+            pulses=self.pulses,
         )
         self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
         store.letters.note_table(self.table.version, self.table.text, clock())
@@ -246,7 +250,12 @@ class App:
     def alerter(self, faults: Callable[[], Sequence[Fault]]) -> Alerter:
         """Looks for trouble, and tells it; `faults` are those of an edit that is not in force."""
         return Alerter(
-            store=self.store, configuration=self.configuration, destinations=lambda: self.destinations, faults=faults, clock=self.clock
+            store=self.store,
+            configuration=self.configuration,
+            destinations=lambda: self.destinations,
+            faults=faults,
+            clock=self.clock,
+            pulses=self.pulses,
         )
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
+from collections.abc import Callable
 
 import uvicorn
 from starlette.applications import Starlette
 
 from daemon.addresses import Address
 from daemon.errors import StoreError
+from daemon.pulses import BEAT_EVERY
 from daemon.web.unix_socket import UnixSocket
 
 
@@ -22,10 +26,10 @@ class WebServer:
         self._server = uvicorn.Server(settings)
         self._problem = f"{what} cannot listen on {address}"
 
-    def loop(self, stopping: threading.Event) -> None:
-        """Serve until `stop` is called. Raises StoreError if the address cannot be had."""
+    def loop(self, stopping: threading.Event, beat: Callable[[], None]) -> None:
+        """Serve until `stop` is called, with a `beat` every `BEAT_EVERY` seconds. Raises StoreError if the address cannot be had."""
         try:
-            self._serve()
+            self._serve(beat)
         except SystemExit as error:
             raise self._refused("is something else there?") from error
         except OSError as error:
@@ -37,12 +41,26 @@ class WebServer:
         """Let `loop` end soon; may be called from any thread, and more than once."""
         self._server.should_exit = True
 
-    def _serve(self) -> None:
+    def _serve(self, beat: Callable[[], None]) -> None:
         if self._address.path is None:
-            self._server.run()
+            asyncio.run(self._serve_with(beat, None))
             return
         with UnixSocket(self._address.path) as listener:
-            self._server.run(sockets=[listener])
+            asyncio.run(self._serve_with(beat, [listener]))
+
+    async def _serve_with(self, beat: Callable[[], None], sockets: list[socket.socket] | None) -> None:
+        beating = asyncio.create_task(_beat_on(beat))
+        try:
+            await self._server.serve(sockets)
+        finally:
+            beating.cancel()
 
     def _refused(self, reason: str) -> StoreError:
         return StoreError(f"{self._problem}: {reason}")
+
+
+async def _beat_on(beat: Callable[[], None]) -> None:
+    """Beat as long as the loop turns that answers."""
+    while True:
+        beat()
+        await asyncio.sleep(BEAT_EVERY)

@@ -20,6 +20,7 @@ from daemon.dispatch import Dispatch
 from daemon.errors import DiskFull, Fault, TemporaryFailure
 from daemon.model import Bookmark, Outcome, Receipt
 from daemon.ports import Destination, Notification, Parcel
+from daemon.pulses import Pulses
 from daemon.settings import ConnectorSettings, Day
 from daemon.store import Store
 from daemon.troubles import find_troubles
@@ -91,7 +92,12 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
     )
     places: dict[str, Destination] = {"mail": bell}
     make = lambda: Alerter(  # noqa: E731  # a restart makes another one
-        store=store, configuration=lambda: configuration, destinations=lambda: places, faults=lambda: faults, clock=clock
+        store=store,
+        configuration=lambda: configuration,
+        destinations=lambda: places,
+        faults=lambda: faults,
+        clock=clock,
+        pulses=Pulses(),
     )
     return Desk(store, clock, bell, make, faults, configuration)
 

@@ -34,7 +34,7 @@ def door(path: Path) -> WebServer:
 def opened(path: Path) -> Iterator[None]:
     """A door that is open until the block ends."""
     server, stopping = door(path), threading.Event()
-    thread = threading.Thread(target=server.loop, args=(stopping,))
+    thread = threading.Thread(target=server.loop, args=(stopping, lambda: None))
     thread.start()
     try:
         while thread.is_alive() and not says_ok(path):
@@ -84,7 +84,7 @@ def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "monitor.sock"
     with opened(path):
         with pytest.raises(StoreError, match=r"the door cannot listen on unix:.*monitor\.sock: something else listens there"):
-            door(path).loop(threading.Event())
+            door(path).loop(threading.Event(), lambda: None)
         assert says_ok(path)
 
 
@@ -98,14 +98,14 @@ def test_nothing_but_a_socket_is_replaced(tmp_path: Path, make: Any, words: str)
     path = tmp_path / "monitor.sock"
     make(path)
     with pytest.raises(StoreError, match=words):
-        door(path).loop(threading.Event())
+        door(path).loop(threading.Event(), lambda: None)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
     """Where the socket cannot be made, the error names it and the reason."""
     with pytest.raises(StoreError, match=r"x/monitor\.sock: no such file or directory"):
-        door(tmp_path / "x" / "monitor.sock").loop(threading.Event())
+        door(tmp_path / "x" / "monitor.sock").loop(threading.Event(), lambda: None)
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:8766", "localhost:1", "[::1]:65535", "unix:/run/postmottak/monitor.sock"])
