@@ -163,6 +163,9 @@ class Dispatch:
         except Exception as fault:  # noqa: BLE001  # a fault of one connector must not stop the others
             _log.exception("the connector failed unexpectedly", destination=claim.delivery.destination, delivery=str(claim.id))
             return self._defer(claim, f"unexpected {type(fault).__name__} in the connector; see the log", started_at)
+        return self._end(claim, receipt, started_at)
+
+    def _end(self, claim: Claim, receipt: Receipt, started_at: datetime) -> _Ended:
         now, destination = self.clock(), claim.delivery.destination
         if receipt.collided:
             _log.warning(

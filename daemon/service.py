@@ -1,8 +1,8 @@
 """The service: the app's parts as threads, which go on until they are told to stop.
 
 One thread for each mailbox, one for the outbox, one that watches for edits, one for pickups, one for alerts, one for housekeeping, one for
-each door, and a clock that rings bells. A thread that ends before the service does ends the service, and one that hangs keeps it from giving
-signs of life: half a service would look well and lose time.
+each door, and a clock that rings bells. A thread that ends before the service does ends the service, and one that hangs keeps it from
+giving signs of life: half a service would look well and lose time.
 """
 
 from __future__ import annotations
