@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpcore
 
 from connectors.circuit import Circuit, HostAway
-from connectors.network import plain_reason, with_causes
+from connectors.network import IN_BETWEEN, plain_reason, what_to_do
 from connectors.retry_after import http_date, retry_after
 from connectors.wire import Deadline, Limit, Pace, TooSlow, Wire
 
@@ -34,8 +34,6 @@ _REDIRECTS = range(300, 400)
 _TOO_MANY = 429
 _SERVER_ERRORS = range(500, 600)
 _BLIPS = frozenset({502, 503, 504})
-_WAY = "see that this machine can reach it: address, name server, firewall"
-_IN_BETWEEN = "see that the address is right, and that nothing in between answers in its stead, such as a proxy"
 
 _Result = TypeVar("_Result")
 
@@ -252,8 +250,8 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
 
 def _unavailable(host: str, trouble: _Trouble) -> HostAway:
     asked = timedelta(seconds=trouble.retry_after) if trouble.retry_after is not None else None
-    remedy = f". If it stays so, {trouble.remedy}" if trouble.remedy else ""
-    return HostAway(f"{host} cannot be used now: {trouble}; it is tried again at the next poll{remedy}", retry_after=asked)
+    mend = f". If it stays so, {trouble.remedy}" if trouble.remedy else ""
+    return HostAway(f"{host} cannot be used now: {trouble}; it is tried again at the next poll{mend}", retry_after=asked)
 
 
 @contextmanager
@@ -264,10 +262,9 @@ def _telling_trouble() -> Iterator[None]:
     except TooSlow as error:
         raise _Trouble(str(error)) from error
     except httpcore.TimeoutException as error:
-        raise _Trouble("there was no answer in time", remedy=_WAY) from error
+        raise _Trouble("there was no answer in time", remedy=what_to_do(error)) from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        remedy = _IN_BETWEEN if any(isinstance(each, ssl.SSLError) for each in with_causes(error)) else _WAY
-        raise _Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error), remedy=remedy) from error
+        raise _Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error), remedy=what_to_do(error)) from error
 
 
 def _is_blip(error: Exception) -> bool:
@@ -293,13 +290,13 @@ def _whole(response: httpcore.Response) -> Answer:
 def _refuse_encodings(headers: Mapping[str, str]) -> None:
     """None was asked for, and a small body can hold a very large one."""
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise _Trouble("its answer is compressed, which was not asked for", remedy=_IN_BETWEEN)
+        raise _Trouble("its answer is compressed, which was not asked for", remedy=IN_BETWEEN)
 
 
 def _judged(answer: Answer, understand: Understand | None) -> Answer:
     """The answer, if the application is likely to be behind it."""
     if answer.status in _REDIRECTS:
-        raise _Trouble("it answers with a redirect, as a login page would", remedy=_IN_BETWEEN)
+        raise _Trouble("it answers with a redirect, as a login page would", remedy=IN_BETWEEN)
     if answer.status in _SERVER_ERRORS or answer.status == _TOO_MANY:
         raise _Trouble(f"it answered {answer.status}", again=answer.status in _BLIPS, retry_after=_retry_after(answer))
     if answer.status != _OK or understand is None:
@@ -308,7 +305,7 @@ def _judged(answer: Answer, understand: Understand | None) -> Answer:
         return replace(answer, value=understand(answer.body))
     except ValueError as error:
         kind = answer.headers.get("content-type", "no content type").partition(";")[0]
-        raise _Trouble(f"its answer makes no sense ({kind})", remedy=_IN_BETWEEN) from error
+        raise _Trouble(f"its answer makes no sense ({kind})", remedy=IN_BETWEEN) from error
 
 
 def _retry_after(answer: Answer) -> float | None:

@@ -136,8 +136,8 @@ NOBODY = "3f9a0f6e-0000-4000-8000-000000000000"
     [
         ({"client_id": NOBODY}, "compare `client_id`"),
         ({"key_id": "other"}, "MP-100"),
-        ({"maskinporten_url": "http://127.0.0.1:9/"}, "connection refused.*name server, firewall"),
-        ({"maskinporten_url": "https://altinn.invalid/"}, "cannot be resolved.*name server, firewall"),
+        ({"maskinporten_url": "http://127.0.0.1:9/"}, "connection refused.*name server and firewall"),
+        ({"maskinporten_url": "https://altinn.invalid/"}, "cannot be resolved.*name server and firewall"),
     ],
     ids=["client", "key", "refused", "no name"],
 )
