@@ -1,4 +1,4 @@
-"""How things stand that configuration and database tell only together: the routing table in force, and drops that nobody took."""
+"""How things stand that configuration and database tell only together: the routing table in force, drops that nobody took, what ends."""
 
 from __future__ import annotations
 
