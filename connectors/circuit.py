@@ -19,6 +19,10 @@ _FIRST_PAUSE = 30.0
 _PATIENCE = 10.0
 
 
+class HostAway(MailboxUnavailable):
+    """The application at a host gave no answer; other calls to that host would fare no better now."""
+
+
 class Circuit:
     """Guards the calls to one host, from any number of threads. Pauses are in seconds of `clock`, and never longer than `longest`."""
 
@@ -37,7 +41,7 @@ class Circuit:
     def call(self) -> Iterator[None]:
         """Around one call: whatever it raises counts as the host's failure.
 
-        Raises MailboxUnavailable, without entering the block, while the host is left alone. Where another thread is just trying
+        Raises HostAway, without entering the block, while the host is left alone. Where another thread is just trying
         whether the host is back, waits for what comes of it.
         """
         probe = self._enter()
@@ -91,6 +95,6 @@ class Circuit:
             self._opens_at = None
             self._changed.notify_all()
 
-    def _unavailable(self, left: float) -> MailboxUnavailable:
+    def _unavailable(self, left: float) -> HostAway:
         words = f"{self._host} failed repeatedly, the last time because {self._reason}; it is tried again in {max(1, round(left))} s"
-        return MailboxUnavailable(words, retry_after=timedelta(seconds=left))
+        return HostAway(words, retry_after=timedelta(seconds=left))

@@ -1,7 +1,7 @@
 """HTTP for the mailboxes of Altinn, and the one place that knows how a call can go wrong on its way.
 
 Every call has a timeout for each step and a limit on the whole; answers are bounded, never decompressed and never followed elsewhere.
-Whatever is no answer of the application itself becomes MailboxUnavailable, and counts against the host (see circuit.py).
+Whatever is no answer of the application itself becomes HostAway, and counts against the host (see circuit.py).
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from connectors.circuit import Circuit
+from connectors.circuit import Circuit, HostAway
 from connectors.lines import Lines
-from connectors.network import plain_reason
+from connectors.network import IN_BETWEEN, plain_reason, what_to_do
 from connectors.retry_after import http_date, retry_after
 from connectors.wire import Deadline, Limit, Pace, TooSlow, Wire
-from daemon.errors import MailboxUnavailable
 
 _LARGEST_ANSWER = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -79,7 +78,7 @@ class Download:
 
     headers: Mapping[str, str]
     chunks: Iterator[bytes]
-    """Of 64 KiB or more, but for the last. Raises MailboxUnavailable where the body breaks off or only drips."""
+    """Of 64 KiB or more, but for the last. Raises HostAway where the body breaks off or only drips."""
     close: Callable[[], None]
 
     @property
@@ -104,11 +103,12 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 class _Trouble(Exception):
-    """A call that brought no answer of the application; `again` if repeating it at once may help."""
+    """A call that brought no answer of the application; `again` if repeating it at once may help, `remedy` what to do if it stays so."""
 
-    def __init__(self, reason: str, *, again: bool = False, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, *, again: bool = False, retry_after: float | None = None, remedy: str = "") -> None:
         self.again = again
         self.retry_after = retry_after
+        self.remedy = remedy
         super().__init__(reason)
 
 
@@ -152,7 +152,7 @@ class Http:
     def get(self, url: str, headers: Mapping[str, str], understand: Understand | None = None) -> Answer:
         """The answer: a 200 that `understand` understands, or any 4xx but 429. What a blip breaks is repeated within the call.
 
-        Raises MailboxUnavailable.
+        Raises HostAway.
         """
         call = _Call(method="GET", url=url, headers=headers, understand=understand)
         deadline = Deadline(self._patience.whole)
@@ -165,7 +165,7 @@ class Http:
         return self._patiently(call, lambda: self._answer(call, deadline), ())
 
     def download(self, url: str, headers: Mapping[str, str]) -> Download | Answer:
-        """The stream of a 200, or the answer that came in its stead. A blip before it begins is repeated. Raises MailboxUnavailable."""
+        """The stream of a 200, or the answer that came in its stead. A blip before it begins is repeated. Raises HostAway."""
         call = _Call(method="GET", url=url, headers=headers)
         deadline = Deadline(self._patience.whole)
         return self._patiently(call, lambda: self._begin(call, deadline), self._patience.pauses)
@@ -247,9 +247,10 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _unavailable(host: str, trouble: _Trouble) -> MailboxUnavailable:
+def _unavailable(host: str, trouble: _Trouble) -> HostAway:
     asked = timedelta(seconds=trouble.retry_after) if trouble.retry_after is not None else None
-    return MailboxUnavailable(f"{host} cannot be used now: {trouble}; it is tried again at the next poll", retry_after=asked)
+    mend = f". If it stays so, {trouble.remedy}" if trouble.remedy else ""
+    return HostAway(f"{host} cannot be used now: {trouble}; it is tried again at the next poll{mend}", retry_after=asked)
 
 
 @contextmanager
@@ -260,9 +261,9 @@ def _telling_trouble() -> Iterator[None]:
     except TooSlow as error:
         raise _Trouble(str(error)) from error
     except httpcore.TimeoutException as error:
-        raise _Trouble("there was no answer in time") from error
+        raise _Trouble("there was no answer in time", remedy=what_to_do(error)) from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise _Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error)) from error
+        raise _Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error), remedy=what_to_do(error)) from error
 
 
 def _is_blip(error: Exception) -> bool:
@@ -288,13 +289,13 @@ def _whole(response: httpcore.Response) -> Answer:
 def _refuse_encodings(headers: Mapping[str, str]) -> None:
     """None was asked for, and a small body can hold a very large one."""
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise _Trouble("its answer is compressed, which was not asked for")
+        raise _Trouble("its answer is compressed, which was not asked for", remedy=IN_BETWEEN)
 
 
 def _judged(answer: Answer, understand: Understand | None) -> Answer:
     """The answer, if the application is likely to be behind it."""
     if answer.status in _REDIRECTS:
-        raise _Trouble("it answers with a redirect, as a login page would")
+        raise _Trouble("it answers with a redirect, as a login page would", remedy=IN_BETWEEN)
     if answer.status in _SERVER_ERRORS or answer.status == _TOO_MANY:
         raise _Trouble(f"it answered {answer.status}", again=answer.status in _BLIPS, retry_after=_retry_after(answer))
     if answer.status != _OK or understand is None:
@@ -303,7 +304,7 @@ def _judged(answer: Answer, understand: Understand | None) -> Answer:
         return replace(answer, value=understand(answer.body))
     except ValueError as error:
         kind = answer.headers.get("content-type", "no content type").partition(";")[0]
-        raise _Trouble(f"its answer makes no sense ({kind})") from error
+        raise _Trouble(f"its answer makes no sense ({kind})", remedy=IN_BETWEEN) from error
 
 
 def _retry_after(answer: Answer) -> float | None:

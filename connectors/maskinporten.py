@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -25,7 +26,8 @@ from joserfc.jwk import RSAKey
 from pydantic import AfterValidator
 
 from connectors.http import Answer, Http, json_object
-from daemon.errors import AccessRefused, MailboxError, MailboxUnavailable
+from connectors.maskinporten_refusals import is_about_the_clock, refusal
+from daemon.errors import AccessRefused, MailboxUnavailable
 from daemon.settings import Secret, SecretFile
 
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -33,27 +35,6 @@ _GRANT_LASTS = 100  # seconds; Maskinporten takes no more than 120
 _MARGIN = 60.0
 _OK = 200
 _SHORTEST_KEY = 2048
-_CLOCK = ("Issue time is after now", "MP-130")
-
-_REMEDIES = {
-    "MP-100": "it does not know the client; compare `client_id` and `key_id` with the client in Samarbeidsportalen",
-    "MP-011": "a parameter is missing or wrong; see that `client_id`, `key_id` and `parties` are what was registered",
-    "MP-012": "the same grant came twice; if it stays so, see that no other program uses this key with a clock that stands still",
-    "MP-110": "the audience is wrong; correct `environment` or `maskinporten_url`",
-    "MP-121": "the key has expired; register a new one on the client, and put it into `key_file` and `key_id`",
-    "MP-124": "the signature does not fit; `key_file` must hold the private half of the key that is registered as `key_id`",
-    "MP-200": "the scope is not registered on the client; add it in Samarbeidsportalen",
-    "MP-201": "the scope is not allowed for this kind of client; use a Maskinporten client",
-    "MP-250": "the client's organisation has not been given the scope; order it from Altinn",
-    "MP-251": "the delegation is missing; have the organisation delegate it",
-    "MP-301": "it does not know system users in this environment; see that `environment` fits the client",
-    "MP-302": "it does not understand the request for a system user; see whether there is a newer Postmottak",
-    "MP-303": (
-        "it knows no system user that fits. Usual causes: 1) `client_id` is not on the system in Altinn's system register;"
-        " 2) the system user was made with an externalRef, and `external_ref` is missing; 3) `external_ref` is another one;"
-        " 4) the number in `parties` is not that of the organisation that owns the system user, or it has not approved it yet"
-    ),
-}
 
 
 def load_key(text: str) -> RSAKey:
@@ -101,6 +82,8 @@ class _Entry:
     lock: threading.Lock = field(default_factory=threading.Lock)
     token: str | None = field(default=None, repr=False)
     good_until: float = 0.0
+    ends: float = 0.0
+    """When the token ends; it is renewed a little before that."""
     refusal: str | None = None
 
 
@@ -125,7 +108,8 @@ class Tokens:
         self._refusal_lasts = refusal_lasts
         self._clock = clock
         self._wall = wall
-        self._ahead = 0.0  # of our clock, Maskinporten's
+        self.clock_behind = 0.0
+        """How many seconds this machine's clock is behind Maskinporten's; 0 while that accepts what this one says."""
         self._lock = threading.Lock()
         self._entries: dict[tuple[str, str], _Entry] = {}
 
@@ -150,13 +134,23 @@ class Tokens:
             if entry.token == token:
                 entry.token = None
 
+    def first_end(self, scope: str) -> datetime | None:
+        """When the first of the tokens for `scope` ends, by this machine's clock; None if none is kept.
+
+        One that was not needed since can have ended.
+        """
+        with self._lock:
+            kept = [entry for (_, known), entry in self._entries.items() if known == scope]
+        ends = min((entry.ends for entry in kept if entry.token), default=None)
+        return None if ends is None else datetime.fromtimestamp(self._wall() + ends - self._clock(), UTC)
+
     def grant(self, party: str, scope: str) -> str:
         """A token of Maskinporten's, for an exchange; raises as `token` does."""
         answer = self._ask(party, scope)
         if answer.status != _OK and self._corrected_clock(answer):
             answer = self._ask(party, scope)
         if answer.status != _OK:
-            raise _refusal(answer, party)
+            raise refusal(answer, party)
         return str(answer.value)
 
     def exchange(self, token: str) -> tuple[str, float]:
@@ -183,7 +177,8 @@ class Tokens:
         except AccessRefused as error:
             entry.refusal, entry.good_until = str(error), started + self._refusal_lasts
             raise
-        entry.token, entry.good_until = token, started + lifetime - min(_MARGIN, lifetime / 5)
+        entry.ends, entry.good_until = started + lifetime, started + lifetime - min(_MARGIN, lifetime / 5)
+        entry.token = token
         return token
 
     def _ask(self, party: str, scope: str) -> Answer:
@@ -192,7 +187,7 @@ class Tokens:
         return self._http.post(f"{self._identity.issuer}token", headers, form, understand=_maskinporten_token)
 
     def _assertion(self, party: str, scope: str) -> str:
-        issued = int(self._wall() + self._ahead)
+        issued = int(self._wall() + self.clock_behind)
         claims = {
             "iss": self._identity.client_id,
             "aud": self._identity.issuer,
@@ -216,10 +211,10 @@ class Tokens:
 
     def _corrected_clock(self, answer: Answer) -> bool:
         """Whether the grant was refused for its time, and Maskinporten's clock is known now."""
-        error, date = _error(answer), answer.date
-        if date is None or not any(sign in error for sign in _CLOCK):
+        date = answer.date
+        if date is None or not is_about_the_clock(answer):
             return False
-        self._ahead = date.timestamp() - self._wall()
+        self.clock_behind = date.timestamp() - self._wall()
         return True
 
 
@@ -249,28 +244,3 @@ def _claims(token: str) -> dict[str, Any]:
         return json_object(base64.urlsafe_b64decode(pieces[1] + "=" * (-len(pieces[1]) % 4)))
     except binascii.Error as error:
         raise ValueError("no token") from error
-
-
-def _error(answer: Answer) -> str:
-    """Maskinporten's error, with its reference for support, in one short line; words as long as a token are left out."""
-    try:
-        body = json_object(answer.body)
-    except ValueError:
-        return ""
-    text = f"{body.get('error', '')}: {body.get('error_description', '')}"
-    return re.sub(r"\S{60,}", "…", " ".join(text.split()))[:300]
-
-
-def _refusal(answer: Answer, party: str) -> MailboxError:
-    """Why there is no token, and who must do what."""
-    error = _error(answer)
-    if not error:
-        return MailboxUnavailable(f"Maskinporten answered {answer.status} without a reason; it is tried again at the next poll")
-    if any(sign in error for sign in _CLOCK):
-        return MailboxUnavailable(
-            f"Maskinporten does not accept the time of day ({error}); set this machine's clock, for example with chrony"
-        )
-    code = re.search(r"MP-[0-9]{3}", error)
-    key = code[0] if code else "MP-303" if "invalid_altinn_customer_configuration" in error else ""
-    remedy = _REMEDIES.get(key, "look the code up in Maskinporten's troubleshooting, and mend the client or the configuration")
-    return AccessRefused(f"Maskinporten gives no token for {party}: {remedy} ({error})")

@@ -22,6 +22,8 @@ def _some_time(length: timedelta) -> timedelta:
     return length
 
 
+IN_BETWEEN = "see that the address is right, and that nothing in between answers in its stead, such as a proxy"
+"""What to do about an answer that the other side itself is not likely to have given."""
 Timeout = Annotated[Duration, AfterValidator(_some_time)]
 """How long to wait for the other side, written `"30s"`."""
 
@@ -67,6 +69,18 @@ def plain_reason(error: BaseException, otherwise: str) -> str:
         if isinstance(each, OSError) and isinstance(each.strerror, str):  # smtplib puts a server's answer there, as bytes
             return each.strerror.lower()
     return otherwise
+
+
+def what_to_do(error: BaseException) -> str:
+    """What to do about a connection that failed and goes on failing, as the end of a sentence that says why."""
+    causes = list(_with_causes(error))
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+        return "see that nothing in between, such as a proxy, answers in its stead"
+    if any(isinstance(each, ssl.SSLError) for each in causes):
+        return "see that it speaks TLS there, and that nothing in between, such as a proxy, answers in its stead"
+    if any(isinstance(each, OSError) for each in causes):
+        return "see that it runs, that address and port are right, and that name server and firewall let this machine reach it"
+    return IN_BETWEEN
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

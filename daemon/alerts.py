@@ -16,15 +16,17 @@ import structlog
 from daemon.config import Configuration
 from daemon.errors import DeliveryFailure, DiskFull, Fault
 from daemon.ports import Destination, Notification, Notifies
-from daemon.records import Alert
+from daemon.pulses import Pulses
+from daemon.records import COLLISION, Alert
 from daemon.store import Store
 from daemon.troubles import find_troubles
 
 _log = structlog.get_logger(__name__)
 _NAMESPACE = UUID("0a7c2f8b-3f7a-5c4e-9d0c-52e3b2a7c9d1")
 _LOOK = 30.0  # seconds
+ALERTS = "alerts"  # whose signs of life come from here
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
-_WITHOUT_END = frozenset({"rejected"})
+_WITHOUT_END = frozenset({"rejected", COLLISION})
 """Kinds that happen and do not pass, so that their end is nothing to tell."""
 
 
@@ -39,8 +41,9 @@ class Alerter:
         destinations: Callable[[], Mapping[str, Destination]],
         faults: Callable[[], Sequence[Fault]],
         clock: Callable[[], datetime],
+        pulses: Pulses,
     ) -> None:
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._pulses = store, clock, pulses
         self._configuration, self._destinations, self._faults = configuration, destinations, faults
         self._waits: dict[str, tuple[datetime, timedelta]] = {}
 
@@ -51,10 +54,12 @@ class Alerter:
                 self.look()
             except DiskFull as error:
                 _log.error("no alert can be kept until there is room", reason=str(error))
+            self._pulses.resting(ALERTS, _LOOK)
             stopping.wait(_LOOK)
 
     def look(self) -> None:
         """Note what is wrong now, and tell what is to be told. Raises StoreError."""
+        self._pulses.expect(ALERTS)
         now, configuration = self._clock(), self._configuration()
         before = {each.key for each in self._store.alerts.all() if not each.ended_at}
         troubles = find_troubles(configuration, self._store, now, self._faults())
@@ -77,6 +82,7 @@ class Alerter:
         until, wait = self._waits.get(name, (now, _FIRST_WAIT))
         if not isinstance(destination, Notifies) or now < until:
             return False
+        self._pulses.expect(ALERTS)
         try:
             destination.notify(_notification(alert))
         except DeliveryFailure as failure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from daemon import config, plugins
+from daemon.alerts import Alerter
 from daemon.config import Configuration
 from daemon.content import ContentStore
 from daemon.dispatch import OUTBOX, Dispatch
-from daemon.errors import ConfigurationError, NotFound, OperatorError, StoreError
+from daemon.errors import ConfigurationError, Fault, NotFound, OperatorError, StoreError
 from daemon.fetch import Fetcher, MarkPolicies
 from daemon.housekeeping import Housekeeping
 from daemon.intake import Intake, IntakeSummary
@@ -27,7 +28,7 @@ from daemon.memory import return_large_blocks
 from daemon.model import DeliveryState, Outcome, Policy
 from daemon.notices import Notices
 from daemon.pickup import Pickups
-from daemon.ports import Destination, Mailbox
+from daemon.ports import Destination, HasTokens, Mailbox
 from daemon.pulses import Pulses, watched_mailbox
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation
@@ -194,7 +195,8 @@ class App:
         self.store, self.clock, self.table = store, clock, checked.table
         self.destinations: Mapping[str, Destination] = plugins.connect_destinations(configuration)
         self.pulses = Pulses()
-        connected = zip(configuration.mailboxes, plugins.connect_mailboxes(configuration), strict=True)
+        self._mailboxes = plugins.connect_mailboxes(configuration)
+        connected = zip(configuration.mailboxes, self._mailboxes, strict=True)
         self.boxes = tuple(self._box(mailbox, each.settings) for each, mailbox in connected)
         fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
         self.web = _web_server(configuration, store, content, clock)
@@ -209,10 +211,14 @@ class App:
             give_up_after=configuration.delivery.give_up_after,
             pulses=self.pulses,
         )
-        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock)
+        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock, pulses=self.pulses)
         self._receipts = Receipts(store=store, clock=clock)
         self._housekeeping = Housekeeping(
-            store=store, content=content, retention=lambda: retention(store, self._configuration, self.table), clock=clock
+            store=store,
+            content=content,
+            retention=lambda: retention(store, self._configuration, self.table),
+            clock=clock,
+            pulses=self.pulses,
         )
         self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
         store.letters.note_table(self.table.version, self.table.text, clock())
@@ -228,14 +234,29 @@ class App:
         )
 
     def poll(self, stopping: threading.Event) -> PollSummary:
-        """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told. Raises StoreError."""
+        """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told, and tell of trouble.
+
+        Raises StoreError.
+        """
         summary = PollSummary()
         for box in self.boxes:
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()
+        self.alerter(lambda: ()).look()
         summary.undone = self.store.views.undone()
         return summary
+
+    def alerter(self, faults: Callable[[], Sequence[Fault]]) -> Alerter:
+        """Looks for trouble, and tells it; `faults` are those of an edit that is not in force."""
+        return Alerter(
+            store=self.store,
+            configuration=self.configuration,
+            destinations=lambda: self.destinations,
+            faults=faults,
+            clock=self.clock,
+            pulses=self.pulses,
+        )
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:
         """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""
@@ -268,6 +289,11 @@ class App:
     def attempts(self) -> dict[tuple[str, Outcome], int]:
         """Attempts since the start, by destination and outcome."""
         return dict(self._dispatch.counted)
+
+    def token_ends(self) -> dict[str, datetime]:
+        """When the tokens end, by mailbox. Not a sign of life of the mailbox."""
+        ends = ((each.name, each.token_ends()) for each in self._mailboxes if isinstance(each, HasTokens))
+        return {name: moment for name, moment in ends if moment}
 
     def configuration(self) -> Configuration:
         """What is in force."""
@@ -318,11 +344,12 @@ def _web_server(configuration: Configuration, store: Store, content: ContentStor
     """The pull API's server, if there is a section [api]."""
     if configuration.api is None:
         return None
+    from daemon.addresses import Address
     from daemon.web.api import Api
     from daemon.web.server import WebServer
 
     api = Api(store=store, content=content, token=configuration.api.token_file.value, clock=clock)
-    return WebServer("the pull API", api.application(), configuration.api.host, configuration.api.port)
+    return WebServer("the pull API", api.application(), Address(host=configuration.api.host, port=configuration.api.port))
 
 
 def _policies(settings: object) -> MarkPolicies:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
+from daemon.addresses import Address, ListenAddress
 from daemon.dpv import find_service, service_names
 from daemon.errors import Fault
 from daemon.faults import FaultList, Model, near_miss, read_toml
@@ -116,12 +117,11 @@ class AlertSettings(BaseModel):
 
 
 class MonitoringSettings(BaseModel):
-    """`[monitoring]`: a door for monitors, which asks nobody who they are: keep it on loopback. Without the section there is none."""
+    """`[monitoring]`: a door for monitors, which asks nobody who they are: keep it on this machine. Without the section there is none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 8766
+    listen: ListenAddress = Address(host="127.0.0.1", port=8766)
 
 
 class RoutingSettings(BaseModel):

@@ -27,6 +27,7 @@ from daemon.lanes import SOON, WIDTH, Lanes
 from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
 from daemon.ports import AwaitsPickup, Destination, Parcel
 from daemon.pulses import Beat, Pulses, watched_file
+from daemon.records import COLLISION, Alert
 from daemon.routing.table import Table
 from daemon.settings import duration_text
 from daemon.store import Claim, Store
@@ -162,8 +163,21 @@ class Dispatch:
         except Exception as fault:  # noqa: BLE001  # a fault of one connector must not stop the others
             _log.exception("the connector failed unexpectedly", destination=claim.delivery.destination, delivery=str(claim.id))
             return self._defer(claim, f"unexpected {type(fault).__name__} in the connector; see the log", started_at)
+        return self._end(claim, receipt, started_at)
+
+    def _end(self, claim: Claim, receipt: Receipt, started_at: datetime) -> _Ended:
+        now, destination = self.clock(), claim.delivery.destination
+        if receipt.collided:
+            _log.warning(
+                "something else has the letter's name", delivery=str(claim.id), destination=destination, reference=receipt.reference
+            )
         ours = self.store.outbox.delivered(
-            claim, receipt, started_at, self.clock(), awaiting_pickup=self._awaits_pickup(claim.delivery.destination)
+            claim,
+            receipt,
+            started_at,
+            now,
+            awaiting_pickup=self._awaits_pickup(destination),
+            alert=_collision(claim, now) if receipt.collided else None,
         )
         return _Ended(outcome=Outcome.DELIVERED if ours else None, reason=receipt.reference)
 
@@ -223,3 +237,15 @@ class Dispatch:
         due_at = retry.next_attempt(created_at=created_at, now=now, retry_after=retry_after, chance=random.random())  # noqa: S311  # spreads load, guards nothing
         ours = self.store.outbox.deferred(claim, reason, due_at, started_at, now, progress)
         return _Ended(outcome=Outcome.DEFERRED if ours else None, reason=reason)
+
+
+def _collision(claim: Claim, now: datetime) -> Alert:
+    destination = claim.delivery.destination
+    text = f"Something else has a letter's name at {destination}, so that the letter lies there under another one"
+    return Alert(
+        key=f"{COLLISION} {claim.id}",
+        kind=COLLISION,
+        critical=False,
+        text=f"{text}; see `postmottak deliveries show {claim.id}`, and find out who else writes there",
+        began_at=now,
+    )

@@ -17,6 +17,7 @@ from uuid import UUID
 import structlog
 
 from daemon.content import PREFIXES, ContentStore
+from daemon.pulses import Pulses
 from daemon.records import Deletion, LetterPart
 from daemon.retention import Keep, Retention
 from daemon.store import Store
@@ -26,6 +27,7 @@ _log = structlog.get_logger(__name__)
 _FRESH = timedelta(days=1)
 """Bytes that were put more recently stay: their letter may not be stored yet."""
 _AT_A_TIME = 100
+HOUSEKEEPING = "housekeeping"  # whose signs of life come from here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,7 @@ class Housekeeping:
     content: ContentStore
     retention: Callable[[], Retention]
     clock: Callable[[], datetime]
+    pulses: Pulses = field(default_factory=Pulses)
 
     def due(self) -> Iterator[Due]:
         """What a round would delete now. Changes nothing. Raises StoreError."""
@@ -60,6 +63,7 @@ class Housekeeping:
         times = [keep.time for kind in self.store.retention.kinds() for keep in retention.of(*kind).values()]
         until = _before(now, min(times, default=timedelta.max))
         for letter in self.store.retention.candidates(until) if until else ():
+            self.pulses.expect(HOUSEKEEPING)
             rules = dict(_over(letter, retention.of(letter.service, letter.version, letter.route), now))
             if rules:
                 yield Due(letter=letter, rules=rules)
@@ -79,6 +83,7 @@ class Housekeeping:
     def orphans(self) -> Iterator[str]:
         """The hashes of bytes that no letter needs."""
         for prefix in PREFIXES:
+            self.pulses.expect(HOUSEKEEPING)
             found = self.content.kept(prefix)
             yield from sorted(found - self.store.retention.needed(prefix).keys()) if found else ()
 

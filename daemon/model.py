@@ -395,3 +395,5 @@ class Receipt:
     """What the receiver would look for: a path, a Message-ID, a response's status."""
     details: dict[str, Any]
     """More of the same, as JSON values. No secrets, no titles and no content."""
+    collided: bool = False
+    """Something else had the parcel's name there and was left as it is, so that the parcel has another one: somebody must hear of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -11,9 +11,11 @@ import structlog
 from daemon.errors import TemporaryFailure
 from daemon.model import Delivery
 from daemon.ports import AwaitsPickup, Destination, PickupState
+from daemon.pulses import Pulses
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
+PICKUPS = "pickups"  # whose signs of life come from here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class Pickups:
     store: Store
     destinations: Callable[[], Mapping[str, Destination]]
     clock: Callable[[], datetime]
+    pulses: Pulses = field(default_factory=Pulses)
 
     def look(self, only: Collection[str] = ()) -> int:
         """See what has been taken or rejected since the last look; with `only`, at these destinations. May be called from several threads.
@@ -33,6 +36,7 @@ class Pickups:
         return sum(not self._settled(delivery) for delivery in waiting)
 
     def _settled(self, delivery: Delivery) -> bool:
+        self.pulses.expect(PICKUPS)
         destination = self.destinations().get(delivery.destination)
         if not isinstance(destination, AwaitsPickup):
             return False

@@ -14,8 +14,9 @@ import structlog
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
 from daemon.errors import DiskFull
-from daemon.pickup import Pickups
+from daemon.pickup import PICKUPS, Pickups
 from daemon.ports import Destination, ShowsPickup
+from daemon.pulses import Pulses
 from daemon.watch import FolderWatch
 
 _log = structlog.get_logger(__name__)
@@ -29,8 +30,8 @@ _HARMLESS = frozenset({"opened", "closed_no_write", "modified"})
 class PickupWatch:
     """Looks for pickups in a thread of its own. `destinations` is asked anew at each look."""
 
-    def __init__(self, pickups: Pickups, destinations: Callable[[], Mapping[str, Destination]]) -> None:
-        self._pickups = pickups
+    def __init__(self, pickups: Pickups, destinations: Callable[[], Mapping[str, Destination]], pulses: Pulses) -> None:
+        self._pickups, self._pulses = pickups, pulses
         self._destinations = destinations
         self._events = _Events()
         self._folders = FolderWatch(self._events)
@@ -44,6 +45,7 @@ class PickupWatch:
                     self._round(stopping)
                 except DiskFull as error:
                     _log.error("no pickup can be kept until there is room", reason=str(error))
+                    self._pulses.resting(PICKUPS, _LOOK)
                     stopping.wait(_LOOK)
         finally:
             self._folders.stop()
@@ -53,6 +55,7 @@ class PickupWatch:
         self._events.ring()
 
     def _round(self, stopping: threading.Event) -> None:
+        self._pulses.expect(PICKUPS)
         began = time.monotonic()
         owners = self._owners()
         everything = self._folders.keep(owners) or self._looked_at is None or began - self._looked_at >= _LOOK
@@ -63,6 +66,7 @@ class PickupWatch:
         elif changed:
             self._pickups.look(changed)
         pause = max(_QUIET, _SHARE * (time.monotonic() - began))
+        self._pulses.resting(PICKUPS, _KEEP + pause)
         self._events.wait(_KEEP)
         if self._events.waiting:
             stopping.wait(pause)

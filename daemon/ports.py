@@ -152,6 +152,14 @@ class Discovers(Protocol):
         """Every resource in use, and every one that is configured. Where something cannot be asked, a remark says so."""
 
 
+@runtime_checkable
+class HasTokens(Protocol):
+    """A mailbox that keeps tokens, which end."""
+
+    def token_ends(self) -> datetime | None:
+        """When the first of those in use ends, by this machine's clock; None while there is none. Asks nobody, and returns at once."""
+
+
 class PickupState(StrEnum):
     """What became of a parcel that lies where its receiver fetches it."""
 

@@ -21,6 +21,10 @@ class LetterPart(StrEnum):
     METADATA = "metadata"
 
 
+COLLISION = "collision"
+"""The kind of alert that begins with a delivery: something else had the letter's name."""
+
+
 class Alert(SQLModel, table=True):
     """Something that is wrong, or was and has ended without everybody having been told. Rows go when nothing is left to tell."""
 

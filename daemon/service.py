@@ -1,7 +1,8 @@
 """The service: the app's parts as threads, which go on until they are told to stop.
 
-One thread for each mailbox, one for the outbox, one that watches for edits, one for pickups, and a clock that rings bells. A thread that
-ends before the service does ends the service: half a service would look well and lose time.
+One thread for each mailbox, one for the outbox, one that watches for edits, one for pickups, one for alerts, one for housekeeping, one for
+each door, and a clock that rings bells. A thread that ends before the service does ends the service, and one that hangs keeps it from
+giving signs of life: half a service would look well and lose time.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
 
-from daemon.alerts import Alerter
+from daemon.alerts import ALERTS
 from daemon.app import App, Box, load
 from daemon.dispatch import OUTBOX
 from daemon.errors import ConfigurationError, DiskFull, Fault, PostmottakError
+from daemon.housekeeping import HOUSEKEEPING
 from daemon.intake import IntakeSummary
 from daemon.notify import Notifier
+from daemon.pickup import PICKUPS
 from daemon.pickup_watch import PickupWatch
 from daemon.ports import Channel
+from daemon.pulses import BEAT_EVERY
 from daemon.reload import LOOK, Reload
 from daemon.schedule import Bell, Schedule
 
@@ -60,15 +65,9 @@ class Service:
         self._reconcile_due = threading.Event()
         self._schedule = Schedule()
         self._reload = Reload(app.files, app.texts, self._read_and_swap, beat=lambda: app.pulses.resting(_RELOAD, LOOK))
-        self._alerter = Alerter(
-            store=app.store,
-            configuration=app.configuration,
-            destinations=lambda: app.destinations,
-            faults=lambda: self._reload.faults,
-            clock=app.clock,
-        )
+        self._alerter = app.alerter(lambda: self._reload.faults)
         self._monitoring = _monitoring_server(app, lambda: self._reload.faults)
-        self._pickups = PickupWatch(app.pickups, lambda: app.destinations)
+        self._pickups = PickupWatch(app.pickups, lambda: app.destinations, app.pulses)
 
     def stop(self) -> None:
         """Ask the service to end; returns at once, may be called from a signal handler, and more than once."""
@@ -83,21 +82,13 @@ class Service:
 
         Raises StoreError if the store fails.
         """
-        threads = [
-            self._thread(OUTBOX, self._dispatch_loop),
-            self._thread(_RELOAD, self._reload.loop, self._stopping),
-            self._thread("pickups", self._pickups.loop, self._stopping),
-            self._thread("alerts", self._alerter.loop, self._stopping),
-            self._thread("housekeeping", self._tidy_loop),
-        ]
-        for box, bell in zip(self._app.boxes, self._bells, strict=True):
-            threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, bell))
-        threads += [self._thread("web", server.loop, self._stopping) for server in self._servers()]
+        threads = self._threads()
         self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
-        self._schedule.every(_TIDY_EVERY, "housekeeping", self._tidy_bell.ring)
-        self._schedule.every(_CLOCK_BEAT, _CLOCK, lambda: self._app.pulses.expect(_CLOCK))
-        for name in (_CLOCK, OUTBOX, _RELOAD, *(f"poll {box.mailbox.name}" for box in self._app.boxes)):
-            self._app.pulses.expect(name)
+        self._schedule.every(_TIDY_EVERY, HOUSEKEEPING, self._tidy_bell.ring)
+        self._schedule.every(_CLOCK_BEAT, _CLOCK, self._tick)
+        self._tick()
+        for thread in threads:
+            self._app.pulses.expect(thread.name)
         self._schedule.start()
         for thread in threads:
             thread.start()
@@ -106,6 +97,26 @@ class Service:
         self._watch()
         self._notifier.stopping()
         return self._wind_down(threads)
+
+    def _tick(self) -> None:
+        """A sign of life of the clock, which is due to give the next one after `_CLOCK_BEAT`, or a little later."""
+        self._app.pulses.resting(_CLOCK, 2 * _CLOCK_BEAT.total_seconds())
+
+    def _threads(self) -> list[threading.Thread]:
+        """Every thread of the service, not yet started, each under the name with which it gives signs of life."""
+        threads = [
+            self._thread(OUTBOX, self._dispatch_loop),
+            self._thread(_RELOAD, self._reload.loop, self._stopping),
+            self._thread(PICKUPS, self._pickups.loop, self._stopping),
+            self._thread(ALERTS, self._alerter.loop, self._stopping),
+            self._thread(HOUSEKEEPING, self._tidy_loop),
+        ]
+        for box, bell in zip(self._app.boxes, self._bells, strict=True):
+            threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, bell))
+        for server in self._servers():
+            beat = partial(self._app.pulses.resting, server.what, BEAT_EVERY)
+            threads.append(self._thread(server.what, server.loop, self._stopping, beat))
+        return threads
 
     def _watch(self) -> None:
         """Until the service is to stop: do what is asked, and give signs of life."""
@@ -242,12 +253,15 @@ class Service:
     def _tidy_loop(self) -> None:
         """Tidy at the start, for a service that is restarted every day as well, and then once a day."""
         while not self._stopping.is_set():
+            self._app.pulses.expect(HOUSEKEEPING)
             try:
                 self._app.tidy(self._stopping)
             except DiskFull as error:
                 _log.error("nothing is deleted until there is room", reason=str(error))
             if not self._stopping.is_set():
-                self._tidy_bell.wait(2 * _TIDY_EVERY.total_seconds())
+                longest = 2 * _TIDY_EVERY.total_seconds()
+                self._app.pulses.resting(HOUSEKEEPING, longest)
+                self._tidy_bell.wait(longest)
 
     def _until_due(self) -> float:
         due_at = self._app.next_due()
@@ -263,8 +277,15 @@ def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSe
     from daemon.web.monitoring import Monitoring
     from daemon.web.server import WebServer
 
-    door = Monitoring(store=app.store, configuration=app.configuration, attempts=app.attempts, faults=faults, clock=app.clock)
-    return WebServer("[monitoring]", door.application(), settings.host, settings.port)
+    door = Monitoring(
+        store=app.store,
+        configuration=app.configuration,
+        attempts=app.attempts,
+        token_ends=app.token_ends,
+        faults=faults,
+        clock=app.clock,
+    )
+    return WebServer("[monitoring]", door.application(), settings.listen)
 
 
 def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, ValidationInfo
 
 from daemon.organisation import is_organisation_number
 
@@ -69,6 +69,10 @@ def duration_text(length: timedelta) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 """A length of time, written `"5m"`."""
+
+
+Day = Annotated[date, Strict()]
+"""A day, written as TOML does, without quotes: `2026-12-21`."""
 
 
 def base_folder(info: ValidationInfo) -> Path:

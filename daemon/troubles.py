@@ -9,7 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -17,11 +17,13 @@ from cryptography import x509
 from daemon.config import Configuration
 from daemon.errors import Fault
 from daemon.model import Bookmark, Delivery, DeliveryState
+from daemon.records import COLLISION
+from daemon.routing.facts import NORWAY
 from daemon.settings import duration_text
 from daemon.store import Store
 
-_REJECTED_FOR = timedelta(days=7)
-_REJECTED_AT_MOST = 50
+_HAPPENED_WITHIN = timedelta(days=7)  # what happens and does not pass is shown for so long
+_HAPPENED_AT_MOST = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ def find_troubles(configuration: Configuration, store: Store, now: datetime, fau
         *_dead(store),
         *_not_taken(configuration, store, now),
         *_rejected(store, now),
+        *_collided(store, now),
         *_expiring(configuration, now),
         *_full(configuration),
         *_faulty(faults),
@@ -106,16 +109,33 @@ def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Ite
 
 
 def _rejected(store: Store, now: datetime) -> Iterator[Trouble]:
-    for each in store.views.rejected(now - _REJECTED_FOR, _REJECTED_AT_MOST):
+    for each in store.views.rejected(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
         text = f"The receiver at {each.destination} rejected a letter; see `postmottak deliveries show {each.id}`"
         yield Trouble(kind="rejected", about=str(each.id), text=text, critical=False)
 
 
+def _collided(store: Store, now: datetime) -> Iterator[Trouble]:
+    for each in store.alerts.happened(COLLISION, now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
+        yield Trouble(kind=COLLISION, about=each.key.removeprefix(f"{COLLISION} "), text=each.text, critical=each.critical)
+
+
 def _expiring(configuration: Configuration, now: datetime) -> Iterator[Trouble]:
+    limit = configuration.alerts.expires_within
     for name, ends in certificates(configuration).items():
-        if ends - now < configuration.alerts.expires_within:
+        if ends - now < limit:
             text = f"The certificate of {name} is good until {ends:%Y-%m-%d}; renew the file in client_cert_file"
             yield Trouble(kind="expiry", about=name, text=text, critical=ends <= now)
+    for name, ends in keys(configuration).items():
+        if ends - now < limit:
+            remedy = "register a new one in Samarbeidsportalen, or the same one again, and correct key_expires"
+            text = f"The key of the mailbox {name} is good until {ends:%Y-%m-%d}; {remedy}"
+            yield Trouble(kind="expiry", about=f"key of {name}", text=text, critical=ends <= now)
+
+
+def keys(configuration: Configuration) -> dict[str, datetime]:
+    """When the last day of the mailboxes' keys ends, by mailbox, as far as the configuration says."""
+    days = {each.name: getattr(each.settings, "key_expires", None) for each in configuration.mailboxes}
+    return {name: datetime.combine(day, time.max, NORWAY) for name, day in days.items() if day}
 
 
 def certificates(configuration: Configuration) -> dict[str, datetime]:

@@ -1,67 +1,121 @@
-"""Proves step by step that a mailbox can be read: key, grant, exchange, the rights of each party. Changes nothing."""
+"""Proves step by step that a mailbox can be read: key, grant, exchange, the rights of each party. Changes nothing.
+
+It ends at the first step without which the others would make no sense: what Maskinporten, the exchange or Correspondence say to
+everybody they need to say once only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from datetime import date
 
 from joserfc.jwk import RSAKey
 
 from connectors.altinn.discovery import Discovery, guess_service
 from connectors.altinn.platform import READ
+from connectors.circuit import HostAway
 from connectors.maskinporten import Tokens
-from daemon.dpv import find_service
-from daemon.errors import MailboxError
+from connectors.maskinporten_refusals import PartyRefused
+from daemon.dpv import CONFIDENTIAL_POST, find_service
+from daemon.errors import AccessRefused, MailboxError
 from daemon.ports import Channel, Finding
 
 _NAMED_AT_MOST = 10
+_REST = ". The rest of this mailbox is not tried before that is mended"
+_CLOCK_OFF = 1.0  # seconds, beyond which it is told
+_ORDINARY = "the access package is usually Ordinær post til virksomheten"
+_CONFIDENTIAL = (
+    "the access package is Post til virksomheten med taushetsbelagt innhold, which the main administrator alone hands out; or set"
+    ' confidential = "off"'
+)
 
 
-def check_key(key: RSAKey, key_id: str) -> Finding:
-    """The key was read when the configuration was; what is left is to say which."""
-    return Finding(subject="key", ok=True, text=f"an RSA key of {key.raw_value.key_size} bits, sent as {key_id}")
+def check_key(key: RSAKey, key_id: str, last_day: date | None, today: date) -> Finding:
+    """The key was read when the configuration was; what is left is to say which, and until when it is good."""
+    text = f"an RSA key of {key.raw_value.key_size} bits, sent as {key_id}"
+    if last_day is None:
+        return Finding(subject="key", ok=True, text=f"{text}; write its last day as `key_expires`, and you are told before it ends")
+    if last_day < today:
+        remedy = "register a new one in Samarbeidsportalen, or the same one again, and correct `key_expires`"
+        return Finding(subject="key", ok=False, text=f"{text}; its last day was {last_day}: {remedy}")
+    return Finding(subject="key", ok=True, text=f"{text}, good until {last_day}")
 
 
-def check_party(party: str, channels: Sequence[Channel], tokens: Tokens, discovery: Discovery) -> Iterator[Finding]:
-    """The steps for one party, whose channels are `channels`; they end at the first without which the others make no sense."""
+def check_parties(channels: Sequence[Channel], tokens: Tokens, discovery: Discovery) -> Iterator[Finding]:
+    """The steps for each party of `channels`, in their order."""
+    for party in dict.fromkeys(each.party for each in channels):
+        own = [each for each in channels if each.party == party]
+        if not (yield from _check_party(party, own, tokens, discovery)):
+            return
+
+
+def _check_party(party: str, channels: Sequence[Channel], tokens: Tokens, discovery: Discovery) -> Generator[Finding, None, bool]:
+    """The steps for one party. Returns whether those for another one make sense."""
+    subject = f"{party} Maskinporten"
     try:
         granted = tokens.grant(party, READ)
-        yield Finding(subject=f"{party} Maskinporten", ok=True, text="gives a token for the party's system user")
+    except PartyRefused as error:
+        yield Finding(subject=subject, ok=False, text=str(error))
+        return True
     except MailboxError as error:
-        yield Finding(subject=f"{party} Maskinporten", ok=False, text=str(error))
-        return
+        yield Finding(subject=subject, ok=False, text=f"{error}{_REST}")
+        return False
+    yield Finding(subject=subject, ok=True, text=f"gives a token for the party's system user{_clock(tokens)}")
     try:
         _, lifetime = tokens.exchange(granted)
-        yield Finding(subject=f"{party} Altinn", ok=True, text=f"takes it, and gives one that is good for {round(lifetime)} seconds")
     except MailboxError as error:
-        yield Finding(subject=f"{party} Altinn", ok=False, text=str(error))
-        return
+        yield Finding(subject=f"{party} Altinn", ok=False, text=f"{error}{_REST}")
+        return False
+    yield Finding(subject=f"{party} Altinn", ok=True, text=f"takes it, and gives one that is good for {round(lifetime)} seconds")
+    return (yield from _check_services(party, channels, discovery))
+
+
+def _clock(tokens: Tokens) -> str:
+    off = tokens.clock_behind
+    if abs(off) < _CLOCK_OFF:
+        return ""
+    return f", though this machine's clock is {abs(off):.0f} seconds {'behind' if off > 0 else 'ahead'}; set it, for example with chrony"
+
+
+def _check_services(party: str, channels: Sequence[Channel], discovery: Discovery) -> Generator[Finding, None, bool]:
     for service in dict.fromkeys(each.service for each in channels):
-        yield check_service([each for each in channels if each.service == service], discovery)
+        own = [each for each in channels if each.service == service]
+        refusals = {each.resource: discovery.refusal(party, each.resource) for each in own}
+        away = next((each for each in refusals.values() if isinstance(each, HostAway)), None)
+        if away:
+            yield Finding(subject=_subject(party, service), ok=False, text=f"{away}{_REST}")
+            return False
+        yield _judge_service(own, refusals, discovery)
     yield check_unclaimed(party, channels, discovery)
+    return True
 
 
-def check_service(channels: Sequence[Channel], discovery: Discovery) -> Finding:
-    """Whether one service of one party can be read through at least one of its resources."""
-    party, service = channels[0].party, channels[0].service
+def _subject(party: str, service: str) -> str:
     known = find_service(service)
-    subject = f"{party} {service} {known.nb if known else ''}".rstrip()
-    refusals = {each.resource: discovery.refusal(party, each.resource) for each in channels}
-    readable = [resource for resource, refusal in refusals.items() if refusal is None]
-    troubles = [_trouble(each, refusals[each.resource], discovery) for each in channels if not each.presumed and refusals[each.resource]]
+    return f"{party} {service} {known.nb if known else ''}".rstrip()
+
+
+def _judge_service(channels: Sequence[Channel], refusals: dict[str, MailboxError | None], discovery: Discovery) -> Finding:
+    """Whether one service of one party can be read through at least one of its resources."""
+    service, subject = channels[0].service, _subject(channels[0].party, channels[0].service)
+    troubles = [_trouble(each, refusal, discovery) for each in channels if not each.presumed and (refusal := refusals[each.resource])]
     if troubles:
         return Finding(subject=subject, ok=False, text="; ".join(troubles))
+    readable = [resource for resource, refusal in refusals.items() if refusal is None]
     if readable:
         return Finding(subject=subject, ok=True, text=f"can be read through {', '.join(readable)}")
     return Finding(subject=subject, ok=True, text=_only_presumed(refusals, service))
 
 
-def _trouble(channel: Channel, refusal: MailboxError | None, discovery: Discovery) -> str:
+def _trouble(channel: Channel, refusal: MailboxError, discovery: Discovery) -> str:
     try:
         if discovery.names(channel.resource) is None:
             return f"the resource registry knows no {channel.resource}: look for a typing mistake in `resources`"
     except MailboxError:
         pass  # the registry only helps to explain
-    return str(refusal)
+    if not isinstance(refusal, AccessRefused):
+        return str(refusal)
+    return f"{refusal}; {_CONFIDENTIAL if channel.service == CONFIDENTIAL_POST.code else _ORDINARY}"
 
 
 def _only_presumed(refusals: dict[str, MailboxError | None], service: str) -> str:

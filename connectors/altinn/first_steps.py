@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date, timedelta
 
 from joserfc.jwk import RSAKey
 
@@ -21,6 +22,11 @@ _CONFIDENTIAL = "urn:altinn:accesspackage:post-til-virksomheten-med-taushetsbela
 def new_key() -> str:
     """A new private RSA key, PEM without passphrase. Takes about a second."""
     return RSAKey.generate_key(_BITS).as_pem(private=True).decode()
+
+
+def key_expires(registered: date) -> date:
+    """The last day on which a key that is registered then is good without fail: Maskinporten's keys last a year."""
+    return registered + timedelta(days=364)
 
 
 def public_jwk(private_key: str, key_id: str) -> str:
@@ -39,7 +45,10 @@ def steps(jwk: str) -> Iterator[str]:
         "In Digdir's Samarbeidsportalen, make a Maskinporten client with these scopes. Never add altinn:correspondence.write to it:"
         " Altinn would take Postmottak for a sender. Write the client's id as `client_id`."
     )
-    yield f"Register this public key on the client; its private half stays here, and the key runs out after about a year:\n\n{jwk}"
+    yield (
+        "Register this public key on the client; its private half stays here. The key is good for a year from then on: see that"
+        f" `key_expires` has its last day, so that you are told in time.\n\n{jwk}"
+    )
     yield (
         "Register your system in Altinn's system register (POST <platform>/authentication/api/v1/systemregister/vendor) with that client's"
         f" id and the access package {_ORDINARY}; for confidential post also {_CONFIDENTIAL}."

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from connectors.network import connection, is_loopback, plain_reason
+from connectors.network import connection, is_loopback, plain_reason, what_to_do
 from connectors.soap.call import CallFailed, SoapAnswer, SoapCaller
 from connectors.soap.contract import Contract, open_contract
 from connectors.soap.judgement import Judge, Rules
@@ -64,7 +64,7 @@ class Soap:
             return
         except OSError as error:
             reason = plain_reason(error, "what came back is no whole answer")
-            yield Finding(subject=subject, ok=False, text=f"{_who(url)} cannot be used: {reason}")
+            yield Finding(subject=subject, ok=False, text=f"{_who(url)} cannot be used: {reason}; {what_to_do(error)}")
             return
         fits = f"the mapping fits the operation {contract.operation.name}, and requests may have {self._settings.max_bytes:,} bytes"
         text = f"{_who(url)} can be connected to, {how}; {fits}; nothing was sent, so whether it takes letters is not proven"

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook as Signer
 
 from connectors.deadline import Deadline
-from connectors.network import Timeout, connection, is_loopback, plain_reason
+from connectors.network import Timeout, connection, is_loopback, plain_reason, what_to_do
 from connectors.retry_after import retry_after
 from connectors.tls import CaFile, none_if_empty, tls_context
 from connectors.webhooks.event import alert_event, cloud_event
@@ -155,7 +155,7 @@ class Webhook:
         return f"the receiver at {self._url.scheme}://{self._url.netloc.decode()}"
 
     def _unreachable(self, error: Exception) -> str:
-        return f"{self._receiver} cannot be used: {plain_reason(error, 'what came back is no whole answer')}"
+        return f"{self._receiver} cannot be used: {plain_reason(error, 'what came back is no whole answer')}; {what_to_do(error)}"
 
     def _post(self, body: bytes, webhook_id: str, deadline: Deadline) -> tuple[int, timedelta | None]:
         """The status of the answer, and the wait that it asks for. What the answer says besides is let pass, and not all of it."""

@@ -194,7 +194,8 @@ class _Delivery:
         }
         left_out = [part.name for part in self.parcel.parts if part.name not in dropped]
         optional = {"left_out": left_out, "found": found, "taken": list(record.taken)}
-        return Receipt(reference=place, details=details | {key: value for key, value in optional.items() if value})
+        details |= {key: value for key, value in optional.items() if value}
+        return Receipt(reference=place, details=details, collided=bool(record.taken))
 
 
 def _try_out(drop: Drop) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from connectors.mail.refusals import ACCEPTED, Refusal, Stage
-from connectors.network import Timeout, is_host, plain_reason
+from connectors.network import Timeout, is_host, plain_reason, what_to_do
 from connectors.tls import CaFile, tls_context
 from daemon.errors import TemporaryFailure
 from daemon.settings import ConnectorSettings, SecretFile, duration
@@ -62,7 +62,7 @@ class MailServer:
         """Why a conversation ended before its time, without a word of what was said."""
         if isinstance(error, smtplib.SMTPResponseException):
             return f"{self} is not ready: it answers with status {error.smtp_code}"
-        return f"{self} cannot be used: {plain_reason(error, _CLOSED)}"
+        return f"{self} cannot be used: {plain_reason(error, _CLOSED)}; {what_to_do(error)}"
 
     def prove(self) -> None:
         """Connect, encrypt and log in, and leave. Raises as `conversation` does."""

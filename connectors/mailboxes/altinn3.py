@@ -20,16 +20,16 @@ from connectors.altinn.correspondence import Correspondence
 from connectors.altinn.discovery import Discovery
 from connectors.altinn.envelope import letter_from
 from connectors.altinn.listing import Window, find_all
-from connectors.altinn.platform import Platform
+from connectors.altinn.platform import READ, Platform
 from connectors.http import Http, Patience
 from connectors.mailbox_settings import all_or_duration, is_safe, some_time, without_repeats
 from connectors.maskinporten import Identity, KeyFile, Tokens, load_key
-from connectors.tls import CaFile
+from connectors.tls import CaFile, none_if_empty
 from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES, Service, find_service, service_names
 from daemon.errors import MailboxUnavailable
 from daemon.model import Letter, LetterRef, Part, Policy
 from daemon.ports import Channel, Discovered, Finding, Listing
-from daemon.settings import ConnectorSettings, Duration, OrganisationNumber
+from daemon.settings import ConnectorSettings, Day, Duration, OrganisationNumber
 
 _URLS = MappingProxyType({
     "prod": {"maskinporten_url": "https://maskinporten.no/", "platform_url": "https://platform.altinn.no"},
@@ -78,6 +78,8 @@ class Settings(ConnectorSettings):
     client_id: Annotated[str, AfterValidator(_some_text)]
     key_file: KeyFile
     key_id: Annotated[str, AfterValidator(_some_text)]
+    key_expires: Annotated[Day | None, BeforeValidator(none_if_empty)] = None
+    """The last day of the key at Maskinporten, where it lasts a year; the key itself does not say."""
     parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(without_repeats)]
     services: Annotated[tuple[Annotated[str, AfterValidator(_service_code)], ...], AfterValidator(without_repeats)] = tuple(
         each.code for each in DPV_SERVICES
@@ -230,14 +232,16 @@ class Altinn3:
 
     def check(self) -> Iterator[Finding]:
         """Key; then for each party token, exchange, the right to each service, and resources that nobody listed."""
-        yield access.check_key(self._identity.key, self._identity.key_id)
-        for party in self._settings.parties:
-            own = [each for each in self._channels if each.party == party]
-            yield from access.check_party(party, own, self._tokens, self._discovery)
+        yield access.check_key(self._identity.key, self._identity.key_id, self._settings.key_expires, self._clock().date())
+        yield from access.check_parties(self._channels, self._tokens, self._discovery)
 
     def discover(self) -> Iterator[Discovered]:
         """Each party's resources: those in use that it may read, and those that are configured or presumed."""
         return self._discovery.discover(self._channels)
+
+    def token_ends(self) -> datetime | None:
+        """When the first of the tokens with which letters are read ends."""
+        return self._tokens.first_end(READ)
 
     def close(self) -> None:
         """Close the connections."""

@@ -43,9 +43,11 @@ def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or ar
     try:
         folder.mkdir(parents=True, exist_ok=True)
         first_steps = plugins.first_steps()
-        if not (folder / _KEY).exists():
+        new = not (folder / _KEY).exists()
+        if new:
             _write(folder / _KEY, first_steps.new_key(), 0o600)
-        _write(folder / "postmottak.toml", _configuration(folder), 0o644)
+        key_expires = first_steps.key_expires(date.today()) if new else None  # noqa: DTZ011  # the operator's day
+        _write(folder / "postmottak.toml", _configuration(folder, key_expires), 0o644)
         _write(folder / "routing.toml", _ROUTING, 0o644)
         jwk = first_steps.public_jwk((folder / _KEY).read_text(encoding="utf-8"), _key_id(folder))
     except OSError as error:
@@ -75,14 +77,19 @@ def _write(path: Path, text: str, mode: int) -> None:
     typer.echo(f"{path} is written")
 
 
-def _configuration(folder: Path) -> str:
-    """The example's sections that everybody needs, with its comments; what only the operator knows is left empty."""
+def _configuration(folder: Path, key_expires: date | None) -> str:
+    """The example's sections that everybody needs, with its comments; what only the operator knows is left empty.
+
+    `key_expires` is the last day of a key that is registered today; None for a key that may be registered already.
+    """
     text = _EXAMPLE.read_text(encoding="utf-8")
     kept = "\n\n".join(block for block in text.split("\n\n") if _section(block) in _WANTED)
     kept = kept.replace("Every option of Postmottak, with its default", "Options of Postmottak, each with its default")
     kept = re.sub(r'(?m)^client_id = "[^"]*"', 'client_id = ""', kept)
     kept = re.sub(r"(?m)^parties = \[[^\]]*\]", "parties = []", kept)
     kept = re.sub(r'(?m)^key_id = "[^"]*"', f'key_id = "postmottak-{date.today():%Y-%m-%d}"', kept)  # noqa: DTZ011  # a name
+    if key_expires:
+        kept = re.sub(r'(?m)^key_expires = "" *', f"key_expires = {key_expires}".ljust(33), kept)
     kept = re.sub(r"(?m)^(?=(?:maskinporten_url|platform_url) =)", "# ", kept)  # they follow from the environment
     if folder.absolute() != _USUAL:
         kept = kept.replace("sqlite:////var/lib/postmottak/", "sqlite:///").replace('"/var/lib/postmottak/', '"')

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +19,8 @@ from daemon.cli.output import Exit, Json, options, print_json, print_table
 if TYPE_CHECKING:
     from daemon.app import PollSummary
     from daemon.config import Configuration
-    from daemon.ports import Discovered, Finding
+    from daemon.errors import Fault
+    from daemon.ports import Destination, Discovered, Finding, Mailbox
     from daemon.store import Store
 
 
@@ -196,31 +198,35 @@ def check(
             raise
         print_json({"ok": False, "faults": error.faults, "warnings": [], "findings": []})
         raise typer.Exit(Exit.WRONG) from error
-    findings = [] if offline else _findings(checked.configuration)
+    findings = iter(()) if offline else _findings(checked.configuration)
     warnings = [*checked.table.warnings, *readable_secrets(checked.configuration)]
-    ok = all(finding.ok for finding in findings)
+    found = list(findings) if json else list(_printed(findings, warnings))
+    ok = all(finding.ok for finding in found)
     if json:
-        print_json({"ok": ok, "faults": [], "warnings": warnings, "findings": findings})
-    else:
-        typer.echo("The configuration and the routing table are in order.")
-        for warning in warnings:
-            typer.echo(f"warning: {warning}")
-        for finding in findings:
-            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.subject}: {finding.text}")
+        print_json({"ok": ok, "faults": [], "warnings": warnings, "findings": found})
     raise typer.Exit(Exit.FINE if ok else Exit.WRONG)
 
 
-def _findings(configuration: Configuration) -> list[Finding]:
+def _findings(configuration: Configuration) -> Iterator[Finding]:
     from daemon import plugins
 
-    found: list[Finding] = []
-    for mailbox in plugins.connect_mailboxes(configuration):
-        found.extend(mailbox.check())
-        mailbox.close()
-    for destination in plugins.connect_destinations(configuration).values():
-        found.extend(destination.check())
-        destination.close()
-    return found
+    parts: list[Mailbox | Destination] = [
+        *plugins.connect_mailboxes(configuration),
+        *plugins.connect_destinations(configuration).values(),
+    ]
+    for part in parts:
+        with closing(part):
+            yield from part.check()
+
+
+def _printed(findings: Iterable[Finding], warnings: Sequence[Fault]) -> Iterator[Finding]:
+    """The findings, each printed as soon as there is one: a step can take its time."""
+    typer.echo("The configuration and the routing table are in order.")
+    for warning in warnings:
+        typer.echo(f"warning: {warning}")
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.subject}: {finding.text}")
+        yield finding
 
 
 def status(
@@ -234,7 +240,7 @@ def status(
     """Show how things stand: letters, deliveries, what waits and what is wrong, when each mailbox was last read, and the routing table."""
     from daemon import app, log
     from daemon.cli.monitor import alerts, print_troubles, report, troubles
-    from daemon.cli.standing import not_taken, print_standing, routing_standing
+    from daemon.cli.standing import expiries, not_taken, print_expiries, print_standing, routing_standing
 
     log.configure()
     if monitor:
@@ -242,6 +248,7 @@ def status(
     configuration = app.load_configuration(options(context).config)
     store = app.open_store(configuration)
     facts = {**_facts(store), "not_taken": not_taken(configuration, store, app.utc_now())}
+    facts["expiries"] = expiries(configuration)
     routing = routing_standing(configuration, store)
     facts |= {"troubles": troubles(configuration, store, routing.faults), "alerts": alerts(store, configuration.alerts.to)}
     store.close()
@@ -250,6 +257,7 @@ def status(
         return
     _print_status(facts)
     print_standing(routing)
+    print_expiries(facts["expiries"])
     print_troubles(facts)
 
 

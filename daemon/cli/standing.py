@@ -1,7 +1,8 @@
-"""How things stand that configuration and database tell only together: the routing table in force, and drops that nobody took."""
+"""How things stand that configuration and database tell only together: the routing table in force, drops that nobody took, what ends."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,3 +69,18 @@ def not_taken(configuration: Configuration, store: Store, now: datetime) -> list
         }
         for each in troubles.not_taken(configuration, store, now)
     ]
+
+
+def expiries(configuration: Configuration) -> list[dict[str, Any]]:
+    """What ends some day, the first first: client certificates and keys."""
+    found = [
+        *({"what": "certificate", "of": name, "ends_at": ends} for name, ends in troubles.certificates(configuration).items()),
+        *({"what": "key", "of": name, "ends_at": ends} for name, ends in troubles.keys(configuration).items()),
+    ]
+    return sorted(found, key=lambda each: each["ends_at"])
+
+
+def print_expiries(found: Sequence[Mapping[str, Any]]) -> None:
+    """Say it to people."""
+    for each in found:
+        typer.echo(f"the {each['what']} of {each['of']} is good until {each['ends_at']:%Y-%m-%d}")

@@ -13,7 +13,7 @@ from daemon.faults import near_miss
 from daemon.model import Policy
 from daemon.organisation import is_organisation_number
 from daemon.routing.facts import fold
-from daemon.settings import Duration, KeepingTime, OrganisationNumber, mail_address
+from daemon.settings import Day, Duration, KeepingTime, OrganisationNumber, mail_address
 
 
 def _in_quotes(value: object) -> object:
@@ -81,7 +81,6 @@ TitleWords = Annotated[Words, AfterValidator(_folds_to_something)]
 Sender = Annotated[Words, AfterValidator(_sender)]
 Party = Annotated[OrganisationNumber, BeforeValidator(_in_quotes)]
 ServiceCode = Annotated[str, BeforeValidator(_service_in_quotes), AfterValidator(_service_code)]
-Day = Annotated[date, Strict()]
 YesOrNo = Annotated[bool, Strict()]
 
 

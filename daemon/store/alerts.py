@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlmodel import select
+from sqlmodel import col, select
 
 from daemon.records import Alert
 from daemon.store.engine import Database
@@ -21,6 +21,12 @@ class Alerts:
         """Every alert, also those that have ended and of which somebody is still to be told."""
         with self._database.read() as session:
             return session.exec(select(Alert).order_by("began_at", "key")).all()
+
+    def happened(self, kind: str, since: datetime, limit: int) -> Sequence[Alert]:
+        """Alerts of one kind that began since then and have not ended, the newest first."""
+        wanted = select(Alert).where(Alert.kind == kind, Alert.began_at >= since, col(Alert.ended_at).is_(None))
+        with self._database.read() as session:
+            return session.exec(wanted.order_by(col(Alert.began_at).desc(), col(Alert.key)).limit(limit)).all()
 
     def note(self, current: Collection[Alert], now: datetime) -> None:
         """What is wrong now: new alerts begin, those that are not among them end."""

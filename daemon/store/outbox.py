@@ -24,6 +24,7 @@ from sqlmodel import Session, col, select
 from daemon.errors import NotFound, OperatorError
 from daemon.model import Attachment, Attempt, Decision, Delivery, DeliveryState, Mark, MarkState, Message, Outcome, Policy, Receipt
 from daemon.model import delivery_id as derived_id
+from daemon.records import Alert
 from daemon.store.engine import Database, table_of
 
 _DELIVERIES, _ATTEMPTS, _MARKS = table_of(Delivery), table_of(Attempt), table_of(Mark)
@@ -146,10 +147,19 @@ class Outbox:
         changes = {"progress": _as_json(progress)}
         self._database.write_together(lambda session: _change_if_newest(session, claim, changes))
 
-    def delivered(self, claim: Claim, receipt: Receipt, started_at: datetime, now: datetime, *, awaiting_pickup: bool = False) -> bool:
+    def delivered(
+        self,
+        claim: Claim,
+        receipt: Receipt,
+        started_at: datetime,
+        now: datetime,
+        *,
+        awaiting_pickup: bool = False,
+        alert: Alert | None = None,
+    ) -> bool:
         """End a claim: the destination has it. False, and nothing is changed, if the claim is no longer the newest.
 
-        With `awaiting_pickup`, it is still to be seen whether the receiver takes it.
+        With `awaiting_pickup`, it is still to be seen whether the receiver takes it. An `alert` begins in the same moment.
         """
         evidence = _as_json({**receipt.details, "reference": receipt.reference})
         changes = {"state": DeliveryState.DELIVERED, "delivered_at": now, "evidence": evidence, "last_error": None}
@@ -159,6 +169,8 @@ class Outbox:
             ours = _finish(session, claim, changes, Outcome.DELIVERED, "", started_at, now)
             if ours:
                 release_marks(session, claim.delivery.message_id, now)
+                if alert:
+                    session.merge(alert)
             return ours
 
         return self._database.write_together(end)

@@ -21,7 +21,7 @@ from daemon.config import Configuration
 from daemon.errors import Fault, StoreError
 from daemon.model import DeliveryState, Outcome
 from daemon.store import Store
-from daemon.troubles import certificates, free_space
+from daemon.troubles import certificates, free_space, keys
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
@@ -36,6 +36,7 @@ class Monitoring:
     store: Store
     configuration: Callable[[], Configuration]
     attempts: Callable[[], Mapping[tuple[str, Outcome], int]]
+    token_ends: Callable[[], Mapping[str, datetime]]
     faults: Callable[[], Sequence[Fault]]
     clock: Callable[[], datetime]
 
@@ -76,24 +77,41 @@ class Monitoring:
         yield _metric("mailbox_last_success_timestamp_seconds", "gauge", "When a mailbox was last read.", self._heard())
 
     def _heard(self) -> list[Sample]:
-        latest: dict[str, float] = {}
+        latest: dict[str, datetime] = {}
         for each in self.store.views.bookmarks():
             if each.succeeded_at:
-                latest[each.mailbox] = max(latest.get(each.mailbox, 0.0), each.succeeded_at.timestamp())
-        return [({"mailbox": name}, moment) for name, moment in latest.items()]
+                latest[each.mailbox] = max(latest.get(each.mailbox, each.succeeded_at), each.succeeded_at)
+        return _moments("mailbox", latest)
 
     def _surroundings(self) -> Iterable[str]:
         configuration, table = self.configuration(), self.store.views.table_in_force()
         active = Counter(each.kind for each in self.store.alerts.all() if not each.ended_at)
         since: list[Sample] = [({}, table.in_force_since.timestamp())] if table else []
-        ends = [({"destination": name}, moment.timestamp()) for name, moment in certificates(configuration).items()]
         free = [({"place": str(place)}, float(count)) for place, count in free_space(configuration).items()]
         yield _metric("edit_faults", "gauge", "Faults of an edit that is not in force.", [({}, float(len(self.faults())))])
         yield _metric("routing_in_force_timestamp_seconds", "gauge", "Since when the routing table is in force.", since)
-        yield _metric("certificate_expiry_timestamp_seconds", "gauge", "When a client certificate ends.", ends)
+        yield _metric(
+            "certificate_expiry_timestamp_seconds",
+            "gauge",
+            "When a client certificate ends.",
+            _moments("destination", certificates(configuration)),
+        )
+        yield _metric(
+            "key_expiry_timestamp_seconds",
+            "gauge",
+            "When a key ends, as far as the configuration says.",
+            _moments("mailbox", keys(configuration)),
+        )
+        yield _metric(
+            "token_expiry_timestamp_seconds", "gauge", "When the first of a mailbox's tokens ends.", _moments("mailbox", self.token_ends())
+        )
         yield _metric("free_bytes", "gauge", "Free space where letters are kept.", free)
         yield _metric("alerts", "gauge", "What is wrong now, by kind.", [({"kind": kind}, float(count)) for kind, count in active.items()])
         yield _metric("build_info", "gauge", "The version that runs.", [({"version": _version()}, 1.0)])
+
+
+def _moments(label: str, moments: Mapping[str, datetime]) -> list[Sample]:
+    return [({label: name}, moment.timestamp()) for name, moment in moments.items()]
 
 
 def _metric(name: str, kind: str, explanation: str, samples: Iterable[Sample]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,17 @@ def test_a_check_goes_step_by_step(tmp_path: Path, altinn: PretendAltinn, client
     assert altinn.statuses(letter)[-1] == "Published"
 
 
+@pytest.mark.parametrize(("days", "ok", "words"), [(-1, False, "its last day was"), (0, True, "good until"), (None, True, "`key_expires`")])
+def test_the_key_says_until_when_it_is_good(
+    tmp_path: Path, altinn: PretendAltinn, client: ReadyClient, days: int | None, ok: bool, words: str
+) -> None:
+    """A key whose last day is past fails, and the way goes on, for Maskinporten may know better; one without a last day is remarked."""
+    other = {} if days is None else {"key_expires": datetime.now(UTC).date() + timedelta(days=days)}
+    findings = found(mailbox(tmp_path, altinn, client, **other))
+    assert (findings["key"].ok, words in findings["key"].text) == (ok, True)
+    assert findings[f"{PARTY} Altinn"].ok
+
+
 def test_a_guess_that_cannot_be_read_is_a_remark(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
     """A service that nobody may read is told with what to write, and fails no check while its resource is only presumed."""
     finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} 4255/8 Skatter og avgifter"]
@@ -113,6 +126,55 @@ def test_an_exchange_that_fails_ends_a_party(tmp_path: Path, altinn: PretendAlti
     findings = found(mailbox(tmp_path, altinn, client))
     assert list(findings) == ["key", f"{PARTY} Maskinporten", f"{PARTY} Altinn"]
     assert not findings[f"{PARTY} Altinn"].ok
+
+
+NOBODY = "3f9a0f6e-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"client_id": NOBODY}, "compare `client_id`"),
+        ({"key_id": "other"}, "MP-100"),
+        ({"maskinporten_url": "http://127.0.0.1:9/"}, "connection refused.*name server and firewall"),
+        ({"maskinporten_url": "https://altinn.invalid/"}, "cannot be resolved.*name server and firewall"),
+    ],
+    ids=["client", "key", "refused", "no name"],
+)
+def test_what_concerns_every_party_is_told_once(
+    tmp_path: Path, altinn: PretendAltinn, client: ReadyClient, other: dict[str, Any], words: str
+) -> None:
+    """Where Maskinporten would say the same to the next party, that is not asked, and the line says so."""
+    findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER], **other))
+    assert list(findings) == ["key", f"{PARTY} Maskinporten"]
+    assert re.search(words, findings[f"{PARTY} Maskinporten"].text)
+    assert "rest of this mailbox is not tried" in findings[f"{PARTY} Maskinporten"].text
+
+
+def test_a_platform_that_goes_away_ends_the_check(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """If Correspondence does not answer for the first service, the others and the next party are not waited for."""
+    altinn.faults.inject(faults.status(500), "list", times=None)
+    findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER]))
+    assert list(findings)[3:] == [f"{PARTY} 4255/8 Skatter og avgifter"]
+    assert "rest of this mailbox is not tried" in list(findings.values())[3].text
+
+
+def test_a_missing_right_names_the_access_package(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """What somebody must hand out is named; for confidential post that is another package, which nobody has by itself."""
+    altinn.add_resource(PretendResource(id=CONFIDENTIAL, title="Taushetsbelagt"))
+    altinn.revoke(client.client_id, PARTY, [ADMINISTRATION, CONFIDENTIAL])
+    resources = {"4255/10": [ADMINISTRATION], "5504/1": [CONFIDENTIAL]}
+    findings = found(mailbox(tmp_path, altinn, client, services=["4255/10"], resources=resources))
+    assert "Ordinær post til virksomheten" in findings[f"{PARTY} 4255/10 Administrasjon"].text
+    assert "main administrator" in findings[f"{PARTY} 5504/1 Taushetsbelagt post"].text
+
+
+def test_a_wrong_clock_is_remarked(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+    """A clock that had to be got over fails no step, and the check says by how much it is wrong."""
+    altinn.clock.skew = timedelta(hours=2)
+    finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} Maskinporten"]
+    assert finding.ok
+    assert re.search("clock is 7[12][0-9]{2} seconds behind; set it", finding.text)
 
 
 def test_letters_that_nobody_fetches_are_noticed(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:

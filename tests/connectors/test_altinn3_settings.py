@@ -92,6 +92,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Any, ...], str]] = {
     "unknown key": ({"mark_red": "never"}, ("mark_red",), "Extra inputs"),
     "missing key file": ({"key_file": "nothing.pem"}, ("key_file",), "make the file"),
     "missing client": ({"client_id": ""}, ("client_id",), "copy it from the client"),
+    "no day": ({"key_expires": "in a year"}, ("key_expires",), "valid date"),
     "no authority": ({"ca_file": "maskinporten.pem"}, ("ca_file",), "CA certificates in PEM"),
 }  # fmt: skip  # one line for each
 

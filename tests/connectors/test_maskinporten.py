@@ -17,9 +17,11 @@ from joserfc.jwk import RSAKey
 
 from connectors.http import Http, Patience
 from connectors.maskinporten import Identity, Tokens, load_key
+from connectors.maskinporten_refusals import REMEDIES, PartyRefused
 from connectors.sandbox import faults
 from connectors.sandbox.access import ReadyClient
 from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.http_server import Response
 from daemon.errors import AccessRefused, MailboxUnavailable
 
 PARTY, OTHER = "991825827", "974761076"
@@ -138,6 +140,24 @@ def test_a_token_is_renewed_before_it_ends(tokens: Tokens, altinn: PretendAltinn
     assert tokens.token(PARTY, SCOPE) != first
 
 
+def test_when_the_first_token_ends(tokens: Tokens, altinn: PretendAltinn, client: ReadyClient, clock: Clock) -> None:
+    """The first of the tokens counts, by the time of day; one that was dropped does not, and asking asks nobody."""
+    assert tokens.first_end(SCOPE) is None
+    began = datetime.now(UTC)
+    first = tokens.token(PARTY, SCOPE)
+    altinn.allow(client.client_id, OTHER, ["x"])
+    clock.now += 600
+    tokens.token(OTHER, SCOPE)
+    end = tokens.first_end(SCOPE)
+    assert end is not None
+    assert timedelta(minutes=20) <= end - began < timedelta(minutes=21)
+    tokens.drop(PARTY, SCOPE, first)
+    end = tokens.first_end(SCOPE)
+    assert end is not None
+    assert timedelta(minutes=30) <= end - began < timedelta(minutes=31)
+    assert altinn.count("token") == 2
+
+
 def test_a_token_of_a_few_seconds_is_of_use(tokens: Tokens, altinn: PretendAltinn, clock: Clock) -> None:
     """A lifetime shorter than the margin does not make every call fetch a token."""
     altinn.exchange.lifetime = timedelta(seconds=10)
@@ -200,6 +220,18 @@ def test_refusals_name_what_to_mend(http: Http, altinn: PretendAltinn, client: R
     altinn.add_client(client.client_id, public, client.key_id, PARTY, key_expires=datetime.now(UTC) - timedelta(days=1))
     with pytest.raises(AccessRefused, match=r"register a new one.*MP-121"):
         Tokens(http, identity(altinn, client), refusal_lasts=0).token(PARTY, SCOPE)
+
+
+@pytest.mark.parametrize("code", [*REMEDIES, "MP-999"])
+def test_every_code_says_what_to_do(http: Http, altinn: PretendAltinn, client: ReadyClient, code: str) -> None:
+    """Each of Maskinporten's codes is told with its remedy, the code and Maskinporten's own words; one that is not known is looked up."""
+    body = json.dumps({"error": "invalid_grant", "error_description": f"{code}: No (id 7f3a)"}).encode()
+    altinn.faults.inject(faults.Fault(name=code, instead=lambda: Response(status=400, body=body)), "token")
+    with pytest.raises(AccessRefused) as caught:
+        Tokens(http, identity(altinn, client), refusal_lasts=0).token(PARTY, SCOPE)
+    assert REMEDIES.get(code, "look the code up") in str(caught.value)
+    assert str(caught.value).endswith(f"(invalid_grant: {code}: No (id 7f3a))")
+    assert isinstance(caught.value, PartyRefused) == (code in {"MP-251", "MP-303"})
 
 
 def test_the_wrong_key_is_told_apart(http: Http, altinn: PretendAltinn, client: ReadyClient, pair: rsa.RSAPrivateKey) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 
 import pytest
 
-from connectors.network import is_host, plain_reason
+from connectors.network import is_host, plain_reason, what_to_do
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,23 @@ def test_the_cause_is_found_behind_a_librarys_error() -> None:
     library.__cause__ = ValueError("between")
     library.__cause__.__context__ = TimeoutError()
     assert plain_reason(library, "otherwise") == "there was no answer in time"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "see that it runs"),
+        (socket.gaierror(socket.EAI_NONAME, "x"), "name server"),
+        (ssl.SSLError(1, "x"), "speaks TLS there"),
+        (ValueError("x"), "answers in its stead"),
+    ],
+    ids=["refused", "name", "tls", "nonsense"],
+)
+def test_what_to_do_about_it(error: Exception, words: str) -> None:
+    """Where to look depends on how far the connection came, and is told of a library's error as well."""
+    library = RuntimeError("the library's words")
+    library.__cause__ = error
+    assert words in what_to_do(library)
 
 
 @pytest.mark.parametrize("text", ["smtp.example.no", "localhost", "127.0.0.1", "::1", "blåbær.example.no"])

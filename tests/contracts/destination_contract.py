@@ -247,7 +247,7 @@ class DropContract(DestinationContract):
         assert [trace.partition(".postmottak/")[2] for trace in hidden] == ["awaiting-pickup"]
 
     def test_what_is_there_is_never_overwritten(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
-        """Whatever else has the letter's name stays, the letter comes as -v2, the receipt tells, and a repeat finds it there."""
+        """Whatever else has the letter's name stays, the letter comes as -v2, the receipt tells, also that of a repeat, which finds it."""
         name = drop.destination.deliver(make_parcel()).details["name"]
         first = drop.names()
         drop.take_all()
@@ -256,9 +256,11 @@ class DropContract(DestinationContract):
         receipt = drop.destination.deliver(make_parcel())
         assert receipt.details["name"] == f"{name}-v2"
         assert receipt.details["taken"] == [name]
+        assert receipt.collided
         assert {each: drop.contents()[each] for each in first} == dict.fromkeys(first, b"noe annet")
         before = drop.contents()
-        assert drop.destination.deliver(make_parcel()).reference == receipt.reference
+        again = drop.destination.deliver(make_parcel())
+        assert (again.reference, again.collided) == (receipt.reference, True)
         assert drop.contents() == before
 
     def test_a_letter_waits_until_it_is_taken(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:

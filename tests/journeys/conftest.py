@@ -10,7 +10,9 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +89,18 @@ class Journey:
         """Publish sample letters; the ids of those that are not confidential."""
         samples = sample_letters(number, party=self.scene.party, now=datetime.now(UTC))
         return [letter_id for letter in samples if (letter_id := self.altinn.publish(letter)) and not letter.is_confidential]
+
+    def metrics(self, port: int) -> str:
+        """What the running service tells monitors, as soon as it listens there."""
+        told: list[str] = []
+
+        def asked() -> bool:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                told.append(answer.read().decode())
+            return bool(told)
+
+        assert self.altinn.wait_for(asked, timeout=30)
+        return told[0]
 
     def drops(self) -> list[Path]:
         """Everything in the drop, temporaries included."""

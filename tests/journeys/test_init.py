@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from joserfc.jwk import RSAKey
@@ -30,6 +32,8 @@ def test_first_steps(tmp_path: Path) -> None:
     private = RSAKey.import_key((folder / "maskinporten.pem").read_text())
     assert printed["n"] == private.as_dict(private=False)["n"]
     assert "d" not in printed
+    expires = tomllib.loads((folder / "postmottak.toml").read_text())["mailbox"]["altinn"]["key_expires"]
+    assert timedelta(days=360) < expires - datetime.now(UTC).date() < timedelta(days=366)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     second = _init(folder)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import urllib.request
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -27,7 +26,7 @@ def test_nothing_that_must_not_be_read(journey: Journey, monkeypatch: pytest.Mon
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    sections = f'[alerts]\nto = ["webhook"]\n[monitoring]\nport = {port}\n'
+    sections = f'[alerts]\nto = ["webhook"]\n[monitoring]\nlisten = "127.0.0.1:{port}"\n'
     journey.scene.configuration.write_text(journey.scene.configuration.read_text() + sections)
     for letter in sample_letters(6, party=journey.scene.party, now=datetime.now(UTC)):
         journey.altinn.publish(replace(letter, title=TITLE, body=BODY))
@@ -39,14 +38,13 @@ def test_nothing_that_must_not_be_read(journey: Journey, monkeypatch: pytest.Mon
         found = os.fstat(errors.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
         process = journey.start("run", errors=errors)
-        assert journey.altinn.wait_for(lambda: any(_is_alert(hook.json) for hook in journey.webhook.taken), timeout=30)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            metrics = answer.read().decode()
+        metrics = journey.metrics(port)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=10)
     alerts = [hook.json for hook in journey.webhook.taken if _is_alert(hook.json)]
     lines = log.read_text().splitlines()
     assert lines
+    assert alerts
     assert all(line[0] == "<" and line[2] == ">" and json.loads(line[3:])["event"] for line in lines)
     everything = "\n".join([*(each.output + each.errors for each in seen), *lines, metrics, json.dumps(alerts)])
     for planted in (TITLE, BODY, "Nordmann", WEBHOOK_SECRET, WEBHOOK_SECRET.removeprefix("whsec_"), "PRIVATE KEY"):

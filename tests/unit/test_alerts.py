@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import repeat
 from pathlib import Path
@@ -15,12 +15,24 @@ import pytest
 from daemon import alerts
 from daemon.alerts import Alerter
 from daemon.config import AlertSettings, Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
+from daemon.content import ContentStore
+from daemon.dispatch import Dispatch
 from daemon.errors import DiskFull, Fault, TemporaryFailure
-from daemon.model import Bookmark
-from daemon.ports import Destination, Notification
-from daemon.settings import ConnectorSettings
+from daemon.model import Bookmark, Outcome, Receipt
+from daemon.ports import Destination, Notification, Parcel
+from daemon.pulses import Pulses
+from daemon.settings import ConnectorSettings, Day
 from daemon.store import Store
-from tests.unit.conftest import Clock, MemoryDestination, stored_letter
+from daemon.troubles import find_troubles
+from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
+
+KEY_LASTS = timedelta(days=364)
+
+
+class Expiring(ConnectorSettings):
+    """A mailbox with a key that ends."""
+
+    key_expires: Day
 
 
 @dataclass
@@ -39,6 +51,15 @@ class Bell(MemoryDestination):
 
 
 @dataclass
+class Collider(MemoryDestination):
+    """A destination where something else has every letter's name."""
+
+    def deliver(self, parcel: Parcel) -> Receipt:
+        """Deliver it under another one."""
+        return replace(super().deliver(parcel), collided=True)
+
+
+@dataclass
 class Desk:
     """An alerter, and what it looks at."""
 
@@ -47,6 +68,7 @@ class Desk:
     bell: Bell
     make: Callable[[], Alerter]
     faults: list[Fault]
+    configuration: Configuration
 
     def kinds(self) -> list[tuple[str, bool]]:
         """What was told: the kind, and whether it was the end."""
@@ -62,7 +84,7 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
         path=tmp_path / "postmottak.toml",
         text="",
         store=StoreSettings(database=f"sqlite:///{tmp_path / 'postmottak.db'}", content=tmp_path / "content"),
-        mailboxes=(ConnectorConfiguration(name="altinn", type="altinn3", settings=ConnectorSettings()),),
+        mailboxes=(ConnectorConfiguration(name="altinn", type="altinn3", settings=Expiring(key_expires=(NOW + KEY_LASTS).date())),),
         destinations=(ConnectorConfiguration(name="mail", type="smtp", settings=ConnectorSettings()),),
         delivery=DeliverySettings(),
         routing=RoutingSettings(file=tmp_path / "routing.toml"),
@@ -70,9 +92,29 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
     )
     places: dict[str, Destination] = {"mail": bell}
     make = lambda: Alerter(  # noqa: E731  # a restart makes another one
-        store=store, configuration=lambda: configuration, destinations=lambda: places, faults=lambda: faults, clock=clock
+        store=store,
+        configuration=lambda: configuration,
+        destinations=lambda: places,
+        faults=lambda: faults,
+        clock=clock,
+        pulses=Pulses(),
     )
-    return Desk(store, clock, bell, make, faults)
+    return Desk(store, clock, bell, make, faults, configuration)
+
+
+def test_a_key_that_ends_is_told_in_time(desk: Desk) -> None:
+    """Thirty days before its last day a key is told of, once, on the last day it is no worse, and after that it is critical."""
+    desk.clock.advance(days=(KEY_LASTS - timedelta(days=30)).days)
+    desk.make().look()
+    assert desk.kinds() == []
+    for _ in range(2):
+        desk.clock.advance(days=1)
+        desk.make().look()
+    assert desk.kinds() == [("expiry", False)]
+    assert "key of the mailbox altinn" in desk.bell.told[0].text
+    desk.clock.advance(days=28)
+    critical = [[each.critical for each in find_troubles(desk.configuration, desk.store, desk.clock.advance(days=day))] for day in (0, 1)]
+    assert critical == [[False], [True]]
 
 
 def read(desk: Desk, *, refused: bool = False) -> None:
@@ -100,6 +142,27 @@ def test_told_once_and_its_end_once(desk: Desk) -> None:
     assert sorted(desk.kinds()) == [("dead", False), ("undelivered", False), ("undelivered", True)]
     assert "Oppsigelse" not in repr(desk.bell.told)
     assert [each.kind for each in desk.store.alerts.all()] == ["dead"]
+
+
+def test_a_collision_is_told_once(desk: Desk, content: ContentStore, stopping: threading.Event) -> None:
+    """A letter that had to take another name is told once, over a restart and after the next one too, stays for a week, and has no end."""
+    content.put([b"pdf"])
+    erp = {"erp": Collider("erp")}
+    desk.store.letters.add([stored_letter("a", ("erp",), title="Oppsigelse"), stored_letter("b", ("erp",))])
+    dispatch = Dispatch(
+        store=desk.store, content=content, destinations=lambda: erp, table=lambda: TABLE, clock=desk.clock, give_up_after=timedelta(days=5)
+    )
+    assert dispatch.deliver_due(stopping) == {Outcome.DELIVERED: 2}
+    for _ in range(2):
+        desk.make().look()
+        desk.clock.advance(days=3)
+    assert desk.kinds() == [("collision", False)] * 2
+    assert len({each.id for each in desk.bell.told}) == 2
+    assert "deliveries show" in desk.bell.told[0].text
+    assert "Oppsigelse" not in repr(desk.bell.told)
+    desk.clock.advance(days=2)
+    desk.make().look()
+    assert (len(desk.bell.told), desk.store.alerts.all()) == (2, [])
 
 
 def test_silence_and_lost_rights(desk: Desk) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import datetime
 from pathlib import Path
 
 import httpx
 from sqlalchemy import event
 
-from daemon.config import Configuration, DeliverySettings, RoutingSettings, StoreSettings
+from daemon.config import Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
 from daemon.errors import Fault
 from daemon.model import Outcome
+from daemon.routing.facts import NORWAY
+from daemon.settings import ConnectorSettings, Day
 from daemon.store import Store
 from daemon.troubles import find_troubles
 from daemon.web.monitoring import Monitoring
@@ -20,13 +23,19 @@ from tests.unit.conftest import NOW, Clock, stored_letter
 _LINE = re.compile(r'postmottak_[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
 
 
+class Expiring(ConnectorSettings):
+    """A mailbox with a key that ends."""
+
+    key_expires: Day
+
+
 def configuration(folder: Path) -> Configuration:
     """The smallest configuration."""
     return Configuration(
         path=folder / "postmottak.toml",
         text="",
         store=StoreSettings(database=f"sqlite:///{folder / 'postmottak.db'}", content=folder),
-        mailboxes=(),
+        mailboxes=(ConnectorConfiguration(name="altinn", type="altinn3", settings=Expiring(key_expires=NOW.date())),),
         destinations=(),
         delivery=DeliverySettings(),
         routing=RoutingSettings(file=folder / "routing.toml"),
@@ -39,6 +48,7 @@ def monitoring(store: Store, clock: Clock, folder: Path) -> Monitoring:
         store=store,
         configuration=lambda: configuration(folder),
         attempts=lambda: {("erp", Outcome.DELIVERED): 2},
+        token_ends=lambda: {"altinn": NOW},
         faults=lambda: [Fault(file="x", key="y", problem="z", remedy="")],
         clock=clock,
     )
@@ -66,6 +76,9 @@ def test_the_numbers(store: Store, clock: Clock, tmp_path: Path) -> None:
     assert 'postmottak_oldest_undelivered_age_seconds{destination="e\\"r\\\\p"} 90.0' in lines
     assert 'postmottak_delivery_attempts_total{destination="erp",outcome="delivered"} 2.0' in lines
     assert "postmottak_edit_faults 1.0" in lines
+    assert f'postmottak_token_expiry_timestamp_seconds{{mailbox="altinn"}} {NOW.timestamp()!r}' in lines
+    [key] = [line for line in lines if line.startswith('postmottak_key_expiry_timestamp_seconds{mailbox="altinn"} ')]
+    assert datetime.fromtimestamp(float(key.partition(" ")[2]), NORWAY).date() == NOW.date()
     assert "Oppsigelse" not in answer.text
 
 

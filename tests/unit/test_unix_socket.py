@@ -1,0 +1,134 @@
+"""A door on a Unix socket: for whom it is, what it replaces, and what it leaves alone."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from daemon.addresses import Address, ListenAddress
+from daemon.errors import StoreError
+from daemon.web.server import WebServer
+
+ADDRESSES: TypeAdapter[Address] = TypeAdapter(ListenAddress)
+
+
+def door(path: Path) -> WebServer:
+    """A door that says ok."""
+    routes = [Route("/livez", lambda _: PlainTextResponse("ok"))]
+    return WebServer("the door", Starlette(routes=routes), Address(path=path))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[None]:
+    """A door that is open until the block ends."""
+    server, stopping = door(path), threading.Event()
+    thread = threading.Thread(target=server.loop, args=(stopping, lambda: None))
+    thread.start()
+    try:
+        while thread.is_alive() and not says_ok(path):
+            time.sleep(0.01)  # a name that appears tells nobody
+        yield
+    finally:
+        stopping.set()
+        server.stop()
+        thread.join()
+
+
+def says_ok(path: Path) -> bool:
+    """Whether the door answers."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+        try:
+            return client.get("http://monitor/livez").text == "ok"
+        except httpx.ConnectError:
+            return False
+
+
+def stale(path: Path) -> None:
+    """A socket whose process was killed."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+
+def test_owner_and_group_may_ask(tmp_path: Path) -> None:
+    """It answers, has mode 0660, and nothing of it is left afterwards."""
+    path = tmp_path / "monitor.sock"
+    with opened(path):
+        assert path.stat().st_mode & 0o777 == 0o660
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_leaves_is_replaced(tmp_path: Path) -> None:
+    """A socket on which nobody listens, and one that was half made, do not stand in the way."""
+    path = tmp_path / "monitor.sock"
+    stale(path)
+    stale(tmp_path / ".monitor.sock.new")
+    with opened(path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
+    """Whoever comes second is refused in words, and the first goes on answering."""
+    path = tmp_path / "monitor.sock"
+    with opened(path):
+        with pytest.raises(StoreError, match=r"the door cannot listen on unix:.*monitor\.sock: something else listens there"):
+            door(path).loop(threading.Event(), lambda: None)
+        assert says_ok(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [(Path.touch, "is no socket; move it away"), (Path.mkdir, "is no socket"), (lambda path: path.symlink_to("x"), "is no socket")],
+    ids=["file", "folder", "link"],
+)
+def test_nothing_but_a_socket_is_replaced(tmp_path: Path, make: Any, words: str) -> None:
+    """Whatever else has the name stays, and the error says what to do."""
+    path = tmp_path / "monitor.sock"
+    make(path)
+    with pytest.raises(StoreError, match=words):
+        door(path).loop(threading.Event(), lambda: None)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    """Where the socket cannot be made, the error names it and the reason."""
+    with pytest.raises(StoreError, match=r"x/monitor\.sock: no such file or directory"):
+        door(tmp_path / "x" / "monitor.sock").loop(threading.Event(), lambda: None)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:8766", "localhost:1", "[::1]:65535", "unix:/run/postmottak/monitor.sock"])
+def test_an_address_is_what_it_says(text: str) -> None:
+    """Host and port, also of IPv6, and a socket's path."""
+    assert str(ADDRESSES.validate_python(text)) == text
+
+
+def test_a_path_is_beside_the_file(tmp_path: Path) -> None:
+    """A relative path starts where every other one does."""
+    assert ADDRESSES.validate_python("unix:monitor.sock", context={"base": tmp_path}).path == tmp_path / "monitor.sock"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "8766", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:80", "http://127.0.0.1:80", "unix:", 8766]
+)
+def test_what_is_no_address(value: object) -> None:
+    """It is told, with what to write instead."""
+    with pytest.raises(ValidationError, match='write host and port, such as "127'):
+        ADDRESSES.validate_python(value)
+
+
+def test_a_path_that_no_socket_can_have() -> None:
+    """The system would cut it or refuse it at the start; it is told when the configuration is read."""
+    with pytest.raises(ValidationError, match="at most 100 bytes"):
+        ADDRESSES.validate_python(f"unix:/run/{'å' * 50}")
