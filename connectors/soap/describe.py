@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from connectors.drops.settings import need_library
 from connectors.soap.call import CallFailed, SoapCaller
+from connectors.soap.hints import Hints
 from connectors.soap.mapping import OPEN
 from connectors.soap.shape import Kind, Node, Operation, operations
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, open_wsdl
@@ -49,17 +50,18 @@ def describe(source: str) -> str:
     try:
         need_library("zeep", "soap")
         caller = SoapCaller(tls=ssl.create_default_context(), seconds=30, largest=LARGEST_WSDL)
-        found = list(operations(open_wsdl(source, caller.get)))
+        hints = Hints()
+        found = list(operations(open_wsdl(source, caller.get, notice=hints.notice)))
     except CallFailed as error:
         raise OperatorError(f"{source}: {error}; save the WSDL in a file, and name that") from error
     except (BadWsdl, ValueError) as error:
         raise OperatorError(f"The WSDL {error}") from error
     if not found:
         raise OperatorError(f"{source} has no operation that speaks SOAP; look whether it is the right WSDL")
-    return "\n\n".join("\n".join(_described(source, each)) for each in found) + "\n"
+    return "\n\n".join("\n".join(_described(source, each, hints)) for each in found) + "\n"
 
 
-def _described(source: str, operation: Operation) -> Iterator[str]:
+def _described(source: str, operation: Operation, hints: Hints) -> Iterator[str]:
     yield f"# service {operation.service}, port {operation.port}, operation {operation.name}"
     yield "[destination.arkiv]"
     yield 'type = "soap"'
@@ -68,7 +70,16 @@ def _described(source: str, operation: Operation) -> Iterator[str]:
     yield f"wsdl = {_quoted(source)}"
     yield f"operation = {_quoted(operation.name)}"
     yield f"address = {_quoted(operation.address)}"
+    yield from _about_mtom(hints)
     yield from _table(operation.input, "destination.arkiv.input", in_file=False, double=False)
+
+
+def _about_mtom(hints: Hints) -> Iterator[str]:
+    if hints.policy:
+        yield 'attachments = "mtom"  # the WSDL has a policy that wants it'
+    elif hints.expected:
+        where = "; ".join(f"{name}: {kinds}" for name, kinds in hints.expected.items())
+        yield f'# attachments = "mtom"  # the WSDL hints at it ({" ".join(where.split())}); such services mostly take base64 as well'
 
 
 def _table(node: Node, section: str, *, in_file: bool, double: bool) -> Iterator[str]:

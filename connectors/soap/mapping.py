@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from connectors.soap.fields import FILE, GROUPS, LETTER, Content, Field, find, members, value
@@ -146,12 +146,19 @@ def _field_hint(name: str, *, in_file: bool) -> str:
     return f"did you mean '${close[0]}'?" if close else "the fields are those of docs/message.schema.json, and docs/soap.md has the others"
 
 
+class Place(Protocol):
+    """Where contents are put."""
+
+    def __call__(self, content: Content, *, binary: bool) -> bytes:
+        """Take a content; the bytes that stand for it. `binary`: it goes into an element, no attribute, that is base64 by its type."""
+
+
 @dataclass(frozen=True)
 class Builder:
     """Carries out a mapping that has no problems. `place` puts content into the request, and says what stands there for it."""
 
     parcel: Parcel
-    place: Callable[[Content], bytes]
+    place: Place
 
     def build(self, shape: Node, mapping: Mapping[str, Any]) -> dict[str, Any]:
         """The input's values, as zeep takes them."""
@@ -189,7 +196,7 @@ class Builder:
             missing = {Kind.TEXT: "", Kind.BINARY: b""}.get(node.kind)
             return missing if node.required and not node.nillable else None
         if isinstance(found, Content):
-            token = self.place(found)
+            token = self.place(found, binary=node.kind is Kind.BINARY and not node.name.startswith("@"))
             return token if node.kind is Kind.BINARY else _base64_text(token)
         return _converted(node.kind, found)
 
