@@ -15,16 +15,21 @@ from connectors.soap.shape import Kind, Node, Operation, operations
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, open_wsdl
 from daemon.errors import OperatorError
 
+_TIMES = {"duedate": "$due_at", "frist": "$due_at", "received": "$fetched_at", "mottatt": "$fetched_at", "": "$published_at"}
 _GUESSES = {
     Kind.TEXT: {
         "title": "$title",
         "subject": "$title",
+        "tittel": "$title",
+        "emne": "$title",
         "messageid": "$delivery.id",
         "deliveryid": "$delivery.id",
         "letterid": "$id",
         "text": "$body.text",
         "body": "$body.text",
+        "tekst": "$body.text",
         "sendername": "$sender.name",
+        "avsendernavn": "$sender.name",
         "sendernumber": "$sender.organisation",
         "senderorganisation": "$sender.organisation",
         "recipient": "$party",
@@ -32,14 +37,15 @@ _GUESSES = {
         "reference": "$sender_reference",
         "service": "$service.code",
         "filename": "$file.name",
+        "filnavn": "$file.name",
         "mediatype": "$file.media_type",
         "mimetype": "$file.media_type",
         "contenttype": "$file.media_type",
         "sha256": "$file.sha256",
     },
-    Kind.BINARY: {"content": "$file.content", "data": "$file.content"},
-    Kind.MOMENT: {"duedate": "$due_at", "received": "$fetched_at", "": "$published_at"},
-    Kind.DATE: {"duedate": "$due_at", "received": "$fetched_at", "": "$published_at"},
+    Kind.BINARY: {"": "$file.content"},
+    Kind.MOMENT: _TIMES,
+    Kind.DATE: _TIMES,
     Kind.BOOLEAN: {"confidential": "$confidential"},
     Kind.INTEGER: {"size": "$file.size"},
 }
@@ -89,18 +95,26 @@ def _table(node: Node, section: str, *, in_file: bool, double: bool) -> Iterator
         yield '"$each" = "attachments"'
     for child in node.children.values():
         if child.kind is not Kind.TABLE:
-            yield _line(child, node.name, in_file=in_file)
+            yield _line(child, node, in_file=in_file)
     for child in node.children.values():
         if child.kind is Kind.TABLE and child.children:
             repeated = child.many and not in_file
             yield from _table(child, f"{section}.{_key(child.name)}", in_file=in_file or repeated, double=repeated)
 
 
-def _line(node: Node, above: str, *, in_file: bool) -> str:
-    guess = _guess(node, above, in_file=in_file)
-    what = f"{node.kind}, {'required' if node.required else 'may be left out'}{', repeated' if node.many else ''}"
+def _line(node: Node, above: Node, *, in_file: bool) -> str:
+    guess = _guess(node, above.name, in_file=in_file)
+    what = f"{node.kind}, {_need(node, above)}{', repeated' if node.many else ''}"
     comment = "" if node.required or guess else "# "
     return f"{comment}{_key(node.name)} = {_quoted(guess or f'${OPEN}')}  # {what}"
+
+
+def _need(node: Node, above: Node) -> str:
+    choice = next((each for each in above.choices if any(node.name in branch for branch in each.branches)), None)
+    if choice:
+        others = ", ".join(name for branch in choice.branches if node.name not in branch for name in branch)
+        return f"{'required' if choice.required else 'may be left out'} unless there is {others}"
+    return "required" if node.required else "may be left out"
 
 
 def _guess(node: Node, above: str, *, in_file: bool) -> str:

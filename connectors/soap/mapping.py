@@ -75,6 +75,18 @@ def _table_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iter
         elif child.required and child.many and _may_be_none(given[name]):
             remedy = 'add one that is always there to the list, such as the text by "$body.content"'
             yield f"maps {path}.{name} from attachments only, but the service wants at least one, and a letter may have none; {remedy}"
+    yield from _choice_problems(node, given, path)
+
+
+def _choice_problems(node: Node, given: Mapping[str, Any], path: str) -> Iterator[str]:
+    for choice in node.choices:
+        mapped = [branch for branch in choice.branches if any(name in given for name in branch)]
+        if len(mapped) > 1:
+            both = " and ".join(next(name for name in branch if name in given) for branch in mapped)
+            yield f"maps {both} in {path}, of which the service takes only one; take the others out"
+        elif not mapped and choice.required:
+            names = ", ".join(name for branch in choice.branches for name in branch)
+            yield f"maps none of {names} in {path}, of which the service must have one; write one"
 
 
 def _may_be_none(given: Any) -> bool:

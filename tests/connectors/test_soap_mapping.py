@@ -49,6 +49,29 @@ def test_what_does_not_fit_the_wsdl_is_named(change: dict[str, Any], words: str)
         settings(URL, input=MAPPING | change)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "maps none of Code, Words, Language in ReceiveDocument, of which the service must have one"),
+        ({"Code": "INN", "Words": "x", "Language": "nb"}, "maps Code and Words in ReceiveDocument, of which the service takes only one"),
+        ({"Words": "x", "Language": "nb"}, ""),
+        ({"Code": "INN"}, ""),
+    ],
+)
+def test_of_a_choice_one_branch_is_mapped(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    """None, and more than one, would be a message that the service cannot take."""
+    branches = '<xs:element name="Code" type="xs:string"/><xs:sequence><xs:element name="Words" type="xs:string"/>'
+    choice = f'<xs:choice>{branches}<xs:element name="Language" type="xs:string"/></xs:sequence></xs:choice>'
+    (tmp_path / "a.wsdl").write_text(WSDL.read_text().replace('<xs:element name="Text"', f'{choice}<xs:element name="Text"'))
+    made = {"wsdl": "a.wsdl", "input": MAPPING | change}
+    if not words:
+        settings(URL, tmp_path, **made)
+        return
+    with pytest.raises(ValidationError, match=words):
+        settings(URL, tmp_path, **made)
+    assert 'Words = "$?"  # text, required unless there is Code' in describe(str(tmp_path / "a.wsdl"))
+
+
 def test_every_fault_of_a_mapping_is_told_at_once() -> None:
     """Nobody mends a mapping one fault at a time."""
     with pytest.raises(ValidationError, match=r"'Tittel'.*does not map ReceiveDocument\.Title"):
