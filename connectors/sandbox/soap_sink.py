@@ -99,6 +99,19 @@ def bomb() -> Reply:
     return Reply(body=f'<!DOCTYPE b [<!ENTITY e0 "haha">{entities}]>'.encode() + envelope("&e9;"))
 
 
+BY_NAME = {
+    "busy": response("BUSY"),
+    "rejected": response("REJECTED"),
+    "client-fault": fault("s:Client"),
+    "server-fault": fault("s:Server"),
+    "html": html(),
+    "unavailable": Reply(status=503),
+    "cut": cut(),
+    "slow": slow(90),
+}
+"""Answers that the query of the address asks for, as in `/archive?busy`, where none is scripted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Document:
     """A letter that was kept."""
@@ -158,6 +171,11 @@ class SoapSink(Peer):
         return f"{self._server.url}/archive"
 
     @property
+    def wsdl(self) -> str:
+        """Its WSDL, with its own address."""
+        return self._wsdl.read_text(encoding="utf-8").replace("http://127.0.0.1:1/archive", self.url)
+
+    @property
     def wsdl_url(self) -> str:
         """Where its WSDL is, with its own address."""
         return f"{self.url}?wsdl"
@@ -194,8 +212,7 @@ class SoapSink(Peer):
         with self._lock:
             self._requests.append(request)
         if request.method == "GET":
-            wsdl = self._wsdl.read_text(encoding="utf-8").replace("http://127.0.0.1:1/archive", self.url)
-            return Response(status=200, body=wsdl.encode(), headers=_XML)
+            return Response(status=200, body=self.wsdl.encode(), headers=_XML)
         reply = self._judged(request)
         if reply.delay:
             self._server.stopping.wait(reply.delay)
@@ -214,7 +231,7 @@ class SoapSink(Peer):
         with self._lock:
             if self._guard and not self._guard.lets_in(envelope):
                 return fault("wsse:FailedAuthentication")
-            reply = self._script.popleft() if self._script else self.usual
+            reply = self._script.popleft() if self._script else BY_NAME.get(request.query, self.usual)
         if reply.takes:
             self._keep(letter, request)
         return reply

@@ -12,6 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.destinations.soap import connect
+from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.scene import Scene, prepare, prepare_archive
 from connectors.sandbox.soap_sink import WSDL, SoapSink
 from connectors.soap.describe import describe
 from daemon import plugins
@@ -226,6 +228,19 @@ def test_what_describe_prints_can_be_pasted(tmp_path: Path) -> None:
         settings(URL, tmp_path, **section)
     section["input"]["@series"] = "POST"
     settings(URL, tmp_path, **section)
+
+
+def test_what_the_sandbox_writes_for_its_archive_works(tmp_path: Path, make_parcel: MakeParcel) -> None:
+    """The section sends letters as it stands; the archive fails in the way that the address asks for."""
+    with PretendAltinn() as altinn, SoapSink(folder=tmp_path / "kept") as sink:
+        scene = Scene(folder=tmp_path)
+        path = prepare_archive(altinn, prepare(altinn, scene), sink, scene)
+        section = tomllib.loads(path.read_text())["destination"]["arkiv"]
+        section.pop("type")
+        connect("arkiv", settings(URL, tmp_path, **section)).deliver(make_parcel())
+        assert len(list((tmp_path / "kept").iterdir())) == 1
+        with pytest.raises(TemporaryFailure, match="HTML"):
+            connect("arkiv", settings(URL, tmp_path, **section | {"address": f"{sink.url}?html"})).deliver(make_parcel())
 
 
 def test_a_file_that_must_be_there_needs_more_than_attachments(tmp_path: Path) -> None:
