@@ -180,12 +180,16 @@ def _verified(xml: bytes, folder: Path) -> bool:
     return True
 
 
-def test_no_secret_and_no_content_in_any_log(tmp_path: Path, make_parcel: MakeParcel, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("how", "digest"), [("base64", False), ("mtom", True)])
+def test_no_secret_and_no_content_in_any_log(
+    how: str, digest: bool, tmp_path: Path, make_parcel: MakeParcel, caplog: pytest.LogCaptureFixture
+) -> None:
     """Even with every logger at its most talkative, neither the password nor anything of the letter is written."""
     with SoapSink() as sink, caplog.at_level(logging.DEBUG):
         for name in ("zeep", "zeep.transports", "zeep.wsdl"):
             logging.getLogger(name).setLevel(logging.DEBUG)
-        destination = connect("arkiv", settings(sink.url, tmp_path, **_login(tmp_path, "username-token")))
+        options = {**_login(tmp_path, "username-token"), "attachments": how, "password_digest": digest}
+        destination = connect("arkiv", settings(sink.url, tmp_path, **options))
         sink.script(response(), fault("s:Client", text="hemmelig-svar"))
         parcel = make_parcel(title="hemmelig-tittel", body="hemmelig-tekst", sender_name="hemmelig-navn")
         destination.deliver(parcel)
