@@ -22,7 +22,7 @@ from connectors.soap.call import SoapAnswer
 from connectors.soap.judgement import Judge, Rules
 from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from tests.conftest import MakeParcel
-from tests.connectors.soap_tools import settings
+from tests.connectors.soap_tools import settings, signing
 
 WSSE = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}"
 WSU = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}"
@@ -141,19 +141,12 @@ def test_a_username_token_lets_in_who_knows_the_password(form: Literal["text", "
         connect("arkiv", settings(sink.url, tmp_path, **login)).deliver(make_parcel())
 
 
-def _signing(authority: trustme.CA, tmp_path: Path) -> dict[str, Any]:
-    pair = authority.issue_cert("postmottak.example.no", key_type=trustme.KeyType.RSA)
-    pair.cert_chain_pems[0].write_to_path(str(tmp_path / "sign.pem"))
-    pair.private_key_pem.write_to_path(str(tmp_path / "sign.key"))
-    return {"authentication": "x509", "signing_cert_file": "sign.pem", "signing_key_file": "sign.key"}
-
-
 @pytest.mark.parametrize("how", ["base64", "mtom"])
 def test_a_signature_covers_body_and_timestamp(how: str, authority: trustme.CA, tmp_path: Path, make_parcel: MakeParcel) -> None:
     """With SHA-256 only, and it holds for what arrived, attachments included, beside the envelope too; a changed letter breaks it."""
     with SoapSink() as sink:
-        signing = _signing(authority, tmp_path)
-        connect("arkiv", settings(sink.url, tmp_path, attachments=how, **signing)).deliver(make_parcel(files={"a.pdf": b"x" * 9999}))
+        signed = signing(authority, tmp_path)
+        connect("arkiv", settings(sink.url, tmp_path, attachments=how, **signed)).deliver(make_parcel(files={"a.pdf": b"x" * 9999}))
         xml = sink.documents[0].xml
         assert b"x" * 9999 in sink.documents[0].files.values()
     assert _verified(xml, tmp_path)
@@ -243,7 +236,7 @@ print(int(status["VmHWM"].split()[0]) // 1024)  # getrusage would count what the
 @pytest.mark.parametrize(("signed", "how", "most"), [(False, "base64", 140), (False, "mtom", 140), (True, "mtom", 300)])
 def test_a_large_attachment_takes_little_memory(signed: bool, how: str, most: int, authority: trustme.CA, tmp_path: Path) -> None:
     """30 MB take hardly anything while they are streamed, and less than 300 MB where they are signed; a whole process, in MiB."""
-    options = {"attachments": how} | (_signing(authority, tmp_path) if signed else {})
+    options = {"attachments": how} | (signing(authority, tmp_path) if signed else {})
     (tmp_path / "large.bin").write_bytes(bytes(30_000_000))
     with SoapSink() as sink:
         root = str(Path(__file__).parents[2])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from connectors.destinations.soap import connect
 from connectors.sandbox.soap_sink import WSDL, SoapSink, in_parts, response
@@ -18,7 +19,7 @@ from connectors.sandbox.xop import envelope_of
 from connectors.soap.describe import describe
 from daemon.errors import PermanentFailure, TemporaryFailure
 from tests.conftest import MakeParcel
-from tests.connectors.soap_tools import MAPPING, settings
+from tests.connectors.soap_tools import MAPPING, settings, signing
 
 XMIME = 'xmlns:xmime="http://www.w3.org/2005/05/xmlmime" xmime:expectedContentTypes="application/pdf, image/*"'
 CONTENT = '<xs:element name="Content" type="xs:base64Binary"'
@@ -47,13 +48,15 @@ def test_a_letter_of_nothing_but_text_is_a_package_too(make_parcel: MakeParcel) 
         assert len(sink.documents) == 1
 
 
-def test_what_xop_cannot_take_out_stays_inside(tmp_path: Path, make_parcel: MakeParcel) -> None:
-    """A content in an element of text, or in an attribute, is base64 in the envelope."""
+@pytest.mark.parametrize("signed", [False, True])
+def test_what_xop_cannot_take_out_stays_inside(signed: bool, authority: trustme.CA, tmp_path: Path, make_parcel: MakeParcel) -> None:
+    """A content in an element of text, or in an attribute, is base64 in the envelope, whether that is signed or not."""
     attribute = '<xs:attribute name="copy" type="xs:base64Binary"/><xs:attribute name="series"'
     (tmp_path / "a.wsdl").write_text(WSDL.read_text().replace('<xs:attribute name="series"', attribute))
     mapping = MAPPING | {"Text": "$body.content", "@copy": "$body.content"}
     with SoapSink(wsdl=tmp_path / "a.wsdl") as sink:
-        connect("arkiv", settings(sink.url, tmp_path, attachments="mtom", wsdl="a.wsdl", input=mapping)).deliver(make_parcel(body="Hei"))
+        options = {"attachments": "mtom", "wsdl": "a.wsdl", "input": mapping} | (signing(authority, tmp_path) if signed else {})
+        connect("arkiv", settings(sink.url, tmp_path, **options)).deliver(make_parcel(body="Hei"))
         assert sink.documents[0].text("Text") == "SGVp"
         assert sink.requests[0].body.count(b"SGVp") == 2
 
