@@ -231,7 +231,7 @@ def _twins(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID
     here: dict[int | None, UUID] = {}
     for some in _chunks(set(numbered.values())):
         for rows in (_DELETED_BY_NUMBER, _STORED_BY_NUMBER):
-            here |= dict(session.connection().execute(rows, {"numbers": some}).tuples().all())
+            here |= {number: key for number, key in session.connection().execute(rows, {"numbers": some})}  # noqa: C416  # rows are no pairs to mypy
     first = {key: here.setdefault(number, key) for key, number in numbered.items()}
     return {key: found for key, found in first.items() if found != key}
 
