@@ -63,6 +63,11 @@ class Fetched:
     """The routing table that appointed nobody for it."""
 
 
+def duplicate(ref: LetterRef, known: UUID) -> Fetched:
+    """That a letter is stored under another id, which it had in Altinn 2 or has in Altinn 3."""
+    return Fetched(ref=ref, state=SightingState.DUPLICATE, problem=f"here already, as message {known}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fetcher:
     """Fetches letters; may be used from several threads. `table` is asked anew for each letter, so it may change."""
@@ -91,7 +96,7 @@ class Fetcher:
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):
             raise MailboxUnavailable("the mailbox answered with another letter than was asked for; it is asked again at the next poll")
         if known := self._known_otherwise(letter):
-            return Fetched(ref=ref, state=SightingState.DUPLICATE, problem=f"here already, as message {known}")
+            return duplicate(ref, known)
         facts, table = facts_of(letter.envelope, letter.parts, self.clock()), self.table()
         decision = decide(table, facts, find_earlier(self.store, facts))
         if facts.confidential and not channel.fetch_confidential:

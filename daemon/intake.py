@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 
 from daemon.errors import AccessRefused, MailboxError, NotStorable, StoreError
-from daemon.fetch import Fetched, Fetcher, MarkPolicies
+from daemon.fetch import Fetched, Fetcher, MarkPolicies, duplicate
 from daemon.model import Bookmark, LetterRef, Message, SightingState
 from daemon.notices import Notices
 from daemon.ports import Channel, Mailbox
@@ -196,13 +197,16 @@ class Intake:
     def _commit(self, some: list[Fetched], summary: IntakeSummary) -> list[Fetched]:
         """Commit the letters together; if the database cannot hold one of them, each by itself. Returns what came of each."""
         letters = [each.letter for each in some if each.letter]
+        if not letters:
+            return some
         try:
-            summary.stored += self.store.letters.add(letters) if letters else 0
+            added = self.store.letters.add(letters)
         except NotStorable as error:
             if len(some) == 1:
                 return [Fetched(ref=some[0].ref, state=SightingState.FAILING, problem=str(error))]
             return [ended for each in some for ended in self._commit([each], summary)]
-        return some
+        summary.stored += added.new
+        return [_or_duplicate(each, added.twins.get(each.ref.message_id)) for each in some]
 
     def _note(self, fetched: Fetched, summary: IntakeSummary) -> None:
         if fetched.letter:
@@ -232,6 +236,11 @@ class Intake:
             if reached:
                 bookmark.position = max(reached, bookmark.position or reached)
         return bookmark
+
+
+def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:
+    """What was fetched; or, if another mailbox has brought the letter meanwhile, that it is a duplicate."""
+    return duplicate(fetched.ref, twin) if twin else fetched
 
 
 def _note_listings(listed: Sequence[_Listed], summary: IntakeSummary) -> None:

@@ -37,7 +37,7 @@ class Notices:
         waiting = [each for each in self.store.views.sightings(SightingState.WAITING) if each.mailbox == mailbox]
         written = self.store.letters.stored_of([notice_id(each.ref) for each in waiting])
         notices = list(self._notices([each for each in waiting if notice_id(each.ref) not in written], table))
-        return self.store.letters.add(notices) if notices else 0
+        return self.store.letters.add(notices).new if notices else 0
 
     def _notices(self, sightings: Sequence[Sighting], table: Table) -> Iterator[StoredLetter]:
         now = self.clock()

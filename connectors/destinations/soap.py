@@ -1,6 +1,7 @@
 """SOAP: each letter as the input of one operation of a service, such as an archive's, by a mapping that the operator writes.
 
-Attachments are streamed into the request as base64. A repeat has the same input; what maps `delivery.id` lets the service count it once.
+Attachments are streamed into the request as base64, or after it as MTOM. A repeat has the same input; what maps `delivery.id` lets the
+service count it once.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class Soap:
     def _call(self, contract: Contract, url: httpx.URL, parcel: Parcel) -> SoapAnswer:
         import zeep
 
-        contents = Contents()
+        contents = Contents(mtom=self._settings.attachments == "mtom")
         values = Builder(parcel, contents.place).build(contract.operation.input, self._settings.input)
         if contents.size > self._settings.max_bytes:
             raise TooLarge(contents.size)
@@ -159,12 +160,14 @@ class Soap:
         if self._protect is None:
             return None
         signed = self._settings.authentication == "x509"
-        return Protection(*([contents.fill] if signed else []), self._protect)
+        if not signed:
+            return Protection(self._protect)
+        return Protection(contents.fill, self._protect, lambda _: contents.take_back())
 
 
 def _protection(settings: Settings, password: str) -> Protect | None:
     if settings.authentication == "username-token":
-        return username_token(settings.username, password)
+        return username_token(settings.username, password, digest=settings.password_digest)
     if settings.signing_cert_file and settings.signing_key_file:
         return signature(settings.signing_cert_file, settings.signing_key_file.path)
     return None

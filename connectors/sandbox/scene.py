@@ -14,6 +14,7 @@ from connectors.sandbox.samples import sandbox_resources
 
 if TYPE_CHECKING:
     from connectors.sandbox.altinn2 import PretendAltinn2
+    from connectors.sandbox.soap_sink import SoapSink
 
 PARTY = "910075918"
 """An organisation number from the test population."""
@@ -98,6 +99,21 @@ def prepare_altinn2(altinn: PretendAltinn2, scene: Scene) -> Path:
     lines = ["[mailbox.altinn2]", 'type = "altinn2"', *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
     path = scene.folder / "altinn2.toml"
     path.write_text(_configuration("\n".join(lines) + "\n", scene, "altinn2"), encoding="utf-8")
+    return path
+
+
+def prepare_archive(altinn: PretendAltinn, client: ReadyClient, archive: SoapSink, scene: Scene) -> Path:
+    """Write a configuration beside the others, with a store and a routing table of its own, that sends to the archive; its path."""
+    from connectors.soap.describe import describe
+
+    wsdl = scene.folder / "arkiv.wsdl"
+    wsdl.write_text(archive.wsdl, encoding="utf-8")
+    section = describe(str(wsdl)).replace('"@series" = "$?"', '"@series" = "POST"')
+    table = 'recipient = [{ name = "post", deliver_to = ["arkiv"] }]\nroute = [{ name = "Alt", to = ["post"] }]\n'
+    (scene.folder / "archive-routing.toml").write_text(table, encoding="utf-8")
+    path = scene.folder / "archive.toml"
+    text = _configuration(_altinn3_mailbox(altinn, client, scene), scene, "archive")
+    path.write_text(text.replace('"routing.toml"', '"archive-routing.toml"') + "\n" + section, encoding="utf-8")
     return path
 
 

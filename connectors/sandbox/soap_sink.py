@@ -1,6 +1,6 @@
 """An archive on loopback that takes letters by SOAP: checks each against its own schema, answers as it is told, and keeps what it got.
 
-The check is libxml2's, with the schema in archive.wsdl; nothing of the client's own library has a part in it.
+The check is libxml2's, with the schema in archive.wsdl, after MTOM is undone; nothing of the client's own library has a part in it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ import ssl
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from connectors.sandbox.http_server import LoopbackServer, Manner, Request, Response
 from connectors.sandbox.peer import Peer
+from connectors.sandbox.wsse import Guard
+from connectors.sandbox.xop import envelope_of, is_package
 
 WSDL = Path(__file__).with_name("archive.wsdl")
 """The archive's WSDL, whose address is not the sink's."""
 
 _A = "{urn:postmottak:sandbox:archive}"
 _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
+_SOAP12 = "{http://www.w3.org/2003/05/soap-envelope}"
 _XS = "{http://www.w3.org/2001/XMLSchema}"
 _XML = (("Content-Type", "text/xml; charset=utf-8"),)
 _HTML = (("Content-Type", "text/html"),)
@@ -65,6 +68,15 @@ def html(status: int = 200) -> Reply:
     return Reply(status=status, body=b"<!DOCTYPE html><html><body>Please log in</body></html>", headers=_HTML)
 
 
+def in_parts(reply: Reply) -> Reply:
+    """The same answer as MTOM, with a part beside it, and the envelope not first."""
+    part = b"--x\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\nContent-ID: <1@sink>\r\n\r\n\x89PNG\r\n\x00"
+    kind = b'Content-Type: application/xop+xml; charset=utf-8; type="text/xml"'
+    root = b"\r\n--x\r\n" + kind + b"\r\nContent-Transfer-Encoding: 8bit\r\nContent-ID: <0@sink>\r\n\r\n" + reply.body
+    told = 'multipart/related; type="application/xop+xml"; start="<0@sink>"; start-info="text/xml"; boundary=x'
+    return replace(reply, body=part + root + b"\r\n--x--", headers=(("Content-Type", told),))
+
+
 def slow(seconds: float) -> Reply:
     """The right answer, later."""
     right = response()
@@ -87,6 +99,19 @@ def bomb() -> Reply:
     return Reply(body=f'<!DOCTYPE b [<!ENTITY e0 "haha">{entities}]>'.encode() + envelope("&e9;"))
 
 
+BY_NAME = {
+    "busy": response("BUSY"),
+    "rejected": response("REJECTED"),
+    "client-fault": fault("s:Client"),
+    "server-fault": fault("s:Server"),
+    "html": html(),
+    "unavailable": Reply(status=503),
+    "cut": cut(),
+    "slow": slow(90),
+}
+"""Answers that the query of the address asks for, as in `/archive?busy`, where none is scripted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Document:
     """A letter that was kept."""
@@ -96,7 +121,7 @@ class Document:
     files: Mapping[str, bytes]
     """By file name."""
     xml: bytes
-    """The whole request."""
+    """The whole envelope, with its contents in it."""
     headers: Mapping[str, str]
 
     def text(self, name: str) -> str | None:
@@ -110,17 +135,29 @@ class Document:
 class SoapSink(Peer):
     """A context manager that is an archive on 127.0.0.1. Every method is safe from any thread.
 
-    `login` (name and password) is asked for as Basic. With `tls` it speaks https. With `folder`, files that were kept lie there.
+    `wsdl` may say more of letters than the archive's own does.
+
+    `login` (name and password) is asked for as Basic, and what `guard` wants by WS-Security. With `tls` it speaks https. With `folder`,
+    files that were kept lie there.
     """
 
     def __init__(
-        self, *, port: int = 0, login: tuple[str, str] | None = None, tls: ssl.SSLContext | None = None, folder: Path | None = None
+        self,
+        *,
+        port: int = 0,
+        wsdl: Path = WSDL,
+        login: tuple[str, str] | None = None,
+        guard: Guard | None = None,
+        tls: ssl.SSLContext | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.usual = response()
         """The answer when nothing else is scripted; may be set."""
         self._login = "Basic " + base64.b64encode(":".join(login).encode()).decode() if login else None
+        self._guard = guard
         self._folder = folder
-        self._schema = _schema()
+        self._wsdl = wsdl
+        self._schema = _schema(wsdl)
         self._script: deque[Reply] = deque()
         self._lock = threading.Lock()
         self._requests: list[Request] = []
@@ -132,6 +169,11 @@ class SoapSink(Peer):
     def url(self) -> str:
         """Where to call."""
         return f"{self._server.url}/archive"
+
+    @property
+    def wsdl(self) -> str:
+        """Its WSDL, with its own address."""
+        return self._wsdl.read_text(encoding="utf-8").replace("http://127.0.0.1:1/archive", self.url)
 
     @property
     def wsdl_url(self) -> str:
@@ -170,8 +212,7 @@ class SoapSink(Peer):
         with self._lock:
             self._requests.append(request)
         if request.method == "GET":
-            wsdl = WSDL.read_text(encoding="utf-8").replace("http://127.0.0.1:1/archive", self.url)
-            return Response(status=200, body=wsdl.encode(), headers=_XML)
+            return Response(status=200, body=self.wsdl.encode(), headers=_XML)
         reply = self._judged(request)
         if reply.delay:
             self._server.stopping.wait(reply.delay)
@@ -181,42 +222,55 @@ class SoapSink(Peer):
         if self._login and request.headers.get("authorization") != self._login:
             return Reply(status=401, body=b"Log in")
         try:
-            letter = self._valid(request.body)
+            envelope = _envelope(request)
+            letter = self._valid(envelope)
         except ValueError as error:
             with self._lock:
                 self._refused.append(str(error))
             return fault("s:Client", detail="<Invalid/>")
         with self._lock:
-            reply = self._script.popleft() if self._script else self.usual
+            if self._guard and not self._guard.lets_in(envelope):
+                return fault("wsse:FailedAuthentication")
+            reply = self._script.popleft() if self._script else BY_NAME.get(request.query, self.usual)
         if reply.takes:
             self._keep(letter, request)
         return reply
 
-    def _valid(self, body: bytes) -> Any:
-        from lxml import etree
-
-        try:
-            letter = etree.fromstring(body, _parser()).find(f"{_SOAP}Body/*")
-        except etree.XMLSyntaxError as error:
-            raise ValueError(str(error)) from error
+    def _valid(self, envelope: Any) -> Any:
+        letter = next((each for soap in (_SOAP, _SOAP12) for each in envelope.iterfind(f"{soap}Body/*")), None)
         if letter is None or not self._schema.validate(letter):
             raise ValueError(str(self._schema.error_log))
         return letter
 
     def _keep(self, letter: Any, request: Request) -> None:
+        from lxml import etree
+
+        xml = etree.tostring(letter.getroottree())
         files = {each.findtext(f"{_A}FileName"): base64.b64decode(each.findtext(f"{_A}Content")) for each in letter.iter(f"{_A}File")}
         kept = Document(
             message_id=letter.findtext(f"{_A}MessageId"),
             title=letter.findtext(f"{_A}Title") or "",
             files=files,
-            xml=request.body,
+            xml=xml,
             headers=request.headers,
         )
         with self._lock:
             self._documents.append(kept)
             if self._folder:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                (self._folder / f"{len(self._documents):04}.xml").write_bytes(request.body)
+                (self._folder / f"{len(self._documents):04}.xml").write_bytes(xml)
+
+
+def _envelope(request: Request) -> Any:
+    """What was sent, put together if it came in parts. Raises ValueError."""
+    from lxml import etree
+
+    content_type = request.headers.get("content-type", "")
+    try:
+        body = envelope_of(content_type, request.body) if is_package(content_type) else request.body
+        return etree.fromstring(body, _parser())
+    except etree.XMLSyntaxError as error:
+        raise ValueError(str(error)) from error
 
 
 def _parser() -> Any:
@@ -225,8 +279,10 @@ def _parser() -> Any:
     return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
 
 
-def _schema() -> Any:
+def _schema(wsdl: Path) -> Any:
     from lxml import etree
 
-    schema = etree.parse(str(WSDL), _parser()).find(f".//{_XS}schema")
-    return etree.XMLSchema(etree.fromstring(etree.tostring(schema)))  # by itself, with the prefixes that the WSDL declares
+    schema = etree.parse(str(wsdl), _parser()).find(f".//{_XS}schema")
+    return etree.XMLSchema(
+        etree.fromstring(etree.tostring(schema), base_url=str(wsdl))
+    )  # by itself, with the prefixes that the WSDL declares

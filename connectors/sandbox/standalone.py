@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from connectors.sandbox.access import ReadyClient
 from connectors.sandbox.altinn import PretendAltinn
 from connectors.sandbox.letters import PretendLetter
 from connectors.sandbox.samples import letters as sample_letters
-from connectors.sandbox.scene import Scene, prepare, prepare_altinn2
+from connectors.sandbox.scene import Scene, prepare, prepare_altinn2, prepare_archive
 
 
 def run(*, port: int, letters: int, folder: Path) -> None:
@@ -24,7 +25,7 @@ def run(*, port: int, letters: int, folder: Path) -> None:
         signal.signal(signal_number, lambda number, _: ended.put(number))
     with PretendAltinn(port=port) as altinn, contextlib.ExitStack() as more:
         scene = Scene(folder=folder.absolute())
-        prepare(altinn, scene)
+        client = prepare(altinn, scene)
         published = sample_letters(letters, party=scene.party, now=datetime.now(UTC))
         for letter in published:
             altinn.publish(letter)
@@ -32,21 +33,27 @@ def run(*, port: int, letters: int, folder: Path) -> None:
             f"A pretend Altinn with {letters} letters for {scene.party} is at {altinn.platform_url}\n"
             f"Maskinporten is at {altinn.maskinporten_url}\n"
             f"Try it from another terminal: postmottak -c {scene.configuration} poll\n"
-            f"{_altinn2(more, scene, published)}"
+            f"{_soap(more, altinn, client, scene, published)}"
             "End it with Ctrl-C.\n"
         )
         sys.stdout.flush()
         ended.get()
 
 
-def _altinn2(more: contextlib.ExitStack, scene: Scene, letters: Sequence[PretendLetter]) -> str:
-    """Serve a pretend Altinn 2 as well, with the same letters, where there is what it needs; what to say about it."""
+def _soap(more: contextlib.ExitStack, altinn: PretendAltinn, client: ReadyClient, scene: Scene, letters: Sequence[PretendLetter]) -> str:
+    """Serve what speaks SOAP as well, where there is what it needs; what to say about it."""
     if importlib.util.find_spec("zeep") is None:
-        return "There is a pretend Altinn 2 as well, once this is installed: pip install 'postmottak[soap]'\n"
+        return "There are a pretend Altinn 2 and an archive as well, once this is installed: pip install 'postmottak[soap]'\n"
     from connectors.sandbox.altinn2 import PretendAltinn2
+    from connectors.sandbox.soap_sink import BY_NAME, SoapSink
 
     altinn2 = more.enter_context(PretendAltinn2())
     for letter in letters:
         altinn2.publish(letter)
-    path = prepare_altinn2(altinn2, scene)
-    return f"The same letters are in a pretend Altinn 2 at {altinn2.url}; for that one: postmottak -c {path} poll\n"
+    archive = more.enter_context(SoapSink(folder=scene.folder / "archive"))
+    old, new = prepare_altinn2(altinn2, scene), prepare_archive(altinn, client, archive, scene)
+    return (
+        f"The same letters are in a pretend Altinn 2 at {altinn2.url}; for that one: postmottak -c {old} poll\n"
+        f"An archive takes letters by SOAP at {archive.url}; for that one: postmottak -c {new} poll\n"
+        f"The archive fails when its address ends with one of: {', '.join(f'?{name}' for name in BY_NAME)}\n"
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.soap.call import SoapAnswer
+from connectors.soap.mtom import root_of
 from connectors.soap.xml import UnsafeXml, parse
 from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 
@@ -25,6 +26,7 @@ _OPERATOR = {
     404: "correct address, or let the service answer there",
     405: "correct address, for what is there takes no POST",
     407: "look at the proxy in front of the service",
+    415: 'write attachments = "mtom" or "base64", whichever it is not now; the service wants its messages otherwise',
 }
 _ENVELOPES = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
 _FOR_EVER = frozenset({"Client", "Sender", "VersionMismatch", "MustUnderstand", "DataEncodingUnknown"})
@@ -54,6 +56,7 @@ class Judge:
 
     def judge(self, answer: SoapAnswer) -> str:
         """The receiver's own reference for the letter, empty if it gives none that is a plain code. Raises DeliveryFailure."""
+        answer = root_of(answer)
         if answer.status_code in _SUCCESSES and not answer.content and (not self.answers or answer.status_code in _ACCEPTED):
             return ""
         body = self._body(answer)

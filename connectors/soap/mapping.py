@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from connectors.soap.fields import FILE, GROUPS, LETTER, Content, Field, find, members, value
@@ -75,6 +75,18 @@ def _table_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iter
         elif child.required and child.many and _may_be_none(given[name]):
             remedy = 'add one that is always there to the list, such as the text by "$body.content"'
             yield f"maps {path}.{name} from attachments only, but the service wants at least one, and a letter may have none; {remedy}"
+    yield from _choice_problems(node, given, path)
+
+
+def _choice_problems(node: Node, given: Mapping[str, Any], path: str) -> Iterator[str]:
+    for choice in node.choices:
+        mapped = [branch for branch in choice.branches if any(name in given for name in branch)]
+        if len(mapped) > 1:
+            both = " and ".join(next(name for name in branch if name in given) for branch in mapped)
+            yield f"maps {both} in {path}, of which the service takes only one; take the others out"
+        elif not mapped and choice.required:
+            names = ", ".join(name for branch in choice.branches for name in branch)
+            yield f"maps none of {names} in {path}, of which the service must have one; write one"
 
 
 def _may_be_none(given: Any) -> bool:
@@ -146,12 +158,19 @@ def _field_hint(name: str, *, in_file: bool) -> str:
     return f"did you mean '${close[0]}'?" if close else "the fields are those of docs/message.schema.json, and docs/soap.md has the others"
 
 
+class Place(Protocol):
+    """Where contents are put."""
+
+    def __call__(self, content: Content, *, binary: bool) -> bytes:
+        """Take a content; the bytes that stand for it. `binary`: it goes into an element, no attribute, that is base64 by its type."""
+
+
 @dataclass(frozen=True)
 class Builder:
     """Carries out a mapping that has no problems. `place` puts content into the request, and says what stands there for it."""
 
     parcel: Parcel
-    place: Callable[[Content], bytes]
+    place: Place
 
     def build(self, shape: Node, mapping: Mapping[str, Any]) -> dict[str, Any]:
         """The input's values, as zeep takes them."""
@@ -189,7 +208,7 @@ class Builder:
             missing = {Kind.TEXT: "", Kind.BINARY: b""}.get(node.kind)
             return missing if node.required and not node.nillable else None
         if isinstance(found, Content):
-            token = self.place(found)
+            token = self.place(found, binary=node.kind is Kind.BINARY and not node.name.startswith("@"))
             return token if node.kind is Kind.BINARY else _base64_text(token)
         return _converted(node.kind, found)
 

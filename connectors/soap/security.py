@@ -27,13 +27,17 @@ def _timestamp() -> Any:
     return WSU.Timestamp(WSU.Created(written[0]), WSU.Expires(written[1]))
 
 
-def username_token(name: str, password: str) -> Protect:
-    """The name and the password as text, so only over an encrypted connection."""
+def username_token(name: str, password: str, *, digest: bool = False) -> Protect:
+    """The name and the password, as text or as a digest with a nonce and the time.
+
+    Only over an encrypted connection: the text can be read, and the digest, which is SHA-1, lets a weak password be guessed.
+    """
 
     def protect(envelope: Element) -> None:
         from zeep.wsse.username import UsernameToken
 
-        UsernameToken(name, password, timestamp_token=_timestamp()).apply(envelope, {})
+        new_token: Any = UsernameToken  # zeep is not typed
+        new_token(name, password, use_digest=digest, zulu_timestamp=True, timestamp_token=_timestamp()).apply(envelope, {})
 
     return protect
 

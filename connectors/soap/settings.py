@@ -26,12 +26,6 @@ def _wsdl(text: str, info: ValidationInfo) -> str:
     return text if is_web(text) else str((base_folder(info) / at_home(Path(text))).absolute())
 
 
-def _no_mtom(value: object) -> object:
-    if value == "mtom":
-        raise ValueError('is "mtom", which cannot be sent, for zeep has no way to; write "base64", which services with MTOM take as well')
-    return value
-
-
 class SoapSettings(ConnectorSettings):
     """The settings, for `[destination.NAME]`."""
 
@@ -45,10 +39,13 @@ class SoapSettings(ConnectorSettings):
     """Empty for the WSDL's own."""
     input: dict[str, Any]
     """The mapping; `mapping.py` says how it is written."""
-    attachments: Annotated[Literal["base64"], BeforeValidator(_no_mtom)] = "base64"
+    attachments: Literal["base64", "mtom"] = "base64"
+    """How contents travel that the mapping puts into elements of the type base64Binary: inside the envelope, or beside it."""
     authentication: Literal["none", "basic", "username-token", "x509"] = "none"
     username: str = ""
     password_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
+    password_digest: bool = False
+    """A UsernameToken has a digest of the password, not the password."""
     signing_cert_file: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
     signing_key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
     success_field: str = ""
@@ -58,7 +55,7 @@ class SoapSettings(ConnectorSettings):
     temporary_faults: tuple[str, ...] = ()
     permanent_faults: tuple[str, ...] = ()
     max_bytes: int = Field(default=50_000_000, ge=1)
-    """Of a request, attachments as base64."""
+    """Of a request, as it travels."""
     ca_file: CaFile = None
     client_cert_file: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
     client_key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
@@ -94,6 +91,8 @@ class SoapSettings(ConnectorSettings):
             raise ValueError(
                 'has authentication, username and password_file that do not fit; "basic" and "username-token" need both, others neither'
             )
+        if self.password_digest and self.authentication != "username-token":
+            raise ValueError('has password_digest, which only a UsernameToken has; write authentication = "username-token"')
         if self.authentication == "basic" and ":" in self.username:
             raise ValueError("has a username with a colon, which Basic cannot carry; choose another")
 

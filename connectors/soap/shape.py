@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Alternatives:
+    """Names of elements of which a letter may have those of one branch only, and must if they are required."""
+
+    branches: tuple[tuple[str, ...], ...]
+    required: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Node:
     """An element or an attribute of the input. `children` are by the name that a mapping uses: `Name`, `@attribute`, or `#text`."""
 
@@ -41,6 +49,7 @@ class Node:
     many: bool = False
     nillable: bool = False
     children: dict[str, Node] = field(default_factory=dict)
+    choices: tuple[Alternatives, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +98,12 @@ def _node(element: Any, zeep_name: str, *, required: bool, depth: int) -> Node:
     from zeep.xsd import ComplexType
 
     kind, children = Kind.TABLE, {}
+    choices: tuple[Alternatives, ...] = ()
     if not isinstance(element.type, ComplexType):
         kind = _kind(element.type)
     elif depth < _DEEPEST:  # a type may contain itself; nobody maps that deep
         children = _children(element.type, depth)
+        choices = tuple(_choices(element.type._element, required=True))  # noqa: SLF001  # as in _children
     return Node(
         name=element.name,
         zeep_name=zeep_name,
@@ -101,6 +112,7 @@ def _node(element: Any, zeep_name: str, *, required: bool, depth: int) -> Node:
         many=bool(element.accepts_multiple),
         nillable=bool(element.nillable),
         children=children,
+        choices=choices,
     )
 
 
@@ -133,6 +145,35 @@ def _elements(content: Any, *, required: bool, depth: int) -> Iterator[Node]:
             yield _node(child, child.attr_name, required=needed, depth=depth + 1)
         elif isinstance(child, Indicator):
             yield from _elements(child, required=needed, depth=depth)
+
+
+def _choices(content: Any, *, required: bool) -> Iterator[Alternatives]:
+    """The choices among the elements that `_elements` gives; one within another is told as part of its branch.
+
+    zeep calls every choice optional, and every element that stands in one: that the latter may be missing cannot be told.
+    """
+    from zeep.xsd import Choice, Element, Group
+
+    if content is None or isinstance(content, Element) or getattr(content, "accepts_multiple", False):
+        return
+    needed = required and content.min_occurs > 0
+    if isinstance(content, Choice):
+        branches = tuple(tuple(_branch(each)) for each in content)
+        names = tuple(tuple(node.name for node in each) for each in branches)
+        yield Alternatives(branches=names, required=needed and all(any(node.required for node in each) for each in branches))
+        return
+    for child in [content.child] if isinstance(content, Group) else content:
+        yield from _choices(child, required=needed)
+
+
+def _branch(branch: Any) -> Iterator[Node]:
+    from zeep.xsd import Element
+    from zeep.xsd.elements.indicators import Indicator
+
+    if isinstance(branch, Element):
+        yield replace(_node(branch, branch.attr_name, required=True, depth=_DEEPEST), required=True)
+    elif isinstance(branch, Indicator):
+        yield from _elements(branch, required=True, depth=_DEEPEST)
 
 
 def _kind(kind: Any) -> Kind:

@@ -17,6 +17,7 @@ from connectors.soap.call import CallFailed, SoapAnswer
 from connectors.soap.xml import UnsafeXml, parse
 
 if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
     from zeep import Settings
     from zeep.wsdl import Document
 
@@ -28,6 +29,8 @@ _WEB = ("http://", "https://")
 
 Fetch = Callable[[str], SoapAnswer]
 """Gets what lies at a web address. Raises CallFailed."""
+Notice = Callable[["Element"], None]
+"""Looks at the root of a document."""
 
 
 class BadWsdl(ValueError):
@@ -52,15 +55,15 @@ def keep_zeep_quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def open_wsdl(source: str, fetch: Fetch | None = None, *, settings: Settings | None = None) -> Document:
-    """The WSDL at `source`, a file's path or a web address, which `fetch` gets.
+def open_wsdl(source: str, fetch: Fetch | None = None, *, settings: Settings | None = None, notice: Notice | None = None) -> Document:
+    """The WSDL at `source`, a file's path or a web address, which `fetch` gets. `notice` sees each of its documents.
 
     Raises BadWsdl, or CallFailed if a web address gives no answer. May take a second: once is enough for a process.
     """
     from zeep.exceptions import Error
     from zeep.wsdl import Document
 
-    documents = _Documents(source, fetch)
+    documents = _Documents(source, fetch, notice)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zeep warns of parts of a WSDL that it leaves out; what is missed is told by name
@@ -78,9 +81,10 @@ def open_wsdl(source: str, fetch: Fetch | None = None, *, settings: Settings | N
 class _Documents:
     """What zeep loads documents through while it reads a WSDL; counts them, and refuses those from elsewhere."""
 
-    def __init__(self, source: str, fetch: Fetch | None) -> None:
+    def __init__(self, source: str, fetch: Fetch | None, notice: Notice | None) -> None:
         self._source = source
         self._fetch = fetch
+        self._notice = notice
         self._left = _MOST
 
     def load(self, url: str) -> bytes:
@@ -92,9 +96,11 @@ class _Documents:
         if len(data) > LARGEST_WSDL:
             raise BadWsdl(f"is larger than {LARGEST_WSDL >> 20} MiB: {url}; ask its owner for a smaller one")
         try:
-            parse(data)
+            root = parse(data)
         except UnsafeXml as error:
             raise BadWsdl(f"{error}: {url}; look whether it is the right file, and ask its owner for a WSDL that is plain XML") from error
+        if self._notice:
+            self._notice(root)
         return data
 
     def _fetched(self, url: str) -> bytes:

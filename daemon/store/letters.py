@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import BindParameter, bindparam, delete, insert, update
@@ -31,6 +31,7 @@ from daemon.ports import Channel
 from daemon.records import Tombstone
 from daemon.store.engine import Database, table_of
 
+_T = TypeVar("_T")
 _NOBODY = UUID(int=0)
 _PLACE = ("mailbox", "party", "service", "resource")
 _MANY = 500  # SQLite takes a limited number of values in one statement
@@ -59,6 +60,9 @@ _TURN = update(table_of(Bookmark)).where(*(table_of(Bookmark).c[name] == bindpar
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _STORED = sql_select(col(Message.id)).where(col(Message.id).in_(_IDS))
 _DELETED = sql_select(col(Tombstone.message_id)).where(col(Tombstone.message_id).in_(_IDS))
+_NUMBERS: BindParameter[Any] = bindparam("numbers", expanding=True)
+_STORED_BY_NUMBER = sql_select(col(Message.altinn2_id), col(Message.id)).where(col(Message.altinn2_id).in_(_NUMBERS))
+_DELETED_BY_NUMBER = sql_select(col(Tombstone.altinn2_id), col(Tombstone.message_id)).where(col(Tombstone.altinn2_id).in_(_NUMBERS))
 _UNSEE = delete(table_of(Sighting)).where(table_of(Sighting).c.message_id.in_(_IDS))
 
 
@@ -72,6 +76,15 @@ class StoredLetter:
     deliveries: Sequence[Delivery]
     marks: Sequence[Mark]
     threads: Sequence[Thread] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """What came of letters that were to be kept."""
+
+    new: int
+    twins: Mapping[UUID, UUID]
+    """Those that are here under another id, and that id."""
 
 
 class Letters:
@@ -97,20 +110,23 @@ class Letters:
                 found.update(session.exec(seen))
         return found
 
-    def add(self, letters: Sequence[StoredLetter]) -> int:
+    def add(self, letters: Sequence[StoredLetter]) -> Added:
         """Keep the letters, with all that belongs to them, in one transaction; those that are, or were, here already stay as they are.
 
-        Returns how many were new.
+        A letter that is here under another id, by the one that it had in Altinn 2, is not kept: two mailboxes may bring it at once.
         """
 
-        def keep(session: Session) -> int:
+        def keep(session: Session) -> Added:
             new = {letter.message.id: letter for letter in letters}
             for some in _chunks(list(new)):
                 for known in _were_here(session, some):
                     del new[known]
+            twins = _twins(session, list(new.values()))
+            for some in _chunks({letter.message.id for letter in letters} - set(twins)):
                 session.connection().execute(_UNSEE, {"ids": some})
-            _insert(session, list(new.values()))
-            return len(new)
+            kept = [letter for key, letter in new.items() if key not in twins]
+            _insert(session, kept)
+            return Added(new=len(kept), twins=twins)
 
         return self._database.write_together(keep)
 
@@ -212,6 +228,17 @@ def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     return {*connection.execute(_STORED, values).scalars(), *connection.execute(_DELETED, values).scalars()}
 
 
+def _twins(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID]:
+    """Those of the letters that are, or were, stored under another id, or are among these twice; and that id."""
+    numbered = {letter.message.id: letter.message.altinn2_id for letter in letters if letter.message.altinn2_id is not None}
+    here: dict[int | None, UUID] = {}
+    for some in _chunks(set(numbered.values())):
+        for rows in (_DELETED_BY_NUMBER, _STORED_BY_NUMBER):
+            here |= {number: key for number, key in session.connection().execute(rows, {"numbers": some})}  # noqa: C416  # rows are no pairs to mypy
+    first = {key: here.setdefault(number, key) for key, number in numbered.items()}
+    return {key: found for key, found in first.items() if found != key}
+
+
 def _insert(session: Session, letters: Sequence[StoredLetter]) -> None:
     """One statement for each table, the one that others refer to first: rows one by one through the ORM take five times as long."""
     for kind, rows in (
@@ -256,7 +283,7 @@ def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, 
     session.add(sighting)
 
 
-def _chunks(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
+def _chunks(ids: Iterable[_T]) -> Iterator[list[_T]]:
     rest = iter(ids)
     while some := list(islice(rest, _MANY)):
         yield some

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import trustme
+
 from connectors.destinations.soap import Settings
 from connectors.sandbox.soap_sink import WSDL
 
@@ -35,3 +37,11 @@ def settings(url: str, base: Path = Path(), **options: Any) -> Settings:
     """Settings for the archive at `url`."""
     given = {"wsdl": str(WSDL), "operation": "ReceiveDocument", "address": url, "input": MAPPING} | options
     return Settings.model_validate(given, context={"base": base})
+
+
+def signing(authority: trustme.CA, tmp_path: Path) -> dict[str, Any]:
+    """Options for signing with a new certificate; it lies at sign.pem."""
+    pair = authority.issue_cert("postmottak.example.no", key_type=trustme.KeyType.RSA)
+    pair.cert_chain_pems[0].write_to_path(str(tmp_path / "sign.pem"))
+    pair.private_key_pem.write_to_path(str(tmp_path / "sign.key"))
+    return {"authentication": "x509", "signing_cert_file": "sign.pem", "signing_key_file": "sign.key"}

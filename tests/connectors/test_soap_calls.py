@@ -9,19 +9,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trustme
 from lxml import etree
 
 from connectors.destinations.soap import connect
-from connectors.sandbox.soap_sink import Reply, SoapSink, bomb, cut, fault, html, huge, response, slow
+from connectors.sandbox.soap_sink import Reply, SoapSink, bomb, cut, fault, html, huge, in_parts, response, slow
+from connectors.sandbox.wsse import Guard
 from connectors.soap.call import SoapAnswer
 from connectors.soap.judgement import Judge, Rules
 from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from tests.conftest import MakeParcel
-from tests.connectors.soap_tools import settings
+from tests.connectors.soap_tools import settings, signing
 
 WSSE = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}"
 WSU = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}"
@@ -48,6 +49,10 @@ RULES: dict[str, Any] = {
         (Reply(status=401, body=b"no"), TemporaryFailure, "look at authentication"),
         (Reply(status=400, body=b"no"), PermanentFailure, "does not take this letter"),
         (Reply(status=413), PermanentFailure, "too large"),
+        (Reply(status=415), TemporaryFailure, 'write attachments = "mtom" or "base64"'),
+        (in_parts(fault("s:Client")), PermanentFailure, r"a fault \(Client\)"),
+        (in_parts(response("BUSY")), TemporaryFailure, "says BUSY in Status"),
+        (Reply(body=b"--x", headers=(("Content-Type", "multipart/related; boundary=x"),)), TemporaryFailure, "well-formed"),
         (Reply(status=302, headers=(("Location", "http://127.0.0.1:1/"),)), TemporaryFailure, "redirect"),
         (html(), TemporaryFailure, r"web page \(HTML\)"),
         (html(400), TemporaryFailure, r"web page \(HTML\)"),
@@ -123,17 +128,25 @@ def test_a_username_token_has_a_timestamp(tmp_path: Path, make_parcel: MakeParce
     assert root.find(f".//{WSU}Timestamp/{WSU}Expires") is not None
 
 
-def _signing(authority: trustme.CA, tmp_path: Path) -> dict[str, Any]:
-    pair = authority.issue_cert("postmottak.example.no", key_type=trustme.KeyType.RSA)
-    pair.cert_chain_pems[0].write_to_path(str(tmp_path / "sign.pem"))
-    pair.private_key_pem.write_to_path(str(tmp_path / "sign.key"))
-    return {"authentication": "x509", "signing_cert_file": "sign.pem", "signing_key_file": "sign.key"}
+@pytest.mark.parametrize("form", ["text", "digest"])
+def test_a_username_token_lets_in_who_knows_the_password(form: Literal["text", "digest"], tmp_path: Path, make_parcel: MakeParcel) -> None:
+    """A service that checks name, password, time and nonce takes each letter, in the form that it wants; with another password, none."""
+    login = {**_login(tmp_path, "username-token"), "password_digest": form == "digest"}
+    with SoapSink(guard=Guard("ola", "hemmelig-passord", form)) as sink:
+        destination = connect("arkiv", settings(sink.url, tmp_path, **login))
+        for name in ("one", "two"):
+            destination.deliver(make_parcel(name))
+        assert (b"hemmelig-passord" in sink.documents[0].xml) is (form == "text")
+    with SoapSink(guard=Guard("ola", "et annet", form)) as sink, pytest.raises(TemporaryFailure, match="look at authentication"):
+        connect("arkiv", settings(sink.url, tmp_path, **login)).deliver(make_parcel())
 
 
-def test_a_signature_covers_body_and_timestamp(authority: trustme.CA, tmp_path: Path, make_parcel: MakeParcel) -> None:
-    """With SHA-256 only, and it holds for what arrived, attachments included; a changed letter breaks it."""
+@pytest.mark.parametrize("how", ["base64", "mtom"])
+def test_a_signature_covers_body_and_timestamp(how: str, authority: trustme.CA, tmp_path: Path, make_parcel: MakeParcel) -> None:
+    """With SHA-256 only, and it holds for what arrived, attachments included, beside the envelope too; a changed letter breaks it."""
     with SoapSink() as sink:
-        connect("arkiv", settings(sink.url, tmp_path, **_signing(authority, tmp_path))).deliver(make_parcel(files={"a.pdf": b"x" * 9999}))
+        signed = signing(authority, tmp_path)
+        connect("arkiv", settings(sink.url, tmp_path, attachments=how, **signed)).deliver(make_parcel(files={"a.pdf": b"x" * 9999}))
         xml = sink.documents[0].xml
         assert b"x" * 9999 in sink.documents[0].files.values()
     assert _verified(xml, tmp_path)
@@ -160,12 +173,16 @@ def _verified(xml: bytes, folder: Path) -> bool:
     return True
 
 
-def test_no_secret_and_no_content_in_any_log(tmp_path: Path, make_parcel: MakeParcel, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("how", "digest"), [("base64", False), ("mtom", True)])
+def test_no_secret_and_no_content_in_any_log(
+    how: str, digest: bool, tmp_path: Path, make_parcel: MakeParcel, caplog: pytest.LogCaptureFixture
+) -> None:
     """Even with every logger at its most talkative, neither the password nor anything of the letter is written."""
     with SoapSink() as sink, caplog.at_level(logging.DEBUG):
         for name in ("zeep", "zeep.transports", "zeep.wsdl"):
             logging.getLogger(name).setLevel(logging.DEBUG)
-        destination = connect("arkiv", settings(sink.url, tmp_path, **_login(tmp_path, "username-token")))
+        options = {**_login(tmp_path, "username-token"), "attachments": how, "password_digest": digest}
+        destination = connect("arkiv", settings(sink.url, tmp_path, **options))
         sink.script(response(), fault("s:Client", text="hemmelig-svar"))
         parcel = make_parcel(title="hemmelig-tittel", body="hemmelig-tekst", sender_name="hemmelig-navn")
         destination.deliver(parcel)
@@ -216,10 +233,10 @@ print(int(status["VmHWM"].split()[0]) // 1024)  # getrusage would count what the
 """
 
 
-@pytest.mark.parametrize(("signed", "most"), [(False, 140), (True, 300)])
-def test_a_large_attachment_takes_little_memory(signed: bool, most: int, authority: trustme.CA, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("signed", "how", "most"), [(False, "base64", 140), (False, "mtom", 140), (True, "mtom", 300)])
+def test_a_large_attachment_takes_little_memory(signed: bool, how: str, most: int, authority: trustme.CA, tmp_path: Path) -> None:
     """30 MB take hardly anything while they are streamed, and less than 300 MB where they are signed; a whole process, in MiB."""
-    options = _signing(authority, tmp_path) if signed else {}
+    options = {"attachments": how} | (signing(authority, tmp_path) if signed else {})
     (tmp_path / "large.bin").write_bytes(bytes(30_000_000))
     with SoapSink() as sink:
         root = str(Path(__file__).parents[2])

@@ -12,6 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.destinations.soap import connect
+from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.scene import Scene, prepare, prepare_archive
 from connectors.sandbox.soap_sink import WSDL, SoapSink
 from connectors.soap.describe import describe
 from daemon import plugins
@@ -49,6 +51,29 @@ def test_what_does_not_fit_the_wsdl_is_named(change: dict[str, Any], words: str)
         settings(URL, input=MAPPING | change)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "maps none of Code, Words, Language in ReceiveDocument, of which the service must have one"),
+        ({"Code": "INN", "Words": "x", "Language": "nb"}, "maps Code and Words in ReceiveDocument, of which the service takes only one"),
+        ({"Words": "x", "Language": "nb"}, ""),
+        ({"Code": "INN"}, ""),
+    ],
+)
+def test_of_a_choice_one_branch_is_mapped(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    """None, and more than one, would be a message that the service cannot take."""
+    branches = '<xs:element name="Code" type="xs:string"/><xs:sequence><xs:element name="Words" type="xs:string"/>'
+    choice = f'<xs:choice>{branches}<xs:element name="Language" type="xs:string"/></xs:sequence></xs:choice>'
+    (tmp_path / "a.wsdl").write_text(WSDL.read_text().replace('<xs:element name="Text"', f'{choice}<xs:element name="Text"'))
+    made = {"wsdl": "a.wsdl", "input": MAPPING | change}
+    if not words:
+        settings(URL, tmp_path, **made)
+        return
+    with pytest.raises(ValidationError, match=words):
+        settings(URL, tmp_path, **made)
+    assert 'Words = "$?"  # text, required unless there is Code' in describe(str(tmp_path / "a.wsdl"))
+
+
 def test_every_fault_of_a_mapping_is_told_at_once() -> None:
     """Nobody mends a mapping one fault at a time."""
     with pytest.raises(ValidationError, match=r"'Tittel'.*does not map ReceiveDocument\.Title"):
@@ -61,7 +86,8 @@ def test_every_fault_of_a_mapping_is_told_at_once() -> None:
         ({"operation": "ReceiveDocuments"}, "no operation 'ReceiveDocuments' in its WSDL; did you mean 'ReceiveDocument'"),
         ({"service": "Archive"}, "did you mean 'ArchiveService'"),
         ({"port": "X"}, "it has: ArchivePort"),
-        ({"attachments": "mtom"}, "cannot be sent"),
+        ({"attachments": "swa"}, "'base64' or 'mtom'"),
+        ({"password_digest": True}, 'write authentication = "username-token"'),
         ({"authentication": "basic"}, "do not fit"),
         ({"username": "ola"}, "do not fit"),
         ({"authentication": "x509"}, "do not fit"),
@@ -202,6 +228,19 @@ def test_what_describe_prints_can_be_pasted(tmp_path: Path) -> None:
         settings(URL, tmp_path, **section)
     section["input"]["@series"] = "POST"
     settings(URL, tmp_path, **section)
+
+
+def test_what_the_sandbox_writes_for_its_archive_works(tmp_path: Path, make_parcel: MakeParcel) -> None:
+    """The section sends letters as it stands; the archive fails in the way that the address asks for."""
+    with PretendAltinn() as altinn, SoapSink(folder=tmp_path / "kept") as sink:
+        scene = Scene(folder=tmp_path)
+        path = prepare_archive(altinn, prepare(altinn, scene), sink, scene)
+        section = tomllib.loads(path.read_text())["destination"]["arkiv"]
+        section.pop("type")
+        connect("arkiv", settings(URL, tmp_path, **section)).deliver(make_parcel())
+        assert len(list((tmp_path / "kept").iterdir())) == 1
+        with pytest.raises(TemporaryFailure, match="HTML"):
+            connect("arkiv", settings(URL, tmp_path, **section | {"address": f"{sink.url}?html"})).deliver(make_parcel())
 
 
 def test_a_file_that_must_be_there_needs_more_than_attachments(tmp_path: Path) -> None:

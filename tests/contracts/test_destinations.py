@@ -355,13 +355,16 @@ class Draining(socketserver.StreamRequestHandler):
 
 
 class TestSoap(DestinationContract):
-    """SOAP."""
+    """SOAP, with contents as base64."""
+
+    attachments = "base64"
 
     @pytest.fixture
     def receiver(self, tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path) -> Iterator[Archive]:
         (tmp_path / "soap.password").write_text(PASSWORD)
         with SoapSink(login=("ola", PASSWORD), tls=server_tls) as sink:
             options = {"authentication": "basic", "username": "ola", "password_file": "soap.password", "ca_file": str(ca_file)}
+            options["attachments"] = self.attachments
             archive = Archive(sink, soap_settings(f"{sink.url}?token=capability", tmp_path, **options))
             yield archive
             archive.destination.close()
@@ -374,8 +377,14 @@ class TestSoap(DestinationContract):
             try:
                 url = f"http://127.0.0.1:{server.server_address[1]}/archive"
                 assert isinstance(receiver, Archive)
-                drained = Archive(receiver._sink, soap_settings(url, max_bytes=2 * LARGE))
+                drained = Archive(receiver._sink, soap_settings(url, max_bytes=2 * LARGE, attachments=self.attachments))
                 super().test_a_large_attachment_is_not_held_in_memory(drained, make_parcel)
             finally:
                 server.shutdown()
                 thread.join()
+
+
+class TestSoapMtom(TestSoap):
+    """SOAP, with contents beside the envelope."""
+
+    attachments = "mtom"

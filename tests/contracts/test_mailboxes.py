@@ -31,8 +31,14 @@ class Place(ABC):
     """A mailbox, and the other side of it."""
 
     mailbox: Mailbox
-    reads_by_fetching = False
-    """The other side cannot open a letter without noting it as read."""
+    settings: altinn3.Settings | altinn2.Settings | folder.Settings
+    listed_as = SERVICE
+    """What a listing says of a letter of SERVICE: that, or as much of it as can be known before the letter is open."""
+
+    @property
+    def read_by_fetching(self) -> bool:
+        """What the mailbox declares (daemon/ports.py): fetching a letter notes it as read. All others promise that it does not."""
+        return self.settings.mark_read == "fetched"
 
     @abstractmethod
     def put(self, name: str, at: datetime = NOON, files: Mapping[str, bytes] | None = None) -> str:
@@ -51,7 +57,7 @@ class Place(ABC):
         """What its sender can see of a letter, of Read and Confirmed."""
 
     def channel(self) -> Channel:
-        return next(each for each in self.mailbox.channels() if each.service == SERVICE)
+        return next(each for each in self.mailbox.channels() if each.service == self.listed_as)
 
     def refs(self) -> dict[str, LetterRef]:
         return {ref.external_id: ref for ref in self.mailbox.list(self.channel(), None).refs}
@@ -77,7 +83,8 @@ class Altinn3Place(Place):
             "resources": {SERVICE: ["skatt"]},
             "confidential": "off",
         }
-        self.mailbox = altinn3.connect("box", altinn3.Settings.model_validate(told, context={"base": base}))
+        self.settings = altinn3.Settings.model_validate(told, context={"base": base})
+        self.mailbox = altinn3.connect("box", self.settings)
 
     def put(self, name: str, at: datetime = NOON, files: Mapping[str, bytes] | None = None) -> str:
         attachments = tuple(PretendAttachment(name=each, content=content) for each, content in (files or {}).items())
@@ -101,12 +108,13 @@ class Altinn3Place(Place):
 class Altinn2Place(Place):
     """The Altinn 2 mailbox and the pretend Altinn 2."""
 
-    reads_by_fetching = True
+    listed_as = "4255"
 
     def __init__(self, base: Path, altinn: PretendAltinn2) -> None:
         self.altinn = altinn
         told = altinn2_section(base, altinn, PARTY)
-        self.mailbox = altinn2.connect("box", altinn2.Settings.model_validate(told, context={"base": base}))
+        self.settings = altinn2.Settings.model_validate(told, context={"base": base})
+        self.mailbox = altinn2.connect("box", self.settings)
 
     def put(self, name: str, at: datetime = NOON, files: Mapping[str, bytes] | None = None) -> str:
         told = PretendLetter(
@@ -130,9 +138,6 @@ class Altinn2Place(Place):
         record = self.altinn.record(int(external_id))
         return [name for name, at in (("Read", record.read_at), ("Confirmed", record.confirmed_at)) if at]
 
-    def channel(self) -> Channel:
-        return self.mailbox.channels()[0]
-
 
 class FolderPlace(Place):
     """The folder mailbox and its folder."""
@@ -140,7 +145,8 @@ class FolderPlace(Place):
     def __init__(self, base: Path) -> None:
         self.path = base / "letters"
         self.path.mkdir()
-        self.mailbox = folder.connect("box", folder.Settings.model_validate({"path": "letters", "party": PARTY}, context={"base": base}))
+        self.settings = folder.Settings.model_validate({"path": "letters", "party": PARTY}, context={"base": base})
+        self.mailbox = folder.connect("box", self.settings)
 
     def put(self, name: str, at: datetime = NOON, files: Mapping[str, bytes] | None = None) -> str:
         letter = self.path / f"letter-{len(list(self.path.iterdir()))}"
@@ -205,15 +211,15 @@ def test_channels_are_the_same_each_time(place: Place) -> None:
 
 
 def test_a_list_names_its_letters_so_that_they_can_be_fetched(place: Place) -> None:
-    """A reference says mailbox, party, service and resource as its channel does, and fetches that letter, which may know its service."""
+    """A reference says mailbox, party, service and resource as its channel does, and fetches that letter, which knows its service."""
     ids = {place.put(name): name for name in ("first", "second")}
     refs = place.refs()
     assert set(refs) == set(ids)
     for external_id, ref in refs.items():
         channel = place.channel()
-        assert (ref.mailbox, ref.party, ref.service, ref.resource) == ("box", channel.party, channel.service, channel.resource)
+        assert (ref.mailbox, ref.party, ref.service, ref.resource) == ("box", channel.party, place.listed_as, channel.resource)
         envelope = place.mailbox.fetch(ref).envelope
-        assert (envelope.title, replace(envelope.ref, service=ref.service), envelope.service) == (ids[external_id], ref, SERVICE)
+        assert (envelope.title, envelope.ref) == (ids[external_id], replace(ref, service=SERVICE))
 
 
 def test_a_list_begins_after_the_time_that_it_is_given(place: Place) -> None:
@@ -283,13 +289,23 @@ def test_an_attachment_that_went_concerns_nothing_else(place: Place) -> None:
 
 
 def test_only_marking_marks(place: Place) -> None:
-    """Neither listing nor checking tells the sender that a letter was read; nor fetching, wherever the other side lets us."""
-    external_id = place.put("a", files={"a.pdf": b"x"})
-    (ref,) = place.refs().values()
-    assert all(each.ok for each in place.mailbox.check())
-    assert place.marks(external_id) == []
-    read(place, ref, "a.pdf")
-    assert place.marks(external_id) == (["Read"] if place.reads_by_fetching else [])
+    """Neither listing nor checking nor, unless the mailbox declares it, fetching and downloading tells the sender that a letter was read.
+
+    Where it is declared, fetching marks just that, at once, and that letter only; and the check says so.
+    """
+    first, second = place.put("a", files={"a.pdf": b"x"}), place.put("b")
+    ref = place.refs()[first]
+    findings = list(place.mailbox.check())
+    assert all(each.ok for each in findings)
+    assert any("counts as read" in each.text for each in findings) is place.read_by_fetching
+    assert (place.marks(first), place.marks(second)) == ([], [])
+    promised = ["Read"] if place.read_by_fetching else []
+    for _ in range(2):
+        letter = place.mailbox.fetch(ref)
+        assert place.marks(first) == promised
+    with place.mailbox.open_part(ref, letter.parts[0]) as chunks:
+        assert b"".join(chunks) == b"x"
+    assert (place.marks(first), place.marks(second)) == (promised, [])
 
 
 def test_marks_are_set_once(place: Place) -> None:

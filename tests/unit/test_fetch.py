@@ -14,7 +14,20 @@ from daemon.intake import IntakeSummary
 from daemon.model import MarkKind, MarkState, Policy, SightingState, message_id
 from daemon.routing.table import Table
 from daemon.store import Store
-from tests.unit.conftest import APPOINTED, NOW, SECRET, TABLE, TABLE_TEXT, TAX, Clock, MemoryMailbox, new_intake, newest_decision, table_of
+from tests.unit.conftest import (
+    APPOINTED,
+    NOW,
+    SECRET,
+    TABLE,
+    TABLE_TEXT,
+    TAX,
+    Clock,
+    MemoryMailbox,
+    new_intake,
+    newest_decision,
+    stored_letter,
+    table_of,
+)
 
 Poll = Callable[..., IntakeSummary]
 
@@ -47,6 +60,23 @@ def test_a_letter_of_altinn_2_comes_once(poll: Poll, store: Store, mailbox: Memo
     (seen,) = store.views.sightings(SightingState.DUPLICATE)
     assert (seen.external_id, seen.last_error) == ("moved", f"here already, as message {message_id('altinn', 'old')}")
     assert "moved/1" not in mailbox.asked("open_part")
+    assert (poll().duplicates, mailbox.asked("fetch").count("moved")) == (0, 1)
+
+
+def test_a_letter_that_two_mailboxes_bring_at_once_is_kept_once(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+    """A letter that another mailbox has stored by the time that this one has it is a duplicate, and the others of its batch are kept."""
+
+    def another_mailbox_is_quicker(verb: str, what: str) -> None:
+        if (verb, what) == ("open_part", "moved/1"):
+            store.letters.add([stored_letter("old", altinn2_id=4711)])
+
+    mailbox.publish("moved", b"x", altinn2_id=4711)
+    mailbox.publish("other", b"x", altinn2_id=4712)
+    mailbox.during = another_mailbox_is_quicker
+    summary = poll()
+    assert (summary.stored, summary.duplicates, summary.problems) == (1, 1, [])
+    (seen,) = store.views.sightings(SightingState.DUPLICATE)
+    assert (seen.external_id, seen.last_error) == ("moved", f"here already, as message {message_id('altinn', 'old')}")
     assert (poll().duplicates, mailbox.asked("fetch").count("moved")) == (0, 1)
 
 

@@ -49,7 +49,7 @@ def test_ids_are_derived() -> None:
 def test_a_letter_is_kept_with_all_that_belongs_to_it(store: Store, database: Path) -> None:
     """Message, attachments, deliveries and marks are there together."""
     letter = stored_letter("a", ("erp", "mail"), {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.DELIVERED})
-    assert store.letters.add([letter]) == 1
+    assert store.letters.add([letter]).new == 1
     assert rows(database) == {"messages": 1, "attachments": 1, "deliveries": 2, "marks": 2, "sightings": 0}
     kept = store.views.message(str(letter.message.id))
     assert kept.model_dump() == stored_letter("a").message.model_dump()
@@ -59,10 +59,10 @@ def test_a_letter_is_kept_once(store: Store, database: Path) -> None:
     """Adding a letter again changes nothing, whatever it says now, and does not keep others from being added."""
     store.letters.add([stored_letter("a")])
     before = rows(database)
-    assert store.letters.add([stored_letter("a", ("mail",), title="Noe annet")]) == 0
+    assert store.letters.add([stored_letter("a", ("mail",), title="Noe annet")]).new == 0
     assert rows(database) == before
     assert store.views.message("a").title == stored_letter("a").message.title
-    assert store.letters.add([stored_letter("a"), stored_letter("b"), stored_letter("b")]) == 1
+    assert store.letters.add([stored_letter("a"), stored_letter("b"), stored_letter("b")]).new == 1
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
