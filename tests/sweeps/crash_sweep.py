@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from connectors.sandbox.samples import letters as sample_letters
 from tests.journeys.conftest import Begin, Journey
 from tests.sweeps import aftermath
-from tests.sweeps.strike import FATAL, Point, Result, last_error, main, not_told_well, points, request, struck_at, traced
+from tests.sweeps.strike import FATAL, Point, Result, last_error, main, not_told_well, points, struck_at, traced
 from tests.sweeps.warm import Warm
 
 LETTERS = 3
@@ -78,8 +78,7 @@ class Sweep:
         (journey.scene.folder / "postmottak.db").write_bytes(self._database)
 
     def _run(self, journey: Journey, *arguments: str) -> int:
-        self._warm.start(request(journey.scene.configuration, arguments))
-        return self._warm.end()
+        return self._warm.run(journey.scene.configuration, *arguments).code
 
 
 class _journey:  # noqa: N801  # reads as the function that it would be

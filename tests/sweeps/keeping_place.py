@@ -20,7 +20,6 @@ from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.webhook_sink import Reply
 from tests.journeys.conftest import Begin, Journey
 from tests.sweeps import aftermath
-from tests.sweeps.strike import last_error, request
 from tests.sweeps.warm import Warm
 
 Picture = dict[str, list[tuple[object, ...]]]
@@ -102,10 +101,9 @@ class _Letters:
         return _ask(self._journey, f"SELECT id FROM deliveries WHERE {where}")[0]
 
     def _run(self, wanted: int, *arguments: str) -> None:
-        self._warm.start(request(self._journey.scene.configuration, arguments))
-        code = self._warm.end()
-        if code != wanted:
-            raise SystemExit(f"{' '.join(arguments)} ended with {code}: {last_error(self._journey.scene.folder)}")
+        ended = self._warm.run(self._journey.scene.configuration, *arguments)
+        if ended.code != wanted:
+            raise SystemExit(f"{' '.join(arguments)} ended with {ended.code}: {ended.errors}")
 
 
 def _ask(journey: Journey, sql: str) -> list[str]:

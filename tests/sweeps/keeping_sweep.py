@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from connectors.maskinporten import load_key
 from tests.sweeps.keeping_place import Place, about, bytes_kept, ids, needed, picture
-from tests.sweeps.strike import FATAL, Point, Result, last_error, main, not_told_well, points, request, struck_at, traced
+from tests.sweeps.strike import FATAL, Point, Result, last_error, main, not_told_well, points, struck_at, traced
 from tests.sweeps.warm import Warm
 
 
@@ -72,9 +72,8 @@ class Keeping:
 
     def run(self, copy: _Copy, *arguments: str) -> tuple[int, str]:
         """Run a command as usual; its exit code, and all that it said."""
-        self._warm.start(request(copy.configuration, arguments))
-        code = self._warm.end()
-        return code, (copy.folder / "output.txt").read_text() + (copy.folder / "errors.txt").read_text()
+        ended = self._warm.run(copy.configuration, *arguments)
+        return ended.code, ended.output + ended.errors
 
     def close(self) -> None:
         """End the warm process, and remove the installation."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.sweeps.report import write_section
-from tests.sweeps.warm import Request, Warm
+from tests.sweeps.warm import Warm, request
 
 CALLS = (
     *("write", "writev", "pwrite64", "pwritev", "fsync", "fdatasync", "ftruncate", "mkdir", "mkdirat", "rmdir"),
@@ -65,18 +65,6 @@ class Sweeper(Protocol):
 
     def close(self) -> None:
         """End what was begun."""
-
-
-def request(configuration: Path, arguments: Sequence[str], hold: str = "") -> Request:
-    """A command, run beside its configuration; what it prints is there in two files."""
-    folder = configuration.parent
-    return Request(
-        arguments=("-c", str(configuration), *arguments),
-        folder=str(folder),
-        output=str(folder / "output.txt"),
-        errors=str(folder / "errors.txt"),
-        hold=hold,
-    )
 
 
 def traced(warm: Warm, configuration: Path, arguments: Sequence[str], point: Point | None) -> int:
