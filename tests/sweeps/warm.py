@@ -83,7 +83,15 @@ class Warm:
 
     def run(self, configuration: Path, *arguments: str) -> Ended:
         """Run a command to its end, beside its configuration."""
-        self.start(request(configuration, arguments))
+        self.begin(configuration, *arguments)
+        return self.ended(configuration)
+
+    def begin(self, configuration: Path, *arguments: str) -> int:
+        """Begin a command beside its configuration; the id of its process."""
+        return self.start(request(configuration, arguments))
+
+    def ended(self, configuration: Path) -> Ended:
+        """Wait for the end of a command that was begun so."""
         code, folder = self.end(), configuration.parent
         return Ended(code=code, output=(folder / "output.txt").read_text(), errors=(folder / "errors.txt").read_text())
 
