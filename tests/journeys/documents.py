@@ -30,11 +30,6 @@ def commands() -> dict[str, str]:
     return found
 
 
-def blocks(page: Path, kind: str) -> list[str]:
-    """The code blocks of a page that are of a kind, such as `toml`."""
-    return [body for found, body in _BLOCK.findall(page.read_text(encoding="utf-8")) if found == kind]
-
-
 def _shown(text: str) -> Iterator[str]:
     for kind, body in _BLOCK.findall(text):
         if kind in {"", "sh"}:

@@ -143,16 +143,6 @@ def test_every_command_of_the_documents_works(newcomer: Newcomer, tmp_path: Path
     assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=drop, capture_output=True, check=False).returncode == 0
 
 
-def test_the_lines_that_are_enough_are(newcomer: Newcomer, tmp_path: Path) -> None:
-    """With the two files as README shows them, and a number and a key filled in, nothing is missing."""
-    configuration, table = (body for body in documents.blocks(documents.ROOT / "README.md", "toml"))
-    (tmp_path / "routing.toml").write_text(table)
-    (tmp_path / "postmottak.toml").write_text(configuration.replace("your organisation number", "974761076"))
-    shutil.copy(newcomer.template / "maskinporten.pem", tmp_path)
-    ended = newcomer.warm.run(tmp_path / "postmottak.toml", "check", "--offline")
-    assert (ended.code, ended.errors) == (0, "")
-
-
 def test_no_command_of_the_documents_is_left_out() -> None:
     """What is not run here is run in whole Debian systems, or stands on a list with the reason; and nothing else stands there."""
     shown = documents.commands()
