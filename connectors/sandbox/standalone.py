@@ -42,7 +42,7 @@ def run(*, port: int, letters: int, folder: Path) -> None:
 def _altinn2(more: contextlib.ExitStack, scene: Scene, letters: Sequence[PretendLetter]) -> str:
     """Serve a pretend Altinn 2 as well, with the same letters, where there is what it needs; what to say about it."""
     if importlib.util.find_spec("zeep") is None:
-        return "There is a pretend Altinn 2 as well, once this is installed: pip install 'postmottak[soap]'\n"
+        return "There is a pretend Altinn 2 as well, once the extra `soap` is installed; docs/operating.md says how\n"
     from connectors.sandbox.altinn2 import PretendAltinn2
 
     altinn2 = more.enter_context(PretendAltinn2())

@@ -59,7 +59,9 @@ def starts(machine: Machine) -> None:
     machine.run("chmod 600 /etc/postmottak/maskinporten.pem; chgrp postmottak /etc/postmottak/*")
     dropin = machine.root / "etc/systemd/system/postmottak.service.d/test.conf"
     dropin.parent.mkdir(parents=True)
-    dropin.write_text("[Service]\nReadWritePaths=/srv/drop\nWatchdogSec=6\nRestartSec=1\n")
+    dropin.write_text(
+        "[Service]\nReadWritePaths=/srv/drop\nLoadCredential=webhook.secret:/etc/postmottak/webhook.secret\nWatchdogSec=6\nRestartSec=1\n"
+    )
     machine.run("systemctl daemon-reload && systemctl enable --now postmottak")
     assert machine.property("ActiveState") == "active"
     machine.until(lambda: drops(machine) == LETTERS, "every letter is in the drop")
