@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: demo test check journeys coverage bench crash-sweep power-cut drop-reader edit-sweep deb system-test lock clean
+.PHONY: demo test check journeys coverage bench crash-sweep power-cut drop-reader restore-sweep keeping-sweep edit-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -52,7 +52,7 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py' -o -name '*
 bench: .venv/made
 	$(BIN)/python -m benchmarks $(BENCH)
 
-# Three proofs that take long; each writes its last result into docs/reliability.md.
+# Proofs that take long; each writes its last result into docs/reliability.md.
 
 # Strikes every system call that matters, three times each; needs strace. TMPDIR=/dev/shm makes it quicker.
 crash-sweep: .venv/made
@@ -65,6 +65,14 @@ power-cut: .venv/made
 # A consumer that reads each drop at once, while the service is killed.
 drop-reader: .venv/made
 	$(BIN)/python tests/sweeps/drop_reader.py --report docs/reliability.md
+
+# Loses the store of an installation at work, and restores a backup, with a thousand letters; some minutes.
+restore-sweep: .venv/made
+	$(BIN)/python tests/sweeps/restore_sweep.py --report docs/reliability.md
+
+# Strikes backup, restore, deletion, export and init at every system call; needs strace. TMPDIR=/dev/shm makes it quicker.
+keeping-sweep: .venv/made
+	$(BIN)/python tests/sweeps/keeping_sweep.py --report docs/reliability.md
 
 # Saves the routing table a hundred times in the worst ways while a thousand letters arrive.
 edit-sweep: .venv/made
@@ -82,7 +90,7 @@ system-test: deb
 lock:
 	uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --output-file requirements.lock
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock
-	uv pip compile pyproject.toml --extra pdf --extra s3 --extra sftp --extra smb --universal --generate-hashes --no-header --quiet --constraint requirements-dev.lock --output-file packaging/debian/requirements.lock
+	uv pip compile pyproject.toml --extra pdf --extra s3 --extra sftp --extra smb --extra soap --universal --generate-hashes --no-header --quiet --constraint requirements-dev.lock --output-file packaging/debian/requirements.lock
 
 clean:
 	rm -rf .venv .venv-wheel dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -19,10 +19,11 @@ from datetime import datetime
 from pathlib import Path
 
 from daemon.content import PREFIXES, ContentStore
+from daemon.durable import new_file, sync
 from daemon.errors import OperatorError, StoreError
 from daemon.soundness import Soundness, check_store
 from daemon.store import Store
-from daemon.store.sqlitefile import copy_database, damage
+from daemon.store.sqlitefile import copy_database, damage, roll_back
 
 _DATABASE, _CONTENT, _MANIFEST = "postmottak.db", "content", "backup.json"
 _BESIDE = ("", "-journal", "-wal", "-shm")  # SQLite would take another database's journal for this one's
@@ -73,9 +74,9 @@ def _make(database: Path, content: ContentStore, folder: Path, now: datetime) ->
     finally:
         store.close()
     backup = Backup(made_at=now.isoformat(), messages=messages, files=found.files, faults=tuple(found.faults))
-    (folder / _MANIFEST).write_text(json.dumps(asdict(backup), indent=2) + "\n", encoding="utf-8")
-    _sync(folder / _MANIFEST)
-    _sync(folder)
+    sync(folder.absolute().parent)
+    with new_file(folder / _MANIFEST, 0o600) as file:
+        file.write(json.dumps(asdict(backup), indent=2).encode() + b"\n")
     return backup
 
 
@@ -83,28 +84,48 @@ def restore_backup(folder: Path, database: Path, content: ContentStore, now: dat
     """Put a backup in the place of the store; call it with the store's lock. Returns what a check of the restored store found.
 
     The database goes last and by one rename, so a restore that breaks off can be repeated. With `replace`, a database that is there is
-    put aside, under a name with the time; nothing is removed. Raises OperatorError or StoreError, and then the old database is in place.
+    put aside, under a name with the time; nothing is removed. Raises OperatorError or StoreError.
     """
     _check_backup(folder)
-    there = [path for path in (database.with_name(database.name + end) for end in _BESIDE) if path.exists()]
     if database.exists() and not replace:  # a journal without its database is a remnant, and goes aside in any case
         raise OperatorError(f"{database} is there already; to put it aside and take the backup instead, say --replace")
-    saved = folder / _CONTENT
-    for path in sorted(saved.glob("??/*")):
-        with path.open("rb") as file:
-            content.put(iter(lambda: file.read(_BLOCK), b""))  # read at once
-    temporary = database.with_name(f".{database.name}.restored")
-    temporary.unlink(missing_ok=True)
-    copy_database(folder / _DATABASE, temporary)
-    for path in there:
-        path.rename(path.with_name(path.name.replace(database.name, f"{database.name}.replaced-{now:%Y%m%d-%H%M%S}")))
-    temporary.rename(database)
-    _sync(database.parent)
+    try:
+        _put_back(folder, database, content, now)
+    except OSError as error:
+        what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        raise StoreError(f"the backup {folder} cannot be put back: {what}; mend that, and say the same again") from error
     store = Store(f"sqlite:///{database}")
     try:
         return check_store(database, store, content)
     finally:
         store.close()
+
+
+def _put_back(folder: Path, database: Path, content: ContentStore, now: datetime) -> None:
+    content.remove_temporaries()
+    for path in sorted((folder / _CONTENT).glob("??/*")):
+        with path.open("rb") as file:
+            content.put(iter(lambda: file.read(_BLOCK), b""))  # read at once
+    temporary = database.with_name(f".{database.name}.restored")
+    temporary.unlink(missing_ok=True)
+    copy_database(folder / _DATABASE, temporary)
+    try:
+        _put_aside(database, now)
+        temporary.rename(database)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(database.parent)
+
+
+def _put_aside(database: Path, now: datetime) -> None:
+    """Give the database that is there, and what lies beside it, names with the time, which nothing has yet."""
+    roll_back(database)
+    name = f"{database.name}.replaced-{now:%Y%m%d-%H%M%S}"
+    if any(each.name.startswith(name) for each in database.parent.iterdir()):
+        name += f"-{now:%f}"
+    for end in _BESIDE:
+        with suppress(FileNotFoundError):
+            database.with_name(database.name + end).rename(database.with_name(name + end))
 
 
 def _check_backup(folder: Path) -> None:
@@ -117,10 +138,12 @@ def _check_backup(folder: Path) -> None:
 def _make_empty(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        empty = not any(folder.iterdir())
+        there = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise OperatorError(f"the folder {folder} cannot be made: {error.strerror}; name another one") from error
-    if not empty:
+    if there and there <= {_DATABASE, _CONTENT}:
+        raise OperatorError(f"{folder} holds a backup that was never finished; remove it, or name another folder")
+    if there:
         raise OperatorError(f"{folder} is not empty; name a folder that is, or that there is not yet")
 
 
@@ -137,21 +160,13 @@ def _link_or_copy(source: Path, target: Path) -> None:
         raise
     except OSError:  # another file system, or one without hard links
         shutil.copyfile(source, target)
-        _sync(target)
+        sync(target)
 
 
 def _sync_tree(folder: Path) -> None:
     for path in (folder, *folder.rglob("*")):
         if path.is_dir():
-            _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            sync(path)
 
 
 def _clear(folder: Path) -> None:

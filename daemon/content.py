@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from daemon.durable import sync
 from daemon.errors import ContentMissing, DiskFull, StoreError
 
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
@@ -75,14 +76,14 @@ class ContentStore:
         """Give the file its name. What another thread has published, or made a folder for, may not be durable yet: sync all the same."""
         if final.parent not in self._durable_folders:
             final.parent.mkdir(exist_ok=True, mode=0o700)
-            _sync_folder(self._folder)
+            sync(self._folder)
             self._durable_folders.add(final.parent)
         with self._naming:
             if final.exists():
                 os.utime(final)  # wanted again, by a letter that may not be stored yet: `remove` leaves it alone
             else:
                 temporary.rename(final)
-        _sync_folder(final.parent)
+        sync(final.parent)
 
     def open(self, sha256: str) -> BinaryIO:
         """Open the bytes for reading. Raises ContentMissing if they are not there, and StoreError if they cannot be read."""
@@ -186,11 +187,3 @@ def _copy(chunks: Iterable[bytes], file: BinaryIO) -> Kept:
     file.flush()
     os.fsync(file.fileno())
     return Kept(sha256=sha256.hexdigest(), md5=md5.hexdigest(), size=size)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

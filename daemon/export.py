@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from daemon.content import ContentStore
 from daemon.document import body_name
+from daemon.durable import new_file
 from daemon.errors import OperatorError
 from daemon.model import KEPT_STATES, Attachment, Message
 
@@ -17,12 +18,8 @@ from daemon.model import KEPT_STATES, Attachment, Message
 def write_zip(path: Path, message: Message, attachments: Sequence[Attachment], facts: str, content: ContentStore) -> None:
     """Write the letter to a new file at `path`; `facts` is JSON. Raises OperatorError if there is such a file, or it cannot be written."""
     try:
-        with path.open("xb") as file:
-            try:
-                _write(file, message, attachments, facts, content)
-            except BaseException:
-                path.unlink()  # half a letter must not look like one
-                raise
+        with new_file(path) as file:  # half a letter must not look like one
+            _write(file, message, attachments, facts, content)
     except FileExistsError as error:
         raise OperatorError(f"{path} is there already; name another file with --output") from error
     except OSError as error:

@@ -43,7 +43,7 @@ def run(*, port: int, letters: int, folder: Path) -> None:
 def _soap(more: contextlib.ExitStack, altinn: PretendAltinn, client: ReadyClient, scene: Scene, letters: Sequence[PretendLetter]) -> str:
     """Serve what speaks SOAP as well, where there is what it needs; what to say about it."""
     if importlib.util.find_spec("zeep") is None:
-        return "There are a pretend Altinn 2 and an archive as well, once this is installed: pip install 'postmottak[soap]'\n"
+        return "There are a pretend Altinn 2 and an archive as well, once the extra `soap` is installed; docs/operating.md says how\n"
     from connectors.sandbox.altinn2 import PretendAltinn2
     from connectors.sandbox.soap_sink import BY_NAME, SoapSink
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +12,7 @@ import typer
 
 import daemon
 from daemon.cli.output import Exit
+from daemon.durable import new_file
 from daemon.errors import ConfigurationError, OperatorError
 
 _USUAL = Path("/etc/postmottak")
@@ -44,15 +45,14 @@ def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or ar
         folder.mkdir(parents=True, exist_ok=True)
         first_steps = plugins.first_steps()
         new = not (folder / _KEY).exists()
-        if new:
-            _write(folder / _KEY, first_steps.new_key(), 0o600)
+        _write(folder / _KEY, first_steps.new_key, 0o600)
         key_expires = first_steps.key_expires(date.today()) if new else None  # noqa: DTZ011  # the operator's day
-        _write(folder / "postmottak.toml", _configuration(folder, key_expires), 0o644)
-        _write(folder / "routing.toml", _ROUTING, 0o644)
+        _write(folder / "postmottak.toml", lambda: _configuration(folder, key_expires), 0o644)
+        _write(folder / "routing.toml", lambda: _ROUTING, 0o644)
         jwk = first_steps.public_jwk((folder / _KEY).read_text(encoding="utf-8"), _key_id(folder))
     except OSError as error:
         raise OperatorError(
-            f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; name a folder that you may write"
+            f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; mend that, or name another folder"
         ) from error
     except ValueError as error:
         raise OperatorError(f"{folder / _KEY} {error}") from error
@@ -61,20 +61,14 @@ def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or ar
     _tell_missing(folder / "postmottak.toml")
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def _write(path: Path, text: Callable[[], str], mode: int) -> None:
     """Write a file that is not there yet; whole, or not at all."""
-    if path.exists():
+    try:
+        with new_file(path, mode) as file:
+            file.write(text().encode())
+        typer.echo(f"{path} is written")
+    except FileExistsError:
         typer.echo(f"{path} is there already, and stays as it is")
-        return
-    half = path.with_name(f".{path.name}.new")
-    half.unlink(missing_ok=True)
-    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.link(half, path)  # fails if somebody else has made it meanwhile
-    half.unlink()
-    typer.echo(f"{path} is written")
 
 
 def _configuration(folder: Path, key_expires: date | None) -> str:

@@ -15,6 +15,7 @@ from daemon.cli.output import Json, options, print_json, print_table, printable,
 
 if TYPE_CHECKING:
     from daemon.model import Delivery, Message
+    from daemon.records import Tombstone
     from daemon.store import Outbox, Store
 
 Limit = Annotated[int, typer.Option(help="How many at the most.", min=1)]
@@ -84,13 +85,23 @@ def list_messages(context: typer.Context, *, limit: Limit = 50, json: Json = Fal
 def show_message(
     context: typer.Context, message: Annotated[str, typer.Argument(help="An id, or its beginning.")], *, json: Json = False
 ) -> None:
-    """Show one letter: what is known of it, why it went where it went, and every attempt to deliver it."""
+    """Show one letter: what is known of it, why it went where it went, and every attempt to deliver it; or that it was deleted."""
     with _store(context) as store:
-        facts = _message_facts(store, store.views.message(message))
+        left = store.views.tombstone(message)
+        facts = _facts_left(store, left) if left else _message_facts(store, store.views.message(message))
     if json:
         print_json(facts)
         return
+    if left:
+        typer.echo("Retention has deleted this letter. This is all that is left of it:")
     _print_facts(facts)
+
+
+def _facts_left(store: Store, left: Tombstone) -> dict[str, Any]:
+    return {
+        **left.model_dump(),
+        "deletions": [each.model_dump(exclude={"message_id"}) for each in store.retention.deletions(message_id=left.message_id)],
+    }
 
 
 def _message_facts(store: Store, message: Message) -> dict[str, Any]:

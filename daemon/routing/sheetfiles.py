@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
+from daemon.durable import new_file
 from daemon.errors import ConfigurationError, Fault
 from daemon.routing.cells import Cell
 
@@ -30,7 +31,7 @@ def write_cells(rows: Sequence[Sequence[str]], path: Path) -> None:
             if is_excel and len(cell) > _MOST_IN_A_CELL:
                 raise sheet_fault(path, line, f"this is more than the {_MOST_IN_A_CELL} characters of a cell", "Write a .csv file", column)
     content = _xlsx_bytes(rows) if is_excel else _csv_text(rows).encode("utf-8-sig")
-    with path.open("xb") as file:
+    with new_file(path) as file:
         file.write(content)
 
 

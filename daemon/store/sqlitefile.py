@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+from daemon.durable import sync
 from daemon.errors import StoreError
 
 
@@ -18,14 +19,27 @@ def copy_database(source: Path, target: Path) -> None:
     """
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with closing(_open(source)) as here, closing(sqlite3.connect(target)) as there:
-            there.execute("PRAGMA synchronous=OFF")  # synced as a whole below
-            here.backup(there)
-        descriptor = os.open(target, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        try:
+            _copy(source, target)
+        except BaseException:
+            target.unlink()  # on a full disk, half a copy would be in the way
+            raise
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"the database {source} cannot be copied to {target}: {error}") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    with closing(_open(source)) as here, closing(sqlite3.connect(target)) as there:
+        there.execute("PRAGMA journal_mode=OFF")  # half a copy is removed, and not mended
+        there.execute("PRAGMA synchronous=OFF")  # synced as a whole below
+        here.backup(there)
+    sync(target)
+
+
+def roll_back(path: Path) -> None:
+    """Undo what a process that was killed had begun to write, so that the file stands by itself. Does nothing where it cannot be opened."""
+    with suppress(sqlite3.Error), closing(_open(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
 
 
 def damage(path: Path) -> list[str]:

@@ -26,6 +26,7 @@ from daemon.model import (
     Sighting,
     SightingState,
 )
+from daemon.records import Tombstone
 from daemon.store.engine import Database
 
 Row = TypeVar("Row")
@@ -120,11 +121,29 @@ class Views:
             return session.exec(select(Decision).where(Decision.message_id == message_id).order_by(col(Decision.number))).all()
 
     def message(self, name: str) -> Message:
-        """The letter with this id, or with the only id that begins like this, or with this id in its mailbox. Raises NotFound."""
+        """The letter with this id, or with the only id that begins like this, or with this id in its mailbox.
+
+        Raises NotFound, with other words if retention deleted it.
+        """
         first, last = _id_range(name)
         wanted = select(Message).where(col(Message.id).between(first, last) | (col(Message.external_id) == name)).limit(2)
         with self._database.read() as session:
-            return _only(session.exec(wanted).all(), f"message {name!r}", "`postmottak messages list`")
+            found = session.exec(wanted).all()
+        if not found and (left := self.tombstone(name)):
+            tells = f"`postmottak messages show {left.message_id}` tells by which rule"
+            raise NotFound(f"The message {left.message_id} was deleted by retention on {left.deleted_at:%Y-%m-%d}; {tells}")
+        return _only(found, f"message {name!r}", "`postmottak messages list`")
+
+    def tombstone(self, name: str) -> Tombstone | None:
+        """What is left of a letter whose metadata was deleted, by the same names; None if there is no such letter, or all of it.
+
+        Raises OperatorError if there are several.
+        """
+        first, last = _id_range(name)
+        wanted = select(Tombstone).where(col(Tombstone.message_id).between(first, last) | (col(Tombstone.external_id) == name)).limit(2)
+        with self._database.read() as session:
+            found = session.exec(wanted).all()
+        return _only(found, f"message {name!r}", "`postmottak retention log`") if found else None
 
     def message_by_id(self, message_id: UUID) -> Message:
         """The letter. Raises NotFound."""

@@ -25,23 +25,11 @@ from connectors.sandbox.mail_sink import MailSink
 from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.scene import WEBHOOK_SECRET, Scene, prepare
 from connectors.sandbox.webhook_sink import WebhookSink
+from tests.journeys.ended import Ended
 
 _INSTALLED = os.environ.get("POSTMOTTAK")
 _PYTHON = str(Path(_INSTALLED).with_name("python")) if _INSTALLED else sys.executable
 _CRASH = Path(__file__).with_name("crash_at.py")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """A command that has ended."""
-
-    code: int
-    output: str
-    errors: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.output)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,9 +79,14 @@ def taken(journey: Journey) -> tuple[Counter[str], Counter[str]]:
 
 def delivery_states(journey: Journey) -> list[tuple[str, str, str]]:
     """Id, destination and state of each delivery; none where there is no table of them."""
-    if not (journey.scene.folder / "postmottak.db").exists():
+    return states_in(_database(journey))
+
+
+def states_in(database: Path) -> list[tuple[str, str, str]]:
+    """The same of any database."""
+    if not database.exists():
         return []
-    with _open(journey) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'deliveries'").fetchone():
             return []
         rows = connection.execute("SELECT id, destination, state FROM deliveries").fetchall()
@@ -127,7 +132,11 @@ def not_whole(drop: Path) -> Iterator[str]:
 
 
 def _open(journey: Journey) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(journey.scene.folder / "postmottak.db"))
+    return closing(sqlite3.connect(_database(journey)))
+
+
+def _database(journey: Journey) -> Path:
+    return journey.scene.folder / "postmottak.db"
 
 
 def _with_dashes(key: str) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweeps.crash_sweep import FAULTS, Point, Sweep
+from tests.sweeps.crash_sweep import Sweep
 from tests.sweeps.drop_reader import race
+from tests.sweeps.keeping_sweep import Keeping
 from tests.sweeps.report import write_section
+from tests.sweeps.strike import FAULTS, Point
 
 
 def _why_not() -> str:
@@ -33,19 +35,40 @@ def sweep() -> Iterator[Sweep]:
 
 
 @pytest.fixture(scope="module")
-def calls(sweep: Sweep) -> list[tuple[str, int]]:
-    """Every call of a run: kind and number."""
+def calls(sweep: Sweep) -> list[Point]:
+    """Every call of a run."""
     return sweep.watch()
 
 
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "renameat2", "sendto"])
-def test_a_struck_run_is_put_right_by_the_next(sweep: Sweep, calls: list[tuple[str, int]], call: str) -> None:
+def test_a_struck_run_is_put_right_by_the_next(sweep: Sweep, calls: list[Point], call: str) -> None:
     """Killed at a call, or with the call failing, a run loses nothing, repeats nothing it should not, and claims nothing untrue."""
-    numbers = [number for kind, number in calls if kind == call]
+    numbers = [each.number for each in calls if each.call == call]
     for place, fault in enumerate(FAULTS, start=1):
         result = sweep.strike(Point(call=call, number=numbers[place * len(numbers) // 4], fault=fault))
         assert result.struck
         assert not result.faults
+
+
+@pytest.fixture(scope="module")
+def keeping() -> Iterator[Keeping]:
+    """A sweep over keeping; skips where nothing can be traced."""
+    if why := _why_not():
+        pytest.skip(why)
+    found = Keeping()
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "call", "fault"), [("backup", "link", "KILL"), ("replace", "rename", "ENOSPC"), ("retention", "unlink", "KILL")]
+)
+def test_keeping_that_is_struck_is_put_right_by_the_next(keeping: Keeping, command: str, call: str, fault: str) -> None:
+    """A backup, a restore or a deletion that is cut off leaves nothing that looks whole and is not, and loses nothing."""
+    numbers = [each.number for each in keeping.calls(command) if each.call == call]
+    result = keeping.strike(Point(command=command, call=call, number=numbers[len(numbers) // 2], fault=fault))
+    assert result.struck
+    assert not result.faults
 
 
 def test_a_consumer_in_a_hurry_sees_whole_letters_only() -> None:

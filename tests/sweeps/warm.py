@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
 
+from tests.journeys.ended import Ended
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,6 +36,18 @@ class Request:
     output: str
     errors: str
     hold: str = ""
+
+
+def request(configuration: Path, arguments: Sequence[str], hold: str = "") -> Request:
+    """A command, run beside its configuration; what it prints is there in two files."""
+    folder = configuration.parent
+    return Request(
+        arguments=("-c", str(configuration), *arguments),
+        folder=str(folder),
+        output=str(folder / "output.txt"),
+        errors=str(folder / "errors.txt"),
+        hold=hold,
+    )
 
 
 class Warm:
@@ -66,6 +80,20 @@ class Warm:
     def end(self) -> int:
         """Wait for the command's end; its exit code, or minus the signal that ended it."""
         return self._answer()
+
+    def run(self, configuration: Path, *arguments: str) -> Ended:
+        """Run a command to its end, beside its configuration."""
+        self.begin(configuration, *arguments)
+        return self.ended(configuration)
+
+    def begin(self, configuration: Path, *arguments: str) -> int:
+        """Begin a command beside its configuration; the id of its process."""
+        return self.start(request(configuration, arguments))
+
+    def ended(self, configuration: Path) -> Ended:
+        """Wait for the end of a command that was begun so."""
+        code, folder = self.end(), configuration.parent
+        return Ended(code=code, output=(folder / "output.txt").read_text(), errors=(folder / "errors.txt").read_text())
 
     def _answer(self) -> int:
         return int(self._pipe(self._process.stdout).readline())

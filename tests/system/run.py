@@ -17,6 +17,7 @@ from tests.system.machine import Machine, made
 LETTERS = 12
 HOLE = "import socket; s=socket.create_server(('127.0.0.1', 8099), backlog=99); import threading; threading.Event().wait()"
 """Takes connections, and never answers."""
+INSTALL = "cd /opt && apt install ./dist/postmottak_*.deb"
 MORE = """
 [destination.treg]
 type = "webhook"
@@ -27,9 +28,11 @@ secret_file = "webhook.secret"
 
 def installs(machine: Machine) -> None:
     """The package installs without a network, and a service that is not set up is skipped, not failed."""
-    shutil.copy(next((HOME / "dist").glob("postmottak_*.deb")), machine.root / "opt/postmottak.deb")
-    machine.run("dpkg --install /opt/postmottak.deb")
+    (machine.root / "opt/dist").mkdir()
+    shutil.copy(next((HOME / "dist").glob("postmottak_*.deb")), machine.root / "opt/dist")
+    machine.run(INSTALL)
     machine.run("postmottak --help && test -s /usr/share/man/man1/postmottak.1.gz")
+    machine.run("postmottak soap describe /usr/lib/postmottak/python3.11/postmottak/_app/connectors/sandbox/archive.wsdl")
     machine.run("systemctl start postmottak")
     assert (machine.property("ActiveState"), machine.property("ConditionResult")) == ("inactive", "no")
 
@@ -56,10 +59,14 @@ def starts(machine: Machine) -> None:
     machine.run("chmod 600 /etc/postmottak/maskinporten.pem; chgrp postmottak /etc/postmottak/*")
     dropin = machine.root / "etc/systemd/system/postmottak.service.d/test.conf"
     dropin.parent.mkdir(parents=True)
-    dropin.write_text("[Service]\nReadWritePaths=/srv/drop\nWatchdogSec=6\nRestartSec=1\n")
-    machine.run("systemctl daemon-reload && systemctl start postmottak")
+    dropin.write_text(
+        "[Service]\nReadWritePaths=/srv/drop\nLoadCredential=webhook.secret:/etc/postmottak/webhook.secret\nWatchdogSec=6\nRestartSec=1\n"
+    )
+    machine.run("systemctl daemon-reload && systemctl enable --now postmottak")
     assert machine.property("ActiveState") == "active"
     machine.until(lambda: drops(machine) == LETTERS, "every letter is in the drop")
+    assert "Active: active (running)" in machine.run("systemctl status postmottak")
+    assert "delivered" in machine.run("journalctl -u postmottak")
 
 
 def drops(machine: Machine) -> int:
@@ -120,12 +127,12 @@ def stops(machine: Machine) -> None:
 
 def upgrades(machine: Machine) -> None:
     """An upgrade restarts what ran; removing and purging leave every letter and the configuration."""
-    machine.run("dpkg --install /opt/postmottak.deb")
+    machine.run("dpkg --install /opt/dist/postmottak_*.deb")
     machine.until(lambda: machine.property("ActiveState") == "active", "running after the upgrade")
     nothing_lost(machine)
-    machine.run("dpkg --purge postmottak")
+    machine.run("echo y | apt purge postmottak")
     machine.run("test -s /var/lib/postmottak/postmottak.db && test -s /etc/postmottak/postmottak.toml && test ! -e /usr/lib/postmottak")
-    machine.run("dpkg --install /opt/postmottak.deb && systemctl start postmottak")
+    machine.run(f"{INSTALL} && systemctl start postmottak")
     nothing_lost(machine)
 
 

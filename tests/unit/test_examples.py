@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -77,6 +78,16 @@ def test_the_addresses_follow_from_the_environment() -> None:
     section = EXAMPLE["mailbox"]["altinn"]
     addresses = {key: section[key] for key in ("maskinporten_url", "platform_url")}
     assert altinn3._URLS[section["environment"]] == addresses
+
+
+def test_the_lines_that_are_enough_are(tmp_path: Path) -> None:
+    """With the two files as README shows them, and a number and a key filled in, nothing is missing."""
+    readme = (CONFIG.parent / "README.md").read_text(encoding="utf-8")
+    configuration, table = re.findall(r"^ *```toml\n(.*?)^ *```$", readme, re.MULTILINE | re.DOTALL)
+    (tmp_path / "postmottak.toml").write_text(configuration.replace("your organisation number", "974761076"))
+    (tmp_path / "routing.toml").write_text(table)
+    _write_secrets(tmp_path)
+    assert [each.name for each in app.load(tmp_path / "postmottak.toml").configuration.destinations] == ["erp"]
 
 
 def test_every_type_of_connector_has_its_section() -> None:

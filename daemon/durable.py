@@ -1,0 +1,59 @@
+"""Files that survive a power cut, and new ones that appear whole under their name or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+def sync(path: Path) -> None:
+    """Wait until the file's bytes, or the folder's names, are on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems have no such thing as syncing a folder
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def new_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Write a file that is not there yet; when the block has ended it is durable, and has its name. If the block raises, nothing is left.
+
+    `mode` is narrowed by the umask. Raises FileExistsError if there is such a file, and OSError, which names a file, in any other case.
+    A kill leaves at most a hidden `.NAME.half` beside it, which the next attempt removes.
+    """
+    half = path.with_name(f".{path.name}.half")
+    if half.exists():
+        half.unlink()
+    if path.exists():
+        raise FileExistsError(path)
+    try:
+        with os.fdopen(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _give_name(half, path)
+        sync(path.parent)
+    except OSError as error:
+        if error.filename in {None, str(half)}:  # a write that fails does not say where
+            error.filename = str(path)
+        raise
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _give_name(half: Path, path: Path) -> None:
+    """Give the file its name, if nobody has taken that meanwhile: a link never replaces."""
+    try:
+        os.link(half, path)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here, as on a USB stick
+        half.rename(path)

@@ -1,0 +1,154 @@
+"""Every command that the documents show is run, as a newcomer would, against the sandbox; the documents themselves say which there are."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from connectors.sandbox import soap_sink
+from tests.journeys import documents
+from tests.journeys.ended import Ended
+from tests.sweeps.warm import Warm
+
+_SANDBOX = "postmottak sandbox --port 8080 --folder /tmp/postmottak-sandbox"
+_LONG = "takes long; its result stands in the documents, and a sample is part of `make test`"
+_SYSTEM = (documents.ROOT / "tests/system/run.py").read_text(encoding="utf-8")
+"""Where commands are run that need root, systemd or a Debian system."""
+NOT_RUN = {
+    "apt install python3-venv": "it would change the machine that runs the tests",
+    "make demo": "makes the environment that the tests run in, and then says `postmottak demo`, which is run",
+    "make test": "runs this",
+    "make journeys": "runs this",
+    "make deb": "`make system-test` begins with it",
+    "make bench": "takes long; its result stands in the documents",
+    "make power-cut": "takes long, and needs root; its result stands in the documents",
+    "make crash-sweep": _LONG,
+    "make drop-reader": _LONG,
+    "make restore-sweep": _LONG,
+    "make keeping-sweep": _LONG,
+    "pipx install dist/postmottak-*.whl": "pipx need not be here; test_packaging.py installs the wheel",
+    'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': "pipx need not be here; `make deb` installs the same",
+    "systemctl edit postmottak": "opens an editor; `make system-test` writes the file that it would",
+}
+FIRST = {
+    "postmottak messages end-legal-hold ID": ("messages legal-hold ID",),
+    "postmottak deliveries retry ID": ("deliveries resend ID",),
+    "postmottak deliveries hold ID": ("deliveries resend ID",),
+    "postmottak deliveries release ID": ("deliveries resend ID", "deliveries hold ID"),
+    "postmottak restore FOLDER": ("backup FOLDER",),
+    "postmottak restore /backup/2026-11-24": ("backup /backup/2026-11-24",),
+    "postmottak routes import table.csv": ("routes export table.csv",),
+    "postmottak routes import FILE.xlsx": ("routes export FILE.xlsx",),
+}
+"""What has to be done before a command makes sense."""
+CODES = {"postmottak init": 3}
+"""Exit codes that are not 0, and that the documents tell of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newcomer:
+    """Somebody with an installation of the sandbox's, of which each command gets a copy, and a service manager that hears of readiness."""
+
+    warm: Warm
+    template: Path
+    manager: socket.socket
+
+    def try_out(self, command: str, place: Path) -> str:
+        """Run a command in a copy of the installation, and what has to come before it; what went wrong, or nothing."""
+        shutil.copytree(self.template, place)
+        shutil.copy(place / "routing.toml", place / "COPY")
+        shutil.copy(soap_sink.WSDL, place / "arkiv.wsdl")
+        for first in FIRST.get(command, ()):
+            self._run(place, first)
+        if command.startswith("postmottak restore"):
+            (place / "postmottak.db").unlink()
+        ended = self._run(place, re.sub(r"^(\.venv/bin/)?postmottak ", "", command))
+        wanted = CODES.get(command, 0)
+        return "" if ended.code == wanted and "Traceback" not in ended.errors else f"{command} ended with {ended.code}: {ended.errors}"
+
+    def _run(self, place: Path, command: str) -> Ended:
+        arguments = [self._meant(place, command, word) for word in shlex.split(command)]
+        if command == "init":
+            arguments.append("etc")
+        if command.endswith("run") and "retention" not in command:
+            return self._serve(place, arguments)
+        return self.warm.run(place / "postmottak.toml", *arguments)
+
+    def _serve(self, place: Path, arguments: list[str]) -> Ended:
+        """A service, from when it is ready until SIGTERM."""
+        child = self.warm.begin(place / "postmottak.toml", *arguments)
+        while b"READY=1" not in self.manager.recv(4096):
+            pass
+        os.kill(child, signal.SIGTERM)
+        return self.warm.ended(place / "postmottak.toml")
+
+    def _meant(self, place: Path, command: str, word: str) -> str:
+        """What a newcomer writes for a word that stands for something."""
+        meant = {"WSDL": "arkiv.wsdl", "FILE": "COPY", "RECIPIENT": "post", "500": "2", "/backup/2026-11-24": str(place / "backup")}
+        if word == "ID":
+            return _first_id(place, "deliveries" if command.startswith("deliveries") else "messages")
+        return meant.get(word, word.replace("/tmp/postmottak-sandbox", str(place)))
+
+
+def _first_id(place: Path, table: str) -> str:
+    with closing(sqlite3.connect(place / "postmottak.db")) as database:
+        order = "state = 'delivered', id" if table == "deliveries" else "id"  # one that waits, if there is one
+        return str(database.execute(f"SELECT id FROM {table} ORDER BY {order}").fetchone()[0])
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Newcomer]:
+    """After the sandbox was started as the documents say, and one poll."""
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    template = tmp_path / "sandbox"
+    words = _SANDBOX.replace("8080", "0").replace("/tmp/postmottak-sandbox", str(template)).split()
+    command = [sys.executable, "-c", "import postmottak; postmottak.main()", *words[1:]]
+    with (
+        manager,
+        Warm(one_thread=False) as warm,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=documents.ROOT) as sandbox,
+    ):
+        assert sandbox.stdout
+        while "End it" not in sandbox.stdout.readline():
+            pass
+        assert warm.run(template / "postmottak.toml", "poll").code == 0
+        yield Newcomer(warm=warm, template=template, manager=manager)
+        sandbox.send_signal(signal.SIGINT)
+    assert sandbox.returncode == 0
+
+
+@pytest.mark.timeout(400)
+def test_every_command_of_the_documents_works(newcomer: Newcomer, tmp_path: Path) -> None:
+    """Whatever command a page shows does what it is shown for; a new one is found, and run, by itself."""
+    ours = [each for each in documents.commands() if re.match(r"(\.venv/bin/)?postmottak ", each) and each != _SANDBOX]
+    faults = [newcomer.try_out(command, tmp_path / f"place-{number}") for number, command in enumerate(ours)]
+    assert [fault for fault in faults if fault] == []
+    drop = next(newcomer.template.glob("drop/2*"))
+    assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=drop, capture_output=True, check=False).returncode == 0
+
+
+def test_no_command_of_the_documents_is_left_out() -> None:
+    """What is not run here is run in whole Debian systems, or stands on a list with the reason; and nothing else stands there."""
+    shown = documents.commands()
+    others = {each for each in shown if not re.match(r"(\.venv/bin/)?postmottak ", each)} - {"sha256sum -c SHA256SUMS"}
+    assert {each: page for each, page in shown.items() if each in others and each not in NOT_RUN and each not in _SYSTEM} == {}
+    assert set(NOT_RUN) - others == set()
+    assert (set(FIRST) | set(CODES)) - set(shown) == set()
+    targets = set(re.findall(r"^([\w-]+):", (documents.ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {each.split()[1] for each in others if each.startswith("make ")} <= targets
