@@ -41,6 +41,8 @@ NOT_RUN = {
     "make keeping-sweep": _LONG,
     "pipx install dist/postmottak-*.whl": "pipx need not be here; test_packaging.py installs the wheel",
     'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': "pipx need not be here; `make deb` installs the same",
+    "curl http://127.0.0.1:8766/metrics": "the port may be somebody's here; test_monitoring.py asks the same at a port that is free",
+    "curl --unix-socket /run/postmottak/monitor.sock http://localhost/metrics": "test_unix_socket.py asks at a socket of its own",
     "systemctl edit postmottak": "opens an editor; `make system-test` writes the file that it would",
 }
 FIRST = {
