@@ -45,8 +45,8 @@ def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or ar
         folder.mkdir(parents=True, exist_ok=True)
         first_steps = plugins.first_steps()
         new = not (folder / _KEY).exists()
-        _write(folder / _KEY, first_steps.new_key, 0o600)
         key_expires = first_steps.key_expires(date.today()) if new else None  # noqa: DTZ011  # the operator's day
+        _write(folder / _KEY, first_steps.new_key, 0o600)
         _write(folder / "postmottak.toml", lambda: _configuration(folder, key_expires), 0o644)
         _write(folder / "routing.toml", lambda: _ROUTING, 0o644)
         jwk = first_steps.public_jwk((folder / _KEY).read_text(encoding="utf-8"), _key_id(folder))

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ _SYSTEM = (documents.ROOT / "tests/system/run.py").read_text(encoding="utf-8")
 """Where commands are run that need root, systemd or a Debian system."""
 NOT_RUN = {
     "apt install python3-venv": "it would change the machine that runs the tests",
+    "curl http://127.0.0.1:8766/metrics": "curl need not be here; test_monitoring.py asks the same",
+    "curl --unix-socket /run/postmottak/monitor.sock http://localhost/metrics": "likewise; test_unix_socket.py",
     "make demo": "makes the environment that the tests run in, and then says `postmottak demo`, which is run",
     "make test": "runs this",
     "make journeys": "runs this",
@@ -41,8 +43,6 @@ NOT_RUN = {
     "make keeping-sweep": _LONG,
     "pipx install dist/postmottak-*.whl": "pipx need not be here; test_packaging.py installs the wheel",
     'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': "pipx need not be here; `make deb` installs the same",
-    "curl http://127.0.0.1:8766/metrics": "the port may be somebody's here; test_monitoring.py asks the same at a port that is free",
-    "curl --unix-socket /run/postmottak/monitor.sock http://localhost/metrics": "test_unix_socket.py asks at a socket of its own",
     "systemctl edit postmottak": "opens an editor; `make system-test` writes the file that it would",
 }
 FIRST = {
@@ -119,27 +119,37 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Newcom
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     template = tmp_path / "sandbox"
-    words = _SANDBOX.replace("8080", "0").replace("/tmp/postmottak-sandbox", str(template)).split()
-    command = [sys.executable, "-c", "import postmottak; postmottak.main()", *words[1:]]
-    with (
-        manager,
-        Warm(one_thread=False) as warm,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=documents.ROOT) as sandbox,
-    ):
-        assert sandbox.stdout
-        while "End it" not in sandbox.stdout.readline():
-            pass
+    with manager, Warm(one_thread=False) as warm, _sandbox(_SANDBOX, template):
         assert warm.run(template / "postmottak.toml", "poll").code == 0
         yield Newcomer(warm=warm, template=template, manager=manager)
-        sandbox.send_signal(signal.SIGINT)
-    assert sandbox.returncode == 0
+
+
+@contextmanager
+def _sandbox(command: str, folder: Path) -> Iterator[None]:
+    """The sandbox, started as the documents say, but for port and folder, and ended as it says."""
+    words = command.replace("8080", "0").replace("/tmp/postmottak-sandbox", str(folder)).split()
+    child = [sys.executable, "-c", "import postmottak; postmottak.main()", *words[1:]]
+    environment = {**os.environ, "PYTHONPATH": str(documents.ROOT)}
+    with subprocess.Popen(child, stdout=subprocess.PIPE, text=True, cwd=folder.parent, env=environment) as sandbox:
+        assert sandbox.stdout
+        said_how_to_end = any("End it" in line for line in sandbox.stdout)
+        try:
+            yield
+        finally:
+            sandbox.send_signal(signal.SIGINT)
+    assert (said_how_to_end, sandbox.returncode) == (True, 0)
 
 
 @pytest.mark.timeout(400)
 def test_every_command_of_the_documents_works(newcomer: Newcomer, tmp_path: Path) -> None:
     """Whatever command a page shows does what it is shown for; a new one is found, and run, by itself."""
     ours = [each for each in documents.commands() if re.match(r"(\.venv/bin/)?postmottak ", each) and each != _SANDBOX]
-    faults = [newcomer.try_out(command, tmp_path / f"place-{number}") for number, command in enumerate(ours)]
+    sandboxes = [each for each in ours if each.startswith("postmottak sandbox")]
+    for number, command in enumerate(sandboxes):
+        with _sandbox(command, tmp_path / f"sandbox-{number}"):
+            pass
+    places = enumerate(each for each in ours if each not in sandboxes)
+    faults = [newcomer.try_out(command, tmp_path / f"place-{number}") for number, command in places]
     assert [fault for fault in faults if fault] == []
     drop = next(newcomer.template.glob("drop/2*"))
     assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=drop, capture_output=True, check=False).returncode == 0

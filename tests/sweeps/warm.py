@@ -13,6 +13,7 @@ import concurrent.futures
 import json
 import os
 import pkgutil
+import signal
 import subprocess
 import sys
 import traceback
@@ -54,6 +55,7 @@ class Warm:
     """The warm process, from the outside. For one thread."""
 
     def __init__(self, *, one_thread: bool) -> None:
+        self._child = 0
         command = [sys.executable, __file__, "one-thread" if one_thread else "threads"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -65,7 +67,9 @@ class Warm:
         self.close()
 
     def close(self) -> None:
-        """End the process. Call it once, when no command runs."""
+        """End the process, and the command that still runs, if one does. Call it once."""
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
         with self._pipe(self._process.stdin), self._pipe(self._process.stdout):
             pass
         self._process.wait()
@@ -75,11 +79,13 @@ class Warm:
         requests = self._pipe(self._process.stdin)
         requests.write(json.dumps(asdict(request)) + "\n")
         requests.flush()
-        return self._answer()
+        self._child = self._answer()
+        return self._child
 
     def end(self) -> int:
         """Wait for the command's end; its exit code, or minus the signal that ended it."""
-        return self._answer()
+        code, self._child = self._answer(), 0
+        return code
 
     def run(self, configuration: Path, *arguments: str) -> Ended:
         """Run a command to its end, beside its configuration."""
