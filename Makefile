@@ -25,9 +25,9 @@ check: .venv/made
 coverage: .venv/made
 	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts
 
-# Whole journeys: the installed command line as child processes.
+# Whole journeys: the installed command line as child processes, which wait a good deal; so three at a time.
 journeys: .venv-wheel/made
-	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 2 tests/journeys
+	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 3 tests/journeys
 
 .venv/made: requirements-dev.lock pyproject.toml postmottak.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postmottak needs Python 3.11 or later; name one with: make PYTHON=python3.12")'
