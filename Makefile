@@ -21,7 +21,7 @@ check: .venv/made
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses 2 tests/unit tests/connectors tests/contracts tests/sweeps
 
-# Which lines and branches the tests reach; not a part of the tests, because to watch them takes a third more time.
+# Which lines and branches the tests reach; not a part of the tests, because nothing depends on it and to watch them takes time.
 coverage: .venv/made
 	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts
 
