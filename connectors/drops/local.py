@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.drops.drop import Seen
+from daemon.durable import sync
 from daemon.errors import TemporaryFailure
 
 _CHUNK = 1 << 20
@@ -94,20 +95,20 @@ class LocalDrop:
                     changed |= {place.parent, *self._make_folders(place.parent)}
                 self._write_file(place, chunks)
             for folder in sorted(changed, reverse=True):
-                sync_folder(folder)
+                sync(folder)
 
     def publish(self, source: str, target: str) -> bool:
         """Rename, unless the name is taken."""
         with self._plain_words():
             published = rename_new(self._root / source, self._root / target)
-            sync_folder((self._root / target).parent)
+            sync((self._root / target).parent)
         return published
 
     def replace(self, source: str, target: str) -> None:
         """Rename over another file."""
         with self._plain_words():
             (self._root / source).replace(self._root / target)
-            sync_folder((self._root / target).parent)
+            sync((self._root / target).parent)
 
     def remove(self, path: str) -> None:
         """Remove a file or a folder. A folder gets another name first, so that nobody publishes it while it is half gone."""
@@ -122,7 +123,7 @@ class LocalDrop:
                 else:
                     each.replace(doomed)
                     shutil.rmtree(doomed)
-                sync_folder(place.parent)
+                sync(place.parent)
 
     def tidy(self, folder: str) -> None:
         """Remove an empty folder."""
@@ -212,15 +213,3 @@ def _rename(source: Path, target: Path) -> bool:
 def _renameat2() -> Any:
     """The C library's renameat2, or None where it has none."""
     return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems have no such thing as syncing a folder
-            raise
-    finally:
-        os.close(descriptor)
