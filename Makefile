@@ -86,11 +86,11 @@ deb: .venv-wheel/made
 system-test: deb
 	$(BIN)/python tests/system/run.py
 
-# Renew the lock files; needs uv.
+# Renew the lock files; needs uv. Extras stay in them, because pip before 23.3 does not take a pin without its extra for one with it.
 lock:
-	uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --output-file requirements.lock
-	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock
-	uv pip compile pyproject.toml --extra pdf --extra s3 --extra sftp --extra smb --extra soap --universal --generate-hashes --no-header --quiet --constraint requirements-dev.lock --output-file packaging/debian/requirements.lock
+	uv pip compile pyproject.toml --no-strip-extras --universal --generate-hashes --no-header --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --no-strip-extras --group dev --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock
+	uv pip compile pyproject.toml --no-strip-extras --extra pdf --extra s3 --extra sftp --extra smb --extra soap --universal --generate-hashes --no-header --quiet --constraint requirements-dev.lock --output-file packaging/debian/requirements.lock
 
 clean:
 	rm -rf .venv .venv-wheel dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
