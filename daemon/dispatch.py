@@ -1,6 +1,7 @@
 """From the outbox to destinations: claim, hand over, and record one of three outcomes.
 
-This is the only place, with the store, where a delivery changes its state. A destination only reports.
+This is the only place, with the store, where a delivery changes its state. A destination only reports. Attempts are made by several
+threads; what came of them is kept by one, for several at once, because a commit costs nearly the same for one and for many.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import random
 import socket
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from os import getpid
 from typing import Any, BinaryIO
+from uuid import UUID
 
 import structlog
 
@@ -25,16 +28,18 @@ from daemon.document import letter_document
 from daemon.errors import ContentMissing, PermanentFailure, StoreError, TemporaryFailure
 from daemon.lanes import SOON, WIDTH, Lanes
 from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
-from daemon.ports import AwaitsPickup, Destination, Parcel
+from daemon.ports import AwaitsPickup, Destination, KeepsTraces, Parcel
 from daemon.pulses import Beat, Pulses, watched_file
 from daemon.records import COLLISION, Alert
 from daemon.routing.table import Table
 from daemon.settings import duration_text
-from daemon.store import Claim, Store
+from daemon.store import Claim, Ending, Store, endings
+from daemon.traces import Traces
 
 _log = structlog.get_logger(__name__)
 _LEASE = timedelta(minutes=15)
 _RENEW_EVERY = _LEASE / 3
+_GATHER = 0.02  # seconds in which more results are gathered for one commit
 _POOL = 32  # attempts at a time, at all destinations together
 OUTBOX = "outbox"  # whose signs of life come from here
 _UNKNOWN = ""  # the lane of deliveries to destinations that the configuration does not have
@@ -42,13 +47,50 @@ Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Ended:
-    """How one attempt ended; no outcome if somebody else has the delivery by now."""
+class _Attempt:
+    """What came of one attempt."""
 
-    outcome: Outcome | None
-    reason: str
+    ending: Ending
+    told: str
+    """Where the letter is, or why it is not."""
     unusable: bool = False
     """The destination itself could not be used."""
+
+
+class _Round:
+    """What is under way in one round."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self.running: dict[Future[_Attempt], tuple[str, Claim]] = {}
+        """Attempts, each with its lane."""
+        self.chores: set[Future[None]] = set()
+        """What is done for destinations after their deliveries."""
+        self.outcomes: Counter[Outcome] = Counter()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether anything is."""
+        return bool(self.running or self.chores)
+
+    def begin(self, attempt: Callable[[Claim], _Attempt], lane: str, claim: Claim) -> None:
+        """Have a thread make an attempt."""
+        self.running[self._pool.submit(attempt, claim)] = lane, claim
+
+    def chore(self, do: Callable[..., None], *arguments: object) -> None:
+        """Have a thread do it; the round ends when it is done, and goes on with everything else meanwhile."""
+        self.chores.add(self._pool.submit(do, *arguments))
+
+    def some_ended(self) -> list[Future[_Attempt]]:
+        """Wait a while for an attempt or a chore to end; the attempts that have ended, with those that end soon after."""
+        under_way: list[Future[Any]] = [*self.running, *self.chores]
+        ended = wait(under_way, timeout=SOON.total_seconds(), return_when=FIRST_COMPLETED).done
+        if not ended <= self.chores:
+            wait(self.running, timeout=_GATHER)
+        for chore in [chore for chore in self.chores if chore.done()]:
+            self.chores.remove(chore)
+            chore.result()
+        return [attempt for attempt in self.running if attempt.done()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,38 +110,46 @@ class Dispatch:
     news: threading.Event = field(default_factory=threading.Event)
     """Set by whoever has stored letters, so that a round which is under way takes them along soon."""
 
+    @cached_property
+    def _traces(self) -> Traces:
+        return Traces(self.store)
+
     def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
         """Attempt what is due now; returns when all of it is attempted, or soon after `stopping` is set.
 
         Deliveries to a destination that keeps failing stay due until its pause is over. Call it from one thread at a time. Raises
         StoreError if the store fails; attempts under way are repeated then.
         """
-        outcomes: Counter[Outcome] = Counter()
-        running: dict[Future[_Ended], tuple[str, Claim]] = {}
-        renew_at = self.clock() + _RENEW_EVERY
         self.lanes.begin_round([*self.destinations(), _UNKNOWN])
         with ThreadPoolExecutor(_POOL, thread_name_prefix="deliver") as pool:
-            while True:
-                self.pulses.expect(OUTBOX)
-                if self.news.is_set():
-                    self.news.clear()
-                    self.lanes.news()
-                if not stopping.is_set():
-                    claims = self._claims(alone=not running)
-                    running.update((pool.submit(self._attempt, claim), (lane, claim)) for lane, claim in claims)
-                if not running:
-                    return outcomes
-                done, _ = wait(running, timeout=SOON.total_seconds(), return_when=FIRST_COMPLETED)
-                for future in done:
-                    ended = future.result()
-                    lane, claim = running.pop(future)
-                    self.lanes[lane].ended(self.clock(), failed=ended.unusable)
-                    if ended.outcome:
-                        outcomes[ended.outcome] += 1
-                        self.counted[claim.delivery.destination, ended.outcome] += 1
-                if self.clock() >= renew_at:
-                    self.store.outbox.renew([claim for _, claim in running.values()], self.clock() + _LEASE)
-                    renew_at = self.clock() + _RENEW_EVERY
+            work = _Round(pool)
+            for name, destination in self._traces.untried(self.destinations()):
+                work.chore(self._traces.settle, name, destination)
+            try:
+                self._go_round(work, stopping)
+            except StoreError:
+                wait(work.running)
+                with suppress(StoreError):  # the first failure is what counts
+                    self._keep(work, list(work.running))
+                raise
+            return work.outcomes
+
+    def _go_round(self, work: _Round, stopping: threading.Event) -> None:
+        renew_at = self.clock() + _RENEW_EVERY
+        while True:
+            self.pulses.expect(OUTBOX)
+            if self.news.is_set():
+                self.news.clear()
+                self.lanes.news()
+            if not stopping.is_set():
+                for lane, claim in self._claims(alone=not work.running):
+                    work.begin(self._attempt, lane, claim)
+            if not work.under_way:
+                return
+            self._keep(work, work.some_ended())
+            if self.clock() >= renew_at:
+                self.store.outbox.renew([claim for _, claim in work.running.values()], self.clock() + _LEASE)
+                renew_at = self.clock() + _RENEW_EVERY
 
     def next_due(self) -> datetime | None:
         """When a delivery is next due that a lane has room for; None if nothing waits for a time."""
@@ -132,46 +182,57 @@ class Dispatch:
     def _owner(self) -> str:
         return f"{socket.gethostname()}:{getpid()}"
 
-    def _attempt(self, claim: Claim) -> _Ended:
-        started_at = self.clock()
-        ended = self._hand_over(claim, started_at)
-        _log.info(
-            "delivery attempted",
-            delivery=str(claim.id),
-            message=str(claim.delivery.message_id),
-            destination=claim.delivery.destination,
-            outcome=ended.outcome.value if ended.outcome else "superseded",
-            reason=ended.reason,
-            attempt=claim.delivery.attempts,
-            seconds=round((self.clock() - started_at).total_seconds(), 3),
-        )
-        return ended
+    def _keep(self, work: _Round, ended: Sequence[Future[_Attempt]]) -> None:
+        """Record what came of attempts, and settle with their destinations; then raise what one of them has raised, if any has."""
+        attempts = [(work.running.pop(each)[0], each.result()) for each in ended if not each.exception()]
+        if attempts:
+            self._record(work, attempts)
+        for each in ended:
+            each.result()
 
-    def _hand_over(self, claim: Claim, started_at: datetime) -> _Ended:
+    def _record(self, work: _Round, attempts: Sequence[tuple[str, _Attempt]]) -> None:
+        ours = self.store.outbox.end([attempt.ending for _, attempt in attempts])
+        delivered: dict[str, list[UUID]] = defaultdict(list)
+        for lane, attempt in attempts:
+            self.lanes[lane].ended(self.clock(), failed=attempt.unusable)
+            delivery, outcome = attempt.ending.claim.delivery, attempt.ending.outcome
+            _log_attempt(attempt, ours=delivery.id in ours)
+            if delivery.id in ours:
+                work.outcomes[outcome] += 1
+                self.counted[delivery.destination, outcome] += 1
+                if outcome is Outcome.DELIVERED:
+                    delivered[delivery.destination].append(delivery.id)
+        for name, ids in delivered.items():
+            destination = self.destinations().get(name)
+            if isinstance(destination, KeepsTraces):
+                work.chore(self._traces.settle, name, destination, ids)
+
+    def _attempt(self, claim: Claim) -> _Attempt:
+        started_at = self.clock()
         try:
             with self.pulses.task(f"delivery {claim.id} to {claim.delivery.destination}") as beat:
                 receipt = self._deliver(claim, beat)
         except PermanentFailure as failure:
-            return self._bury(claim, str(failure), started_at)
+            return _buried(claim, str(failure), started_at, self.clock())
         except ContentMissing as missing:
-            return self._defer(claim, str(missing), started_at)
+            return self._deferred(claim, str(missing), started_at)
         except TemporaryFailure as failure:
-            ended = self._defer(claim, str(failure), started_at, failure.retry_after, failure.progress)
-            return replace(ended, unusable=failure.progress is None)  # one that has done a part of it can be used
+            attempt = self._deferred(claim, str(failure), started_at, failure.retry_after, failure.progress)
+            return replace(attempt, unusable=failure.progress is None)  # one that has done a part of it can be used
         except StoreError:
             raise
         except Exception as fault:  # noqa: BLE001  # a fault of one connector must not stop the others
             _log.exception("the connector failed unexpectedly", destination=claim.delivery.destination, delivery=str(claim.id))
-            return self._defer(claim, f"unexpected {type(fault).__name__} in the connector; see the log", started_at)
-        return self._end(claim, receipt, started_at)
+            return self._deferred(claim, f"unexpected {type(fault).__name__} in the connector; see the log", started_at)
+        return self._delivered(claim, receipt, started_at)
 
-    def _end(self, claim: Claim, receipt: Receipt, started_at: datetime) -> _Ended:
+    def _delivered(self, claim: Claim, receipt: Receipt, started_at: datetime) -> _Attempt:
         now, destination = self.clock(), claim.delivery.destination
         if receipt.collided:
             _log.warning(
                 "something else has the letter's name", delivery=str(claim.id), destination=destination, reference=receipt.reference
             )
-        ours = self.store.outbox.delivered(
+        ending = endings.delivered(
             claim,
             receipt,
             started_at,
@@ -179,7 +240,7 @@ class Dispatch:
             awaiting_pickup=self._awaits_pickup(destination),
             alert=_collision(claim, now) if receipt.collided else None,
         )
-        return _Ended(outcome=Outcome.DELIVERED if ours else None, reason=receipt.reference)
+        return _Attempt(ending=ending, told=receipt.reference)
 
     def _deliver(self, claim: Claim, beat: Beat) -> Receipt:
         name = claim.delivery.destination
@@ -213,30 +274,43 @@ class Dispatch:
             body=claim.message.body.encode(),
             parts=parts,
             progress=claim.delivery.progress or {},
-            remember=partial(self.store.outbox.note_progress, claim),
         )
 
     def _open(self, sha256: str, beat: Beat) -> BinaryIO:
         return watched_file(self.content.open(sha256), beat)
 
-    def _bury(self, claim: Claim, reason: str, started_at: datetime, progress: Mapping[str, Any] | None = None) -> _Ended:
-        ours = self.store.outbox.dead(claim, reason, started_at, self.clock(), progress)
-        return _Ended(outcome=Outcome.DEAD if ours else None, reason=reason)
-
-    def _defer(
+    def _deferred(
         self,
         claim: Claim,
         reason: str,
         started_at: datetime,
         retry_after: timedelta | None = None,
         progress: Mapping[str, Any] | None = None,
-    ) -> _Ended:
+    ) -> _Attempt:
         now, created_at = self.clock(), claim.delivery.created_at
         if retry.is_too_old(created_at=created_at, now=now, give_up_after=self.give_up_after):
-            return self._bury(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", started_at, progress)
+            return _buried(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", started_at, now, progress)
         due_at = retry.next_attempt(created_at=created_at, now=now, retry_after=retry_after, chance=random.random())  # noqa: S311  # spreads load, guards nothing
-        ours = self.store.outbox.deferred(claim, reason, due_at, started_at, now, progress)
-        return _Ended(outcome=Outcome.DEFERRED if ours else None, reason=reason)
+        return _Attempt(ending=endings.deferred(claim, reason, due_at, started_at, now, progress), told=reason)
+
+
+def _log_attempt(attempt: _Attempt, *, ours: bool) -> None:
+    """One line for each attempt; it is superseded if somebody else has the delivery by now."""
+    ending = attempt.ending
+    _log.info(
+        "delivery attempted",
+        delivery=str(ending.claim.id),
+        message=str(ending.claim.delivery.message_id),
+        destination=ending.claim.delivery.destination,
+        outcome=ending.outcome.value if ours else "superseded",
+        reason=attempt.told,
+        attempt=ending.claim.delivery.attempts,
+        seconds=round((ending.ended_at - ending.started_at).total_seconds(), 3),
+    )
+
+
+def _buried(claim: Claim, reason: str, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None) -> _Attempt:
+    return _Attempt(ending=endings.dead(claim, reason, started_at, now, progress), told=reason)
 
 
 def _collision(claim: Claim, now: datetime) -> Alert:

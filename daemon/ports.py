@@ -7,7 +7,7 @@ at a time, and may be repeated: Postmottak repeats whatever it does not know to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -102,10 +102,6 @@ class Mailbox(Protocol):
         """Let go of connections. May be called twice."""
 
 
-def _forget(progress: Mapping[str, Any]) -> None:
-    """Remember nothing: for parcels that come only once."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
     """What a destination is handed: one letter, for one delivery. The same parcel may come again; its ids tell."""
@@ -120,9 +116,7 @@ class Parcel:
     parts: tuple[ParcelPart, ...]
     """The attachments that are here, in the sender's order; those that are not are only in the document."""
     progress: Mapping[str, Any] = field(default_factory=dict)
-    """What the destination said, in `TemporaryFailure.progress` or to `remember`, that it had done in earlier attempts of this delivery."""
-    remember: Callable[[Mapping[str, Any]], None] = _forget
-    """Keeps progress, JSON values, durably before it returns: for what the next attempt must know if this one is cut off."""
+    """What the destination said, in `TemporaryFailure.progress`, that it had done in earlier attempts of this delivery."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +188,17 @@ class ShowsPickup(Protocol):
     @property
     def pickup_folder(self) -> Path | None:
         """The folder in which it shows; None if there is nothing to see. A change there is a reason to ask `AwaitsPickup.pickup`."""
+
+
+@runtime_checkable
+class KeepsTraces(Protocol):
+    """A destination that keeps a trace of each delivery, by which it knows a repeat, until the store has the delivery's end."""
+
+    def traces(self) -> Sequence[UUID]:
+        """The deliveries of which there is a trace, of this installation or of another one. Raises TemporaryFailure or PermanentFailure."""
+
+    def settled(self, deliveries: Collection[UUID]) -> None:
+        """Remove the traces of deliveries that will never come again. Raises as `traces` does; what is left then may be settled later."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from connectors.drops import answers, index, layouts, names
+from connectors.drops import answers, index, journal, layouts, names
 from connectors.drops.contents import FORMATS, LETTER_PDF, SUMS
 from connectors.drops.drop import HIDDEN, MANIFEST, TRIAL, Drop, OpenDrop
 from connectors.drops.journal import Journal, Record
@@ -53,6 +53,8 @@ class DropDestination:
     def deliver(self, parcel: Parcel) -> Receipt:
         """Drop the letter, or find that it was dropped already, even if its consumer has taken it since; all is durable on return.
 
+        The drop knows a repeat until the delivery is `settled`.
+
         Whatever else has the letter's name is left as it is, and the letter dropped as `-v2`, `-v3` and so on, which the receipt tells.
         """
         refuse_unsafe_names(parcel, _RESERVED)
@@ -62,10 +64,21 @@ class DropDestination:
                 parcel=parcel,
                 layout=self._layout,
                 template=self._settings.name,
-                journal=Journal(drop, parcel),
+                journal=Journal(drop, parcel.delivery_id),
                 index_lock=self._index if self._settings.layout == "csv" else None,
             )
             return work.run()
+
+    def traces(self) -> Sequence[UUID]:
+        """Deliveries whose journal is in the drop."""
+        with self._open() as drop:
+            return list(journal.deliveries(drop))
+
+    def settled(self, deliveries: Collection[UUID]) -> None:
+        """Clear their journals away; and even if there are none, the hidden folder, if it is empty."""
+        with self._open() as drop, self._hidden_folder(drop):
+            for delivery in deliveries:
+                Journal(drop, delivery).settle()
 
     def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
         """Whether the consumer has taken the letter, or answered. Raises TemporaryFailure if that cannot be seen now."""
@@ -112,10 +125,6 @@ class _Delivery:
     """Held while lines are added to the index; None where there is none."""
 
     def run(self) -> Receipt:
-        record = self.journal.done()
-        if record:
-            self.journal.clear()  # what a crash after the last step left
-            return self._receipt(record, self._units(record), found=True)
         record = self.journal.intended()
         if record and self._publish(record, units := self._units(record)):
             return self._receipt(record, units, found=True)
@@ -163,7 +172,6 @@ class _Delivery:
                 raise TemporaryFailure(f"something else in the drop {self.drop.place} has the name {unit.name}; move it away")
             self.drop.remove(staged)
         self._add_to_index(record, units)
-        self.journal.finish(record)
         return True
 
     def _add_to_index(self, record: Record, units: tuple[Unit, ...]) -> None:

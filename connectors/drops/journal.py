@@ -5,20 +5,21 @@ In this order:
 1. `<delivery id>/`, in the drop's hidden folder, gets all that will be published, under its final names;
 2. `<delivery id>/intent.json` says that from now on a part that is not in there any more has been published;
 3. the parts are renamed to where consumers look;
-4. the service remembers, with the delivery, that it is dropped, and the hidden folder is cleared away.
+4. when the service has recorded the delivery's end, the hidden folder is cleared away.
 
-A repeat goes on where the crash was: before 2 it starts again, after 2 it publishes what is left, after 4 there is nothing to do. The
-intent lies in the drop itself, so that a drop that was emptied or exchanged meanwhile is never taken for one that has the letter.
+A repeat goes on where the crash was: before 2 it starts again, after 2 it publishes what is left. After 4 there is none. The intent
+lies in the drop itself, so that a drop that was emptied or exchanged meanwhile is never taken for one that has the letter.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from uuid import UUID
+
 from pydantic import BaseModel, ValidationError
 
 from connectors.drops.drop import HIDDEN, Drop
-from daemon.ports import Parcel
-
-_DROPPED = "dropped"
 
 
 class Record(BaseModel):
@@ -32,17 +33,11 @@ class Record(BaseModel):
 class Journal:
     """The journal of one delivery."""
 
-    def __init__(self, drop: Drop, parcel: Parcel) -> None:
+    def __init__(self, drop: Drop, delivery: UUID) -> None:
         self._drop = drop
-        self._parcel = parcel
-        self.folder = f"{HIDDEN}/{parcel.delivery_id}"
+        self.folder = f"{HIDDEN}/{delivery}"
         """Where the delivery's parts wait to be published."""
         self._intent = f"{self.folder}/intent.json"
-
-    def done(self) -> Record | None:
-        """The record of a delivery that was finished."""
-        told = self._parcel.progress.get(_DROPPED)
-        return Record.model_validate(told) if told else None
 
     def intended(self) -> Record | None:
         """The record of a delivery that was being published. One that is not whole was never acted on."""
@@ -52,9 +47,8 @@ class Journal:
         """Remember that publishing begins; the folder is complete."""
         self._drop.write([(self._intent, [record.model_dump_json().encode()])])
 
-    def finish(self, record: Record) -> None:
-        """Remember that everything is published, and clear away."""
-        self._parcel.remember({_DROPPED: record.model_dump(mode="json")})
+    def settle(self) -> None:
+        """Clear away: the delivery never comes again."""
         self._drop.remove(self.folder)
 
     def clear(self) -> None:
@@ -62,6 +56,13 @@ class Journal:
         if self._drop.look(self.folder) is not None or self._drop.look(f"{self.folder}.old") is not None:
             self._drop.remove(self._intent)
             self._drop.remove(self.folder)
+
+
+def deliveries(drop: Drop) -> Iterator[UUID]:
+    """The deliveries that have a journal in the drop, or a half removed one."""
+    for name in drop.names(HIDDEN):
+        with suppress(ValueError):
+            yield UUID(name.removesuffix(".old"))
 
 
 def _read(drop: Drop, path: str) -> Record | None:

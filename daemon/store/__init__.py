@@ -6,15 +6,31 @@ One class for each, all on one `Database`. Only this package and `dispatch` chan
 from __future__ import annotations
 
 from daemon.store.alerts import Alerts
+from daemon.store.claims import Claim
+from daemon.store.endings import Ending
 from daemon.store.engine import Database
 from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
-from daemon.store.outbox import Claim, Outbox
+from daemon.store.outbox import Outbox
 from daemon.store.rerouting import WAITING, Decided, Rerouting
 from daemon.store.retention import RetentionRows
 from daemon.store.views import Views
 
-__all__ = ["WAITING", "Alerts", "Claim", "Database", "Decided", "Letters", "Marks", "Outbox", "Rerouting", "Store", "StoredLetter", "Views"]
+__all__ = [
+    "WAITING",
+    "Alerts",
+    "Claim",
+    "Database",
+    "Decided",
+    "Ending",
+    "Letters",
+    "Marks",
+    "Outbox",
+    "Rerouting",
+    "Store",
+    "StoredLetter",
+    "Views",
+]
 
 
 class Store:

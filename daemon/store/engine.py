@@ -7,10 +7,10 @@ WAL mode when a second program checkpoints, and in the default mode a power cut 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Engine, Table, event, inspect, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
@@ -18,9 +18,7 @@ from sqlmodel import Session, SQLModel, create_engine
 
 from daemon.errors import DiskFull, NotStorable, StoreError
 from daemon.migrations import HEAD
-from daemon.store.together import Change, Together
 
-_Result = TypeVar("_Result")
 _PRAGMAS = (
     "journal_mode=TRUNCATE",
     "synchronous=EXTRA",
@@ -38,7 +36,6 @@ class Database:
         """Open the database, make it if it is missing, and bring its tables up to date. Raises StoreError."""
         self.url = url
         self._one_writer = threading.Lock()
-        self._together = Together(self._carry_out)
         with _as_store_error(url):
             self._reader = _open(url)
             self._writer = self._reader.execution_options(immediate=True)
@@ -56,42 +53,7 @@ class Database:
 
         Writers of this process wait for each other here, in turn, and not in SQLite's busy loop.
         """
-        with self._one_writer, self._transaction() as session:
-            yield session
-
-    def write_together(self, change: Callable[[Session], _Result]) -> _Result:
-        """Make a change durable, in one transaction with those that other threads ask for meanwhile: one sync is enough for them all.
-
-        Returns what `change` returns. It may be called twice, for if the transaction fails, each change is made by itself, and only
-        its own caller sees what it raises.
-        """
-        return self._together.do(change)
-
-    def _carry_out(self, take: Callable[[], Sequence[Change[Any]]]) -> Sequence[Change[Any]]:
-        """Wait for the database first, and take then what has gathered meanwhile."""
-        with self._one_writer:
-            changes = take()
-            self._make_durable(changes)
-        return changes
-
-    def _make_durable(self, changes: Sequence[Change[Any]]) -> None:
-        try:
-            with self._transaction() as session:
-                for change in changes:
-                    change.run(session)
-        except BaseException as error:  # noqa: BLE001  # each caller gets its own
-            if len(changes) == 1:
-                changes[0].end(error)
-                return
-            for change in changes:
-                self._make_durable([change])
-        else:
-            for change in changes:
-                change.end()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Session]:
-        with _as_store_error(self.url), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with self._one_writer, _as_store_error(self.url), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:

@@ -115,8 +115,7 @@ class Letters:
 
         A letter that is here under another id, by the one that it had in Altinn 2, is not kept: two mailboxes may bring it at once.
         """
-
-        def keep(session: Session) -> Added:
+        with self._database.write() as session:
             new = {letter.message.id: letter for letter in letters}
             for some in _chunks(list(new)):
                 for known in _were_here(session, some):
@@ -126,9 +125,7 @@ class Letters:
                 session.connection().execute(_UNSEE, {"ids": some})
             kept = [letter for key, letter in new.items() if key not in twins]
             _insert(session, kept)
-            return Added(new=len(kept), twins=twins)
-
-        return self._database.write_together(keep)
+        return Added(new=len(kept), twins=twins)
 
     def see(
         self, ref: LetterRef, state: SightingState, now: datetime, error: str | None = None, routing_version: str | None = None

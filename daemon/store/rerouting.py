@@ -13,8 +13,8 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from daemon.model import Attachment, Attempt, Decision, Delivery, DeliveryState, Message, delivery_id
+from daemon.store.endings import release_marks
 from daemon.store.engine import Database
-from daemon.store.outbox import release_marks
 
 WAITING = frozenset({DeliveryState.PENDING, DeliveryState.HELD})
 """The states of a delivery that nobody has begun, so that it can still go elsewhere."""
@@ -88,7 +88,7 @@ class Rerouting:
             held = bool(withdrawn) and all(each["state"] == DeliveryState.HELD for each in withdrawn)
             state = DeliveryState.HELD if held else DeliveryState.PENDING
             added = _add(session, message, wanted, lambda earlier: not earlier, _New(decision.number, now, state))
-            release_marks(session, message, now)
+            release_marks(session, [message], now)
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
 
     def decide(self, decision: Decision, wanted: Mapping[str, Sequence[str]], now: datetime, *, again: Collection[str]) -> Changed:
@@ -106,7 +106,7 @@ class Rerouting:
             session.flush()  # the deliveries refer to it
             new = _New(decision.number, now, DeliveryState.PENDING)
             added = _add(session, decision.message_id, wanted, lambda earlier: _is_due(earlier, wanted, again), new)
-            release_marks(session, decision.message_id, now)
+            release_marks(session, [decision.message_id], now)
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
 
 

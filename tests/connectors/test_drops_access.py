@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from connectors.destinations.filedrop import FileDrop, Settings
 from daemon.errors import TemporaryFailure
 from daemon.ports import Parcel
+from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]
 
@@ -27,7 +28,7 @@ def drop(tmp_path: Path) -> Path:
 
 def test_files_are_closed_to_strangers(drop: Path, make_parcel: MakeParcel) -> None:
     """Nobody outside owner and group reads a dropped letter."""
-    folder = Path(FileDrop("erp", Settings(path=drop)).deliver(make_parcel()).reference)
+    folder = Path(hand_over(FileDrop("erp", Settings(path=drop)), make_parcel()).reference)
     assert folder.stat().st_mode & 0o007 == 0
     assert all(each.stat().st_mode & 0o137 == 0 for each in folder.iterdir())
 
@@ -36,7 +37,7 @@ def test_the_mode_is_what_was_asked_for(drop: Path, make_parcel: MakeParcel) -> 
     """With mode 0664, whatever the service's umask, the group may write files and folders, and others may read."""
     before = os.umask(0o077)
     try:
-        folder = Path(FileDrop("erp", Settings(path=drop, mode="0664")).deliver(make_parcel()).reference)
+        folder = Path(hand_over(FileDrop("erp", Settings(path=drop, mode="0664")), make_parcel()).reference)
     finally:
         os.umask(before)
     assert folder.stat().st_mode & 0o777 == 0o775
@@ -46,7 +47,7 @@ def test_the_mode_is_what_was_asked_for(drop: Path, make_parcel: MakeParcel) -> 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
 def test_owner_and_group_are_those_asked_for(drop: Path, make_parcel: MakeParcel) -> None:
     """The folder and all its files belong to the owner and group of the configuration."""
-    folder = Path(FileDrop("erp", Settings(path=drop, owner="nobody", group="12345")).deliver(make_parcel()).reference)
+    folder = Path(hand_over(FileDrop("erp", Settings(path=drop, owner="nobody", group="12345")), make_parcel()).reference)
     owners = {(each.stat().st_uid, each.stat().st_gid) for each in (folder, *folder.iterdir())}
     assert owners == {(pwd.getpwnam("nobody").pw_uid, 12345)}
 
@@ -61,7 +62,7 @@ def test_an_owner_that_may_not_be_given_is_said(make_parcel: MakeParcel) -> None
         os.seteuid(pwd.getpwnam("nobody").pw_uid)
         try:
             with pytest.raises(TemporaryFailure, match="leave owner and group out"):
-                destination.deliver(make_parcel())
+                hand_over(destination, make_parcel())
             assert ["CAP_CHOWN" in finding.text for finding in destination.check()] == [True]
         finally:
             os.seteuid(0)

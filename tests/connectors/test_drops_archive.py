@@ -16,6 +16,7 @@ from lxml import etree
 from connectors.destinations.filedrop import FileDrop, Settings
 from connectors.drops import arkivmelding, contents, fiks_arkiv
 from daemon.ports import Parcel
+from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]
 SCHEMAS = Path(__file__).parents[2].parent / "shared" / "contracts" / "arkivmelding"
@@ -135,7 +136,7 @@ def test_a_rendering_stands_for_the_text(tmp_path: Path, make_parcel: MakeParcel
     """Where letter.pdf is made, an archive gets that and not the text beside it; every file that is named lies in the drop."""
     pytest.importorskip("fpdf", reason="fpdf2 is not installed")
     options = {"path": str(tmp_path), "letter_pdf": True, "formats": ["json", "arkivmelding", "fiks-arkiv"]}
-    folder = Path(FileDrop("erp", Settings.model_validate(options)).deliver(make_parcel()).reference)
+    folder = Path(hand_over(FileDrop("erp", Settings.model_validate(options)), make_parcel()).reference)
     for name in (arkivmelding.FILE_NAME, fiks_arkiv.FILE_NAME):
         files = list(named_files((folder / name).read_bytes()))
         assert files == ["001-vedtak-om-mva.pdf", "letter.pdf"]

@@ -6,9 +6,8 @@ import hashlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from connectors.drops.destination import DropDestination
 from connectors.drops.drop import Drop, Seen
 from connectors.drops.local import Access, LocalDrop
 from daemon.ports import Parcel
+from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]
 LAYOUTS = ("folder", "flat", "pdf-only", "csv")
@@ -79,10 +79,6 @@ class Mortal:
     def tidy(self, folder: str) -> None:
         self._change(lambda: self._drop.tidy(folder))
 
-    def remember(self, memory: dict[str, Any]) -> Callable[[Mapping[str, Any]], None]:
-        """The service's memory, which is lost with the process if it was not written before."""
-        return lambda progress: self._change(lambda: memory.update(progress))
-
 
 class Consumer:
     """Takes whatever lies under a final name, and counts what it has ever got."""
@@ -112,20 +108,26 @@ def destination(root: Path, layout: str, drop: Drop) -> DropDestination:
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_wherever_it_dies_the_letter_comes_once(tmp_path: Path, make_parcel: MakeParcel, layout: str, before: bool, greedy: bool) -> None:
-    """Death before or after any change to the drop or the service's memory, then one repeat: every file once, and nothing hidden left."""
+    """Death before or after any change to the drop, then one repeat if nothing was recorded: every file once, and nothing hidden left."""
     wanted: Counter[tuple[str, str]] | None = None
     for number in count(1):
         root = tmp_path / str(number)
         root.mkdir()
-        mortal, consumer, memory = Mortal(LocalDrop(root, Access()), number, before=before), Consumer(root), dict[str, Any]()
-        parcel = replace(make_parcel(files=FILES), remember=mortal.remember(memory))
+        mortal, consumer = Mortal(LocalDrop(root, Access()), number, before=before), Consumer(root)
+        parcel, recorded = make_parcel(files=FILES), False
         try:
-            destination(root, layout, mortal).deliver(parcel)
+            dying = destination(root, layout, mortal)
+            dying.deliver(parcel)
+            recorded = True
+            dying.settled([parcel.delivery_id])
         except Dead:
             assert mortal.is_dead
         if greedy:
             consumer.take()
-        destination(root, layout, LocalDrop(root, Access())).deliver(replace(parcel, progress=memory, remember=memory.update))
+        repeat = destination(root, layout, LocalDrop(root, Access()))
+        if not recorded:
+            repeat.deliver(parcel)
+        repeat.settled(repeat.traces())
         consumer.take()
         wanted = wanted or consumer.got
         assert consumer.got == wanted, f"killed at change {number}"
@@ -152,7 +154,7 @@ def test_giving_up_a_name_can_be_cut_off(tmp_path: Path, make_parcel: MakeParcel
         mortal = Mortal(LocalDrop(root, Access()), number, before=before)
         with suppress(Dead):
             destination(root, "folder", mortal).deliver(make_parcel())
-        receipt = destination(root, "folder", LocalDrop(root, Access())).deliver(make_parcel())
+        receipt = hand_over(destination(root, "folder", LocalDrop(root, Access())), make_parcel())
         assert receipt.reference == str(root / f"{name}-v2"), f"killed at change {number}"
         assert sorted(each.name for each in root.iterdir()) == [name, f"{name}-v2"]
         assert (root / f"{name}-v2" / "message.json").is_file()

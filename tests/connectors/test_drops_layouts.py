@@ -16,13 +16,14 @@ from connectors.destinations.filedrop import FileDrop, Settings
 from daemon.errors import TemporaryFailure
 from daemon.model import Receipt
 from daemon.ports import Parcel
+from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]
 FILES = {"Vedtak.pdf": b"%PDF-1.7 vedtak", "Kart over Ås.png": b"png"}
 
 
 def deliver(drop: Path, parcel: Parcel, **options: Any) -> Receipt:
-    return FileDrop("erp", Settings.model_validate({"path": str(drop), **options})).deliver(parcel)
+    return hand_over(FileDrop("erp", Settings.model_validate({"path": str(drop), **options})), parcel)
 
 
 def names(folder: Path) -> list[str]:

@@ -21,6 +21,7 @@ from connectors.destinations.filedrop import FileDrop, Settings, connect
 from connectors.drops import local
 from daemon.errors import PermanentFailure, StoreError, TemporaryFailure
 from daemon.ports import Parcel
+from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]
 NAME = "20260312-094605_4255-8_974761076_"
@@ -61,7 +62,7 @@ def failing_part(parcel: Parcel, error: Exception) -> Parcel:
 def test_a_letter_is_one_folder_that_verifies(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
     """The folder has the promised name and files, and coreutils find every file to be what SHA256SUMS says."""
     parcel = make_parcel(files={"Vedtak.pdf": b"%PDF-1", "Kart over Ås.png": b"png"}, missing=["Borte.pdf"])
-    receipt = destination.deliver(parcel)
+    receipt = hand_over(destination, parcel)
     folder = drop / (NAME + parcel.document.id.hex[:8])
     assert names(drop) == [folder.name]
     assert names(folder) == ["001-vedtak.pdf", "002-kart-over-as.png", "SHA256SUMS", "body.md", "message.json"]
@@ -74,7 +75,7 @@ def test_a_letter_is_one_folder_that_verifies(destination: FileDrop, drop: Path,
 def test_message_json_is_the_document(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
     """message.json is the letter's document in UTF-8, with the missing attachment in it, and ends with a line break."""
     parcel = make_parcel(missing=["Borte.pdf"], title="Årsoppgjør æøå")
-    folder = Path(destination.deliver(parcel).reference)
+    folder = Path(hand_over(destination, parcel).reference)
     text = (folder / "message.json").read_text(encoding="utf-8")
     assert text.endswith("}\n")
     assert json.loads(text) == parcel.document.model_dump(mode="json")
@@ -84,15 +85,15 @@ def test_message_json_is_the_document(destination: FileDrop, drop: Path, make_pa
 def test_an_html_letter_has_an_html_body(destination: FileDrop, make_parcel: MakeParcel) -> None:
     """The letter's text is dropped as it came, under the name that its type gives."""
     parcel = make_parcel(body="<p>Hei på deg</p>", body_type="text/html")
-    folder = Path(destination.deliver(parcel).reference)
+    folder = Path(hand_over(destination, parcel).reference)
     assert (folder / "body.html").read_text(encoding="utf-8") == "<p>Hei på deg</p>"
 
 
 def test_a_repeat_leaves_the_folder_untouched(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
     """Delivering again finds the letter, writes nothing, and says so."""
-    first = destination.deliver(make_parcel())
+    first = hand_over(destination, make_parcel())
     before = {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in Path(first.reference).iterdir()}
-    again = destination.deliver(make_parcel())
+    again = hand_over(destination, make_parcel())
     assert again.reference == first.reference
     assert again.details == {**first.details, "found": True}
     assert {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in Path(first.reference).iterdir()} == before
@@ -101,22 +102,22 @@ def test_a_repeat_leaves_the_folder_untouched(destination: FileDrop, drop: Path,
 
 def test_a_second_drop_of_the_same_folder_is_the_same_letter(drop: Path, destination: FileDrop, make_parcel: MakeParcel) -> None:
     """Two destinations that share a folder do not put one letter there under two names."""
-    first = destination.deliver(make_parcel())
-    other = FileDrop("arkiv", Settings(path=drop)).deliver(make_parcel(destination="arkiv"))
+    first = hand_over(destination, make_parcel())
+    other = hand_over(FileDrop("arkiv", Settings(path=drop)), make_parcel(destination="arkiv"))
     assert other.reference == first.reference
 
 
 def test_a_marker_of_the_reader_does_not_make_another_letter(destination: FileDrop, make_parcel: MakeParcel) -> None:
     """A file that the reader has added to the folder changes nothing about the letter in it."""
-    first = destination.deliver(make_parcel())
+    first = hand_over(destination, make_parcel())
     (Path(first.reference) / "lest.ok").touch()
-    assert destination.deliver(make_parcel()).reference == first.reference
+    assert hand_over(destination, make_parcel()).reference == first.reference
 
 
 def test_a_new_generation_gets_a_folder_of_its_own(destination: FileDrop, make_parcel: MakeParcel) -> None:
     """A letter that is sent again on purpose comes again, and its name says so."""
-    first = destination.deliver(make_parcel())
-    assert destination.deliver(make_parcel(generation=2)).reference == first.reference + "-g2"
+    first = hand_over(destination, make_parcel())
+    assert hand_over(destination, make_parcel(generation=2)).reference == first.reference + "-g2"
 
 
 @pytest.mark.parametrize("occupant", ["empty folder", "file", "dangling link", "other letter", "short file", "broken message"])
@@ -126,11 +127,11 @@ def test_nothing_is_ever_overwritten(destination: FileDrop, drop: Path, make_par
     place = drop / (NAME + parcel.document.id.hex[:8])
     occupy(place, occupant, destination, make_parcel)
     before = picture(place)
-    receipt = destination.deliver(parcel)
+    receipt = hand_over(destination, parcel)
     assert receipt.reference == f"{place}-v2"
     assert receipt.details["taken"] == [place.name]
     assert picture(place) == before
-    assert destination.deliver(parcel).reference == f"{place}-v2"
+    assert hand_over(destination, parcel).reference == f"{place}-v2"
     assert names(drop) == [place.name, f"{place.name}-v2"]
 
 
@@ -142,7 +143,7 @@ def occupy(place: Path, occupant: str, destination: FileDrop, make_parcel: MakeP
     elif occupant == "dangling link":
         place.symlink_to(place.parent / "nowhere")
     else:
-        destination.deliver(make_parcel(body="Et annet brev\n") if occupant == "other letter" else make_parcel())
+        hand_over(destination, make_parcel(body="Et annet brev\n") if occupant == "other letter" else make_parcel())
         if occupant == "short file":
             (place / "001-vedtak-om-mva.pdf").write_bytes(b"%PDF")
         if occupant == "broken message":
@@ -165,7 +166,7 @@ def test_what_a_crash_left_behind_is_built_anew(destination: FileDrop, drop: Pat
     leftover.mkdir(parents=True)
     (leftover / "001-vedtak-om-mva.pdf").write_bytes(b"%PD")
     (leftover / "junk").write_bytes(b"x")
-    folder = Path(destination.deliver(parcel).reference)
+    folder = Path(hand_over(destination, parcel).reference)
     assert names(drop) == [folder.name]
     assert (folder / "001-vedtak-om-mva.pdf").read_bytes() == b"%PDF-1.7 vedtak"
     assert "junk" not in names(folder)
@@ -174,9 +175,9 @@ def test_what_a_crash_left_behind_is_built_anew(destination: FileDrop, drop: Pat
 def test_a_crash_after_the_rename_leaves_no_temporary(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
     """A repeat of a letter that is there already also clears away what an attempt in between left."""
     parcel = make_parcel()
-    place = Path(destination.deliver(parcel).reference)
+    place = Path(hand_over(destination, parcel).reference)
     (drop / ".postmottak" / str(parcel.delivery_id)).mkdir(parents=True)
-    destination.deliver(parcel)
+    hand_over(destination, parcel)
     assert names(drop) == [place.name]
 
 
@@ -196,7 +197,7 @@ def test_a_reader_in_a_hurry_sees_whole_letters_only(destination: FileDrop, drop
     reader = threading.Thread(target=read_all)
     reader.start()
     for number in range(60):
-        destination.deliver(make_parcel(f"letter-{number}", files={"a.bin": b"x" * 70_000}))
+        hand_over(destination, make_parcel(f"letter-{number}", files={"a.bin": b"x" * 70_000}))
     done.set()
     reader.join()
     assert not faults
@@ -209,7 +210,7 @@ def test_a_reader_in_a_hurry_sees_whole_letters_only(destination: FileDrop, drop
 def test_an_unsafe_name_is_refused(destination: FileDrop, drop: Path, make_parcel: MakeParcel, name: str) -> None:
     """A name that leads out of the folder, or onto one of its own files, is never written, and stands in no message."""
     with pytest.raises(PermanentFailure) as caught:
-        destination.deliver(with_part_name(make_parcel(), name))
+        hand_over(destination, with_part_name(make_parcel(), name))
     assert name not in str(caught.value)
     assert names(drop) == []
     assert names(drop.parent) == ["drop"]
@@ -220,7 +221,7 @@ def test_bytes_that_are_not_the_right_ones_are_not_dropped(destination: FileDrop
     parcel = make_parcel(title="hemmelig tittel")
     changed = replace(parcel, parts=(replace(parcel.parts[0], open=lambda: io.BytesIO(b"%PDF-1.7 vedtaX")),))
     with pytest.raises(TemporaryFailure, match=r"001-vedtak-om-mva\.pdf") as caught:
-        destination.deliver(changed)
+        hand_over(destination, changed)
     assert "hemmelig" not in str(caught.value)
     assert names(drop) == []
 
@@ -228,14 +229,14 @@ def test_bytes_that_are_not_the_right_ones_are_not_dropped(destination: FileDrop
 def test_an_unreadable_store_is_not_blamed_on_the_drop(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
     """A read error of a stored file names the content folder, and leaves nothing in the drop."""
     with pytest.raises(TemporaryFailure, match="content folder"):
-        destination.deliver(failing_part(make_parcel(), OSError(errno.EIO, "Input/output error")))
+        hand_over(destination, failing_part(make_parcel(), OSError(errno.EIO, "Input/output error")))
     assert names(drop) == []
 
 
 def test_a_store_that_fails_stays_the_stores_failure(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
     """A failure of the store is passed on as it is, for it stops the service; nothing is left in the drop."""
     with pytest.raises(StoreError):
-        destination.deliver(failing_part(make_parcel(), StoreError("gone")))
+        hand_over(destination, failing_part(make_parcel(), StoreError("gone")))
     assert names(drop) == []
 
 
@@ -243,11 +244,11 @@ def test_a_missing_folder_is_waited_for(destination: FileDrop, drop: Path, make_
     """A share that is not mounted is not made up; the letter waits, and arrives when the folder is back."""
     drop.rmdir()
     with pytest.raises(TemporaryFailure, match=r"is not there; make the folder, or mount the share"):
-        destination.deliver(make_parcel())
+        hand_over(destination, make_parcel())
     assert not drop.exists()
     assert [finding.ok for finding in destination.check()] == [False]
     drop.mkdir()
-    destination.deliver(make_parcel())
+    hand_over(destination, make_parcel())
     assert len(names(drop)) == 1
 
 
@@ -256,7 +257,7 @@ def test_a_file_in_place_of_the_folder(destination: FileDrop, drop: Path, make_p
     drop.rmdir()
     drop.touch()
     with pytest.raises(TemporaryFailure, match="is no folder"):
-        destination.deliver(make_parcel())
+        hand_over(destination, make_parcel())
 
 
 def test_a_file_system_that_cannot_rename_like_linux(
@@ -264,9 +265,9 @@ def test_a_file_system_that_cannot_rename_like_linux(
 ) -> None:
     """Where the kernel's rename that never replaces is missing, a look comes first, and nothing is overwritten either."""
     monkeypatch.setattr(local, "_renameat2", lambda: None)
-    place = Path(destination.deliver(make_parcel()).reference)
+    place = Path(hand_over(destination, make_parcel()).reference)
     (place / "message.json").write_text("{}")
-    assert destination.deliver(make_parcel()).reference == f"{place}-v2"
+    assert hand_over(destination, make_parcel()).reference == f"{place}-v2"
     target = drop / "opptatt"
     target.write_text("noe annet")
     (drop / "ny").write_text("ny")
@@ -286,14 +287,14 @@ def test_a_full_disk_is_waited_for(tmp_path: Path, make_parcel: MakeParcel) -> N
         (small / "annet").write_bytes(b"x" * 200_000)
         parcel = make_parcel(files={"stor.bin": b"y" * 150_000})
         with pytest.raises(TemporaryFailure, match="no room left"):
-            destination.deliver(parcel)
+            hand_over(destination, parcel)
         assert names(small) == ["annet"]
         (small / "annet").unlink()
-        destination.deliver(parcel)
+        hand_over(destination, parcel)
         assert len(names(small)) == 1
         subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
         with pytest.raises(TemporaryFailure, match="can only be read"):
-            destination.deliver(make_parcel("letter-2"))
+            hand_over(destination, make_parcel("letter-2"))
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -305,7 +306,7 @@ def test_two_different_letters_with_one_name(drop: Path, destination: FileDrop, 
 
     def deliver(parcel: Parcel) -> None:
         barrier.wait()
-        results.append(destination.deliver(parcel).reference)
+        results.append(hand_over(destination, parcel).reference)
 
     threads = [threading.Thread(target=deliver, args=(parcel,)) for parcel in (one, other)]
     for thread in threads:
@@ -346,7 +347,7 @@ def test_a_call_that_fails_is_never_a_delivery(
                 assert number > 1
                 return
         assert all(is_verified(folder) for folder in drop.iterdir() if folder.name != ".postmottak")
-        assert destination.deliver(parcel).reference in map(str, drop.iterdir())
+        assert hand_over(destination, parcel).reference in map(str, drop.iterdir())
         assert len(names(drop)) == number
 
 
@@ -365,7 +366,7 @@ class FailsOnce:
 
 def outcome(destination: FileDrop, parcel: Parcel) -> str:
     try:
-        destination.deliver(parcel)
+        hand_over(destination, parcel)
     except TemporaryFailure as failure:
         return str(failure)
     return "delivered"

@@ -17,6 +17,7 @@ from connectors.destinations.s3 import S3Drop, Settings
 from daemon.errors import StoreError, TemporaryFailure
 from daemon.ports import Parcel
 from tests.contracts.drop_servers import PASSWORD, s3_server
+from tests.handing_over import hand_over
 
 pytest.importorskip("obstore", reason="obstore is not installed")
 MakeParcel = Callable[..., Parcel]
@@ -60,7 +61,7 @@ def bucket(server: str, tmp_path: Path) -> Bucket:
 
 def test_without_a_prefix(bucket: Bucket, make_parcel: MakeParcel) -> None:
     """A drop may be the whole bucket, and the receipt shows where the letter lies."""
-    receipt = s3.connect("erp", bucket.settings()).deliver(make_parcel())
+    receipt = hand_over(s3.connect("erp", bucket.settings()), make_parcel())
     assert receipt.reference == f"s3://{bucket.name}/{receipt.details['name']}"
     assert bucket.paths() == [
         f"{receipt.details['name']}/{file}" for file in ("001-vedtak-om-mva.pdf", "SHA256SUMS", "body.md", "message.json")
@@ -69,7 +70,7 @@ def test_without_a_prefix(bucket: Bucket, make_parcel: MakeParcel) -> None:
 
 def test_message_json_comes_last(bucket: Bucket, make_parcel: MakeParcel) -> None:
     """Of a letter's folder message.json is the last to come, so that a consumer can wait for it."""
-    s3.connect("erp", bucket.settings()).deliver(make_parcel(files={"a.bin": b"x" * LARGE, "z.bin": b"y"}))
+    hand_over(s3.connect("erp", bucket.settings()), make_parcel(files={"a.bin": b"x" * LARGE, "z.bin": b"y"}))
     made = {each["path"].partition("/")[2]: each["last_modified"] for page in bucket.store.list() for each in page}
     assert made["message.json"] == max(made.values())
 
@@ -77,7 +78,7 @@ def test_message_json_comes_last(bucket: Bucket, make_parcel: MakeParcel) -> Non
 def test_large_files_come_whole(bucket: Bucket, make_parcel: MakeParcel) -> None:
     """A file that is uploaded in pieces and copied by the server has the bytes that it should."""
     data = bytes(range(256)) * (LARGE // 256)
-    name = s3.connect("erp", bucket.settings()).deliver(make_parcel(files={"a.bin": data})).details["name"]
+    name = hand_over(s3.connect("erp", bucket.settings()), make_parcel(files={"a.bin": data})).details["name"]
     assert bytes(bucket.store.get(f"{name}/001-a.bin").bytes()) == data
 
 
@@ -86,12 +87,12 @@ def test_other_layouts(bucket: Bucket, make_parcel: MakeParcel, layout: str) -> 
     """Each layout is the same here as on a disk, and a repeat finds it."""
     pytest.importorskip("fpdf", reason="fpdf2 is not installed")
     destination = s3.connect("erp", bucket.settings(layout=layout, prefix="post/inn"))
-    receipt = destination.deliver(make_parcel())
-    destination.deliver(make_parcel("letter-2"))
+    receipt = hand_over(destination, make_parcel())
+    hand_over(destination, make_parcel("letter-2"))
     tops = {path.removeprefix("post/inn/").partition("/")[0] for path in bucket.paths()}
     assert set(receipt.details["dropped"]) < tops
     assert not any(top.startswith(".") for top in tops)
-    assert destination.deliver(make_parcel()).details["found"]
+    assert hand_over(destination, make_parcel()).details["found"]
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_a_bucket_that_is_not_there_is_said(bucket: Bucket, make_parcel: MakePar
     """A wrong bucket is told from a server that is down, and the check says it too."""
     destination = s3.connect("erp", bucket.settings(bucket="borte"))
     with pytest.raises(TemporaryFailure, match=r"has no bucket borte|the bucket borte"):
-        destination.deliver(make_parcel())
+        hand_over(destination, make_parcel())
     assert [finding.ok for finding in destination.check()] == [False]
 
 
@@ -150,7 +151,7 @@ def test_a_store_that_fails_stays_the_stores_failure(bucket: Bucket, make_parcel
 
     parcel = make_parcel()
     with pytest.raises(StoreError):
-        s3.connect("erp", bucket.settings()).deliver(replace(parcel, parts=(replace(parcel.parts[0], open=broken),)))
+        hand_over(s3.connect("erp", bucket.settings()), replace(parcel, parts=(replace(parcel.parts[0], open=broken),)))
     assert bucket.paths() == []
 
 

@@ -16,6 +16,7 @@ from connectors.destinations.sftp import Settings
 from daemon.errors import StoreError, TemporaryFailure
 from daemon.ports import Parcel
 from tests.contracts.drop_servers import PASSWORD, SftpServer, sftp_server
+from tests.handing_over import hand_over
 
 asyncssh = pytest.importorskip("asyncssh", reason="asyncssh is not installed")
 MakeParcel = Callable[..., Parcel]
@@ -37,7 +38,7 @@ def settings(folder: Path, server: SftpServer, **options: Any) -> Settings:
 
 def failure(folder: Path, server: SftpServer, parcel: Parcel, **options: Any) -> str:
     with pytest.raises(TemporaryFailure) as caught:
-        sftp.connect("erp", settings(folder, server, **options)).deliver(parcel)
+        hand_over(sftp.connect("erp", settings(folder, server, **options)), parcel)
     return str(caught.value)
 
 
@@ -51,7 +52,7 @@ def test_a_server_with_another_key_gets_nothing(tmp_path: Path, server: SftpServ
     stranger = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {stranger}")
     with pytest.raises(TemporaryFailure, match=r"another key than .*known_hosts says"):
-        sftp.connect("erp", other).deliver(make_parcel())
+        hand_over(sftp.connect("erp", other), make_parcel())
     assert names(server.root / "inn") == []
 
 
@@ -70,7 +71,7 @@ def test_a_key_logs_in(tmp_path: Path, make_parcel: MakeParcel) -> None:
     (tmp_path / "world" / "inn").mkdir(parents=True)
     with sftp_server(tmp_path / "world", authorized=key.export_public_key().decode()) as server:
         chosen = settings(tmp_path, server, key_file="id", password_file="")
-        sftp.connect("erp", chosen).deliver(make_parcel())
+        hand_over(sftp.connect("erp", chosen), make_parcel())
     assert len(names(tmp_path / "world" / "inn")) == 1
 
 
@@ -82,14 +83,14 @@ def test_a_missing_folder_is_not_made(tmp_path: Path, server: SftpServer, make_p
 
 def test_an_absolute_path_is_the_servers(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
     """A path may start at the server's root, and the receipt shows where the letter lies."""
-    receipt = sftp.connect("erp", settings(tmp_path, server, path="/inn/")).deliver(make_parcel())
+    receipt = hand_over(sftp.connect("erp", settings(tmp_path, server, path="/inn/")), make_parcel())
     assert receipt.reference == f"sftp://127.0.0.1:{server.port}/inn/{receipt.details['name']}"
     assert names(server.root / "inn") == [receipt.details["name"]]
 
 
 def test_the_mode_is_asked_for(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
     """Files and folders get the mode of the configuration, as far as the server's umask lets them."""
-    receipt = sftp.connect("erp", settings(tmp_path, server, mode="0600")).deliver(make_parcel())
+    receipt = hand_over(sftp.connect("erp", settings(tmp_path, server, mode="0600")), make_parcel())
     folder = server.root / "inn" / receipt.details["name"]
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {each.stat().st_mode & 0o777 for each in folder.iterdir()} == {0o600}
@@ -109,7 +110,7 @@ def test_a_server_that_can_less_is_enough(tmp_path: Path, make_parcel: MakeParce
     with sftp_server(tmp_path / "world", factory=Plain) as server:
         destination = sftp.connect("erp", settings(tmp_path, server, layout="csv"))
         for letter in ("letter-1", "letter-2"):
-            destination.deliver(make_parcel(letter))
+            hand_over(destination, make_parcel(letter))
     drop = tmp_path / "world" / "inn"
     assert len(names(drop)) == 3
     assert (drop / "index.csv").read_bytes().count(b"\r\n") == 5
@@ -120,9 +121,9 @@ def test_other_layouts(tmp_path: Path, server: SftpServer, make_parcel: MakeParc
     """Each layout is the same here as on a disk, and a repeat finds it."""
     pytest.importorskip("fpdf", reason="fpdf2 is not installed")
     destination = sftp.connect("erp", settings(tmp_path, server, layout=layout))
-    receipt = destination.deliver(make_parcel())
+    receipt = hand_over(destination, make_parcel())
     assert names(server.root / "inn") == sorted(receipt.details["dropped"])
-    assert destination.deliver(make_parcel()).details["found"]
+    assert hand_over(destination, make_parcel()).details["found"]
 
 
 def test_a_store_that_fails_stays_the_stores_failure(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
@@ -133,7 +134,7 @@ def test_a_store_that_fails_stays_the_stores_failure(tmp_path: Path, server: Sft
 
     parcel = make_parcel()
     with pytest.raises(StoreError):
-        sftp.connect("erp", settings(tmp_path, server)).deliver(replace(parcel, parts=(replace(parcel.parts[0], open=broken),)))
+        hand_over(sftp.connect("erp", settings(tmp_path, server)), replace(parcel, parts=(replace(parcel.parts[0], open=broken),)))
     assert names(server.root / "inn") == []
 
 

@@ -16,6 +16,7 @@ from connectors.destinations.smb import Settings
 from daemon.errors import StoreError, TemporaryFailure
 from daemon.ports import Parcel
 from tests.contracts.drop_servers import PASSWORD, SmbServer, smb_server
+from tests.handing_over import hand_over
 
 pytest.importorskip("smbclient", reason="smbprotocol is not installed")
 MakeParcel = Callable[..., Parcel]
@@ -43,7 +44,7 @@ def settings(folder: Path, samba: SmbServer, **options: Any) -> Settings:
 
 def failure(folder: Path, samba: SmbServer, parcel: Parcel, **options: Any) -> str:
     with pytest.raises(TemporaryFailure) as caught:
-        smb.connect("erp", settings(folder, samba, **options)).deliver(parcel)
+        hand_over(smb.connect("erp", settings(folder, samba, **options)), parcel)
     return str(caught.value)
 
 
@@ -72,7 +73,7 @@ def test_a_missing_share_or_folder_is_said(
 def test_a_folder_in_the_share(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, encrypt: bool) -> None:
     """A path of several folders, encrypted or only signed, holds the letter where the receipt says."""
     (drop / "a" / "b").mkdir(parents=True)
-    receipt = smb.connect("erp", settings(tmp_path, samba, path=f"{drop.name}/a\\b", encrypt=encrypt)).deliver(make_parcel())
+    receipt = hand_over(smb.connect("erp", settings(tmp_path, samba, path=f"{drop.name}/a\\b", encrypt=encrypt)), make_parcel())
     assert names(drop / "a" / "b") == [receipt.details["name"]]
 
 
@@ -81,10 +82,10 @@ def test_other_layouts(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel
     """Each layout is the same here as on a disk, and a repeat finds it."""
     pytest.importorskip("fpdf", reason="fpdf2 is not installed")
     destination = smb.connect("erp", settings(tmp_path, samba, layout=layout))
-    receipt = destination.deliver(make_parcel())
-    destination.deliver(make_parcel("letter-2"))
+    receipt = hand_over(destination, make_parcel())
+    hand_over(destination, make_parcel("letter-2"))
     assert set(receipt.details["dropped"]) < set(names(drop))
-    assert destination.deliver(make_parcel()).details["found"]
+    assert hand_over(destination, make_parcel()).details["found"]
 
 
 def test_a_store_that_fails_stays_the_stores_failure(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel) -> None:
@@ -95,7 +96,7 @@ def test_a_store_that_fails_stays_the_stores_failure(tmp_path: Path, samba: SmbS
 
     parcel = make_parcel()
     with pytest.raises(StoreError):
-        smb.connect("erp", settings(tmp_path, samba)).deliver(replace(parcel, parts=(replace(parcel.parts[0], open=broken),)))
+        hand_over(smb.connect("erp", settings(tmp_path, samba)), replace(parcel, parts=(replace(parcel.parts[0], open=broken),)))
     assert names(drop) == []
 
 

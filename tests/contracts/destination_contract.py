@@ -9,13 +9,15 @@ import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
+from uuid import UUID
 
 import pytest
 
 from daemon.errors import TemporaryFailure
 from daemon.filenames import is_plain_name
 from daemon.model import PartState
-from daemon.ports import AwaitsPickup, Destination, Parcel, PickupState
+from daemon.ports import AwaitsPickup, Destination, KeepsTraces, Parcel, PickupState
+from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]
 LARGE = 64 << 20
@@ -195,71 +197,58 @@ class DropReceiver(Receiver, Protocol):
         """Take away everything that lies there for consumers."""
 
 
-class Memory:
-    """What the service remembers of a delivery between its attempts."""
-
-    def __init__(self) -> None:
-        self.progress: Mapping[str, Any] = {}
-
-    def keep(self, progress: Mapping[str, Any]) -> None:
-        self.progress = progress
-
-    def with_parcel(self, parcel: Parcel) -> Parcel:
-        """The parcel as the next attempt gets it."""
-        return replace(parcel, progress=self.progress, remember=self.keep)
-
-
-class Cut(BaseException):
-    """The process dies here."""
-
-
-def cut_off(progress: Mapping[str, Any]) -> None:
-    """Die, where a delivery is about to be remembered as finished."""
-    raise Cut
-
-
 class DropContract(DestinationContract):
     """What every drop promises beyond that, wherever it is and whatever its layout."""
 
     def test_a_letter_that_was_taken_does_not_come_again(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
-        """If the consumer takes a letter before its delivery is told, the repeat finds it delivered and drops nothing."""
-        memory = Memory()
-        first = drop.destination.deliver(memory.with_parcel(make_parcel()))
-        drop.take_all()
-        again = drop.destination.deliver(memory.with_parcel(make_parcel()))
-        assert again.reference == first.reference
-        assert drop.names() == []
-
-    def test_nor_one_that_was_cut_off_between_publishing_and_remembering(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
-        """Nor does it if the process died when the letter had just been published and nobody had been told."""
-        with pytest.raises(Cut):
-            drop.destination.deliver(replace(make_parcel(), remember=cut_off))
+        """If the consumer takes a letter before its delivery is recorded, the repeat finds it delivered and drops nothing."""
+        first = drop.destination.deliver(make_parcel())
         assert len(drop.received()) == 1
         drop.take_all()
-        receipt = drop.destination.deliver(make_parcel())
-        assert receipt.details["found"]
+        again = drop.destination.deliver(make_parcel())
+        assert again.reference == first.reference
+        assert again.details["found"]
         assert drop.names() == []
 
     def test_nothing_hidden_is_left_but_a_sign(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
-        """After a delivery all that is there for the consumer is the letter, and beside it the sign of a drop that is watched."""
-        drop.destination.deliver(make_parcel())
+        """A delivery leaves a trace that is the drop's own, until it is settled; then only the sign of a drop that is watched is left."""
+        destination = drop.destination
+        assert isinstance(destination, KeepsTraces)
+        parcel = make_parcel()
+        destination.deliver(parcel)
+        assert list(destination.traces()) == [parcel.delivery_id]
+        destination.settled([parcel.delivery_id])
+        assert list(destination.traces()) == []
         hidden = [trace for trace in drop.traces() if ".postmottak/" in trace]
         assert [trace.partition(".postmottak/")[2] for trace in hidden] == ["awaiting-pickup"]
 
+    def test_settling_leaves_what_is_not_settled(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """To settle a delivery twice, or one that left no trace, is harmless, and concerns no other: its repeat is still known."""
+        first, second = make_parcel("a"), make_parcel("b")
+        destination = drop.destination
+        assert isinstance(destination, KeepsTraces)
+        for parcel in (first, second):
+            destination.deliver(parcel)
+        for _ in range(2):
+            destination.settled([first.delivery_id, UUID(int=1)])
+        drop.take_all()
+        assert destination.deliver(second).details["found"]
+        assert drop.names() == []
+
     def test_what_is_there_is_never_overwritten(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
         """Whatever else has the letter's name stays, the letter comes as -v2, the receipt tells, also that of a repeat, which finds it."""
-        name = drop.destination.deliver(make_parcel()).details["name"]
+        name = hand_over(drop.destination, make_parcel()).details["name"]
         first = drop.names()
         drop.take_all()
         for each in first:
             drop.put(each, b"noe annet")
-        receipt = drop.destination.deliver(make_parcel())
+        receipt = hand_over(drop.destination, make_parcel())
         assert receipt.details["name"] == f"{name}-v2"
         assert receipt.details["taken"] == [name]
         assert receipt.collided
         assert {each: drop.contents()[each] for each in first} == dict.fromkeys(first, b"noe annet")
         before = drop.contents()
-        again = drop.destination.deliver(make_parcel())
+        again = hand_over(drop.destination, make_parcel())
         assert (again.reference, again.collided) == (receipt.reference, True)
         assert drop.contents() == before
 

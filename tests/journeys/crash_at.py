@@ -23,11 +23,12 @@ POINTS = {
     "drop-built": ("connectors.drops.journal", "Journal.intend", "before"),
     "drop-before-rename": ("connectors.drops.journal", "Journal.intend", "after"),
     "drop-renamed": ("connectors.drops.local", "rename_new", "after"),
-    "drop-remembered": ("daemon.store.outbox", "Outbox.note_progress", "after"),
+    "drop-unsettled": ("connectors.drops.destination", "DropDestination.settled", "before"),
+    "drop-settled": ("connectors.drops.journal", "Journal.settle", "after"),
     "mail-sent": ("connectors.destinations.smtp", "Mail._send", "after"),
     "webhook-posted": ("connectors.destinations.webhook", "Webhook._post", "after"),
-    "delivered-before-commit": ("daemon.store.outbox", "Outbox.delivered", "before"),
-    "delivered-committed": ("daemon.store.outbox", "Outbox.delivered", "after"),
+    "delivered-before-commit": ("daemon.store.outbox", "Outbox.end", "before"),
+    "delivered-committed": ("daemon.store.outbox", "Outbox.end", "after"),
     "told": ("daemon.store.marks", "Marks.done", "before"),
 }
 

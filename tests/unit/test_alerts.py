@@ -22,7 +22,7 @@ from daemon.model import Bookmark, Outcome, Receipt
 from daemon.ports import Destination, Notification, Parcel
 from daemon.pulses import Pulses
 from daemon.settings import ConnectorSettings, Day
-from daemon.store import Store
+from daemon.store import Store, endings
 from daemon.troubles import find_troubles
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
 
@@ -136,7 +136,7 @@ def test_told_once_and_its_end_once(desk: Desk) -> None:
     desk.make().look()
     assert desk.kinds() == [("undelivered", False)]
     [claim] = desk.store.outbox.claim("me", desk.clock(), timedelta(minutes=1), 1)
-    desk.store.outbox.dead(claim, "Oppsigelse", desk.clock(), desk.clock())
+    desk.store.outbox.end([endings.dead(claim, "Oppsigelse", desk.clock(), desk.clock())])
     desk.make().look()
     desk.make().look()
     assert sorted(desk.kinds()) == [("dead", False), ("undelivered", False), ("undelivered", True)]

@@ -276,7 +276,7 @@ def test_a_repeat_after_a_crash_is_the_same_parcel(desk: Desk, monkeypatch: pyte
 
     desk.store.letters.add([stored_letter("a", published_at=NOW, title="Æ", properties={"b": 1, "a": [None, "ø"]})])
     with monkeypatch.context() as broken:
-        broken.setattr(desk.store.outbox, "delivered", crash)
+        broken.setattr(desk.store.outbox, "end", crash)
         with pytest.raises(StoreError, match="the disk is gone"):
             desk.deliver()
     assert desk.now_is().state is DeliveryState.CLAIMED
@@ -332,6 +332,25 @@ def test_a_store_that_fails_ends_the_round(desk: Desk) -> None:
     with pytest.raises(StoreError):
         desk.deliver()
     assert len(desk.erp.handed) <= 2 * WIDTH
+
+
+def test_a_store_that_fails_one_attempt_keeps_the_others(desk: Desk) -> None:
+    """If the store fails under one delivery, the round ends with that error, and those that were under way are recorded."""
+    others = threading.Semaphore(0)
+
+    def during(parcel: Parcel) -> None:
+        if parcel.document.source.id != "a":
+            others.release()
+            return
+        for _ in range(3):
+            assert others.acquire(timeout=10)
+        raise StoreError("the disk is gone")
+
+    desk.store.letters.add([stored_letter(name) for name in ("a", "b", "c", "d")])
+    desk.erp.during = during
+    with pytest.raises(StoreError, match="the disk is gone"):
+        desk.deliver()
+    assert [desk.now_is(name).state for name in ("a", "b", "c", "d")] == [DeliveryState.CLAIMED] + [DeliveryState.DELIVERED] * 3
 
 
 @dataclass

@@ -19,8 +19,8 @@ from daemon.errors import PermanentFailure, TemporaryFailure
 from daemon.lanes import WIDTH
 from daemon.model import DeliveryState, Outcome, Receipt, delivery_id, message_id
 from daemon.ports import Parcel
-from daemon.store import Store
-from daemon.store.outbox import SUSPECT
+from daemon.store import Store, endings
+from daemon.store.claims import SUSPECT
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
 
 NOT_NOW = TemporaryFailure("nobody is at home")
@@ -204,7 +204,7 @@ def test_a_letter_that_kills_the_process_takes_no_other_along(deliver: Deliver, 
         assert len(store.outbox.claim("gone", clock(), HOUR, 9)) == 4
         store.outbox.release_abandoned(clock())
     while (claims := store.outbox.claim_suspect("me", clock(), HOUR)) and claims[0].id != killer:
-        store.outbox.deferred(claims[0], "not now", clock() + HOUR, clock(), clock())
+        store.outbox.end([endings.deferred(claims[0], "not now", clock() + HOUR, clock(), clock())])
     store.outbox.release_abandoned(clock())
     clock.advance(hours=2)
     assert deliver() == {Outcome.DELIVERED: 3}

@@ -12,19 +12,19 @@ import pytest
 
 from daemon.errors import NotFound, OperatorError
 from daemon.model import Delivery, DeliveryState, Outcome, Receipt, delivery_id, message_id
-from daemon.store import Claim, Outbox, Store
-from daemon.store.outbox import SUSPECT
+from daemon.store import Claim, Outbox, Store, endings
+from daemon.store.claims import SUSPECT
 from tests.unit.conftest import NOW, stored_letter
 
 LEASE = timedelta(hours=1)
 RECEIPT = Receipt(reference="/srv/erp/x", details={"files": ["a"]})
 SECOND = timedelta(seconds=1)
 
-End = Callable[[Outbox, Claim], bool]
+End = Callable[[Outbox, Claim], set[UUID]]
 ENDS: dict[str, End] = {
-    "delivered": lambda outbox, claim: outbox.delivered(claim, RECEIPT, NOW, NOW + SECOND),
-    "deferred": lambda outbox, claim: outbox.deferred(claim, "nobody is at home", NOW + LEASE, NOW, NOW + SECOND),
-    "dead": lambda outbox, claim: outbox.dead(claim, "no such folder", NOW, NOW + SECOND),
+    "delivered": lambda outbox, claim: outbox.end([endings.delivered(claim, RECEIPT, NOW, NOW + SECOND)]),
+    "deferred": lambda outbox, claim: outbox.end([endings.deferred(claim, "nobody is at home", NOW + LEASE, NOW, NOW + SECOND)]),
+    "dead": lambda outbox, claim: outbox.end([endings.dead(claim, "no such folder", NOW, NOW + SECOND)]),
 }
 
 

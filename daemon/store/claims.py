@@ -1,0 +1,98 @@
+"""Claims: the statements that take deliveries which are due, and what an attempt needs of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BindParameter, ColumnElement, Executable, bindparam, update
+from sqlalchemy import select as sql_select
+from sqlmodel import Session, col
+
+from daemon.model import Attachment, Decision, Delivery, DeliveryState, Message
+from daemon.store.engine import table_of
+
+_DELIVERIES = table_of(Delivery)
+SUSPECT = 2
+"""A delivery at which the process has ended so many times is suspected of killing it."""
+
+
+def _claiming(*which: ColumnElement[bool]) -> Executable:
+    """Takes deliveries that are due, the longest due first, and reads them."""
+    due = (
+        sql_select(_DELIVERIES.c.id)
+        .where(_DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)), _DELIVERIES.c.due_at <= bindparam("now"), *which)
+        .order_by(_DELIVERIES.c.due_at)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    taken = (
+        update(_DELIVERIES)
+        .where(_DELIVERIES.c.id.in_(sql_select(due.c.id)))
+        .values(
+            state=DeliveryState.CLAIMED,
+            owner=bindparam("claimed_by"),
+            fence=_DELIVERIES.c.fence + 1,
+            attempts=_DELIVERIES.c.attempts + 1,
+            due_at=bindparam("lease_ends"),
+        )
+        .returning(*_DELIVERIES.c)
+    )
+    return sql_select(Delivery).from_statement(taken)
+
+
+# Statements of which every letter needs some are made once: to make one costs more than to carry it out.
+_NAMES: BindParameter[Any] = bindparam("names", expanding=True)
+CLAIM_AT = _claiming(_DELIVERIES.c.crashes < SUSPECT, _DELIVERIES.c.destination.in_(_NAMES))
+CLAIM_ELSEWHERE = _claiming(_DELIVERIES.c.crashes < SUSPECT, _DELIVERIES.c.destination.not_in(_NAMES))
+CLAIM_SUSPECT = _claiming(_DELIVERIES.c.crashes >= SUSPECT)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_MESSAGES_OF = sql_select(Message).where(col(Message.id).in_(_IDS))
+_DECISIONS_OF = sql_select(Decision).where(col(Decision.message_id).in_(_IDS))
+_ATTACHMENTS_OF = sql_select(Attachment).where(col(Attachment.message_id).in_(_IDS)).order_by(col(Attachment.position))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A delivery that is ours to attempt until `lease_ends`, with the letter that it carries."""
+
+    delivery: Delivery
+    message: Message
+    attachments: Sequence[Attachment]
+    decision: Decision
+    lease_ends: datetime
+
+    @property
+    def id(self) -> UUID:
+        """The delivery's id."""
+        return self.delivery.id
+
+    @property
+    def fence(self) -> int:
+        """Which claim of the delivery this is."""
+        return self.delivery.fence
+
+
+def with_letters(session: Session, deliveries: Sequence[Delivery], lease_ends: datetime) -> list[Claim]:
+    """The claims, with what is read of their letters in one statement for each table."""
+    ids = {"ids": list({delivery.message_id for delivery in deliveries})}
+    messages = {each.id: each for each in session.execute(_MESSAGES_OF, ids).scalars()}
+    decisions = {(each.message_id, each.number): each for each in session.execute(_DECISIONS_OF, ids).scalars()}
+    attachments: dict[UUID, list[Attachment]] = defaultdict(list)
+    for each in session.execute(_ATTACHMENTS_OF, ids).scalars():
+        attachments[each.message_id].append(each)
+    return [
+        Claim(
+            delivery=delivery,
+            message=messages[delivery.message_id],
+            attachments=tuple(attachments[delivery.message_id]),
+            decision=decisions[delivery.message_id, delivery.decision],
+            lease_ends=lease_ends,
+        )
+        for delivery in deliveries
+    ]

@@ -1,0 +1,47 @@
+"""Destinations that keep traces of deliveries are told when these have ended, also if an earlier process was killed before it could."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from uuid import UUID
+
+import structlog
+
+from daemon.errors import DeliveryFailure, StoreError
+from daemon.ports import Destination, KeepsTraces
+from daemon.store import Store
+
+_log = structlog.get_logger(__name__)
+
+
+class Traces:
+    """Has destinations remove the traces of what is delivered. `settle` may be called from several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tried: set[str] = set()
+        self._clear: set[str] = set()
+        """Destinations, by name, at which nothing is left of an earlier process."""
+
+    def untried(self, destinations: Mapping[str, Destination]) -> Iterator[tuple[str, KeepsTraces]]:
+        """Destinations at which an earlier process may have left something; each only once. Call it from one thread at a time."""
+        for name, destination in destinations.items():
+            if name not in self._tried and isinstance(destination, KeepsTraces):
+                self._tried.add(name)
+                yield name, destination
+
+    def settle(self, name: str, destination: KeepsTraces, delivered: Collection[UUID] = ()) -> None:
+        """Settle deliveries whose end is kept, and with them what an earlier process left, unless that is done.
+
+        What cannot be settled does no harm, and is left to the next deliveries or the next start. Raises StoreError.
+        """
+        try:
+            left = () if name in self._clear else self._store.outbox.delivered_of(destination.traces())
+            destination.settled({*delivered, *left})
+            self._clear.add(name)
+        except DeliveryFailure as failure:
+            _log.info("traces of what is delivered are left", destination=name, reason=str(failure))
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001  # a fault of one connector must not stop the others
+            _log.exception("the connector failed unexpectedly", destination=name)
