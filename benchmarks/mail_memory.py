@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout, not an install
 from connectors.destinations.smtp import Mail, Settings
 from connectors.sandbox.mail_sink import MailSink
 from daemon.document import letter_document
-from daemon.memory import return_large_blocks
 from daemon.model import ParcelPart
 from daemon.ports import Parcel
+from daemon.process import return_large_blocks
 from tests.unit.conftest import stored_letter
 
 _MAILS, _BYTES = 8, 18_000_000

@@ -24,11 +24,11 @@ from daemon.fetch import Fetcher, MarkPolicies
 from daemon.housekeeping import Housekeeping
 from daemon.intake import Intake, IntakeSummary
 from daemon.lock import InstanceLock
-from daemon.memory import return_large_blocks
 from daemon.model import DeliveryState, Outcome, Policy
 from daemon.notices import Notices
 from daemon.pickup import Pickups
 from daemon.ports import Destination, HasTokens, Mailbox
+from daemon.process import return_large_blocks
 from daemon.pulses import Pulses, watched_mailbox
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation

@@ -33,11 +33,12 @@ def add_to(app: typer.Typer) -> None:
 def run(context: typer.Context) -> None:
     """Be the service, in the foreground, until SIGTERM or SIGINT."""
     from daemon import app, log
-    from daemon.memory import spare_what_stays
+    from daemon.process import keep_to_one_core, spare_what_stays
     from daemon.service import Service
 
     log.configure()
     checked = app.load(options(context).config)
+    keep_to_one_core()
     with app.opened(checked) as parts:
         service = Service(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
