@@ -33,9 +33,10 @@ def verified_chunks(part: ParcelPart) -> Iterator[bytes]:
     whoever writes them must make nothing of it final before the end. Raises StoreError as `part.open` does.
     """
     found, size = hashlib.sha256(), 0
+    piece = min(_CHUNK, part.size + 1)  # a small file needs no large block of memory
     try:
         with part.open() as file:
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read(piece):
                 found.update(chunk)
                 size += len(chunk)
                 yield chunk

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
-from daemon.durable import sync
+from daemon.durable import sync, write_all
 from daemon.errors import ContentMissing, DiskFull, StoreError
 
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
@@ -65,27 +65,29 @@ class ContentStore:
     def _put(self, chunks: Iterable[bytes]) -> Kept:
         descriptor, name = tempfile.mkstemp(dir=self._temporary)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                kept = _copy(chunks, file)
+            kept = _copy(chunks, descriptor)
             self._publish(Path(name), self.path(kept.sha256))
-        finally:
+        except BaseException:
             Path(name).unlink(missing_ok=True)
+            raise
         return kept
 
     def _publish(self, temporary: Path, final: Path) -> None:
         """Give the file its name. What another thread has published, or made a folder for, may not be durable yet: sync all the same."""
-        if final.parent not in self._durable_folders:
-            final.parent.mkdir(exist_ok=True, mode=0o700)
+        folder = final.parent
+        if folder not in self._durable_folders:
+            folder.mkdir(exist_ok=True, mode=0o700)
             sync(self._folder)
-            self._durable_folders.add(final.parent)
+            self._durable_folders.add(folder)
         with self._naming:
             if final.exists():
                 os.utime(final)  # wanted again, by a letter that may not be stored yet: `remove` leaves it alone
+                temporary.unlink()
             else:
                 temporary.rename(final)
-        sync(final.parent)
+        sync(folder)
 
-    def open(self, sha256: str) -> BinaryIO:
+    def open(self, sha256: str) -> BufferedReader:
         """Open the bytes for reading. Raises ContentMissing if they are not there, and StoreError if they cannot be read."""
         try:
             return self.path(sha256).open("rb")
@@ -177,13 +179,16 @@ def _told_apart(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise _SourceFailed(error) from error
 
 
-def _copy(chunks: Iterable[bytes], file: BinaryIO) -> Kept:
+def _copy(chunks: Iterable[bytes], descriptor: int) -> Kept:
+    """Write the chunks, sync the file, and close it."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    for chunk in _told_apart(chunks):
-        file.write(chunk)
-        sha256.update(chunk)
-        md5.update(chunk)
-        size += len(chunk)
-    file.flush()
-    os.fsync(file.fileno())
+    try:
+        for chunk in _told_apart(chunks):
+            write_all(descriptor, chunk)
+            sha256.update(chunk)
+            md5.update(chunk)
+            size += len(chunk)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     return Kept(sha256=sha256.hexdigest(), md5=md5.hexdigest(), size=size)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def sync(path: Path) -> None:
+def sync(path: Path | str) -> None:
     """Wait until the file's bytes, or the folder's names, are on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -20,6 +20,13 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it: on a disk that is nearly full, one call may write less. Raises OSError."""
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 Large blocks of memory are given back, what stays for good is not looked through again and again, and its threads keep to one core.
 
 glibc raises the size from which it maps a block by itself, up to 32 MiB, whenever such a block is freed (mallopt(3)); a few large letters
-at a time then stay in its arenas, one arena for each thread. A fixed size keeps the process small.
+at a time then stay in its arenas, one arena for each thread. A fixed size keeps the process small. What is free at the end of an arena
+is given back only from the same size on: with glibc's 128 KiB it would go and come with every piece of a file.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import gc
 import os
 from contextlib import suppress
 
-_M_MMAP_THRESHOLD = -3  # malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _FROM = 4 << 20  # bytes; more than the pieces in which files are read
 _GARBAGE_AFTER = 20_000
 """Objects that are made before Python looks for garbage, instead of 700: a few letters' worth, some megabytes at most."""
@@ -22,7 +23,8 @@ _GARBAGE_AFTER = 20_000
 def return_large_blocks() -> None:
     """Have it so for this process. Does nothing where the C library is another one; may be called again."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _FROM)
+        for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            ctypes.CDLL(None).mallopt(parameter, _FROM)
 
 
 def spare_what_stays() -> None:

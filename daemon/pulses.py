@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from io import BufferedReader
 from typing import Any, BinaryIO
 
 from daemon.model import LetterRef, Part
@@ -64,7 +65,7 @@ class Pulses:
 class WatchedFile(io.RawIOBase):
     """A file whose every read is a sign of life."""
 
-    def __init__(self, file: BinaryIO, beat: Beat) -> None:
+    def __init__(self, file: BufferedReader, beat: Beat) -> None:
         self._file, self._beat = file, beat
 
     def readable(self) -> bool:
@@ -90,9 +91,7 @@ class WatchedFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read some of it."""
         self._beat()
-        piece = self._file.read(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
+        return self._file.readinto(buffer)
 
     def close(self) -> None:
         """Close the file as well."""
@@ -100,9 +99,9 @@ class WatchedFile(io.RawIOBase):
         super().close()
 
 
-def watched_file(file: BinaryIO, beat: Beat) -> BinaryIO:
+def watched_file(file: BufferedReader, beat: Beat) -> BinaryIO:
     """The same file, with a sign of life at every read from the disk."""
-    return io.BufferedReader(WatchedFile(file, beat), 1024 * 1024)
+    return BufferedReader(WatchedFile(file, beat))
 
 
 class WatchedMailbox:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.drops.drop import Seen
-from daemon.durable import sync
+from daemon.durable import sync, write_all
 from daemon.errors import TemporaryFailure
 
 _CHUNK = 1 << 20
@@ -57,11 +57,14 @@ class LocalDrop:
         self._root = root
         self._access = access
 
+    def _at(self, path: str) -> str:
+        return f"{self.place}/{path}"
+
     def look(self, path: str) -> Seen | None:
         """What lies there."""
         with self._plain_words():
             try:
-                found = (self._root / path).lstat()
+                found = os.lstat(self._at(path))
             except _NOT_THERE:
                 return None
         return Seen(size=None if stat.S_ISDIR(found.st_mode) else found.st_size)
@@ -87,21 +90,21 @@ class LocalDrop:
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         """Write new files; each is synced, and then every folder that got something new."""
-        changed: set[Path] = set()
+        changed: set[str] = set()
         with self._plain_words():
             for path, chunks in files:
-                place = self._root / path
-                if place.parent not in changed:
-                    changed |= {place.parent, *self._make_folders(place.parent)}
-                self._write_file(place, chunks)
-            for folder in sorted(changed, reverse=True):
-                sync(folder)
+                folder = path.rpartition("/")[0]
+                if folder not in changed:
+                    changed |= {folder, *self._make_folder(folder)}
+                self._write_file(self._at(path), chunks)
+            for each in sorted(changed, reverse=True):
+                sync(self._at(each))
 
     def publish(self, source: str, target: str) -> bool:
         """Rename, unless the name is taken."""
         with self._plain_words():
-            published = rename_new(self._root / source, self._root / target)
-            sync((self._root / target).parent)
+            published = rename_new(self._at(source), self._at(target))
+            sync(self._at(target.rpartition("/")[0]))
         return published
 
     def replace(self, source: str, target: str) -> None:
@@ -134,29 +137,33 @@ class LocalDrop:
                 if error.errno not in _TAKEN:
                     raise
 
-    def _make_folders(self, folder: Path) -> set[Path]:
-        """Make the folder and those above it, up to the root; the folders in which one was made."""
-        changed = set()
-        depth = len(folder.relative_to(self._root).parts)
-        for each in reversed([folder, *folder.parents][:depth]):
+    def _make_folder(self, folder: str) -> Iterator[str]:
+        """Make the folder, and those above it if they are missing, but never the drop itself; the folders in which one was made."""
+        if not folder:
+            return
+        above, place = folder.rpartition("/")[0], self._at(folder)
+        try:
             try:
-                each.mkdir(self._access.folder_mode)
-            except FileExistsError:
-                continue
-            self._hand_over(each, self._access.folder_mode | each.stat().st_mode & stat.S_ISGID)
-            changed.add(each.parent)
-        return changed
+                os.mkdir(place, self._access.folder_mode)  # noqa: PTH102  # a Path costs more than the call
+            except FileNotFoundError:
+                yield from self._make_folder(above)
+                os.mkdir(place, self._access.folder_mode)  # noqa: PTH102  # likewise
+        except FileExistsError:
+            return
+        self._hand_over(place, self._access.folder_mode | os.stat(place).st_mode & stat.S_ISGID)  # noqa: PTH116  # likewise
+        yield above
 
-    def _write_file(self, place: Path, chunks: Iterable[bytes]) -> None:
+    def _write_file(self, place: str, chunks: Iterable[bytes]) -> None:
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._access.mode)
-        with os.fdopen(descriptor, "wb") as file:
-            self._hand_over(file.fileno(), self._access.mode)
+        try:
+            self._hand_over(descriptor, self._access.mode)
             for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+                write_all(descriptor, chunk)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
-    def _hand_over(self, file: Path | int, mode: int) -> None:
+    def _hand_over(self, file: str | int, mode: int) -> None:
         """Give a new file or folder its owner, group and mode."""
         owner, group = self._access.owner, self._access.group
         if (owner, group) != (None, None):
@@ -180,7 +187,7 @@ class LocalDrop:
             raise TemporaryFailure(f"the drop folder {self.place} {REMEDIES.get(error.errno or 0, unusual)}") from error
 
 
-def rename_new(source: Path, target: Path) -> bool:
+def rename_new(source: str, target: str) -> bool:
     """Rename in one step, never over something else; False if the name is taken.
 
     Linux has a call for that, which some network file systems do not know: there a look comes first, which is enough as long as nobody
@@ -199,9 +206,9 @@ def rename_new(source: Path, target: Path) -> bool:
     raise OSError(number, os.strerror(number))
 
 
-def _rename(source: Path, target: Path) -> bool:
+def _rename(source: str, target: str) -> bool:
     try:
-        source.rename(target)
+        Path(source).rename(target)
     except OSError as error:
         if error.errno in _TAKEN:
             return False

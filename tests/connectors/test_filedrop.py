@@ -271,7 +271,7 @@ def test_a_file_system_that_cannot_rename_like_linux(
     target = drop / "opptatt"
     target.write_text("noe annet")
     (drop / "ny").write_text("ny")
-    assert not local.rename_new(drop / "ny", target)
+    assert not local.rename_new(str(drop / "ny"), str(target))
     assert target.read_text() == "noe annet"
 
 

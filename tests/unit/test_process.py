@@ -20,5 +20,5 @@ print(len(cores), len(set.union(*cores)))
 
 def test_all_threads_keep_to_one_core() -> None:
     """A thread that is started later has the one core that the first one has; to ask for it twice is harmless."""
-    ended = subprocess.run([sys.executable, "-c", _THREADS_AND_CORES], check=True, capture_output=True, text=True)  # noqa: S603  # our own words
+    ended = subprocess.run([sys.executable, "-c", _THREADS_AND_CORES], check=True, capture_output=True, text=True)  # our own words
     assert ended.stdout.split() == ["2", "1"]
