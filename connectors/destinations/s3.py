@@ -156,7 +156,7 @@ class S3Drop:
             obstore.copy(self._store, source, target)
         self._delete([source])
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002  # it always lasts as far as the server sees to it
         """Remove a file, or all in a folder."""
         self._delete(self._tree(path))
 

@@ -259,7 +259,7 @@ class SftpDrop:
                 self.remove(target)
                 self._run(self._client.rename(self._at(source), self._at(target)))
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002  # it always lasts as far as the server sees to it
         """Remove a file, or a folder with all that is in it."""
         seen = self.look(path)
         if seen is None:

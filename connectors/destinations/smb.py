@@ -234,7 +234,7 @@ class SmbDrop:
         with self._session.step():
             smbclient.replace(self._at(source), self._at(target), **self._how)
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002  # it always lasts as far as the server sees to it
         """Remove a file, or a folder with all that is in it."""
         import smbclient
 

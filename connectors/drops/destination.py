@@ -53,9 +53,8 @@ class DropDestination:
     def deliver(self, parcel: Parcel) -> Receipt:
         """Drop the letter, or find that it was dropped already, even if its consumer has taken it since; all is durable on return.
 
-        The drop knows a repeat until the delivery is `settled`.
-
-        Whatever else has the letter's name is left as it is, and the letter dropped as `-v2`, `-v3` and so on, which the receipt tells.
+        The drop knows a repeat until the delivery is `settled`. Whatever else has the letter's name is left as it is, and the letter
+        dropped as `-v2`, `-v3` and so on, which the receipt tells.
         """
         refuse_unsafe_names(parcel, _RESERVED)
         with self._open() as drop, self._hidden_folder(drop):

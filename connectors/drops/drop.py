@@ -58,8 +58,8 @@ class Drop(Protocol):
     def replace(self, source: str, target: str) -> None:
         """Put a hidden file in the place of another one."""
 
-    def remove(self, path: str) -> None:
-        """Remove a file, or a folder with all that is in it; nothing there is no error."""
+    def remove(self, path: str, *, lasting: bool = True) -> None:
+        """Remove a file, or a folder with all that is in it; nothing there is no error. If not `lasting`, a power cut may bring it back."""
 
     def tidy(self, folder: str) -> None:
         """Remove a folder if nothing is in it, in one step; otherwise leave it."""

@@ -48,8 +48,8 @@ class Journal:
         self._drop.write([(self._intent, [record.model_dump_json().encode()])])
 
     def settle(self) -> None:
-        """Clear away: the delivery never comes again."""
-        self._drop.remove(self.folder)
+        """Clear away: the delivery never comes again. What a power cut brings back is settled by the next process."""
+        self._drop.remove(self.folder, lasting=False)
 
     def clear(self) -> None:
         """Forget what has not been published. The intent goes first: without it, what is missing was never there."""

@@ -113,7 +113,7 @@ class LocalDrop:
             (self._root / source).replace(self._root / target)
             sync((self._root / target).parent)
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, *, lasting: bool = True) -> None:
         """Remove a file or a folder. A folder gets another name first, so that nobody publishes it while it is half gone."""
         place = self._root / path
         doomed = place.with_name(f"{place.name}.old")
@@ -126,7 +126,8 @@ class LocalDrop:
                 else:
                     each.replace(doomed)
                     shutil.rmtree(doomed)
-                sync(place.parent)
+                if lasting:
+                    sync(place.parent)
 
     def tidy(self, folder: str) -> None:
         """Remove an empty folder."""

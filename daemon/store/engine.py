@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Table, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Table, event, inspect, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlmodel import Session, SQLModel, create_engine
 
@@ -39,6 +39,7 @@ class Database:
         with _as_store_error(url):
             self._reader = _open(url)
             self._writer = self._reader.execution_options(immediate=True)
+            self._asker = self._reader.execution_options(single=True)
             self._migrate()
 
     @contextmanager
@@ -46,6 +47,12 @@ class Database:
         """Read a consistent state. What is read stays usable afterwards."""
         with _as_store_error(self.url), Session(self._reader, expire_on_commit=False) as session:
             yield session
+
+    @contextmanager
+    def ask(self) -> Iterator[Connection]:
+        """Read with one statement, which needs no transaction; for questions that come with every letter."""
+        with _as_store_error(self.url), self._asker.connect() as connection:
+            yield connection
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -87,8 +94,9 @@ def _prepare_connection(connection: Any, _record: object) -> None:
 
 def _begin(connection: Any) -> None:
     """Take the write lock at once: a transaction that upgrades later fails with `database is locked` without waiting."""
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("single", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("immediate", False) else "BEGIN")
 
 
 def _upgrade(engine: Engine, url: str) -> None:

@@ -205,9 +205,10 @@ class Letters:
     def earlier(self, threads: Sequence[str], at: datetime, but: UUID | None = None) -> tuple[Message, Decision, str] | None:
         """The newest letter that was here `at` that time and shares one of the threads, its newest decision, the thread; never `but`."""
         values = {"threads": threads, "but": but or _NOBODY, "at": at}
-        with self._database.read() as session:
-            if not threads or session.connection().execute(_ANY_OF_THREADS, values).first() is None:
+        with self._database.ask() as connection:
+            if not threads or connection.execute(_ANY_OF_THREADS, values).first() is None:
                 return None
+        with self._database.read() as session:
             found = session.execute(_EARLIER, values).first()
         return (found[0], found[1], found[2]) if found else None
 

@@ -71,10 +71,10 @@ class Mortal:
     def replace(self, source: str, target: str) -> None:
         self._change(lambda: self._drop.replace(source, target))
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, *, lasting: bool = True) -> None:
         for name in self._drop.names(path):
             self._change(lambda name=name: self._drop.remove(f"{path}/{name}"))  # type: ignore[misc]  # likewise
-        self._change(lambda: self._drop.remove(path))
+        self._change(lambda: self._drop.remove(path, lasting=lasting))
 
     def tidy(self, folder: str) -> None:
         self._change(lambda: self._drop.tidy(folder))
