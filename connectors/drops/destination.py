@@ -76,8 +76,7 @@ class DropDestination:
     def settled(self, deliveries: Collection[UUID]) -> None:
         """Clear their journals away; and even if there are none, the hidden folder, if it is empty."""
         with self._open() as drop, self._hidden_folder(drop):
-            for delivery in deliveries:
-                Journal(drop, delivery).settle()
+            journal.settle(drop, deliveries)
 
     def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
         """Whether the consumer has taken the letter, or answered. Raises TemporaryFailure if that cannot be seen now."""
@@ -151,7 +150,8 @@ class _Delivery:
     def _stage(self, record: Record, units: tuple[Unit, ...]) -> bool:
         """Write everything out of sight, and say in the journal that it is about to be published."""
         with self._cleared_on_failure():
-            self.drop.write((f"{self.journal.folder}/{path}", item.chunks()) for unit in units for path, item in unit.files())
+            files = (file for place, unit in enumerate(units) for file in unit.files(self.journal.staged(place)))
+            self.drop.write((path, item.chunks()) for path, item in files)
             self.journal.intend(record)
         return True
 
@@ -161,7 +161,7 @@ class _Delivery:
     def _publish(self, record: Record, units: tuple[Unit, ...]) -> bool:
         """Publish what is staged and not yet published; False, with nothing published or staged, if the name is taken after all."""
         for place, unit in enumerate(units):
-            staged = f"{self.journal.folder}/{unit.name}"
+            staged = self.journal.staged(place)
             if self.drop.look(staged) is None or self.drop.publish(staged, unit.name):
                 continue
             if place == 0:
@@ -178,7 +178,7 @@ class _Delivery:
             items = [item for item in units[0].items if item.name not in _RESERVED]
             lines = index.rows(self.parcel, record.name, items)
             with self.index_lock:
-                index.add(self.drop, f"{self.journal.folder}/{index.INDEX}", self.parcel.delivery_id, lines)
+                index.add(self.drop, self.journal.index, self.parcel.delivery_id, lines)
 
     @contextmanager
     def _cleared_on_failure(self) -> Iterator[None]:

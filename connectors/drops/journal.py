@@ -1,11 +1,11 @@
 """What is remembered of a delivery, so that a letter whose consumer was quicker than our commit is not dropped a second time.
 
-In this order:
+In this order, all in the drop's hidden folder:
 
-1. `<delivery id>/`, in the drop's hidden folder, gets all that will be published, under its final names;
-2. `<delivery id>/intent.json` says that from now on a part that is not in there any more has been published;
+1. `<delivery id>.0`, `.1` and so on get all that will be published, a file or a folder each;
+2. `<delivery id>.json`, the intent, says that from now on a part that is not there any more has been published, and under which name;
 3. the parts are renamed to where consumers look;
-4. when the service has recorded the delivery's end, the hidden folder is cleared away.
+4. when the service has recorded the delivery's end, the intent is removed.
 
 A repeat goes on where the crash was: before 2 it starts again, after 2 it publishes what is left. After 4 there is none. The intent
 lies in the drop itself, so that a drop that was emptied or exchanged meanwhile is never taken for one that has the letter.
@@ -13,13 +13,14 @@ lies in the drop itself, so that a drop that was emptied or exchanged meanwhile 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterator
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
 from connectors.drops.drop import HIDDEN, Drop
+
+_ID = 36  # letters of a delivery's id
 
 
 class Record(BaseModel):
@@ -35,34 +36,50 @@ class Journal:
 
     def __init__(self, drop: Drop, delivery: UUID) -> None:
         self._drop = drop
-        self.folder = f"{HIDDEN}/{delivery}"
-        """Where the delivery's parts wait to be published."""
-        self._intent = f"{self.folder}/intent.json"
+        self._delivery = delivery
+        self._intent = f"{HIDDEN}/{delivery}.json"
+        self.index = f"{HIDDEN}/{delivery}.csv"
+        """Where an index waits to take the place of the old one."""
+
+    def staged(self, place: int) -> str:
+        """Where a part waits to be published."""
+        return f"{HIDDEN}/{self._delivery}.{place}"
 
     def intended(self) -> Record | None:
         """The record of a delivery that was being published. One that is not whole was never acted on."""
         return _read(self._drop, self._intent)
 
     def intend(self, record: Record) -> None:
-        """Remember that publishing begins; the folder is complete."""
+        """Remember that publishing begins; everything is staged."""
         self._drop.write([(self._intent, [record.model_dump_json().encode()])])
-
-    def settle(self) -> None:
-        """Clear away: the delivery never comes again. What a power cut brings back is settled by the next process."""
-        self._drop.remove(self.folder, lasting=False)
 
     def clear(self) -> None:
         """Forget what has not been published. The intent goes first: without it, what is missing was never there."""
-        if self._drop.look(self.folder) is not None or self._drop.look(f"{self.folder}.old") is not None:
-            self._drop.remove(self._intent)
-            self._drop.remove(self.folder)
+        left = [path for delivery, path in _entries(self._drop) if delivery == self._delivery]
+        for path in sorted(left, key=lambda path: path != self._intent):
+            self._drop.remove(path)
 
 
-def deliveries(drop: Drop) -> Iterator[UUID]:
-    """The deliveries that have a journal in the drop, or a half removed one."""
+def deliveries(drop: Drop) -> set[UUID]:
+    """The deliveries that have a journal in the drop, or something left of one."""
+    return {delivery for delivery, _ in _entries(drop)}
+
+
+def settle(drop: Drop, ended: Collection[UUID]) -> None:
+    """Clear away journals of deliveries that never come again. What a power cut brings back is settled by the next process."""
+    for delivery, path in list(_entries(drop)):
+        if delivery in ended:
+            drop.remove(path, lasting=False)
+
+
+def _entries(drop: Drop) -> Iterator[tuple[UUID, str]]:
+    """What lies in the hidden folder for deliveries: whose it is, and its path."""
     for name in drop.names(HIDDEN):
-        with suppress(ValueError):
-            yield UUID(name.removesuffix(".old"))
+        try:
+            delivery = UUID(name[:_ID])
+        except ValueError:  # the sign, or something of somebody else's
+            continue
+        yield delivery, f"{HIDDEN}/{name}"
 
 
 def _read(drop: Drop, path: str) -> Record | None:

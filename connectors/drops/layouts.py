@@ -29,10 +29,10 @@ class Unit:
     items: tuple[Item, ...]
     is_folder: bool = False
 
-    def files(self) -> Iterator[tuple[str, Item]]:
-        """Each file, with its path in the drop."""
+    def files(self, place: str) -> Iterator[tuple[str, Item]]:
+        """Each file, with its path if the unit lies at `place`."""
         for item in self.items:
-            yield (f"{self.name}/{item.name}" if self.is_folder else self.name), item
+            yield (f"{place}/{item.name}" if self.is_folder else place), item
 
 
 class Layout(Protocol):

@@ -148,7 +148,7 @@ def test_giving_up_a_name_can_be_cut_off(tmp_path: Path, make_parcel: MakeParcel
         root.mkdir()
         with pytest.raises(Dead):
             destination(root, "folder", Mortal(LocalDrop(root, Access()), 5, before=False)).deliver(make_parcel())
-        (intent,) = root.glob(".postmottak/*/intent.json")
+        (intent,) = root.glob(".postmottak/*.json")
         name = json.loads(intent.read_bytes())["name"]
         (root / name).write_text("noe annet")
         mortal = Mortal(LocalDrop(root, Access()), number, before=before)

@@ -162,7 +162,7 @@ def picture(place: Path) -> object:
 def test_what_a_crash_left_behind_is_built_anew(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
     """A half-built folder of an earlier attempt is replaced, and none of it reaches the letter."""
     parcel = make_parcel()
-    leftover = drop / ".postmottak" / str(parcel.delivery_id) / (NAME + parcel.document.id.hex[:8])
+    leftover = drop / ".postmottak" / f"{parcel.delivery_id}.0"
     leftover.mkdir(parents=True)
     (leftover / "001-vedtak-om-mva.pdf").write_bytes(b"%PD")
     (leftover / "junk").write_bytes(b"x")
@@ -176,7 +176,7 @@ def test_a_crash_after_the_rename_leaves_no_temporary(destination: FileDrop, dro
     """A repeat of a letter that is there already also clears away what an attempt in between left."""
     parcel = make_parcel()
     place = Path(hand_over(destination, parcel).reference)
-    (drop / ".postmottak" / str(parcel.delivery_id)).mkdir(parents=True)
+    (drop / ".postmottak" / f"{parcel.delivery_id}.0").mkdir(parents=True)
     hand_over(destination, parcel)
     assert names(drop) == [place.name]
 

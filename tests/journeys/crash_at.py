@@ -24,7 +24,7 @@ POINTS = {
     "drop-before-rename": ("connectors.drops.journal", "Journal.intend", "after"),
     "drop-renamed": ("connectors.drops.local", "rename_new", "after"),
     "drop-unsettled": ("connectors.drops.destination", "DropDestination.settled", "before"),
-    "drop-settled": ("connectors.drops.journal", "Journal.settle", "after"),
+    "drop-settled": ("connectors.drops.journal", "settle", "after"),
     "mail-sent": ("connectors.destinations.smtp", "Mail._send", "after"),
     "webhook-posted": ("connectors.destinations.webhook", "Webhook._post", "after"),
     "delivered-before-commit": ("daemon.store.outbox", "Outbox.end", "before"),
