@@ -14,17 +14,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-import httpcore
+import h11
 
 from connectors.circuit import Circuit, HostAway
-from connectors.lines import Lines
+from connectors.lines import Line, Lines, Origin
 from connectors.network import IN_BETWEEN, plain_reason, what_to_do
 from connectors.retry_after import http_date, retry_after
-from connectors.wire import Deadline, Limit, Pace, TooSlow, Wire
+from connectors.wire import Deadline, Limit, Pace, TooSlow, Unreachable
 
 _LARGEST_ANSWER = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -120,9 +121,27 @@ class _Call:
     content: bytes = b""
     understand: Understand | None = None
 
+    @cached_property
+    def _parts(self) -> SplitResult:
+        return urlsplit(self.url)
+
     @property
     def host(self) -> str:
-        return urlsplit(self.url).netloc
+        return self._parts.netloc
+
+    @property
+    def origin(self) -> Origin:
+        encrypted = self._parts.scheme == "https"
+        return Origin(self._parts.hostname or "", self._parts.port or (443 if encrypted else 80), encrypted)
+
+    @property
+    def target(self) -> str:
+        return (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
+
+    def over(self, line: Line) -> h11.Response:
+        """Send it over `line`; the head of the answer."""
+        own = {"Host": self.host, "User-Agent": "postmottak", "Accept-Encoding": "identity", "Content-Length": str(len(self.content))}
+        return line.ask(self.method, self.target, [*own.items(), *self.headers.items()], self.content)
 
 
 class Http:
@@ -144,10 +163,7 @@ class Http:
         self._longest_pause = longest_pause
         self._clock = clock
         self._circuits: dict[str, Circuit] = {}
-        self._wire = Wire()
-        self._lines = Lines(_trust(ca_file), self._wire)
-        step = self._patience.step
-        self._extensions = {"timeout": {"connect": self._patience.connect, "read": step, "write": step}}
+        self._lines = Lines(_trust(ca_file), connect=self._patience.connect, step=self._patience.step)
 
     def get(self, url: str, headers: Mapping[str, str], understand: Understand | None = None) -> Answer:
         """The answer: a 200 that `understand` understands, or any 4xx but 429. What a blip breaks is repeated within the call.
@@ -197,53 +213,47 @@ class Http:
         return trouble.again
 
     def _answer(self, call: _Call, limit: Limit) -> Answer:
-        with self._wire.limited(limit), _telling_trouble(), self._sent(call) as response:
-            return _judged(_whole(response), call.understand)
+        with _telling_trouble(), self._lines.line(call.origin, limit) as line:
+            return _judged(_whole(call.over(line), line), call.understand)
 
     def _begin(self, call: _Call, limit: Limit) -> Download | Answer:
-        with ExitStack() as stack:
-            with self._wire.limited(limit), _telling_trouble():
-                response = stack.enter_context(self._sent(call))
-                headers = _headers(response)
-                if response.status != _OK:
-                    return _judged(_whole(response), None)
-                _refuse_encodings(headers)
-            return Download(headers=headers, chunks=self._chunks(call.host, response), close=stack.pop_all().close)
+        with ExitStack() as stack, _telling_trouble():
+            line = stack.enter_context(self._lines.line(call.origin, limit))
+            response = call.over(line)
+            if response.status_code != _OK:
+                return _judged(_whole(response, line), None)
+            headers = _headers(response)
+            _refuse_encodings(headers)
+            return Download(headers=headers, chunks=self._chunks(call.host, line), close=stack.pop_all().close)
 
-    @contextmanager
-    def _sent(self, call: _Call) -> Iterator[httpcore.Response]:
-        headers = [("User-Agent", "postmottak"), ("Accept-Encoding", "identity"), *call.headers.items()]
-        url = httpcore.URL(call.url)
-        with (
-            self._lines.line(url.origin) as line,
-            line.stream(call.method, url, headers=headers, content=call.content, extensions=self._extensions) as response,
-        ):
-            yield response
-
-    def _chunks(self, host: str, response: httpcore.Response) -> Iterator[bytes]:
-        pace = Pace(self._patience.slowest, self._patience.window)
-        stream = response.iter_stream()
+    def _chunks(self, host: str, line: Line) -> Iterator[bytes]:
+        line.wire.limit = Pace(self._patience.slowest, self._patience.window)
         try:
-            while chunk := self._chunk(stream, pace):
-                yield chunk
+            with _telling_trouble():
+                yield from _gathered(line.body())
         except _Trouble as trouble:
             self._circuit(host).stumbled(str(trouble))
             raise _unavailable(host, trouble) from trouble
 
-    def _chunk(self, stream: Iterator[bytes], limit: Limit) -> bytes:
-        """The next 64 KiB or more; less at the end, and nothing after it."""
-        pieces, size = [], 0
-        with self._wire.limited(limit), _telling_trouble():
-            while size < _CHUNK and (piece := next(stream, b"")):
-                pieces.append(piece)
-                size += len(piece)
-        return b"".join(pieces)
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, 64 KiB or more at a time; less at the end."""
+    chunk, size = [], 0
+    for piece in pieces:
+        chunk.append(piece)
+        size += len(piece)
+        if size >= _CHUNK:
+            yield b"".join(chunk)
+            chunk, size = [], 0
+    if chunk:
+        yield b"".join(chunk)
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file:
         context.load_verify_locations(ca_file)
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 
@@ -260,30 +270,30 @@ def _telling_trouble() -> Iterator[None]:
         yield
     except TooSlow as error:
         raise _Trouble(str(error)) from error
-    except httpcore.TimeoutException as error:
+    except TimeoutError as error:
         raise _Trouble("there was no answer in time", remedy=what_to_do(error)) from error
-    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+    except (Unreachable, OSError, h11.ProtocolError) as error:
         raise _Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error), remedy=what_to_do(error)) from error
 
 
 def _is_blip(error: Exception) -> bool:
     """Whether a connection that was there, or about to be, broke; as opposed to a host that refuses connections or has no name."""
-    return not isinstance(error, httpcore.ConnectError) or isinstance(error.__cause__, ConnectionResetError)
+    return not isinstance(error, Unreachable) or isinstance(error.__cause__, ConnectionResetError)
 
 
-def _headers(response: httpcore.Response) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+def _headers(response: h11.Response) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
 
 
-def _whole(response: httpcore.Response) -> Answer:
+def _whole(response: h11.Response, line: Line) -> Answer:
     headers = _headers(response)
     _refuse_encodings(headers)
     body = bytearray()
-    for piece in response.iter_stream():
+    for piece in line.body():
         body += piece
         if len(body) > _LARGEST_ANSWER:
             raise _Trouble(f"its answer is larger than {_LARGEST_ANSWER // 1024**2} MiB")
-    return Answer(status=response.status, headers=headers, body=bytes(body))
+    return Answer(status=response.status_code, headers=headers, body=bytes(body))
 
 
 def _refuse_encodings(headers: Mapping[str, str]) -> None:

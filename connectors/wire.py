@@ -1,44 +1,36 @@
-"""The network under the calls to Altinn: httpcore's own, with a limit on the whole of a call.
+"""The network under the calls to Altinn: a socket, with a limit on the whole of a call.
 
-A timeout for each read does not help against a server that drips a byte a second. So a thread names the limit of the call that it is
-in, and every operation on a socket gets only as much time as that limit still allows, also on a connection that is used again.
+A timeout for each read does not help against a server that drips a byte a second. So a connection has the limit of the call that uses
+it, and every operation on the socket gets only as much time as that limit still allows, also on a connection that is used again.
 """
 
 from __future__ import annotations
 
+import select
+import socket
 import ssl
-import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
-import httpcore
+_PIECE = 64 * 1024
 
 
 class TooSlow(Exception):
     """The limit of a call is reached."""
 
 
+class Unreachable(Exception):
+    """No connection came about; its cause says why."""
+
+
 class Limit(Protocol):
     """How long the operations of one call may take together; in seconds and bytes."""
 
-    def left(self, asked: float | None) -> float | None:
+    def left(self, asked: float) -> float:
         """The time for the next operation, if it would otherwise have `asked`. Raises TooSlow if there is none left."""
 
     def took(self, seconds: float, received: int) -> None:
         """Note an operation. Raises TooSlow."""
-
-
-class Unlimited:
-    """No limit but the one of each operation."""
-
-    def left(self, asked: float | None) -> float | None:
-        """What was asked for."""
-        return asked
-
-    def took(self, seconds: float, received: int) -> None:
-        """Nothing to note."""
 
 
 class Deadline:
@@ -48,12 +40,12 @@ class Deadline:
         self._seconds = seconds
         self._ends = time.monotonic() + seconds
 
-    def left(self, asked: float | None) -> float:
+    def left(self, asked: float) -> float:
         """What is left, or less if less was asked for."""
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TooSlow(f"did not finish its answer in {self._seconds:g} seconds")
-        return left if asked is None else min(asked, left)
+        return min(asked, left)
 
     def took(self, seconds: float, received: int) -> None:
         """Nothing to note: the clock runs by itself."""
@@ -71,9 +63,9 @@ class Pace:
         self._waited = 0.0
         self._received = 0
 
-    def left(self, asked: float | None) -> float:
+    def left(self, asked: float) -> float:
         """A whole window at most."""
-        return self._window if asked is None else min(asked, self._window)
+        return min(asked, self._window)
 
     def took(self, seconds: float, received: int) -> None:
         """Count, and judge at the end of a window."""
@@ -86,64 +78,59 @@ class Pace:
         self._waited, self._received = 0.0, 0
 
 
-class _Current(threading.local):
-    """The limit of the call that the thread is in."""
+class Wire:
+    """A connection whose every operation obeys `limit`, and takes `step` seconds at most. Raises OSError and TooSlow."""
 
-    limit: Limit = Unlimited()
+    def __init__(self, connected: socket.socket, step: float, limit: Limit) -> None:
+        self._socket = connected
+        self._step = step
+        self.limit = limit
+        """Of the call that uses the connection now."""
 
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        self._allow_time()
+        self._socket.sendall(data)
 
-class Wire(httpcore.NetworkBackend):
-    """Opens connections whose every operation obeys the limit of the thread that uses them."""
-
-    def __init__(self) -> None:
-        self._backend = httpcore.SyncBackend()
-        self._current = _Current()
-
-    @contextmanager
-    def limited(self, limit: Limit) -> Iterator[None]:
-        """Put what this thread does on the network, until the block ends, under `limit`."""
-        before, self._current.limit = self._current.limit, limit
-        try:
-            yield
-        finally:
-            self._current.limit = before
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Connect, within the limit. Looking up the name is the resolver's own affair."""
-        left = self._current.limit.left(timeout)
-        return _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options), self._current)
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream, current: _Current) -> None:
-        self._stream = stream
-        self._current = current
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        limit = self._current.limit
+    def receive(self) -> bytes:
+        """What came, as soon as something did; nothing if the other side has ended the connection."""
+        self._allow_time()
         started = time.monotonic()
-        data = self._stream.read(max_bytes, limit.left(timeout))
-        limit.took(time.monotonic() - started, len(data))
+        data = self._socket.recv(_PIECE)
+        self.limit.took(time.monotonic() - started, len(data))
         return data
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._current.limit.left(timeout))
+    def is_readable(self) -> bool:
+        """Whether something came, or the other side has ended the connection."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
-        self._stream.close()
+        """Close it. May be called twice."""
+        self._socket.close()
 
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        left = self._current.limit.left(timeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._current)
+    def _allow_time(self) -> None:
+        left = self.limit.left(self._step)
+        if left != self._socket.gettimeout():  # usually it is a whole step again, and setting it anew is a system call
+            self._socket.settimeout(left)
 
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+
+def connect(host: str, port: int, tls: ssl.SSLContext | None, *, seconds: float, limit: Limit) -> socket.socket:
+    """A connection, encrypted if there is `tls`. Looking up the name is the resolver's own affair.
+
+    Raises Unreachable, TimeoutError and TooSlow.
+    """
+    try:
+        plain = socket.create_connection((host, port), limit.left(seconds))
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.settimeout(limit.left(seconds))
+            return tls.wrap_socket(plain, server_hostname=host) if tls else plain
+        except BaseException:
+            plain.close()
+            raise
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise Unreachable from error
