@@ -28,7 +28,7 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
-_GATHER = 0.02  # seconds in which letters are gathered for one commit: it costs nearly the same for one and for many
+_GATHER = 0.1  # seconds in which letters are gathered for one commit: it costs nearly the same for one and for many
 _Place = tuple[str, str]
 """A channel's party and resource."""
 
