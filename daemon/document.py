@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.dpv import find_service
-from daemon.model import Attachment, Decision, Delivery, Message, MessageKind, PartState
+from daemon.model import AttachmentValues, DecisionValues, DeliveryValues, MessageKind, MessageValues, PartState
 
 
 class _Frozen(BaseModel):
@@ -120,7 +120,9 @@ class LetterDocument(_Frozen):
 _BODY_NAMES = {"text/markdown": "body.md", "text/html": "body.html"}
 
 
-def letter_document(message: Message, attachments: Sequence[Attachment], decision: Decision, delivery: Delivery) -> LetterDocument:
+def letter_document(
+    message: MessageValues, attachments: Sequence[AttachmentValues], decision: DecisionValues, delivery: DeliveryValues
+) -> LetterDocument:
     """The letter as the delivery's reader gets it; the same for every attempt."""
     return LetterDocument(
         kind=message.kind,
@@ -154,7 +156,7 @@ def letter_document(message: Message, attachments: Sequence[Attachment], decisio
     )
 
 
-def body_name(message: Message) -> str:
+def body_name(message: MessageValues) -> str:
     """The name of the file that holds the letter's text."""
     return _BODY_NAMES.get(message.body_type, "body.txt")
 
@@ -164,7 +166,7 @@ def _service_name(code: str) -> ServiceName:
     return ServiceName(code=code, slug=service.slug if service else "", name=service.names if service else {})
 
 
-def _body(message: Message) -> Body:
+def _body(message: MessageValues) -> Body:
     text = message.body.encode()
     return Body(
         name=body_name(message),
@@ -175,7 +177,7 @@ def _body(message: Message) -> Body:
     )
 
 
-def _file(attachment: Attachment) -> File:
+def _file(attachment: AttachmentValues) -> File:
     return File(
         name=attachment.safe_name,
         original_name=attachment.original_name,

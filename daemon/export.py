@@ -12,10 +12,10 @@ from daemon.content import ContentStore
 from daemon.document import body_name
 from daemon.durable import new_file
 from daemon.errors import OperatorError
-from daemon.model import KEPT_STATES, Attachment, Message
+from daemon.model import KEPT_STATES, AttachmentValues, MessageValues
 
 
-def write_zip(path: Path, message: Message, attachments: Sequence[Attachment], facts: str, content: ContentStore) -> None:
+def write_zip(path: Path, message: MessageValues, attachments: Sequence[AttachmentValues], facts: str, content: ContentStore) -> None:
     """Write the letter to a new file at `path`; `facts` is JSON. Raises OperatorError if there is such a file, or it cannot be written."""
     try:
         with new_file(path) as file:  # half a letter must not look like one
@@ -26,7 +26,7 @@ def write_zip(path: Path, message: Message, attachments: Sequence[Attachment], f
         raise OperatorError(f"{path} cannot be written: {error.strerror}; name another file with --output") from error
 
 
-def _write(file: BinaryIO, message: Message, attachments: Sequence[Attachment], facts: str, content: ContentStore) -> None:
+def _write(file: BinaryIO, message: MessageValues, attachments: Sequence[AttachmentValues], facts: str, content: ContentStore) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("message.json", facts)
         archive.writestr(body_name(message), message.body)

@@ -13,24 +13,24 @@ from daemon.content import ContentStore, Kept
 from daemon.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable, StoreError
 from daemon.filenames import safe_name
 from daemon.model import (
-    Attachment,
-    Delivery,
+    AttachmentValues,
+    DeliveryValues,
     Envelope,
     Letter,
     LetterRef,
-    Mark,
     MarkKind,
     MarkState,
-    Message,
+    MarkValues,
+    MessageValues,
     Part,
     PartState,
     Policy,
     SightingState,
-    Thread,
+    ThreadValues,
     delivery_id,
 )
 from daemon.ports import Channel, Mailbox
-from daemon.rerouting import decision_row, find_earlier
+from daemon.rerouting import decision_values, find_earlier
 from daemon.routing.decide import Decision, decide
 from daemon.routing.facts import Facts, facts_of
 from daemon.routing.table import Table
@@ -112,7 +112,7 @@ class Fetcher:
         altinn2_id = letter.envelope.altinn2_id
         return None if altinn2_id is None else self.store.letters.with_altinn2_id(altinn2_id, letter.envelope.ref.message_id)
 
-    def _keep(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int) -> Attachment:
+    def _keep(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int) -> AttachmentValues:
         """The attachment, with its bytes in the content store if they can be had; the letter never waits for them in vain."""
         state, kept = part.state, None
         if state is PartState.PRESENT:
@@ -120,7 +120,7 @@ class Fetcher:
                 state, kept = self._download(mailbox, ref, part)
             except PartUnavailable as error:
                 state = PartState(error.state)
-        return Attachment(
+        return AttachmentValues(
             **{**part.model_dump(), "state": state},
             message_id=ref.message_id,
             position=place,
@@ -140,23 +140,23 @@ class Fetcher:
 
 
 def _stored_letter(
-    envelope: Envelope, attachments: Sequence[Attachment], facts: Facts, decision: Decision, policies: MarkPolicies
+    envelope: Envelope, attachments: Sequence[AttachmentValues], facts: Facts, decision: Decision, policies: MarkPolicies
 ) -> StoredLetter:
     key, now = envelope.ref.message_id, facts.at
     return StoredLetter(
-        message=Message(**envelope.model_dump(), id=key, fetched_at=now),
+        message=MessageValues(**envelope.model_dump(), id=key, fetched_at=now),
         attachments=attachments,
-        decision=decision_row(key, decision, now),
+        decision=decision_values(key, decision, now),
         deliveries=first_deliveries(key, decision, now),
         marks=list(_marks(key, policies.overridden(decision), now)),
-        threads=[Thread(key=thread, message_id=key) for thread in facts.threads],
+        threads=[ThreadValues(key=thread, message_id=key) for thread in facts.threads],
     )
 
 
-def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[Delivery]:
+def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[DeliveryValues]:
     """The deliveries that carry out a message's first decision, due now."""
     return [
-        Delivery(
+        DeliveryValues(
             id=delivery_id(message, destination, 1),
             message_id=message,
             destination=destination,
@@ -168,8 +168,8 @@ def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[D
     ]
 
 
-def _marks(message: UUID, policies: MarkPolicies, now: datetime) -> Iterator[Mark]:
+def _marks(message: UUID, policies: MarkPolicies, now: datetime) -> Iterator[MarkValues]:
     for kind, policy in ((MarkKind.READ, policies.read), (MarkKind.CONFIRMED, policies.confirmed)):
         if policy is not Policy.NEVER:
             state = MarkState.DUE if policy is Policy.STORED else MarkState.WAITING
-            yield Mark(message_id=message, kind=kind, policy=policy, state=state, due_at=now)
+            yield MarkValues(message_id=message, kind=kind, policy=policy, state=state, due_at=now)

@@ -21,7 +21,7 @@ import structlog
 
 from daemon.errors import AccessRefused, MailboxError, NotStorable, StoreError
 from daemon.fetch import Fetched, Fetcher, MarkPolicies, duplicate
-from daemon.model import Bookmark, LetterRef, Message, SightingState
+from daemon.model import Bookmark, LetterRef, MessageValues, SightingState
 from daemon.notices import Notices
 from daemon.ports import Channel, Mailbox
 from daemon.store import Store
@@ -270,6 +270,6 @@ def _take_some(ready: queue.SimpleQueue[Fetched | StoreError], limit: int) -> li
     return [each for each in some if isinstance(each, Fetched)]
 
 
-def _advance(newest: dict[_Place, datetime], place: _Place, message: Message) -> None:
+def _advance(newest: dict[_Place, datetime], place: _Place, message: MessageValues) -> None:
     if message.requested_at:
         newest[place] = max(message.requested_at, newest.get(place, message.requested_at))

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from daemon.dpv import CONFIDENTIAL_POST
 from daemon.fetch import first_deliveries
-from daemon.model import LetterRef, Message, MessageKind, Sighting, SightingState, message_id
-from daemon.rerouting import decision_row
+from daemon.model import LetterRef, MessageKind, MessageValues, Sighting, SightingState, message_id
+from daemon.rerouting import decision_values
 from daemon.routing.decide import decide
 from daemon.routing.facts import NORWAY, Facts
 from daemon.routing.table import Table
@@ -49,7 +49,7 @@ class Notices:
             yield StoredLetter(
                 message=_message(sighting, now),
                 attachments=(),
-                decision=decision_row(key, decision, now),
+                decision=decision_values(key, decision, now),
                 deliveries=first_deliveries(key, decision, now),
                 marks=(),
             )
@@ -60,9 +60,9 @@ def notice_id(ref: LetterRef) -> UUID:
     return message_id(ref.mailbox, f"{ref.external_id}/notice")
 
 
-def _message(sighting: Sighting, now: datetime) -> Message:
+def _message(sighting: Sighting, now: datetime) -> MessageValues:
     since = sighting.first_seen_at.astimezone(NORWAY)
-    return Message(
+    return MessageValues(
         id=notice_id(sighting.ref),
         kind=MessageKind.NOTICE,
         mailbox=sighting.mailbox,

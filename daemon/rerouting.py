@@ -11,8 +11,7 @@ import structlog
 
 from daemon.errors import NotFound, OperatorError
 from daemon.faults import near_miss
-from daemon.model import Decision as DecisionRow
-from daemon.model import Delivery
+from daemon.model import DecisionValues, Delivery
 from daemon.routing.decide import OPERATOR, Decision, Earlier, assign, decide, recover
 from daemon.routing.dryrun import Sample
 from daemon.routing.facts import Facts, facts_of
@@ -94,18 +93,18 @@ class Rerouter:
 
     def _carry_out(self, letter: Decided, decision: Decision, applied: Applied, *, again: Iterable[str]) -> None:
         now, key = self.clock(), letter.message.id
-        result = self.store.rerouting.decide(decision_row(key, decision, now), decision.destinations, now, again=set(again))
+        result = self.store.rerouting.decide(decision_values(key, decision, now), decision.destinations, now, again=set(again))
         applied.added[key], applied.withdrawn[key] = result.added, result.withdrawn
         _log.info("routed by an operator", message=str(key), route=decision.route, added=result.added, withdrawn=result.withdrawn)
 
 
-def _differs(decision: Decision, stored: DecisionRow) -> bool:
+def _differs(decision: Decision, stored: DecisionValues) -> bool:
     return set(decision.recipients) != set(stored.recipients) or set(decision.direct) != set(stored.direct)
 
 
-def decision_row(message: UUID, decision: Decision, now: datetime) -> DecisionRow:
+def decision_values(message: UUID, decision: Decision, now: datetime) -> DecisionValues:
     """The decision as it is kept; its number is that of a first one."""
-    return DecisionRow(
+    return DecisionValues(
         message_id=message,
         number=1,
         decided_at=now,

@@ -15,17 +15,23 @@ from sqlmodel import Session, SQLModel, col, select
 
 from daemon.model import (
     Attachment,
+    AttachmentValues,
     Bookmark,
     Decision,
+    DecisionValues,
     Delivery,
+    DeliveryValues,
     LetterRef,
     Mark,
+    MarkValues,
     Message,
     MessageKind,
+    MessageValues,
     RoutingVersion,
     Sighting,
     SightingState,
     Thread,
+    ThreadValues,
 )
 from daemon.ports import Channel
 from daemon.records import Tombstone
@@ -70,12 +76,12 @@ _UNSEE = delete(table_of(Sighting)).where(table_of(Sighting).c.message_id.in_(_I
 class StoredLetter:
     """Everything that one transaction keeps of a letter."""
 
-    message: Message
-    attachments: Sequence[Attachment]
-    decision: Decision
-    deliveries: Sequence[Delivery]
-    marks: Sequence[Mark]
-    threads: Sequence[Thread] = ()
+    message: MessageValues
+    attachments: Sequence[AttachmentValues]
+    decision: DecisionValues
+    deliveries: Sequence[DeliveryValues]
+    marks: Sequence[MarkValues]
+    threads: Sequence[ThreadValues] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

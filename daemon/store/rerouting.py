@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
-from daemon.model import Attachment, Attempt, Decision, Delivery, DeliveryState, Message, delivery_id
+from daemon.model import Attachment, Attempt, Decision, DecisionValues, Delivery, DeliveryState, Message, delivery_id
 from daemon.store.endings import release_marks
 from daemon.store.engine import Database
 
@@ -91,7 +91,7 @@ class Rerouting:
             release_marks(session, [message], now)
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
 
-    def decide(self, decision: Decision, wanted: Mapping[str, Sequence[str]], now: datetime, *, again: Collection[str]) -> Changed:
+    def decide(self, decision: DecisionValues, wanted: Mapping[str, Sequence[str]], now: datetime, *, again: Collection[str]) -> Changed:
         """Keep an operator's decision and carry it out.
 
         What was delivered stays recorded. Deliveries that wait or are dead are withdrawn if they are not `wanted`, or on other behalves.
@@ -99,12 +99,12 @@ class Rerouting:
         for whom it has not got it yet.
         """
         with self._database.write() as session:
-            decision.number = _newest(session, decision.message_id).number + 1
+            number = _newest(session, decision.message_id).number + 1
             withdrawn = _withdraw(session, decision.message_id, wanted, {*WAITING, DeliveryState.DEAD})
-            decision.why = {**decision.why, **({"withdrawn": withdrawn} if withdrawn else {})}
-            session.add(decision)
+            why = {**decision.why, **({"withdrawn": withdrawn} if withdrawn else {})}
+            session.add(Decision(**{**decision.model_dump(), "number": number, "why": why}))
             session.flush()  # the deliveries refer to it
-            new = _New(decision.number, now, DeliveryState.PENDING)
+            new = _New(number, now, DeliveryState.PENDING)
             added = _add(session, decision.message_id, wanted, lambda earlier: _is_due(earlier, wanted, again), new)
             release_marks(session, [decision.message_id], now)
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
