@@ -55,7 +55,7 @@ class Journal:
 
     def clear(self) -> None:
         """Forget what has not been published. The intent goes first: without it, what is missing was never there."""
-        left = [path for delivery, path in _entries(self._drop) if delivery == self._delivery]
+        left = [f"{HIDDEN}/{name}" for name in self._drop.names(HIDDEN) if name.startswith(str(self._delivery))]
         for path in sorted(left, key=lambda path: path != self._intent):
             self._drop.remove(path)
 
