@@ -11,7 +11,7 @@ import socket
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,71 +26,24 @@ from daemon import retry
 from daemon.content import ContentStore
 from daemon.document import letter_document
 from daemon.errors import ContentMissing, PermanentFailure, StoreError, TemporaryFailure
-from daemon.lanes import SOON, WIDTH, Lanes
+from daemon.lanes import WIDTH, Lanes
 from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
 from daemon.ports import AwaitsPickup, Destination, KeepsTraces, Parcel
 from daemon.pulses import Beat, Pulses, watched_file
 from daemon.records import COLLISION, Alert
+from daemon.rounds import Attempt, Round
 from daemon.routing.table import Table
 from daemon.settings import duration_text
-from daemon.store import Claim, Ending, Store, endings
+from daemon.store import Claim, Store, endings
 from daemon.traces import Traces
 
 _log = structlog.get_logger(__name__)
 _LEASE = timedelta(minutes=15)
 _RENEW_EVERY = _LEASE / 3
-_GATHER = 0.05  # seconds in which more results are gathered for one commit
 _POOL = 32  # attempts at a time, at all destinations together
 OUTBOX = "outbox"  # whose signs of life come from here
 _UNKNOWN = ""  # the lane of deliveries to destinations that the configuration does not have
 Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Attempt:
-    """What came of one attempt."""
-
-    ending: Ending
-    told: str
-    """Where the letter is, or why it is not."""
-    unusable: bool = False
-    """The destination itself could not be used."""
-
-
-class _Round:
-    """What is under way in one round."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self.running: dict[Future[_Attempt], tuple[str, Claim]] = {}
-        """Attempts, each with its lane."""
-        self.chores: set[Future[None]] = set()
-        """What is done for destinations after their deliveries."""
-        self.outcomes: Counter[Outcome] = Counter()
-
-    @property
-    def under_way(self) -> bool:
-        """Whether anything is."""
-        return bool(self.running or self.chores)
-
-    def begin(self, attempt: Callable[[Claim], _Attempt], lane: str, claim: Claim) -> None:
-        """Have a thread make an attempt."""
-        self.running[self._pool.submit(attempt, claim)] = lane, claim
-
-    def chore(self, do: Callable[..., None], *arguments: object) -> None:
-        """Have a thread do it; the round ends when it is done, and goes on with everything else meanwhile."""
-        self.chores.add(self._pool.submit(do, *arguments))
-
-    def some_ended(self) -> list[Future[_Attempt]]:
-        """Wait a while for an attempt or a chore to end; the attempts that have ended, with those that end soon after."""
-        under_way: list[Future[Any]] = [*self.running, *self.chores]
-        ended = wait(under_way, timeout=SOON.total_seconds(), return_when=FIRST_COMPLETED).done
-        if not ended <= self.chores:
-            wait(self.running, timeout=_GATHER)
-        for chore in [chore for chore in self.chores if chore.done()]:
-            self.chores.remove(chore)
-            chore.result()
-        return [attempt for attempt in self.running if attempt.done()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +75,7 @@ class Dispatch:
         """
         self.lanes.begin_round([*self.destinations(), _UNKNOWN])
         with ThreadPoolExecutor(_POOL, thread_name_prefix="deliver") as pool:
-            work = _Round(pool)
+            work = Round(pool)
             for name, destination in self._traces.untried(self.destinations()):
                 work.chore(self._traces.settle, name, destination)
             try:
@@ -134,7 +87,7 @@ class Dispatch:
                 raise
             return work.outcomes
 
-    def _go_round(self, work: _Round, stopping: threading.Event) -> None:
+    def _go_round(self, work: Round, stopping: threading.Event) -> None:
         renew_at = self.clock() + _RENEW_EVERY
         while True:
             self.pulses.expect(OUTBOX)
@@ -182,7 +135,7 @@ class Dispatch:
     def _owner(self) -> str:
         return f"{socket.gethostname()}:{getpid()}"
 
-    def _keep(self, work: _Round, ended: Sequence[Future[_Attempt]]) -> None:
+    def _keep(self, work: Round, ended: Sequence[Future[Attempt]]) -> None:
         """Record what came of attempts, and settle with their destinations; then raise what one of them has raised, if any has."""
         attempts = [(work.running.pop(each)[0], each.result()) for each in ended if not each.exception()]
         if attempts:
@@ -190,7 +143,7 @@ class Dispatch:
         for each in ended:
             each.result()
 
-    def _record(self, work: _Round, attempts: Sequence[tuple[str, _Attempt]]) -> None:
+    def _record(self, work: Round, attempts: Sequence[tuple[str, Attempt]]) -> None:
         ours = self.store.outbox.end([attempt.ending for _, attempt in attempts])
         delivered: dict[str, list[UUID]] = defaultdict(list)
         for lane, attempt in attempts:
@@ -207,7 +160,7 @@ class Dispatch:
             if isinstance(destination, KeepsTraces):
                 work.chore(self._traces.settle, name, destination, ids)
 
-    def _attempt(self, claim: Claim) -> _Attempt:
+    def _attempt(self, claim: Claim) -> Attempt:
         started_at = self.clock()
         try:
             with self.pulses.task(f"delivery {claim.id} to {claim.delivery.destination}") as beat:
@@ -226,7 +179,7 @@ class Dispatch:
             return self._deferred(claim, f"unexpected {type(fault).__name__} in the connector; see the log", started_at)
         return self._delivered(claim, receipt, started_at)
 
-    def _delivered(self, claim: Claim, receipt: Receipt, started_at: datetime) -> _Attempt:
+    def _delivered(self, claim: Claim, receipt: Receipt, started_at: datetime) -> Attempt:
         now, destination = self.clock(), claim.delivery.destination
         if receipt.collided:
             _log.warning(
@@ -240,7 +193,7 @@ class Dispatch:
             awaiting_pickup=self._awaits_pickup(destination),
             alert=_collision(claim, now) if receipt.collided else None,
         )
-        return _Attempt(ending=ending, told=receipt.reference)
+        return Attempt(ending=ending, told=receipt.reference)
 
     def _deliver(self, claim: Claim, beat: Beat) -> Receipt:
         name = claim.delivery.destination
@@ -286,15 +239,15 @@ class Dispatch:
         started_at: datetime,
         retry_after: timedelta | None = None,
         progress: Mapping[str, Any] | None = None,
-    ) -> _Attempt:
+    ) -> Attempt:
         now, created_at = self.clock(), claim.delivery.created_at
         if retry.is_too_old(created_at=created_at, now=now, give_up_after=self.give_up_after):
             return _buried(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", started_at, now, progress)
         due_at = retry.next_attempt(created_at=created_at, now=now, retry_after=retry_after, chance=random.random())  # noqa: S311  # spreads load, guards nothing
-        return _Attempt(ending=endings.deferred(claim, reason, due_at, started_at, now, progress), told=reason)
+        return Attempt(ending=endings.deferred(claim, reason, due_at, started_at, now, progress), told=reason)
 
 
-def _log_attempt(attempt: _Attempt, *, ours: bool) -> None:
+def _log_attempt(attempt: Attempt, *, ours: bool) -> None:
     """One line for each attempt; it is superseded if somebody else has the delivery by now."""
     ending = attempt.ending
     _log.info(
@@ -309,8 +262,8 @@ def _log_attempt(attempt: _Attempt, *, ours: bool) -> None:
     )
 
 
-def _buried(claim: Claim, reason: str, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None) -> _Attempt:
-    return _Attempt(ending=endings.dead(claim, reason, started_at, now, progress), told=reason)
+def _buried(claim: Claim, reason: str, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None) -> Attempt:
+    return Attempt(ending=endings.dead(claim, reason, started_at, now, progress), told=reason)
 
 
 def _collision(claim: Claim, now: datetime) -> Alert:

@@ -21,9 +21,10 @@ import structlog
 
 from daemon.errors import AccessRefused, MailboxError, NotStorable, StoreError
 from daemon.fetch import Fetched, Fetcher, MarkPolicies, duplicate
-from daemon.model import Bookmark, LetterRef, MessageValues, SightingState
+from daemon.model import LetterRef, MessageValues, SightingState
 from daemon.notices import Notices
 from daemon.ports import Channel, Mailbox
+from daemon.records import Bookmark
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)

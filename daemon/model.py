@@ -337,60 +337,6 @@ class Mark(MarkValues, table=True):
     __table_args__ = (Index("marks_by_state_and_due", "state", "due_at"),)
 
 
-class Sighting(SQLModel, table=True):
-    """A letter that was listed and is not stored: confidential and left alone, gone, or not yet fetched."""
-
-    __tablename__ = "sightings"
-
-    message_id: UUID = Field(primary_key=True, description="the id that the message has, or would have")
-    mailbox: str
-    party: str
-    service: str
-    resource: str
-    external_id: str
-    state: SightingState = Field(sa_type=enum_column(SightingState))
-    first_seen_at: datetime
-    last_seen_at: datetime
-    attempts: int = 0
-    last_error: str | None = None
-    routing_version: str | None = Field(
-        default=None, description="the routing table that appointed nobody for it; None if it was only listed"
-    )
-
-    @property
-    def ref(self) -> LetterRef:
-        """The reference that fetches this letter."""
-        return LetterRef(mailbox=self.mailbox, party=self.party, service=self.service, resource=self.resource, external_id=self.external_id)
-
-
-class Bookmark(SQLModel, table=True):
-    """How far a channel (one party, service and resource of a mailbox) has been read, and how its last listing went."""
-
-    __tablename__ = "bookmarks"
-
-    mailbox: str = Field(primary_key=True)
-    party: str = Field(primary_key=True)
-    service: str = Field(primary_key=True)
-    resource: str = Field(primary_key=True)
-    position: datetime | None = Field(default=None, description="every letter up to here is stored; None before the first whole listing")
-    succeeded_at: datetime | None = None
-    failed_at: datetime | None = None
-    last_error: str | None = None
-    refused: bool = Field(default=False, description="the last listing failed for want of a right")
-    begun: bool = Field(default=False, description="whether it has been listed whole at all")
-    begins_at: datetime | None = Field(default=None, description="how far back its first listing went; None for everything")
-
-
-class RoutingVersion(SQLModel, table=True):
-    """A routing table that was in force, and since when it last is."""
-
-    __tablename__ = "routing_versions"
-
-    version: str = Field(primary_key=True, description="SHA-256 of the table's text")
-    text: str
-    in_force_since: datetime
-
-
 @dataclass(frozen=True, kw_only=True)
 class ParcelPart:
     """An attachment as a destination gets it."""

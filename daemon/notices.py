@@ -13,7 +13,8 @@ from uuid import UUID
 
 from daemon.dpv import CONFIDENTIAL_POST
 from daemon.fetch import first_deliveries
-from daemon.model import LetterRef, MessageKind, MessageValues, Sighting, SightingState, message_id
+from daemon.model import LetterRef, MessageKind, MessageValues, SightingState, message_id
+from daemon.records import Sighting
 from daemon.rerouting import decision_values
 from daemon.routing.decide import decide
 from daemon.routing.facts import NORWAY, Facts

@@ -14,8 +14,9 @@ import structlog
 from daemon.errors import MailboxError
 from daemon.fetch import MarkPolicies
 from daemon.intake import Intake, IntakeSummary
-from daemon.model import Bookmark, LetterRef, SightingState
+from daemon.model import LetterRef, SightingState
 from daemon.ports import Channel, Mailbox
+from daemon.records import Bookmark
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)

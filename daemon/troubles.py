@@ -16,8 +16,8 @@ from cryptography import x509
 
 from daemon.config import Configuration
 from daemon.errors import Fault
-from daemon.model import Bookmark, Delivery, DeliveryState
-from daemon.records import COLLISION
+from daemon.model import Delivery, DeliveryState
+from daemon.records import COLLISION, Bookmark
 from daemon.routing.facts import NORWAY
 from daemon.settings import duration_text
 from daemon.store import Store

@@ -16,7 +16,6 @@ from sqlmodel import Session, SQLModel, col, select
 from daemon.model import (
     Attachment,
     AttachmentValues,
-    Bookmark,
     Decision,
     DecisionValues,
     Delivery,
@@ -27,14 +26,12 @@ from daemon.model import (
     Message,
     MessageKind,
     MessageValues,
-    RoutingVersion,
-    Sighting,
     SightingState,
     Thread,
     ThreadValues,
 )
 from daemon.ports import Channel
-from daemon.records import Tombstone
+from daemon.records import Bookmark, RoutingVersion, Sighting, Tombstone
 from daemon.store.engine import Database, table_of
 
 _T = TypeVar("_T")

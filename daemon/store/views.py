@@ -13,20 +13,8 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from daemon.errors import NotFound, OperatorError
-from daemon.model import (
-    Attachment,
-    Attempt,
-    Bookmark,
-    Decision,
-    Delivery,
-    DeliveryState,
-    Mark,
-    Message,
-    RoutingVersion,
-    Sighting,
-    SightingState,
-)
-from daemon.records import Tombstone
+from daemon.model import Attachment, Attempt, Decision, Delivery, DeliveryState, Mark, Message, SightingState
+from daemon.records import Bookmark, RoutingVersion, Sighting, Tombstone
 from daemon.store.engine import Database
 
 Row = TypeVar("Row")

@@ -18,9 +18,10 @@ from daemon.config import AlertSettings, Configuration, ConnectorConfiguration, 
 from daemon.content import ContentStore
 from daemon.dispatch import Dispatch
 from daemon.errors import DiskFull, Fault, TemporaryFailure
-from daemon.model import Bookmark, Outcome, Receipt
+from daemon.model import Outcome, Receipt
 from daemon.ports import Destination, Notification, Parcel
 from daemon.pulses import Pulses
+from daemon.records import Bookmark
 from daemon.settings import ConnectorSettings, Day
 from daemon.store import Store, endings
 from daemon.troubles import find_troubles

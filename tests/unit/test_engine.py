@@ -20,7 +20,7 @@ from sqlmodel import Session, SQLModel
 
 from daemon.errors import DiskFull, NotStorable, StoreError
 from daemon.migrations import HEAD
-from daemon.model import RoutingVersion
+from daemon.records import RoutingVersion
 from daemon.store import Database, Store
 from tests.unit.conftest import NOW
 

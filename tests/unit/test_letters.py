@@ -8,9 +8,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlmodel import SQLModel
 
 from daemon.errors import NotStorable
-from daemon.model import Delivery, LetterRef, MarkKind, Policy, Sighting, SightingState, delivery_id, message_id
+from daemon.model import (
+    Attachment,
+    Decision,
+    Delivery,
+    LetterRef,
+    Mark,
+    MarkKind,
+    Message,
+    Policy,
+    SightingState,
+    Thread,
+    delivery_id,
+    message_id,
+)
+from daemon.records import Sighting
 from daemon.store import Store, StoredLetter
 from tests.unit.conftest import NOW, SECRET, TABLE, TAX, envelope, stored_letter
 
@@ -80,6 +95,12 @@ def with_impossible_delivery(letter: StoredLetter) -> StoredLetter:
     """The letter with a delivery that no database takes."""
     impossible = Delivery(**letter.deliveries[0].model_dump() | {"generation": 0, "destination": "x", "id": letter.message.id})
     return replace(letter, deliveries=[*letter.deliveries, impossible])
+
+
+@pytest.mark.parametrize("table", [Message, Attachment, Decision, Thread, Delivery, Mark])
+def test_a_table_has_the_fields_of_its_values(table: type[SQLModel]) -> None:
+    """Letters are stored from values, so that a field which only the table had would never be written."""
+    assert table.model_fields.keys() == table.__mro__[1].model_fields.keys()  # type: ignore[attr-defined]
 
 
 def test_a_letter_names_a_table_that_is_kept(store: Store, database: Path) -> None:
