@@ -72,8 +72,8 @@ def delivered(
         "delivered_at": now,
         "evidence": evidence,
         "last_error": None,
+        "awaiting_pickup": awaiting_pickup,
     }
-    changes["awaiting_pickup"] = awaiting_pickup
     return Ending(claim=claim, outcome=Outcome.DELIVERED, reason="", started_at=started_at, ended_at=now, changes=changes, alert=alert)
 
 
