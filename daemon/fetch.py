@@ -37,6 +37,7 @@ from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
 
 _log = structlog.get_logger(__name__)
+_DOWNLOADS = 4  # of an attachment that is not what the sender promises: two in a row are damaged now and then where one in fifty is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +131,8 @@ class Fetcher:
         )
 
     def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part) -> tuple[PartState, Kept]:
-        """Download; and once more if the bytes are not what the sender's checksum promises, in case the way here was to blame."""
-        for _ in range(2):
+        """Download; and again if the bytes are not what the sender's checksum promises, in case the way here was to blame."""
+        for _ in range(_DOWNLOADS):
             with mailbox.open_part(ref, part) as chunks:
                 kept = self.content.put(chunks)
             if part.sender_checksum.lower() in {"", kept.md5}:
