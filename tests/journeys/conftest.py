@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,11 +27,20 @@ from connectors.sandbox.mail_sink import MailSink
 from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.scene import WEBHOOK_SECRET, Scene, prepare
 from connectors.sandbox.webhook_sink import WebhookSink
-from tests.journeys.ended import Ended
+from tests.processes.ended import Ended
+from tests.processes.warm import ROOT, Warm
 
 _INSTALLED = os.environ.get("POSTMOTTAK")
-_PYTHON = str(Path(_INSTALLED).with_name("python")) if _INSTALLED else sys.executable
-_CRASH = Path(__file__).with_name("crash_at.py")
+PYTHON = str(Path(_INSTALLED).with_name("python")) if _INSTALLED else sys.executable
+"""Whose Postmottak is run."""
+
+
+@cache
+def _warm(python: str) -> Warm:
+    """Most commands are forks of one process, for Python's start takes longer than what most of them do."""
+    warm = Warm(python=python)
+    atexit.register(warm.close)
+    return warm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,23 +54,30 @@ class Journey:
     checkout: bool = False
     """Run the checkout even where a wheel is installed: for what needs an extra, which the wheel's environment is without."""
 
+    @property
+    def _python(self) -> str:
+        return sys.executable if self.checkout else PYTHON
+
     def start(
-        self, *arguments: str, crash: str = "", output: int | TextIO = subprocess.PIPE, errors: int | TextIO = subprocess.PIPE
+        self, *arguments: str, output: int | TextIO = subprocess.PIPE, errors: int | TextIO = subprocess.PIPE
     ) -> subprocess.Popen[str]:
-        """Start a command; with `crash`, it kills itself at that point (see crash_at.py)."""
-        program = [str(_CRASH), crash] if crash else ["-c", "import postmottak; postmottak.main()"]
-        installed = _INSTALLED and not self.checkout
-        command = [_PYTHON if installed else sys.executable, *program, "-c", str(self.scene.configuration), *arguments]
+        """Start a command, as its users do."""
+        command = [self._python, "-c", "import postmottak; postmottak.main()", "-c", str(self.scene.configuration), *arguments]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        if not installed:
-            environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+        if self._python == sys.executable:
+            environment["PYTHONPATH"] = str(ROOT)
         return subprocess.Popen(command, stdout=output, stderr=errors, text=True, env=environment, cwd=self.scene.folder)
 
-    def run(self, *arguments: str, crash: str = "", timeout: float = 60) -> Ended:
-        """Run a command to its end."""
-        process = self.start(*arguments, crash=crash)
-        output, errors = process.communicate(timeout=timeout)
-        return Ended(code=process.returncode, output=output, errors=errors)
+    def run(self, *arguments: str, crash: str = "") -> Ended:
+        """Run a command to its end; with `crash`, it kills itself at that point (see crash_at.py)."""
+        warm = _warm(self._python)
+        try:
+            return warm.run(self.scene.configuration, *arguments, crash=crash)
+        except BaseException:
+            _warm.cache_clear()  # the command may still run: others must not get its end for theirs
+            atexit.unregister(warm.close)
+            warm.close()
+            raise
 
     def measure(self, *arguments: str) -> tuple[Ended, int]:
         """Run a command to its end; with the most memory that it had, in bytes."""
@@ -70,8 +88,8 @@ class Journey:
         process.returncode = os.waitstatus_to_exitcode(status)
         return Ended(code=process.returncode, output=output.read_text(), errors=errors.read_text()), usage.ru_maxrss * 1024
 
-    def poll(self, timeout: float = 60) -> Ended:
-        return self.run("poll", "--json", timeout=timeout)
+    def poll(self) -> Ended:
+        return self.run("poll", "--json")
 
     def publish(self, number: int) -> list[str]:
         """Publish sample letters; the ids of those that are not confidential."""

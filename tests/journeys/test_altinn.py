@@ -64,7 +64,7 @@ def test_more_letters_than_a_list_holds(journey: Journey) -> None:
     now = datetime.now(UTC)
     times = [now - timedelta(minutes=each) for each in range(1700)] + [now - timedelta(days=2)] * 800
     letters = [journey.altinn.publish(PretendLetter(party=journey.scene.party, requested_at=at, published_at=at)) for at in times]
-    polled = journey.poll(timeout=300)
+    polled = journey.poll()
     assert (polled.code, polled.json["stored"]) == (0, len(letters))
     assert journey.dropped_ids() == sorted(letters)
 

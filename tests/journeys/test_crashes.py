@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.journeys.conftest import Begin, Journey, kill
-from tests.journeys.crash_at import POINTS
+from tests.processes.crash_at import POINTS
 
 
 @pytest.mark.parametrize("point", [*POINTS, "bytes-written:7", "drop-renamed:5", "delivered-committed:2"])

@@ -20,8 +20,8 @@ import pytest
 
 from connectors.sandbox import soap_sink
 from tests.journeys import documents
-from tests.journeys.ended import Ended
-from tests.sweeps.warm import Warm
+from tests.processes.ended import Ended
+from tests.processes.warm import Warm
 
 _SANDBOX = "postmottak sandbox --port 8080 --folder /tmp/postmottak-sandbox"
 _LONG = "takes long; its result stands in the documents, and a sample is part of `make test`"
@@ -119,7 +119,7 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Newcom
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     template = tmp_path / "sandbox"
-    with manager, Warm(one_thread=False) as warm, _sandbox(_SANDBOX, template):
+    with manager, Warm() as warm, _sandbox(_SANDBOX, template):
         assert warm.run(template / "postmottak.toml", "poll").code == 0
         yield Newcomer(warm=warm, template=template, manager=manager)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.conftest import Journey
-from tests.sweeps.warm import Warm
+from tests.processes.warm import Warm
 
 _SIZE = 2 << 20
 _ROOM = 40 << 10
@@ -56,7 +56,7 @@ def test_no_room(journey: Journey, small: Path) -> None:
     """`init`, `backup`, `restore` and an export on a full disk end with one line and leave no file; with room, the same commands work."""
     journey.publish(3)
     here, second = journey.scene.configuration, _store_on(small, journey)
-    with Warm(one_thread=False) as warm:
+    with Warm() as warm:
         assert warm.run(here, "poll").code == 0
         letter = warm.run(here, "messages", "list", "--json").json[0]["id"]
         assert warm.run(here, "backup", "kept").code == 0

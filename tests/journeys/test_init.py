@@ -11,14 +11,13 @@ from pathlib import Path
 
 from joserfc.jwk import RSAKey
 
-from tests.journeys.conftest import _PYTHON
-
-ROOT = str(Path(__file__).parents[2])
+from tests.journeys.conftest import PYTHON
+from tests.processes.warm import ROOT
 
 
 def _init(folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin"} | ({"PYTHONPATH": ROOT} if sys.executable == _PYTHON else {})
-    command = [_PYTHON, "-c", "import postmottak; postmottak.main()", "init", str(folder)]
+    environment = {"PATH": "/usr/bin:/bin"} | ({"PYTHONPATH": str(ROOT)} if sys.executable == PYTHON else {})
+    command = [PYTHON, "-c", "import postmottak; postmottak.main()", "init", str(folder)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd="/")
 
 

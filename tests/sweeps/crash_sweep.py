@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from connectors.sandbox.samples import letters as sample_letters
 from tests.journeys.conftest import Begin, Journey
+from tests.processes.warm import Warm
 from tests.sweeps import aftermath
 from tests.sweeps.strike import FATAL, Point, Result, last_error, main, not_told_well, points, struck_at, traced
-from tests.sweeps.warm import Warm
 
 LETTERS = 3
 _MAILBOX = 'services = ["4255/1", "4255/2", "4255/3"]\n'

@@ -19,8 +19,8 @@ from pathlib import Path
 from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.webhook_sink import Reply
 from tests.journeys.conftest import Begin, Journey
+from tests.processes.warm import Warm
 from tests.sweeps import aftermath
-from tests.sweeps.warm import Warm
 
 Picture = dict[str, list[tuple[object, ...]]]
 """Every row of every table."""

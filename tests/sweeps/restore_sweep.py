@@ -29,7 +29,6 @@ MOMENTS = (0.02, 0.25, 0.5, 0.75, 0.95)
 """When the backup is taken: when this share of the letters has been fetched."""
 _GOES_ON = 0.1
 """The share of the letters that the service still delivers before it is lost."""
-_LONG = 900.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ def lose_and_restore(letters: int, moment: float) -> Result:
         saved, before = aftermath.states_in(backup / "postmottak.db"), _names(journey)
         _lose(journey)
         for arguments in (("restore", str(backup)), ("poll", "--json"), ("db", "check")):
-            ended = journey.run(*arguments, timeout=_LONG)
+            ended = journey.run(*arguments)
             faults += [f"{arguments[0]} ended with {ended.code}: {ended.errors.splitlines()[-1:]}"] if ended.code else []
         done = {key for key, destination, state in saved if state == "delivered" and destination != "mappe"}
         since = len(before & _sinks(journey)) - len(done)
@@ -83,12 +82,12 @@ def _work_until_lost(journey: Journey, backup: Path, letters: int, moment: float
     """Let the service fetch and deliver, take a backup at the moment, let it go on, and kill it."""
     with (journey.scene.folder / "log").open("w") as log:
         service = journey.start("run", errors=log)
-    if not journey.altinn.wait_for(lambda: journey.altinn.count("overview") >= letters * moment, timeout=_LONG):
+    if not journey.altinn.wait_for(lambda: journey.altinn.count("overview") >= letters * moment):
         yield "the service did not get so far"
-    made = journey.run("backup", str(backup), timeout=_LONG)
+    made = journey.run("backup", str(backup))
     if made.code:
         yield f"the backup ended with {made.code}: {made.errors}"
-    journey.webhook.wait_for(min(letters, len(journey.webhook.taken) + int(letters * _GOES_ON)), timeout=_LONG)
+    journey.webhook.wait_for(min(letters, len(journey.webhook.taken) + int(letters * _GOES_ON)))
     kill(service)
 
 

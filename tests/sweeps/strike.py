@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from tests.processes.warm import Warm, request
 from tests.sweeps.report import write_section
-from tests.sweeps.warm import Warm, request
 
 CALLS = (
     *("write", "writev", "pwrite64", "pwritev", "fsync", "fdatasync", "ftruncate", "mkdir", "mkdirat", "rmdir"),

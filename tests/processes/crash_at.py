@@ -1,14 +1,10 @@
-"""Runs the command line in a process that kills itself with SIGKILL at a named point: `crash_at.py POINT[:N] arguments...`.
-
-Each point is before or after one call of the service; with N, at the Nth time that it is reached.
-"""
+"""Points at which a command kills itself with SIGKILL: each is before or after one call of the service."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -33,14 +29,15 @@ POINTS = {
 }
 
 
-def arm(point: str, nth: int) -> None:
-    """Wrap the call that the point is about."""
+def arm(where: str) -> None:
+    """Wrap the call that is meant, by the name of its point; with `:N`, the process is killed at the Nth time that it is reached."""
+    point, _, number = where.partition(":")
     module_name, path, when = POINTS[point]
     holder: Any = importlib.import_module(module_name)
     *outer, name = path.split(".")
     for piece in outer:
         holder = getattr(holder, piece)
-    setattr(holder, name, _wrapped(getattr(holder, name), when, nth))
+    setattr(holder, name, _wrapped(getattr(holder, name), when, int(number or 1)))
 
 
 def _wrapped(call: Callable[..., Any], when: str, nth: int) -> Callable[..., Any]:
@@ -62,12 +59,3 @@ def _wrapped(call: Callable[..., Any], when: str, nth: int) -> Callable[..., Any
         return result
 
     return crashing
-
-
-if __name__ == "__main__":
-    import postmottak
-
-    postmottak.find_modules()
-    point, _, number = sys.argv.pop(1).partition(":")
-    arm(point, int(number or 1))
-    postmottak.main()

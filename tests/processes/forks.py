@@ -1,0 +1,112 @@
+"""A process that has imported the service and waits: each command runs in a fork of it, and so begins at once.
+
+Run as `forks.py threads|one-thread` by the Python whose Postmottak is meant. Reads one JSON request a line on stdin (see warm.py), and
+answers each with two lines: the child's id, and its exit code when it has ended.
+
+With `one-thread` the pools run each piece of work at once, in the thread that hands it in. Then the Nth system call is the same in each
+run, and a sweep reaches every one; strace counts for each thread by itself.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import importlib
+import json
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+class OneThread(concurrent.futures.Executor):
+    """Does each piece of work when it is handed in."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Takes what a pool of threads takes."""
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> concurrent.futures.Future[Any]:
+        """Do it."""
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        try:
+            future.set_result(work(*arguments, **named))
+        except Exception as error:  # noqa: BLE001  # as a pool does: the error is the caller's, through the future
+            future.set_exception(error)
+        return future
+
+
+def _import_everything() -> None:
+    import alembic.command  # noqa: F401  # imported when tables are made otherwise
+    import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401  # imported at the first connection otherwise
+
+    import connectors.destinations
+    import connectors.mailboxes
+    import daemon
+
+    for package in (daemon, connectors.mailboxes, connectors.destinations):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if ".versions" not in module.name and not module.name.endswith(".env"):
+                __import__(module.name)
+
+
+def _serve() -> None:
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _be(request)
+        _tell(child)
+        _tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+def _tell(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
+def _be(request: Mapping[str, Any]) -> NoReturn:
+    """Become the command."""
+    code = 1
+    try:
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        for number, path in ((1, request["output"]), (2, request["errors"])):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        if request["crash"]:
+            importlib.import_module("crash_at").arm(request["crash"])
+        if request["hold"]:
+            Path(request["hold"]).read_bytes()
+        code = _main(request["arguments"])
+    finally:
+        os._exit(code)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    from daemon.cli import main
+
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # noqa: BLE001  # as the interpreter does
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    import postmottak
+
+    postmottak.find_modules()
+    if sys.argv[1] == "one-thread":
+        concurrent.futures.ThreadPoolExecutor = OneThread  # type: ignore[misc,assignment]  # what is imported from now on gets it
+    _import_everything()
+    _serve()
