@@ -12,6 +12,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import subprocess
+import sys
 from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -42,7 +44,15 @@ def keep_to_one_core() -> None:
 
     One thread at a time can have Python's interpreter lock, so a second core speeds up little; but each time that the lock goes to a
     thread on another core, that core has to be woken, which took a third of a letter's processor time. Waiting for disks and networks
-    needs no core. Does nothing where the system has no such calls (sched_getcpu(3), sched_setaffinity(2)) or does not let us.
+    needs no core. Does nothing where the system has no such calls (sched_getcpu(3), sched_setaffinity(2)) or does not let us; may be
+    called again.
     """
     with suppress(OSError, AttributeError):
-        os.sched_setaffinity(0, {ctypes.CDLL(None).sched_getcpu()})
+        if _may_choose_cores():
+            os.sched_setaffinity(0, {ctypes.CDLL(None).sched_getcpu()})
+
+
+def _may_choose_cores() -> bool:
+    """Whether somebody like us survives it: a filter of system calls, as systemd sets it, may kill whoever makes one that it denies."""
+    command = [sys.executable, "-I", "-S", "-c", "import os; os.sched_setaffinity(0, os.sched_getaffinity(0))"]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0  # noqa: S603  # our own words
