@@ -29,6 +29,7 @@ MOMENTS = (0.02, 0.25, 0.5, 0.75, 0.95)
 """When the backup is taken: when this share of the letters has been fetched."""
 _GOES_ON = 0.1
 """The share of the letters that the service still delivers before it is lost."""
+_LONG = 120.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +83,12 @@ def _work_until_lost(journey: Journey, backup: Path, letters: int, moment: float
     """Let the service fetch and deliver, take a backup at the moment, let it go on, and kill it."""
     with (journey.scene.folder / "log").open("w") as log:
         service = journey.start("run", errors=log)
-    if not journey.altinn.wait_for(lambda: journey.altinn.count("overview") >= letters * moment):
+    if not journey.altinn.wait_for(lambda: journey.altinn.count("overview") >= letters * moment, timeout=_LONG):
         yield "the service did not get so far"
     made = journey.run("backup", str(backup))
     if made.code:
         yield f"the backup ended with {made.code}: {made.errors}"
-    journey.webhook.wait_for(min(letters, len(journey.webhook.taken) + int(letters * _GOES_ON)))
+    journey.webhook.wait_for(min(letters, len(journey.webhook.taken) + int(letters * _GOES_ON)), timeout=_LONG)
     kill(service)
 
 
