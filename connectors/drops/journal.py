@@ -55,7 +55,8 @@ class Journal:
 
     def clear(self) -> None:
         """Forget what has not been published. The intent goes first: without it, what is missing was never there."""
-        left = [f"{HIDDEN}/{name}" for name in self._drop.names(HIDDEN) if name.startswith(str(self._delivery))]
+        mine = str(self._delivery)
+        left = [f"{HIDDEN}/{name}" for name in self._drop.names(HIDDEN) if name.startswith(mine)]
         for path in sorted(left, key=lambda path: path != self._intent):
             self._drop.remove(path)
 

@@ -18,6 +18,8 @@ NORWAY = ZoneInfo("Europe/Oslo")
 
 def fold(text: str) -> str:
     """Text without case and accents, for comparing as people do: Møte and MØTE are one, and so are é and e; ø stays ø."""
+    if text.isascii():  # as most texts are: there is nothing to take apart
+        return text.casefold()
     plain = unicodedata.normalize("NFKD", text).casefold()  # in this order, for ™ is TM only after the first step
     decomposed = unicodedata.normalize("NFKD", plain)
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))

@@ -45,18 +45,20 @@ class Words:
 
     def __init__(self) -> None:
         self._words: set[str] = set()
-        self._lengths: dict[str, set[int]] = {}
+        self._lengths: dict[int, dict[str, set[int]]] = {}
+        """The lengths of the words that begin with a prefix, by the prefix's own length: most words are as long as the longest."""
 
     def add(self, word: str) -> None:
         """Remember a word; never an empty one."""
         self._words.add(word)
-        self._lengths.setdefault(word[:_PREFIX], set()).add(len(word))
+        prefix = word[:_PREFIX]
+        self._lengths.setdefault(len(prefix), {}).setdefault(prefix, set()).add(len(word))
 
     def in_text(self, text: str) -> Iterator[str]:
         """The words that occur in the text, some of them more than once."""
-        for start in range(len(text)):
-            for prefix in range(1, _PREFIX + 1):
-                for length in self._lengths.get(text[start : start + prefix], ()):
+        for prefix, lengths in self._lengths.items():
+            for start in range(len(text) - prefix + 1):
+                for length in lengths.get(text[start : start + prefix], ()):
                     if (word := text[start : start + length]) in self._words:
                         yield word
 

@@ -207,9 +207,11 @@ class Letters:
 
     def earlier(self, threads: Sequence[str], at: datetime, but: UUID | None = None) -> tuple[Message, Decision, str] | None:
         """The newest letter that was here `at` that time and shares one of the threads, its newest decision, the thread; never `but`."""
+        if not threads:
+            return None
         values = {"threads": threads, "but": but or _NOBODY, "at": at}
         with self._database.ask() as connection:
-            if not threads or connection.execute(_ANY_OF_THREADS, values).first() is None:
+            if connection.execute(_ANY_OF_THREADS, values).first() is None:
                 return None
         with self._database.read() as session:
             found = session.execute(_EARLIER, values).first()
