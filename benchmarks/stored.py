@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.other_side import other_side
 from benchmarks.report import Figure
 from benchmarks.service import COMMAND, READY, fresh, running
-from daemon import app, log
+from daemon import app, log, opening
 
 _SIZES = (1_000, 100_000, 1_000_000)
 _LISTED = 100
@@ -125,7 +125,7 @@ def _changed(template: dict[str, Any], table: str, key: str, first: str, second:
 def _main(configuration: Path) -> None:
     log.configure()
     never, seconds = threading.Event(), []
-    with app.opened(app.load(configuration)) as parts:
+    with app.opened(opening.load(configuration)) as parts:
         for _ in range(_POLLS + 1):  # the first one fetches the token
             began = time.perf_counter()
             parts.poll(never)

@@ -8,12 +8,14 @@ import socket
 import ssl
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import httpx
 from pydantic import AfterValidator
 
 from daemon.settings import Duration
+
+if TYPE_CHECKING:
+    import httpx
 
 
 def _some_time(length: timedelta) -> timedelta:

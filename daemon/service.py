@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from daemon.alerts import ALERTS
-from daemon.app import App, Box, load
+from daemon.app import App, Box
 from daemon.dispatch import OUTBOX
 from daemon.errors import ConfigurationError, DiskFull, Fault, PostmottakError
 from daemon.housekeeping import HOUSEKEEPING
 from daemon.intake import IntakeSummary
 from daemon.notify import Notifier
+from daemon.opening import load
 from daemon.pickup import PICKUPS
 from daemon.pickup_watch import PickupWatch
 from daemon.ports import Channel

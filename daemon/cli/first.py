@@ -102,10 +102,10 @@ def _key_id(folder: Path) -> str:
 
 
 def _tell_missing(path: Path) -> None:
-    from daemon import app
+    from daemon import opening
 
     try:
-        app.load(path)
+        opening.load(path)
         faults = []
     except ConfigurationError as error:
         faults = [str(fault) for fault in error.faults]

@@ -36,12 +36,12 @@ def run(
     json: Json = False,
 ) -> None:
     """Delete what [retention] and the routes no longer keep. The service does it every day by itself, and has to be stopped for this."""
-    from daemon import app
     from daemon import log as logging
+    from daemon import opening
 
     logging.configure()
-    checked = app.load(options(context).config)
-    with app.housekeeping(checked, alone=not dry_run) as housekeeping:
+    checked = opening.load(options(context).config)
+    with opening.housekeeping(checked, alone=not dry_run) as housekeeping:
         if dry_run:
             due = list(housekeeping.due())
             rows = [(each.letter.message_id, each.letter.fetched_at, part, rule) for each in due for part, rule in each.rules.items()]
@@ -62,11 +62,11 @@ def log(
     context: typer.Context, *, limit: Annotated[int, typer.Option(help="How many at the most.", min=1)] = 200, json: Json = False
 ) -> None:
     """List what was deleted, the newest first: when, by whom, and by which rule."""
-    from daemon import app
     from daemon import log as logging
+    from daemon import opening
 
     logging.configure()
-    store = app.open_store(app.load_configuration(options(context).config))
+    store = opening.open_store(opening.load_configuration(options(context).config))
     found = store.retention.deletions(limit)
     store.close()
     columns = ("message", "deleted_at", "part", "by", "rule")
@@ -80,14 +80,14 @@ def backup(
     json: Json = False,
 ) -> None:
     """Write the store to a folder, also while the service runs: the database as it is at one moment, and the bytes that it names."""
-    from daemon import app
     from daemon import log as logging
+    from daemon import opening
     from daemon.backup import make_backup
 
     logging.configure()
-    configuration = app.load_configuration(options(context).config)
-    app.open_store(configuration).close()  # there is one, and its tables are up to date
-    made = make_backup(configuration.store.database_path, app.open_content(configuration), folder, app.utc_now())
+    configuration = opening.load_configuration(options(context).config)
+    opening.open_store(configuration).close()  # there is one, and its tables are up to date
+    made = make_backup(configuration.store.database_path, opening.open_content(configuration), folder, opening.utc_now())
     if json:
         print_json(made)
     else:
@@ -105,17 +105,17 @@ def restore(
     json: Json = False,
 ) -> None:
     """Put a backup in the place of the store. The service must not run; nothing is delivered before it does again."""
-    from daemon import app
     from daemon import log as logging
+    from daemon import opening
     from daemon.backup import restore_backup
     from daemon.lock import InstanceLock
 
     logging.configure()
-    configuration = app.load_configuration(options(context).config)
+    configuration = opening.load_configuration(options(context).config)
     path = configuration.store.database_path
     lock = InstanceLock(path)
     try:
-        found = restore_backup(folder, path, app.open_content(configuration), app.utc_now(), replace=replace)
+        found = restore_backup(folder, path, opening.open_content(configuration), opening.utc_now(), replace=replace)
     finally:
         lock.release()
     _print_soundness(found, json=json)
@@ -123,18 +123,18 @@ def restore(
 
 def check(context: typer.Context, *, json: Json = False) -> None:
     """Check the database, and that every attachment's bytes are what they were. Reads everything, and changes nothing."""
-    from daemon import app
     from daemon import log as logging
+    from daemon import opening
     from daemon.errors import StoreError
     from daemon.soundness import Soundness, check_store
     from daemon.store.sqlitefile import damage
 
     logging.configure()
-    configuration = app.load_configuration(options(context).config)
+    configuration = opening.load_configuration(options(context).config)
     path = configuration.store.database_path
     try:
-        store = app.open_store(configuration)
-        found = check_store(path, store, app.open_content(configuration))
+        store = opening.open_store(configuration)
+        found = check_store(path, store, opening.open_content(configuration))
         store.close()
     except StoreError:
         faults = damage(path) if path.exists() else []

@@ -45,10 +45,10 @@ def add_to(app: typer.Typer) -> None:
 
 @contextmanager
 def _store(context: typer.Context) -> Iterator[Store]:
-    from daemon import app, log
+    from daemon import log, opening
 
     log.configure()
-    store = app.open_store(app.load_configuration(options(context).config))
+    store = opening.open_store(opening.load_configuration(options(context).config))
     try:
         yield store
     finally:
@@ -123,16 +123,16 @@ def export_message(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write; MESSAGE.zip if left out.")] = None,
 ) -> None:
     """Write one letter to a zip file: its text, its attachments, and everything that is known of it. A file that is there already stays."""
-    from daemon import app, log
+    from daemon import log, opening
     from daemon.export import write_zip
 
     log.configure()
-    configuration = app.load_configuration(options(context).config)
-    store = app.open_store(configuration)
+    configuration = opening.load_configuration(options(context).config)
+    store = opening.open_store(configuration)
     found = store.views.message(message)
     target = output or Path(f"{found.id}.zip")
     facts = to_json(_message_facts(store, found))
-    write_zip(target, found, store.views.attachments(found.id), facts, app.open_content(configuration))
+    write_zip(target, found, store.views.attachments(found.id), facts, opening.open_content(configuration))
     store.close()
     typer.echo(f"written to {target}")
 
@@ -145,13 +145,13 @@ def route_message(
     json: Json = False,
 ) -> None:
     """Route a letter anew, and deliver it to all its destinations, also to those that have it."""
-    from daemon import app, log
+    from daemon import log, opening
 
     log.configure()
-    checked = app.load(options(context).config)
-    store = app.open_store(checked.configuration)
+    checked = opening.load(options(context).config)
+    store = opening.open_store(checked.configuration)
     key = store.views.message(message).id
-    applied = app.rerouter(store, checked.table).route(key, to)
+    applied = opening.rerouter(store, checked.table).route(key, to)
     store.close()
     if json:
         print_json({"message": key, "added": applied.added[key], "withdrawn": applied.withdrawn[key]})
@@ -166,7 +166,7 @@ def legal_hold(
     reason: Annotated[str, typer.Option(help="Why; it is kept and shown.")] = "",
 ) -> None:
     """Let retention delete nothing of a letter until the hold is ended. Its deliveries go on as before."""
-    from daemon.app import utc_now
+    from daemon.opening import utc_now
 
     with _store(context) as store:
         key = store.views.message(message).id
@@ -176,7 +176,7 @@ def legal_hold(
 
 def end_legal_hold(context: typer.Context, message: Annotated[str, typer.Argument(help="An id, or its beginning.")]) -> None:
     """Let retention delete a letter again when its time is over."""
-    from daemon.app import utc_now
+    from daemon.opening import utc_now
 
     with _store(context) as store:
         key = store.views.message(message).id
@@ -286,7 +286,7 @@ def _act(
     json: bool,
 ) -> None:
     """Do something with all deliveries that are named, or with none; or with those of a state or destination for which it is possible."""
-    from daemon.app import utc_now
+    from daemon.opening import utc_now
 
     if not names and not (state or destination):
         raise typer.BadParameter("name deliveries, or say which with --state or --destination")

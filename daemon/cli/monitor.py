@@ -11,12 +11,12 @@ from typing import Any
 
 import typer
 
-from daemon.app import load_configuration, open_store, utc_now
 from daemon.cli.output import printable
 from daemon.cli.standing import routing_standing
 from daemon.config import Configuration
 from daemon.errors import Fault, PostmottakError
 from daemon.model import DeliveryState
+from daemon.opening import load_configuration, open_store, utc_now
 from daemon.store import Store
 from daemon.troubles import Trouble, find_troubles, free_space
 

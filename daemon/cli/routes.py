@@ -11,9 +11,9 @@ import typer
 from daemon.cli.output import Exit, Json, options, print_json, print_table, printable
 
 if TYPE_CHECKING:
-    from daemon.app import Checked
     from daemon.config import Configuration
     from daemon.model import Decision as DecisionRow
+    from daemon.opening import Checked
     from daemon.routing.decide import Earlier
     from daemon.routing.dryrun import DryRun
     from daemon.routing.explain import Explanation
@@ -60,10 +60,10 @@ def _words(conditions: dict[str, Any]) -> str:
 
 
 def _checked(context: typer.Context) -> Checked:
-    from daemon import app, log
+    from daemon import log, opening
 
     log.configure()
-    return app.load(options(context).config)
+    return opening.load(options(context).config)
 
 
 def explain(
@@ -78,7 +78,7 @@ def explain(
     json: Json = False,
 ) -> None:
     """Say why a letter goes where it goes: every route that is tried, and what decides."""
-    from daemon.app import utc_now
+    from daemon.opening import utc_now
     from daemon.routing.explain import explain as explain_facts
 
     described = {"service": service, "sender": sender, "title": title, "party": party, "reference": reference}
@@ -97,13 +97,13 @@ def explain(
 
 def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None:
     """Explain with the table that decided it, whatever has become of routing.toml and of the destinations since."""
-    from daemon import app, log, rerouting
+    from daemon import log, opening, rerouting
     from daemon.routing.explain import explain as explain_facts
 
     log.configure()
-    store = app.open_store(app.load_configuration(options(context).config))
+    store = opening.open_store(opening.load_configuration(options(context).config))
     letter = store.rerouting.decided(store.views.message(message).id)
-    table = app.table_of(store, letter.decision.routing_version)
+    table = opening.table_of(store, letter.decision.routing_version)
     store.close()
     facts = rerouting.facts_of_stored(letter, letter.decision.decided_at)
     explanation = explain_facts(table, facts, _followed(letter.decision))
@@ -177,13 +177,13 @@ def try_table(
     json: Json = False,
 ) -> None:
     """Run another table over stored letters, and show only what would change. Exit code 5 if anything would."""
-    from daemon import app, rerouting
+    from daemon import opening, rerouting
     from daemon.routing import dryrun
     from daemon.routing.table import read_table
 
     checked = _checked(context)
     other = read_table(file, [each.name for each in checked.configuration.destinations])
-    store = app.open_store(checked.configuration)
+    store = opening.open_store(checked.configuration)
     result = dryrun.compare(checked.table, other, rerouting.samples(store, _start(since)))
     store.close()
     if json:
@@ -194,7 +194,7 @@ def try_table(
 
 
 def _start(since: str) -> datetime:
-    from daemon.app import utc_now
+    from daemon.opening import utc_now
     from daemon.settings import duration
 
     try:
@@ -211,17 +211,17 @@ def _print_dry_run(result: DryRun) -> None:
 
 def lint(context: typer.Context, *, json: Json = False) -> None:
     """Tell what in the table is probably no longer meant: routes without letters, recipients without routes, covers that end."""
-    from daemon import app
-    from daemon.routing.facts import NORWAY
+    from daemon import opening
+    from daemon.routing.facts import norwegian_day
     from daemon.routing.lint import lint as lint_table
 
     checked = _checked(context)
-    store = app.open_store(checked.configuration)
+    store = opening.open_store(checked.configuration)
     remarks = lint_table(
         checked.table,
         destinations=[each.name for each in checked.configuration.destinations],
         matched=store.rerouting.taken(_start("365d")),
-        today=app.utc_now().astimezone(NORWAY).date(),
+        today=norwegian_day(opening.utc_now()),
     )
     store.close()
     if json:
@@ -233,11 +233,11 @@ def lint(context: typer.Context, *, json: Json = False) -> None:
 
 def apply(context: typer.Context, *, since: Since, json: Json = False) -> None:
     """Route letters anew with the present table; those that belong elsewhere get new deliveries, and what was delivered stays recorded."""
-    from daemon import app
+    from daemon import opening
 
     checked = _checked(context)
-    store = app.open_store(checked.configuration)
-    applied = app.rerouter(store, checked.table).apply(_start(since))
+    store = opening.open_store(checked.configuration)
+    applied = opening.rerouter(store, checked.table).apply(_start(since))
     store.close()
     changed = {str(key): {"added": added, "withdrawn": applied.withdrawn[key]} for key, added in applied.added.items()}
     if json:
@@ -270,13 +270,13 @@ def import_table(
 
     Comments in routing.toml are lost then; the old file is kept as routing.toml.old.
     """
-    from daemon import app, log
+    from daemon import log, opening
     from daemon.errors import OperatorError
     from daemon.routing import edits
     from daemon.routing.sheet import read_sheet
 
     log.configure()
-    configuration = app.load_configuration(options(context).config)
+    configuration = opening.load_configuration(options(context).config)
     target = configuration.routing.file
     other = read_sheet(file, [each.name for each in configuration.destinations])
     present, is_faulty = _present(configuration)
@@ -296,17 +296,17 @@ def import_table(
 
 def _present(configuration: Configuration) -> tuple[Table, bool]:
     """The table that the file says now; where that has faults, the one in force, and True: a spreadsheet must be able to mend it."""
-    from daemon import app
+    from daemon import opening
     from daemon.errors import ConfigurationError
 
     try:
-        return app.read_routing(configuration), False
+        return opening.read_routing(configuration), False
     except ConfigurationError:
-        store = app.open_store(configuration)
+        store = opening.open_store(configuration)
         current = store.views.table_in_force()
         if current is None:
             raise
         typer.echo(f"{configuration.routing.file} has faults; this compares with the table in force")
-        in_force = app.table_of(store, current.version)
+        in_force = opening.table_of(store, current.version)
         store.close()
         return in_force, True

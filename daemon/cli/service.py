@@ -32,12 +32,12 @@ def add_to(app: typer.Typer) -> None:
 
 def run(context: typer.Context) -> None:
     """Be the service, in the foreground, until SIGTERM or SIGINT."""
-    from daemon import app, log
+    from daemon import app, log, opening
     from daemon.process import keep_to_one_core, spare_what_stays
     from daemon.service import Service
 
     log.configure()
-    checked = app.load(options(context).config)
+    checked = opening.load(options(context).config)
     keep_to_one_core()
     with app.opened(checked) as parts:
         service = Service(parts)
@@ -59,10 +59,10 @@ def _leave_at_once() -> None:
 
 def poll(context: typer.Context, *, json: Json = False) -> None:
     """One round: list, fetch, route, and deliver what is due. Exit code 3 if something is left."""
-    from daemon import app, log
+    from daemon import app, log, opening
 
     log.configure()
-    checked = app.load(options(context).config)
+    checked = opening.load(options(context).config)
     stopping = _until_signalled()
     with app.opened(checked) as parts:
         summary = parts.poll(stopping)
@@ -105,10 +105,10 @@ def _print_poll(summary: PollSummary, *, json: bool) -> None:
 
 def reconcile(context: typer.Context, *, json: Json = False) -> None:
     """Compare everything in Altinn with everything here, over the whole time, and fetch and deliver what is missing."""
-    from daemon import app, log
+    from daemon import app, log, opening
 
     log.configure()
-    checked = app.load(options(context).config)
+    checked = opening.load(options(context).config)
     stopping = _until_signalled()
     with app.opened(checked) as parts:
         found = parts.reconcile(stopping)
@@ -142,11 +142,11 @@ def _until_signalled() -> threading.Event:
 
 def discover(context: typer.Context, *, json: Json = False) -> None:
     """Ask Altinn which resources each party's mail can come under, and print the configuration lines for them. Changes nothing."""
-    from daemon import app, log, plugins
+    from daemon import log, opening, plugins
     from daemon.ports import Discovers
 
     log.configure()
-    configuration = app.load(options(context).config).configuration
+    configuration = opening.load(options(context).config).configuration
     found: list[tuple[str, Discovered]] = []
     for mailbox in plugins.connect_mailboxes(configuration):
         if isinstance(mailbox, Discovers):
@@ -187,13 +187,13 @@ def check(
     json: Json = False,
 ) -> None:
     """Check the configuration and the routing table, then every step of the way to each mailbox and destination. Changes nothing."""
-    from daemon import app, log
+    from daemon import log, opening
     from daemon.errors import ConfigurationError
     from daemon.surroundings import readable_secrets
 
     log.configure()
     try:
-        checked = app.load(options(context).config)
+        checked = opening.load(options(context).config)
     except ConfigurationError as error:
         if not json:
             raise
@@ -239,16 +239,16 @@ def status(
     ] = False,
 ) -> None:
     """Show how things stand: letters, deliveries, what waits and what is wrong, when each mailbox was last read, and the routing table."""
-    from daemon import app, log
+    from daemon import log, opening
     from daemon.cli.monitor import alerts, print_troubles, report, troubles
     from daemon.cli.standing import expiries, not_taken, print_expiries, print_standing, routing_standing
 
     log.configure()
     if monitor:
         raise typer.Exit(report(options(context).config))
-    configuration = app.load_configuration(options(context).config)
-    store = app.open_store(configuration)
-    facts = {**_facts(store), "not_taken": not_taken(configuration, store, app.utc_now())}
+    configuration = opening.load_configuration(options(context).config)
+    store = opening.open_store(configuration)
+    facts = {**_facts(store), "not_taken": not_taken(configuration, store, opening.utc_now())}
     facts["expiries"] = expiries(configuration)
     routing = routing_standing(configuration, store)
     facts |= {"troubles": troubles(configuration, store, routing.faults), "alerts": alerts(store, configuration.alerts.to)}

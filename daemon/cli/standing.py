@@ -11,9 +11,9 @@ from typing import Any
 import typer
 
 from daemon import troubles
-from daemon.app import read_routing
 from daemon.config import Configuration
 from daemon.errors import ConfigurationError, Fault
+from daemon.opening import read_routing
 from daemon.store import Store
 
 

@@ -16,6 +16,11 @@ from daemon.model import Envelope, Part
 NORWAY = ZoneInfo("Europe/Oslo")
 
 
+def norwegian_day(moment: datetime) -> date:
+    """The day that it is in Norway."""
+    return moment.astimezone(NORWAY).date()
+
+
 def fold(text: str) -> str:
     """Text without case and accents, for comparing as people do: Møte and MØTE are one, and so are é and e; ø stays ø."""
     if text.isascii():  # as most texts are: there is nothing to take apart
@@ -80,7 +85,7 @@ class Facts:
     @cached_property
     def day(self) -> date:
         """The day in Norway."""
-        return self.at.astimezone(NORWAY).date()
+        return norwegian_day(self.at)
 
     @property
     def threads(self) -> tuple[str, ...]:

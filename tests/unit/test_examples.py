@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from connectors.mailboxes import altinn3
 from connectors.sandbox import soap_sink
-from daemon import app, plugins
+from daemon import opening, plugins
 from daemon.config import (
     AlertSettings,
     ApiSettings,
@@ -57,7 +57,7 @@ def test_the_example_is_in_order_and_shows_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "postmottak.toml").write_text(text, encoding="utf-8")
     (tmp_path / "routing.toml").write_text((CONFIG / "routing.example.toml").read_text(encoding="utf-8"), encoding="utf-8")
     _write_secrets(tmp_path)
-    checked = app.load(tmp_path / "postmottak.toml")
+    checked = opening.load(tmp_path / "postmottak.toml")
     connectors = [*checked.configuration.mailboxes, *checked.configuration.destinations]
     shown = [
         checked.configuration.delivery,
@@ -87,7 +87,7 @@ def test_the_lines_that_are_enough_are(tmp_path: Path) -> None:
     (tmp_path / "postmottak.toml").write_text(configuration.replace("your organisation number", "974761076"))
     (tmp_path / "routing.toml").write_text(table)
     _write_secrets(tmp_path)
-    assert [each.name for each in app.load(tmp_path / "postmottak.toml").configuration.destinations] == ["erp"]
+    assert [each.name for each in opening.load(tmp_path / "postmottak.toml").configuration.destinations] == ["erp"]
 
 
 def test_every_type_of_connector_has_its_section() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from daemon import app, retry, service
+from daemon import app, opening, retry, service
 from daemon.app import App
 from daemon.errors import ConfigurationError, DiskFull, MailboxUnavailable, PostmottakError, StoreError, TemporaryFailure
 from daemon.model import DeliveryState, Outcome
@@ -44,7 +44,7 @@ def places(memory_connectors: Path) -> dict[str, MemoryDestination]:
 @pytest.fixture
 def parts(mailbox: MemoryMailbox, places: object, configuration_file: Path) -> Iterator[App]:
     """The app, opened."""
-    with app.opened(app.load(configuration_file)) as parts:
+    with app.opened(opening.load(configuration_file)) as parts:
         yield parts
 
 
@@ -53,7 +53,7 @@ def test_loading_tells_every_fault_of_both_files(memory_connectors: Path, config
     configuration_file.write_text(configuration_file.read_text().replace('poll_every = "1h"', 'poll_every = "often"'))
     (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT.replace('"erp", "mail"', '"erp", "mial"'))
     with pytest.raises(ConfigurationError) as caught:
-        app.load(configuration_file)
+        opening.load(configuration_file)
     assert [(Path(each.file).name, each.line) for each in caught.value.faults] == [("postmottak.toml", 8), ("routing.toml", 4)]
     assert not (configuration_file.parent / "data").exists()
 
@@ -62,7 +62,7 @@ def test_a_routing_table_that_is_missing(memory_connectors: Path, configuration_
     """A routing table that is not where the configuration says is a fault that names the file."""
     (configuration_file.parent / "routing.toml").unlink()
     with pytest.raises(ConfigurationError, match=r"routing\.toml: the file cannot be read: no such file"):
-        app.load(configuration_file)
+        opening.load(configuration_file)
 
 
 def test_one_round(parts: App, mailbox: MemoryMailbox, places: dict[str, MemoryDestination], stopping: threading.Event) -> None:
@@ -100,23 +100,23 @@ def test_a_round_without_a_mailbox(parts: App, mailbox: MemoryMailbox, stopping:
 def test_the_policy_of_the_mailbox(mailbox: MemoryMailbox, places: object, configuration_file: Path, stopping: threading.Event) -> None:
     """Senders are told by the policy that stands with their mailbox."""
     configuration_file.write_text(configuration_file.read_text().replace('poll_every = "1h"', 'poll_every = "1h"\nmark_read = "delivered"'))
-    with app.opened(app.load(configuration_file)) as parts:
+    with app.opened(opening.load(configuration_file)) as parts:
         parts.poll(stopping)
     assert (mailbox.told_read, mailbox.told_confirmed) == (["a"], [])
 
 
 def test_one_process_for_each_store(parts: App, configuration_file: Path) -> None:
     """While the parts are open nobody else opens them; looking at the database is allowed."""
-    with pytest.raises(StoreError, match="another postmottak"), app.opened(app.load(configuration_file)):
+    with pytest.raises(StoreError, match="another postmottak"), app.opened(opening.load(configuration_file)):
         pass
-    store = app.open_store(app.load(configuration_file).configuration)
+    store = opening.open_store(opening.load(configuration_file).configuration)
     assert store.views.counts().messages == 0
     store.close()
 
 
 def test_everything_is_let_go(mailbox: MemoryMailbox, places: dict[str, MemoryDestination], configuration_file: Path) -> None:
     """In the end, and after an error, all connections are closed and the store is free."""
-    checked = app.load(configuration_file)
+    checked = opening.load(configuration_file)
     for _ in range(2):
         with pytest.raises(KeyError), app.opened(checked):
             raise KeyError
@@ -128,7 +128,7 @@ def test_a_start_that_fails_lets_go_of_the_store(mailbox: MemoryMailbox, places:
     """If the parts cannot be put together, the store is free again for the next try."""
     content = configuration_file.parent / "content"
     content.write_text("")
-    checked = app.load(configuration_file)
+    checked = opening.load(configuration_file)
     with pytest.raises(StoreError, match="content"), app.opened(checked):
         pass
     content.unlink()
@@ -140,7 +140,7 @@ def test_a_start_clears_up_after_a_crash(
     mailbox: MemoryMailbox, places: object, configuration_file: Path, stopping: threading.Event
 ) -> None:
     """Half-written files are removed, what was claimed is due again, and the routing table in force is kept."""
-    checked = app.load(configuration_file)
+    checked = opening.load(configuration_file)
     with app.opened(checked) as parts:
         parts.intake.poll(mailbox, parts.boxes[0].policies, stopping)
         parts.store.outbox.claim("gone", parts.clock(), timedelta(hours=1), 2)
@@ -249,7 +249,7 @@ def test_a_service_polls_again(
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
     mailbox.fails["list", "skatt"] = iter([AWAY])
     came = arrival(places["erp"])
-    with app.opened(app.load(configuration_file)) as parts:
+    with app.opened(opening.load(configuration_file)) as parts:
         running = Running(parts)
         came()
         assert running.stop() is True

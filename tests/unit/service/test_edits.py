@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from daemon import app
+from daemon import app, opening
 from daemon.app import App
 from daemon.errors import TemporaryFailure
 from daemon.model import DeliveryState
@@ -32,7 +32,7 @@ def mailbox(memory_connectors: Path) -> MemoryMailbox:
 @pytest.fixture
 def parts(mailbox: MemoryMailbox, configuration_file: Path) -> Iterator[App]:
     """The app, opened."""
-    with app.opened(app.load(configuration_file)) as parts:
+    with app.opened(opening.load(configuration_file)) as parts:
         yield parts
 
 
@@ -53,7 +53,7 @@ def test_a_swap_keeps_what_has_not_changed(parts: App, configuration_file: Path,
     before = dict(parts.destinations)
     edit('[destination.mail]\ntype = "memory"', '[destination.archive]\ntype = "memory"')
     (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT.replace('"erp", "mail"', '"erp", "archive"'))
-    parts.swap(app.load(configuration_file))
+    parts.swap(opening.load(configuration_file))
     assert set(parts.destinations) == {"erp", "archive"}
     assert parts.destinations["erp"] is before["erp"]
     assert (PLACES["erp"].closed, PLACES["mail"].closed) == (False, True)
@@ -76,7 +76,7 @@ def test_what_waits_for_a_restart_is_told(
 ) -> None:
     """An edit that is in force only after a restart says so; one of a destination is in force at once."""
     edit(old, new)
-    parts.swap(app.load(configuration_file))
+    parts.swap(opening.load(configuration_file))
     assert any("after a restart" in line["event"] for line in logged) is waits
 
 
@@ -85,7 +85,7 @@ def test_what_waits_follows_an_edit(parts: App, mailbox: MemoryMailbox, configur
     mailbox.publish("a")
     parts.intake.poll(mailbox, parts.boxes[0].policies, stopping)
     (configuration_file.parent / "routing.toml").write_text(TO_MAIL)
-    parts.swap(app.load(configuration_file))
+    parts.swap(opening.load(configuration_file))
     parts.deliver_due(stopping)
     assert [(each.destination, each.state) for each in parts.store.views.deliveries()] == [("mail", DeliveryState.DELIVERED)]
 
@@ -96,7 +96,7 @@ def test_covers_are_followed_once_a_day(mailbox: MemoryMailbox, configuration_fi
     (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT + cover)
     mailbox.publish("a")
     clock = Clock(datetime(2026, 12, 20, 22, 30, tzinfo=UTC))
-    with app.opened(app.load(configuration_file), clock) as parts:
+    with app.opened(opening.load(configuration_file), clock) as parts:
         PLACES["erp"].fails = iter([TemporaryFailure("nobody is at home")] * 2)
         parts.poll(stopping)
         clock.advance(minutes=2)
@@ -124,7 +124,7 @@ def test_a_running_service_follows_an_edit(
     swapped, delivered = threading.Event(), threading.Event()
     swap = parts.swap
 
-    def note(checked: app.Checked) -> None:
+    def note(checked: opening.Checked) -> None:
         swap(checked)
         swapped.set()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from daemon import app, pickup_watch
+from daemon import app, opening, pickup_watch
 from daemon.app import App
 from daemon.notify import Notifier
 from daemon.pulses import BEAT_EVERY, LOOP_LIMIT
@@ -67,7 +67,7 @@ def test_a_thread_that_hangs(memory_connectors: Path, configuration_file: Path, 
     monkeypatch.setattr(server, "BEAT_EVERY", 0.1)
     folder, time = configuration_file.parent, Time()
     configuration_file.write_text(configuration_file.read_text() + '[monitoring]\nlisten = "unix:monitor.sock"\n')
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, app.opened(app.load(configuration_file)) as parts:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, app.opened(opening.load(configuration_file)) as parts:
         listener.bind(str(folder / "notify"))
         listener.settimeout(SOON)
         monkeypatch.setattr(parts.pulses, "_clock", time)
