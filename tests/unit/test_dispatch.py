@@ -4,70 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from itertools import repeat
-from pathlib import Path
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from daemon.content import ContentStore
 from daemon.dispatch import Dispatch
 from daemon.errors import PermanentFailure, StoreError, TemporaryFailure
 from daemon.lanes import WIDTH
-from daemon.model import Addressee, Attachment, Delivery, DeliveryState, Outcome, PartState, Receipt, delivery_id, message_id
+from daemon.model import Addressee, Attachment, DeliveryState, Outcome, PartState, message_id
 from daemon.ports import Parcel
-from daemon.store import Store
-from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, nothing_happens, sha256, stored_letter
+from tests.unit.conftest import NOW, nothing_happens, sha256, stored_letter
+from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
 
 NOT_NOW = TemporaryFailure("nobody is at home")
 NEVER = PermanentFailure("no such folder")
 LETTER = message_id("altinn", "a")
-
-
-@dataclass
-class Desk:
-    """A dispatch with two destinations, and what came of it."""
-
-    store: Store
-    dispatch: Dispatch
-    clock: Clock
-    stopping: threading.Event
-    erp: MemoryDestination
-    mail: MemoryDestination
-
-    def deliver(self) -> Counter[Outcome]:
-        """Everything that is due."""
-        return self.dispatch.deliver_due(self.stopping)
-
-    def now_is(self, external_id: str = "a", destination: str = "erp") -> Delivery:
-        """How a delivery stands."""
-        return self.store.views.delivery(str(delivery_id(message_id("altinn", external_id), destination, 1)))
-
-    def outcomes(self, external_id: str = "a", destination: str = "erp") -> list[tuple[Outcome, str]]:
-        """Every attempt of a delivery."""
-        attempts = self.store.views.attempts(delivery_id(message_id("altinn", external_id), destination, 1))
-        return [(each.outcome, each.reason) for each in attempts]
-
-
-@pytest.fixture(name="desk")
-def new_desk(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event) -> Desk:
-    """A desk at which the content of every `stored_letter` is kept."""
-    content.put([b"pdf"])
-
-    erp, mail = MemoryDestination("erp"), MemoryDestination("mail")
-    dispatch = Dispatch(
-        store=store,
-        content=content,
-        destinations=lambda: {"erp": desk.erp, "mail": desk.mail},
-        table=lambda: TABLE,
-        clock=clock,
-        give_up_after=timedelta(days=5),
-    )
-    desk = Desk(store, dispatch, clock, stopping, erp, mail)
-    return desk
 
 
 def test_a_parcel_is_handed_over_whole(desk: Desk) -> None:
@@ -351,58 +304,3 @@ def test_a_store_that_fails_one_attempt_keeps_the_others(desk: Desk) -> None:
     with pytest.raises(StoreError, match="the disk is gone"):
         desk.deliver()
     assert [desk.now_is(name).state for name in ("a", "b", "c", "d")] == [DeliveryState.CLAIMED] + [DeliveryState.DELIVERED] * 3
-
-
-@dataclass
-class Careless(MemoryDestination):
-    """A destination that says what no store can keep."""
-
-    say: Callable[[], Receipt] = lambda: Receipt(reference="x", details={})
-
-    def deliver(self, parcel: Parcel) -> Receipt:
-        """Keep the parcel."""
-        super().deliver(parcel)
-        return self.say()
-
-
-@pytest.mark.parametrize(
-    "details", [{"path": Path("/srv")}, {"when": NOW}, {"set": {1}}, {1: {2: object()}}], ids=["path", "time", "set", "object"]
-)
-def test_a_receipt_that_cannot_be_kept_as_it_is(desk: Desk, details: dict[Any, Any]) -> None:
-    """What a connector must not put into a receipt does not undo the delivery, which was made, and is kept as text."""
-    desk.erp = Careless("erp", say=lambda: Receipt(reference="x", details=details))
-    desk.store.letters.add([stored_letter("a")])
-    assert desk.deliver() == {Outcome.DELIVERED: 1}
-    assert (desk.now_is().evidence or {})["reference"] == "x"
-
-
-def test_a_reason_that_cannot_be_kept_concerns_one_delivery(desk: Desk) -> None:
-    """An error whose text is no text, as a file name of the system can be, is recorded all the same."""
-    desk.erp.fails = iter([TemporaryFailure("the folder \udcff is away")])
-    desk.store.letters.add([stored_letter("a"), stored_letter("b", ("mail",))])
-    assert desk.deliver() == {Outcome.DEFERRED: 1, Outcome.DELIVERED: 1}
-
-
-def test_content_that_is_missing_concerns_one_letter(desk: Desk, tmp_path: Path) -> None:
-    """A file that somebody removed from the content store keeps its letter waiting, and lets the service deliver the others."""
-    desk.store.letters.add([stored_letter("a"), stored_letter("b", ("mail",))])
-    lost = tmp_path / "content" / sha256(b"pdf")[:2] / sha256(b"pdf")
-    lost.rename(tmp_path / "aside")
-    desk.store.letters.add([replace(stored_letter("c", ("mail",)), attachments=[])])
-    assert desk.deliver() == {Outcome.DEFERRED: 2, Outcome.DELIVERED: 1}
-
-
-def test_progress_that_cannot_be_kept_as_it_is(desk: Desk) -> None:
-    """Progress that is no JSON is kept as text, and the delivery is deferred like any other."""
-    desk.erp.fails = iter([TemporaryFailure("half of it", progress={"when": NOW})])
-    desk.store.letters.add([stored_letter("a")])
-    assert desk.deliver() == {Outcome.DEFERRED: 1}
-    assert desk.now_is().progress == {"when": str(NOW)}
-
-
-def test_a_time_that_no_calendar_has(desk: Desk) -> None:
-    """A destination that asks to wait for ever does not take the service down."""
-    desk.erp.fails = repeat(TemporaryFailure("busy", retry_after=timedelta(days=999_999_999)))
-    desk.store.letters.add([stored_letter("a")])
-    assert desk.deliver() == {Outcome.DEFERRED: 1}
-    assert desk.now_is().due_at < datetime.max.replace(tzinfo=NOW.tzinfo)

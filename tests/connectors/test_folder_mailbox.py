@@ -1,0 +1,62 @@
+"""The folder's own promises, beside those that every mailbox makes (tests/contracts/test_mailboxes.py)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from connectors.mailboxes import folder
+from daemon.errors import MailboxUnavailable
+
+PARTY, SERVICE = "991825827", "4255/8"
+
+
+def folder_mailbox(base: Path) -> folder.Folder:
+    (base / "letters" / "one").mkdir(parents=True)
+    return folder.connect("box", folder.Settings.model_validate({"path": "letters", "party": PARTY}, context={"base": base}))
+
+
+PLAIN = {"service": SERVICE, "title": "Hemmelig tittel", "published_at": "2026-03-12T12:00:00+01:00"}
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ("{", "no letter"),
+        ("[]", "no JSON object"),
+        (json.dumps(PLAIN | {"service": "4255/99"}), "service is unknown"),
+        (json.dumps(PLAIN | {"published_at": "2026-03-12T12:00:00"}), "published_at is no time with a zone"),
+        (json.dumps(PLAIN | {"title": None}), "wrong or missing: title"),
+        (json.dumps(PLAIN | {"files": "a.pdf"}), "no list"),
+        (json.dumps(PLAIN | {"files": [{"file": "../../etc/passwd", "name": "x"}]}), "wrong or missing: file"),
+    ],
+)
+def test_a_letter_json_that_is_wrong_is_listed_and_told(tmp_path: Path, told: str, words: str) -> None:
+    """A letter that somebody wrote wrongly is not passed over: fetching it says what to correct, and quotes nothing of it."""
+    mailbox = folder_mailbox(tmp_path)
+    (tmp_path / "letters" / "one" / "letter.json").write_text(told)
+    (ref,) = [ref for channel in mailbox.channels() for ref in mailbox.list(channel, None).refs]
+    with pytest.raises(MailboxUnavailable, match=words) as caught:
+        mailbox.fetch(ref)
+    assert "Hemmelig" not in str(caught.value)
+
+
+def test_a_folder_is_a_letter_once_it_has_its_letter_json(tmp_path: Path) -> None:
+    """What is still being put there is not listed; a service may be named by its slug, and confidential post is known as such."""
+    mailbox = folder_mailbox(tmp_path)
+    assert not [ref for channel in mailbox.channels() for ref in mailbox.list(channel, None).refs]
+    (tmp_path / "letters" / "one" / "letter.json").write_text(json.dumps(PLAIN | {"service": "taushetsbelagt"}))
+    (ref,) = [ref for channel in mailbox.channels() for ref in mailbox.list(channel, None).refs]
+    assert ref.service == "5504/1"
+    assert mailbox.fetch(ref).envelope.confidential
+
+
+def test_the_folder_must_exist(tmp_path: Path) -> None:
+    """A folder that is missing is a fault of the configuration; one that goes missing later fails the check."""
+    with pytest.raises(ValueError, match="make it, or name another one"):
+        folder.Settings.model_validate({"path": "nowhere", "party": PARTY}, context={"base": tmp_path})
+    mailbox = folder_mailbox(tmp_path)
+    (tmp_path / "letters").rename(tmp_path / "elsewhere")
+    assert [each.ok for each in mailbox.check()] == [False]

@@ -1,0 +1,89 @@
+"""Connections: kept for the next call, and never one that somebody has spoilt or left."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from connectors.http import Http, json_object
+from daemon.errors import MailboxUnavailable
+from tests.connectors.http_tools import Server, get, new_clock, new_http, new_server  # noqa: F401  # fixtures
+
+
+def test_connections_are_kept(http: Http, server: Server) -> None:
+    """Calls one after the other go over one connection, and after `close` a new one is opened."""
+    for _ in range(20):
+        get(http, server)
+    assert server._server
+    assert len(server._server._connections) == 1
+    http.close()
+    assert get(http, server).status == 200
+
+
+@contextmanager
+def raw_server(*answers: bytes) -> Iterator[str]:
+    """Sends the next of `answers` on each connection, whatever is asked, and leaves it open; yields the address."""
+    with ExitStack() as connections, socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(10)
+        pool.submit(_send_to_each, listener, answers, connections)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+
+
+def _send_to_each(listener: socket.socket, answers: tuple[bytes, ...], connections: ExitStack) -> None:
+    for answer in answers:
+        connection = connections.enter_context(listener.accept()[0])
+        connection.recv(65536)
+        connection.sendall(answer)
+
+
+def raw_answer(body: bytes, *headers: bytes) -> bytes:
+    return b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b"Content-Length: %d" % len(body), b"", body])
+
+
+def test_a_connection_that_was_closed_while_nobody_used_it_is_not_used(http: Http, server: Server) -> None:
+    """A POST, which is sent only once, does not go into a connection that the other side has left in the meantime."""
+    get(http, server)
+    server.stop()
+    server.start()
+    assert http.post(f"{server.url}/x", {}).status == 200
+
+
+def test_what_nobody_asked_for_is_no_answer_to_the_next_call(http: Http) -> None:
+    """Where bytes follow the answer, they are not taken for the next one: that comes over another connection."""
+    with raw_server(raw_answer(b'{"at": 1}') + raw_answer(b'{"at": 2}'), raw_answer(b'{"at": 3}')) as url:
+        assert [http.get(url, {}, json_object).value for _ in range(2)] == [{"at": 1}, {"at": 3}]
+
+
+def test_what_only_announces_an_answer_is_passed_over(http: Http) -> None:
+    """Heads of the kind 1xx may come before the answer."""
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    with raw_server(b"HTTP/1.1 100 Continue\r\n\r\n" + early + raw_answer(b"{}")) as url:
+        assert http.get(url, {}, json_object).value == {}
+
+
+IN_DOUBT = {
+    "two lengths": raw_answer(b"{}", b"Content-Length: 1"),
+    "no length": raw_answer(b"{}", b"Content-Length: -1"),
+    "another encoding": raw_answer(b"{}", b"Transfer-Encoding: gzip, chunked"),
+    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    "no head": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+    "no line of a head": raw_answer(b"{}", b"nonsense"),
+    "an endless head": raw_answer(b"{}", *[b"X: " + bytes([97]) * 1000] * 200),
+}
+
+
+@pytest.mark.parametrize("answer", IN_DOUBT.values(), ids=list(IN_DOUBT))
+def test_an_answer_whose_end_is_in_doubt_is_none(http: Http, answer: bytes) -> None:
+    """What is not HTTP to the letter is not guessed at."""
+    with raw_server(answer) as url, pytest.raises(MailboxUnavailable, match="the connection broke off"):
+        http.post(url, {})
+
+
+def test_many_threads_share_the_connections(http: Http, server: Server) -> None:
+    """Calls of many threads do not get in each other's way."""
+    with ThreadPoolExecutor(16) as pool:
+        assert all(answer.status == 200 for answer in pool.map(lambda _: get(http, server), range(200)))

@@ -1,0 +1,59 @@
+"""A desk: a dispatch with two destinations in memory, for tests of what comes of deliveries."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from daemon.content import ContentStore
+from daemon.dispatch import Dispatch
+from daemon.model import Delivery, Outcome, delivery_id, message_id
+from daemon.store import Store
+from tests.unit.conftest import TABLE, Clock, MemoryDestination
+
+
+@dataclass
+class Desk:
+    """A dispatch with two destinations, and what came of it."""
+
+    store: Store
+    dispatch: Dispatch
+    clock: Clock
+    stopping: threading.Event
+    erp: MemoryDestination
+    mail: MemoryDestination
+
+    def deliver(self) -> Counter[Outcome]:
+        """Everything that is due."""
+        return self.dispatch.deliver_due(self.stopping)
+
+    def now_is(self, external_id: str = "a", destination: str = "erp") -> Delivery:
+        """How a delivery stands."""
+        return self.store.views.delivery(str(delivery_id(message_id("altinn", external_id), destination, 1)))
+
+    def outcomes(self, external_id: str = "a", destination: str = "erp") -> list[tuple[Outcome, str]]:
+        """Every attempt of a delivery."""
+        attempts = self.store.views.attempts(delivery_id(message_id("altinn", external_id), destination, 1))
+        return [(each.outcome, each.reason) for each in attempts]
+
+
+@pytest.fixture(name="desk")
+def new_desk(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event) -> Desk:
+    """A desk at which the content of every `stored_letter` is kept."""
+    content.put([b"pdf"])
+
+    erp, mail = MemoryDestination("erp"), MemoryDestination("mail")
+    dispatch = Dispatch(
+        store=store,
+        content=content,
+        destinations=lambda: {"erp": desk.erp, "mail": desk.mail},
+        table=lambda: TABLE,
+        clock=clock,
+        give_up_after=timedelta(days=5),
+    )
+    desk = Desk(store, dispatch, clock, stopping, erp, mail)
+    return desk
