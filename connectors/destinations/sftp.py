@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from connectors.drops.destination import DropDestination
 from connectors.drops.drop import Seen
-from connectors.drops.folders import above
+from connectors.drops.folders import into_folders
 from connectors.drops.local import Access
 from connectors.drops.settings import DropSettings, Host, Mode, need_library
 from connectors.network import Timeout
@@ -225,12 +225,7 @@ class SftpDrop:
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         """Write new files, and sync each where the server can."""
-        made: set[str] = set()
-        for path, chunks in files:
-            for folder in above(path):
-                if folder not in made:
-                    self._make_folder(folder)
-                    made.add(folder)
+        for path, chunks in into_folders(files, self._make_folder):
             self._write_file(path, chunks)
 
     def publish(self, source: str, target: str) -> bool:

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from connectors.drops.destination import DropDestination
 from connectors.drops.drop import Seen
-from connectors.drops.folders import above
+from connectors.drops.folders import into_folders
 from connectors.drops.local import REMEDIES
 from connectors.drops.settings import DropSettings, Host, need_library
 from connectors.network import Timeout
@@ -204,12 +204,7 @@ class SmbDrop:
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         """Write new files, and have each flushed."""
-        made: set[str] = set()
-        for path, chunks in files:
-            for folder in above(path):
-                if folder not in made:
-                    self._make_folder(folder)
-                    made.add(folder)
+        for path, chunks in into_folders(files, self._make_folder):
             self._write_file(path, chunks)
 
     def publish(self, source: str, target: str) -> bool:

@@ -66,6 +66,8 @@ def starts(machine: Machine) -> None:
     assert machine.property("ActiveState") == "active"
     machine.until(lambda: drops(machine) == LETTERS, "every letter is in the drop")
     assert "Active: active (running)" in machine.run("systemctl status postmottak")
+    cores = machine.run("grep Cpus_allowed_list /proc/$(systemctl show -P MainPID postmottak)/status").split()[1]
+    assert cores.isdigit(), f"the service runs on the cores {cores}"
     assert "delivered" in machine.run("journalctl -u postmottak")
 
 
