@@ -58,6 +58,10 @@ def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or ar
         raise OperatorError(f"{folder / _KEY} {error}") from error
     for number, step in enumerate(first_steps.steps(jwk), start=1):
         typer.echo(f"\n{number}. {step}")
+    if folder.absolute() != _USUAL:
+        typer.echo(
+            f"\nThe files are not where Postmottak looks by itself, so begin each command with: postmottak -c {folder / 'postmottak.toml'}"
+        )
     _tell_missing(folder / "postmottak.toml")
 
 

@@ -209,7 +209,12 @@ def list_deliveries(
         print_json([each.model_dump() for each in found])
         return
     columns = ("id", "message_id", "destination", "state", "attempts", "due_at", "last_error")
-    print_table(columns, [[getattr(each, column) for column in columns] for each in found])
+    print_table(columns, [[_shown(each, column) for column in columns] for each in found])
+
+
+def _shown(delivery: Delivery, column: str) -> object:
+    """A column for people: when something is due means nothing once it has ended."""
+    return None if column == "due_at" and delivery.state in {"delivered", "dead"} else getattr(delivery, column)
 
 
 def _state(name: str | None) -> Any:

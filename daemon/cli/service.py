@@ -293,7 +293,8 @@ def _facts(store: Store) -> dict[str, Any]:
 
 
 def _print_status(facts: dict[str, Any]) -> None:
-    typer.echo(f"{facts['messages']} letters stored, the last at {facts['last_message_at'] or 'no time yet'}")
+    last = facts["last_message_at"]
+    typer.echo(f"{facts['messages']} letters stored, the last at {last.strftime('%Y-%m-%d %H:%M:%S') if last else 'no time yet'}")
     typer.echo("deliveries: " + ", ".join(f"{count} {state}" for state, count in facts["deliveries"].items()))
     if facts["oldest_undelivered_at"]:
         typer.echo(f"the oldest that is not delivered is from {facts['oldest_undelivered_at']:%Y-%m-%d %H:%M:%S}")

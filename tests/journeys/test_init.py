@@ -36,6 +36,7 @@ def test_first_steps(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in folder.iterdir()}
     second = _init(folder)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert f"begin each command with: postmottak -c {folder}/postmottak.toml\n" in second.stdout
     missing = second.stdout.partition("Still missing")[2]
     assert "client_id" in missing
     assert "parties" in missing

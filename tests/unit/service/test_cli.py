@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,11 +19,11 @@ from typing import Any
 import pytest
 
 from daemon import cli
-from daemon.errors import LetterGone, MailboxUnavailable
+from daemon.errors import LetterGone, MailboxUnavailable, TemporaryFailure
 from daemon.lock import InstanceLock
 from daemon.model import message_id
-from tests.unit.conftest import ROOT, TABLE, MemoryMailbox
-from tests.unit.service.conftest import MAILBOXES
+from tests.unit.conftest import ROOT, TABLE, MemoryDestination, MemoryMailbox
+from tests.unit.service.conftest import MAILBOXES, PLACES
 
 COMMANDS = ["run", "poll", "check", "status", "messages", "deliveries", "routes", "services", "sandbox", "demo"]
 MEMORY = """
@@ -228,7 +229,7 @@ def test_status(command: Command, configure: Callable[[str, str], None]) -> None
     assert ended.json["deliveries"] == {"pending": 0, "claimed": 0, "delivered": 2, "held": 0, "dead": 0}
     assert ended.json["routing_version"] == TABLE.version
     assert [each["resource"] for each in ended.json["channels"]] == ["skatt"]
-    assert "2 letters stored" in command("status").out
+    assert re.match(r"2 letters stored, the last at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n", command("status").out)
 
 
 def test_status_of_what_is_not_stored(command: Command) -> None:
@@ -272,6 +273,16 @@ def test_letters_and_deliveries(command: Command, configure: Callable[[str, str]
         ended = command(*arguments)
         assert (ended.code, ended.err) == (0, "")
         assert letters[0]["id"] in ended.out or deliveries[0]["id"] in ended.out
+
+
+def test_when_an_ended_delivery_is_due_is_not_shown(command: Command, configure: Callable[[str, str], None]) -> None:
+    """The list for people says when what waits is due, and nothing of the kind of what is delivered."""
+    with_letters(configure)
+    PLACES["erp"] = MemoryDestination("erp", fails=iter([TemporaryFailure("not now")]))
+    command("poll")
+    lines = command("deliveries", "list").out.splitlines()
+    due = {state: re.search(r"\d{4}-\d\d-\d\d", line) for line in lines for state in ("pending", "delivered") if f" {state} " in line}
+    assert (bool(due["pending"]), bool(due["delivered"])) == (True, False)
 
 
 def test_a_letter_is_exported(command: Command, configure: Callable[[str, str], None], tmp_path: Path) -> None:
