@@ -140,7 +140,9 @@ class _Call:
 
     def over(self, line: Line) -> h11.Response:
         """Send it over `line`; the head of the answer."""
-        own = {"Host": self.host, "User-Agent": "postmottak", "Accept-Encoding": "identity", "Content-Length": str(len(self.content))}
+        own = {"Host": self.host, "User-Agent": "postmottak", "Accept-Encoding": "identity"}
+        if self.method != "GET":
+            own["Content-Length"] = str(len(self.content))
         return line.ask(self.method, self.target, [*own.items(), *self.headers.items()], self.content)
 
 
