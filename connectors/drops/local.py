@@ -115,19 +115,19 @@ class LocalDrop:
 
     def remove(self, path: str, *, lasting: bool = True) -> None:
         """Remove a file or a folder. A folder gets another name first, so that nobody publishes it while it is half gone."""
-        place = self._root / path
-        doomed = place.with_name(f"{place.name}.old")
+        place = self._at(path)
+        doomed = f"{place}.old"
         with self._plain_words():
             for each in (doomed, place):
-                if not os.path.lexists(each):
+                try:
+                    os.unlink(each)  # noqa: PTH108  # a Path costs more than the call
+                except _NOT_THERE:
                     continue
-                if each.is_symlink() or not each.is_dir():
-                    each.unlink()
-                else:
-                    each.replace(doomed)
+                except IsADirectoryError:
+                    Path(each).replace(doomed)
                     shutil.rmtree(doomed)
                 if lasting:
-                    sync(place.parent)
+                    sync(self._at(path.rpartition("/")[0]))
 
     def tidy(self, folder: str) -> None:
         """Remove an empty folder."""

@@ -80,7 +80,7 @@ def _open(url: str) -> Engine:
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         Path(database).touch(mode=0o600)  # SQLite would let everybody read it whom the umask lets
-    engine = create_engine(url, hide_parameters=True)
+    engine = create_engine(url, hide_parameters=True, pool_use_lifo=True)
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
     return engine
