@@ -6,34 +6,27 @@ Whatever is no answer of the application itself becomes HostAway, and counts aga
 
 from __future__ import annotations
 
-import json
 import random
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import h11
 
+from connectors.answer import OK, Answer, Trouble, Understand, headers_of, judged, refuse_encodings, whole
 from connectors.circuit import Circuit, HostAway
 from connectors.lines import Line, Lines, Origin
-from connectors.network import IN_BETWEEN, plain_reason, what_to_do
-from connectors.retry_after import http_date, retry_after
+from connectors.network import plain_reason, what_to_do
 from connectors.wire import Deadline, Limit, Pace, TooSlow, Unreachable
 
-_LARGEST_ANSWER = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
-_OK = 200
-_REDIRECTS = range(300, 400)
-_TOO_MANY = 429
-_SERVER_ERRORS = range(500, 600)
-_BLIPS = frozenset({502, 503, 504})
 
 _Result = TypeVar("_Result")
 
@@ -58,22 +51,6 @@ class Patience:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the application at the other end answered. `headers` have lower-case names."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
-    value: Any = None
-    """What the body of a 200 means, where the caller said how to understand it."""
-
-    @property
-    def date(self) -> datetime | None:
-        """The other side's clock, to the second."""
-        return http_date(self.headers.get("date", ""))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Download:
     """The beginning of a body that is streamed. Whoever has one closes it."""
 
@@ -86,31 +63,6 @@ class Download:
     def whole(self) -> bool:
         """Whether a body that is cut short would be noticed."""
         return "content-length" in self.headers or "transfer-encoding" in self.headers
-
-
-Understand = Callable[[bytes], Any]
-"""What a body means. Raises ValueError if it makes no sense."""
-
-
-def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body holds. Raises ValueError."""
-    try:
-        value = json.loads(body)
-    except RecursionError as error:
-        raise ValueError("JSON that is nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004  # nonsense from outside is a bad value
-    return value
-
-
-class _Trouble(Exception):
-    """A call that brought no answer of the application; `again` if repeating it at once may help, `remedy` what to do if it stays so."""
-
-    def __init__(self, reason: str, *, again: bool = False, retry_after: float | None = None, remedy: str = "") -> None:
-        self.again = again
-        self.retry_after = retry_after
-        self.remedy = remedy
-        super().__init__(reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,30 +154,30 @@ class Http:
             try:
                 with self._circuit(call.host).call():
                     return attempt()
-            except _Trouble as trouble:
+            except Trouble as trouble:
                 if not left or not self._worth_repeating(trouble):
                     raise _unavailable(call.host, trouble) from trouble
                 pause = left.pop(0) * random.uniform(0.5, 1.5)  # noqa: S311  # jitter keeps no secret
                 wait = max(pause, trouble.retry_after or 0)
             time.sleep(wait)
 
-    def _worth_repeating(self, trouble: _Trouble) -> bool:
+    def _worth_repeating(self, trouble: Trouble) -> bool:
         if trouble.retry_after is not None:
             return trouble.retry_after <= self._patience.longest_wait
         return trouble.again
 
     def _answer(self, call: _Call, limit: Limit) -> Answer:
         with _telling_trouble(), self._lines.line(call.origin, limit) as line:
-            return _judged(_whole(call.over(line), line), call.understand)
+            return judged(whole(call.over(line), line), call.understand)
 
     def _begin(self, call: _Call, limit: Limit) -> Download | Answer:
         with ExitStack() as stack, _telling_trouble():
             line = stack.enter_context(self._lines.line(call.origin, limit))
             response = call.over(line)
-            if response.status_code != _OK:
-                return _judged(_whole(response, line), None)
-            headers = _headers(response)
-            _refuse_encodings(headers)
+            if response.status_code != OK:
+                return judged(whole(response, line), None)
+            headers = headers_of(response)
+            refuse_encodings(headers)
             return Download(headers=headers, chunks=self._chunks(call.host, line), close=stack.pop_all().close)
 
     def _chunks(self, host: str, line: Line) -> Iterator[bytes]:
@@ -233,7 +185,7 @@ class Http:
         try:
             with _telling_trouble():
                 yield from _gathered(line.body())
-        except _Trouble as trouble:
+        except Trouble as trouble:
             self._circuit(host).stumbled(str(trouble))
             raise _unavailable(host, trouble) from trouble
 
@@ -259,7 +211,7 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _unavailable(host: str, trouble: _Trouble) -> HostAway:
+def _unavailable(host: str, trouble: Trouble) -> HostAway:
     asked = timedelta(seconds=trouble.retry_after) if trouble.retry_after is not None else None
     mend = f". If it stays so, {trouble.remedy}" if trouble.remedy else ""
     return HostAway(f"{host} cannot be used now: {trouble}; it is tried again at the next poll{mend}", retry_after=asked)
@@ -267,59 +219,17 @@ def _unavailable(host: str, trouble: _Trouble) -> HostAway:
 
 @contextmanager
 def _telling_trouble() -> Iterator[None]:
-    """Turn what the network says into _Trouble."""
+    """Turn what the network says into Trouble."""
     try:
         yield
     except TooSlow as error:
-        raise _Trouble(str(error)) from error
+        raise Trouble(str(error)) from error
     except TimeoutError as error:
-        raise _Trouble("there was no answer in time", remedy=what_to_do(error)) from error
+        raise Trouble("there was no answer in time", remedy=what_to_do(error)) from error
     except (Unreachable, OSError, h11.ProtocolError) as error:
-        raise _Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error), remedy=what_to_do(error)) from error
+        raise Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error), remedy=what_to_do(error)) from error
 
 
 def _is_blip(error: Exception) -> bool:
     """Whether a connection that was there, or about to be, broke; as opposed to a host that refuses connections or has no name."""
     return not isinstance(error, Unreachable) or isinstance(error.__cause__, ConnectionResetError)
-
-
-def _headers(response: h11.Response) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-
-
-def _whole(response: h11.Response, line: Line) -> Answer:
-    headers = _headers(response)
-    _refuse_encodings(headers)
-    body = bytearray()
-    for piece in line.body():
-        body += piece
-        if len(body) > _LARGEST_ANSWER:
-            raise _Trouble(f"its answer is larger than {_LARGEST_ANSWER // 1024**2} MiB")
-    return Answer(status=response.status_code, headers=headers, body=bytes(body))
-
-
-def _refuse_encodings(headers: Mapping[str, str]) -> None:
-    """None was asked for, and a small body can hold a very large one."""
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise _Trouble("its answer is compressed, which was not asked for", remedy=IN_BETWEEN)
-
-
-def _judged(answer: Answer, understand: Understand | None) -> Answer:
-    """The answer, if the application is likely to be behind it."""
-    if answer.status in _REDIRECTS:
-        raise _Trouble("it answers with a redirect, as a login page would", remedy=IN_BETWEEN)
-    if answer.status in _SERVER_ERRORS or answer.status == _TOO_MANY:
-        raise _Trouble(f"it answered {answer.status}", again=answer.status in _BLIPS, retry_after=_retry_after(answer))
-    if answer.status != _OK or understand is None:
-        return answer
-    try:
-        return replace(answer, value=understand(answer.body))
-    except ValueError as error:
-        kind = answer.headers.get("content-type", "no content type").partition(";")[0]
-        raise _Trouble(f"its answer makes no sense ({kind})", remedy=IN_BETWEEN) from error
-
-
-def _retry_after(answer: Answer) -> float | None:
-    """How many seconds the other side asks to wait, if it does; a date is meant by its own clock."""
-    wait = retry_after(answer.headers.get("retry-after", ""), answer.date or datetime.now(UTC))
-    return None if wait is None else wait.total_seconds()

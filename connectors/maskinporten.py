@@ -25,7 +25,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 from pydantic import AfterValidator
 
-from connectors.http import Answer, Http, json_object
+from connectors.answer import Answer, json_object
+from connectors.http import Http
 from connectors.maskinporten_refusals import is_about_the_clock, refusal
 from daemon.errors import AccessRefused, MailboxUnavailable
 from daemon.settings import Secret, SecretFile

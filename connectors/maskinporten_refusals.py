@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from connectors.http import Answer, json_object
+from connectors.answer import Answer, json_object
 from daemon.errors import AccessRefused, MailboxError, MailboxUnavailable
 
 _CLOCK = ("Issue time is after now", "MP-130")

@@ -21,7 +21,8 @@ from connectors.altinn.problems import (
     letter_error,
     problem_of,
 )
-from connectors.http import Answer, Download, json_object
+from connectors.answer import Answer, json_object
+from connectors.http import Download
 from daemon.errors import AccessRefused, MailboxError, MailboxUnavailable, PartUnavailable
 from daemon.model import LetterRef, Part, PartState
 

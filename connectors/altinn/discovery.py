@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from connectors.altinn.correspondence import Correspondence
 from connectors.altinn.listing import Window
 from connectors.altinn.platform import DIALOGPORTEN, Platform
-from connectors.http import json_object
+from connectors.answer import json_object
 from daemon.dpv import ALL_SERVICES, Service
 from daemon.errors import AccessRefused, MailboxError, MailboxUnavailable
 from daemon.ports import Channel, Discovered

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from connectors.altinn.problems import problem_of
-from connectors.http import Answer, Download, Http, Understand
+from connectors.answer import Answer, Understand
+from connectors.http import Download, Http
 from connectors.maskinporten import Tokens
 from daemon.errors import MailboxUnavailable
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from connectors.http import Answer, json_object
+from connectors.answer import Answer, json_object
 from daemon.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
 from daemon.model import LetterRef, PartState
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.http import Answer, Http, Patience, json_object
+from connectors.answer import Answer, json_object
+from connectors.http import Http, Patience
 from connectors.sandbox.faults import gzip_bomb
 from connectors.sandbox.http_server import Manner, Response, Stream
 from daemon.errors import MailboxUnavailable

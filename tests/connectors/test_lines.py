@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from connectors.http import Http, json_object
+from connectors.answer import json_object
+from connectors.http import Http
 from daemon.errors import MailboxUnavailable
 from tests.connectors.http_tools import Server, get, new_clock, new_http, new_server  # noqa: F401  # fixtures
 
