@@ -41,7 +41,7 @@ def _duration_or_none(text: object) -> timedelta | None:
 def need_library(module: str, extra: str) -> None:
     """Raise ValueError if an optional library is not installed."""
     if importlib.util.find_spec(module) is None:
-        raise ValueError(f"needs a library that is not installed; install it with: pip install 'postmottak[{extra}]'")
+        raise ValueError(f"needs a library that is not installed; install the wheel with its extra: pip install '<the wheel>[{extra}]'")
 
 
 def _checked_mode(text: str) -> str:

@@ -124,7 +124,7 @@ def test_pickup_may_be_awaited() -> None:
 
 @pytest.mark.parametrize(
     ("module", "options", "words"),
-    [("fpdf", {"letter_pdf": True}, "postmottak[pdf]"), ("fpdf", {"layout": "pdf-only"}, "postmottak[pdf]")],
+    [("fpdf", {"letter_pdf": True}, "<the wheel>[pdf]"), ("fpdf", {"layout": "pdf-only"}, "<the wheel>[pdf]")],
 )
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, module: str, options: dict[str, Any], words: str) -> None:
     """An option that needs a library that is not installed is a fault that says how to install it."""
@@ -148,7 +148,7 @@ def test_a_server_whose_library_is_missing_is_named(monkeypatch: pytest.MonkeyPa
     for extra, (module, declared) in wanted.items():
         block(monkeypatch, module)
         given = s3_options if extra == "s3" else {key: value for key, value in options.items() if key in declared.model_fields}
-        with pytest.raises(ValidationError, match=rf"pip install 'postmottak\[{extra}\]'"):
+        with pytest.raises(ValidationError, match=rf"pip install '<the wheel>\[{extra}\]'"):
             declared.model_validate(given, context={"base": tmp_path})
 
 
