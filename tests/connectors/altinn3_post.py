@@ -20,7 +20,7 @@ from daemon.ports import Channel
 
 PARTY, OTHER = "991825827", "974761076"
 ADMINISTRATION, TAX, CONFIDENTIAL = "eformidling-dpv-administrasjon", "skatt", "eformidling-dpv-taushetsbelagt"
-QUICK = Patience(connect=2, step=0.5, whole=2, window=0.3, pauses=(0.001, 0.001))
+QUICK = Patience(connect=2, step=2, whole=5, window=0.3, pauses=(0.001, 0.001))
 
 
 @dataclass
