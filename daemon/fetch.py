@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -38,6 +38,10 @@ from daemon.store import Store, StoredLetter
 
 _log = structlog.get_logger(__name__)
 _DOWNLOADS = 4  # of an attachment that is not what the sender promises: two in a row are damaged now and then where one in fifty is
+
+
+def _nothing() -> None:
+    """Nobody waits for the mailbox."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +82,16 @@ class Fetcher:
     table: Callable[[], Table]
     clock: Callable[[], datetime]
 
-    def fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef) -> Fetched:
-        """Fetch a letter, with the bytes of its attachments durable. Whatever is wrong with it is told in words. Raises StoreError."""
+    def fetch(
+        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None] = _nothing
+    ) -> Fetched:
+        """Fetch a letter, with the bytes of its attachments durable. Whatever is wrong with it is told in words. Raises StoreError.
+
+        `calls_over` is called when the mailbox is not needed any more, unless a damaged download has to be repeated: to sync the last
+        bytes takes a while, in which others may call.
+        """
         try:
-            return self._fetch(mailbox, channel, policies, ref)
+            return self._fetch(mailbox, channel, policies, ref, calls_over)
         except LetterGone as gone:
             return Fetched(ref=ref, state=SightingState.GONE, problem=str(gone))
         except MailboxError as error:
@@ -92,7 +102,7 @@ class Fetcher:
             _log.exception("a letter could not be handled", external_id=ref.external_id)
             return Fetched(ref=ref, state=SightingState.FAILING, problem=f"unexpected {type(fault).__name__}; see the log")
 
-    def _fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef) -> Fetched:
+    def _fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None]) -> Fetched:
         letter = mailbox.fetch(ref)
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):
             raise MailboxUnavailable("the mailbox answered with another letter than was asked for; it is asked again at the next poll")
@@ -105,7 +115,11 @@ class Fetcher:
         if decision is None:
             problem = "confidential, and no route appoints a recipient for it"
             return Fetched(ref=ref, state=SightingState.WAITING, problem=problem, version=table.version)
-        attachments = [self._keep(mailbox, ref, part, place) for place, part in enumerate(letter.parts, start=1)]
+        last = len(letter.parts)
+        attachments = [
+            self._keep(mailbox, ref, part, place, calls_over if place == last else _nothing)
+            for place, part in enumerate(letter.parts, start=1)
+        ]
         return Fetched(ref=ref, letter=_stored_letter(letter.envelope, attachments, facts, decision, policies))
 
     def _known_otherwise(self, letter: Letter) -> UUID | None:
@@ -113,12 +127,12 @@ class Fetcher:
         altinn2_id = letter.envelope.altinn2_id
         return None if altinn2_id is None else self.store.letters.with_altinn2_id(altinn2_id, letter.envelope.ref.message_id)
 
-    def _keep(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int) -> AttachmentValues:
+    def _keep(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int, calls_over: Callable[[], None]) -> AttachmentValues:
         """The attachment, with its bytes in the content store if they can be had; the letter never waits for them in vain."""
         state, kept = part.state, None
         if state is PartState.PRESENT:
             try:
-                state, kept = self._download(mailbox, ref, part)
+                state, kept = self._download(mailbox, ref, part, calls_over)
             except PartUnavailable as error:
                 state = PartState(error.state)
         return AttachmentValues(
@@ -130,14 +144,20 @@ class Fetcher:
             sha256=kept.sha256 if kept else None,
         )
 
-    def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part) -> tuple[PartState, Kept]:
+    def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part, calls_over: Callable[[], None]) -> tuple[PartState, Kept]:
         """Download; and again if the bytes are not what the sender's checksum promises, in case the way here was to blame."""
         for _ in range(_DOWNLOADS):
             with mailbox.open_part(ref, part) as chunks:
-                kept = self.content.put(chunks)
+                kept = self.content.put(_and_then(calls_over, chunks))
             if part.sender_checksum.lower() in {"", kept.md5}:
                 return PartState.PRESENT, kept
         return PartState.CHECKSUM_FAILED, kept
+
+
+def _and_then(do: Callable[[], None], chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks; and it is done as soon as the last one is taken."""
+    yield from chunks
+    do()
 
 
 def _stored_letter(

@@ -26,10 +26,12 @@ from daemon.notices import Notices
 from daemon.ports import Channel, Mailbox
 from daemon.records import Bookmark
 from daemon.store import Store
+from daemon.turns import Turns
 
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
 _GATHER = 0.1  # seconds in which letters are gathered for one commit: it costs nearly the same for one and for many
+_MORE_THREADS = 3  # than calls at a time: they sync what came, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
 
@@ -75,6 +77,7 @@ class Intake:
     fetcher: Fetcher
     notices: Notices
     workers: int = 8
+    """Calls to a mailbox at a time."""
 
     def poll(
         self,
@@ -91,14 +94,19 @@ class Intake:
         Trouble with a channel or a letter is in the summary, and concerns no other. Raises StoreError if nothing can be kept.
         """
         channels = mailbox.channels() if channels is None else channels
-        summary = IntakeSummary()
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="fetch") as pool:
+        summary, turns = IntakeSummary(), Turns(self.workers)
+        with self._pool() as pool:
             bookmarks = self.store.letters.bookmarks(mailbox.name, channels)
-            found = pool.map(lambda channel, bookmark: self._list(mailbox, channel, bookmark, stopping), channels, bookmarks)
+
+            def listed_in_turn(channel: Channel, bookmark: Bookmark) -> _Listed | None:
+                with turns.turn():
+                    return self._list(mailbox, channel, bookmark, stopping)
+
+            found = pool.map(listed_in_turn, channels, bookmarks)
             listed = [each for each in found if each]
             _note_listings(listed, summary)
             work = self._new_letters(mailbox, channels, listed, summary)
-            newest = self._store_all(self._fetch_all(pool, mailbox, policies, work, stopping), summary, on_stored)
+            newest = self._store_all(self._fetch_all(pool, turns, mailbox, policies, work, stopping), summary, on_stored)
         summary.notices = self.notices.write(mailbox.name)
         if not stopping.is_set():
             self.store.letters.turn_pages([self._turned(each, newest) for each in listed])
@@ -109,9 +117,12 @@ class Intake:
     ) -> IntakeSummary:
         """Fetch and store letters whose references are known. No bookmark moves. Raises StoreError."""
         summary = IntakeSummary(listed=len(work))
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="fetch") as pool:
-            self._store_all(self._fetch_all(pool, mailbox, policies, work, stopping), summary)
+        with self._pool() as pool:
+            self._store_all(self._fetch_all(pool, Turns(self.workers), mailbox, policies, work, stopping), summary)
         return summary
+
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.workers + _MORE_THREADS, thread_name_prefix="fetch")
 
     def _list(self, mailbox: Mailbox, channel: Channel, bookmark: Bookmark, stopping: threading.Event) -> _Listed | None:
         if stopping.is_set():
@@ -152,6 +163,7 @@ class Intake:
     def _fetch_all(
         self,
         pool: ThreadPoolExecutor,
+        turns: Turns,
         mailbox: Mailbox,
         policies: MarkPolicies,
         work: Sequence[tuple[Channel, LetterRef]],
@@ -162,7 +174,9 @@ class Intake:
 
         def fetch(channel: Channel, ref: LetterRef) -> None:
             try:
-                ready.put(Fetched(ref=ref) if stopping.is_set() else self.fetcher.fetch(mailbox, channel, policies, ref))
+                with turns.turn() as calls_over:
+                    called_off = stopping.is_set()
+                    ready.put(Fetched(ref=ref) if called_off else self.fetcher.fetch(mailbox, channel, policies, ref, calls_over))
             except StoreError as error:
                 ready.put(error)
 

@@ -274,3 +274,22 @@ def test_letters_are_fetched_several_at_a_time(poll: Poll, mailbox: MemoryMailbo
 
     mailbox.during = meet
     assert poll(workers=4).stored == 4
+
+
+def test_a_letter_that_is_synced_holds_no_call(poll: Poll, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the bytes of one letter become durable the next one is asked for, even where there may be one call at a time."""
+    asked, publish = threading.Event(), ContentStore._publish
+
+    def during(verb: str, letter: str) -> None:
+        if (verb, letter) == ("fetch", "b"):
+            asked.set()
+
+    def slowly(self: ContentStore, temporary: Path, final: Path) -> None:
+        assert asked.wait(10)
+        publish(self, temporary, final)
+
+    monkeypatch.setattr(ContentStore, "_publish", slowly)
+    mailbox.publish("a", b"one")
+    mailbox.publish("b", b"two")
+    mailbox.during = during
+    assert poll(workers=1).stored == 2
