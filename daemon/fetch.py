@@ -40,8 +40,8 @@ _log = structlog.get_logger(__name__)
 _DOWNLOADS = 4  # of an attachment that is not what the sender promises: two in a row are damaged now and then where one in fifty is
 
 
-def _nothing() -> None:
-    """Nobody waits for the mailbox."""
+def do_nothing() -> None:
+    """For what nobody waits for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Fetcher:
     clock: Callable[[], datetime]
 
     def fetch(
-        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None] = _nothing
+        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None] = do_nothing
     ) -> Fetched:
         """Fetch a letter, with the bytes of its attachments durable. Whatever is wrong with it is told in words. Raises StoreError.
 
@@ -117,7 +117,7 @@ class Fetcher:
             return Fetched(ref=ref, state=SightingState.WAITING, problem=problem, version=table.version)
         last = len(letter.parts)
         attachments = [
-            self._keep(mailbox, ref, part, place, calls_over if place == last else _nothing)
+            self._keep(mailbox, ref, part, place, calls_over if place == last else do_nothing)
             for place, part in enumerate(letter.parts, start=1)
         ]
         return Fetched(ref=ref, letter=_stored_letter(letter.envelope, attachments, facts, decision, policies))

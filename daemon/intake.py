@@ -20,7 +20,7 @@ from uuid import UUID
 import structlog
 
 from daemon.errors import AccessRefused, MailboxError, NotStorable, StoreError
-from daemon.fetch import Fetched, Fetcher, MarkPolicies, duplicate
+from daemon.fetch import Fetched, Fetcher, MarkPolicies, do_nothing, duplicate
 from daemon.model import LetterRef, MessageValues, SightingState
 from daemon.notices import Notices
 from daemon.ports import Channel, Mailbox
@@ -34,10 +34,6 @@ _GATHER = 0.1  # seconds in which letters are gathered for one commit: it costs 
 _MORE_THREADS = 3  # than calls at a time: they sync what came, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
-
-
-def _nothing() -> None:
-    """Nobody waits for the letters."""
 
 
 @dataclass(kw_only=True)
@@ -85,7 +81,7 @@ class Intake:
         policies: MarkPolicies,
         stopping: threading.Event,
         channels: Sequence[Channel] | None = None,
-        on_stored: Callable[[], None] = _nothing,
+        on_stored: Callable[[], None] = do_nothing,
     ) -> IntakeSummary:
         """One round: `channels`, or all, are listed, and every letter that is new is stored; ends early when `stopping` is set.
 
@@ -192,7 +188,7 @@ class Intake:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _store_all(
-        self, fetched: Generator[list[Fetched], None, None], summary: IntakeSummary, on_stored: Callable[[], None] = _nothing
+        self, fetched: Generator[list[Fetched], None, None], summary: IntakeSummary, on_stored: Callable[[], None] = do_nothing
     ) -> dict[_Place, datetime]:
         """Commit what was fetched. Returns the newest publish time for each party and resource; none where a letter is missing."""
         newest: dict[_Place, datetime] = {}
