@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import h11
-
-from connectors.lines import Line
+from connectors.line import Head, Line
 from connectors.network import IN_BETWEEN
 from connectors.retry_after import http_date, retry_after
 
@@ -63,21 +61,15 @@ class Trouble(Exception):
         super().__init__(reason)
 
 
-def headers_of(response: h11.Response) -> dict[str, str]:
-    """The headers by their lower-case names; of those that come twice, the last."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-
-
-def whole(response: h11.Response, line: Line) -> Answer:
+def whole(head: Head, line: Line) -> Answer:
     """The answer with its body, whatever it is. Raises Trouble where that is too large or compressed, and what `line` raises."""
-    headers = headers_of(response)
-    refuse_encodings(headers)
+    refuse_encodings(head.headers)
     body = bytearray()
     for piece in line.body():
         body += piece
         if len(body) > _LARGEST_ANSWER:
             raise Trouble(f"its answer is larger than {_LARGEST_ANSWER // 1024**2} MiB")
-    return Answer(status=response.status_code, headers=headers, body=bytes(body))
+    return Answer(status=head.status, headers=head.headers, body=bytes(body))
 
 
 def refuse_encodings(headers: Mapping[str, str]) -> None:

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-import h11
-
-from connectors.answer import OK, Answer, Trouble, Understand, headers_of, judged, refuse_encodings, whole
+from connectors.answer import OK, Answer, Trouble, Understand, judged, refuse_encodings, whole
 from connectors.circuit import Circuit, HostAway
-from connectors.lines import Line, Lines, Origin
+from connectors.line import Head, Line, NotHttp
+from connectors.lines import Lines, Origin
 from connectors.network import plain_reason, what_to_do
 from connectors.wire import Deadline, Limit, Pace, TooSlow, Unreachable
 
@@ -90,7 +89,7 @@ class _Call:
     def target(self) -> str:
         return (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
 
-    def over(self, line: Line) -> h11.Response:
+    def over(self, line: Line) -> Head:
         """Send it over `line`; the head of the answer."""
         own = {"Host": self.host, "User-Agent": "postmottak", "Accept-Encoding": "identity"}
         if self.method != "GET":
@@ -173,12 +172,11 @@ class Http:
     def _begin(self, call: _Call, limit: Limit) -> Download | Answer:
         with ExitStack() as stack, _telling_trouble():
             line = stack.enter_context(self._lines.line(call.origin, limit))
-            response = call.over(line)
-            if response.status_code != OK:
-                return judged(whole(response, line), None)
-            headers = headers_of(response)
-            refuse_encodings(headers)
-            return Download(headers=headers, chunks=self._chunks(call.host, line), close=stack.pop_all().close)
+            head = call.over(line)
+            if head.status != OK:
+                return judged(whole(head, line), None)
+            refuse_encodings(head.headers)
+            return Download(headers=head.headers, chunks=self._chunks(call.host, line), close=stack.pop_all().close)
 
     def _chunks(self, host: str, line: Line) -> Iterator[bytes]:
         line.wire.limit = Pace(self._patience.slowest, self._patience.window)
@@ -226,7 +224,7 @@ def _telling_trouble() -> Iterator[None]:
         raise Trouble(str(error)) from error
     except TimeoutError as error:
         raise Trouble("there was no answer in time", remedy=what_to_do(error)) from error
-    except (Unreachable, OSError, h11.ProtocolError) as error:
+    except (Unreachable, OSError, NotHttp) as error:
         raise Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error), remedy=what_to_do(error)) from error
 
 

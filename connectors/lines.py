@@ -1,7 +1,6 @@
 """HTTP connections that are kept open between calls, each used by one call at a time.
 
-A call looks at one connection only, the one that was used last, however many are open. What goes over it is h11's affair: it speaks
-HTTP/1.1 without touching a socket, and takes no answer whose end is in doubt.
+A call looks at one connection only, the one that was used last, however many are open.
 """
 
 from __future__ import annotations
@@ -13,12 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import h11
-
+from connectors.line import Line
 from connectors.wire import Limit, Wire, connect
 
 _KEPT = 20.0  # seconds that a connection stays open unused
-_LARGEST_HEAD = 100 * 1024
 
 
 class Origin(NamedTuple):
@@ -27,40 +24,6 @@ class Origin(NamedTuple):
     host: str
     port: int
     encrypted: bool
-
-
-class Line:
-    """HTTP over one connection. Raises OSError, h11.ProtocolError and TooSlow."""
-
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
-
-    def ask(self, method: str, target: str, headers: list[tuple[str, str]], content: bytes) -> h11.Response:
-        """Send a request; the head of the answer, without those that only announce it."""
-        request = (h11.Request(method=method, target=target, headers=headers), h11.Data(data=content), h11.EndOfMessage())
-        self.wire.send(b"".join(self._http.send(each) or b"" for each in request))
-        while isinstance(event := self._event(), h11.InformationalResponse):
-            pass
-        assert isinstance(event, h11.Response)  # where anything else came first, h11 has raised
-        return event
-
-    def body(self) -> Iterator[bytes]:
-        """The body of the answer, in pieces as they come."""
-        while isinstance(event := self._event(), h11.Data):
-            yield event.data
-
-    def make_ready(self) -> bool:
-        """Whether another call may follow, as this one was read to its end and nothing came after that."""
-        ready = self._http.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE} and not self._http.trailing_data[0]
-        if ready:
-            self._http.start_next_cycle()
-        return ready
-
-    def _event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._http.receive_data(self.wire.receive())
-        return event
 
 
 class Lines:
@@ -90,7 +53,7 @@ class Lines:
         except BaseException:
             line.wire.close()
             raise
-        if line.make_ready():
+        if line.is_ready:
             self._keep(origin, line)
         else:
             line.wire.close()

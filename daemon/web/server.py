@@ -22,7 +22,15 @@ class WebServer:
     def __init__(self, what: str, application: Starlette, address: Address) -> None:
         """`what` names the door, also in errors."""
         self.what, self._address = what, address
-        settings = uvicorn.Config(application, host=address.host, port=address.port, log_level="warning", access_log=False, lifespan="off")
+        settings = uvicorn.Config(
+            application,
+            host=address.host,
+            port=address.port,
+            http="h11",  # with httptools, which uvicorn prefers, a head of any length is read into memory
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+        )
         self._server = uvicorn.Server(settings)
         self._problem = f"{what} cannot listen on {address}"
 

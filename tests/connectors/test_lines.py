@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -26,19 +26,22 @@ def test_connections_are_kept(http: Http, server: Server) -> None:
 
 
 @contextmanager
-def raw_server(*answers: bytes) -> Iterator[str]:
-    """Sends the next of `answers` on each connection, whatever is asked, and leaves it open; yields the address."""
+def raw_server(*answers: bytes, leaves: bool = False) -> Iterator[str]:
+    """Sends the next of `answers` on each connection, whatever is asked, and keeps it open or `leaves`; yields the address."""
     with ExitStack() as connections, socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         listener.settimeout(10)
-        pool.submit(_send_to_each, listener, answers, connections)
+        pool.submit(_send_to_each, listener, answers, connections, leaves)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/x"
 
 
-def _send_to_each(listener: socket.socket, answers: tuple[bytes, ...], connections: ExitStack) -> None:
+def _send_to_each(listener: socket.socket, answers: tuple[bytes, ...], connections: ExitStack, leaves: bool) -> None:
     for answer in answers:
         connection = connections.enter_context(listener.accept()[0])
         connection.recv(65536)
-        connection.sendall(answer)
+        with suppress(OSError):  # whoever has seen enough of it leaves
+            connection.sendall(answer)
+        if leaves:
+            connection.close()
 
 
 def raw_answer(body: bytes, *headers: bytes) -> bytes:
@@ -66,11 +69,70 @@ def test_what_only_announces_an_answer_is_passed_over(http: Http) -> None:
         assert http.get(url, {}, json_object).value == {}
 
 
+def chunked(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + end
+
+
+WHOLE = {
+    "chunks": chunked(b"{", b'"fine": true', b"}"),
+    "a trailer": chunked(b'{"fine": true}', end=b"0\r\nContent-Encoding: gzip\r\n\r\n"),
+    "a chunk's extension": chunked().replace(b"0\r\n\r\n", b"e;x=y\r\n" + b'{"fine": true}' + b"\r\n0\r\n\r\n"),
+    "many small chunks": chunked(*[bytes([each]) for each in b" " * 60_000 + b'{"fine": true}']),
+    "an empty line before": b"\r\n" + raw_answer(b'{"fine": true}'),
+    "upper case": raw_answer(b'{"fine": true}', b"CONTENT-TYPE: application/json"),
+    "more behind it": raw_answer(b'{"fine": true}') + b"nonsense",
+}
+
+
+@pytest.mark.parametrize("answer", WHOLE.values(), ids=list(WHOLE))
+def test_an_answer_may_come_in_many_ways(http: Http, answer: bytes) -> None:
+    """Whatever HTTP allows between the head and the end of an answer, it is understood."""
+    with raw_server(answer) as url:
+        assert http.get(url, {}, json_object).value == {"fine": True}
+
+
+def test_a_body_may_end_with_the_connection(http: Http) -> None:
+    """An answer without a length, as of HTTP/1.0, ends where the other side ends the connection, and that is not used again."""
+    head = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"
+    with raw_server(head + b'{"at": 1}', head + b'{"at": 2}', leaves=True) as url:
+        assert [http.get(url, {}, json_object).value for _ in range(2)] == [{"at": 1}, {"at": 2}]
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent", raw_answer(b"{}")[:-1], chunked(b"{}", end=b"")])
+def test_a_connection_that_ends_too_early_brings_no_answer(http: Http, answer: bytes) -> None:
+    """An answer that is cut off in its head or its body is none."""
+    with raw_server(answer, leaves=True) as url, pytest.raises(MailboxUnavailable, match="the connection broke off"):
+        http.post(url, {})
+
+
+@pytest.mark.parametrize("spoilt", ["a\r\nX: y", "a\nX: y", "a\0", "blåbær", "\ud800"])
+def test_nothing_is_sent_that_ends_a_line_too_early(http: Http, spoilt: str) -> None:
+    """A header, or an address, that would say something else to the other side than to us is not sent."""
+    for url, headers in (("/x", {"Authorization": f"Bearer {spoilt}"}), (f"/{spoilt} x", {})):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            with pytest.raises(MailboxUnavailable, match="the connection broke off"):
+                http.post(address + url, headers)
+            with listener.accept()[0] as connection:
+                assert connection.recv(100) == b""
+
+
 IN_DOUBT = {
     "two lengths": raw_answer(b"{}", b"Content-Length: 1"),
     "no length": raw_answer(b"{}", b"Content-Length: -1"),
+    "too great a length": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n{}",
+    "a length and chunks": raw_answer(b"{}", b"Transfer-Encoding: chunked"),
     "another encoding": raw_answer(b"{}", b"Transfer-Encoding: gzip, chunked"),
+    "another encoding alone": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n{}",
+    "no length of a chunk": chunked(end=b"x\r\n"),
+    "a chunk of the wrong length": chunked(end=b"1\r\n{}\r\n0\r\n\r\n"),
+    "an endless extension": chunked(end=b"1;" + b"x" * 200_000),
+    "endless trailers": chunked(end=b"0\r\n" + b"X: y\r\n" * 30_000),
+    "a bare line feed": raw_answer(b"{}").replace(b"\r\n", b"\n"),
+    "a space before the colon": raw_answer(b"{}", b"X : y"),
     "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    "another protocol at once": b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nx",
     "no head": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
     "no line of a head": raw_answer(b"{}", b"nonsense"),
     "an endless head": raw_answer(b"{}", *[b"X: " + bytes([97]) * 1000] * 200),

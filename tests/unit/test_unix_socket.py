@@ -69,6 +69,17 @@ def test_owner_and_group_may_ask(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_head_without_end_is_not_read_to_the_end(tmp_path: Path) -> None:
+    """Whoever may ask cannot fill the memory by asking without end."""
+    path = tmp_path / "monitor.sock"
+    with opened(path), socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(10)
+        asking.connect(str(path))
+        asking.sendall(b"GET /livez HTTP/1.1\r\nHost: monitor\r\nX: ")
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            asking.sendall(bytes([97]) * 10_000_000)
+
+
 def test_what_a_kill_leaves_is_replaced(tmp_path: Path) -> None:
     """A socket on which nobody listens, and one that was half made, do not stand in the way."""
     path = tmp_path / "monitor.sock"
