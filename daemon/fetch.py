@@ -109,7 +109,7 @@ class Fetcher:
         if known := self._known_otherwise(letter):
             return duplicate(ref, known)
         facts, table = facts_of(letter.envelope, letter.parts, self.clock()), self.table()
-        decision = decide(table, facts, find_earlier(self.store, facts))
+        decision = decide(table, facts, find_earlier(self.store, facts) if table.follows_threads else None)
         if facts.confidential and not channel.fetch_confidential:
             return Fetched(ref=ref, state=SightingState.WAITING, problem="confidential, and confidential post is only listed")
         if decision is None:

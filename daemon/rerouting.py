@@ -71,7 +71,9 @@ class Rerouter:
         for letter in self.store.rerouting.since(since):
             applied.letters += 1
             facts = facts_of_stored(letter, letter.message.fetched_at)
-            decision = decide(self.table(), facts, find_earlier(self.store, facts, but=letter.message.id))
+            table = self.table()
+            earlier = find_earlier(self.store, facts, but=letter.message.id) if table.follows_threads else None
+            decision = decide(table, facts, earlier)
             if decision is not None and letter.decision.route != OPERATOR and _differs(decision, letter.decision):
                 self._carry_out(letter, decision, applied, again=())
         return applied

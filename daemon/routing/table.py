@@ -55,6 +55,11 @@ class Table:
         """The recipients that may get confidential post."""
         return frozenset(name for route in self.routes if route.is_confidential and route.enabled for name in (*route.to, *route.copy_to))
 
+    @cached_property
+    def follows_threads(self) -> bool:
+        """Whether an earlier letter of the same thread can make a difference; if not, nobody needs to look for one."""
+        return self.follow_thread or any(route.follow_thread for route in self.routes if route.enabled)
+
     def candidates(self, facts: Facts) -> Iterator[Route]:
         """The routes that the letter could meet, in the table's order; those left out certainly do not match."""
         return (self.routes[number] for number in self._index.candidates(facts))

@@ -117,9 +117,13 @@ def test_a_letter_waits_until_somebody_is_appointed(poll: Poll, store: Store, ma
     assert (poll(APPOINTED).stored, store.views.sightings(SightingState.WAITING)) == (1, [])
 
 
-def test_a_matter_stays_together(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+BY_ROUTE = TABLE_TEXT.replace('["skatt"]', '["skatt"]\nfollow_thread = true')
+
+
+@pytest.mark.parametrize("text", ["follow_thread = true\n" + TABLE_TEXT, BY_ROUTE], ids=["all", "of one route"])
+def test_a_matter_stays_together(poll: Poll, store: Store, mailbox: MemoryMailbox, text: str) -> None:
     """With `follow_thread`, a letter with the case number of an earlier one from the same sender goes to the same recipient."""
-    table = table_of("follow_thread = true\n" + TABLE_TEXT)
+    table = table_of(text)
     mailbox.publish("a", title="Skatt, sak 2026/1234")
     poll(table)
     mailbox.publish("b", title="Svar i sak 2026/1234")
@@ -127,6 +131,15 @@ def test_a_matter_stays_together(poll: Poll, store: Store, mailbox: MemoryMailbo
     poll(table)
     assert [newest_decision(store, name).recipients for name in "abc"] == [["regnskap"], ["regnskap"], ["post"]]
     assert newest_decision(store, "b").why["thread"]["earlier"] == str(message_id("altinn", "a"))
+
+
+def test_a_matter_that_nobody_follows(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+    """Without `follow_thread`, also where only a route that is not enabled has it, each letter goes by its own words."""
+    table = table_of(BY_ROUTE.replace("follow_thread", "enabled = false\nfollow_thread"))
+    for name, title in (("a", "Skatt, sak 2026/1234"), ("b", "Skatt, sak 2026/1234")):
+        mailbox.publish(name, title=title)
+        poll(TABLE if name == "a" else table)
+    assert [newest_decision(store, name).recipients for name in "ab"] == [["regnskap"], ["post"]]
 
 
 def test_a_route_has_its_own_word_to_the_sender(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
