@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import socket
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from os import getpid
 from typing import Any, BinaryIO
-from uuid import UUID
 
 import structlog
 
@@ -28,7 +27,7 @@ from daemon.document import letter_document
 from daemon.errors import ContentMissing, PermanentFailure, StoreError, TemporaryFailure
 from daemon.lanes import WIDTH, Lanes
 from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
-from daemon.ports import AwaitsPickup, Destination, KeepsTraces, Parcel
+from daemon.ports import AwaitsPickup, Destination, Parcel, TakesMany
 from daemon.pulses import Beat, Pulses, watched_file
 from daemon.records import COLLISION, Alert
 from daemon.rounds import Attempt, Round
@@ -40,7 +39,7 @@ from daemon.traces import Traces
 _log = structlog.get_logger(__name__)
 _LEASE = timedelta(minutes=15)
 _RENEW_EVERY = _LEASE / 3
-_POOL = 32  # attempts at a time, at all destinations together
+_POOL = 40  # attempts at a time, at all destinations together
 OUTBOX = "outbox"  # whose signs of life come from here
 _UNKNOWN = ""  # the lane of deliveries to destinations that the configuration does not have
 Clock = Callable[[], datetime]
@@ -73,7 +72,8 @@ class Dispatch:
         Deliveries to a destination that keeps failing stay due until its pause is over. Call it from one thread at a time. Raises
         StoreError if the store fails; attempts under way are repeated then.
         """
-        self.lanes.begin_round([*self.destinations(), _UNKNOWN])
+        widths = {name: each.at_a_time if isinstance(each, TakesMany) else WIDTH for name, each in self.destinations().items()}
+        self.lanes.begin_round({**widths, _UNKNOWN: WIDTH})
         with ThreadPoolExecutor(_POOL, thread_name_prefix="deliver") as pool:
             work = Round(pool)
             for name, destination in self._traces.untried(self.destinations()):
@@ -97,6 +97,8 @@ class Dispatch:
             if not stopping.is_set():
                 for lane, claim in self._claims(alone=not work.running):
                     work.begin(self._attempt, lane, claim)
+            for name, destination, delivered in self._traces.gathered(self.destinations(), rest=not work.under_way):
+                work.chore(self._traces.settle, name, destination, delivered)
             if not work.under_way:
                 return
             self._keep(work, work.some_ended())
@@ -123,9 +125,9 @@ class Dispatch:
 
     def _claim(self, name: str, names: Sequence[str]) -> list[Claim]:
         lane, now = self.lanes[name], self.clock()
-        room = lane.room(now)
-        if not lane.may_have_more(now) or room < (WIDTH // 2 if lane.running else 1):  # a claim is a commit, so several are made at a time
+        if not lane.is_worth_a_claim(now):
             return []
+        room = lane.room(now)
         where = {"but": names} if name == _UNKNOWN else {"only": [name]}
         claims = self.store.outbox.claim(self._owner, now, _LEASE, room, **where)
         lane.asked(now, more=len(claims) == room)
@@ -145,7 +147,6 @@ class Dispatch:
 
     def _record(self, work: Round, attempts: Sequence[tuple[str, Attempt]]) -> None:
         ours = self.store.outbox.end([attempt.ending for _, attempt in attempts])
-        delivered: dict[str, list[UUID]] = defaultdict(list)
         for lane, attempt in attempts:
             self.lanes[lane].ended(self.clock(), failed=attempt.unusable)
             delivery, outcome = attempt.ending.claim.delivery, attempt.ending.outcome
@@ -154,11 +155,7 @@ class Dispatch:
                 work.outcomes[outcome] += 1
                 self.counted[delivery.destination, outcome] += 1
                 if outcome is Outcome.DELIVERED:
-                    delivered[delivery.destination].append(delivery.id)
-        for name, ids in delivered.items():
-            destination = self.destinations().get(name)
-            if isinstance(destination, KeepsTraces):
-                work.chore(self._traces.settle, name, destination, ids)
+                    self._traces.gather(delivery.destination, delivery.id)
 
     def _attempt(self, claim: Claim) -> Attempt:
         started_at = self.clock()

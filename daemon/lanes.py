@@ -6,12 +6,12 @@ Used by one thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 WIDTH = 8
-"""Attempts at a time at one destination."""
+"""Attempts at a time at one destination, unless it takes more."""
 LOOK_AGAIN = timedelta(seconds=1)
 SOON = timedelta(milliseconds=100)
 """How long letters that come one by one are gathered while others are under way: to ask costs the same for one and for many."""
@@ -24,6 +24,7 @@ _LONGEST_PAUSE = timedelta(minutes=10)
 class Lane:
     """One destination."""
 
+    width: int = WIDTH
     running: int = 0
     failures: int = 0
     """In a row."""
@@ -38,9 +39,13 @@ class Lane:
         """How many more attempts may begin now; after a pause one, to see how it goes."""
         if self.closed_until is not None:
             return 1 if now >= self.closed_until and not self.running else 0
-        return WIDTH - self.running
+        return self.width - self.running
 
-    def may_have_more(self, now: datetime) -> bool:
+    def is_worth_a_claim(self, now: datetime) -> bool:
+        """Whether to ask for deliveries now: that is a commit, so several are claimed at a time while others are under way."""
+        return self._may_have_more(now) and self.room(now) >= (self.width // 2 if self.running else 1)
+
+    def _may_have_more(self, now: datetime) -> bool:
         """Whether it is worth asking: a lane that had nothing is asked again after a while, and soon if letters came meanwhile."""
         return self.drained_at is None or now - self.drained_at >= (SOON if self.news else LOOK_AGAIN)
 
@@ -71,12 +76,11 @@ class Lanes:
     def __getitem__(self, destination: str) -> Lane:
         return self._lanes.setdefault(destination, Lane())
 
-    def begin_round(self, destinations: Iterable[str]) -> None:
-        """Look at each lane anew, and forget destinations that are no more."""
-        wanted = set(destinations)
-        self._lanes = {name: lane for name, lane in self._lanes.items() if name in wanted or lane.running}
-        for name in wanted:
-            self[name].drained_at = None
+    def begin_round(self, widths: Mapping[str, int]) -> None:
+        """Look at the lane of each destination anew, with its width, and forget destinations that are no more."""
+        self._lanes = {name: lane for name, lane in self._lanes.items() if name in widths or lane.running}
+        for name, width in widths.items():
+            self[name].width, self[name].drained_at = width, None
 
     def news(self) -> None:
         """Letters have come, for whichever destination."""

@@ -201,6 +201,13 @@ class KeepsTraces(Protocol):
         """Remove the traces of deliveries that will never come again. Raises as `traces` does; what is left then may be settled later."""
 
 
+@runtime_checkable
+class TakesMany(Protocol):
+    """A destination that takes more deliveries at a time than others, because it is on this machine and knows repeats."""
+
+    at_a_time: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Notification:
     """What somebody is to be told: that something is wrong, or no longer is. Without titles, contents or names of persons."""

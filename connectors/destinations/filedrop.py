@@ -64,6 +64,9 @@ class Settings(DropSettings):
 class FileDrop(DropDestination):
     """A drop on the local disk."""
 
+    at_a_time = 16
+    """Each waits for the disk a good deal; and the more end together, the fewer commits they need."""
+
     def __init__(self, name: str, settings: Settings) -> None:
         drop = LocalDrop(settings.path, settings.access)
         super().__init__(name, settings, lambda: nullcontext(drop))

@@ -55,10 +55,18 @@ def add(store: Store, count: int, *destinations: str) -> None:
     store.letters.add([stored_letter(f"{destinations[0]}{number}", destinations, due_at=NOW - HOUR) for number in range(count)])
 
 
-def test_no_more_than_so_many_at_a_time(deliver: Deliver, store: Store, places: Places) -> None:
+class Wide(MemoryDestination):
+    """A destination that takes more at a time than others."""
+
+    at_a_time = WIDTH + 4
+
+
+@pytest.mark.parametrize(("kind", "width"), [(MemoryDestination, WIDTH), (Wide, WIDTH + 4)])
+def test_no_more_than_so_many_at_a_time(deliver: Deliver, store: Store, places: Places, kind: type[MemoryDestination], width: int) -> None:
     """A destination never has more attempts at a time than its lane is wide, and is given as many as that."""
-    add(store, 5 * WIDTH, "erp")
-    together = threading.Barrier(WIDTH, timeout=10)
+    places["erp"] = kind("erp")
+    add(store, 5 * width, "erp")
+    together = threading.Barrier(width, timeout=10)
     lock, under_way, most = threading.Lock(), Counter[str](), 0
 
     def count(_: Parcel) -> None:
@@ -67,15 +75,15 @@ def test_no_more_than_so_many_at_a_time(deliver: Deliver, store: Store, places: 
             under_way["now"] += 1
             under_way["ever"] += 1
             most = max(most, under_way["now"])
-            meet = under_way["ever"] <= WIDTH
+            meet = under_way["ever"] <= width
         if meet:
             together.wait()
         with lock:
             under_way["now"] -= 1
 
     places["erp"].during = count
-    assert deliver() == {Outcome.DELIVERED: 5 * WIDTH}
-    assert most == WIDTH
+    assert deliver() == {Outcome.DELIVERED: 5 * width}
+    assert most == width
 
 
 def test_a_destination_that_keeps_failing_is_left_alone(deliver: Deliver, dispatch: Dispatch, store: Store, places: Places) -> None:

@@ -30,6 +30,17 @@ def test_a_lane_has_room_for_so_many() -> None:
     assert lane.room(NOW) == 1
 
 
+def test_several_deliveries_are_claimed_together() -> None:
+    """While others are under way, a lane waits until it has room for half of its width; with nothing under way, for one."""
+    lane = Lane(width=6, running=4)
+    assert not lane.is_worth_a_claim(NOW)
+    lane.running = 3
+    assert lane.is_worth_a_claim(NOW)
+    fail(lane, 5)
+    lane.running = 0
+    assert [lane.is_worth_a_claim(NOW), lane.is_worth_a_claim(NOW + FIRST_PAUSE)] == [False, True]
+
+
 def test_five_failures_in_a_row_close_a_lane() -> None:
     """A destination that could not be used five times in a row is left alone for half a minute, and then tried with one delivery."""
     lane = Lane()
@@ -89,23 +100,23 @@ def test_a_success_opens_a_lane_wide() -> None:
 def test_a_lane_that_had_nothing_is_asked_again_after_a_while() -> None:
     """A lane for which nothing was due is not asked at each turn, but soon enough for letters that came meanwhile."""
     lane = Lane()
-    assert lane.may_have_more(NOW)
+    assert lane.is_worth_a_claim(NOW)
     lane.drained_at = NOW
-    assert [lane.may_have_more(NOW + LOOK_AGAIN / 2), lane.may_have_more(NOW + LOOK_AGAIN)] == [False, True]
+    assert [lane.is_worth_a_claim(NOW + LOOK_AGAIN / 2), lane.is_worth_a_claim(NOW + LOOK_AGAIN)] == [False, True]
 
 
 def test_lanes_are_remembered_from_round_to_round() -> None:
     """A new round looks at each lane anew and keeps its pause; a destination that is no more is forgotten once nothing runs there."""
     lanes = Lanes()
-    lanes.begin_round(["erp", "mail", "old"])
+    lanes.begin_round({"erp": WIDTH, "mail": WIDTH, "old": WIDTH})
     fail(lanes["erp"], 5)
     lanes["mail"].drained_at = NOW
     lanes["old"].running = 1
-    lanes.begin_round(["erp", "mail"])
-    assert (lanes["erp"].failures, lanes["mail"].may_have_more(NOW), lanes.running) == (5, True, 1)
+    lanes.begin_round({"erp": WIDTH, "mail": WIDTH})
+    assert (lanes["erp"].failures, lanes["mail"].is_worth_a_claim(NOW), lanes.running) == (5, True, 1)
     lanes["old"].running = 0
     fail(lanes["old"], 5)
-    lanes.begin_round(["mail"])
+    lanes.begin_round({"mail": WIDTH})
     assert lanes.paused(NOW) == ()
 
 
@@ -113,7 +124,7 @@ def test_lanes_are_remembered_from_round_to_round() -> None:
 def test_what_is_paused_and_until_when(after: int, paused: tuple[str, ...], again: int | None) -> None:
     """Destinations that are left alone are named, with the time when the next may be tried."""
     lanes = Lanes()
-    lanes.begin_round(["erp", "mail"])
+    lanes.begin_round({"erp": WIDTH, "mail": WIDTH})
     fail(lanes["erp"], 5)
     now = NOW + after * SECOND
     assert lanes.paused(now) == paused

@@ -30,6 +30,8 @@ class Drop(MemoryDestination):
     settling: Iterator[Exception] = field(default_factory=lambda: iter(()))
     states: list[DeliveryState] = field(default_factory=list)
     """What the store had of each delivery when it was settled."""
+    told: int = 0
+    """How often it was told of deliveries."""
     store: Store | None = None
     wait: threading.Event = field(default_factory=threading.Event)
     hangs: bool = False
@@ -50,6 +52,7 @@ class Drop(MemoryDestination):
         if error := next(self.settling, None):
             raise error
         assert self.store
+        self.told += bool(deliveries)
         self.states += [self.store.views.delivery(str(each)).state for each in deliveries]
         self.left -= set(deliveries)
 
@@ -102,6 +105,44 @@ def test_a_delivery_is_settled_when_its_end_is_recorded(desk: Desk) -> None:
     assert desk.round() == {Outcome.DELIVERED: 20}
     assert desk.drop.left == set()
     assert desk.drop.states == [DeliveryState.DELIVERED] * 20
+
+
+def test_a_destination_is_told_of_many_at_a_time(desk: Desk) -> None:
+    """In a long round a destination is told now and then, and of what is left when the round ends."""
+    desk.store.letters.add([stored_letter(str(number)) for number in range(100)])
+    most = 0
+
+    def look(_: Parcel) -> None:
+        nonlocal most
+        most = max(most, len(desk.drop.left))
+
+    desk.drop.during = look
+    assert desk.round() == {Outcome.DELIVERED: 100}
+    assert (desk.drop.left, desk.drop.states) == (set(), [DeliveryState.DELIVERED] * 100)
+    assert 1 < desk.drop.told < 5
+    assert most < 100
+
+
+def test_what_a_failing_store_left_is_settled_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the store fails in the middle of a round, what was recorded before is settled by the next round."""
+    end = desk.store.outbox.end
+    worked: list[int] = []
+
+    def once(endings: Any) -> set[UUID]:
+        if worked:
+            raise StoreError("the disk is gone")
+        worked.append(1)
+        return end(endings)
+
+    desk.store.letters.add([stored_letter(str(number)) for number in range(20)])
+    monkeypatch.setattr(desk.store.outbox, "end", once)
+    with pytest.raises(StoreError):
+        desk.round()
+    monkeypatch.undo()
+    assert desk.drop.told == 0
+    desk.round()
+    assert desk.drop.told > 0
+    assert {desk.store.views.delivery(str(each)).state for each in desk.drop.left} <= {DeliveryState.CLAIMED}
 
 
 def test_what_is_not_delivered_keeps_its_trace(desk: Desk) -> None:
