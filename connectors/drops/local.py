@@ -19,6 +19,7 @@ from daemon.durable import sync, write_all
 from daemon.errors import TemporaryFailure
 
 _CHUNK = 1 << 20
+_OPEN_AT_MOST = 16  # files that are written and not yet synced
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
@@ -89,14 +90,24 @@ class LocalDrop:
                     yield chunk
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-        """Write new files; each is synced, and then every folder that got something new."""
+        """Write new files; each is synced, and then every folder that got something new.
+
+        The disk begins with the first while the next are written.
+        """
         changed: set[str] = set()
-        with self._plain_words():
+        written: list[int] = []
+        with self._plain_words(), _closed(written):
             for path, chunks in files:
                 folder = path.rpartition("/")[0]
                 if folder not in changed:
                     changed |= {folder, *self._make_folder(folder)}
-                self._write_file(self._at(path), chunks)
+                if len(written) == _OPEN_AT_MOST:
+                    _sync_all(written)
+                written.append(self._create(path))
+                for chunk in chunks:
+                    write_all(written[-1], chunk)
+                os.posix_fadvise(written[-1], 0, 0, os.POSIX_FADV_DONTNEED)  # it writes then, and does not wait for that
+            _sync_all(written)
             for each in sorted(changed, reverse=True):
                 sync(self._at(each))
 
@@ -154,15 +165,15 @@ class LocalDrop:
         self._hand_over(place, self._access.folder_mode | os.stat(place).st_mode & stat.S_ISGID)  # noqa: PTH116  # likewise
         yield above
 
-    def _write_file(self, place: str, chunks: Iterable[bytes]) -> None:
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._access.mode)
+    def _create(self, path: str) -> int:
+        """Make a new file; its descriptor, for writing."""
+        descriptor = os.open(self._at(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._access.mode)
         try:
             self._hand_over(descriptor, self._access.mode)
-            for chunk in chunks:
-                write_all(descriptor, chunk)
-            os.fsync(descriptor)
-        finally:
+        except BaseException:
             os.close(descriptor)
+            raise
+        return descriptor
 
     def _hand_over(self, file: str | int, mode: int) -> None:
         """Give a new file or folder its owner, group and mode."""
@@ -186,6 +197,24 @@ class LocalDrop:
         except OSError as error:
             unusual = f"cannot be used ({error.strerror or type(error).__name__}); look at its disk or share"
             raise TemporaryFailure(f"the drop folder {self.place} {REMEDIES.get(error.errno or 0, unusual)}") from error
+
+
+def _sync_all(descriptors: list[int]) -> None:
+    """Sync the files, and close them; those are left in the list that were not."""
+    for each in descriptors:
+        os.fsync(each)
+    while descriptors:
+        os.close(descriptors.pop())
+
+
+@contextmanager
+def _closed(descriptors: list[int]) -> Iterator[None]:
+    """Close what is in the list when the block has ended."""
+    try:
+        yield
+    finally:
+        for each in descriptors:
+            os.close(each)
 
 
 def rename_new(source: str, target: str) -> bool:

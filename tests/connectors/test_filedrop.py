@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import resource
 import subprocess
 import threading
 from collections.abc import Callable
@@ -70,6 +71,30 @@ def test_a_letter_is_one_folder_that_verifies(destination: FileDrop, drop: Path,
     assert len((folder / "SHA256SUMS").read_text().splitlines()) == 4
     assert receipt.reference == str(folder)
     assert receipt.details == {"path": str(folder), "name": folder.name, "dropped": [folder.name], "files": 2, "bytes": 9}
+
+
+def test_a_letter_of_many_files_needs_few_at_a_time(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+    """Any number of attachments is dropped, with no more files open than a process may have at the least."""
+    parcel = make_parcel()
+    names = [f"{number:03d}-vedlegg.pdf" for number in range(1, 201)]
+    files = tuple(parcel.document.files[0].model_copy(update={"name": name}) for name in names)
+    many = replace(
+        parcel,
+        parts=tuple(replace(parcel.parts[0], name=name) for name in names),
+        document=parcel.document.model_copy(update={"files": files}),
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest_descriptor() + 30, hard))
+    try:
+        receipt = hand_over(destination, many)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert receipt.details["files"] == 200
+    assert is_verified(Path(receipt.reference))
+
+
+def highest_descriptor() -> int:
+    return max(int(each.name) for each in Path("/proc/self/fd").iterdir())
 
 
 def test_message_json_is_the_document(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
