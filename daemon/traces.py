@@ -55,8 +55,10 @@ class Traces:
             destination.settled({*delivered, *left})
             self._clear.add(name)
         except DeliveryFailure as failure:
+            self._clear.discard(name)
             _log.info("traces of what is delivered are left", destination=name, reason=str(failure))
         except StoreError:
             raise
         except Exception:  # noqa: BLE001  # a fault of one connector must not stop the others
+            self._clear.discard(name)
             _log.exception("the connector failed unexpectedly", destination=name)

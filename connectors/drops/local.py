@@ -106,7 +106,7 @@ class LocalDrop:
                 written.append(self._create(path))
                 for chunk in chunks:
                     write_all(written[-1], chunk)
-                os.posix_fadvise(written[-1], 0, 0, os.POSIX_FADV_DONTNEED)  # it writes then, and does not wait for that
+                _have_written(written[-1])
             _sync_all(written)
             for each in sorted(changed, reverse=True):
                 sync(self._at(each))
@@ -197,6 +197,12 @@ class LocalDrop:
         except OSError as error:
             unusual = f"cannot be used ({error.strerror or type(error).__name__}); look at its disk or share"
             raise TemporaryFailure(f"the drop folder {self.place} {REMEDIES.get(error.errno or 0, unusual)}") from error
+
+
+def _have_written(descriptor: int) -> None:
+    """Have the disk begin with the file, without waiting for it: Linux does so when it is told that nobody will read it again."""
+    with suppress(OSError):  # a hint, which not every file system takes
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _sync_all(descriptors: list[int]) -> None:
