@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -211,13 +211,17 @@ def check(
 def _findings(configuration: Configuration) -> Iterator[Finding]:
     from daemon import plugins
 
-    parts: list[Mailbox | Destination] = [
-        *plugins.connect_mailboxes(configuration),
-        *plugins.connect_destinations(configuration).values(),
-    ]
-    for part in parts:
-        with closing(part):
-            yield from part.check()
+    mailboxes, destinations = plugins.connect_mailboxes(configuration), plugins.connect_destinations(configuration)
+    for mailbox in mailboxes:
+        whose = f"mailbox {mailbox.name}, " if len(mailboxes) > 1 else ""
+        yield from (replace(finding, subject=whose + finding.subject) for finding in _checked(mailbox))
+    for destination in destinations.values():
+        yield from _checked(destination)
+
+
+def _checked(part: Mailbox | Destination) -> Iterator[Finding]:
+    with closing(part):
+        yield from part.check()
 
 
 def _printed(findings: Iterable[Finding], warnings: Sequence[Fault]) -> Iterator[Finding]:

@@ -212,6 +212,14 @@ def test_check(command: Command, tmp_path: Path, options: list[str]) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_check_of_several_mailboxes(command: Command, configure: Callable[[str, str], None]) -> None:
+    """Where there are several mailboxes, each line about one says which."""
+    configure("[mailbox.altinn]", '[mailbox.old]\ntype = "memory"\nparties = ["974761076"]\npoll_every = "1h"\n\n[mailbox.altinn]')
+    ended = command("check", "--json")
+    assert [each["subject"] for each in ended.json["findings"]] == ["mailbox old, old", "mailbox altinn, altinn", "erp", "mail"]
+    assert "mailbox old, old: is in memory" in command("check").out
+
+
 def test_check_of_a_wrong_configuration(command: Command, configure: Callable[[str, str], None]) -> None:
     """With `--json` the faults are the document, and it ends with 1."""
     configure("991825827", "991825828")
