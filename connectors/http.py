@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -67,27 +66,23 @@ class Download:
 @dataclass(frozen=True, kw_only=True)
 class _Call:
     method: str
-    url: str
+    url: SplitResult
     headers: Mapping[str, str]
     content: bytes = b""
     understand: Understand | None = None
 
-    @cached_property
-    def _parts(self) -> SplitResult:
-        return urlsplit(self.url)
-
     @property
     def host(self) -> str:
-        return self._parts.netloc
+        return self.url.netloc
 
     @property
     def origin(self) -> Origin:
-        encrypted = self._parts.scheme == "https"
-        return Origin(self._parts.hostname or "", self._parts.port or (443 if encrypted else 80), encrypted)
+        encrypted = self.url.scheme == "https"
+        return Origin(self.url.hostname or "", self.url.port or (443 if encrypted else 80), encrypted)
 
     @property
     def target(self) -> str:
-        return (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
+        return (self.url.path or "/") + (f"?{self.url.query}" if self.url.query else "")
 
     def over(self, line: Line) -> Head:
         """Send it over `line`; the head of the answer."""
@@ -123,19 +118,19 @@ class Http:
 
         Raises HostAway.
         """
-        call = _Call(method="GET", url=url, headers=headers, understand=understand)
+        call = _Call(method="GET", url=urlsplit(url), headers=headers, understand=understand)
         deadline = Deadline(self._patience.whole)
         return self._patiently(call, lambda: self._answer(call, deadline), self._patience.pauses)
 
     def post(self, url: str, headers: Mapping[str, str], content: bytes = b"", understand: Understand | None = None) -> Answer:
         """As `get`, but tried only once."""
-        call = _Call(method="POST", url=url, headers=headers, content=content, understand=understand)
+        call = _Call(method="POST", url=urlsplit(url), headers=headers, content=content, understand=understand)
         deadline = Deadline(self._patience.whole)
         return self._patiently(call, lambda: self._answer(call, deadline), ())
 
     def download(self, url: str, headers: Mapping[str, str]) -> Download | Answer:
         """The stream of a 200, or the answer that came in its stead. A blip before it begins is repeated. Raises HostAway."""
-        call = _Call(method="GET", url=url, headers=headers)
+        call = _Call(method="GET", url=urlsplit(url), headers=headers)
         deadline = Deadline(self._patience.whole)
         return self._patiently(call, lambda: self._begin(call, deadline), self._patience.pauses)
 

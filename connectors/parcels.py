@@ -10,7 +10,7 @@ from daemon.filenames import is_plain_name
 from daemon.model import ParcelPart
 from daemon.ports import Parcel
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 def refuse_unsafe_names(parcel: Parcel, reserved: frozenset[str] = frozenset()) -> None:
@@ -27,7 +27,7 @@ def refuse_unsafe_names(parcel: Parcel, reserved: frozenset[str] = frozenset()) 
 
 
 def verified_chunks(part: ParcelPart) -> Iterator[bytes]:
-    """The attachment's bytes, at most 1 MiB at a time.
+    """The attachment's bytes, at most 256 KiB at a time, for many may be under way.
 
     Raises TemporaryFailure if they cannot be read or, after the last of them, if they are not the bytes that the parcel promises:
     whoever writes them must make nothing of it final before the end. Raises StoreError as `part.open` does.

@@ -39,7 +39,7 @@ from daemon.traces import Traces
 _log = structlog.get_logger(__name__)
 _LEASE = timedelta(minutes=15)
 _RENEW_EVERY = _LEASE / 3
-_POOL = 40  # attempts at a time, at all destinations together
+_POOL = 56  # attempts at a time, at all destinations together
 OUTBOX = "outbox"  # whose signs of life come from here
 _UNKNOWN = ""  # the lane of deliveries to destinations that the configuration does not have
 Clock = Callable[[], datetime]

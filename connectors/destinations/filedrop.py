@@ -64,7 +64,7 @@ class Settings(DropSettings):
 class FileDrop(DropDestination):
     """A drop on the local disk."""
 
-    at_a_time = 16
+    at_a_time = 32
     """Each waits for the disk a good deal; and the more end together, the fewer commits they need."""
 
     def __init__(self, name: str, settings: Settings) -> None:
