@@ -1,7 +1,7 @@
 """HTTP/1.1 over one connection, one call after the other.
 
-The bytes that come are read by llhttp, the parser of Node.js. It is told to be strict, and what it takes all the same though programs
-may differ about where it ends is refused here.
+The bytes that come are read by llhttp, the parser of Node.js, which is strict unless it is told otherwise; what it takes all the same,
+though programs may differ about where it ends, is refused here.
 """
 
 from __future__ import annotations

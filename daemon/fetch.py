@@ -30,8 +30,8 @@ from daemon.model import (
     delivery_id,
 )
 from daemon.ports import Channel, Mailbox
-from daemon.rerouting import decision_values, find_earlier
-from daemon.routing.decide import Decision, decide
+from daemon.rerouting import decide_in_thread, decision_values
+from daemon.routing.decide import Decision
 from daemon.routing.facts import Facts, facts_of
 from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
@@ -109,7 +109,7 @@ class Fetcher:
         if known := self._known_otherwise(letter):
             return duplicate(ref, known)
         facts, table = facts_of(letter.envelope, letter.parts, self.clock()), self.table()
-        decision = decide(table, facts, find_earlier(self.store, facts) if table.follows_threads else None)
+        decision = decide_in_thread(self.store, table, facts)
         if facts.confidential and not channel.fetch_confidential:
             return Fetched(ref=ref, state=SightingState.WAITING, problem="confidential, and confidential post is only listed")
         if decision is None:

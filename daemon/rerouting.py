@@ -71,9 +71,7 @@ class Rerouter:
         for letter in self.store.rerouting.since(since):
             applied.letters += 1
             facts = facts_of_stored(letter, letter.message.fetched_at)
-            table = self.table()
-            earlier = find_earlier(self.store, facts, but=letter.message.id) if table.follows_threads else None
-            decision = decide(table, facts, earlier)
+            decision = decide_in_thread(self.store, self.table(), facts, but=letter.message.id)
             if decision is not None and letter.decision.route != OPERATOR and _differs(decision, letter.decision):
                 self._carry_out(letter, decision, applied, again=())
         return applied
@@ -129,6 +127,11 @@ def _goes_to(deliveries: Sequence[Delivery], wanted: Mapping[str, tuple[str, ...
 def facts_of_stored(letter: Decided, at: datetime) -> Facts:
     """The facts about a stored letter, as if it were decided at `at`."""
     return facts_of(letter.message, letter.attachments, at)
+
+
+def decide_in_thread(store: Store, table: Table, facts: Facts, but: UUID | None = None) -> Decision | None:
+    """Where the letter goes, as `decide` says, with the earlier letter of its thread if the table follows threads."""
+    return decide(table, facts, find_earlier(store, facts, but) if table.follows_threads else None)
 
 
 def find_earlier(store: Store, facts: Facts, but: UUID | None = None) -> Earlier | None:

@@ -1,6 +1,9 @@
-"""Hands parcels to destinations as the service does."""
+"""Hands parcels to destinations as the service does, and looks at what came of it as a consumer would."""
 
 from __future__ import annotations
+
+import subprocess
+from pathlib import Path
 
 from daemon.model import Receipt
 from daemon.ports import Destination, KeepsTraces, Parcel
@@ -12,3 +15,9 @@ def hand_over(destination: Destination, parcel: Parcel) -> Receipt:
     if isinstance(destination, KeepsTraces):
         destination.settled([parcel.delivery_id])
     return receipt
+
+
+def is_verified(folder: Path) -> bool:
+    """Whether a dropped folder is what its SHA256SUMS says."""
+    run = subprocess.run(["sha256sum", "--strict", "--status", "-c", "SHA256SUMS"], cwd=folder, check=False)
+    return run.returncode == 0

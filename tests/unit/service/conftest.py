@@ -1,13 +1,18 @@
-"""What the tests of the whole service share: its connectors, found by name like every other, and its configuration."""
+"""What the tests of the whole service share: its connectors, found by name like every other, its configuration, and its commands."""
 
 from __future__ import annotations
 
+import json
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from daemon import cli
 from tests.unit.conftest import TABLE_TEXT, MemoryDestination, MemoryMailbox
 
 MAILBOXES: dict[str, MemoryMailbox] = {}
@@ -103,3 +108,57 @@ def configuration_file(tmp_path: Path) -> Path:
     path = tmp_path / "postmottak.toml"
     path.write_text(CONFIGURATION)
     return path
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The document on stdout, which has nothing else."""
+        return json.loads(self.out)
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(
+    memory_connectors: object, configuration_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """A command with the memory connectors, in this process; without signal handlers left behind."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["postmottak", "-c", str(configuration_file), *arguments])
+        capsys.readouterr()
+        try:
+            cli.main()
+        except SystemExit as ended:
+            return Ended(int(ended.code or 0), *capsys.readouterr())
+        return Ended(0, *capsys.readouterr())
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def configure(configuration_file: Path) -> Callable[[str, str], None]:
+    """Changes the configuration."""
+
+    def replace(old: str, new: str) -> None:
+        assert old in configuration_file.read_text()
+        configuration_file.write_text(configuration_file.read_text().replace(old, new, 1))
+
+    return replace
+
+
+def with_letters(configure: Callable[[str, str], None], count: int = 2) -> None:
+    """Letters in the mailbox."""
+    configure('poll_every = "1h"', f'poll_every = "1h"\nletters = {count}')

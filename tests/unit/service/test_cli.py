@@ -3,109 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from daemon import cli
 from daemon.errors import LetterGone, MailboxUnavailable
 from daemon.lock import InstanceLock
 from daemon.model import message_id
-from tests.unit.conftest import ROOT, TABLE, MemoryMailbox
-from tests.unit.service.conftest import MAILBOXES
+from tests.unit.conftest import TABLE, MemoryMailbox
+from tests.unit.service.conftest import MAILBOXES, Command, with_letters
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-
-COMMANDS = ["run", "poll", "check", "status", "messages", "deliveries", "routes", "services", "sandbox", "demo"]
-MEMORY = """
-import connectors.mailboxes, connectors.destinations
-for package in (connectors.mailboxes, connectors.destinations):
-    package.__path__.append("FOLDER/" + package.__name__.rpartition(".")[2])
-"""
-
-
-@dataclass
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The document on stdout, which has nothing else."""
-        return json.loads(self.out)
-
-
-def child(*arguments: str, before: str = "") -> list[str]:
-    """The command line as a process of its own, installed as a checkout is."""
-    return [sys.executable, "-c", f"{before}\nimport postmottak; postmottak.main()", *arguments]
-
-
-def run_child(folder: Path, *arguments: str) -> Ended:
-    """A command as a child process, in a folder that is not the checkout."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    ended = subprocess.run(child(*arguments), cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def command(
-    memory_connectors: object, configuration_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Command]:
-    """A command with the memory connectors, in this process; without signal handlers left behind."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["postmottak", "-c", str(configuration_file), *arguments])
-        capsys.readouterr()
-        try:
-            cli.main()
-        except SystemExit as ended:
-            return Ended(int(ended.code or 0), *capsys.readouterr())
-        return Ended(0, *capsys.readouterr())
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture
-def configure(configuration_file: Path) -> Callable[[str, str], None]:
-    """Changes the configuration."""
-
-    def replace(old: str, new: str) -> None:
-        assert old in configuration_file.read_text()
-        configuration_file.write_text(configuration_file.read_text().replace(old, new, 1))
-
-    return replace
-
-
-def with_letters(configure: Callable[[str, str], None], count: int = 2) -> None:
-    """Letters in the mailbox."""
-    configure('poll_every = "1h"', f'poll_every = "1h"\nletters = {count}')
-
-
-def test_help(tmp_path: Path) -> None:
-    """Help names every command, and needs no configuration."""
-    ended = run_child(tmp_path, "--help")
-    assert (ended.code, ended.err) == (0, "")
-    assert all(name in ended.out for name in COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -116,13 +29,6 @@ def test_wrong_usage(command: Command, arguments: list[str]) -> None:
     ended = command(*arguments)
     assert ended.code == 2
     assert "Traceback" not in ended.err
-
-
-def test_wrong_usage_as_a_process(tmp_path: Path) -> None:
-    """The process itself ends with 2."""
-    ended = run_child(tmp_path, "nothing")
-    assert (ended.code, ended.out) == (2, "")
-    assert "nothing" in ended.err
 
 
 @pytest.mark.parametrize("name", ["poll", "run", "check", "status", "messages list", "deliveries list", "routes list"])
@@ -136,22 +42,6 @@ def test_a_wrong_configuration(command: Command, configuration_file: Path, name:
     assert f"{configuration_file}:4: delivry: 'delivry' is no section. Did you mean 'delivery'?" in lines
     assert all(line.startswith(f"{configuration_file}") for line in lines)
     assert {path.name for path in configuration_file.parent.iterdir()} == before
-
-
-def test_a_wrong_configuration_as_a_process(tmp_path: Path) -> None:
-    """A mistake of the operator ends the process with 1 and without a traceback."""
-    ended = run_child(tmp_path, "-c", "missing.toml", "poll")
-    assert (ended.code, ended.out) == (1, "")
-    assert "missing.toml: the file cannot be read: no such file or directory. Make it, or name another one" in ended.err
-    assert "Traceback" not in ended.err
-
-
-def test_services(tmp_path: Path) -> None:
-    """The services are one JSON document with eleven entries; and a table, which says what is only presumed."""
-    ended = run_child(tmp_path, "services", "--json")
-    assert (ended.code, ended.err) == (0, "")
-    assert [each["code"] for each in ended.json] == [*(f"4255/{edition}" for edition in range(1, 11)), "5504/1"]
-    assert all(set(each) >= {"slug", "nb", "nn", "en", "process", "resources", "confidential"} for each in ended.json)
 
 
 def test_services_for_people(command: Command) -> None:
@@ -373,33 +263,3 @@ def test_a_letter_cannot_write_on_the_operators_screen(command: Command, configu
     assert "tittel" in shown
     assert "\x1b" not in shown
     assert "\x07" not in shown
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_run_until_a_signal(
-    memory_connectors: Path, configuration_file: Path, configure: Callable[[str, str], None], number: signal.Signals
-) -> None:
-    """The service polls, delivers, and ends with 0 when it gets the signal; its log is on stderr."""
-    with_letters(configure)
-    before = MEMORY.replace("FOLDER", str(memory_connectors))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    service = subprocess.Popen(
-        child("-c", str(configuration_file), "run", before=before),
-        cwd=configuration_file.parent,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with service:
-        assert service.stderr
-        delivered = 0
-        for line in service.stderr:
-            delivered += "outcome='delivered'" in line
-            if delivered == 2:
-                break
-        service.send_signal(number)
-        out, err = service.communicate(timeout=10)
-    assert (service.returncode, out) == (0, "")
-    assert "service stopped" in err
-    assert "Traceback" not in err
