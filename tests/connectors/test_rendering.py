@@ -156,13 +156,13 @@ def test_nothing_active_comes_through(text: str, kind: str) -> None:
 @pytest.mark.timeout(30)
 def test_deep_html_does_not_hold_a_worker(piece: str) -> None:
     """HTML made to be slow is cleaned in a bearable time, or not at all."""
-    assert safe_html(piece * (200_000 // len(piece)), "text/html") is not None
-    assert safe_html(piece * 100_000, "text/html") is None
+    assert safe_html(piece * (100_000 // len(piece)), "text/html") is not None
+    assert safe_html(piece * 50_000, "text/html") is None
 
 
 @pytest.mark.parametrize("piece", ["![", "[a][", "**a ", "* a\n ", "_a*", "> "])
 @pytest.mark.timeout(30)
 def test_tangled_markdown_does_not_hold_a_worker(piece: str) -> None:
     """Markdown made to be slow is read in a bearable time, or not at all."""
-    assert safe_html(piece * (200_000 // len(piece)), "text/markdown") is not None
-    assert safe_html(piece * 200_000, "text/markdown") is None
+    assert safe_html(piece * (100_000 // len(piece)), "text/markdown") is not None
+    assert safe_html(piece * 100_001, "text/markdown") is None
