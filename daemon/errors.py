@@ -4,8 +4,9 @@
     ├── OperatorError            the operator mends a file or a command; never a traceback
     │   ├── ConfigurationError   every fault of a configuration at once
     │   └── NotFound             no such message, delivery or destination
-    ├── StoreError               the database or the disk; the process ends with exit code 4
-    │   └── DiskFull             nothing new is fetched until there is room
+    ├── StoreError               the database, the disk or the agent; the process ends with exit code 4
+    │   ├── DiskFull             nothing new is fetched until there is room
+    │   └── AgentLost            the process that writes drops has ended
     ├── NotStorable              one letter that the database cannot hold as it is
     ├── ContentMissing           the bytes of one attachment are not where they were put
     ├── MailboxError             the other side of a mailbox
@@ -15,7 +16,8 @@
     │   └── PartUnavailable      one attachment cannot be had; the letter itself can
     └── DeliveryFailure          a destination says no
         ├── TemporaryFailure     try later
-        └── PermanentFailure     trying again would not help
+        ├── PermanentFailure     trying again would not help
+        └── ConnectorFault       a fault of the connector itself; the log says where
 
 A message says what, where and what to do. It never holds a secret, a letter's title or its content.
 """
@@ -72,6 +74,10 @@ class DiskFull(StoreError):
     """There is no room for another letter; what is stored already can still be delivered."""
 
 
+class AgentLost(StoreError):
+    """The process that carries out deliveries on this machine has ended unasked; what it had under way is repeated after a restart."""
+
+
 class NotStorable(PostmottakError):
     """Something that the database cannot hold as it is; everything else can still be kept."""
 
@@ -126,3 +132,7 @@ class TemporaryFailure(DeliveryFailure):
 
 class PermanentFailure(DeliveryFailure):
     """Trying the same parcel again cannot help."""
+
+
+class ConnectorFault(DeliveryFailure):
+    """The connector failed in a way that nobody foresaw; it is tried again later, and the log says where it was."""

@@ -88,6 +88,11 @@ class Lanes:
             lane.news = True
 
     @property
+    def behind(self) -> bool:
+        """Whether a destination that is at work has more to do than it has room for."""
+        return any(lane.running and lane.drained_at is None for lane in self._lanes.values())
+
+    @property
     def running(self) -> int:
         """Attempts that are under way."""
         return sum(lane.running for lane in self._lanes.values())

@@ -7,7 +7,7 @@ at a time, and may be repeated: Postmottak repeats whatever it does not know to 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from daemon.document import LetterDocument
+from daemon.errors import PostmottakError
 from daemon.model import Addressee, Letter, LetterRef, ParcelPart, Part, Receipt
 
 
@@ -102,6 +103,10 @@ class Mailbox(Protocol):
         """Let go of connections. May be called twice."""
 
 
+def nothing() -> None:
+    """Does nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
     """What a destination is handed: one letter, for one delivery. The same parcel may come again; its ids tell."""
@@ -115,6 +120,8 @@ class Parcel:
     """The letter's text in UTF-8, as `document.body` describes it."""
     parts: tuple[ParcelPart, ...]
     """The attachments that are here, in the sender's order; those that are not are only in the document."""
+    beat: Callable[[], None] = nothing
+    """A sign of life, for whoever takes long without reading an attachment, which is one as well. May be called from any thread."""
     progress: Mapping[str, Any] = field(default_factory=dict)
     """What the destination said, in `TemporaryFailure.progress`, that it had done in earlier attempts of this delivery."""
 
@@ -201,13 +208,6 @@ class KeepsTraces(Protocol):
         """Remove the traces of deliveries that will never come again. Raises as `traces` does; what is left then may be settled later."""
 
 
-@runtime_checkable
-class TakesMany(Protocol):
-    """A destination that takes more deliveries at a time than others, because it is on this machine and knows repeats."""
-
-    at_a_time: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class Notification:
     """What somebody is to be told: that something is wrong, or no longer is. Without titles, contents or names of persons."""
@@ -248,3 +248,18 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Let go of connections. May be called twice."""
+
+
+@runtime_checkable
+class TakesBatches(Protocol):
+    """A destination that takes more deliveries at a time than others, and several in one call, because it knows repeats."""
+
+    at_a_time: int
+
+    def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+        """As `Destination.deliver` for each; what came of each, in the order of the parcels, and none stops another one."""
+
+
+@runtime_checkable
+class OnThisMachine(Destination, TakesBatches, KeepsTraces, AwaitsPickup, ShowsPickup, Protocol):
+    """A destination on this machine: the service has its agent, a process of its own, do the work of its deliveries."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grp
 import pwd
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -65,11 +65,10 @@ class FileDrop(DropDestination):
     """A drop on the local disk."""
 
     at_a_time = 32
-    """Each waits for the disk a good deal; and the more end together, the fewer commits they need."""
+    """The more of them go on together, the fewer waits for the disk and the fewer commits they need."""
 
     def __init__(self, name: str, settings: Settings) -> None:
-        drop = LocalDrop(settings.path, settings.access)
-        super().__init__(name, settings, lambda: nullcontext(drop))
+        super().__init__(name, settings, lambda: closing(LocalDrop(settings.path, settings.access)))
         self._path = settings.path
 
     @property

@@ -156,6 +156,9 @@ class S3Drop:
             obstore.copy(self._store, source, target)
         self._delete([source])
 
+    def sync(self) -> None:
+        """Nothing: each step is as durable as the server lets itself be told when it returns."""
+
     def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002  # it always lasts as far as the server sees to it
         """Remove a file, or all in a folder."""
         self._delete(self._tree(path))

@@ -229,6 +229,9 @@ class SmbDrop:
         with self._session.step():
             smbclient.replace(self._at(source), self._at(target), **self._how)
 
+    def sync(self) -> None:
+        """Nothing: each step is as durable as the server lets itself be told when it returns."""
+
     def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002  # it always lasts as far as the server sees to it
         """Remove a file, or a folder with all that is in it."""
         import smbclient

@@ -33,7 +33,8 @@ class Seen:
 class Drop(Protocol):
     """An open drop, for one piece of work in one thread.
 
-    What each method does is durable when it returns, as far as the other side lets itself be told. Methods raise TemporaryFailure or
+    What `write`, `publish` and `replace` did is durable when `sync` has returned, and what the others did when they return, as far as
+    the other side lets itself be told; what was written is synced before it gets another name. Methods raise TemporaryFailure or
     PermanentFailure, in plain words, and nothing else but what is said here and what the given chunks raise.
     """
 
@@ -57,6 +58,9 @@ class Drop(Protocol):
 
     def replace(self, source: str, target: str) -> None:
         """Put a hidden file in the place of another one."""
+
+    def sync(self) -> None:
+        """Make durable what was done since the last time. If that fails it is not done later: whoever needs it must do it all again."""
 
     def remove(self, path: str, *, lasting: bool = True) -> None:
         """Remove a file, or a folder with all that is in it; nothing there is no error. If not `lasting`, a power cut may bring it back."""

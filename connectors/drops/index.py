@@ -56,7 +56,9 @@ def add(drop: Drop, hidden: str, delivery: UUID, lines: bytes) -> None:
         raise TemporaryFailure(f"{INDEX} in the drop {drop.place} is not of Postmottak's making; move it to another name")
     drop.remove(hidden)
     drop.write([(hidden, [current or _header(), lines])])
+    drop.sync()
     drop.replace(hidden, INDEX)
+    drop.sync()
 
 
 def _current(drop: Drop) -> bytes:

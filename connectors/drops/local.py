@@ -19,7 +19,7 @@ from daemon.durable import sync, write_all
 from daemon.errors import TemporaryFailure
 
 _CHUNK = 1 << 20
-_OPEN_AT_MOST = 16  # files that are written and not yet synced
+_OPEN_AT_MOST = 6  # files of one letter that are written and not yet synced; there may be many letters
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
@@ -57,6 +57,10 @@ class LocalDrop:
         self.place = str(root)
         self._root = root
         self._access = access
+        self._written: list[int] = []
+        """Files, open, that are not synced yet."""
+        self._changed: set[str] = set()
+        """Folders that are not."""
 
     def _at(self, path: str) -> str:
         return f"{self.place}/{path}"
@@ -90,10 +94,7 @@ class LocalDrop:
                     yield chunk
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-        """Write new files; each is synced, and then every folder that got something new.
-
-        The disk begins with the first while the next are written.
-        """
+        """Write new files. The disk begins with the first while the next are written; if one fails, none of them is synced."""
         changed: set[str] = set()
         written: list[int] = []
         with self._plain_words(), _closed(written):
@@ -102,27 +103,41 @@ class LocalDrop:
                 if folder not in changed:
                     changed |= {folder, *self._make_folder(folder)}
                 if len(written) == _OPEN_AT_MOST:
-                    _sync_all(written)
+                    _sync_all(written)  # and no others: if one of these fails, it is this letter's failure
                 written.append(self._create(path))
                 for chunk in chunks:
                     write_all(written[-1], chunk)
                 _have_written(written[-1])
-            _sync_all(written)
-            for each in sorted(changed, reverse=True):
-                sync(self._at(each))
+            self._written += written
+            written.clear()
+            self._changed |= changed
 
     def publish(self, source: str, target: str) -> bool:
         """Rename, unless the name is taken."""
         with self._plain_words():
             published = rename_new(self._at(source), self._at(target))
-            sync(self._at(target.rpartition("/")[0]))
+        self._changed.add(target.rpartition("/")[0])
         return published
 
     def replace(self, source: str, target: str) -> None:
         """Rename over another file."""
         with self._plain_words():
             (self._root / source).replace(self._root / target)
-            sync((self._root / target).parent)
+        self._changed.add(target.rpartition("/")[0])
+
+    def sync(self) -> None:
+        """Sync each file, then every folder that got something new, the innermost first, and the drop, for an earlier process."""
+        changed, self._changed = {"", *self._changed}, set()
+        written, self._written = self._written, []
+        with self._plain_words(), _closed(written):
+            _sync_all(written)
+            for each in sorted(changed, reverse=True):
+                sync(self._at(each))
+
+    def close(self) -> None:
+        """Let go of what was written and not synced."""
+        with _closed(self._written):
+            self._written = []
 
     def remove(self, path: str, *, lasting: bool = True) -> None:
         """Remove a file or a folder. A folder gets another name first, so that nobody publishes it while it is half gone."""

@@ -1,4 +1,4 @@
-"""Servers on loopback that misbehave on request, which the sandbox's do not."""
+"""A file drop, and servers on loopback that misbehave on request, which the sandbox's do not."""
 
 from __future__ import annotations
 
@@ -7,9 +7,26 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+
+from connectors.destinations.filedrop import FileDrop, Settings
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Path:
+    """An empty folder for letters."""
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def destination(drop: Path) -> FileDrop:
+    """A file drop there."""
+    return FileDrop("erp", Settings(path=drop))
 
 
 class Server(socketserver.ThreadingTCPServer):

@@ -19,13 +19,6 @@ from tests.handing_over import hand_over
 MakeParcel = Callable[..., Parcel]
 
 
-@pytest.fixture
-def drop(tmp_path: Path) -> Path:
-    folder = tmp_path / "drop"
-    folder.mkdir()
-    return folder
-
-
 def test_files_are_closed_to_strangers(drop: Path, make_parcel: MakeParcel) -> None:
     """Nobody outside owner and group reads a dropped letter."""
     folder = Path(hand_over(FileDrop("erp", Settings(path=drop)), make_parcel()).reference)

@@ -18,6 +18,7 @@ from connectors.destinations.filedrop import Settings
 from connectors.drops.destination import DropDestination
 from connectors.drops.drop import Drop, Seen
 from connectors.drops.local import Access, LocalDrop
+from daemon.model import Receipt
 from daemon.ports import Parcel
 from tests.handing_over import hand_over
 
@@ -43,7 +44,7 @@ class Mortal:
 
     def _change(self, change: Callable[[], Any]) -> Any:
         if self.is_dead:
-            raise Dead
+            return None
         self.changes += 1
         last = self.changes == self._number
         result = None if last and self._before else change()
@@ -70,6 +71,9 @@ class Mortal:
 
     def replace(self, source: str, target: str) -> None:
         self._change(lambda: self._drop.replace(source, target))
+
+    def sync(self) -> None:
+        self._drop.sync()
 
     def remove(self, path: str, *, lasting: bool = True) -> None:
         for name in self._drop.names(path):
@@ -137,6 +141,30 @@ def test_wherever_it_dies_the_letter_comes_once(tmp_path: Path, make_parcel: Mak
             assert (root / "index.csv").read_bytes().count(str(parcel.delivery_id).encode()) == 3
         if not mortal.is_dead:
             assert number > 5
+            return
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("layout", ["folder", "flat"])
+def test_wherever_it_dies_each_letter_of_a_batch_comes_once(tmp_path: Path, make_parcel: MakeParcel, layout: str, before: bool) -> None:
+    """Death at any change while several letters are dropped together, beside a consumer that takes what it sees: every file once."""
+    for number in count(1):
+        root = tmp_path / str(number)
+        root.mkdir()
+        mortal, consumer = Mortal(LocalDrop(root, Access()), number, before=before), Consumer(root)
+        batch = [make_parcel(f"letter-{letter}", files=FILES) for letter in range(3)]
+        with suppress(Dead):
+            destination(root, layout, mortal).deliver_batch(batch)
+        consumer.take()
+        repeat = destination(root, layout, LocalDrop(root, Access()))
+        assert all(isinstance(each, Receipt) for each in repeat.deliver_batch(batch)), f"killed at change {number}"
+        repeat.settled(repeat.traces())
+        consumer.take()
+        assert set(consumer.got.values()) == {1}, f"killed at change {number}"
+        assert len(consumer.got) == 15
+        assert not list(root.iterdir())
+        if not mortal.is_dead:
+            assert number > 15
             return
 
 

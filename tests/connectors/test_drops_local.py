@@ -14,25 +14,13 @@ from typing import Any
 
 import pytest
 
-from connectors.destinations.filedrop import FileDrop, Settings
+from connectors.destinations.filedrop import FileDrop
 from connectors.drops import local
 from daemon.errors import TemporaryFailure
 from daemon.ports import Parcel
 from tests.handing_over import hand_over, is_verified
 
 MakeParcel = Callable[..., Parcel]
-
-
-@pytest.fixture
-def drop(tmp_path: Path) -> Path:
-    folder = tmp_path / "drop"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def destination(drop: Path) -> FileDrop:
-    return FileDrop("erp", Settings(path=drop))
 
 
 def test_a_letter_of_many_files_needs_few_at_a_time(destination: FileDrop, make_parcel: MakeParcel) -> None:

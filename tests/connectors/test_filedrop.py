@@ -24,18 +24,6 @@ MakeParcel = Callable[..., Parcel]
 NAME = "20260312-094605_4255-8_974761076_"
 
 
-@pytest.fixture
-def drop(tmp_path: Path) -> Path:
-    folder = tmp_path / "drop"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def destination(drop: Path) -> FileDrop:
-    return FileDrop("erp", Settings(path=drop))
-
-
 def names(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir())
 

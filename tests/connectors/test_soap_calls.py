@@ -216,13 +216,13 @@ _CHILD = """
 import hashlib, json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-import tests.conftest as ours
+import tests.parcels as ours
 from tests.connectors.soap_tools import settings
 from connectors.destinations.soap import connect
 url, base, options = sys.argv[2], Path(sys.argv[3]), json.loads(sys.argv[4])
 content = Path(sys.argv[3], "large.bin")
 from dataclasses import replace
-parcel = ours._parcel(files={"large.bin": b"x"})
+parcel = ours.new_parcel(files={"large.bin": b"x"})
 size = content.stat().st_size
 with content.open("rb") as file:
     digest = hashlib.file_digest(file, "sha256").hexdigest()

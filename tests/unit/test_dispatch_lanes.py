@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import cycle, repeat
@@ -15,9 +16,10 @@ import pytest
 
 from daemon.content import ContentStore
 from daemon.dispatch import Dispatch
-from daemon.errors import PermanentFailure, TemporaryFailure
+from daemon.errors import PermanentFailure, PostmottakError, TemporaryFailure
 from daemon.lanes import WIDTH
 from daemon.model import DeliveryState, Outcome, Receipt, delivery_id, message_id
+from daemon.outcome import outcome_of
 from daemon.ports import Parcel
 from daemon.store import Store, endings
 from daemon.store.claims import SUSPECT
@@ -55,10 +57,41 @@ def add(store: Store, count: int, *destinations: str) -> None:
     store.letters.add([stored_letter(f"{destinations[0]}{number}", destinations, due_at=NOW - HOUR) for number in range(count)])
 
 
+@dataclass
 class Wide(MemoryDestination):
-    """A destination that takes more at a time than others."""
+    """A destination that takes more at a time than others, several in one call."""
 
-    at_a_time = WIDTH + 4
+    at_a_time: int = WIDTH + 4
+    batches: list[int] = field(default_factory=list)
+
+    def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+        """Take them side by side."""
+        self.batches.append(len(parcels))
+        with ThreadPoolExecutor(len(parcels)) as pool:
+            return list(pool.map(lambda parcel: outcome_of(lambda: self.deliver(parcel)), parcels))
+
+
+def test_several_in_one_call(deliver: Deliver, store: Store, places: Places) -> None:
+    """What is due at a destination that takes batches is handed over in two calls at a time; each letter has an outcome of its own."""
+    erp = places["erp"] = Wide("erp", fails=iter([PermanentFailure("never"), NOT_NOW, KeyError("title")]))
+    add(store, 30, "erp")
+    assert deliver() == {Outcome.DELIVERED: 27, Outcome.DEAD: 1, Outcome.DEFERRED: 2}
+    assert sum(erp.batches) == 30
+    assert max(erp.batches) == erp.at_a_time // 2
+
+
+def test_it_tells_when_it_is_behind(deliver: Deliver, dispatch: Dispatch, store: Store, places: Places) -> None:
+    """While more is due than there is room for it says so, for those who bring more; at the end of a round no longer."""
+    said = []
+    places["erp"].during = lambda _: said.append(dispatch.behind.is_set())
+    add(store, 10 * WIDTH, "erp")
+    deliver()
+    assert said.count(True) > WIDTH
+    assert not dispatch.behind.is_set()
+    said.clear()
+    add(store, 1, "mail")
+    deliver()
+    assert not any(said)
 
 
 @pytest.mark.parametrize(("kind", "width"), [(MemoryDestination, WIDTH), (Wide, WIDTH + 4)])

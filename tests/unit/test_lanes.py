@@ -129,3 +129,15 @@ def test_what_is_paused_and_until_when(after: int, paused: tuple[str, ...], agai
     now = NOW + after * SECOND
     assert lanes.paused(now) == paused
     assert lanes.open_again(now) == (NOW + again * SECOND if again else None)
+
+
+def test_when_deliveries_are_behind() -> None:
+    """More is due than there is room for while a destination at work may have more; one that has nothing is not behind."""
+    lanes = Lanes()
+    lanes.begin_round({"erp": 4})
+    assert not lanes.behind
+    lanes["erp"].running = 4
+    lanes["erp"].asked(NOW, more=True)
+    assert lanes.behind
+    lanes["erp"].asked(NOW, more=False)
+    assert not lanes.behind
