@@ -31,6 +31,7 @@ from daemon.turns import Turns
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
 _GATHER = 0.1  # seconds in which letters are gathered for one commit: it costs nearly the same for one and for many
+_WORKERS_BEHIND = 2
 _MORE_THREADS = 3  # than calls at a time: they sync what came, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
@@ -74,6 +75,8 @@ class Intake:
     notices: Notices
     workers: int = 8
     """Calls to a mailbox at a time."""
+    behind: Callable[[], bool] = lambda: False
+    """Whether more letters wait for their delivery than are being delivered: then there are only `_WORKERS_BEHIND` calls at a time."""
 
     def poll(
         self,
@@ -90,7 +93,7 @@ class Intake:
         Trouble with a channel or a letter is in the summary, and concerns no other. Raises StoreError if nothing can be kept.
         """
         channels = mailbox.channels() if channels is None else channels
-        summary, turns = IntakeSummary(), Turns(self.workers)
+        summary, turns = IntakeSummary(), self._turns()
         with self._pool() as pool:
             bookmarks = self.store.letters.bookmarks(mailbox.name, channels)
 
@@ -114,8 +117,11 @@ class Intake:
         """Fetch and store letters whose references are known. No bookmark moves. Raises StoreError."""
         summary = IntakeSummary(listed=len(work))
         with self._pool() as pool:
-            self._store_all(self._fetch_all(pool, Turns(self.workers), mailbox, policies, work, stopping), summary)
+            self._store_all(self._fetch_all(pool, self._turns(), mailbox, policies, work, stopping), summary)
         return summary
+
+    def _turns(self) -> Turns:
+        return Turns(self.workers, few=_WORKERS_BEHIND, others_first=self.behind)
 
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.workers + _MORE_THREADS, thread_name_prefix="fetch")

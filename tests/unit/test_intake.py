@@ -50,8 +50,9 @@ def mailbox() -> MemoryMailbox:
 def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailbox, stopping: threading.Event) -> Poll:
     """One round with the mailbox."""
 
-    def once(policies: MarkPolicies = NO_MARKS, table: Table = TABLE, workers: int = 8) -> IntakeSummary:
-        return new_intake(store, content, clock, lambda: table, workers).poll(mailbox, policies, stopping)
+    def once(policies: MarkPolicies = NO_MARKS, table: Table = TABLE, workers: int = 8, *, behind: bool = False) -> IntakeSummary:
+        intake = replace(new_intake(store, content, clock, lambda: table, workers), behind=lambda: behind)
+        return intake.poll(mailbox, policies, stopping)
 
     return once
 
@@ -274,6 +275,26 @@ def test_letters_are_fetched_several_at_a_time(poll: Poll, mailbox: MemoryMailbo
 
     mailbox.during = meet
     assert poll(workers=4).stored == 4
+
+
+def test_deliveries_that_are_behind_come_first(poll: Poll, mailbox: MemoryMailbox) -> None:
+    """While more letters wait for their delivery than are being delivered, two are fetched at a time, and all of them come."""
+    now, most, lock = [0], [0], threading.Lock()
+    for number in range(12):
+        mailbox.publish(f"a{number}")
+
+    def watch(verb: str, _: str) -> None:
+        if verb == "fetch":
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            threading.Event().wait(0.005)
+            with lock:
+                now[0] -= 1
+
+    mailbox.during = watch
+    assert poll(behind=True).stored == 12
+    assert most == [2]
 
 
 def test_a_letter_that_is_synced_holds_no_call(poll: Poll, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch) -> None:

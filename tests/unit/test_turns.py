@@ -28,6 +28,45 @@ def test_no_more_than_so_many_at_a_time() -> None:
     assert most == [3]
 
 
+def test_fewer_while_others_come_first() -> None:
+    """While others need the processor more there are few turns at a time, at least one of them goes on, and afterwards many again."""
+    busy = threading.Event()
+    busy.set()
+    turns, taken = Turns(4, few=2, others_first=busy.is_set), threading.Semaphore(0)
+    ends = [threading.Event() for _ in range(5)]
+
+    def take(end: threading.Event) -> None:
+        with turns.turn():
+            taken.release()
+            assert end.wait(10)
+
+    with ThreadPoolExecutor(5) as pool:
+        for end in ends:
+            pool.submit(take, end)
+        assert [taken.acquire(timeout=wait) for wait in (10, 10, 0.05)] == [True, True, False]
+        busy.clear()
+        ends[0].set()
+        ends[1].set()
+        assert [taken.acquire(timeout=10) for _ in range(3)] == [True] * 3
+        for end in ends:
+            end.set()
+
+
+def test_few_are_never_more_than_many() -> None:
+    """Where there is one turn at a time there are no two because others come first."""
+    turns, taken = Turns(1, few=2, others_first=lambda: True), threading.Event()
+
+    def take() -> None:
+        with turns.turn():
+            taken.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with turns.turn():
+            pool.submit(take)
+            assert not taken.wait(0.05)
+        assert taken.wait(10)
+
+
 def test_a_turn_that_is_over_early_is_the_next_ones() -> None:
     """Whoever ends a turn and works on does not hold others up; ending it again gives nobody a second one."""
     turns, taken = Turns(1), threading.Event()
