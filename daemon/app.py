@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from daemon import plugins
+from daemon.agent import AGENT, Agent
 from daemon.alerts import Alerter
-from daemon.config import Configuration
+from daemon.boxes import boxes
+from daemon.config import Configuration, ConnectorConfiguration
 from daemon.content import ContentStore
-from daemon.dispatch import OUTBOX, Dispatch
+from daemon.dispatch import Dispatch
+from daemon.entrusted import Entrusted
 from daemon.errors import Fault
-from daemon.fetch import Fetcher, MarkPolicies
+from daemon.fetch import Fetcher
 from daemon.housekeeping import Housekeeping
 from daemon.intake import Intake, IntakeSummary
 from daemon.lock import InstanceLock
-from daemon.model import DeliveryState, Outcome, Policy
+from daemon.model import DeliveryState, Outcome
 from daemon.notices import Notices
 from daemon.opening import Checked, open_content, retention, utc_now
 from daemon.pickup import Pickups
-from daemon.ports import Destination, HasTokens, Mailbox
-from daemon.process import return_large_blocks
-from daemon.pulses import Pulses, watched_mailbox
+from daemon.ports import Destination, HasTokens, OnThisMachine
+from daemon.process import keep_to_one_core, return_large_blocks, spare_what_stays
+from daemon.pulses import AGENT_LIMIT, Pulses
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation
 from daemon.rerouting import Rerouter
@@ -69,35 +72,29 @@ class PollSummary:
         return sum(number(each) for each in self.intake)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Box:
-    """A mailbox, and what must be known to poll it."""
-
-    mailbox: Mailbox
-    receiver: Mailbox
-    """The same mailbox, for the outbox, whose thread tells senders."""
-    policies: MarkPolicies
-    poll_every: timedelta
-
-
 class App:
     """All parts of the service, wired. Made by `opened`."""
 
-    def __init__(self, checked: Checked, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, checked: Checked, store: Store, clock: Callable[[], datetime], agent: Agent | None) -> None:
+        self._agent = agent
         configuration = checked.configuration
         content = open_content(configuration)
         content.remove_temporaries()
         self._configuration = configuration
         self._covers_followed: tuple[str, date] | None = None
         self.store, self.clock, self.table = store, clock, checked.table
-        self.destinations: Mapping[str, Destination] = plugins.connect_destinations(configuration)
+        self.destinations: Mapping[str, Destination] = self._connect(configuration)
         self.pulses = Pulses()
         self._mailboxes = plugins.connect_mailboxes(configuration)
-        connected = zip(configuration.mailboxes, self._mailboxes, strict=True)
-        self.boxes = tuple(self._box(mailbox, each.settings) for each, mailbox in connected)
+        self.boxes = boxes(configuration, self._mailboxes, self.pulses)
         fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
         self.web = _web_server(configuration, store, content, clock)
-        self.intake = Intake(store=store, fetcher=fetcher, notices=Notices(store=store, table=lambda: self.table, clock=clock))
+        self.intake = Intake(
+            store=store,
+            fetcher=fetcher,
+            notices=Notices(store=store, table=lambda: self.table, clock=clock),
+            behind=lambda: self._dispatch.behind.is_set(),  # noqa: PLW0108  # which is made later
+        )
         self._reconciliation = Reconciliation(store=store, intake=self.intake)
         self._dispatch = Dispatch(
             store=store,
@@ -122,13 +119,15 @@ class App:
         _log_warnings(self.table)
         store.outbox.release_abandoned(clock())
 
-    def _box(self, mailbox: Mailbox, settings: object) -> Box:
-        return Box(
-            mailbox=watched_mailbox(mailbox, partial(self.pulses.expect, f"poll {mailbox.name}")),
-            receiver=watched_mailbox(mailbox, partial(self.pulses.expect, OUTBOX)),
-            policies=_policies(settings),
-            poll_every=getattr(settings, "poll_every", timedelta(minutes=5)),
-        )
+    def _connect(self, configuration: Configuration, but: Collection[str] = ()) -> dict[str, Destination]:
+        """The destinations, `but` for those named; those on this machine are the agent's business, if there is one."""
+        connected = plugins.connect_destinations(configuration, but)
+        if self._agent:
+            for each in configuration.destinations:
+                destination = connected.get(each.name)
+                if isinstance(destination, OnThisMachine):
+                    connected[each.name] = Entrusted(destination, each, self._agent)
+        return connected
 
     def poll(self, stopping: threading.Event) -> PollSummary:
         """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told, and tell of trouble.
@@ -210,7 +209,7 @@ class App:
         if _needs_restart(old) != _needs_restart(new):
             _log.warning("an edit of [store], [mailbox], [delivery], [api] or [monitoring] is in force after a restart")
         unchanged = {each.name for each in new.destinations if each in old.destinations}
-        connected = plugins.connect_destinations(new, but=unchanged)
+        connected = self._connect(new, but=unchanged)
         replaced = [destination for name, destination in self.destinations.items() if name not in unchanged]
         self.store.letters.note_table(checked.table.version, checked.table.text, self.clock())  # before a letter can name it
         self.destinations = {**{name: self.destinations[name] for name in unchanged}, **connected}
@@ -218,6 +217,13 @@ class App:
         _log_warnings(self.table)
         for destination in replaced:
             destination.close()
+
+    def has_its_agent(self) -> bool:
+        """Whether there is one, if there should be; one that hangs gives no sign of life. Call it again and again, in the first thread."""
+        if self._agent is None:
+            return True
+        self._agent.look(partial(self.pulses.expect, AGENT, AGENT_LIMIT))
+        return not self._agent.has_ended()
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -249,15 +255,9 @@ def _web_server(configuration: Configuration, store: Store, content: ContentStor
     return WebServer("the pull API", api.application(), Address(host=configuration.api.host, port=configuration.api.port))
 
 
-def _policies(settings: object) -> MarkPolicies:
-    """The mailbox's policies. One whose letters are read by being fetched has none of ours for Read: there is nothing left to tell."""
-    read = getattr(settings, "mark_read", Policy.NEVER)
-    return MarkPolicies(read=read if isinstance(read, Policy) else Policy.NEVER, confirmed=getattr(settings, "confirm", Policy.NEVER))
-
-
 @contextmanager
-def opened(checked: Checked, clock: Callable[[], datetime] = utc_now) -> Iterator[App]:
-    """The service's parts, and the store's lock, until the block ends.
+def opened(checked: Checked, clock: Callable[[], datetime] = utc_now, *, with_agent: bool = False) -> Iterator[App]:
+    """The service's parts, and the store's lock, until the block ends; `with_agent` if they will work for long, and have a process more.
 
     Raises StoreError if the store cannot be opened, lies where other machines share it, or if another process works with it.
     """
@@ -268,8 +268,21 @@ def opened(checked: Checked, clock: Callable[[], datetime] = utc_now) -> Iterato
     with ExitStack() as ends:
         lock = InstanceLock(checked.configuration.store.database_path)
         ends.callback(lock.release)
+        agent = _begin_agent(checked.configuration) if with_agent else None
+        if agent:
+            ends.callback(agent.close)
         store = Store(checked.configuration.store.database)
         ends.callback(store.close)
-        app = App(checked, store, clock)
+        app = App(checked, store, clock, agent)
         ends.callback(app.close)
         yield app
+
+
+def _begin_agent(configuration: Configuration) -> Agent:
+    """Begin the agent, with the lock, and before anything is opened that a second process must not have."""
+    spare_what_stays()  # so that both go on sharing it: the search for garbage writes into what it looks through
+    return Agent(open_content(configuration), _connect_on_this_machine, keep_to_one_core())
+
+
+def _connect_on_this_machine(connector: ConnectorConfiguration) -> OnThisMachine:
+    return cast("OnThisMachine", plugins.connect_destination(connector))

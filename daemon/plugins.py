@@ -44,7 +44,12 @@ def connect_mailboxes(configuration: Configuration) -> tuple[Mailbox, ...]:
 
 def connect_destinations(configuration: Configuration, but: Collection[str] = ()) -> dict[str, Destination]:
     """The configuration's destinations by name, ready for use, `but` for those named; no connection is made yet."""
-    return {each.name: cast("Destination", _connect("destination", each)) for each in configuration.destinations if each.name not in but}
+    return {each.name: connect_destination(each) for each in configuration.destinations if each.name not in but}
+
+
+def connect_destination(connector: ConnectorConfiguration) -> Destination:
+    """One destination, ready for use; no connection is made yet."""
+    return cast("Destination", _connect("destination", connector))
 
 
 def _connect(kind: Kind, connector: ConnectorConfiguration) -> object:

@@ -14,6 +14,7 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -39,17 +40,28 @@ def spare_what_stays() -> None:
     gc.set_threshold(_GARBAGE_AFTER)
 
 
-def keep_to_one_core() -> None:
-    """Have this thread, and those that it starts from now on, run on the core that this one runs on.
+def keep_to_one_core() -> frozenset[int]:
+    """Have this thread, and those that it starts from now on, run on the core that this one runs on; the cores that are left for others.
 
     One thread at a time can have Python's interpreter lock, so a second core speeds up little; but each time that the lock goes to a
     thread on another core, that core has to be woken, which took a third of a letter's processor time. Waiting for disks and networks
-    needs no core. Does nothing where the system has no such calls (sched_getcpu(3), sched_setaffinity(2)) or does not let us; may be
-    called again.
+    needs no core. Does nothing, and leaves none, where the system has no such calls (sched_getcpu(3), sched_setaffinity(2)) or does not let
+    us; may be called again.
     """
     with suppress(OSError, AttributeError):
         if _may_choose_cores():
-            os.sched_setaffinity(0, {ctypes.CDLL(None).sched_getcpu()})
+            core = ctypes.CDLL(None).sched_getcpu()
+            others = os.sched_getaffinity(0) - {core}
+            os.sched_setaffinity(0, {core})
+            return frozenset(others)
+    return frozenset()
+
+
+def keep_to(cores: Collection[int]) -> None:
+    """Have this thread, and those that it starts from now on, run on the cores that `keep_to_one_core` left; on any if it left none."""
+    if cores:
+        with suppress(OSError):  # a core can be taken away from us
+            os.sched_setaffinity(0, cores)
 
 
 def _may_choose_cores() -> bool:

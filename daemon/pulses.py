@@ -19,6 +19,7 @@ from daemon.ports import Mailbox
 
 LOOP_LIMIT = 900.0  # seconds without a sign of life after which a loop hangs; every single call that it makes has a shorter timeout
 BEAT_EVERY = 10.0  # seconds between the signs of life of a thread that only answers others
+AGENT_LIMIT = 60.0  # the same for the agent, which only answers others; it is asked more often than that
 TASK_LIMIT = 3600.0  # the same for one delivery, whose connector may have handed all bytes to a slow network
 
 Beat = Callable[[], None]

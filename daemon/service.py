@@ -13,15 +13,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
 
+from daemon.agent import LOST
 from daemon.alerts import ALERTS
-from daemon.app import App, Box
+from daemon.app import App
+from daemon.boxes import Box, in_groups
 from daemon.dispatch import OUTBOX
-from daemon.errors import ConfigurationError, DiskFull, Fault, PostmottakError
+from daemon.errors import AgentLost, ConfigurationError, DiskFull, Fault, PostmottakError
 from daemon.housekeeping import HOUSEKEEPING
 from daemon.intake import IntakeSummary
 from daemon.notify import Notifier
@@ -42,7 +43,6 @@ _GATHER = 0.05  # seconds in which letters that come together are gathered, for 
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _RECONCILE_EVERY = timedelta(days=1)
 _TIDY_EVERY = timedelta(days=1)
-_PARTIES_AT_A_TIME = 10
 _SELF_CHECK = 10.0  # seconds between looks at every thread, where no watchdog asks for more
 _CLOCK_BEAT = timedelta(seconds=30)
 _CLOCK, _RELOAD = "clock", "reload"
@@ -123,6 +123,10 @@ class Service:
         """Until the service is to stop: do what is asked, and give signs of life."""
         every = min(self._notifier.watchdog_every or _SELF_CHECK, _SELF_CHECK)
         while not self._stopping.is_set():
+            if not self._app.has_its_agent():
+                self._failure = AgentLost(LOST)
+                self._stopping.set()
+                return
             self._sign_of_life()
             with suppress(queue.Empty):
                 self._asked.get(timeout=every)()
@@ -192,7 +196,7 @@ class Service:
     def _poll_loop(self, box: Box, bell: Bell) -> None:
         """Poll again and again, some parties at a time, so that the calls are spread over the interval."""
         name = f"poll {box.mailbox.name}"
-        groups = _groups(box.mailbox.channels())
+        groups = in_groups(box.mailbox.channels())
         self._schedule.every(box.poll_every / len(groups), name, bell.ring)
         while not self._stopping.is_set():
             for group in groups:
@@ -292,10 +296,3 @@ def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSe
 def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:
     amiss = f"{len(summary.problems)} problems, see postmottak status" if summary.problems else "nothing amiss"
     return f"{mailbox} polled at {now:%H:%M:%S} UTC: {summary.stored} new letters, {amiss}"
-
-
-def _groups(channels: Sequence[Channel]) -> list[list[Channel]]:
-    """The channels in groups of some parties each; one empty group if there are none."""
-    parties = [list(of_party) for _, of_party in groupby(channels, key=lambda channel: channel.party)]
-    starts = range(0, max(len(parties), 1), _PARTIES_AT_A_TIME)
-    return [[channel for party in parties[start : start + _PARTIES_AT_A_TIME] for channel in party] for start in starts]

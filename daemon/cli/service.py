@@ -33,13 +33,12 @@ def add_to(app: typer.Typer) -> None:
 def run(context: typer.Context) -> None:
     """Be the service, in the foreground, until SIGTERM or SIGINT."""
     from daemon import app, log, opening
-    from daemon.process import keep_to_one_core, spare_what_stays
+    from daemon.process import spare_what_stays
     from daemon.service import Service
 
     log.configure()
     checked = opening.load(options(context).config)
-    keep_to_one_core()
-    with app.opened(checked) as parts:
+    with app.opened(checked, with_agent=True) as parts:
         service = Service(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: service.stop())

@@ -162,3 +162,9 @@ def kill(process: subprocess.Popen[str]) -> None:
     """Kill it as `kill -9` does, and wait for its end."""
     process.send_signal(signal.SIGKILL)
     process.communicate()
+
+
+def agent_of(process: subprocess.Popen[str]) -> int:
+    """The agent of a service that runs: its only child."""
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(child)

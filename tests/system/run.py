@@ -66,9 +66,21 @@ def starts(machine: Machine) -> None:
     assert machine.property("ActiveState") == "active"
     machine.until(lambda: drops(machine) == LETTERS, "every letter is in the drop")
     assert "Active: active (running)" in machine.run("systemctl status postmottak")
-    cores = machine.run("grep Cpus_allowed_list /proc/$(systemctl show -P MainPID postmottak)/status").split()[1]
-    assert cores.isdigit(), f"the service runs on the cores {cores}"
+    own, others = cores_of(machine, machine.property("MainPID")), cores_of(machine, agent(machine))
+    assert own.isdigit(), f"the service runs on the cores {own}"
+    assert own not in others, f"the service runs on core {own}, and its agent on {others}"
     assert "delivered" in machine.run("journalctl -u postmottak")
+
+
+def agent(machine: Machine) -> str:
+    """The process of the service's agent."""
+    process = machine.property("MainPID")
+    return machine.run(f"cat /proc/{process}/task/{process}/children")
+
+
+def cores_of(machine: Machine, process: str) -> str:
+    """The cores on which a process may run."""
+    return machine.run(f"grep Cpus_allowed_list /proc/{process}/status").split()[1]
 
 
 def drops(machine: Machine) -> int:
@@ -99,9 +111,9 @@ def reloads(machine: Machine) -> None:
     machine.until(lambda: "not in force" not in machine.property("StatusText"), "the good table is in force")
 
 
-def survives(machine: Machine, signal: str) -> None:
-    """After this signal systemd starts it again, and nothing is lost."""
-    before, process = int(machine.property("NRestarts")), machine.property("MainPID")
+def survives(machine: Machine, signal: str, process: str) -> None:
+    """After this signal to this process systemd starts the service again, and nothing is lost."""
+    before = int(machine.property("NRestarts"))
     machine.run(f"kill -{signal} {process}")
     machine.until(lambda: int(machine.property("NRestarts")) > before, f"started again after {signal}")
     machine.until(lambda: machine.property("ActiveState") == "active", "ready again")
@@ -109,13 +121,21 @@ def survives(machine: Machine, signal: str) -> None:
 
 
 def is_killed(machine: Machine) -> None:
-    """`kill -9` costs nothing."""
-    survives(machine, "KILL")
+    """`kill -9` costs nothing, and the agent of a service that was killed is gone as well."""
+    old = agent(machine)
+    survives(machine, "KILL", machine.property("MainPID"))
+    assert machine.run(f"test -e /proc/{old} || echo gone") == "gone"
+
+
+def loses_its_agent(machine: Machine) -> None:
+    """A service whose agent is killed ends, and says so, and is started again."""
+    survives(machine, "KILL", agent(machine))
+    assert "the agent, the process that writes drops, has ended" in machine.run("journalctl --no-pager --unit=postmottak")
 
 
 def hangs(machine: Machine) -> None:
     """A process that stands still is noticed by the watchdog, and replaced."""
-    survives(machine, "STOP")
+    survives(machine, "STOP", machine.property("MainPID"))
     assert "Watchdog timeout" in machine.run("journalctl --no-pager --unit=postmottak")
 
 
@@ -145,6 +165,7 @@ STEPS: tuple[Callable[[Machine], None], ...] = (
     nothing_lost,
     reloads,
     is_killed,
+    loses_its_agent,
     hangs,
     stops,
     upgrades,
