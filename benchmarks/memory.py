@@ -18,7 +18,7 @@ _SHARE_AT_MOST = 0.01
 
 
 def memory(folder: Path) -> Iterator[Figure]:
-    """The peak, as the kernel keeps it, of a service that has fetched and dropped one letter."""
+    """The peak of a service that fetches and drops one letter."""
     small, large = (_peak(folder / str(size), size) for size in (_SMALL, _LARGE))
     yield Figure(
         what="peak memory with a 2 GB attachment, MB",
@@ -32,8 +32,7 @@ def memory(folder: Path) -> Iterator[Figure]:
 
 def _peak(folder: Path, size: int) -> float:
     with other_side(folder / "scene", letters=1, size=size) as scene, running(fresh(scene, folder / "service")) as service:
-        service.wait_for_letters(1)
-        return service.memory()
+        return service.peak_until_letters(1)
 
 
 def idle(folder: Path) -> Iterator[Figure]:
@@ -43,7 +42,7 @@ def idle(folder: Path) -> Iterator[Figure]:
         time.sleep(_SETTLES)
         before = service.cpu_seconds()
         time.sleep(_IDLE)
-        share, resident = (service.cpu_seconds() - before) / _IDLE, service.memory("VmRSS")
+        share, resident = (service.cpu_seconds() - before) / _IDLE, service.memory()
     what = f"idle with {_PARTIES} parties"
     yield Figure(
         what=f"{what}, share of a core",

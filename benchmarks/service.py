@@ -40,7 +40,7 @@ class Service:
 
     def wait_for_letters(self, count: int) -> None:
         """Wait until so many letters lie in the drop. Raises TooLong."""
-        self._wait(lambda: sum(not each.name.startswith(".") for each in self.drop.iterdir()) >= count, f"{count} letters in {self.drop}")
+        self._wait(lambda: self._letters() >= count, f"{count} letters in {self.drop}")
 
     def wait_for_lines(self, words: str, count: int) -> None:
         """Wait until the log has so many lines that say so. Raises TooLong."""
@@ -52,16 +52,31 @@ class Service:
         return [datetime.fromisoformat(line) for line in lines]
 
     def cpu_seconds(self) -> float:
-        """Processor time so far, of all threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Processor time so far, of all threads of the service and its agent."""
+        return sum(map(_cpu_seconds, self._processes()))
 
-    def memory(self, kind: str = "VmHWM") -> float:
-        """Resident memory in MB: VmHWM at its peak, VmRSS now."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        found = re.search(rf"^{kind}:\s+(\d+) kB", status, re.MULTILINE)
-        assert found
-        return int(found[1]) / 1024
+    def memory(self) -> float:
+        """Memory of the service and its agent now, in MB; what both share counts once."""
+        return sum(map(_memory, self._processes()))
+
+    def peak_until_letters(self, count: int) -> float:
+        """As `wait_for_letters`; the most that `memory` was meanwhile, looked at ten times a second."""
+        seen: list[float] = []
+
+        def enough() -> bool:
+            seen.append(self.memory())
+            return self._letters() >= count
+
+        self._wait(enough, f"{count} letters in {self.drop}")
+        return max(seen)
+
+    def _letters(self) -> int:
+        return sum(not each.name.startswith(".") for each in self.drop.iterdir())
+
+    def _processes(self) -> list[Path]:
+        own = Path("/proc", str(self.process.pid))
+        children = (own / "task" / own.name / "children").read_text(encoding="utf-8").split()
+        return [own, *(Path("/proc", each) for each in children)]
 
     def _wait(self, condition: object, what: str) -> None:
         assert callable(condition)
@@ -70,6 +85,18 @@ class Service:
             if time.monotonic() > ends or self.process.poll() is not None:
                 raise TooLong(f"{what} did not come; the log is {self.log}:\n{self.log.read_text(encoding='utf-8')[-2000:]}")
             time.sleep(_LOOK)
+
+
+def _cpu_seconds(process: Path) -> float:
+    fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _memory(process: Path) -> float:
+    """Its pages in MB; one that it shares with another process counts half, so that both together count it once."""
+    found = re.search(r"^Pss:\s+(\d+) kB", (process / "smaps_rollup").read_text(encoding="utf-8"), re.MULTILINE)
+    assert found
+    return int(found[1]) / 1024
 
 
 def fresh(scene: Path, folder: Path) -> Path:
