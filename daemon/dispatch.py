@@ -58,7 +58,7 @@ class Dispatch:
     news: threading.Event = field(default_factory=threading.Event)
     """Set by whoever has stored letters, so that a round which is under way takes them along soon."""
     behind: threading.Event = field(default_factory=threading.Event)
-    """Set while more is due than there is room for, so that nobody hurries to bring more."""
+    """Set while more is due on this machine than there is room for, so that nobody hurries to bring more."""
 
     @cached_property
     def _traces(self) -> Traces:
@@ -106,7 +106,8 @@ class Dispatch:
                 renew_at = self.clock() + _RENEW_EVERY
 
     def _tell_whether_behind(self) -> None:
-        if self.lanes.behind:
+        """Tell of destinations on this machine: what they wait for is the processor. What others wait for is their other side."""
+        if any(self.lanes[name].is_behind for name, each in self.destinations().items() if isinstance(each, TakesBatches)):
             self.behind.set()
         else:
             self.behind.clear()

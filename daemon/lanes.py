@@ -41,6 +41,11 @@ class Lane:
             return 1 if now >= self.closed_until and not self.running else 0
         return self.width - self.running
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether it is at work and may have more to do than it has room for."""
+        return bool(self.running) and self.drained_at is None
+
     def is_worth_a_claim(self, now: datetime) -> bool:
         """Whether to ask for deliveries now: that is a commit, so several are claimed at a time while others are under way."""
         return self._may_have_more(now) and self.room(now) >= (self.width // 2 if self.running else 1)
@@ -86,11 +91,6 @@ class Lanes:
         """Letters have come, for whichever destination."""
         for lane in self._lanes.values():
             lane.news = True
-
-    @property
-    def behind(self) -> bool:
-        """Whether a destination that is at work has more to do than it has room for."""
-        return any(lane.running and lane.drained_at is None for lane in self._lanes.values())
 
     @property
     def running(self) -> int:

@@ -131,13 +131,12 @@ def test_what_is_paused_and_until_when(after: int, paused: tuple[str, ...], agai
     assert lanes.open_again(now) == (NOW + again * SECOND if again else None)
 
 
-def test_when_deliveries_are_behind() -> None:
-    """More is due than there is room for while a destination at work may have more; one that has nothing is not behind."""
-    lanes = Lanes()
-    lanes.begin_round({"erp": 4})
-    assert not lanes.behind
-    lanes["erp"].running = 4
-    lanes["erp"].asked(NOW, more=True)
-    assert lanes.behind
-    lanes["erp"].asked(NOW, more=False)
-    assert not lanes.behind
+def test_when_a_lane_is_behind() -> None:
+    """More is due than there is room for while a lane is at work and may have more; one that has nothing, or rests, is not behind."""
+    lane = Lane(width=4)
+    assert not lane.is_behind
+    lane.running = 4
+    lane.asked(NOW, more=True)
+    assert lane.is_behind
+    lane.asked(NOW, more=False)
+    assert not lane.is_behind
