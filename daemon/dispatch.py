@@ -186,10 +186,9 @@ class Dispatch:
         if destination is None:
             missing = TemporaryFailure(f"there is no destination {name!r} in the configuration; add it again, or hold the delivery")
             return [missing for _ in claims]
-        parcels = [self._parcel(claim, beat) for claim in claims]
-        if isinstance(destination, TakesBatches):
-            return destination.deliver_batch(parcels)
-        return [outcome_of(partial(destination.deliver, parcel), destination=name, delivery=str(parcel.delivery_id)) for parcel in parcels]
+        parcels = [outcome_of(partial(self._parcel, claim, beat), destination=name, delivery=str(claim.id)) for claim in claims]
+        outcomes = iter(_hand_over(destination, [each for each in parcels if isinstance(each, Parcel)]))
+        return [next(outcomes) if isinstance(each, Parcel) else each for each in parcels]
 
     def _awaits_pickup(self, name: str) -> bool:
         destination = self.destinations().get(name)
@@ -221,3 +220,14 @@ class Dispatch:
 
     def _open(self, sha256: str, beat: Beat) -> BinaryIO:
         return watched_file(self.content.open(sha256), beat)
+
+
+def _hand_over(destination: Destination, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+    """What came of each parcel, in their order; a fault of the connector is the outcome of those that it befell."""
+    if isinstance(destination, TakesBatches) and parcels:
+        outcome = outcome_of(partial(destination.deliver_batch, parcels), destination=destination.name)
+        return [outcome for _ in parcels] if isinstance(outcome, PostmottakError) else outcome
+    return [
+        outcome_of(partial(destination.deliver, parcel), destination=destination.name, delivery=str(parcel.delivery_id))
+        for parcel in parcels
+    ]

@@ -29,7 +29,7 @@ class Entrusted:
         self._destination, self._connector, self._agent = destination, connector, agent
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
-        """As the destination does. Raises AgentLost."""
+        """As the destination does; raises AgentLost as well."""
         outcomes = self._agent.ask(self._connector, "deliver_batch", [_portable(each) for each in parcels], parcels[0].beat)
         return cast("Sequence[Receipt | PostmottakError]", outcomes)
 

@@ -257,7 +257,10 @@ class TakesBatches(Protocol):
     at_a_time: int
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
-        """As `Destination.deliver` for each; what came of each, in the order of the parcels, and none stops another one."""
+        """As `Destination.deliver` for each; what came of each, in the order of the parcels, of which there is one at least.
+
+        None stops another one. Raises as `deliver` does if the destination cannot be used at all.
+        """
 
 
 @runtime_checkable

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,7 +19,6 @@ from connectors.drops.together import Steps, go_on_together
 from connectors.parcels import refuse_unsafe_names
 from daemon.errors import DeliveryFailure, PostmottakError, TemporaryFailure
 from daemon.model import Receipt
-from daemon.outcome import outcome_of
 from daemon.ports import Finding, Parcel, Pickup, PickupState
 
 _SIGN = f"{HIDDEN}/awaiting-pickup"
@@ -65,11 +63,10 @@ class DropDestination:
         return outcome
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
-        """As `deliver` for each, with as few waits for the disk as for one; what came of each, in the order of the parcels."""
-        outcome = outcome_of(partial(self._deliver_batch, parcels), destination=self.name)
-        return [outcome for _ in parcels] if isinstance(outcome, PostmottakError) else outcome
+        """As `deliver` for each, with as few waits for the disk as for one; what came of each, in the order of the parcels.
 
-    def _deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+        Raises as `deliver` does if the drop cannot be used at all.
+        """
         with self._open() as drop, self._hidden_folder(drop):
             begun = journal.deliveries(drop)
             return go_on_together(self.name, {each.delivery_id: self._steps(drop, each, begun) for each in parcels}, drop.sync)

@@ -126,8 +126,9 @@ def test_a_sync_that_fails_is_no_delivery(destination: FileDrop, drop: Path, mak
 
 
 def test_a_drop_that_is_not_there(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
-    """If the drop cannot be used at all, that is the outcome for every letter."""
+    """If the drop cannot be used at all, no letter is called delivered, and the reason is told."""
+    batch = letters(make_parcel, 3)
     drop.rmdir()
-    outcomes = destination.deliver_batch(letters(make_parcel, 3))
+    outcomes = destination.deliver_batch(batch)
     assert [type(each) for each in outcomes] == [TemporaryFailure] * 3
     assert "is not there; make the folder" in str(outcomes[2])

@@ -14,11 +14,13 @@ from uuid import UUID
 
 import pytest
 
+from daemon import dispatch as dispatching
 from daemon.content import ContentStore
 from daemon.dispatch import Dispatch
+from daemon.document import LetterDocument, letter_document
 from daemon.errors import PermanentFailure, PostmottakError, TemporaryFailure
 from daemon.lanes import WIDTH
-from daemon.model import DeliveryState, Outcome, Receipt, delivery_id, message_id
+from daemon.model import DeliveryState, Message, Outcome, Receipt, delivery_id, message_id
 from daemon.outcome import outcome_of
 from daemon.ports import Parcel
 from daemon.store import Store, endings
@@ -78,6 +80,48 @@ def test_several_in_one_call(deliver: Deliver, store: Store, places: Places) -> 
     assert deliver() == {Outcome.DELIVERED: 27, Outcome.DEAD: 1, Outcome.DEFERRED: 2}
     assert sum(erp.batches) == 30
     assert max(erp.batches) == erp.at_a_time // 2
+
+
+@pytest.mark.parametrize("kind", [MemoryDestination, Wide])
+def test_a_letter_that_cannot_be_put_into_words(
+    deliver: Deliver, store: Store, places: Places, monkeypatch: pytest.MonkeyPatch, kind: type[MemoryDestination]
+) -> None:
+    """If one letter's parcel cannot be made, for a reason that nobody foresaw, that letter waits, and all others are delivered."""
+    places["erp"] = kind("erp")
+    add(store, 5, "erp")
+    bad = message_id("altinn", "erp3")
+
+    def document(message: Message, *rest: Any) -> LetterDocument:
+        if message.id == bad:
+            raise ZeroDivisionError
+        return letter_document(message, *rest)
+
+    monkeypatch.setattr(dispatching, "letter_document", document)
+    assert deliver() == {Outcome.DELIVERED: 4, Outcome.DEFERRED: 1}
+    (waits,) = store.views.deliveries(state=DeliveryState.PENDING)
+    assert (waits.message_id, waits.last_error) == (bad, "unexpected ZeroDivisionError in the connector; see the log")
+
+
+@dataclass
+class Broken(Wide):
+    """A destination whose batches fail as a whole."""
+
+    error: Exception = NOT_NOW
+
+    def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+        """Fail."""
+        assert parcels
+        raise self.error
+
+
+@pytest.mark.parametrize(("error", "words"), [(NOT_NOW, "nobody is at home"), (KeyError("title"), "unexpected KeyError")])
+def test_a_batch_that_fails_as_a_whole(deliver: Deliver, store: Store, places: Places, error: Exception, words: str) -> None:
+    """If a destination takes nothing of a batch, each letter of it waits with the reason, and other destinations get theirs."""
+    places["erp"] = Broken("erp", error=error)
+    add(store, 3, "erp")
+    add(store, 3, "mail")
+    assert deliver() == {Outcome.DELIVERED: 3, Outcome.DEFERRED: 3}
+    assert all(words in (each.last_error or "") for each in store.views.deliveries(state=DeliveryState.PENDING))
 
 
 @pytest.mark.parametrize(("kind", "tells"), [(Wide, True), (MemoryDestination, False)])

@@ -17,6 +17,7 @@ from daemon.model import DeliveryState, LetterRef, MarkKind, MarkState, Part, Pa
 from daemon.ports import Channel
 from daemon.routing.table import Table
 from daemon.store import Store
+from tests.at_a_time import AtATime
 from tests.unit.conftest import (
     APPOINTED,
     DESTINATIONS,
@@ -279,22 +280,18 @@ def test_letters_are_fetched_several_at_a_time(poll: Poll, mailbox: MemoryMailbo
 
 def test_deliveries_that_are_behind_come_first(poll: Poll, mailbox: MemoryMailbox) -> None:
     """While more letters wait for their delivery than are being delivered, two are fetched at a time, and all of them come."""
-    now, most, lock = [0], [0], threading.Lock()
+    at_a_time = AtATime()
     for number in range(12):
         mailbox.publish(f"a{number}")
 
     def watch(verb: str, _: str) -> None:
         if verb == "fetch":
-            with lock:
-                now[0] += 1
-                most[0] = max(most[0], now[0])
-            threading.Event().wait(0.005)
-            with lock:
-                now[0] -= 1
+            with at_a_time.counted():
+                pass
 
     mailbox.during = watch
     assert poll(behind=True).stored == 12
-    assert most == [2]
+    assert at_a_time.most == 2
 
 
 def test_a_letter_that_is_synced_holds_no_call(poll: Poll, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch) -> None:

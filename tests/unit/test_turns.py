@@ -8,24 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from daemon.turns import Turns
+from tests.at_a_time import AtATime
 
 
 def test_no_more_than_so_many_at_a_time() -> None:
     """However many threads ask, only so many have a turn."""
-    turns, lock, now, most = Turns(3), threading.Lock(), [0], [0]
+    turns, at_a_time = Turns(3), AtATime()
 
     def work(_: int) -> None:
-        with turns.turn():
-            with lock:
-                now[0] += 1
-                most[0] = max(most[0], now[0])
-            threading.Event().wait(0.005)
-            with lock:
-                now[0] -= 1
+        with turns.turn(), at_a_time.counted():
+            pass
 
     with ThreadPoolExecutor(9) as pool:
         list(pool.map(work, range(27)))
-    assert most == [3]
+    assert at_a_time.most == 3
 
 
 def test_fewer_while_others_come_first() -> None:
