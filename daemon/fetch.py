@@ -169,7 +169,7 @@ def _stored_letter(
         attachments=attachments,
         decision=decision_values(key, decision, now),
         deliveries=first_deliveries(key, decision, now),
-        marks=list(_marks(key, policies.overridden(decision), now)),
+        marks=list(_marks(key, policies.overridden(decision), envelope, now)),
         threads=[ThreadValues(key=thread, message_id=key) for thread in facts.threads],
     )
 
@@ -189,8 +189,10 @@ def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[D
     ]
 
 
-def _marks(message: UUID, policies: MarkPolicies, now: datetime) -> Iterator[MarkValues]:
-    for kind, policy in ((MarkKind.READ, policies.read), (MarkKind.CONFIRMED, policies.confirmed)):
+def _marks(message: UUID, policies: MarkPolicies, envelope: Envelope, now: datetime) -> Iterator[MarkValues]:
+    """What the sender is to be told; Confirmed only where that was asked for: Altinn would pass on any."""
+    confirmed = policies.confirmed if envelope.confirmation_needed else Policy.NEVER
+    for kind, policy in ((MarkKind.READ, policies.read), (MarkKind.CONFIRMED, confirmed)):
         if policy is not Policy.NEVER:
             state = MarkState.DUE if policy is Policy.STORED else MarkState.WAITING
             yield MarkValues(message_id=message, kind=kind, policy=policy, state=state, due_at=now)

@@ -65,6 +65,11 @@ class _Listed:
     problem: str = ""
     refused: bool = False
 
+    @property
+    def expected(self) -> bool:
+        """Whether the problem is none: nobody asked for this resource, and there is no right to it."""
+        return self.refused and self.channel.presumed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Intake:
@@ -242,11 +247,12 @@ class Intake:
     def _turned(self, listed: _Listed, newest: dict[_Place, datetime]) -> Bookmark:
         """Move the bookmark, but only over letters that are stored; and note how the listing went."""
         bookmark, now = listed.bookmark, self.fetcher.clock()
-        bookmark.refused = listed.refused
+        bookmark.refused, bookmark.retired_at = listed.refused, None
         if listed.problem:
             bookmark.failed_at, bookmark.last_error = now, listed.problem
+            bookmark.failing_since = None if listed.expected else bookmark.failing_since or bookmark.succeeded_at or now
         else:
-            bookmark.succeeded_at, bookmark.last_error = now, None
+            bookmark.succeeded_at, bookmark.last_error, bookmark.failing_since = now, None, None
             if not bookmark.begun:
                 bookmark.begun, bookmark.begins_at = True, listed.since
             reached = now if listed.channel.list_only else newest.get((listed.channel.party, listed.channel.resource))
@@ -265,7 +271,7 @@ def _note_listings(listed: Sequence[_Listed], summary: IntakeSummary) -> None:
     for each in listed:
         if each.problem:
             words = f"{each.channel.party} {each.channel.service} {each.channel.resource}: {each.problem}"
-            (summary.remarks if each.refused and each.channel.presumed else summary.problems).append(words)
+            (summary.remarks if each.expected else summary.problems).append(words)
             _log.warning("listing failed", party=each.channel.party, resource=each.channel.resource, reason=each.problem)
     summary.unreachable = bool(listed) and all(each.problem and not each.refused and not each.refs for each in listed)
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO
 from uuid import UUID, uuid5
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Enum, Index, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Enum, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 _NAMESPACE = UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21")
@@ -48,6 +48,12 @@ class PartState(StrEnum):
 KEPT_STATES = frozenset({PartState.PRESENT, PartState.CHECKSUM_FAILED})
 """The states in which the bytes are in the content store."""
 
+OPEN_STATES = frozenset({PartState.CHECKSUM_FAILED, PartState.UNAVAILABLE})
+"""The states that may change when the mailbox is asked again; in the others the source has said that there is nothing to be had."""
+
+NOT_HAD = "state NOT IN ('present', 'deleted')"
+"""Attachments that did not come as sent. In these very words an index finds them, for they are few among many."""
+
 
 class DeliveryState(StrEnum):
     """Where a delivery stands; there are no others (docs/architecture.md draws the changes)."""
@@ -75,6 +81,7 @@ class SightingState(StrEnum):
     GONE = "gone"  # removed between list and fetch
     FAILING = "failing"  # could not be fetched yet; tried again
     DUPLICATE = "duplicate"  # here already, under the id that it had in Altinn 2
+    OLDER = "older"  # dated before the first poll began to look, and left alone
 
 
 class MessageKind(StrEnum):
@@ -97,7 +104,7 @@ class MarkState(StrEnum):
     WAITING = "waiting"  # for the letter's deliveries
     DUE = "due"
     TOLD = "told"  # accepted, and not yet seen to have taken effect
-    DONE = "done"
+    DONE = "done"  # or, without a time, not to be told after all
 
 
 class Policy(StrEnum):
@@ -253,12 +260,14 @@ class AttachmentValues(Part):
     size: int | None = Field(default=None, sa_type=BigInteger, description="bytes")
     sha256: str | None = Field(default=None, index=True)
     deleted_at: datetime | None = Field(default=None, description="when retention deleted the bytes")
+    accepted_at: datetime | None = Field(default=None, description="when an operator accepted that it did not come as sent")
 
 
 class Attachment(AttachmentValues, table=True):
     """One attachment of a stored letter. Its bytes are in the content store under `sha256`, if its state is a kept one."""
 
     __tablename__ = "attachments"
+    __table_args__ = (Index("attachments_not_had", "message_id", sqlite_where=text(NOT_HAD), postgresql_where=text(NOT_HAD)),)
 
 
 class DeliveryValues(SQLModel):
@@ -328,6 +337,7 @@ class MarkValues(SQLModel):
     attempts: int = 0
     done_at: datetime | None = None
     last_error: str | None = None
+    refused_since: datetime | None = Field(default=None, description="since when every try has failed; None if the last one did not")
 
 
 class Mark(MarkValues, table=True):

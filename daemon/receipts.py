@@ -1,10 +1,12 @@
 """From the store to the mailbox: tells senders Read and Confirmed, by the policy that was in force when the letter came.
 
-A mark is due only after the letter, or all its deliveries, are durable; so a crash can delay it and never make it false.
+A mark is due only after the letter, or all its deliveries, are durable; so a crash can delay it and never make it false. A letter of
+which a part may still come is not called Read or Confirmed, and nobody is confirmed to who did not ask for it.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +17,11 @@ import structlog
 from daemon.errors import LetterGone, MailboxError, StoreError
 from daemon.model import LetterRef, Mark, MarkKind, MarkState
 from daemon.ports import Mailbox
+from daemon.retry import next_attempt
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
-_AGAIN = timedelta(minutes=10)
+_LONGEST_WAIT = timedelta(days=1)  # between tries of a mark that is refused
 _TAKES_EFFECT = timedelta(seconds=30)  # Altinn writes a confirmation some four seconds after it has accepted it
 _BATCH = 100
 
@@ -42,6 +45,11 @@ class Receipts:
 
     def _set(self, mailbox: Mailbox, mark: Mark, ref: LetterRef) -> bool:
         about = {"mark": mark.kind.value, "message": str(mark.message_id), "policy": mark.policy.value}
+        if mark.kind is MarkKind.CONFIRMED and not self.store.marks.asked_for(mark.message_id):
+            return self._drop(mark, "the sender asked for no confirmation")
+        if mark.state is MarkState.DUE and (wanting := self.store.marks.parts_wanting(mark.message_id)):
+            remedy = f"`postmottak messages refetch {mark.message_id}` asks for what is missing"
+            return self._defer(mark, f"{wanting} attachments did not come as sent; {remedy}")
         try:
             done = self._tell(mailbox, mark, ref)
         except LetterGone:
@@ -58,8 +66,14 @@ class Receipts:
             self.store.marks.done(mark, self.clock())
             _log.info("mark set", **about)
         else:
-            self.store.marks.told(mark, self.clock() + _TAKES_EFFECT)
+            self._look_later(mark)
         return True
+
+    def _look_later(self, mark: Mark) -> None:
+        """See later whether it took effect; ever more seldom where the other side has lost it before."""
+        now, lost_since = self.clock(), (mark.refused_since or mark.due_at) if mark.state is MarkState.TOLD else None
+        look_at = max(now + _TAKES_EFFECT, self._next(lost_since)) if lost_since else now + _TAKES_EFFECT
+        self.store.marks.told(mark, look_at, lost_since)
 
     def _tell(self, mailbox: Mailbox, mark: Mark, ref: LetterRef) -> bool:
         """Tell the sender. Returns whether that is the end of it: a confirmation is looked at later, for the other side can lose it."""
@@ -71,7 +85,18 @@ class Receipts:
         mailbox.confirm(ref)
         return False
 
+    def _drop(self, mark: Mark, reason: str) -> bool:
+        self.store.marks.dropped(mark, reason)
+        _log.info("mark dropped", mark=mark.kind.value, message=str(mark.message_id), reason=reason)
+        return True
+
+    def _next(self, since: datetime) -> datetime:
+        """When to try again what has failed since then. Nothing that Altinn answers says that it will never do, so it never ends."""
+        chance = random.random()  # noqa: S311  # spreads load, guards nothing
+        return next_attempt(created_at=since, now=self.clock(), retry_after=None, chance=chance, ceiling=_LONGEST_WAIT)
+
     def _defer(self, mark: Mark, reason: str) -> bool:
-        self.store.marks.deferred(mark, reason, self.clock() + _AGAIN)
+        since = mark.refused_since or self.clock()
+        self.store.marks.deferred(mark, reason, self._next(since), since)
         _log.warning("mark deferred", mark=mark.kind.value, message=str(mark.message_id), reason=reason)
         return False

@@ -87,6 +87,7 @@ class Sighting(SQLModel, table=True):
     """A letter that was listed and is not stored: confidential and left alone, gone, or not yet fetched."""
 
     __tablename__ = "sightings"
+    __table_args__ = (Index("sightings_by_state", "state"),)
 
     message_id: UUID = Field(primary_key=True, description="the id that the message has, or would have")
     mailbox: str
@@ -102,6 +103,7 @@ class Sighting(SQLModel, table=True):
     routing_version: str | None = Field(
         default=None, description="the routing table that appointed nobody for it; None if it was only listed"
     )
+    failing_since: datetime | None = Field(default=None, description="since when it could not be fetched; None in every other state")
 
     @property
     def ref(self) -> LetterRef:
@@ -125,6 +127,11 @@ class Bookmark(SQLModel, table=True):
     refused: bool = Field(default=False, description="the last listing failed for want of a right")
     begun: bool = Field(default=False, description="whether it has been listed whole at all")
     begins_at: datetime | None = Field(default=None, description="how far back its first listing went; None for everything")
+    failing_since: datetime | None = Field(
+        default=None, description="since when no listing was whole; None if the last one was, or if none is expected"
+    )
+    retired_at: datetime | None = Field(default=None, description="since when the configuration does not name the channel; None if it does")
+    compared_at: datetime | None = Field(default=None, description="when the whole channel was last compared with what is here")
 
 
 class RoutingVersion(SQLModel, table=True):

@@ -1,4 +1,4 @@
 """The history of the tables, for Alembic. A change of a table in `model.py` comes with a new file in `versions`."""
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest version; a store that has it already need not load Alembic, which is slow."""

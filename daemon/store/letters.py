@@ -9,11 +9,12 @@ from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import BindParameter, bindparam, delete, insert, update
+from sqlalchemy import BindParameter, bindparam, delete, insert, text, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, SQLModel, col, select
 
 from daemon.model import (
+    NOT_HAD,
     Attachment,
     AttachmentValues,
     Decision,
@@ -205,6 +206,32 @@ class Letters:
                 if not session.connection().execute(_TURN, {**place, **row}).rowcount:
                     session.connection().execute(insert(table_of(Bookmark)), row)
 
+    def accept(self, message_id: UUID, now: datetime) -> None:
+        """Note that an operator accepts that attachments of the letter did not come as sent."""
+        lacking = (col(Attachment.message_id) == message_id, text(NOT_HAD), col(Attachment.accepted_at).is_(None))
+        with self._database.write() as session:
+            session.execute(update(Attachment).where(*lacking).values(accepted_at=now))
+
+    def complete(self, came: Sequence[AttachmentValues]) -> None:
+        """Note what came of attachments that were asked for again, unless they have come, or were deleted, meanwhile."""
+        with self._database.write() as session:
+            for each in came:
+                this = (col(Attachment.message_id) == each.message_id, col(Attachment.position) == each.position)
+                changes = {"state": each.state, "size": each.size, "sha256": each.sha256}
+                session.execute(update(Attachment).where(*this, text(NOT_HAD)).values(**changes))
+
+    def retire(self, mailbox: str, channels: Sequence[Channel], now: datetime) -> int:
+        """Expect nothing more of bookmarks whose channels are not among these, which are all that there are. Returns how many are new."""
+        known = {(each.party, each.service, each.resource) for each in channels}
+        wanted = select(Bookmark).where(Bookmark.mailbox == mailbox, col(Bookmark.retired_at).is_(None))
+        with self._database.read() as session:
+            left = [each for each in session.exec(wanted) if (each.party, each.service, each.resource) not in known]
+        for bookmark in left:
+            bookmark.retired_at, bookmark.failing_since = now, None
+        if left:
+            self.turn_pages(left)
+        return len(left)
+
     def earlier(self, threads: Sequence[str], at: datetime, but: UUID | None = None) -> tuple[Message, Decision, str] | None:
         """The newest letter that was here `at` that time and shares one of the threads, its newest decision, the thread; never `but`."""
         if not threads:
@@ -279,6 +306,7 @@ def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, 
             last_seen_at=now,
         )
     sighting.state = state
+    sighting.failing_since = (sighting.failing_since or now) if state is SightingState.FAILING else None
     sighting.last_seen_at = now
     sighting.last_error = error
     sighting.routing_version = version

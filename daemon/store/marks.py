@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import bindparam, func, update
+from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
-from daemon.model import LetterRef, Mark, MarkState, Message
+from daemon.model import OPEN_STATES, Attachment, LetterRef, Mark, MarkState, Message
 from daemon.store.engine import Database
+
+_ASKED_FOR = sql_select(col(Message.confirmation_needed)).where(col(Message.id) == bindparam("message"))
+_PARTS_WANTING = sql_select(func.count()).where(
+    col(Attachment.message_id) == bindparam("message"),
+    col(Attachment.state).in_(OPEN_STATES),
+    col(Attachment.accepted_at).is_(None),
+)
 
 
 class Marks:
@@ -29,17 +38,48 @@ class Marks:
         with self._database.read() as session:
             return [(mark, message.ref) for mark, message in session.exec(wanted)]
 
+    def asked_for(self, message_id: UUID) -> bool:
+        """Whether the letter's sender asked for a confirmation."""
+        with self._database.ask() as connection:
+            return bool(connection.execute(_ASKED_FOR, {"message": message_id}).scalar())
+
+    def parts_wanting(self, message_id: UUID) -> int:
+        """How many of the letter's attachments may still come, and nobody has accepted that they did not."""
+        with self._database.ask() as connection:
+            return int(connection.execute(_PARTS_WANTING, {"message": message_id}).scalar_one())
+
     def done(self, mark: Mark, now: datetime) -> None:
         """The other side has been told."""
-        self._change(mark, {"state": MarkState.DONE, "done_at": now, "last_error": None})
+        self._change(mark, {"state": MarkState.DONE, "done_at": now, "last_error": None, "refused_since": None})
 
-    def told(self, mark: Mark, look_at: datetime) -> None:
-        """The other side has accepted it; look at `look_at` whether it took effect."""
-        self._change(mark, {"state": MarkState.TOLD, "due_at": look_at, "last_error": None})
+    def dropped(self, mark: Mark, reason: str) -> None:
+        """The other side is not to be told after all: nothing is left to do, and no time says that it was done."""
+        self._change(mark, {"state": MarkState.DONE, "done_at": None, "last_error": reason, "refused_since": None})
 
-    def deferred(self, mark: Mark, reason: str, due_at: datetime) -> None:
-        """The other side could not be told; try again at `due_at`."""
-        self._change(mark, {"due_at": due_at, "last_error": reason})
+    def told(self, mark: Mark, look_at: datetime, lost_since: datetime | None = None) -> None:
+        """The other side has accepted it; look at `look_at` whether it took effect. It has lost others `lost_since`, if any."""
+        self._change(mark, {"state": MarkState.TOLD, "due_at": look_at, "last_error": None, "refused_since": lost_since})
+
+    def deferred(self, mark: Mark, reason: str, due_at: datetime, refused_since: datetime | None = None) -> None:
+        """The other side could not be told, `refused_since` then; try again at `due_at`."""
+        self._change(mark, {"due_at": due_at, "last_error": reason, "refused_since": refused_since})
+
+    def refused(self) -> dict[str, tuple[int, datetime]]:
+        """By mailbox: how many marks fail at every try, and since when the first of them does."""
+        wanted = (
+            select(Message.mailbox, func.count(), func.min(Mark.refused_since))
+            .join(Message, col(Message.id) == Mark.message_id)
+            .where(col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)), col(Mark.refused_since).is_not(None))
+            .group_by(col(Message.mailbox))
+        )
+        with self._database.read() as session:
+            return {mailbox: (count, since) for mailbox, count, since in session.exec(wanted)}
+
+    def due_now(self, message_id: UUID, now: datetime) -> None:
+        """Try the letter's marks that are due now, whatever time was set for them."""
+        waiting = (col(Mark.message_id) == message_id, col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)))
+        with self._database.write() as session:
+            session.execute(update(Mark).where(*waiting).values(due_at=now))
 
     def outstanding(self) -> int:
         """How many marks are due; those that were told and not yet looked at are not among them."""

@@ -135,8 +135,9 @@ def stored_letter(
     due_at: datetime = NOW,
     **changes: Any,
 ) -> StoredLetter:
-    """A letter as intake hands it to the store."""
-    sent = envelope(external_id, **changes)
+    """A letter as intake hands it to the store; one that is to be confirmed asks for it."""
+    asked = {"confirmation_needed": True} if marks and MarkKind.CONFIRMED in marks else {}
+    sent = envelope(external_id, **asked | changes)
     key = sent.ref.message_id
     message = Message(**sent.model_dump(), id=key, fetched_at=NOW)
     decision = Decision(

@@ -147,8 +147,8 @@ def test_a_route_has_its_own_word_to_the_sender(poll: Poll, store: Store, mailbo
     table = table_of(
         TABLE_TEXT.replace('title_contains = ["skatt"]', 'title_contains = ["skatt"]\nmark_read = "stored"\nconfirm = "never"')
     )
-    mailbox.publish("a", title="Skatt")
-    mailbox.publish("b")
+    mailbox.publish("a", title="Skatt", confirmation_needed=True)
+    mailbox.publish("b", confirmation_needed=True)
     poll(table, MarkPolicies(read=Policy.NEVER, confirmed=Policy.DELIVERED))
     marks = {name: {mark.kind: mark.state for mark in store.views.marks(message_id("altinn", name))} for name in "ab"}
     assert marks == {"a": {MarkKind.READ: MarkState.DUE}, "b": {MarkKind.CONFIRMED: MarkState.WAITING}}

@@ -204,13 +204,14 @@ def test_a_failing_letter_of_a_channel_that_is_now_only_listed(poll: Poll, store
 
 @pytest.mark.parametrize("read", Policy)
 @pytest.mark.parametrize("confirmed", Policy)
-def test_policies_make_marks(poll: Poll, store: Store, mailbox: MemoryMailbox, read: Policy, confirmed: Policy) -> None:
-    """`never` makes no mark, `stored` one that is due, `delivered` one that waits for the deliveries."""
-    mailbox.publish("a")
+@pytest.mark.parametrize("asked", [True, False])
+def test_policies_make_marks(poll: Poll, store: Store, mailbox: MemoryMailbox, read: Policy, confirmed: Policy, *, asked: bool) -> None:
+    """`never` makes no mark, `stored` one that is due, `delivered` one that waits; nobody is confirmed to who did not ask for it."""
+    mailbox.publish("a", confirmation_needed=asked)
     poll(MarkPolicies(read=read, confirmed=confirmed))
     expected = {Policy.STORED: MarkState.DUE, Policy.DELIVERED: MarkState.WAITING}
     marks = {mark.kind: mark for mark in store.views.marks(message_id("altinn", "a"))}
-    wanted = {MarkKind.READ: read, MarkKind.CONFIRMED: confirmed}
+    wanted = {MarkKind.READ: read, MarkKind.CONFIRMED: confirmed if asked else Policy.NEVER}
     assert {kind: mark.policy for kind, mark in marks.items()} == {k: p for k, p in wanted.items() if p is not Policy.NEVER}
     assert all(mark.state is expected[mark.policy] for mark in marks.values())
 

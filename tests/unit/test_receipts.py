@@ -10,7 +10,7 @@ from itertools import repeat
 import pytest
 
 from daemon.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
-from daemon.model import Mark, MarkKind, MarkState, Policy, Receipt, message_id
+from daemon.model import Mark, MarkKind, MarkState, PartState, Policy, Receipt, message_id
 from daemon.receipts import Receipts
 from daemon.store import Store, endings
 from tests.unit.conftest import NOW, Clock, MemoryMailbox, stored_letter
@@ -151,3 +151,63 @@ def test_each_mailbox_is_told_of_its_own_letters(tell: Tell, store: Store, mailb
     """A mailbox hears nothing of another mailbox's letters."""
     store.letters.add([stored_letter("a", marks={MarkKind.READ: Policy.STORED}, mailbox="other")])
     assert (tell(), mailbox.calls) == (0, [])
+
+
+def test_nobody_is_confirmed_to_who_did_not_ask(tell: Tell, store: Store, mailbox: MemoryMailbox) -> None:
+    """A mark of before, for a letter whose sender asked for no confirmation, is dropped at its turn, and Read is told all the same."""
+    both = {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.STORED}
+    store.letters.add([stored_letter("a", marks=both, confirmation_needed=False), stored_letter("b", marks=both)])
+    assert (tell(), sorted(mailbox.told_read), mailbox.told_confirmed) == (0, ["a", "b"], ["b"])
+    (dropped,) = [mark for mark in store.views.marks(message_id("altinn", "a")) if mark.kind is MarkKind.CONFIRMED]
+    assert (dropped.state, dropped.done_at, dropped.last_error) == (MarkState.DONE, None, "the sender asked for no confirmation")
+
+
+def test_a_refused_mark_backs_off(tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
+    """A mark that is refused for a month is tried ever more seldom, up to once a day and apart from others, and never given up."""
+    store.letters.add([stored_letter(name, marks={MarkKind.READ: Policy.STORED}) for name in "abc"])
+    for name in "abc":
+        mailbox.fails["mark_read", name] = repeat(AccessRefused("no right"))
+    waits = []
+    while clock.now < NOW + timedelta(days=30):
+        tell()
+        due = [the_mark(store, name).due_at for name in "abc"]
+        waits.append(min(due) - clock.now)
+        clock.now = max(due)
+    assert len(set(due)) == len(due), "they failed together, and are tried apart"
+    assert waits[0] >= timedelta(minutes=1)
+    assert timedelta(days=1) <= waits[-1] <= timedelta(days=1.2)
+    assert len(waits) < 45  # a doubling from a minute to a day, and a try a day
+    assert store.marks.refused() == {"altinn": (3, NOW)}
+    mailbox.fails.clear()
+    assert (tell(), store.marks.refused()) == (0, {})
+
+
+def test_a_confirmation_that_is_lost_for_ever_backs_off(tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
+    """If the other side accepts a confirmation and loses it each time, it is told ever more seldom, and that is shown."""
+    store.letters.add([stored_letter("a", marks={MarkKind.CONFIRMED: Policy.STORED})])
+    while clock.now < NOW + timedelta(days=3):
+        tell()
+        mailbox.told_confirmed.clear()
+        clock.now = the_mark(store).due_at
+    assert len(mailbox.asked("confirm")) < 20  # and not one each 30 seconds
+    assert store.marks.refused()["altinn"][0] == 1
+
+
+@pytest.mark.parametrize("state", PartState)
+@pytest.mark.parametrize("kind", MarkKind)
+def test_a_letter_whose_parts_may_still_come_is_not_told(
+    tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock, state: PartState, kind: MarkKind
+) -> None:
+    """While an attachment may still come the sender hears nothing; once nothing more can come, or an operator accepts that, it does."""
+    letter = stored_letter("a", marks={kind: Policy.STORED})
+    letter.attachments[0].state = state
+    store.letters.add([letter])
+    tell()
+    may_come = state in {PartState.CHECKSUM_FAILED, PartState.UNAVAILABLE}
+    assert bool(mailbox.calls) is not may_come
+    if may_come:
+        assert "messages refetch" in str(the_mark(store).last_error)
+        store.letters.accept(letter.message.id, clock())
+        store.marks.due_now(letter.message.id, clock())
+        tell()
+        assert mailbox.calls
