@@ -118,6 +118,8 @@ class App:
         store.letters.note_table(self.table.version, self.table.text, clock())
         _log_warnings(self.table)
         store.outbox.release_abandoned(clock())
+        for box in self.boxes:
+            store.letters.retire(box.mailbox.name, box.mailbox.channels(), clock())
 
     def _connect(self, configuration: Configuration, but: Collection[str] = ()) -> dict[str, Destination]:
         """The destinations, `but` for those named; those on this machine are the agent's business, if there is one."""

@@ -16,14 +16,15 @@ from cryptography import x509
 
 from daemon.config import Configuration
 from daemon.errors import Fault
-from daemon.model import Delivery, DeliveryState
-from daemon.records import COLLISION, Bookmark
+from daemon.model import Delivery, DeliveryState, SightingState
+from daemon.records import COLLISION, Bookmark, Sighting
 from daemon.routing.facts import NORWAY
 from daemon.settings import duration_text
 from daemon.store import Store
 
 _HAPPENED_WITHIN = timedelta(days=7)  # what happens and does not pass is shown for so long
 _HAPPENED_AT_MOST = 50
+_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,10 @@ def find_troubles(configuration: Configuration, store: Store, now: datetime, fau
     return [
         *_silent(configuration, bookmarks, now),
         *_refused(configuration, bookmarks),
+        *_unread(configuration, bookmarks, now),
+        *_unfetched(configuration, store, bookmarks, now),
+        *_incomplete(configuration, store, now),
+        *_untold(configuration, store, now),
         *_undelivered(configuration, store, now),
         *_dead(store),
         *_not_taken(configuration, store, now),
@@ -74,9 +79,79 @@ def _silent(configuration: Configuration, bookmarks: Sequence[Bookmark], now: da
 def _refused(configuration: Configuration, bookmarks: Sequence[Bookmark]) -> Iterator[Trouble]:
     names = {each.name for each in configuration.mailboxes}
     for each in bookmarks:
-        if each.mailbox in names and each.begun and each.refused:
+        if each.mailbox in names and each.begun and each.refused and not each.retired_at:
             about = f"{each.mailbox} {each.party} {each.service} {each.resource}"
             yield Trouble(kind="rights", about=about, text=f"What could be read is refused now: {about}; see `postmottak check`")
+
+
+def unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> list[Bookmark]:
+    """Channels of which no listing has been whole for longer than `silent_after`, the longest first."""
+    names, limit = {each.name for each in configuration.mailboxes}, configuration.alerts.silent_after
+    late = [each for each in bookmarks if each.mailbox in names and each.failing_since and now - each.failing_since > limit]
+    return sorted(late, key=lambda each: each.failing_since or now)
+
+
+def _unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Trouble]:
+    """By party: a right is a party's, and a mailbox that cannot be read at all is silent."""
+    silent = {each.about for each in _silent(configuration, bookmarks, now)}
+    by_party: dict[tuple[str, str], list[Bookmark]] = {}
+    for each in unread(configuration, bookmarks, now):
+        if each.mailbox not in silent and not (each.begun and each.refused):
+            by_party.setdefault((each.mailbox, each.party), []).append(each)
+    for (mailbox, party), late in by_party.items():
+        which = _some([f"{each.service} {each.resource} since {each.failing_since:%Y-%m-%d %H:%M} UTC" for each in late])
+        text = f"The mailbox {mailbox} cannot be read whole for {party}: {which}; see `postmottak status`"
+        critical = _is_long(configuration, late[0].failing_since, now)
+        yield Trouble(kind="unread", about=f"{mailbox} {party}", text=text, critical=critical)
+
+
+def unfetched(configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime) -> list[Sighting]:
+    """Letters that could not be fetched for longer than `silent_after`, the longest first."""
+    names, limit = {each.name for each in configuration.mailboxes}, configuration.alerts.silent_after
+    retired = {(each.mailbox, each.party, each.resource) for each in bookmarks if each.retired_at}
+    failing = [each for each in store.views.sightings(SightingState.FAILING) if each.mailbox in names and each.failing_since]
+    late = [each for each in failing if each.failing_since and now - each.failing_since > limit]
+    wanted = [each for each in late if (each.mailbox, each.party, each.resource) not in retired]
+    return sorted(wanted, key=lambda each: each.failing_since or now)
+
+
+def _unfetched(configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Trouble]:
+    by_mailbox: dict[str, list[Sighting]] = {}
+    for each in unfetched(configuration, store, bookmarks, now):
+        by_mailbox.setdefault(each.mailbox, []).append(each)
+    for mailbox, late in by_mailbox.items():
+        which = _some([f"{each.external_id} since {each.failing_since:%Y-%m-%d %H:%M} UTC" for each in late])
+        text = f"Letters of the mailbox {mailbox} that cannot be fetched: {len(late)}, {which}; see `postmottak status`"
+        yield Trouble(kind="unfetched", about=mailbox, text=text, critical=_is_long(configuration, late[0].failing_since, now))
+
+
+def _incomplete(configuration: Configuration, store: Store, now: datetime) -> Iterator[Trouble]:
+    """Letters of which a part did not come as sent; a part that is gone at the source is told, and never critical."""
+    for each in store.views.incomplete(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
+        since = f"since {each.fetched_at:%Y-%m-%d %H:%M} UTC"
+        text = f"The letter {each.message_id} is here without {each.missing} of its attachments as sent, {since}"
+        critical = each.may_come and _is_long(configuration, each.fetched_at, now)
+        remedy = f"`postmottak messages refetch {each.message_id}` asks for them again"
+        yield Trouble(kind="incomplete", about=str(each.message_id), text=f"{text}; {remedy}", critical=critical)
+
+
+def _untold(configuration: Configuration, store: Store, now: datetime) -> Iterator[Trouble]:
+    for mailbox, (count, since) in store.marks.refused().items():
+        if _is_long(configuration, since, now):
+            text = f"Senders in the mailbox {mailbox} who cannot be told Read or Confirmed: {count}, since {since:%Y-%m-%d %H:%M} UTC"
+            yield Trouble(kind="untold", about=mailbox, text=f"{text}; `postmottak messages show` says why", critical=False)
+
+
+def _is_long(configuration: Configuration, since: datetime | None, now: datetime) -> bool:
+    """Whether it has lasted as long as a letter may wait for its delivery: from then on it is critical."""
+    limit = max(configuration.alerts.undelivered_after, configuration.alerts.silent_after)
+    return since is not None and now - since > limit
+
+
+def _some(words: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return ", ".join(words[:_NAMED]) + more
 
 
 def _undelivered(configuration: Configuration, store: Store, now: datetime) -> Iterator[Trouble]:

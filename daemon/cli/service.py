@@ -269,7 +269,7 @@ def _facts(store: Store) -> dict[str, Any]:
     from daemon.model import SightingState
 
     counts = store.views.counts()
-    names = {state.value: state for state in SightingState}
+    names = {state.value: state for state in SightingState if state is not SightingState.OLDER}
     seen = {
         name: [
             {
@@ -291,6 +291,8 @@ def _facts(store: Store) -> dict[str, Any]:
         "marks_due": store.marks.outstanding(),
         "legal_holds": store.retention.held(),
         **seen,
+        "older": counts.sightings[SightingState.OLDER],
+        "incomplete": [asdict(each) for each in store.views.incomplete()],
         "channels": [each.model_dump() for each in store.views.bookmarks()],
     }
 
@@ -315,6 +317,14 @@ def _print_status(facts: dict[str, Any]) -> None:
         if facts[name]:
             typer.echo(f"{len(facts[name])} {text}:")
             print_table(("party", "service", "id", "seen", "why"), [list(each.values()) for each in facts[name]])
+    if facts["older"]:
+        typer.echo(f"{facts['older']} letters are older than the first poll, and stay where they are")
+    if facts["incomplete"]:
+        typer.echo(
+            f"{len(facts['incomplete'])} letters are here without some of their attachments as sent (`postmottak messages refetch`):"
+        )
+        columns = ("message", "came", "missing", "may come")
+        print_table(columns, [list(each.values()) for each in facts["incomplete"]])
     if facts["channels"]:
         columns = ("party", "service", "resource", "succeeded_at", "failed_at", "last_error")
         print_table(columns, [[each[column] for column in columns] for each in facts["channels"]])

@@ -29,10 +29,12 @@ class Alerts:
             return session.exec(wanted.order_by(col(Alert.began_at).desc(), col(Alert.key)).limit(limit)).all()
 
     def note(self, current: Collection[Alert], now: datetime) -> None:
-        """What is wrong now: new alerts begin, those that are not among them end."""
+        """What is wrong now: new alerts begin, and so do those that have become critical; those that are not among them end."""
         by_key = {each.key: each for each in current}
         known = {each.key: each for each in self.all()}
-        begun = [each for key, each in by_key.items() if key not in known or known[key].ended_at]
+        begun = [
+            each for key, each in by_key.items() if key not in known or known[key].ended_at or (each.critical and not known[key].critical)
+        ]
         ended = [each for key, each in known.items() if key not in by_key and not each.ended_at]
         if not begun and not ended:
             return

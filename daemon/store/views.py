@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import Integer, func, text
+from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
 from daemon.errors import NotFound, OperatorError
-from daemon.model import Attachment, Attempt, Decision, Delivery, DeliveryState, Mark, Message, SightingState
+from daemon.model import NOT_HAD, OPEN_STATES, Attachment, Attempt, Decision, Delivery, DeliveryState, Mark, Message, SightingState
 from daemon.records import Bookmark, RoutingVersion, Sighting, Tombstone
 from daemon.store.engine import Database
 
@@ -31,6 +32,17 @@ class Counts:
     sightings: dict[SightingState, int]
     oldest_undelivered_at: datetime | None
     last_message_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incomplete:
+    """A letter of which some attachments did not come as sent, and nobody has accepted that."""
+
+    message_id: UUID
+    fetched_at: datetime
+    missing: int
+    may_come: bool
+    """Whether one of them may come when the mailbox is asked again."""
 
 
 class Views:
@@ -90,6 +102,24 @@ class Views:
         """Letters that were listed and are not stored, the oldest first."""
         with self._database.read() as session:
             return session.exec(select(Sighting).where(Sighting.state == state).order_by(col(Sighting.first_seen_at))).all()
+
+    def incomplete(self, since: datetime | None = None, limit: int | None = None) -> list[Incomplete]:
+        """Letters here without some of their attachments as sent, that came since then, the newest first. What came whole costs nothing."""
+        open_ones = func.sum(col(Attachment.state).in_(OPEN_STATES).cast(Integer))
+        wanted = (
+            sql_select(col(Message.id), col(Message.fetched_at), func.count(), open_ones)
+            .select_from(Attachment)
+            .join(Message, col(Message.id) == Attachment.message_id)
+            .where(text(NOT_HAD), col(Attachment.accepted_at).is_(None))
+            .group_by(col(Message.id), col(Message.fetched_at))
+            .order_by(col(Message.fetched_at).desc(), col(Message.id))
+            .limit(limit)
+        )
+        if since:
+            wanted = wanted.where(col(Message.fetched_at) >= since)
+        with self._database.ask() as connection:
+            rows = connection.execute(wanted)
+            return [Incomplete(message_id=key, fetched_at=at, missing=count, may_come=bool(some)) for key, at, count, some in rows]
 
     def messages(self, limit: int) -> Sequence[tuple[Message, Decision]]:
         """The letters that came last, the newest first, each with its newest decision."""

@@ -19,9 +19,10 @@ from starlette.routing import Route
 
 from daemon.config import Configuration
 from daemon.errors import Fault, StoreError
-from daemon.model import DeliveryState, Outcome
+from daemon.model import DeliveryState, Outcome, SightingState
+from daemon.records import Bookmark
 from daemon.store import Store
-from daemon.troubles import certificates, free_space, keys
+from daemon.troubles import certificates, find_troubles, free_space, keys
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
@@ -75,6 +76,21 @@ class Monitoring:
         yield _metric("oldest_undelivered_age_seconds", "gauge", "Age of the oldest delivery that is neither delivered nor dead.", ages)
         yield _metric("delivery_attempts_total", "counter", "Attempts since the start, by outcome.", ended)
         yield _metric("mailbox_last_success_timestamp_seconds", "gauge", "When a mailbox was last read.", self._heard())
+        yield from self._not_here()
+
+    def _not_here(self) -> Iterable[str]:
+        configuration, bookmarks, now = self.configuration(), self.store.views.bookmarks(), self.clock()
+        channels = Counter(each.mailbox for each in bookmarks if each.failing_since)
+        letters = Counter(each.mailbox for each in self.store.views.sightings(SightingState.FAILING))
+        refused = {mailbox: count for mailbox, (count, _) in self.store.marks.refused().items()}
+        names = [each.name for each in configuration.mailboxes]
+        silence = [({"mailbox": name}, _longest(name, bookmarks, now)) for name in names]
+        yield _metric("channels_failing", "gauge", "Channels of a mailbox whose last listing failed.", _counts(names, channels))
+        yield _metric("channel_failing_longest_seconds", "gauge", "For how long the first of them has failed.", silence)
+        yield _metric("letters_unfetched", "gauge", "Letters that were listed and could not be fetched yet.", _counts(names, letters))
+        yield _metric("marks_refused", "gauge", "Senders who could not be told Read or Confirmed yet.", _counts(names, refused))
+        incomplete = float(len(self.store.views.incomplete()))
+        yield _metric("letters_incomplete", "gauge", "Letters here without some of their attachments as sent.", [({}, incomplete)])
 
     def _heard(self) -> list[Sample]:
         latest: dict[str, datetime] = {}
@@ -85,7 +101,7 @@ class Monitoring:
 
     def _surroundings(self) -> Iterable[str]:
         configuration, table = self.configuration(), self.store.views.table_in_force()
-        active = Counter(each.kind for each in self.store.alerts.all() if not each.ended_at)
+        active = Counter(each.kind for each in find_troubles(configuration, self.store, self.clock(), self.faults()))
         since: list[Sample] = [({}, table.in_force_since.timestamp())] if table else []
         free = [({"place": str(place)}, float(count)) for place, count in free_space(configuration).items()]
         yield _metric("edit_faults", "gauge", "Faults of an edit that is not in force.", [({}, float(len(self.faults())))])
@@ -108,6 +124,15 @@ class Monitoring:
         yield _metric("free_bytes", "gauge", "Free space where letters are kept.", free)
         yield _metric("alerts", "gauge", "What is wrong now, by kind.", [({"kind": kind}, float(count)) for kind, count in active.items()])
         yield _metric("build_info", "gauge", "The version that runs.", [({"version": _version()}, 1.0)])
+
+
+def _counts(names: Sequence[str], counts: Mapping[str, int]) -> list[Sample]:
+    return [({"mailbox": name}, float(counts.get(name, 0))) for name in names]
+
+
+def _longest(mailbox: str, bookmarks: Sequence[Bookmark], now: datetime) -> float:
+    since = [each.failing_since for each in bookmarks if each.mailbox == mailbox and each.failing_since]
+    return (now - min(since)).total_seconds() if since else 0.0
 
 
 def _moments(label: str, moments: Mapping[str, datetime]) -> list[Sample]:

@@ -52,7 +52,7 @@ def test_counts(filled: Store) -> None:
         DeliveryState.HELD: 1,
         DeliveryState.DEAD: 1,
     }
-    assert counts.sightings == {SightingState.WAITING: 1, SightingState.GONE: 0, SightingState.FAILING: 0, SightingState.DUPLICATE: 0}
+    assert counts.sightings == {state: int(state is SightingState.WAITING) for state in SightingState}
     assert (counts.oldest_undelivered_at, counts.last_message_at) == (NOW - LEASE, NOW)
 
 
