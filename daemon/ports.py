@@ -154,6 +154,14 @@ class Discovers(Protocol):
 
 
 @runtime_checkable
+class TellsPublishing(Protocol):
+    """A mailbox that can tell when a letter was published without calling it read."""
+
+    def published(self, ref: LetterRef) -> datetime:
+        """When the letter came into the mailbox, whatever date its sender gave it. Raises as `fetch` does."""
+
+
+@runtime_checkable
 class HasTokens(Protocol):
     """A mailbox that keeps tokens, which end."""
 

@@ -1,25 +1,29 @@
 """Everything in the mailbox against everything here, channel by channel, over the whole time; and fetch what is missing.
 
-Polls look a week behind; this looks at all of it, so that whatever a poll could miss is found, and said in numbers.
+Polls look a week behind; this looks at all of it, so that whatever a poll could miss is found, and said in numbers. What is dated before
+the first poll and has come since is missing as well: see `backdated`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
+from daemon.backdated import Backdated
 from daemon.errors import MailboxError
 from daemon.fetch import MarkPolicies
-from daemon.intake import Intake, IntakeSummary
+from daemon.intake import Intake
 from daemon.model import LetterRef, SightingState
 from daemon.ports import Channel, Mailbox
 from daemon.records import Bookmark
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
+_LOOKS = 1000
+"""Older letters of a mailbox that one round looks at, each with a call; the others have their turn in the next."""
 
 
 @dataclass(kw_only=True)
@@ -35,7 +39,11 @@ class Compared:
     """Confidential, and left alone."""
     gone: int = 0
     older: int = 0
-    """Published before the first poll began to look (`start_from`), and so never meant to be fetched."""
+    """Dated before the first poll began to look (`start_from`), and so never meant to be fetched."""
+    late: int = 0
+    """Those of the missing ones that are dated so and have come since, and so are meant to be fetched."""
+    unseen: int = 0
+    """Those of the older ones of which the mailbox is still to tell when they were published."""
     missing: list[str] = field(default_factory=list)
     fetched: int = 0
     """How many of the missing ones are stored now."""
@@ -53,6 +61,8 @@ class Compared:
         yield "confidential and left alone", self.waiting
         yield "gone", self.gone
         yield "older than the first poll", self.older
+        yield "of them still to be looked at", self.unseen
+        yield "dated before the first poll and come since", self.late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +74,14 @@ class Reconciliation:
 
     def run(self, mailbox: Mailbox, policies: MarkPolicies, stopping: threading.Event) -> list[Compared]:
         """Compare every channel, and fetch what is missing. Trouble with one is told, and concerns no other. Raises StoreError."""
-        found = []
+        found: list[Compared] = []
+        looks = _LOOKS
         for channel in mailbox.channels():
             if stopping.is_set():
                 break
             compared = Compared(party=channel.party, service=channel.service, resource=channel.resource)
             try:
-                self._compare(mailbox, channel, policies, compared, stopping)
+                looks -= self._compare(mailbox, channel, policies, compared, looks, stopping)
             except MailboxError as error:
                 compared.problems.append(str(error))
             _log.info(
@@ -80,14 +91,18 @@ class Reconciliation:
                 remote=compared.remote,
                 local=compared.local,
                 missing=len(compared.missing),
+                late=compared.late,
                 fetched=compared.fetched,
                 problems=compared.problems,
             )
             found.append(compared)
         return found
 
-    def _compare(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, compared: Compared, stopping: threading.Event) -> None:
-        listing = mailbox.list(channel, None)
+    def _compare(
+        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, compared: Compared, looks: int, stopping: threading.Event
+    ) -> int:
+        """Compare one channel, and fetch what is missing. Returns at how many older letters it looked, `looks` at the most."""
+        listing, now = mailbox.list(channel, None), self.intake.fetcher.clock()
         compared.problems += [listing.shortfall] if listing.shortfall else []
         remote = {ref.external_id: ref for ref in listing.refs}
         local = self.store.letters.stored_in(mailbox.name, channel)
@@ -96,22 +111,43 @@ class Reconciliation:
         compared.waiting = sum(state is SightingState.WAITING for state in seen.values())
         compared.gone = sum(state is SightingState.GONE for state in seen.values())
         unknown = [ref for key, ref in remote.items() if key not in local and seen.get(key) in {None, SightingState.FAILING}]
-        missing = self._meant(mailbox, channel, unknown)
-        compared.older = len(unknown) - len(missing)
-        compared.missing = sorted(ref.external_id for ref in missing)
-        if missing and not channel.list_only:
-            summary = self.intake.fetch(mailbox, policies, [(channel, ref) for ref in missing], stopping)
-            self._note(summary, compared)
+        missing, older = self._meant(mailbox, channel, unknown, seen)
+        come = self._backdated.look(mailbox, channel, older, looks, stopping)
+        if not listing.shortfall:
+            self.store.letters.compared(mailbox.name, channel, now)
+        compared.older = len(older) + sum(seen.get(key) is SightingState.OLDER for key in remote) - len(come.refs) - come.waiting
+        compared.late, compared.unseen = len(come.refs), come.unseen
+        compared.waiting += come.waiting
+        compared.problems += come.problems
+        self._fetch(mailbox, channel, policies, [*missing, *come.refs], compared, stopping)
+        return come.looked
 
-    def _meant(self, mailbox: Mailbox, channel: Channel, unknown: list[LetterRef]) -> list[LetterRef]:
-        """Those that a poll should have found: published after the channel's first poll began to look."""
+    @property
+    def _backdated(self) -> Backdated:
+        return Backdated(store=self.store, clock=self.intake.fetcher.clock, workers=self.intake.workers)
+
+    def _meant(
+        self, mailbox: Mailbox, channel: Channel, unknown: list[LetterRef], seen: Mapping[str, SightingState]
+    ) -> tuple[list[LetterRef], list[LetterRef]]:
+        """Those that a poll should have found, dated after the channel's first poll began to look, or failing; and the older ones."""
         bookmark: Bookmark = self.store.letters.bookmark(mailbox.name, channel)
         begins_at = bookmark.begins_at if bookmark.begun else mailbox.earliest(channel, None, self.intake.fetcher.clock())
         if not unknown or begins_at is None:
-            return unknown
-        since = {ref.external_id for ref in mailbox.list(channel, begins_at).refs}
-        return [ref for ref in unknown if ref.external_id in since]
+            return unknown, []
+        since = {ref.external_id for ref in mailbox.list(channel, begins_at).refs} | seen.keys()
+        return [ref for ref in unknown if ref.external_id in since], [ref for ref in unknown if ref.external_id not in since]
 
-    def _note(self, summary: IntakeSummary, compared: Compared) -> None:
-        compared.fetched = summary.stored
-        compared.problems += summary.problems
+    def _fetch(
+        self,
+        mailbox: Mailbox,
+        channel: Channel,
+        policies: MarkPolicies,
+        refs: Sequence[LetterRef],
+        compared: Compared,
+        stopping: threading.Event,
+    ) -> None:
+        compared.missing = sorted(ref.external_id for ref in refs)
+        if refs and not channel.list_only:
+            summary = self.intake.fetch(mailbox, policies, [(channel, ref) for ref in refs], stopping)
+            compared.fetched = summary.stored
+            compared.problems += summary.problems

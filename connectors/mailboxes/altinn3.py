@@ -214,6 +214,11 @@ class Altinn3:
             f"Altinn's overview of letter {ref.external_id} makes no sense: {reason}; it is tried again at the next poll"
         )
 
+    def published(self, ref: LetterRef) -> datetime:
+        """When Altinn made or published it, whichever is later: a sender dates `requestedPublishTime` as it likes, and neither of these."""
+        sent = self.fetch(ref).envelope
+        return max(sent.published_at, sent.created_at or sent.published_at)
+
     def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
         """The attachment's bytes; that they are all there is certain where the sender gave a checksum or Altinn a length."""
         return self._correspondence.stream(ref, part)

@@ -120,7 +120,7 @@ def reconcile(context: typer.Context, *, json: Json = False) -> None:
             typer.echo(compared.sentence)
             for problem in compared.problems:
                 typer.echo(f"  {problem}")
-    if any(len(compared.missing) > compared.fetched or compared.problems for compared in found) or undone:
+    if any(len(compared.missing) > compared.fetched or compared.unseen or compared.problems for compared in found) or undone:
         raise typer.Exit(Exit.REMAINS)
 
 

@@ -148,6 +148,37 @@ class Letters:
                     _see(session, ref, SightingState.WAITING, now, None, None)
         return len(new)
 
+    def see_older(self, refs: Sequence[LetterRef], now: datetime) -> None:
+        """Remember letters from before the first poll, none of which was looked at yet; those that are known stay as they are."""
+        rows = [_sighting(ref, SightingState.OLDER, now).model_dump() for ref in refs]
+        with self._database.write() as session:
+            for some in _chunks(rows):
+                ids = [row["message_id"] for row in some]
+                known = set(session.exec(select(Sighting.message_id).where(col(Sighting.message_id).in_(ids))))
+                if new := [row for row in some if row["message_id"] not in known]:
+                    session.connection().execute(insert(table_of(Sighting)), new)
+
+    def older_unseen(self, mailbox: str, channel: Channel) -> list[LetterRef]:
+        """Letters of the channel from before the first poll that nobody has looked at yet."""
+        here = (Sighting.mailbox == mailbox, Sighting.party == channel.party, Sighting.resource == channel.resource)
+        wanted = select(Sighting).where(Sighting.state == SightingState.OLDER, *here, Sighting.attempts == 0)
+        with self._database.read() as session:
+            return [each.ref for each in session.exec(wanted)]
+
+    def compared(self, mailbox: str, channel: Channel, now: datetime) -> None:
+        """Note that every letter of a channel that has been polled is stored, or seen, as of now."""
+        here = (Bookmark.mailbox == mailbox, Bookmark.party == channel.party, Bookmark.resource == channel.resource)
+        with self._database.write() as session:
+            this = (Bookmark.service == channel.service, col(Bookmark.begun).is_(True))
+            session.execute(update(Bookmark).where(*here, *this).values(compared_at=now))
+
+    def looked_at(self, refs: Sequence[LetterRef]) -> None:
+        """Note that these letters from before the first poll were looked at, and are left alone."""
+        with self._database.write() as session:
+            for some in _chunks(ref.message_id for ref in refs):
+                these = (col(Sighting.message_id).in_(some), col(Sighting.state) == SightingState.OLDER)
+                session.execute(update(Sighting).where(*these).values(attempts=1))
+
     def failing(self, mailbox: str) -> list[LetterRef]:
         """Letters of the mailbox that could not be fetched yet."""
         wanted = select(Sighting).where(Sighting.mailbox == mailbox, Sighting.state == SightingState.FAILING)
@@ -203,7 +234,8 @@ class Letters:
             for bookmark in bookmarks:
                 row = bookmark.model_dump()
                 place = {f"the_{name}": row[name] for name in _PLACE}
-                if not session.connection().execute(_TURN, {**place, **row}).rowcount:
+                changes = {name: value for name, value in row.items() if name != "compared_at"}  # another thread may have set it
+                if not session.connection().execute(_TURN, {**place, **changes}).rowcount:
                     session.connection().execute(insert(table_of(Bookmark)), row)
 
     def accept(self, message_id: UUID, now: datetime) -> None:
@@ -294,17 +326,7 @@ def _new_bookmark(mailbox: str, party: str, service: str, resource: str) -> Book
 def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, error: str | None, version: str | None) -> None:
     sighting = session.get(Sighting, ref.message_id)
     if sighting is None:
-        sighting = Sighting(
-            message_id=ref.message_id,
-            mailbox=ref.mailbox,
-            party=ref.party,
-            service=ref.service,
-            resource=ref.resource,
-            external_id=ref.external_id,
-            state=state,
-            first_seen_at=now,
-            last_seen_at=now,
-        )
+        sighting = _sighting(ref, state, now)
     sighting.state = state
     sighting.failing_since = (sighting.failing_since or now) if state is SightingState.FAILING else None
     sighting.last_seen_at = now
@@ -312,6 +334,20 @@ def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, 
     sighting.routing_version = version
     sighting.attempts += 1
     session.add(sighting)
+
+
+def _sighting(ref: LetterRef, state: SightingState, now: datetime) -> Sighting:
+    return Sighting(
+        message_id=ref.message_id,
+        mailbox=ref.mailbox,
+        party=ref.party,
+        service=ref.service,
+        resource=ref.resource,
+        external_id=ref.external_id,
+        state=state,
+        first_seen_at=now,
+        last_seen_at=now,
+    )
 
 
 def _chunks(ids: Iterable[_T]) -> Iterator[list[_T]]:

@@ -128,6 +128,32 @@ def test_reconcile_names_what_is_missing(journey: Journey) -> None:
     assert all(channel["remote"] == channel["local"] + channel["waiting"] for channel in journey.run("reconcile", "--json").json)
 
 
+def test_a_letter_that_is_dated_before_the_first_poll(journey: Journey) -> None:
+    """What was published before the installation stays; what comes after it is fetched whatever date it bears, and reconcile names it."""
+    now = datetime.now(UTC)
+
+    def publish(dated: timedelta, published: timedelta) -> str:
+        letter = PretendLetter(party=journey.scene.party, requested_at=now - dated, published_at=now - published)
+        return journey.altinn.publish(letter)
+
+    publish(dated=timedelta(days=90), published=timedelta(days=90))
+    assert journey.poll().json["stored"] == 0
+    first = publish(dated=timedelta(days=60), published=timedelta())
+    assert journey.poll().json["stored"] == 0, "no poll looks there"
+    found = journey.run("reconcile", "--json")
+    assert found.code == 0, found.errors
+    (short,) = [each for each in found.json if each["missing"]]
+    assert (short["missing"], short["fetched"], short["late"], short["older"], short["unseen"]) == ([first], 1, 1, 1, 0)
+    journey.altinn.forget_calls()
+    migrated = publish(dated=timedelta(days=900), published=timedelta(days=900))
+    (short,) = [each for each in journey.run("reconcile", "--json").json if each["missing"]]
+    assert (short["missing"], short["fetched"], short["older"]) == ([migrated], 1, 1)
+    assert journey.altinn.count("overview") == 1, "what was looked at once is not opened again"
+    assert journey.dropped_ids() == sorted([first, migrated])
+    assert [each for each in journey.run("reconcile", "--json").json if each["missing"]] == []
+    assert journey.run("status", "--json").json["older"] == 1
+
+
 def _lose_a_letter(journey: Journey) -> str:
     with sqlite3.connect(journey.scene.folder / "postmottak.db") as database:
         key, external_id = database.execute("SELECT id, external_id FROM messages WHERE kind = 'letter' ORDER BY id LIMIT 1").fetchone()

@@ -67,7 +67,7 @@ def test_a_letter_is_kept_with_all_that_belongs_to_it(store: Store, database: Pa
     assert store.letters.add([letter]).new == 1
     assert rows(database) == {"messages": 1, "attachments": 1, "deliveries": 2, "marks": 2, "sightings": 0}
     kept = store.views.message(str(letter.message.id))
-    assert kept.model_dump() == stored_letter("a").message.model_dump()
+    assert kept.model_dump() == stored_letter("a", confirmation_needed=True).message.model_dump()
 
 
 def test_a_letter_is_kept_once(store: Store, database: Path) -> None:
