@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -159,6 +159,12 @@ class App:
     def reconcile(self, stopping: threading.Event) -> list[Compared]:
         """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""
         return [compared for box in self.boxes for compared in self._reconciliation.run(box.mailbox, box.policies, stopping)]
+
+    def is_comparison_due(self, every: timedelta) -> bool:
+        """Whether a channel that can be read was not compared for so long; one that was never read has its first poll before it."""
+        since = self.clock() - every
+        readable = (each for each in self.store.views.bookmarks() if each.begun and not (each.refused or each.retired_at))
+        return any(each.compared_at is None or each.compared_at <= since for each in readable)
 
     def deliver_due(self, stopping: threading.Event) -> tuple[Counter[Outcome], int]:
         """Attempt every delivery that is due, after those that wait have followed a cover that began or ended; then tell senders.

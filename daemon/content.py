@@ -38,7 +38,7 @@ class Kept:
 
 
 class ContentStore:
-    """A folder of hash-named files; may be used from several threads, for writing by one process at a time."""
+    """A folder of hash-named files; may be used from several threads, for writing by one process, and by others that are `guarded`."""
 
     def __init__(self, folder: Path) -> None:
         """Make the folder if it is missing. Raises StoreError."""

@@ -102,6 +102,10 @@ class Fetcher:
             _log.exception("a letter could not be handled", external_id=ref.external_id)
             return Fetched(ref=ref, state=SightingState.FAILING, problem=f"unexpected {type(fault).__name__}; see the log")
 
+    def fetch_part(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int) -> AttachmentValues:
+        """One attachment by itself, with its bytes durable if they can be had. Raises MailboxError, and StoreError."""
+        return self._keep(mailbox, ref, part, place, do_nothing)
+
     def _fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None]) -> Fetched:
         letter = mailbox.fetch(ref)
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):

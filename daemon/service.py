@@ -85,6 +85,8 @@ class Service:
         """
         threads = self._threads()
         self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
+        if self._app.is_comparison_due(_RECONCILE_EVERY):  # a service that is restarted every day would never come to it
+            self._reconcile_due.set()
         self._schedule.every(_TIDY_EVERY, HOUSEKEEPING, self._tidy_bell.ring)
         self._schedule.every(_CLOCK_BEAT, _CLOCK, self._tick)
         self._tick()

@@ -12,6 +12,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli.output import Json, options, print_json, print_table, printable, to_json, whoami
+from daemon.cli.refetch import refetch_message
 
 if TYPE_CHECKING:
     from daemon.model import Delivery, Message
@@ -30,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
     messages.command("list")(list_messages)
     messages.command("show")(show_message)
     messages.command("export")(export_message)
+    messages.command("refetch")(refetch_message)
     messages.command("route")(route_message)
     messages.command("legal-hold")(legal_hold)
     messages.command("end-legal-hold")(end_legal_hold)

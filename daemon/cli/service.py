@@ -323,8 +323,7 @@ def _print_status(facts: dict[str, Any]) -> None:
         typer.echo(
             f"{len(facts['incomplete'])} letters are here without some of their attachments as sent (`postmottak messages refetch`):"
         )
-        columns = ("message", "came", "missing", "may come")
-        print_table(columns, [list(each.values()) for each in facts["incomplete"]])
+        print_table(("message", "came", "missing", "may come"), [list(each.values()) for each in facts["incomplete"]])
     if facts["channels"]:
         columns = ("party", "service", "resource", "succeeded_at", "failed_at", "last_error")
         print_table(columns, [[each[column] for column in columns] for each in facts["channels"]])

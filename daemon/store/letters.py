@@ -167,10 +167,9 @@ class Letters:
 
     def compared(self, mailbox: str, channel: Channel, now: datetime) -> None:
         """Note that every letter of a channel that has been polled is stored, or seen, as of now."""
-        here = (Bookmark.mailbox == mailbox, Bookmark.party == channel.party, Bookmark.resource == channel.resource)
+        place = {"mailbox": mailbox, "party": channel.party, "service": channel.service, "resource": channel.resource}
         with self._database.write() as session:
-            this = (Bookmark.service == channel.service, col(Bookmark.begun).is_(True))
-            session.execute(update(Bookmark).where(*here, *this).values(compared_at=now))
+            session.execute(update(Bookmark).filter_by(**place, begun=True).values(compared_at=now))
 
     def looked_at(self, refs: Sequence[LetterRef]) -> None:
         """Note that these letters from before the first poll were looked at, and are left alone."""
@@ -249,7 +248,7 @@ class Letters:
         with self._database.write() as session:
             for each in came:
                 this = (col(Attachment.message_id) == each.message_id, col(Attachment.position) == each.position)
-                changes = {"state": each.state, "size": each.size, "sha256": each.sha256}
+                changes = {"state": each.state, "size": each.size, "sha256": each.sha256, "accepted_at": each.accepted_at}
                 session.execute(update(Attachment).where(*this, text(NOT_HAD)).values(**changes))
 
     def retire(self, mailbox: str, channels: Sequence[Channel], now: datetime) -> int:

@@ -73,7 +73,7 @@ class Marks:
             .group_by(col(Message.mailbox))
         )
         with self._database.read() as session:
-            return {mailbox: (count, since) for mailbox, count, since in session.exec(wanted)}
+            return {mailbox: (count, since) for mailbox, count, since in session.exec(wanted) if since}
 
     def due_now(self, message_id: UUID, now: datetime) -> None:
         """Try the letter's marks that are due now, whatever time was set for them."""

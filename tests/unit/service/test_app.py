@@ -16,9 +16,10 @@ from daemon import app, opening, retry, service
 from daemon.app import App
 from daemon.errors import ConfigurationError, DiskFull, MailboxUnavailable, PostmottakError, StoreError, TemporaryFailure
 from daemon.model import DeliveryState, Outcome
+from daemon.opening import utc_now
 from daemon.routing.table import Table
 from daemon.service import Service
-from tests.unit.conftest import APPOINTED, TABLE, TABLE_TEXT, MemoryDestination, MemoryMailbox
+from tests.unit.conftest import APPOINTED, NOW, TABLE, TABLE_TEXT, TAX, MemoryDestination, MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, PLACES
 
 AWAY = MailboxUnavailable("Altinn does not answer")
@@ -228,6 +229,24 @@ def test_a_service_delivers_what_comes(start: Callable[[], Running], places: dic
     came()
     assert running.stop() is True
     assert (running.error, len(places["erp"].kept)) == (None, 1)
+
+
+def test_a_service_that_is_restarted_every_day_compares(
+    mailbox: MemoryMailbox, places: dict[str, MemoryDestination], configuration_file: Path, stopping: threading.Event
+) -> None:
+    """What no poll looks at is compared after the start if that was not done for a day, and not after each start."""
+    configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
+    with app.opened(opening.load(configuration_file)) as parts:
+        parts.poll(stopping)
+        mailbox.publish("late", requested_at=NOW - timedelta(days=4000))
+        came = arrival(places["erp"])
+        running = Running(parts)
+        came()
+        running.stop()
+        assert parts.store.letters.stored_in("altinn", TAX) == {"a", "late"}
+        assert not parts.is_comparison_due(timedelta(days=1))
+        parts.clock = lambda: utc_now() + timedelta(days=1)
+        assert parts.is_comparison_due(timedelta(days=1))
 
 
 def test_to_stop_takes_no_lock(start: Callable[[], Running]) -> None:

@@ -1,0 +1,114 @@
+"""`messages refetch`: ask the mailbox again for what did not come with a letter."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon.cli.output import Exit, Json, options, print_json, print_table
+
+if TYPE_CHECKING:
+    from daemon.config import Configuration
+    from daemon.model import Message
+    from daemon.opening import Checked
+    from daemon.refetch import Asked
+    from daemon.store import Store
+
+
+def refetch_message(
+    context: typer.Context,
+    message: Annotated[str, typer.Argument(help="An id, or its beginning.")],
+    *,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="If something came, deliver the letter anew where it was delivered without; there it is new.")
+    ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Accept what does not come now: it is shown no more, and the sender may be told.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Ask the mailbox again for attachments that did not come as sent. Exit code 3 if some still did not. The service may run meanwhile."""
+    from daemon import log, opening
+
+    log.configure()
+    checked = opening.load(options(context).config)
+    with closing(opening.open_store(checked.configuration)) as store:
+        facts = _refetch(checked, store, store.views.message(message), resend=resend, accept=accept)
+    if json:
+        print_json(facts)
+    else:
+        _print(facts)
+    if not accept and any(part["after"] != "present" for part in facts["parts"]):
+        raise typer.Exit(Exit.REMAINS)
+
+
+def _refetch(checked: Checked, store: Store, message: Message, *, resend: bool, accept: bool) -> dict[str, Any]:
+    from daemon import opening
+    from daemon.fetch import Fetcher
+    from daemon.opening import utc_now
+    from daemon.refetch import Refetch
+
+    _require_owner(checked.configuration.store.content)
+    content = opening.open_content(checked.configuration)
+    fetcher = Fetcher(store=store, content=content, table=lambda: checked.table, clock=utc_now)
+    work = Refetch(store=store, fetcher=fetcher, clock=utc_now)
+    asked = _ask(checked.configuration, work, message, accept=accept)
+    without = work.without(message.id) if any(each.came for each in asked) else []
+    delivered = [each.id for each in without if each.state == "delivered"]
+    resent = store.outbox.resend(delivered, utc_now()) if resend and delivered else []
+    return {
+        "message": message.id,
+        "parts": [asdict(each) for each in asked],
+        "without": [] if resent else [{"delivery": each.id, "destination": each.destination, "state": each.state} for each in without],
+        "resent": resent,
+    }
+
+
+def _ask(configuration: Configuration, work: Any, message: Message, *, accept: bool) -> list[Asked]:
+    """Ask the mailbox that the letter came from. Raises OperatorError if there is none of its name."""
+    from daemon import plugins
+    from daemon.errors import OperatorError
+
+    mailboxes = plugins.connect_mailboxes(configuration)
+    try:
+        mailbox = next((each for each in mailboxes if each.name == message.mailbox), None)
+        if mailbox is None:
+            raise OperatorError(f"The letter came from the mailbox {message.mailbox}, which is not in the configuration any more")
+        asked: list[Asked] = work.run(mailbox, message, accept=accept)
+        return asked
+    finally:
+        for each in mailboxes:
+            each.close()
+
+
+def _require_owner(content: Path) -> None:
+    """Files that another user puts there are none that the service can read. Raises OperatorError."""
+    from daemon.errors import OperatorError
+
+    owner = content.stat().st_uid if content.exists() else os.geteuid()
+    if owner != os.geteuid():
+        name = next((each.pw_name for each in pwd.getpwall() if each.pw_uid == owner), str(owner))
+        raise OperatorError(f"What comes could not be read by the service, for {content} belongs to {name}; run this as {name}")
+
+
+def _print(facts: dict[str, Any]) -> None:
+    if not facts["parts"]:
+        typer.echo("nothing is missing")
+        return
+    columns = ("position", "name", "before", "after", "problem")
+    print_table(columns, [[part[column] for column in columns] for part in facts["parts"]])
+    if facts["resent"]:
+        typer.echo(f"delivered anew: {', '.join(map(str, facts['resent']))}")
+    ready = [each for each in facts["without"] if each["state"] == "delivered"]
+    if ready:
+        typer.echo(f"{', '.join(each['destination'] for each in ready)} got the letter without what came now. To deliver it anew:")
+        typer.echo(f"    postmottak deliveries resend {' '.join(str(each['delivery']) for each in ready)}")
+    for each in facts["without"]:
+        if each["state"] != "delivered":
+            typer.echo(f"a delivery to {each['destination']} is under way, and may be without it: {each['delivery']}")
