@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
+import tomllib
+from contextlib import closing
 
+from connectors.sandbox.samples import sandbox_resource, sandbox_resources
 from connectors.sandbox.webhook_sink import Reply
 from tests.journeys.conftest import Journey
 
@@ -33,6 +37,32 @@ def test_a_monitor_and_an_alert(journey: Journey) -> None:
     assert [(each["data"]["kind"], each["data"]["ended"]) for each in events] == [("dead", False)]
     mails = [each.message for each in journey.mail.mails if each.message["Subject"] == "Postmottak: dead webhook"]
     assert len(mails) == 1
+
+
+def test_one_service_of_ten(journey: Journey) -> None:
+    """A service that cannot be read while the others can is a warning for a monitor, then critical, with which and since when."""
+    client = tomllib.loads(journey.scene.configuration.read_text())["mailbox"]["altinn"]["client_id"]
+    journey.altinn.revoke(client, journey.scene.party, [sandbox_resource("4255/8")])
+    letters = journey.publish(13)
+    assert journey.poll().code == 3
+    assert journey.run("status", "--monitor").code == 0
+    _let_pass(journey, hours=2)
+    told = journey.run("status", "--monitor")
+    assert told.code == 1
+    assert f"cannot be read whole for {journey.scene.party}: 4255/8 {sandbox_resource('4255/8')} since 2" in told.output
+    assert [each["kind"] for each in journey.run("status", "--json").json["troubles"]] == ["unread"]
+    _let_pass(journey, hours=3)
+    assert journey.run("status", "--monitor").code == 2
+    journey.altinn.allow(client, journey.scene.party, sandbox_resources().values())
+    assert journey.poll().code == 0
+    assert journey.run("status", "--monitor").code == 0
+    assert journey.dropped_ids() == sorted(letters)
+
+
+def _let_pass(journey: Journey, hours: int) -> None:
+    """What fails has failed for so much longer."""
+    with closing(sqlite3.connect(journey.scene.folder / "postmottak.db")) as database, database:
+        database.execute("UPDATE bookmarks SET failing_since = datetime(failing_since, ?)", (f"-{hours} hours",))
 
 
 def _alerts(journey: Journey) -> list[dict[str, object]]:

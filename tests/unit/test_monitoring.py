@@ -12,13 +12,14 @@ from sqlalchemy import event
 
 from daemon.config import Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
 from daemon.errors import Fault
-from daemon.model import Outcome
+from daemon.model import MarkKind, Outcome, PartState, Policy, SightingState
+from daemon.records import Bookmark
 from daemon.routing.facts import NORWAY
 from daemon.settings import ConnectorSettings, Day
 from daemon.store import Store
 from daemon.troubles import find_troubles
 from daemon.web.monitoring import Monitoring
-from tests.unit.conftest import NOW, Clock, stored_letter
+from tests.unit.conftest import NOW, Clock, envelope, stored_letter
 
 _LINE = re.compile(r'postmottak_[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
 
@@ -80,6 +81,28 @@ def test_the_numbers(store: Store, clock: Clock, tmp_path: Path) -> None:
     [key] = [line for line in lines if line.startswith('postmottak_key_expiry_timestamp_seconds{mailbox="altinn"} ')]
     assert datetime.fromtimestamp(float(key.partition(" ")[2]), NORWAY).date() == NOW.date()
     assert "Oppsigelse" not in answer.text
+
+
+def test_what_is_not_here_is_counted(store: Store, clock: Clock, tmp_path: Path) -> None:
+    """Channels, letters, parts and marks that fail have numbers, and what is wrong is what status says is wrong."""
+    letter = stored_letter("a", (), marks={MarkKind.READ: Policy.STORED})
+    letter.attachments[0].state = PartState.UNAVAILABLE
+    store.letters.add([letter])
+    [(mark, _)] = store.marks.due("altinn", NOW, 1)
+    store.marks.deferred(mark, "no right", NOW, NOW)
+    store.letters.see(envelope("b").ref, SightingState.FAILING, NOW, "away")
+    place = {"mailbox": "altinn", "party": "991825827", "service": "4255/8", "resource": "skatt"}
+    store.letters.turn_pages([Bookmark(**place, failing_since=NOW)])
+    clock.advance(hours=5)
+    lines = monitoring(store, clock, tmp_path).text().splitlines()
+    for name in ("channels_failing", "letters_unfetched", "marks_refused"):
+        assert f'postmottak_{name}{{mailbox="altinn"}} 1.0' in lines
+    assert 'postmottak_channel_failing_longest_seconds{mailbox="altinn"} 18000.0' in lines
+    assert "postmottak_letters_incomplete 1.0" in lines
+    wrong = {each.kind for each in find_troubles(configuration(tmp_path), store, clock())}
+    shown = {line.partition('kind="')[2].partition('"')[0] for line in lines if line.startswith("postmottak_alerts{")}
+    assert shown == wrong | {"edit"}
+    assert {"unfetched", "incomplete", "untold"} <= wrong
 
 
 def test_alive_and_ready(store: Store, clock: Clock, tmp_path: Path) -> None:
