@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from daemon.model import PartState
-from daemon.times import in_norway
+from daemon.times import in_norway, written
 
 Language = Literal["nb", "en"]
 
@@ -47,7 +47,7 @@ class Words:
 
     def moment(self, moment: datetime) -> str:
         """A time, in Norway."""
-        return in_norway(moment).strftime(self.moment_format)
+        return written(in_norway(moment), self.moment_format)
 
     def size(self, size: int) -> str:
         """A size in bytes: `31,4 MB`, `12,0 kB`."""

@@ -38,6 +38,11 @@ def in_norway(moment: datetime) -> datetime:
         return (LAST if moment.year > _MIDDLE else FIRST).replace(tzinfo=NORWAY)
 
 
+def written(moment: datetime, form: str) -> str:
+    """The moment as `strftime` has it, with four digits for every year, which C leaves to the system."""
+    return moment.strftime(form.replace("%Y", f"{moment.year:04d}"))
+
+
 def norwegian_day(moment: datetime) -> date:
     """The day that it is in Norway."""
     return in_norway(moment).date()

@@ -231,10 +231,15 @@ def _base64_text(token: bytes) -> str:
 
 def _converted(kind: Kind, found: Any) -> Any:
     if kind is Kind.DATE and isinstance(found, datetime):
-        return norwegian_day(found)
+        return _with_four_digits(norwegian_day(found))
     if kind is Kind.MOMENT and isinstance(found, datetime):
-        return in_utc(found)
+        return _with_four_digits(in_utc(found))
     return _clean(found) if kind is Kind.TEXT else found
+
+
+def _with_four_digits(moment: date) -> date | str:
+    """The moment; before the year 1000 as text, for zeep would write the year with fewer digits than the schema wants."""
+    return moment if moment.year >= 1000 else moment.isoformat().replace("+00:00", "Z")  # noqa: PLR2004  # the first with four digits
 
 
 def _clean(found: Any) -> str:
