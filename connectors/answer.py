@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 from connectors.line import Head, Line
 from connectors.network import IN_BETWEEN
 from connectors.retry_after import http_date, retry_after
+from daemon.outside_values import json_from
 
 _LARGEST_ANSWER = 16 * 1024 * 1024
 OK = 200
@@ -41,11 +41,8 @@ Understand = Callable[[bytes], Any]
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body holds. Raises ValueError."""
-    try:
-        value = json.loads(body)
-    except RecursionError as error:
-        raise ValueError("JSON that is nested too deeply") from error
+    """The JSON object that a body holds, as every store can keep it (daemon/outside_values.py). Raises ValueError."""
+    value = json_from(body)
     if not isinstance(value, dict):
         raise ValueError("no JSON object")  # noqa: TRY004  # nonsense from outside is a bad value
     return value

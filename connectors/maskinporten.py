@@ -36,6 +36,7 @@ _GRANT_LASTS = 100  # seconds; Maskinporten takes no more than 120
 _MARGIN = 60.0
 _OK = 200
 _SHORTEST_KEY = 2048
+_LONGEST_LIFETIME = 86_400.0  # seconds; the exchange gives 1800, and a number that no calendar holds must not reach a time
 
 
 def load_key(text: str) -> RSAKey:
@@ -233,7 +234,7 @@ def _altinn_token(body: bytes) -> tuple[str, float]:
     begins, ends = claims.get("iat", claims.get("nbf")), claims.get("exp")
     if not isinstance(begins, int | float) or not isinstance(ends, int | float):
         raise ValueError("a token without times")  # noqa: TRY004  # nonsense from outside is a bad value
-    return text, max(0.0, ends - begins)
+    return text, min(max(0.0, ends - begins), _LONGEST_LIFETIME)
 
 
 def _claims(token: str) -> dict[str, Any]:

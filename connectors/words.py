@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from daemon.model import PartState
+from daemon.times import in_norway, written
 
 Language = Literal["nb", "en"]
 
-_NORWAY = ZoneInfo("Europe/Oslo")
 _MB = 1_000_000
 
 
@@ -48,7 +47,7 @@ class Words:
 
     def moment(self, moment: datetime) -> str:
         """A time, in Norway."""
-        return moment.astimezone(_NORWAY).strftime(self.moment_format)
+        return written(in_norway(moment), self.moment_format)
 
     def size(self, size: int) -> str:
         """A size in bytes: `31,4 MB`, `12,0 kB`."""

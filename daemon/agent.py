@@ -21,7 +21,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-from daemon.agent_process import AgentProcess, Answer, Connect, Errand, Question, Request, end_with_traceback
+from daemon.agent_process import AgentProcess, Answer, Connect, Errand, Question, Request, end_with_traceback, packed, unpacked
 from daemon.config import ConnectorConfiguration
 from daemon.content import ContentStore
 from daemon.errors import AgentLost, PostmottakError
@@ -70,9 +70,10 @@ class Agent:
         """Have the agent do something at a destination, and wait until it is done; `beat` is called as long as it gets on.
 
         Returns what the destination does, and raises the PostmottakError that it raises; the outcomes of deliveries are returned, errors
-        among them. Raises AgentLost.
+        among them. Raises AgentLost, and what pickle raises if `about` cannot be handed over.
         """
-        outcome = self._send(Request(number=next(self._numbers), connector=connector, errand=errand, about=about), beat).result()
+        request = Request(number=next(self._numbers), connector=connector, errand=errand, about=packed(about))
+        outcome = unpacked(self._send(request, beat).result())
         if isinstance(outcome, PostmottakError):
             raise outcome
         return outcome

@@ -36,7 +36,8 @@ class Request:
     number: int
     connector: ConnectorConfiguration
     errand: Errand
-    about: Any = None
+    about: bytes
+    """Packed by itself: what cannot be unpacked fails this request, and not the agent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,8 @@ class Answer:
 
     number: int
     ended: bool = True
-    outcome: Any = None
+    outcome: bytes = b""
+    """Packed by itself, like what the request is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +91,7 @@ class AgentProcess:
     def _begin(self, request: Request) -> None:
         desk = outcome_of(partial(self._desk, request.connector), destination=request.connector.name)
         if isinstance(desk, PostmottakError):
-            self._answer(Answer(number=request.number, outcome=desk))
+            self._answer(Answer(number=request.number, outcome=_packed_outcome(desk, request.connector.name)))
         else:
             desk.threads.submit(self._do, desk.destination, request)
 
@@ -108,7 +110,7 @@ class AgentProcess:
     def _do(self, destination: OnThisMachine, request: Request) -> None:
         try:
             outcome = outcome_of(partial(self._run_errand, destination, request), destination=destination.name)
-            self._answer(Answer(number=request.number, outcome=outcome))
+            self._answer(Answer(number=request.number, outcome=_packed_outcome(outcome, destination.name)))
         except BaseException:  # noqa: BLE001  # without an answer the service would wait for ever
             end_with_traceback()
 
@@ -116,9 +118,9 @@ class AgentProcess:
         match request.errand:
             case "deliver_batch":
                 beat = _Beat(lambda: self._answer(Answer(number=request.number, ended=False)))
-                return destination.deliver_batch([self._with_content(each, beat) for each in request.about])
+                return destination.deliver_batch([self._with_content(each, beat) for each in unpacked(request.about)])
             case "settled":
-                return destination.settled(request.about)
+                return destination.settled(unpacked(request.about))
             case "traces":
                 return destination.traces()
 
@@ -136,6 +138,28 @@ class AgentProcess:
                 self._line.send_bytes(message)
         except OSError:
             os._exit(0)
+
+
+def packed(value: Any) -> bytes:
+    """The value for the other process. Raises whatever its parts raise: a RecursionError, for one."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def unpacked(data: bytes) -> Any:
+    """The value that the other process packed. Raises whatever its parts raise."""
+    return pickle.loads(data)  # noqa: S301  # from our own other half
+
+
+def _packed_outcome(outcome: Any, destination: str) -> bytes:
+    """The outcome; or if that cannot be told to the service, which is tried out, that the connector is at fault."""
+
+    def tried() -> bytes:
+        data = packed(outcome)
+        unpacked(data)
+        return data
+
+    found = outcome_of(tried, destination=destination)
+    return packed(found) if isinstance(found, PostmottakError) else found
 
 
 def end_with_traceback() -> NoReturn:

@@ -21,7 +21,7 @@ from typing import BinaryIO
 from daemon.attempts import Attempt, Judgement, log_attempt
 from daemon.content import ContentStore
 from daemon.document import letter_document
-from daemon.errors import PostmottakError, StoreError, TemporaryFailure
+from daemon.errors import ConnectorFault, PostmottakError, StoreError, TemporaryFailure
 from daemon.lanes import WIDTH, Lanes
 from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
 from daemon.outcome import outcome_of
@@ -225,9 +225,23 @@ class Dispatch:
 def _hand_over(destination: Destination, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
     """What came of each parcel, in their order; a fault of the connector is the outcome of those that it befell."""
     if isinstance(destination, TakesBatches) and parcels:
-        outcome = outcome_of(partial(destination.deliver_batch, parcels), destination=destination.name)
-        return [outcome for _ in parcels] if isinstance(outcome, PostmottakError) else outcome
+        return _hand_over_together(destination, parcels)
     return [
         outcome_of(partial(destination.deliver, parcel), destination=destination.name, delivery=str(parcel.delivery_id))
         for parcel in parcels
     ]
+
+
+def _hand_over_together(destination: TakesBatches, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+    """As `_hand_over`. If the connector failed at several together, each is handed over alone: one of them may be to blame."""
+    outcome = outcome_of(partial(_whole_batch, destination, parcels), destination=destination.name)
+    if isinstance(outcome, ConnectorFault) and len(parcels) > 1:
+        return [each for parcel in parcels for each in _hand_over_together(destination, [parcel])]
+    return [outcome for _ in parcels] if isinstance(outcome, PostmottakError) else outcome
+
+
+def _whole_batch(destination: TakesBatches, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+    outcomes = destination.deliver_batch(parcels)
+    if len(outcomes) != len(parcels):
+        raise AssertionError("a connector told the outcome of more or fewer deliveries than it was given")
+    return outcomes

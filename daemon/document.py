@@ -7,15 +7,16 @@ the same letter to the same destination gives the same bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.dpv import find_service
 from daemon.model import AttachmentValues, DecisionValues, DeliveryValues, MessageKind, MessageValues, PartState
+from daemon.outside_values import DEEPEST_HANDED_ON, is_deeper, storable
 
 
 class _Frozen(BaseModel):
@@ -115,6 +116,11 @@ class LetterDocument(_Frozen):
     files: tuple[File, ...]
     routing: Routing
     delivery: DeliveryName
+    remarks: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda remarks: not remarks,  # a letter without any has the same bytes as before there were remarks
+        description="what of the letter could not be handed on as it was sent, and why; missing if all of it could",
+    )
 
 
 _BODY_NAMES = {"text/markdown": "body.md", "text/html": "body.html"}
@@ -142,9 +148,9 @@ def letter_document(
         due_at=message.due_at,
         confidential=message.confidential,
         confirmation_needed=message.confirmation_needed,
-        properties=message.properties,
-        references=tuple(message.references),
-        reply_options=tuple(message.reply_options),
+        properties=_handed_on(message.properties),
+        references=tuple(map(_handed_on, message.references)),
+        reply_options=tuple(map(_handed_on, message.reply_options)),
         files=tuple(_file(each) for each in attachments),
         routing=Routing(
             version=decision.routing_version,
@@ -153,12 +159,27 @@ def letter_document(
             destination=delivery.destination,
         ),
         delivery=DeliveryName(id=delivery.id, generation=delivery.generation),
+        remarks=tuple(_remarks(message)),
     )
 
 
 def body_name(message: MessageValues) -> str:
     """The name of the file that holds the letter's text."""
     return _BODY_NAMES.get(message.body_type, "body.txt")
+
+
+def _handed_on(value: Mapping[str, Any]) -> dict[str, object]:
+    """The sender's own JSON as far as every reader can be expected to hold it; most is as it should be."""
+    found: dict[str, object] = storable(value, DEEPEST_HANDED_ON)
+    return found
+
+
+def _remarks(message: MessageValues) -> Iterator[str]:
+    for name in ("properties", "references", "reply_options"):
+        told = getattr(message, name)
+        rows = told if isinstance(told, list) else [told]
+        if any(is_deeper(each, DEEPEST_HANDED_ON) for each in rows):
+            yield f"{name}: what is nested deeper than {DEEPEST_HANDED_ON} levels is left out (null)"
 
 
 def _service_name(code: str) -> ServiceName:

@@ -29,6 +29,7 @@ from daemon.model import (
     ThreadValues,
     delivery_id,
 )
+from daemon.outside_values import identifier_from, storable
 from daemon.ports import Channel, Mailbox
 from daemon.rerouting import decide_in_thread, decision_values
 from daemon.routing.decide import Decision
@@ -107,7 +108,7 @@ class Fetcher:
         return self._keep(mailbox, ref, part, place, do_nothing)
 
     def _fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None]) -> Fetched:
-        letter = mailbox.fetch(ref)
+        letter = _storable_letter(mailbox.fetch(ref))
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):
             raise MailboxUnavailable("the mailbox answered with another letter than was asked for; it is asked again at the next poll")
         if known := self._known_otherwise(letter):
@@ -140,7 +141,7 @@ class Fetcher:
             except PartUnavailable as error:
                 state = PartState(error.state)
         return AttachmentValues(
-            **{**part.model_dump(), "state": state},
+            **{**storable(part.model_dump()), "state": state},
             message_id=ref.message_id,
             position=place,
             safe_name=safe_name(part.original_name, part.media_type, place),
@@ -156,6 +157,13 @@ class Fetcher:
             if part.sender_checksum.lower() in {"", kept.md5}:
                 return PartState.PRESENT, kept
         return PartState.CHECKSUM_FAILED, kept
+
+
+def _storable_letter(letter: Letter) -> Letter:
+    """The letter, if need be without what no database can hold: a mailbox should have seen to that."""
+    told = letter.envelope.model_dump()
+    sound = storable(told) | {"altinn2_id": identifier_from(told["altinn2_id"])}
+    return letter if sound == told else replace(letter, envelope=Envelope(**sound))
 
 
 def _and_then(do: Callable[[], None], chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
+
+from daemon.times import in_utc, written
 
 MAX_LENGTH = 80
 """No name of a file is longer, in characters and so in bytes."""
@@ -39,7 +41,7 @@ def folder_name(*, published_at: datetime, service: str, sender: str | None, mes
 
     A letter that is sent again on purpose is told from the first by its generation, at the end.
     """
-    moment = published_at.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
+    moment = written(in_utc(published_at), "%Y%m%d-%H%M%S")
     words = [_slug(_ascii(text))[:20].strip("-") or "ukjent" for text in (service, sender or "")]
     again = f"-g{generation}" if generation > 1 else ""
     return "_".join([moment, *words, message_id.hex[:8]]) + again

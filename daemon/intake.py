@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -23,7 +23,8 @@ from daemon.errors import AccessRefused, MailboxError, NotStorable, StoreError
 from daemon.fetch import Fetched, Fetcher, MarkPolicies, do_nothing, duplicate
 from daemon.model import LetterRef, MessageValues, SightingState
 from daemon.notices import Notices
-from daemon.ports import Channel, Mailbox
+from daemon.outside_values import is_storable, text_from
+from daemon.ports import Channel, Listing, Mailbox
 from daemon.records import Bookmark
 from daemon.store import Store
 from daemon.turns import Turns
@@ -32,6 +33,7 @@ _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
 _GATHER = 0.1  # seconds in which letters are gathered for one commit: it costs nearly the same for one and for many
 _WORKERS_BEHIND = 2
+_CLOCKS_APART = timedelta(hours=1)  # this machine's and a source's, or this machine's before and after it was set
 _MORE_THREADS = 3  # than calls at a time: they sync what came, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
@@ -60,6 +62,7 @@ class _Listed:
 
     channel: Channel
     bookmark: Bookmark
+    at: datetime
     since: datetime | None = None
     refs: tuple[LetterRef, ...] = ()
     problem: str = ""
@@ -134,15 +137,17 @@ class Intake:
     def _list(self, mailbox: Mailbox, channel: Channel, bookmark: Bookmark, stopping: threading.Event) -> _Listed | None:
         if stopping.is_set():
             return None
-        since = mailbox.earliest(channel, bookmark.position, self.fetcher.clock())
+        found = _Listed(channel=channel, bookmark=bookmark, at=self.fetcher.clock())
         try:
+            since = _earliest(mailbox, found)
             listing = mailbox.list(channel, since)
+            refs, shortfall = _usable(listing)
         except MailboxError as error:
-            return _Listed(channel=channel, bookmark=bookmark, problem=str(error), refused=isinstance(error, AccessRefused))
+            return replace(found, problem=text_from(str(error)), refused=isinstance(error, AccessRefused))
         except Exception as fault:  # noqa: BLE001  # a fault of the connector in one channel must not stop the others
             _log.exception("a channel could not be listed", party=channel.party, resource=channel.resource)
-            return _Listed(channel=channel, bookmark=bookmark, problem=f"unexpected {type(fault).__name__} in the connector; see the log")
-        return _Listed(channel=channel, bookmark=bookmark, since=since, refs=listing.refs, problem=listing.shortfall)
+            return replace(found, problem=f"unexpected {type(fault).__name__} in the connector; see the log")
+        return replace(found, since=since, refs=refs, problem=shortfall)
 
     def _new_letters(
         self, mailbox: Mailbox, channels: Sequence[Channel], listed: Sequence[_Listed], summary: IntakeSummary
@@ -209,7 +214,7 @@ class Intake:
                 summary.fetched += sum(each.letter is not None for each in some)
                 for each in self._commit(some, summary):
                     if each.letter:
-                        _advance(newest, _place(each.ref), each.letter.message)
+                        _advance(newest, _place(each.ref), each.letter.message, self.fetcher.clock())
                     elif each.state in {None, SightingState.FAILING}:
                         missing.add(_place(each.ref))
                     self._note(each, summary)
@@ -236,7 +241,7 @@ class Intake:
             _log.info("letter stored", message=str(stored.message.id), service=stored.message.service, route=stored.decision.route)
         if fetched.state is None:
             return
-        self.store.letters.see(fetched.ref, fetched.state, self.fetcher.clock(), fetched.problem or None, fetched.version)
+        self.store.letters.see(fetched.ref, fetched.state, self.fetcher.clock(), text_from(fetched.problem) or None, fetched.version)
         summary.gone += fetched.state is SightingState.GONE
         summary.duplicates += fetched.state is SightingState.DUPLICATE
         summary.waiting += fetched.state is SightingState.WAITING
@@ -255,10 +260,31 @@ class Intake:
             bookmark.succeeded_at, bookmark.last_error, bookmark.failing_since = now, None, None
             if not bookmark.begun:
                 bookmark.begun, bookmark.begins_at = True, listed.since
+            if _is_beyond(bookmark.position, listed.at):  # it has just been listed from the beginning, so the bookmark can come back
+                bookmark.position = listed.at
             reached = now if listed.channel.list_only else newest.get((listed.channel.party, listed.channel.resource))
             if reached:
                 bookmark.position = max(reached, bookmark.position or reached)
         return bookmark
+
+
+def _earliest(mailbox: Mailbox, found: _Listed) -> datetime | None:
+    """From when on to list; from the beginning if the bookmark lies in the future, for nobody knows what it has hidden."""
+    bookmark = found.bookmark
+    if _is_beyond(bookmark.position, found.at):
+        return bookmark.begins_at if bookmark.begun else mailbox.earliest(found.channel, None, found.at)
+    return mailbox.earliest(found.channel, bookmark.position, found.at)
+
+
+def _is_beyond(position: datetime | None, now: datetime) -> bool:
+    return position is not None and position - now > _CLOCKS_APART
+
+
+def _usable(listing: Listing) -> tuple[tuple[LetterRef, ...], str]:
+    """The letters that can be asked for, and why there may be more: an id that is no text is nobody's, and stops no other letter."""
+    refs = tuple(each for each in listing.refs if is_storable(each.external_id))
+    odd = len(listing.refs) - len(refs)
+    return refs, "; ".join(filter(None, (text_from(listing.shortfall), f"{odd} letters have ids that are no text" if odd else "")))
 
 
 def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:
@@ -293,6 +319,7 @@ def _take_some(ready: queue.SimpleQueue[Fetched | StoreError], limit: int) -> li
     return [each for each in some if isinstance(each, Fetched)]
 
 
-def _advance(newest: dict[_Place, datetime], place: _Place, message: MessageValues) -> None:
-    if message.requested_at:
+def _advance(newest: dict[_Place, datetime], place: _Place, message: MessageValues, now: datetime) -> None:
+    """Note how far the place has been read. A letter that is dated later than now tells nothing of that."""
+    if message.requested_at and message.requested_at <= now:
         newest[place] = max(message.requested_at, newest.get(place, message.requested_at))

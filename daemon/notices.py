@@ -17,9 +17,10 @@ from daemon.model import LetterRef, MessageKind, MessageValues, SightingState, m
 from daemon.records import Sighting
 from daemon.rerouting import decision_values
 from daemon.routing.decide import decide
-from daemon.routing.facts import NORWAY, Facts
+from daemon.routing.facts import Facts
 from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
+from daemon.times import in_norway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ def notice_id(ref: LetterRef) -> UUID:
 
 
 def _message(sighting: Sighting, now: datetime) -> MessageValues:
-    since = sighting.first_seen_at.astimezone(NORWAY)
+    since = in_norway(sighting.first_seen_at)
     return MessageValues(
         id=notice_id(sighting.ref),
         kind=MessageKind.NOTICE,

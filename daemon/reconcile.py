@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import structlog
 
 from daemon.backdated import Backdated
-from daemon.errors import MailboxError
+from daemon.errors import MailboxError, StoreError
 from daemon.fetch import MarkPolicies
 from daemon.intake import Intake
 from daemon.model import LetterRef, SightingState
+from daemon.outside_values import is_storable
 from daemon.ports import Channel, Mailbox
 from daemon.records import Bookmark
 from daemon.store import Store
@@ -84,6 +85,11 @@ class Reconciliation:
                 looks -= self._compare(mailbox, channel, policies, compared, looks, stopping)
             except MailboxError as error:
                 compared.problems.append(str(error))
+            except StoreError:
+                raise
+            except Exception as fault:  # noqa: BLE001  # a fault of the connector in one channel must not stop the others
+                _log.exception("a channel could not be compared", party=channel.party, resource=channel.resource)
+                compared.problems.append(f"unexpected {type(fault).__name__} in the connector; see the log")
             _log.info(
                 "reconciled",
                 party=channel.party,
@@ -104,7 +110,7 @@ class Reconciliation:
         """Compare one channel, and fetch what is missing. Returns at how many older letters it looked, `looks` at the most."""
         listing, now = mailbox.list(channel, None), self.intake.fetcher.clock()
         compared.problems += [listing.shortfall] if listing.shortfall else []
-        remote = {ref.external_id: ref for ref in listing.refs}
+        remote = {ref.external_id: ref for ref in listing.refs if is_storable(ref.external_id)}
         local = self.store.letters.stored_in(mailbox.name, channel)
         seen = self.store.letters.sighted_in(mailbox.name, channel)
         compared.remote, compared.local = len(remote), len(local)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from daemon.dpv import find_service
+from daemon.dpv import CONFIDENTIAL_POST, find_service
 from daemon.model import Envelope, Letter, LetterRef, Part, PartState
 from daemon.organisation import organisation_number
+from daemon.outside_values import identifier_from, is_said, storable, text_from, time_from
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|z|[+-]\d\d:?\d\d)?")
+_FLAGS = ("isConfidential", "isConfirmationNeeded")
+_RESOURCE = "urn:altinn:resource:"
 _BLOCK = re.compile(
     r"<(?:!doctype|html|head|body|div|p|table|tr|td|ul|ol|li|h[1-6]|section|article|header|footer|blockquote|pre|hr|center|form)"
     r"(?:\s[^<>]*)?/?>",
@@ -56,55 +58,70 @@ _STATES = MappingProxyType({
 
 
 def letter_from(overview: Mapping[str, Any], ref: LetterRef, now: datetime) -> Letter:
-    """The letter that `ref` names, as `overview` tells it. Raises ValueError, which quotes nothing, if it is no overview of that letter."""
+    """The letter that `ref` names, as `overview` tells it; one that tells no time at all is taken to be published `now`.
+
+    Raises ValueError, which quotes nothing, if it is no overview of that letter.
+    """
     if str(overview.get("correspondenceId", "")).lower() != ref.external_id.lower():
         raise ValueError("it is of another letter, or of none")
     content = overview.get("content")
     if not isinstance(content, dict):
         raise ValueError("it has no content")  # noqa: TRY004  # nonsense from outside is a bad value
-    parts = tuple(_part(each, now) for each in _dicts(content.get("attachments")))
-    return Letter(envelope=_envelope(overview, content, ref), parts=parts)
+    parts = tuple(_part(each) for each in _dicts(content.get("attachments")))
+    return Letter(envelope=_envelope(overview, content, ref, now), parts=parts)
 
 
-def _envelope(overview: Mapping[str, Any], content: Mapping[str, Any], ref: LetterRef) -> Envelope:
-    body, properties = _text(content.get("messageBody")), overview.get("propertyList")
+def odd_flags(overview: Mapping[str, Any]) -> list[str]:
+    """The flags that are neither true, false nor missing, which no contract allows; by name."""
+    return [name for name in _FLAGS if is_said(overview.get(name)) and overview.get(name) is not True]
+
+
+def _envelope(overview: Mapping[str, Any], content: Mapping[str, Any], ref: LetterRef, now: datetime) -> Envelope:
+    body, properties = text_from(content.get("messageBody")), storable(overview.get("propertyList"))
     properties = properties if isinstance(properties, dict) else {}
-    technical_sender = organisation_number(_text(overview.get("sender")))
-    service = find_service(ref.service)
+    technical_sender = organisation_number(text_from(overview.get("sender")))
     return Envelope(
         mailbox=ref.mailbox,
         external_id=ref.external_id,
         party=ref.party,
         service=ref.service,
         resource=ref.resource,
-        title=_text(content.get("messageTitle")),
-        summary=_text(content.get("messageSummary")),
+        title=text_from(content.get("messageTitle")),
+        summary=text_from(content.get("messageSummary")),
         body=body,
         body_type=body_type(body),
-        language=_text(content.get("language")),
-        sender_org=organisation_number(_text(properties.get("senderOrgNumber"))) or technical_sender,
-        sender_name=_text(overview.get("messageSender")),
+        language=text_from(content.get("language")),
+        sender_org=organisation_number(text_from(properties.get("senderOrgNumber"))) or technical_sender,
+        sender_name=text_from(overview.get("messageSender")),
         technical_sender=technical_sender,
-        sender_reference=_text(overview.get("sendersReference")),
+        sender_reference=text_from(overview.get("sendersReference")),
         created_at=time_from(overview.get("created")),
         requested_at=time_from(overview.get("requestedPublishTime")),
-        published_at=_published(overview),
+        published_at=_published(overview) or now,
         due_at=time_from(overview.get("dueDateTime")),
-        confidential=overview.get("isConfidential") is True or bool(service and service.confidential),
-        confirmation_needed=overview.get("isConfirmationNeeded") is True,
-        altinn2_id=_whole_number(overview.get("altinn2CorrespondenceId")),
+        confidential=_is_confidential(overview, ref),
+        confirmation_needed=overview.get("isConfirmationNeeded") is True,  # a confirmation cannot be taken back, so no doubt makes one
+        altinn2_id=identifier_from(overview.get("altinn2CorrespondenceId")),
         properties=properties,
         references=_dicts(overview.get("externalReferences")),
         reply_options=_dicts(overview.get("replyOptions")),
     )
 
 
-def _published(overview: Mapping[str, Any]) -> datetime:
+def _is_confidential(overview: Mapping[str, Any], ref: LetterRef) -> bool:
+    """Whether the letter says so in any way, or the service that it was listed under, or the resource that it says it belongs to."""
+    service, resource = find_service(ref.service), text_from(overview.get("resourceId")).removeprefix(_RESOURCE).lower()
+    return (
+        is_said(overview.get("isConfidential"))
+        or bool(service and service.confidential)
+        or resource in {each.id.lower() for each in CONFIDENTIAL_POST.resources}
+    )
+
+
+def _published(overview: Mapping[str, Any]) -> datetime | None:
     """When the letter was published, or the nearest to it that Altinn tells."""
-    for name in ("published", "requestedPublishTime", "created", "statusChanged"):
-        if time := time_from(overview.get(name)):
-            return time
-    raise ValueError("it has no time at all")
+    told = (time_from(overview.get(name)) for name in ("published", "requestedPublishTime", "created", "statusChanged"))
+    return next(filter(None, told), None)
 
 
 def body_type(body: str) -> str:
@@ -112,45 +129,29 @@ def body_type(body: str) -> str:
     return "text/html" if _BLOCK.search(body) else "text/markdown"
 
 
-def time_from(value: object) -> datetime | None:
-    """A time of Altinn's in UTC, cut to microseconds; None if there is none. One without a zone is meant in UTC."""
-    found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
-    if not found:
-        return None
-    day, clock, fraction, zone = found.groups()
-    zone = "+00:00" if not zone or zone in "Zz" else zone
-    try:
-        return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}{zone}").astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _part(attachment: Mapping[str, Any], now: datetime) -> Part:
-    name, checksum = _text(attachment.get("fileName")), _text(attachment.get("checksum"))
-    expires_at = time_from(attachment.get("expirationTime"))
+def _part(attachment: Mapping[str, Any]) -> Part:
+    name, checksum = text_from(attachment.get("fileName")), text_from(attachment.get("checksum"))
     return Part(
-        external_id=_text(attachment.get("id")),
+        external_id=text_from(attachment.get("id")),
         original_name=name,
-        display_name=_text(attachment.get("displayName")),
-        media_type=media_type(_text(attachment.get("dataType")), name),
+        display_name=text_from(attachment.get("displayName")),
+        media_type=media_type(text_from(attachment.get("dataType")), name),
         encrypted=attachment.get("isEncrypted") is True,
         sender_checksum=checksum.lower() if _MD5.fullmatch(checksum) else "",
-        state=_state(attachment, expires_at, now),
-        expires_at=expires_at,
+        state=_state(attachment),
+        expires_at=time_from(attachment.get("expirationTime")),
     )
 
 
-def _state(attachment: Mapping[str, Any], expires_at: datetime | None, now: datetime) -> PartState:
-    """What is known before the download. A status that is not known is tried."""
-    status = _text(attachment.get("status"))
-    if not _text(attachment.get("id")):
+def _state(attachment: Mapping[str, Any]) -> PartState:
+    """What is known before the download. A status that is not known is tried, and so is what should be expired by its date."""
+    status = text_from(attachment.get("status"))
+    if not text_from(attachment.get("id")):
         return PartState.UNAVAILABLE
     if status in {"Purged", "Failed"}:
         return _STATES[status]
     if attachment.get("dataLocationType") == "ExternalStorage":
         return PartState.EXTERNAL
-    if expires_at and expires_at <= now:
-        return PartState.EXPIRED
     return _STATES.get(status, PartState.PRESENT)
 
 
@@ -162,13 +163,5 @@ def media_type(data_type: str, name: str) -> str:
     return _TYPES.get(name.rpartition(".")[2].lower(), _UNTYPED) if "." in name else _UNTYPED
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _whole_number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _dicts(value: object) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [storable(each) for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from connectors.altinn.envelope import body_type, media_type
 from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES
 from daemon.model import Envelope, Letter, LetterRef, Part, PartState
+from daemon.outside_values import identifier_from, time_if_set
+from daemon.times import NORWAY
 
-NORWAY = ZoneInfo("Europe/Oslo")
 DPV_CODE = DPV_SERVICES[0].code.partition("/")[0]
 CONFIDENTIAL_CODE = CONFIDENTIAL_POST.code.partition("/")[0]
 _LANGUAGES = {"English": "en", "NorwegianNO": "nb", "NorwegianNN": "nn", "Sami": "se"}
@@ -46,10 +46,8 @@ def elements_from(rows: Iterable[Any], code: str) -> Iterator[Element]:
 
 
 def utc(time: datetime | None) -> datetime | None:
-    """A time of Altinn 2's in UTC; one without a zone is Norwegian."""
-    if time is None:
-        return None
-    return (time if time.tzinfo else time.replace(tzinfo=NORWAY)).astimezone(UTC)
+    """A time of Altinn 2's in UTC; one without a zone is Norwegian. None if it is one that stands for none."""
+    return time_if_set(time if time is None or time.tzinfo else time.replace(tzinfo=NORWAY))
 
 
 def service_named(name: str, known: str) -> str:
@@ -61,8 +59,8 @@ def service_named(name: str, known: str) -> str:
     return known
 
 
-def letter_from(told: Any, attachments: Any, links: Any, ref: LetterRef) -> Letter:
-    """A letter of the inbox. Raises ValueError, which quotes nothing, if it is another one or has no time."""
+def letter_from(told: Any, attachments: Any, links: Any, ref: LetterRef, now: datetime) -> Letter:
+    """A letter of the inbox; one without a time is published `now`. Raises ValueError, which quotes nothing, if it is another one."""
     if told is None or str(told.CorrespondenceID) != ref.external_id:
         raise ValueError("it is of another letter, or of none")
     more = {
@@ -71,13 +69,13 @@ def letter_from(told: Any, attachments: Any, links: Any, ref: LetterRef) -> Lett
         "service": service_named(told.CorrespondenceName or "", ref.service),
         "body": told.CorrespondenceTxt or "",
     }
-    return _letter(told, attachments, links, ref, more)
+    return _letter(told, attachments, links, ref, now, more)
 
 
-def archived_letter_from(told: Any, ref: LetterRef) -> Letter:
+def archived_letter_from(told: Any, ref: LetterRef, now: datetime) -> Letter:
     """A letter of the archive, which tells less: neither language nor whether it was to be confirmed. Raises as `letter_from` does."""
     more = {"service": service_named(told.ServiceName or "", ref.service), "body": told.CorrespondenceText or ""}
-    return _letter(told, told.CorrespondenceAttachments, told.CorrespondenceLinks, ref, more)
+    return _letter(told, told.CorrespondenceAttachments, told.CorrespondenceLinks, ref, now, more)
 
 
 def is_gone(told: Any) -> bool:
@@ -101,10 +99,8 @@ def part_id(told: Any, place: int) -> str:
     return str(told.AttachmentID) if told.AttachmentID else f"place {place}"
 
 
-def _letter(told: Any, attachments: Any, links: Any, ref: LetterRef, more: dict[str, Any]) -> Letter:
+def _letter(told: Any, attachments: Any, links: Any, ref: LetterRef, now: datetime, more: dict[str, Any]) -> Letter:
     sent = utc(told.DateSent)
-    if sent is None:
-        raise ValueError("it has no time at all")
     envelope = Envelope(
         mailbox=ref.mailbox,
         external_id=ref.external_id,
@@ -116,10 +112,10 @@ def _letter(told: Any, attachments: Any, links: Any, ref: LetterRef, more: dict[
         sender_name=told.SentBy or "",
         sender_reference=told.ExternalSystemReference or "",
         requested_at=sent,
-        published_at=sent,
+        published_at=sent or now,
         due_at=utc(told.DueDate),
         confidential=more["service"] == CONFIDENTIAL_POST.code,
-        altinn2_id=int(ref.external_id) if ref.external_id.isdigit() else None,
+        altinn2_id=identifier_from(int(ref.external_id)) if ref.external_id.isdigit() else None,
         reply_options=[_link(each) for each in rows_of(links, "CorrespondenceLink")],
         **more,
     )

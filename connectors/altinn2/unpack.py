@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_REFERENCE = re.compile(rb"&#(x[0-9a-fA-F]{1,8}|[0-9]{1,10});")
 _CHUNK = 1 << 20  # a multiple of four, so that each piece is whole base64
 
 
@@ -31,7 +33,7 @@ def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled
 
     found: list[Spooled] = []
     steps = etree.iterparse(
-        io.BytesIO(answer.content), resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, remove_comments=True
+        io.BytesIO(_readable(answer.content)), resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, remove_comments=True
     )
     try:
         for _, element in steps:
@@ -52,6 +54,16 @@ def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled
             raise CallFailed("its answer is no whole XML, or has an attachment that is no base64") from None
         raise
     return replace(answer, content=lean, encoding="utf-8"), found
+
+
+def _readable(content: bytes) -> bytes:
+    """The answer with U+FFFD for what XML does not have, and .NET writes all the same: one such letter must not hide those beside it."""
+    return _REFERENCE.sub(lambda found: found[0] if _is_xml(found[1].decode()) else b"&#xFFFD;", content)
+
+
+def _is_xml(reference: str) -> bool:
+    code = int(reference[1:], 16) if reference.startswith("x") else int(reference)
+    return code in {9, 10, 13} or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code < 0x110000  # noqa: PLR2004  # XML 1.0, Char
 
 
 def _check(root: Element, operation: str) -> None:

@@ -6,8 +6,6 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from connectors.rendering import one_line
 from daemon.ports import Parcel
@@ -17,7 +15,6 @@ NO_TITLE = "(uten tittel)"
 UNKNOWN = "Ukjent"
 MAIN, ATTACHED = "Hoveddokument", "Vedlegg"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
-_NORWAY = ZoneInfo("Europe/Oslo")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -54,11 +51,6 @@ def to_bytes(element: ET.Element) -> bytes:
     """The document in UTF-8."""
     ET.indent(element)
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(element, encoding="unicode").encode() + b"\n"
-
-
-def norwegian_day(moment: datetime) -> date:
-    """The day in Norway."""
-    return moment.astimezone(_NORWAY).date()
 
 
 def title(parcel: Parcel) -> str:

@@ -14,6 +14,7 @@ from uuid import uuid5
 from connectors.drops import archive
 from connectors.drops.archive import Document, add
 from daemon.ports import Parcel
+from daemon.times import norwegian_day
 
 FILE_NAME = "arkivmelding.xml"
 _NAMESPACE = "http://www.arkivverket.no/standarder/noark5/arkivmelding"
@@ -32,7 +33,7 @@ def render(parcel: Parcel, documents: Sequence[Document]) -> bytes:
     add(case, "tittel", archive.title(parcel))
     _created(case, parcel)
     _journal_entry(archive.add_typed(case, "basisregistrering", "journalpost"), parcel, documents)
-    add(case, "saksdato", archive.norwegian_day(parcel.document.fetched_at))
+    add(case, "saksdato", norwegian_day(parcel.document.fetched_at))
     add(case, "administrativEnhet", archive.addressees(parcel))
     add(case, "saksansvarlig", archive.addressees(parcel))
     add(case, "saksstatus", "Under behandling")
@@ -110,11 +111,11 @@ def _own_metadata(metadata: ET.Element, parcel: Parcel, documents: Sequence[Docu
 
 def _days(entry: ET.Element, parcel: Parcel) -> None:
     letter = parcel.document
-    add(entry, "journaldato", archive.norwegian_day(letter.fetched_at))
-    add(entry, "dokumentetsDato", archive.norwegian_day(letter.published_at))
+    add(entry, "journaldato", norwegian_day(letter.fetched_at))
+    add(entry, "dokumentetsDato", norwegian_day(letter.published_at))
     add(entry, "mottattDato", letter.fetched_at.isoformat())
     if letter.due_at:
-        add(entry, "forfallsdato", archive.norwegian_day(letter.due_at))
+        add(entry, "forfallsdato", norwegian_day(letter.due_at))
 
 
 def _parties(entry: ET.Element, parcel: Parcel) -> None:

@@ -13,6 +13,7 @@ from connectors.drops import archive
 from connectors.drops.archive import Document, add
 from connectors.rendering import one_line
 from daemon.ports import Parcel
+from daemon.times import norwegian_day
 
 FILE_NAME = "fiks-arkivmelding.xml"
 _NAMESPACE = "https://ks-no.github.io/standarder/fiks-protokoll/fiks-arkiv/arkivmelding/opprett/v1"
@@ -74,7 +75,7 @@ def _party(entry: ET.Element, code: str, words: str, name: str, organisation: st
 
 def _days(entry: ET.Element, parcel: Parcel) -> None:
     letter = parcel.document
-    add(entry, "dokumentetsDato", archive.norwegian_day(letter.published_at))
+    add(entry, "dokumentetsDato", norwegian_day(letter.published_at))
     add(entry, "mottattDato", letter.fetched_at.isoformat())
     if letter.due_at:
-        add(entry, "forfallsdato", archive.norwegian_day(letter.due_at))
+        add(entry, "forfallsdato", norwegian_day(letter.due_at))

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from daemon.filenames import MAX_LENGTH, folder_name, is_plain_name
 from daemon.ports import Parcel
+from daemon.times import in_utc, written
 
 DEFAULT_TEMPLATE = "{published:%Y%m%d-%H%M%S}_{service}_{sender}_{id}"
 _FIELD = re.compile(r"\{([a-z]+)(?::([^{}]*))?\}")
@@ -78,9 +79,9 @@ def candidates(template: str, parcel: Parcel) -> Iterator[str]:
 
 
 def _filled(template: str, naming: Naming) -> str:
-    moment = naming.published_at.astimezone(UTC)
+    moment = in_utc(naming.published_at)
     words = _words(naming)
-    name = _FIELD.sub(lambda found: moment.strftime(found[2]) if found[1] == "published" else words[found[1]], template)
+    name = _FIELD.sub(lambda found: written(moment, found[2]) if found[1] == "published" else words[found[1]], template)
     return name if naming.generation == 1 or "{generation}" in template else f"{name}-g{naming.generation}"
 
 

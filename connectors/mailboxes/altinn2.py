@@ -39,6 +39,7 @@ from daemon.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnav
 from daemon.model import Letter, LetterRef, Part, PartState, Policy
 from daemon.ports import Channel, Finding, Listing
 from daemon.settings import ConnectorSettings, Duration, OrganisationNumber, SecretFile
+from daemon.times import shifted
 
 _SPOOLED_LETTERS = 16
 _REFUSAL_LASTS = timedelta(minutes=10)
@@ -165,8 +166,8 @@ class Altinn2:
     def earliest(self, channel: Channel, position: datetime | None, now: datetime) -> datetime | None:  # noqa: ARG002  # a port's method
         """`look_back` before the position; where there is none, `start_from` before now, or everything."""
         if position is not None:
-            return position - self._settings.look_back
-        return now - self._settings.start_from if self._settings.start_from is not None else None
+            return shifted(position, -self._settings.look_back)
+        return shifted(now, -self._settings.start_from) if self._settings.start_from is not None else None
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
         """The letters of inbox and archive that have changed later than `since`; a change is never earlier than the sending."""
@@ -177,7 +178,7 @@ class Altinn2:
             return {each.external_id: each for each in elements_from(rows, code)}
 
         # Whether the server counts in days, and which clock it has, is not known: so a day more at both ends.
-        found = find_all(ask, since - _CLOCKS_APART if since else None, self._clock() + _CLOCKS_APART)
+        found = find_all(ask, shifted(since, -_CLOCKS_APART) if since else None, self._clock() + _CLOCKS_APART)
         wanted = [each for each in found.elements.values() if since is None or each.changed_at is None or each.changed_at > since]
         for each in wanted:
             self._remember(each)
@@ -266,7 +267,7 @@ class Altinn2:
             if result.value is None or is_gone(result.value.Correspondence):
                 raise self._vanished(ref, about)
             told = result.value
-            letter = letter_from(told.Correspondence, told.CorrespondenceAttachments, told.CorrespondenceLinks, ref)
+            letter = letter_from(told.Correspondence, told.CorrespondenceAttachments, told.CorrespondenceLinks, ref, self._clock())
             return letter, _by_id(told.CorrespondenceAttachments, result)
 
     def _archived_letter(self, ref: LetterRef, about: str) -> tuple[Letter, dict[str, Spooled]]:
@@ -277,7 +278,7 @@ class Altinn2:
             for row in rows_of(result.value.CorrespondenceAttachments, "AttachmentBEV2"):
                 if row.AttachmentData is None and row.AttachmentID:
                     self._add_archived(row, result, about)
-            return archived_letter_from(result.value, ref), _by_id(result.value.CorrespondenceAttachments, result)
+            return archived_letter_from(result.value, ref, self._clock()), _by_id(result.value.CorrespondenceAttachments, result)
 
     def _vanished(self, ref: LetterRef, about: str) -> MailboxError:
         """What it means that a letter does not come: gone for good, or only moved since it was listed, into the archive or out of it."""

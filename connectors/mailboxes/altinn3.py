@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Annotated, Literal
 
+import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from connectors.altinn import access
 from connectors.altinn.correspondence import Correspondence
 from connectors.altinn.discovery import Discovery
-from connectors.altinn.envelope import letter_from
+from connectors.altinn.envelope import letter_from, odd_flags
 from connectors.altinn.listing import Window, find_all
 from connectors.altinn.platform import READ, Platform
 from connectors.http import Http, Patience
@@ -30,7 +31,9 @@ from daemon.errors import MailboxUnavailable
 from daemon.model import Letter, LetterRef, Part, Policy
 from daemon.ports import Channel, Discovered, Finding, Listing
 from daemon.settings import ConnectorSettings, Day, Duration, OrganisationNumber
+from daemon.times import in_utc, shifted
 
+_log = structlog.get_logger(__name__)
 _URLS = MappingProxyType({
     "prod": {"maskinporten_url": "https://maskinporten.no/", "platform_url": "https://platform.altinn.no"},
     "tt02": {"maskinporten_url": "https://test.maskinporten.no/", "platform_url": "https://platform.tt02.altinn.no"},
@@ -185,8 +188,8 @@ class Altinn3:
     def earliest(self, channel: Channel, position: datetime | None, now: datetime) -> datetime | None:  # noqa: ARG002  # a port's method
         """`look_back` before the position; where there is none, `start_from` before now, or everything."""
         if position is not None:
-            return position - self._settings.look_back
-        return now - self._settings.start_from if self._settings.start_from is not None else None
+            return shifted(position, -self._settings.look_back)
+        return shifted(now, -self._settings.start_from) if self._settings.start_from is not None else None
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
         """Every letter later than `since`, also where Altinn's own list is cut; purged ones are among them."""
@@ -194,7 +197,7 @@ class Altinn3:
         def ask(window: Window, status: str | None) -> Sequence[str]:
             return self._correspondence.ids(channel.party, channel.resource, window, status)
 
-        found = find_all(ask, since.astimezone(UTC) if since else None, self._clock())
+        found = find_all(ask, in_utc(since) if since else None, self._clock())
         refs = (
             LetterRef(mailbox=self.name, party=channel.party, service=channel.service, resource=channel.resource, external_id=each)
             for each in found.ids
@@ -204,6 +207,8 @@ class Altinn3:
     def fetch(self, ref: LetterRef) -> Letter:
         """The letter as Altinn's overview tells it, which Altinn notes as Fetched, and not as Read."""
         overview = self._correspondence.overview(ref)
+        if odd := odd_flags(overview):
+            _log.warning("flags are neither true nor false; isConfidential is taken for true", external_id=ref.external_id, flags=odd)
         try:
             return letter_from(overview, ref, self._clock())
         except ValidationError:

@@ -7,7 +7,7 @@ last: it is what makes the folder a letter. `READ` and `CONFIRMED` are files tha
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from daemon.dpv import ALL_SERVICES, find_service
 from daemon.errors import LetterGone, MailboxUnavailable, PartUnavailable
 from daemon.model import Envelope, Letter, LetterRef, Part, PartState, Policy
+from daemon.outside_values import is_said, json_from, time_if_set
 from daemon.ports import Channel, Finding, Listing
 from daemon.settings import ConnectorSettings, Duration, FilePath, OrganisationNumber
 
@@ -96,7 +97,7 @@ class Folder:
     def open_part(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
         """The file's bytes. Raises PartUnavailable."""
         try:
-            file = (self._path / ref.external_id / Path(part.external_id).name).open("rb")
+            file = (self._folder(ref) / Path(part.external_id).name).open("rb")
         except OSError as error:
             raise PartUnavailable(f"{part.external_id} cannot be read: {error.strerror}", state=PartState.UNAVAILABLE) from error
         with file:
@@ -123,10 +124,16 @@ class Folder:
         """Nothing is held open."""
 
     def _ref(self, name: str, service: str) -> LetterRef:
-        return LetterRef(mailbox=self.name, party=self._party, service=service, resource=_RESOURCE, external_id=name)
+        return LetterRef(mailbox=self.name, party=self._party, service=service, resource=_RESOURCE, external_id=_as_text(name))
+
+    def _folder(self, ref: LetterRef) -> Path:
+        folder = self._path / Path(ref.external_id).name
+        if folder.exists() or "\\" not in ref.external_id:
+            return folder
+        return next((each for each in self._path.iterdir() if _as_text(each.name) == ref.external_id), folder)
 
     def _existing(self, ref: LetterRef) -> Path:
-        folder = self._path / Path(ref.external_id).name
+        folder = self._folder(ref)
         if not (folder / _LETTER).is_file():
             raise LetterGone(f"letter {ref.external_id} is no longer in {self._path}")
         return folder
@@ -139,32 +146,40 @@ class Folder:
         return channel.service == told["service"] and (since is None or told["requested_at"] > since)
 
 
+def _as_text(name: str) -> str:
+    r"""A file's name as text that can be kept: bytes that are no UTF-8 are written `\xe5`."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def _read(folder: Path) -> dict[str, Any]:
-    """What letter.json says, with what it may leave out. Raises OSError, or ValueError, which quotes nothing of it."""
-    told = json.loads((folder / _LETTER).read_text(encoding="utf-8"))
+    """What letter.json says, as every store can keep it. Raises OSError, or ValueError, which quotes nothing of it."""
+    told = json_from((folder / _LETTER).read_text(encoding="utf-8-sig"))
     if not isinstance(told, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004  # a file's content is a value
     service = find_service(str(told.get("service")))
     if service is None:
         raise ValueError("its service is unknown")
-    published = _time(told.get("published_at"), "published_at")
-    requested = _time(told["requested_at"], "requested_at") if told.get("requested_at") else published
-    confidential = told.get("confidential") is True or service.confidential
+    times = {key: _time(told[key], key) for key in ("requested_at", "created_at", "due_at") if told.get(key)}
+    put_here = datetime.fromtimestamp((folder / _LETTER).stat().st_mtime, UTC)
+    published = _time(told.get("published_at"), "published_at") or times.get("requested_at") or put_here
+    requested = times.get("requested_at") or published
+    confidential = is_said(told.get("confidential")) or service.confidential
     files = told.get("files") or []
     if not isinstance(files, list):
         raise ValueError("its files are no list")  # noqa: TRY004  # a file's content is a value
     own = {"service": service.code, "published_at": published, "requested_at": requested, "confidential": confidential, "files": files}
-    return {**told, **own}
+    return {**told, **times, **own}
 
 
-def _time(text: object, key: str) -> datetime:
+def _time(text: object, key: str) -> datetime | None:
+    """The time; None for one that stands for none. Raises ValueError."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
         raise ValueError(f"{key} is no time with a zone, such as 2026-03-12T09:00:00+01:00")
-    return time.astimezone(UTC)
+    return time_if_set(time)
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from connectors.sandbox.altinn2_xml import (
     CREDENTIALS,
@@ -32,6 +33,7 @@ from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.peer import Peer
 from connectors.sandbox.samples import sandbox_resources
 from daemon.dpv import CONFIDENTIAL_POST, find_service
+from daemon.times import shifted
 
 _NOTHING = 5
 _LOGIN = 989
@@ -71,7 +73,7 @@ class Correspondence:
     def due_at(self) -> datetime | None:
         """Counted, as in the pretend Altinn 3, from the time that the sender asked for."""
         due_after = self.letter.due_after
-        return (self.letter.requested_at or self.sent_at) + due_after if due_after else None
+        return shifted(self.letter.requested_at or self.sent_at, due_after) if due_after else None
 
     @property
     def status(self) -> str:
@@ -232,7 +234,8 @@ def _is_searched(letter: Correspondence, call: Call) -> bool:
 
 def _row(letter: Correspondence) -> Fields:
     status = "NotOpenedConfirmationReq" if letter.letter.confirmation_needed else "NotOpenedNoConfirmationReq"
-    return (
+    return _overridden(
+        letter,
         ("ArchiveId", letter.archive_id),
         ("ArchiveReference", f"AR{letter.archive_id}" if letter.archive_id else None),
         ("CorrespondenceStatus", letter.status),
@@ -248,9 +251,15 @@ def _row(letter: Correspondence) -> Fields:
     )
 
 
+def _overridden(letter: Correspondence, *fields: tuple[str, Any]) -> Fields:
+    """The fields, told as the letter's `overrides` say."""
+    return tuple((name, letter.letter.overrides.get(name, value)) for name, value in fields)
+
+
 def _letter_fields(letter: Correspondence) -> Fields:
     content = letter.letter
-    correspondence = (
+    correspondence = _overridden(
+        letter,
         ("ConfirmationDate", local(letter.confirmed_at)),
         ("CorrespondenceID", letter.number),
         ("CorrespondenceName", letter.service_name),
@@ -276,7 +285,8 @@ def _letter_fields(letter: Correspondence) -> Fields:
 def _archived_fields(letter: Correspondence) -> Fields:
     """Attachments come without their bytes, which have an operation of their own; whether they did is not published."""
     content = letter.letter
-    return (
+    return _overridden(
+        letter,
         ("ArchiveCorrespondenceID", letter.archive_id),
         ("ConfirmationDate", local(letter.confirmed_at)),
         ("CorrespondenceSummary", content.summary),

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from connectors.sandbox.http_server import Request, Response, Stream
 from connectors.soap.xml import UnsafeXml, parse
+from daemon.times import in_norway
 
 _NORWAY = ZoneInfo("Europe/Oslo")
 _SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -33,6 +34,7 @@ _CONTENTS = MappingProxyType({
     "link": f"{_SCHEMAS}/ServiceEngine/Correspondence/2009/10",
     "list": f"{_SCHEMAS}/ServiceEngine/Notification/2009/10",
 })  # fmt: skip  # one line for each
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 CREDENTIALS = ("systemUserName", "systemPassword", "userSSN", "userPassword", "userPinCode", "authMethod")
 
 Fields = Sequence[tuple[str, Any]]
@@ -187,7 +189,7 @@ def local(moment: datetime | None) -> str | None:
     """A time as Altinn 2 writes it: Norwegian, without a zone, and with up to three digits of a fraction."""
     if moment is None:
         return None
-    text = moment.astimezone(_NORWAY).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    text = in_norway(moment).replace(tzinfo=None).isoformat(timespec="milliseconds")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -255,11 +257,16 @@ def _written(fields: Fields, prefix: str) -> Iterator[bytes | Iterable[bytes]]:
             yield f"</{tag}>".encode()
         elif isinstance(value, (str, int)):
             text = str(value).lower() if isinstance(value, bool) else str(value)
-            yield f"<{tag}>{escape(text)}</{tag}>".encode()
+            yield f"<{tag}>{_NOT_XML.sub(_reference, escape(text))}</{tag}>".encode()
         else:
             yield f"<{tag}>".encode()
             yield value
             yield f"</{tag}>".encode()
+
+
+def _reference(found: re.Match[str]) -> str:
+    """As .NET writes what XML does not have, unless it is told to check."""
+    return f"&#x{ord(found[0]):X};"
 
 
 def _base64(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -9,11 +9,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+from uuid import uuid4
 
 from connectors.sandbox import views
 from connectors.sandbox.access import PORTAL_SCOPE, READ_SCOPE, SERVICE_OWNER_SCOPE, WRITE_SCOPE, Access
 from connectors.sandbox.correspondence import Caller, Correspondences, StorageFailure
 from connectors.sandbox.http_server import Request, Response, Stream
+from connectors.sandbox.letters import RawJson
 from connectors.sandbox.listing import BadRequest, guids, list_filters
 from connectors.sandbox.problems import Problem, exchange_first, unhandled
 from connectors.sandbox.tokens import Bearer, Tokens, bearer_text
@@ -175,4 +177,19 @@ def _login(request: Request) -> Response:
 
 
 def _json(document: Any) -> Response:
-    return Response(status=200, body=json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), headers=_JSON)
+    return Response(status=200, body=_written(document).encode(), headers=_JSON)
+
+
+def _written(document: Any) -> str:
+    """As the real server writes it; half a surrogate pair is escaped, for UTF-8 has none."""
+    raw: dict[str, str] = {}
+
+    def place(value: RawJson) -> str:
+        name = f"raw {uuid4()}"
+        raw[f'"{name}"'] = value.text
+        return name
+
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=place)
+    for name, value in raw.items():
+        text = text.replace(name, value)
+    return text.encode(errors="backslashreplace").decode()

@@ -51,6 +51,13 @@ class AttachmentStatus(StrEnum):
     Expired = "Expired"
 
 
+@dataclass(frozen=True)
+class RawJson:
+    """A value in `overrides` that is sent as this text, whatever it is: nested without end, with numbers that Python does not write."""
+
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class PretendAttachment:
     """One attachment. Give its `content`, or a `size` of bytes that are made up while they are sent and never held in memory."""
@@ -131,7 +138,10 @@ class PretendLetter:
     id: str | None = None
     """Drawn when the letter is published, if None."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the overview's JSON that are told differently, or in addition: an unknown status, a time without zone, a new field."""
+    """Fields of the overview's JSON that are told differently, or in addition: an unknown status, a time without zone, a new field.
+
+    Those of the content as well, by their own names. For the pretend Altinn 2, its own fields: `DateSent`, `DueDate` and so on.
+    """
 
     @property
     def is_confidential(self) -> bool:

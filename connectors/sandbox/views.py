@@ -12,6 +12,7 @@ from urllib.parse import quote
 from connectors.sandbox.clock import written, written_in_ticks
 from connectors.sandbox.letters import RIGHT, urn
 from connectors.sandbox.records import AttachmentRecord, Record, StatusRow
+from daemon.times import shifted
 
 _MANY_REPLIES = 3
 _REPLY_HEADINGS = {"en": "Reply options:", "nn": "Svarval:"}
@@ -44,7 +45,7 @@ def overview(record: Record, *, with_replies_in_body: bool = True) -> dict[str, 
     """The overview. More than three reply options are repeated at the end of the body."""
     letter = record.letter
     shown = record.highest
-    document = {
+    document: dict[str, Any] = {
         "recipient": urn(letter.party),
         "correspondenceId": record.id,
         "content": _content(record, with_replies_in_body=with_replies_in_body),
@@ -61,7 +62,7 @@ def overview(record: Record, *, with_replies_in_body: bool = True) -> dict[str, 
         "sendersReference": letter.senders_reference,
         "messageSender": letter.message_sender,
         "requestedPublishTime": written(record.requested_at),
-        "dueDateTime": written(record.requested_at + letter.due_after) if letter.due_after else None,
+        "dueDateTime": written(shifted(record.requested_at, letter.due_after)) if letter.due_after else None,
         "externalReferences": [{"referenceValue": value, "referenceType": kind} for kind, value in record.references],
         "propertyList": _properties(record),
         "replyOptions": [{"linkURL": link, "linkText": text} for link, text in letter.reply_options],
@@ -71,7 +72,9 @@ def overview(record: Record, *, with_replies_in_body: bool = True) -> dict[str, 
         "isConfidential": letter.is_confidential,
         "allowForwarding": False,
     }
-    return {**document, **letter.overrides}
+    content: dict[str, Any] = document["content"]
+    own = {name: value for name, value in letter.overrides.items() if name not in content}
+    return {**document, "content": {**content, **{name: value for name, value in letter.overrides.items() if name in content}}, **own}
 
 
 def details(record: Record) -> dict[str, Any]:

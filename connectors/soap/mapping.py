@@ -11,19 +11,18 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo
 
 from connectors.soap.fields import FILE, GROUPS, LETTER, Content, Field, find, members, value
 from connectors.soap.shape import Kind, Node
 from daemon.ports import Parcel
+from daemon.times import in_utc, norwegian_day
 
 EACH = "$each"
 OPEN = "?"
 """The field that is none, for what is still to be written; a mapping with it is refused."""
-_NORWAY = ZoneInfo("Europe/Oslo")
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAKES: dict[Kind, frozenset[str]] = {
     Kind.TEXT: frozenset({"text", "number", "boolean", "moment", "names", "content"}),
@@ -232,10 +231,15 @@ def _base64_text(token: bytes) -> str:
 
 def _converted(kind: Kind, found: Any) -> Any:
     if kind is Kind.DATE and isinstance(found, datetime):
-        return found.astimezone(_NORWAY).date()
+        return _with_four_digits(norwegian_day(found))
     if kind is Kind.MOMENT and isinstance(found, datetime):
-        return found.astimezone(UTC)
+        return _with_four_digits(in_utc(found))
     return _clean(found) if kind is Kind.TEXT else found
+
+
+def _with_four_digits(moment: date) -> date | str:
+    """The moment; before the year 1000 as text, for zeep would write the year with fewer digits than the schema wants."""
+    return moment if moment.year >= 1000 else moment.isoformat().replace("+00:00", "Z")  # noqa: PLR2004  # the first with four digits
 
 
 def _clean(found: Any) -> str:
@@ -243,7 +247,7 @@ def _clean(found: Any) -> str:
     if isinstance(found, bool):
         text = "true" if found else "false"
     elif isinstance(found, datetime):
-        text = found.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        text = in_utc(found).isoformat().replace("+00:00", "Z")
     elif isinstance(found, tuple):
         text = ", ".join(found)
     else:

@@ -6,6 +6,7 @@ WAL mode when a second program checkpoints, and in the default mode a power cut 
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sqlmodel import Session, SQLModel, create_engine
 
 from daemon.errors import DiskFull, NotStorable, StoreError
 from daemon.migrations import HEAD
+from daemon.outside_values import json_from
 
 _PRAGMAS = (
     "journal_mode=TRUNCATE",
@@ -80,10 +82,18 @@ def _open(url: str) -> Engine:
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         Path(database).touch(mode=0o600)  # SQLite would let everybody read it whom the umask lets
-    engine = create_engine(url, hide_parameters=True, pool_use_lifo=True)
+    engine = create_engine(url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of)
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _json_of(text: str) -> Any:
+    """JSON that is kept; what a version before kept too deep for a reader is cut, so that nothing beside it goes unread."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return json_from(text)
 
 
 def _prepare_connection(connection: Any, _record: object) -> None:

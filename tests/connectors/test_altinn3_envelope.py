@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.altinn.envelope import body_type, letter_from, media_type, time_from
+from connectors.altinn.envelope import body_type, letter_from, media_type, odd_flags
+from daemon.dpv import CONFIDENTIAL_POST
 from daemon.model import Envelope, LetterRef, MessageKind, Part, PartState
+from daemon.outside_values import time_from, time_if_set
+from daemon.times import in_utc
 
 NOW = datetime(2026, 8, 12, tzinfo=UTC)
 REF = LetterRef(
@@ -118,7 +121,7 @@ def test_the_sender_is_the_best_that_is_known(fields: dict[str, Any], sender: st
 
 
 def test_nulls_and_strange_fields_do_no_harm() -> None:
-    """A letter with nothing but an id, a content and a time is a letter; unknown fields and values are passed over."""
+    """A letter with nothing but an id and a content is a letter, published now if it tells no time; strange fields are passed over."""
     bare = {"correspondenceId": REF.external_id, "content": {}, "created": "2026-08-11T07:14:39Z", "status": "Teleported", "new": [1]}
     told = letter_from(bare, REF, NOW)
     assert (told.envelope.title, told.envelope.body, told.parts) == ("", "", ())
@@ -127,8 +130,7 @@ def test_nulls_and_strange_fields_do_no_harm() -> None:
         "content": {"attachments": None},
         "published": "2026-08-11",
     }
-    with pytest.raises(ValueError, match="no time"):
-        letter_from(nothing, REF, NOW)
+    assert letter_from(nothing, REF, NOW).envelope.published_at == NOW
 
 
 @pytest.mark.parametrize("strange", [{"content": None}, {"content": "x"}, {"correspondenceId": "another"}, {"correspondenceId": None}])
@@ -164,7 +166,16 @@ def test_a_letter_always_has_a_publish_time(missing: tuple[str, ...], expected: 
         ("2026-08-11T07:15:02.4", "2026-08-11T07:15:02.400000+00:00"),
         ("2026-08-11T09:15:02+02:00", "2026-08-11T07:15:02+00:00"),
         ("2026-08-11 07:15:02", "2026-08-11T07:15:02+00:00"),
+        ("0001-01-01T00:00:00", None),
         ("0001-01-01T00:00:00+01:00", None),
+        ("0001-01-01T00:00:00-01:00", None),
+        ("9999-12-31T23:59:59.9999999+00:00", None),
+        ("9999-12-31T23:59:59-01:00", None),
+        ("9999-12-30T23:00:00Z", None),
+        ("1970-01-01T00:00:00Z", None),
+        ("1970-01-01T01:00:00+01:00", None),
+        ("+999999999-12-31T23:59:59.999999999", None),
+        ("٢٠٢٦-08-11T07:15:02Z", None),
         ("2026-13-11T07:15:02Z", None),
         ("tomorrow", None),
         ("", None),
@@ -180,12 +191,10 @@ def test_times_come_in_many_forms(text: object, expected: str | None) -> None:
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=-9, minutes=-30))])))
 def test_every_time_that_is_written_is_read(time: datetime) -> None:
-    """What any server writes in ISO 8601 comes back as the same moment."""
-    try:
-        expected = time.astimezone(UTC)
-    except OverflowError:
-        return
-    assert time_from(time.isoformat()) == expected
+    """What any server writes in ISO 8601 comes back as the same moment, but for what stands for none."""
+    assert time_from(time.isoformat()) == time_if_set(time)
+    assert time_if_set(time) in {None, in_utc(time)}
+    assert time.year in {1, 2, 1969, 1970, 9998, 9999} or time_if_set(time)
 
 
 @given(
@@ -226,13 +235,32 @@ def test_the_body_is_markdown_until_it_has_blocks_of_html(body: str, expected: s
 
 
 def test_confidential_is_what_the_letter_or_its_service_says() -> None:
-    """A letter that says so is confidential under any service, and one under 5504/1 whatever it says."""
+    """A letter that says so is confidential under any service, and so is one under 5504/1, or of its resource, whatever it says."""
     under = LetterRef(
         mailbox="a", party=REF.party, service="5504/1", resource="eformidling-dpv-taushetsbelagt", external_id=REF.external_id
     )
     assert envelope(isConfidential=True).confidential
     assert envelope(ref=under).confidential
-    assert not envelope(isConfidential="true").confidential
+    assert envelope(resourceId=CONFIDENTIAL_POST.resources[0].id.upper()).confidential
+    assert not envelope(isConfidential=False, resourceId="urn:altinn:resource:eformidling-dpv-administrasjon").confidential
+
+
+@pytest.mark.parametrize(
+    "flag", ["true", "false", "", 1, 0, 10**30, 0.0, float("nan"), [], {}, {"value": False}, "\ud800"], ids=ascii
+)
+def test_only_a_real_false_is_not_confidential(flag: object) -> None:
+    """A flag that is neither true, false nor missing guards the letter, and is named; it confirms nothing, which could not be undone."""
+    told = overview(isConfidential=flag, isConfirmationNeeded=flag)
+    found = letter_from(told, REF, NOW).envelope
+    assert (found.confidential, found.confirmation_needed) == (True, False)
+    assert odd_flags(told) == ["isConfidential", "isConfirmationNeeded"]
+
+
+@pytest.mark.parametrize("flag", [True, False, None])
+def test_flags_as_they_should_be_are_not_remarked(flag: object) -> None:
+    """True, false and nothing are what they say."""
+    assert letter_from(overview(isConfidential=flag), REF, NOW).envelope.confidential is (flag is True)
+    assert odd_flags(overview(isConfidential=flag)) == []
 
 
 PAST, FUTURE = "2026-08-01T00:00:00+00:00", "2026-09-01T00:00:00+00:00"
@@ -245,7 +273,8 @@ PAST, FUTURE = "2026-08-01T00:00:00+00:00", "2026-09-01T00:00:00+00:00"
         ({"status": "Purged"}, PartState.PURGED),
         ({"status": "Failed"}, PartState.SCAN_FAILED),
         ({"status": "Expired"}, PartState.EXPIRED),
-        ({"expirationTime": PAST}, PartState.EXPIRED),
+        ({"expirationTime": PAST}, PartState.PRESENT),
+        ({"expirationTime": "0001-01-01T00:00:00+00:00"}, PartState.PRESENT),
         ({"expirationTime": FUTURE}, PartState.PRESENT),
         ({"status": "Initialized"}, PartState.UNAVAILABLE),
         ({"status": "UploadProcessing"}, PartState.UNAVAILABLE),
@@ -258,7 +287,7 @@ PAST, FUTURE = "2026-08-01T00:00:00+00:00", "2026-09-01T00:00:00+00:00"
     ],
 )
 def test_what_is_known_of_an_attachment_decides_whether_it_is_tried(fields: dict[str, Any], state: PartState) -> None:
-    """Only what cannot be there is not tried; a status that nobody knows yet is."""
+    """Only what cannot be there is not tried; a status that nobody knows yet is, and a date decides nothing."""
     assert part(**fields).state is state
 
 

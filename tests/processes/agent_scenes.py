@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from daemon import log
+from daemon import dispatch, log
 from daemon.agent import Agent
 from daemon.config import ConnectorConfiguration
 from daemon.content import ContentStore
@@ -29,6 +29,7 @@ from daemon.settings import ConnectorSettings
 from tests.parcels import new_parcel
 
 SECONDS = 20.0
+_ODD = 2  # the generation of the parcel that is not as the others
 
 
 class Settings(ConnectorSettings):
@@ -58,8 +59,10 @@ class Place:
             time.sleep(SECONDS)
         if self.how == "fails":
             raise _FAILURES[parcel.generation]
-        if self.how == "tells too much":
+        if self.how == "tells too much" and parcel.generation == _ODD:
             return Receipt(reference="", details={"lock": threading.Lock()})
+        if self.how == "tells what cannot be read" and parcel.generation == _ODD:
+            return Receipt(reference="", details={"odd": _Unreadable()})
         sizes = [len(part.open().read()) for part in parcel.parts]
         if self.how == "slow":
             for _ in range(3):
@@ -243,11 +246,31 @@ def signals(folder: str) -> Any:
     return told
 
 
-def an_answer_that_cannot_be_told(folder: str) -> Any:
-    """What whoever waits for it gets."""
+def one_that_cannot_be_handed_over(folder: str, why: str) -> Any:
+    """What came of deliveries that are handed over together, one of which cannot be packed or unpacked here or there."""
+    log.configure()
     content = ContentStore(Path(folder))
+    odd: dict[str, Any] = {"packed here": _nested(3000), "unpacked there": _Unreadable(), "packed there": 1, "unpacked here": 1}
+    how = {"packed there": "tells too much", "unpacked here": "tells what cannot be read"}.get(why, "well")
+    some = [replace(each, progress={"odd": odd[why]}) if each.generation == _ODD else each for each in parcels(content)]
     with agent_with(content) as agent:
-        return _raised(lambda: entrusted(agent, "tells too much").deliver(parcels(content)[0]))[0]
+        outcomes = dispatch._hand_over(entrusted(agent, how), some)
+        after = entrusted(agent, "well", "other").deliver(parcels(content)[0]).reference
+    return {"outcomes": [type(each).__name__ for each in outcomes], "after": after}
+
+
+def _nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+class _Unreadable:
+    """Can be packed, and not unpacked."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return int, ("no number",)
 
 
 def a_standstill(folder: str) -> Any:
