@@ -11,8 +11,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from connectors.drops.access import Access
 from connectors.drops.destination import DropDestination
-from connectors.drops.local import Access, LocalDrop
+from connectors.drops.local import LocalDrop
 from connectors.drops.settings import DropSettings, Mode
 from daemon.ports import Destination
 from daemon.settings import FilePath
@@ -58,7 +59,12 @@ class Settings(DropSettings):
     @property
     def access(self) -> Access:
         """Whose the files will be, and who may do what with them."""
-        return Access(mode=int(self.mode, 8), owner=_number(_find_owner, self.owner), group=_number(_find_group, self.group))
+        return Access(
+            mode=int(self.mode, 8),
+            mode_is_asked_for="mode" in self.model_fields_set,
+            owner=_number(_find_owner, self.owner),
+            group=_number(_find_group, self.group),
+        )
 
 
 class FileDrop(DropDestination):

@@ -115,7 +115,7 @@ class S3Drop:
         """The names in a folder."""
         return sorted({path.removeprefix(f"{folder}/").partition("/")[0] for path in self._objects(folder)})
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002  # an object has one name
         """The bytes of a file."""
         import obstore
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from connectors.drops.access import Access
 from connectors.drops.destination import DropDestination
-from connectors.drops.drop import Seen
+from connectors.drops.drop import HIDDEN, Seen, unfit, unfit_for_reading
 from connectors.drops.folders import into_folders
-from connectors.drops.local import Access
 from connectors.drops.settings import DropSettings, Host, Mode, need_library
 from connectors.network import Timeout
 from connectors.tls import none_if_empty
@@ -186,6 +186,9 @@ class SftpDrop:
         found = self.look(".")
         if found is None or not found.is_folder:
             raise TemporaryFailure(f"the drop {self.place} is not there; make the folder on the server")
+        hidden = self.look(HIDDEN)
+        if hidden is not None and not hidden.is_folder:  # as a link, it would have us write somewhere else
+            raise unfit(self.place, HIDDEN, hidden.odd or "a file")
 
     def look(self, path: str) -> Seen | None:
         """What lies there."""
@@ -196,7 +199,9 @@ class SftpDrop:
                 found = self._run(self._client.lstat(self._at(path)))
             except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory):
                 return None
-        return Seen(size=None if found.type == asyncssh.FILEXFER_TYPE_DIRECTORY else found.size or 0)
+        if found.type == asyncssh.FILEXFER_TYPE_DIRECTORY:
+            return Seen(size=None)
+        return Seen(size=found.size or 0, odd=_odd(found.type))
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder."""
@@ -209,11 +214,13 @@ class SftpDrop:
                 return []
         return [name for name in map(str, found) if name not in {".", ".."}]
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002  # the protocol does not tell other names
         """The bytes of a file."""
         seen = self.look(path)
-        if seen is None or seen.is_folder:
+        if seen is None:
             raise FileNotFoundError(path)
+        if not seen.is_file:
+            raise unfit_for_reading(self.place, path, seen)
         with self._session.plain_words():
             file = self._run(self._client.open(self._at(path), "rb"))
             try:
@@ -279,7 +286,10 @@ class SftpDrop:
     def _make_folder(self, path: str) -> None:
         import asyncssh
 
-        if self.look(path) is not None:
+        seen = self.look(path)
+        if seen is not None:
+            if not seen.is_folder:
+                raise unfit(self.place, path, seen.odd or "a file")
             return
         attributes = asyncssh.SFTPAttrs(permissions=self._access.folder_mode)
         with self._session.plain_words():
@@ -319,3 +329,12 @@ class SftpDrop:
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}"
+
+
+def _odd(kind: int) -> str:
+    """What something is that is no folder, by its type in the protocol; nothing for a file, and where a server does not tell types."""
+    import asyncssh
+
+    if kind in {asyncssh.FILEXFER_TYPE_REGULAR, asyncssh.FILEXFER_TYPE_UNKNOWN}:
+        return ""
+    return "a symbolic link" if kind == asyncssh.FILEXFER_TYPE_SYMLINK else "neither a file nor a folder"

@@ -18,7 +18,7 @@ from uuid import uuid4
 from pydantic import AfterValidator, Field, model_validator
 
 from connectors.drops.destination import DropDestination
-from connectors.drops.drop import Seen
+from connectors.drops.drop import HIDDEN, Seen, unfit, unfit_for_reading
 from connectors.drops.folders import into_folders
 from connectors.drops.local import REMEDIES
 from connectors.drops.settings import DropSettings, Host, need_library
@@ -166,6 +166,9 @@ class SmbDrop:
         found = self.look("")
         if found is None or not found.is_folder:
             raise TemporaryFailure(f"the drop {self.place} is not there; look at share, or make the folder on the server")
+        hidden = self.look(HIDDEN)
+        if hidden is not None and not hidden.is_folder:  # as a link, it would have us write somewhere else
+            raise unfit(self.place, HIDDEN, hidden.odd or "a file")
 
     def look(self, path: str) -> Seen | None:
         """What lies there."""
@@ -178,6 +181,8 @@ class SmbDrop:
                 if error.errno in _NOT_THERE:
                     return None
                 raise
+        if found.st_reparse_tag in _LINKS:
+            return Seen(size=found.st_size, odd=_LINKS[found.st_reparse_tag])
         return Seen(size=None if found.st_file_attributes & _FOLDER else found.st_size)
 
     def names(self, folder: str) -> list[str]:
@@ -189,13 +194,15 @@ class SmbDrop:
         with self._session.step():
             return list(smbclient.listdir(self._at(folder), **self._how))
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002  # who may read what is the server's business
         """The bytes of a file."""
         import smbclient
 
         seen = self.look(path)
-        if seen is None or seen.is_folder:
+        if seen is None:
             raise FileNotFoundError(path)
+        if not seen.is_file:
+            raise unfit_for_reading(self.place, path, seen)
         with self._session.step():
             file = smbclient.open_file(self._at(path), mode="rb", share_access="rwd", **self._how)
         with self._closing(file):
@@ -259,7 +266,10 @@ class SmbDrop:
     def _make_folder(self, path: str) -> None:
         import smbclient
 
-        if self.look(path) is not None:
+        seen = self.look(path)
+        if seen is not None:
+            if not seen.is_folder:
+                raise unfit(self.place, path, seen.odd or "a file")
             return
         with self._session.step():
             try:
@@ -299,3 +309,4 @@ class SmbDrop:
 
 
 _FOLDER = 0x10  # FILE_ATTRIBUTE_DIRECTORY, MS-FSCC 2.6
+_LINKS = {0xA000000C: "a symbolic link", 0xA0000003: "a mount point (a junction)"}  # reparse tags, MS-FSCC 2.1.2.1; others lead nowhere

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from connectors.drops.drop import Drop
+from connectors.drops.drop import Drop, unfit_for_reading
 from connectors.rendering import one_line
 from daemon.ports import Pickup, PickupState
 
@@ -18,18 +18,29 @@ _KINDS = frozenset({"permanent", "temporary"})
 
 
 def answer(drop: Drop, name: str) -> Pickup | None:
-    """What the consumer said of the letter with this name; None if nothing yet. A rejection counts for more."""
-    if drop.look(name + REJECTED) is not None:
+    """What the consumer said of the letter with this name; None if nothing yet. A rejection counts for more.
+
+    Raises TemporaryFailure if that cannot be seen, or something that is no file has an answer's name.
+    """
+    if _is_there(drop, name + REJECTED):
         return Pickup(state=PickupState.REJECTED, reason=_reason(drop, name + REJECTED))
-    if drop.look(name + ACCEPTED) is not None:
+    if _is_there(drop, name + ACCEPTED):
         return Pickup(state=PickupState.TAKEN)
     return None
+
+
+def _is_there(drop: Drop, path: str) -> bool:
+    """Whether there is such a file. Raises TemporaryFailure for anything else of that name."""
+    seen = drop.look(path)
+    if seen is not None and not seen.is_file:
+        raise unfit_for_reading(drop.place, path, seen)
+    return seen is not None
 
 
 def _reason(drop: Drop, path: str) -> str:
     """The reason, on one line and not long; one that says first whether it will pass keeps that word."""
     try:
-        text = b"".join(islice(drop.read(path), _MAX_PIECES))[: 8 * _MAX_REASON].decode("utf-8-sig", errors="replace")
+        text = b"".join(islice(drop.read(path, sole=True), _MAX_PIECES))[: 8 * _MAX_REASON].decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
         text = ""
     first, _, rest = text.strip().partition("\n")

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from connectors.drops import answers, index, journal, layouts, names
 from connectors.drops.contents import FORMATS, LETTER_PDF, SUMS
-from connectors.drops.drop import HIDDEN, MANIFEST, TRIAL, Drop, OpenDrop
+from connectors.drops.drop import HIDDEN, MANIFEST, TRIAL, Drop, OpenDrop, unfit
 from connectors.drops.journal import Journal, Record
 from connectors.drops.layouts import Layout, Unit
 from connectors.drops.settings import DropSettings
@@ -182,7 +182,7 @@ class _Delivery:
         """Publish what is staged and not yet published; False, with nothing published or staged, if the name is taken after all."""
         for place, unit in enumerate(units):
             staged = self.journal.staged(place)
-            if self.drop.look(staged) is None or self.drop.publish(staged, unit.name):
+            if not self._is_staged(staged, unit) or self.drop.publish(staged, unit.name):
                 yield  # also for what an earlier process has published: a kill may have come before that was durable
                 continue
             if place == 0:
@@ -193,6 +193,13 @@ class _Delivery:
             self.drop.remove(staged)
         self._add_to_index(record, units)
         return True
+
+    def _is_staged(self, path: str, unit: Unit) -> bool:
+        """Whether the unit lies there still. Raises TemporaryFailure if something else does, which must not get a letter's name."""
+        seen = self.drop.look(path)
+        if seen is not None and (seen.odd or seen.is_folder != unit.is_folder):
+            raise unfit(self.drop.place, path, seen.odd or "not what was put there")
+        return seen is not None
 
     def _add_to_index(self, record: Record, units: tuple[Unit, ...]) -> None:
         if self.index_lock:

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from daemon.errors import TemporaryFailure
+
 HIDDEN = ".postmottak"
 """The folder in a drop that is Postmottak's own: letters on their way, and the journal. Never for consumers."""
 MANIFEST = "message.json"
@@ -23,11 +25,32 @@ class Seen:
     """What lies under a name. `size` is in bytes, and None for a folder."""
 
     size: int | None
+    odd: str = ""
+    """What it is, if it is neither a file nor a folder, such as `a symbolic link`."""
 
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder."""
         return self.size is None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file."""
+        return self.size is not None and not self.odd
+
+
+def unfit(place: str, path: str, what: str) -> TemporaryFailure:
+    """The failure of what would have to use something in a drop that is `what`."""
+    return TemporaryFailure(f"{path} in the drop {place} is {what}, which is left as it is; move it away, or remove it")
+
+
+def unfit_for_reading(place: str, path: str, seen: Seen) -> TemporaryFailure:
+    """Likewise, for something that is no file."""
+    return unfit(place, path, "a folder" if seen.is_folder else seen.odd)
+
+
+class TooLarge(ValueError):
+    """A file is larger than anything that belongs there."""
 
 
 class Drop(Protocol):
@@ -47,8 +70,13 @@ class Drop(Protocol):
     def names(self, folder: str) -> list[str]:
         """The names in a folder, in any order; none if it is not there."""
 
-    def read(self, path: str) -> Iterator[bytes]:
-        """The bytes of a file, in pieces. Raises FileNotFoundError, at the first piece, if there is no such file."""
+    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:
+        """The bytes of a file, in pieces. Raises FileNotFoundError, at the first piece, if there is no such file.
+
+        Anything but a file is a TemporaryFailure that names it. With `sole`, so is a file that has
+        another name, as far as that can be seen: it may be somebody else's, and hold what whoever put
+        it here may not read.
+        """
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         """Write new files, and the folders that they are in. Only ever used under a hidden name, so not atomic."""
@@ -67,6 +95,16 @@ class Drop(Protocol):
 
     def tidy(self, folder: str) -> None:
         """Remove a folder if nothing is in it, in one step; otherwise leave it."""
+
+
+def read_whole(drop: Drop, path: str, limit: int) -> bytes:
+    """The bytes of a file. Raises FileNotFoundError, TooLarge if there are more than `limit`, and as a Drop does."""
+    data = bytearray()
+    for piece in drop.read(path):
+        data += piece
+        if len(data) > limit:
+            raise TooLarge(path)
+    return bytes(data)
 
 
 OpenDrop = Callable[[], AbstractContextManager[Drop]]

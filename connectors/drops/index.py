@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from connectors.drops.contents import Item
-from connectors.drops.drop import Drop
+from connectors.drops.drop import Drop, TooLarge, read_whole
 from connectors.rendering import one_line
 from daemon.errors import TemporaryFailure
 from daemon.ports import Parcel
@@ -22,6 +22,7 @@ _COLUMNS = [
     *("service", "service_name", "sender", "sender_name", "party", "title", "sender_reference"),
     *("published_at", "due_at", "confidential"),
 ]
+_LARGEST = 128 << 20  # bytes of an index, which is written anew for each letter
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -47,7 +48,8 @@ def rows(parcel: Parcel, folder: str, items: Sequence[Item]) -> bytes:
 def add(drop: Drop, hidden: str, delivery: UUID, lines: bytes) -> None:
     """Add the delivery's lines, unless they are there: the whole index is written under the name `hidden`, and put in the old one's place.
 
-    Must not run twice at a time. Raises TemporaryFailure if something else has the index's name.
+    Must not run twice at a time. Raises TemporaryFailure if something else has the index's name. The
+    old one is replaced and never written to, so whatever else is that file stays as it is.
     """
     current = _current(drop)
     if str(delivery).encode() in current:
@@ -63,9 +65,13 @@ def add(drop: Drop, hidden: str, delivery: UUID, lines: bytes) -> None:
 
 def _current(drop: Drop) -> bytes:
     try:
-        return b"".join(drop.read(INDEX))
+        return read_whole(drop, INDEX, _LARGEST)
     except FileNotFoundError:
         return b""
+    except TooLarge as error:
+        raise TemporaryFailure(
+            f"{INDEX} in the drop {drop.place} has more than {_LARGEST >> 20} MiB; move it away, and the next letter begins a new one"
+        ) from error
 
 
 def _header() -> bytes:

@@ -18,9 +18,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
-from connectors.drops.drop import HIDDEN, Drop
+from connectors.drops.drop import HIDDEN, Drop, TooLarge, read_whole
 
 _ID = 36  # letters of a delivery's id
+_MAX_RECORD = 1 << 20  # bytes
 
 
 class Record(BaseModel):
@@ -85,6 +86,6 @@ def _entries(drop: Drop) -> Iterator[tuple[UUID, str]]:
 
 def _read(drop: Drop, path: str) -> Record | None:
     try:
-        return Record.model_validate_json(b"".join(drop.read(path)))
-    except (FileNotFoundError, ValidationError):
+        return Record.model_validate_json(read_whole(drop, path, _MAX_RECORD))
+    except (FileNotFoundError, TooLarge, ValidationError):
         return None

@@ -16,9 +16,11 @@ from pydantic import BaseModel
 
 from connectors.drops import contents
 from connectors.drops.contents import Item
-from connectors.drops.drop import MANIFEST, Drop
+from connectors.drops.drop import MANIFEST, Drop, read_whole
 from connectors.drops.settings import DropSettings
 from daemon.ports import Parcel
+
+_MAX_DOCUMENT = 64 << 20  # bytes; larger than any letter's own message.json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +151,11 @@ def _is_folder(drop: Drop, name: str) -> bool:
     return seen is not None and seen.is_folder
 
 
+def _is_file(drop: Drop, path: str) -> bool:
+    seen = drop.look(path)
+    return seen is not None and seen.is_file
+
+
 class _File(BaseModel):
     name: str
     size: int | None
@@ -172,21 +179,26 @@ def _same_letter(drop: Drop, parcel: Parcel, document: str, prefix: str) -> bool
     expected = _Identity.model_validate_json(parcel.document.model_dump_json())
     sizes = {part.name: part.size for part in parcel.parts} | {expected.body.name: len(parcel.body)}
     try:
-        found = _Identity.model_validate_json(b"".join(drop.read(document)))
+        if not _is_file(drop, document):
+            return False
+        found = _Identity.model_validate_json(read_whole(drop, document, _MAX_DOCUMENT))
     except (FileNotFoundError, ValueError):
         return False
     seen = {name: drop.look(prefix + name) for name in sizes}
-    return found == expected and all(each is not None and each.size == sizes[name] for name, each in seen.items())
+    return found == expected and all(each is not None and each.is_file and each.size == sizes[name] for name, each in seen.items())
 
 
 def _same_bytes(drop: Drop, unit: Unit) -> bool:
-    item, digest = unit.items[0], hashlib.sha256()
+    item, digest, size = unit.items[0], hashlib.sha256(), 0
     seen = drop.look(unit.name)
-    if seen is None or seen.size != item.size:
+    if seen is None or not seen.is_file or seen.size != item.size:
         return False
     try:
         for chunk in drop.read(unit.name):
             digest.update(chunk)
+            size += len(chunk)
+            if size > item.size:  # it grows while it is read
+                return False
     except FileNotFoundError:
         return False
     return digest.hexdigest() == item.sha256

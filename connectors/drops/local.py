@@ -1,29 +1,31 @@
-"""A drop in a folder of this machine, or on a share that is mounted here."""
+"""A drop in a folder of this machine, or on a share that is mounted here.
+
+Others may write to it as well, so it is used as connectors/shared_folder.py has it: below the drop no
+link is followed, no pipe is waited for, and what does not fit is left as it is, with a reason that
+names it.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-from connectors.drops.drop import Seen
-from daemon.durable import sync, write_all
+from connectors import shared_folder
+from connectors.drops.access import Access
+from connectors.drops.drop import HIDDEN, Seen, unfit
+from connectors.drops.open_folders import OpenFolders
+from connectors.shared_folder import TAKEN, Unfit, rename_new
+from daemon.durable import write_all
 from daemon.errors import TemporaryFailure
 
 _CHUNK = 1 << 20
 _OPEN_AT_MOST = 6  # files of one letter that are written and not yet synced; there may be many letters
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
-_NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
-_AT_FDCWD, _RENAME_NOREPLACE = -100, 1  # linux/fcntl.h, linux/fs.h
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})  # of a share that has no such thing
 REMEDIES = {
     errno.ENOENT: "is not there; make the folder, or mount the share",
     errno.ENOTDIR: "is no folder; name one in path",
@@ -36,59 +38,44 @@ REMEDIES = {
 """What to do about an error of the operating system, as the end of a sentence about the drop's folder."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Access:
-    """Whose files are, and who may do what with them. None leaves the owner or the group as the system sets it."""
-
-    mode: int = 0o640
-    owner: int | None = None
-    group: int | None = None
-
-    @property
-    def folder_mode(self) -> int:
-        """The mode of a folder: whoever may read its files may enter it, and its owner may always work in it."""
-        return self.mode | (self.mode & 0o444) >> 2 | stat.S_IWUSR | stat.S_IXUSR
-
-
 class LocalDrop:
     """A Drop in the folder `root`, which is never made here: it may be on a share that comes and goes."""
 
     def __init__(self, root: Path, access: Access) -> None:
         self.place = str(root)
-        self._root = root
-        self._access = access
+        self._folders = OpenFolders(root, access)
         self._written: list[int] = []
         """Files, open, that are not synced yet."""
         self._changed: set[str] = set()
         """Folders that are not."""
 
-    def _at(self, path: str) -> str:
-        return f"{self.place}/{path}"
-
     def look(self, path: str) -> Seen | None:
         """What lies there."""
-        with self._plain_words():
-            try:
-                found = os.lstat(self._at(path))
-            except _NOT_THERE:
-                return None
-        return Seen(size=None if stat.S_ISDIR(found.st_mode) else found.st_size)
+        with self._plain_words(path):
+            above, _, name = path.rpartition("/")
+            folder = self._folder_if_there(above)
+            found = None if folder is None else shared_folder.look(name, folder)
+        return None if found is None else _seen(found)
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder."""
-        with self._plain_words():
-            try:
-                return os.listdir(self._at(folder))  # noqa: PTH208  # a Path for each name costs more than the call
-            except _NOT_THERE:
-                return []
+        with self._plain_words(folder):
+            there = self._folder_if_there(folder)
+            return [] if there is None else os.listdir(there)  # noqa: PTH208  # a Path has no descriptor
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:
         """The bytes of a file."""
-        with self._plain_words(FileNotFoundError):
+        with self._plain_words(path, FileNotFoundError):
+            above, _, name = path.rpartition("/")
+            folder = self._folder_if_there(above)
+            if folder is None:
+                raise FileNotFoundError(path)
             try:
-                descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW)
-            except _NOT_THERE as error:
-                raise FileNotFoundError(path) from error
+                descriptor = shared_folder.open_file(name, folder, sole=sole)
+            except PermissionError as error:
+                raise TemporaryFailure(
+                    f"{path} in the drop folder {self.place} may not be read; give the service's user the right to"
+                ) from error
             with os.fdopen(descriptor, "rb") as file:
                 while chunk := file.read(_CHUNK):
                     yield chunk
@@ -97,14 +84,14 @@ class LocalDrop:
         """Write new files. The disk begins with the first while the next are written; if one fails, none of them is synced."""
         changed: set[str] = set()
         written: list[int] = []
-        with self._plain_words(), _closed(written):
+        with self._plain_words(HIDDEN), _closed(written):
             for path, chunks in files:
                 folder = path.rpartition("/")[0]
                 if folder not in changed:
-                    changed |= {folder, *self._make_folder(folder)}
+                    changed |= {folder, *self._folders.make(folder)}
                 if len(written) == _OPEN_AT_MOST:
                     _sync_all(written)  # and no others: if one of these fails, it is this letter's failure
-                written.append(self._create(path))
+                written.append(self._folders.create(path))
                 for chunk in chunks:
                     write_all(written[-1], chunk)
                 _have_written(written[-1])
@@ -114,104 +101,101 @@ class LocalDrop:
 
     def publish(self, source: str, target: str) -> bool:
         """Rename, unless the name is taken."""
-        with self._plain_words():
-            published = rename_new(self._at(source), self._at(target))
+        with self._plain_words(HIDDEN):
+            (source_folder, old), (target_folder, new) = self._folders.place(source), self._folders.place(target)
+            published = rename_new(old, new, source_folder, target_folder)
+            self._folders.let_go(source)
         self._changed.add(target.rpartition("/")[0])
         return published
 
     def replace(self, source: str, target: str) -> None:
         """Rename over another file."""
-        with self._plain_words():
-            (self._root / source).replace(self._root / target)
+        with self._plain_words(HIDDEN):
+            (source_folder, old), (target_folder, new) = self._folders.place(source), self._folders.place(target)
+            os.replace(old, new, src_dir_fd=source_folder, dst_dir_fd=target_folder)
         self._changed.add(target.rpartition("/")[0])
 
     def sync(self) -> None:
         """Sync each file, then every folder that got something new, the innermost first, and the drop, for an earlier process."""
         changed, self._changed = {"", *self._changed}, set()
         written, self._written = self._written, []
-        with self._plain_words(), _closed(written):
-            _sync_all(written)
-            for each in sorted(changed, reverse=True):
-                sync(self._at(each))
+        try:
+            with self._plain_words(HIDDEN), _closed(written):
+                _sync_all(written)
+                for each in sorted(changed, reverse=True):
+                    _sync(self._folders.at(each))
+        finally:
+            self._folders.let_go_of_all(but=("", HIDDEN))
 
     def close(self) -> None:
-        """Let go of what was written and not synced."""
+        """Let go of what was written and not synced, and of the drop; it is opened again if it is used again."""
+        self._folders.let_go_of_all()
         with _closed(self._written):
             self._written = []
 
     def remove(self, path: str, *, lasting: bool = True) -> None:
         """Remove a file or a folder. A folder gets another name first, so that nobody publishes it while it is half gone."""
-        place = self._at(path)
-        doomed = f"{place}.old"
-        with self._plain_words():
-            for each in (doomed, place):
+        self._folders.let_go(path)
+        with self._plain_words(path):
+            try:
+                folder, name = self._folders.place(path)
+            except _NOT_THERE:
+                return
+            doomed = f"{name}.old"
+            for each in (doomed, name):
                 try:
-                    os.unlink(each)  # noqa: PTH108  # a Path costs more than the call
-                except _NOT_THERE:
+                    os.unlink(each, dir_fd=folder)
+                except FileNotFoundError:
                     continue
                 except IsADirectoryError:
-                    Path(each).replace(doomed)
-                    shutil.rmtree(doomed)
+                    os.replace(each, doomed, src_dir_fd=folder, dst_dir_fd=folder)
+                    shared_folder.remove_tree(doomed, folder)
                 if lasting:
-                    sync(self._at(path.rpartition("/")[0]))
+                    _sync(folder)
 
     def tidy(self, folder: str) -> None:
         """Remove an empty folder."""
-        with self._plain_words(), suppress(FileNotFoundError, NotADirectoryError):
+        self._folders.let_go(folder)
+        with self._plain_words(folder), suppress(*_NOT_THERE):
+            above, name = self._folders.place(folder)
             try:
-                (self._root / folder).rmdir()
+                os.rmdir(name, dir_fd=above)
             except OSError as error:
-                if error.errno not in _TAKEN:
+                if error.errno not in TAKEN:
                     raise
 
-    def _make_folder(self, folder: str) -> Iterator[str]:
-        """Make the folder, and those above it if they are missing, but never the drop itself; the folders in which one was made."""
-        if not folder:
-            return
-        above, place = folder.rpartition("/")[0], self._at(folder)
-        try:
-            try:
-                os.mkdir(place, self._access.folder_mode)  # noqa: PTH102  # a Path costs more than the call
-            except FileNotFoundError:
-                yield from self._make_folder(above)
-                os.mkdir(place, self._access.folder_mode)  # noqa: PTH102  # likewise
-        except FileExistsError:
-            return
-        self._hand_over(place, self._access.folder_mode | os.stat(place).st_mode & stat.S_ISGID)  # noqa: PTH116  # likewise
-        yield above
+    def _folder_if_there(self, path: str) -> int | None:
+        """A folder's descriptor; None if nothing, or something else, has its name.
 
-    def _create(self, path: str) -> int:
-        """Make a new file; its descriptor, for writing."""
-        descriptor = os.open(self._at(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._access.mode)
+        Raises Unfit if something else has the name of our own folder.
+        """
         try:
-            self._hand_over(descriptor, self._access.mode)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-    def _hand_over(self, file: str | int, mode: int) -> None:
-        """Give a new file or folder its owner, group and mode."""
-        owner, group = self._access.owner, self._access.group
-        if (owner, group) != (None, None):
-            try:
-                os.chown(file, -1 if owner is None else owner, -1 if group is None else group)
-            except PermissionError as error:
-                raise TemporaryFailure(
-                    f"files in the drop folder {self.place} may not be given to the owner or group of the configuration; "
-                    "run the service with the right to (CAP_CHOWN), or leave owner and group out"
-                ) from error
-        os.chmod(file, mode)  # noqa: PTH101  # by descriptor, for a file
+            return self._folders.at(path)
+        except _NOT_THERE:
+            return None
+        except Unfit as error:
+            if error.path == HIDDEN:
+                raise
+            return None
 
     @contextmanager
-    def _plain_words(self, *passed: type[OSError]) -> Iterator[None]:
+    def _plain_words(self, path: str, *passed: type[OSError]) -> Iterator[None]:
+        """Raise TemporaryFailure for whatever the operating system says, or for what does not fit at `path`."""
         try:
             yield
         except passed:
             raise
+        except Unfit as error:
+            raise unfit(self.place, error.path or path, error.what) from error
         except OSError as error:
             unusual = f"cannot be used ({error.strerror or type(error).__name__}); look at its disk or share"
             raise TemporaryFailure(f"the drop folder {self.place} {REMEDIES.get(error.errno or 0, unusual)}") from error
+
+
+def _seen(found: os.stat_result) -> Seen:
+    if stat.S_ISDIR(found.st_mode):
+        return Seen(size=None)
+    return Seen(size=found.st_size, odd="" if stat.S_ISREG(found.st_mode) else shared_folder.kind(found.st_mode))
 
 
 def _have_written(descriptor: int) -> None:
@@ -220,10 +204,19 @@ def _have_written(descriptor: int) -> None:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def _sync(descriptor: int) -> None:
+    """Sync a file or a folder, unless its share has no such thing."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
 def _sync_all(descriptors: list[int]) -> None:
     """Sync the files, and close them; those are left in the list that were not."""
     for each in descriptors:
-        os.fsync(each)
+        _sync(each)
     while descriptors:
         os.close(descriptors.pop())
 
@@ -236,38 +229,3 @@ def _closed(descriptors: list[int]) -> Iterator[None]:
     finally:
         for each in descriptors:
             os.close(each)
-
-
-def rename_new(source: str, target: str) -> bool:
-    """Rename in one step, never over something else; False if the name is taken.
-
-    Linux has a call for that, which some network file systems do not know: there a look comes first, which is enough as long as nobody
-    but Postmottak makes such names.
-    """
-    call = _renameat2()
-    number = errno.ENOSYS
-    if call is not None:
-        if call(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
-            return True
-        number = ctypes.get_errno()
-    if number in _NO_SUCH_CALL:
-        return not os.path.lexists(target) and _rename(source, target)
-    if number in _TAKEN and os.path.lexists(target):
-        return False
-    raise OSError(number, os.strerror(number))
-
-
-def _rename(source: str, target: str) -> bool:
-    try:
-        Path(source).rename(target)
-    except OSError as error:
-        if error.errno in _TAKEN:
-            return False
-        raise
-    return True
-
-
-@cache
-def _renameat2() -> Any:
-    """The C library's renameat2, or None where it has none."""
-    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

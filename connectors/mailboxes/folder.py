@@ -3,19 +3,25 @@
 `letter.json` has the fields of daemon/model.py's Envelope (`service`, `title`, `published_at` at least) and `files`, a list of
 `{"file": "a.pdf", "name": "Vedtak.pdf", "media_type": "application/pdf"}`, of which `file` is the name in the folder. Put it there
 last: it is what makes the folder a letter. `READ` and `CONFIRMED` are files that appear there when a letter is marked.
+
+Others write to the folder, so it is used as connectors/shared_folder.py has it: no link in it is followed, no pipe waited for. What does
+not fit waits, and the reason names it.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, NoReturn
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
+from connectors import shared_folder
+from connectors.shared_folder import Unfit
 from daemon.dpv import ALL_SERVICES, find_service
 from daemon.errors import LetterGone, MailboxUnavailable, PartUnavailable
 from daemon.model import Envelope, Letter, LetterRef, Part, PartState, Policy
@@ -23,9 +29,11 @@ from daemon.outside_values import is_said, json_from, time_if_set
 from daemon.ports import Channel, Finding, Listing
 from daemon.settings import ConnectorSettings, Duration, FilePath, OrganisationNumber
 
-_LETTER = "letter.json"
+_LETTER, _READ, _CONFIRMED = "letter.json", "READ", "CONFIRMED"
 _RESOURCE = "folder"
 _CHUNK = 256 * 1024
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_LETTER = 64 << 20  # bytes of a letter.json; its body is the letter's text
 
 
 def _folder(path: Path) -> Path:
@@ -47,7 +55,7 @@ class Settings(ConnectorSettings):
 class _File(BaseModel):
     """One of `files` in a letter.json."""
 
-    file: str = Field(pattern=r"^[^/\\]+$")
+    file: str = Field(pattern=r"^[^/\\\x00]+$")
     name: str
     display_name: str = ""
     media_type: str = "application/octet-stream"
@@ -76,44 +84,53 @@ class Folder:
     def list(self, channel: Channel, since: datetime | None) -> Listing:
         """The service's letters; one that cannot be read is among those of the first service, and fetching it says why."""
         try:
-            folders = sorted(each.parent for each in self._path.glob(f"*/{_LETTER}"))
+            with _opened(self._path) as mailbox:
+                names = sorted(os.listdir(mailbox))  # noqa: PTH208  # a Path has no descriptor
+                mine = tuple(each for each in names if _belongs(each, mailbox, channel, since))
         except OSError as error:
             raise MailboxUnavailable(f"{self._path} cannot be read ({error.strerror}); let the service's user read it") from error
-        refs = (self._ref(folder.name, channel.service) for folder in folders if self._belongs(folder, channel, since))
-        return Listing(refs=tuple(refs))
+        return Listing(refs=tuple(self._ref(each, channel.service) for each in mine))
 
     def fetch(self, ref: LetterRef) -> Letter:
         """The letter, and which of its files are there. Raises LetterGone, or MailboxUnavailable if its letter.json is wrong."""
-        folder = self._existing(ref)
-        try:
-            told = _read(folder)
-            envelope = Envelope.model_validate({**told, **vars(ref)})
-            parts = tuple(_part(folder, _File.model_validate(each)) for each in told["files"])
-        except (OSError, ValueError) as error:
-            raise MailboxUnavailable(f"{folder / _LETTER} is no letter: {_reason(error)}; correct it") from None
-        return Letter(envelope=envelope, parts=parts)
+        with self._letter(ref) as folder:
+            try:
+                told = _read(folder)
+                envelope = Envelope.model_validate({**told, **vars(ref)})
+                parts = [self._part(ref, folder, _File.model_validate(each)) for each in told["files"]]
+            except Unfit as unfit:
+                self._refuse(ref, _LETTER, unfit)
+            except (OSError, ValueError) as error:
+                raise MailboxUnavailable(f"{self._path / ref.external_id / _LETTER} is no letter: {_reason(error)}; correct it") from None
+            return Letter(envelope=envelope, parts=tuple(parts))
 
     @contextmanager
     def open_part(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
-        """The file's bytes. Raises PartUnavailable."""
+        """The file's bytes. Raises PartUnavailable, or MailboxUnavailable if it is no plain file."""
+        name = Path(part.external_id).name
         try:
-            file = (self._folder(ref) / Path(part.external_id).name).open("rb")
-        except OSError as error:
-            raise PartUnavailable(f"{part.external_id} cannot be read: {error.strerror}", state=PartState.UNAVAILABLE) from error
-        with file:
-            yield _chunks(file)
+            with self._letter(ref) as folder:
+                descriptor = shared_folder.open_file(name, folder, sole=True)
+        except Unfit as unfit:
+            self._refuse(ref, name, unfit)
+        except (OSError, LetterGone) as error:
+            reason = error.strerror if isinstance(error, OSError) else "the letter is gone"
+            raise PartUnavailable(f"{part.external_id} cannot be read: {reason}", state=PartState.UNAVAILABLE) from error
+        with os.fdopen(descriptor, "rb") as file:
+            yield _chunks(file, os.fstat(descriptor).st_size)
 
     def mark_read(self, ref: LetterRef) -> None:
         """Put a file READ beside the letter. Raises LetterGone."""
-        (self._existing(ref) / "READ").touch()
+        self._mark(ref, _READ)
 
     def confirm(self, ref: LetterRef) -> None:
         """Put a file CONFIRMED beside the letter. Raises LetterGone."""
-        (self._existing(ref) / "CONFIRMED").touch()
+        self._mark(ref, _CONFIRMED)
 
     def confirmed(self, ref: LetterRef) -> bool:
         """Whether the letter is confirmed. Raises LetterGone."""
-        return (self._existing(ref) / "CONFIRMED").exists()
+        with self._letter(ref) as folder:
+            return shared_folder.look(_CONFIRMED, folder) is not None
 
     def check(self) -> Iterator[Finding]:
         """Whether the folder is there."""
@@ -126,41 +143,126 @@ class Folder:
     def _ref(self, name: str, service: str) -> LetterRef:
         return LetterRef(mailbox=self.name, party=self._party, service=service, resource=_RESOURCE, external_id=_as_text(name))
 
-    def _folder(self, ref: LetterRef) -> Path:
-        folder = self._path / Path(ref.external_id).name
-        if folder.exists() or "\\" not in ref.external_id:
-            return folder
-        return next((each for each in self._path.iterdir() if _as_text(each.name) == ref.external_id), folder)
-
-    def _existing(self, ref: LetterRef) -> Path:
-        folder = self._folder(ref)
-        if not (folder / _LETTER).is_file():
-            raise LetterGone(f"letter {ref.external_id} is no longer in {self._path}")
-        return folder
-
-    def _belongs(self, folder: Path, channel: Channel, since: datetime | None) -> bool:
+    @contextmanager
+    def _letter(self, ref: LetterRef) -> Iterator[int]:
+        """The letter's open folder. Raises LetterGone, or MailboxUnavailable if it is something else."""
+        name = Path(ref.external_id).name
         try:
-            told = _read(folder)
-        except (OSError, ValueError):
-            return channel.service == ALL_SERVICES[0].code
-        return channel.service == told["service"] and (since is None or told["requested_at"] > since)
+            with _opened(self._path) as mailbox:
+                folder = _open_letter(_file_name(name, mailbox), mailbox)
+        except Unfit as unfit:
+            self._refuse(ref, "", unfit)
+        except OSError as error:
+            raise MailboxUnavailable(f"{self._path} cannot be read ({error.strerror}); let the service's user read it") from error
+        if folder is None:
+            raise LetterGone(f"letter {name} is no longer in {self._path}")
+        try:
+            if shared_folder.look(_LETTER, folder) is None:
+                raise LetterGone(f"letter {name} is no longer in {self._path}")
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _part(self, ref: LetterRef, folder: int, file: _File) -> Part:
+        found = shared_folder.look(file.file, folder)
+        try:
+            if found is not None:
+                shared_folder.must_be_file(found, sole=True)
+        except Unfit as unfit:
+            self._refuse(ref, file.file, unfit)
+        return Part(
+            external_id=file.file,
+            original_name=file.name,
+            display_name=file.display_name,
+            media_type=file.media_type,
+            state=PartState.UNAVAILABLE if found is None else PartState.PRESENT,
+        )
+
+    def _mark(self, ref: LetterRef, mark: str) -> None:
+        with self._letter(ref) as folder:
+            if shared_folder.look(mark, folder) is None:
+                self._make(ref, mark, folder)
+
+    def _make(self, ref: LetterRef, mark: str, folder: int) -> None:
+        try:
+            os.close(os.open(mark, _NEW, 0o666, dir_fd=folder))
+        except FileExistsError:
+            return
+        except OSError as error:
+            place = self._path / ref.external_id / mark
+            raise MailboxUnavailable(f"{place} cannot be made ({error.strerror}); let the service's user write there") from error
+
+    def _refuse(self, ref: LetterRef, name: str, unfit: Unfit) -> NoReturn:
+        place = self._path / ref.external_id / name
+        raise MailboxUnavailable(f"{place} is {unfit.what}, which is left as it is; put a file or folder of its own there") from unfit
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """The mailbox's own folder, which may be named by a link. Raises OSError."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def _as_text(name: str) -> str:
-    r"""A file's name as text that can be kept: bytes that are no UTF-8 are written `\xe5`."""
+    r"""A file's name as text that can be kept: bytes that are not UTF-8 are written `\xe5`."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    """What letter.json says, as every store can keep it. Raises OSError, or ValueError, which quotes nothing of it."""
-    told = json_from((folder / _LETTER).read_text(encoding="utf-8-sig"))
+def _file_name(text: str, mailbox: int) -> str:
+    """The name in the open folder that `_as_text` wrote so."""
+    if "\\" not in text or shared_folder.look(text, mailbox) is not None:
+        return text
+    names = os.listdir(mailbox)  # noqa: PTH208  # a Path has no descriptor
+    return next((name for name in names if _as_text(name) == text), text)
+
+
+def _open_letter(name: str, mailbox: int) -> int | None:
+    try:
+        return shared_folder.open_folder(name, mailbox)
+    except FileNotFoundError:
+        return None
+
+
+def _belongs(name: str, mailbox: int, channel: Channel, since: datetime | None) -> bool:
+    """Whether it is a letter for this channel; those that cannot be read are for the first service's."""
+    try:
+        told = _told(name, mailbox)
+    except (OSError, ValueError, Unfit):
+        return channel.service == ALL_SERVICES[0].code
+    return told is not None and channel.service == told["service"] and (since is None or told["requested_at"] > since)
+
+
+def _told(name: str, mailbox: int) -> dict[str, Any] | None:
+    """What the letter.json of a letter says; None if that is not there yet, or nothing that could be a letter has the name."""
+    found = shared_folder.look(name, mailbox)
+    if found is None or not (stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+        return None
+    folder = shared_folder.open_folder(name, mailbox)
+    try:
+        return _read(folder)
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(folder)
+
+
+def _read(folder: int) -> dict[str, Any]:
+    """What letter.json says, as every store can keep it.
+
+    Raises OSError, Unfit, or ValueError, which quotes nothing of it.
+    """
+    text, put_here = _text(folder)
+    told = json_from(text)
     if not isinstance(told, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004  # a file's content is a value
     service = find_service(str(told.get("service")))
     if service is None:
         raise ValueError("its service is unknown")
     times = {key: _time(told[key], key) for key in ("requested_at", "created_at", "due_at") if told.get(key)}
-    put_here = datetime.fromtimestamp((folder / _LETTER).stat().st_mtime, UTC)
     published = _time(told.get("published_at"), "published_at") or times.get("requested_at") or put_here
     requested = times.get("requested_at") or published
     confidential = is_said(told.get("confidential")) or service.confidential
@@ -169,6 +271,16 @@ def _read(folder: Path) -> dict[str, Any]:
         raise ValueError("its files are no list")  # noqa: TRY004  # a file's content is a value
     own = {"service": service.code, "published_at": published, "requested_at": requested, "confidential": confidential, "files": files}
     return {**told, **times, **own}
+
+
+def _text(folder: int) -> tuple[str, datetime]:
+    """The text of letter.json, and when it was put there."""
+    with os.fdopen(shared_folder.open_file(_LETTER, folder, sole=True), "rb") as file:
+        data = file.read(_MAX_LETTER + 1)
+        put_here = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+    if len(data) > _MAX_LETTER:
+        raise ValueError(f"it has more than {_MAX_LETTER >> 20} MiB")
+    return data.decode("utf-8-sig"), put_here
 
 
 def _time(text: object, key: str) -> datetime | None:
@@ -188,16 +300,8 @@ def _reason(error: OSError | ValueError) -> str:
     return (error.strerror or "it cannot be read").lower() if isinstance(error, OSError) else str(error)
 
 
-def _part(folder: Path, file: _File) -> Part:
-    return Part(
-        external_id=file.file,
-        original_name=file.name,
-        display_name=file.display_name,
-        media_type=file.media_type,
-        state=PartState.PRESENT if (folder / file.file).is_file() else PartState.UNAVAILABLE,
-    )
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
+def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """The file's bytes, as many as it had when it was opened: one that always grows has no end."""
+    while chunk := file.read(min(_CHUNK, size)):
+        size -= len(chunk)
         yield chunk

@@ -7,7 +7,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from connectors.destinations.filedrop import Settings
+from connectors.drops.access import Access
 from connectors.drops.destination import DropDestination
-from connectors.drops.drop import Drop, Seen
-from connectors.drops.local import Access, LocalDrop
+from connectors.drops.drop import Seen
+from connectors.drops.local import LocalDrop
 from daemon.model import Receipt
 from daemon.ports import Parcel
 from tests.handing_over import hand_over
@@ -34,7 +35,7 @@ class Dead(BaseException):
 class Mortal:
     """A drop that dies before or after its Nth change; from then on nothing has any effect, as after a SIGKILL."""
 
-    def __init__(self, drop: Drop, number: int, *, before: bool) -> None:
+    def __init__(self, drop: LocalDrop, number: int, *, before: bool) -> None:
         self.place = drop.place
         self._drop = drop
         self._number = number
@@ -59,8 +60,8 @@ class Mortal:
     def names(self, folder: str) -> list[str]:
         return self._drop.names(folder)
 
-    def read(self, path: str) -> Iterator[bytes]:
-        return self._drop.read(path)
+    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:
+        return self._drop.read(path, sole=sole)
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         for file in files:
@@ -83,6 +84,9 @@ class Mortal:
     def tidy(self, folder: str) -> None:
         self._change(lambda: self._drop.tidy(folder))
 
+    def close(self) -> None:
+        self._drop.close()
+
 
 class Consumer:
     """Takes whatever lies under a final name, and counts what it has ever got."""
@@ -103,9 +107,9 @@ class Consumer:
                 place.rmdir()
 
 
-def destination(root: Path, layout: str, drop: Drop) -> DropDestination:
+def destination(root: Path, layout: str, drop: LocalDrop | Mortal) -> DropDestination:
     settings = Settings.model_validate({"path": str(root), "layout": layout})
-    return DropDestination("erp", settings, lambda: nullcontext(drop))
+    return DropDestination("erp", settings, lambda: closing(drop))
 
 
 @pytest.mark.parametrize("greedy", [True, False], ids=["taken at once", "taken later"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from connectors import shared_folder
 from connectors.destinations.filedrop import FileDrop
 from connectors.drops import local
 from daemon.errors import ContentMissing, TemporaryFailure
@@ -27,7 +28,7 @@ class Disk:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
         self.fails_at = ""
-        self._sync, self._rename = os.fsync, local.rename_new
+        self._sync, self._rename = os.fsync, shared_folder.rename_new
         patch.setattr(os, "fsync", self.fsync)
         patch.setattr(local, "rename_new", self.rename)
 
@@ -39,9 +40,10 @@ class Disk:
         self._sync(descriptor)
         self.done.append(place)
 
-    def rename(self, source: str, target: str) -> bool:
-        self.done.append(f"{source} -> {target}")
-        return self._rename(source, target)
+    def rename(self, source: str, target: str, source_folder: int, target_folder: int) -> bool:
+        places = [Path(f"/proc/self/fd/{folder}").readlink() for folder in (source_folder, target_folder)]
+        self.done.append(f"{places[0] / source} -> {places[1] / target}")
+        return self._rename(source, target, source_folder, target_folder)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from connectors import shared_folder
 from connectors.destinations.filedrop import FileDrop, Settings, connect
-from connectors.drops import local
 from daemon.errors import PermanentFailure, StoreError, TemporaryFailure
 from daemon.ports import Parcel
 from tests.handing_over import hand_over, is_verified
@@ -249,14 +249,18 @@ def test_a_file_system_that_cannot_rename_like_linux(
     destination: FileDrop, drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the kernel's rename that never replaces is missing, a look comes first, and nothing is overwritten either."""
-    monkeypatch.setattr(local, "_renameat2", lambda: None)
+    monkeypatch.setattr(shared_folder, "_renameat2", lambda: None)
     place = Path(hand_over(destination, make_parcel()).reference)
     (place / "message.json").write_text("{}")
     assert hand_over(destination, make_parcel()).reference == f"{place}-v2"
     target = drop / "opptatt"
     target.write_text("noe annet")
     (drop / "ny").write_text("ny")
-    assert not local.rename_new(str(drop / "ny"), str(target))
+    folder = os.open(drop, os.O_RDONLY)
+    try:
+        assert not shared_folder.rename_new("ny", target.name, folder, folder)
+    finally:
+        os.close(folder)
     assert target.read_text() == "noe annet"
 
 

@@ -1,0 +1,130 @@
+"""The open folders of a drop on this machine. None is reached through a link but the drop itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+from connectors import shared_folder
+from connectors.drops.access import Access
+from connectors.drops.drop import HIDDEN, TRIAL
+from connectors.shared_folder import Unfit, closed_on_failure
+
+_DROP = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # whoever configures the drop may name it by a link
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class OpenFolders:
+    """Descriptors of folders by their paths in the drop, which is `""` itself.
+
+    For one thread. All methods raise OSError, and Unfit as `at` does.
+    """
+
+    def __init__(self, root: Path, access: Access) -> None:
+        self._root = root
+        self._access = access
+        self._open: dict[str, int] = {}
+
+    def at(self, path: str) -> int:
+        """The folder's descriptor, which stays open until it is let go of.
+
+        Raises Unfit if it is no folder, or one that should be ours and is not.
+        """
+        if path not in self._open:
+            self._open[path] = self._opened(path)
+        return self._open[path]
+
+    def place(self, path: str) -> tuple[int, str]:
+        """The descriptor of the folder that something is in, and its name there."""
+        folder, _, name = path.rpartition("/")
+        return self.at(folder), name
+
+    def let_go(self, path: str) -> None:
+        """Close a folder: something else may get its name."""
+        if path in self._open:
+            os.close(self._open.pop(path))
+
+    def let_go_of_all(self, but: Collection[str] = ()) -> None:
+        """Close folders."""
+        for path in [path for path in self._open if path not in but]:
+            self.let_go(path)
+
+    def make(self, folder: str) -> Iterator[str]:
+        """Make the folder, and those above it if they are missing, but never the drop itself.
+
+        Yields the folders in which one was made.
+        """
+        if not folder:
+            return
+        above = folder.rpartition("/")[0]
+        try:
+            try:
+                self._make(folder)
+            except FileNotFoundError:
+                if not above:
+                    raise
+                self.let_go(above)  # another destination in the same drop may have removed it, as it was empty
+                yield from self.make(above)
+                self._make(folder)
+        except FileExistsError:
+            return
+        self.let_go(folder)
+        self._hand_over(folder)
+        yield above
+
+    def create(self, path: str) -> int:
+        """Make a new file; its descriptor, for writing."""
+        try:
+            descriptor = self._create(path)
+        except FileNotFoundError:  # as above; by now it was made again
+            self.let_go(path.rpartition("/")[0])
+            descriptor = self._create(path)
+        with closed_on_failure(descriptor):
+            self._access.hand_over_file(descriptor, str(self._root))
+        return descriptor
+
+    def _opened(self, path: str) -> int:
+        if not path:
+            return os.open(self._root, _DROP)
+        above, name = self.place(path)
+        try:
+            descriptor = shared_folder.open_folder(name, above)
+            with closed_on_failure(descriptor):
+                if path == HIDDEN:
+                    self._must_be_ours(os.fstat(descriptor).st_uid)
+        except Unfit as unfit:
+            raise Unfit(unfit.what, path) from unfit
+        return descriptor
+
+    def _must_be_ours(self, owner: int) -> None:
+        """Raise Unfit if somebody else owns the hidden folder, who could change letters on their way.
+
+        On a share that knows no owners everything seems to be the same one's, whoever made it.
+        """
+        if owner not in {os.geteuid(), 0, self._access.owner} and owner != self._owner_of_what_is_new():
+            raise Unfit(f"a folder of somebody else's (user {owner})")
+
+    def _owner_of_what_is_new(self) -> int:
+        name = f"{TRIAL}{uuid4()}"
+        descriptor = os.open(name, _NEW, 0o600, dir_fd=self.at(""))
+        try:
+            return os.fstat(descriptor).st_uid
+        finally:
+            os.close(descriptor)
+            os.unlink(name, dir_fd=self.at(""))
+
+    def _make(self, folder: str) -> None:
+        above, name = self.place(folder)
+        os.mkdir(name, self._access.hidden_mode if folder == HIDDEN else self._access.folder_mode, dir_fd=above)
+
+    def _create(self, path: str) -> int:
+        folder, name = self.place(path)
+        return os.open(name, _NEW, self._access.mode, dir_fd=folder)
+
+    def _hand_over(self, folder: str) -> None:
+        if folder == HIDDEN:
+            self._access.close_to_others(self.at(folder))
+        else:
+            self._access.hand_over_folder(self.at(folder), str(self._root))
