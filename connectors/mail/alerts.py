@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from email.message import EmailMessage
-from email.policy import SMTP
 
+from connectors.mail.headers import MAIL
 from daemon.ports import Notification
 
 
 def alert_mail(notification: Notification, sender: str, recipients: Sequence[str]) -> EmailMessage:
     """The mail."""
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=MAIL)
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)
     mail["Date"] = notification.at

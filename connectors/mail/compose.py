@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.policy import SMTP
 
+from connectors.mail.headers import MAIL
 from connectors.mail.subjects import subject
 from connectors.mail.threads import thread_ids
 from connectors.parcels import verified_chunks
@@ -62,7 +62,7 @@ class Composer:
 
     def compose(self, parcel: Parcel, sheet: Sheet, recipients: Sequence[str], *, with_attachments: bool) -> EmailMessage:
         """The mail; without its attachments it says that they are left out, and where they are. Raises as `verified_chunks` does."""
-        mail = EmailMessage(policy=SMTP)
+        mail = EmailMessage(policy=MAIL)
         for name, value in self._headers(parcel, sheet, recipients):
             mail[name] = value
         notice = "" if with_attachments else self._left_out(parcel, sheet)
@@ -85,7 +85,7 @@ class Composer:
         yield "From", self.sender
         yield "To", ", ".join(recipients)
         yield "Date", parcel.document.fetched_at
-        yield "Subject", _literal(subject(self.subject, parcel, self.words) + number)
+        yield "Subject", subject(self.subject, parcel, self.words) + number
         yield "Message-ID", self.message_id(parcel, sheet)
         if thread:
             yield "References", " ".join(thread)
@@ -93,17 +93,12 @@ class Composer:
         yield "Auto-Submitted", "auto-generated"
         yield "X-Postmottak-Delivery", str(parcel.delivery_id)
         yield "X-Postmottak-Message", str(parcel.document.id)
-        yield "X-Postmottak-Service", _literal(one_line(parcel.document.service.code))
+        yield "X-Postmottak-Service", one_line(parcel.document.service.code)
 
     def _left_out(self, parcel: Parcel, sheet: Sheet) -> str:
         size, encoded = sum(part.size for part in sheet.parts), sheet.encoded_size
         words = self.words
         return words.left_out.format(size=words.size(size), encoded=words.size(encoded), letter=parcel.document.id)
-
-
-def _literal(line: str) -> str:
-    """The line without encoded words: email would decode one that a sender wrote, and the line breaks in it would end the header."""
-    return line.replace("=?", "= ?")
 
 
 def _media_type(part: ParcelPart) -> tuple[str, str]:

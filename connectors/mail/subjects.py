@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from string import Formatter
 from typing import Annotated
 
 from pydantic import AfterValidator
 
+from connectors.mail.headers import header_text
 from connectors.rendering import one_line
 from connectors.words import Words
 from daemon.ports import Parcel
 
 STANDARD = "[{service}] {title}"
+_BLANKS = re.compile(" +")
 
 _EXAMPLE = {
     "deadline": "01.04.2026 kl. 12.00",
@@ -47,8 +50,17 @@ SubjectTemplate = Annotated[str, AfterValidator(_template)]
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """The subject, on one line. The template is one that was checked."""
-    return one_line(template.format_map(values))
+    """The subject, on one line. The template is one that was checked; no blanks are left around a value that is empty.
+
+    A value keeps all its blanks.
+    """
+    line = ""
+    for literal, name, _, _ in Formatter().parse(template):
+        words = _BLANKS.sub(" ", header_text(literal))
+        line += words.lstrip() if not line or line.endswith(" ") else words
+        value = header_text(values[name]) if name else ""
+        line, ends = line + value, bool(value)
+    return line if ends else line.rstrip()
 
 
 def example(template: str) -> str:
@@ -69,6 +81,6 @@ def subject(template: str, parcel: Parcel, words: Words) -> str:
         "sender_number": document.sender.organisation or "",
         "service": document.service.code,
         "service_name": document.service.name.get(words.language, ""),
-        "title": one_line(document.title) or words.untitled,
+        "title": document.title if one_line(document.title) else words.untitled,
     }
     return fill(template, values)

@@ -134,12 +134,13 @@ def _followed(decision: DecisionRow) -> Earlier | None:
 
 def _facts(*, at: datetime, service: str, sender: str, title: str, party: str, reference: str) -> Facts:
     from daemon.dpv import find_service
+    from daemon.folding import readable
     from daemon.routing.facts import Facts
 
     known = find_service(service) if service else None
     if service and known is None:
         raise typer.BadParameter(f"{service!r} is no service; see `postmottak services`")
-    number = sender.replace(" ", "")
+    number = readable(sender).replace(" ", "")
     return Facts(
         service=known.code if known else "",
         at=at,

@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from daemon.dpv import CONFIDENTIAL_POST
-from daemon.routing.facts import Facts, fold, is_like
-from daemon.routing.rows import Conditions, Route, compile_expression
+from daemon.folding import fold, fold_whole, is_like
+from daemon.routing.facts import Facts
+from daemon.routing.rows import Conditions, Route, compile_expression, compile_readable
 from daemon.settings import duration_text
 
 
@@ -79,12 +80,14 @@ def _title_contains(wanted: tuple[str, ...], facts: Facts) -> bool:
 
 
 def _title_matches(wanted: str, facts: Facts) -> bool:
-    return _compiled(wanted).search(facts.title) is not None
+    """Found in the title as it was sent, or as a person sees it."""
+    as_sent, as_seen = _compiled(wanted)
+    return as_sent.search(facts.title) is not None or as_seen.search(facts.readable_title) is not None
 
 
 @lru_cache(maxsize=20_000)
-def _compiled(expression: str) -> Any:
-    return compile_expression(expression)
+def _compiled(expression: str) -> tuple[Any, Any]:
+    return compile_expression(expression), compile_readable(expression)
 
 
 def _case_number(wanted: tuple[str, ...], facts: Facts) -> bool:
@@ -92,11 +95,11 @@ def _case_number(wanted: tuple[str, ...], facts: Facts) -> bool:
 
 
 def _reference(wanted: tuple[str, ...], facts: Facts) -> bool:
-    return any(is_like(fold(facts.reference), pattern) for pattern in wanted)
+    return any(is_like(facts.folded_reference, pattern) for pattern in wanted)
 
 
 def _language(wanted: tuple[str, ...], facts: Facts) -> bool:
-    return facts.language.casefold() in {each.casefold() for each in wanted}
+    return fold_whole(facts.language) in {fold_whole(each) for each in wanted}
 
 
 def _has_attachments(wanted: bool, facts: Facts) -> bool:  # the shape that all conditions share
@@ -104,10 +107,10 @@ def _has_attachments(wanted: bool, facts: Facts) -> bool:  # the shape that all 
 
 
 def _attachment_type(wanted: tuple[str, ...], facts: Facts) -> bool:
-    endings = tuple(f".{each.lstrip('.*').casefold()}" for each in wanted if "/" not in each)
+    endings = tuple(f".{fold_whole(each).lstrip('.*')}" for each in wanted if "/" not in each)
     types = [each for each in wanted if "/" in each]
-    return any(name.casefold().endswith(endings) for name in facts.attachment_names) or any(
-        is_like(fold(sent), each) for sent in facts.attachment_types for each in types
+    return any(fold_whole(name).rstrip(". ").endswith(endings) for name in facts.attachment_names) or any(
+        is_like(fold_whole(sent), each) for sent in facts.attachment_types for each in types
     )
 
 

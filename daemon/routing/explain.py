@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from daemon.folding import escaped
 from daemon.routing.conditions import Verdict, in_words, verdicts
 from daemon.routing.decide import Decision, Earlier, decide
 from daemon.routing.facts import Facts
@@ -53,7 +54,7 @@ def _try(route: Route, facts: Facts, *, decided: bool) -> Tried:
     lost = next((verdict for verdict in found if not verdict.holds), None)
     if lost:
         return Tried(route=route.name, result="lost", reason=_why_lost(lost, facts))
-    held = "; ".join(verdict.words for verdict in found) or "it has no conditions"
+    held = escaped("; ".join(verdict.words for verdict in found)) or "it has no conditions"
     return Tried(route=route.name, result="copy" if route.continue_ else "won", reason=held)
 
 
@@ -66,7 +67,7 @@ def _why_lost(lost: Verdict, facts: Facts) -> str:
         )
     name = lost.condition.removeprefix("not ")
     wants = "must not be" if name != lost.condition else "must be"
-    return f"{name} {wants} {in_words(lost.wanted)}; the letter has {_has(name, facts)}"
+    return escaped(f"{name} {wants} {in_words(lost.wanted)}; the letter has {_has(name, facts)}")
 
 
 def _has(condition: str, facts: Facts) -> str:
@@ -74,8 +75,8 @@ def _has(condition: str, facts: Facts) -> str:
         "services": facts.service,
         "parties": facts.party,
         "senders": " ".join(filter(None, (facts.sender_org, facts.sender_name))),
-        "title_contains": f"the title {facts.title!r}",
-        "title_matches": f"the title {facts.title!r}",
+        "title_contains": f"the title '{facts.title}'",
+        "title_matches": f"the title '{facts.title}'",
         "case_numbers": ", ".join(facts.case_numbers),
         "senders_reference": facts.reference,
         "language": facts.language,

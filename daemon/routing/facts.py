@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from daemon.casenumbers import case_numbers
 from daemon.dpv import CONFIDENTIAL_POST
+from daemon.folding import fold_title, fold_whole, readable
 from daemon.model import Envelope, Part
 
 NORWAY = ZoneInfo("Europe/Oslo")
@@ -19,32 +19,6 @@ NORWAY = ZoneInfo("Europe/Oslo")
 def norwegian_day(moment: datetime) -> date:
     """The day that it is in Norway."""
     return moment.astimezone(NORWAY).date()
-
-
-def fold(text: str) -> str:
-    """Text without case and accents, for comparing as people do: Møte and MØTE are one, and so are é and e; ø stays ø."""
-    if text.isascii():  # as most texts are: there is nothing to take apart
-        return text.casefold()
-    plain = unicodedata.normalize("NFKD", text).casefold()  # in this order, for ™ is TM only after the first step
-    decomposed = unicodedata.normalize("NFKD", plain)
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-
-
-def is_like(folded: str, pattern: str) -> bool:
-    """Whether folded text is what the pattern says, in which * stands for anything; case and accents do not count."""
-    first, *rest = fold(pattern).split("*")
-    if not rest:
-        return folded == first
-    *middle, last = rest
-    if not folded.startswith(first) or len(folded) < len(first) + len(last):
-        return False
-    place, end = len(first), len(folded) - len(last)
-    for piece in middle:
-        found = folded.find(piece, place, end)
-        if found < 0:
-            return False
-        place = found + len(piece)
-    return folded.endswith(last)
 
 
 @dataclass(frozen=True)
@@ -69,13 +43,23 @@ class Facts:
 
     @cached_property
     def folded_title(self) -> str:
-        """The title, folded."""
-        return fold(self.title)
+        """The title, folded, with a blank at each end."""
+        return fold_title(self.title)
 
     @cached_property
     def folded_sender(self) -> str:
         """The sender's name, folded."""
-        return fold(self.sender_name)
+        return fold_whole(self.sender_name)
+
+    @cached_property
+    def folded_reference(self) -> str:
+        """The sender's reference, folded."""
+        return fold_whole(self.reference)
+
+    @cached_property
+    def readable_title(self) -> str:
+        """The title as a person sees it, with case and accents."""
+        return readable(self.title)
 
     @cached_property
     def case_numbers(self) -> tuple[str, ...]:
@@ -95,7 +79,8 @@ class Facts:
             return ()  # two senders that nobody knows are not one
         both = f"{self.party}:{sender}"
         keys = [f"case:{both}:{number}" for number in self.case_numbers]
-        return tuple(keys + ([f"reference:{both}:{self.reference}"] if self.reference else []))
+        reference = readable(self.reference)
+        return tuple(keys + ([f"reference:{both}:{reference}"] if reference else []))
 
 
 def facts_of(envelope: Envelope, parts: Sequence[Part], at: datetime) -> Facts:

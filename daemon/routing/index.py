@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from daemon.routing.facts import Facts, fold
+from daemon.folding import fold, fold_whole
+from daemon.routing.facts import Facts
 from daemon.routing.rows import Route
 
 _PREFIX = 3
@@ -90,8 +91,8 @@ class Index:
         yield "service", facts.service
         yield "party", facts.party
         yield "organisation", facts.sender_org
-        yield from (("case", fold(number)) for number in facts.case_numbers)
-        yield "reference", fold(facts.reference)
+        yield from (("case", number) for number in facts.case_numbers)
+        yield "reference", facts.folded_reference
         yield from (("name", word) for word in self._words["name"].in_text(facts.folded_sender))
         yield from (("title", word) for word in self._words["title"].in_text(facts.folded_title))
 
@@ -115,9 +116,9 @@ def _sender_key(sender: str) -> Key | None:
     """The organisation number, or the longest piece of the name between the asterisks; nothing if there is no such piece."""
     if sender.isdigit():
         return "organisation", sender
-    piece = max(fold(sender).split("*"), key=len)
+    piece = max(fold_whole(sender).split("*"), key=len)
     return ("name", piece) if piece else None
 
 
 def _exact(kind: str, pattern: str) -> Key | None:
-    return None if "*" in pattern else (kind, fold(pattern))
+    return None if "*" in pattern else (kind, fold_whole(pattern))

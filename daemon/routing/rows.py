@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from daemon.dpv import CONFIDENTIAL_POST, find_service, service_names
 from daemon.faults import near_miss
+from daemon.folding import fold, readable, readable_expression
 from daemon.model import Policy
 from daemon.organisation import is_organisation_number
-from daemon.routing.facts import fold
 from daemon.settings import Day, Duration, KeepingTime, OrganisationNumber, mail_address
 
 
@@ -35,8 +35,14 @@ def _folds_to_something(text: str) -> str:
     return text
 
 
+def _says_something(text: str) -> str:
+    if not fold(text).strip():
+        raise ValueError(f"{text!r} has nothing in it that can be seen; write a word, or leave it out")
+    return text
+
+
 def _sender(text: str) -> str:
-    digits = text.replace(" ", "")
+    digits = readable(text).replace(" ", "")
     if not digits.isdigit():
         return text
     if not is_organisation_number(digits):
@@ -67,6 +73,14 @@ def compile_expression(text: str) -> Any:
         ) from error
 
 
+def compile_readable(text: str) -> Any:
+    """The expression for titles as a person sees them, compiled; as it is where it would not be one without what cannot be seen."""
+    try:
+        return compile_expression(readable_expression(text))
+    except ValueError:
+        return compile_expression(text)
+
+
 def _expression(text: str) -> str:
     compile_expression(text)
     return text
@@ -78,7 +92,8 @@ def _mail_address_if_any(text: str) -> str:
 
 Words = Annotated[str, BeforeValidator(_in_quotes), Field(min_length=1)]
 TitleWords = Annotated[Words, AfterValidator(_folds_to_something)]
-Sender = Annotated[Words, AfterValidator(_sender)]
+SeenWords = Annotated[Words, AfterValidator(_says_something)]
+Sender = Annotated[SeenWords, AfterValidator(_sender)]
 Party = Annotated[OrganisationNumber, BeforeValidator(_in_quotes)]
 ServiceCode = Annotated[str, BeforeValidator(_service_in_quotes), AfterValidator(_service_code)]
 YesOrNo = Annotated[bool, Strict()]
@@ -109,11 +124,11 @@ class Conditions(Row):
     senders: tuple[Sender, ...] = ()
     title_contains: tuple[TitleWords, ...] = ()
     title_matches: Annotated[str, AfterValidator(_expression)] | None = None
-    case_numbers: tuple[Words, ...] = ()
-    senders_reference: tuple[Words, ...] = ()
-    language: tuple[Words, ...] = ()
+    case_numbers: tuple[SeenWords, ...] = ()
+    senders_reference: tuple[SeenWords, ...] = ()
+    language: tuple[SeenWords, ...] = ()
     has_attachments: YesOrNo | None = None
-    attachment_types: tuple[Words, ...] = ()
+    attachment_types: tuple[SeenWords, ...] = ()
     migrated: YesOrNo | None = None
     due_within: Duration | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from daemon.faults import FaultList
-from daemon.routing.facts import fold
+from daemon.folding import fold
 from daemon.routing.index import Key, Shelves, Words
 from daemon.routing.rows import Conditions, Route
 

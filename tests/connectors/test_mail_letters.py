@@ -116,7 +116,7 @@ def test_a_title_cannot_smuggle_in_headers(servers: Any, make_parcel: MakeParcel
     parcel = make_parcel(title=title, sender_name="A\nX-Evil: 1", sender_reference="B\r\nX-Evil: 2", files={"a\r\nX-Evil: 3.pdf": b"%PDF"})
     mail_to(server).deliver(parcel)
     mail = parsed(server.mails[0])
-    assert mail["Subject"] == "[4255/8] Vedtak Bcc: alle@example.no Tekst X: y " + "å" * 300
+    assert mail["Subject"] == "[4255/8] Vedtak Bcc: alle@example.no Tekst X: y \u202e" + "å" * 300
     assert mail["Bcc"] is None
     assert mail["X-Evil"] is None
     assert "\nX-Evil" not in text_of(mail)
@@ -129,7 +129,7 @@ def test_a_title_that_looks_encoded_stays_as_it_is(servers: Any, make_parcel: Ma
     mail_to(server).deliver(make_parcel(title=title))
     mail = parsed(server.mails[0])
     assert mail["Bcc"] is None
-    assert mail["Subject"].replace(" ", "") == f"[4255/8]{title}".replace(" ", "")
+    assert mail["Subject"] == f"[4255/8] {title}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""Text as rules compare it: case, accents and what nobody can see do not count. What is stored stays as it was sent.
+
+"What cannot be seen" are the default-ignorable code points of Unicode (soft hyphen, zero-width characters, variation selectors, bidi
+marks, tags; DerivedCoreProperties.txt), control characters, and the difference between one blank and another or several.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_BLANKS = re.compile(r"[\s\u2800]+")
+"""Every blank and line break that Unicode has, and Braille's, which looks like one."""
+_BLANK = re.compile(r"[\s\u2800]")
+_REPEATED = re.compile(r" +(?= [^*+?{]| $)")
+_LOOK_ALIKES = str.maketrans({"\u2010": "-", "\u2011": "-"})
+"""Hyphens that look like the one on a keyboard; word processors write the second so that no line ends there."""
+_DECEPTIVE = re.compile(rf"{_UNSEEN.pattern}|[^ \S]|(?<= ) |[\u2010\u2011\u2800\u0300-\u036f]")
+"""What looks like nothing, or like something else; the marks of letters that are not composed among them."""
+
+
+def readable(text: str) -> str:
+    """The text without what cannot be seen, its letters composed, with single blanks; case and accents stay."""
+    return _BLANKS.sub(" ", _composed(text)).strip()
+
+
+def readable_expression(expression: str) -> str:
+    """A regular expression for text as `readable` makes it; a blank that is repeated by a sign after it stays on its own."""
+    return _REPEATED.sub("", _BLANK.sub(" ", _composed(expression)))
+
+
+def _composed(text: str) -> str:
+    bare = _UNSEEN.sub("", text)
+    return bare if bare.isascii() else unicodedata.normalize("NFC", bare).translate(_LOOK_ALIKES)
+
+
+def fold(text: str) -> str:
+    """Text for comparing as people do: Møte and MØTE are one, and so are é and e; ø stays ø. Blanks at the ends stay, as one."""
+    return _BLANKS.sub(" ", _UNSEEN.sub("", _bare(text)))
+
+
+def _bare(text: str) -> str:
+    if text.isascii():  # as most texts are: there is nothing to take apart
+        return text.casefold()
+    plain = unicodedata.normalize("NFKD", text).casefold()  # in this order, for ™ is TM only after the first step
+    decomposed = unicodedata.normalize("NFKD", plain).translate(_LOOK_ALIKES)
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+def fold_whole(text: str) -> str:
+    """Folded text that is compared as a whole, so that blanks at its ends do not count."""
+    return fold(text).strip()
+
+
+def fold_title(text: str) -> str:
+    """A folded title in which words are looked for: a blank around a word also stands for the title's beginning and end."""
+    return f" {fold_whole(text)} "
+
+
+def is_like(folded: str, pattern: str) -> bool:
+    """Whether text, folded as a whole, is what the pattern says, in which * stands for anything."""
+    first, *rest = fold_whole(pattern).split("*")
+    if not rest:
+        return folded == first
+    *middle, last = rest
+    if not folded.startswith(first) or len(folded) < len(first) + len(last):
+        return False
+    place, end = len(first), len(folded) - len(last)
+    for piece in middle:
+        found = folded.find(piece, place, end)
+        if found < 0:
+            return False
+        place = found + len(piece)
+    return folded.endswith(last)
+
+
+def escaped(text: str) -> str:
+    r"""The text with an escape such as \u00ad for everything that looks like nothing, or like something else."""
+    return _DECEPTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}" if found[0] <= "\uffff" else f"\\U{ord(found[0]):08x}", text)
