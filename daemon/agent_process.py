@@ -164,8 +164,10 @@ def _packed_outcome(outcome: Any, destination: str) -> bytes:
 
 def end_with_traceback() -> NoReturn:
     """End the agent at once for what nobody foresaw: it is seen, and the service, which ends as well, is started anew."""
-    traceback.print_exc()
-    os._exit(1)
+    try:
+        traceback.print_exc()
+    finally:
+        os._exit(1)  # also where nobody can read why
 
 
 class _Beat:

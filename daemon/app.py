@@ -41,6 +41,7 @@ from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table
 from daemon.store import Store
 from daemon.surroundings import readable_secrets, refuse_shared_file_systems
+from daemon.troubles import Trouble
 
 if TYPE_CHECKING:
     from daemon.web.server import WebServer
@@ -145,8 +146,8 @@ class App:
         summary.undone = self.store.views.undone()
         return summary
 
-    def alerter(self, faults: Callable[[], Sequence[Fault]]) -> Alerter:
-        """Looks for trouble, and tells it; `faults` are those of an edit that is not in force."""
+    def alerter(self, faults: Callable[[], Sequence[Fault]], noticed: Callable[[], Sequence[Trouble]] = tuple) -> Alerter:
+        """Looks for trouble, and tells it; `faults` are those of an edit that is not in force, `noticed` is what the service notices."""
         return Alerter(
             store=self.store,
             configuration=self.configuration,
@@ -154,6 +155,7 @@ class App:
             faults=faults,
             clock=self.clock,
             pulses=self.pulses,
+            noticed=noticed,
         )
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:

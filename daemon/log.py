@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import sys
+import threading
 import traceback
 from collections.abc import MutableMapping
+from errno import EAGAIN
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -49,8 +52,85 @@ def _for_the_journal(_logger: Any, _method: str, event: MutableMapping[str, Any]
     return f"<{_PRIORITIES.get(str(event.get('level')), 6)}>{json.dumps(event, default=str, ensure_ascii=False)}"
 
 
+_PIECE = 4096  # bytes; a pipe that says that it takes more takes so many at once (pipe(7), PIPE_BUF)
+_PATIENCE = 1000  # milliseconds for a reader that does not read; after that, lines are not waited for until it reads again
+
+
+class Lines:
+    """Writes lines to a stream, and goes on where that cannot be: a full disk, a reader that has gone, or one that hangs.
+
+    What could not be written is counted, and said in a line of its own when it is possible again. May be used from any thread.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.reason = ""
+        """Why the last line was not written; empty if it was."""
+        self._stream, self._descriptor = stream, _descriptor(stream)
+        self._lock = threading.Lock()
+        self._lost = 0
+        self._torn = False
+
+    def msg(self, message: str) -> None:
+        """Write a line, or count it as lost."""
+        with self._lock:
+            lost, reason = self._lost, self.reason
+            try:
+                self._write(message)
+            except (OSError, ValueError) as error:  # ValueError: the stream was closed
+                self._lost += 1
+                self.reason = (getattr(error, "strerror", None) or "it is closed").lower()
+                return
+            self._lost, self.reason = 0, ""
+        if lost:
+            structlog.get_logger(__name__).warning("log lines could not be written", lines=lost, reason=reason)
+            with self._lock:
+                self._lost += lost if self.reason else 0  # it could not be said, and is said later
+
+    debug = info = warning = error = critical = exception = msg
+
+    def _write(self, message: str) -> None:
+        if self._descriptor is not None:
+            self._write_pieces(self._descriptor, f"{message}\n".encode(errors="backslashreplace"))
+        elif self._stream:
+            self._stream.write(f"{message}\n")
+            self._stream.flush()
+
+    def _write_pieces(self, descriptor: int, line: bytes) -> None:
+        """Past Python's buffer, which keeps what could not be written, and never in one write that a reader could hold up for ever."""
+        left = b"\n" + line if self._torn else line
+        while left:
+            if not _takes(descriptor, 0 if self.reason else _PATIENCE):
+                raise BlockingIOError(EAGAIN, "nobody reads it")
+            left = left[os.write(descriptor, left[:_PIECE]) :]
+            self._torn = bool(left)
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    try:
+        return stream.fileno() if stream else None
+    except (OSError, ValueError):
+        return None
+
+
+def _takes(descriptor: int, milliseconds: int) -> bool:
+    """Whether a write would not wait, or fail at once, within this time."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(milliseconds))
+
+
+_lines = Lines(None)
+
+
+def trouble() -> str:
+    """Why the log cannot be written; empty if it can. May be called from any thread."""
+    return _lines.reason
+
+
 def configure() -> None:
-    """Set up logging for the process; may be called again."""
+    """Set up logging for the process; may be called again. A log that cannot be written stops nothing."""
+    global _lines  # noqa: PLW0603  # stderr is the process's own, and so is what becomes of it
+    lines = _lines = Lines(sys.stderr)
     for name in _TOO_TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
@@ -62,6 +142,6 @@ def configure() -> None:
             _for_the_journal if _to_the_journal() else structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )

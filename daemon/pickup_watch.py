@@ -21,6 +21,7 @@ from daemon.watch import FolderWatch
 
 _log = structlog.get_logger(__name__)
 _LOOK = 60.0  # seconds between looks at everything
+_LOOK_UNWATCHED = 10.0  # likewise, where the system lets nothing be watched
 _KEEP = 5.0  # seconds between looks at whether the folders are still those that are watched
 _QUIET = 0.2  # seconds in which changes are gathered
 _SHARE = 4  # at so many times a look's own length the next one follows, for a folder in which something always happens
@@ -50,6 +51,11 @@ class PickupWatch:
         finally:
             self._folders.stop()
 
+    @property
+    def unwatched(self) -> str:
+        """Why what is taken is noticed by looking only; empty if folders are watched. May be read from any thread."""
+        return self._folders.unwatched
+
     def wake(self) -> None:
         """Let the loop see that it is to stop."""
         self._events.ring()
@@ -58,7 +64,9 @@ class PickupWatch:
         self._pulses.expect(PICKUPS)
         began = time.monotonic()
         owners = self._owners()
-        everything = self._folders.keep(owners) or self._looked_at is None or began - self._looked_at >= _LOOK
+        begun = self._folders.keep(owners)
+        longest = min(_LOOK, _LOOK_UNWATCHED) if self.unwatched else _LOOK
+        everything = begun or self._looked_at is None or began - self._looked_at >= longest
         changed = {name for folder in self._events.take() for name in owners.get(folder, ())}
         if everything:
             self._pickups.look()

@@ -1,7 +1,8 @@
 """An edit of the configuration's files becomes new parts, or the old ones stay.
 
 Files are read whole, checked whole and swapped whole. What wakes it: watchdog's events on the files' folders, SIGHUP, and a look of its
-own every half minute, which alone sees edits from another machine and folders that were removed and made again.
+own every half minute, which alone sees edits from another machine and folders that were removed and made again; or every few seconds where
+nothing can be watched.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _QUIET = 0.4  # seconds without an event before the files are read
 _PATIENCE = 1.0  # seconds after which they are read although it never was quiet
 _WRITER = 10.0  # seconds that a writer which holds a file open is waited for
 LOOK = 30.0  # seconds between looks of its own
+_LOOK_UNWATCHED = 3.0  # likewise, where the system lets nothing be watched
 _COMINGS_AND_GOINGS = frozenset({"created", "moved", "deleted"})
 _HARMLESS = frozenset({"opened", "closed_no_write"})  # reading the files causes them
 
@@ -52,6 +54,11 @@ class Reload:
         self.faults: tuple[Fault, ...] = ()
         """Those of an edit that is not in force; none if what the files say is. May be read from any thread."""
 
+    @property
+    def unwatched(self) -> str:
+        """Why edits are noticed by looking only; empty if folders are watched. May be read from any thread."""
+        return self._folders.unwatched
+
     def ask(self) -> None:
         """Read the files soon, whether or not they have changed; returns at once, and may be called from a signal handler."""
         self._asked = True
@@ -63,7 +70,7 @@ class Reload:
             while not stopping.is_set():
                 self._watch()
                 self._beat()
-                self._events.wait(LOOK)
+                self._events.wait(_LOOK_UNWATCHED if self.unwatched else LOOK)
                 if not stopping.is_set():
                     self._look()
         finally:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from daemon import log
 from daemon.agent import LOST
 from daemon.alerts import ALERTS
 from daemon.app import App
@@ -33,6 +34,7 @@ from daemon.ports import Channel
 from daemon.pulses import BEAT_EVERY
 from daemon.reload import LOOK, Reload
 from daemon.schedule import Bell, Schedule
+from daemon.troubles import Trouble, noticed_troubles
 
 if TYPE_CHECKING:
     from daemon.web.server import WebServer
@@ -66,7 +68,7 @@ class Service:
         self._reconcile_due = threading.Event()
         self._schedule = Schedule()
         self._reload = Reload(app.files, app.texts, self._read_and_swap, beat=lambda: app.pulses.resting(_RELOAD, LOOK))
-        self._alerter = app.alerter(lambda: self._reload.faults)
+        self._alerter = app.alerter(lambda: self._reload.faults, self._noticed)
         self._monitoring = _monitoring_server(app, lambda: self._reload.faults)
         self._pickups = PickupWatch(app.pickups, lambda: app.destinations, app.pulses)
 
@@ -93,9 +95,9 @@ class Service:
         for thread in threads:
             self._app.pulses.expect(thread.name)
         self._schedule.start()
+        _log.info("service started", mailboxes=len(self._app.boxes), destinations=len(self._app.destinations))
         for thread in threads:
             thread.start()
-        _log.info("service started", mailboxes=len(self._app.boxes), destinations=len(self._app.destinations))
         self._notifier.ready(self._standing())
         self._watch()
         self._notifier.stopping()
@@ -142,6 +144,10 @@ class Service:
             _log.error("a thread hangs, so that the service gives no sign of life", threads=hung)
             self._notifier.status(f"hangs: {', '.join(hung)}")
         self._hung = hung
+
+    def _noticed(self) -> list[Trouble]:
+        """What nobody but this process can see."""
+        return noticed_troubles(log=log.trouble(), watch=self._reload.unwatched or self._pickups.unwatched)
 
     def _standing(self) -> str:
         return f"{len(self._app.boxes)} mailboxes, {len(self._app.destinations)} destinations"

@@ -25,6 +25,7 @@ from daemon.store import Store
 _HAPPENED_WITHIN = timedelta(days=7)  # what happens and does not pass is shown for so long
 _HAPPENED_AT_MOST = 50
 _NAMED = 5
+_LOG, _WATCH = "log", "watch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,14 @@ class Trouble:
         return f"{self.kind} {self.about}".strip()
 
 
-def find_troubles(configuration: Configuration, store: Store, now: datetime, faults: Sequence[Fault] = ()) -> list[Trouble]:
-    """Everything that is wrong; `faults` are those of an edit that is not in force. Raises StoreError."""
+def find_troubles(
+    configuration: Configuration, store: Store, now: datetime, faults: Sequence[Fault] = (), noticed: Sequence[Trouble] | None = None
+) -> list[Trouble]:
+    """Everything that is wrong. Raises StoreError.
+
+    `faults` are those of an edit that is not in force, and `noticed` is what only the service that runs can notice; others leave that out,
+    and are told what the service kept of it.
+    """
     bookmarks = store.views.bookmarks()
     return [
         *_silent(configuration, bookmarks, now),
@@ -61,6 +68,7 @@ def find_troubles(configuration: Configuration, store: Store, now: datetime, fau
         *_expiring(configuration, now),
         *_full(configuration),
         *_faulty(faults),
+        *(_kept(store, now) if noticed is None else noticed),
     ]
 
 
@@ -243,3 +251,22 @@ def _faulty(faults: Sequence[Fault]) -> Iterator[Trouble]:
     if faults:
         places = ", ".join(dict.fromkeys(f"{each.file}:{each.line}" if each.line else each.file for each in faults))
         yield Trouble(kind="edit", about="", text=f"An edit is not in force, for it has faults: {places}; see `postmottak check`")
+
+
+def noticed_troubles(*, log: str, watch: str) -> list[Trouble]:
+    """What the service notices of itself: why its log cannot be written, and why folders cannot be watched; each empty if it can."""
+    found = []
+    if log:
+        text = f"The service's log cannot be written, and its lines are lost ({log}); see where its stderr goes"
+        found.append(Trouble(kind=_LOG, about="", text=text, critical=False))
+    if watch:
+        remedy = "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end what uses them up"
+        text = f"Edits and pickups are noticed some seconds late, for folders cannot be watched ({watch}); {remedy}"
+        found.append(Trouble(kind=_WATCH, about="", text=text, critical=False))
+    return found
+
+
+def _kept(store: Store, now: datetime) -> Iterator[Trouble]:
+    for kind in (_LOG, _WATCH):
+        for each in store.alerts.happened(kind, datetime.min.replace(tzinfo=now.tzinfo), 1):
+            yield Trouble(kind=kind, about="", text=each.text, critical=each.critical)

@@ -1,6 +1,8 @@
 """Folders that are watched for changes, and stay so: an emitter of watchdog dies with its folder, and does not say so.
 
 A folder that is removed and made again, or that something is mounted on, is another folder under the same name; `keep` sees that.
+Where the system allows no more watches (inotify(7): instances and watches are limited for each user), nothing fails: `unwatched` says so,
+and whoever asked for the watch looks for himself, more often.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pathlib import Path
 import structlog
 from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
-from watchdog.observers.api import ObservedWatch
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 _log = structlog.get_logger(__name__)
 _Identity = tuple[int, int]  # device and inode
@@ -29,7 +31,10 @@ class FolderWatch:
 
     def __init__(self, handler: FileSystemEventHandler) -> None:
         self._handler = handler
-        self._observer = Observer()
+        self._observer: BaseObserver | None = None
+        self.unwatched = ""
+        """Why a folder that is there is not watched; empty if all are. May be read from any thread."""
+        self._refusal = ""
         self._watched: dict[Path, _Watched] = {}
         self._refused: set[Path] = set()
 
@@ -38,36 +43,64 @@ class FolderWatch:
 
         Returns whether the watching of one was begun (anew): nobody saw what happened in it until now.
         """
-        if not self._observer.is_alive():
-            self._observer.start()
-        alive = {emitter.watch for emitter in self._observer.emitters if emitter.is_alive()}
+        self._refusal = ""
+        observer = self._observe(folders)
+        begun = observer is not None and self._keep(observer, folders)
+        self._refused &= set(folders)
+        self.unwatched = self._refusal
+        return begun
+
+    def _keep(self, observer: BaseObserver, folders: Collection[Path]) -> bool:
+        alive = {emitter.watch for emitter in observer.emitters if emitter.is_alive()}
         for folder, watched in list(self._watched.items()):
             if folder not in folders or watched.watch not in alive or watched.identity != _identity(folder):
-                self._observer.unschedule(self._watched.pop(folder).watch)
-        begun = [self._begin(folder) for folder in folders if folder not in self._watched]
-        self._refused &= set(folders)
+                observer.unschedule(self._watched.pop(folder).watch)
+        begun = [self._begin(observer, folder) for folder in folders if folder not in self._watched]
         return any(begun)
 
     def stop(self) -> None:
         """Watch nothing any more. Call it once, after the last `keep`."""
-        if self._observer.is_alive():
+        if self._observer and self._observer.is_alive():
             self._observer.stop()
             self._observer.join()
 
-    def _begin(self, folder: Path) -> bool:
+    def _observe(self, folders: Collection[Path]) -> BaseObserver | None:
+        """The observer, at work; None if the system has none to give now."""
+        try:
+            if self._observer is None or _has_died(self._observer):
+                self._watched.clear()
+                self._observer = Observer()
+            if not self._observer.is_alive():
+                self._observer.start()
+        except (OSError, RuntimeError) as error:  # RuntimeError: no further thread
+            for folder in folders:
+                self._refuse(folder, error)
+            return None
+        return self._observer
+
+    def _refuse(self, folder: Path, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or str(error)
+        self._refusal = reason
+        if folder not in self._refused:
+            _log.warning("changes in a folder are noticed late only", folder=str(folder), reason=reason)
+            self._refused.add(folder)
+
+    def _begin(self, observer: BaseObserver, folder: Path) -> bool:
         identity = _identity(folder)
         if identity is None:
             return False
         try:
-            watch = self._observer.schedule(self._handler, str(folder))
-        except OSError as error:  # the folder is gone in this very moment, or the system allows no more watches
-            if folder not in self._refused:
-                _log.warning("changes in a folder are noticed late only", folder=str(folder), reason=error.strerror)
-                self._refused.add(folder)
+            watch = observer.schedule(self._handler, str(folder))
+        except (OSError, RuntimeError) as error:  # the folder is gone in this very moment, or the system allows no more watches
+            self._refuse(folder, error)
             return False
         self._refused.discard(folder)
         self._watched[folder] = _Watched(watch, identity)
         return True
+
+
+def _has_died(observer: BaseObserver) -> bool:
+    return observer.ident is not None and not observer.is_alive()
 
 
 def _identity(folder: Path) -> _Identity | None:

@@ -1,12 +1,14 @@
 """The operator's commands. Heavy modules are imported by the command that needs them, so that `--help` answers at once.
 
 Exit codes: 0 fine, 1 the configuration or a check is wrong, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be
-reached. With `--json`, stdout carries one JSON document and nothing else; everything else goes to stderr.
+reached, or the output cannot be written; 141, as a shell has it, if whoever read the output has gone. With `--json`, stdout carries
+one JSON document and nothing else; everything else goes to stderr.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +16,11 @@ import typer
 
 from daemon.cli import first, keeping, letters, routes, service, soap, trying
 from daemon.cli.output import Exit, Options
+from daemon.cli.streams import OutputLost, guarded_streams
 from daemon.errors import OperatorError, PostmottakError
 
 _DEFAULT = Path("/etc/postmottak/postmottak.toml")
+_READER_GONE = 141  # 128 and SIGPIPE, as 130 below is 128 and SIGINT
 
 app = typer.Typer(
     help="Receives government mail (Digital post til virksomheter) from Altinn and hands each letter to those who must act on it.",
@@ -45,7 +49,19 @@ def _options(
 def main() -> None:
     """Run one command; the process ends with its exit code. Mistakes of the operator end without a traceback."""
     try:
+        with guarded_streams():
+            _run()
+    except OutputLost as error:
+        if error.reader_gone:
+            sys.exit(_READER_GONE)
+        _end(error, Exit.UNREACHABLE)
+
+
+def _run() -> None:
+    try:
         app(prog_name="postmottak")
+    except OutputLost:
+        raise
     except OperatorError as error:
         _end(error, Exit.WRONG)
     except PostmottakError as error:
@@ -55,5 +71,7 @@ def main() -> None:
 
 
 def _end(error: PostmottakError, code: Exit) -> None:
-    sys.stderr.write(f"{error}\n")
+    with suppress(OSError):
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
     sys.exit(code)

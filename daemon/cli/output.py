@@ -16,6 +16,8 @@ from uuid import UUID
 
 import typer
 
+from daemon.cli.streams import drawn
+
 
 class Exit(IntEnum):
     """The exit codes; scripts rely on them."""
@@ -59,7 +61,13 @@ def print_json(value: object) -> None:
 
 def to_json(value: object) -> str:
     """One JSON document as text, with ids, times and paths as they are usually written."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n"
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    return "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n")) + "\n"
+
+
+def _escaped(line: str) -> str:
+    """The line of JSON, with the same value, without characters that a terminal obeys or that nobody can see."""
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in line)
 
 
 def _plain(value: object) -> object:
@@ -78,12 +86,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = Console(file=drawn())
     table = Table(*columns, box=None if not console.is_terminal else Table().box, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(_cell(cell)) for cell in row))
     if not console.is_terminal:
-        console = Console(width=max(200, console.width))
+        console = Console(file=drawn(), width=max(200, console.width))
     console.print(table)
 
 

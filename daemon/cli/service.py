@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daemon.cli.output import Exit, Json, options, print_json, print_table
+from daemon.errors import PostmottakError
 
 if TYPE_CHECKING:
     from daemon.app import PollSummary
@@ -51,8 +52,9 @@ def run(context: typer.Context) -> None:
 
 def _leave_at_once() -> None:
     """End without waiting for threads that hang in a call to somebody else; what they did not finish is repeated at the next start."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, PostmottakError):  # what cannot be written keeps nobody from ending
+            stream.flush()
     os._exit(Exit.FINE)
 
 

@@ -33,5 +33,7 @@ def demo(
 ) -> None:
     """Show the whole way: sample letters in a pretend Altinn, through the real service, to a folder, an e-mail and a webhook."""
     from daemon import plugins
+    from daemon.cli.streams import drawing
 
-    raise typer.Exit(plugins.sandbox("demo").run(letters=letters, keep=keep))
+    with drawing():
+        raise typer.Exit(plugins.sandbox("demo").run(letters=letters, keep=keep))

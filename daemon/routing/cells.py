@@ -1,6 +1,7 @@
 """One value of the table as one cell of a spreadsheet, and back, whatever a spreadsheet program does to it in between.
 
-A cell is text, or a date where Excel has made one. Text that Excel would take for a number, a date or a formula stands in quotes.
+A cell is text, or what Excel has made of it: a date, a truth value, something doubtful.
+Text that Excel would take for a number, a date or a formula stands in quotes.
 """
 
 from __future__ import annotations
@@ -8,10 +9,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, get_args, get_origin
 
-Cell = str | date
+
+@dataclass(frozen=True)
+class Doubtful:
+    """A cell of which nobody can know what was written into it: what a spreadsheet program has made of it, and as what that shows."""
+
+    made: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text or "?"
+
+
+Cell = str | date | bool | Doubtful
 
 _MONTHS = "jan|feb|mar|apr|mai|may|jun|jul|aug|sep|okt|oct|nov|des|dec"
 _FORMULA = re.compile(r'^[=+\-@"]')
@@ -47,11 +61,23 @@ def from_cell(annotation: Any, cell: Cell) -> Any:
     wanted = list(_types(annotation))  # a list, for not all that annotations hold can be hashed
     if date in wanted:
         return _day(cell)
-    if isinstance(cell, date):
-        raise Unreadable(f"Excel has made a date of this cell: {cell}", "Format the cell as text, and write it again")
+    if bool in wanted:
+        return true_or_false(cell)
+    if not isinstance(cell, str):
+        raise _changed(cell)
     if get_origin(annotation) is tuple:
         return [_unquoted(part) for part in re.split(r"\r?\n", cell) if part.strip()]
-    return true_or_false(cell) if bool in wanted else _unquoted(cell)
+    return _unquoted(cell)
+
+
+def _changed(cell: date | bool | Doubtful) -> Unreadable:
+    """What to say of a cell that Excel has made something else of."""
+    if isinstance(cell, Doubtful) and not cell.made.endswith("of this cell"):
+        return Unreadable(
+            f"there is {cell.made} here{cell.text and f': {cell.text}'}", "Write the value itself, into a cell formatted as text"
+        )
+    made = cell.made if isinstance(cell, Doubtful) else "true or false of this cell" if isinstance(cell, bool) else "a date of this cell"
+    return Unreadable(f"Excel has made {made}: {cell}", "Format the cell as text, and write it again")
 
 
 def _types(annotation: Any) -> Iterator[Any]:
@@ -62,6 +88,8 @@ def _types(annotation: Any) -> Iterator[Any]:
 
 def true_or_false(cell: Cell) -> bool:
     """Yes or no, also as a Norwegian Excel writes it. Raises Unreadable."""
+    if isinstance(cell, Doubtful):
+        raise _changed(cell)
     found = _TRUE_OR_FALSE.get(str(cell).strip().lower())
     if found is None:
         raise Unreadable(f"{str(cell)!r} is neither true nor false", "Write true or false")
@@ -97,6 +125,8 @@ def _day(cell: Cell) -> date:
     """A day as written here (2026-12-21), or as a Norwegian Excel writes it (21.12.2026)."""
     if isinstance(cell, date):
         return cell
+    if not isinstance(cell, str):
+        raise _changed(cell)
     text = _unquoted(cell)
     try:
         if found := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text, re.ASCII):

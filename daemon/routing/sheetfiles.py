@@ -1,21 +1,27 @@
-"""The two kinds of spreadsheet files: CSV as a Norwegian Excel opens it by a double click, and XLSX."""
+"""The two kinds of spreadsheet files: CSV as a Norwegian Excel opens it by a double click, and XLSX.
+
+Written by the ending of the name, read by what the bytes are.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile
 
 from daemon.durable import new_file
 from daemon.errors import ConfigurationError, Fault
 from daemon.routing.cells import Cell
+from daemon.routing.workbook import NotUsable, read_workbook
 
 _MOST_IN_A_CELL = 32_767  # characters; Excel's limit, beyond which it cuts
+_LARGEST = 32 << 20  # bytes of a file
+_ZIP, _OLD_EXCEL = b"PK", bytes.fromhex("d0cf11e0a1b11ae1")
+_DELIMITERS = (";", ",", "\t")
 
 
 def sheet_fault(path: Path, line: int | None, problem: str, remedy: str, column: str = "") -> ConfigurationError:
@@ -37,12 +43,26 @@ def write_cells(rows: Sequence[Sequence[str]], path: Path) -> None:
 
 def read_cells(path: Path) -> list[list[Cell]]:
     """Every row of the file. Raises ConfigurationError."""
-    is_excel = _is_excel(path)
+    _is_excel(path)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
     except OSError as error:
         raise sheet_fault(path, None, f"the file cannot be read: {(error.strerror or '').lower()}", "Name another one") from error
-    return _read_xlsx(content, path) if is_excel else _read_csv(content, path)
+    if len(content) > _LARGEST:
+        raise sheet_fault(path, None, f"the file has more than {_LARGEST >> 20} MB", "Keep only the table in it")
+    if content.startswith(_OLD_EXCEL):
+        what = "this is a workbook with a password, or of an Excel before 2007"
+        raise sheet_fault(path, None, what, "Save it as .xlsx without a password, or as .csv")
+    if content.startswith(_ZIP):  # the bytes say what it is; an ending is easily wrong
+        _refuse_other_zips(content, path)
+        return _read_xlsx(content, path)
+    return _read_csv(content, path)
+
+
+def _refuse_other_zips(content: bytes, path: Path) -> None:
+    if b"mimetypeapplication/vnd.oasis.opendocument" in content[:200]:
+        raise sheet_fault(path, None, "this is an OpenDocument sheet", "Save it as .xlsx, or as .csv")
 
 
 def _is_excel(path: Path) -> bool:
@@ -82,36 +102,43 @@ def _text_cell(cell: Any) -> Any:
 
 
 def _read_csv(content: bytes, path: Path) -> list[list[Cell]]:
+    text = _csv_as_text(content, path)
+    text, delimiter = _delimiter(text)
     try:
-        text = content.decode("utf-8-sig")
-        delimiter = ";" if ";" in text.split("\n", 1)[0] else ","
-        return [list(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
+        # strict: a quotation mark that is not closed would make one cell of all the rows that follow it
+        return [list(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)]
+    except csv.Error as error:
+        problem = f"this is no CSV file that can be read: {error}"
+        if "unexpected end" in str(error):
+            problem = "a quotation mark is not closed, so that everything behind it would be one cell"
+        raise sheet_fault(path, None, problem, "Save it as CSV UTF-8, or as .xlsx") from error
+
+
+def _csv_as_text(content: bytes, path: Path) -> str:
+    """In UTF-8, with or without mark, or in UTF-16 with one, as Excel's "Unicode text" is."""
+    utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if utf_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise sheet_fault(path, None, "the file is not in UTF-8", "Save it as CSV UTF-8") from error
-    except csv.Error as error:
-        raise sheet_fault(path, None, f"this is no CSV file that can be read: {error}", "Save it as CSV UTF-8, or as .xlsx") from error
+    if "\0" in text:
+        raise sheet_fault(path, None, "this is no text, or one in UTF-16 that does not say so", "Save it as CSV UTF-8")
+    return text
+
+
+def _delimiter(text: str) -> tuple[str, str]:
+    """The text without a line `sep=;`, and what stands between its cells: what that line says, or what makes a header of the first."""
+    first, _, rest = text.partition("\n")
+    if said := re.fullmatch(r"sep=(.)\r?", first, re.IGNORECASE):
+        return rest, said[1]
+    for delimiter in _DELIMITERS:
+        if "kind" in (cell.strip().strip('"') for cell in first.split(delimiter)):
+            return text, delimiter
+    return text, ";" if ";" in first else ","
 
 
 def _read_xlsx(content: bytes, path: Path) -> list[list[Cell]]:
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    damaged = (InvalidFileException, BadZipFile, ParseError, KeyError, ValueError, TypeError, AttributeError, EOFError)
     try:
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        return [[_as_written(value) for value in row] for row in book.worksheets[0].iter_rows(values_only=True)]
-    except (*damaged, IndexError) as error:
-        raise sheet_fault(path, None, "this is no Excel file that can be read", "Save it as .xlsx, or as .csv") from error
-
-
-def _as_written(value: Any) -> Cell:
-    """A cell as it was written: Excel makes numbers of organisation numbers, and times of days."""
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else str(value)
+        return read_workbook(content)
+    except NotUsable as error:
+        raise sheet_fault(path, None, error.problem, error.remedy) from error

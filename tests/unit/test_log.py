@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import re
 
 import pytest
@@ -44,3 +46,24 @@ def test_what_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("httpx", "sqlalchemy.engine", "alembic.runtime.migration", "apscheduler.scheduler"):
         assert not logging.getLogger(name).isEnabledFor(logging.INFO)
     assert capsys.readouterr() == ("", "")
+
+
+def test_lines_that_were_lost_are_counted() -> None:
+    """Lines that nobody read are counted, and said when somebody reads again; a line that was cut off spoils no other."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 8192)
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb", buffering=0) as reader:
+        lines = log.Lines(stream)
+        structlog.configure(processors=[structlog.processors.KeyValueRenderer()], logger_factory=lambda *_: lines)
+        for line in ("whole " * 500, "cut off " * 700, "lost"):
+            lines.msg(line)
+        assert lines.reason == "nobody reads it"
+        whole, cut_off = reader.read(1 << 20).decode().split("\n")
+        assert (whole, "cut off " * 700 != cut_off) == ("whole " * 500, True)
+        lines.msg("again")
+        assert lines.reason == ""
+        said = reader.read(1 << 20).decode().splitlines()
+    log.configure()
+    assert said[:2] == ["", "again"]
+    assert "log lines could not be written" in said[2]
+    assert "lines=2" in said[2]

@@ -1,0 +1,113 @@
+"""What commands print to: a terminal that no letter may take over, a pipe whose reader may go, a disk that may be full.
+
+Whatever a command prints passes here. Control characters and marks that turn the direction of writing, which come from letters, are shown
+as U+FFFD; only what draws a table by itself goes around that. What cannot be printed on stdout ends the command with an exit code of its
+own, and never with a traceback; what cannot be printed on stderr is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from errno import EPIPE
+from typing import Any, TextIO, cast
+
+from daemon.errors import PostmottakError
+
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls of C0 but for tab and newline, DEL, C1; marks of Unicode Standard Annex 9; separators of lines; halves of surrogate pairs."""
+
+
+class OutputLost(PostmottakError):
+    """Somebody waits in vain for what a command says."""
+
+    def __init__(self, error: OSError) -> None:
+        self.reader_gone = error.errno == EPIPE
+        super().__init__(f"the output cannot be written: {(error.strerror or 'the other side refuses it').lower()}")
+
+
+def without_controls(text: str) -> str:
+    """The text, in which nothing moves a cursor, forges a line or turns the direction of writing."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class Guarded:
+    """A stream around another one, whose attributes it has."""
+
+    def __init__(self, under: TextIO, *, heard: bool, clean: bool = True) -> None:
+        """`heard`: raise OutputLost where nothing can be written; otherwise it is left out. `clean`: no control characters."""
+        self.under, self._heard, self._clean = under, heard, clean
+
+    def write(self, text: str) -> int:
+        """Write the text; where there is none, nothing is tried, for some only want to see whether this takes text."""
+        shown = without_controls(text) if self._clean else text
+        if shown:
+            with self._trouble():
+                self.under.write(shown)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        with self._trouble():
+            self.under.flush()
+
+    def as_it_is(self) -> Guarded:
+        """The same stream for what draws on a terminal, and has cleaned what it draws."""
+        return Guarded(self.under, heard=self._heard, clean=False)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.under, name)
+
+    @contextmanager
+    def _trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            _pour_away(self.under)
+            if self._heard:
+                raise OutputLost(error) from error
+
+
+def _pour_away(stream: TextIO) -> None:
+    """Let what is left in the stream's buffer go nowhere: Python tries to write it again at the end, and fails with a code of its own."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def guarded_streams() -> Iterator[None]:
+    """Guard stdout and stderr until the block ends. Raises OutputLost, at the latest at the end of the block."""
+    _open_what_is_closed()
+    out, err = Guarded(sys.stdout, heard=True), Guarded(sys.stderr, heard=False)
+    with redirect_stdout(cast("TextIO", out)), redirect_stderr(cast("TextIO", err)):
+        try:
+            yield
+        finally:
+            out.flush()
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Let the block draw on the terminal."""
+    with redirect_stdout(drawn()):
+        yield
+
+
+def drawn() -> TextIO:
+    """Stdout for what draws on a terminal."""
+    return cast("TextIO", sys.stdout.as_it_is()) if isinstance(sys.stdout, Guarded) else sys.stdout
+
+
+def _open_what_is_closed() -> None:
+    """Give a process that was started without stdin, stdout or stderr empty ones: the next file to be opened would take their places."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  # stderr is the last of the three
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # for as long as the process lives
