@@ -31,7 +31,10 @@ _WITHOUT_END = frozenset({"rejected", COLLISION})
 
 
 class Alerter:
-    """Looks for trouble, and tells it. `configuration`, `destinations` and `faults` are asked anew at each look. For one thread."""
+    """Looks for trouble, and tells it. `configuration`, `destinations` and `faults` are asked anew at each look. For one thread.
+
+    `steady` is a clock that is never set, for waits; `doubts` says what is wrong with the machine's, by what it is about.
+    """
 
     def __init__(
         self,
@@ -42,8 +45,11 @@ class Alerter:
         faults: Callable[[], Sequence[Fault]],
         clock: Callable[[], datetime],
         pulses: Pulses,
+        steady: Callable[[], datetime] | None = None,
+        doubts: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._store, self._clock, self._pulses = store, clock, pulses
+        self._steady, self._doubts = steady or clock, doubts
         self._configuration, self._destinations, self._faults = configuration, destinations, faults
         self._waits: dict[str, tuple[datetime, timedelta]] = {}
 
@@ -62,7 +68,7 @@ class Alerter:
         self._pulses.expect(ALERTS)
         now, configuration = self._clock(), self._configuration()
         before = {each.key for each in self._store.alerts.all() if not each.ended_at}
-        troubles = find_troubles(configuration, self._store, now, self._faults())
+        troubles = find_troubles(configuration, self._store, now, self._faults(), self._doubts())
         current = [Alert(key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now) for each in troubles]
         self._store.alerts.note(current, now)
         for alert in current:
@@ -78,7 +84,7 @@ class Alerter:
 
     def _tell(self, alert: Alert, name: str) -> bool:
         """Whether it is told now."""
-        now, destination = self._clock(), self._destinations().get(name)
+        now, destination = self._steady(), self._destinations().get(name)
         until, wait = self._waits.get(name, (now, _FIRST_WAIT))
         if not isinstance(destination, Notifies) or now < until:
             return False

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -30,6 +30,7 @@ from daemon.turns import Turns
 
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
+_CLOCK_WAS_AHEAD = timedelta(hours=1)
 _GATHER = 0.1  # seconds in which letters are gathered for one commit: it costs nearly the same for one and for many
 _WORKERS_BEHIND = 2
 _MORE_THREADS = 3  # than calls at a time: they sync what came, while the others call
@@ -132,6 +133,9 @@ class Intake:
         since = mailbox.earliest(channel, bookmark.position, self.fetcher.clock())
         try:
             listing = mailbox.list(channel, since)
+            earlier = mailbox.earliest(channel, bookmark.position, self.fetcher.clock())
+            if since and (earlier is None or since - earlier > _CLOCK_WAS_AHEAD):  # which the other side's answer has shown
+                since, listing = earlier, mailbox.list(channel, earlier)
         except MailboxError as error:
             return _Listed(channel=channel, bookmark=bookmark, problem=str(error), refused=isinstance(error, AccessRefused))
         except Exception as fault:  # noqa: BLE001  # a fault of the connector in one channel must not stop the others

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
+from daemon.clock import WRONG, is_behind
 from daemon.config import Configuration
 from daemon.errors import Fault
 from daemon.model import Delivery, DeliveryState
-from daemon.records import COLLISION, Bookmark
+from daemon.records import CLOCK, COLLISION, Bookmark
 from daemon.routing.facts import NORWAY
 from daemon.settings import duration_text
 from daemon.store import Store
@@ -42,10 +43,20 @@ class Trouble:
         return f"{self.kind} {self.about}".strip()
 
 
-def find_troubles(configuration: Configuration, store: Store, now: datetime, faults: Sequence[Fault] = ()) -> list[Trouble]:
-    """Everything that is wrong; `faults` are those of an edit that is not in force. Raises StoreError."""
+def find_troubles(
+    configuration: Configuration,
+    store: Store,
+    now: datetime,
+    faults: Sequence[Fault] = (),
+    doubts: Mapping[str, str] | None = None,
+) -> list[Trouble]:
+    """Everything that is wrong; `faults` are those of an edit that is not in force. Raises StoreError.
+
+    `doubts` says what is wrong with the machine's clock, by what it is about; None where only the store can tell.
+    """
     bookmarks = store.views.bookmarks()
     return [
+        *_clock(_doubts_of(store, now) if doubts is None else doubts),
         *_silent(configuration, bookmarks, now),
         *_refused(configuration, bookmarks),
         *_undelivered(configuration, store, now),
@@ -57,6 +68,21 @@ def find_troubles(configuration: Configuration, store: Store, now: datetime, fau
         *_full(configuration),
         *_faulty(faults),
     ]
+
+
+def _clock(doubts: Mapping[str, str]) -> Iterator[Trouble]:
+    for about, text in doubts.items():
+        yield Trouble(kind=CLOCK, about=about, text=text)
+
+
+def _doubts_of(store: Store, now: datetime) -> dict[str, str]:
+    """What the service has noted of the clock, or what it would say of one that is behind."""
+    noted = {each.key.removeprefix(CLOCK).strip(): each.text for each in store.alerts.all() if each.kind == CLOCK and not each.ended_at}
+    newest = store.stamps.newest()
+    if not noted and is_behind(now, newest):
+        later = f"something was recorded at {newest:%Y-%m-%d %H:%M}" if newest else "there was no Postmottak then"
+        noted[WRONG] = f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {later}; set it (`timedatectl`)"
+    return noted
 
 
 def _silent(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Trouble]:
