@@ -30,7 +30,7 @@ from daemon.intake import Intake, IntakeSummary
 from daemon.lock import InstanceLock
 from daemon.model import DeliveryState, Outcome
 from daemon.notices import Notices
-from daemon.opening import Checked, open_content, retention, utc_now
+from daemon.opening import Checked, open_content, retention
 from daemon.pickup import Pickups
 from daemon.ports import Destination, HasTokens, OnThisMachine, TellsTime
 from daemon.process import keep_to_one_core, return_large_blocks, spare_what_stays
@@ -283,10 +283,10 @@ def _web_server(configuration: Configuration, store: Store, content: ContentStor
 
 
 @contextmanager
-def opened(checked: Checked, wall: Callable[[], datetime] = utc_now, *, with_agent: bool = False) -> Iterator[App]:
+def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_agent: bool = False) -> Iterator[App]:
     """The service's parts, and the store's lock, until the block ends; `with_agent` if they will work for long, and have a process more.
 
-    `wall` is the clock of the machine, which may be wrong.
+    `new_clock` makes the clock, as `Clock` does.
 
     Raises StoreError if the store cannot be opened, lies where other machines share it, or if another process works with it.
     """
@@ -302,15 +302,15 @@ def opened(checked: Checked, wall: Callable[[], datetime] = utc_now, *, with_age
             ends.callback(agent.close)
         store = Store(checked.configuration.store.database)
         ends.callback(store.close)
-        app = App(checked, store, _clock(store, wall), agent)
+        app = App(checked, store, _clock(store, new_clock), agent)
         ends.callback(app.close)
         yield app
 
 
-def _clock(store: Store, wall: Callable[[], datetime]) -> Clock:
+def _clock(store: Store, new_clock: Callable[..., Clock]) -> Clock:
     """The clock, compared with what the store knows of the time."""
     doubted = any(each.key == f"{CLOCK} {DOUBTED}" and not each.ended_at for each in store.alerts.all())
-    return Clock(store.stamps.newest(), doubted=doubted, wall=wall)
+    return new_clock(store.stamps.newest(), doubted=doubted)
 
 
 def _begin_agent(configuration: Configuration) -> Agent:

@@ -22,7 +22,6 @@ from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table, parse_table, read_table
 from daemon.store import Store
 
-
 utc_now = clock.utc_now
 """What the clock of this machine says."""
 

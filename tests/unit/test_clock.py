@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,57 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.clock import DOUBTED, FAR, STABLE, WRONG, Clock
-from daemon.elapsed import SourceTime
+from daemon.clock import DOUBTED, FAR, STABLE, WRONG
+from tests.machine import Machine
 from tests.unit.conftest import NOW
 
 YEAR = timedelta(days=365)
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
-ALTINN = "altinn"
-
-
-@dataclass
-class Machine:
-    """A machine whose clock can be set, and a source whose clock is right; time passes when it is told to."""
-
-    truth: datetime = NOW
-    ahead: timedelta = timedelta()
-    """How far the machine's clock is."""
-    booted: datetime = NOW - timedelta(days=3)
-    heard: SourceTime | None = None
-    clocks: list[Clock] = field(default_factory=list)
-
-    def wall(self) -> datetime:
-        return self.truth + self.ahead
-
-    def ticks(self) -> float:
-        return (self.truth - self.booted).total_seconds()
-
-    def clock(self, newest: datetime | None, *, doubted: bool = False, source: bool = False) -> Clock:
-        """A service starts."""
-        clock = Clock(newest, doubted=doubted, wall=self.wall, ticks=self.ticks, steady=self.ticks)
-        if source:
-            clock.follow(lambda: self.heard)
-        self.clocks.append(clock)
-        return clock
-
-    def ask(self) -> None:
-        """The source answers."""
-        self.heard = SourceTime(date=self.truth.replace(microsecond=0), at=self.ticks())
-
-    def passes(self, seconds: float, every: float = 10) -> None:
-        """Time passes, in which the service looks at its clock now and then, as it does."""
-        ends = self.truth + timedelta(seconds=seconds)
-        while self.truth < ends:
-            self.truth = min(ends, self.truth + timedelta(seconds=every))
-            for clock in self.clocks:
-                clock.now()
 
 
 def test_a_clock_that_is_right() -> None:
     """While the machine's clock goes as the seconds do, that is the time, also where it is corrected a little; nobody is told of that."""
-    machine = Machine()
+    machine = Machine(NOW)
     clock = machine.clock(NOW - HOUR)
     for little in (0, 50, 20, -30):
         machine.ahead = timedelta(minutes=little)
@@ -74,7 +34,7 @@ def test_a_clock_that_is_right() -> None:
 @pytest.mark.parametrize("jump", [YEAR, -YEAR, 2 * HOUR, -2 * HOUR, timedelta(days=20)], ids=str)
 def test_a_jump(jump: timedelta, logged: list[Any], *, asked: bool) -> None:
     """The time goes on as if the clock had not jumped; while it lasts that is said, and nothing may be deleted or given up."""
-    machine = Machine()
+    machine = Machine(NOW)
     clock = machine.clock(NOW - HOUR, source=asked)
     if asked:
         machine.ask()
@@ -92,7 +52,7 @@ def test_a_jump(jump: timedelta, logged: list[Any], *, asked: bool) -> None:
 
 def test_a_source_that_says_otherwise_decides() -> None:
     """A machine that is hours ahead from the start goes by Altinn's clock as soon as that is heard; what was written is to be put right."""
-    machine = Machine(ahead=5 * HOUR)
+    machine = Machine(NOW, ahead=5 * HOUR)
     clock = machine.clock(NOW - HOUR, source=True)
     machine.passes(30)
     assert clock.now() == machine.wall()
@@ -110,7 +70,7 @@ def test_a_source_that_says_otherwise_decides() -> None:
 
 def test_a_machine_that_slept_unseen() -> None:
     """Seconds that a paused machine did not count look like a jump, until the source is asked again and agrees with the clock."""
-    machine = Machine()
+    machine = Machine(NOW)
     clock = machine.clock(NOW - HOUR, source=True)
     machine.ask()
     machine.passes(60)
@@ -124,7 +84,7 @@ def test_a_machine_that_slept_unseen() -> None:
 @pytest.mark.parametrize("away", [timedelta(minutes=5), timedelta(hours=20), timedelta(days=5), timedelta(days=29)], ids=str)
 def test_a_start_without_a_source(away: timedelta) -> None:
     """After a while away the clock is believed, and after ten minutes in which it goes right letters may be deleted by it."""
-    machine = Machine()
+    machine = Machine(NOW)
     clock = machine.clock(NOW - away)
     assert (clock.now(), clock.troubles(), clock.settled) == (NOW, {}, False)
     assert clock.trusted is (away < timedelta(days=1))
@@ -134,7 +94,7 @@ def test_a_start_without_a_source(away: timedelta) -> None:
 
 def test_a_start_far_ahead() -> None:
     """400 days after the last record nothing is deleted or given up, however long it lasts, until a source confirms the clock."""
-    machine = Machine(ahead=timedelta(days=400))
+    machine = Machine(NOW, ahead=timedelta(days=400))
     clock = machine.clock(NOW, source=True)
     machine.passes(5 * STABLE)
     assert (clock.trusted, clock.settled, list(clock.troubles())) == (False, False, [DOUBTED])
@@ -146,7 +106,7 @@ def test_a_start_far_ahead() -> None:
 
 def test_a_start_far_ahead_that_is_set_right() -> None:
     """When the clock is set to a time that the records let expect, the time is that at once, without a source."""
-    machine = Machine(ahead=timedelta(days=400))
+    machine = Machine(NOW, ahead=timedelta(days=400))
     clock = machine.clock(NOW - HOUR)
     machine.passes(10)
     machine.ahead = timedelta()
@@ -160,7 +120,7 @@ def test_a_start_far_ahead_that_is_set_right() -> None:
 
 def test_a_doubt_outlives_a_restart() -> None:
     """Who starts again with a clock that an earlier start doubted still doubts it, although the last record is new."""
-    machine = Machine(ahead=timedelta(days=400))
+    machine = Machine(NOW, ahead=timedelta(days=400))
     clock = machine.clock(machine.wall() - HOUR, doubted=True, source=True)
     machine.passes(2 * STABLE)
     assert (clock.trusted, clock.settled, list(clock.troubles())) == (False, False, [DOUBTED])
@@ -171,7 +131,7 @@ def test_a_doubt_outlives_a_restart() -> None:
 @pytest.mark.parametrize("newest", [None, NOW - 5 * HOUR], ids=["new", "old"])
 def test_a_board_without_a_clock(newest: datetime | None) -> None:
     """A start in the year 2000 is told of, and the time is never earlier than the last record; once the clock is set, it is right."""
-    machine = Machine(ahead=datetime(2000, 1, 1, tzinfo=UTC) - NOW)
+    machine = Machine(NOW, ahead=datetime(2000, 1, 1, tzinfo=UTC) - NOW)
     clock = machine.clock(newest)
     first = clock.now()
     assert first > (newest or datetime(2026, 1, 1, tzinfo=UTC))
@@ -186,7 +146,7 @@ def test_a_board_without_a_clock(newest: datetime | None) -> None:
 
 def test_a_clock_that_stays_as_it_was_set() -> None:
     """Without a source, a clock that was set by hand and stays so is believed after ten minutes, and is certain after ten more."""
-    machine = Machine()
+    machine = Machine(NOW)
     clock = machine.clock(NOW - HOUR)
     machine.passes(60)
     machine.ahead = timedelta(days=3)
@@ -203,7 +163,7 @@ def test_a_clock_that_stays_as_it_was_set() -> None:
 @pytest.mark.parametrize("jump", [YEAR, -timedelta(days=100)], ids=str)
 def test_a_far_jump_that_stays(jump: timedelta) -> None:
     """Without a source, a clock that is a year off for hours is gone by, and nothing is deleted or given up by it."""
-    machine = Machine()
+    machine = Machine(NOW)
     clock = machine.clock(NOW - HOUR)
     machine.passes(STABLE)
     machine.ahead = jump
@@ -222,7 +182,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_with_a_source_the_time_is_right(steps: Sequence[Step]) -> None:
     """Once a source was heard the time is right, whatever the machine's clock says, and nothing is certain while that is wrong."""
-    machine = Machine()
+    machine = Machine(NOW)
     clock = machine.clock(NOW - HOUR, source=True)
     machine.ask()
     for ahead, seconds, asked in steps:
@@ -239,7 +199,7 @@ def test_with_a_source_the_time_is_right(steps: Sequence[Step]) -> None:
 @given(STEPS, st.sampled_from([HOUR, timedelta(days=9), timedelta(days=29)]))
 def test_without_a_source_what_is_far_is_not_certain(steps: Sequence[Step], away: timedelta) -> None:
     """However the clock jumps, nothing is deleted at a time that lies more than some days from the records, if no source confirms it."""
-    machine = Machine()
+    machine = Machine(NOW)
     clock = machine.clock(NOW - away)
     for ahead, seconds, _ in steps:
         machine.ahead = ahead
