@@ -23,6 +23,7 @@ from connectors.line import Head, Line, NotHttp
 from connectors.lines import Lines, Origin
 from connectors.network import plain_reason, what_to_do
 from connectors.wire import Deadline, Limit, Pace, TooSlow, Unreachable
+from daemon.elapsed import SourceTime, elapsed
 
 _CHUNK = 64 * 1024
 
@@ -111,6 +112,8 @@ class Http:
         self._longest_pause = longest_pause
         self._clock = clock
         self._circuits: dict[str, Circuit] = {}
+        self.heard: SourceTime | None = None
+        """What the clock of the other side said last."""
         self._lines = Lines(_trust(ca_file), connect=self._patience.connect, step=self._patience.step)
 
     def get(self, url: str, headers: Mapping[str, str], understand: Understand | None = None) -> Answer:
@@ -162,7 +165,15 @@ class Http:
 
     def _answer(self, call: _Call, limit: Limit) -> Answer:
         with _telling_trouble(), self._lines.line(call.origin, limit) as line:
-            return judged(whole(call.over(line), line), call.understand)
+            answer = judged(whole(call.over(line), line), call.understand)
+        self._hear(answer)
+        return answer
+
+    def _hear(self, answer: Answer) -> None:
+        """Note the time of an answer that is the application's own and comes straight from it (RFC 9110 6.6.1, RFC 9111 5.1)."""
+        date = answer.date
+        if date and "age" not in answer.headers:
+            self.heard = SourceTime(date=date, at=elapsed())
 
     def _begin(self, call: _Call, limit: Limit) -> Download | Answer:
         with ExitStack() as stack, _telling_trouble():

@@ -33,7 +33,8 @@ _WITHOUT_END = frozenset({"rejected", COLLISION})
 class Alerter:
     """Looks for trouble, and tells it. For one thread.
 
-    `configuration`, `destinations`, `faults` and what the service itself has `noticed` are asked again at each look.
+    `configuration`, `destinations`, `faults` and what the service itself has `noticed` are asked again at each look; `steady` is a
+    clock that is never set, for waits.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Alerter:
         clock: Callable[[], datetime],
         pulses: Pulses,
         noticed: Callable[[], Sequence[Trouble]] = tuple,
+        steady: Callable[[], datetime] | None = None,
     ) -> None:
         self._store, self._clock, self._pulses = store, clock, pulses
+        self._steady = steady or clock
         self._configuration, self._destinations, self._faults = configuration, destinations, faults
         self._noticed = noticed
         self._waits: dict[str, tuple[datetime, timedelta]] = {}
@@ -83,7 +86,7 @@ class Alerter:
 
     def _tell(self, alert: Alert, name: str) -> bool:
         """Whether it is told now."""
-        now, destination = self._clock(), self._destinations().get(name)
+        now, destination = self._steady(), self._destinations().get(name)
         until, wait = self._waits.get(name, (now, _FIRST_WAIT))
         if not isinstance(destination, Notifies) or now < until:
             return False

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from daemon import plugins
+from daemon import plugins, retry
 from daemon.agent import AGENT, Agent
 from daemon.alerts import Alerter
 from daemon.boxes import boxes
+from daemon.clock import DOUBTED, Clock
 from daemon.config import Configuration, ConnectorConfiguration
 from daemon.content import ContentStore
 from daemon.dispatch import Dispatch
@@ -29,19 +30,20 @@ from daemon.intake import Intake, IntakeSummary
 from daemon.lock import InstanceLock
 from daemon.model import DeliveryState, Outcome
 from daemon.notices import Notices
-from daemon.opening import Checked, open_content, retention, utc_now
+from daemon.opening import Checked, open_content, retention
 from daemon.pickup import Pickups
-from daemon.ports import Destination, HasTokens, OnThisMachine
+from daemon.ports import Destination, HasTokens, OnThisMachine, TellsTime
 from daemon.process import keep_to_one_core, return_large_blocks, spare_what_stays
 from daemon.pulses import AGENT_LIMIT, Pulses
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation
+from daemon.records import CLOCK
 from daemon.rerouting import Rerouter
 from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table
 from daemon.store import Store
 from daemon.surroundings import readable_secrets, refuse_shared_file_systems
-from daemon.troubles import Trouble
+from daemon.troubles import Trouble, clock_troubles
 
 if TYPE_CHECKING:
     from daemon.web.server import WebServer
@@ -76,7 +78,7 @@ class PollSummary:
 class App:
     """All parts of the service, wired. Made by `opened`."""
 
-    def __init__(self, checked: Checked, store: Store, clock: Callable[[], datetime], agent: Agent | None) -> None:
+    def __init__(self, checked: Checked, store: Store, clock: Clock, agent: Agent | None) -> None:
         self._agent = agent
         configuration = checked.configuration
         content = open_content(configuration)
@@ -87,6 +89,7 @@ class App:
         self.destinations: Mapping[str, Destination] = self._connect(configuration)
         self.pulses = Pulses()
         self._mailboxes = plugins.connect_mailboxes(configuration)
+        clock.follow(*(each.source_time for each in self._mailboxes if isinstance(each, TellsTime)))
         self.boxes = boxes(configuration, self._mailboxes, self.pulses)
         fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
         self.web = _web_server(configuration, store, content, clock)
@@ -105,6 +108,9 @@ class App:
             clock=clock,
             give_up_after=configuration.delivery.give_up_after,
             pulses=self.pulses,
+            steady=clock.steady,
+            stretch=clock.stretch,
+            mend=self._mend,
         )
         self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock, pulses=self.pulses)
         self._receipts = Receipts(store=store, clock=clock)
@@ -114,11 +120,14 @@ class App:
             retention=lambda: retention(store, self._configuration, self.table),
             clock=clock,
             pulses=self.pulses,
+            settled=lambda: clock.settled,
+            right_for=clock.right_for,
         )
         self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
         store.letters.note_table(self.table.version, self.table.text, clock())
         _log_warnings(self.table)
         store.outbox.release_abandoned(clock())
+        store.stamps.pull_back(clock(), retry.LONGEST_ASKED)
         for box in self.boxes:
             store.letters.retire(box.mailbox.name, box.mailbox.channels(), clock())
 
@@ -155,7 +164,8 @@ class App:
             faults=faults,
             clock=self.clock,
             pulses=self.pulses,
-            noticed=noticed,
+            noticed=lambda: [*clock_troubles(self.clock.troubles()), *noticed()],
+            steady=self.clock.steady,
         )
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:
@@ -173,16 +183,32 @@ class App:
 
         Returns the outcomes, and how many senders could not be told yet.
         """
+        self._mend()
         followed = (self.table.version, norwegian_day(self.clock()))
-        if followed != self._covers_followed:
+        if followed != self._covers_followed and not self.clock.troubles():
             self._rerouter.follow_covers()
             self._covers_followed = followed
         outcomes = self._dispatch.deliver_due(stopping)
         return outcomes, sum(self._receipts.set_due(box.receiver, stopping) for box in self.boxes)
 
-    def tidy(self, stopping: threading.Event) -> None:
-        """Delete what retention lets go. Raises StoreError."""
-        self._housekeeping.run("service", stopping)
+    def tidy(self, stopping: threading.Event) -> bool:
+        """Delete what retention lets go. Raises StoreError.
+
+        Returns whether that was done; otherwise it is to be done soon, for the clock is not certain yet.
+        """
+        return not self._housekeeping.run("service", stopping).withheld
+
+    def _mend(self) -> None:
+        """After the clock was corrected: put right what was recorded meanwhile, and what is due by it. Raises StoreError."""
+        corrections = self.clock.corrections()
+        if not corrections:
+            return
+        now = self.clock()
+        put_right = partial(self.store.stamps.put_right, now=now, certain=self.clock.confirmed)
+        changed = sum(put_right(each.first, each.last) for each in corrections)
+        changed += self.store.stamps.pull_back(now, retry.LONGEST)
+        self.clock.mended(corrections)
+        _log.warning("what was recorded while the clock was wrong is dated now", rows=changed)
 
     def tell_of_letters(self) -> None:
         """Letters were stored: a `deliver_due` that is under way takes them along. May be called from any thread."""
@@ -266,8 +292,10 @@ def _web_server(configuration: Configuration, store: Store, content: ContentStor
 
 
 @contextmanager
-def opened(checked: Checked, clock: Callable[[], datetime] = utc_now, *, with_agent: bool = False) -> Iterator[App]:
+def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_agent: bool = False) -> Iterator[App]:
     """The service's parts, and the store's lock, until the block ends; `with_agent` if they will work for long, and have a process more.
+
+    `new_clock` makes the clock, as `Clock` does.
 
     Raises StoreError if the store cannot be opened, lies where other machines share it, or if another process works with it.
     """
@@ -283,9 +311,15 @@ def opened(checked: Checked, clock: Callable[[], datetime] = utc_now, *, with_ag
             ends.callback(agent.close)
         store = Store(checked.configuration.store.database)
         ends.callback(store.close)
-        app = App(checked, store, clock, agent)
+        app = App(checked, store, _clock(store, new_clock), agent)
         ends.callback(app.close)
         yield app
+
+
+def _clock(store: Store, new_clock: Callable[..., Clock]) -> Clock:
+    """The clock, compared with what the store knows of the time."""
+    doubted = any(each.key == f"{CLOCK} {DOUBTED}" and not each.ended_at for each in store.alerts.all())
+    return new_clock(store.stamps.newest(), doubted=doubted)
 
 
 def _begin_agent(configuration: Configuration) -> Agent:

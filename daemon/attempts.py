@@ -40,6 +40,8 @@ class Judgement:
     give_up_after: timedelta
     awaiting_pickup: bool
     """Whether the destination tells when the receiver has taken the letter."""
+    may_give_up: bool = True
+    """Not while the clock cannot be trusted: age tells nothing then, and a receiver refuses what is signed at the wrong time."""
 
     def of(self, claim: Claim, outcome: Receipt | PostmottakError) -> Attempt:
         """What came of it. Raises the outcome itself if that is no business of the delivery: StoreError, above all."""
@@ -47,7 +49,7 @@ class Judgement:
             case Receipt():
                 return self._delivered(claim, outcome)
             case PermanentFailure():
-                return self._buried(claim, str(outcome))
+                return self._buried(claim, str(outcome)) if self.may_give_up else self._deferred(claim, str(outcome))
             case ContentMissing() | ConnectorFault():
                 return self._deferred(claim, str(outcome))
             case TemporaryFailure():
@@ -78,7 +80,7 @@ class Judgement:
         self, claim: Claim, reason: str, retry_after: timedelta | None = None, progress: Mapping[str, Any] | None = None
     ) -> Attempt:
         created_at = claim.delivery.created_at
-        if retry.is_too_old(created_at=created_at, now=self.now, give_up_after=self.give_up_after):
+        if self.may_give_up and retry.is_too_old(created_at=created_at, now=self.now, give_up_after=self.give_up_after):
             return self._buried(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", progress)
         due_at = retry.next_attempt(created_at=created_at, now=self.now, retry_after=retry_after, chance=random.random())  # noqa: S311  # spreads load, guards nothing
         return Attempt(ending=endings.deferred(claim, reason, due_at, self.started_at, self.now, progress), told=reason)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from daemon.errors import ConnectorFault, PostmottakError, StoreError, Temporary
 from daemon.lanes import WIDTH, Lanes
 from daemon.model import KEPT_STATES, Outcome, ParcelPart, Receipt
 from daemon.outcome import outcome_of
+from daemon.poison import SuspectTurn
 from daemon.ports import AwaitsPickup, Destination, Parcel, TakesBatches
 from daemon.pulses import Beat, Pulses, watched_file
 from daemon.rounds import Round
@@ -34,6 +35,7 @@ from daemon.traces import Traces
 
 _LEASE = timedelta(minutes=15)
 _RENEW_EVERY = _LEASE / 3
+_SET = timedelta(minutes=1)  # a clock that has moved by more was set, and leases end at another time than was meant
 _POOL = 56  # attempts at a time, at all destinations together
 OUTBOX = "outbox"  # whose signs of life come from here
 _BATCHES = 2  # at a time, where deliveries are handed over so: one is under way while the other is recorded, and the next one claimed
@@ -51,12 +53,19 @@ class Dispatch:
     table: Callable[[], Table]
     clock: Clock
     give_up_after: timedelta
+    steady: Clock | None = None
+    """A clock that is never set, for pauses and durations; without it, `clock` serves."""
+    stretch: Callable[[], int | None] = lambda: 0
+    """Which stretch of time without a correction of the clock this is; None while nothing may be given up."""
+    mend: Callable[[], None] = lambda: None
+    """Puts right what was recorded at a time that has been corrected since. Called often, and by this thread."""
     lanes: Lanes = field(default_factory=Lanes)
     counted: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     """Attempts that have ended, by destination and outcome; only ever growing."""
     pulses: Pulses = field(default_factory=Pulses)
     news: threading.Event = field(default_factory=threading.Event)
     """Set by whoever has stored letters, so that a round which is under way takes them along soon."""
+    suspects: SuspectTurn = field(default_factory=SuspectTurn)
     behind: threading.Event = field(default_factory=threading.Event)
     """Set while more is due on this machine than there is room for, so that nobody hurries to bring more."""
 
@@ -86,24 +95,33 @@ class Dispatch:
             return work.outcomes
 
     def _go_round(self, work: Round, stopping: threading.Event) -> None:
-        renew_at = self.clock() + _RENEW_EVERY
+        renewed_at, ahead = self._steady(), self._ahead(self.clock())
         while True:
             self.pulses.expect(OUTBOX)
+            self.mend()
+            now = self.clock()
+            if self._steady() - renewed_at >= _RENEW_EVERY or abs(self._ahead(now) - ahead) >= _SET:
+                renewed_at, ahead = self._steady(), self._ahead(now)
+                self.store.outbox.renew([claim for _, claims in work.running.values() for claim in claims], now + _LEASE)
             if self.news.is_set():
                 self.news.clear()
                 self.lanes.news()
             if not stopping.is_set():
-                for lane, claims in self._claims(alone=not work.running):
-                    work.begin(self._attempt, lane, claims)
+                for lane, claims in self._claims(work, now):
+                    work.begin(self._attempt, lane, claims, self._steady())
                 self._tell_whether_behind()
             for name, destination, delivered in self._traces.gathered(self.destinations(), rest=not work.under_way):
                 work.chore(self._traces.settle, name, destination, delivered)
             if not work.under_way:
                 return
             self._keep(work, work.some_ended())
-            if self.clock() >= renew_at:
-                self.store.outbox.renew([claim for _, claims in work.running.values() for claim in claims], self.clock() + _LEASE)
-                renew_at = self.clock() + _RENEW_EVERY
+
+    def _steady(self) -> datetime:
+        return (self.steady or self.clock)()
+
+    def _ahead(self, now: datetime) -> timedelta:
+        """How far the time is from that of the clock which is never set: it changes when the clock was set, or the machine has slept."""
+        return now - self._steady()
 
     def _tell_whether_behind(self) -> None:
         """Tell of destinations on this machine: what they wait for is the processor. What others wait for is their other side."""
@@ -114,20 +132,42 @@ class Dispatch:
 
     def next_due(self) -> datetime | None:
         """When a delivery is next due that a lane has room for; None if nothing waits for a time."""
-        now = self.clock()
-        due = self.store.outbox.next_due(but=self.lanes.paused(now))
-        times = [time for time in (due, self.lanes.open_again(now)) if time]
-        return min(times, default=None)
+        now, steady = self.clock(), self._steady()
+        due, opens = self.store.outbox.next_due(but=self.lanes.paused(steady)), self.lanes.open_again(steady)
+        return min([time for time in (due, opens and now + (opens - steady)) if time], default=None)
 
-    def _claims(self, *, alone: bool) -> list[tuple[str, Sequence[Claim]]]:
-        """Claim what the lanes have room for; and when nothing else is due or under way, one delivery that is suspected of killing us."""
-        names = list(self.destinations())
-        found = [(name, some) for name in [*names, _UNKNOWN] for some in self._batches(name, self._claim(name, names))]
-        if alone and not found:
-            found = [(_UNKNOWN, [claim]) for claim in self.store.outbox.claim_suspect(self._owner, self.clock(), _LEASE)]
+    def _claims(self, work: Round, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
+        """Claim what the lanes have room for, or one delivery that is suspected of killing us, which is attempted alone."""
+        if work.suspected:
+            return []
+        lanes = [*self.destinations(), _UNKNOWN]
+        closed = self._closed(work, lanes, now)
+        found = self._due(lanes, closed, now)
+        if not found and not work.running:
+            found = self._suspect(now) or self._due(lanes, () if closed else lanes, now)
         for name, claims in found:
             self.lanes[name].running += len(claims)
         return found
+
+    def _closed(self, work: Round, lanes: Sequence[str], now: datetime) -> Collection[str]:
+        """The lanes that begin nothing, for a suspect is to be attempted as soon as nothing else is under way."""
+        steady = self._steady()
+        self.suspects.over(steady)
+        if work.running and self.suspects.is_worth_a_look(steady):
+            self.suspects.looked(steady, waits=self.store.outbox.suspect_waits(now))
+        return self.suspects.closed(steady, lanes, work.oldest())
+
+    def _suspect(self, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
+        claims = self.store.outbox.claim_suspect(self._owner, now, _LEASE)
+        if claims:
+            self.suspects.begun(self._steady())
+        else:
+            self.suspects.looked(self._steady(), waits=False)
+        return [(_UNKNOWN, [claim]) for claim in claims]
+
+    def _due(self, lanes: Sequence[str], closed: Collection[str], now: datetime) -> list[tuple[str, Sequence[Claim]]]:
+        names = lanes[:-1]
+        return [(name, some) for name in lanes if name not in closed for some in self._batches(name, self._claim(name, names, now))]
 
     def _batches(self, name: str, claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
         """The claims as they are attempted: one by one, but for a destination that takes several in one call."""
@@ -136,14 +176,14 @@ class Dispatch:
         for start in range(0, len(claims), size):
             yield claims[start : start + size]
 
-    def _claim(self, name: str, names: Sequence[str]) -> list[Claim]:
-        lane, now = self.lanes[name], self.clock()
-        if not lane.is_worth_a_claim(now):
+    def _claim(self, name: str, names: Sequence[str], now: datetime) -> list[Claim]:
+        lane, steady = self.lanes[name], self._steady()
+        if not lane.is_worth_a_claim(steady):
             return []
-        room = lane.room(now)
+        room = lane.room(steady)
         where = {"but": names} if name == _UNKNOWN else {"only": [name]}
         claims = self.store.outbox.claim(self._owner, now, _LEASE, room, **where)
-        lane.asked(now, more=len(claims) == room)
+        lane.asked(steady, more=len(claims) == room)
         return claims
 
     @property
@@ -162,7 +202,7 @@ class Dispatch:
     def _record(self, work: Round, attempts: Sequence[tuple[str, Attempt]]) -> None:
         ours = self.store.outbox.end([attempt.ending for _, attempt in attempts])
         for lane, attempt in attempts:
-            self.lanes[lane].ended(self.clock(), failed=attempt.unusable)
+            self.lanes[lane].ended(self._steady(), failed=attempt.unusable)
             delivery, outcome = attempt.ending.claim.delivery, attempt.ending.outcome
             log_attempt(attempt, ours=delivery.id in ours)
             if delivery.id in ours:
@@ -173,11 +213,16 @@ class Dispatch:
 
     def _attempt(self, claims: Sequence[Claim]) -> list[Attempt]:
         """Attempt deliveries to one destination, together if it takes them so."""
-        started_at, name = self.clock(), claims[0].delivery.destination
+        began, stretch, name = self._steady(), self.stretch(), claims[0].delivery.destination
         with self.pulses.task(f"delivery {claims[0].id} to {name}") as beat:
             outcomes = self._deliver(name, claims, beat)
+        now = self.clock()
         judgement = Judgement(
-            started_at=started_at, now=self.clock(), give_up_after=self.give_up_after, awaiting_pickup=self._awaits_pickup(name)
+            started_at=now - (self._steady() - began),
+            now=now,
+            give_up_after=self.give_up_after,
+            awaiting_pickup=self._awaits_pickup(name),
+            may_give_up=stretch is not None and stretch == self.stretch(),
         )
         return [judgement.of(claim, outcome) for claim, outcome in zip(claims, outcomes, strict=True)]
 

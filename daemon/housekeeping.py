@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
+from math import inf
 from uuid import UUID
 
 import structlog
@@ -40,11 +41,15 @@ class Due:
 
 @dataclass(kw_only=True)
 class Tidied:
-    """What one round did. `files` and `bytes` are None if files were left for a later round, because a backup or a check reads them."""
+    """What one round did. `files` and `bytes` are None if files were left for a later round, because a backup or a check reads them.
+
+    `withheld` says that not everything was looked at, for the clock could not be trusted.
+    """
 
     deleted: Counter[LetterPart] = field(default_factory=Counter)
     files: int | None = None
     bytes: int | None = None
+    withheld: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,10 @@ class Housekeeping:
     retention: Callable[[], Retention]
     clock: Callable[[], datetime]
     pulses: Pulses = field(default_factory=Pulses)
+    settled: Callable[[], bool] = lambda: True
+    """Whether the clock is certain enough to delete by it; asked again and again."""
+    right_for: Callable[[], float] = lambda: inf
+    """For how many seconds the clock by which files are dated has been right."""
 
     def due(self) -> Iterator[Due]:
         """What a round would delete now. Changes nothing. Raises StoreError."""
@@ -70,13 +79,14 @@ class Housekeeping:
 
     def run(self, by: str, stopping: threading.Event) -> Tidied:
         """One round; ends early when `stopping` is set. `by` is who deletes, for the record. Raises StoreError."""
-        tidied, due = Tidied(), self.due()
-        while not stopping.is_set() and (some := list(islice(due, _AT_A_TIME))):
+        tidied, due = Tidied(withheld=not self.settled()), self.due()
+        while not (stopping.is_set() or tidied.withheld) and (some := list(islice(due, _AT_A_TIME))):
             rules: dict[UUID, Mapping[LetterPart, str]] = {each.letter.message_id: each.rules for each in some}
             for deletion in self.store.retention.delete(rules, by, self.clock()):
                 _tell(deletion)
                 tidied.deleted[deletion.part] += 1
-        if not stopping.is_set():
+            tidied.withheld = not self.settled()
+        if not (stopping.is_set() or tidied.withheld):
             self._remove_files(tidied)
         return tidied
 
@@ -91,6 +101,9 @@ class Housekeeping:
         with self.content.guarded(alone=True) as alone:
             if not alone:
                 _log.info("files that no letter needs are left for the next round: a backup or a check reads them")
+                return
+            if self.right_for() <= _FRESH.total_seconds():
+                _log.info("files that no letter needs are left for a later round: the clock was wrong when the newest were written")
                 return
             before = self.clock() - _FRESH
             sizes = [self.content.remove(sha256, before) for sha256 in self.orphans()]

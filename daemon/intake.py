@@ -141,6 +141,11 @@ class Intake:
         try:
             since = _earliest(mailbox, found)
             listing = mailbox.list(channel, since)
+            found = replace(found, at=self.fetcher.clock())
+            earlier = _earliest(mailbox, found)
+            if since and (earlier is None or since - earlier > _CLOCKS_APART):
+                # The source's answer has shown that the clock was ahead.
+                since, listing = earlier, mailbox.list(channel, earlier)
             refs, shortfall = _usable(listing)
         except MailboxError as error:
             return replace(found, problem=text_from(str(error)), refused=isinstance(error, AccessRefused))

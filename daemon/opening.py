@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-from daemon import config, plugins
+from daemon import clock, config, plugins
+from daemon.clock import DOUBTED, is_behind, is_far_ahead
 from daemon.config import Configuration
 from daemon.content import ContentStore
 from daemon.errors import ConfigurationError, NotFound, OperatorError, StoreError
 from daemon.housekeeping import Housekeeping
 from daemon.lock import InstanceLock
+from daemon.records import CLOCK
 from daemon.rerouting import Rerouter
 from daemon.retention import Retention
 from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table, parse_table, read_table
 from daemon.store import Store
+
+utc_now = clock.utc_now
+"""What the clock of this machine says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +60,6 @@ def read_routing(configuration: Configuration) -> Table:
     """Read the routing table that the configuration names. Raises ConfigurationError."""
     names = [each.name for each in configuration.destinations]
     return read_table(configuration.routing.file, names, today=norwegian_day(utc_now()))
-
-
-def utc_now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
 
 
 def open_store(configuration: Configuration) -> Store:
@@ -99,10 +99,11 @@ def retention(store: Store, configuration: Configuration, table: Table) -> Reten
 
 
 @contextmanager
-def housekeeping(checked: Checked, *, alone: bool) -> Iterator[Housekeeping]:
+def housekeeping(checked: Checked, *, alone: bool, trust_clock: bool = False) -> Iterator[Housekeeping]:
     """Housekeeping by itself, until the block ends; `alone` with the store's lock, for whoever deletes.
 
-    Raises StoreError if the store cannot be opened, or if another process works with it.
+    With `trust_clock`, what an earlier start doubted of the clock is settled; without it, a clock that can be wrong is an
+    OperatorError for whoever deletes. Raises StoreError if the store cannot be opened, or if another process works with it.
     """
     configuration = checked.configuration
     with ExitStack() as ends:
@@ -110,8 +111,25 @@ def housekeeping(checked: Checked, *, alone: bool) -> Iterator[Housekeeping]:
             ends.callback(InstanceLock(configuration.store.database_path).release)
         store = open_store(configuration)
         ends.callback(store.close)
+        if alone:
+            _settle_clock(store, utc_now(), trust_clock=trust_clock)
         rules = retention(store, configuration, checked.table)
         yield Housekeeping(store=store, content=open_content(configuration), retention=lambda: rules, clock=utc_now)
+
+
+def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
+    """See that the clock by which letters are deleted is right, as far as the store can tell, or as an operator says."""
+    newest, doubt = store.stamps.newest(), f"{CLOCK} {DOUBTED}"
+    noted = any(each.key == doubt and not each.ended_at for each in store.alerts.all())
+    if trust_clock:
+        store.stamps.put_right(now, now, now, certain=True)
+        store.alerts.end(doubt, now)
+    elif noted or is_behind(now, newest) or is_far_ahead(now, newest):
+        last = f"the last record is of {newest:%Y-%m-%d %H:%M}" if newest else "nothing is recorded"
+        raise OperatorError(
+            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {last}; nothing was deleted. Set the clock,"
+            " or, if it is right, say so with --trust-clock"
+        )
 
 
 def rerouter(store: Store, table: Table) -> Rerouter:

@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from daemon.document import LetterDocument
+from daemon.elapsed import SourceTime
 from daemon.errors import PostmottakError
 from daemon.model import Addressee, Letter, LetterRef, ParcelPart, Part, Receipt
 
@@ -167,6 +168,14 @@ class HasTokens(Protocol):
 
     def token_ends(self) -> datetime | None:
         """When the first of those in use ends, by this machine's clock; None while there is none. Asks nobody, and returns at once."""
+
+
+@runtime_checkable
+class TellsTime(Protocol):
+    """A mailbox whose other side has a clock, and says what that says."""
+
+    def source_time(self) -> SourceTime | None:
+        """What it last said; None while nothing was heard. Asks nobody, and returns at once. From any thread."""
 
 
 class PickupState(StrEnum):

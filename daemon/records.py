@@ -25,6 +25,10 @@ COLLISION = "collision"
 """The kind of alert that begins with a delivery: something else had the letter's name."""
 
 
+CLOCK = "clock"
+"""The kind of alert that the clock of this machine is wrong, or that nobody confirms it."""
+
+
 class Alert(SQLModel, table=True):
     """Something that is wrong, or was and has ended without everybody having been told. Rows go when nothing is left to tell."""
 

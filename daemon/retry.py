@@ -12,6 +12,8 @@ FLOOR = timedelta(minutes=1)
 CEILING = timedelta(hours=1)
 LONGEST_ASKED = timedelta(days=1)
 _JITTER = 0.2
+LONGEST = CEILING * (1 + _JITTER)
+"""No delivery waits longer, unless the other side has asked for it."""
 
 
 def next_attempt(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -45,6 +46,7 @@ _GATHER = 0.05  # seconds in which letters that come together are gathered, for 
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _RECONCILE_EVERY = timedelta(days=1)
 _TIDY_EVERY = timedelta(days=1)
+_UNTIL_CERTAIN = 15.0  # seconds between looks whether the clock is certain enough to delete by it
 _SELF_CHECK = 10.0  # seconds between looks at every thread, where no watchdog asks for more
 _CLOCK_BEAT = timedelta(seconds=30)
 _CLOCK, _RELOAD = "clock", "reload"
@@ -132,6 +134,7 @@ class Service:
                 self._stopping.set()
                 return
             self._sign_of_life()
+            self._app.clock.troubles()  # so that one that is wrong for a few seconds only is in the log as well
             with suppress(queue.Empty):
                 self._asked.get(timeout=every)()
 
@@ -174,9 +177,9 @@ class Service:
             server.stop()
         for bell in (self._outbox_bell, self._tidy_bell, *self._bells):
             bell.ring()
-        ends = self._app.clock() + timedelta(seconds=_GRACE)
+        ends = time.monotonic() + _GRACE
         for thread in threads:
-            thread.join(max(0.0, (ends - self._app.clock()).total_seconds()))
+            thread.join(max(0.0, ends - time.monotonic()))
         ended = not any(thread.is_alive() for thread in threads)
         if not (ended or self._failure):
             self._app.store.outbox.release_abandoned(self._app.clock(), stopped=True)
@@ -264,15 +267,16 @@ class Service:
             return _LOOK_AT_OUTBOX
 
     def _tidy_loop(self) -> None:
-        """Tidy at the start, for a service that is restarted every day as well, and then once a day."""
+        """Tidy soon after the start, for a service that is restarted every day as well, and then once a day."""
         while not self._stopping.is_set():
             self._app.pulses.expect(HOUSEKEEPING)
+            done = True
             try:
-                self._app.tidy(self._stopping)
+                done = self._app.tidy(self._stopping)
             except DiskFull as error:
                 _log.error("nothing is deleted until there is room", reason=str(error))
             if not self._stopping.is_set():
-                longest = 2 * _TIDY_EVERY.total_seconds()
+                longest = 2 * _TIDY_EVERY.total_seconds() if done else _UNTIL_CERTAIN
                 self._app.pulses.resting(HOUSEKEEPING, longest)
                 self._tidy_bell.wait(longest)
 

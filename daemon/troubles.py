@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
+from daemon.clock import WRONG, is_behind
 from daemon.config import Configuration
 from daemon.errors import Fault
 from daemon.model import Delivery, DeliveryState, SightingState
-from daemon.records import COLLISION, Bookmark, Sighting
+from daemon.records import CLOCK, COLLISION, Bookmark, Sighting
 from daemon.routing.facts import NORWAY
 from daemon.settings import duration_text
 from daemon.store import Store
@@ -68,8 +69,23 @@ def find_troubles(
         *_expiring(configuration, now),
         *_full(configuration),
         *_faulty(faults),
-        *(_kept(store, now) if noticed is None else noticed),
+        *(_noticed_by_the_service(store, now) if noticed is None else noticed),
     ]
+
+
+def clock_troubles(doubts: Mapping[str, str]) -> list[Trouble]:
+    """What is wrong with the machine's clock; `doubts` says it in words, by what it is about."""
+    return [Trouble(kind=CLOCK, about=about, text=text) for about, text in doubts.items()]
+
+
+def _doubts_of(store: Store, now: datetime) -> dict[str, str]:
+    """What the service has noted of the clock, or what it would say of one that is behind."""
+    noted = {each.key.removeprefix(CLOCK).strip(): each.text for each in store.alerts.all() if each.kind == CLOCK and not each.ended_at}
+    newest = store.stamps.newest()
+    if not noted and is_behind(now, newest):
+        later = f"something was recorded at {newest:%Y-%m-%d %H:%M}" if newest else "there was no Postmottak then"
+        noted[WRONG] = f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {later}; set it (`timedatectl`)"
+    return noted
 
 
 def _silent(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Trouble]:
@@ -266,7 +282,9 @@ def noticed_troubles(*, log: str, watch: str) -> list[Trouble]:
     return found
 
 
-def _kept(store: Store, now: datetime) -> Iterator[Trouble]:
+def _noticed_by_the_service(store: Store, now: datetime) -> Iterator[Trouble]:
+    """What only the service can notice, as the store has it."""
+    yield from clock_troubles(_doubts_of(store, now))
     for kind in (_LOG, _WATCH):
         for each in store.alerts.happened(kind, datetime.min.replace(tzinfo=now.tzinfo), 1):
             yield Trouble(kind=kind, about="", text=each.text, critical=each.critical)

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from connectors.altinn2.problems import LOGIN, AltinnFault, fault_in
 from connectors.altinn2.spool import Spooled
 from connectors.altinn2.unpack import unpack
+from connectors.retry_after import http_date
 from connectors.soap.call import AnswerTooLarge, CallFailed, SoapAnswer, SoapCaller
 from connectors.soap.transport import WholeTransport
 from connectors.soap.wsdl import open_wsdl, zeep_settings
+from daemon.elapsed import SourceTime, elapsed
 from daemon.errors import AccessRefused, MailboxUnavailable
 
 if TYPE_CHECKING:
@@ -94,6 +96,8 @@ class Altinn2Service:
         self._refusal_lasts = refusal_lasts
         self._refused: tuple[float, AccessRefused] | None = None
         self._one_at_a_time = threading.Lock()
+        self.heard: SourceTime | None = None
+        """What the clock of the other side said last."""
 
     def elements(self, party: str, code: str, after: datetime | None, before: datetime) -> list[Any]:
         """What lies in inbox and archive under a service code, in that time. Which time of a letter counts is not documented."""
@@ -132,7 +136,11 @@ class Altinn2Service:
     def _call(self, port: _Port, operation: str, about: str, values: Mapping[str, Any]) -> Result:
         self._refuse_again()
         with closing(self._new_caller()) as caller:
-            return self._answer(_Unpacking(caller, operation), port, operation, about, values)
+            transport = _Unpacking(caller, operation)
+            try:
+                return self._answer(transport, port, operation, about, values)
+            finally:
+                self.heard = transport.heard or self.heard
 
     def _answer(self, transport: _Unpacking, port: _Port, operation: str, about: str, values: Mapping[str, Any]) -> Result:
         try:
@@ -197,6 +205,7 @@ class _Unpacking(WholeTransport):
         self._operation = operation
         self.parts: list[Spooled] = []
         self.wait: Any = None
+        self.heard: SourceTime | None = None
 
     def post_xml(self, address: str, envelope: Element, headers: Mapping[str, str]) -> SoapAnswer:
         """Send an envelope, once; zeep calls this."""
@@ -206,6 +215,8 @@ class _Unpacking(WholeTransport):
             raise CallFailed(
                 f"{_kind(answer)} came instead of an answer, with status {answer.status_code}; it is asked again at the next poll"
             )
+        date = http_date(answer.headers.get("date", ""))
+        self.heard = SourceTime(date=date, at=elapsed()) if date else None
         lean, self.parts = unpack(answer, self._operation)
         return lean
 

@@ -19,7 +19,7 @@ from standardwebhooks import Webhook as Signer
 
 from connectors.deadline import Deadline
 from connectors.network import Timeout, connection, is_loopback, plain_reason, what_to_do
-from connectors.retry_after import retry_after
+from connectors.retry_after import http_date, retry_after
 from connectors.tls import CaFile, none_if_empty, tls_context
 from connectors.webhooks.event import alert_event, cloud_event
 from connectors.webhooks.fields import HeaderFiles, LinkBase, SigningSecrets, WebAddress, signing_secrets
@@ -169,7 +169,8 @@ class Webhook:
         with self._client.stream("POST", self._url, content=body, headers=headers, extensions=deadline.extensions) as answer:
             with suppress(httpx.HTTPError):  # the status has decided; reading on only spares the receiver a broken connection
                 _let_pass(answer)
-            return answer.status_code, retry_after(answer.headers.get("retry-after", ""), now)
+            theirs = http_date(answer.headers.get("date", "")) or now
+            return answer.status_code, retry_after(answer.headers.get("retry-after", ""), theirs)
 
     def _refusal(self, status: int, wait: timedelta | None) -> DeliveryFailure:
         who = f"{self._receiver} answers with status {status}"

@@ -35,6 +35,7 @@ from connectors.network import Timeout
 from connectors.soap.call import SoapCaller
 from connectors.tls import CaFile, tls_context
 from daemon.dpv import CONFIDENTIAL_POST
+from daemon.elapsed import SourceTime
 from daemon.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable
 from daemon.model import Letter, LetterRef, Part, PartState, Policy
 from daemon.ports import Channel, Finding, Listing
@@ -236,6 +237,10 @@ class Altinn2:
             f" letters with another name keep the service {DPV_CODE}; senders have names and no numbers; larger letters than"
             f" {self._settings.largest_letter} MiB stay where they are, and status names them",
         )
+
+    def source_time(self) -> SourceTime | None:
+        """What the clock of Altinn 2 said last."""
+        return self._service.heard
 
     def close(self) -> None:
         """Let go of attachments that were put aside; connections end with each call."""

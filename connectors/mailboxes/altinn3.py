@@ -27,6 +27,7 @@ from connectors.mailbox_settings import all_or_duration, is_safe, some_time, wit
 from connectors.maskinporten import Identity, KeyFile, Tokens, load_key
 from connectors.tls import CaFile, none_if_empty
 from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES, Service, find_service, service_names
+from daemon.elapsed import SourceTime
 from daemon.errors import MailboxUnavailable
 from daemon.model import Letter, LetterRef, Part, Policy
 from daemon.ports import Channel, Discovered, Finding, Listing
@@ -248,6 +249,10 @@ class Altinn3:
     def discover(self) -> Iterator[Discovered]:
         """Each party's resources: those in use that it may read, and those that are configured or presumed."""
         return self._discovery.discover(self._channels)
+
+    def source_time(self) -> SourceTime | None:
+        """What the clock of Maskinporten or of Altinn said last."""
+        return self._http.heard
 
     def token_ends(self) -> datetime | None:
         """When the first of the tokens with which letters are read ends."""

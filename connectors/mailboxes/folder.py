@@ -216,7 +216,7 @@ def _file_name(text: str, mailbox: int) -> str:
     """The name in the open folder that `_as_text` wrote so."""
     if "\\" not in text or shared_folder.look(text, mailbox) is not None:
         return text
-    names = os.listdir(mailbox)  # noqa: PTH208  # a Path has no descriptor
+    names = os.listdir(mailbox)  # a Path has no descriptor
     return next((name for name in names if _as_text(name) == text), text)
 
 

@@ -14,7 +14,7 @@ import httpx
 
 from connectors.deadline import Deadline
 from connectors.network import plain_reason
-from connectors.retry_after import retry_after
+from connectors.retry_after import http_date, retry_after
 
 LARGEST_ANSWER = 4 << 20
 """Bytes of an answer, unless the caller expects more."""
@@ -48,7 +48,8 @@ class SoapAnswer:
     @property
     def wait(self) -> timedelta | None:
         """The wait that the answer asks for."""
-        return retry_after(self.headers.get("retry-after", ""), datetime.now(UTC))
+        theirs = http_date(self.headers.get("date", "")) or datetime.now(UTC)
+        return retry_after(self.headers.get("retry-after", ""), theirs)
 
 
 @dataclass(frozen=True, kw_only=True)

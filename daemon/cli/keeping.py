@@ -33,6 +33,9 @@ def run(
     context: typer.Context,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and delete nothing.")] = False,
+    trust_clock: Annotated[
+        bool, typer.Option("--trust-clock", help="The clock of this machine is right, whatever the last record in the database.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Delete what [retention] and the routes no longer keep. The service does it every day by itself, and has to be stopped for this."""
@@ -41,7 +44,7 @@ def run(
 
     logging.configure()
     checked = opening.load(options(context).config)
-    with opening.housekeeping(checked, alone=not dry_run) as housekeeping:
+    with opening.housekeeping(checked, alone=not dry_run, trust_clock=trust_clock) as housekeeping:
         if dry_run:
             due = list(housekeeping.due())
             rows = [(each.letter.message_id, each.letter.fetched_at, part, rule) for each in due for part, rule in each.rules.items()]

@@ -14,6 +14,7 @@ from daemon.store.marks import Marks
 from daemon.store.outbox import Outbox
 from daemon.store.rerouting import WAITING, Decided, Rerouting
 from daemon.store.retention import RetentionRows
+from daemon.store.stamps import Stamps
 from daemon.store.views import Views
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Marks",
     "Outbox",
     "Rerouting",
+    "Stamps",
     "Store",
     "StoredLetter",
     "Views",
@@ -46,6 +48,7 @@ class Store:
         self.retention = RetentionRows(self._database)
         self.views = Views(self._database)
         self.alerts = Alerts(self._database)
+        self.stamps = Stamps(self._database)
 
     def close(self) -> None:
         """Let go of all connections. May be called twice."""

@@ -45,6 +45,14 @@ class Alerts:
                 alert.ended_at = now
                 session.merge(alert)
 
+    def end(self, key: str, now: datetime) -> None:
+        """End one alert, if it is there and has not ended."""
+        with self._database.write() as session:
+            found = session.get(Alert, key)
+            if found and not found.ended_at:
+                found.ended_at = now
+                session.add(found)
+
     def told(self, alert: Alert, destination: str, what: str) -> None:
         """Somebody has been told that it has `begun`, or `ended`."""
         with self._database.write() as session:

@@ -51,6 +51,15 @@ _NAMES: BindParameter[Any] = bindparam("names", expanding=True)
 CLAIM_AT = _claiming(_DELIVERIES.c.crashes < SUSPECT, _DELIVERIES.c.destination.in_(_NAMES))
 CLAIM_ELSEWHERE = _claiming(_DELIVERIES.c.crashes < SUSPECT, _DELIVERIES.c.destination.not_in(_NAMES))
 CLAIM_SUSPECT = _claiming(_DELIVERIES.c.crashes >= SUSPECT)
+SUSPECT_WAITS = (
+    sql_select(_DELIVERIES.c.id)
+    .where(
+        _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)),
+        _DELIVERIES.c.due_at <= bindparam("now"),
+        _DELIVERIES.c.crashes >= SUSPECT,
+    )
+    .limit(1)
+)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _MESSAGES_OF = sql_select(Message).where(col(Message.id).in_(_IDS))
 _DECISIONS_OF = sql_select(Decision).where(col(Decision.message_id).in_(_IDS))

@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select
 from daemon.errors import NotFound, OperatorError
 from daemon.model import Attempt, Delivery, DeliveryState, Outcome
 from daemon.model import delivery_id as derived_id
-from daemon.store.claims import CLAIM_AT, CLAIM_ELSEWHERE, CLAIM_SUSPECT, SUSPECT, Claim, with_letters
+from daemon.store.claims import CLAIM_AT, CLAIM_ELSEWHERE, CLAIM_SUSPECT, SUSPECT, SUSPECT_WAITS, Claim, with_letters
 from daemon.store.endings import Ending, as_text, keep
 from daemon.store.engine import Database, table_of
 
@@ -51,6 +51,11 @@ class Outbox:
     def claim_suspect(self, owner: str, now: datetime, lease: timedelta) -> list[Claim]:
         """Take one suspect that is due, if there is any: it is to be attempted alone, so that it is known who killed the process."""
         return self._claim(CLAIM_SUSPECT, owner, now, lease, limit=1)
+
+    def suspect_waits(self, now: datetime) -> bool:
+        """Whether a suspect is due."""
+        with self._database.ask() as connection:
+            return connection.execute(SUSPECT_WAITS, {"now": now}).first() is not None
 
     def _claim(self, statement: Executable, owner: str, now: datetime, lease: timedelta, **values: object) -> list[Claim]:
         lease_ends = now + lease

@@ -1,0 +1,167 @@
+"""Deliveries that may be what ends the process: each gets its turn, alone, although there is always other work."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemon import poison
+from daemon.content import ContentStore
+from daemon.dispatch import Dispatch
+from daemon.lanes import WIDTH
+from daemon.model import DeliveryState, Receipt, delivery_id, message_id
+from daemon.poison import SuspectTurn
+from daemon.ports import Parcel
+from daemon.store import Store
+from daemon.store.claims import SUSPECT
+from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class Street:
+    """What is under way at all destinations, and when what was begun, with how many beside it."""
+
+    clock: Clock
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    under_way: set[UUID] = field(default_factory=set)
+    begun: list[tuple[UUID, datetime, frozenset[UUID]]] = field(default_factory=list)
+
+    def enter(self, delivery: UUID) -> None:
+        """An attempt begins."""
+        with self.lock:
+            self.under_way.add(delivery)
+            self.begun.append((delivery, self.clock.now, frozenset(self.under_way)))
+
+    def leave(self, delivery: UUID, **takes: float) -> None:
+        """An attempt ends after a while."""
+        with self.lock:
+            self.clock.advance(**takes)
+            self.under_way.discard(delivery)
+
+
+@dataclass
+class Busy(MemoryDestination):
+    """A destination whose attempts take a while, and where something new is due as soon as one ends, up to `most` letters."""
+
+    street: Street = field(kw_only=True)
+    store: Store = field(kw_only=True)
+    most: int = 200
+    takes: float = 0.4
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def deliver(self, parcel: Parcel) -> Receipt:
+        """Take it."""
+        self.street.enter(parcel.delivery_id)
+        number = next(self.numbers)
+        if number < self.most:
+            self.store.letters.add([stored_letter(f"more-{self.name}-{number}", (self.name,), due_at=NOW - HOUR)])
+        try:
+            return super().deliver(parcel)
+        finally:
+            self.street.leave(parcel.delivery_id, seconds=self.takes)
+
+
+def suspects(store: Store, count: int, now: datetime) -> set[UUID]:
+    """So many deliveries to erp at which the process has ended twice."""
+    store.letters.add([stored_letter(f"bad{number}", ("erp",), due_at=NOW - HOUR) for number in range(count)])
+    for _ in range(SUSPECT):
+        store.outbox.claim("gone", now, HOUR, count, only=["erp"])
+        store.outbox.release_abandoned(now)
+    return {delivery_id(message_id("altinn", f"bad{number}"), "erp", 1) for number in range(count)}
+
+
+@pytest.mark.parametrize("takes", [0.4, 3.0], ids=["quick", "slow"])
+def test_suspects_get_their_turn(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event, takes: float) -> None:
+    """Ten suspects are attempted within a minute and the longest attempt, each alone, although other work is always due; it goes on."""
+    content.put([b"pdf"])
+    street = Street(clock)
+    erp = Busy("erp", street=street, store=store, most=0, takes=0.1)
+    mail = Busy("mail", street=street, store=store, takes=takes)
+    bad = suspects(store, 10, clock())
+    store.letters.add([stored_letter(f"mail{number}", ("mail",), due_at=NOW - HOUR) for number in range(16)])
+    dispatch = Dispatch(
+        store=store,
+        content=content,
+        destinations=lambda: {"erp": erp, "mail": mail},
+        table=lambda: TABLE,
+        clock=clock,
+        give_up_after=timedelta(days=5),
+    )
+    dispatch.deliver_due(stopping)
+    places = [place for place, (delivery, _, _) in enumerate(street.begun) if delivery in bad]
+    assert [street.begun[place][2] for place in places] == [{street.begun[place][0]} for place in places]
+    assert all(not (bad & beside) for delivery, _, beside in street.begun if delivery not in bad)
+    assert {street.begun[place][0] for place in places} == bad
+    assert max(street.begun[place][1] for place in places) - NOW <= MINUTE + timedelta(seconds=WIDTH * takes)
+    assert places[0] > 16
+    assert places[-1] < len(street.begun) - 16
+    assert store.views.undone() == {}
+
+
+def test_nothing_begins_beside_a_suspect(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event) -> None:
+    """A letter that comes while a suspect is attempted waits until that has ended: the suspect's crash must not be blamed on it."""
+    content.put([b"pdf"])
+    street = Street(clock)
+    came = threading.Event()
+    mail = Busy("mail", street=street, store=store, most=0)
+    (bad,) = suspects(store, 1, clock())
+
+    def meanwhile(_: Parcel) -> None:
+        street.enter(bad)
+        store.letters.add([stored_letter("new", ("mail",), due_at=NOW - HOUR)])
+        clock.advance(seconds=2)
+        came.wait(0.5)  # in which the round looks several times
+        street.leave(bad)
+
+    erp = MemoryDestination("erp", during=meanwhile)
+    dispatch = Dispatch(
+        store=store,
+        content=content,
+        destinations=lambda: {"erp": erp, "mail": mail},
+        table=lambda: TABLE,
+        clock=clock,
+        give_up_after=timedelta(days=5),
+    )
+    dispatch.news.set()
+    while store.views.undone():
+        dispatch.deliver_due(stopping)
+    assert [beside for _, _, beside in street.begun] == [{delivery} for delivery, _, _ in street.begun]
+    assert store.views.delivery(str(bad)).state is DeliveryState.DELIVERED
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(0.2, 4), min_size=1, max_size=4), st.floats(30, 300), st.integers(0, 5))
+def test_a_slow_attempt_holds_up_its_own_lane_only(quick: list[float], slow: float, at: int) -> None:
+    """Until the slowest attempt has ended other lanes go on but for some seconds, and then the suspect is alone, and soon."""
+    turn, now = SuspectTurn(), NOW
+    lanes = ["slow", *(f"quick{number}" for number in range(len(quick)))]
+    lasts = dict(zip(lanes, [slow, *quick], strict=True))
+    running = dict.fromkeys(lanes, NOW)
+    begun = dict.fromkeys(lanes, NOW)
+    alone_at = None
+    while alone_at is None and now < NOW + timedelta(seconds=1000):
+        now += timedelta(seconds=0.2)
+        running = {lane: since for lane, since in running.items() if now - since < timedelta(seconds=lasts[lane])}
+        if turn.is_worth_a_look(now):
+            turn.looked(now, waits=now >= NOW + timedelta(seconds=at))
+        closed = turn.closed(now, lanes, running)
+        for lane in lanes:
+            if lane not in closed and lane not in running:
+                running[lane] = begun[lane] = now
+            elif lane != "slow" and lane not in running:
+                assert now - begun[lane] <= 3 * poison.LONG
+        if not running:
+            alone_at = now
+    assert alone_at is not None
+    latest = max(timedelta(seconds=slow), poison.PATIENCE + poison.LOOK_EVERY) + timedelta(seconds=at + slow) + 2 * poison.LONG
+    assert alone_at - NOW <= latest
