@@ -107,7 +107,7 @@ def housekeeping(checked: Checked, *, alone: bool) -> Iterator[Housekeeping]:
     configuration = checked.configuration
     with ExitStack() as ends:
         if alone:
-            ends.callback(InstanceLock(configuration.store.database_path).release)
+            ends.callback(InstanceLock(configuration.store.database_path, configuration.store.content).release)
         store = open_store(configuration)
         ends.callback(store.close)
         rules = retention(store, configuration, checked.table)
