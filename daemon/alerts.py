@@ -19,7 +19,7 @@ from daemon.ports import Destination, Notification, Notifies
 from daemon.pulses import Pulses
 from daemon.records import COLLISION, Alert
 from daemon.store import Store
-from daemon.troubles import find_troubles
+from daemon.troubles import Trouble, find_troubles
 
 _log = structlog.get_logger(__name__)
 _NAMESPACE = UUID("0a7c2f8b-3f7a-5c4e-9d0c-52e3b2a7c9d1")
@@ -42,7 +42,10 @@ class Alerter:
         faults: Callable[[], Sequence[Fault]],
         clock: Callable[[], datetime],
         pulses: Pulses,
+        problems: Callable[[], Sequence[Trouble]] = tuple,
     ) -> None:
+        """`problems` are those of the service itself, asked anew at each look as well."""
+        self._problems = problems
         self._store, self._clock, self._pulses = store, clock, pulses
         self._configuration, self._destinations, self._faults = configuration, destinations, faults
         self._waits: dict[str, tuple[datetime, timedelta]] = {}
@@ -62,7 +65,7 @@ class Alerter:
         self._pulses.expect(ALERTS)
         now, configuration = self._clock(), self._configuration()
         before = {each.key for each in self._store.alerts.all() if not each.ended_at}
-        troubles = find_troubles(configuration, self._store, now, self._faults())
+        troubles = [*find_troubles(configuration, self._store, now, self._faults()), *self._problems()]
         current = [Alert(key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now) for each in troubles]
         self._store.alerts.note(current, now)
         for alert in current:

@@ -5,7 +5,7 @@ Source: Monitoring Plugins Development Guidelines (one line, performance data af
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from daemon.config import Configuration
 from daemon.errors import Fault, PostmottakError
 from daemon.model import DeliveryState
 from daemon.opening import load_configuration, open_store, utc_now
+from daemon.problems import OF_THE_SERVICE
 from daemon.store import Store
 from daemon.troubles import Trouble, find_troubles, free_space
 
@@ -24,8 +25,15 @@ _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
 def troubles(configuration: Configuration, store: Store, faults: Sequence[Fault]) -> list[Trouble]:
-    """What is wrong now, the worst first."""
-    return sorted(find_troubles(configuration, store, utc_now(), faults), key=lambda each: not each.critical)
+    """What is wrong now, the worst first; of the service itself, what it noticed last."""
+    found = [*find_troubles(configuration, store, utc_now(), faults), *_noticed(store)]
+    return sorted(found, key=lambda each: not each.critical)
+
+
+def _noticed(store: Store) -> Iterator[Trouble]:
+    for each in store.alerts.all():
+        if each.kind in OF_THE_SERVICE and not each.ended_at:
+            yield Trouble(kind=each.kind, about=each.key.removeprefix(each.kind).strip(), text=each.text, critical=each.critical)
 
 
 def alerts(store: Store, to: Sequence[str]) -> list[dict[str, Any]]:
