@@ -33,17 +33,19 @@ from daemon.notices import Notices
 from daemon.opening import Checked, open_content, retention
 from daemon.pickup import Pickups
 from daemon.ports import Destination, HasTokens, OnThisMachine, TellsTime
+from daemon.problems import Problems
 from daemon.process import keep_to_one_core, return_large_blocks, spare_what_stays
 from daemon.pulses import AGENT_LIMIT, Pulses
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation
-from daemon.records import CLOCK
+from daemon.records import CLOCK, LOCK
 from daemon.rerouting import Rerouter
 from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table
 from daemon.store import Store
 from daemon.surroundings import readable_secrets, refuse_shared_file_systems
 from daemon.troubles import Trouble, clock_troubles
+from daemon.web.tokens import Tokens
 
 if TYPE_CHECKING:
     from daemon.web.server import WebServer
@@ -78,8 +80,9 @@ class PollSummary:
 class App:
     """All parts of the service, wired. Made by `opened`."""
 
-    def __init__(self, checked: Checked, store: Store, clock: Clock, agent: Agent | None) -> None:
-        self._agent = agent
+    def __init__(self, checked: Checked, store: Store, clock: Clock, agent: Agent | None, lock: InstanceLock) -> None:
+        self._agent, self._lock = agent, lock
+        self.problems = Problems()
         configuration = checked.configuration
         content = open_content(configuration)
         content.remove_temporaries()
@@ -92,7 +95,8 @@ class App:
         clock.follow(*(each.source_time for each in self._mailboxes if isinstance(each, TellsTime)))
         self.boxes = boxes(configuration, self._mailboxes, self.pulses)
         fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
-        self.web = _web_server(configuration, store, content, clock)
+        self.tokens = Tokens(configuration.api.token_file.value, self.problems) if configuration.api else None
+        self.web = self._web_server(configuration, content)
         self.intake = Intake(
             store=store,
             fetcher=fetcher,
@@ -141,6 +145,16 @@ class App:
                     connected[each.name] = Entrusted(destination, each, self._agent)
         return connected
 
+    def _web_server(self, configuration: Configuration, content: ContentStore) -> WebServer | None:
+        """The pull API's server, if there is a section [api]."""
+        if configuration.api is None or self.tokens is None:
+            return None
+        from daemon.web.api import Api
+        from daemon.web.server import WebServer
+
+        api = Api(store=self.store, content=content, tokens=self.tokens, clock=self.clock)
+        return WebServer("the pull API", api.application(), configuration.api.address, problems=self.problems)
+
     def poll(self, stopping: threading.Event) -> PollSummary:
         """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told, and tell of trouble.
 
@@ -164,9 +178,14 @@ class App:
             faults=faults,
             clock=self.clock,
             pulses=self.pulses,
-            noticed=lambda: [*clock_troubles(self.clock.troubles()), *noticed()],
+            noticed=lambda: [*clock_troubles(self.clock.troubles()), *self._problems(), *noticed()],
             steady=self.clock.steady,
         )
+
+    def _problems(self) -> Sequence[Trouble]:
+        if self.tokens:
+            self.tokens.look()
+        return self.problems.all()
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:
         """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""
@@ -227,6 +246,10 @@ class App:
         ends = ((each.name, each.token_ends()) for each in self._mailboxes if isinstance(each, HasTokens))
         return {name: moment for name, moment in ends if moment}
 
+    def wrong_tokens(self) -> int | None:
+        """Calls of the pull API without the right token since the start; None without a pull API."""
+        return self.tokens.wrong if self.tokens else None
+
     def configuration(self) -> Configuration:
         """What is in force."""
         return self._configuration
@@ -261,6 +284,14 @@ class App:
         self._agent.look(partial(self.pulses.expect, AGENT, AGENT_LIMIT))
         return not self._agent.has_ended()
 
+    def look_at_lock(self) -> None:
+        """See whether the store is still this process's own. Raises StoreError if it must not be worked with any more."""
+        if trouble := self._lock.look():
+            if self.problems.begin(Trouble(kind=LOCK, about="the store", text=trouble)):
+                _log.error("the store's lock is not as it should be", reason=trouble)
+        elif self.problems.end(LOCK, "the store"):
+            _log.info("the store's lock is as it should be again")
+
     def close(self) -> None:
         """Let go of every connection."""
         for box in self.boxes:
@@ -279,18 +310,6 @@ def _log_warnings(table: Table) -> None:
         _log.warning("the routing table has something that is probably not meant", warning=str(warning))
 
 
-def _web_server(configuration: Configuration, store: Store, content: ContentStore, clock: Callable[[], datetime]) -> WebServer | None:
-    """The pull API's server, if there is a section [api]."""
-    if configuration.api is None:
-        return None
-    from daemon.addresses import Address
-    from daemon.web.api import Api
-    from daemon.web.server import WebServer
-
-    api = Api(store=store, content=content, token=configuration.api.token_file.value, clock=clock)
-    return WebServer("the pull API", api.application(), Address(host=configuration.api.host, port=configuration.api.port))
-
-
 @contextmanager
 def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_agent: bool = False) -> Iterator[App]:
     """The service's parts, and the store's lock, until the block ends; `with_agent` if they will work for long, and have a process more.
@@ -304,14 +323,15 @@ def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_ag
     for warning in readable_secrets(checked.configuration):
         _log.warning("a secret is not kept as one", warning=str(warning))
     with ExitStack() as ends:
-        lock = InstanceLock(checked.configuration.store.database_path)
+        lock = InstanceLock(checked.configuration.store.database_path, checked.configuration.store.content)
         ends.callback(lock.release)
         agent = _begin_agent(checked.configuration) if with_agent else None
         if agent:
             ends.callback(agent.close)
         store = Store(checked.configuration.store.database)
         ends.callback(store.close)
-        app = App(checked, store, _clock(store, new_clock), agent)
+        app = App(checked, store, _clock(store, new_clock), agent, lock)
+        app.look_at_lock()  # there may have been no database to lock before
         ends.callback(app.close)
         yield app
 

@@ -103,6 +103,11 @@ class ApiSettings(BaseModel):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8765
 
+    @property
+    def address(self) -> Address:
+        """Where to listen."""
+        return Address(host=self.host, port=self.port)
+
 
 class AlertSettings(BaseModel):
     """`[alerts]`: what counts as trouble, and which destinations are told of it; `status` shows it in any case."""

@@ -108,7 +108,7 @@ def housekeeping(checked: Checked, *, alone: bool, trust_clock: bool = False) ->
     configuration = checked.configuration
     with ExitStack() as ends:
         if alone:
-            ends.callback(InstanceLock(configuration.store.database_path).release)
+            ends.callback(InstanceLock(configuration.store.database_path, configuration.store.content).release)
         store = open_store(configuration)
         ends.callback(store.close)
         if alone:

@@ -28,6 +28,10 @@ COLLISION = "collision"
 CLOCK = "clock"
 """The kind of alert that the clock of this machine is wrong, or that nobody confirms it."""
 
+ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
+SEEN_BY_SERVICE = frozenset({ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN})
+"""Kinds of alert that only the running service sees; others learn of them from the alerts in the store."""
+
 
 class Alert(SQLModel, table=True):
     """Something that is wrong, or was and has ended without everybody having been told. Rows go when nothing is left to tell."""

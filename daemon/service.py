@@ -33,6 +33,7 @@ from daemon.pickup import PICKUPS
 from daemon.pickup_watch import PickupWatch
 from daemon.ports import Channel
 from daemon.pulses import BEAT_EVERY
+from daemon.records import LOCK
 from daemon.reload import LOOK, Reload
 from daemon.schedule import Bell, Schedule
 from daemon.troubles import Trouble, noticed_troubles
@@ -48,6 +49,7 @@ _RECONCILE_EVERY = timedelta(days=1)
 _TIDY_EVERY = timedelta(days=1)
 _UNTIL_CERTAIN = 15.0  # seconds between looks whether the clock is certain enough to delete by it
 _SELF_CHECK = 10.0  # seconds between looks at every thread, where no watchdog asks for more
+_LOOK_AT_LOCK = 30.0  # seconds
 _CLOCK_BEAT = timedelta(seconds=30)
 _CLOCK, _RELOAD = "clock", "reload"
 
@@ -117,6 +119,7 @@ class Service:
             self._thread(PICKUPS, self._pickups.loop, self._stopping),
             self._thread(ALERTS, self._alerter.loop, self._stopping),
             self._thread(HOUSEKEEPING, self._tidy_loop),
+            self._thread(LOCK, self._lock_loop),
         ]
         for box, bell in zip(self._app.boxes, self._bells, strict=True):
             threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, bell))
@@ -280,6 +283,12 @@ class Service:
                 self._app.pulses.resting(HOUSEKEEPING, longest)
                 self._tidy_bell.wait(longest)
 
+    def _lock_loop(self) -> None:
+        while not self._stopping.is_set():
+            self._app.look_at_lock()
+            self._app.pulses.resting(LOCK, _LOOK_AT_LOCK)
+            self._stopping.wait(_LOOK_AT_LOCK)
+
     def _until_due(self) -> float:
         due_at = self._app.next_due()
         seconds = (due_at - self._app.clock()).total_seconds() if due_at else _LOOK_AT_OUTBOX
@@ -301,8 +310,9 @@ def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSe
         token_ends=app.token_ends,
         faults=faults,
         clock=app.clock,
+        wrong_tokens=app.wrong_tokens,
     )
-    return WebServer("[monitoring]", door.application(), settings.listen)
+    return WebServer("[monitoring]", door.application(), settings.listen, problems=app.problems)
 
 
 def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:

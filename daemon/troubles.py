@@ -18,7 +18,7 @@ from daemon.clock import WRONG, is_behind
 from daemon.config import Configuration
 from daemon.errors import Fault
 from daemon.model import Delivery, DeliveryState, SightingState
-from daemon.records import CLOCK, COLLISION, Bookmark, Sighting
+from daemon.records import CLOCK, COLLISION, LOG, SEEN_BY_SERVICE, WATCH, Bookmark, Sighting
 from daemon.routing.facts import NORWAY
 from daemon.settings import duration_text
 from daemon.store import Store
@@ -26,7 +26,6 @@ from daemon.store import Store
 _HAPPENED_WITHIN = timedelta(days=7)  # what happens and does not pass is shown for so long
 _HAPPENED_AT_MOST = 50
 _NAMED = 5
-_LOG, _WATCH = "log", "watch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,17 +273,22 @@ def noticed_troubles(*, log: str, watch: str) -> list[Trouble]:
     found = []
     if log:
         text = f"The service's log cannot be written, and its lines are lost ({log}); see where its stderr goes"
-        found.append(Trouble(kind=_LOG, about="", text=text, critical=False))
+        found.append(Trouble(kind=LOG, about="", text=text, critical=False))
     if watch:
         remedy = "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end what uses them up"
         text = f"Edits and pickups are noticed some seconds late, for folders cannot be watched ({watch}); {remedy}"
-        found.append(Trouble(kind=_WATCH, about="", text=text, critical=False))
+        found.append(Trouble(kind=WATCH, about="", text=text, critical=False))
     return found
 
 
 def _noticed_by_the_service(store: Store, now: datetime) -> Iterator[Trouble]:
     """What only the service can notice, as the store has it."""
     yield from clock_troubles(_doubts_of(store, now))
-    for kind in (_LOG, _WATCH):
-        for each in store.alerts.happened(kind, datetime.min.replace(tzinfo=now.tzinfo), 1):
-            yield Trouble(kind=kind, about="", text=each.text, critical=each.critical)
+    for each in store.alerts.all():
+        if each.kind in SEEN_BY_SERVICE and not each.ended_at:
+            yield Trouble(
+                kind=each.kind,
+                about=each.key.removeprefix(each.kind).strip(),
+                text=each.text,
+                critical=each.critical,
+            )

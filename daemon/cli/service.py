@@ -218,6 +218,17 @@ def _findings(configuration: Configuration) -> Iterator[Finding]:
         yield from (replace(finding, subject=whose + finding.subject) for finding in _checked(mailbox))
     for destination in destinations.values():
         yield from _checked(destination)
+    yield from _endpoints(configuration)
+
+
+def _endpoints(configuration: Configuration) -> Iterator[Finding]:
+    """Whether the service can listen where it is to."""
+    from daemon.web.listening import check_listening
+
+    if configuration.api:
+        yield check_listening("the pull API", configuration.api.address)
+    if configuration.monitoring:
+        yield check_listening("[monitoring]", configuration.monitoring.listen)
 
 
 def _checked(part: Mailbox | Destination) -> Iterator[Finding]:

@@ -11,7 +11,6 @@ Every call needs `Authorization: Bearer <token>`. Errors are problem+json. Ackno
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,17 +18,17 @@ from uuid import UUID
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from daemon.content import ContentStore
 from daemon.document import body_name
-from daemon.errors import NotFound
+from daemon.errors import NotFound, StoreError
 from daemon.model import KEPT_STATES, Attachment, DeliveryState, Message
 from daemon.store import Store
+from daemon.web.tokens import WAIT, Tokens, Verdict
 
-_LONGEST_REQUEST = 65536
 _LONGEST_REASON = 500
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -40,7 +39,7 @@ class Api:
 
     store: Store
     content: ContentStore
-    token: str
+    tokens: Tokens
     clock: Callable[[], datetime]
 
     def application(self) -> Starlette:
@@ -58,13 +57,17 @@ class Api:
 
     def _guarded(self, handler: Handler) -> Handler:
         async def answer(request: Request) -> Response:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), self.token.encode()):
-                return _problem(401, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
+            verdict = self.tokens.judge(request.headers.get("authorization", "").encode("latin-1"))
+            if verdict is not Verdict.RIGHT:
+                return _refused(verdict)
             try:
                 return await handler(request)
             except NotFound as error:
                 return _problem(404, str(error))
+            except StoreError:
+                return _problem(503, "the letters cannot be had now", {"Retry-After": str(WAIT)})
+            except ClientDisconnect:
+                return _problem(400, "the request ended early")  # which nobody hears
 
         return answer
 
@@ -105,13 +108,12 @@ class Api:
 
     async def _reject(self, request: Request) -> Response:
         body = await request.body()
-        if len(body) > _LONGEST_REQUEST:
-            return _problem(413, "the request is too long")
         try:
             told = (await request.json()).get("reason", "") if body else ""
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return _problem(400, 'the body is no JSON object such as {"reason": "..."}')
-        return await run_in_threadpool(self._settle, _id(request), str(told)[:_LONGEST_REASON] or "rejected without a reason")
+        reason = str(told)[:_LONGEST_REASON].encode("utf-8", "replace").decode()  # JSON can hold half a surrogate pair, a database cannot
+        return await run_in_threadpool(self._settle, _id(request), reason or "rejected without a reason")
 
     def _settle(self, delivery_id: UUID, rejection: str | None) -> Response:
         delivery = self.store.views.delivery_by_id(delivery_id)
@@ -127,6 +129,12 @@ def _id(request: Request) -> UUID:
         return UUID(request.path_params["id"])
     except ValueError as error:
         raise NotFound("the id in the address is no id") from error
+
+
+def _refused(verdict: Verdict) -> Response:
+    if verdict is Verdict.TOO_MANY:
+        return _problem(429, "the token is wrong, as many were", {"Retry-After": str(WAIT), "Connection": "close"})
+    return _problem(401, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

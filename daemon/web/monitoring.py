@@ -40,6 +40,8 @@ class Monitoring:
     token_ends: Callable[[], Mapping[str, datetime]]
     faults: Callable[[], Sequence[Fault]]
     clock: Callable[[], datetime]
+    wrong_tokens: Callable[[], int | None] = lambda: None
+    """How many calls of the pull API had no right token; None without a pull API."""
 
     def application(self) -> Starlette:
         """The door."""
@@ -123,6 +125,9 @@ class Monitoring:
         )
         yield _metric("free_bytes", "gauge", "Free space where letters are kept.", free)
         yield _metric("alerts", "gauge", "What is wrong now, by kind.", [({"kind": kind}, float(count)) for kind, count in active.items()])
+        wrong = self.wrong_tokens()
+        samples: list[Sample] = [] if wrong is None else [({}, float(wrong))]
+        yield _metric("api_wrong_tokens_total", "counter", "Calls of the pull API without the right token since the start.", samples)
         yield _metric("build_info", "gauge", "The version that runs.", [({"version": _version()}, 1.0)])
 
 

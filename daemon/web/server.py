@@ -1,4 +1,4 @@
-"""Serves the web doors, each from a thread of the service."""
+"""Serves the web endpoints, each from a thread of the service. One that cannot listen is a problem that is shown; letters go on."""
 
 from __future__ import annotations
 
@@ -7,64 +7,141 @@ import socket
 import threading
 from collections.abc import Callable
 
+import anyio.to_thread
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 
 from daemon.addresses import Address
-from daemon.errors import StoreError
+from daemon.problems import Problems
 from daemon.pulses import BEAT_EVERY
-from daemon.web.unix_socket import UnixSocket
+from daemon.records import ENDPOINT
+from daemon.troubles import Trouble
+from daemon.web.limits import Limits, limits_of_this_process
+from daemon.web.listening import listening, reason
+from daemon.web.protocol import EndpointConfig, EndpointProtocol
+
+_log = structlog.get_logger(__name__)
+_AGAIN = 10.0  # seconds after which an address that could not be had is tried again
+_ACCEPT_AT_A_TIME = 8  # asyncio accepts so many connections before it looks at one of them
+_QUEUE = 128  # connections that wait in the kernel to be accepted
+_END_WITHIN = 4  # seconds that answers get to end when the service stops
+_CANCEL_AFTER = 6  # seconds after which nothing is waited for
 
 
 class WebServer:
     """One ASGI application on one address."""
 
-    def __init__(self, what: str, application: Starlette, address: Address) -> None:
-        """`what` names the door, also in errors."""
-        self.what, self._address = what, address
-        settings = uvicorn.Config(
-            application,
-            host=address.host,
-            port=address.port,
-            http="h11",  # with httptools, which uvicorn prefers, a head of any length is read into memory
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-        )
-        self._server = uvicorn.Server(settings)
-        self._problem = f"{what} cannot listen on {address}"
+    def __init__(
+        self,
+        what: str,
+        application: Starlette,
+        address: Address,
+        *,
+        problems: Problems | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """`what` names the endpoint, also where it is a problem that it cannot listen."""
+        self.what, self._address, self._application = what, address, application
+        self._problems = problems or Problems()
+        self._limits = limits or limits_of_this_process()
+        self._stopped = threading.Event()
+        self._server: _Server | None = None
 
     def loop(self, stopping: threading.Event, beat: Callable[[], None]) -> None:
-        """Serve until `stop` is called, with a `beat` every `BEAT_EVERY` seconds. Raises StoreError if the address cannot be had."""
-        try:
-            self._serve(beat)
-        except SystemExit as error:
-            raise self._refused("is something else there?") from error
-        except OSError as error:
-            raise self._refused((error.strerror or str(error)).lower()) from error
-        if not stopping.is_set() and not self._server.started:
-            raise self._refused("is something else there?")
+        """Serve until `stop` is called, with a `beat` every `BEAT_EVERY` seconds. What cannot be done now is tried again and again."""
+        while not (stopping.is_set() or self._stopped.is_set()):
+            try:
+                self._serve(beat)
+            except OSError as error:
+                self._tell(reason(error))
+            except Exception as fault:  # noqa: BLE001  # letters do not wait for those who ask about them
+                _log.exception("a web endpoint failed", endpoint=self.what)
+                self._tell(f"unexpected {type(fault).__name__}, see the log")
+            beat()
+            if not self._stopped.is_set():
+                stopping.wait(_AGAIN)
 
     def stop(self) -> None:
         """Let `loop` end soon; may be called from any thread, and more than once."""
-        self._server.should_exit = True
+        self._stopped.set()
+        if self._server:
+            self._server.should_exit = True
 
     def _serve(self, beat: Callable[[], None]) -> None:
-        if self._address.path is None:
-            asyncio.run(self._serve_with(beat, None))
-            return
-        with UnixSocket(self._address.path) as listener:
-            asyncio.run(self._serve_with(beat, [listener]))
+        with listening(self._address) as listeners:
+            self._server = server = _Server(_settings(self._application, self._limits), self._limits, self._listens)
+            if not self._stopped.is_set():
+                asyncio.run(_serve_with(server, listeners, beat))
 
-    async def _serve_with(self, beat: Callable[[], None], sockets: list[socket.socket] | None) -> None:
-        beating = asyncio.create_task(_beat_on(beat))
-        try:
-            await self._server.serve(sockets)
-        finally:
-            beating.cancel()
+    def _listens(self) -> None:
+        self._problems.end(ENDPOINT, self.what)
 
-    def _refused(self, reason: str) -> StoreError:
-        return StoreError(f"{self._problem}: {reason}")
+    def _tell(self, why: str) -> None:
+        text = f"{self.what} cannot listen on {self._address}: {why}; letters go on, and it is tried again"
+        if self._problems.begin(Trouble(kind=ENDPOINT, about=self.what, text=text)):
+            _log.error("a web endpoint cannot listen", endpoint=self.what, address=str(self._address), reason=why)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which also looks at what its connections do."""
+
+    def __init__(self, config: uvicorn.Config, limits: Limits, listens: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._limits, self._listens = limits, listens
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does; then with as long a queue as the kernel is to keep."""
+        anyio.to_thread.current_default_thread_limiter().total_tokens = self._limits.threads
+        await super().startup(sockets)
+        for each in sockets or []:
+            each.listen(_QUEUE)
+        self._listens()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does, and after a while without those that do not read their answers."""
+        waiting = asyncio.get_running_loop().call_later(_END_WITHIN, self._abort_all)
+        await super().shutdown(sockets)
+        waiting.cancel()
+
+    def _abort_all(self) -> None:
+        for each in self._connections():
+            each.abort()
+
+    def _connections(self) -> list[EndpointProtocol]:
+        return [each for each in self.server_state.connections if isinstance(each, EndpointProtocol)]
+
+    async def on_tick(self, counter: int) -> bool:
+        """As uvicorn does, ten times a second."""
+        now = asyncio.get_running_loop().time()
+        for each in self._connections():
+            each.end_if_overdue(now)
+        return await super().on_tick(counter)
+
+
+def _settings(application: Starlette, limits: Limits) -> uvicorn.Config:
+    settings = EndpointConfig(
+        application,
+        http=EndpointProtocol,  # on h11: with httptools, which uvicorn prefers, a head of any length is read into memory
+        ws="none",  # a connection that changes its protocol would leave our limits behind
+        log_level="error",  # what others send is no reason for a line
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        backlog=_ACCEPT_AT_A_TIME,
+        timeout_keep_alive=limits.idle,
+        timeout_graceful_shutdown=_CANCEL_AFTER,
+    )
+    settings.limits = limits
+    return settings
+
+
+async def _serve_with(server: uvicorn.Server, listeners: list[socket.socket], beat: Callable[[], None]) -> None:
+    beating = asyncio.create_task(_beat_on(beat))
+    try:
+        await server.serve(listeners)
+    finally:
+        beating.cancel()
 
 
 async def _beat_on(beat: Callable[[], None]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +21,7 @@ _HOLDER = """
 import sys
 from pathlib import Path
 from daemon.lock import InstanceLock
-lock = InstanceLock(Path(sys.argv[1]))
+lock = InstanceLock(*map(Path, sys.argv[1:]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -60,3 +64,137 @@ def test_a_lock_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(StoreError, match=r"data/x\.db\.lock cannot be made"):
         InstanceLock(tmp_path / "data" / "x.db")
+
+
+@contextmanager
+def held(database: Path, content: Path) -> Iterator[None]:
+    """A store that is in another process's hands until the block ends."""
+    command = [sys.executable, "-c", _HOLDER, str(database), str(content)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        yield
+        holder.kill()
+
+
+def _removed(place: Path) -> Path:
+    (place / "x.db.lock").unlink()
+    return place
+
+
+def _replaced(place: Path) -> Path:
+    (place / "new").touch()
+    (place / "new").rename(place / "x.db.lock")
+    return place
+
+
+def _renamed(place: Path) -> Path:
+    return place.rename(place.with_name("renamed"))
+
+
+def _linked(place: Path) -> Path:
+    place.with_name("link").symlink_to(place)
+    return place.with_name("link")
+
+
+def _database_linked(place: Path) -> Path:
+    other = place.with_name("other")
+    other.mkdir()
+    (other / "x.db").symlink_to(place / "x.db")
+    return other
+
+
+def _restored(place: Path) -> Path:
+    """A backup's database, and no lock file, over those of a service that runs."""
+    (place / "backup").write_bytes((place / "x.db").read_bytes())
+    (place / "backup").rename(place / "x.db")
+    return _removed(place)
+
+
+def _database_moved(place: Path) -> Path:
+    (place / "x.db").rename(place / "aside.db")
+    return _removed(place)
+
+
+@pytest.mark.parametrize("change", [_removed, _replaced, _renamed, _linked, _database_linked, _restored, _database_moved])
+def test_a_store_in_use_is_refused_whatever_happens_to_its_files(tmp_path: Path, change: Callable[[Path], Path]) -> None:
+    """No second process gets the store beside the first, although what it would find there is not what the first has locked."""
+    place = tmp_path / "data"
+    content = tmp_path / "content"
+    for folder in (place, content):
+        folder.mkdir()
+    (place / "x.db").touch()
+    with held(place / "x.db", content):
+        changed = change(place)
+        with pytest.raises(StoreError, match="another postmottak works with"):
+            InstanceLock(changed / "x.db", content)
+    InstanceLock(changed / "x.db", content).release()
+
+
+def test_two_stores_never_share_their_contents(tmp_path: Path) -> None:
+    """A second database with the same content folder is refused: each would delete what only the other needs."""
+    (tmp_path / "content").mkdir()
+    with held(tmp_path / "a.db", tmp_path / "content"), pytest.raises(StoreError, match=r"works with .*/content;"):
+        InstanceLock(tmp_path / "b.db", tmp_path / "content")
+
+
+@pytest.mark.parametrize("change", [_removed, _replaced])
+def test_a_lock_file_that_is_gone_is_made_again(tmp_path: Path, change: Callable[[Path], Path], logged: list[Any]) -> None:
+    """Whoever works with the store sees that its lock file is another one, and locks that as well."""
+    (tmp_path / "x.db").touch()
+    lock = InstanceLock(tmp_path / "x.db")
+    change(tmp_path)
+    assert [lock.look(), lock.look()] == ["", ""]
+    assert [line["event"] for line in logged] == ["the lock file was removed or replaced; it is there again"]
+    with (tmp_path / "x.db.lock").open() as found, pytest.raises(BlockingIOError):
+        fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock.release()
+
+
+def test_a_database_that_is_replaced_is_worked_with_no_longer(tmp_path: Path) -> None:
+    """What is written to a file without a name would be lost, so the holder of the lock hears of it; moved away, it may come back."""
+    database = tmp_path / "x.db"
+    database.touch()
+    lock = InstanceLock(database)
+    database.rename(tmp_path / "aside.db")
+    assert "was removed or moved" in lock.look()
+    (tmp_path / "aside.db").rename(database)
+    assert lock.look() == ""
+    _restored(tmp_path)
+    with pytest.raises(StoreError, match="was replaced while a service worked with the old one"):
+        lock.look()
+    lock.release()
+
+
+def test_a_lock_that_another_took_meanwhile(tmp_path: Path) -> None:
+    """If somebody else has the new lock file, the store is not ours any more."""
+    (tmp_path / "x.db").touch()
+    lock = InstanceLock(tmp_path / "x.db")
+    _removed(tmp_path)
+    with (tmp_path / "x.db.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(StoreError, match="another postmottak works with"):
+            lock.look()
+    lock.release()
+
+
+def test_a_folder_that_is_renamed_is_told(tmp_path: Path) -> None:
+    """Where the store cannot be found any more, that is told, and no new folder is made in its place."""
+    place = tmp_path / "data"
+    lock = InstanceLock(place / "x.db")
+    (place / "x.db").touch()
+    assert lock.look() == ""
+    place.rename(tmp_path / "renamed")
+    assert "was removed or moved" in lock.look()
+    assert not place.exists()
+    lock.release()
+
+
+def test_the_first_look_locks_a_database_that_is_new(tmp_path: Path) -> None:
+    """A database that was made after the lock was taken is locked from the next look on."""
+    lock = InstanceLock(tmp_path / "x.db")
+    (tmp_path / "x.db").touch()
+    assert lock.look() == ""
+    with (tmp_path / "x.db").open() as found, pytest.raises(BlockingIOError):
+        fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock.release()

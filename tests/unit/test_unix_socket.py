@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,32 +19,56 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from daemon.addresses import Address, ListenAddress
-from daemon.errors import StoreError
+from daemon.problems import Problems
+from daemon.web import server
+from daemon.web.listening import check_listening
 from daemon.web.server import WebServer
 
 ADDRESSES: TypeAdapter[Address] = TypeAdapter(ListenAddress)
 
 
-def door(path: Path) -> WebServer:
+def door(path: Path, problems: Problems) -> WebServer:
     """A door that says ok."""
     routes = [Route("/livez", lambda _: PlainTextResponse("ok"))]
-    return WebServer("the door", Starlette(routes=routes), Address(path=path))
+    return WebServer("the door", Starlette(routes=routes), Address(path=path), problems=problems)
+
+
+@contextmanager
+def running(path: Path) -> Iterator[Problems]:
+    """A door's thread, until the block ends."""
+    problems, stopping = Problems(), threading.Event()
+    server = door(path, problems)
+    thread = threading.Thread(target=server.loop, args=(stopping, lambda: None))
+    thread.start()
+    try:
+        yield problems
+    finally:
+        stopping.set()
+        server.stop()
+        thread.join()
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
     """A door that is open until the block ends."""
-    server, stopping = door(path), threading.Event()
-    thread = threading.Thread(target=server.loop, args=(stopping, lambda: None))
-    thread.start()
-    try:
-        while thread.is_alive() and not says_ok(path):
-            time.sleep(0.01)  # a name that appears tells nobody
+    with running(path):
+        wait_until(lambda: says_ok(path))  # a name that appears tells nobody
         yield
-    finally:
-        stopping.set()
-        server.stop()
-        thread.join()
+
+
+def refusal(path: Path) -> str:
+    """What is told of a door that cannot be opened."""
+    with running(path) as problems:
+        wait_until(problems.all)
+        [problem] = problems.all()
+        return problem.text
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    ends = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
 
 
 def says_ok(path: Path) -> bool:
@@ -94,9 +119,37 @@ def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
     """Whoever comes second is refused in words, and the first goes on answering."""
     path = tmp_path / "monitor.sock"
     with opened(path):
-        with pytest.raises(StoreError, match=r"the door cannot listen on unix:.*monitor\.sock: something else listens there"):
-            door(path).loop(threading.Event(), lambda: None)
+        assert re.match(r"the door cannot listen on unix:.*monitor\.sock: something else listens there", refusal(path))
         assert says_ok(path)
+
+
+def test_a_socket_in_use_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes second listens when the first has gone, and then nothing is wrong any more."""
+    monkeypatch.setattr(server, "_AGAIN", 0.05)
+    path = tmp_path / "monitor.sock"
+    with opened(path):
+        second = running(path)
+        problems = second.__enter__()
+        wait_until(problems.all)
+    wait_until(lambda: says_ok(path))
+    assert problems.all() == ()
+    second.__exit__(None, None, None)
+
+
+def test_a_check_tells_where_nobody_can_listen(tmp_path: Path) -> None:
+    """What `check` says is what the service would meet, and that somebody listens already is no fault, for it may be the service."""
+    path = tmp_path / "monitor.sock"
+    assert check_listening("the door", Address(path=path)).ok
+    with opened(path):
+        found = check_listening("the door", Address(path=path))
+        assert (found.ok, "something listens on" in found.text) == (True, True)
+    for address, words in (
+        (Address(host="192.0.2.1", port=8765), "cannot assign"),  # RFC 5737: nobody's
+        (Address(host="no-such-host.invalid", port=8765), "cannot listen on no-such-host.invalid:8765"),
+        (Address(path=tmp_path / "x" / "monitor.sock"), "no such file"),
+    ):
+        found = check_listening("the door", address)
+        assert (found.ok, words in found.text) == (False, True), found
 
 
 @pytest.mark.parametrize(
@@ -108,15 +161,13 @@ def test_nothing_but_a_socket_is_replaced(tmp_path: Path, make: Any, words: str)
     """Whatever else has the name stays, and the error says what to do."""
     path = tmp_path / "monitor.sock"
     make(path)
-    with pytest.raises(StoreError, match=words):
-        door(path).loop(threading.Event(), lambda: None)
+    assert words in refusal(path)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
     """Where the socket cannot be made, the error names it and the reason."""
-    with pytest.raises(StoreError, match=r"x/monitor\.sock: no such file or directory"):
-        door(tmp_path / "x" / "monitor.sock").loop(threading.Event(), lambda: None)
+    assert "x/monitor.sock: no such file or directory" in refusal(tmp_path / "x" / "monitor.sock")
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:8766", "localhost:1", "[::1]:65535", "unix:/run/postmottak/monitor.sock"])

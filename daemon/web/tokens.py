@@ -1,0 +1,78 @@
+"""Who may use the pull API: whoever has the token. Wrong ones are counted, shown when they are many, and answered with a wait.
+
+The right token is looked at first, so that nobody who guesses can lock out the program that has it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+
+import structlog
+
+from daemon.problems import Problems
+from daemon.records import WRONG_TOKEN
+from daemon.troubles import Trouble
+
+_log = structlog.get_logger(__name__)
+_ABOUT = "the pull API"
+_MANY = 10  # wrong tokens within `_WINDOW`; a program with an old token is seen as well
+_WINDOW = 60.0  # seconds
+_QUIET = 3600.0  # seconds without a wrong token after which the problem is over
+_LINE_EVERY = 60.0  # seconds between log lines
+WAIT = 60
+"""Seconds that whoever has sent one of many wrong tokens is asked to wait."""
+
+
+class Verdict(Enum):
+    """What a token is worth."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    TOO_MANY = "too many"
+    """Wrong, and one of many."""
+
+
+class Tokens:
+    """Judges tokens; may be used from several threads. `clock` counts seconds from anywhere."""
+
+    def __init__(self, token: str, problems: Problems | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._token, self._problems, self._clock = token.encode(), problems or Problems(), clock
+        self._lock = threading.Lock()
+        self._latest: deque[float] = deque(maxlen=_MANY)
+        self._unlogged, self._logged_at = 0, -_LINE_EVERY
+        self.wrong = 0
+        """Calls without the right token since the start."""
+
+    def judge(self, authorization: bytes) -> Verdict:
+        """Look at the value of an Authorization header, which takes the same time whatever the token has in common with the right one."""
+        scheme, _, given = authorization.partition(b" ")
+        right = hmac.compare_digest(given.strip(), self._token)
+        if right and scheme.lower() == b"bearer":
+            return Verdict.RIGHT
+        with self._lock:
+            return self._note_wrong(self._clock())
+
+    def look(self) -> None:
+        """See whether it is over. Call it now and then."""
+        with self._lock:
+            if self._latest and self._clock() - self._latest[-1] > _QUIET:
+                self._latest.clear()
+                self._problems.end(WRONG_TOKEN, _ABOUT)
+
+    def _note_wrong(self, now: float) -> Verdict:
+        self.wrong += 1
+        self._unlogged += 1
+        self._latest.append(now)
+        if now - self._logged_at >= _LINE_EVERY:
+            _log.warning("calls of the pull API without the right token", calls=self._unlogged, since_start=self.wrong)
+            self._unlogged, self._logged_at = 0, now
+        if len(self._latest) < _MANY or now - self._latest[0] > _WINDOW:
+            return Verdict.WRONG
+        text = f"The pull API is called again and again without the right token, {_MANY} times or more within a minute; see the log"
+        self._problems.begin(Trouble(kind=WRONG_TOKEN, about=_ABOUT, text=text, critical=False))
+        return Verdict.TOO_MANY
