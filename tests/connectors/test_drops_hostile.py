@@ -82,7 +82,7 @@ def test_whatever_is_planted(
     tmp_path: Path, drop: Path, outside: Path, make_parcel: MakeParcel, layout: str, kind: str, where: str
 ) -> None:
     """Each thing in each place, in each layout: it is left, or was in our own way; a letter waits with a reason or arrives; each once."""
-    destination = FileDrop("erp", Settings(path=drop, layout=layout))  # type: ignore[arg-type]  # one of its values
+    destination = FileDrop("erp", Settings(path=drop, layout=layout))
     victim, other = make_parcel("letter-1", files=FILES), make_parcel("letter-2", files=FILES)
     planted = place_of(where, drop, victim)
     planted.parent.mkdir(exist_ok=True)
@@ -266,7 +266,7 @@ class Neighbour:
 @pytest.mark.parametrize("layout", ["folder", "csv"])
 def test_a_neighbour_who_is_quick(drop: Path, outside: Path, make_parcel: MakeParcel, layout: str) -> None:
     """While a link takes the hidden folder's place and gives it back all the time, nothing outside changes, and each letter comes once."""
-    destination = FileDrop("erp", Settings(path=drop, layout=layout))  # type: ignore[arg-type]  # one of its values
+    destination = FileDrop("erp", Settings(path=drop, layout=layout))
     before = picture(outside)
     with Neighbour(drop, outside) as neighbour:
         for number in range(50):
