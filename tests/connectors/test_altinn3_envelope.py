@@ -245,9 +245,7 @@ def test_confidential_is_what_the_letter_or_its_service_says() -> None:
     assert not envelope(isConfidential=False, resourceId="urn:altinn:resource:eformidling-dpv-administrasjon").confidential
 
 
-@pytest.mark.parametrize(
-    "flag", ["true", "false", "", 1, 0, 10**30, 0.0, float("nan"), [], {}, {"value": False}, "\ud800"], ids=ascii
-)
+@pytest.mark.parametrize("flag", ["true", "false", "", 1, 0, 10**30, 0.0, float("nan"), [], {}, {"value": False}, "\ud800"], ids=ascii)
 def test_only_a_real_false_is_not_confidential(flag: object) -> None:
     """A flag that is neither true, false nor missing guards the letter, and is named; it confirms nothing, which could not be undone."""
     told = overview(isConfidential=flag, isConfirmationNeeded=flag)
