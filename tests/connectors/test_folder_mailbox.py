@@ -100,8 +100,8 @@ def test_one_odd_letter_hides_no_other(tmp_path: Path, text: str) -> None:
         (folder_there / "x").write_bytes(b"x")
     found = {ref.external_id: ref for channel in mailbox.channels() for ref in mailbox.list(channel, None).refs}
     assert set(found) == {"one", r"caf\xe9", r"caf\xe9 it is"}
-    for name in (r"caf\xe9", r"caf\xe9 it is"):
-        letter = mailbox.fetch(found[name])
+    for listed in (r"caf\xe9", r"caf\xe9 it is"):
+        letter = mailbox.fetch(found[listed])
         assert (letter.envelope.title, letter.envelope.confidential, letter.parts[0].original_name) == ("a\ufffd", True, "\ufffd")
-        with mailbox.open_part(found[name], letter.parts[0]) as chunks:
+        with mailbox.open_part(found[listed], letter.parts[0]) as chunks:
             assert b"".join(chunks) == b"x"
