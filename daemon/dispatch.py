@@ -270,18 +270,18 @@ class Dispatch:
 def _hand_over(destination: Destination, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
     """What came of each parcel, in their order; a fault of the connector is the outcome of those that it befell."""
     if isinstance(destination, TakesBatches) and parcels:
-        return _hand_over_together(destination, parcels)
+        return _hand_over_together(destination, destination.name, parcels)
     return [
         outcome_of(partial(destination.deliver, parcel), destination=destination.name, delivery=str(parcel.delivery_id))
         for parcel in parcels
     ]
 
 
-def _hand_over_together(destination: TakesBatches, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+def _hand_over_together(destination: TakesBatches, name: str, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
     """As `_hand_over`. If the connector failed at several together, each is handed over alone: one of them may be to blame."""
-    outcome = outcome_of(partial(_whole_batch, destination, parcels), destination=destination.name)
+    outcome = outcome_of(partial(_whole_batch, destination, parcels), destination=name)
     if isinstance(outcome, ConnectorFault) and len(parcels) > 1:
-        return [each for parcel in parcels for each in _hand_over_together(destination, [parcel])]
+        return [each for parcel in parcels for each in _hand_over_together(destination, name, [parcel])]
     return [outcome for _ in parcels] if isinstance(outcome, PostmottakError) else outcome
 
 

@@ -342,3 +342,34 @@ def test_a_minute_that_is_cut_is_told() -> None:
 
     found = find_all(ask, None, NOON + timedelta(days=1))
     assert "there may be more" in found.shortfall
+
+
+@pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize(
+    "value", ["0001-01-01T00:00:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59-01:00", "", "0", None]
+)
+def test_a_time_that_stands_for_none(box: Box, value: str | None, *, archived: bool) -> None:
+    """What .NET leaves in a time that was never set is none: the letter comes, beside others, from the inbox and from the archive."""
+    mailbox, names = box.mailbox(), ("DateSent", "DueDate", "LastChangedDate")
+    told = [name for name in names if not (name == "DateSent" and archived and value in {"", "0", None})]  # an empty letter there is none
+    odd = {str(box.put(title=name, overrides={name: value})) for name in told}
+    if archived:
+        for each in odd:
+            box.altinn.archive(int(each))
+    plain = str(box.put(title="plain"))
+    found = {ref.external_id: mailbox.fetch(ref).envelope for ref in refs(mailbox)}
+    assert set(found) == {*odd, plain}
+    for each in odd:
+        told_of = found[each]
+        assert (told_of.due_at is None) == (told_of.title == "DueDate")
+        assert (told_of.requested_at is None) == (told_of.title == "DateSent")
+        assert 2025 < told_of.published_at.year < 9000
+
+
+def test_characters_that_xml_does_not_have(box: Box) -> None:
+    """What .NET writes as a reference to no character hides neither the letter nor those beside it in the list."""
+    mailbox = box.mailbox()
+    odd, plain = str(box.put(title="a\0b\ud800c\x1f\ufffe", body="x\0")), str(box.put(title="æ &#x0; <b>"))
+    found = {ref.external_id: mailbox.fetch(ref).envelope for ref in refs(mailbox)}
+    assert (found[odd].title, found[odd].body) == ("a\ufffdb\ufffdc\ufffd\ufffd", "x\ufffd")
+    assert found[plain].title == "æ &#x0; <b>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,47 @@ def test_the_folder_must_exist(tmp_path: Path) -> None:
     mailbox = folder_mailbox(tmp_path)
     (tmp_path / "letters").rename(tmp_path / "elsewhere")
     assert [each.ok for each in mailbox.check()] == [False]
+
+
+UNSET = ("0001-01-01T00:00:00+00:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.9999999+00:00", "9999-12-31T23:59:59-01:00")
+
+
+@pytest.mark.parametrize("key", ["published_at", "requested_at", "created_at", "due_at"])
+@pytest.mark.parametrize("unset", UNSET)
+def test_a_time_that_stands_for_none(tmp_path: Path, key: str, unset: str) -> None:
+    """What another program left in a time that was never set is none; a letter that tells no time was published when it was put here."""
+    mailbox = folder_mailbox(tmp_path)
+    (tmp_path / "letters" / "one" / "letter.json").write_text(json.dumps(PLAIN | {key: unset}))
+    (ref,) = [ref for channel in mailbox.channels() for ref in mailbox.list(channel, None).refs]
+    found = mailbox.fetch(ref).envelope
+    assert 2025 < found.published_at.year < 9000
+    assert getattr(found, key) is None or key in {"published_at", "requested_at"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"a":' * 5000 + "1" + "}" * 5000,
+        json.dumps(PLAIN | {"properties": "DEEP"}).replace('"DEEP"', '{"a":' * 5000 + "1" + "}" * 5000),
+    ],
+    ids=["no JSON", "no letter", "deep"],
+)
+def test_one_odd_letter_hides_no_other(tmp_path: Path, text: str) -> None:
+    """A letter.json that is nested without end, or a folder whose name is no text, is one letter, and the others are found as ever."""
+    mailbox = folder_mailbox(tmp_path)
+    (tmp_path / "letters" / "one" / "letter.json").write_text(text)
+    for name in (b"caf\xe9", rb"caf\xe9 it is"):
+        folder_there = tmp_path / "letters" / os.fsdecode(name)
+        folder_there.mkdir()
+        (folder_there / "letter.json").write_text(
+            json.dumps(PLAIN | {"title": "a\ud800", "confidential": "no", "files": [{"file": "x", "name": "\udfff"}]})
+        )
+        (folder_there / "x").write_bytes(b"x")
+    found = {ref.external_id: ref for channel in mailbox.channels() for ref in mailbox.list(channel, None).refs}
+    assert set(found) == {"one", r"caf\xe9", r"caf\xe9 it is"}
+    for listed in (r"caf\xe9", r"caf\xe9 it is"):
+        letter = mailbox.fetch(found[listed])
+        assert (letter.envelope.title, letter.envelope.confidential, letter.parts[0].original_name) == ("a\ufffd", True, "\ufffd")
+        with mailbox.open_part(found[listed], letter.parts[0]) as chunks:
+            assert b"".join(chunks) == b"x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -298,3 +299,15 @@ def test_nothing_secret_is_ever_said(tokens: Tokens, altinn: PretendAltinn, clie
         tokens.token(OTHER, SCOPE)
     said.append(str(refused.value))
     assert not any(token in each or re.search(r"eyJ|PRIVATE", each) for each in said)
+
+
+@pytest.mark.parametrize("exp", ["99999999999999999", "1e300"])
+def test_a_token_that_never_ends(tokens: Tokens, altinn: PretendAltinn, exp: str) -> None:
+    """A token whose end no calendar has is good for a day, and when it ends can be told."""
+    claims = base64.urlsafe_b64encode(f'{{"iat": 1, "exp": {exp}}}'.encode()).decode().rstrip("=")
+    endless = f"e30.{claims}.x".encode()
+    altinn.faults.inject(faults.Fault(name="endless", instead=lambda: Response(status=200, body=endless)), "exchange")
+    assert tokens.token(PARTY, SCOPE) == endless.decode()
+    end = tokens.first_end(SCOPE)
+    assert end is not None
+    assert timedelta(hours=23) < end - datetime.now(UTC) < timedelta(hours=25)

@@ -79,7 +79,7 @@ class World:
     intake: Intake
     dispatch: Dispatch
 
-    def publish(self, attachment: Mapping[str, Any] | None = None, **overrides: Any) -> str:
+    def publish(self, attachment: Mapping[str, Any] | None = None, /, **overrides: Any) -> str:
         """A letter with an attachment, whose overviews tell these values; its id."""
         part = PretendAttachment(content=b"%PDF-1.4 x", overrides=attachment or {})
         return self.altinn.publish(PretendLetter(party=PARTY, resource=RESOURCE, attachments=(part,), overrides=overrides))

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.http_server import Response
 from connectors.sandbox.letters import PretendLetter, RawJson
 from daemon.model import DeliveryState, Outcome, SightingState
 from tests.contracts.odd_world import DESTINATIONS, PARTY, RESOURCE, World, odd_world
@@ -116,9 +119,27 @@ def test_a_letter_on_an_impossible_day_of_the_list(world: World, at: str) -> Non
 def test_a_flag_that_is_no_flag_guards_the_letter(world: World, flag: Any) -> None:
     """A letter whose isConfidential is anything but true, false or null reaches nobody who is not appointed for confidential post."""
     odd, plain = world.publish(isConfidential=flag), world.publish(isConfidential=None)
-    world.poll()
+    with capture_logs() as lines:
+        world.poll()
+    assert [line["external_id"] for line in lines if line.get("flags") == ["isConfidential"]] == [odd]
     assert world.stored() == {plain}
     assert [each.external_id for each in world.store.views.sightings(SightingState.WAITING)] == [odd]
+
+
+def test_an_id_that_is_no_text(world: World) -> None:
+    """A letter that the list names by half a surrogate pair cannot be asked for: it is told, and the others come."""
+    world.altinn.publish(PretendLetter(party=PARTY, resource=RESOURCE, id="a\ud800\0"))
+    plain = world.publish()
+    assert ["letter a\ufffd\ufffd" in each for each in world.poll().problems] == [True]
+    assert world.stored() == {plain}
+
+
+def test_what_maskinporten_says_can_be_kept(world: World) -> None:
+    """A refusal whose words no database holds is told like any other."""
+    body = b'{"error": "invalid_grant", "error_description": "MP-100 \\ud800\\u0000"}'
+    world.altinn.faults.inject(Fault(name="odd", instead=lambda: Response(status=400, body=body)), "token")
+    assert ["MP-100" in each for each in world.poll().problems] == [True]
+    assert "MP-100 \ufffd\ufffd" in (world.store.letters.bookmark("altinn", world.mailbox.channels()[0]).last_error or "")
 
 
 ENDS = ("9999-12-31 23:59:59.999999", "0001-01-01 00:00:00.000000")

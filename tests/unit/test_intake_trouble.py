@@ -20,6 +20,7 @@ from daemon.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavai
 from daemon.fetch import MarkPolicies
 from daemon.intake import IntakeSummary
 from daemon.model import DeliveryState, Part, PartState, SightingState, message_id
+from daemon.ports import Channel, Listing
 from daemon.store import Store
 from tests.unit.conftest import NOW, TAX, Clock, MemoryMailbox, new_intake
 
@@ -292,3 +293,54 @@ def test_a_crash_before_the_commit_repeats_the_letter(poll: Poll, store: Store, 
     assert poll().stored == 1
     (delivery,) = store.views.deliveries()
     assert (delivery.message_id, delivery.state) == (message_id("altinn", "a"), DeliveryState.PENDING)
+
+
+def test_a_bookmark_in_the_future_is_not_believed(poll: Poll, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
+    """A bookmark that a letter, or a wrong clock, has put into the future comes back, and what it has hidden meanwhile is found."""
+    mailbox.publish("a")
+    poll()
+    bookmark = store.letters.bookmark(mailbox.name, TAX)
+    bookmark.position = clock.now + timedelta(days=400)
+    store.letters.turn_pages([bookmark])
+    mailbox.publish("hidden", requested_at=NOW - timedelta(days=100))
+    assert poll().stored == 1
+    assert position(store) == NOW
+    mailbox.publish("ahead", requested_at=NOW + timedelta(days=300))
+    assert poll().stored == 1
+    assert position(store) == NOW
+
+
+def test_a_channel_that_cannot_even_be_begun(poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in working out from when on to list is one channel's trouble, and so is an id that is no text."""
+    mailbox.publish("a", channel=OTHER)
+    whole = mailbox.list
+
+    def listing(channel: Channel, since: datetime | None) -> Listing:
+        found = whole(channel, since)
+        return replace(found, refs=(replace(found.refs[0], external_id="\ud800"), *found.refs))
+
+    def earliest(channel: Channel, position: datetime | None, now: datetime) -> datetime | None:
+        if channel == TAX:
+            raise OverflowError
+        return None
+
+    monkeypatch.setattr(mailbox, "earliest", earliest)
+    monkeypatch.setattr(mailbox, "list", listing)
+    summary = poll()
+    assert summary.stored == 1
+    assert [each.partition(": ")[2] for each in summary.problems] == [
+        "unexpected OverflowError in the connector; see the log",
+        "1 letters have ids that are no text",
+    ]
+    assert store.letters.bookmark(mailbox.name, TAX).last_error
+
+
+@pytest.mark.parametrize(
+    "odd", [{"altinn2_id": 2**70}, {"title": "a\0"}, {"properties": {"\ud800": float("nan")}}], ids=["number", "NUL", "half"]
+)
+def test_a_mailbox_that_lets_everything_through(poll: Poll, store: Store, mailbox: MemoryMailbox, odd: dict[str, Any]) -> None:
+    """What a mailbox should have seen to is seen to before the letter is stored: it comes once, and as whole as it can be."""
+    mailbox.publish("a", b"x", **odd)
+    mailbox.publish("b", b"x")
+    assert (poll().stored, poll().fetched) == (2, 0)
+    assert store.views.message("a").altinn2_id is None
