@@ -159,7 +159,8 @@ def _link_or_copy(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)
+        with source.open("rb") as here, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as there:
+            shutil.copyfileobj(here, there)  # a letter's bytes are for nobody but who makes the backup, whatever the umask
         sync(target)
 
 

@@ -18,7 +18,7 @@ from daemon.model import KEPT_STATES, AttachmentValues, MessageValues
 def write_zip(path: Path, message: MessageValues, attachments: Sequence[AttachmentValues], facts: str, content: ContentStore) -> None:
     """Write the letter to a new file at `path`; `facts` is JSON. Raises OperatorError if there is such a file, or it cannot be written."""
     try:
-        with new_file(path) as file:  # half a letter must not look like one
+        with new_file(path, 0o600) as file:  # for nobody but who exports it; half a letter must not look like one
             _write(file, message, attachments, facts, content)
     except FileExistsError as error:
         raise OperatorError(f"{path} is there already; name another file with --output") from error

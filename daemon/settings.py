@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from dataclasses import dataclass, field
@@ -119,12 +120,36 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
     if not (credentials and path.is_file()):
         path = base_folder(info) / at_home(Path(name))
     try:
-        return Secret(path, path.read_text(encoding="utf-8").strip())
+        return Secret(path, secret_text(path.read_bytes(), path))
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
         raise ValueError(f"cannot be read: {path}: {reason}; make the file, and let the service's user read it") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"is no text: {path}; it must be a text file in UTF-8") from error
+
+
+def secret_text(content: bytes, path: Path) -> str:
+    """What a secret file holds, without the mark that Windows puts before UTF-8, and without blanks and ends of lines around it.
+
+    Raises ValueError, with a remedy and without a word of the secret, for anything but text in UTF-8 that says something.
+    """
+    what = _binary_form(content)
+    if what:
+        raise ValueError(f"{what}: {path}; it must be a text file in UTF-8")
+    try:
+        text = content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        # from None: the error would hold the bytes
+        raise ValueError(f"is not in UTF-8: {path}; it must be a text file in UTF-8") from None
+    if not text:
+        raise ValueError(f"is empty: {path}; write the secret into it")
+    return text
+
+
+def _binary_form(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "is in UTF-16, which some editors and PowerShell write"
+    if b"\0" in content:
+        return "is no text, or one in UTF-16, for there are zero bytes in it"
+    return ""
 
 
 SecretFile = Annotated[Secret, BeforeValidator(_read_secret)]

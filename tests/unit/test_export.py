@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -74,3 +75,13 @@ def test_a_place_that_cannot_be_written(content: ContentStore, tmp_path: Path) -
     target = tmp_path / "missing" / "letter.zip"
     with pytest.raises(OperatorError, match=rf"{target} cannot be written: No such file or directory; name another file"):
         write_zip(target, LETTER.message, [], FACTS, content)
+
+
+def test_nobody_else_may_read_it(content: ContentStore, tmp_path: Path) -> None:
+    """The zip is for who made it alone, whatever the umask."""
+    umask = os.umask(0)
+    try:
+        write_zip(tmp_path / "letter.zip", LETTER.message, [], FACTS, content)
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "letter.zip").stat().st_mode & 0o777 == 0o600

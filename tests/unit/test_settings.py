@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from daemon.settings import ConnectorSettings, Duration, FilePath, OrganisationNumber, Secret, SecretFile, duration
@@ -101,14 +103,43 @@ def test_a_secret_comes_from_credentials_first(tmp_path: Path, monkeypatch: pyte
         ("missing", "no such file"),
         (".", "is a directory"),
         ("binary", "text file in UTF-8"),
+        ("latin", "is not in UTF-8"),
+        ("utf-16", "is in UTF-16, which some editors and PowerShell write"),
+        ("utf-16-be", "is in UTF-16"),
+        ("utf-16-bare", "zero bytes"),
+        ("empty", "is empty"),
+        ("blank", "is empty"),
+        ("mark", "is empty"),
         ("", "is no file name"),
         (3, "is no file name"),
     ],
 )
 def test_a_secret_that_cannot_be_read(tmp_path: Path, name: object, words: str) -> None:
     """A secret file that cannot be read is a fault that says why and what to do."""
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    assert words in problem(tmp_path, password_file=name)
+    for file, content in {
+        "binary": b"\xff\xfe",
+        "latin": "pæssord".encode("cp1252"),
+        "utf-16": "pæssord\r\n".encode("utf-16"),
+        "utf-16-be": "\ufeffpæssord".encode("utf-16-be"),
+        "utf-16-bare": "password".encode("utf-16-le"),
+        "empty": b"",
+        "blank": b" \r\n\t\n",
+        "mark": b"\xef\xbb\xbf\r\n",
+    }.items():
+        (tmp_path / file).write_bytes(content)
+    told = problem(tmp_path, password_file=name)
+    assert words in told
+    assert "ssord" not in told.replace("password_file", "")
+
+
+@given(secret=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1), before=st.sampled_from(["", "\ufeff"]))
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\n\r\n"])
+def test_a_secret_from_any_editor(tmp_path_factory: pytest.TempPathFactory, secret: str, before: str, end: str) -> None:
+    """A mark before UTF-8 and ends of lines of any system are no part of a secret."""
+    assume(secret.strip() and not secret.startswith("\ufeff"))
+    folder = tmp_path_factory.mktemp("secret")
+    (folder / "password").write_bytes((before + secret + end).encode())
+    assert example(folder, password_file="password").password_file == Secret(folder / "password", secret.strip())
 
 
 def test_a_mistyped_organisation_number(tmp_path: Path) -> None:
