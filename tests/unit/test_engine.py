@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -20,6 +21,7 @@ from sqlmodel import Session, SQLModel
 
 from daemon.errors import DiskFull, NotStorable, StoreError
 from daemon.migrations import HEAD
+from daemon.model import SightingState
 from daemon.records import RoutingVersion
 from daemon.store import Database, Store
 from tests.unit.conftest import NOW
@@ -245,3 +247,35 @@ def test_closing_twice(opened: Database) -> None:
     """A store may be closed twice."""
     opened.close()
     opened.close()
+
+
+def test_what_failed_before_an_upgrade_fails_since_then(tmp_path: Path) -> None:
+    """A store of the version before says after the upgrade since when its letters and marks fail, and nothing of those that do not."""
+    path = tmp_path / "old.db"
+    engine = create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", "daemon:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+    engine.dispose()
+    row = "INSERT INTO sightings (message_id, mailbox, party, service, resource, external_id, state, first_seen_at, last_seen_at, attempts)"
+    with closing(sqlite3.connect(path)) as old, old:
+        for key, state in ((1, "failing"), (2, "waiting")):
+            values = (
+                f"{key:032x}",
+                "altinn",
+                "1",
+                "4255/8",
+                "skatt",
+                str(key),
+                state,
+                "2026-01-02 03:04:05.000000",
+                "2026-11-24 09:00:00",
+                1,
+            )
+            old.execute(f"{row} VALUES ({', '.join('?' * len(values))})", values)
+    store = Store(f"sqlite:///{path}")
+    (failing,), (waiting,) = store.views.sightings(SightingState.FAILING), store.views.sightings(SightingState.WAITING)
+    assert (failing.failing_since, waiting.failing_since) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None)
+    store.close()

@@ -91,8 +91,8 @@ def test_what_is_not_here_is_counted(store: Store, clock: Clock, tmp_path: Path)
     [(mark, _)] = store.marks.due("altinn", NOW, 1)
     store.marks.deferred(mark, "no right", NOW, NOW)
     store.letters.see(envelope("b").ref, SightingState.FAILING, NOW, "away")
-    place = {"mailbox": "altinn", "party": "991825827", "service": "4255/8", "resource": "skatt"}
-    store.letters.turn_pages([Bookmark(**place, failing_since=NOW)])
+    place = Bookmark(mailbox="altinn", party="991825827", service="4255/8", resource="skatt", failing_since=NOW)
+    store.letters.turn_pages([place])
     clock.advance(hours=5)
     lines = monitoring(store, clock, tmp_path).text().splitlines()
     for name in ("channels_failing", "letters_unfetched", "marks_refused"):
