@@ -7,6 +7,7 @@ nothing; the log and `status` say it all the same.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
@@ -24,6 +25,7 @@ from daemon.troubles import Trouble, find_troubles
 _log = structlog.get_logger(__name__)
 _NAMESPACE = UUID("0a7c2f8b-3f7a-5c4e-9d0c-52e3b2a7c9d1")
 _LOOK = 30.0  # seconds
+_GLANCE = 5.0  # seconds between looks at the clock
 ALERTS = "alerts"  # whose signs of life come from here
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
 _WITHOUT_END = frozenset({"rejected", COLLISION})
@@ -63,7 +65,14 @@ class Alerter:
             except DiskFull as error:
                 _log.error("no alert can be kept until there is room", reason=str(error))
             self._pulses.resting(ALERTS, _LOOK)
-            stopping.wait(_LOOK)
+            self._rest(stopping)
+
+    def _rest(self, stopping: threading.Event) -> None:
+        """Until the next look; a clock that goes wrong, or right, is noted sooner, for that can be over soon."""
+        before, ends = self._doubts().keys(), time.monotonic() + _LOOK
+        while time.monotonic() < ends and self._doubts().keys() == before:
+            if stopping.wait(_GLANCE):
+                return
 
     def look(self) -> None:
         """Note what is wrong now, and tell what is to be told. Raises StoreError."""

@@ -181,6 +181,15 @@ def test_the_receiver_may_ask_for_time(servers: Any, make_parcel: MakeParcel, li
     assert caught.value.retry_after == timedelta(seconds=120)
 
 
+def test_a_date_is_meant_by_the_receivers_clock(servers: Any, make_parcel: MakeParcel) -> None:
+    """A receiver that asks for time until a date means its own clock, whatever that of this machine says."""
+    theirs = "date: Tue, 05 Jan 2038 09:00:00 GMT\r\nretry-after: Tue, 05 Jan 2038 09:02:00 GMT"
+    server = servers.web_status("503 Unavailable", theirs)
+    with pytest.raises(TemporaryFailure) as caught:
+        webhook_to(server).deliver(make_parcel())
+    assert caught.value.retry_after == timedelta(seconds=120)
+
+
 def drip(beginning: bytes, drop: bytes) -> Callable[[Any, threading.Event], None]:
     """An answer that begins like this and then goes on for ever, a drop at a time."""
 

@@ -15,7 +15,8 @@ from daemon.app import App
 from daemon.errors import TemporaryFailure
 from daemon.model import DeliveryState
 from daemon.service import Service
-from tests.unit.conftest import TABLE, TABLE_TEXT, Clock, MemoryDestination, MemoryMailbox, newest_decision
+from tests.machine import Machine
+from tests.unit.conftest import TABLE, TABLE_TEXT, MemoryDestination, MemoryMailbox, newest_decision
 from tests.unit.service.conftest import MAILBOXES, PLACES
 
 SOON = 10  # seconds in which a thread must have done what it is waited for
@@ -95,14 +96,14 @@ def test_covers_are_followed_once_a_day(mailbox: MemoryMailbox, configuration_fi
     cover = '[[delegation]]\nfrom = "post"\nto = "regnskap"\nstarts = 2026-12-21\nends = 2026-12-21\n'
     (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT + cover)
     mailbox.publish("a")
-    clock = Clock(datetime(2026, 12, 20, 22, 30, tzinfo=UTC))
-    with app.opened(opening.load(configuration_file), clock) as parts:
+    machine = Machine(datetime(2026, 12, 20, 22, 30, tzinfo=UTC))
+    with app.opened(opening.load(configuration_file), machine.new_clock) as parts:
         PLACES["erp"].fails = iter([TemporaryFailure("nobody is at home")] * 2)
         parts.poll(stopping)
-        clock.advance(minutes=2)
+        machine.passes(120)
         parts.deliver_due(stopping)
         assert {each.destination for each in parts.store.views.deliveries()} == {"erp"}
-        clock.advance(hours=1)
+        machine.passes(3600)
         parts.deliver_due(stopping)
         delivered = {each.destination: each.recipients for each in parts.store.views.deliveries()}
         assert delivered == {"erp": ["regnskap"], "mail": ["regnskap"]}

@@ -20,10 +20,18 @@ from daemon.service import Service
 from daemon.web import server
 
 SOON = 10  # seconds in which something must happen that is waited for
+
+
+def certain_of_time(parts: App) -> App:
+    """The same, on a machine whose clock has been right for a while, so that housekeeping may delete by it."""
+    parts.clock._line_since -= 3600
+    return parts
+
+
 HANGS: dict[str, Callable[[App], tuple[Any, str]]] = {
     "pickups": lambda parts: (parts.store.outbox, "awaiting_pickup"),
     "alerts": lambda parts: (parts.store.alerts, "note"),
-    "housekeeping": lambda parts: (parts.store.retention, "kinds"),
+    "housekeeping": lambda parts: (certain_of_time(parts).store.retention, "kinds"),
     "[monitoring]": lambda _: (uvicorn.Server, "on_tick"),
 }
 """What of each thread's work is made to hang."""

@@ -348,7 +348,7 @@ def test_the_first_look_of_a_clock_that_is_ahead(
     """A mailbox that is first read by a clock a year ahead is read again from where the other side's clock says, and is marked so."""
     MAILBOXES["altinn"] = box = Timely()
     box.machine = machine
-    box.earliest = lambda _channel, position, now: position or now - 30 * DAY  # type: ignore[method-assign]
+    box.earliest = lambda _channel, position, now: position or now - 30 * DAY  # type: ignore[assignment,method-assign]
     box.publish("a", b"pdf", requested_at=machine.truth - DAY, published_at=machine.truth - DAY)
     machine.ahead = YEAR
     with start() as parts:

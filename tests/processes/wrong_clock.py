@@ -1,0 +1,32 @@
+"""A service in a process of its own whose machine's clock is wrong: by as many days as a file says, which may change while it runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from daemon import app, log, opening
+from daemon.clock import Clock, utc_now
+from daemon.service import Service
+
+
+def wrong_now(days: Path) -> datetime:
+    """What the machine's clock says."""
+    return utc_now() + timedelta(days=float(days.read_text()))
+
+
+def main(configuration: str, days: str) -> None:
+    """Run the service until SIGTERM comes."""
+    log.configure()
+    wall = partial(wrong_now, Path(days))
+    with app.opened(opening.load(Path(configuration)), partial(Clock, wall=wall)) as parts:
+        service = Service(parts)
+        signal.signal(signal.SIGTERM, lambda *_: service.stop())
+        service.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
