@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
@@ -13,26 +14,16 @@ _Result = TypeVar("_Result")
 class Workers(ThreadPoolExecutor):
     """A pool whose `submit` does not fail for want of a thread (EAGAIN of pthread_create(3))."""
 
-    _is_begun = False
-    """Whether the thread for the work that is being submitted was begun already."""
-
     def submit(self, fn: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Future[_Result]:
         """Have a thread do it; if there is not even one, it is done here and now."""
-        if not (self._threads or self._shutdown):
-            self._adjust_thread_count()
-            if not self._threads:
-                return _done_here(lambda: fn(*args, **kwargs))
-            self._is_begun = True
-        return super().submit(fn, *args, **kwargs)
+        future = super().submit(fn, *args, **kwargs)
+        if not self._threads and future.cancel():
+            return _done_here(lambda: fn(*args, **kwargs))
+        return future
 
     def _adjust_thread_count(self) -> None:
-        if self._is_begun:
-            self._is_begun = False
-            return
-        try:
+        with suppress(RuntimeError):  # can't start new thread
             super()._adjust_thread_count()
-        except RuntimeError:  # can't start new thread
-            return
 
 
 def _done_here(do: Callable[[], _Result]) -> Future[_Result]:

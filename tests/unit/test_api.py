@@ -25,7 +25,7 @@ def ask(store: Store, kept: ContentStore, method: str, path: str, **what: Any) -
 
     async def answer() -> httpx.Response:
         transport = httpx.ASGITransport(api.application())
-        headers = {"Authorization": b"Bearer " + TOKEN.encode()}
+        headers = {b"Authorization": b"Bearer " + TOKEN.encode()}
         async with httpx.AsyncClient(transport=transport, base_url="http://api/api/v1", headers=headers) as client:
             return await client.request(method, path, **what)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_few_threads(threads: int) -> None:
     ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == [[number, threads == 0] for number in range(6)]
+
+
+def test_one_that_waits_holds_up_no_other() -> None:
+    """The second thing to do is begun beside the first, however long that takes, from the very beginning."""
+    for _ in range(50):
+        with Workers(2) as pool:
+            go_on = threading.Event()
+            slow = pool.submit(go_on.wait, 20)
+            assert pool.submit(abs, -1).result(timeout=10) == 1
+            go_on.set()
+            assert slow.result()
 
 
 def test_enough_threads() -> None:
