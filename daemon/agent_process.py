@@ -21,6 +21,7 @@ from daemon.errors import PostmottakError
 from daemon.outcome import outcome_of
 from daemon.ports import OnThisMachine, Parcel
 from daemon.pulses import Beat, watched_file
+from daemon.workers import Workers
 
 Connect = Callable[[ConnectorConfiguration], OnThisMachine]
 Errand = Literal["deliver_batch", "settled", "traces"]
@@ -104,7 +105,7 @@ class AgentProcess:
             found.threads.shutdown(wait=False)
             found.destination.close()
         destination = self._connect(connector)
-        self._desks[connector.name] = desk = _Desk(connector=connector, destination=destination, threads=ThreadPoolExecutor(_THREADS))
+        self._desks[connector.name] = desk = _Desk(connector=connector, destination=destination, threads=Workers(_THREADS))
         return desk
 
     def _do(self, destination: OnThisMachine, request: Request) -> None:

@@ -34,7 +34,13 @@ from daemon.opening import Checked, open_content, retention
 from daemon.pickup import Pickups
 from daemon.ports import Destination, HasTokens, OnThisMachine, TellsTime
 from daemon.problems import Problems
-from daemon.process import keep_to_one_core, return_large_blocks, spare_what_stays
+from daemon.process import (
+    allow_enough_files,
+    keep_to_one_core,
+    leave_no_core,
+    return_large_blocks,
+    spare_what_stays,
+)
 from daemon.pulses import AGENT_LIMIT, Pulses
 from daemon.receipts import Receipts
 from daemon.reconcile import Compared, Reconciliation
@@ -318,6 +324,8 @@ def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_ag
 
     Raises StoreError if the store cannot be opened, lies where other machines share it, or if another process works with it.
     """
+    leave_no_core()
+    allow_enough_files()
     return_large_blocks()
     refuse_shared_file_systems(checked.configuration.store)
     for warning in readable_secrets(checked.configuration):

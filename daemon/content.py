@@ -24,7 +24,7 @@ from daemon.errors import ContentMissing, DiskFull, StoreError
 
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
 """What hashes begin with: the names of the content store's folders."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,8 @@ class ContentStore:
             remedy = "bring it back from a backup, and the delivery goes on"
             raise ContentMissing(f"the content {sha256} is not in {self._folder}; {remedy}") from error
         except OSError as error:
-            raise StoreError(f"the content {sha256} in {self._folder} cannot be read: {error.strerror}") from error
+            kind = DiskFull if error.errno in _FULL else StoreError
+            raise kind(f"the content {sha256} in {self._folder} cannot be read: {error.strerror}") from error
 
     def kept(self, prefix: str) -> set[str]:
         """The hashes, of those whose first two digits are `prefix`, whose bytes are here."""
@@ -140,7 +141,8 @@ class ContentStore:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"the lock {path} cannot be made: {error.strerror}") from error
+            kind = DiskFull if error.errno in _FULL else StoreError
+            raise kind(f"the lock {path} cannot be made: {error.strerror}") from error
         try:
             yield _locked(descriptor, alone=alone)
         finally:

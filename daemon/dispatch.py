@@ -10,7 +10,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,6 +32,7 @@ from daemon.rounds import Round
 from daemon.routing.table import Table
 from daemon.store import Claim, Store
 from daemon.traces import Traces
+from daemon.workers import Workers
 
 _LEASE = timedelta(minutes=15)
 _RENEW_EVERY = _LEASE / 3
@@ -81,7 +82,7 @@ class Dispatch:
         """
         widths = {name: each.at_a_time if isinstance(each, TakesBatches) else WIDTH for name, each in self.destinations().items()}
         self.lanes.begin_round({**widths, _UNKNOWN: WIDTH})
-        with ThreadPoolExecutor(_POOL, thread_name_prefix="deliver") as pool:
+        with Workers(_POOL, thread_name_prefix="deliver") as pool:
             work = Round(pool)
             for name, destination in self._traces.untried(self.destinations()):
                 work.chore(self._traces.settle, name, destination)

@@ -71,7 +71,7 @@ class StoreError(PostmottakError):
 
 
 class DiskFull(StoreError):
-    """There is no room for another letter; what is stored already can still be delivered."""
+    """There is no room for another letter: no space on the disk, or no file or memory to be had now; it is waited out."""
 
 
 class AgentLost(StoreError):

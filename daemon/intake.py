@@ -28,6 +28,7 @@ from daemon.ports import Channel, Listing, Mailbox
 from daemon.records import Bookmark
 from daemon.store import Store
 from daemon.turns import Turns
+from daemon.workers import Workers
 
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
@@ -132,7 +133,7 @@ class Intake:
         return Turns(self.workers, few=_WORKERS_BEHIND, others_first=self.behind)
 
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self.workers + _MORE_THREADS, thread_name_prefix="fetch")
+        return Workers(self.workers + _MORE_THREADS, thread_name_prefix="fetch")
 
     def _list(self, mailbox: Mailbox, channel: Channel, bookmark: Bookmark, stopping: threading.Event) -> _Listed | None:
         if stopping.is_set():

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 
 class Notifier:
@@ -44,12 +45,12 @@ class Notifier:
         if not self._address:
             return
         message = "\n".join(line.replace("\n", " ") for line in lines).encode()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        with (  # a manager that does not hear us, be it for want of a socket, draws its own conclusions
+            suppress(OSError, ValueError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,
+        ):
             channel.setblocking(False)
-            try:
-                channel.sendto(message, self._address)
-            except OSError:
-                return  # a manager that does not listen draws its own conclusions
+            channel.sendto(message, self._address)
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:

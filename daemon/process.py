@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Collection
@@ -21,6 +22,30 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _FROM = 4 << 20  # bytes; more than the pieces in which files are read
 _GARBAGE_AFTER = 20_000
 """Objects that are made before Python looks for garbage, instead of 700: a few letters' worth, some megabytes at most."""
+
+_FILES = 8192
+"""That may be open: far more than the service needs, and what it closes at once when it starts others stays few."""
+_PR_SET_DUMPABLE = 4  # prctl.h
+
+
+def allow_enough_files() -> None:
+    """Raise the number of files that may be open as far as the system lets us, but not without end. May be called again."""
+    with suppress(OSError, ValueError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def leave_no_core() -> None:
+    """Have the kernel write no core of this process, for it holds letters and secrets; not even to a program that collects cores.
+
+    Such a program gets a core whatever the limit is (core(5)), but not of a process that is not dumpable (prctl(2)). May be called again.
+    """
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def return_large_blocks() -> None:

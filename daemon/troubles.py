@@ -251,9 +251,16 @@ def _ends_at(path: Path) -> datetime | None:
 
 
 def free_space(configuration: Configuration) -> dict[Path, int]:
-    """Bytes that are free where letters are kept, by folder."""
+    """Bytes that are free where letters are kept, by folder; of those alone that the system tells of."""
     places = (configuration.store.database_path.parent, configuration.store.content)
-    return {place: shutil.disk_usage(place).free for place in dict.fromkeys(places) if place.is_dir()}
+    return {place: free for place in dict.fromkeys(places) if (free := _free(place)) is not None}
+
+
+def _free(place: Path) -> int | None:
+    try:
+        return shutil.disk_usage(place).free
+    except OSError:
+        return None
 
 
 def _full(configuration: Configuration) -> Iterator[Trouble]:

@@ -29,6 +29,8 @@ _PRAGMAS = (
     "trusted_schema=OFF",
     "secure_delete=ON",  # what retention deletes is overwritten, and not only forgotten
 )
+_PASSES = ("disk is full", "unable to open database file", "out of memory")
+"""What SQLite says when the system has no more space, files or memory to give: it is waited out, and no reason to end (sqlite3_errstr)."""
 
 
 class Database:
@@ -136,7 +138,7 @@ def _as_store_error(url: str) -> Iterator[None]:
     except (IntegrityError, DataError) as error:
         raise NotStorable(f"the database cannot hold this: {error.orig}") from error
     except DBAPIError as error:
-        kind = DiskFull if "disk is full" in str(error.orig) else StoreError
+        kind = DiskFull if any(words in str(error.orig) for words in _PASSES) else StoreError
         raise kind(f"the database {url} failed: {error.orig}") from error
     except (StatementError, OverflowError, UnicodeError) as error:
         raise NotStorable(f"the database cannot hold this: {type(getattr(error, 'orig', None) or error).__name__}") from error

@@ -12,7 +12,7 @@ def test_a_second_service_is_refused_without_the_lock_file(journey: Journey) -> 
     journey.publish(3)
     process = journey.start("run")
     try:
-        assert journey.altinn.wait_for(journey.whole_drops, timeout=30)
+        assert journey.altinn.wait_for(lambda: bool(journey.whole_drops()), timeout=30)
         for remove in (True, False):
             if remove:
                 (lock,) = journey.scene.folder.rglob("*.db.lock")

@@ -101,7 +101,7 @@ def test_an_address_in_use(journey: Journey, ports: tuple[int, int]) -> None:
     """Endpoints whose address somebody else has are a problem that is shown and tried again; letters go on meanwhile."""
     with socket.create_server(("127.0.0.1", ports[0])), socket.create_server(("127.0.0.1", ports[1])), _running(journey):
         journey.publish(3)
-        assert journey.altinn.wait_for(journey.whole_drops, timeout=30)
+        assert journey.altinn.wait_for(lambda: bool(journey.whole_drops()), timeout=30)
         assert journey.altinn.wait_for(lambda: "the pull API cannot listen" in journey.run("status", "--monitor").output, timeout=60)
     assert _errors(journey).count("a web endpoint cannot listen") == 2
 

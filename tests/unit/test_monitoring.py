@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
+import pytest
 from sqlalchemy import event
 
 from daemon.config import Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
@@ -129,3 +130,14 @@ def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
     assert plans
     scanned = r"SCAN (deliveries|messages|attempts|attachments|decisions|marks)(?! USING INDEX attachments_not_had)"
     assert [plan for plan in plans if re.search(scanned, plan)] == []
+
+
+def test_a_disk_that_does_not_tell(store: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of which the system does not tell how much is free is left out, and is no failure of whoever asks."""
+
+    def refuse(_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("shutil.disk_usage", refuse)
+    assert not [each for each in find_troubles(configuration(tmp_path), store, clock()) if each.kind == "disk"]
+    assert ask(monitoring(store, clock, tmp_path), "/metrics")[0].status_code == 200

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from daemon.notify import Notifier
+from tests.unit.conftest import ROOT
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -43,6 +46,22 @@ def test_nobody_listens(tmp_path: Path) -> None:
     """Without a manager, or with one that is gone, nothing fails."""
     Notifier({}).ready("well")
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).alive()
+
+
+_WITHOUT_FILES = """\
+import resource
+from daemon.notify import Notifier
+notifier = Notifier({"NOTIFY_SOCKET": "/run/nobody"})
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+notifier.alive()
+print("alive")
+"""
+
+
+def test_no_file_to_be_had() -> None:
+    """Where not even a socket can be made, a message is lost and nothing else."""
+    ended = subprocess.run([sys.executable, "-c", _WITHOUT_FILES], check=False, capture_output=True, text=True, cwd=ROOT)
+    assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -57,13 +57,9 @@ def test_what_passed_can_be_kept(value: Any) -> None:
 
 @given(
     st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers(-(2**63), 2**63 - 1)
-        | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
         lambda some: (
-            st.lists(some, max_size=3)
-            | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0")), some, max_size=3)
+            st.lists(some, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0")), some, max_size=3)
         ),
         max_leaves=8,
     )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import configparser
+import json
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from daemon import process
+from tests.unit.conftest import ROOT
 
 _THREADS_AND_CORES = """\
 import os, threading
@@ -51,3 +56,30 @@ def test_a_filter_that_kills() -> None:
     command = [sys.executable, "-c", _UNDER_A_FILTER, str(_NUMBERS[platform.machine()])]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
+
+
+_LIMITS = """\
+import ctypes, json, resource
+from daemon.process import allow_enough_files, leave_no_core
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))
+for _ in range(2):
+    allow_enough_files()
+    leave_no_core()
+limits = [resource.getrlimit(each) for each in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)]
+PR_GET_DUMPABLE = 3
+print(json.dumps([*limits, ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)]))
+"""
+
+
+def test_files_and_cores() -> None:
+    """Where no unit says so, the process itself raises the number of its files as far as it may, and leaves no core."""
+    ended = subprocess.run([sys.executable, "-c", _LIMITS], check=True, capture_output=True, text=True)  # our own words
+    assert json.loads(ended.stdout) == [[300, 300], [0, 0], 0]
+
+
+def test_the_unit_says_the_same() -> None:
+    """The unit allows as many files as the process would take, and no core."""
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(ROOT / "systemd" / "postmottak.service")
+    assert (unit["Service"]["LimitNOFILE"], unit["Service"]["LimitCORE"]) == (str(process._FILES), "0")

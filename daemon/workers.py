@@ -1,0 +1,35 @@
+"""Threads for work, as many as can be had: where the system gives no more of them, work goes on with those that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class Workers(ThreadPoolExecutor):
+    """A pool whose `submit` does not fail for want of a thread (EAGAIN of pthread_create(3))."""
+
+    def submit(self, fn: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Future[_Result]:
+        """Have a thread do it; if there is not even one, it is done here and now."""
+        future = super().submit(fn, *args, **kwargs)
+        if not self._threads and future.cancel():
+            return _done_here(lambda: fn(*args, **kwargs))
+        return future
+
+    def _adjust_thread_count(self) -> None:
+        with suppress(RuntimeError):  # can't start new thread
+            super()._adjust_thread_count()
+
+
+def _done_here(do: Callable[[], _Result]) -> Future[_Result]:
+    done: Future[_Result] = Future()
+    try:
+        done.set_result(do())
+    except Exception as error:  # noqa: BLE001  # whoever waits for it gets it
+        done.set_exception(error)
+    return done

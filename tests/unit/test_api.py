@@ -1,0 +1,71 @@
+"""The pull API beside its journey: tokens, odd reasons, and a database that does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from daemon.content import ContentStore
+from daemon.model import delivery_id
+from daemon.problems import Problems
+from daemon.store import Store
+from daemon.web.api import Api
+from daemon.web.tokens import Tokens, Verdict
+from tests.unit.conftest import NOW, Clock, stored_letter
+
+TOKEN = "blåbær og mer"
+
+
+def ask(store: Store, kept: ContentStore, method: str, path: str, **what: Any) -> httpx.Response:
+    """The API's answer to somebody with the token."""
+    api = Api(store=store, content=kept, tokens=Tokens(TOKEN), clock=lambda: NOW)
+
+    async def answer() -> httpx.Response:
+        transport = httpx.ASGITransport(api.application())
+        headers = {b"Authorization": b"Bearer " + TOKEN.encode()}
+        async with httpx.AsyncClient(transport=transport, base_url="http://api/api/v1", headers=headers) as client:
+            return await client.request(method, path, **what)
+
+    return asyncio.run(answer())
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b'{"reason": "\\ud800 half"}', 204), (b'{"reason": [1]}', 204), (b"[" * 20_000, 400), (b"[1]", 400), (b"\xff", 400)],
+    ids=["half a surrogate pair", "a list", "deep", "no object", "not UTF-8"],
+)
+def test_odd_reasons(store: Store, content: ContentStore, body: bytes, status: int) -> None:
+    """Whatever a program sends as a reason is kept as well as it can be, or refused in words, and is no failure of ours."""
+    letter = stored_letter("a")
+    store.letters.add([letter])
+    with store.letters._database.write() as session:
+        session.connection().exec_driver_sql("UPDATE deliveries SET state = 'delivered'")
+    found = ask(store, content, "POST", f"/deliveries/{delivery_id(letter.message.id, 'erp', 1)}/reject", content=body)
+    assert found.status_code == status
+
+
+def test_a_database_that_does_not_answer(store: Store, content: ContentStore) -> None:
+    """The caller hears that it should come again, and not a word of why."""
+    with store.letters._database.write() as session:
+        session.connection().exec_driver_sql("DROP TABLE messages")
+    found = ask(store, content, "GET", "/messages/00000000-0000-0000-0000-000000000001")
+    assert (found.status_code, found.headers["Retry-After"], "messages" in found.text) == (503, "60", False)
+
+
+def test_the_right_token_is_never_locked_out(clock: Clock) -> None:
+    """However many wrong ones came, the right one is right; the many are a problem until there were none for an hour."""
+    problems = Problems()
+    tokens = Tokens(TOKEN, problems, clock=lambda: clock().timestamp())
+    right, wrong = b"bearer " + TOKEN.encode(), [b"", b"Bearer", b"Bearer x", b"Basic " + TOKEN.encode()]
+    verdicts = [tokens.judge(wrong[number % 4]) for number in range(12)]
+    assert verdicts == [Verdict.WRONG] * 9 + [Verdict.TOO_MANY] * 3
+    assert (tokens.judge(right), tokens.wrong, len(problems.all())) == (Verdict.RIGHT, 12, 1)
+    clock.advance(minutes=59)
+    tokens.look()
+    assert (tokens.judge(wrong[0]), len(problems.all())) == (Verdict.WRONG, 1)
+    clock.advance(minutes=61)
+    tokens.look()
+    assert problems.all() == ()

@@ -1,0 +1,58 @@
+"""Where the system has no more files to give, that is waited out like a full disk, and is no reason to end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.conftest import ROOT
+
+_SCENE = """\
+import resource, sys
+from pathlib import Path
+from daemon.content import ContentStore
+from daemon.errors import DiskFull
+from daemon.store import Store
+
+folder, what = Path(sys.argv[1]), sys.argv[2]
+content = ContentStore(folder / "content")
+kept = content.put([b"a letter"])
+store = Store(f"sqlite:///{folder / 'x.db'}")
+store.views.undone()
+
+def put():
+    content.put([b"another"])
+
+def read():
+    content.open(kept.sha256).close()
+
+def ask():
+    store._database._reader.dispose()
+    store.views.undone()
+
+def tidy():
+    with content.guarded(alone=True):
+        pass
+
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+try:
+    {"put": put, "read": read, "ask": ask, "tidy": tidy}[what]()
+    print("went well")
+except DiskFull as error:
+    print("waits")
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+{"put": put, "read": read, "ask": ask, "tidy": tidy}[what]()
+print("goes on")
+"""
+
+
+@pytest.mark.parametrize("what", ["put", "read", "ask", "tidy"])
+def test_no_file_to_be_had(tmp_path: Path, what: str) -> None:
+    """Storing, reading, asking and tidying wait for files as for room on the disk, and go on when there are some again."""
+    command = [sys.executable, "-c", _SCENE, str(tmp_path), what]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (ended.returncode, ended.stdout.split("\n")[:2]) == (0, ["waits", "goes on"]), ended.stderr
