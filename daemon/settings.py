@@ -131,17 +131,22 @@ def secret_text(content: bytes, path: Path) -> str:
 
     Raises ValueError, with a remedy and without a word of the secret, for anything but text in UTF-8 that says something.
     """
+    text = plain_text(content, path).strip()
+    if not text:
+        raise ValueError(f"is empty: {path}; write the secret into it")
+    return text
+
+
+def plain_text(content: bytes, path: Path) -> str:
+    """The text of a file in UTF-8, without a mark before it. Raises ValueError, with a remedy and without a word of the text."""
     what = _binary_form(content)
     if what:
         raise ValueError(f"{what}: {path}; it must be a text file in UTF-8")
     try:
-        text = content.decode("utf-8-sig").strip()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         # from None: the error would hold the bytes
         raise ValueError(f"is not in UTF-8: {path}; it must be a text file in UTF-8") from None
-    if not text:
-        raise ValueError(f"is empty: {path}; write the secret into it")
-    return text
 
 
 def _binary_form(content: bytes) -> str:

@@ -20,6 +20,7 @@ from connectors.drops.destination import DropDestination
 from connectors.drops.drop import HIDDEN, Seen, unfit, unfit_for_reading
 from connectors.drops.folders import into_folders
 from connectors.drops.settings import DropSettings, Host, Mode, need_library
+from connectors.known_hosts import KnownHosts, read_known_hosts
 from connectors.network import Timeout
 from connectors.tls import none_if_empty
 from daemon.errors import TemporaryFailure
@@ -55,7 +56,7 @@ class Settings(DropSettings):
         need_library("asyncssh", "sftp")
         if not (self.key_file or self.password_file):
             raise ValueError("has no way to log in; name a key_file or a password_file")
-        _read_known_hosts(self)
+        read_known_hosts(self.known_hosts, self.host, self.port)
         _client_keys(self)
         return self
 
@@ -63,19 +64,6 @@ class Settings(DropSettings):
 def connect(name: str, settings: Settings) -> Destination:
     """A drop in the folder `settings.path` of the server."""
     return DropDestination(name, settings, lambda: _open(settings))
-
-
-def _read_known_hosts(settings: Settings) -> None:
-    """Raise ValueError if the server's key is not to be had."""
-    import asyncssh
-
-    try:
-        asyncssh.read_known_hosts(str(settings.known_hosts))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"known_hosts cannot be read: {settings.known_hosts}; write the server's key into it, as ssh-keyscan shows it, "
-            "and compare that with what the server's owner says"
-        ) from error
 
 
 def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
@@ -97,7 +85,7 @@ def _open(settings: Settings) -> Iterator[SftpDrop]:
     with asyncio.Runner() as runner:
         session = _Session(settings, runner)
         with session.plain_words():
-            connection = session.run(_log_in(settings))
+            connection = session.run(_log_in(settings, session.known()))
         try:
             with session.plain_words():
                 drop = SftpDrop(settings, session, session.run(connection.start_sftp_client()))
@@ -108,7 +96,7 @@ def _open(settings: Settings) -> Iterator[SftpDrop]:
             runner.run(connection.wait_closed())
 
 
-def _log_in(settings: Settings) -> Awaitable[asyncssh.SSHClientConnection]:
+def _log_in(settings: Settings, known_hosts: KnownHosts) -> Awaitable[asyncssh.SSHClientConnection]:
     import asyncssh
 
     password = settings.password_file.value if settings.password_file else None
@@ -118,7 +106,7 @@ def _log_in(settings: Settings) -> Awaitable[asyncssh.SSHClientConnection]:
         username=settings.username,
         password=password,
         client_keys=_client_keys(settings) or None,
-        known_hosts=str(settings.known_hosts),
+        known_hosts=known_hosts,
         config=None,
         agent_path=None,
         connect_timeout=settings.timeout.total_seconds(),
@@ -133,6 +121,16 @@ class _Session:
         self.place = f"sftp://{settings.host}:{settings.port}/{settings.path.lstrip('/')}"
         self._settings = settings
         self._runner = runner
+        self._known: KnownHosts | None = None
+
+    def known(self) -> KnownHosts:
+        """The servers that are known now. Raises TemporaryFailure if the file cannot be read any more."""
+        settings = self._settings
+        try:
+            self._known = KnownHosts(settings.known_hosts, settings.host, settings.port)
+        except ValueError as error:
+            raise TemporaryFailure(str(error)) from error
+        return self._known
 
     def run(self, work: Awaitable[_Answer]) -> _Answer:
         """Do it now."""
@@ -151,12 +149,10 @@ class _Session:
     def _in_plain_words(self, error: Exception) -> str:
         import asyncssh
 
+        if self._known and (isinstance(error, asyncssh.HostKeyNotVerifiable) or "host key" in str(error)):
+            return self._known.why_not(str(error))
         server, what = f"the SFTP server {self._settings.host}", f"the drop {self.place}"
         words: tuple[tuple[type[Exception], str], ...] = (
-            (
-                asyncssh.HostKeyNotVerifiable,
-                f"{server} has another key than {self._settings.known_hosts} says; ask its owner which is right",
-            ),
             (asyncssh.PermissionDenied, f"{server} refuses the log-in; look at username, key_file and password_file"),
             (asyncssh.SFTPNoSuchFile, f"{what} is not there; make the folder on the server"),
             (asyncssh.SFTPNoSuchPath, f"{what} is not there; make the folder on the server"),

@@ -9,13 +9,25 @@ from collections.abc import Iterator
 
 from connectors.drops.settings import need_library
 from connectors.soap.call import CallFailed, SoapCaller
+from connectors.soap.fields import GROUPS
 from connectors.soap.hints import Hints
-from connectors.soap.mapping import OPEN
+from connectors.soap.mapping import EACH, OPEN
 from connectors.soap.shape import Kind, Node, Operation, operations
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, open_wsdl
 from daemon.errors import OperatorError
 
-_TIMES = {"duedate": "$due_at", "frist": "$due_at", "received": "$fetched_at", "mottatt": "$fetched_at", "": "$published_at"}
+_TIMES = {
+    **dict.fromkeys(("duedate", "due", "deadline", "frist"), "$due_at"),
+    **dict.fromkeys(("received", "receivedat", "receiveddate", "mottatt", "mottattdato"), "$fetched_at"),
+    **dict.fromkeys(("published", "publishedat", "publisheddate", "publisert", "documentdate", "dokumentdato"), "$published_at"),
+    **dict.fromkeys(("sent", "sentat", "sentdate", "sendt", "sendtdato", "letterdate", "brevdato"), "$published_at"),
+}
+"""Names of dates whose meaning is beyond doubt; a wrong date in an archive is found by nobody."""
+_LISTS = frozenset({"file", "files", "fil", "filer", "attachment", "attachments", "vedlegg", "dokumentfil", "documentfile"})
+"""Names of lists that are lists of attachments; another one may be of parties, or of cases."""
+_CONTENTS = frozenset(
+    {"body", "text", "tekst", "letter", "brev", "content", "innhold", "document", "dokument", "maindocument", "hoveddokument"}
+)
 _GUESSES = {
     Kind.TEXT: {
         "title": "$title",
@@ -43,7 +55,7 @@ _GUESSES = {
         "contenttype": "$file.media_type",
         "sha256": "$file.sha256",
     },
-    Kind.BINARY: {"": "$file.content"},
+    Kind.BINARY: {},  # by where it stands: see _contents
     Kind.MOMENT: _TIMES,
     Kind.DATE: _TIMES,
     Kind.BOOLEAN: {"confidential": "$confidential"},
@@ -91,15 +103,20 @@ def _about_mtom(hints: Hints) -> Iterator[str]:
 def _table(node: Node, section: str, *, in_file: bool, double: bool) -> Iterator[str]:
     yield ""
     yield f"[[{section}]]" if double else f"[{section}]"
-    if double:
+    if double and in_file:
         yield '"$each" = "attachments"'
+    elif double:
+        yield f'"{EACH}" = "${OPEN}"  # {" or ".join(GROUPS)}, or take this line out if it is always one'
     for child in node.children.values():
         if child.kind is not Kind.TABLE:
             yield _line(child, node, in_file=in_file)
     for child in node.children.values():
         if child.kind is Kind.TABLE and child.children:
             repeated = child.many and not in_file
-            yield from _table(child, f"{section}.{_key(child.name)}", in_file=in_file or repeated, double=repeated)
+            of_files = in_file or (repeated and child.name.lower() in _LISTS)
+            lines = _table(child, f"{section}.{_key(child.name)}", in_file=of_files, double=repeated)
+            unknown = repeated and not of_files and not child.required  # nothing is lost if it is left out
+            yield from (f"# {line}" if unknown and line else line for line in lines)
 
 
 def _line(node: Node, above: Node, *, in_file: bool) -> str:
@@ -121,10 +138,16 @@ def _guess(node: Node, above: str, *, in_file: bool) -> str:
     """The field that the element's name suggests, alone or with the name of the element around it."""
     guesses = _GUESSES.get(node.kind, {})
     name = node.name.lower().lstrip("@")
-    guess = next((guesses[each] for each in (name, above.lower() + name, "") if each in guesses), "")
-    if guess.startswith("$file.") and not in_file:
-        return "$body.content" if node.kind is Kind.BINARY else ""
-    return guess
+    if node.kind is Kind.BINARY:
+        return _contents(name, in_file=in_file)
+    guess = next((guesses[each] for each in (name, above.lower() + name) if each in guesses), "")
+    return "" if guess.startswith("$file.") and not in_file else guess
+
+
+def _contents(name: str, *, in_file: bool) -> str:
+    if in_file:
+        return "$file.content"
+    return "$body.content" if name in _CONTENTS else ""
 
 
 def _key(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -54,6 +56,75 @@ def test_a_server_with_another_key_gets_nothing(tmp_path: Path, server: SftpServ
     with pytest.raises(TemporaryFailure, match=r"another key than .*known_hosts says"):
         hand_over(sftp.connect("erp", other), make_parcel())
     assert names(server.root / "inn") == []
+
+
+def _hashed(name: str) -> str:
+    """A name as `ssh-keygen -H` hides it: sshd(8)."""
+    salt = b"0123456789abcdefghij"
+    digest = hmac.new(salt, name.encode(), "sha1").digest()
+    return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"
+
+
+def _key(kind: str = "ssh-ed25519") -> str:
+    return asyncssh.generate_private_key(kind).export_public_key().decode().strip()
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("[127.0.0.1]:{port} {right}", ""),
+        ("127.0.0.1 {right}", ""),
+        ("{hashed} {right}", ""),
+        ("\ufeff[127.0.0.1]:{port} {right}", ""),
+        ("[127.0.0.1]:{port} {other}\n[127.0.0.1]:{port} {right}", ""),
+        ("[127.0.0.1]:{port} {other}", "has another key than"),
+        ("{hashed} {other}", "has another key than"),
+        ("[127.0.0.1]:{port} {rsa}", "has another key than"),
+        ("@cert-authority [127.0.0.1]:{port} {right}", "has another key than"),
+        ("sftp.example.no {right}", "is not in "),
+        ("[127.0.0.1]:1 {right}", "is not in "),
+        ("@revoked [127.0.0.1]:{port} {right}\n[127.0.0.1]:{port} {right}", "calls revoked"),
+        ("@revoked [127.0.0.1]:{port} {right}\n127.0.0.1 {right}", "calls revoked"),
+        ("@revoked * {right}\n127.0.0.1 {right}", "calls revoked"),
+    ],
+)  # fmt: skip  # one line for each entry
+def test_known_another_unknown_and_revoked_are_told_apart(
+    tmp_path: Path, server: SftpServer, make_parcel: MakeParcel, entry: str, said: str
+) -> None:
+    """Only a known key gets the letter; an unknown server is told with the command that asks for its key, and another key as a danger."""
+    chosen = settings(tmp_path, server)
+    keys = {"right": server.known_host, "other": _key(), "rsa": _key("ssh-rsa"), "hashed": _hashed(f"[127.0.0.1]:{server.port}")}
+    (tmp_path / "known_hosts").write_text(entry.format(port=server.port, **keys) + "\n", encoding="utf-8")
+    if not said:
+        hand_over(sftp.connect("erp", chosen), make_parcel())
+        assert len(names(server.root / "inn")) == 1
+        return
+    with pytest.raises(TemporaryFailure) as caught:
+        hand_over(sftp.connect("erp", chosen), make_parcel())
+    assert said in str(caught.value)
+    assert ("ssh-keyscan" in str(caught.value)) == (said == "is not in ")
+    assert names(server.root / "inn") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no server's key"),
+        (b"# nothing\n", "holds no server's key"),
+        (b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ", "holds no server's key"),
+        ("host ssh-ed25519 AAAA".encode("utf-16"), "is in UTF-16"),
+        (b"one-word", "cannot be read"),
+    ],
+)
+def test_a_known_hosts_without_a_key(tmp_path: Path, server: SftpServer, content: bytes, said: str) -> None:
+    """A file with no key in it, or in a form that PowerShell writes, is a fault of the configuration, with the command to run."""
+    settings(tmp_path, server)
+    (tmp_path / "hosts").write_bytes(content)
+    with pytest.raises(ValidationError) as caught:
+        settings(tmp_path, server, known_hosts="hosts")
+    told = str(caught.value.errors()[0]["msg"])
+    assert said in told
+    assert f"ssh-keyscan -p {server.port} 127.0.0.1" in told
 
 
 def test_a_wrong_password_is_said(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:

@@ -230,6 +230,31 @@ def test_what_describe_prints_can_be_pasted(tmp_path: Path) -> None:
     settings(URL, tmp_path, **section)
 
 
+def test_what_nobody_can_know_is_left_open(tmp_path: Path) -> None:
+    """A date, a list and bytes under names that say nothing are no guess: each is open, and refused by its name until it is written."""
+    text = WSDL.read_text().replace("DocumentDate", "CaseClosed").replace('name="File"', 'name="CoSender"', 1).replace("Content", "Blob")
+    text = text.replace('type="a:File" minOccurs="0"', 'type="a:File"')
+    text = text.replace('<xs:element name="Text" type="xs:string" minOccurs="0"/>', '<xs:element name="Picture" type="xs:base64Binary"/>')
+    (tmp_path / "a.wsdl").write_text(text)
+    section = tomllib.loads(describe(str(tmp_path / "a.wsdl")))["destination"]["arkiv"]
+    given = section["input"]
+    (row,) = given["CoSender"]
+    assert (given["CaseClosed"], given["Picture"], row["$each"], row["FileName"], row["Blob"]) == ("$?",) * 5
+    assert (given["Received"], given["DueDate"]) == ("$fetched_at", "$due_at")
+    section.pop("type")
+    with pytest.raises(ValidationError) as caught:
+        settings(URL, tmp_path, **section | {"wsdl": str(tmp_path / "a.wsdl")})
+    assert all(name in str(caught.value) for name in ("CaseClosed", "Picture", "CoSender", "@series"))
+
+
+def test_a_list_that_may_be_left_out_is_commented_out(tmp_path: Path) -> None:
+    """A list that nobody can know and that may be missing stands there as a comment, so that nothing wrong is sent."""
+    (tmp_path / "a.wsdl").write_text(WSDL.read_text().replace('name="File"', 'name="CoSender"', 1))
+    section = tomllib.loads(describe(str(tmp_path / "a.wsdl")))["destination"]["arkiv"]
+    assert "CoSender" not in section["input"]
+    assert '# "$each" = "$?"' in describe(str(tmp_path / "a.wsdl"))
+
+
 def test_what_the_sandbox_writes_for_its_archive_works(tmp_path: Path, make_parcel: MakeParcel) -> None:
     """The section sends letters as it stands; the archive fails in the way that the address asks for."""
     with PretendAltinn() as altinn, SoapSink(folder=tmp_path / "kept") as sink:
