@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 
 _BREAKS = frozenset({"br", "tr", "dt", "dd", "div", "section", "article", "header", "footer", "address", "hr"})
 _PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote", "pre"})
 _BREAK_ONCE = frozenset({"br", "hr", "tr", "dt", "dd"})
-_OPENING = {"li": "\n- ", "td": " ", "th": " "}
+_LISTS = frozenset({"ul", "ol"})
+_CELLS = frozenset({"td", "th"})
+_BLANK, _QUOTE, _UNQUOTE = "\x01", "\x02", "\x03"
+"""What stands for a blank that stays, and for where a quotation begins and ends, until all is read."""
+_OURS = re.compile("[\x01-\x03]")
+_DEEPEST = 6
+"""Levels of lists and quotations that are shown."""
 _MARKED = re.compile(r"<!\[[^<>]*>")
 """Office programs' conditions, and CDATA: invisible in HTML."""
 _STRAY = re.compile(r"<(?![^<>]*>)")
@@ -35,16 +42,34 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._pieces: list[str] = []
-        self._unseen = 0
+        self._unseen = self._verbatim = 0
         self._targets: list[str] = []
+        self._lists: list[int | None] = []
+        """The lists that are open, with the number of the next item where they are numbered."""
+        self._begins = self._in_row = False
+        """Whether an item or cell has no words yet, and whether a row has a cell."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _UNSEEN:
             self._unseen += 1
         elif tag == "a":
             self._targets.append(dict(attrs).get("href") or "")
+        elif tag == "li":
+            self._item()
+        elif tag in _CELLS:
+            self._cell()
         else:
-            self._add(_OPENING.get(tag, _space_around(tag)))
+            self._break(_space_around(tag))
+            self._open(tag, dict(attrs))
+
+    def _open(self, tag: str, attrs: dict[str, str | None]) -> None:
+        self._in_row = self._in_row and tag != "tr"
+        self._verbatim += tag == "pre"
+        if tag in _LISTS:
+            start = attrs.get("start") or "1"
+            self._lists.append(None if tag == "ul" else int(start) if re.fullmatch(r"[0-9]{1,9}", start) else 1)
+        elif tag == "blockquote":
+            self._pieces.append(_QUOTE)
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _UNSEEN:
@@ -52,11 +77,43 @@ class _Reader(HTMLParser):
         elif tag == "a" and self._targets:
             self._close_link(self._targets.pop())
         elif tag not in _BREAK_ONCE:
-            self._add(_space_around(tag))
+            self._close(tag)
+            self._begins = self._begins and tag not in _CELLS
+            self._break(_space_around(tag))
+
+    def _close(self, tag: str) -> None:
+        self._verbatim = max(0, self._verbatim - (tag == "pre"))
+        if tag in _LISTS and self._lists:
+            self._lists.pop()
+            self._begins = False
+        elif tag == "blockquote":
+            self._pieces.append(_UNQUOTE)
 
     def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self._add(re.sub(r"\s+", " ", data))
+        if self._unseen:
+            return
+        data = _OURS.sub("", data)
+        self._begins = self._begins and not data.strip()
+        self._add(data.replace(" ", _BLANK).replace("\t", _BLANK * 4) if self._verbatim else re.sub(r"\s+", " ", data))
+
+    def _item(self) -> None:
+        number = self._lists[-1] if self._lists else None
+        if number is not None:
+            self._lists[-1] = number + 1
+        self._add("\n" + _BLANK * 2 * min(max(len(self._lists) - 1, 0), _DEEPEST) + (f"{number}. " if number is not None else "- "))
+        self._begins = True
+
+    def _cell(self) -> None:
+        """Begin a cell beside the one before it, whatever paragraphs that had."""
+        while self._in_row and self._pieces and not self._pieces[-1].strip(" \n"):
+            self._pieces.pop()
+        self._add(" ")
+        self._begins = self._in_row = True
+
+    def _break(self, piece: str) -> None:
+        """Break the line, unless an item or a cell has only just begun on it."""
+        if not self._begins:
+            self._add(piece)
 
     def _add(self, piece: str) -> None:
         if piece:
@@ -70,8 +127,18 @@ class _Reader(HTMLParser):
             self._add(f" <{address}>")
 
     def text(self) -> str:
-        lines = (" ".join(line.split()) for line in "".join(self._pieces).split("\n"))
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+        lines = "\n".join(_quoted("".join(self._pieces).split("\n")))
+        return re.sub(r"\n{3,}", "\n\n", lines).replace(_BLANK, " ").strip("\n")
+
+
+def _quoted(lines: Iterable[str]) -> Iterator[str]:
+    """The lines with single blanks, those of quotations behind a `>` for each."""
+    depth = 0
+    for line in lines:
+        depth += line.count(_QUOTE)
+        words = " ".join(line.replace(_QUOTE, "").replace(_UNQUOTE, "").split())
+        yield "> " * min(depth, _DEEPEST) + words if words else ""
+        depth = max(0, depth - line.count(_UNQUOTE))
 
 
 def _space_around(tag: str) -> str:

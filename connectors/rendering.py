@@ -7,7 +7,7 @@ from html import escape
 from unicodedata import category
 
 from connectors.html_text import readable_text
-from connectors.safe_html import safe_html
+from connectors.safe_html import MARKUP, safe_html
 from connectors.words import NB, Words
 from daemon.document import File, LetterDocument
 from daemon.model import KEPT_STATES, MessageKind, PartState
@@ -15,6 +15,8 @@ from daemon.ports import Parcel
 
 _RULE = "-" * 60
 _COLUMN = 15
+_SUMMARY = "text/markdown"
+"""What a summary is written in, as far as anybody says."""
 
 
 def one_line(text: str) -> str:
@@ -106,11 +108,19 @@ def _footer(parcel: Parcel, words: Words) -> str:
 
 
 def _plain_text(parcel: Parcel, words: Words) -> str:
-    """The letter's summary and text; HTML is turned into text, and markdown is readable as it is."""
-    text = parcel.body.decode(errors="replace")
-    if parcel.document.body.media_type == "text/html":
-        text = readable_text(text)
-    return _printable(f"{_summary(parcel, text)}\n\n{text.strip()}".strip()) or _no_text(parcel, words)
+    """The letter's summary and text, without their markup."""
+    text = _unmarked(parcel.body.decode(errors="replace"), parcel.document.body.media_type)
+    return f"{_summary(parcel, text)}\n\n{text}".strip() or _no_text(parcel, words)
+
+
+def _unmarked(text: str, kind: str) -> str:
+    """The text as a person reads it, and as it is written where it has no markup or is too long to be taken apart."""
+    text = _printable(text).strip()
+    html = safe_html(text, kind) if kind in MARKUP else None
+    if html is None:
+        return readable_text(text) if kind == "text/html" else text
+    words = readable_text(html)
+    return text if kind == "text/markdown" and words.split() == text.split() else words
 
 
 def _html_text(parcel: Parcel, words: Words) -> str | None:
@@ -118,8 +128,8 @@ def _html_text(parcel: Parcel, words: Words) -> str | None:
     html = safe_html(text, kind)
     if html is None:
         return None
-    summary = _printable(_summary(parcel, readable_text(text) if kind == "text/html" else text))
-    return (f"<p>{escape(summary)}</p>\n" if summary else "") + html.strip() or f"<p>{escape(_no_text(parcel, words))}</p>"
+    summary = safe_html(_printable(parcel.document.summary), _SUMMARY) if _summary(parcel, _unmarked(text, kind)) else ""
+    return f"{(summary or '').strip()}\n{html.strip()}".strip() or f"<p>{escape(_no_text(parcel, words))}</p>"
 
 
 def _no_text(parcel: Parcel, words: Words) -> str:
@@ -128,9 +138,9 @@ def _no_text(parcel: Parcel, words: Words) -> str:
 
 
 def _summary(parcel: Parcel, text: str) -> str:
-    """The letter's summary, unless its text begins with it."""
-    summary = parcel.document.summary.strip()
-    return "" if text.strip().startswith(summary) else summary
+    """The letter's summary without its markup, unless its text, without its own, begins with it."""
+    summary = _unmarked(parcel.document.summary, _SUMMARY)
+    return "" if " ".join(text.split()).startswith(" ".join(summary.split())) else summary
 
 
 def _printable(text: str) -> str:

@@ -1,12 +1,14 @@
 """A letter's text as HTML that is safe to show in a mail reader: no script, no form, no style, and nothing that is fetched from elsewhere.
 
-Markdown is read as CommonMark; HTML inside it is shown and not obeyed. What a sender wrote as HTML keeps its structure and its links.
+Markdown and HTML, each or both at once, are read by `markup`; what they say keeps its structure and its links.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from html import escape
-from typing import Any
+
+from connectors.markup import to_html
 
 _LONGEST = 100_000
 """In characters; Altinn takes 30,000 of a sender. If it is made to be slow, as much takes seconds, and twice as much four times that."""
@@ -14,17 +16,17 @@ _FETCHING = frozenset({"img", "map", "area"})
 _UNSEEN = {"script", "style", "title"}
 _CELL = {"colspan", "rowspan"}
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": _CELL, "th": _CELL}
+MARKUP = frozenset({"text/html", "text/markdown"})
 _SCHEMES = {"https", "http", "mailto", "tel"}
 
 
+@lru_cache(maxsize=4)  # a letter is shown in several forms, in each of its mails
 def safe_html(text: str, media_type: str) -> str | None:
     """`text` of this media type as a fragment of HTML; None if it is so long that it could hold a worker."""
     if len(text) > _LONGEST:
         return None
-    if media_type == "text/html":
-        return _cleaned(text)
-    if media_type == "text/markdown":
-        return _cleaned(_from_markdown(text))
+    if media_type in MARKUP:
+        return _cleaned(to_html(text, is_html=media_type == "text/html"))
     return f"<pre>{escape(text)}</pre>"
 
 
@@ -39,15 +41,3 @@ def _cleaned(html: str) -> str:
         url_schemes=_SCHEMES,
         url_relative="deny",  # there is no page that a relative address could start from
     )
-
-
-def _from_markdown(text: str) -> str:
-    from markdown_it import MarkdownIt
-
-    reader = MarkdownIt("commonmark", {"html": False})
-    reader.add_render_rule("image", _words_for_an_image)
-    return str(reader.render(text))
-
-
-def _words_for_an_image(_renderer: Any, tokens: Any, place: int, _options: Any, _env: Any) -> str:
-    return escape(tokens[place].content)

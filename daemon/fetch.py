@@ -11,6 +11,7 @@ import structlog
 
 from daemon.content import ContentStore, Kept
 from daemon.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable, StoreError
+from daemon.filekinds import HEAD, is_text, kind_of
 from daemon.filenames import safe_name
 from daemon.model import (
     AttachmentValues,
@@ -144,10 +145,19 @@ class Fetcher:
             **{**storable(part.model_dump()), "state": state},
             message_id=ref.message_id,
             position=place,
-            safe_name=safe_name(part.original_name, part.media_type, place),
+            safe_name=safe_name(part.original_name, part.media_type, place, self._kind(part, kept)),
             size=kept.size if kept else None,
             sha256=kept.sha256 if kept else None,
         )
+
+    def _kind(self, part: Part, kept: Kept | None) -> str:
+        """What the bytes are, by the first of them; of a text there is only the sender's word. Nothing if they are not here."""
+        if not kept or part.encrypted:
+            return ""
+        with self.content.open(kept.sha256) as file:
+            head = file.read(HEAD)
+        is_meant_as_text = part.media_type.partition(";")[0].strip().lower() == "text/plain"
+        return kind_of(head) or ("txt" if is_meant_as_text and is_text(head) else "")
 
     def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part, calls_over: Callable[[], None]) -> tuple[PartState, Kept]:
         """Download; and again if the bytes are not what the sender's checksum promises, in case the way here was to blame."""

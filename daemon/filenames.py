@@ -10,6 +10,7 @@ import unicodedata
 from datetime import datetime
 from uuid import UUID
 
+from daemon.folding import readable
 from daemon.times import in_utc, written
 
 MAX_LENGTH = 80
@@ -19,17 +20,25 @@ _NO_DECOMPOSITION = str.maketrans(
     {"æ": "ae", "ø": "o", "œ": "oe", "đ": "d", "ð": "d", "ħ": "h", "ł": "l", "ŋ": "n", "ŧ": "t", "þ": "th"}
 )  # Norwegian, Sámi and neighbouring letters that NFKD does not take apart, as it does å
 _SUFFIX = re.compile(r"(?=[0-9]*[a-z])[0-9a-z]{1,8}")
+_SUFFIXES = {
+    "pdf": frozenset({"pdf", "ai"}),
+    "png": frozenset({"png", "apng"}),
+    "jpg": frozenset({"jpg", "jpeg", "jpe", "jfif"}),
+    "gif": frozenset({"gif"}),
+}
+"""Of kinds whose files have no other suffixes."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WINDOWS_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))})
 
 
-def safe_name(original: str, media_type: str, position: int) -> str:
+def safe_name(original: str, media_type: str, position: int, kind: str = "") -> str:
     """The name under which an attachment is kept and handed on: `001-<slug>.<suffix>`.
 
     `position`, from 1 on, is the attachment's place in its letter, which makes the name unique there. The suffix is kept if it looks
-    like one; a PDF without gets `.pdf`.
+    like one and can be right for the `kind` of file that the bytes are (`daemon.filekinds`); otherwise the kind's follows. A file of
+    which nothing is known but that it is meant to be a PDF gets `.pdf` if it has no suffix.
     """
-    stem, suffix = _split(_ascii(original), media_type)
+    stem, suffix = _split(_ascii(readable(original)), media_type, kind)
     prefix = f"{position:03d}-"
     ending = f".{suffix}" if suffix else ""
     slug = _slug(stem)[: MAX_LENGTH - len(prefix) - len(ending)].strip("-")
@@ -60,12 +69,18 @@ def _ascii(text: str) -> str:
     return bare.translate(_NO_DECOMPOSITION)
 
 
-def _split(name: str, media_type: str) -> tuple[str, str]:
-    stem, dot, suffix = name.strip().rpartition(".")
-    if dot and _SUFFIX.fullmatch(suffix):
+def _split(name: str, media_type: str, kind: str) -> tuple[str, str]:
+    stem, dot, suffix = name.strip().rstrip(". ").rpartition(".")
+    if dot and _SUFFIX.fullmatch(suffix) and (not kind or _can_be(suffix, kind)):
         return stem, suffix
     is_pdf = media_type.partition(";")[0].strip().lower() == "application/pdf"
-    return name, "pdf" if is_pdf else ""
+    return name, kind or ("pdf" if is_pdf else "")
+
+
+def _can_be(suffix: str, kind: str) -> bool:
+    """Whether a file of this kind may have this suffix: many formats are ZIP or XML inside, and none is named by one letter."""
+    known = _SUFFIXES.get(kind)
+    return suffix in known if known else len(suffix) > 1
 
 
 def _slug(text: str) -> str:

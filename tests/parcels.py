@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from daemon.document import letter_document
+from daemon.filekinds import kind_of
 from daemon.filenames import safe_name
 from daemon.model import Addressee, Attachment, Decision, Delivery, Message, ParcelPart, PartState, delivery_id, message_id
 from daemon.ports import Parcel
@@ -92,7 +93,7 @@ def _attachment(letter: Any, place: int, name: str, data: bytes | None) -> Attac
         position=place,
         external_id=f"part-{place}",
         original_name=name,
-        safe_name=safe_name(name, media_type, place),
+        safe_name=safe_name(name, media_type, place, "" if data is None else kind_of(data)),
         media_type=media_type,
         state=PartState.EXPIRED if data is None else PartState.PRESENT,
         size=None if data is None else len(data),

@@ -96,6 +96,16 @@ def test_pdf_only_has_nothing_but_pdfs(tmp_path: Path, make_parcel: MakeParcel) 
     assert receipt.details["left_out"] == ["002-kart-over-as.png"]
 
 
+def test_pdf_only_goes_by_the_bytes(tmp_path: Path, make_parcel: MakeParcel) -> None:
+    """PDFs whose names have no ending that tells are dropped as PDFs."""
+    files = {"Vedtak": b"%PDF-1.7 a", "Kart for Hansen Bygg A.S": b"%PDF-1.4 b", "Tegning.pdf.": b"%PDF-2.0 c"}
+    parcel = make_parcel(files=files)
+    receipt = deliver(tmp_path, parcel, layout="pdf-only")
+    ends = ("001-vedtak.pdf", "002-kart-for-hansen-bygg-a-s.pdf", "003-tegning.pdf")
+    assert names(tmp_path) == [f"{receipt.details['name']}_{end}" for end in ends]
+    assert [file.original_name for file in parcel.document.files] == list(files)
+
+
 def test_pdf_only_of_a_letter_without_a_pdf(tmp_path: Path, make_parcel: MakeParcel) -> None:
     """A letter that has no PDF comes as a rendering of itself: nothing is silently dropped on the floor."""
     pytest.importorskip("fpdf", reason="fpdf2 is not installed")

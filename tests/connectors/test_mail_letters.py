@@ -49,7 +49,7 @@ def test_the_text_tells_what_is_known(servers: Any, make_parcel: MakeParcel) -> 
         "- 001-vedtak-om-mva.pdf (Vedtak om mva.pdf), 0,0 kB",
         "- 002-borte-bilag.pdf (Borte bilag.pdf): mangler, utløpt i Altinn før det ble hentet",
         "Kort sagt",
-        "Vi har behandlet **saken** deres.",
+        "Vi har behandlet saken deres.",
         "Hilsen Skatteetaten på Ås",
     ):
         assert line in text.splitlines()

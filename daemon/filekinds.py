@@ -1,0 +1,59 @@
+"""What a file is by its first bytes, for senders whose names and media types do not say it. Pure; reads nothing itself."""
+
+from __future__ import annotations
+
+import re
+
+HEAD = 8192
+"""How many of a file's first bytes are looked at."""
+
+_BEFORE_PDF = b"\xef\xbb\xbf\x00 \t\r\n"
+"""What some programs write before `%PDF-`, and every reader forgives."""
+_KINDS = {
+    "pdf": "pdf",
+    "png": "png",
+    "jpg": "jpg",
+    "gif": "gif",
+    "tif": "tif",
+    "tiff": "tif",
+    "rtf": "rtf",
+    "xml": "xml",
+    "docx": "zip",
+    "zip": "zip",
+}
+"""The kinds that are told apart, by what the library calls them; it calls every ZIP file a document of Word's, among others."""
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_OFFICE = {b"word/": "docx", b"xl/": "xlsx", b"ppt/": "pptx"}
+_OPEN_DOCUMENTS = {b"opendocument.text": "odt", b"opendocument.spreadsheet": "ods", b"opendocument.presentation": "odp"}
+
+
+def kind_of(head: bytes) -> str:
+    """The usual ending of a file that begins with these bytes, such as `pdf`; empty where they do not tell."""
+    import puremagic
+
+    start = head.lstrip(_BEFORE_PDF)
+    if not start:
+        return ""
+    try:
+        found = puremagic.magic_string(start if start.startswith(b"%PDF-") else head)
+    except puremagic.PureError:
+        return ""
+    best = [each.extension.lstrip(".") for each in found if each.confidence == found[0].confidence]
+    kind = next((_KINDS[each] for each in best if each in _KINDS), "")
+    return _kind_of_zip(head) if kind == "zip" else kind
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the bytes are the beginning of a text in UTF-8 or Latin-1, as far as bytes tell."""
+    return bool(head) and not _NO_TEXT.search(head)
+
+
+def _kind_of_zip(head: bytes) -> str:
+    """Which document a ZIP file is; empty for an Office document that does not say so early, and `zip` for none."""
+    if not head.startswith(b"PK\x03\x04"):
+        return ""
+    if b"[Content_Types].xml" in head or b"_rels/" in head:
+        return next((kind for name, kind in _OFFICE.items() if name in head), "")
+    if head[30:38] == b"mimetype":
+        return next((kind for name, kind in _OPEN_DOCUMENTS.items() if name in head[:120]), "")
+    return "zip"
