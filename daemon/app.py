@@ -39,7 +39,7 @@ from daemon.reconcile import Compared, Reconciliation
 from daemon.rerouting import Rerouter
 from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table
-from daemon.store import Store
+from daemon.store import Patience, Store
 from daemon.surroundings import readable_secrets, refuse_shared_file_systems
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def opened(checked: Checked, clock: Callable[[], datetime] = utc_now, *, with_ag
         agent = _begin_agent(checked.configuration) if with_agent else None
         if agent:
             ends.callback(agent.close)
-        store = Store(checked.configuration.store.database)
+        store = Store(checked.configuration.store.database, Patience(limit=None) if with_agent else None)
         ends.callback(store.close)
         app = App(checked, store, clock, agent)
         ends.callback(app.close)

@@ -25,12 +25,13 @@ from starlette.routing import Route
 
 from daemon.content import ContentStore
 from daemon.document import body_name
-from daemon.errors import NotFound
+from daemon.errors import NotFound, StoreBusy
 from daemon.model import KEPT_STATES, Attachment, DeliveryState, Message
-from daemon.store import Store
+from daemon.store import Store, waiting_at_most
 
 _LONGEST_REQUEST = 65536
 _LONGEST_REASON = 500
+_ANSWERS_WITHIN = 10.0  # seconds that a busy database is waited for
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -65,6 +66,8 @@ class Api:
                 return await handler(request)
             except NotFound as error:
                 return _problem(404, str(error))
+            except StoreBusy:
+                return _problem(503, "the database is busy; ask again a little later", {"Retry-After": "10"})
 
         return answer
 
@@ -97,11 +100,12 @@ class Api:
         return FileResponse(path, media_type=found.media_type, filename=found.safe_name, headers=headers)
 
     def _find(self, request: Request) -> tuple[Message, list[Attachment]]:
-        message = self.store.views.message_by_id(_id(request))
-        return message, list(self.store.views.attachments(message.id))
+        with waiting_at_most(_ANSWERS_WITHIN):
+            message = self.store.views.message_by_id(_id(request))
+            return message, list(self.store.views.attachments(message.id))
 
     async def _acknowledge(self, request: Request) -> Response:
-        return await run_in_threadpool(self._settle, _id(request), None)
+        return await run_in_threadpool(self._settle_soon, _id(request), None)
 
     async def _reject(self, request: Request) -> Response:
         body = await request.body()
@@ -111,7 +115,11 @@ class Api:
             told = (await request.json()).get("reason", "") if body else ""
         except (ValueError, AttributeError):
             return _problem(400, 'the body is no JSON object such as {"reason": "..."}')
-        return await run_in_threadpool(self._settle, _id(request), str(told)[:_LONGEST_REASON] or "rejected without a reason")
+        return await run_in_threadpool(self._settle_soon, _id(request), str(told)[:_LONGEST_REASON] or "rejected without a reason")
+
+    def _settle_soon(self, delivery_id: UUID, rejection: str | None) -> Response:
+        with waiting_at_most(_ANSWERS_WITHIN):
+            return self._settle(delivery_id, rejection)
 
     def _settle(self, delivery_id: UUID, rejection: str | None) -> Response:
         delivery = self.store.views.delivery_by_id(delivery_id)
