@@ -20,7 +20,7 @@ from daemon.alerts import Alerter
 from daemon.boxes import boxes
 from daemon.config import Configuration, ConnectorConfiguration
 from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
+from daemon.dispatch import OUTBOX, Dispatch
 from daemon.entrusted import Entrusted
 from daemon.errors import Fault
 from daemon.fetch import Fetcher
@@ -114,7 +114,7 @@ class App:
             clock=clock,
             pulses=self.pulses,
         )
-        self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
+        self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock, beat=partial(self.pulses.expect, OUTBOX))
         store.letters.note_table(self.table.version, self.table.text, clock())
         _log_warnings(self.table)
         store.outbox.release_abandoned(clock())
@@ -163,12 +163,16 @@ class App:
 
         Returns the outcomes, and how many senders could not be told yet.
         """
-        followed = (self.table.version, norwegian_day(self.clock()))
-        if followed != self._covers_followed:
-            self._rerouter.follow_covers()
-            self._covers_followed = followed
+        self._follow_covers(stopping)
         outcomes = self._dispatch.deliver_due(stopping)
         return outcomes, sum(self._receipts.set_due(box.receiver, stopping) for box in self.boxes)
+
+    def _follow_covers(self, stopping: threading.Event) -> None:
+        """Follow the covers of this day and of the table in force, unless that is done; and again where either has changed meanwhile."""
+        while not stopping.is_set() and (now := (self.table.version, norwegian_day(self.clock()))) != self._covers_followed:
+            self._rerouter.follow_covers(stopping)
+            if not stopping.is_set():
+                self._covers_followed = now
 
     def tidy(self, stopping: threading.Event) -> None:
         """Delete what retention lets go. Raises StoreError."""

@@ -184,7 +184,8 @@ def try_table(
     checked = _checked(context)
     other = read_table(file, [each.name for each in checked.configuration.destinations])
     store = opening.open_store(checked.configuration)
-    result = dryrun.compare(checked.table, other, rerouting.samples(store, _start(since)))
+    follow_threads = checked.table.follows_threads or other.follows_threads
+    result = dryrun.compare(checked.table, other, rerouting.samples(store, _start(since), follow_threads=follow_threads))
     store.close()
     if json:
         print_json({"letters": result.letters, "changed": len(result.moves), "moves": result.moves})

@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 from daemon.store.alerts import Alerts
 from daemon.store.claims import Claim
+from daemon.store.covers import WAITING, Cover, Covers, Queued
 from daemon.store.endings import Ending
 from daemon.store.engine import Database
 from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
 from daemon.store.outbox import Outbox
 from daemon.store.patience import Patience, do_nothing, waiting_at_most
-from daemon.store.rerouting import WAITING, Decided, Rerouting
+from daemon.store.rerouting import Decided, Rerouting
 from daemon.store.retention import RetentionRows
 from daemon.store.views import Views
 
@@ -24,6 +25,8 @@ __all__ = [
     "WAITING",
     "Alerts",
     "Claim",
+    "Cover",
+    "Covers",
     "Database",
     "Decided",
     "Ending",
@@ -31,6 +34,7 @@ __all__ = [
     "Marks",
     "Outbox",
     "Patience",
+    "Queued",
     "Rerouting",
     "Store",
     "StoredLetter",
@@ -48,6 +52,7 @@ class Store:
         self.letters = Letters(self._database)
         self.outbox = Outbox(self._database)
         self.marks = Marks(self._database)
+        self.covers = Covers(self._database)
         self.rerouting = Rerouting(self._database)
         self.retention = RetentionRows(self._database)
         self.views = Views(self._database)

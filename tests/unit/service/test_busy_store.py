@@ -11,6 +11,7 @@ from daemon import app, opening
 from daemon.model import DeliveryState
 from daemon.pulses import Pulses
 from daemon.service import Service
+from daemon.store import Store
 from tests.unit.service.conftest import MAILBOXES
 from tests.unit.test_patience import STEP, held
 
@@ -55,9 +56,7 @@ def test_the_service_waits_for_a_busy_store(
         try:
             with held(database, lock):
                 MAILBOXES["altinn"].publish("a")
-                waited = threading.Event()
-                excuse = parts.pulses.excuse
-                monkeypatch.setattr(parts.pulses, "excuse", lambda step: (excuse(step), waited.set()))
+                waited = _note_waits(parts, monkeypatch)
                 assert waited.wait(SOON)
                 assert thread.is_alive()
             assert _delivered(parts.store, threading.Event())
@@ -68,7 +67,19 @@ def test_the_service_waits_for_a_busy_store(
     assert parts.pulses.hung() == []
 
 
-def _delivered(store: opening.Store, never: threading.Event) -> bool:
+def _note_waits(parts: app.App, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when somebody has waited for the store."""
+    waited, excuse = threading.Event(), parts.pulses.excuse
+
+    def note(seconds: float) -> None:
+        excuse(seconds)
+        waited.set()
+
+    monkeypatch.setattr(parts.pulses, "excuse", note)
+    return waited
+
+
+def _delivered(store: Store, never: threading.Event) -> bool:
     for _ in range(10 * SOON):
         if store.views.counts().deliveries[DeliveryState.DELIVERED]:
             return True
@@ -84,9 +95,7 @@ def test_a_stop_while_the_store_is_busy(memory_connectors: Path, configuration_f
     ends: list[bool] = []
     with app.opened(opening.load(configuration_file)) as parts:
         service = Service(parts)
-        waited = threading.Event()
-        excuse = parts.pulses.excuse
-        monkeypatch.setattr(parts.pulses, "excuse", lambda step: (excuse(step), waited.set()))
+        waited = _note_waits(parts, monkeypatch)
         thread = threading.Thread(target=lambda: ends.append(service.run()))
         with held(database, "alone"):
             thread.start()
