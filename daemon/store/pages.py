@@ -28,15 +28,16 @@ def row_number(kind: type[SQLModel]) -> ColumnElement[int]:
 
 
 def pieces(
-    database: Database, order: Sequence[Any], *equal: ColumnElement[bool], since: object = None, size: int
+    database: Database, order: Sequence[Any], *equal: ColumnElement[bool], since: object = None, until: object = None, size: int
 ) -> Iterator[ColumnElement[bool]]:
-    """Conditions that cut rows into pieces of up to `size`, in their order; with `since`, those whose first column is that or later.
+    """Conditions that cut rows into pieces of up to `size`, in their order; those whose first column is from `since` to `until`.
 
     `order` are the columns of an index, after those that `equal` makes equal, and what makes them unique. Rows that are added meanwhile
     are in a piece if they come later in the order.
     """
     key = tuple_(*order)
     begins = true() if since is None else order[0] >= since
+    equal = equal if until is None else (*equal, order[0] <= until)
     while True:
         last = select(*order).where(*equal, begins).order_by(*order).limit(1).offset(size - 1)
         with database.ask() as connection:

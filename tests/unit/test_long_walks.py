@@ -6,21 +6,24 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select, update
+from sqlmodel import col
 
-from daemon.model import DeliveryState, Message, Receipt
+from daemon.model import Delivery, DeliveryState, LetterRef, Message, Receipt, SightingState
+from daemon.records import Sighting
 from daemon.rerouting import Rerouter, samples
 from daemon.routing.table import Table, parse_table
-from daemon.store import Cover, Store, StoredLetter, endings
+from daemon.store import Cover, Store, StoredLetter, covers, endings, letters, outbox, rerouting, retention, views
 from daemon.store.engine import table_of
 from daemon.store.pages import LETTERS, pieces, row_number
-from tests.unit.conftest import NOW, stored_letter
+from tests.unit.conftest import NOW, TAX, stored_letter
 from tests.unit.test_rerouting import FOR_OLA, TEXT
 
 MANY = 2000
@@ -34,6 +37,9 @@ def full_database(new_database: Path, tmp_path_factory: pytest.TempPathFactory) 
     store = Store(f"sqlite:///{path}")
     put_in_force(store, TEXT)
     store.letters.add([_letter(number) for number in range(MANY)])
+    with store.views._database.write() as session:
+        session.add_all(_sighting(number) for number in range(300))
+        session.execute(update(Delivery).where(col(Delivery.destination) == "archive").values(awaiting_pickup=True, delivered_at=NOW))
     store.close()
     return path
 
@@ -45,6 +51,12 @@ def full_store(full_database: Path, database: Path) -> Iterator[Store]:
     store = Store(f"sqlite:///{database}")
     yield store
     store.close()
+
+
+def _sighting(number: int) -> Sighting:
+    ref = LetterRef(mailbox="altinn", party=TAX.party, service=TAX.service, resource=TAX.resource, external_id=f"lost {number}")
+    facts = {"message_id": ref.message_id, "state": SightingState.FAILING, "first_seen_at": NOW, "last_seen_at": NOW}
+    return Sighting.model_validate(asdict(ref) | facts)
 
 
 def _letter(number: int) -> StoredLetter:
@@ -103,11 +115,42 @@ def test_anybody_may_commit_during_a_walk(full: Store, database: Path, walk: str
     assert count > 5
 
 
+LONG_READS: dict[str, Callable[[Store], object]] = {
+    **{name: lambda store, walk=walk: list(walk(store)) for name, walk in WALKS.items()},  # type: ignore[misc]
+    "covers": lambda store: rerouter(store, TEXT + FOR_OLA).follow_covers(),
+    "what routes took": lambda store: store.rerouting.taken(SINCE),
+    "status": lambda store: store.views.counts(),
+    "the oldest": lambda store: store.views.oldest_waiting(),
+    "pickups": lambda store: list(store.outbox.awaiting_pickup(["archive"])),
+    "retention's rules": lambda store: store.retention.kinds(),
+    "what retention may delete": lambda store: list(store.retention.candidates(NOW + timedelta(days=1))),
+    "what is here": lambda store: store.letters.stored_in("altinn", TAX),
+    "what was seen": lambda store: store.letters.sighted_in("altinn", TAX),
+    "what fails": lambda store: store.letters.failing("altinn"),
+    "sightings": lambda store: store.views.sightings(SightingState.FAILING),
+    "what is settled": lambda store: store.letters.settled([_letter(number).message.ref for number in range(MANY)], None),
+    "what is stored": lambda store: store.letters.stored_of([_letter(number).message.id for number in range(MANY)]),
+}
+"""Everything that reads as many rows as are stored, seen or waiting."""
+
+
+@pytest.mark.parametrize("read", LONG_READS)
+def test_no_transaction_reads_everything(full: Store, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+    """Whatever looks at as many rows as there are does it in pieces, each in a transaction of its own."""
+    for module in (letters, outbox, rerouting, retention, views, covers):
+        for name in ("LETTERS", "ROWS", "COUNTED", "_PAGE"):
+            monkeypatch.setattr(module, name, 100, raising=False)
+    begun: list[object] = []
+    event.listen(full.views._database._reader, "begin", begun.append)
+    LONG_READS[read](full)
+    assert len(begun) >= 3
+
+
 def test_a_walk_has_some_letters_at_a_time(full: Store) -> None:
     """A piece holds a bounded number of letters, however many are due at the same moment, and all of them come."""
     walked = list(full.covers.queued(NOW + timedelta(days=1)))
-    assert max(len(letters) for letters in walked) <= LETTERS
-    assert len({each.message for letters in walked for each in letters}) == MANY
+    assert max(len(some) for some in walked) <= LETTERS
+    assert len({each.message for some in walked for each in some}) == MANY
 
 
 def test_a_walk_over_what_came_is_in_order_and_whole(full: Store) -> None:
@@ -162,7 +205,7 @@ def test_what_is_held_and_released_during_a_walk_is_not_missed(full: Store) -> N
     """Whatever an operator holds, releases or retries while the walk goes on follows the cover all the same."""
     ids = [each.id for each in full.views.deliveries(state=DeliveryState.PENDING)]
     full.outbox.hold(ids[: MANY // 2])
-    turns = iter(
+    turns: Iterator[Callable[[], object]] = iter(
         [
             lambda: full.outbox.hold(ids[-200:]),
             lambda: full.outbox.release(ids[:200], NOW + timedelta(seconds=1)),
@@ -170,9 +213,9 @@ def test_what_is_held_and_released_during_a_walk_is_not_missed(full: Store) -> N
         ]
     )
     seen: set[UUID] = set()
-    for letters in full.covers.queued(NOW):
-        seen |= {each.message for each in letters}
-        next(turns, lambda: 0)()
+    for some in full.covers.queued(NOW):
+        seen |= {each.message for each in some}
+        next(turns, lambda: None)()
     assert len(seen) == MANY
 
 
