@@ -68,11 +68,14 @@ class Alerter:
             self._rest(stopping)
 
     def _rest(self, stopping: threading.Event) -> None:
-        """Until the next look; a clock that goes wrong, or right, is noted sooner, for that can be over soon."""
-        before, ends = self._doubts().keys(), time.monotonic() + _LOOK
-        while time.monotonic() < ends and self._doubts().keys() == before:
+        """Until the next look; what the service notices, such as a wrong clock, is noted sooner, for that can be over soon."""
+        before, ends = self._noticed_keys(), time.monotonic() + _LOOK
+        while time.monotonic() < ends and self._noticed_keys() == before:
             if stopping.wait(_GLANCE):
                 return
+
+    def _noticed_keys(self) -> set[str]:
+        return {each.key for each in self._noticed()}
 
     def look(self) -> None:
         """Note what is wrong now, and tell what is to be told. Raises StoreError."""

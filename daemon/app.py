@@ -21,7 +21,7 @@ from daemon.boxes import boxes
 from daemon.clock import DOUBTED, Clock
 from daemon.config import Configuration, ConnectorConfiguration
 from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
+from daemon.dispatch import OUTBOX, Dispatch
 from daemon.entrusted import Entrusted
 from daemon.errors import Fault
 from daemon.fetch import Fetcher
@@ -48,7 +48,7 @@ from daemon.records import CLOCK, LOCK
 from daemon.rerouting import Rerouter
 from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table
-from daemon.store import Store
+from daemon.store import Patience, Store
 from daemon.surroundings import readable_secrets, refuse_shared_file_systems
 from daemon.troubles import Trouble, clock_troubles
 from daemon.web.tokens import Tokens
@@ -133,7 +133,7 @@ class App:
             settled=lambda: clock.settled,
             right_for=clock.right_for,
         )
-        self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock)
+        self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock, beat=partial(self.pulses.expect, OUTBOX))
         store.letters.note_table(self.table.version, self.table.text, clock())
         _log_warnings(self.table)
         store.outbox.release_abandoned(clock())
@@ -209,12 +209,22 @@ class App:
         Returns the outcomes, and how many senders could not be told yet.
         """
         self._mend()
-        followed = (self.table.version, norwegian_day(self.clock()))
-        if followed != self._covers_followed and not self.clock.troubles():
-            self._rerouter.follow_covers()
-            self._covers_followed = followed
+        self._follow_covers(stopping)
         outcomes = self._dispatch.deliver_due(stopping)
         return outcomes, sum(self._receipts.set_due(box.receiver, stopping) for box in self.boxes)
+
+    def _follow_covers(self, stopping: threading.Event) -> None:
+        """Follow the covers of this day and of the table in force, unless that is done.
+
+        Again where either has changed meanwhile; not while the day is in doubt, because the clock is.
+        """
+        while not (stopping.is_set() or self.clock.troubles()):
+            now = self.table.version, norwegian_day(self.clock())
+            if now == self._covers_followed:
+                return
+            self._rerouter.follow_covers(stopping)
+            if not stopping.is_set():
+                self._covers_followed = now
 
     def tidy(self, stopping: threading.Event) -> bool:
         """Delete what retention lets go. Raises StoreError.
@@ -336,7 +346,7 @@ def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_ag
         agent = _begin_agent(checked.configuration) if with_agent else None
         if agent:
             ends.callback(agent.close)
-        store = Store(checked.configuration.store.database)
+        store = Store(checked.configuration.store.database, Patience(limit=None) if with_agent else None)
         ends.callback(store.close)
         app = App(checked, store, _clock(store, new_clock), agent, lock)
         app.look_at_lock()  # there may have been no database to lock before

@@ -6,6 +6,7 @@
     │   └── NotFound             no such message, delivery or destination
     ├── StoreError               the database, the disk or the agent; the process ends with exit code 4
     │   ├── DiskFull             nothing new is fetched until there is room
+    │   ├── StoreBusy            another program holds the database; the service waits, a command says so in the end
     │   └── AgentLost            the process that writes drops has ended
     ├── NotStorable              one letter that the database cannot hold as it is
     ├── ContentMissing           the bytes of one attachment are not where they were put
@@ -72,6 +73,10 @@ class StoreError(PostmottakError):
 
 class DiskFull(StoreError):
     """There is no room for another letter: no space on the disk, or no file or memory to be had now; it is waited out."""
+
+
+class StoreBusy(StoreError):
+    """Another program holds the database, for longer than whoever asked would wait; nothing is wrong with it, and nothing was changed."""
 
 
 class AgentLost(StoreError):

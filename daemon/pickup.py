@@ -32,8 +32,7 @@ class Pickups:
 
         Returns how many still wait. Raises StoreError.
         """
-        waiting = self.store.outbox.awaiting_pickup(only)
-        return sum(not self._settled(delivery) for delivery in waiting)
+        return sum(not self._settled(delivery) for delivery in self.store.outbox.awaiting_pickup(only))
 
     def _settled(self, delivery: Delivery) -> bool:
         self.pulses.expect(PICKUPS)

@@ -32,6 +32,7 @@ class Pulses:
         self._clock = clock
         self._lock = threading.Lock()
         self._until: dict[str, float] = {}
+        self._excused_until = 0.0
 
     def expect(self, name: str, seconds: float = LOOP_LIMIT) -> None:
         """A sign of life of `name`; the next one comes within `seconds`, or it has hung."""
@@ -55,6 +56,17 @@ class Pulses:
         finally:
             with self._lock:
                 self._until.pop(name, None)
+
+    def excuse(self, seconds: float) -> None:
+        """The last so many seconds were spent waiting for what all threads need, and count for none.
+
+        Those in which several waited at a time are counted once.
+        """
+        now = self._clock()
+        with self._lock:
+            passed = now - max(now - seconds, min(self._excused_until, now))
+            self._excused_until = now
+            self._until = {name: until + passed for name, until in self._until.items()}
 
     def hung(self) -> list[str]:
         """Those whose sign of life is overdue, by name."""

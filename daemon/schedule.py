@@ -1,78 +1,76 @@
-"""When what is due: a thread that only wakes others, and never does work itself.
+"""When what is due: APScheduler as a clock that only wakes others, and never does work itself.
 
-What there is to do is read from the store, so a tick that is lost or late loses nothing. Intervals are counted by the monotonic clock:
-whoever sets the time of day neither silences a tick for years nor brings years of ticks.
+What there is to do is read from the store, so a tick that is lost or late loses nothing.
+
+APScheduler goes by the time of day, which somebody can set. So an interval begins at the tick before it, and never
+at a time that lies years back; and when the clock was set back, `follow_clock` begins every interval again.
 """
 
 from __future__ import annotations
 
 import random
-import sched
 import threading
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
-_log = structlog.get_logger(__name__)
+from daemon.elapsed import elapsed
+
 _JITTER = 0.1
+_CLOCK_SET = 5.0  # seconds by which the time of day went otherwise than the seconds that nobody can set
+
+
+class _Every(BaseTrigger):  # type: ignore[misc]  # which has no types
+    """Fires `interval` after it fired last, however late that was; APScheduler's own trigger catches up, time by time."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
+        """When it fires next, a little early or late."""
+        return now + self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # jitter keeps no secret
 
 
 class Schedule:
-    """Calls `wake` functions at intervals, from a thread of its own."""
+    """Calls `wake` functions at intervals, from a thread of its own. `wall` is the clock that APScheduler goes by."""
 
-    def __init__(self) -> None:
-        self._scheduler = sched.scheduler(time.monotonic)
-        self._next: dict[str, tuple[object, sched.Event]] = {}
-        """Who was scheduled last under a name, and when that is next due."""
-        self._lock = threading.Lock()
-        self._changed, self._stopped = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="schedule", daemon=True)
+    def __init__(self, wall: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._wall = wall
+        self._ahead = self._ahead_of_elapsed()
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC",
+            # A late tick is still a tick, and many late ones are one: the default drops those that are a second late.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
 
     def every(self, interval: timedelta, name: str, wake: Callable[[], None]) -> None:
         """Call `wake` at each interval, a little early or late so that many installations do not call at once.
 
         `wake` must return at once. Scheduling a name again takes the place of what it was. From any thread.
         """
-        with self._lock:
-            if name in self._next:
-                with suppress(ValueError):  # it is being woken just now
-                    self._scheduler.cancel(self._next[name][1])
-            self._enter(object(), interval.total_seconds(), name, wake)
-        self._changed.set()
+        self._scheduler.add_job(wake, _Every(interval), id=name, replace_existing=True)
+
+    def follow_clock(self) -> None:
+        """Have everything tick now, and begin its interval again, if the clock was set. Call it every few seconds, from one thread."""
+        ahead = self._ahead_of_elapsed()
+        if abs(ahead - self._ahead) < _CLOCK_SET:
+            return
+        self._ahead = ahead
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=self._wall())
 
     def start(self) -> None:
         """Begin. Call it once."""
-        self._thread.start()
+        self._scheduler.start()
 
     def stop(self) -> None:
         """End; no `wake` is called after that. Call it once, after `start`."""
-        self._stopped.set()
-        self._changed.set()
-        self._thread.join()
+        self._scheduler.shutdown(wait=False)
 
-    def _enter(self, who: object, seconds: float, name: str, wake: Callable[[], None]) -> None:
-        delay = seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # jitter keeps no secret
-        event = self._scheduler.enter(delay, 0, self._ring, (who, seconds, name, wake))
-        self._next[name] = who, event
-
-    def _ring(self, who: object, seconds: float, name: str, wake: Callable[[], None]) -> None:
-        with self._lock:
-            if self._next[name][0] is not who or self._stopped.is_set():
-                return
-            self._enter(who, seconds, name, wake)
-        try:
-            wake()
-        except Exception:  # noqa: BLE001  # one that fails is the end of no other
-            _log.exception("what was due at an interval failed", what=name)
-
-    def _loop(self) -> None:
-        while not self._stopped.is_set():
-            self._changed.clear()
-            left = self._scheduler.run(blocking=False)
-            self._changed.wait(left)
+    def _ahead_of_elapsed(self) -> float:
+        return self._wall().timestamp() - elapsed()
 
 
 class Bell:

@@ -24,7 +24,7 @@ from daemon.alerts import ALERTS
 from daemon.app import App
 from daemon.boxes import Box, in_groups
 from daemon.dispatch import OUTBOX
-from daemon.errors import AgentLost, ConfigurationError, DiskFull, Fault, PostmottakError
+from daemon.errors import AgentLost, ConfigurationError, DiskFull, Fault, PostmottakError, StoreBusy
 from daemon.housekeeping import HOUSEKEEPING
 from daemon.intake import IntakeSummary
 from daemon.notify import Notifier
@@ -50,6 +50,7 @@ _TIDY_EVERY = timedelta(days=1)
 _UNTIL_CERTAIN = 15.0  # seconds between looks whether the clock is certain enough to delete by it
 _SELF_CHECK = 10.0  # seconds between looks at every thread, where no watchdog asks for more
 _LOOK_AT_LOCK = 30.0  # seconds
+_TELL_BUSY = 10.0  # seconds after which a wait for the store is told
 _CLOCK_BEAT = timedelta(seconds=30)
 _CLOCK, _RELOAD = "clock", "reload"
 
@@ -66,6 +67,8 @@ class Service:
         """What is asked of the thread that runs. A signal handler may only put something here: an event that this thread waits for has a
         lock, and to set it in a handler waits for ever if the signal comes while this thread holds it."""
         self._failure: PostmottakError | None = None
+        self._cut_off = threading.Event()
+        """Set where the store was busy to the end, so that what was under way could not be recorded."""
         self._outbox_bell = Bell()
         self._tidy_bell = Bell()
         self._bells = [Bell() for _ in app.boxes]
@@ -87,8 +90,9 @@ class Service:
     def run(self) -> bool:
         """Work until `stop` is called. Returns whether all work in flight has ended; what has not is repeated at the next start.
 
-        Raises StoreError if the store fails.
+        A store that another program holds is waited for. Raises StoreError if the store fails.
         """
+        self._app.store.wait_until(self._stopping, self._store_is_busy)
         threads = self._threads()
         self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
         if self._app.is_comparison_due(_RECONCILE_EVERY):  # a service that is restarted every day would never come to it
@@ -106,6 +110,12 @@ class Service:
         self._watch()
         self._notifier.stopping()
         return self._wind_down(threads)
+
+    def _store_is_busy(self, step: float, total: float) -> None:
+        """Whoever waits for the store has not hung; nor has whoever waits for that one."""
+        self._app.pulses.excuse(step)
+        if total - step < _TELL_BUSY <= total:
+            _log.warning("another program holds the database, and is waited for", seconds=round(total))
 
     def _tick(self) -> None:
         """A sign of life of the clock, which is due to give the next one after `_CLOCK_BEAT`, or a little later."""
@@ -137,6 +147,7 @@ class Service:
                 self._stopping.set()
                 return
             self._sign_of_life()
+            self._schedule.follow_clock()
             self._app.clock.troubles()  # so that one that is wrong for a few seconds only is in the log as well
             with suppress(queue.Empty):
                 self._asked.get(timeout=every)()
@@ -165,7 +176,10 @@ class Service:
         try:
             loop(*arguments)
         except PostmottakError as error:
-            self._failure = error
+            if isinstance(error, StoreBusy) and self._stopping.is_set():
+                self._cut_off.set()
+            else:
+                self._failure = error
         except Exception as fault:  # noqa: BLE001  # whatever it is, the service must not go on without this thread
             _log.exception("a thread of the service failed")
             self._failure = PostmottakError(f"a thread of the service failed: {type(fault).__name__}; see the log")
@@ -184,12 +198,19 @@ class Service:
         for thread in threads:
             thread.join(max(0.0, ends - time.monotonic()))
         ended = not any(thread.is_alive() for thread in threads)
-        if not (ended or self._failure):
-            self._app.store.outbox.release_abandoned(self._app.clock(), stopped=True)
+        if (self._cut_off.is_set() or not ended) and not self._failure:
+            self._release_abandoned()
         _log.info("service stopped", everything_ended=ended)
         if self._failure:
             raise self._failure
         return ended
+
+    def _release_abandoned(self) -> None:
+        """An orderly stop is not to blame on deliveries that it cuts off; unless the store is busy even now, where the next start does."""
+        try:
+            self._app.store.outbox.release_abandoned(self._app.clock(), stopped=True)
+        except StoreBusy as error:
+            _log.warning("deliveries that were under way are repeated at the next start", reason=str(error))
 
     def _servers(self) -> list[WebServer]:
         return [server for server in (self._app.web, self._monitoring) if server]

@@ -195,7 +195,7 @@ def _dead(store: Store) -> Iterator[Trouble]:
 def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[Delivery]:
     """Deliveries that their receivers have neither taken nor rejected in the time that the destination allows, the oldest first."""
     allowed = {each.name: limit for each in configuration.destinations if (limit := getattr(each.settings, "await_pickup", None))}
-    waiting = store.outbox.awaiting_pickup(allowed) if allowed else []
+    waiting = store.outbox.awaiting_pickup(allowed) if allowed else iter(())
     return [each for each in waiting if each.delivered_at and now - each.delivered_at > allowed[each.destination]]
 
 

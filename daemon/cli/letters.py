@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +15,11 @@ from daemon.cli.output import Json, options, print_json, print_table, printable,
 from daemon.cli.refetch import refetch_message
 
 if TYPE_CHECKING:
-    from daemon.model import Delivery, Message
+    from daemon.model import Delivery, DeliveryState, Message
     from daemon.records import Tombstone
     from daemon.store import Outbox, Store
 
+_TOGETHER = 100  # deliveries that are changed in one transaction
 Limit = Annotated[int, typer.Option(help="How many at the most.", min=1)]
 State = Annotated[str | None, typer.Option(help="pending, claimed, delivered, held or dead.")]
 ToDestination = Annotated[str | None, typer.Option("--destination", help="Name of a destination.")]
@@ -293,21 +294,46 @@ def _act(
     json: bool,
 ) -> None:
     """Do something with all deliveries that are named, or with none; or with those of a state or destination for which it is possible."""
+    from daemon.model import DeliveryState
     from daemon.opening import utc_now
 
     if not names and not (state or destination):
         raise typer.BadParameter("name deliveries, or say which with --state or --destination")
     with _store(context) as store:
         wanted = _state(state)
+        found = [store.views.delivery(name).id for name in names or ()]
         if names:
-            found = [store.views.delivery(name) for name in names]
+            act(store.outbox, found, utc_now())
         else:
-            found = [each for each in store.views.deliveries(state=wanted, destination=destination) if each.state in allowed]
-        act(store.outbox, [each.id for each in found], utc_now())
+            states = [DeliveryState(each) for each in allowed if wanted in {None, each}]
+            found = list(_act_on_all(store, states, destination, lambda ids: act(store.outbox, ids, utc_now())))
     if json:
-        print_json([each.id for each in found])
+        print_json(found)
         return
     typer.echo(f"{len(found)} {done}")
+
+
+def _act_on_all(
+    store: Store, states: Sequence[DeliveryState], destination: str | None, act: Callable[[list[UUID]], object]
+) -> Iterator[UUID]:
+    """Do something with all deliveries of a state, some at a time, so that the service can work beside it.
+
+    They are found before the first one is changed. One that the service has taken meanwhile is left alone.
+    """
+    wanted = [key for some in store.views.delivery_ids(states, destination) for key in some]
+    for start in range(0, len(wanted), _TOGETHER):
+        some = wanted[start : start + _TOGETHER]
+        yield from some if _could(act, some) else [key for key in some if _could(act, [key])]
+
+
+def _could(act: Callable[[list[UUID]], object], ids: list[UUID]) -> bool:
+    from daemon.errors import OperatorError
+
+    try:
+        act(ids)
+    except OperatorError:  # one of them is in another state by now
+        return False
+    return True
 
 
 def services(*, json: Json = False) -> None:

@@ -12,7 +12,7 @@ from daemon.cli.output import Exit, Json, options, print_json, print_table, prin
 
 if TYPE_CHECKING:
     from daemon.config import Configuration
-    from daemon.model import Decision as DecisionRow
+    from daemon.model import DecisionValues
     from daemon.opening import Checked
     from daemon.routing.decide import Earlier
     from daemon.routing.dryrun import DryRun
@@ -116,7 +116,7 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
     typer.echo(f"decided {made.decided_at:%Y-%m-%d %H:%M:%S} by table {table.version[:12]}, {made.route}: {', '.join(made.recipients)}")
 
 
-def _followed(decision: DecisionRow) -> Earlier | None:
+def _followed(decision: DecisionValues) -> Earlier | None:
     """The earlier letter that this decision followed, as it was then."""
     from daemon.routing.decide import Earlier
 
@@ -185,7 +185,8 @@ def try_table(
     checked = _checked(context)
     other = read_table(file, [each.name for each in checked.configuration.destinations])
     store = opening.open_store(checked.configuration)
-    result = dryrun.compare(checked.table, other, rerouting.samples(store, _start(since)))
+    follow_threads = checked.table.follows_threads or other.follows_threads
+    result = dryrun.compare(checked.table, other, rerouting.samples(store, _start(since), follow_threads=follow_threads))
     store.close()
     if json:
         print_json({"letters": result.letters, "changed": len(result.moves), "moves": result.moves})

@@ -66,6 +66,7 @@ def poll(context: typer.Context, *, json: Json = False) -> None:
     checked = opening.load(options(context).config)
     stopping = _until_signalled()
     with app.opened(checked) as parts:
+        parts.store.wait_until(stopping)
         summary = parts.poll(stopping)
     _print_poll(summary, json=json)
     raise typer.Exit(_poll_exit(summary, called_off=stopping.is_set()))
@@ -112,6 +113,7 @@ def reconcile(context: typer.Context, *, json: Json = False) -> None:
     checked = opening.load(options(context).config)
     stopping = _until_signalled()
     with app.opened(checked) as parts:
+        parts.store.wait_until(stopping)
         found = parts.reconcile(stopping)
         parts.deliver_due(stopping)
         undone = parts.store.views.undone()

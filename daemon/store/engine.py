@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from sqlalchemy import Connection, Engine, Table, event, inspect, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlmodel import Session, SQLModel, create_engine
 
-from daemon.errors import DiskFull, NotStorable, StoreError
+from daemon.errors import DiskFull, NotStorable, StoreBusy, StoreError
 from daemon.migrations import HEAD
 from daemon.outside_values import json_from
+from daemon.store.patience import Patience, is_busy
 
 _PRAGMAS = (
     "journal_mode=TRUNCATE",
     "synchronous=EXTRA",
-    "busy_timeout=30000",
     "foreign_keys=ON",
     "trusted_schema=OFF",
     "secure_delete=ON",  # what retention deletes is overwritten, and not only forgotten
@@ -36,12 +37,16 @@ _PASSES = ("disk is full", "unable to open database file", "out of memory")
 class Database:
     """Transactions on the database; may be used from several threads."""
 
-    def __init__(self, url: str) -> None:
-        """Open the database, make it if it is missing, and bring its tables up to date. Raises StoreError."""
+    def __init__(self, url: str, patience: Patience | None = None) -> None:
+        """Open the database, make it if it is missing, and bring its tables up to date. Raises StoreError.
+
+        `patience` is for a database that is busy: everything here waits for it so long, and raises StoreBusy then.
+        """
         self.url = url
+        self.patience = patience or Patience()
         self._one_writer = threading.Lock()
         with _as_store_error(url):
-            self._reader = _open(url)
+            self._reader = _open(url, self.patience)
             self._writer = self._reader.execution_options(immediate=True)
             self._asker = self._reader.execution_options(single=True)
             self._migrate()
@@ -79,14 +84,16 @@ class Database:
             _upgrade(self._writer, self.url)
 
 
-def _open(url: str) -> Engine:
+def _open(url: str, patience: Patience) -> Engine:
     database = make_url(url).database
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         Path(database).touch(mode=0o600)  # SQLite would let everybody read it whom the umask lets
     engine = create_engine(url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of)
-    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "connect", partial(_prepare_connection, patience))
+    event.listen(engine, "do_execute", partial(_execute, patience))
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "commit", _commit)
     return engine
 
 
@@ -98,10 +105,17 @@ def _json_of(text: str) -> Any:
         return json_from(text)
 
 
-def _prepare_connection(connection: Any, _record: object) -> None:
+def _prepare_connection(patience: Patience, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by us, see _begin
+    connection.execute(f"PRAGMA busy_timeout={round(1000 * patience.step)}")  # first, for the others may have to wait already
     for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+        patience.until_free(partial(connection.execute, f"PRAGMA {pragma}"))
+
+
+def _execute(patience: Patience, cursor: Any, statement: str, parameters: Any, _context: object) -> bool:
+    """Carry out a statement in the dialect's place, and wait where the database is busy."""
+    patience.until_free(partial(cursor.execute, statement, parameters))
+    return True
 
 
 def _begin(connection: Any) -> None:
@@ -109,6 +123,12 @@ def _begin(connection: Any) -> None:
     options = connection.get_execution_options()
     if not options.get("single", False):
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("immediate", False) else "BEGIN")
+
+
+def _commit(connection: Connection) -> None:
+    """Commit by a statement, which waits as every other does: one that met a reader can be said again, and nothing is lost by it."""
+    if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]  # a connection of sqlite3's
+        connection.exec_driver_sql("COMMIT")
 
 
 def _upgrade(engine: Engine, url: str) -> None:
@@ -138,6 +158,8 @@ def _as_store_error(url: str) -> Iterator[None]:
     except (IntegrityError, DataError) as error:
         raise NotStorable(f"the database cannot hold this: {error.orig}") from error
     except DBAPIError as error:
+        if is_busy(error.orig):
+            raise StoreBusy(f"the database {url} is busy: another program holds it, and went on doing so; try again later") from error
         kind = DiskFull if any(words in str(error.orig) for words in _PASSES) else StoreError
         raise kind(f"the database {url} failed: {error.orig}") from error
     except (StatementError, OverflowError, UnicodeError) as error:

@@ -34,6 +34,7 @@ from daemon.model import (
 from daemon.ports import Channel
 from daemon.records import Bookmark, RoutingVersion, Sighting, Tombstone
 from daemon.store.engine import Database, table_of
+from daemon.store.pages import ROWS, pieces
 
 _T = TypeVar("_T")
 _NOBODY = UUID(int=0)
@@ -103,13 +104,13 @@ class Letters:
         With the `version` of a routing table, those that were left alone because another table appointed nobody are not settled.
         """
         found: set[UUID] = set()
-        with self._database.read() as session:
-            for some in _chunks({ref.message_id for ref in refs}):
+        left_alone = col(Sighting.state) == SightingState.WAITING
+        if version is not None:
+            left_alone &= col(Sighting.routing_version) == version
+        no_more = col(Sighting.state).in_((SightingState.GONE, SightingState.DUPLICATE))
+        for some in _chunks({ref.message_id for ref in refs}):
+            with self._database.read() as session:
                 found.update(_were_here(session, some))
-                left_alone = col(Sighting.state) == SightingState.WAITING
-                if version is not None:
-                    left_alone &= col(Sighting.routing_version) == version
-                no_more = col(Sighting.state).in_((SightingState.GONE, SightingState.DUPLICATE))
                 seen = select(Sighting.message_id).where(col(Sighting.message_id).in_(some), left_alone | no_more)
                 found.update(session.exec(seen))
         return found
@@ -180,15 +181,18 @@ class Letters:
 
     def failing(self, mailbox: str) -> list[LetterRef]:
         """Letters of the mailbox that could not be fetched yet."""
+        found: list[LetterRef] = []
         wanted = select(Sighting).where(Sighting.mailbox == mailbox, Sighting.state == SightingState.FAILING)
-        with self._database.read() as session:
-            return [sighting.ref for sighting in session.exec(wanted)]
+        for piece in pieces(self._database, (col(Sighting.message_id),), size=ROWS):
+            with self._database.read() as session:
+                found += [sighting.ref for sighting in session.exec(wanted.where(piece))]
+        return found
 
     def stored_of(self, ids: Iterable[UUID]) -> set[UUID]:
         """Those of the message ids that are stored, or were until retention deleted them."""
         found: set[UUID] = set()
-        with self._database.read() as session:
-            for some in _chunks(set(ids)):
+        for some in _chunks(set(ids)):
+            with self._database.read() as session:
                 found.update(_were_here(session, some))
         return found
 
@@ -202,18 +206,23 @@ class Letters:
     def stored_in(self, mailbox: str, channel: Channel) -> set[str]:
         """The mailbox's ids of all letters of a channel that are stored, or were until retention deleted them."""
         found: set[str] = set()
-        with self._database.read() as session:
-            for table in (Message, Tombstone):
-                here = (table.mailbox == mailbox, table.party == channel.party, table.resource == channel.resource)
-                found.update(session.exec(select(table.external_id).where(*here, table.kind == MessageKind.LETTER)))
+        for table, key in ((Message, Message.id), (Tombstone, Tombstone.message_id)):
+            here = (table.mailbox == mailbox, table.party == channel.party, table.resource == channel.resource)
+            wanted = select(table.external_id).where(*here, table.kind == MessageKind.LETTER)
+            for piece in pieces(self._database, (col(key),), size=ROWS):
+                with self._database.read() as session:
+                    found.update(session.exec(wanted.where(piece)))
         return found
 
     def sighted_in(self, mailbox: str, channel: Channel) -> dict[str, SightingState]:
         """The mailbox's ids of all letters of a channel that were seen and are not stored, and why not."""
         here = (Sighting.mailbox == mailbox, Sighting.party == channel.party, Sighting.resource == channel.resource)
-        with self._database.read() as session:
-            found = session.exec(select(Sighting.external_id, Sighting.state).where(*here))
-            return {key: SightingState(state) for key, state in found}
+        found: dict[str, SightingState] = {}
+        for piece in pieces(self._database, (col(Sighting.message_id),), size=ROWS):
+            with self._database.read() as session:
+                rows = session.exec(select(Sighting.external_id, Sighting.state).where(*here, piece))
+                found |= {key: SightingState(state) for key, state in rows}
+        return found
 
     def bookmarks(self, mailbox: str, channels: Sequence[Channel]) -> list[Bookmark]:
         """How far each of the channels has been read, in their order; one without a position for a channel that never was."""

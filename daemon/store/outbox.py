@@ -9,7 +9,7 @@ and a result that comes with an old one changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from daemon.model import delivery_id as derived_id
 from daemon.store.claims import CLAIM_AT, CLAIM_ELSEWHERE, CLAIM_SUSPECT, SUSPECT, SUSPECT_WAITS, Claim, with_letters
 from daemon.store.endings import Ending, as_text, keep
 from daemon.store.engine import Database, table_of
+from daemon.store.pages import LETTERS, pieces, row_number
 
 _DELIVERIES = table_of(Delivery)
 _RENEW = update(_DELIVERIES).where(
@@ -118,13 +119,19 @@ class Outbox:
         with self._database.read() as session:
             return session.exec(select(Delivery.due_at).where(waiting).order_by(col(Delivery.due_at)).limit(1)).first()
 
-    def awaiting_pickup(self, only: Collection[str] = ()) -> list[Delivery]:
-        """Deliveries of which it is to be seen whether the receiver takes them, the oldest first; with `only`, at these destinations."""
-        wanted = select(Delivery).where(col(Delivery.awaiting_pickup).is_(True)).order_by(col(Delivery.delivered_at))
-        if only:
-            wanted = wanted.where(col(Delivery.destination).in_(only))
-        with self._database.read() as session:
-            return list(session.exec(wanted))
+    def awaiting_pickup(self, only: Collection[str] = ()) -> Iterator[Delivery]:
+        """Deliveries of which it is to be seen whether the receiver takes them, the oldest first; with `only`, at these destinations.
+
+        Some are read at a time, and no transaction is open while the caller has one.
+        """
+        awaited = col(Delivery.awaiting_pickup).is_(True)
+        for piece in pieces(self._database, (col(Delivery.delivered_at), row_number(Delivery)), awaited, size=LETTERS):
+            wanted = select(Delivery).where(piece).order_by(col(Delivery.delivered_at))
+            if only:
+                wanted = wanted.where(col(Delivery.destination).in_(only))
+            with self._database.read() as session:
+                found = session.exec(wanted).all()
+            yield from found
 
     def picked_up(self, delivery: UUID, now: datetime, rejection: str | None, *, if_awaited: bool = False) -> bool:
         """The receiver has taken what was delivered; or has rejected it, and why.

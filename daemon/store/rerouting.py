@@ -3,40 +3,66 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete
+from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
-from daemon.model import Attachment, Attempt, Decision, DecisionValues, Delivery, DeliveryState, Message, delivery_id
+from daemon.model import (
+    Attachment,
+    Attempt,
+    Decision,
+    DecisionValues,
+    Delivery,
+    DeliveryState,
+    Message,
+    MessageValues,
+    Part,
+    delivery_id,
+)
+from daemon.store.covers import WAITING, Changed, withdrawn
 from daemon.store.endings import release_marks
-from daemon.store.engine import Database
+from daemon.store.engine import Database, table_of
+from daemon.store.pages import LETTERS, ROWS, pieces, row_number
 
-WAITING = frozenset({DeliveryState.PENDING, DeliveryState.HELD})
-"""The states of a delivery that nobody has begun, so that it can still go elsewhere."""
 _HANDED_OVER = frozenset({DeliveryState.CLAIMED, DeliveryState.DELIVERED})
-_MANY = 1000  # rows at a time
+_MESSAGES, _ATTACHMENTS, _DECISIONS = (table_of(kind) for kind in (Message, Attachment, Decision))
+_BY_ARRIVAL = (_MESSAGES.c.fetched_at, row_number(Message))
+_BY_DECISION = (_DECISIONS.c.decided_at, _DECISIONS.c.route, row_number(Decision))
+_PART = Part(external_id="", original_name="").model_dump()
+
+
+def _left_out() -> dict[str, Any]:
+    """In the place of what no route looks at. Values that are not given cost more to find than all the others."""
+    return {"body": "", "properties": {}, "references": [], "reply_options": []}
+
+
+_OUTLINE = sql_select(*(column for column in _MESSAGES.c if column.name not in _left_out())).order_by(*_BY_ARRIVAL)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_PARTS = (
+    sql_select(_ATTACHMENTS.c.message_id, _ATTACHMENTS.c.original_name, _ATTACHMENTS.c.media_type)
+    .where(_ATTACHMENTS.c.message_id.in_(_IDS))
+    .order_by(_ATTACHMENTS.c.position)
+)
+_NEWEST = (
+    sql_select(*(column for column in _DECISIONS.c if column.name != "why"))
+    .where(_DECISIONS.c.message_id.in_(_IDS))
+    .order_by(_DECISIONS.c.number)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:
-    """A stored letter with its attachments and its newest decision."""
+    """A stored letter with its attachments and its newest decision; of many at a time, only what routes look at."""
 
-    message: Message
-    attachments: Sequence[Attachment]
-    decision: Decision
-
-
-@dataclass(frozen=True, kw_only=True)
-class Changed:
-    """What became of a letter's deliveries. Both are names of destinations."""
-
-    added: tuple[str, ...]
-    withdrawn: tuple[str, ...]
+    message: MessageValues
+    attachments: Sequence[Part]
+    decision: DecisionValues
 
 
 class Rerouting:
@@ -45,69 +71,70 @@ class Rerouting:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def pending(self) -> list[tuple[Decided, list[Delivery]]]:
-        """Letters of which a delivery waits or is held, each with all its deliveries."""
-        waiting = select(Delivery.message_id).where(col(Delivery.state).in_(WAITING))
-        found: dict[UUID, list[Delivery]] = {}
-        with self._database.read() as session:
-            for each in session.exec(select(Delivery).where(col(Delivery.message_id).in_(waiting)).order_by(col(Delivery.message_id))):
-                found.setdefault(each.message_id, []).append(each)
-            return [(_decided(session, message), deliveries) for message, deliveries in found.items()]
-
     def decided(self, message: UUID) -> Decided:
         """A stored letter with its newest decision."""
         with self._database.read() as session:
             return _decided(session, message)
 
-    def since(self, start: datetime) -> list[Decided]:
-        """Letters that came at `start` or later, the oldest first."""
-        wanted = select(Message.id).where(Message.fetched_at >= start).order_by(col(Message.fetched_at), col(Message.id))
-        with self._database.read() as session:
-            return [_decided(session, message) for message in session.exec(wanted).all()]
+    def since(self, start: datetime) -> Iterator[Decided]:
+        """Letters that came at `start` or later, the oldest first, without their texts; no transaction is open while the caller has one."""
+        for piece in pieces(self._database, _BY_ARRIVAL, since=start, size=LETTERS):
+            with self._database.read() as session:
+                found = _outlines(session.connection(), piece)
+            yield from found
 
     def taken(self, start: datetime) -> Counter[str]:
         """How many letters each route took at `start` or later, as the one that decided or as one that added a copy."""
-        wanted = select(Decision.route, Decision.why).where(Decision.decided_at >= start)
         found: Counter[str] = Counter()
-        with self._database.read() as session:
-            for route, why in session.exec(wanted).yield_per(_MANY):
+        for piece in pieces(self._database, _BY_DECISION, since=start, size=ROWS):
+            with self._database.read() as session:
+                rows = session.connection().execute(sql_select(_DECISIONS.c.route, _DECISIONS.c.why).where(piece)).all()
+            for route, why in rows:
                 found.update({route, *why.get("copies", ())})
         return found
 
-    def cover(self, message: UUID, wanted: Mapping[str, Sequence[str]], now: datetime) -> Changed:
-        """Let deliveries that wait or are held follow a cover.
-
-        Those that are not `wanted`, or not on those behalves, give way to those that are; these are held if all that gave way were.
-        """
-        with self._database.write() as session:
-            decision = _newest(session, message)
-            withdrawn = _withdraw(session, message, wanted, WAITING)
-            if withdrawn:
-                decision.why = {**decision.why, "covered": [*decision.why.get("covered", ()), *withdrawn]}
-                session.add(decision)
-            held = bool(withdrawn) and all(each["state"] == DeliveryState.HELD for each in withdrawn)
-            state = DeliveryState.HELD if held else DeliveryState.PENDING
-            added = _add(session, message, wanted, lambda earlier: not earlier, _New(decision.number, now, state))
-            release_marks(session, [message], now)
-        return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
-
-    def decide(self, decision: DecisionValues, wanted: Mapping[str, Sequence[str]], now: datetime, *, again: Collection[str]) -> Changed:
-        """Keep an operator's decision and carry it out.
+    def decide(
+        self,
+        decision: DecisionValues,
+        wanted: Mapping[str, Sequence[str]],
+        now: datetime,
+        *,
+        again: Collection[str],
+        after: int | None = None,
+    ) -> Changed | None:
+        """Keep an operator's decision and carry it out; with `after`, only if that is still the number of the newest, and else return None.
 
         What was delivered stays recorded. Deliveries that wait or are dead are withdrawn if they are not `wanted`, or on other behalves.
         A wanted destination that has the letter gets it again, as a new generation, only if it is in `again`, or on behalf of somebody
         for whom it has not got it yet.
         """
         with self._database.write() as session:
-            number = _newest(session, decision.message_id).number + 1
-            withdrawn = _withdraw(session, decision.message_id, wanted, {*WAITING, DeliveryState.DEAD})
-            why = {**decision.why, **({"withdrawn": withdrawn} if withdrawn else {})}
+            newest = _newest(session, decision.message_id).number
+            if after not in {None, newest}:
+                return None
+            number = newest + 1
+            gone = _withdraw(session, decision.message_id, wanted, {*WAITING, DeliveryState.DEAD})
+            why = {**decision.why, **({"withdrawn": gone} if gone else {})}
             session.add(Decision(**{**decision.model_dump(), "number": number, "why": why}))
             session.flush()  # the deliveries refer to it
             new = _New(number, now, DeliveryState.PENDING)
             added = _add(session, decision.message_id, wanted, lambda earlier: _is_due(earlier, wanted, again), new)
             release_marks(session, [decision.message_id], now)
-        return Changed(added=added, withdrawn=tuple(each["destination"] for each in withdrawn))
+        return Changed(added=added, withdrawn=tuple(each["destination"] for each in gone))
+
+
+def _outlines(connection: Connection, which: ColumnElement[bool]) -> list[Decided]:
+    """Letters by plain statements, one for each table: as objects, and one by one, they cost fifty times as much."""
+    messages = [MessageValues.model_construct(**row, **_left_out()) for row in connection.execute(_OUTLINE.where(which)).mappings()]
+    these = {"ids": [message.id for message in messages]}
+    parts: dict[UUID, list[Part]] = {key: [] for key in these["ids"]}
+    for key, name, kind in connection.execute(_PARTS, these):
+        parts[key].append(Part.model_construct(**{**_PART, "original_name": name, "media_type": kind}))
+    decisions = {row["message_id"]: row for row in connection.execute(_NEWEST, these).mappings()}
+    return [
+        Decided(message=each, attachments=parts[each.id], decision=DecisionValues.model_construct(**decisions[each.id], why={}))
+        for each in messages
+    ]
 
 
 def _decided(session: Session, message: UUID) -> Decided:
@@ -124,23 +151,15 @@ def _withdraw(
 ) -> list[dict[str, Any]]:
     """Remove deliveries that nobody wants any more; what is returned, and kept with the decision, remembers them."""
     found = session.exec(select(Delivery).where(Delivery.message_id == message, col(Delivery.state).in_(states))).all()
-    withdrawn = []
+    gone = []
     for each in found:
         if each.destination in wanted and list(wanted[each.destination]) == each.recipients:
             continue
-        withdrawn.append(
-            {
-                "destination": each.destination,
-                "generation": each.generation,
-                "state": each.state,
-                "attempts": each.attempts,
-                "error": each.last_error,
-            }
-        )
+        gone.append(withdrawn(each))
         session.execute(delete(Attempt).where(col(Attempt.delivery_id) == each.id))
         session.delete(each)
     session.flush()
-    return withdrawn
+    return gone
 
 
 @dataclass(frozen=True)

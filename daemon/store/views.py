@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Integer, func, text
+from sqlalchemy import ColumnElement, Integer, func, text
 from sqlalchemy import select as sql_select
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 
 from daemon.errors import NotFound, OperatorError
 from daemon.model import NOT_HAD, OPEN_STATES, Attachment, Attempt, Decision, Delivery, DeliveryState, Mark, Message, SightingState
 from daemon.records import Bookmark, RoutingVersion, Sighting, Tombstone
-from daemon.store.engine import Database
+from daemon.store.engine import Database, table_of
+from daemon.store.pages import COUNTED, LETTERS, ROWS, pieces, row_number
 
 Row = TypeVar("Row")
 
+_BY_DUE_TIME = (col(Delivery.due_at), row_number(Delivery))
 _UNDONE = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
 
 
@@ -52,17 +54,44 @@ class Views:
         self._database = database
 
     def counts(self) -> Counts:
-        """How much there is of what, every state named."""
+        """How much there is of what, every state named. Counted in pieces, so that what is changed meanwhile may count or not."""
+        undelivered = self._oldest(_UNDONE).values()
         with self._database.read() as session:
-            deliveries = dict(session.exec(select(Delivery.state, func.count()).group_by(col(Delivery.state))).all())
-            sightings = dict(session.exec(select(Sighting.state, func.count()).group_by(col(Sighting.state))).all())
-            return Counts(
-                messages=session.exec(select(func.count()).select_from(Message)).one(),
-                deliveries={state: deliveries.get(state, 0) for state in DeliveryState},
-                sightings={state: sightings.get(state, 0) for state in SightingState},
-                oldest_undelivered_at=session.exec(select(func.min(Delivery.created_at)).where(col(Delivery.state).in_(_UNDONE))).one(),
-                last_message_at=session.exec(select(func.max(Message.fetched_at))).one(),
-            )
+            last = session.exec(select(func.max(Message.fetched_at))).one()
+        return Counts(
+            messages=self._count((col(Message.fetched_at), row_number(Message)), Message),
+            deliveries={state: self._count(_BY_DUE_TIME, Delivery, col(Delivery.state) == state) for state in DeliveryState},
+            sightings=self._count_sightings(),
+            oldest_undelivered_at=min(undelivered, default=None),
+            last_message_at=last,
+        )
+
+    def _count(self, order: Sequence[Any], kind: type[SQLModel], *equal: ColumnElement[bool]) -> int:
+        found = 0
+        for piece in pieces(self._database, order, *equal, size=COUNTED):
+            with self._database.ask() as connection:
+                found += connection.execute(sql_select(func.count()).select_from(table_of(kind)).where(piece)).scalar_one()
+        return found
+
+    def _count_sightings(self) -> dict[SightingState, int]:
+        found = dict.fromkeys(SightingState, 0)
+        for piece in pieces(self._database, (col(Sighting.message_id),), size=ROWS):
+            counted = sql_select(col(Sighting.state), func.count()).where(piece).group_by(col(Sighting.state))
+            with self._database.ask() as connection:
+                for state, count in connection.execute(counted):
+                    found[SightingState(state)] += count
+        return found
+
+    def _oldest(self, states: Sequence[DeliveryState]) -> dict[str, datetime]:
+        """When the oldest delivery in one of the states was made, by destination."""
+        found: dict[str, datetime] = {}
+        oldest = sql_select(col(Delivery.destination), func.min(col(Delivery.created_at))).group_by(col(Delivery.destination))
+        for state in states:
+            for piece in pieces(self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=ROWS):
+                with self._database.ask() as connection:
+                    for destination, made_at in connection.execute(oldest.where(piece)):
+                        found[destination] = min(made_at, found.get(destination, made_at))
+        return found
 
     def undone(self) -> dict[DeliveryState, int]:
         """How many deliveries wait or are dead, by state; states without any are left out."""
@@ -79,10 +108,7 @@ class Views:
 
     def oldest_waiting(self) -> dict[str, datetime]:
         """When the oldest delivery was made that is neither delivered nor dead, by destination."""
-        waits = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD)
-        wanted = select(Delivery.destination, func.min(Delivery.created_at)).where(col(Delivery.state).in_(waits))
-        with self._database.read() as session:
-            return dict(session.exec(wanted.group_by(col(Delivery.destination))).all())
+        return self._oldest((DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD))
 
     def rejected(self, since: datetime, limit: int) -> Sequence[Delivery]:
         """Deliveries made since then that their receivers rejected, the newest first."""
@@ -100,8 +126,11 @@ class Views:
 
     def sightings(self, state: SightingState) -> Sequence[Sighting]:
         """Letters that were listed and are not stored, the oldest first."""
-        with self._database.read() as session:
-            return session.exec(select(Sighting).where(Sighting.state == state).order_by(col(Sighting.first_seen_at))).all()
+        found: list[Sighting] = []
+        for piece in pieces(self._database, (col(Sighting.message_id),), size=LETTERS):
+            with self._database.read() as session:
+                found += session.exec(select(Sighting).where(piece, Sighting.state == state)).all()
+        return sorted(found, key=lambda each: each.first_seen_at)
 
     def incomplete(self, since: datetime | None = None, limit: int | None = None) -> list[Incomplete]:
         """Letters here without some of their attachments as sent, that came since then, the newest first. What came whole costs nothing."""
@@ -188,7 +217,7 @@ class Views:
         destination: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Delivery]:
-        """Deliveries, the oldest first."""
+        """Deliveries, the oldest first. Without a letter or a limit, use `delivery_ids`, which reads some at a time."""
         wanted = select(Delivery).order_by(col(Delivery.created_at), col(Delivery.id)).limit(limit)
         if message_id:
             wanted = wanted.where(Delivery.message_id == message_id)
@@ -198,6 +227,17 @@ class Views:
             wanted = wanted.where(Delivery.destination == destination)
         with self._database.read() as session:
             return session.exec(wanted).all()
+
+    def delivery_ids(self, states: Collection[DeliveryState], destination: str | None = None) -> Iterator[list[UUID]]:
+        """The deliveries in these states, at one destination or at all, some at a time, between which no transaction is open."""
+        for state in states:
+            for piece in pieces(self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=LETTERS):
+                wanted = select(Delivery.id).where(piece)
+                if destination:
+                    wanted = wanted.where(Delivery.destination == destination)
+                with self._database.read() as session:
+                    found = list(session.exec(wanted))
+                yield found
 
     def delivery(self, name: str) -> Delivery:
         """The delivery with this id, or with the only id that begins like this. Raises NotFound."""

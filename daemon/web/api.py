@@ -24,12 +24,13 @@ from starlette.routing import Route
 
 from daemon.content import ContentStore
 from daemon.document import body_name
-from daemon.errors import NotFound, StoreError
+from daemon.errors import NotFound, StoreBusy, StoreError
 from daemon.model import KEPT_STATES, Attachment, DeliveryState, Message
-from daemon.store import Store
+from daemon.store import Store, waiting_at_most
 from daemon.web.tokens import WAIT, Tokens, Verdict
 
 _LONGEST_REASON = 500
+_ANSWERS_WITHIN = 10.0  # seconds that a busy database is waited for
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -64,6 +65,8 @@ class Api:
                 return await handler(request)
             except NotFound as error:
                 return _problem(404, str(error))
+            except StoreBusy:
+                return _problem(503, "the database is busy; ask again a little later", {"Retry-After": "10"})
             except StoreError:
                 return _problem(503, "the letters cannot be had now", {"Retry-After": str(WAIT)})
             except ClientDisconnect:
@@ -100,11 +103,12 @@ class Api:
         return FileResponse(path, media_type=found.media_type, filename=found.safe_name, headers=headers)
 
     def _find(self, request: Request) -> tuple[Message, list[Attachment]]:
-        message = self.store.views.message_by_id(_id(request))
-        return message, list(self.store.views.attachments(message.id))
+        with waiting_at_most(_ANSWERS_WITHIN):
+            message = self.store.views.message_by_id(_id(request))
+            return message, list(self.store.views.attachments(message.id))
 
     async def _acknowledge(self, request: Request) -> Response:
-        return await run_in_threadpool(self._settle, _id(request), None)
+        return await run_in_threadpool(self._settle_soon, _id(request), None)
 
     async def _reject(self, request: Request) -> Response:
         body = await request.body()
@@ -113,7 +117,11 @@ class Api:
         except (ValueError, AttributeError, RecursionError):
             return _problem(400, 'the body is no JSON object such as {"reason": "..."}')
         reason = str(told)[:_LONGEST_REASON].encode("utf-8", "replace").decode()  # JSON can hold half a surrogate pair, a database cannot
-        return await run_in_threadpool(self._settle, _id(request), reason or "rejected without a reason")
+        return await run_in_threadpool(self._settle_soon, _id(request), reason or "rejected without a reason")
+
+    def _settle_soon(self, delivery_id: UUID, rejection: str | None) -> Response:
+        with waiting_at_most(_ANSWERS_WITHIN):
+            return self._settle(delivery_id, rejection)
 
     def _settle(self, delivery_id: UUID, rejection: str | None) -> Response:
         delivery = self.store.views.delivery_by_id(delivery_id)

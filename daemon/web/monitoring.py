@@ -21,11 +21,12 @@ from daemon.config import Configuration
 from daemon.errors import Fault, StoreError
 from daemon.model import DeliveryState, Outcome, SightingState
 from daemon.records import Bookmark
-from daemon.store import Store
+from daemon.store import Store, waiting_at_most
 from daemon.troubles import certificates, find_troubles, free_space, keys
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
+_ANSWERS_WITHIN = 3.0  # seconds in which the database must answer, or the answer is that it does not
 Labels = Mapping[str, str]
 Sample = tuple[Labels, float]
 
@@ -52,14 +53,16 @@ class Monitoring:
 
     def _readyz(self, _: Request) -> Response:
         try:
-            self.store.views.table_in_force()
+            with waiting_at_most(_ANSWERS_WITHIN):
+                self.store.views.table_in_force()
         except StoreError:
             return PlainTextResponse("the database does not answer\n", status_code=503)
         return PlainTextResponse("ok\n")
 
     def _metrics(self, _: Request) -> Response:
         try:
-            return Response(self.text(), media_type=_TYPE)
+            with waiting_at_most(_ANSWERS_WITHIN):
+                return Response(self.text(), media_type=_TYPE)
         except StoreError:
             return PlainTextResponse("the database does not answer\n", status_code=503)
 

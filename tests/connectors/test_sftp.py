@@ -66,7 +66,7 @@ def _hashed(name: str) -> str:
 
 
 def _key(kind: str = "ssh-ed25519") -> str:
-    return asyncssh.generate_private_key(kind).export_public_key().decode().strip()
+    return str(asyncssh.generate_private_key(kind).export_public_key().decode().strip())
 
 
 @pytest.mark.parametrize(

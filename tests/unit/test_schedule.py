@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from daemon.schedule import Bell, Schedule
+from daemon.schedule import Bell, Schedule, _Every
 
 SOON = timedelta(milliseconds=20)
+_UTC, _LATEST = st.just(UTC), datetime(9000, 1, 1)  # noqa: DTZ001  # hypothesis wants it without
 
 
 @pytest.fixture
@@ -52,6 +55,30 @@ def test_a_name_is_scheduled_once(schedule: Schedule) -> None:
     schedule.every(SOON, "name", new.release)
     assert new.acquire(timeout=5)
     assert not old.is_set()
+
+
+def test_a_clock_that_is_set_back_silences_nothing() -> None:
+    """When the clock was set, everything ticks at once, and only once, and begins its interval again."""
+    set_by = timedelta()
+    schedule, woken = Schedule(lambda: datetime.now(UTC) + set_by), threading.Semaphore(0)
+    schedule.every(timedelta(hours=1), "name", woken.release)
+    schedule.start()
+    schedule.follow_clock()
+    assert not woken.acquire(timeout=0.1)
+    set_by = timedelta(days=-400)
+    schedule.follow_clock()
+    assert woken.acquire(timeout=5)
+    schedule.follow_clock()
+    assert not woken.acquire(timeout=0.1)
+    schedule.stop()
+
+
+@given(st.datetimes(timezones=_UTC), st.datetimes(max_value=_LATEST, timezones=_UTC))
+def test_the_next_tick_is_one_interval_away(before: datetime, now: datetime) -> None:
+    """Whenever the last tick was by a clock that has been set since, the next one comes an interval from now, give or take a tenth."""
+    interval = timedelta(minutes=5)
+    away = _Every(interval).get_next_fire_time(before, now) - now
+    assert 0.9 * interval <= away <= 1.1 * interval
 
 
 def test_nothing_is_woken_after_the_end() -> None:

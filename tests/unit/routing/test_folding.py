@@ -50,9 +50,9 @@ LETTER = Facts(
 @st.composite
 def disguised(draw: st.DrawFn, text: str) -> str:
     """Text that looks the same and is written otherwise."""
-    form = draw(st.sampled_from(("NFC", "NFD")))
-    pieces = []
-    for letter in unicodedata.normalize(form, text):
+    composed, decomposed = unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)
+    pieces: list[str] = []
+    for letter in draw(st.sampled_from((composed, decomposed))):
         shown = draw(st.sampled_from((" ", *BLANKS))) if letter == " " else letter
         pieces.append(draw(st.sampled_from(("", "", "", *UNSEEN))) + shown)
     return "".join(pieces) + draw(st.sampled_from(("", *UNSEEN)))

@@ -19,6 +19,7 @@ from daemon.model import DeliveryState, Outcome
 from daemon.opening import utc_now
 from daemon.routing.table import Table
 from daemon.service import Service
+from tests.machine import Machine
 from tests.unit.conftest import APPOINTED, NOW, TABLE, TABLE_TEXT, TAX, MemoryDestination, MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, PLACES
 
@@ -245,7 +246,7 @@ def test_a_service_that_is_restarted_every_day_compares(
         running.stop()
         assert parts.store.letters.stored_in("altinn", TAX) == {"a", "late"}
         assert not parts.is_comparison_due(timedelta(days=1))
-        parts.clock = lambda: utc_now() + timedelta(days=1)
+        parts.clock = Machine(utc_now() + timedelta(days=1)).clock(None)
         assert parts.is_comparison_due(timedelta(days=1))
 
 

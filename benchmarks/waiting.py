@@ -1,0 +1,217 @@
+"""Many letters that wait, and whoever reads them all: nobody else may be held up by that, and memory may not grow with them.
+
+A destination that is down for weeks, an edit of the table, Norwegian midnight, and a dry run over a year: each reads every letter. Beside
+each, another process commits again and again, as the service does, and tells how long that took.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import event
+
+from benchmarks.report import Figure
+from daemon.model import AttachmentValues, DecisionValues, DeliveryValues, MessageValues, PartState, ThreadValues, delivery_id
+from daemon.rerouting import Rerouter, samples
+from daemon.routing.dryrun import compare
+from daemon.routing.table import Table, parse_table
+from daemon.store import Store, StoredLetter
+
+_LETTERS = 100_000
+_DELIVERED_TOO = 0
+_READ_AT_MOST = 0.1
+_MORE_MEMORY_AT_MOST = 50.0
+_NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+_TABLE = """\
+[[recipient]]
+name = "kari"
+deliver_to = ["erp"]
+[[recipient]]
+name = "ola"
+deliver_to = ["mail"]
+[[route]]
+name = "Skatt"
+title_contains = ["skatt"]
+to = ["kari"]
+[[route]]
+name = "Alt annet"
+to = ["kari"]
+"""
+_COVER = '[[delegation]]\nfrom = "kari"\nto = "ola"\nstarts = 2026-11-24\nends = 2026-11-25\n'
+_COMMITTER = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=600)
+connection.execute("PRAGMA journal_mode=TRUNCATE").fetchall()
+connection.execute("PRAGMA synchronous=EXTRA")
+connection.execute("CREATE TABLE IF NOT EXISTS beside (number)")
+print("ready", flush=True)
+import select
+longest, count = 0.0, 0
+while not select.select([sys.stdin], [], [], 0.005)[0]:
+    began = time.perf_counter()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO beside VALUES (1)")
+    connection.execute("COMMIT")
+    longest, count = max(longest, time.perf_counter() - began), count + 1
+print(longest, count, flush=True)
+"""
+Do = Callable[[Store], object]
+
+
+def waiting(folder: Path) -> Iterator[Figure]:
+    """Every walk over all letters that wait, and over all that are stored."""
+    path = filled(folder / "postmottak.db", _LETTERS)
+    table, covered = _table(_TABLE), _table(_TABLE + _COVER)
+    yield from _figures("from start to the first delivery: covers followed", path, lambda store: _follow(store, table))
+    yield from _figures("a dry run", path, lambda store: compare(table, covered, samples(store, _NOW - timedelta(days=365))))
+    yield from _figures("a cover begins for all of them", path, lambda store: _follow(store, covered))
+
+
+def _table(text: str) -> Table:
+    return parse_table(text, "routing.toml", None)
+
+
+def _follow(store: Store, table: Table) -> int:
+    store.letters.note_table(table.version, table.text, _NOW)
+    return Rerouter(store=store, table=lambda: table, clock=lambda: _NOW).follow_covers()
+
+
+def _figures(what: str, path: Path, do: Do) -> Iterator[Figure]:
+    store = Store(f"sqlite:///{path}")
+    before = _peak()
+    with _commits(path) as commits, _reads(store) as reads:
+        began = time.perf_counter()
+        do(store)
+        seconds = time.perf_counter() - began
+    store.close()
+    what = f"{what}, {_LETTERS:,} letters"
+    longest, (commit, count) = max(reads), commits
+    yield Figure(what=f"{what}, seconds", measured=f"{seconds:.1f}")
+    yield Figure(
+        what=f"{what}: longest read, ms",
+        measured=f"{1000 * longest:.0f}",
+        wanted=f"at most {1000 * _READ_AT_MOST:.0f}",
+        held=longest <= _READ_AT_MOST,
+    )
+    yield Figure(what=f"{what}: longest of {count:.0f} commits beside it, ms", measured=f"{1000 * commit:.0f}")
+    more = _peak() - before
+    wanted = f"at most {_MORE_MEMORY_AT_MOST:.0f}"
+    yield Figure(what=f"{what}: more memory, MB", measured=f"{more:.0f}", wanted=wanted, held=more <= _MORE_MEMORY_AT_MOST)
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@contextmanager
+def _commits(path: Path) -> Iterator[list[float]]:
+    """Another process that commits until the block ends; then the longest commit, and how many there were."""
+    found: list[float] = []
+    command = [sys.executable, "-c", _COMMITTER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own
+        assert process.stdin
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield found
+        finally:
+            process.stdin.close()
+            found += map(float, process.stdout.readline().split())
+
+
+@contextmanager
+def _reads(store: Store) -> Iterator[list[float]]:
+    """How long each transaction that reads is open."""
+    engine, begun, lengths = store._database._reader, {}, [0.0]  # noqa: SLF001  # what is measured is inside
+
+    def begins(connection: Any) -> None:
+        if not connection.get_execution_options().get("immediate"):
+            begun[id(connection)] = time.perf_counter()
+
+    def ends(connection: Any) -> None:
+        if id(connection) in begun:
+            lengths.append(time.perf_counter() - begun.pop(id(connection)))
+
+    event.listen(engine, "begin", begins)
+    event.listen(engine, "rollback", ends)
+    yield lengths
+    event.remove(engine, "begin", begins)
+    event.remove(engine, "rollback", ends)
+
+
+def filled(path: Path, count: int) -> Path:
+    """A store with so many letters that wait."""
+    store = Store(f"sqlite:///{path}")
+    table = _table(_TABLE)
+    store.letters.note_table(table.version, table.text, _NOW)
+    store.close()
+    with closing(sqlite3.connect(path)) as database:
+        for pragma in ("synchronous=OFF", "journal_mode=OFF", "cache_size=-1000000"):
+            database.execute(f"PRAGMA {pragma}")
+    store = Store(f"sqlite:///{path}")
+    chance = random.Random(1)  # noqa: S311  # the same ids each time
+    for start in range(0, count, 2000):
+        store.letters.add([_letter(chance, table.version, number) for number in range(start, min(start + 2000, count))])
+    store.close()
+    return path
+
+
+def _letter(chance: random.Random, version: str, number: int) -> StoredLetter:
+    key, at = UUID(int=chance.getrandbits(128)), _NOW - timedelta(days=200) + timedelta(seconds=10 * number)
+    message = MessageValues(
+        id=key,
+        mailbox="altinn",
+        external_id=str(key),
+        party="991825827",
+        service="4255/8",
+        resource="skatt",
+        title=f"Vedtak om skatt {number}",
+        summary="Kort om vedtaket",
+        body="Hei, her er vedtaket. " * 50,
+        sender_org="974761076",
+        sender_name="Skatteetaten",
+        sender_reference=f"2026/{number}",
+        published_at=at,
+        fetched_at=at,
+    )
+    attachments = [
+        AttachmentValues(
+            message_id=key,
+            position=place,
+            external_id=f"{key}/{place}",
+            original_name=f"Vedtak {place}.pdf",
+            safe_name=f"Vedtak {place}.pdf",
+            media_type="application/pdf",
+            state=PartState.PRESENT,
+            size=1000,
+            sha256=f"{chance.getrandbits(256):064x}",
+        )
+        for place in (1, 2)
+    ]
+    decision = DecisionValues(
+        message_id=key,
+        number=1,
+        decided_at=at,
+        routing_version=version,
+        route="Skatt",
+        chosen=["kari"],
+        recipients=["kari"],
+        direct=[],
+        why={"conditions": ["title contains skatt"]},
+    )
+    delivery = DeliveryValues(
+        id=delivery_id(key, "erp", 1), message_id=key, destination="erp", recipients=["kari"], created_at=at, due_at=at
+    )
+    thread = ThreadValues(key=f"reference:991825827:974761076:2026/{number}", message_id=key)
+    return StoredLetter(message=message, attachments=attachments, decision=decision, deliveries=[delivery], marks=[], threads=[thread])
