@@ -60,12 +60,17 @@ class KnownHosts:
         self._found = found
         return tuple(found)
 
+    @property
+    def any_key(self) -> bool:
+        """Whether a key is known of the server that was met."""
+        return any(self._found[place] for place in _KEYS if self._found)
+
     def why_not(self, reason: str) -> str:
         """Why the server is not trusted, and what to do; `reason` is what the library says."""
         server = f"the SFTP server {self._host}"
         if "revoked" in reason:
             return f"{server} shows a key that {self._path} calls revoked; ask its owner at once"
-        if not any(self._found[place] for place in _KEYS if self._found):
+        if not self.any_key:
             how = f"run: {scan(self._path, self._host, self._port)} and compare the key with what its owner says"
             return f"{server}, port {self._port}, is not in {self._path}, so nobody knows whether it is the right one; {how}"
         danger = "either its key was changed, or somebody else answers in its place"

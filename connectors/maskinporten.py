@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -29,6 +30,7 @@ from connectors.answer import Answer, json_object
 from connectors.http import Http
 from connectors.maskinporten_refusals import is_about_the_clock, refusal
 from daemon.errors import AccessRefused, MailboxUnavailable
+from daemon.keyforms import private_block, wrong_form
 from daemon.settings import Secret, SecretFile
 
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -37,15 +39,18 @@ _MARGIN = 60.0
 _OK = 200
 _SHORTEST_KEY = 2048
 _LONGEST_LIFETIME = 86_400.0  # seconds; the exchange gives 1800, and a number that no calendar holds must not reach a time
+_ONLY_RSA = "Maskinporten takes RSA keys, and no EC or Ed25519 ones; write the path of one in PEM without passphrase, or JWK"
 
 
-def load_key(text: str) -> RSAKey:
-    """The private RSA key in `text`, PEM or JWK. Raises ValueError, with a remedy, and without a word of the key."""
+def load_key(text: str, path: Path = Path("FILE")) -> RSAKey:
+    """The private RSA key in `text`, PEM or JWK. Raises ValueError, with a remedy that names `path`, and without a word of the key."""
+    if found := wrong_form(text.encode(errors="replace"), path, "key"):
+        raise ValueError(found)
     try:
         with warnings.catch_warnings(action="ignore"):  # joserfc's, of a key that is too short; the length is judged below
-            key = RSAKey.import_key(json.loads(text) if text.lstrip().startswith("{") else text)
+            key = RSAKey.import_key(json.loads(text) if text.lstrip().startswith("{") else private_block(text))
     except (ValueError, TypeError, KeyError, AttributeError, JoseError):
-        raise ValueError("holds no RSA key that can be read; write the path of a private key in PEM without passphrase, or JWK") from None
+        raise ValueError(f"holds no RSA key that can be read: {path}; {_ONLY_RSA}") from None
     if key.raw_value.key_size < _SHORTEST_KEY:
         raise ValueError(f"holds a key of less than {_SHORTEST_KEY} bits; make a longer one, and register it in Samarbeidsportalen")
     if not key.is_private:
@@ -54,7 +59,7 @@ def load_key(text: str) -> RSAKey:
 
 
 def _readable(secret: Secret) -> Secret:
-    load_key(secret.value)
+    load_key(secret.value, secret.path)
     return secret
 
 

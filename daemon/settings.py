@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, ValidationInfo
 
+from daemon.keyforms import binary_form
 from daemon.organisation import is_organisation_number
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -139,8 +140,9 @@ def secret_text(content: bytes, path: Path) -> str:
 
 def plain_text(content: bytes, path: Path) -> str:
     """The text of a file in UTF-8, without a mark before it. Raises ValueError, with a remedy and without a word of the text."""
-    what = _binary_form(content)
-    if what:
+    if found := binary_form(content, path):
+        raise ValueError(found)
+    if what := _other_text(content):
         raise ValueError(f"{what}: {path}; it must be a text file in UTF-8")
     try:
         return content.decode("utf-8-sig")
@@ -149,7 +151,7 @@ def plain_text(content: bytes, path: Path) -> str:
         raise ValueError(f"is not in UTF-8: {path}; it must be a text file in UTF-8") from None
 
 
-def _binary_form(content: bytes) -> str:
+def _other_text(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "is in UTF-16, which some editors and PowerShell write"
     if b"\0" in content:

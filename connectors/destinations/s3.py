@@ -7,6 +7,7 @@ the marker, never sees half a letter. Names are taken with a conditional put, wh
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
@@ -86,7 +87,7 @@ def _store(settings: Settings) -> S3Store:
             "timeout": settings.timeout,
             "connect_timeout": settings.timeout,
             "allow_http": settings.endpoint.startswith("http://"),
-            **({"root_certificate": settings.ca_file.read_bytes()} if settings.ca_file else {}),
+            **({"root_certificate": settings.ca_file.read_bytes().removeprefix(BOM_UTF8)} if settings.ca_file else {}),
         },
         retry_config={"max_retries": 2, "retry_timeout": settings.timeout},
     )

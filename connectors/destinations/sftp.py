@@ -24,6 +24,7 @@ from connectors.known_hosts import KnownHosts, read_known_hosts
 from connectors.network import Timeout
 from connectors.tls import none_if_empty
 from daemon.errors import TemporaryFailure
+from daemon.keyforms import private_block, wrong_form
 from daemon.ports import Destination
 from daemon.settings import FilePath, SecretFile
 
@@ -72,11 +73,15 @@ def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
 
     if settings.key_file is None:
         return []
+    if found := wrong_form(settings.key_file.value.encode(), settings.key_file.path, "key", openssh=True):
+        raise ValueError(f"key_file {found}")
     try:
-        return [asyncssh.import_private_key(settings.key_file.value + "\n")]
+        return [asyncssh.import_private_key(private_block(settings.key_file.value))]
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
         # what the library says of a key that it cannot read is left out on purpose
-        raise ValueError(f"key_file is no private key without a passphrase: {settings.key_file.path}; make one with ssh-keygen") from None
+        path = settings.key_file.path
+        remedy = f"make one with ssh-keygen, or run: ssh-keygen -p -N '' -f a copy of {path}, and name the copy"
+        raise ValueError(f"key_file is no private key without a passphrase: {path}; {remedy}") from None
 
 
 @contextmanager
@@ -86,6 +91,7 @@ def _open(settings: Settings) -> Iterator[SftpDrop]:
         session = _Session(settings, runner)
         with session.plain_words():
             connection = session.run(_log_in(settings, session.known()))
+            session.trusts()
         try:
             with session.plain_words():
                 drop = SftpDrop(settings, session, session.run(connection.start_sftp_client()))
@@ -132,6 +138,10 @@ class _Session:
             raise TemporaryFailure(str(error)) from error
         return self._known
 
+    def trusts(self) -> None:
+        """The server is the right one; what fails from now on is no matter of its key."""
+        self._known = None
+
     def run(self, work: Awaitable[_Answer]) -> _Answer:
         """Do it now."""
         return self._runner.run(asyncio.wait_for(work, self._settings.timeout.total_seconds()))
@@ -151,6 +161,9 @@ class _Session:
 
         if self._known and (isinstance(error, asyncssh.HostKeyNotVerifiable) or "host key" in str(error)):
             return self._known.why_not(str(error))
+        if self._known and self._known.any_key and isinstance(error, asyncssh.ConnectionLost | asyncssh.KeyExchangeFailed):
+            kinds = f"it may have no key of the kinds that {self._settings.known_hosts} has for it: ask its owner for its key"
+            return f"the SFTP server {self._settings.host} ended the connection; look whether it runs; if it does, {kinds}"
         server, what = f"the SFTP server {self._settings.host}", f"the drop {self.place}"
         words: tuple[tuple[type[Exception], str], ...] = (
             (asyncssh.PermissionDenied, f"{server} refuses the log-in; look at username, key_file and password_file"),

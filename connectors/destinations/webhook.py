@@ -20,7 +20,7 @@ from standardwebhooks import Webhook as Signer
 from connectors.deadline import Deadline
 from connectors.network import Timeout, connection, is_loopback, plain_reason, what_to_do
 from connectors.retry_after import http_date, retry_after
-from connectors.tls import CaFile, none_if_empty, tls_context
+from connectors.tls import CaFile, none_if_empty, tls_context, why_no_proof
 from connectors.webhooks.event import alert_event, cloud_event
 from connectors.webhooks.fields import HeaderFiles, LinkBase, SigningSecrets, WebAddress, signing_secrets
 from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
@@ -73,9 +73,10 @@ class Settings(ConnectorSettings):
         try:
             _tls(self)
         except OSError as error:
-            remedy = "both must be PEM, belong together and need no password"
+            key = self.client_key_file.path if self.client_key_file else None
+            assert self.client_cert_file  # ca_file was tried before
             raise ValueError(
-                f"has a client_cert_file and client_key_file that cannot be used: {self.client_cert_file}; {remedy}"
+                f"has a client_cert_file and client_key_file that cannot be used: {why_no_proof(self.client_cert_file, key)}"
             ) from error
         return self
 

@@ -13,7 +13,7 @@ from connectors.network import Timeout, is_loopback
 from connectors.soap.contract import Contract, open_contract
 from connectors.soap.security import check_pair
 from connectors.soap.wsdl import is_web
-from connectors.tls import CaFile, none_if_empty, tls_context
+from connectors.tls import CaFile, none_if_empty, proof_fault, tls_context, why_no_proof
 from connectors.webhooks.fields import WebAddress
 from daemon.settings import ConnectorSettings, FilePath, SecretFile, at_home, base_folder, duration
 
@@ -76,9 +76,10 @@ class SoapSettings(ConnectorSettings):
         try:
             self.tls()
         except OSError as error:
-            remedy = "both must be PEM, belong together and need no password"
+            key = self.client_key_file.path if self.client_key_file else None
+            assert self.client_cert_file  # ca_file was tried before
             raise ValueError(
-                f"has a client_cert_file and client_key_file that cannot be used: {self.client_cert_file}; {remedy}"
+                f"has a client_cert_file and client_key_file that cannot be used: {why_no_proof(self.client_cert_file, key)}"
             ) from error
         if not is_web(self.wsdl):
             self._contract = open_contract(self.wsdl, None, self.service, self.port, self.operation, self.input)
@@ -107,10 +108,9 @@ class SoapSettings(ConnectorSettings):
             try:
                 check_pair(self.signing_cert_file, self.signing_key_file.path)
             except (OSError, ValueError, TypeError) as error:
-                remedy = "both must be PEM, RSA, without a password, and belong together"
-                raise ValueError(
-                    f"has a signing_cert_file and signing_key_file that cannot be used: {self.signing_cert_file}; {remedy}"
-                ) from error
+                why = proof_fault(self.signing_cert_file, self.signing_key_file.path)
+                why = why or f"{self.signing_cert_file}; both must be PEM, RSA, without a password, and belong together"
+                raise ValueError(f"has a signing_cert_file and signing_key_file that cannot be used: {why}") from error
 
     def _check_encryption(self) -> None:
         address = self.address or (self._contract.operation.address if self._contract else "")

@@ -14,6 +14,7 @@ import daemon
 from daemon.cli.output import Exit
 from daemon.durable import new_file
 from daemon.errors import ConfigurationError, OperatorError
+from daemon.settings import secret_text
 
 _USUAL = Path("/etc/postmottak")
 _EXAMPLE = Path(daemon.__file__).parents[1] / "config" / "postmottak.example.toml"
@@ -49,7 +50,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or ar
         _write(folder / _KEY, first_steps.new_key, 0o600)
         _write(folder / "postmottak.toml", lambda: _configuration(folder, key_expires), 0o644)
         _write(folder / "routing.toml", lambda: _ROUTING, 0o644)
-        jwk = first_steps.public_jwk((folder / _KEY).read_text(encoding="utf-8"), _key_id(folder))
+        jwk = first_steps.public_jwk(secret_text((folder / _KEY).read_bytes(), folder / _KEY), _key_id(folder))
     except OSError as error:
         raise OperatorError(
             f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; mend that, or name another folder"

@@ -94,15 +94,15 @@ def test_a_key_is_read_from_pem_and_from_jwk(pair: rsa.RSAPrivateKey) -> None:
 def unusable_keys(pair: rsa.RSAPrivateKey) -> dict[str, str]:
     public = pair.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
     return {
-        "": "cannot be read|can be read",
-        "rubbish": "can be read",
+        "": "is empty",
+        "rubbish": "holds no private key in PEM",
         "{}": "can be read",
         '{"kty": "RSA", "n": "secret"}': "can be read",
         '{"kty": "oct", "k": "c2VjcmV0"}': "can be read",
-        pem(pair, b"passphrase"): "without passphrase",
+        pem(pair, b"passphrase"): "is protected by a passphrase: FILE; run: openssl pkey",
         pem(ec.generate_private_key(ec.SECP256R1())): "can be read",
         pem(rsa.generate_private_key(65537, 1024)): "less than 2048 bits",
-        public: "a public key; write the path of the private one",
+        public: "a public key, and no private key",
     }
 
 

@@ -79,7 +79,6 @@ def _key(kind: str = "ssh-ed25519") -> str:
         ("[127.0.0.1]:{port} {other}\n[127.0.0.1]:{port} {right}", ""),
         ("[127.0.0.1]:{port} {other}", "has another key than"),
         ("{hashed} {other}", "has another key than"),
-        ("[127.0.0.1]:{port} {rsa}", "has another key than"),
         ("@cert-authority [127.0.0.1]:{port} {right}", "has another key than"),
         ("sftp.example.no {right}", "is not in "),
         ("[127.0.0.1]:1 {right}", "is not in "),
@@ -93,7 +92,7 @@ def test_known_another_unknown_and_revoked_are_told_apart(
 ) -> None:
     """Only a known key gets the letter; an unknown server is told with the command that asks for its key, and another key as a danger."""
     chosen = settings(tmp_path, server)
-    keys = {"right": server.known_host, "other": _key(), "rsa": _key("ssh-rsa"), "hashed": _hashed(f"[127.0.0.1]:{server.port}")}
+    keys = {"right": server.known_host, "other": _key(), "hashed": _hashed(f"[127.0.0.1]:{server.port}")}
     (tmp_path / "known_hosts").write_text(entry.format(port=server.port, **keys) + "\n", encoding="utf-8")
     if not said:
         hand_over(sftp.connect("erp", chosen), make_parcel())
@@ -103,6 +102,15 @@ def test_known_another_unknown_and_revoked_are_told_apart(
         hand_over(sftp.connect("erp", chosen), make_parcel())
     assert said in str(caught.value)
     assert ("ssh-keyscan" in str(caught.value)) == (said == "is not in ")
+    assert names(server.root / "inn") == []
+
+
+def test_a_key_of_another_kind(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
+    """A server without a key of the known kind gets nothing, and its key is named as what to ask for, whoever hangs up first."""
+    chosen = settings(tmp_path, server)
+    (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {_key('ssh-rsa')}\n")
+    with pytest.raises(TemporaryFailure, match=r"has another key than|no key of the kinds that .*known_hosts has for it"):
+        hand_over(sftp.connect("erp", chosen), make_parcel())
     assert names(server.root / "inn") == []
 
 
@@ -221,7 +229,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(tmp_path: Path, server: Sf
     [
         ({"password_file": ""}, "no way to log in"),
         ({"known_hosts": "nowhere"}, "ssh-keyscan"),
-        ({"key_file": "password"}, "no private key without a passphrase"),
+        ({"key_file": "password"}, "no private key in PEM"),
         ({"host": "sftp.example.no/inn"}, "is no name or address of a server"),
         ({"timeout": "0s"}, "is no time at all"),
         ({"owner": "ola"}, "owner"),

@@ -55,7 +55,7 @@ def disguised(draw: st.DrawFn, text: str) -> str:
     for letter in draw(st.sampled_from((composed, decomposed))):
         shown = draw(st.sampled_from((" ", *BLANKS))) if letter == " " else letter
         pieces.append(draw(st.sampled_from(("", "", "", *UNSEEN))) + shown)
-    return "".join(pieces) + draw(st.sampled_from(("", *UNSEEN)))
+    return "".join(pieces) + str(draw(st.sampled_from(("", *UNSEEN))))
 
 
 def table_of(condition: str, value: object) -> Table:
