@@ -14,7 +14,6 @@ import daemon
 from daemon.cli.output import Exit
 from daemon.durable import new_file
 from daemon.errors import ConfigurationError, OperatorError
-from daemon.settings import secret_text
 
 _USUAL = Path("/etc/postmottak")
 _EXAMPLE = Path(daemon.__file__).parents[1] / "config" / "postmottak.example.toml"
@@ -41,6 +40,7 @@ def add_to(app: typer.Typer) -> None:
 def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or are to be.")] = _USUAL) -> None:
     """Write a configuration and a key where there is none, say what to register where, and what is missing. Overwrites nothing."""
     from daemon import plugins
+    from daemon.settings import secret_text
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

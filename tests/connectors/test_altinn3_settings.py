@@ -93,7 +93,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Any, ...], str]] = {
     "missing key file": ({"key_file": "nothing.pem"}, ("key_file",), "make the file"),
     "missing client": ({"client_id": ""}, ("client_id",), "copy it from the client"),
     "no day": ({"key_expires": "in a year"}, ("key_expires",), "valid date"),
-    "no authority": ({"ca_file": "maskinporten.pem"}, ("ca_file",), "CA certificates in PEM"),
+    "no authority": ({"ca_file": "maskinporten.pem"}, ("ca_file",), "name a file of certificates in PEM"),
 }  # fmt: skip  # one line for each
 
 

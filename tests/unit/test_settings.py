@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -132,6 +132,7 @@ def test_a_secret_that_cannot_be_read(tmp_path: Path, name: object, words: str) 
     assert "ssord" not in told.replace("password_file", "")
 
 
+@settings(deadline=None)
 @given(secret=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1), before=st.sampled_from(["", "\ufeff"]))
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\n\r\n"])
 def test_a_secret_from_any_editor(tmp_path_factory: pytest.TempPathFactory, secret: str, before: str, end: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from typing import Any
 
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.cli.output import print_json, print_table
@@ -27,6 +27,7 @@ def shown(value: Any) -> str:
     return out.read()
 
 
+@settings(deadline=None)
 @given(value=st.recursive(_TEXTS, lambda inner: st.dictionaries(_TEXTS, inner) | st.lists(inner)))
 def test_json_is_harmless_and_the_same(value: Any) -> None:
     """Controls, bidi marks, halves of pairs and whatever nobody can see are escaped; the document is one, and says the same."""
@@ -36,6 +37,7 @@ def test_json_is_harmless_and_the_same(value: Any) -> None:
     assert all(letter in text for letter in "æøå" if isinstance(value, str) and letter in value)
 
 
+@settings(deadline=None)
 @given(title=_TEXTS)
 def test_plain_text_is_harmless(title: str) -> None:
     """So it is in a table, and in a line that forgot to take care."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
@@ -132,6 +132,7 @@ _LABELS = st.lists(
 )  # fmt: skip  # one line for each label
 
 
+@settings(deadline=None)
 @given(labels=_LABELS, shuffled=st.booleans())
 def test_labels_change_nothing(tmp_path_factory: pytest.TempPathFactory, labels: Any, shuffled: bool) -> None:
     """Whatever a workbook says of its size, its sheets' visibility and its counts, and in whatever order its rows stand: all rows come."""
