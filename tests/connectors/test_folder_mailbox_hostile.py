@@ -142,7 +142,7 @@ def test_an_attachment_that_grows_while_it_is_read(tmp_path: Path, mailbox: fold
     assert total == 300_000
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, json.dumps(PLAIN)[:-1] + ', "x": ' + "[" * 5000 + "]" * 5000 + "}"])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
 def test_a_letter_json_that_is_nested_too_deep(tmp_path: Path, mailbox: folder.Folder, text: str) -> None:
     """It is told as what it is, and holds up no other letter."""
     (tmp_path / "letters" / "one" / "letter.json").write_text(text)
@@ -152,13 +152,28 @@ def test_a_letter_json_that_is_nested_too_deep(tmp_path: Path, mailbox: folder.F
     assert fetched(mailbox, found["two"]) == b"%PDF-1.7"
 
 
-@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300])
-def test_a_file_name_that_no_file_can_have(tmp_path: Path, mailbox: folder.Folder, name: str) -> None:
+def test_a_letter_json_with_something_too_deep(tmp_path: Path, mailbox: folder.Folder) -> None:
+    """What is nested too deep to be kept holds up nothing else of the letter."""
+    deep = json.dumps(PLAIN)[:-1] + ', "x": ' + "[" * 5000 + "]" * 5000 + "}"
+    (tmp_path / "letters" / "one" / "letter.json").write_text(deep)
+    assert fetched(mailbox, refs(mailbox)["one"]) == b"%PDF-1.7"
+
+
+def test_a_file_name_that_is_too_long(tmp_path: Path, mailbox: folder.Folder) -> None:
     """It is a fault of the letter.json."""
-    told = PLAIN | {"files": [{"file": name, "name": "Vedtak.pdf"}]}
+    told = PLAIN | {"files": [{"file": "x" * 300, "name": "Vedtak.pdf"}]}
     (tmp_path / "letters" / "one" / "letter.json").write_text(json.dumps(told))
     with pytest.raises(MailboxUnavailable, match="is no letter"):
         mailbox.fetch(refs(mailbox)["one"])
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_a_file_name_that_no_file_can_have(tmp_path: Path, mailbox: folder.Folder, name: str) -> None:
+    """Nothing can have that name, so the attachment is missing, and the letter comes without it."""
+    told = PLAIN | {"files": [{"file": name, "name": "Vedtak.pdf"}]}
+    (tmp_path / "letters" / "one" / "letter.json").write_text(json.dumps(told))
+    (part,) = mailbox.fetch(refs(mailbox)["one"]).parts
+    assert part.state is PartState.UNAVAILABLE
 
 
 def test_a_missing_attachment_is_none(tmp_path: Path, mailbox: folder.Folder) -> None:
