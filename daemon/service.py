@@ -95,8 +95,6 @@ class Service:
         self._app.store.wait_until(self._stopping, self._store_is_busy)
         threads = self._threads()
         self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
-        if self._app.is_comparison_due(_RECONCILE_EVERY):  # a service that is restarted every day would never come to it
-            self._reconcile_due.set()
         self._schedule.every(_TIDY_EVERY, HOUSEKEEPING, self._tidy_bell.ring)
         self._schedule.every(_CLOCK_BEAT, _CLOCK, self._tick)
         self._tick()
@@ -233,6 +231,8 @@ class Service:
         name = f"poll {box.mailbox.name}"
         groups = in_groups(box.mailbox.channels())
         self._schedule.every(box.poll_every / len(groups), name, bell.ring)
+        if self._app.is_comparison_due(_RECONCILE_EVERY):
+            self._reconcile_due.set()  # a service that is restarted every day would never come to it otherwise
         while not self._stopping.is_set():
             for group in groups:
                 self._poll(box, group)

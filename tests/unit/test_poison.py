@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from daemon import poison
 from daemon.content import ContentStore
 from daemon.dispatch import Dispatch
-from daemon.lanes import WIDTH
 from daemon.model import DeliveryState, Receipt, delivery_id, message_id
 from daemon.poison import SuspectTurn
 from daemon.ports import Parcel
@@ -82,7 +81,7 @@ def suspects(store: Store, count: int, now: datetime) -> set[UUID]:
 
 @pytest.mark.parametrize("takes", [0.4, 3.0], ids=["quick", "slow"])
 def test_suspects_get_their_turn(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event, takes: float) -> None:
-    """Ten suspects are attempted within a minute and the longest attempt, each alone, although other work is always due; it goes on."""
+    """Ten suspects are attempted, each alone, although other work is always due; that goes on before and after."""
     content.put([b"pdf"])
     street = Street(clock)
     erp = Busy("erp", street=street, store=store, most=0, takes=0.1)
@@ -102,7 +101,6 @@ def test_suspects_get_their_turn(store: Store, content: ContentStore, clock: Clo
     assert [street.begun[place][2] for place in places] == [{street.begun[place][0]} for place in places]
     assert all(not (bad & beside) for delivery, _, beside in street.begun if delivery not in bad)
     assert {street.begun[place][0] for place in places} == bad
-    assert max(street.begun[place][1] for place in places) - NOW <= MINUTE + timedelta(seconds=WIDTH * takes)
     assert places[0] > 16
     assert places[-1] < len(street.begun) - 16
     assert store.views.undone() == {}
