@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.output import Exit, Json, options, print_json, print_table, whoami
+from daemon.cli.output import Exit, Json, Progress, options, print_json, print_table, whoami
 
 if TYPE_CHECKING:
     from daemon.soundness import Soundness
@@ -125,19 +125,25 @@ def restore(
 
 
 def check(context: typer.Context, *, json: Json = False) -> None:
-    """Check the database, and that every attachment's bytes are what they were. Reads everything, and changes nothing."""
+    """Check the database, and that every attachment's bytes are what they were. Reads everything, and changes nothing.
+
+    The service may run: of the database, a copy beside it is checked, if there is room for one.
+    """
     from daemon import log as logging
     from daemon import opening
     from daemon.errors import StoreError
     from daemon.soundness import Soundness, check_store
-    from daemon.store.sqlitefile import damage
+    from daemon.store.sqlitefile import copied, damage
 
     logging.configure()
     configuration = opening.load_configuration(options(context).config)
     path = configuration.store.database_path
+    progress = Progress()
     try:
         store = opening.open_store(configuration)
-        found = check_store(path, store, opening.open_content(configuration))
+        progress("copying the database")
+        with copied(path) as copy:
+            found = check_store(copy, store, opening.open_content(configuration), progress)
         store.close()
     except StoreError:
         faults = damage(path) if path.exists() else []

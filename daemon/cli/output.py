@@ -6,7 +6,8 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -17,6 +18,8 @@ from uuid import UUID
 import typer
 
 from daemon.cli.streams import drawn
+
+_SAY_EVERY = 10.0  # seconds
 
 
 class Exit(IntEnum):
@@ -78,6 +81,21 @@ def _plain(value: object) -> object:
     if isinstance(value, UUID | Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+class Progress:
+    """Says on stderr what a command does that takes long: now and then, and nothing where it is quick."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = self._said = clock()
+
+    def __call__(self, what: str) -> None:
+        """Say it, if it is time."""
+        now = self._clock()
+        if now - self._said >= _SAY_EVERY:
+            sys.stderr.write(f"{what}, {now - self._began:.0f} s\n")
+            self._said = now
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
