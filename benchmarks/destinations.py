@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout, not an install
 import structlog
 
 from connectors.destinations.filedrop import FileDrop, Settings
-from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
-from daemon.errors import PermanentFailure, TemporaryFailure
-from daemon.model import Receipt
-from daemon.ports import Destination, Finding, Parcel
+from daemon.core.errors import PermanentFailure, TemporaryFailure
+from daemon.core.model import Receipt
+from daemon.core.ports import Destination, Finding, Parcel
+from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import TABLE, stored_letter
 
 _SLOW = 20.0  # seconds

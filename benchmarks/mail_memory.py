@@ -20,11 +20,11 @@ from uuid import uuid4
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout, not an installation
 
 from connectors.destinations.smtp import Mail, Settings
-from connectors.sandbox.mail_sink import MailSink
-from daemon.document import letter_document
-from daemon.model import ParcelPart
-from daemon.ports import Parcel
-from daemon.process import return_large_blocks
+from connectors.sandbox.sinks.mail import MailSink
+from daemon.core.document import letter_document
+from daemon.core.model import ParcelPart
+from daemon.core.ports import Parcel
+from daemon.runtime.process import return_large_blocks
 from tests.unit.conftest import stored_letter
 
 _MAILS, _BYTES = 8, 18_000_000

@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.routing import organisation
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.samples import sandbox_resources
-from connectors.sandbox.scene import Scene, prepare
+from connectors.sandbox.setup import Scene, prepare
 
 _BODY = "Hei\n\nSe vedlagt vedtak.\n"
 _TOKEN_LASTS = timedelta(hours=6)

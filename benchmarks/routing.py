@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from benchmarks.report import Figure, table
-from daemon.dpv import DPV_SERVICES
+from daemon.core.dpv import DPV_SERVICES
 from daemon.routing.decide import decide
 from daemon.routing.facts import Facts
 from daemon.routing.table import parse_table

@@ -20,7 +20,8 @@ from typing import Any
 from benchmarks.other_side import other_side
 from benchmarks.report import Figure
 from benchmarks.service import COMMAND, READY, fresh, running
-from daemon import app, log, opening
+from daemon.runtime import logs
+from daemon.service import app, stack
 
 _SIZES = (1_000, 100_000, 1_000_000)
 _LISTED = 100
@@ -123,9 +124,9 @@ def _changed(template: dict[str, Any], table: str, key: str, first: str, second:
 
 
 def _main(configuration: Path) -> None:
-    log.configure()
+    logs.configure()
     never, seconds = threading.Event(), []
-    with app.opened(opening.load(configuration)) as parts:
+    with app.opened(stack.load(configuration)) as parts:
         for _ in range(_POLLS + 1):  # the first one fetches the token
             began = time.perf_counter()
             parts.poll(never)

@@ -13,7 +13,7 @@ from benchmarks import getmail
 from benchmarks.other_side import other_side
 from benchmarks.report import Figure
 from benchmarks.service import fresh, running
-from daemon.intake import Intake
+from daemon.intake.poll import Intake
 
 _LETTERS, _FEW = 600, 100
 _SIZE = 100_000

@@ -22,8 +22,16 @@ from uuid import UUID
 from sqlalchemy import event
 
 from benchmarks.report import Figure
-from daemon.model import AttachmentValues, DecisionValues, DeliveryValues, MessageValues, PartState, ThreadValues, delivery_id
-from daemon.rerouting import Rerouter, samples
+from daemon.core.model import (
+    AttachmentValues,
+    DecisionValues,
+    DeliveryValues,
+    MessageValues,
+    PartState,
+    ThreadValues,
+    delivery_id,
+)
+from daemon.intake.rerouting import Rerouter, samples
 from daemon.routing.dryrun import compare
 from daemon.routing.table import Table, parse_table
 from daemon.store import Store, StoredLetter

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from daemon.ports import Parcel
+from daemon.core.ports import Parcel
 from tests.parcels import new_parcel
 
 MakeParcel = Callable[..., Parcel]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from daemon.model import Receipt
-from daemon.ports import Destination, KeepsTraces, Parcel
+from daemon.core.model import Receipt
+from daemon.core.ports import Destination, KeepsTraces, Parcel
 
 
 def hand_over(destination: Destination, parcel: Parcel) -> Receipt:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from daemon.clock import Clock
-from daemon.elapsed import SourceTime
+from daemon.core.elapsed import SourceTime
+from daemon.runtime.clock import Clock
 
 
 @dataclass

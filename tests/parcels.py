@@ -10,11 +10,21 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from daemon.document import letter_document
-from daemon.filekinds import kind_of
-from daemon.filenames import safe_name
-from daemon.model import Addressee, Attachment, Decision, Delivery, Message, ParcelPart, PartState, delivery_id, message_id
-from daemon.ports import Parcel
+from daemon.core.document import letter_document
+from daemon.core.file_kinds import kind_of
+from daemon.core.filenames import safe_name
+from daemon.core.model import (
+    Addressee,
+    Attachment,
+    Decision,
+    Delivery,
+    Message,
+    ParcelPart,
+    PartState,
+    delivery_id,
+    message_id,
+)
+from daemon.core.ports import Parcel
 
 MOMENT = datetime(2026, 3, 12, 9, 46, 5, tzinfo=UTC)
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connectors.altinn.envelope import body_type, media_type
-from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES
-from daemon.model import Envelope, Letter, LetterRef, Part, PartState
-from daemon.outside_values import identifier_from, time_if_set
-from daemon.times import NORWAY
+from connectors.altinn3.envelope import body_type, media_type
+from daemon.core.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES
+from daemon.core.model import Envelope, Letter, LetterRef, Part, PartState
+from daemon.core.outside_values import identifier_from, time_if_set
+from daemon.core.times import NORWAY
 
 DPV_CODE = DPV_SERVICES[0].code.partition("/")[0]
 CONFIDENTIAL_CODE = CONFIDENTIAL_POST.code.partition("/")[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from daemon.errors import AccessRefused, MailboxError, MailboxUnavailable
+from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element

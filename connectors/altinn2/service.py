@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 from connectors.altinn2.problems import LOGIN, AltinnFault, fault_in
 from connectors.altinn2.spool import Spooled
 from connectors.altinn2.unpack import unpack
-from connectors.retry_after import http_date
+from connectors.net.retry_after import http_date
 from connectors.soap.call import AnswerTooLarge, CallFailed, SoapAnswer, SoapCaller
-from connectors.soap.transport import WholeTransport
-from connectors.soap.wsdl import open_wsdl, zeep_settings
-from daemon.elapsed import SourceTime, elapsed
-from daemon.errors import AccessRefused, MailboxUnavailable
+from connectors.soap.wsdl import WholeTransport, open_wsdl, zeep_settings
+from daemon.core.elapsed import SourceTime, elapsed
+from daemon.core.errors import AccessRefused, MailboxUnavailable
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element

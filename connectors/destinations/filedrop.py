@@ -15,8 +15,8 @@ from connectors.drops.access import Access
 from connectors.drops.destination import DropDestination
 from connectors.drops.local import LocalDrop
 from connectors.drops.settings import DropSettings, Mode
-from daemon.ports import Destination
-from daemon.settings import FilePath
+from daemon.core.ports import Destination
+from daemon.core.settings import FilePath
 
 
 def _number(find: Callable[[str], int], name: str) -> int | None:

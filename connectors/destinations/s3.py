@@ -18,12 +18,13 @@ from pydantic import AfterValidator, model_validator
 
 from connectors.drops.destination import DropDestination
 from connectors.drops.drop import HIDDEN, MANIFEST, Seen
-from connectors.drops.settings import DropSettings, need_library
-from connectors.network import Timeout
-from connectors.tls import CaFile
-from daemon.errors import TemporaryFailure
-from daemon.ports import Destination
-from daemon.settings import SecretFile
+from connectors.drops.settings import DropSettings
+from connectors.net.diagnostics import Timeout
+from connectors.net.settings import need_library
+from connectors.net.tls import CaFile
+from daemon.core.errors import TemporaryFailure
+from daemon.core.ports import Destination
+from daemon.core.settings import SecretFile
 
 if TYPE_CHECKING:
     from obstore.store import S3Store

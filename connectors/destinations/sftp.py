@@ -17,16 +17,16 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from connectors.drops.access import Access
 from connectors.drops.destination import DropDestination
-from connectors.drops.drop import HIDDEN, Seen, unfit, unfit_for_reading
-from connectors.drops.folders import into_folders
-from connectors.drops.settings import DropSettings, Host, Mode, need_library
-from connectors.known_hosts import KnownHosts, read_known_hosts
-from connectors.network import Timeout
-from connectors.tls import none_if_empty
-from daemon.errors import TemporaryFailure
-from daemon.keyforms import private_block, wrong_form
-from daemon.ports import Destination
-from daemon.settings import FilePath, SecretFile
+from connectors.drops.drop import HIDDEN, Seen, into_folders, unfit, unfit_for_reading
+from connectors.drops.settings import DropSettings, Mode
+from connectors.net.diagnostics import Timeout
+from connectors.net.known_hosts import KnownHosts, read_known_hosts
+from connectors.net.settings import Host, need_library
+from connectors.net.tls import none_if_empty
+from daemon.core.errors import TemporaryFailure
+from daemon.core.key_forms import private_block, wrong_form
+from daemon.core.ports import Destination
+from daemon.core.settings import FilePath, SecretFile
 
 if TYPE_CHECKING:
     import asyncssh

@@ -18,14 +18,14 @@ from uuid import uuid4
 from pydantic import AfterValidator, Field, model_validator
 
 from connectors.drops.destination import DropDestination
-from connectors.drops.drop import HIDDEN, Seen, unfit, unfit_for_reading
-from connectors.drops.folders import into_folders
+from connectors.drops.drop import HIDDEN, Seen, into_folders, unfit, unfit_for_reading
 from connectors.drops.local import REMEDIES
-from connectors.drops.settings import DropSettings, Host, need_library
-from connectors.network import Timeout
-from daemon.errors import TemporaryFailure
-from daemon.ports import Destination
-from daemon.settings import SecretFile
+from connectors.drops.settings import DropSettings
+from connectors.net.diagnostics import Timeout
+from connectors.net.settings import Host, need_library
+from daemon.core.errors import TemporaryFailure
+from daemon.core.ports import Destination
+from daemon.core.settings import SecretFile
 
 _CHUNK = 1 << 20
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})

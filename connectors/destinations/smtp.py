@@ -11,19 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Field
 
-from connectors.mail.alerts import alert_mail
-from connectors.mail.compose import Composer, Sheet, sheets
+from connectors.mail.compose import Composer, Sheet, alert_mail, sheets
 from connectors.mail.progress import Progress
-from connectors.mail.refusals import Refusal
-from connectors.mail.room import Room
-from connectors.mail.server import MailServer, ServerSettings, hand_over, takes
+from connectors.mail.replies import Refusal
+from connectors.mail.server import MailServer, Room, ServerSettings, hand_over, takes
 from connectors.mail.subjects import STANDARD, SubjectTemplate, example
-from connectors.parcels import refuse_unsafe_names
-from connectors.words import WORDS, Language
-from daemon.errors import ContentMissing, DeliveryFailure, PermanentFailure, TemporaryFailure
-from daemon.model import MessageKind, Receipt
-from daemon.ports import Destination, Finding, Notification, Parcel
-from daemon.settings import MailAddress, is_mail_address
+from connectors.parcel.language import WORDS, Language
+from connectors.parcel.verify import refuse_unsafe_names
+from daemon.core.errors import ContentMissing, DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.core.model import MessageKind, Receipt
+from daemon.core.ports import Destination, Finding, Notification, Parcel
+from daemon.core.settings import MailAddress, is_mail_address
 
 _ROOM = 25_000_000  # bytes, encoded, of mails that are made and sent at a time
 

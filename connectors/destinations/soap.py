@@ -12,18 +12,18 @@ from typing import Any
 
 import httpx
 
-from connectors.network import connection, is_loopback, plain_reason, what_to_do
+from connectors.net.diagnostics import connection, is_loopback, plain_reason, what_to_do
 from connectors.soap.call import CallFailed, SoapAnswer, SoapCaller
 from connectors.soap.contract import Contract, open_contract
-from connectors.soap.judgement import Judge, Rules
 from connectors.soap.mapping import Builder
 from connectors.soap.request import Contents, StreamingTransport, TooLarge
+from connectors.soap.response import Judge, Rules
 from connectors.soap.security import Protect, Protection, signature, username_token
 from connectors.soap.settings import SoapSettings
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, keep_zeep_quiet, zeep_settings
-from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
-from daemon.model import Receipt
-from daemon.ports import Destination, Finding, Parcel
+from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.core.model import Receipt
+from daemon.core.ports import Destination, Finding, Parcel
 
 _RULES = ("success_field", "success_values", "temporary_values", "reference_field", "temporary_faults", "permanent_faults")
 

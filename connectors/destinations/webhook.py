@@ -17,16 +17,17 @@ import httpx
 from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook as Signer
 
-from connectors.deadline import Deadline
-from connectors.network import Timeout, connection, is_loopback, plain_reason, what_to_do
-from connectors.retry_after import http_date, retry_after
-from connectors.tls import CaFile, none_if_empty, tls_context, why_no_proof
+from connectors.net.diagnostics import Timeout, connection, is_loopback, plain_reason, what_to_do
+from connectors.net.httpx_deadline import Deadline
+from connectors.net.retry_after import http_date, retry_after
+from connectors.net.settings import WebAddress
+from connectors.net.tls import CaFile, none_if_empty, tls_context, why_no_proof
 from connectors.webhooks.event import alert_event, cloud_event
-from connectors.webhooks.fields import HeaderFiles, LinkBase, SigningSecrets, WebAddress, signing_secrets
-from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
-from daemon.model import Receipt
-from daemon.ports import Destination, Finding, Notification, Parcel
-from daemon.settings import ConnectorSettings, FilePath, SecretFile, duration
+from connectors.webhooks.fields import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
+from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.core.model import Receipt
+from daemon.core.ports import Destination, Finding, Notification, Parcel
+from daemon.core.settings import ConnectorSettings, FilePath, SecretFile, duration
 
 _READ_AT_MOST = 64 * 1024
 

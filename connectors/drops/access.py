@@ -12,7 +12,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from daemon.errors import TemporaryFailure
+from daemon.core.errors import TemporaryFailure
 
 _REFUSED = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _RIGHTS = 0o777

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from connectors.drops import arkivmelding, fiks_arkiv
-from connectors.drops.archive import Document
-from connectors.drops.letter_pdf import render_letter
-from connectors.parcels import verified_chunks
-from daemon.model import ParcelPart
-from daemon.ports import Parcel
+from connectors.drops.formats import arkivmelding, fiks_arkiv
+from connectors.drops.formats.archive_xml import Document
+from connectors.drops.formats.letter_pdf import render_letter
+from connectors.parcel.verify import verified_chunks
+from daemon.core.model import ParcelPart
+from daemon.core.ports import Parcel
 
 LETTER_PDF = "letter.pdf"
 SUMS = "SHA256SUMS"

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from connectors.drops import answers, index, journal, layouts, names
+from connectors.drops import consumer_answers, index, journal, layouts, names
+from connectors.drops.batch import Steps, go_on_together
 from connectors.drops.contents import FORMATS, LETTER_PDF, SUMS
 from connectors.drops.drop import HIDDEN, MANIFEST, TRIAL, Drop, OpenDrop, unfit
 from connectors.drops.journal import Journal, Record
 from connectors.drops.layouts import Layout, Unit
 from connectors.drops.settings import DropSettings
-from connectors.drops.together import Steps, go_on_together
-from connectors.parcels import refuse_unsafe_names
-from daemon.errors import DeliveryFailure, PostmottakError, TemporaryFailure
-from daemon.model import Receipt
-from daemon.ports import Finding, Parcel, Pickup, PickupState
+from connectors.parcel.verify import refuse_unsafe_names
+from daemon.core.errors import DeliveryFailure, PostmottakError, TemporaryFailure
+from daemon.core.model import Receipt
+from daemon.core.ports import Finding, Parcel, Pickup, PickupState
 
 _SIGN = f"{HIDDEN}/awaiting-pickup"
 """An empty file by which a drop is recognised as the one that letters were laid down in."""
@@ -99,7 +99,7 @@ class DropDestination:
         with self._open() as drop:
             if drop.look(_SIGN) is None:  # not mounted, or another folder: a letter that is not there was not taken
                 raise TemporaryFailure(f"the drop {drop.place} has no {_SIGN}, so it cannot be told what was taken; mount the share")
-            said = answers.answer(drop, name)
+            said = consumer_answers.answer(drop, name)
             if said:
                 return said
             taken = self._layout.taken(drop, name, units)
@@ -163,7 +163,7 @@ class _Delivery:
 
     def _is_free(self, name: str, units: tuple[Unit, ...]) -> bool:
         """Whether nothing has one of the names; a consumer's answer to an earlier letter must not count for this one."""
-        wanted = [*(unit.name for unit in units), name + answers.ACCEPTED, name + answers.REJECTED]
+        wanted = [*(unit.name for unit in units), name + consumer_answers.ACCEPTED, name + consumer_answers.REJECTED]
         return not any(self.drop.look(each) for each in wanted)
 
     def _stage(self, record: Record, units: tuple[Unit, ...]) -> Generator[None]:

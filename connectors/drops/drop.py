@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from daemon.errors import TemporaryFailure
+from daemon.core.errors import TemporaryFailure
 
 HIDDEN = ".postmottak"
 """The folder in a drop that is Postmottak's own: letters on their way, and the journal. Never for consumers."""
@@ -109,3 +109,21 @@ def read_whole(drop: Drop, path: str, limit: int) -> bytes:
 
 OpenDrop = Callable[[], AbstractContextManager[Drop]]
 """Opens a drop for one piece of work. Entering it raises as a Drop's methods do."""
+
+
+def into_folders(files: Iterable[tuple[str, Iterable[bytes]]], make_folder: Callable[[str], None]) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """The files, each after the folders above it were made, the outermost first and each once."""
+    made: set[str] = set()
+    for path, chunks in files:
+        for folder in _above(path):
+            if folder not in made:
+                make_folder(folder)
+                made.add(folder)
+        yield path, chunks
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders that a file is in, the outermost first: `a` and `a/b` for `a/b/c.txt`."""
+    pieces = path.split("/")[:-1]
+    for length in range(1, len(pieces) + 1):
+        yield "/".join(pieces[:length])

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from connectors.drops.contents import Item
 from connectors.drops.drop import Drop, TooLarge, read_whole
-from connectors.rendering import one_line
-from daemon.errors import TemporaryFailure
-from daemon.ports import Parcel
+from connectors.parcel.render import one_line
+from daemon.core.errors import TemporaryFailure
+from daemon.core.ports import Parcel
 
 INDEX = "index.csv"
 _COLUMNS = [

@@ -18,7 +18,7 @@ from connectors.drops import contents
 from connectors.drops.contents import Item
 from connectors.drops.drop import MANIFEST, Drop, read_whole
 from connectors.drops.settings import DropSettings
-from daemon.ports import Parcel
+from daemon.core.ports import Parcel
 
 _MAX_DOCUMENT = 64 << 20  # bytes; larger than any letter's own message.json
 

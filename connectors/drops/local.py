@@ -1,6 +1,6 @@
 """A drop in a folder of this machine, or on a share that is mounted here.
 
-Others may write to it as well, so it is used as connectors/shared_folder.py has it: below the drop no
+Others may write to it as well, so it is used as connectors/drops/shared_folder.py has it: below the drop no
 link is followed, no pipe is waited for, and what does not fit is left as it is, with a reason that
 names it.
 """
@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from connectors import shared_folder
+from connectors.drops import shared_folder
 from connectors.drops.access import Access
 from connectors.drops.drop import HIDDEN, Seen, unfit
 from connectors.drops.open_folders import OpenFolders
-from connectors.shared_folder import TAKEN, Unfit, rename_new
-from daemon.durable import write_all
-from daemon.errors import TemporaryFailure
+from connectors.drops.shared_folder import TAKEN, Unfit, rename_new
+from daemon.core.durable_files import write_all
+from daemon.core.errors import TemporaryFailure
 
 _CHUNK = 1 << 20
 _OPEN_AT_MOST = 6  # files of one letter that are written and not yet synced; there may be many letters

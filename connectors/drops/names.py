@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import UUID
 
-from daemon.filenames import MAX_LENGTH, folder_name, is_plain_name
-from daemon.ports import Parcel
-from daemon.times import in_utc, written
+from daemon.core.filenames import MAX_LENGTH, folder_name, is_plain_name
+from daemon.core.ports import Parcel
+from daemon.core.times import in_utc, written
 
 DEFAULT_TEMPLATE = "{published:%Y%m%d-%H%M%S}_{service}_{sender}_{id}"
 _FIELD = re.compile(r"\{([a-z]+)(?::([^{}]*))?\}")

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import uuid4
 
-from connectors import shared_folder
+from connectors.drops import shared_folder
 from connectors.drops.access import Access
 from connectors.drops.drop import HIDDEN, TRIAL
-from connectors.shared_folder import Unfit, closed_on_failure
+from connectors.drops.shared_folder import Unfit, closed_on_failure
 
 _DROP = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # whoever configures the drop may name it by a link
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

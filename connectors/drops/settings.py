@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
@@ -10,8 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from connectors.drops.names import DEFAULT_TEMPLATE, checked_template
-from connectors.network import is_host
-from daemon.settings import ConnectorSettings, duration
+from connectors.net.settings import need_library
+from daemon.core.settings import ConnectorSettings, duration
 
 _FLAT_MARKER = ".ready"
 _SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]{0,15}")
@@ -38,12 +37,6 @@ def _duration_or_none(text: object) -> timedelta | None:
     return None if text is None or text == "" else duration(text)
 
 
-def need_library(module: str, extra: str) -> None:
-    """Raise ValueError if an optional library is not installed."""
-    if importlib.util.find_spec(module) is None:
-        raise ValueError(f"needs a library that is not installed; install the wheel with its extra: pip install '<the wheel>[{extra}]'")
-
-
 def _checked_mode(text: str) -> str:
     """Octal digits that let the owner read and write. Raises ValueError."""
     if not re.fullmatch(r"0?[67][0-7]{2}", text):
@@ -51,14 +44,6 @@ def _checked_mode(text: str) -> str:
     return text
 
 
-def _checked_host(text: str) -> str:
-    if not is_host(text):
-        raise ValueError(f"is no name or address of a server: {text!r}; write it alone, without a port or a path")
-    return text
-
-
-Host = Annotated[str, AfterValidator(_checked_host)]
-"""The name or address of a server."""
 Mode = Annotated[str, AfterValidator(_checked_mode)]
 """The mode of a file, in octal digits."""
 

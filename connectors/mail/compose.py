@@ -6,15 +6,17 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
+from uuid import UUID, uuid5
 
 from connectors.mail.headers import MAIL
 from connectors.mail.subjects import subject
-from connectors.mail.threads import thread_ids
-from connectors.parcels import verified_chunks
-from connectors.rendering import html_letter, one_line, plain_letter
-from connectors.words import Words
-from daemon.model import ParcelPart
-from daemon.ports import Parcel
+from connectors.parcel.language import Words
+from connectors.parcel.render import html_letter, one_line, plain_letter
+from connectors.parcel.verify import verified_chunks
+from daemon.core.casenumbers import case_numbers
+from daemon.core.document import LetterDocument
+from daemon.core.model import ParcelPart
+from daemon.core.ports import Notification, Parcel
 
 _LINE = 57
 """Bytes on a line of base64, of which an attachment has many."""
@@ -105,3 +107,31 @@ def _media_type(part: ParcelPart) -> tuple[str, str]:
     """The sender's word for the attachment's kind, where it is one that can be attached as it is."""
     found = re.fullmatch(r"(application|audio|font|image|model|text|video)/([a-z0-9][a-z0-9.+_-]*)", part.media_type.strip().lower())
     return (found[1], found[2]) if found else ("application", "octet-stream")
+
+
+_NAMESPACE = UUID("b5f3c0a4-52c1-5f0b-9d0a-3f6e0c1d7a92")
+
+
+def thread_ids(document: LetterDocument, domain: str) -> tuple[str, ...]:
+    """One id for the sender's first case number, if title or summary has one, and one for the sender's reference, if there is one.
+
+    A letter whose sender is not known belongs to no thread.
+    """
+    sender = document.sender.organisation or document.sender.name
+    case = next(iter(case_numbers(f"{document.title} {document.summary}")), "")
+    known = (("case", case), ("reference", document.sender_reference.strip()))
+    keys = [f"{document.party}/{sender}/{kind}/{value}" for kind, value in known if sender and value]
+    return tuple(f"<thread.{uuid5(_NAMESPACE, key)}@{domain}>" for key in keys)
+
+
+def alert_mail(notification: Notification, sender: str, recipients: Sequence[str]) -> EmailMessage:
+    """The mail."""
+    mail = EmailMessage(policy=MAIL)
+    mail["From"] = sender
+    mail["To"] = ", ".join(recipients)
+    mail["Date"] = notification.at
+    mail["Subject"] = notification.subject
+    mail["Message-ID"] = f"<{notification.id}@{sender.partition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(f"{notification.text}\n", cte="quoted-printable")
+    return mail

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connectors.mail.refusals import Refusal, Stage, told
-from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from connectors.mail.replies import Refusal, Stage, told
+from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 
 
 class Progress:

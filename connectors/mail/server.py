@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import smtplib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from connectors.mail.refusals import ACCEPTED, Refusal, Stage
-from connectors.network import Timeout, is_host, plain_reason, what_to_do
-from connectors.tls import CaFile, tls_context
-from daemon.errors import TemporaryFailure
-from daemon.settings import ConnectorSettings, SecretFile, duration
+from connectors.mail.replies import ACCEPTED, Refusal, Stage
+from connectors.net.diagnostics import Timeout, is_host, plain_reason, what_to_do
+from connectors.net.tls import CaFile, tls_context
+from daemon.core.errors import TemporaryFailure
+from daemon.core.settings import ConnectorSettings, SecretFile, duration
 
 _CLOSED = "it closed the connection before it had answered"
 
@@ -135,3 +136,25 @@ def hand_over(server: smtplib.SMTP, mail: bytes, sender: str, recipients: Sequen
     except smtplib.SMTPDataError as error:
         code = error.smtp_code
     return refused if code in ACCEPTED else refused | dict.fromkeys(accepted, Refusal(code, Stage.MAIL))
+
+
+class Room:
+    """Room for so many bytes, for several threads. One that is larger than the whole room gets it when nobody else is there."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._used = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Wait for so many bytes of room, and have them until the block ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + size <= self._size)
+            self._used += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= size
+                self._changed.notify_all()

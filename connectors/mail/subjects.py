@@ -10,9 +10,9 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from connectors.mail.headers import header_text
-from connectors.rendering import one_line
-from connectors.words import Words
-from daemon.ports import Parcel
+from connectors.parcel.language import Words
+from connectors.parcel.render import one_line
+from daemon.core.ports import Parcel
 
 STANDARD = "[{service}] {title}"
 _BLANKS = re.compile(" +")

@@ -29,18 +29,17 @@ from connectors.altinn2.letters import (
 from connectors.altinn2.listing import find_all
 from connectors.altinn2.service import Altinn2Service, Credentials, Faulted, Result
 from connectors.altinn2.spool import Spool, Spooled
-from connectors.drops.settings import need_library
-from connectors.mailbox_settings import all_or_duration, is_safe, some_time, without_repeats
-from connectors.network import Timeout
+from connectors.net.diagnostics import Timeout
+from connectors.net.settings import all_or_duration, is_safe, need_library, some_time, without_repeats
+from connectors.net.tls import CaFile, tls_context
 from connectors.soap.call import SoapCaller
-from connectors.tls import CaFile, tls_context
-from daemon.dpv import CONFIDENTIAL_POST
-from daemon.elapsed import SourceTime
-from daemon.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable
-from daemon.model import Letter, LetterRef, Part, PartState, Policy
-from daemon.ports import Channel, Finding, Listing
-from daemon.settings import ConnectorSettings, Duration, OrganisationNumber, SecretFile
-from daemon.times import shifted
+from daemon.core.dpv import CONFIDENTIAL_POST
+from daemon.core.elapsed import SourceTime
+from daemon.core.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable
+from daemon.core.model import Letter, LetterRef, Part, PartState, Policy
+from daemon.core.ports import Channel, Finding, Listing
+from daemon.core.settings import ConnectorSettings, Duration, OrganisationNumber, SecretFile
+from daemon.core.times import shifted
 
 _SPOOLED_LETTERS = 16
 _REFUSAL_LASTS = timedelta(minutes=10)

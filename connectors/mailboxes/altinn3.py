@@ -16,23 +16,30 @@ from typing import Annotated, Literal
 import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
-from connectors.altinn import access
-from connectors.altinn.correspondence import Correspondence
-from connectors.altinn.discovery import Discovery
-from connectors.altinn.envelope import letter_from, odd_flags
-from connectors.altinn.listing import Window, find_all
-from connectors.altinn.platform import READ, Platform
-from connectors.http import Http, Patience
-from connectors.mailbox_settings import all_or_duration, is_safe, some_time, without_repeats
-from connectors.maskinporten import Identity, KeyFile, Tokens, load_key
-from connectors.tls import CaFile, none_if_empty
-from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES, Service, find_service, service_names
-from daemon.elapsed import SourceTime
-from daemon.errors import MailboxUnavailable
-from daemon.model import Letter, LetterRef, Part, Policy
-from daemon.ports import Channel, Discovered, Finding, Listing
-from daemon.settings import ConnectorSettings, Day, Duration, OrganisationNumber
-from daemon.times import in_utc, shifted
+from connectors.altinn3 import access
+from connectors.altinn3.correspondence import Correspondence
+from connectors.altinn3.discovery import Discovery
+from connectors.altinn3.envelope import letter_from, odd_flags
+from connectors.altinn3.listing import Window, find_all
+from connectors.altinn3.maskinporten import Identity, KeyFile, Tokens, load_key
+from connectors.altinn3.platform import READ, Platform
+from connectors.net.client import Http, Patience
+from connectors.net.settings import all_or_duration, is_safe, some_time, without_repeats
+from connectors.net.tls import CaFile, none_if_empty
+from daemon.core.dpv import (
+    ALL_SERVICES,
+    CONFIDENTIAL_POST,
+    DPV_SERVICES,
+    Service,
+    find_service,
+    service_names,
+)
+from daemon.core.elapsed import SourceTime
+from daemon.core.errors import MailboxUnavailable
+from daemon.core.model import Letter, LetterRef, Part, Policy
+from daemon.core.ports import Channel, Discovered, Finding, Listing
+from daemon.core.settings import ConnectorSettings, Day, Duration, OrganisationNumber
+from daemon.core.times import in_utc, shifted
 
 _log = structlog.get_logger(__name__)
 _URLS = MappingProxyType({

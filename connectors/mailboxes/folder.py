@@ -1,11 +1,11 @@
 """A folder as a mailbox, for imports and for tests: each letter is a folder of its own, with a `letter.json` and its files.
 
-`letter.json` has the fields of daemon/model.py's Envelope (`service`, `title`, `published_at` at least) and `files`, a list of
+`letter.json` has the fields of daemon/core/model.py's Envelope (`service`, `title`, `published_at` at least) and `files`, a list of
 `{"file": "a.pdf", "name": "Vedtak.pdf", "media_type": "application/pdf"}`, of which `file` is the name in the folder. Put it there
 last: it is what makes the folder a letter. `READ` and `CONFIRMED` are files that appear there when a letter is marked.
 
-Others write to the folder, so it is used as connectors/shared_folder.py has it: no link in it is followed, no pipe waited for. What does
-not fit waits, and the reason names it.
+Others write to the folder, so it is used as connectors/drops/shared_folder.py has it: no link in it is followed, no pipe
+waited for. What does not fit waits, and the reason names it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Annotated, Any, BinaryIO, NoReturn
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from connectors import shared_folder
-from connectors.shared_folder import Unfit
-from daemon.dpv import ALL_SERVICES, find_service
-from daemon.errors import LetterGone, MailboxUnavailable, PartUnavailable
-from daemon.model import Envelope, Letter, LetterRef, Part, PartState, Policy
-from daemon.outside_values import is_said, json_from, time_if_set
-from daemon.ports import Channel, Finding, Listing
-from daemon.settings import ConnectorSettings, Duration, FilePath, OrganisationNumber
+from connectors.drops import shared_folder
+from connectors.drops.shared_folder import Unfit
+from daemon.core.dpv import ALL_SERVICES, find_service
+from daemon.core.errors import LetterGone, MailboxUnavailable, PartUnavailable
+from daemon.core.model import Envelope, Letter, LetterRef, Part, PartState, Policy
+from daemon.core.outside_values import is_said, json_from, time_if_set
+from daemon.core.ports import Channel, Finding, Listing
+from daemon.core.settings import ConnectorSettings, Duration, FilePath, OrganisationNumber
 
 _LETTER, _READ, _CONFIRMED = "letter.json", "READ", "CONFIRMED"
 _RESOURCE = "folder"

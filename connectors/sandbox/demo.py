@@ -22,13 +22,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendLetter
-from connectors.sandbox.mail_sink import MailSink
 from connectors.sandbox.samples import letters as sample_letters
-from connectors.sandbox.scene import WEBHOOK_SECRET, Scene, prepare
-from connectors.sandbox.webhook_sink import WebhookSink
-from daemon.dpv import CONFIDENTIAL_POST, find_service
+from connectors.sandbox.setup import WEBHOOK_SECRET, Scene, prepare
+from connectors.sandbox.sinks.mail import MailSink
+from connectors.sandbox.sinks.webhook import WebhookSink
+from daemon.core.dpv import CONFIDENTIAL_POST, find_service
 
 _PAGE = 140  # characters in a line where there is no terminal
 _LOOK = 0.1  # seconds between looks at what has been done

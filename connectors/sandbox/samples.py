@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.pdf import pdf
-from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, find_service
+from daemon.core.dpv import ALL_SERVICES, CONFIDENTIAL_POST, find_service
 
 _NAMESPACE = UUID("0d1b4bb5-7a0c-5f5e-9d7e-1f2a3b4c5d6e")
 _BETWEEN_LETTERS = timedelta(minutes=1)

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connectors.sandbox.access import ReadyClient
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3.access import ReadyClient
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendLetter
 from connectors.sandbox.samples import letters as sample_letters
-from connectors.sandbox.scene import Scene, prepare, prepare_altinn2, prepare_archive
+from connectors.sandbox.setup import Scene, prepare, prepare_altinn2, prepare_archive
 
 
 def run(*, port: int, letters: int, folder: Path) -> None:
@@ -44,8 +44,8 @@ def _soap(more: contextlib.ExitStack, altinn: PretendAltinn, client: ReadyClient
     """Serve what speaks SOAP as well, where there is what it needs; what to say about it."""
     if importlib.util.find_spec("zeep") is None:
         return "There are a pretend Altinn 2 and an archive as well, once the extra `soap` is installed; docs/operating.md says how\n"
-    from connectors.sandbox.altinn2 import PretendAltinn2
-    from connectors.sandbox.soap_sink import BY_NAME, SoapSink
+    from connectors.sandbox.altinn2.server import PretendAltinn2
+    from connectors.sandbox.sinks.soap import BY_NAME, SoapSink
 
     altinn2 = more.enter_context(PretendAltinn2())
     for letter in letters:

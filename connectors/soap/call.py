@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from connectors.deadline import Deadline
-from connectors.network import plain_reason
-from connectors.retry_after import http_date, retry_after
+from connectors.net.diagnostics import plain_reason
+from connectors.net.httpx_deadline import Deadline
+from connectors.net.retry_after import http_date, retry_after
 
 LARGEST_ANSWER = 4 << 20
 """Bytes of an answer, unless the caller expects more."""

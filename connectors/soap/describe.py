@@ -6,15 +6,20 @@ import json
 import re
 import ssl
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from connectors.drops.settings import need_library
+from connectors.net.settings import need_library
 from connectors.soap.call import CallFailed, SoapCaller
 from connectors.soap.fields import GROUPS
-from connectors.soap.hints import Hints
 from connectors.soap.mapping import EACH, OPEN
+from connectors.soap.mtom import XMIME
 from connectors.soap.shape import Kind, Node, Operation, operations
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, open_wsdl
-from daemon.errors import OperatorError
+from daemon.core.errors import OperatorError
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
 
 _TIMES = {
     **dict.fromkeys(("duedate", "due", "deadline", "frist"), "$due_at"),
@@ -156,3 +161,30 @@ def _key(name: str) -> str:
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
+
+
+_EXPECTED = tuple(f"{{{each}}}expectedContentTypes" for each in XMIME)
+_POLICY = "OptimizedMimeSerialization"
+
+
+@dataclass
+class Hints:
+    """Collected from documents, one after the other."""
+
+    policy: bool = False
+    """Somewhere in the WSDL a policy speaks of MTOM."""
+    expected: dict[str, str] = field(default_factory=dict)
+    """Names of elements and types that say what kind of bytes they hold, and what they say."""
+
+    def notice(self, root: Element) -> None:
+        """Look through one of the WSDL's documents."""
+        for element in root.iter("*"):
+            self.policy = self.policy or str(element.tag).endswith(f"}}{_POLICY}")
+            kinds = next((element.get(each) for each in _EXPECTED if element.get(each)), None)
+            if kinds:
+                self.expected[_name(element)] = kinds
+
+
+def _name(element: Element) -> str:
+    named = [each.get("name") for each in (element, *element.iterancestors()) if each.get("name")]
+    return named[0] if named else "an element"

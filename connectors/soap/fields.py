@@ -10,10 +10,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from connectors.parcels import verified_chunks
-from daemon.document import File, LetterDocument
-from daemon.model import KEPT_STATES, ParcelPart
-from daemon.ports import Parcel
+from connectors.parcel.verify import verified_chunks
+from daemon.core.document import File, LetterDocument
+from daemon.core.model import KEPT_STATES, ParcelPart
+from daemon.core.ports import Parcel
 
 FieldKind = Literal["text", "number", "boolean", "moment", "names", "content"]
 

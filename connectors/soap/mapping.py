@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from connectors.soap.fields import FILE, GROUPS, LETTER, Content, Field, find, members, value
 from connectors.soap.shape import Kind, Node
-from daemon.ports import Parcel
-from daemon.times import in_utc, norwegian_day
+from daemon.core.ports import Parcel
+from daemon.core.times import in_utc, norwegian_day
 
 EACH = "$each"
 OPEN = "?"

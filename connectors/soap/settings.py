@@ -8,14 +8,20 @@ from typing import Annotated, Any, Literal, Self
 import httpx
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
-from connectors.drops.settings import need_library
-from connectors.network import Timeout, is_loopback
+from connectors.net.diagnostics import Timeout, is_loopback
+from connectors.net.settings import WebAddress, need_library
+from connectors.net.tls import CaFile, none_if_empty, proof_fault, tls_context, why_no_proof
 from connectors.soap.contract import Contract, open_contract
 from connectors.soap.security import check_pair
 from connectors.soap.wsdl import is_web
-from connectors.tls import CaFile, none_if_empty, proof_fault, tls_context, why_no_proof
-from connectors.webhooks.fields import WebAddress
-from daemon.settings import ConnectorSettings, FilePath, SecretFile, at_home, base_folder, duration
+from daemon.core.settings import (
+    ConnectorSettings,
+    FilePath,
+    SecretFile,
+    at_home,
+    base_folder,
+    duration,
+)
 
 
 def _wsdl(text: str, info: ValidationInfo) -> str:

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from zeep import Settings
     from zeep.wsdl import Document
 
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from connectors.soap.call import Body, SoapCaller
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
+
 LARGEST_WSDL = 8 << 20
 """Bytes of one document."""
 _MOST = 100
@@ -140,3 +149,20 @@ class NoLoading:
     def load(self, url: str) -> Any:
         """Refuse. Raises BadWsdl."""
         raise BadWsdl(f"imports a document from elsewhere, which is not fetched: {url}; save that beside it")
+
+
+class WholeTransport(NoLoading):
+    """For small requests: `zeep.Client(document, transport=WholeTransport(caller), settings=zeep_settings(huge=True))`.
+
+    As safe from several threads as the caller. Raises CallFailed where zeep's own raises what requests does.
+    """
+
+    def __init__(self, caller: SoapCaller) -> None:
+        self._caller = caller
+
+    def post_xml(self, address: str, envelope: Element, headers: Mapping[str, str]) -> SoapAnswer:
+        """Send an envelope; zeep calls this."""
+        from lxml import etree
+
+        data = etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
+        return self._caller.post(address, headers, Body(chunks=[data], size=len(data)))

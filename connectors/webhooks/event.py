@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from daemon.model import KEPT_STATES
-from daemon.ports import Notification, Parcel
+from daemon.core.model import KEPT_STATES
+from daemon.core.ports import Notification, Parcel
 
 EVENT_TYPE = "no.postmottak.letter.v1"
 """The version is that of the data: LetterDocument's `schema_version`."""

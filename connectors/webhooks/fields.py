@@ -8,11 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated
 
-import httpx
 from pydantic import AfterValidator
 
-from connectors.network import is_host
-from daemon.settings import Secret, SecretFile
+from connectors.net.settings import web_address
+from daemon.core.settings import Secret, SecretFile
 
 _PREFIX = "whsec_"
 _SECRET_SIZES = range(24, 65)
@@ -24,25 +23,10 @@ _OURS = re.compile(
 """Headers that the call itself is made of."""
 
 
-def _web_address(text: str) -> str:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in {"http", "https"} or not is_host(url.host) or not 0 < (url.port or 1) < 1 << 16:
-        raise ValueError('is no web address; write the whole of it, such as "https://erp.example.no/hooks/post"')
-    if url.userinfo:
-        raise ValueError("holds a user name or password; leave it out, for an address is shown to whoever asks")
-    return text
-
-
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-
-
 def _link_base(text: str) -> str:
     if not text:
         return text
-    if set("?#") & set(_web_address(text)):
+    if set("?#") & set(web_address(text)):
         raise ValueError('has more than a place in it; write scheme, host and port, such as "http://127.0.0.1:8765"')
     return text.rstrip("/")
 

@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import first, keeping, letters, routes, service, soap, trying
+from daemon.cli import init, maintenance, messages, routes, service, tools
 from daemon.cli.output import Exit, Options
 from daemon.cli.streams import OutputLost, guarded_streams
-from daemon.errors import OperatorError, PostmottakError
+from daemon.core.errors import OperatorError, PostmottakError
 
 _DEFAULT = Path("/etc/postmottak/postmottak.toml")
 _READER_GONE = 141  # 128 and SIGPIPE, as 130 below is 128 and SIGINT
@@ -29,13 +29,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-first.add_to(app)
+init.add_to(app)
 service.add_to(app)
-letters.add_to(app)
-keeping.add_to(app)
+messages.add_to(app)
+maintenance.add_to(app)
 routes.add_to(app)
-soap.add_to(app)
-trying.add_to(app)
+tools.add_to(app)
 
 
 @app.callback()

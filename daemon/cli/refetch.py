@@ -14,10 +14,10 @@ import typer
 from daemon.cli.output import Exit, Json, options, print_json, print_table
 
 if TYPE_CHECKING:
-    from daemon.config import Configuration
-    from daemon.model import Message
-    from daemon.opening import Checked
-    from daemon.refetch import Asked
+    from daemon.config.loader import Configuration
+    from daemon.core.model import Message
+    from daemon.intake.refetch import Asked
+    from daemon.service.stack import Checked
     from daemon.store import Store
 
 
@@ -34,11 +34,12 @@ def refetch_message(
     json: Json = False,
 ) -> None:
     """Ask the mailbox again for attachments that did not come as sent. Exit code 3 if some still did not. The service may run meanwhile."""
-    from daemon import log, opening
+    from daemon.runtime import logs
+    from daemon.service import stack
 
-    log.configure()
-    checked = opening.load(options(context).config)
-    with closing(opening.open_store(checked.configuration)) as store:
+    logs.configure()
+    checked = stack.load(options(context).config)
+    with closing(stack.open_store(checked.configuration)) as store:
         facts = _refetch(checked, store, store.views.message(message), resend=resend, accept=accept)
     if json:
         print_json(facts)
@@ -49,13 +50,13 @@ def refetch_message(
 
 
 def _refetch(checked: Checked, store: Store, message: Message, *, resend: bool, accept: bool) -> dict[str, Any]:
-    from daemon import opening
-    from daemon.fetch import Fetcher
-    from daemon.opening import utc_now
-    from daemon.refetch import Refetch
+    from daemon.intake.fetch import Fetcher
+    from daemon.intake.refetch import Refetch
+    from daemon.service import stack
+    from daemon.service.stack import utc_now
 
     _require_owner(checked.configuration.store.content)
-    content = opening.open_content(checked.configuration)
+    content = stack.open_content(checked.configuration)
     fetcher = Fetcher(store=store, content=content, table=lambda: checked.table, clock=utc_now)
     work = Refetch(store=store, fetcher=fetcher, clock=utc_now)
     asked = _ask(checked.configuration, work, message, accept=accept)
@@ -72,8 +73,8 @@ def _refetch(checked: Checked, store: Store, message: Message, *, resend: bool, 
 
 def _ask(configuration: Configuration, work: Any, message: Message, *, accept: bool) -> list[Asked]:
     """Ask the mailbox that the letter came from. Raises OperatorError if there is none of its name."""
-    from daemon import plugins
-    from daemon.errors import OperatorError
+    from daemon.core.errors import OperatorError
+    from daemon.service import plugins
 
     mailboxes = plugins.connect_mailboxes(configuration)
     try:
@@ -89,7 +90,7 @@ def _ask(configuration: Configuration, work: Any, message: Message, *, accept: b
 
 def _require_owner(content: Path) -> None:
     """Files that another user puts there are none that the service can read. Raises OperatorError."""
-    from daemon.errors import OperatorError
+    from daemon.core.errors import OperatorError
 
     owner = content.stat().st_uid if content.exists() else os.geteuid()
     if owner != os.geteuid():

@@ -11,14 +11,14 @@ import typer
 from daemon.cli.output import Exit, Json, options, print_json, print_table, printable
 
 if TYPE_CHECKING:
-    from daemon.config import Configuration
-    from daemon.model import DecisionValues
-    from daemon.opening import Checked
+    from daemon.config.loader import Configuration
+    from daemon.core.model import DecisionValues
     from daemon.routing.decide import Earlier
     from daemon.routing.dryrun import DryRun
     from daemon.routing.explain import Explanation
     from daemon.routing.facts import Facts
     from daemon.routing.table import Table
+    from daemon.service.stack import Checked
 
 _CHANGED = 5
 Since = Annotated[str, typer.Option(help="Letters that came in this length of time, such as 90d.")]
@@ -54,16 +54,17 @@ def list_routes(context: typer.Context, *, json: Json = False) -> None:
 
 
 def _words(conditions: dict[str, Any]) -> str:
-    from daemon.routing.edits import in_short
+    from daemon.routing.spreadsheet.diff import in_short
 
     return "; ".join(f"{key}: {in_short(value)}" for key, value in conditions.items())
 
 
 def _checked(context: typer.Context) -> Checked:
-    from daemon import log, opening
+    from daemon.runtime import logs
+    from daemon.service import stack
 
-    log.configure()
-    return opening.load(options(context).config)
+    logs.configure()
+    return stack.load(options(context).config)
 
 
 def explain(
@@ -78,8 +79,8 @@ def explain(
     json: Json = False,
 ) -> None:
     """Say why a letter goes where it goes: every route that is tried, and what decides."""
-    from daemon.opening import utc_now
     from daemon.routing.explain import explain as explain_facts
+    from daemon.service.stack import utc_now
 
     described = {"service": service, "sender": sender, "title": title, "party": party, "reference": reference}
     if bool(message) == any(described.values()):
@@ -97,13 +98,15 @@ def explain(
 
 def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None:
     """Explain with the table that decided it, whatever has become of routing.toml and of the destinations since."""
-    from daemon import log, opening, rerouting
+    from daemon.intake import rerouting
     from daemon.routing.explain import explain as explain_facts
+    from daemon.runtime import logs
+    from daemon.service import stack
 
-    log.configure()
-    store = opening.open_store(opening.load_configuration(options(context).config))
+    logs.configure()
+    store = stack.open_store(stack.load_configuration(options(context).config))
     letter = store.rerouting.decided(store.views.message(message).id)
-    table = opening.table_of(store, letter.decision.routing_version)
+    table = stack.table_of(store, letter.decision.routing_version)
     store.close()
     facts = rerouting.facts_of_stored(letter, letter.decision.decided_at)
     explanation = explain_facts(table, facts, _followed(letter.decision))
@@ -133,8 +136,8 @@ def _followed(decision: DecisionValues) -> Earlier | None:
 
 
 def _facts(*, at: datetime, service: str, sender: str, title: str, party: str, reference: str) -> Facts:
-    from daemon.dpv import find_service
-    from daemon.folding import readable
+    from daemon.core.dpv import find_service
+    from daemon.core.folding import readable
     from daemon.routing.facts import Facts
 
     known = find_service(service) if service else None
@@ -178,13 +181,14 @@ def try_table(
     json: Json = False,
 ) -> None:
     """Run another table over stored letters, and show only what would change. Exit code 5 if anything would."""
-    from daemon import opening, rerouting
+    from daemon.intake import rerouting
     from daemon.routing import dryrun
     from daemon.routing.table import read_table
+    from daemon.service import stack
 
     checked = _checked(context)
     other = read_table(file, [each.name for each in checked.configuration.destinations])
-    store = opening.open_store(checked.configuration)
+    store = stack.open_store(checked.configuration)
     follow_threads = checked.table.follows_threads or other.follows_threads
     result = dryrun.compare(checked.table, other, rerouting.samples(store, _start(since), follow_threads=follow_threads))
     store.close()
@@ -196,8 +200,8 @@ def try_table(
 
 
 def _start(since: str) -> datetime:
-    from daemon.opening import utc_now
-    from daemon.settings import duration
+    from daemon.core.settings import duration
+    from daemon.service.stack import utc_now
 
     try:
         return utc_now() - duration(since)
@@ -213,17 +217,17 @@ def _print_dry_run(result: DryRun) -> None:
 
 def lint(context: typer.Context, *, json: Json = False) -> None:
     """Tell what in the table is probably no longer meant: routes without letters, recipients without routes, covers that end."""
-    from daemon import opening
     from daemon.routing.facts import norwegian_day
     from daemon.routing.lint import lint as lint_table
+    from daemon.service import stack
 
     checked = _checked(context)
-    store = opening.open_store(checked.configuration)
+    store = stack.open_store(checked.configuration)
     remarks = lint_table(
         checked.table,
         destinations=[each.name for each in checked.configuration.destinations],
         matched=store.rerouting.taken(_start("365d")),
-        today=norwegian_day(opening.utc_now()),
+        today=norwegian_day(stack.utc_now()),
     )
     store.close()
     if json:
@@ -235,11 +239,11 @@ def lint(context: typer.Context, *, json: Json = False) -> None:
 
 def apply(context: typer.Context, *, since: Since, json: Json = False) -> None:
     """Route letters anew with the present table; those that belong elsewhere get new deliveries, and what was delivered stays recorded."""
-    from daemon import opening
+    from daemon.service import stack
 
     checked = _checked(context)
-    store = opening.open_store(checked.configuration)
-    applied = opening.rerouter(store, checked.table).apply(_start(since))
+    store = stack.open_store(checked.configuration)
+    applied = stack.rerouter(store, checked.table).apply(_start(since))
     store.close()
     changed = {str(key): {"added": added, "withdrawn": applied.withdrawn[key]} for key, added in applied.added.items()}
     if json:
@@ -250,8 +254,8 @@ def apply(context: typer.Context, *, since: Since, json: Json = False) -> None:
 
 def export_table(context: typer.Context, file: Annotated[Path, typer.Argument(help="A name that ends in .csv or .xlsx.")]) -> None:
     """Write the table to a spreadsheet."""
-    from daemon.errors import OperatorError
-    from daemon.routing.sheet import write_sheet
+    from daemon.core.errors import OperatorError
+    from daemon.routing.spreadsheet.table_rows import write_sheet
 
     try:
         write_sheet(_checked(context).table, file)
@@ -272,17 +276,18 @@ def import_table(
 
     Comments in routing.toml are lost then; the old file is kept as routing.toml.old.
     """
-    from daemon import log, opening
-    from daemon.errors import OperatorError
-    from daemon.routing import edits
-    from daemon.routing.sheet import read_sheet
+    from daemon.core.errors import OperatorError
+    from daemon.routing.spreadsheet import diff
+    from daemon.routing.spreadsheet.table_rows import read_sheet
+    from daemon.runtime import logs
+    from daemon.service import stack
 
-    log.configure()
-    configuration = opening.load_configuration(options(context).config)
+    logs.configure()
+    configuration = stack.load_configuration(options(context).config)
     target = configuration.routing.file
     other = read_sheet(file, [each.name for each in configuration.destinations])
     present, is_faulty = _present(configuration)
-    differences = edits.differences(present, other)
+    differences = diff.differences(present, other)
     for line in differences or ["nothing would change"]:
         typer.echo(printable(line))
     if not (differences or is_faulty):
@@ -291,24 +296,24 @@ def import_table(
     typer.echo(f"{'writing' if write else 'with --write, this goes into'} {target}: {keeps}")
     if write:
         try:
-            edits.replace_file(target, other.text)
+            diff.replace_file(target, other.text)
         except OSError as error:
             raise OperatorError(f"{target} cannot be written: {error.strerror}; nothing was changed") from error
 
 
 def _present(configuration: Configuration) -> tuple[Table, bool]:
     """The table that the file says now; where that has faults, the one in force, and True: a spreadsheet must be able to mend it."""
-    from daemon import opening
-    from daemon.errors import ConfigurationError
+    from daemon.core.errors import ConfigurationError
+    from daemon.service import stack
 
     try:
-        return opening.read_routing(configuration), False
+        return stack.read_routing(configuration), False
     except ConfigurationError:
-        store = opening.open_store(configuration)
+        store = stack.open_store(configuration)
         current = store.views.table_in_force()
         if current is None:
             raise
         typer.echo(f"{configuration.routing.file} has faults; this compares with the table in force")
-        in_force = opening.table_of(store, current.version)
+        in_force = stack.table_of(store, current.version)
         store.close()
         return in_force, True

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daemon.cli.output import Exit, Json, options, print_json, print_table
-from daemon.errors import PostmottakError
+from daemon.core.errors import PostmottakError
 
 if TYPE_CHECKING:
-    from daemon.app import PollSummary
-    from daemon.config import Configuration
-    from daemon.errors import Fault
-    from daemon.ports import Destination, Discovered, Finding, Mailbox
+    from daemon.config.loader import Configuration
+    from daemon.core.errors import Fault
+    from daemon.core.ports import Destination, Discovered, Finding, Mailbox
+    from daemon.service.app import PollSummary
     from daemon.store import Store
 
 
@@ -33,12 +33,13 @@ def add_to(app: typer.Typer) -> None:
 
 def run(context: typer.Context) -> None:
     """Be the service, in the foreground, until SIGTERM or SIGINT."""
-    from daemon import app, log, opening
-    from daemon.process import spare_what_stays
-    from daemon.service import Service
+    from daemon.runtime import logs
+    from daemon.runtime.process import spare_what_stays
+    from daemon.service import app, stack
+    from daemon.service.supervisor import Service
 
-    log.configure()
-    checked = opening.load(options(context).config)
+    logs.configure()
+    checked = stack.load(options(context).config)
     with app.opened(checked, with_agent=True) as parts:
         service = Service(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -60,10 +61,11 @@ def _leave_at_once() -> None:
 
 def poll(context: typer.Context, *, json: Json = False) -> None:
     """One round: list, fetch, route, and deliver what is due. Exit code 3 if something is left."""
-    from daemon import app, log, opening
+    from daemon.runtime import logs
+    from daemon.service import app, stack
 
-    log.configure()
-    checked = opening.load(options(context).config)
+    logs.configure()
+    checked = stack.load(options(context).config)
     stopping = _until_signalled()
     with app.opened(checked) as parts:
         parts.store.wait_until(stopping)
@@ -81,7 +83,7 @@ def _poll_exit(summary: PollSummary, *, called_off: bool) -> Exit:
 
 
 def _print_poll(summary: PollSummary, *, json: bool) -> None:
-    from daemon.model import Outcome
+    from daemon.core.model import Outcome
 
     numbers: dict[str, Any] = {
         "listed": summary.total(lambda each: each.listed),
@@ -107,10 +109,11 @@ def _print_poll(summary: PollSummary, *, json: bool) -> None:
 
 def reconcile(context: typer.Context, *, json: Json = False) -> None:
     """Compare everything in Altinn with everything here, over the whole time, and fetch and deliver what is missing."""
-    from daemon import app, log, opening
+    from daemon.runtime import logs
+    from daemon.service import app, stack
 
-    log.configure()
-    checked = opening.load(options(context).config)
+    logs.configure()
+    checked = stack.load(options(context).config)
     stopping = _until_signalled()
     with app.opened(checked) as parts:
         parts.store.wait_until(stopping)
@@ -145,11 +148,12 @@ def _until_signalled() -> threading.Event:
 
 def discover(context: typer.Context, *, json: Json = False) -> None:
     """Ask Altinn which resources each party's mail can come under, and print the configuration lines for them. Changes nothing."""
-    from daemon import log, opening, plugins
-    from daemon.ports import Discovers
+    from daemon.core.ports import Discovers
+    from daemon.runtime import logs
+    from daemon.service import plugins, stack
 
-    log.configure()
-    configuration = opening.load(options(context).config).configuration
+    logs.configure()
+    configuration = stack.load(options(context).config).configuration
     found: list[tuple[str, Discovered]] = []
     for mailbox in plugins.connect_mailboxes(configuration):
         if isinstance(mailbox, Discovers):
@@ -190,13 +194,14 @@ def check(
     json: Json = False,
 ) -> None:
     """Check the configuration and the routing table, then every step of the way to each mailbox and destination. Changes nothing."""
-    from daemon import log, opening
-    from daemon.errors import ConfigurationError
-    from daemon.surroundings import readable_secrets
+    from daemon.core.errors import ConfigurationError
+    from daemon.runtime import logs
+    from daemon.service import stack
+    from daemon.service.preflight import readable_secrets
 
-    log.configure()
+    logs.configure()
     try:
-        checked = opening.load(options(context).config)
+        checked = stack.load(options(context).config)
     except ConfigurationError as error:
         if not json:
             raise
@@ -212,7 +217,7 @@ def check(
 
 
 def _findings(configuration: Configuration) -> Iterator[Finding]:
-    from daemon import plugins
+    from daemon.service import plugins
 
     mailboxes, destinations = plugins.connect_mailboxes(configuration), plugins.connect_destinations(configuration)
     for mailbox in mailboxes:
@@ -257,16 +262,26 @@ def status(
     ] = False,
 ) -> None:
     """Show how things stand: letters, deliveries, what waits and what is wrong, when each mailbox was last read, and the routing table."""
-    from daemon import log, opening
-    from daemon.cli.monitor import alerts, print_troubles, report, troubles
-    from daemon.cli.standing import expiries, not_taken, print_expiries, print_standing, routing_standing
+    from daemon.cli.status import (
+        alerts,
+        expiries,
+        not_taken,
+        print_expiries,
+        print_standing,
+        print_troubles,
+        report,
+        routing_standing,
+        troubles,
+    )
+    from daemon.runtime import logs
+    from daemon.service import stack
 
-    log.configure()
+    logs.configure()
     if monitor:
         raise typer.Exit(report(options(context).config))
-    configuration = opening.load_configuration(options(context).config)
-    store = opening.open_store(configuration)
-    facts = {**_facts(store), "not_taken": not_taken(configuration, store, opening.utc_now())}
+    configuration = stack.load_configuration(options(context).config)
+    store = stack.open_store(configuration)
+    facts = {**_facts(store), "not_taken": not_taken(configuration, store, stack.utc_now())}
     facts["expiries"] = expiries(configuration)
     routing = routing_standing(configuration, store)
     facts |= {"troubles": troubles(configuration, store, routing.faults), "alerts": alerts(store, configuration.alerts.to)}
@@ -281,7 +296,7 @@ def status(
 
 
 def _facts(store: Store) -> dict[str, Any]:
-    from daemon.model import SightingState
+    from daemon.core.model import SightingState
 
     counts = store.views.counts()
     names = {state.value: state for state in SightingState if state is not SightingState.OLDER}

@@ -15,7 +15,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from errno import EPIPE
 from typing import Any, TextIO, cast
 
-from daemon.errors import PostmottakError
+from daemon.core.errors import PostmottakError
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls of C0 but for tab and newline, DEL, C1; marks of Unicode Standard Annex 9; separators of lines; halves of surrogate pairs."""

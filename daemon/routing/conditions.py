@@ -8,11 +8,11 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from daemon.dpv import CONFIDENTIAL_POST
-from daemon.folding import fold, fold_whole, is_like
+from daemon.core.dpv import CONFIDENTIAL_POST
+from daemon.core.folding import fold, fold_whole, is_like
+from daemon.core.settings import duration_text
 from daemon.routing.facts import Facts
 from daemon.routing.rows import Conditions, Route, compile_expression, compile_readable
-from daemon.settings import duration_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from daemon.model import Policy
+from daemon.core.model import Policy
 from daemon.routing.conditions import matches, verdicts
 from daemon.routing.facts import Facts
 from daemon.routing.rows import Route

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from daemon.folding import escaped
+from daemon.core.folding import escaped
 from daemon.routing.conditions import Verdict, in_words, verdicts
 from daemon.routing.decide import Decision, Earlier, decide
 from daemon.routing.facts import Facts

@@ -8,10 +8,10 @@ from datetime import date, datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from daemon.casenumbers import case_numbers
-from daemon.dpv import CONFIDENTIAL_POST
-from daemon.folding import fold_title, fold_whole, readable
-from daemon.model import Envelope, Part
+from daemon.core.casenumbers import case_numbers
+from daemon.core.dpv import CONFIDENTIAL_POST
+from daemon.core.folding import fold_title, fold_whole, readable
+from daemon.core.model import Envelope, Part
 
 NORWAY = ZoneInfo("Europe/Oslo")
 

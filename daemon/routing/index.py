@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from daemon.folding import fold, fold_whole
+from daemon.core.folding import fold, fold_whole
 from daemon.routing.facts import Facts
 from daemon.routing.rows import Route
 

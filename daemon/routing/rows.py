@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator
 
-from daemon.dpv import CONFIDENTIAL_POST, find_service, service_names
-from daemon.faults import near_miss
-from daemon.folding import fold, readable, readable_expression
-from daemon.model import Policy
-from daemon.organisation import is_organisation_number
-from daemon.settings import Day, Duration, KeepingTime, OrganisationNumber, mail_address
+from daemon.config.faults import near_miss
+from daemon.core.dpv import CONFIDENTIAL_POST, find_service, service_names
+from daemon.core.folding import fold, readable, readable_expression
+from daemon.core.model import Policy
+from daemon.core.organisation import is_organisation_number
+from daemon.core.settings import Day, Duration, KeepingTime, OrganisationNumber, mail_address
 
 
 def _in_quotes(value: object) -> object:

@@ -11,14 +11,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from daemon.errors import Fault
-from daemon.faults import FaultList, parse_toml, read_toml
-from daemon.model import Addressee
-from daemon.routing.checks import check, check_dates
+from daemon.config.faults import FaultList, parse_toml, read_toml
+from daemon.core.errors import Fault
+from daemon.core.model import Addressee
+from daemon.core.settings import duration_text
 from daemon.routing.facts import Facts
 from daemon.routing.index import Index
 from daemon.routing.rows import Delegation, Recipient, Route, Row
-from daemon.settings import duration_text
+from daemon.routing.validation.checks import check, check_dates
 
 SECTIONS = ("recipient", "route", "delegation")
 AnyRow = TypeVar("AnyRow", bound=Row)

@@ -9,18 +9,18 @@ import threading
 from collections.abc import Callable
 
 from daemon.store.alerts import Alerts
+from daemon.store.busy import Patience, do_nothing, waiting_at_most
 from daemon.store.claims import Claim
 from daemon.store.covers import WAITING, Cover, Covers, Queued
-from daemon.store.endings import Ending
-from daemon.store.engine import Database
+from daemon.store.database import Database
+from daemon.store.decisions import Decided, Rerouting
 from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
 from daemon.store.outbox import Outbox
-from daemon.store.patience import Patience, do_nothing, waiting_at_most
-from daemon.store.rerouting import Decided, Rerouting
+from daemon.store.queries import Views
+from daemon.store.results import Ending
 from daemon.store.retention import RetentionRows
 from daemon.store.stamps import Stamps
-from daemon.store.views import Views
 
 __all__ = [
     "WAITING",

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlmodel import col, select
 
-from daemon.records import Alert
-from daemon.store.engine import Database
+from daemon.core.bookkeeping import Alert
+from daemon.store.database import Database
 
 
 class Alerts:

@@ -13,8 +13,8 @@ from sqlalchemy import BindParameter, ColumnElement, Executable, bindparam, upda
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col
 
-from daemon.model import Attachment, Decision, Delivery, DeliveryState, Message
-from daemon.store.engine import table_of
+from daemon.core.model import Attachment, Decision, Delivery, DeliveryState, Message
+from daemon.store.database import table_of
 
 _DELIVERIES = table_of(Delivery)
 SUSPECT = 2

@@ -11,10 +11,18 @@ from uuid import UUID
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
 
-from daemon.model import Attempt, Decision, Delivery, DeliveryState, DeliveryValues, Message, delivery_id
-from daemon.store.endings import release_marks
-from daemon.store.engine import Database, table_of
+from daemon.core.model import (
+    Attempt,
+    Decision,
+    Delivery,
+    DeliveryState,
+    DeliveryValues,
+    Message,
+    delivery_id,
+)
+from daemon.store.database import Database, table_of
 from daemon.store.pages import LETTERS, pieces, row_number
+from daemon.store.results import release_marks
 
 WAITING = frozenset({DeliveryState.PENDING, DeliveryState.HELD})
 """The states of a delivery that nobody has begun, so that it can still go elsewhere."""

@@ -13,7 +13,8 @@ from sqlalchemy import BindParameter, bindparam, delete, insert, text, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, SQLModel, col, select
 
-from daemon.model import (
+from daemon.core.bookkeeping import Bookmark, RoutingVersion, Sighting, Tombstone
+from daemon.core.model import (
     NOT_HAD,
     Attachment,
     AttachmentValues,
@@ -31,9 +32,8 @@ from daemon.model import (
     Thread,
     ThreadValues,
 )
-from daemon.ports import Channel
-from daemon.records import Bookmark, RoutingVersion, Sighting, Tombstone
-from daemon.store.engine import Database, table_of
+from daemon.core.ports import Channel
+from daemon.store.database import Database, table_of
 from daemon.store.pages import ROWS, pieces
 
 _T = TypeVar("_T")

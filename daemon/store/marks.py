@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, func, update
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
-from daemon.model import OPEN_STATES, Attachment, LetterRef, Mark, MarkState, Message
-from daemon.store.engine import Database
+from daemon.core.model import OPEN_STATES, Attachment, LetterRef, Mark, MarkState, Message
+from daemon.store.database import Database
 
 _ASKED_FOR = sql_select(col(Message.confirmation_needed)).where(col(Message.id) == bindparam("message"))
 _PARTS_WANTING = sql_select(func.count()).where(

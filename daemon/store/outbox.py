@@ -16,13 +16,13 @@ from uuid import UUID
 from sqlalchemy import Executable, bindparam, func, update
 from sqlmodel import Session, col, select
 
-from daemon.errors import NotFound, OperatorError
-from daemon.model import Attempt, Delivery, DeliveryState, Outcome
-from daemon.model import delivery_id as derived_id
+from daemon.core.errors import NotFound, OperatorError
+from daemon.core.model import Attempt, Delivery, DeliveryState, Outcome
+from daemon.core.model import delivery_id as derived_id
 from daemon.store.claims import CLAIM_AT, CLAIM_ELSEWHERE, CLAIM_SUSPECT, SUSPECT, SUSPECT_WAITS, Claim, with_letters
-from daemon.store.endings import Ending, as_text, keep
-from daemon.store.engine import Database, table_of
+from daemon.store.database import Database, table_of
 from daemon.store.pages import LETTERS, pieces, row_number
+from daemon.store.results import Ending, as_text, keep
 
 _DELIVERIES = table_of(Delivery)
 _RENEW = update(_DELIVERIES).where(

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, and_, literal_column, select, true, tuple_
 from sqlmodel import SQLModel
 
-from daemon.store.engine import Database
+from daemon.store.database import Database
 
 LETTERS = 250
 """Letters in a piece of which everything is read that decides where they go: some 15 ms."""

@@ -18,11 +18,23 @@ from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from daemon.errors import OperatorError
-from daemon.model import KEPT_STATES, Attachment, Attempt, Decision, Delivery, DeliveryState, Mark, MarkState, Message, PartState, Thread
-from daemon.records import Deletion, LegalHold, LetterPart, Tombstone
+from daemon.core.bookkeeping import Deletion, LegalHold, LetterPart, Tombstone
+from daemon.core.errors import OperatorError
+from daemon.core.model import (
+    KEPT_STATES,
+    Attachment,
+    Attempt,
+    Decision,
+    Delivery,
+    DeliveryState,
+    Mark,
+    MarkState,
+    Message,
+    PartState,
+    Thread,
+)
 from daemon.routing.decide import OPERATOR
-from daemon.store.engine import Database
+from daemon.store.database import Database
 from daemon.store.pages import pieces, row_number
 
 _PAGE = 1000  # letters that are looked at in one transaction: some 30 ms

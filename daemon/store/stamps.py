@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Table, and_, func, or_, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session
 
-from daemon.model import Delivery, DeliveryState, Mark, MarkState, Message
-from daemon.records import Bookmark, RoutingVersion
-from daemon.store.engine import Database, table_of
+from daemon.core.bookkeeping import Bookmark, RoutingVersion
+from daemon.core.model import Delivery, DeliveryState, Mark, MarkState, Message
+from daemon.store.database import Database, table_of
 
 _APART = timedelta(hours=1)
 _MESSAGES, _DELIVERIES = table_of(Message), table_of(Delivery)

@@ -22,11 +22,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from daemon.content import ContentStore
-from daemon.document import body_name
-from daemon.errors import NotFound, StoreBusy, StoreError
-from daemon.model import KEPT_STATES, Attachment, DeliveryState, Message
+from daemon.core.document import body_name
+from daemon.core.errors import NotFound, StoreBusy, StoreError
+from daemon.core.model import KEPT_STATES, Attachment, DeliveryState, Message
 from daemon.store import Store, waiting_at_most
+from daemon.store.content import ContentStore
 from daemon.web.tokens import WAIT, Tokens, Verdict
 
 _LONGEST_REASON = 500

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from daemon.addresses import Address
-from daemon.ports import Finding
+from daemon.config.listen import Address
+from daemon.core.ports import Finding
 from daemon.web.unix_socket import UnixSocket
 
 _NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})

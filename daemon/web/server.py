@@ -12,11 +12,11 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
-from daemon.addresses import Address
-from daemon.problems import Problems
-from daemon.pulses import BEAT_EVERY
-from daemon.records import ENDPOINT
-from daemon.troubles import Trouble
+from daemon.config.listen import Address
+from daemon.core.bookkeeping import ENDPOINT
+from daemon.monitoring.problems import Trouble
+from daemon.monitoring.service_problems import Problems
+from daemon.runtime.heartbeat import BEAT_EVERY
 from daemon.web.limits import Limits, limits_of_this_process
 from daemon.web.listening import listening, reason
 from daemon.web.protocol import EndpointConfig, EndpointProtocol

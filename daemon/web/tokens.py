@@ -14,9 +14,9 @@ from enum import Enum
 
 import structlog
 
-from daemon.problems import Problems
-from daemon.records import WRONG_TOKEN
-from daemon.troubles import Trouble
+from daemon.core.bookkeeping import WRONG_TOKEN
+from daemon.monitoring.problems import Trouble
+from daemon.monitoring.service_problems import Problems
 
 _log = structlog.get_logger(__name__)
 _ABOUT = "the pull API"

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from connectors.http import Http, Patience
 from connectors.mailboxes.altinn3 import Altinn3, Settings
-from connectors.sandbox.access import ReadyClient
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.net.client import Http, Patience
+from connectors.sandbox.altinn3.access import ReadyClient
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
-from daemon.model import LetterRef, Part
-from daemon.ports import Channel
+from daemon.core.model import LetterRef, Part
+from daemon.core.ports import Channel
 
 PARTY, OTHER = "991825827", "974761076"
 ADMINISTRATION, TAX, CONFIDENTIAL = "eformidling-dpv-administrasjon", "skatt", "eformidling-dpv-taushetsbelagt"

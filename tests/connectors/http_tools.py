@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.answer import Answer, json_object
-from connectors.http import Download, Http, Patience
+from connectors.net.client import Download, Http, Patience
+from connectors.net.response import Answer, json_object
 from connectors.sandbox.http_server import LoopbackServer, Manner, Request, Response, Stream
 
 JSON = (("Content-Type", "application/json"),)

@@ -10,9 +10,9 @@ from email.message import EmailMessage
 from typing import Any
 
 from connectors.destinations.smtp import Mail, Settings
-from daemon.errors import DeliveryFailure, TemporaryFailure
-from daemon.model import Receipt
-from daemon.ports import Parcel
+from daemon.core.errors import DeliveryFailure, TemporaryFailure
+from daemon.core.model import Receipt
+from daemon.core.ports import Parcel
 
 MakeParcel = Callable[..., Parcel]
 TWO = ("regnskap@example.no", "post@example.no")

@@ -8,7 +8,7 @@ from typing import Any
 import trustme
 
 from connectors.destinations.soap import Settings
-from connectors.sandbox.soap_sink import WSDL
+from connectors.sandbox.sinks.soap import WSDL
 
 MAPPING: dict[str, Any] = {
     "@series": "POST",

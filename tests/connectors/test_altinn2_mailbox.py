@@ -18,15 +18,15 @@ from pydantic import ValidationError
 from connectors.altinn2.letters import Element
 from connectors.altinn2.listing import find_all
 from connectors.mailboxes import altinn2
-from connectors.sandbox import faults
-from connectors.sandbox.altinn2 import PretendAltinn2
-from connectors.sandbox.altinn2_xml import altinn_fault
+from connectors.sandbox.altinn2.server import PretendAltinn2
+from connectors.sandbox.altinn2.xml import altinn_fault
+from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.samples import sandbox_resource, sandbox_resources
-from connectors.sandbox.scene import altinn2_section
-from daemon.dpv import DPV_SERVICES
-from daemon.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
-from daemon.model import LetterRef, Part, PartState
+from connectors.sandbox.setup import altinn2_section
+from daemon.core.dpv import DPV_SERVICES
+from daemon.core.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
+from daemon.core.model import LetterRef, Part, PartState
 
 PARTY = "991825827"
 NOON = datetime(2026, 3, 12, 12, tzinfo=UTC)
@@ -122,7 +122,7 @@ def test_each_service_is_known_by_the_name_that_the_letter_bears(box: Box) -> No
 def test_a_letter_with_another_name_keeps_the_code(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be told apart is not guessed: the letter is kept under the code alone."""
     box.put()
-    monkeypatch.setattr("connectors.sandbox.altinn2.Correspondence.service_name", "Post fra kommunen")
+    monkeypatch.setattr("connectors.sandbox.altinn2.server.Correspondence.service_name", "Post fra kommunen")
     mailbox = box.mailbox()
     assert mailbox.fetch(refs(mailbox)[0]).envelope.service == "4255"
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from connectors.altinn.discovery import guess_service
+from connectors.altinn3.discovery import guess_service
 from connectors.mailboxes.altinn3 import Altinn3, Settings, connect
-from connectors.sandbox import faults
-from connectors.sandbox.access import READ_SCOPE, ReadyClient
-from connectors.sandbox.altinn import PretendAltinn
-from connectors.sandbox.discovery import PretendResource
+from connectors.sandbox.altinn3 import faults
+from connectors.sandbox.altinn3.access import READ_SCOPE, ReadyClient
+from connectors.sandbox.altinn3.discovery import PretendResource
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendLetter
-from daemon.ports import Discovered, Finding
+from daemon.core.ports import Discovered, Finding
 
 PARTY, OTHER = "991825827", "974761076"
 ADMINISTRATION, CONFIDENTIAL, MIGRATED = (

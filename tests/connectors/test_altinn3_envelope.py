@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.altinn.envelope import body_type, letter_from, media_type, odd_flags
-from daemon.dpv import CONFIDENTIAL_POST
-from daemon.model import Envelope, LetterRef, MessageKind, Part, PartState
-from daemon.outside_values import time_from, time_if_set
-from daemon.times import in_utc
+from connectors.altinn3.envelope import body_type, letter_from, media_type, odd_flags
+from daemon.core.dpv import CONFIDENTIAL_POST
+from daemon.core.model import Envelope, LetterRef, MessageKind, Part, PartState
+from daemon.core.outside_values import time_from, time_if_set
+from daemon.core.times import in_utc
 
 NOW = datetime(2026, 8, 12, tzinfo=UTC)
 REF = LetterRef(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.altinn import listing
-from connectors.altinn.listing import PAGE, STATUSES, Window, find_all
+from connectors.altinn3 import listing
+from connectors.altinn3.listing import PAGE, STATUSES, Window, find_all
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.altinn.correspondence import _require_a_file
-from connectors.http import Download
-from connectors.sandbox import faults
+from connectors.altinn3.correspondence import _require_a_file
+from connectors.net.client import Download
+from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.http_server import Response
 from connectors.sandbox.letters import AttachmentStatus, PretendAttachment, PretendLetter
-from daemon.errors import AccessRefused, LetterGone, MailboxUnavailable, PartUnavailable
-from daemon.model import LetterRef, Part
+from daemon.core.errors import AccessRefused, LetterGone, MailboxUnavailable, PartUnavailable
+from daemon.core.model import LetterRef, Part
 from tests.connectors.altinn3_post import ADMINISTRATION, CONFIDENTIAL, OTHER, PARTY, QUICK, TAX, Post, new_post, read_settings  # noqa: F401  # the fixture is found by its import
 
 # Listing

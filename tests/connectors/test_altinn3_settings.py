@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.mailboxes.altinn3 import Settings, channels_of, connect, longest_pause
-from connectors.sandbox.access import ready_client
-from daemon.dpv import DPV_SERVICES
-from daemon.model import Policy
-from daemon.ports import Channel
-from daemon.settings import ConnectorSettings
+from connectors.sandbox.altinn3.access import ready_client
+from daemon.core.dpv import DPV_SERVICES
+from daemon.core.model import Policy
+from daemon.core.ports import Channel
+from daemon.core.settings import ConnectorSettings
 
 PARTY, OTHER = "991825827", "974761076"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

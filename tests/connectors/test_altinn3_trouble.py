@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from connectors.http import Http
 from connectors.mailboxes.altinn3 import Altinn3, connect
-from connectors.sandbox import faults
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.net.client import Http
+from connectors.sandbox.altinn3 import faults
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendAttachment
-from daemon.errors import AccessRefused, MailboxError, MailboxUnavailable
-from daemon.model import LetterRef, Part
-from daemon.ports import Channel
+from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
+from daemon.core.model import LetterRef, Part
+from daemon.core.ports import Channel
 from tests.connectors.altinn3_post import ADMINISTRATION, CONFIDENTIAL, OTHER, PARTY, QUICK, TAX, Post, new_post, read_settings  # noqa: F401  # the fixture is found by its import
 
 # Rights and tokens

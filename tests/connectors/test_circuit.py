@@ -7,9 +7,9 @@ from contextlib import closing, suppress
 
 import pytest
 
-from connectors.http import Http
+from connectors.net.client import Http
 from connectors.sandbox.http_server import Response
-from daemon.errors import MailboxUnavailable
+from daemon.core.errors import MailboxUnavailable
 from tests.connectors.http_tools import FINE, QUICK, Clock, Server, get, new_clock, new_http, new_server  # noqa: F401  # fixtures
 
 

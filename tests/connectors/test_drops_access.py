@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.destinations.filedrop import FileDrop, Settings
-from daemon.errors import TemporaryFailure
-from daemon.ports import Parcel
+from daemon.core.errors import TemporaryFailure
+from daemon.core.ports import Parcel
 from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]

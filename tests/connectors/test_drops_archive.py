@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from connectors.destinations.filedrop import FileDrop, Settings
-from connectors.drops import arkivmelding, contents, fiks_arkiv
-from daemon.ports import Parcel
+from connectors.drops import contents
+from connectors.drops.formats import arkivmelding, fiks_arkiv
+from daemon.core.ports import Parcel
 from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]

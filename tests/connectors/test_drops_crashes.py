@@ -19,8 +19,8 @@ from connectors.drops.access import Access
 from connectors.drops.destination import DropDestination
 from connectors.drops.drop import Seen
 from connectors.drops.local import LocalDrop
-from daemon.model import Receipt
-from daemon.ports import Parcel
+from daemon.core.model import Receipt
+from daemon.core.ports import Parcel
 from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]

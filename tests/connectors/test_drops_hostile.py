@@ -15,9 +15,9 @@ from typing import Any, Self
 import pytest
 
 from connectors.destinations.filedrop import FileDrop, Settings
-from daemon.errors import DeliveryFailure, PostmottakError, TemporaryFailure
-from daemon.model import Receipt
-from daemon.ports import Parcel, PickupState
+from daemon.core.errors import DeliveryFailure, PostmottakError, TemporaryFailure
+from daemon.core.model import Receipt
+from daemon.core.ports import Parcel, PickupState
 from tests.connectors.hostile import KINDS, LINKS, NEITHER_FILE_NOR_FOLDER, SECRET, make_outside, picture
 
 MakeParcel = Callable[..., Parcel]

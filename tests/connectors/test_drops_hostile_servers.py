@@ -10,8 +10,8 @@ import pytest
 
 from connectors.destinations import sftp
 from connectors.drops.destination import DropDestination
-from daemon.errors import TemporaryFailure
-from daemon.ports import Parcel, PickupState
+from daemon.core.errors import TemporaryFailure
+from daemon.core.ports import Parcel, PickupState
 from tests.connectors.hostile import KINDS, LINKS, make_outside, picture
 from tests.contracts.drop_servers import PASSWORD, sftp_server
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from connectors.destinations.filedrop import FileDrop, Settings
-from daemon.errors import TemporaryFailure
-from daemon.model import Receipt
-from daemon.ports import Parcel
+from daemon.core.errors import TemporaryFailure
+from daemon.core.model import Receipt
+from daemon.core.ports import Parcel
 from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.drops.letter_pdf import render_letter, shown
-from daemon.ports import Parcel
+from connectors.drops.formats.letter_pdf import render_letter, shown
+from daemon.core.ports import Parcel
 
 pytest.importorskip("fpdf", reason="fpdf2 is not installed")
 MakeParcel = Callable[..., Parcel]

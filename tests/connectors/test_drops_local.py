@@ -16,8 +16,8 @@ import pytest
 
 from connectors.destinations.filedrop import FileDrop
 from connectors.drops import local
-from daemon.errors import TemporaryFailure
-from daemon.ports import Parcel
+from daemon.core.errors import TemporaryFailure
+from daemon.core.ports import Parcel
 from tests.handing_over import hand_over, is_verified
 
 MakeParcel = Callable[..., Parcel]

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from connectors.destinations.filedrop import Settings
 from connectors.drops.names import DEFAULT_TEMPLATE, candidates, checked_template
-from daemon.filenames import folder_name, is_plain_name
-from daemon.ports import Parcel
-from daemon.settings import ConnectorSettings
+from daemon.core.filenames import folder_name, is_plain_name
+from daemon.core.ports import Parcel
+from daemon.core.settings import ConnectorSettings
 
 MakeParcel = Callable[..., Parcel]
 

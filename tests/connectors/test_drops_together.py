@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from connectors import shared_folder
 from connectors.destinations.filedrop import FileDrop
-from connectors.drops import local
-from daemon.errors import ContentMissing, TemporaryFailure
-from daemon.model import Receipt
-from daemon.ports import Parcel
+from connectors.drops import local, shared_folder
+from daemon.core.errors import ContentMissing, TemporaryFailure
+from daemon.core.model import Receipt
+from daemon.core.ports import Parcel
 from tests.handing_over import is_verified
 
 MakeParcel = Callable[..., Parcel]

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from connectors import shared_folder
 from connectors.destinations.filedrop import FileDrop, Settings, connect
-from daemon.errors import PermanentFailure, StoreError, TemporaryFailure
-from daemon.ports import Parcel
+from connectors.drops import shared_folder
+from daemon.core.errors import PermanentFailure, StoreError, TemporaryFailure
+from daemon.core.ports import Parcel
 from tests.handing_over import hand_over, is_verified
 
 MakeParcel = Callable[..., Parcel]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.mailboxes import folder
-from daemon.errors import MailboxUnavailable
+from daemon.core.errors import MailboxUnavailable
 
 PARTY, SERVICE = "991825827", "4255/8"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from connectors.mailboxes import folder
-from daemon.errors import LetterGone, MailboxUnavailable
-from daemon.model import LetterRef, PartState
+from daemon.core.errors import LetterGone, MailboxUnavailable
+from daemon.core.model import LetterRef, PartState
 from tests.connectors.hostile import KINDS, LINKS, NEITHER_FILE_NOR_FOLDER, make_outside, picture
 
 pytestmark = pytest.mark.timeout(30)

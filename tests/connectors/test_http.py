@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from connectors.answer import Answer, json_object
-from connectors.http import Http, Patience
-from connectors.sandbox.faults import gzip_bomb
+from connectors.net.client import Http, Patience
+from connectors.net.response import Answer, json_object
+from connectors.sandbox.altinn3.faults import gzip_bomb
 from connectors.sandbox.http_server import Manner, Response, Stream
-from daemon.errors import MailboxUnavailable
+from daemon.core.errors import MailboxUnavailable
 from tests.connectors.http_tools import JSON, QUICK, RESET, Server, download, get, new_clock, new_http, new_server, stream  # noqa: F401  # fixtures
 
 

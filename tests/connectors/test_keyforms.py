@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from joserfc.jwk import RSAKey
 from pydantic import ValidationError
 
+from connectors.altinn3.maskinporten import KeyFile, load_key
 from connectors.destinations.webhook import Settings as Webhook
-from connectors.maskinporten import KeyFile, load_key
-from daemon.settings import ConnectorSettings
+from daemon.core.settings import ConnectorSettings
 from tests.connectors.test_webhook_settings import SECRET
 
 _PKCS8, _PKCS1, _OPENSSH = PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL, PrivateFormat.OpenSSH

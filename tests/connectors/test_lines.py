@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from connectors.answer import json_object
-from connectors.http import Http
-from daemon.errors import MailboxUnavailable
+from connectors.net.client import Http
+from connectors.net.response import json_object
+from daemon.core.errors import MailboxUnavailable
 from tests.connectors.http_tools import Server, get, new_clock, new_http, new_server  # noqa: F401  # fixtures
 
 

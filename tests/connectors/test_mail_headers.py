@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from connectors.destinations.smtp import Mail, Settings
 from connectors.mail.headers import MAIL, folded_text, header_text
 from connectors.mail.subjects import fill
-from connectors.sandbox.mail_sink import MailSink
-from daemon.filenames import safe_name
-from daemon.ports import Notification, Parcel
+from connectors.sandbox.sinks.mail import MailSink
+from daemon.core.filenames import safe_name
+from daemon.core.ports import Notification, Parcel
 
 MakeParcel = Callable[..., Parcel]
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]  # the fixture is a plain function

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from daemon.errors import PermanentFailure
-from daemon.model import MessageKind
+from daemon.core.errors import PermanentFailure
+from daemon.core.model import MessageKind
 from tests.connectors.mail_tools import TWO, MakeParcel, mail_to, parsed, text_of
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from daemon.errors import ContentMissing, PermanentFailure, TemporaryFailure
-from daemon.model import Addressee, Receipt
-from daemon.ports import Parcel
+from daemon.core.errors import ContentMissing, PermanentFailure, TemporaryFailure
+from daemon.core.model import Addressee, Receipt
+from daemon.core.ports import Parcel
 from tests.connectors.mail_tools import TWO, MakeParcel, attempt, mail_to, parsed
 
 A, B = TWO

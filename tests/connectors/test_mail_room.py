@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from connectors.mail.room import Room
+from connectors.mail.server import Room
 
 SOON = 10  # seconds
 

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from connectors.altinn.envelope import body_type
-from connectors.drops.letter_pdf import render_letter
-from connectors.html_text import readable_text
-from connectors.markup import to_html
-from connectors.rendering import html_letter, plain_letter
-from connectors.safe_html import safe_html
-from daemon.ports import Parcel
+from connectors.altinn3.envelope import body_type
+from connectors.drops.formats.letter_pdf import render_letter
+from connectors.parcel.html_to_text import readable_text
+from connectors.parcel.markup import to_html
+from connectors.parcel.render import html_letter, plain_letter
+from connectors.parcel.safe_html import safe_html
+from daemon.core.ports import Parcel
 
 MakeParcel = Callable[..., Parcel]
 BLOCKS = (

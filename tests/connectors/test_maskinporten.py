@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc.jwk import RSAKey
 
-from connectors.http import Http, Patience
-from connectors.maskinporten import Identity, Tokens, load_key
-from connectors.maskinporten_refusals import REMEDIES, PartyRefused
-from connectors.sandbox import faults
-from connectors.sandbox.access import ReadyClient
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.altinn3.maskinporten import Identity, Tokens, load_key
+from connectors.altinn3.token_refusals import REMEDIES, PartyRefused
+from connectors.net.client import Http, Patience
+from connectors.sandbox.altinn3 import faults
+from connectors.sandbox.altinn3.access import ReadyClient
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.http_server import Response
-from daemon.errors import AccessRefused, MailboxUnavailable
+from daemon.core.errors import AccessRefused, MailboxUnavailable
 
 PARTY, OTHER = "991825827", "974761076"
 SCOPE = "altinn:correspondence.read"

@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from connectors.network import is_host, plain_reason, what_to_do
+from connectors.net.diagnostics import is_host, plain_reason, what_to_do
 
 
 @pytest.mark.parametrize(

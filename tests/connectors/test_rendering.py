@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.html_text import readable_text
-from connectors.rendering import html_letter, one_line, plain_letter
-from connectors.safe_html import safe_html
-from connectors.words import EN, NB, WORDS, Words
-from daemon.model import KEPT_STATES, PartState
-from daemon.ports import Parcel
+from connectors.parcel.html_to_text import readable_text
+from connectors.parcel.language import EN, NB, WORDS, Words
+from connectors.parcel.render import html_letter, one_line, plain_letter
+from connectors.parcel.safe_html import safe_html
+from daemon.core.model import KEPT_STATES, PartState
+from daemon.core.ports import Parcel
 
 MakeParcel = Callable[..., Any]
 MOMENT = datetime(2026, 4, 1, tzinfo=UTC)

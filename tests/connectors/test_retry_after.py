@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.retry_after import retry_after
+from connectors.net.retry_after import retry_after
 
 NOW = datetime(2026, 3, 12, 12, 0, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from connectors.destinations import s3
 from connectors.destinations.s3 import S3Drop, Settings
-from daemon.errors import StoreError, TemporaryFailure
-from daemon.ports import Parcel
+from daemon.core.errors import StoreError, TemporaryFailure
+from daemon.core.ports import Parcel
 from tests.contracts.drop_servers import PASSWORD, s3_server
 from tests.handing_over import hand_over
 

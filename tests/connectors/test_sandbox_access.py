@@ -10,10 +10,10 @@ import httpx
 import pytest
 from joserfc import jwt
 
-from connectors.sandbox.access import READ_SCOPE, WRITE_SCOPE
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3.access import READ_SCOPE, WRITE_SCOPE
+from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.tokens import rsa_key
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
-from connectors.sandbox.tokens import rsa_key
 
 PARTY = "974761076"
 RESOURCE = "eformidling-dpv-administrasjon"

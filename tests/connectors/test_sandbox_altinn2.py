@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connectors.sandbox.altinn2 import PretendAltinn2
-from connectors.sandbox.altinn2_xml import local
+from connectors.sandbox.altinn2.server import PretendAltinn2
+from connectors.sandbox.altinn2.xml import local
 from connectors.sandbox.letters import PretendLetter
 
 SPACE = "http://www.altinn.no/services/ServiceEngine/Correspondence/2009/10"

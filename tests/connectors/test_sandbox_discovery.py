@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from connectors.sandbox.altinn import PretendAltinn
-from connectors.sandbox.discovery import PretendResource
+from connectors.sandbox.altinn3.discovery import PretendResource
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendLetter, urn
 
 PARTY = "974761076"

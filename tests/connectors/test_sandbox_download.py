@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.sandbox import faults
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3 import faults
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import AttachmentStatus, PretendAttachment, PretendLetter
 
 PARTY = "974761076"

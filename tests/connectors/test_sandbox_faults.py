@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from connectors.sandbox import faults
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3 import faults
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 
 PARTY = "974761076"

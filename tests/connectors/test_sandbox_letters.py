@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.sandbox.access import READ_SCOPE, WRITE_SCOPE
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3.access import READ_SCOPE, WRITE_SCOPE
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter, Status
 
 PARTY = "974761076"

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendLetter, Status
 
 PARTY = "974761076"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from connectors.sandbox.mail_sink import MailSink
+from connectors.sandbox.sinks.mail import MailSink
 
 LOGIN = ("postmottak", "correct-horse-battery")
 RECIPIENTS = ["a@example.no", "b@example.no"]

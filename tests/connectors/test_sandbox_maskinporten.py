@@ -13,9 +13,9 @@ import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from connectors.sandbox.access import ReadyClient
-from connectors.sandbox.altinn import PretendAltinn
-from connectors.sandbox.tokens import rsa_key
+from connectors.sandbox.altinn3.access import ReadyClient
+from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.tokens import rsa_key
 
 PARTY = "974761076"
 OTHER_PARTY = "964965226"

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.pdf import pdf
 from connectors.sandbox.samples import HOSTILE_NAMES, SAMPLES, letters, sandbox_resource, sandbox_resources
-from daemon.dpv import ALL_SERVICES, DPV_SERVICES
-from daemon.organisation import is_organisation_number
+from daemon.core.dpv import ALL_SERVICES, DPV_SERVICES
+from daemon.core.organisation import is_organisation_number
 
 PARTY = "910075918"
 NOW = datetime(2026, 8, 11, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ import trustme
 from standardwebhooks import Webhook
 
 from connectors.sandbox.http_server import Manner
-from connectors.sandbox.webhook_sink import Reply, WebhookSink
+from connectors.sandbox.sinks.webhook import Reply, WebhookSink
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"type":"letter","data":{"title":"Blåbær"}}'

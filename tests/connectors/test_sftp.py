@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from connectors.destinations import sftp
 from connectors.destinations.sftp import Settings
-from daemon.errors import StoreError, TemporaryFailure
-from daemon.ports import Parcel
+from daemon.core.errors import StoreError, TemporaryFailure
+from daemon.core.ports import Parcel
 from tests.contracts.drop_servers import PASSWORD, SftpServer, sftp_server
 from tests.handing_over import hand_over
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from connectors.destinations import smb
 from connectors.destinations.smb import Settings
-from daemon.errors import StoreError, TemporaryFailure
-from daemon.ports import Parcel
+from daemon.core.errors import StoreError, TemporaryFailure
+from daemon.core.ports import Parcel
 from tests.contracts.drop_servers import PASSWORD, SmbServer, smb_server
 from tests.handing_over import hand_over
 

@@ -11,8 +11,8 @@ import trustme
 from pydantic import ValidationError
 
 from connectors.destinations.smtp import Settings, connect
-from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
-from daemon.settings import Secret
+from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.core.settings import Secret
 from tests.connectors.mail_tools import MakeParcel, mail_to
 
 PASSWORD = "correct-horse-battery"

@@ -16,11 +16,22 @@ import trustme
 from lxml import etree
 
 from connectors.destinations.soap import connect
-from connectors.sandbox.soap_sink import Reply, SoapSink, bomb, cut, fault, html, huge, in_parts, response, slow
-from connectors.sandbox.wsse import Guard
+from connectors.sandbox.sinks.soap import (
+    Reply,
+    SoapSink,
+    bomb,
+    cut,
+    fault,
+    html,
+    huge,
+    in_parts,
+    response,
+    slow,
+)
+from connectors.sandbox.sinks.wsse import Guard
 from connectors.soap.call import SoapAnswer
-from connectors.soap.judgement import Judge, Rules
-from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from connectors.soap.response import Judge, Rules
+from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from tests.conftest import MakeParcel
 from tests.connectors.soap_tools import settings, signing
 

@@ -12,12 +12,12 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.destinations.soap import connect
-from connectors.sandbox.altinn import PretendAltinn
-from connectors.sandbox.scene import Scene, prepare, prepare_archive
-from connectors.sandbox.soap_sink import WSDL, SoapSink
+from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.setup import Scene, prepare, prepare_archive
+from connectors.sandbox.sinks.soap import WSDL, SoapSink
 from connectors.soap.describe import describe
-from daemon import plugins
-from daemon.errors import OperatorError, PermanentFailure, TemporaryFailure
+from daemon.core.errors import OperatorError, PermanentFailure, TemporaryFailure
+from daemon.service import plugins
 from tests.conftest import MakeParcel
 from tests.connectors.soap_tools import MAPPING, settings
 

@@ -14,10 +14,10 @@ import pytest
 import trustme
 
 from connectors.destinations.soap import connect
-from connectors.sandbox.soap_sink import WSDL, SoapSink, in_parts, response
-from connectors.sandbox.xop import envelope_of
+from connectors.sandbox.sinks.soap import WSDL, SoapSink, in_parts, response
+from connectors.sandbox.sinks.xop import envelope_of
 from connectors.soap.describe import describe
-from daemon.errors import PermanentFailure, TemporaryFailure
+from daemon.core.errors import PermanentFailure, TemporaryFailure
 from tests.conftest import MakeParcel
 from tests.connectors.soap_tools import MAPPING, settings, signing
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-from daemon.clock import Clock, utc_now
-from daemon.elapsed import elapsed
+from daemon.core.elapsed import elapsed
+from daemon.runtime.clock import Clock, utc_now
 from tests.connectors.altinn3_post import Post, new_post  # noqa: F401  # a fixture
 
 YEAR = timedelta(days=365)

@@ -16,8 +16,8 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from connectors.destinations.webhook import Settings, Webhook
-from daemon.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
-from daemon.settings import Secret
+from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.core.settings import Secret
 
 MakeParcel = Callable[..., Any]
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="

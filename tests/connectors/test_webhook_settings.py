@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from pydantic import ValidationError
 
 from connectors.destinations.webhook import Settings, connect
-from daemon.errors import TemporaryFailure
+from daemon.core.errors import TemporaryFailure
 from tests.connectors.conftest import status
 
 MakeParcel = Callable[..., Any]

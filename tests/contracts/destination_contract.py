@@ -13,10 +13,10 @@ from uuid import UUID
 
 import pytest
 
-from daemon.errors import TemporaryFailure
-from daemon.filenames import is_plain_name
-from daemon.model import PartState
-from daemon.ports import AwaitsPickup, Destination, KeepsTraces, Parcel, PickupState
+from daemon.core.errors import TemporaryFailure
+from daemon.core.filenames import is_plain_name
+from daemon.core.model import PartState
+from daemon.core.ports import AwaitsPickup, Destination, KeepsTraces, Parcel, PickupState
 from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from connectors.mailboxes import altinn2, altinn3, folder
-from connectors.sandbox.altinn import PretendAltinn
-from connectors.sandbox.altinn2 import PretendAltinn2
+from connectors.sandbox.altinn2.server import PretendAltinn2
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.samples import sandbox_resource
-from connectors.sandbox.scene import altinn2_section
-from daemon.model import LetterRef
-from daemon.ports import Channel, Mailbox
+from connectors.sandbox.setup import altinn2_section
+from daemon.core.model import LetterRef
+from daemon.core.ports import Channel, Mailbox
 
 PARTY, SERVICE = "991825827", "4255/8"
 NOON = datetime(2026, 3, 12, 12, tzinfo=UTC)
@@ -32,7 +32,7 @@ class Place(ABC):
 
     @property
     def read_by_fetching(self) -> bool:
-        """What the mailbox declares (daemon/ports.py): fetching a letter notes it as read. All others promise that it does not."""
+        """What the mailbox declares (daemon/core/ports.py): fetching a letter notes it as read. All others promise that it does not."""
         return self.settings.mark_read == "fetched"
 
     @abstractmethod

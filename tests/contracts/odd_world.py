@@ -13,20 +13,20 @@ from typing import Any
 
 from connectors.destinations import filedrop, smtp, soap, webhook
 from connectors.mailboxes import altinn3
-from connectors.sandbox.altinn import PretendAltinn
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
-from connectors.sandbox.mail_sink import MailSink
-from connectors.sandbox.soap_sink import SoapSink
-from connectors.sandbox.webhook_sink import WebhookSink
-from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
-from daemon.fetch import Fetcher, MarkPolicies
-from daemon.intake import Intake, IntakeSummary
-from daemon.model import Outcome
-from daemon.notices import Notices
-from daemon.ports import Destination, Mailbox
+from connectors.sandbox.sinks.mail import MailSink
+from connectors.sandbox.sinks.soap import SoapSink
+from connectors.sandbox.sinks.webhook import WebhookSink
+from daemon.core.model import Outcome
+from daemon.core.ports import Destination, Mailbox
+from daemon.delivery.dispatch import Dispatch
+from daemon.intake.fetch import Fetcher, MarkPolicies
+from daemon.intake.notices import Notices
+from daemon.intake.poll import Intake, IntakeSummary
 from daemon.routing.table import Table, parse_table
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.connectors.soap_tools import settings as soap_settings
 
 PARTY, RESOURCE = "991825827", "eformidling-dpv-administrasjon"

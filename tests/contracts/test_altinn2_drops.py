@@ -10,11 +10,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from connectors.sandbox.altinn import PretendAltinn
-from connectors.sandbox.altinn2 import PretendAltinn2
+from connectors.sandbox.altinn2.server import PretendAltinn2
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.letters import PretendLetter
 from connectors.sandbox.samples import letters as sample_letters
-from connectors.sandbox.scene import Scene, prepare, prepare_altinn2
+from connectors.sandbox.setup import Scene, prepare, prepare_altinn2
 
 NUMBER = 200
 CANNOT_TELL = {

@@ -15,11 +15,11 @@ import httpx
 import pytest
 
 from connectors.destinations import filedrop, s3, sftp, smb, smtp, soap, webhook
-from connectors.sandbox.mail_sink import MailSink
-from connectors.sandbox.soap_sink import SoapSink
-from connectors.sandbox.soap_sink import response as soap_response
-from connectors.sandbox.webhook_sink import WebhookSink
-from daemon.ports import Destination
+from connectors.sandbox.sinks.mail import MailSink
+from connectors.sandbox.sinks.soap import SoapSink
+from connectors.sandbox.sinks.soap import response as soap_response
+from connectors.sandbox.sinks.webhook import WebhookSink
+from daemon.core.ports import Destination
 from tests.connectors.soap_tools import settings as soap_settings
 from tests.contracts.destination_contract import LARGE, DestinationContract, DropContract, DropReceiver, MakeParcel, Receiver
 from tests.contracts.drop_servers import PASSWORD, Gate, SmbServer, gate, s3_server, sftp_server, smb_server

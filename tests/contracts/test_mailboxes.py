@@ -1,4 +1,4 @@
-"""The contract that every mailbox keeps (daemon/ports.py), tried on each of them with whatever is at its other side."""
+"""The contract that every mailbox keeps (daemon/core/ports.py), tried on each of them with whatever is at its other side."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.errors import LetterGone, MailboxError, PartUnavailable
-from daemon.model import LetterRef, PartState
+from daemon.core.errors import LetterGone, MailboxError, PartUnavailable
+from daemon.core.model import LetterRef, PartState
 from tests.contracts.mailbox_places import NOON, PARTY, SERVICE, Place, altinn2_place, altinn3_place, folder_place
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.sandbox.faults import Fault
+from connectors.sandbox.altinn3.faults import Fault
 from connectors.sandbox.http_server import Response
 from connectors.sandbox.letters import PretendLetter, RawJson
-from daemon.model import DeliveryState, Outcome, SightingState
+from daemon.core.model import DeliveryState, Outcome, SightingState
 from tests.contracts.odd_world import DESTINATIONS, PARTY, RESOURCE, World, odd_world
 
 HALF = "\ud800"

@@ -22,11 +22,11 @@ from typing import Any, TextIO
 
 import pytest
 
-from connectors.sandbox.altinn import PretendAltinn
-from connectors.sandbox.mail_sink import MailSink
+from connectors.sandbox.altinn3.server import PretendAltinn
 from connectors.sandbox.samples import letters as sample_letters
-from connectors.sandbox.scene import WEBHOOK_SECRET, Scene, prepare
-from connectors.sandbox.webhook_sink import WebhookSink
+from connectors.sandbox.setup import WEBHOOK_SECRET, Scene, prepare
+from connectors.sandbox.sinks.mail import MailSink
+from connectors.sandbox.sinks.webhook import WebhookSink
 from tests.processes.ended import Ended
 from tests.processes.warm import ROOT, Warm
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sandbox import faults
+from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.samples import sandbox_resource, sandbox_resources
-from daemon.organisation import is_organisation_number
+from daemon.core.organisation import is_organisation_number
 from tests.journeys.conftest import Begin, Journey
 
 APPOINTED = """\

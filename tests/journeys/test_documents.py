@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sandbox import soap_sink
+from connectors.sandbox.sinks import soap
 from tests.journeys import documents
 from tests.processes.ended import Ended
 from tests.processes.warm import Warm
@@ -72,7 +72,7 @@ class Newcomer:
         """Run a command in a copy of the installation, and what has to come before it; what went wrong, or nothing."""
         shutil.copytree(self.template, place)
         shutil.copy(place / "routing.toml", place / "COPY")
-        shutil.copy(soap_sink.WSDL, place / "arkiv.wsdl")
+        shutil.copy(soap.WSDL, place / "arkiv.wsdl")
         for first in FIRST.get(command, ()):
             self._run(place, first)
         if command.startswith("postmottak restore"):

@@ -9,7 +9,7 @@ import tomllib
 from contextlib import closing
 
 from connectors.sandbox.samples import sandbox_resource, sandbox_resources
-from connectors.sandbox.webhook_sink import Reply
+from connectors.sandbox.sinks.webhook import Reply
 from tests.journeys.conftest import Journey
 
 

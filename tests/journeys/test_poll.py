@@ -11,7 +11,7 @@ import jsonschema
 
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.samples import HOSTILE_NAMES, sandbox_resource
-from daemon.dpv import DPV_SERVICES
+from daemon.core.dpv import DPV_SERVICES
 from tests.journeys.conftest import Begin, Journey
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "message.schema.json"

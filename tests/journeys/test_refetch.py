@@ -6,7 +6,7 @@ import json
 import signal
 from collections.abc import Callable
 
-from connectors.sandbox import faults
+from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from tests.journeys.conftest import Begin, Journey
 

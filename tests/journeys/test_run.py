@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from connectors.sandbox.webhook_sink import Reply
+from connectors.sandbox.sinks.webhook import Reply
 from tests.journeys.conftest import Begin, Journey
 
 

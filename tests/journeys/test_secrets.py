@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import pytest
 
 from connectors.sandbox.samples import letters as sample_letters
-from connectors.sandbox.scene import WEBHOOK_SECRET
-from connectors.sandbox.webhook_sink import Reply
+from connectors.sandbox.setup import WEBHOOK_SECRET
+from connectors.sandbox.sinks.webhook import Reply
 from tests.journeys.conftest import Journey
 
 TITLE, BODY = "Oppsigelse av Kari Nordmann", "Fortrolig innhold om Ola"

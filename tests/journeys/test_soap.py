@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sandbox.soap_sink import WSDL, SoapSink
+from connectors.sandbox.sinks.soap import WSDL, SoapSink
 from tests.journeys.conftest import Journey
 
 _ROWS = """

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from connectors.sandbox.samples import letters as sample_letters
-from connectors.sandbox.webhook_sink import Reply
-from daemon import retry
+from connectors.sandbox.sinks.webhook import Reply
+from daemon.delivery import retry
 from tests.journeys.conftest import Begin, Journey
 from tests.processes.warm import ROOT
 

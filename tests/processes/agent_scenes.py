@@ -15,17 +15,24 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from daemon import dispatch, log
-from daemon.agent import Agent
-from daemon.config import ConnectorConfiguration
-from daemon.content import ContentStore
-from daemon.entrusted import Entrusted
-from daemon.errors import AgentLost, ContentMissing, PermanentFailure, PostmottakError, TemporaryFailure
-from daemon.lock import InstanceLock
-from daemon.model import ParcelPart, Receipt
-from daemon.ports import Finding, Parcel, Pickup, PickupState
-from daemon.process import keep_to_one_core
-from daemon.settings import ConnectorSettings
+from daemon.config.loader import ConnectorConfiguration
+from daemon.core.errors import (
+    AgentLost,
+    ContentMissing,
+    PermanentFailure,
+    PostmottakError,
+    TemporaryFailure,
+)
+from daemon.core.model import ParcelPart, Receipt
+from daemon.core.ports import Finding, Parcel, Pickup, PickupState
+from daemon.core.settings import ConnectorSettings
+from daemon.delivery import dispatch
+from daemon.delivery.worker.client import Agent
+from daemon.delivery.worker.proxy import Entrusted
+from daemon.runtime import logs
+from daemon.runtime.process import keep_to_one_core
+from daemon.store.content import ContentStore
+from daemon.store.lock import InstanceLock
 from tests.parcels import new_parcel
 
 SECONDS = 20.0
@@ -165,7 +172,7 @@ def delivers_elsewhere(folder: str) -> Any:
 
 def failures(folder: str) -> Any:
     """What comes back of failures, of deliveries and of everything else."""
-    log.configure()
+    logs.configure()
     content = ContentStore(Path(folder))
     with agent_with(content) as agent:
         place = entrusted(agent, "fails")
@@ -248,7 +255,7 @@ def signals(folder: str) -> Any:
 
 def one_that_cannot_be_handed_over(folder: str, why: str) -> Any:
     """What came of deliveries that are handed over together, one of which cannot be packed or unpacked here or there."""
-    log.configure()
+    logs.configure()
     content = ContentStore(Path(folder))
     odd: dict[str, Any] = {"packed here": _nested(3000), "unpacked there": _Unreadable(), "packed there": 1, "unpacked here": 1}
     how = {"packed there": "tells too much", "unpacked here": "tells what cannot be read"}.get(why, "well")

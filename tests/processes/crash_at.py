@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 POINTS = {
-    "bytes-written": ("daemon.content", "_copy", "after"),
-    "bytes-published": ("daemon.content", "ContentStore._publish", "after"),
+    "bytes-written": ("daemon.store.content", "_copy", "after"),
+    "bytes-published": ("daemon.store.content", "ContentStore._publish", "after"),
     "before-commit": ("daemon.store.letters", "Letters.add", "before"),
     "committed": ("daemon.store.letters", "Letters.add", "after"),
     "bookmark": ("daemon.store.letters", "Letters.turn_pages", "after"),

@@ -40,7 +40,7 @@ def refuse(call: str, number: int) -> None:
 def main(call: str, number: str, settings: str) -> None:
     """Do what is told."""
     from connectors.destinations.filedrop import FileDrop, Settings
-    from daemon.errors import DeliveryFailure
+    from daemon.core.errors import DeliveryFailure
     from tests.parcels import new_parcel
 
     destination = FileDrop("erp", Settings.model_validate(json.loads(settings)))

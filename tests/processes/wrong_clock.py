@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from daemon import app, log, opening
-from daemon.clock import Clock, utc_now
-from daemon.service import Service
+from daemon.runtime import logs
+from daemon.runtime.clock import Clock, utc_now
+from daemon.service import app, stack
+from daemon.service.supervisor import Service
 
 
 def wrong_now(days: Path) -> datetime:
@@ -20,9 +21,9 @@ def wrong_now(days: Path) -> datetime:
 
 def main(configuration: str, days: str) -> None:
     """Run the service until SIGTERM comes."""
-    log.configure()
+    logs.configure()
     wall = partial(wrong_now, Path(days))
-    with app.opened(opening.load(Path(configuration)), partial(Clock, wall=wall)) as parts:
+    with app.opened(stack.load(Path(configuration)), partial(Clock, wall=wall)) as parts:
         service = Service(parts)
         signal.signal(signal.SIGTERM, lambda *_: service.stop())
         service.run()

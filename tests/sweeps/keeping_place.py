@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from connectors.sandbox.samples import letters as sample_letters
-from connectors.sandbox.webhook_sink import Reply
+from connectors.sandbox.sinks.webhook import Reply
 from tests.journeys.conftest import Begin, Journey
 from tests.processes.warm import Warm
 from tests.sweeps import aftermath

@@ -22,7 +22,7 @@ from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from connectors.maskinporten import load_key
+from connectors.altinn3.maskinporten import load_key
 from tests.processes.warm import Warm
 from tests.sweeps.keeping_place import Place, about, bytes_kept, ids, needed, picture
 from tests.sweeps.strike import FATAL, Point, Result, last_error, main, not_told_well, points, struck_at, traced

@@ -17,10 +17,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from daemon.content import ContentStore
-from daemon.fetch import Fetcher
-from daemon.intake import Intake
-from daemon.model import (
+from daemon.core.model import (
     Attachment,
     Decision,
     Delivery,
@@ -36,10 +33,13 @@ from daemon.model import (
     Receipt,
     delivery_id,
 )
-from daemon.notices import Notices
-from daemon.ports import Channel, Finding, Listing, Parcel
+from daemon.core.ports import Channel, Finding, Listing, Parcel
+from daemon.intake.fetch import Fetcher
+from daemon.intake.notices import Notices
+from daemon.intake.poll import Intake
 from daemon.routing.table import Table, parse_table
 from daemon.store import Store, StoredLetter
+from daemon.store.content import ContentStore
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
-from daemon.model import Delivery, Outcome, delivery_id, message_id
+from daemon.core.model import Delivery, Outcome, delivery_id, message_id
+from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import TABLE, Clock, MemoryDestination
 
 

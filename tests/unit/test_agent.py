@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from daemon.errors import StoreError
-from daemon.lock import InstanceLock
+from daemon.core.errors import StoreError
+from daemon.store.lock import InstanceLock
 from tests.processes.alone import ROOT, call_alone
 
 SCENES = "tests.processes.agent_scenes"

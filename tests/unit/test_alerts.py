@@ -12,19 +12,26 @@ from typing import Any
 
 import pytest
 
-from daemon import alerts
-from daemon.alerts import Alerter
-from daemon.config import AlertSettings, Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
-from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
-from daemon.errors import DiskFull, Fault, TemporaryFailure
-from daemon.model import Outcome, Receipt
-from daemon.ports import Destination, Notification, Parcel
-from daemon.pulses import Pulses
-from daemon.records import Bookmark
-from daemon.settings import ConnectorSettings, Day
-from daemon.store import Store, endings
-from daemon.troubles import find_troubles
+from daemon.config.loader import (
+    AlertSettings,
+    Configuration,
+    ConnectorConfiguration,
+    DeliverySettings,
+    RoutingSettings,
+    StoreSettings,
+)
+from daemon.core.bookkeeping import Bookmark
+from daemon.core.errors import DiskFull, Fault, TemporaryFailure
+from daemon.core.model import Outcome, Receipt
+from daemon.core.ports import Destination, Notification, Parcel
+from daemon.core.settings import ConnectorSettings, Day
+from daemon.delivery.dispatch import Dispatch
+from daemon.monitoring import alerts
+from daemon.monitoring.alerts import Alerter
+from daemon.monitoring.problems import find_troubles
+from daemon.runtime.heartbeat import Pulses
+from daemon.store import Store, results
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
 
 KEY_LASTS = timedelta(days=364)
@@ -137,7 +144,7 @@ def test_told_once_and_its_end_once(desk: Desk) -> None:
     desk.make().look()
     assert desk.kinds() == [("undelivered", False)]
     [claim] = desk.store.outbox.claim("me", desk.clock(), timedelta(minutes=1), 1)
-    desk.store.outbox.end([endings.dead(claim, "Oppsigelse", desk.clock(), desk.clock())])
+    desk.store.outbox.end([results.dead(claim, "Oppsigelse", desk.clock(), desk.clock())])
     desk.make().look()
     desk.make().look()
     assert sorted(desk.kinds()) == [("dead", False), ("undelivered", False), ("undelivered", True)]

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from daemon.content import ContentStore
-from daemon.model import delivery_id
-from daemon.problems import Problems
+from daemon.core.model import delivery_id
+from daemon.monitoring.service_problems import Problems
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from daemon.web.api import Api
 from daemon.web.tokens import Tokens, Verdict
 from tests.unit.conftest import NOW, Clock, stored_letter

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon import reconcile as reconcile_module
-from daemon.content import ContentStore
-from daemon.errors import LetterGone, MailboxUnavailable
-from daemon.fetch import MarkPolicies
-from daemon.intake import Intake
-from daemon.model import LetterRef, SightingState
-from daemon.ports import Channel
-from daemon.reconcile import Compared, Reconciliation
+from daemon.core.errors import LetterGone, MailboxUnavailable
+from daemon.core.model import LetterRef, SightingState
+from daemon.core.ports import Channel
+from daemon.intake import reconcile as reconcile_module
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.poll import Intake
+from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, SECRET, TAX, Clock, MemoryMailbox, new_intake
 
 LISTED = replace(SECRET, list_only=True, fetch_confidential=False)

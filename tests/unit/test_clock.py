@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.clock import DOUBTED, FAR, STABLE, WRONG
+from daemon.runtime.clock import DOUBTED, FAR, STABLE, WRONG
 from tests.machine import Machine
 from tests.unit.conftest import NOW
 

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from daemon import config
-from daemon.config import Kind, Reading
-from daemon.errors import ConfigurationError, Fault
-from daemon.model import Policy
-from daemon.settings import ConnectorSettings, Duration, FilePath, OrganisationNumber, SecretFile
+from daemon.config import loader
+from daemon.config.loader import Kind, Reading
+from daemon.core.errors import ConfigurationError, Fault
+from daemon.core.model import Policy
+from daemon.core.settings import (
+    ConnectorSettings,
+    Duration,
+    FilePath,
+    OrganisationNumber,
+    SecretFile,
+)
 
 
 class Box(ConnectorSettings):
@@ -64,7 +70,7 @@ def read(folder: Path, text: str) -> Reading:
     (folder / "key.pem").write_text("KEY")
     path = folder / "postmottak.toml"
     path.write_text(text, encoding="utf-8")
-    return config.read(path, lambda kind, name: DECLARED[kind].get(name), TYPES)
+    return loader.read(path, lambda kind, name: DECLARED[kind].get(name), TYPES)
 
 
 def the_fault(folder: Path, old: str, new: str) -> Fault:

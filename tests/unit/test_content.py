@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.content import ContentStore, Kept
-from daemon.errors import ContentMissing, DiskFull, MailboxUnavailable, StoreError
+from daemon.core.errors import ContentMissing, DiskFull, MailboxUnavailable, StoreError
+from daemon.store.content import ContentStore, Kept
 from tests.unit.conftest import md5, sha256
 
 MEGABYTE = 1 << 20

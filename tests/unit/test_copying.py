@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from daemon.cli.output import Progress
-from daemon.errors import StoreBusy
-from daemon.store import sqlitefile
-from daemon.store.sqlitefile import copied, copy_database, damage
+from daemon.core.errors import StoreBusy
+from daemon.store import sqlite_file
+from daemon.store.sqlite_file import copied, copy_database, damage
 
 
 @pytest.fixture(name="large")
@@ -60,31 +60,31 @@ class Writing:
 
 def test_others_write_while_a_copy_is_made(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two steps another program commits without waiting, and the copy is of one moment all the same."""
-    monkeypatch.setattr(sqlitefile, "_STEP", 20)
-    steps = sqlitefile._Steps
-    monkeypatch.setattr(sqlitefile, "_Steps", lambda restarts: Writing(large, steps(restarts), times=5))
+    monkeypatch.setattr(sqlite_file, "_STEP", 20)
+    steps = sqlite_file._Steps
+    monkeypatch.setattr(sqlite_file, "_Steps", lambda restarts: Writing(large, steps(restarts), times=5))
     copy_database(large, tmp_path / "copy.db")
     assert tells_one_state(tmp_path / "copy.db")
 
 
 def test_a_copy_is_made_though_others_write_all_the_time(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where each step meets a write, the copy is made in one step in the end, and is of one moment."""
-    monkeypatch.setattr(sqlitefile, "_STEP", 20)
-    steps, made = sqlitefile._Steps, []
+    monkeypatch.setattr(sqlite_file, "_STEP", 20)
+    steps, made = sqlite_file._Steps, []
 
     def writing(restarts: int) -> Writing:
         made.append(Writing(large, steps(restarts), times=1000))
         return made[-1]
 
-    monkeypatch.setattr(sqlitefile, "_Steps", writing)
+    monkeypatch.setattr(sqlite_file, "_Steps", writing)
     copy_database(large, tmp_path / "copy.db")
     assert tells_one_state(tmp_path / "copy.db")
-    assert [1000 - each._left for each in made] == [sqlitefile._RESTARTS + 2, 1]
+    assert [1000 - each._left for each in made] == [sqlite_file._RESTARTS + 2, 1]
 
 
 def test_a_copy_of_a_busy_database(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where another program holds the database to the end, that is said, nothing is called damaged, and no copy is left."""
-    monkeypatch.setattr(sqlitefile, "_TIMEOUT", 0.1)
+    monkeypatch.setattr(sqlite_file, "_TIMEOUT", 0.1)
     with closing(sqlite3.connect(large)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreBusy, match="another program holds it"):
@@ -111,14 +111,14 @@ def test_what_is_checked_is_a_copy_that_goes(large: Path) -> None:
 
 def test_without_room_the_database_itself_is_checked(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that has no room for a copy does not stop a check."""
-    monkeypatch.setattr(sqlitefile, "_MORE", 1e12)
+    monkeypatch.setattr(sqlite_file, "_MORE", 1e12)
     with copied(large) as checked:
         assert checked == large
 
 
 def test_a_check_gives_signs_of_life(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for a long check sees that it goes on."""
-    monkeypatch.setattr(sqlitefile, "_OPERATIONS", 100)
+    monkeypatch.setattr(sqlite_file, "_OPERATIONS", 100)
     beats: list[None] = []
     assert damage(large, lambda: beats.append(None)) == []
     assert beats

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from daemon.dispatch import Dispatch
-from daemon.errors import PermanentFailure, StoreError, TemporaryFailure
-from daemon.lanes import WIDTH
-from daemon.model import Addressee, Attachment, DeliveryState, Outcome, PartState, message_id
-from daemon.ports import Parcel
+from daemon.core.errors import PermanentFailure, StoreError, TemporaryFailure
+from daemon.core.model import Addressee, Attachment, DeliveryState, Outcome, PartState, message_id
+from daemon.core.ports import Parcel
+from daemon.delivery.dispatch import Dispatch
+from daemon.delivery.throttle import WIDTH
 from tests.unit.conftest import NOW, nothing_happens, sha256, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
 

@@ -14,17 +14,17 @@ from uuid import UUID
 
 import pytest
 
-from daemon import dispatch as dispatching
-from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
-from daemon.document import LetterDocument, letter_document
-from daemon.errors import PermanentFailure, PostmottakError, TemporaryFailure
-from daemon.lanes import WIDTH
-from daemon.model import DeliveryState, Message, Outcome, Receipt, delivery_id, message_id
-from daemon.outcome import outcome_of
-from daemon.ports import Parcel
-from daemon.store import Store, endings
+from daemon.core.connector_calls import outcome_of
+from daemon.core.document import LetterDocument, letter_document
+from daemon.core.errors import PermanentFailure, PostmottakError, TemporaryFailure
+from daemon.core.model import DeliveryState, Message, Outcome, Receipt, delivery_id, message_id
+from daemon.core.ports import Parcel
+from daemon.delivery import dispatch as dispatching
+from daemon.delivery.dispatch import Dispatch
+from daemon.delivery.throttle import WIDTH
+from daemon.store import Store, results
 from daemon.store.claims import SUSPECT
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
 
 NOT_NOW = TemporaryFailure("nobody is at home")
@@ -289,7 +289,7 @@ def test_a_letter_that_kills_the_process_takes_no_other_along(deliver: Deliver, 
         assert len(store.outbox.claim("gone", clock(), HOUR, 9)) == 4
         store.outbox.release_abandoned(clock())
     while (claims := store.outbox.claim_suspect("me", clock(), HOUR)) and claims[0].id != killer:
-        store.outbox.end([endings.deferred(claims[0], "not now", clock() + HOUR, clock(), clock())])
+        store.outbox.end([results.deferred(claims[0], "not now", clock() + HOUR, clock(), clock())])
     store.outbox.release_abandoned(clock())
     clock.advance(hours=2)
     assert deliver() == {Outcome.DELIVERED: 3}

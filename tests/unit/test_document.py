@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from daemon.document import LetterDocument, letter_document
-from daemon.model import Attachment, PartState
+from daemon.core.document import LetterDocument, letter_document
+from daemon.core.model import Attachment, PartState
 from tests.unit.conftest import NOW, ROOT, SENDER, TABLE, sha256, stored_letter
 
 SCHEMA_FILE = ROOT / "docs" / "message.schema.json"

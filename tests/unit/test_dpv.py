@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES, Service, find_service, service_names
+from daemon.core.dpv import (
+    ALL_SERVICES,
+    CONFIDENTIAL_POST,
+    DPV_SERVICES,
+    Service,
+    find_service,
+    service_names,
+)
 
 
 def test_there_are_ten_services_and_confidential_post() -> None:

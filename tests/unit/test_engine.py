@@ -19,11 +19,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlmodel import Session, SQLModel
 
-from daemon.errors import DiskFull, NotStorable, StoreError
-from daemon.migrations import HEAD
-from daemon.model import SightingState
-from daemon.records import RoutingVersion
+from daemon.core.bookkeeping import RoutingVersion
+from daemon.core.errors import DiskFull, NotStorable, StoreError
+from daemon.core.model import SightingState
 from daemon.store import Database, Store
+from daemon.store.migrations import HEAD
 from tests.unit.conftest import NOW
 
 

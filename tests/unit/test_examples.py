@@ -14,9 +14,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from connectors.mailboxes import altinn3
-from connectors.sandbox import soap_sink
-from daemon import opening, plugins
-from daemon.config import (
+from connectors.sandbox.sinks import soap
+from daemon.config.loader import (
     AlertSettings,
     ApiSettings,
     DeliverySettings,
@@ -25,6 +24,7 @@ from daemon.config import (
     RoutingSettings,
     StoreSettings,
 )
+from daemon.service import plugins, stack
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = tomllib.loads((CONFIG / "postmottak.example.toml").read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def test_the_example_is_in_order_and_shows_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "postmottak.toml").write_text(text, encoding="utf-8")
     (tmp_path / "routing.toml").write_text((CONFIG / "routing.example.toml").read_text(encoding="utf-8"), encoding="utf-8")
     _write_secrets(tmp_path)
-    checked = opening.load(tmp_path / "postmottak.toml")
+    checked = stack.load(tmp_path / "postmottak.toml")
     connectors = [*checked.configuration.mailboxes, *checked.configuration.destinations]
     shown = [
         checked.configuration.delivery,
@@ -87,7 +87,7 @@ def test_the_lines_that_are_enough_are(tmp_path: Path) -> None:
     (tmp_path / "postmottak.toml").write_text(configuration.replace("your organisation number", "974761076"))
     (tmp_path / "routing.toml").write_text(table)
     _write_secrets(tmp_path)
-    assert [each.name for each in opening.load(tmp_path / "postmottak.toml").configuration.destinations] == ["erp"]
+    assert [each.name for each in stack.load(tmp_path / "postmottak.toml").configuration.destinations] == ["erp"]
 
 
 def test_every_type_of_connector_has_its_section() -> None:
@@ -97,7 +97,7 @@ def test_every_type_of_connector_has_its_section() -> None:
 
 
 def _write_secrets(folder: Path) -> None:
-    from connectors.sandbox.access import ready_client
+    from connectors.sandbox.altinn3.access import ready_client
 
     (folder / "maskinporten.pem").write_text(ready_client("991825827").private_key)
     (folder / "api.token").write_text("not a secret")
@@ -107,5 +107,5 @@ def _write_secrets(folder: Path) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     (folder / "known_hosts").write_text(f"sftp.example.no {key}")
     (folder / "smtp.password").write_text("not a secret")
-    shutil.copy(soap_sink.WSDL, folder / "arkiv.wsdl")
+    shutil.copy(soap.WSDL, folder / "arkiv.wsdl")
     (folder / "webhook.secret").write_text("whsec_cG9zdG1vdHRhayBzYW5kYm94IHNlY3JldA==")

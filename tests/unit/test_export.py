@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.content import ContentStore
-from daemon.errors import ContentMissing, OperatorError
-from daemon.export import write_zip
-from daemon.model import Attachment, PartState
+from daemon.core.errors import ContentMissing, OperatorError
+from daemon.core.model import Attachment, PartState
+from daemon.maintenance.export import write_zip
+from daemon.store.content import ContentStore
 from tests.unit.conftest import sha256, stored_letter
 
 LETTER = stored_letter("a", body="<p>Hei på deg</p>", body_type="text/html")

@@ -12,8 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.errors import ConfigurationError, Fault
-from daemon.faults import FaultList, KeyPath, Lines, key_text, near_miss, parse_toml, read_toml
+from daemon.config.faults import (
+    FaultList,
+    KeyPath,
+    Lines,
+    key_text,
+    near_miss,
+    parse_toml,
+    read_toml,
+)
+from daemon.core.errors import ConfigurationError, Fault
 
 TEXT = """\
 title = "x" # = [

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from daemon.content import ContentStore
-from daemon.fetch import MarkPolicies
-from daemon.intake import IntakeSummary
-from daemon.model import MarkKind, MarkState, Policy, SightingState, message_id
+from daemon.core.model import MarkKind, MarkState, Policy, SightingState, message_id
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.poll import IntakeSummary
 from daemon.routing.table import Table
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import (
     APPOINTED,
     NOW,

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.content import ContentStore
-from daemon.fetch import MarkPolicies
-from daemon.filekinds import HEAD, is_text, kind_of
-from daemon.filenames import is_plain_name, safe_name
-from daemon.model import Letter
+from daemon.core.file_kinds import HEAD, is_text, kind_of
+from daemon.core.filenames import is_plain_name, safe_name
+from daemon.core.model import Letter
+from daemon.intake.fetch import MarkPolicies
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import Clock, MemoryMailbox, new_intake
 
 

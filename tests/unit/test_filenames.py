@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.filenames import MAX_LENGTH, folder_name, is_plain_name, safe_name
+from daemon.core.filenames import MAX_LENGTH, folder_name, is_plain_name, safe_name
 
 LETTER = UUID("0f9d2c1e-1111-5222-8333-444455556666")
 NASTY = st.one_of(

@@ -10,13 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from daemon.content import ContentStore
-from daemon.fetch import MarkPolicies
-from daemon.intake import IntakeSummary
-from daemon.model import DeliveryState, LetterRef, MarkKind, MarkState, Part, PartState, Policy, SightingState, delivery_id, message_id
-from daemon.ports import Channel
+from daemon.core.model import (
+    DeliveryState,
+    LetterRef,
+    MarkKind,
+    MarkState,
+    Part,
+    PartState,
+    Policy,
+    SightingState,
+    delivery_id,
+    message_id,
+)
+from daemon.core.ports import Channel
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.poll import IntakeSummary
 from daemon.routing.table import Table
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.at_a_time import AtATime
 from tests.unit.conftest import (
     APPOINTED,

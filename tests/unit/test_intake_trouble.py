@@ -14,14 +14,21 @@ from typing import Any
 
 import pytest
 
-from daemon import log
-from daemon.content import ContentStore
-from daemon.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable, PartUnavailable, StoreError
-from daemon.fetch import MarkPolicies
-from daemon.intake import IntakeSummary
-from daemon.model import DeliveryState, Part, PartState, SightingState, message_id
-from daemon.ports import Channel, Listing
+from daemon.core.errors import (
+    AccessRefused,
+    LetterGone,
+    MailboxError,
+    MailboxUnavailable,
+    PartUnavailable,
+    StoreError,
+)
+from daemon.core.model import DeliveryState, Part, PartState, SightingState, message_id
+from daemon.core.ports import Channel, Listing
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.poll import IntakeSummary
+from daemon.runtime import logs
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TAX, Clock, MemoryMailbox, new_intake
 
 Poll = Callable[[], IntakeSummary]
@@ -150,7 +157,7 @@ def test_a_letter_that_cannot_be_kept_concerns_itself(poll: Poll, store: Store, 
 
 def test_what_the_connector_stumbled_over_is_not_logged(poll: Poll, mailbox: MemoryMailbox, capsys: pytest.CaptureFixture[str]) -> None:
     """The log of a letter that could not be understood has no word of the letter."""
-    log.configure()
+    logs.configure()
     mailbox.publish("a")
     mailbox.twists["a"] = {"title": [WORD]}
     poll()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.lanes import LOOK_AGAIN, WIDTH, Lane, Lanes
+from daemon.delivery.throttle import LOOK_AGAIN, WIDTH, Lane, Lanes
 from tests.unit.conftest import NOW
 
 SECOND = timedelta(seconds=1)

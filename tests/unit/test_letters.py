@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from sqlmodel import SQLModel
 
-from daemon.errors import NotStorable
-from daemon.model import (
+from daemon.core.bookkeeping import Sighting
+from daemon.core.errors import NotStorable
+from daemon.core.model import (
     Attachment,
     Decision,
     Delivery,
@@ -25,7 +26,6 @@ from daemon.model import (
     delivery_id,
     message_id,
 )
-from daemon.records import Sighting
 from daemon.store import Store, StoredLetter
 from tests.unit.conftest import NOW, SECRET, TABLE, TAX, envelope, stored_letter
 

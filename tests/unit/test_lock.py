@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from daemon.errors import StoreError
-from daemon.lock import InstanceLock
+from daemon.core.errors import StoreError
+from daemon.store.lock import InstanceLock
 from tests.unit.conftest import ROOT
 
 _HOLDER = """

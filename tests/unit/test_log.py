@@ -10,12 +10,12 @@ import re
 import pytest
 import structlog
 
-from daemon import log
+from daemon.runtime import logs
 
 
 def test_one_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
     """An event is one line on stderr, with its time and its level, whatever its values hold; stdout stays for documents."""
-    log.configure()
+    logs.configure()
     structlog.get_logger("x").info("delivery attempted", reason="two\nlines", destination="erp")
     out, err = capsys.readouterr()
     assert out == ""
@@ -26,7 +26,7 @@ def test_one_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unexpected_error_says_where_and_not_what(capsys: pytest.CaptureFixture[str]) -> None:
     """A fault is one line with its type and the way to it; its words, which may quote a letter or a secret, are left out."""
-    log.configure()
+    logs.configure()
     try:
         int("Oppsigelse")
     except ValueError:
@@ -40,8 +40,8 @@ def test_an_unexpected_error_says_where_and_not_what(capsys: pytest.CaptureFixtu
 
 def test_what_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     """Details for developers, and what other libraries say about requests and statements, are not logged."""
-    log.configure()
-    log.configure()
+    logs.configure()
+    logs.configure()
     structlog.get_logger("x").debug("detail")
     for name in ("httpx", "sqlalchemy.engine", "alembic.runtime.migration", "apscheduler.scheduler"):
         assert not logging.getLogger(name).isEnabledFor(logging.INFO)
@@ -53,7 +53,7 @@ def test_lines_that_were_lost_are_counted() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 8192)
     with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb", buffering=0) as reader:
-        lines = log.Lines(stream)
+        lines = logs.Lines(stream)
         structlog.configure(processors=[structlog.processors.KeyValueRenderer()], logger_factory=lambda *_: lines)
         for line in ("whole " * 500, "cut off " * 700, "lost"):
             lines.msg(line)
@@ -63,7 +63,7 @@ def test_lines_that_were_lost_are_counted() -> None:
         lines.msg("again")
         assert lines.reason == ""
         said = reader.read(1 << 20).decode().splitlines()
-    log.configure()
+    logs.configure()
     assert said[:2] == ["", "again"]
     assert "log lines could not be written" in said[2]
     assert "lines=2" in said[2]

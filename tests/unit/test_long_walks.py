@@ -16,12 +16,23 @@ import pytest
 from sqlalchemy import event, func, select, update
 from sqlmodel import col
 
-from daemon.model import Delivery, DeliveryState, LetterRef, Message, Receipt, SightingState
-from daemon.records import Sighting
-from daemon.rerouting import Rerouter, samples
+from daemon.core.bookkeeping import Sighting
+from daemon.core.model import Delivery, DeliveryState, LetterRef, Message, Receipt, SightingState
+from daemon.intake.rerouting import Rerouter, samples
 from daemon.routing.table import Table, parse_table
-from daemon.store import Cover, Store, StoredLetter, covers, endings, letters, outbox, rerouting, retention, views
-from daemon.store.engine import table_of
+from daemon.store import (
+    Cover,
+    Store,
+    StoredLetter,
+    covers,
+    decisions,
+    letters,
+    outbox,
+    queries,
+    results,
+    retention,
+)
+from daemon.store.database import table_of
 from daemon.store.pages import LETTERS, pieces, row_number
 from tests.unit.conftest import NOW, TAX, stored_letter
 from tests.unit.test_rerouting import FOR_OLA, TEXT
@@ -137,7 +148,7 @@ LONG_READS: dict[str, Callable[[Store], object]] = {
 @pytest.mark.parametrize("read", LONG_READS)
 def test_no_transaction_reads_everything(full: Store, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
     """Whatever looks at as many rows as there are does it in pieces, each in a transaction of its own."""
-    for module in (letters, outbox, rerouting, retention, views, covers):
+    for module in (letters, outbox, decisions, retention, queries, covers):
         for name in ("LETTERS", "ROWS", "COUNTED", "_PAGE"):
             monkeypatch.setattr(module, name, 100, raising=False)
     begun: list[object] = []
@@ -226,7 +237,7 @@ def test_what_is_begun_between_read_and_change_stays(full: Store, what: str) -> 
     (archive,) = (each for each in full.views.deliveries(message_id=stale.message) if each.destination == "archive")
     claims = [each for each in full.outbox.claim("me", NOW, timedelta(hours=1), MANY, only=["archive"]) if each.id == archive.id]
     if what == "delivered":
-        full.outbox.end([endings.delivered(each, Receipt(reference="x", details={}), NOW, NOW) for each in claims])
+        full.outbox.end([results.delivered(each, Receipt(reference="x", details={}), NOW, NOW) for each in claims])
     changed = full.covers.follow([Cover(message=stale.message, number=stale.number, wanted={"erp": ["ola"]})], NOW)
     assert (changed[stale.message].added, changed[stale.message].withdrawn) == (("erp",), ("mail",))
     states = {each.destination: each.state for each in full.views.deliveries(message_id=stale.message)}

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.model import Mark, MarkKind, MarkState, Policy, Receipt, delivery_id, message_id
-from daemon.store import Claim, Store, endings
+from daemon.core.model import Mark, MarkKind, MarkState, Policy, Receipt, delivery_id, message_id
+from daemon.store import Claim, Store, results
 from tests.unit.conftest import NOW, stored_letter
 
 LEASE = timedelta(hours=1)
@@ -31,7 +31,7 @@ def claim(store: Store) -> dict[str, Claim]:
 
 def deliver(store: Store, one: Claim) -> None:
     """The destination has it."""
-    assert store.outbox.end([endings.delivered(one, Receipt(reference="x", details={}), NOW, NOW)])
+    assert store.outbox.end([results.delivered(one, Receipt(reference="x", details={}), NOW, NOW)])
 
 
 def test_what_waits_for_nothing_is_due(store: Store) -> None:
@@ -61,9 +61,9 @@ def test_a_delivery_that_is_not_delivered_blocks(store: Store, other: str) -> No
         store.outbox.hold([this])
     claims = claim(store)
     if other == "pending":
-        store.outbox.end([endings.deferred(claims["mail"], "later", NOW, NOW, NOW)])
+        store.outbox.end([results.deferred(claims["mail"], "later", NOW, NOW, NOW)])
     elif other == "dead":
-        store.outbox.end([endings.dead(claims["mail"], "never", NOW, NOW)])
+        store.outbox.end([results.dead(claims["mail"], "never", NOW, NOW)])
     deliver(store, claims["erp"])
     assert due(store) == []
     if other == "held":

@@ -11,15 +11,21 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from daemon.config import Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
-from daemon.errors import Fault
-from daemon.model import MarkKind, Outcome, PartState, Policy, SightingState
-from daemon.records import Bookmark
+from daemon.config.loader import (
+    Configuration,
+    ConnectorConfiguration,
+    DeliverySettings,
+    RoutingSettings,
+    StoreSettings,
+)
+from daemon.core.bookkeeping import Bookmark
+from daemon.core.errors import Fault
+from daemon.core.model import MarkKind, Outcome, PartState, Policy, SightingState
+from daemon.core.settings import ConnectorSettings, Day
+from daemon.monitoring.problems import find_troubles
 from daemon.routing.facts import NORWAY
-from daemon.settings import ConnectorSettings, Day
 from daemon.store import Store
-from daemon.troubles import find_troubles
-from daemon.web.monitoring import Monitoring
+from daemon.web.metrics import Monitoring
 from tests.unit.conftest import NOW, Clock, envelope, stored_letter
 
 _LINE = re.compile(r'postmottak_[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+')

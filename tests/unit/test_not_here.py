@@ -11,17 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import AlertSettings, Configuration, ConnectorConfiguration, DeliverySettings, RoutingSettings, StoreSettings
-from daemon.content import ContentStore
-from daemon.errors import AccessRefused, MailboxUnavailable
-from daemon.fetch import MarkPolicies
-from daemon.intake import Intake
-from daemon.model import MarkKind, PartState, Policy, SightingState
-from daemon.receipts import Receipts
-from daemon.records import Alert
-from daemon.settings import ConnectorSettings
+from daemon.config.loader import (
+    AlertSettings,
+    Configuration,
+    ConnectorConfiguration,
+    DeliverySettings,
+    RoutingSettings,
+    StoreSettings,
+)
+from daemon.core.bookkeeping import Alert
+from daemon.core.errors import AccessRefused, MailboxUnavailable
+from daemon.core.model import MarkKind, PartState, Policy, SightingState
+from daemon.core.settings import ConnectorSettings
+from daemon.delivery.marks import Receipts
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.poll import Intake
+from daemon.monitoring.problems import Trouble, find_troubles
 from daemon.store import Store
-from daemon.troubles import Trouble, find_troubles
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TAX, Clock, MemoryMailbox, envelope, new_intake, stored_letter
 
 AWAY = MailboxUnavailable("Altinn does not answer")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from daemon.content import ContentStore
-from daemon.fetch import MarkPolicies
-from daemon.intake import IntakeSummary
-from daemon.model import DeliveryState, MessageKind, Policy, message_id
-from daemon.notices import Notices, notice_id
+from daemon.core.model import DeliveryState, MessageKind, Policy, message_id
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.notices import Notices, notice_id
+from daemon.intake.poll import IntakeSummary
 from daemon.routing.table import Table
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import APPOINTED, NOW, SECRET, TABLE, TAX, Clock, MemoryMailbox, new_intake, newest_decision
 
 Poll = Callable[..., IntakeSummary]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.notify import Notifier
+from daemon.runtime.systemd import Notifier
 from tests.unit.conftest import ROOT
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.organisation import is_organisation_number, organisation_number
+from daemon.core.organisation import is_organisation_number, organisation_number
 
 REAL = ["991825827", "974761076", "964965226", "910075918"]
 

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from daemon.errors import NotFound, OperatorError
-from daemon.model import Delivery, DeliveryState, Outcome, Receipt, delivery_id, message_id
-from daemon.store import Claim, Outbox, Store, endings
+from daemon.core.errors import NotFound, OperatorError
+from daemon.core.model import Delivery, DeliveryState, Outcome, Receipt, delivery_id, message_id
+from daemon.store import Claim, Outbox, Store, results
 from daemon.store.claims import SUSPECT
 from tests.unit.conftest import NOW, stored_letter
 
@@ -22,9 +22,9 @@ SECOND = timedelta(seconds=1)
 
 End = Callable[[Outbox, Claim], set[UUID]]
 ENDS: dict[str, End] = {
-    "delivered": lambda outbox, claim: outbox.end([endings.delivered(claim, RECEIPT, NOW, NOW + SECOND)]),
-    "deferred": lambda outbox, claim: outbox.end([endings.deferred(claim, "nobody is at home", NOW + LEASE, NOW, NOW + SECOND)]),
-    "dead": lambda outbox, claim: outbox.end([endings.dead(claim, "no such folder", NOW, NOW + SECOND)]),
+    "delivered": lambda outbox, claim: outbox.end([results.delivered(claim, RECEIPT, NOW, NOW + SECOND)]),
+    "deferred": lambda outbox, claim: outbox.end([results.deferred(claim, "nobody is at home", NOW + LEASE, NOW, NOW + SECOND)]),
+    "dead": lambda outbox, claim: outbox.end([results.dead(claim, "no such folder", NOW, NOW + SECOND)]),
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.outside_values import (
+from daemon.core.outside_values import (
     DEEPEST_READ,
     identifier_from,
     is_deeper,
@@ -25,7 +25,16 @@ from daemon.outside_values import (
     time_if_set,
     whole_number_from,
 )
-from daemon.times import FIRST, LAST, NORWAY, in_norway, in_utc, norwegian_day, shifted, written
+from daemon.core.times import (
+    FIRST,
+    LAST,
+    NORWAY,
+    in_norway,
+    in_utc,
+    norwegian_day,
+    shifted,
+    written,
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=6)  # halves of surrogate pairs and NUL too
 ANY_JSON = st.recursive(

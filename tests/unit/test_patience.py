@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-from daemon.errors import StoreBusy
-from daemon.records import RoutingVersion
+from daemon.core.bookkeeping import RoutingVersion
+from daemon.core.errors import StoreBusy
 from daemon.store import Database, Patience, waiting_at_most
 from tests.unit.conftest import NOW
 
@@ -147,7 +147,7 @@ def test_whoever_waits_for_an_answer_is_told_sooner(database: Path) -> None:
 
 def test_a_stop_ends_every_wait(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits, and who waits for that one, end soon when the service is to stop, though the database stays busy."""
-    monkeypatch.setattr("daemon.store.patience._GRACE", 2 * STEP)
+    monkeypatch.setattr("daemon.store.busy._GRACE", 2 * STEP)
     opened, stopping, waiting = open_database(database), threading.Event(), threading.Event()
     failures: list[BaseException] = []
 

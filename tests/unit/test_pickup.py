@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
-from daemon.errors import TemporaryFailure
-from daemon.model import Delivery, DeliveryState, delivery_id, message_id
-from daemon.pickup import Pickups
-from daemon.ports import Destination, Pickup, PickupState
+from daemon.core.errors import TemporaryFailure
+from daemon.core.model import Delivery, DeliveryState, delivery_id, message_id
+from daemon.core.ports import Destination, Pickup, PickupState
+from daemon.delivery.dispatch import Dispatch
+from daemon.delivery.pickup import Pickups
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
 
 WAITING = Pickup(state=PickupState.WAITING)

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from connectors.destinations.filedrop import FileDrop, Settings
-from daemon import pickup_watch
-from daemon.errors import DiskFull
-from daemon.pickup import Pickups
-from daemon.pickup_watch import PickupWatch
-from daemon.pulses import Pulses
-from daemon.settings import duration
+from daemon.core.errors import DiskFull
+from daemon.core.settings import duration
+from daemon.delivery import pickup
+from daemon.delivery.pickup import Pickups, PickupWatch
+from daemon.runtime.heartbeat import Pulses
 from daemon.store import Store
 from tests.unit.conftest import Clock, MemoryDestination
 
@@ -52,7 +51,7 @@ def drop(tmp_path: Path) -> Path:
 @pytest.fixture
 def looks(store: Store, clock: Clock, drop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Looks]:
     """The watch at work; its first look is over."""
-    monkeypatch.setattr(pickup_watch, "_KEEP", 0.1)
+    monkeypatch.setattr(pickup, "_KEEP", 0.1)
     waits = FileDrop("erp", Settings(path=drop, await_pickup=duration("1h")))
     idle = FileDrop("idle", Settings(path=drop.parent))
     places = {"erp": waits, "idle": idle, "mail": MemoryDestination("mail")}
@@ -106,13 +105,13 @@ def test_a_folder_in_the_place_of_another(looks: Looks, drop: Path, tmp_path: Pa
 
 def test_a_look_now_and_then(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is looked at now and then, also if nothing is seen to happen."""
-    monkeypatch.setattr(pickup_watch, "_LOOK", 0.1)
+    monkeypatch.setattr(pickup, "_LOOK", 0.1)
     assert (looks.next(), looks.next()) == (set(), set())
 
 
 def test_a_full_disk_is_waited_out(store: Store, clock: Clock, drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a pickup cannot be kept because the disk is full, the watch goes on, and keeps it when there is room."""
-    monkeypatch.setattr(pickup_watch, "_LOOK", 0.1)
+    monkeypatch.setattr(pickup, "_LOOK", 0.1)
     full = [DiskFull("no room"), DiskFull("no room")]
 
     class Full(Looks):

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon import poison
-from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
-from daemon.model import DeliveryState, Receipt, delivery_id, message_id
-from daemon.poison import SuspectTurn
-from daemon.ports import Parcel
+from daemon.core.model import DeliveryState, Receipt, delivery_id, message_id
+from daemon.core.ports import Parcel
+from daemon.delivery import poison
+from daemon.delivery.dispatch import Dispatch
+from daemon.delivery.poison import SuspectTurn
 from daemon.store import Store
 from daemon.store.claims import SUSPECT
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
 
 HOUR = timedelta(hours=1)

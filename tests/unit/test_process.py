@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from daemon import process
+from daemon.runtime import process
 from tests.unit.conftest import ROOT
 
 _THREADS_AND_CORES = """\

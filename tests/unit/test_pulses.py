@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.pulses import LOOP_LIMIT, TASK_LIMIT, Pulses, watched_file
+from daemon.runtime.heartbeat import LOOP_LIMIT, TASK_LIMIT, Pulses, watched_file
 
 
 class Clock:

@@ -9,10 +9,10 @@ from itertools import repeat
 
 import pytest
 
-from daemon.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
-from daemon.model import Mark, MarkKind, MarkState, PartState, Policy, Receipt, message_id
-from daemon.receipts import Receipts
-from daemon.store import Store, endings
+from daemon.core.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
+from daemon.core.model import Mark, MarkKind, MarkState, PartState, Policy, Receipt, message_id
+from daemon.delivery.marks import Receipts
+from daemon.store import Store, results
 from tests.unit.conftest import NOW, Clock, MemoryMailbox, stored_letter
 
 Tell = Callable[[], int]
@@ -54,7 +54,7 @@ def test_delivered_is_told_only_then(tell: Tell, store: Store, mailbox: MemoryMa
     for claim in store.outbox.claim("me", NOW, timedelta(hours=1), 2):
         tell()
         assert mailbox.told_read == []
-        store.outbox.end([endings.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)])
+        store.outbox.end([results.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)])
     tell()
     assert mailbox.told_read == ["a"]
 

@@ -10,14 +10,14 @@ from itertools import repeat
 
 import pytest
 
-from daemon.content import ContentStore
-from daemon.errors import LetterGone, MailboxUnavailable
-from daemon.fetch import MarkPolicies
-from daemon.intake import Intake
-from daemon.model import SightingState
-from daemon.ports import Channel
-from daemon.reconcile import Compared, Reconciliation
+from daemon.core.errors import LetterGone, MailboxUnavailable
+from daemon.core.model import SightingState
+from daemon.core.ports import Channel
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.poll import Intake
+from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, Clock, MemoryMailbox, new_intake
 
 AWAY = MailboxUnavailable("Altinn does not answer")

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.content import ContentStore
-from daemon.errors import LetterGone, MailboxUnavailable, PartUnavailable
-from daemon.fetch import MarkPolicies
-from daemon.intake import Intake
-from daemon.model import Attachment, MarkState, Part, PartState, Policy, message_id
-from daemon.receipts import Receipts
-from daemon.refetch import Asked, Refetch
+from daemon.core.errors import LetterGone, MailboxUnavailable, PartUnavailable
+from daemon.core.model import Attachment, MarkState, Part, PartState, Policy, message_id
+from daemon.delivery.marks import Receipts
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.poll import Intake
+from daemon.intake.refetch import Asked, Refetch
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import Clock, MemoryMailbox, md5, new_intake
 
 AWAY = MailboxUnavailable("Altinn does not answer")

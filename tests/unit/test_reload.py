@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from watchdog.observers import Observer
 
-from daemon import reload
-from daemon.errors import ConfigurationError, Fault
-from daemon.reload import Reload
+from daemon.core.errors import ConfigurationError, Fault
+from daemon.service import reload
+from daemon.service.reload import Reload
 
 SOON = 10  # seconds in which an edit must be in force
 BROKEN = "broken"

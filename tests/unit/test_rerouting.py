@@ -11,14 +11,22 @@ from uuid import UUID
 
 import pytest
 
-from daemon.content import ContentStore
-from daemon.errors import NotFound, OperatorError
-from daemon.fetch import MarkPolicies
-from daemon.model import Delivery, DeliveryState, MarkState, Policy, Receipt, delivery_id, message_id
-from daemon.rerouting import Rerouter
+from daemon.core.errors import NotFound, OperatorError
+from daemon.core.model import (
+    Delivery,
+    DeliveryState,
+    MarkState,
+    Policy,
+    Receipt,
+    delivery_id,
+    message_id,
+)
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.rerouting import Rerouter
 from daemon.routing.decide import OPERATOR
 from daemon.routing.table import Table, parse_table
-from daemon.store import Store, endings
+from daemon.store import Store, results
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, SECRET, TAX, Clock, MemoryMailbox, new_intake, newest_decision
 
 LEASE = timedelta(hours=1)
@@ -80,7 +88,7 @@ class Office:
     def deliver(self, *destinations: str) -> None:
         """These destinations get what is due."""
         for claim in self.store.outbox.claim("me", self.clock(), LEASE, 99, only=destinations):
-            assert self.store.outbox.end([endings.delivered(claim, Receipt(reference="x", details={}), self.clock(), self.clock())])
+            assert self.store.outbox.end([results.delivered(claim, Receipt(reference="x", details={}), self.clock(), self.clock())])
 
     def deliveries(self, external_id: str = "a") -> dict[str, list[Delivery]]:
         """The letter's deliveries by destination, each destination's by generation."""
@@ -127,7 +135,7 @@ def test_what_a_cover_withdrew_is_remembered(office: Office) -> None:
     """The decision says which deliveries gave way to a cover, with their attempts and the last reason."""
     office.fetch()
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
-    office.store.outbox.end([endings.deferred(claim, "nobody is at home", NOW, NOW, NOW)])
+    office.store.outbox.end([results.deferred(claim, "nobody is at home", NOW, NOW, NOW)])
     office.put_in_force(TEXT + FOR_OLA)
     office.rerouter.follow_covers()
     decision = newest_decision(office.store, "a")
@@ -143,9 +151,9 @@ def test_what_does_not_wait_follows_no_cover(office: Office, state: DeliveryStat
     mail = delivery_id(key, "mail", 1)
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
     if state is DeliveryState.DELIVERED:
-        office.store.outbox.end([endings.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)])
+        office.store.outbox.end([results.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)])
     elif state is DeliveryState.DEAD:
-        office.store.outbox.end([endings.dead(claim, "never", NOW, NOW)])
+        office.store.outbox.end([results.dead(claim, "never", NOW, NOW)])
     before = office.store.views.delivery(str(mail))
     office.put_in_force(TEXT + FOR_OLA)
     assert (office.rerouter.follow_covers(), office.goes_to()) == (1, {"erp": ("ola",)})
@@ -231,7 +239,7 @@ def test_routing_withdraws_what_is_held_or_dead(office: Office, state: DeliveryS
         office.store.outbox.hold([erp])
     else:
         (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9)
-        office.store.outbox.end([endings.dead(claim, "never", NOW, NOW)])
+        office.store.outbox.end([results.dead(claim, "never", NOW, NOW)])
     office.rerouter.route(key, "per")
     assert office.goes_to() == {"mail": ("per",)}
     assert set(office.deliveries()) == {"mail"}
@@ -305,7 +313,7 @@ def test_applying_reaches_somebody_new_at_the_same_destination(office: Office, u
     office.deliver("archive")
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
     if not under_way:
-        office.store.outbox.end([endings.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)])
+        office.store.outbox.end([results.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)])
     office.put_in_force(TEXT.replace('title_contains = ["skatt"]\nto = ["kari"]', 'title_contains = ["skatt"]\nto = ["per"]'))
     assert office.rerouter.apply(NOW).added == {key: ("mail",)}
     assert [(each.generation, each.recipients) for each in office.deliveries()["mail"]] == [(1, ["kari"]), (2, ["per"])]

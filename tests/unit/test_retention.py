@@ -14,14 +14,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import col, select
 
-from daemon.config import RetentionSettings
-from daemon.content import ContentStore
-from daemon.errors import OperatorError
-from daemon.housekeeping import Housekeeping
-from daemon.model import Delivery, DeliveryState, Mark, MarkKind, MarkState, Message, PartState, Policy
-from daemon.records import LetterPart
-from daemon.retention import Retention
+from daemon.config.loader import RetentionSettings
+from daemon.core.bookkeeping import LetterPart
+from daemon.core.errors import OperatorError
+from daemon.core.model import (
+    Delivery,
+    DeliveryState,
+    Mark,
+    MarkKind,
+    MarkState,
+    Message,
+    PartState,
+    Policy,
+)
+from daemon.maintenance.housekeeping import Housekeeping
+from daemon.maintenance.retention import Retention
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, TABLE_TEXT, TAX, Clock, sha256, stored_letter, table_of
 
 ALL = {"body": "30d", "attachments": "20d", "metadata": "40d"}

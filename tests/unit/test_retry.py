@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.retry import CEILING, FLOOR, LONGEST_ASKED, is_too_old, next_attempt
+from daemon.delivery.retry import CEILING, FLOOR, LONGEST_ASKED, is_too_old, next_attempt
 from tests.unit.conftest import NOW
 
 AGES = st.timedeltas(min_value=timedelta(), max_value=timedelta(days=400))

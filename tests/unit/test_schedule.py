@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.schedule import Bell, Schedule, _Every
+from daemon.runtime.schedule import Bell, Schedule, _Every
 
 SOON = timedelta(milliseconds=20)
 _UTC, _LATEST = st.just(UTC), datetime(9000, 1, 1)  # noqa: DTZ001  # hypothesis wants it without

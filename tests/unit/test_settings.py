@@ -12,7 +12,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from daemon.settings import ConnectorSettings, Duration, FilePath, OrganisationNumber, Secret, SecretFile, duration
+from daemon.core.settings import (
+    ConnectorSettings,
+    Duration,
+    FilePath,
+    OrganisationNumber,
+    Secret,
+    SecretFile,
+    duration,
+)
 
 
 class Example(ConnectorSettings):

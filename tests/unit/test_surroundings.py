@@ -6,11 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from daemon import surroundings
-from daemon.config import ApiSettings, Configuration, DeliverySettings, RoutingSettings, StoreSettings
-from daemon.errors import StoreError
-from daemon.settings import Secret
-from daemon.surroundings import readable_secrets, refuse_shared_file_systems, shared_file_system
+from daemon.config.loader import (
+    ApiSettings,
+    Configuration,
+    DeliverySettings,
+    RoutingSettings,
+    StoreSettings,
+)
+from daemon.core.errors import StoreError
+from daemon.core.settings import Secret
+from daemon.service import preflight
+from daemon.service.preflight import (
+    readable_secrets,
+    refuse_shared_file_systems,
+    shared_file_system,
+)
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -46,7 +56,7 @@ def test_a_shared_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """The refusal names the place and the type, and says what to do; a local disk is fine."""
     refuse_shared_file_systems(store_at(tmp_path))
     (tmp_path / "mountinfo").write_text(f"1 1 0:1 / {tmp_path} rw - nfs4 server:/ rw\n")
-    monkeypatch.setattr(surroundings, "_MOUNTS", tmp_path / "mountinfo")
+    monkeypatch.setattr(preflight, "_MOUNTS", tmp_path / "mountinfo")
     with pytest.raises(StoreError, match=r"database .*postmottak\.db lies on a file system of type nfs4.*keep it on a local disk"):
         refuse_shared_file_systems(store_at(tmp_path))
 

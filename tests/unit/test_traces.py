@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from daemon.content import ContentStore
-from daemon.dispatch import Dispatch
-from daemon.errors import StoreError, TemporaryFailure
-from daemon.model import DeliveryState, Outcome, Receipt, delivery_id, message_id
-from daemon.ports import Parcel
+from daemon.core.errors import StoreError, TemporaryFailure
+from daemon.core.model import DeliveryState, Outcome, Receipt, delivery_id, message_id
+from daemon.core.ports import Parcel
+from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
+from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
 
 SECOND = 10  # seconds to wait for another thread at most

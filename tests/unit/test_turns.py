@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from daemon.turns import Turns
+from daemon.runtime.limiter import Turns
 from tests.at_a_time import AtATime
 
 

@@ -18,8 +18,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from daemon.addresses import Address, ListenAddress
-from daemon.problems import Problems
+from daemon.config.listen import Address, ListenAddress
+from daemon.monitoring.service_problems import Problems
 from daemon.web import server
 from daemon.web.listening import check_listening
 from daemon.web.server import WebServer

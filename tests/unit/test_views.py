@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from daemon.errors import NotFound, OperatorError
-from daemon.model import DeliveryState, MarkKind, Policy, SightingState, message_id
-from daemon.store import Store, endings
-from daemon.store.views import Counts
+from daemon.core.errors import NotFound, OperatorError
+from daemon.core.model import DeliveryState, MarkKind, Policy, SightingState, message_id
+from daemon.store import Store, results
+from daemon.store.queries import Counts
 from tests.unit.conftest import NOW, SECRET, envelope, stored_letter
 
 LEASE = timedelta(hours=1)
@@ -21,7 +21,7 @@ def filled(store: Store) -> Store:
     """Three letters: one delivered halfway, one dead, one held; and one that waits."""
     store.letters.add([stored_letter("a", ("erp", "mail")), stored_letter("b", due_at=NOW - LEASE), stored_letter("c", due_at=NOW + LEASE)])
     (b,) = store.outbox.claim("me", NOW - LEASE, LEASE, 1)
-    store.outbox.end([endings.dead(b, "never", NOW, NOW)])
+    store.outbox.end([results.dead(b, "never", NOW, NOW)])
     store.outbox.hold([each.id for each in store.views.deliveries(message_id=message_id("altinn", "c"))])
     store.outbox.claim("me", NOW, LEASE, 1)
     store.letters.see_waiting([envelope("d", SECRET).ref], NOW)

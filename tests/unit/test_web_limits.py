@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from daemon.addresses import Address
+from daemon.config.listen import Address
 from daemon.web.limits import Limits
 from daemon.web.server import WebServer
 

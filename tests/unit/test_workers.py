@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from daemon.workers import Workers
+from daemon.runtime.thread_pool import Workers
 from tests.unit.conftest import ROOT
 
 _FEW_THREADS = """\

@@ -8,13 +8,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from daemon.dpv import CONFIDENTIAL_POST, DPV_SERVICES
-from daemon.errors import ConfigurationError
+from daemon.core.dpv import CONFIDENTIAL_POST, DPV_SERVICES
+from daemon.core.errors import ConfigurationError
 from daemon.routing.conditions import matches
 from daemon.routing.decide import Earlier
-from daemon.routing.edits import toml_text
 from daemon.routing.facts import Facts
 from daemon.routing.rows import Route
+from daemon.routing.spreadsheet.diff import toml_text
 from daemon.routing.table import Table, parse_table
 
 DESTINATIONS = ("erp", "epost", "arkiv")

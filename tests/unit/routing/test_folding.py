@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.errors import ConfigurationError
+from daemon.core.errors import ConfigurationError
 from daemon.routing.conditions import matches
 from daemon.routing.decide import decide
-from daemon.routing.edits import toml_text
 from daemon.routing.explain import explain
 from daemon.routing.facts import Facts
+from daemon.routing.spreadsheet.diff import toml_text
 from daemon.routing.table import Table, parse_table
 from tests.unit.routing.random_tables import DESTINATIONS, letters, scanned, tables
 

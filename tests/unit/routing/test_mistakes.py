@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from daemon.errors import ConfigurationError
+from daemon.core.errors import ConfigurationError
 from daemon.routing.table import parse_table, read_table
 
 POST = '[[recipient]]\nname = "post"\ndeliver_to = ["erp"]\n'

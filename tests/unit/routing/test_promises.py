@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.errors import ConfigurationError
-from daemon.folding import fold, fold_whole, is_like
+from daemon.core.errors import ConfigurationError
+from daemon.core.folding import fold, fold_whole, is_like
 from daemon.routing.conditions import matches
 from daemon.routing.decide import Earlier, decide
-from daemon.routing.edits import differences, toml_text
 from daemon.routing.explain import explain
 from daemon.routing.facts import Facts
-from daemon.routing.sheet import read_sheet, write_sheet
+from daemon.routing.spreadsheet.diff import differences, toml_text
+from daemon.routing.spreadsheet.table_rows import read_sheet, write_sheet
 from daemon.routing.table import Table, parse_table
 from tests.unit.routing.random_tables import AWKWARD, DESTINATIONS, NAMES, earlier_letters, letters, route_rows, scanned, tables
 

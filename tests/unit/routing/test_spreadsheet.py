@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from openpyxl import Workbook, load_workbook
 
-from daemon.errors import ConfigurationError
-from daemon.routing.edits import differences, replace_file
-from daemon.routing.sheet import COLUMNS, read_sheet, write_sheet
+from daemon.core.errors import ConfigurationError
+from daemon.routing.spreadsheet.diff import differences, replace_file
+from daemon.routing.spreadsheet.table_rows import COLUMNS, read_sheet, write_sheet
 from daemon.routing.table import Table, parse_table
 
 DESTINATIONS = ["erp", "epost"]

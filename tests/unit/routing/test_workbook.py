@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from daemon.errors import ConfigurationError
-from daemon.routing.sheet import read_sheet, write_sheet
-from daemon.routing.sheetfiles import read_cells
+from daemon.core.errors import ConfigurationError
+from daemon.routing.spreadsheet.files import read_cells
+from daemon.routing.spreadsheet.table_rows import read_sheet, write_sheet
 from daemon.routing.table import parse_table
 
 TEXT = """\

@@ -12,13 +12,21 @@ from typing import Any
 
 import pytest
 
-from daemon import app, opening, retry, service
-from daemon.app import App
-from daemon.errors import ConfigurationError, DiskFull, MailboxUnavailable, PostmottakError, StoreError, TemporaryFailure
-from daemon.model import DeliveryState, Outcome
-from daemon.opening import utc_now
+from daemon.core.errors import (
+    ConfigurationError,
+    DiskFull,
+    MailboxUnavailable,
+    PostmottakError,
+    StoreError,
+    TemporaryFailure,
+)
+from daemon.core.model import DeliveryState, Outcome
+from daemon.delivery import retry
 from daemon.routing.table import Table
-from daemon.service import Service
+from daemon.service import app, stack, supervisor
+from daemon.service.app import App
+from daemon.service.stack import utc_now
+from daemon.service.supervisor import Service
 from tests.machine import Machine
 from tests.unit.conftest import APPOINTED, NOW, TABLE, TABLE_TEXT, TAX, MemoryDestination, MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, PLACES
@@ -46,7 +54,7 @@ def places(memory_connectors: Path) -> dict[str, MemoryDestination]:
 @pytest.fixture
 def parts(mailbox: MemoryMailbox, places: object, configuration_file: Path) -> Iterator[App]:
     """The app, opened."""
-    with app.opened(opening.load(configuration_file)) as parts:
+    with app.opened(stack.load(configuration_file)) as parts:
         yield parts
 
 
@@ -55,7 +63,7 @@ def test_loading_tells_every_fault_of_both_files(memory_connectors: Path, config
     configuration_file.write_text(configuration_file.read_text().replace('poll_every = "1h"', 'poll_every = "often"'))
     (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT.replace('"erp", "mail"', '"erp", "mial"'))
     with pytest.raises(ConfigurationError) as caught:
-        opening.load(configuration_file)
+        stack.load(configuration_file)
     assert [(Path(each.file).name, each.line) for each in caught.value.faults] == [("postmottak.toml", 8), ("routing.toml", 4)]
     assert not (configuration_file.parent / "data").exists()
 
@@ -64,7 +72,7 @@ def test_a_routing_table_that_is_missing(memory_connectors: Path, configuration_
     """A routing table that is not where the configuration says is a fault that names the file."""
     (configuration_file.parent / "routing.toml").unlink()
     with pytest.raises(ConfigurationError, match=r"routing\.toml: the file cannot be read: no such file"):
-        opening.load(configuration_file)
+        stack.load(configuration_file)
 
 
 def test_one_round(parts: App, mailbox: MemoryMailbox, places: dict[str, MemoryDestination], stopping: threading.Event) -> None:
@@ -102,23 +110,23 @@ def test_a_round_without_a_mailbox(parts: App, mailbox: MemoryMailbox, stopping:
 def test_the_policy_of_the_mailbox(mailbox: MemoryMailbox, places: object, configuration_file: Path, stopping: threading.Event) -> None:
     """Senders are told by the policy that stands with their mailbox."""
     configuration_file.write_text(configuration_file.read_text().replace('poll_every = "1h"', 'poll_every = "1h"\nmark_read = "delivered"'))
-    with app.opened(opening.load(configuration_file)) as parts:
+    with app.opened(stack.load(configuration_file)) as parts:
         parts.poll(stopping)
     assert (mailbox.told_read, mailbox.told_confirmed) == (["a"], [])
 
 
 def test_one_process_for_each_store(parts: App, configuration_file: Path) -> None:
     """While the parts are open nobody else opens them; looking at the database is allowed."""
-    with pytest.raises(StoreError, match="another postmottak"), app.opened(opening.load(configuration_file)):
+    with pytest.raises(StoreError, match="another postmottak"), app.opened(stack.load(configuration_file)):
         pass
-    store = opening.open_store(opening.load(configuration_file).configuration)
+    store = stack.open_store(stack.load(configuration_file).configuration)
     assert store.views.counts().messages == 0
     store.close()
 
 
 def test_everything_is_let_go(mailbox: MemoryMailbox, places: dict[str, MemoryDestination], configuration_file: Path) -> None:
     """In the end, and after an error, all connections are closed and the store is free."""
-    checked = opening.load(configuration_file)
+    checked = stack.load(configuration_file)
     for _ in range(2):
         with pytest.raises(KeyError), app.opened(checked):
             raise KeyError
@@ -130,7 +138,7 @@ def test_a_start_that_fails_lets_go_of_the_store(mailbox: MemoryMailbox, places:
     """If the parts cannot be put together, the store is free again for the next try."""
     content = configuration_file.parent / "content"
     content.write_text("")
-    checked = opening.load(configuration_file)
+    checked = stack.load(configuration_file)
     with pytest.raises(StoreError, match="content"), app.opened(checked):
         pass
     content.unlink()
@@ -142,7 +150,7 @@ def test_a_start_clears_up_after_a_crash(
     mailbox: MemoryMailbox, places: object, configuration_file: Path, stopping: threading.Event
 ) -> None:
     """Half-written files are removed, what was claimed is due again, and the routing table in force is kept."""
-    checked = opening.load(configuration_file)
+    checked = stack.load(configuration_file)
     with app.opened(checked) as parts:
         parts.intake.poll(mailbox, parts.boxes[0].policies, stopping)
         parts.store.outbox.claim("gone", parts.clock(), timedelta(hours=1), 2)
@@ -237,7 +245,7 @@ def test_a_service_that_is_restarted_every_day_compares(
 ) -> None:
     """What no poll looks at is compared after the start if that was not done for a day, and not after each start."""
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
-    with app.opened(opening.load(configuration_file)) as parts:
+    with app.opened(stack.load(configuration_file)) as parts:
         parts.poll(stopping)
         mailbox.publish("late", requested_at=NOW - timedelta(days=4000))
         came = arrival(places["erp"])
@@ -269,7 +277,7 @@ def test_a_service_polls_again(
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
     mailbox.fails["list", "skatt"] = iter([AWAY])
     came = arrival(places["erp"])
-    with app.opened(opening.load(configuration_file)) as parts:
+    with app.opened(stack.load(configuration_file)) as parts:
         running = Running(parts)
         came()
         assert running.stop() is True
@@ -317,7 +325,7 @@ def test_a_service_does_not_wait_for_ever(
     start: Callable[[], Running], places: dict[str, MemoryDestination], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Work that hangs is left after a while, and the service says so; it is repeated at the next start."""
-    monkeypatch.setattr(service, "_GRACE", 0.1)
+    monkeypatch.setattr(supervisor, "_GRACE", 0.1)
     begun, go_on = hanging(places["erp"])
     running = start()
     assert begun.wait(SOON)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon import app, opening
-from daemon.model import DeliveryState
-from daemon.pulses import Pulses
-from daemon.service import Service
+from daemon.core.model import DeliveryState
+from daemon.runtime.heartbeat import Pulses
+from daemon.service import app, stack
+from daemon.service.supervisor import Service
 from daemon.store import Store
 from tests.unit.service.conftest import MAILBOXES
 from tests.unit.test_patience import STEP, held
@@ -48,7 +48,7 @@ def test_the_service_waits_for_a_busy_store(
     """A letter that comes while another program holds the database is stored and delivered when that is done; the service does not end."""
     database = configuration_file.parent / "data" / "postmottak.db"
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
-    with app.opened(opening.load(configuration_file)) as parts:
+    with app.opened(stack.load(configuration_file)) as parts:
         parts.store._database.patience.step = STEP
         service = Service(parts)
         thread = threading.Thread(target=service.run)
@@ -89,11 +89,11 @@ def _delivered(store: Store, never: threading.Event) -> bool:
 
 def test_a_stop_while_the_store_is_busy(memory_connectors: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service ends when it is told to, in good order and without blame, though another program holds the database to the end."""
-    monkeypatch.setattr("daemon.store.patience._GRACE", STEP)
+    monkeypatch.setattr("daemon.store.busy._GRACE", STEP)
     database = configuration_file.parent / "data" / "postmottak.db"
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
     ends: list[bool] = []
-    with app.opened(opening.load(configuration_file)) as parts:
+    with app.opened(stack.load(configuration_file)) as parts:
         service = Service(parts)
         waited = _note_waits(parts, monkeypatch)
         thread = threading.Thread(target=lambda: ends.append(service.run()))

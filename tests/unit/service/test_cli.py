@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.errors import LetterGone, MailboxUnavailable
-from daemon.lock import InstanceLock
-from daemon.model import message_id
+from daemon.core.errors import LetterGone, MailboxUnavailable
+from daemon.core.model import message_id
+from daemon.store.lock import InstanceLock
 from tests.unit.conftest import TABLE, MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, Command, with_letters
 

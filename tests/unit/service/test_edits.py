@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from daemon import app, opening
-from daemon.app import App
-from daemon.errors import TemporaryFailure
-from daemon.model import DeliveryState
-from daemon.service import Service
+from daemon.core.errors import TemporaryFailure
+from daemon.core.model import DeliveryState
+from daemon.service import app, stack
+from daemon.service.app import App
+from daemon.service.supervisor import Service
 from tests.machine import Machine
 from tests.unit.conftest import TABLE, TABLE_TEXT, MemoryDestination, MemoryMailbox, newest_decision
 from tests.unit.service.conftest import MAILBOXES, PLACES
@@ -33,7 +33,7 @@ def mailbox(memory_connectors: Path) -> MemoryMailbox:
 @pytest.fixture
 def parts(mailbox: MemoryMailbox, configuration_file: Path) -> Iterator[App]:
     """The app, opened."""
-    with app.opened(opening.load(configuration_file)) as parts:
+    with app.opened(stack.load(configuration_file)) as parts:
         yield parts
 
 
@@ -54,7 +54,7 @@ def test_a_swap_keeps_what_has_not_changed(parts: App, configuration_file: Path,
     before = dict(parts.destinations)
     edit('[destination.mail]\ntype = "memory"', '[destination.archive]\ntype = "memory"')
     (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT.replace('"erp", "mail"', '"erp", "archive"'))
-    parts.swap(opening.load(configuration_file))
+    parts.swap(stack.load(configuration_file))
     assert set(parts.destinations) == {"erp", "archive"}
     assert parts.destinations["erp"] is before["erp"]
     assert (PLACES["erp"].closed, PLACES["mail"].closed) == (False, True)
@@ -77,7 +77,7 @@ def test_what_waits_for_a_restart_is_told(
 ) -> None:
     """An edit that is in force only after a restart says so; one of a destination is in force at once."""
     edit(old, new)
-    parts.swap(opening.load(configuration_file))
+    parts.swap(stack.load(configuration_file))
     assert any("after a restart" in line["event"] for line in logged) is waits
 
 
@@ -86,7 +86,7 @@ def test_what_waits_follows_an_edit(parts: App, mailbox: MemoryMailbox, configur
     mailbox.publish("a")
     parts.intake.poll(mailbox, parts.boxes[0].policies, stopping)
     (configuration_file.parent / "routing.toml").write_text(TO_MAIL)
-    parts.swap(opening.load(configuration_file))
+    parts.swap(stack.load(configuration_file))
     parts.deliver_due(stopping)
     assert [(each.destination, each.state) for each in parts.store.views.deliveries()] == [("mail", DeliveryState.DELIVERED)]
 
@@ -97,7 +97,7 @@ def test_covers_are_followed_once_a_day(mailbox: MemoryMailbox, configuration_fi
     (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT + cover)
     mailbox.publish("a")
     machine = Machine(datetime(2026, 12, 20, 22, 30, tzinfo=UTC))
-    with app.opened(opening.load(configuration_file), machine.new_clock) as parts:
+    with app.opened(stack.load(configuration_file), machine.new_clock) as parts:
         PLACES["erp"].fails = iter([TemporaryFailure("nobody is at home")] * 2)
         parts.poll(stopping)
         machine.passes(120)
@@ -125,7 +125,7 @@ def test_a_running_service_follows_an_edit(
     swapped, delivered = threading.Event(), threading.Event()
     swap = parts.swap
 
-    def note(checked: opening.Checked) -> None:
+    def note(checked: stack.Checked) -> None:
         swap(checked)
         swapped.set()
 

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon import config, plugins
-from daemon.config import Configuration
+from daemon.config import loader
+from daemon.config.loader import Configuration
+from daemon.service import plugins
 from tests.unit.service.conftest import MAILBOXES, PLACES
 
 
 @pytest.fixture
 def configuration(memory_connectors: Path, configuration_file: Path) -> Configuration:
     """A configuration of the memory connectors."""
-    found = config.read(configuration_file, plugins.find_settings, plugins.connector_types()).configuration
+    found = loader.read(configuration_file, plugins.find_settings, plugins.connector_types()).configuration
     assert found
     return found
 

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import uvicorn
 
-from daemon import app, opening, pickup_watch
-from daemon.app import App
-from daemon.notify import Notifier
-from daemon.pulses import BEAT_EVERY, LOOP_LIMIT
-from daemon.service import Service
+from daemon.delivery import pickup
+from daemon.runtime.heartbeat import BEAT_EVERY, LOOP_LIMIT
+from daemon.runtime.systemd import Notifier
+from daemon.service import app, stack
+from daemon.service.app import App
+from daemon.service.supervisor import Service
 from daemon.web import server
 
 SOON = 10  # seconds in which something must happen that is waited for
@@ -71,11 +72,11 @@ def wait_for(listener: socket.socket, message: str) -> None:
 @pytest.mark.parametrize("name", HANGS)
 def test_a_thread_that_hangs(memory_connectors: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Each of the threads that wait for others or for time is missed when it hangs, alone, and welcome when it goes on."""
-    monkeypatch.setattr(pickup_watch, "_KEEP", 0.1)  # whoever rests shortly says soon that it is well
+    monkeypatch.setattr(pickup, "_KEEP", 0.1)  # whoever rests shortly says soon that it is well
     monkeypatch.setattr(server, "BEAT_EVERY", 0.1)
     folder, time = configuration_file.parent, Time()
     configuration_file.write_text(configuration_file.read_text() + '[monitoring]\nlisten = "unix:monitor.sock"\n')
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, app.opened(opening.load(configuration_file)) as parts:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, app.opened(stack.load(configuration_file)) as parts:
         listener.bind(str(folder / "notify"))
         listener.settimeout(SOON)
         monkeypatch.setattr(parts.pulses, "_clock", time)

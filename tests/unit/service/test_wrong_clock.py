@@ -13,15 +13,16 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from daemon import app, opening, retry
-from daemon.app import App
-from daemon.clock import STABLE
-from daemon.dispatch import _LEASE
-from daemon.errors import PermanentFailure, TemporaryFailure
-from daemon.lanes import _LONGEST_PAUSE as LONGEST_PAUSE
-from daemon.model import Delivery, DeliveryState, MarkKind, MarkState, Policy
-from daemon.ports import Parcel
-from daemon.records import CLOCK, Bookmark
+from daemon.core.bookkeeping import CLOCK, Bookmark
+from daemon.core.errors import PermanentFailure, TemporaryFailure
+from daemon.core.model import Delivery, DeliveryState, MarkKind, MarkState, Policy
+from daemon.core.ports import Parcel
+from daemon.delivery import retry
+from daemon.delivery.dispatch import _LEASE
+from daemon.delivery.throttle import _LONGEST_PAUSE as LONGEST_PAUSE
+from daemon.runtime.clock import STABLE
+from daemon.service import app, stack
+from daemon.service.app import App
 from daemon.store import Store
 from tests.machine import Machine
 from tests.unit.conftest import NOW, MemoryDestination, MemoryMailbox, stored_letter
@@ -65,7 +66,7 @@ def places(memory_connectors: Path) -> dict[str, MemoryDestination]:
 @pytest.fixture
 def start(memory_connectors: Path, configuration_file: Path, places: object, machine: Machine) -> Start:
     """Starts the service's parts on the machine."""
-    return lambda: app.opened(opening.load(configuration_file), machine.new_clock)
+    return lambda: app.opened(stack.load(configuration_file), machine.new_clock)
 
 
 @pytest.fixture(params=["source", "alone"])

@@ -1,0 +1,65 @@
+"""Calls to Altinn's platform as a party's system user: a token on each, and a new one if it is no longer accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from connectors.altinn3.maskinporten import Tokens
+from connectors.altinn3.problems import problem_of
+from connectors.net.client import Download, Http
+from connectors.net.response import Answer, Understand
+from daemon.core.errors import MailboxUnavailable
+
+READ = "altinn:correspondence.read"
+DIALOGPORTEN = "digdir:dialogporten"
+
+_UNAUTHORIZED = 401
+
+_Reply = TypeVar("_Reply", Answer, Answer | Download)
+
+
+class Platform:
+    """The platform at `url`. All methods may be called from several threads, and raise MailboxUnavailable or AccessRefused.
+
+    Paths begin with a slash. An answer that is no 200 is returned, for the caller to judge.
+    """
+
+    def __init__(self, http: Http, tokens: Tokens, url: str, headers: Mapping[str, str]) -> None:
+        self._http = http
+        self._tokens = tokens
+        self._url = url
+        self._headers = headers
+
+    def get(self, party: str, path: str, understand: Understand, scope: str = READ) -> Answer:
+        """Ask for JSON."""
+        return self._authorized(party, scope, "application/json", lambda headers: self._http.get(self._url + path, headers, understand))
+
+    def post(self, party: str, path: str) -> Answer:
+        """Tell something, with an empty body."""
+        return self._authorized(party, READ, "application/json", lambda headers: self._http.post(self._url + path, headers))
+
+    def download(self, party: str, path: str) -> Answer | Download:
+        """Ask for a stream. Whoever gets a Download closes it."""
+        return self._authorized(party, READ, "*/*", lambda headers: self._http.download(self._url + path, headers))
+
+    def look_up(self, path: str, understand: Understand) -> Answer:
+        """Ask for JSON that is public."""
+        return self._http.get(self._url + path, {**self._headers, "Accept": "application/json"}, understand)
+
+    def _authorized(self, party: str, scope: str, accept: str, call: Callable[[Mapping[str, str]], _Reply]) -> _Reply:
+        for _ in range(2):
+            token = self._tokens.token(party, scope)
+            reply = call({**self._headers, "Authorization": f"Bearer {token}", "Accept": accept})
+            if not _is_dead_token(reply):
+                return reply
+            self._tokens.drop(party, scope, token)
+        raise MailboxUnavailable(
+            f"Altinn does not accept the token for {party} that it has just issued; it is tried again at the next poll."
+            " If it stays so, see that `environment` fits, that the clock is right, and whether Altinn wants a `subscription_key`"
+        )
+
+
+def _is_dead_token(reply: Answer | Download) -> bool:
+    """Whether the token was refused, as opposed to its bearer's rights, which have a code."""
+    return isinstance(reply, Answer) and reply.status == _UNAUTHORIZED and problem_of(reply).code is None

@@ -1,0 +1,49 @@
+"""What a consumer says of a letter: `<name>.ok`, or `<name>.err` with a reason.
+
+The files are the consumer's: they are read, never changed and never removed.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from connectors.drops.drop import Drop, unfit_for_reading
+from connectors.parcel.render import one_line
+from daemon.core.ports import Pickup, PickupState
+
+ACCEPTED, REJECTED = ".ok", ".err"
+_MAX_REASON = 500
+_MAX_PIECES = 1
+_KINDS = frozenset({"permanent", "temporary"})
+
+
+def answer(drop: Drop, name: str) -> Pickup | None:
+    """What the consumer said of the letter with this name; None if nothing yet. A rejection counts for more.
+
+    Raises TemporaryFailure if that cannot be seen, or something that is no file has an answer's name.
+    """
+    if _is_there(drop, name + REJECTED):
+        return Pickup(state=PickupState.REJECTED, reason=_reason(drop, name + REJECTED))
+    if _is_there(drop, name + ACCEPTED):
+        return Pickup(state=PickupState.TAKEN)
+    return None
+
+
+def _is_there(drop: Drop, path: str) -> bool:
+    """Whether there is such a file. Raises TemporaryFailure for anything else of that name."""
+    seen = drop.look(path)
+    if seen is not None and not seen.is_file:
+        raise unfit_for_reading(drop.place, path, seen)
+    return seen is not None
+
+
+def _reason(drop: Drop, path: str) -> str:
+    """The reason, on one line and not long; one that says first whether it will pass keeps that word."""
+    try:
+        text = b"".join(islice(drop.read(path, sole=True), _MAX_PIECES))[: 8 * _MAX_REASON].decode("utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        text = ""
+    first, _, rest = text.strip().partition("\n")
+    kind = first.strip().lower()
+    said = f"{kind}: {one_line(rest)}" if kind in _KINDS else one_line(text)
+    return said[:_MAX_REASON].strip().removesuffix(":")

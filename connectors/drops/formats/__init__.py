@@ -1,0 +1,1 @@
+"""Archive formats and the readable PDF of a drop."""

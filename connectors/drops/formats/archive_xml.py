@@ -1,0 +1,87 @@
+"""What the archive formats have in common: XML that is always well-formed, the same for the same letter, and a letter in their words."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from connectors.parcel.render import one_line
+from daemon.core.ports import Parcel
+
+SYSTEM = "Postmottak"
+NO_TITLE = "(uten tittel)"
+UNKNOWN = "Ukjent"
+MAIN, ATTACHED = "Hoveddokument", "Vedlegg"
+_XSI = "http://www.w3.org/2001/XMLSchema-instance"
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One file that an archive is to take. `file` is its name in the drop."""
+
+    file: str
+    original_name: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+def root(tag: str, **namespaces: str) -> ET.Element:
+    """A root element; `default` is the namespace without a prefix. Tags below it are written as they will stand, with their prefix."""
+    names = {"xmlns" if prefix == "default" else f"xmlns:{prefix}": name for prefix, name in namespaces.items()}
+    return ET.Element(tag, {**names, "xmlns:xsi": _XSI})
+
+
+def add(parent: ET.Element, tag: str, content: object = "", **attributes: str) -> ET.Element:
+    """Add an element with this text. What XML cannot hold becomes U+FFFD."""
+    element = ET.SubElement(parent, tag, {name: _holdable(value) for name, value in attributes.items()})
+    element.text = _holdable(str(content)) or None
+    return element
+
+
+def add_typed(parent: ET.Element, tag: str, xsi_type: str) -> ET.Element:
+    """Add an element that says which of the schema's types it is."""
+    return ET.SubElement(parent, tag, {"xsi:type": xsi_type})
+
+
+def to_bytes(element: ET.Element) -> bytes:
+    """The document in UTF-8."""
+    ET.indent(element)
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(element, encoding="unicode").encode() + b"\n"
+
+
+def title(parcel: Parcel) -> str:
+    """The letter's title on one line."""
+    return one_line(parcel.document.title) or NO_TITLE
+
+
+def sender(parcel: Parcel) -> str:
+    """The sender's name, or its number, or that it is not known."""
+    return one_line(parcel.document.sender.name) or parcel.document.sender.organisation or UNKNOWN
+
+
+def addressees(parcel: Parcel) -> str:
+    """The recipients on whose behalf the letter is dropped."""
+    return ", ".join(one_line(each.title) or each.name for each in parcel.addressees) or UNKNOWN
+
+
+def document_title(parcel: Parcel, document: Document, number: int) -> str:
+    """A document's title: the letter's for the first, the file's own name for the others."""
+    return title(parcel) if number == 1 else one_line(document.original_name) or document.file
+
+
+def role(number: int) -> str:
+    """What the document with this number, from 1 on, is to the letter."""
+    return MAIN if number == 1 else ATTACHED
+
+
+def numbered(documents: Sequence[Document]) -> list[tuple[int, Document]]:
+    """The documents with their numbers, from 1 on."""
+    return list(enumerate(documents, start=1))
+
+
+def _holdable(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)

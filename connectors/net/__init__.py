@@ -1,0 +1,1 @@
+"""The network for every connector: HTTP client, connections, limits, TLS, diagnostics."""

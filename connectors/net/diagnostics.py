@@ -1,0 +1,93 @@
+"""What connectors that speak over a network share: how long they wait, and plain words for what went wrong."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator
+
+from daemon.core.settings import Duration
+
+if TYPE_CHECKING:
+    import httpx
+
+
+def _some_time(length: timedelta) -> timedelta:
+    if not length:
+        raise ValueError('is no time at all; write how long to wait, such as "30s"')
+    return length
+
+
+IN_BETWEEN = "see that the address is right, and that nothing in between answers in its stead, such as a proxy"
+"""What to do about an answer that the other side itself is not likely to have given."""
+Timeout = Annotated[Duration, AfterValidator(_some_time)]
+"""How long to wait for the other side, written `"30s"`."""
+
+
+def is_host(text: str) -> bool:
+    """Whether `text` can be the name or the address of a host, so that looking it up fails in the ways that are expected."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(re.fullmatch(r"[^\s/@]+", text))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
+    """Connect to where a web address leads, with TLS for https, say how, and leave. Raises OSError."""
+    port = url.port or (443 if url.scheme == "https" else 80)
+    with socket.create_connection((url.host, port), timeout=seconds) as plain:
+        if url.scheme == "http":
+            return "unencrypted"
+        with tls.wrap_socket(plain, server_hostname=url.host) as encrypted:
+            return f"encrypted with {encrypted.version()}"
+
+
+def plain_reason(error: BaseException, otherwise: str) -> str:
+    """Why a connection failed, in words that say nothing of what was sent or received; `otherwise` where the error does not tell."""
+    for each in _with_causes(error):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return f"its certificate cannot be verified ({each.verify_message}); if it is of an authority of your own, name that in ca_file"
+        if isinstance(each, ssl.SSLError) and each.reason:
+            return f"no encrypted connection came about ({each.reason.lower().replace('_', ' ')})"
+        if isinstance(each, TimeoutError):
+            return "there was no answer in time"
+        if isinstance(each, socket.gaierror):
+            return f"its name cannot be resolved ({(each.strerror or 'unknown host').lower()})"
+        if isinstance(each, OSError) and isinstance(each.strerror, str):  # smtplib puts a server's answer there, as bytes
+            return each.strerror.lower()
+    return otherwise
+
+
+def what_to_do(error: BaseException) -> str:
+    """What to do about a connection that failed and goes on failing, as the end of a sentence that says why."""
+    causes = list(_with_causes(error))
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+        return "see that nothing in between, such as a proxy, answers in its stead"
+    if any(isinstance(each, ssl.SSLError) for each in causes):
+        return "see that it speaks TLS there, and that nothing in between, such as a proxy, answers in its stead"
+    if any(isinstance(each, OSError) for each in causes):
+        return "see that it runs, that address and port are right, and that name server and firewall let this machine reach it"
+    return IN_BETWEEN
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it, outermost first."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

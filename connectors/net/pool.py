@@ -1,0 +1,91 @@
+"""HTTP connections that are kept open between calls, each used by one call at a time.
+
+A call looks at one connection only, the one that was used last, however many are open.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from connectors.net.connection import Line
+from connectors.net.limits import Limit, Wire, connect
+
+_KEPT = 20.0  # seconds that a connection stays open unused
+
+
+class Origin(NamedTuple):
+    """Where a connection leads."""
+
+    host: str
+    port: int
+    encrypted: bool
+
+
+class Lines:
+    """Connections, by where they lead to. May be used from several threads.
+
+    Opening one takes `connect` seconds at most, each operation on it `step`.
+    """
+
+    def __init__(self, tls: ssl.SSLContext, *, connect: float, step: float) -> None:
+        self._tls = tls
+        self._connect = connect
+        self._step = step
+        self._lock = threading.Lock()
+        self._idle: dict[Origin, list[tuple[float, Line]]] = {}
+        """Since when each is unused, by the monotonic clock; the one that was used last comes last."""
+
+    @contextmanager
+    def line(self, origin: Origin, limit: Limit) -> Iterator[Line]:
+        """A connection for one call under `limit`; afterwards it is kept for the next one, if that can use it.
+
+        Raises Unreachable, TimeoutError and TooSlow.
+        """
+        line = self._kept(origin) or self._new(origin, limit)
+        line.wire.limit = limit
+        try:
+            yield line
+        except BaseException:
+            line.wire.close()
+            raise
+        if line.is_ready:
+            self._keep(origin, line)
+        else:
+            line.wire.close()
+
+    def close(self) -> None:
+        """Close those that nobody uses. May be called twice; another call opens them again."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for kept in idle.values():
+            for _, line in kept:
+                line.wire.close()
+
+    def _kept(self, origin: Origin) -> Line | None:
+        """The one that was used last, so that those that are too many grow old; never one that the other side has closed."""
+        while True:
+            with self._lock:
+                kept = self._idle.get(origin)
+                since, line = kept.pop() if kept else (0.0, None)
+            if line is None or (time.monotonic() - since <= _KEPT and not line.wire.is_readable()):
+                return line
+            line.wire.close()
+
+    def _keep(self, origin: Origin, line: Line) -> None:
+        now = time.monotonic()
+        with self._lock:
+            kept = self._idle.setdefault(origin, [])
+            kept.append((now, line))
+            old = sum(since < now - _KEPT for since, _ in kept)
+            too_old, kept[:old] = kept[:old], []
+        for _, each in too_old:
+            each.wire.close()
+
+    def _new(self, origin: Origin, limit: Limit) -> Line:
+        tls = self._tls if origin.encrypted else None
+        return Line(Wire(connect(origin.host, origin.port, tls, seconds=self._connect, limit=limit), self._step, limit))

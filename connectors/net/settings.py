@@ -1,0 +1,78 @@
+"""The types in which an operator describes hosts, addresses and waits, shared by all connectors."""
+
+from __future__ import annotations
+
+import importlib.util
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+
+from connectors.net.diagnostics import is_host, is_loopback
+from daemon.core.settings import duration
+
+
+def some_time(length: timedelta) -> timedelta:
+    """A length of time that is more than none. Raises ValueError."""
+    if not length:
+        raise ValueError('is no time at all; write for example "5m"')
+    return length
+
+
+def all_or_duration(value: object) -> timedelta | None:
+    """A length of time, or None for `"all"`. Raises ValueError."""
+    return None if value is None or value == "all" else duration(value)
+
+
+def without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
+    """At least one, and none twice. Raises ValueError."""
+    if not values:
+        raise ValueError("is empty; name at least one")
+    repeated = next((each for each in values if values.count(each) > 1), None)
+    if repeated:
+        raise ValueError(f"names {repeated!r} twice; strike one of them out")
+    return values
+
+
+def is_safe(url: str) -> bool:
+    """Whether secrets may be sent there: encrypted, or within this machine. A password in it would show in errors."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        return False
+    if parts.scheme == "https":
+        return bool(parts.hostname)
+    return parts.scheme == "http" and is_loopback(parts.hostname or "")
+
+
+def need_library(module: str, extra: str) -> None:
+    """Raise ValueError if an optional library is not installed."""
+    if importlib.util.find_spec(module) is None:
+        raise ValueError(f"needs a library that is not installed; install the wheel with its extra: pip install '<the wheel>[{extra}]'")
+
+
+def _checked_host(text: str) -> str:
+    if not is_host(text):
+        raise ValueError(f"is no name or address of a server: {text!r}; write it alone, without a port or a path")
+    return text
+
+
+def web_address(text: str) -> str:
+    """A whole web address without a user name. Raises ValueError."""
+    import httpx
+
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in {"http", "https"} or not is_host(url.host) or not 0 < (url.port or 1) < 1 << 16:
+        raise ValueError('is no web address; write the whole of it, such as "https://erp.example.no/hooks/post"')
+    if url.userinfo:
+        raise ValueError("holds a user name or password; leave it out, for an address is shown to whoever asks")
+    return text
+
+
+Host = Annotated[str, AfterValidator(_checked_host)]
+"""The name or address of a server."""
+WebAddress = Annotated[str, AfterValidator(web_address)]
+"""A whole web address, such as `"https://erp.example.no/hooks/post"`."""

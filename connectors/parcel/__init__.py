@@ -1,0 +1,1 @@
+"""A parcel made readable for people, and verified."""

@@ -1,0 +1,1 @@
+"""A simulated Altinn 2."""

@@ -1,0 +1,1 @@
+"""A simulated Altinn 3 with Maskinporten."""

@@ -1,0 +1,132 @@
+"""Who may do what in the sandbox: Maskinporten clients, their keys and scopes, system users and their rights."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from joserfc.jwk import RSAKey
+
+from connectors.sandbox.altinn3.tokens import rsa_key
+
+READ_SCOPE = "altinn:correspondence.read"
+WRITE_SCOPE = "altinn:correspondence.write"
+PORTAL_SCOPE = "altinn:portal/enduser"
+SERVICE_OWNER_SCOPE = "altinn:serviceowner"
+DIALOGPORTEN_SCOPE = "digdir:dialogporten"
+RECIPIENT_SCOPES = (READ_SCOPE, DIALOGPORTEN_SCOPE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientKey:
+    """A public key that is registered on a client."""
+
+    key: RSAKey
+    expires: datetime | None = None
+
+
+@dataclass(kw_only=True)
+class Client:
+    """A Maskinporten client."""
+
+    id: str
+    organisation: str
+    scopes: frozenset[str]
+    keys: dict[str, ClientKey] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class SystemUser:
+    """A system user: one customer's grant to one client."""
+
+    id: str
+    client_id: str
+    party: str
+    resources: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadyClient:
+    """All that a program needs to present itself to Maskinporten."""
+
+    client_id: str
+    key_id: str
+    private_key: str
+    """PKCS#8 in PEM. One key pair serves a whole process."""
+    organisation: str
+
+
+def ready_client(organisation: str) -> ReadyClient:
+    """A new client id, with this process's key pair."""
+    key = rsa_key("client")
+    return ReadyClient(
+        client_id=str(uuid4()),
+        key_id=str(key.kid),
+        private_key=key.as_pem(private=True).decode(),
+        organisation=organisation,
+    )
+
+
+class Access:
+    """The registers of clients and system users. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[str, Client] = {}
+        self._users: dict[tuple[str, str, str], SystemUser] = {}
+        self._by_id: dict[str, SystemUser] = {}
+
+    def add_client(self, client: Client) -> None:
+        """Register a client, in place of one with the same id."""
+        with self._lock:
+            self._clients[client.id] = client
+
+    def client(self, client_id: str) -> Client | None:
+        """The client with that id."""
+        with self._lock:
+            return self._clients.get(client_id)
+
+    def allow(self, client_id: str, party: str, resources: Iterable[str], external_ref: str | None = None) -> str:
+        """Give the client's system user for `party` the right to read `resources`; the system user's id."""
+        key = (client_id, party, external_ref or party)
+        with self._lock:
+            user = self._users.get(key) or SystemUser(id=str(uuid4()), client_id=client_id, party=party)
+            self._users[key] = self._by_id[user.id] = user
+            user.resources |= set(resources)
+            return user.id
+
+    def revoke(self, client_id: str, party: str, resources: Iterable[str] | None, external_ref: str | None = None) -> None:
+        """Take rights away; without `resources`, the whole system user."""
+        key = (client_id, party, external_ref or party)
+        with self._lock:
+            if resources is not None:
+                self._users[key].resources -= set(resources)
+                return
+            user = self._users.pop(key)
+            del self._by_id[user.id]
+
+    def find_user(self, client_id: str, party: str, external_ref: str | None) -> SystemUser | None:
+        """The system user with exactly this reference; without one, the reference is the organisation number on both sides."""
+        with self._lock:
+            return self._users.get((client_id, party, external_ref or party))
+
+    def may_read(self, system_user: str | None, party: str, resource: str) -> bool:
+        """Whether the system user may read the resource on behalf of `party`."""
+        with self._lock:
+            user = self._by_id.get(system_user or "")
+            return user is not None and user.party == party and resource in user.resources
+
+    def resources_of(self, system_user: str | None, party: str) -> frozenset[str]:
+        """All that the system user may read on behalf of `party`."""
+        with self._lock:
+            user = self._by_id.get(system_user or "")
+            return frozenset(user.resources) if user and user.party == party else frozenset()
+
+
+def public_key(material: str | bytes | dict[str, Any], key_id: str) -> RSAKey:
+    """A public key from PEM or a JWK, under the id that it is registered with."""
+    return RSAKey.import_key(material, {"kid": key_id})

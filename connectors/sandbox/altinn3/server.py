@@ -1,0 +1,320 @@
+"""The pretend Altinn: Maskinporten, the platform's token exchange, Correspondence, Dialogporten and the resource registry on one port.
+
+It is meant to be no friendlier than the real ones. What it knows of them, and where from, is said in the modules that it is made of;
+there, COR is Altinn/altinn-correspondence, and API, APP, COM, CORE, INT and PER are its src/Altinn.Correspondence.API, .Application,
+.Common, .Core, .Integrations and .Persistence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote
+
+from connectors.sandbox.altinn3 import correspondence_api
+from connectors.sandbox.altinn3.access import (
+    RECIPIENT_SCOPES,
+    Access,
+    Client,
+    ClientKey,
+    ReadyClient,
+    public_key,
+    ready_client,
+)
+from connectors.sandbox.altinn3.correspondence import Correspondences
+from connectors.sandbox.altinn3.correspondence_api import CorrespondenceApi
+from connectors.sandbox.altinn3.discovery import Discovery, PretendResource
+from connectors.sandbox.altinn3.exchange import Exchange
+from connectors.sandbox.altinn3.faults import Faults
+from connectors.sandbox.altinn3.maskinporten import Maskinporten
+from connectors.sandbox.altinn3.records import Record, StatusRow
+from connectors.sandbox.altinn3.tokens import Tokens, rsa_key
+from connectors.sandbox.clock import Clock
+from connectors.sandbox.http_server import LoopbackServer, Request, Response
+from connectors.sandbox.letters import AttachmentStatus, PretendLetter, Status
+from connectors.sandbox.loopback import Peer
+
+_LETTER = re.escape(correspondence_api.BASE) + r"/([^/]+)"
+_ROUTES = tuple(
+    (kind, method, re.compile(pattern))
+    for kind, method, pattern in (
+        ("list", "GET", re.escape(correspondence_api.BASE) + "/?"),
+        ("overview", "GET", _LETTER),
+        ("download", "GET", _LETTER + r"/attachment/([^/]+)/download"),
+        ("details", "GET", _LETTER + "/details"),
+        ("content", "GET", _LETTER + "/content"),
+        ("markasread", "POST", _LETTER + "/markasread"),
+        ("confirm", "POST", _LETTER + "/confirm"),
+        ("purge", "DELETE", _LETTER + "/purge"),
+        ("token", "POST", "/token"),
+        ("exchange", "GET", "/authentication/api/v1/exchange/([^/]+)"),
+        ("metadata", "GET", r"/\.well-known/oauth-authorization-server"),
+        ("keys", "GET", "/jwk"),
+        ("serviceresources", "GET", "/dialogporten/api/v1/enduser/serviceresources"),
+        ("servicemetadata", "GET", "/dialogporten/api/v1/metadata/serviceresources"),
+        ("resourcelist", "GET", "/resourceregistry/api/v1/resource/resourcelist"),
+        ("resource", "GET", "/resourceregistry/api/v1/resource/([^/]+)"),
+    )
+)
+_WITHOUT_GATEWAY = {"token", "metadata", "keys"}
+_POLL = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request, and what came of it."""
+
+    kind: str
+    """list, overview, details, content, markasread, confirm, purge, download, token, exchange, metadata, keys, serviceresources,
+    servicemetadata, resourcelist, resource, or other."""
+    method: str
+    path: str
+    query: str
+    status: int
+    """What was answered; of an answer that a fault kept back, what it would have been."""
+    fault: str | None
+    """The name of the fault that befell it."""
+    at: datetime
+
+
+class PretendAltinn(Peer):
+    """A context manager that serves on 127.0.0.1 from entry to exit. Every method is safe from any thread.
+
+    `port` 0 takes a free one. With a `subscription_key`, the platform's gateway wants it in every call.
+
+    Its parts may be set while it runs: `clock.skew` (server's clock wrong), `clock.advance(...)`, `latency` (seconds for each request),
+    `maskinporten.token_lifetime`, `exchange.lifetime`, `letters.confirm_delay`, `letters.confirmations_take`,
+    `correspondence.announce_lengths`, `faults.inject(...)`, `faults.storm(...)`.
+    """
+
+    def __init__(self, *, port: int = 0, subscription_key: str = "", seed: int = 1) -> None:
+        self.clock = Clock()
+        self.latency = 0.0
+        self.faults = Faults(seed)
+        self.access = Access()
+        self.letters = Correspondences(self.clock)
+        self._subscription_key = subscription_key
+        self._server = LoopbackServer(self._answer, port=port, clock=self.clock)
+        self.platform_url = self._server.url
+        """Without a slash at its end."""
+        self.maskinporten_url = f"{self._server.url}/"
+        """The issuer, and so the audience of grants; the token endpoint is this and `token`."""
+        issuer = f"{self.platform_url}/authentication/api/v1/openid/"
+        tokens = self._tokens = Tokens(self.clock, {"maskinporten": self.maskinporten_url, "altinn": issuer})
+        self.maskinporten = Maskinporten(self.maskinporten_url, self.access, tokens, self.clock)
+        self.exchange = Exchange(tokens, self.clock)
+        self.correspondence = CorrespondenceApi(self.letters, self.access, tokens)
+        self.discovery = Discovery(self.letters, self.access, tokens)
+        self._changed = threading.Condition()
+        self._calls: list[Call] = []
+        self._counts: Counter[str] = Counter()
+
+    # Who may do what
+
+    def ready_client(self, organisation: str = "991825827", scopes: Iterable[str] = RECIPIENT_SCOPES) -> ReadyClient:
+        """Register a client of `organisation`; what a program needs to be it."""
+        ready = ready_client(organisation)
+        self.add_client(ready.client_id, rsa_key("client").as_dict(private=False), ready.key_id, organisation, scopes=scopes)
+        return ready
+
+    def add_client(
+        self,
+        client_id: str,
+        key: str | bytes | dict[str, Any],
+        key_id: str,
+        organisation: str,
+        *,
+        scopes: Iterable[str] = RECIPIENT_SCOPES,
+        key_expires: datetime | None = None,
+    ) -> None:
+        """Register a client with its public key, in PEM or as a JWK."""
+        registered = ClientKey(key=public_key(key, key_id), expires=key_expires)
+        self.access.add_client(Client(id=client_id, organisation=organisation, scopes=frozenset(scopes), keys={key_id: registered}))
+
+    def allow(self, client_id: str, party: str, resources: Iterable[str], external_ref: str | None = None) -> str:
+        """Let the client's system user for `party` read `resources`, in addition to what it may already; the system user's id."""
+        wanted = tuple(resources)
+        for resource in wanted:
+            self.discovery.add_missing(resource)
+        return self.access.allow(client_id, party, wanted, external_ref)
+
+    def revoke(self, client_id: str, party: str, resources: Iterable[str] | None = None, external_ref: str | None = None) -> None:
+        """Take rights away: 4001 from now on. Without `resources`, the whole system user: MP-303 from now on."""
+        self.access.revoke(client_id, party, resources, external_ref)
+
+    def token(
+        self,
+        client_id: str,
+        party: str,
+        *,
+        scopes: Iterable[str] = RECIPIENT_SCOPES,
+        external_ref: str | None = None,
+        exchanged: bool = True,
+    ) -> str:
+        """A token as Maskinporten gives it, exchanged or not, without asking it: for looking at the sandbox by hand.
+
+        Raises LookupError if there is no such client or no such system user.
+        """
+        client, user = self.access.client(client_id), self.access.find_user(client_id, party, external_ref)
+        if not client or not user:
+            raise LookupError(f"client {client_id} has no system user for {party}")
+        raw = self.maskinporten.issue(client, " ".join(scopes), user)
+        bearer = self._tokens.read(raw)
+        return self.exchange.issue(bearer) if exchanged and bearer else raw
+
+    def revoke_tokens(self) -> None:
+        """Refuse every token that was issued before now."""
+        self._tokens.revoke_all()
+
+    def add_resource(self, resource: PretendResource) -> None:
+        """Describe a resource in the registry, and in Dialogporten once there are letters under it."""
+        self.discovery.add(resource)
+
+    # Letters
+
+    def publish(self, letter: PretendLetter) -> str:
+        """Put a letter in; its id. Tens of thousands a second are no trouble."""
+        self.discovery.add_missing(letter.resource)
+        return self.letters.publish(letter)
+
+    def complete(self, letter_id: str) -> None:
+        """Publish a letter that was put in unpublished; its requested time stays as old as it is."""
+        self.letters.advance(letter_id, Status.Published)
+
+    def withdraw(self, letter_id: str, status: Status = Status.PurgedByAltinn) -> None:
+        """Take a letter away: it stays in the list, and cannot be had. Failed is what malware makes of it, and hides it from the list."""
+        self.letters.advance(letter_id, status)
+
+    def set_attachment(self, letter_id: str, attachment_id: str, status: AttachmentStatus) -> None:
+        """Let an attachment expire, be purged, or fail its scan."""
+        self.letters.set_attachment(letter_id, attachment_id, status)
+
+    def record(self, letter_id: str) -> Record:
+        """The letter as the server keeps it, with the ids of its attachments. Raises Problem for an unknown id."""
+        return self.letters.record(letter_id)
+
+    def history(self, letter_id: str) -> tuple[StatusRow, ...]:
+        """The letter's status rows by time, Fetched included."""
+        with self.letters.lock:
+            return self.letters.record(letter_id).history
+
+    def statuses(self, letter_id: str) -> tuple[str, ...]:
+        """The names of the same."""
+        return tuple(row.status.name for row in self.history(letter_id))
+
+    # What was asked
+
+    def calls(self, kind: str | None = None) -> tuple[Call, ...]:
+        """The requests so far, in the order in which they were answered."""
+        with self._changed:
+            return tuple(call for call in self._calls if kind in {None, call.kind})
+
+    def count(self, *kinds: str) -> int:
+        """How many requests of these kinds there were; of all kinds, if none is named."""
+        with self._changed:
+            return sum(self._counts[kind] for kind in kinds) if kinds else len(self._calls)
+
+    def forget_calls(self) -> None:
+        """Count from zero again."""
+        with self._changed:
+            self._calls.clear()
+            self._counts.clear()
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> bool:
+        """Wait until something is so; whether it became so in time. `condition` is tried after each request, and often."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            with self._changed:
+                self._changed.wait(min(left, _POLL))
+        return True
+
+    def wait_for_calls(self, kind: str, number: int, timeout: float = 10.0) -> bool:
+        """Wait until there were so many requests of a kind."""
+        return self.wait_for(lambda: self.count(kind) >= number, timeout)
+
+    def wait_for_status(self, letter_id: str, status: str, timeout: float = 10.0) -> bool:
+        """Wait until a letter has a status row of that name."""
+        return self.wait_for(lambda: status in self.statuses(letter_id), timeout)
+
+    # Outages
+
+    @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        """Be down for the length of a block."""
+        self.go_down()
+        try:
+            yield
+        finally:
+            self.come_up()
+
+    # Answering
+
+    def _answer(self, request: Request) -> Response:
+        if self.latency:
+            self._server.stopping.wait(self.latency)
+        kind, ids = _route(request)
+        fault = self.faults.next(kind)
+        if fault and fault.instead:
+            response = fault.instead()
+        else:
+            response = self._right_answer(kind, request, ids)
+            response = fault.spoil(response) if fault and fault.spoil else response
+        self._note(request, kind, response.status, fault.name if fault else None)
+        return response
+
+    def _right_answer(self, kind: str, request: Request, ids: tuple[str, ...]) -> Response:
+        if kind not in _WITHOUT_GATEWAY and self._subscription_key not in {"", request.headers.get("ocp-apim-subscription-key")}:
+            return _no_subscription()
+        if kind in correspondence_api.ENDPOINTS:
+            return self.correspondence.answer(kind, request, ids)
+        if kind == "exchange":
+            return self.exchange.answer(request, ids[0])
+        if kind == "resource":
+            return self.discovery.resource(ids[0])
+        return self._plain_endpoint(kind)(request)
+
+    def _plain_endpoint(self, kind: str) -> Callable[[Request], Response]:
+        return {
+            "token": self.maskinporten.token,
+            "metadata": self.maskinporten.metadata,
+            "keys": self.maskinporten.keys,
+            "serviceresources": self.discovery.service_resources,
+            "servicemetadata": self.discovery.metadata,
+            "resourcelist": self.discovery.resource_list,
+        }.get(kind, _nothing_here)
+
+    def _note(self, request: Request, kind: str, status: int, fault: str | None) -> None:
+        now = self.clock.now()
+        call = Call(kind=kind, method=request.method, path=request.path, query=request.query, status=status, fault=fault, at=now)
+        with self._changed:
+            self._calls.append(call)
+            self._counts[kind] += 1
+            self._changed.notify_all()
+
+
+def _route(request: Request) -> tuple[str, tuple[str, ...]]:
+    for kind, method, pattern in _ROUTES:
+        found = pattern.fullmatch(request.path) if method == request.method else None
+        if found:
+            return kind, tuple(unquote(part) for part in found.groups())
+    return "other", ()
+
+
+def _nothing_here(request: Request) -> Response:
+    allowed = [method for _, method, pattern in _ROUTES if pattern.fullmatch(request.path)]
+    return Response(status=405, headers=(("Allow", ", ".join(allowed)),)) if allowed else Response(status=404)
+
+
+def _no_subscription() -> Response:
+    body = b'{"statusCode":401,"message":"Access denied due to missing or invalid subscription key."}'
+    return Response(status=401, body=body, headers=(("Content-Type", "application/json"),))

@@ -1,0 +1,195 @@
+"""A folder with everything that a Postmottak needs to talk to the sandbox: key, secret, configuration, routing table, drop."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+from connectors.sandbox.altinn3.access import ReadyClient
+from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.samples import sandbox_resources
+
+if TYPE_CHECKING:
+    from connectors.sandbox.altinn2.server import PretendAltinn2
+    from connectors.sandbox.sinks.soap import SoapSink
+
+PARTY = "910075918"
+"""An organisation number from the test population."""
+WEBHOOK_SECRET = "whsec_cG9zdG1vdHRhayBzYW5kYm94IHNlY3JldA=="  # noqa: S105  # opens nothing but the sandbox's own sink
+_ROUTING = dedent("""\
+    # The demo's routing table. The first route that matches decides.
+
+    [[recipient]]
+    name = "regnskap"
+    title = "Regnskapsavdelingen"
+    deliver_to = ["mappe", "epost"]
+
+    [[recipient]]
+    name = "eiendom"
+    title = "Eiendomsavdelingen"
+    deliver_to = ["mappe", "webhook"]
+
+    [[recipient]]
+    name = "post"
+    title = "Postmottaket"
+    deliver_to = ["mappe"]
+
+    [[route]]
+    name = "Skatt og avgift"
+    services = ["4255/8"]
+    title_contains = ["merverdiavgift", "mva", "skatt"]
+    to = ["regnskap"]
+
+    [[route]]
+    name = "Regnskap fra Brønnøysund"
+    senders = ["974760673"]
+    to = ["regnskap"]
+
+    [[route]]
+    name = "Plan og bygg"
+    services = ["plan-bygg-geodata", "trafikk-reiser-samferdsel"]
+    to = ["eiendom"]
+
+    [[route]]
+    name = "Alt annet"
+    to = ["post"]
+    """)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Where things are. `mail_port` and `webhook_url` are those of the sinks, if there are any."""
+
+    folder: Path
+    party: str = PARTY
+    mail_port: int | None = None
+    webhook_url: str | None = None
+
+    @property
+    def configuration(self) -> Path:
+        """The configuration's file."""
+        return self.folder / "postmottak.toml"
+
+    @property
+    def drop(self) -> Path:
+        """The folder that letters are dropped into."""
+        return self.folder / "drop"
+
+
+def prepare(altinn: PretendAltinn, scene: Scene, *, mailbox: str = "", routing: str = _ROUTING) -> ReadyClient:
+    """Register a client at the pretend Altinn, let it read the party's mail, and write all files. `mailbox` is more of its section."""
+    client = altinn.ready_client()
+    altinn.allow(client.client_id, scene.party, sandbox_resources().values())
+    scene.drop.mkdir(parents=True, exist_ok=True)
+    for name, secret in (("maskinporten.pem", client.private_key), ("webhook.secret", WEBHOOK_SECRET)):
+        (scene.folder / name).touch(mode=0o600)
+        (scene.folder / name).write_text(secret, encoding="utf-8")
+    (scene.folder / "routing.toml").write_text(_without_missing(routing, scene), encoding="utf-8")
+    text = _configuration(_altinn3_mailbox(altinn, client, scene) + dedent(mailbox), scene, "postmottak")
+    scene.configuration.write_text(text, encoding="utf-8")
+    return client
+
+
+def prepare_altinn2(altinn: PretendAltinn2, scene: Scene) -> Path:
+    """Write a configuration beside the other, with a store of its own, that reads the pretend Altinn 2; its path."""
+    section = altinn2_section(scene.folder, altinn, scene.party)
+    lines = ["[mailbox.altinn2]", 'type = "altinn2"', *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
+    path = scene.folder / "altinn2.toml"
+    path.write_text(_configuration("\n".join(lines) + "\n", scene, "altinn2"), encoding="utf-8")
+    return path
+
+
+def prepare_archive(altinn: PretendAltinn, client: ReadyClient, archive: SoapSink, scene: Scene) -> Path:
+    """Write a configuration beside the others, with a store and a routing table of its own, that sends to the archive; its path."""
+    from connectors.soap.describe import describe
+
+    wsdl = scene.folder / "arkiv.wsdl"
+    wsdl.write_text(archive.wsdl, encoding="utf-8")
+    section = describe(str(wsdl)).replace('"@series" = "$?"', '"@series" = "POST"')
+    table = 'recipient = [{ name = "post", deliver_to = ["arkiv"] }]\nroute = [{ name = "Alt", to = ["post"] }]\n'
+    (scene.folder / "archive-routing.toml").write_text(table, encoding="utf-8")
+    path = scene.folder / "archive.toml"
+    text = _configuration(_altinn3_mailbox(altinn, client, scene), scene, "archive")
+    path.write_text(text.replace('"routing.toml"', '"archive-routing.toml"') + "\n" + section, encoding="utf-8")
+    return path
+
+
+def altinn2_section(folder: Path, altinn: PretendAltinn2, party: str) -> dict[str, object]:
+    """The settings of a mailbox that reads the pretend Altinn 2, but for its type; its secret files are written."""
+    secrets = {
+        "system_password_file": "systemPassword",
+        "user_ssn_file": "userSSN",
+        "user_password_file": "userPassword",
+        "user_pin_file": "userPinCode",
+    }
+    files: dict[str, object] = {}
+    for key, name in secrets.items():
+        path = folder / f"altinn2-{key.removesuffix('_file').replace('_', '-')}"
+        path.touch(mode=0o600)
+        path.write_text(altinn.credentials[name], encoding="utf-8")
+        files[key] = path.name
+    return {"url": altinn.url, "system_name": altinn.credentials["systemUserName"], **files, "parties": [party]}
+
+
+def _without_missing(routing: str, scene: Scene) -> str:
+    """The table without destinations that have no sink."""
+    missing = [name for name, sink in (("epost", scene.mail_port), ("webhook", scene.webhook_url)) if sink is None]
+    for name in missing:
+        routing = routing.replace(f', "{name}"]', "]")
+    return routing
+
+
+def _altinn3_mailbox(altinn: PretendAltinn, client: ReadyClient, scene: Scene) -> str:
+    resources = json.dumps({code: [resource] for code, resource in sandbox_resources().items()}).replace('": [', '" = [')
+    return dedent(f"""\
+        [mailbox.altinn]
+        type = "altinn3"
+        maskinporten_url = "{altinn.maskinporten_url}"
+        platform_url = "{altinn.platform_url}"
+        client_id = "{client.client_id}"
+        key_file = "maskinporten.pem"
+        key_id = "{client.key_id}"
+        parties = ["{scene.party}"]
+        resources = {resources}
+        """)
+
+
+def _configuration(mailboxes: str, scene: Scene, store: str) -> str:
+    sections = [
+        f"""\
+        [store]
+        database = "sqlite:///{store}.db"
+        content = "{"content" if store == "postmottak" else f"content-{store}"}"
+
+        [routing]
+        file = "routing.toml"
+
+        """,
+        mailboxes,
+        """
+        [destination.mappe]
+        type = "filedrop"
+        path = "drop"
+        """,
+    ]
+    if scene.mail_port is not None:
+        sections.append(f"""
+        [destination.epost]
+        type = "smtp"
+        host = "127.0.0.1"
+        port = {scene.mail_port}
+        security = "none"
+        sender = "postmottak@example.no"
+        recipients = ["regnskap@example.no"]
+        """)
+    if scene.webhook_url is not None:
+        sections.append(f"""
+        [destination.webhook]
+        type = "webhook"
+        url = "{scene.webhook_url}"
+        secret_file = "webhook.secret"
+        """)
+    return "".join(dedent(section) for section in sections)

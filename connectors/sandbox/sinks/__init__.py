@@ -1,0 +1,1 @@
+"""Servers that take deliveries: mail, webhook, SOAP."""

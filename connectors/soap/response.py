@@ -1,0 +1,153 @@
+"""What an answer means: the letter is taken, later, or never. None of the answer's own words is shown, but for codes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connectors.soap.call import SoapAnswer
+from connectors.soap.mtom import root_of
+from connectors.soap.xml import UnsafeXml, parse
+from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
+
+_SUCCESSES = range(200, 300)
+_ACCEPTED = (202, 204)
+_LATER = frozenset({408, 425, 429})
+_GONE = 410
+_TOO_LARGE = 413
+_SERVER_ERROR = 500
+_OPERATOR = {
+    401: "look at authentication, username and password_file",
+    403: "look at the service's access rules, and at authentication",
+    404: "correct address, or let the service answer there",
+    405: "correct address, for what is there takes no POST",
+    407: "look at the proxy in front of the service",
+    415: 'write attachments = "mtom" or "base64", whichever it is not now; the service wants its messages otherwise',
+}
+_ENVELOPES = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
+_FOR_EVER = frozenset({"Client", "Sender", "VersionMismatch", "MustUnderstand", "DataEncodingUnknown"})
+_OF_SECURITY = frozenset({"FailedAuthentication", "InvalidSecurity", "InvalidSecurityToken", "SecurityTokenUnavailable", "MessageExpired"})
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,60}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What the operator says of the service's answers. Fields are dotted names of elements in the answer."""
+
+    success_field: str = ""
+    success_values: tuple[str, ...] = ()
+    temporary_values: tuple[str, ...] = ()
+    reference_field: str = ""
+    temporary_faults: tuple[str, ...] = ()
+    permanent_faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Judges the answers of the service that is called `who`; `answers`: its operation has an output."""
+
+    who: str
+    rules: Rules
+    answers: bool = True
+
+    def judge(self, answer: SoapAnswer) -> str:
+        """The receiver's own reference for the letter, empty if it gives none that is a plain code. Raises DeliveryFailure."""
+        answer = root_of(answer)
+        if answer.status_code in _SUCCESSES and not answer.content and (not self.answers or answer.status_code in _ACCEPTED):
+            return ""
+        body = self._body(answer)
+        fault = next((each for each in body if _local(each) == "Fault"), None)
+        if fault is not None:
+            raise self._fault(fault, answer)
+        if answer.status_code not in _SUCCESSES:
+            raise self._status(answer)
+        self._check_field(body)
+        reference = _text(body, self.rules.reference_field) if self.rules.reference_field else ""
+        return reference if _PLAIN.fullmatch(reference) else ""
+
+    def _body(self, answer: SoapAnswer) -> Element:
+        try:
+            root = parse(answer.content)
+        except UnsafeXml as error:
+            raise self._no_soap(answer, str(error)) from error
+        body = next((root.find(f"{{{namespace}}}Body") for namespace in _ENVELOPES if root.tag == f"{{{namespace}}}Envelope"), None)
+        if body is None:
+            raise self._no_soap(answer, "is XML, but no SOAP")
+        return body
+
+    def _no_soap(self, answer: SoapAnswer, what: str) -> DeliveryFailure:
+        html = answer.media_type == "text/html" or answer.content[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+        if html or answer.status_code in _SUCCESSES:
+            what = "is a web page (HTML), as a login or an error page would be" if html else what if answer.content else "is empty"
+            remedy = _OPERATOR.get(answer.status_code, "look at address, and at what stands in front of the service")
+            text = f"{self.who} answers with status {answer.status_code}, but its answer {what}; {remedy}"
+            return TemporaryFailure(text, retry_after=answer.wait)
+        return self._status(answer)
+
+    def _status(self, answer: SoapAnswer) -> DeliveryFailure:
+        status = answer.status_code
+        text = f"{self.who} answers with status {status}"
+        if status in _OPERATOR:
+            return TemporaryFailure(f"{text}; {_OPERATOR[status]}", retry_after=answer.wait)
+        if status in _LATER or status >= _SERVER_ERROR:
+            return TemporaryFailure(f"{text}; it is tried again later", retry_after=answer.wait)
+        if status == _TOO_LARGE:
+            return PermanentFailure(f"{text}: the letter is too large for it; let it take more, or send the letter elsewhere")
+        if status == _GONE:
+            return PermanentFailure(f"{text}: it takes no more letters; take the destination out of the routing table")
+        return PermanentFailure(f"{text}: it does not take this letter; look at its log, and retry the delivery when it is mended")
+
+    def _fault(self, fault: Element, answer: SoapAnswer) -> DeliveryFailure:
+        """A fault of the caller's (Client, Sender) stands; one of the service's own passes; the operator's lists come before both."""
+        codes = _codes(fault)
+        shown = ", ".join(code for code in codes if _PLAIN.fullmatch(code)) or "without a code"
+        text = f"{self.who} answers with a fault ({shown})"
+        if set(codes) & set(self.rules.temporary_faults):
+            return TemporaryFailure(f"{text}, which temporary_faults lists; it is tried again later", retry_after=answer.wait)
+        if set(codes) & _OF_SECURITY:
+            return TemporaryFailure(f"{text}; look at authentication, and at this machine's clock")
+        if set(codes) & (_FOR_EVER | set(self.rules.permanent_faults)):
+            return PermanentFailure(f"{text}: it does not take this letter; look at its log and at input, and retry the delivery")
+        return TemporaryFailure(f"{text}; it is tried again later", retry_after=answer.wait)
+
+    def _check_field(self, body: Element) -> None:
+        rules = self.rules
+        if not rules.success_field:
+            return
+        found = _text(body, rules.success_field)
+        if found in rules.success_values:
+            return
+        shown = found if _PLAIN.fullmatch(found) else "nothing, or no plain code"
+        text = f"{self.who} says {shown} in {rules.success_field}"
+        if not found or found in rules.temporary_values:
+            raise TemporaryFailure(f"{text}; it is tried again later")
+        raise PermanentFailure(f"{text}, which success_values does not list; look at its log, and retry the delivery when it is mended")
+
+
+def _local(element: Element) -> str:
+    from lxml import etree
+
+    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+
+
+def _text(body: Element, field: str) -> str:
+    """What stands in the first element that `field` leads to, from anywhere in the body."""
+    *way, last = field.split(".")
+    for element in body.iter():
+        if _local(element) == last:
+            above = [_local(each) for each in element.iterancestors()][: len(way)]
+            if above[::-1] == way:
+                return (element.text or "").strip()
+    return ""
+
+
+def _codes(fault: Element) -> list[str]:
+    """The local names of a fault's code and subcodes, and those of the elements in its detail."""
+    codes = [(each.text or "").strip().rpartition(":")[2] for each in fault.iter() if _local(each) in {"faultcode", "Value"}]
+    codes = [piece for code in codes for piece in (code, *code.split(".")) if piece]
+    details = [_local(each) for part in fault if _local(part) in {"detail", "Detail"} for each in part]
+    return list(dict.fromkeys([*codes, *details]))

@@ -1,0 +1,1 @@
+"""Reading postmottak.toml, and saying what is wrong and where."""

@@ -1,0 +1,152 @@
+"""What is noted beside letters: how far channels are read, what was seen there, what was deleted or must stay, and what is wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, Index
+from sqlmodel import Field, SQLModel
+
+from daemon.core.model import LetterRef, MessageKind, SightingState, enum_column
+
+
+class LetterPart(StrEnum):
+    """What retention tells apart in a letter. Metadata is everything that is neither of the others."""
+
+    BODY = "body"  # the text, and its summary
+    ATTACHMENTS = "attachments"
+    METADATA = "metadata"
+
+
+COLLISION = "collision"
+"""The kind of alert that begins with a delivery: something else had the letter's name."""
+
+
+CLOCK = "clock"
+"""The kind of alert that the clock of this machine is wrong, or that nobody confirms it."""
+
+ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
+SEEN_BY_SERVICE = frozenset({ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN})
+"""Kinds of alert that only the running service sees; others learn of them from the alerts in the store."""
+
+
+class Alert(SQLModel, table=True):
+    """Something that is wrong, or was and has ended without everybody having been told. Rows go when nothing is left to tell."""
+
+    __tablename__ = "alerts"
+
+    key: str = Field(primary_key=True, description="what is wrong with what, such as `dead erp`")
+    kind: str
+    critical: bool
+    text: str
+    began_at: datetime
+    ended_at: datetime | None = None
+    told: dict[str, str] = Field(default_factory=dict, sa_type=JSON, description="by destination: begun or ended, whichever was told last")
+
+
+class Deletion(SQLModel, table=True):
+    """One part of a letter that retention deleted: when, by whom and by which rule. Rows are only ever added, and outlive the letter."""
+
+    __tablename__ = "deletions"
+
+    message_id: UUID = Field(primary_key=True)
+    part: LetterPart = Field(primary_key=True, sa_type=enum_column(LetterPart))
+    deleted_at: datetime
+    by: str = Field(description="service, or the user who gave the command")
+    rule: str = Field(description="which rule of the configuration or of the routing table, and how long it keeps")
+    what: dict[str, Any] = Field(sa_type=JSON, description="how much it was: sizes in bytes, hashes and counts; no words of the letter")
+
+
+class Tombstone(SQLModel, table=True):
+    """All that is left of a letter whose metadata was deleted: that it was here, so that it is never fetched or delivered again."""
+
+    __tablename__ = "tombstones"
+    __table_args__ = (Index("tombstones_by_altinn2_id", "altinn2_id"),)
+
+    message_id: UUID = Field(primary_key=True)
+    kind: MessageKind = Field(sa_type=enum_column(MessageKind))
+    mailbox: str
+    party: str
+    service: str
+    resource: str
+    external_id: str
+    altinn2_id: int | None = Field(default=None, sa_type=BigInteger)
+    deleted_at: datetime
+
+
+class LegalHold(SQLModel, table=True):
+    """While one is in force, retention deletes nothing of the letter."""
+
+    __tablename__ = "legal_holds"
+
+    id: int | None = Field(default=None, primary_key=True)
+    message_id: UUID = Field(foreign_key="messages.id", index=True)
+    begun_at: datetime
+    begun_by: str = Field(description="the user who gave the command")
+    reason: str = ""
+    ended_at: datetime | None = Field(default=None, description="None while it is in force")
+    ended_by: str | None = None
+
+
+class Sighting(SQLModel, table=True):
+    """A letter that was listed and is not stored: confidential and left alone, gone, or not yet fetched."""
+
+    __tablename__ = "sightings"
+    __table_args__ = (Index("sightings_by_state", "state"),)
+
+    message_id: UUID = Field(primary_key=True, description="the id that the message has, or would have")
+    mailbox: str
+    party: str
+    service: str
+    resource: str
+    external_id: str
+    state: SightingState = Field(sa_type=enum_column(SightingState))
+    first_seen_at: datetime
+    last_seen_at: datetime
+    attempts: int = 0
+    last_error: str | None = None
+    routing_version: str | None = Field(
+        default=None, description="the routing table that appointed nobody for it; None if it was only listed"
+    )
+    failing_since: datetime | None = Field(default=None, description="since when it could not be fetched; None in every other state")
+
+    @property
+    def ref(self) -> LetterRef:
+        """The reference that fetches this letter."""
+        return LetterRef(mailbox=self.mailbox, party=self.party, service=self.service, resource=self.resource, external_id=self.external_id)
+
+
+class Bookmark(SQLModel, table=True):
+    """How far a channel (one party, service and resource of a mailbox) has been read, and how its last listing went."""
+
+    __tablename__ = "bookmarks"
+
+    mailbox: str = Field(primary_key=True)
+    party: str = Field(primary_key=True)
+    service: str = Field(primary_key=True)
+    resource: str = Field(primary_key=True)
+    position: datetime | None = Field(default=None, description="every letter up to here is stored; None before the first whole listing")
+    succeeded_at: datetime | None = None
+    failed_at: datetime | None = None
+    last_error: str | None = None
+    refused: bool = Field(default=False, description="the last listing failed for want of a right")
+    begun: bool = Field(default=False, description="whether it has been listed whole at all")
+    begins_at: datetime | None = Field(default=None, description="how far back its first listing went; None for everything")
+    failing_since: datetime | None = Field(
+        default=None, description="since when no listing was whole; None if the last one was, or if none is expected"
+    )
+    retired_at: datetime | None = Field(default=None, description="since when the configuration does not name the channel; None if it does")
+    compared_at: datetime | None = Field(default=None, description="when the whole channel was last compared with what is here")
+
+
+class RoutingVersion(SQLModel, table=True):
+    """A routing table that was in force, and since when it last is."""
+
+    __tablename__ = "routing_versions"
+
+    version: str = Field(primary_key=True, description="SHA-256 of the table's text")
+    text: str
+    in_force_since: datetime

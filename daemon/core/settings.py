@@ -1,0 +1,191 @@
+"""The types with which configuration, and every connector's settings, are declared."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, ValidationInfo
+
+from daemon.core.key_forms import binary_form
+from daemon.core.organisation import is_organisation_number
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class ConnectorSettings(BaseModel):
+    """Base of a connector's `Settings`: what stands under `[mailbox.NAME]` or `[destination.NAME]`, but for `type`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @property
+    def can_notify(self) -> bool:
+        """Whether the destination `Notifies`, as it is set up."""
+        return False
+
+
+def duration(text: object) -> timedelta:
+    """`"90s"`, `"5m"`, `"12h"` or `"7d"` as a length of time. Raises ValueError."""
+    if isinstance(text, timedelta):
+        return text
+    found = re.fullmatch(r"([0-9]+)([smhd])", text) if isinstance(text, str) else None
+    if not found:
+        raise ValueError('is no length of time; write a whole number and s, m, h or d, such as "5m"')
+    try:
+        return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    except OverflowError as error:
+        raise ValueError('is no length of time that can be reached; write a shorter one, such as "30d"') from error
+
+
+FOREVER = timedelta.max
+"""The keeping time of what is never deleted."""
+
+
+def _keeping_time(text: object) -> timedelta:
+    if isinstance(text, timedelta):
+        return text
+    if text == "forever":
+        return FOREVER
+    if not (isinstance(text, str) and re.fullmatch(r"[0-9]+d", text)):
+        raise ValueError('is no keeping time; write whole days, such as "3650d", or "forever"')
+    return duration(text)
+
+
+KeepingTime = Annotated[timedelta, BeforeValidator(_keeping_time)]
+"""How long something is kept, counted from the moment when the letter came: `"3650d"` or `"forever"`."""
+
+
+def duration_text(length: timedelta) -> str:
+    """A length of time as `duration` reads it: `"5d"`, `"90s"`; a keeping time in days, or `"forever"`."""
+    if length == FOREVER:
+        return "forever"
+    seconds = int(length.total_seconds())
+    unit = next((unit for unit in "dhm" if seconds % _UNITS[unit] == 0), "s")
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+"""A length of time, written `"5m"`."""
+
+
+Day = Annotated[date, Strict()]
+"""A day, written as TOML does, without quotes: `2026-12-21`."""
+
+
+def base_folder(info: ValidationInfo) -> Path:
+    """The folder of the file that is being read, which relative paths start from."""
+    context: dict[str, Any] = info.context or {}
+    return Path(context.get("base", "."))
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    return base_folder(info) / at_home(path)
+
+
+def at_home(path: Path) -> Path:
+    """The path, with the home folder for `~`. Raises ValueError for somebody who has none."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"names a home folder that there is not: {path}; write the whole path") from error
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A path; a relative one is relative to the file that it stands in."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """The content of a secret file. Neither `str` nor `repr` shows it."""
+
+    path: Path
+    value: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"(secret from {self.path})"
+
+
+def _read_secret(name: object, info: ValidationInfo) -> Secret:
+    """Read a secret file: from systemd's credentials if one has that name, otherwise beside the configuration."""
+    if isinstance(name, Secret):
+        return name
+    if not isinstance(name, str) or not name:
+        raise ValueError("is no file name; write the path of a file that holds the secret")
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(credentials, name) if credentials else Path()
+    if not (credentials and path.is_file()):
+        path = base_folder(info) / at_home(Path(name))
+    try:
+        return Secret(path, secret_text(path.read_bytes(), path))
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise ValueError(f"cannot be read: {path}: {reason}; make the file, and let the service's user read it") from error
+
+
+def secret_text(content: bytes, path: Path) -> str:
+    """What a secret file holds, without the mark that Windows puts before UTF-8, and without blanks and ends of lines around it.
+
+    Raises ValueError, with a remedy and without a word of the secret, for anything but text in UTF-8 that says something.
+    """
+    text = plain_text(content, path).strip()
+    if not text:
+        raise ValueError(f"is empty: {path}; write the secret into it")
+    return text
+
+
+def plain_text(content: bytes, path: Path) -> str:
+    """The text of a file in UTF-8, without a mark before it. Raises ValueError, with a remedy and without a word of the text."""
+    if found := binary_form(content, path):
+        raise ValueError(found)
+    if what := _other_text(content):
+        raise ValueError(f"{what}: {path}; it must be a text file in UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # from None: the error would hold the bytes
+        raise ValueError(f"is not in UTF-8: {path}; it must be a text file in UTF-8") from None
+
+
+def _other_text(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "is in UTF-16, which some editors and PowerShell write"
+    if b"\0" in content:
+        return "is no text, or one in UTF-16, for there are zero bytes in it"
+    return ""
+
+
+SecretFile = Annotated[Secret, BeforeValidator(_read_secret)]
+"""The path of a file that holds a secret; read when the configuration is read."""
+
+
+def _organisation(text: str) -> str:
+    if not is_organisation_number(text):
+        raise ValueError(
+            f"{text!r} is no organisation number; it has nine digits, of which the last is a check digit: look for a typing mistake"
+        )
+    return text
+
+
+OrganisationNumber = Annotated[str, AfterValidator(_organisation)]
+"""Nine digits with a right check digit."""
+
+
+def is_mail_address(text: str) -> bool:
+    """Whether it is one plain e-mail address that every mail server takes: ASCII, no display name, no quoting."""
+    return text.isascii() and bool(re.fullmatch(r"""[^\s@<>()\[\],;:\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", text))
+
+
+def mail_address(text: str) -> str:
+    """The text, if it is an address as `is_mail_address` wants it. Raises ValueError."""
+    if not is_mail_address(text):
+        raise ValueError(f'{text!r} is no e-mail address; write it alone and in ASCII, such as "post@example.no"')
+    return text
+
+
+MailAddress = Annotated[str, AfterValidator(mail_address)]
+"""One e-mail address, alone and in ASCII."""

@@ -1,0 +1,1 @@
+"""From the store to destinations: dispatch, attempts, retries, throttles, marks and pickups."""

@@ -1,0 +1,122 @@
+"""What came of an attempt at a delivery, judged: delivered, to be tried again, or dead."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from daemon.core.bookkeeping import COLLISION, Alert
+from daemon.core.errors import (
+    ConnectorFault,
+    ContentMissing,
+    PermanentFailure,
+    PostmottakError,
+    TemporaryFailure,
+)
+from daemon.core.model import Receipt
+from daemon.core.settings import duration_text
+from daemon.delivery import retry
+from daemon.store import Claim, Ending, results
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What came of one attempt."""
+
+    ending: Ending
+    told: str
+    """Where the letter is, or why it is not."""
+    unusable: bool = False
+    """The destination itself could not be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """Judges attempts that were begun at `started_at`, and have ended now."""
+
+    started_at: datetime
+    now: datetime
+    give_up_after: timedelta
+    awaiting_pickup: bool
+    """Whether the destination tells when the receiver has taken the letter."""
+    may_give_up: bool = True
+    """Not while the clock cannot be trusted: age tells nothing then, and a receiver refuses what is signed at the wrong time."""
+
+    def of(self, claim: Claim, outcome: Receipt | PostmottakError) -> Attempt:
+        """What came of it. Raises the outcome itself if that is no business of the delivery: StoreError, above all."""
+        match outcome:
+            case Receipt():
+                return self._delivered(claim, outcome)
+            case PermanentFailure():
+                return self._buried(claim, str(outcome)) if self.may_give_up else self._deferred(claim, str(outcome))
+            case ContentMissing() | ConnectorFault():
+                return self._deferred(claim, str(outcome))
+            case TemporaryFailure():
+                attempt = self._deferred(claim, str(outcome), outcome.retry_after, outcome.progress)
+                return replace(attempt, unusable=outcome.progress is None)  # one that has done a part of it can be used
+            case _:
+                raise outcome
+
+    def _delivered(self, claim: Claim, receipt: Receipt) -> Attempt:
+        if receipt.collided:
+            _log.warning(
+                "something else has the letter's name",
+                delivery=str(claim.id),
+                destination=claim.delivery.destination,
+                reference=receipt.reference,
+            )
+        ending = results.delivered(
+            claim,
+            receipt,
+            self.started_at,
+            self.now,
+            awaiting_pickup=self.awaiting_pickup,
+            alert=_collision(claim, self.now) if receipt.collided else None,
+        )
+        return Attempt(ending=ending, told=receipt.reference)
+
+    def _deferred(
+        self, claim: Claim, reason: str, retry_after: timedelta | None = None, progress: Mapping[str, Any] | None = None
+    ) -> Attempt:
+        created_at = claim.delivery.created_at
+        if self.may_give_up and retry.is_too_old(created_at=created_at, now=self.now, give_up_after=self.give_up_after):
+            return self._buried(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", progress)
+        due_at = retry.next_attempt(created_at=created_at, now=self.now, retry_after=retry_after, chance=random.random())  # noqa: S311  # spreads load, guards nothing
+        return Attempt(ending=results.deferred(claim, reason, due_at, self.started_at, self.now, progress), told=reason)
+
+    def _buried(self, claim: Claim, reason: str, progress: Mapping[str, Any] | None = None) -> Attempt:
+        return Attempt(ending=results.dead(claim, reason, self.started_at, self.now, progress), told=reason)
+
+
+def log_attempt(attempt: Attempt, *, ours: bool) -> None:
+    """One line for each attempt; it is superseded if somebody else has the delivery by now."""
+    ending = attempt.ending
+    _log.info(
+        "delivery attempted",
+        delivery=str(ending.claim.id),
+        message=str(ending.claim.delivery.message_id),
+        destination=ending.claim.delivery.destination,
+        outcome=ending.outcome.value if ours else "superseded",
+        reason=attempt.told,
+        attempt=ending.claim.delivery.attempts,
+        seconds=round((ending.ended_at - ending.started_at).total_seconds(), 3),
+    )
+
+
+def _collision(claim: Claim, now: datetime) -> Alert:
+    destination = claim.delivery.destination
+    text = f"Something else has a letter's name at {destination}, so that the letter lies there under another one"
+    return Alert(
+        key=f"{COLLISION} {claim.id}",
+        kind=COLLISION,
+        critical=False,
+        text=f"{text}; see `postmottak deliveries show {claim.id}`, and find out who else writes there",
+        began_at=now,
+    )

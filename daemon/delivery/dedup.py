@@ -1,0 +1,64 @@
+"""Destinations that keep traces of deliveries are told when these have ended, also if an earlier process was killed before it could."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from uuid import UUID
+
+import structlog
+
+from daemon.core.errors import DeliveryFailure, StoreError
+from daemon.core.ports import Destination, KeepsTraces
+from daemon.store import Store
+
+_log = structlog.get_logger(__name__)
+_TOLD_OF = 32  # deliveries of which a destination is told at a time: that costs nearly the same for one and for many
+
+
+class Traces:
+    """Has destinations remove the traces of what is delivered. `settle` may be called from several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tried: set[str] = set()
+        self._clear: set[str] = set()
+        """Destinations, by name, at which nothing is left of an earlier process."""
+        self._gathered: dict[str, list[UUID]] = defaultdict(list)
+        """Deliveries whose end is kept, and whose destinations are not told yet."""
+
+    def untried(self, destinations: Mapping[str, Destination]) -> Iterator[tuple[str, KeepsTraces]]:
+        """Destinations at which an earlier process may have left something; each only once. Call it from one thread at a time."""
+        for name, destination in destinations.items():
+            if name not in self._tried and isinstance(destination, KeepsTraces):
+                self._tried.add(name)
+                yield name, destination
+
+    def gather(self, name: str, delivery: UUID) -> None:
+        """Note that a delivery's end is kept. Call it from the thread that calls `gathered`."""
+        self._gathered[name].append(delivery)
+
+    def gathered(self, destinations: Mapping[str, Destination], *, rest: bool) -> Iterator[tuple[str, KeepsTraces, Sequence[UUID]]]:
+        """Destinations that are to be told now, and of what: they are told of many deliveries at a time, and of the `rest` in the end."""
+        for name in [name for name, some in self._gathered.items() if rest or len(some) >= _TOLD_OF]:
+            delivered, destination = self._gathered.pop(name), destinations.get(name)
+            if isinstance(destination, KeepsTraces):
+                yield name, destination, delivered
+
+    def settle(self, name: str, destination: KeepsTraces, delivered: Collection[UUID] = ()) -> None:
+        """Settle deliveries whose end is kept, and with them what an earlier process left, unless that is done.
+
+        What cannot be settled does no harm, and is left to the next deliveries or the next start. Raises StoreError.
+        """
+        try:
+            left = () if name in self._clear else self._store.outbox.delivered_of(destination.traces())
+            destination.settled({*delivered, *left})
+            self._clear.add(name)
+        except DeliveryFailure as failure:
+            self._clear.discard(name)
+            _log.info("traces of what is delivered are left", destination=name, reason=str(failure))
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001  # a fault of one connector must not stop the others
+            self._clear.discard(name)
+            _log.exception("the connector failed unexpectedly", destination=name)

@@ -1,0 +1,171 @@
+"""Taken, not only delivered: whether receivers have fetched what lies ready for them.
+
+The folders of drops on this machine are watched, and the others looked at now and then. A look at everything, once a minute, also
+sees what no watch does: changes by another machine on a share, or while nobody watched.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+
+from daemon.core.errors import DiskFull, TemporaryFailure
+from daemon.core.model import Delivery
+from daemon.core.ports import AwaitsPickup, Destination, PickupState, ShowsPickup
+from daemon.runtime.folder_watch import FolderWatch
+from daemon.runtime.heartbeat import Pulses
+from daemon.store import Store
+
+_log = structlog.get_logger(__name__)
+PICKUPS = "pickups"  # whose signs of life come from here
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pickups:
+    """Looks after what was delivered and is to be taken. `destinations` is asked anew at each look."""
+
+    store: Store
+    destinations: Callable[[], Mapping[str, Destination]]
+    clock: Callable[[], datetime]
+    pulses: Pulses = field(default_factory=Pulses)
+
+    def look(self, only: Collection[str] = ()) -> int:
+        """See what has been taken or rejected since the last look; with `only`, at these destinations. May be called from several threads.
+
+        Returns how many still wait. Raises StoreError.
+        """
+        return sum(not self._settled(delivery) for delivery in self.store.outbox.awaiting_pickup(only))
+
+    def _settled(self, delivery: Delivery) -> bool:
+        self.pulses.expect(PICKUPS)
+        destination = self.destinations().get(delivery.destination)
+        if not isinstance(destination, AwaitsPickup):
+            return False
+        try:
+            found = destination.pickup(delivery.evidence or {})
+        except TemporaryFailure as failure:
+            _log.warning("pickup cannot be seen now", delivery=str(delivery.id), destination=delivery.destination, reason=str(failure))
+            return False
+        except Exception:  # noqa: BLE001  # a fault of one connector must not stop the others
+            _log.exception("the connector failed unexpectedly", delivery=str(delivery.id), destination=delivery.destination)
+            return False
+        if found.state is PickupState.WAITING:
+            return False
+        rejected = found.state is PickupState.REJECTED
+        reason = found.reason or "rejected without a reason" if rejected else None
+        if self.store.outbox.picked_up(delivery.id, self.clock(), reason, if_awaited=True):
+            _log.info("rejected by the receiver" if rejected else "taken", delivery=str(delivery.id), destination=delivery.destination)
+        return True
+
+
+_LOOK = 60.0  # seconds between looks at everything
+_LOOK_UNWATCHED = 10.0  # likewise, where the system lets nothing be watched
+_KEEP = 5.0  # seconds between looks at whether the folders are still those that are watched
+_QUIET = 0.2  # seconds in which changes are gathered
+_SHARE = 4  # at so many times a look's own length the next one follows, for a folder in which something always happens
+_HARMLESS = frozenset({"opened", "closed_no_write", "modified"})
+
+
+class PickupWatch:
+    """Looks for pickups in a thread of its own. `destinations` is asked anew at each look."""
+
+    def __init__(self, pickups: Pickups, destinations: Callable[[], Mapping[str, Destination]], pulses: Pulses) -> None:
+        self._pickups, self._pulses = pickups, pulses
+        self._destinations = destinations
+        self._events = _Events()
+        self._folders = FolderWatch(self._events)
+        self._looked_at: float | None = None
+
+    def loop(self, stopping: threading.Event) -> None:
+        """Look until `stopping` is set and `wake` is called; a full disk is waited out. Raises StoreError."""
+        try:
+            while not stopping.is_set():
+                try:
+                    self._round(stopping)
+                except DiskFull as error:
+                    _log.error("no pickup can be kept until there is room", reason=str(error))
+                    self._pulses.resting(PICKUPS, _LOOK)
+                    stopping.wait(_LOOK)
+        finally:
+            self._folders.stop()
+
+    @property
+    def unwatched(self) -> str:
+        """Why what is taken is noticed by looking only; empty if folders are watched. May be read from any thread."""
+        return self._folders.unwatched
+
+    def wake(self) -> None:
+        """Let the loop see that it is to stop."""
+        self._events.ring()
+
+    def _round(self, stopping: threading.Event) -> None:
+        self._pulses.expect(PICKUPS)
+        began = time.monotonic()
+        owners = self._owners()
+        begun = self._folders.keep(owners)
+        longest = min(_LOOK, _LOOK_UNWATCHED) if self.unwatched else _LOOK
+        everything = begun or self._looked_at is None or began - self._looked_at >= longest
+        changed = {name for folder in self._events.take() for name in owners.get(folder, ())}
+        if everything:
+            self._pickups.look()
+            self._looked_at = time.monotonic()
+        elif changed:
+            self._pickups.look(changed)
+        pause = max(_QUIET, _SHARE * (time.monotonic() - began))
+        self._pulses.resting(PICKUPS, _KEEP + pause)
+        self._events.wait(_KEEP)
+        if self._events.waiting:
+            stopping.wait(pause)
+
+    def _owners(self) -> dict[Path, list[str]]:
+        """The folders to watch, and the destinations whose they are."""
+        owners: dict[Path, list[str]] = {}
+        for name, destination in self._destinations().items():
+            folder = destination.pickup_folder if isinstance(destination, ShowsPickup) else None
+            if folder:
+                owners.setdefault(folder, []).append(name)
+        return owners
+
+
+class _Events(FileSystemEventHandler):
+    """The folders in which something happened."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Event()
+        self._lock = threading.Lock()
+        self._changed: set[Path] = set()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type in _HARMLESS:
+            return
+        with self._lock:
+            self._changed |= {Path(str(path)).parent for path in (event.src_path, event.dest_path) if path}
+        self._rung.set()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something happened that was not taken."""
+        with self._lock:
+            return bool(self._changed)
+
+    def take(self) -> set[Path]:
+        """The folders in which something happened since the last time."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return changed
+
+    def ring(self) -> None:
+        """End a wait."""
+        self._rung.set()
+
+    def wait(self, timeout: float) -> None:
+        """Sleep until something happens, or for `timeout` seconds."""
+        self._rung.wait(timeout)
+        self._rung.clear()

@@ -1,0 +1,1 @@
+"""The worker process, which delivers to destinations on this machine."""

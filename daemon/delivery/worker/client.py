@@ -1,0 +1,161 @@
+"""The service's agent: a process of its own for deliveries on this machine, so that they and fetching need not share one core.
+
+Python runs one thread of a process at a time, and to write a letter's files takes as long as to fetch them. The agent is a fork of the
+service, made before it has threads, with which it shares what is in memory. It holds the store's lock as well (flock(2)), so that no
+other service begins while it works; and it ends when its service does, however that ends, for it sees the end of the line to it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Collection
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+from daemon.config.loader import ConnectorConfiguration
+from daemon.core.errors import AgentLost, PostmottakError
+from daemon.core.ports import nothing
+from daemon.delivery.worker.process import (
+    AgentProcess,
+    Answer,
+    Connect,
+    Errand,
+    Question,
+    Request,
+    end_with_traceback,
+    packed,
+    unpacked,
+)
+from daemon.runtime.heartbeat import Beat
+from daemon.runtime.process import keep_to
+from daemon.store.content import ContentStore
+
+AGENT = "agent"  # whose signs of life are the agent's
+LOST = "the agent, the process that writes drops, has ended; what it had under way is repeated when the service is started again"
+_PATIENCE = 2.0  # seconds for a killed agent to end; one in a call to a dead share is left to the system
+_LOOK = 0.01
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A request that waits for its answer."""
+
+    beat: Beat
+    answer: Future[Any] = field(default_factory=Future)
+
+
+class Agent:
+    """The agent, as the service sees it. `ask` may be called from several threads, everything else from the first one."""
+
+    def __init__(self, content: ContentStore, connect: Connect, cores: Collection[int] = ()) -> None:
+        """Begin the agent, on these cores, or on the service's own.
+
+        Call this while there is one thread only: the others would be missing in a fork, with what they hold locked.
+        """
+        self._line, theirs = Pipe()
+        self._pid = os.fork()
+        if not self._pid:
+            self._line.close()
+            keep_to(cores)
+            _work(theirs, content, connect)
+        theirs.close()
+        self._numbers = count()
+        self._calls: dict[int, _Call] = {}
+        self._asking = threading.Lock()
+        self._reader: threading.Thread | None = None
+        self._asked: Future[Any] | None = None
+        self._silent = False
+        self._ended = False
+
+    def ask(self, connector: ConnectorConfiguration, errand: Errand, about: Any = None, beat: Beat = nothing) -> Any:
+        """Have the agent do something at a destination, and wait until it is done; `beat` is called as long as it gets on.
+
+        Returns what the destination does, and raises the PostmottakError that it raises; the outcomes of deliveries are returned, errors
+        among them. Raises AgentLost, and what pickle raises if `about` cannot be handed over.
+        """
+        request = Request(number=next(self._numbers), connector=connector, errand=errand, about=packed(about))
+        outcome = unpacked(self._send(request, beat).result())
+        if isinstance(outcome, PostmottakError):
+            raise outcome
+        return outcome
+
+    def look(self, beat: Beat) -> None:
+        """Ask whether the agent still turns; `beat` is called if it has answered the last such question, so call this again and again."""
+        if self._asked is None or self._asked.done():
+            beat()
+            with suppress(AgentLost):  # which `has_ended` tells
+                self._asked = self._send(Question(number=next(self._numbers)), nothing)
+
+    def _send(self, what: Request | Question, beat: Beat) -> Future[Any]:
+        call = _Call(beat)
+        message = pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
+        with self._asking:
+            if self._silent:
+                raise AgentLost(LOST)
+            self._calls[what.number] = call
+            self._listen()
+            try:
+                self._line.send_bytes(message)
+            except OSError as error:
+                raise AgentLost(LOST) from error
+        return call.answer
+
+    def has_ended(self) -> bool:
+        """Whether the agent is no more, which it should be only after `close`."""
+        if not self._ended:
+            try:
+                self._ended = os.waitpid(self._pid, os.WNOHANG) != (0, 0)
+            except ChildProcessError:  # whoever started us has the system forget children at once
+                self._ended = True
+        return self._ended
+
+    def close(self) -> None:
+        """End the agent, whatever it is doing; the next service goes on with that. May be called twice."""
+        ends = time.monotonic() + _PATIENCE
+        if not self.has_ended():
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+        while not self.has_ended() and time.monotonic() < ends:
+            time.sleep(_LOOK)
+        if self._reader:
+            self._reader.join(_PATIENCE)
+        self._line.close()
+
+    def _listen(self) -> None:
+        """Have a thread hear the answers; the first who asks begins it."""
+        if self._reader is None:
+            self._reader = threading.Thread(target=self._hear, name=AGENT, daemon=True)
+            self._reader.start()
+
+    def _hear(self) -> None:
+        try:
+            while True:
+                answer: Answer = pickle.loads(self._line.recv_bytes())  # noqa: S301  # from our own agent
+                if answer.ended:
+                    self._calls.pop(answer.number).answer.set_result(answer.outcome)
+                else:
+                    self._calls[answer.number].beat()
+        except (EOFError, OSError):
+            pass
+        finally:
+            with self._asking:
+                self._silent = True
+            for call in self._calls.values():
+                call.answer.set_exception(AgentLost(LOST))
+
+
+def _work(line: Connection, content: ContentStore, connect: Connect) -> NoReturn:
+    """Be the agent, and never return to what the service was about to do."""
+    try:
+        AgentProcess(line, content, connect).run()
+    except BaseException:  # noqa: BLE001  # nothing may get past this point
+        end_with_traceback()

@@ -1,0 +1,75 @@
+"""Destinations on this machine, with the agent in charge of their deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn, cast
+from uuid import UUID
+
+from daemon.config.loader import ConnectorConfiguration
+from daemon.core.errors import PostmottakError
+from daemon.core.model import Receipt
+from daemon.core.ports import Finding, OnThisMachine, Parcel, Pickup, nothing
+from daemon.delivery.worker.client import Agent
+
+
+class Entrusted:
+    """A destination whose drops the agent makes, and clears up after. What only looks is asked here.
+
+    May be used from several threads, as the destination itself.
+    """
+
+    def __init__(self, destination: OnThisMachine, connector: ConnectorConfiguration, agent: Agent) -> None:
+        self.name = destination.name
+        self.at_a_time = destination.at_a_time
+        self.await_pickup: timedelta | None = destination.await_pickup
+        self._destination, self._connector, self._agent = destination, connector, agent
+
+    def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+        """As the destination does; raises AgentLost as well."""
+        outcomes = self._agent.ask(self._connector, "deliver_batch", [_portable(each) for each in parcels], parcels[0].beat)
+        return cast("Sequence[Receipt | PostmottakError]", outcomes)
+
+    def deliver(self, parcel: Parcel) -> Receipt:
+        """As the destination does."""
+        (outcome,) = self.deliver_batch([parcel])
+        if isinstance(outcome, PostmottakError):
+            raise outcome
+        return outcome
+
+    def traces(self) -> Sequence[UUID]:
+        """As the destination does."""
+        return cast("Sequence[UUID]", self._agent.ask(self._connector, "traces"))
+
+    def settled(self, deliveries: Collection[UUID]) -> None:
+        """As the destination does."""
+        self._agent.ask(self._connector, "settled", deliveries)
+
+    def check(self) -> Iterator[Finding]:
+        """As the destination does."""
+        return self._destination.check()
+
+    def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
+        """As the destination does."""
+        return self._destination.pickup(evidence)
+
+    @property
+    def pickup_folder(self) -> Path | None:
+        """As the destination does."""
+        return self._destination.pickup_folder
+
+    def close(self) -> None:
+        """As the destination does."""
+        self._destination.close()
+
+
+def _portable(parcel: Parcel) -> Parcel:
+    """The parcel without what cannot leave this process; the agent opens attachments by their hash."""
+    return replace(parcel, beat=nothing, parts=tuple(replace(part, open=_elsewhere) for part in parcel.parts))
+
+
+def _elsewhere() -> NoReturn:
+    raise AssertionError("the agent opens attachments by itself")

@@ -1,0 +1,1 @@
+"""From a mailbox to the store: poll, fetch, reconcile, and where a letter goes."""

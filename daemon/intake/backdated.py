@@ -1,0 +1,99 @@
+"""Letters that are dated before a channel's first poll and have come since: no poll looks there, and they must not be left.
+
+A sender may date a letter as it likes, and a mailbox's list goes by that date. The first comparison of a channel notes what is older than
+the first poll; what turns up there later has come since. Of the noted ones the mailbox may tell when they were published, for between
+the first poll and the first comparison some may have come.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from daemon.core.errors import LetterGone, MailboxError
+from daemon.core.model import LetterRef, SightingState
+from daemon.core.ports import Channel, Mailbox
+from daemon.store import Store
+
+_Answer = datetime | MailboxError | None
+
+
+@dataclass(kw_only=True)
+class Come:
+    """What came of looking among a channel's older letters."""
+
+    refs: list[LetterRef] = field(default_factory=list)
+    """Those that have come since, and are to be fetched."""
+    waiting: int = 0
+    """Confidential ones that have come since, and are left alone."""
+    looked: int = 0
+    """At how many the mailbox has looked."""
+    unseen: int = 0
+    """Of how many the mailbox is still to tell."""
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backdated:
+    """Looks among older letters, `workers` at a time."""
+
+    store: Store
+    clock: Callable[[], datetime]
+    workers: int
+
+    def look(self, mailbox: Mailbox, channel: Channel, older: Sequence[LetterRef], at_most: int, stopping: threading.Event) -> Come:
+        """Which letters have come since the channel's first poll. `older` are those dated before it that nobody has noted yet.
+
+        Notes what is left alone. The mailbox is asked about `at_most` of them; the others have their turn in the next round. Nothing is
+        said of a channel that was never polled. Raises StoreError.
+        """
+        bookmark, come = self.store.letters.bookmark(mailbox.name, channel), Come()
+        if not bookmark.begun:
+            return come
+        if bookmark.compared_at is None:
+            self.store.letters.see_older(older, self.clock())
+        elif channel.list_only:
+            come.waiting = self.store.letters.see_waiting(older, self.clock())
+        else:
+            come.refs += older
+        if not channel.list_only and bookmark.begins_at:
+            self._ask(mailbox, channel, bookmark.begins_at, at_most, come, stopping)
+        return come
+
+    def _ask(self, mailbox: Mailbox, channel: Channel, begins_at: datetime, at_most: int, come: Come, stopping: threading.Event) -> None:
+        """Ask the mailbox, if it can tell, about older letters that nobody has looked at yet."""
+        tells = getattr(mailbox, "published", None)  # `TellsPublishing`, which a mailbox that is watched does not look like
+        if tells is None:
+            return
+        unseen = self.store.letters.older_unseen(mailbox.name, channel)
+        some = unseen[:at_most]
+        come.looked, come.unseen = len(some), len(unseen) - len(some)
+        self._sort(some, self._answers(tells, some, stopping), begins_at, come)
+
+    def _answers(self, tells: Callable[[LetterRef], datetime], refs: Sequence[LetterRef], stopping: threading.Event) -> list[_Answer]:
+        def answer(ref: LetterRef) -> _Answer:
+            try:
+                return None if stopping.is_set() else tells(ref)
+            except MailboxError as error:
+                return error
+
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="look") as pool:
+            return list(pool.map(answer, refs))
+
+    def _sort(self, refs: Sequence[LetterRef], answers: Sequence[_Answer], begins_at: datetime, come: Come) -> None:
+        failed: list[MailboxError] = []
+        left: list[LetterRef] = []
+        for ref, answer in zip(refs, answers, strict=True):
+            if isinstance(answer, LetterGone):
+                self.store.letters.see(ref, SightingState.GONE, self.clock(), str(answer))
+            elif isinstance(answer, MailboxError):
+                failed.append(answer)
+            elif answer is not None:
+                (come.refs if answer > begins_at else left).append(ref)
+        self.store.letters.looked_at(left)
+        if failed:
+            come.unseen += len(failed)
+            come.problems.append(f"{len(failed)} letters from before the first poll could not be looked at: {failed[0]}")

@@ -1,0 +1,226 @@
+"""One letter: fetch it, decide its route, keep its bytes, and make of it what one transaction stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from daemon.core.errors import (
+    LetterGone,
+    MailboxError,
+    MailboxUnavailable,
+    PartUnavailable,
+    StoreError,
+)
+from daemon.core.file_kinds import HEAD, is_text, kind_of
+from daemon.core.filenames import safe_name
+from daemon.core.model import (
+    AttachmentValues,
+    DeliveryValues,
+    Envelope,
+    Letter,
+    LetterRef,
+    MarkKind,
+    MarkState,
+    MarkValues,
+    MessageValues,
+    Part,
+    PartState,
+    Policy,
+    SightingState,
+    ThreadValues,
+    delivery_id,
+)
+from daemon.core.outside_values import identifier_from, storable
+from daemon.core.ports import Channel, Mailbox
+from daemon.intake.rerouting import decide_in_thread, decision_values
+from daemon.routing.decide import Decision
+from daemon.routing.facts import Facts, facts_of
+from daemon.routing.table import Table
+from daemon.store import Store, StoredLetter
+from daemon.store.content import ContentStore, Kept
+
+_log = structlog.get_logger(__name__)
+_DOWNLOADS = 4  # of an attachment that is not what the sender promises: two in a row are damaged now and then where one in fifty is
+
+
+def do_nothing() -> None:
+    """For what nobody waits for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkPolicies:
+    """When senders are told Read and Confirmed."""
+
+    read: Policy = Policy.NEVER
+    confirmed: Policy = Policy.NEVER
+
+    def overridden(self, decision: Decision) -> MarkPolicies:
+        """The policies where the route that decided has none of its own."""
+        return MarkPolicies(read=decision.mark_read or self.read, confirmed=decision.confirm or self.confirmed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What came of one letter: `letter` if it may be stored now, otherwise a state, or neither if the work was called off."""
+
+    ref: LetterRef
+    letter: StoredLetter | None = None
+    state: SightingState | None = None
+    problem: str = ""
+    version: str | None = None
+    """The routing table that appointed nobody for it."""
+
+
+def duplicate(ref: LetterRef, known: UUID) -> Fetched:
+    """That a letter is stored under another id, which it had in Altinn 2 or has in Altinn 3."""
+    return Fetched(ref=ref, state=SightingState.DUPLICATE, problem=f"here already, as message {known}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetcher:
+    """Fetches letters; may be used from several threads. `table` is asked anew for each letter, so it may change."""
+
+    store: Store
+    content: ContentStore
+    table: Callable[[], Table]
+    clock: Callable[[], datetime]
+
+    def fetch(
+        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None] = do_nothing
+    ) -> Fetched:
+        """Fetch a letter, with the bytes of its attachments durable. Whatever is wrong with it is told in words. Raises StoreError.
+
+        `calls_over` is called when the mailbox is not needed any more, unless a damaged download has to be repeated: to sync the last
+        bytes takes a while, in which others may call.
+        """
+        try:
+            return self._fetch(mailbox, channel, policies, ref, calls_over)
+        except LetterGone as gone:
+            return Fetched(ref=ref, state=SightingState.GONE, problem=str(gone))
+        except MailboxError as error:
+            return Fetched(ref=ref, state=SightingState.FAILING, problem=str(error))
+        except StoreError:
+            raise
+        except Exception as fault:  # noqa: BLE001  # a letter that we fail to understand must not stop the others
+            _log.exception("a letter could not be handled", external_id=ref.external_id)
+            return Fetched(ref=ref, state=SightingState.FAILING, problem=f"unexpected {type(fault).__name__}; see the log")
+
+    def fetch_part(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int) -> AttachmentValues:
+        """One attachment by itself, with its bytes durable if they can be had. Raises MailboxError, and StoreError."""
+        return self._keep(mailbox, ref, part, place, do_nothing)
+
+    def _fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None]) -> Fetched:
+        letter = _storable_letter(mailbox.fetch(ref))
+        if letter.envelope.ref != replace(ref, service=letter.envelope.service):
+            raise MailboxUnavailable("the mailbox answered with another letter than was asked for; it is asked again at the next poll")
+        if known := self._known_otherwise(letter):
+            return duplicate(ref, known)
+        facts, table = facts_of(letter.envelope, letter.parts, self.clock()), self.table()
+        decision = decide_in_thread(self.store, table, facts)
+        if facts.confidential and not channel.fetch_confidential:
+            return Fetched(ref=ref, state=SightingState.WAITING, problem="confidential, and confidential post is only listed")
+        if decision is None:
+            problem = "confidential, and no route appoints a recipient for it"
+            return Fetched(ref=ref, state=SightingState.WAITING, problem=problem, version=table.version)
+        last = len(letter.parts)
+        attachments = [
+            self._keep(mailbox, ref, part, place, calls_over if place == last else do_nothing)
+            for place, part in enumerate(letter.parts, start=1)
+        ]
+        return Fetched(ref=ref, letter=_stored_letter(letter.envelope, attachments, facts, decision, policies))
+
+    def _known_otherwise(self, letter: Letter) -> UUID | None:
+        """The stored message that is the same letter as Altinn 2 had it, if it was imported from there."""
+        altinn2_id = letter.envelope.altinn2_id
+        return None if altinn2_id is None else self.store.letters.with_altinn2_id(altinn2_id, letter.envelope.ref.message_id)
+
+    def _keep(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int, calls_over: Callable[[], None]) -> AttachmentValues:
+        """The attachment, with its bytes in the content store if they can be had; the letter never waits for them in vain."""
+        state, kept = part.state, None
+        if state is PartState.PRESENT:
+            try:
+                state, kept = self._download(mailbox, ref, part, calls_over)
+            except PartUnavailable as error:
+                state = PartState(error.state)
+        return AttachmentValues(
+            **{**storable(part.model_dump()), "state": state},
+            message_id=ref.message_id,
+            position=place,
+            safe_name=safe_name(part.original_name, part.media_type, place, self._kind(part, kept)),
+            size=kept.size if kept else None,
+            sha256=kept.sha256 if kept else None,
+        )
+
+    def _kind(self, part: Part, kept: Kept | None) -> str:
+        """What the bytes are, by the first of them; of a text there is only the sender's word. Nothing if they are not here."""
+        if not kept or part.encrypted:
+            return ""
+        with self.content.open(kept.sha256) as file:
+            head = file.read(HEAD)
+        is_meant_as_text = part.media_type.partition(";")[0].strip().lower() == "text/plain"
+        return kind_of(head) or ("txt" if is_meant_as_text and is_text(head) else "")
+
+    def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part, calls_over: Callable[[], None]) -> tuple[PartState, Kept]:
+        """Download; and again if the bytes are not what the sender's checksum promises, in case the way here was to blame."""
+        for _ in range(_DOWNLOADS):
+            with mailbox.open_part(ref, part) as chunks:
+                kept = self.content.put(_and_then(calls_over, chunks))
+            if part.sender_checksum.lower() in {"", kept.md5}:
+                return PartState.PRESENT, kept
+        return PartState.CHECKSUM_FAILED, kept
+
+
+def _storable_letter(letter: Letter) -> Letter:
+    """The letter, if need be without what no database can hold: a mailbox should have seen to that."""
+    told = letter.envelope.model_dump()
+    sound = storable(told) | {"altinn2_id": identifier_from(told["altinn2_id"])}
+    return letter if sound == told else replace(letter, envelope=Envelope(**sound))
+
+
+def _and_then(do: Callable[[], None], chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks; and it is done as soon as the last one is taken."""
+    yield from chunks
+    do()
+
+
+def _stored_letter(
+    envelope: Envelope, attachments: Sequence[AttachmentValues], facts: Facts, decision: Decision, policies: MarkPolicies
+) -> StoredLetter:
+    key, now = envelope.ref.message_id, facts.at
+    return StoredLetter(
+        message=MessageValues(**envelope.model_dump(), id=key, fetched_at=now),
+        attachments=attachments,
+        decision=decision_values(key, decision, now),
+        deliveries=first_deliveries(key, decision, now),
+        marks=list(_marks(key, policies.overridden(decision), envelope, now)),
+        threads=[ThreadValues(key=thread, message_id=key) for thread in facts.threads],
+    )
+
+
+def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[DeliveryValues]:
+    """The deliveries that carry out a message's first decision, due now."""
+    return [
+        DeliveryValues(
+            id=delivery_id(message, destination, 1),
+            message_id=message,
+            destination=destination,
+            recipients=list(recipients),
+            created_at=now,
+            due_at=now,
+        )
+        for destination, recipients in decision.destinations.items()
+    ]
+
+
+def _marks(message: UUID, policies: MarkPolicies, envelope: Envelope, now: datetime) -> Iterator[MarkValues]:
+    """What the sender is to be told; Confirmed only where that was asked for: Altinn would pass on any."""
+    confirmed = policies.confirmed if envelope.confirmation_needed else Policy.NEVER
+    for kind, policy in ((MarkKind.READ, policies.read), (MarkKind.CONFIRMED, confirmed)):
+        if policy is not Policy.NEVER:
+            state = MarkState.DUE if policy is Policy.STORED else MarkState.WAITING
+            yield MarkValues(message_id=message, kind=kind, policy=policy, state=state, due_at=now)

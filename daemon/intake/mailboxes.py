@@ -1,0 +1,56 @@
+"""Mailboxes as the service polls them: each with its policies and its interval, and with signs of life."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import groupby
+
+from daemon.config.loader import Configuration
+from daemon.core.model import Policy
+from daemon.core.ports import Channel, Mailbox
+from daemon.intake.fetch import MarkPolicies
+from daemon.runtime.heartbeat import OUTBOX, Pulses, watched_mailbox
+
+_PARTIES_AT_A_TIME = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A mailbox, and what must be known to poll it."""
+
+    mailbox: Mailbox
+    receiver: Mailbox
+    """The same mailbox, for the outbox, whose thread tells senders."""
+    policies: MarkPolicies
+    poll_every: timedelta
+
+
+def boxes(configuration: Configuration, mailboxes: Sequence[Mailbox], pulses: Pulses) -> tuple[Box, ...]:
+    """The configuration's mailboxes, which are connected as `mailboxes`; whatever is asked of one is a sign of life of whoever asks."""
+    connected = zip(configuration.mailboxes, mailboxes, strict=True)
+    return tuple(_box(mailbox, each.settings, pulses) for each, mailbox in connected)
+
+
+def _box(mailbox: Mailbox, settings: object, pulses: Pulses) -> Box:
+    return Box(
+        mailbox=watched_mailbox(mailbox, partial(pulses.expect, f"poll {mailbox.name}")),
+        receiver=watched_mailbox(mailbox, partial(pulses.expect, OUTBOX)),
+        policies=_policies(settings),
+        poll_every=getattr(settings, "poll_every", timedelta(minutes=5)),
+    )
+
+
+def _policies(settings: object) -> MarkPolicies:
+    """The mailbox's policies. One whose letters are read by being fetched has none of ours for Read: there is nothing left to tell."""
+    read = getattr(settings, "mark_read", Policy.NEVER)
+    return MarkPolicies(read=read if isinstance(read, Policy) else Policy.NEVER, confirmed=getattr(settings, "confirm", Policy.NEVER))
+
+
+def in_groups(channels: Sequence[Channel]) -> list[list[Channel]]:
+    """The channels in groups of some parties each; one empty group if there are none."""
+    parties = [list(of_party) for _, of_party in groupby(channels, key=lambda channel: channel.party)]
+    starts = range(0, max(len(parties), 1), _PARTIES_AT_A_TIME)
+    return [[channel for party in parties[start : start + _PARTIES_AT_A_TIME] for channel in party] for start in starts]

@@ -1,0 +1,87 @@
+"""Notices: Postmottak's own word to an appointed recipient that a confidential letter waits in the mailbox.
+
+A notice says that it waits, since when, and from which service. It is made without opening anything: an overview of the letter would
+cancel Altinn's own reminder. It is a message of its own, and goes the way of all messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from daemon.core.bookkeeping import Sighting
+from daemon.core.dpv import CONFIDENTIAL_POST
+from daemon.core.model import LetterRef, MessageKind, MessageValues, SightingState, message_id
+from daemon.core.times import in_norway
+from daemon.intake.fetch import first_deliveries
+from daemon.intake.rerouting import decision_values
+from daemon.routing.decide import decide
+from daemon.routing.facts import Facts
+from daemon.routing.table import Table
+from daemon.store import Store, StoredLetter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notices:
+    """Writes notices, once for each letter that waits."""
+
+    store: Store
+    table: Callable[[], Table]
+    clock: Callable[[], datetime]
+
+    def write(self, mailbox: str) -> int:
+        """Write a notice of every confidential letter that waits and has none, if the routing table appoints somebody. Returns how many."""
+        table = self.table()
+        if not any(route.is_confidential and route.enabled for route in table.routes):
+            return 0
+        waiting = [each for each in self.store.views.sightings(SightingState.WAITING) if each.mailbox == mailbox]
+        written = self.store.letters.stored_of([notice_id(each.ref) for each in waiting])
+        notices = list(self._notices([each for each in waiting if notice_id(each.ref) not in written], table))
+        return self.store.letters.add(notices).new if notices else 0
+
+    def _notices(self, sightings: Sequence[Sighting], table: Table) -> Iterator[StoredLetter]:
+        now = self.clock()
+        for sighting in sightings:
+            decision = decide(table, Facts(service=sighting.service, at=now, party=sighting.party, confidential=True))
+            if decision is None:
+                continue
+            key = notice_id(sighting.ref)
+            yield StoredLetter(
+                message=_message(sighting, now),
+                attachments=(),
+                decision=decision_values(key, decision, now),
+                deliveries=first_deliveries(key, decision, now),
+                marks=(),
+            )
+
+
+def notice_id(ref: LetterRef) -> UUID:
+    """The id of the notice of a letter; a repeat has the same."""
+    return message_id(ref.mailbox, f"{ref.external_id}/notice")
+
+
+def _message(sighting: Sighting, now: datetime) -> MessageValues:
+    since = in_norway(sighting.first_seen_at)
+    return MessageValues(
+        id=notice_id(sighting.ref),
+        kind=MessageKind.NOTICE,
+        mailbox=sighting.mailbox,
+        external_id=f"{sighting.external_id}/notice",
+        party=sighting.party,
+        service=sighting.service,
+        resource=sighting.resource,
+        title=f"{CONFIDENTIAL_POST.nb} venter i Altinn",
+        body=(
+            f"Et taushetsbelagt brev til {sighting.party} venter i Altinn.\n\n"
+            f"Tjeneste: {sighting.service}\n\n"
+            f"Sett første gang: {since:%d.%m.%Y kl. %H.%M}\n\n"
+            "Postmottak har ikke åpnet brevet. Les det i Altinn.\n"
+        ),
+        language="nb",
+        sender_name="Postmottak",
+        published_at=sighting.first_seen_at,
+        confidential=True,
+        fetched_at=now,
+    )

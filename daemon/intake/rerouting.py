@@ -1,0 +1,203 @@
+"""Where stored letters go now: covers that begin and end while letters wait, and an operator who decides anew."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
+
+import structlog
+
+from daemon.config.faults import near_miss
+from daemon.core.dpv import CONFIDENTIAL_POST
+from daemon.core.errors import NotFound, OperatorError
+from daemon.core.model import DecisionValues
+from daemon.routing.decide import OPERATOR, Decision, Earlier, assign, decide, recover
+from daemon.routing.dryrun import Sample
+from daemon.routing.facts import Facts, facts_of
+from daemon.routing.table import Table
+from daemon.store import Cover, Decided, Queued, Store
+
+_log = structlog.get_logger(__name__)
+_TOGETHER = 50  # letters that follow a cover in one transaction: others wait for it some 30 ms, and a commit costs the same for one
+_REMEMBERED = 10_000
+
+
+def do_nothing() -> None:
+    """For what nobody waits for."""
+
+
+@dataclass(kw_only=True)
+class Applied:
+    """What an operator's decision changed: destinations by message id."""
+
+    letters: int = 0
+    added: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
+    withdrawn: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rerouter:
+    """Decides anew about stored letters, by the table that is in force."""
+
+    store: Store
+    table: Callable[[], Table]
+    clock: Callable[[], datetime]
+    beat: Callable[[], None] = do_nothing
+    """A sign of life."""
+
+    def follow_covers(self, stopping: threading.Event | None = None) -> int:
+        """Let deliveries that wait follow the covers of this moment. Returns how many letters changed.
+
+        Ends early when `stopping` is set; what is done then stays done, and may be begun again. The store is held up for a moment at a
+        time, however many wait, and `beat` is called as often.
+        """
+        table, now, changed = self.table(), self.clock(), 0
+        wanted = _Wanted(table, now)
+        for letters in self.store.covers.queued(now):
+            astray = [each for letter in letters if (each := wanted.unless_right(letter))]
+            for start in range(0, len(astray), _TOGETHER):
+                if stopping and stopping.is_set():
+                    return changed
+                changed += self._follow(astray[start : start + _TOGETHER])
+            self.beat()
+            if stopping and stopping.is_set():
+                return changed
+        return changed
+
+    def _follow(self, covers: Sequence[Cover]) -> int:
+        found = self.store.covers.follow(covers, self.clock())
+        for message, result in found.items():
+            _log.info("cover followed", message=str(message), added=result.added, withdrawn=result.withdrawn)
+        return len(found)
+
+    def route(self, message: UUID, to: str | None) -> Applied:
+        """Decide anew about one letter, and deliver it to all its destinations, also to those that have it.
+
+        With `to`, the named recipient gets it whatever the routes say. Raises NotFound or OperatorError.
+        """
+        letter = self.store.rerouting.decided(message)
+        facts = facts_of_stored(letter, self.clock())
+        decision = self._decide(facts) if to is None else self._to_recipient(facts, to)
+        applied = Applied(letters=1)
+        self._carry_out(letter, decision, applied, again=decision.destinations)
+        return applied
+
+    def apply(self, since: datetime) -> Applied:
+        """Decide anew about all letters that came since then, but for those that an operator routed.
+
+        Letters that have arrived where they now belong do not go there again, unless it is on behalf of somebody new.
+        """
+        applied = Applied()
+        for letter in self.store.rerouting.since(since):
+            applied.letters += 1
+            facts = facts_of_stored(letter, letter.message.fetched_at)
+            decision = decide_in_thread(self.store, self.table(), facts, but=letter.message.id)
+            if decision is not None and letter.decision.route != OPERATOR and _differs(decision, letter.decision):
+                self._carry_out(letter, decision, applied, again=(), after=letter.decision.number)
+        return applied
+
+    def _decide(self, facts: Facts) -> Decision:
+        decision = decide(self.table(), facts)
+        if decision is None:
+            raise OperatorError("The letter is confidential, and no route appoints a recipient for it; add a route for 5504/1")
+        return decision
+
+    def _to_recipient(self, facts: Facts, name: str) -> Decision:
+        table = self.table()
+        if name not in table.recipients:
+            hint = near_miss(name, table.recipients)
+            raise NotFound(f"There is no recipient {name!r}; {hint or 'known are ' + ', '.join(table.recipients)}")
+        if facts.confidential and name not in table.appointed:
+            raise OperatorError(f"The letter is confidential, and no route for confidential post names {name!r}")
+        return assign(table, facts, name)
+
+    def _carry_out(self, letter: Decided, decision: Decision, applied: Applied, *, again: Iterable[str], after: int | None = None) -> None:
+        """Keep the decision and carry it out; with `after`, unless somebody has decided since the decision of that number."""
+        now, key = self.clock(), letter.message.id
+        values = decision_values(key, decision, now)
+        result = self.store.rerouting.decide(values, decision.destinations, now, again=set(again), after=after)
+        if result is None:
+            return
+        applied.added[key], applied.withdrawn[key] = result.added, result.withdrawn
+        _log.info("routed by an operator", message=str(key), route=decision.route, added=result.added, withdrawn=result.withdrawn)
+
+
+def _differs(decision: Decision, stored: DecisionValues) -> bool:
+    return set(decision.recipients) != set(stored.recipients) or set(decision.direct) != set(stored.direct)
+
+
+def decision_values(message: UUID, decision: Decision, now: datetime) -> DecisionValues:
+    """The decision as it is kept; its number is that of a first one."""
+    return DecisionValues(
+        message_id=message,
+        number=1,
+        decided_at=now,
+        routing_version=decision.version,
+        route=decision.route,
+        chosen=list(decision.chosen),
+        recipients=list(decision.recipients),
+        direct=list(decision.direct),
+        why=decision.why,
+    )
+
+
+class _Wanted:
+    """Where letters that wait should go at one moment. Remembers, for what covers look at is the same of many letters."""
+
+    def __init__(self, table: Table, at: datetime) -> None:
+        self._table, self._at = table, at
+        self._found = lru_cache(maxsize=_REMEMBERED)(self._recover)
+
+    def unless_right(self, letter: Queued) -> Cover | None:
+        """Where the letter should go; None if it goes there, on the right behalves, and nobody is left out, or if it is to stay."""
+        wanted = self._found(letter.service, letter.confidential, letter.chosen, letter.direct)
+        if wanted is None or _goes_to(letter, wanted):
+            return None
+        return Cover(message=letter.message, number=letter.number, wanted=wanted)
+
+    def _recover(
+        self, service: str, confidential: bool, chosen: tuple[str, ...], direct: tuple[str, ...]
+    ) -> Mapping[str, tuple[str, ...]] | None:
+        guarded = confidential or service == CONFIDENTIAL_POST.code
+        return recover(self._table, Facts(service=service, at=self._at, confidential=guarded), chosen, direct)
+
+
+def _goes_to(letter: Queued, wanted: Mapping[str, tuple[str, ...]]) -> bool:
+    right = all(wanted.get(name) == recipients for name, recipients in letter.waiting.items())
+    return right and wanted.keys() <= letter.waiting.keys() | letter.others
+
+
+def facts_of_stored(letter: Decided, at: datetime) -> Facts:
+    """The facts about a stored letter, as if it were decided at `at`."""
+    return facts_of(letter.message, letter.attachments, at)
+
+
+def decide_in_thread(store: Store, table: Table, facts: Facts, but: UUID | None = None) -> Decision | None:
+    """Where the letter goes, as `decide` says, with the earlier letter of its thread if the table follows threads."""
+    return decide(table, facts, find_earlier(store, facts, but) if table.follows_threads else None)
+
+
+def find_earlier(store: Store, facts: Facts, but: UUID | None = None) -> Earlier | None:
+    """The newest letter of the same thread that was here when the facts were; never `but`."""
+    found = store.letters.earlier(facts.threads, facts.at, but)
+    if found is None:
+        return None
+    message, decision, thread = found
+    return Earlier(
+        message=str(message.id), thread=thread, route=decision.route, recipients=tuple(decision.chosen), deliver_to=tuple(decision.direct)
+    )
+
+
+def samples(store: Store, since: datetime, *, follow_threads: bool = True) -> Iterator[Sample]:
+    """Stored letters for a dry run, those that came at `since` or later, in that order, some of which are in memory at a time.
+
+    With `follow_threads`, each comes with the thread as it then was; a table that follows none need not ask for it.
+    """
+    for letter in store.rerouting.since(since):
+        facts = facts_of_stored(letter, letter.message.fetched_at)
+        earlier = find_earlier(store, facts, but=letter.message.id) if follow_threads else None
+        yield Sample(message=str(letter.message.id), facts=facts, earlier=earlier)

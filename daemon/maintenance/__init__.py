@@ -1,0 +1,1 @@
+"""Retention, housekeeping, backup, integrity checks and export."""

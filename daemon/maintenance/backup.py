@@ -1,0 +1,175 @@
+"""The store as a folder that stands by itself, and back: the database as it was at one moment, and the bytes that it names.
+
+    FOLDER/postmottak.db     a copy by SQLite's own means
+    FOLDER/content/          the attachments' bytes; hard links where the file system allows it
+    FOLDER/backup.json       written last: a folder without it is no backup
+
+After a restore the ids of letters and deliveries are the same, for they are derived; so what is repeated is recognisable as a repeat.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from daemon.core.durable_files import new_file, sync
+from daemon.core.errors import OperatorError, StoreError
+from daemon.maintenance.integrity import Soundness, check_store
+from daemon.store import Store
+from daemon.store.content import PREFIXES, ContentStore
+from daemon.store.sqlite_file import copy_database, damage, roll_back
+
+_DATABASE, _CONTENT, _MANIFEST = "postmottak.db", "content", "backup.json"
+_BESIDE = ("", "-journal", "-wal", "-shm")  # SQLite would take another database's journal for this one's
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backup:
+    """What a backup holds."""
+
+    made_at: str
+    messages: int
+    files: int
+    faults: tuple[str, ...] = ()
+    """Bytes that were missing or damaged in the store already."""
+
+
+def make_backup(database: Path, content: ContentStore, folder: Path, now: datetime) -> Backup:
+    """Write a backup to a folder that is new or empty, durably, and check it. Raises OperatorError or StoreError; then nothing is left.
+
+    May be called beside a running service.
+    """
+    _make_empty(folder)
+    try:
+        with content.guarded(alone=False):
+            return _make(database, content, folder, now)
+    except OSError as error:
+        _clear(folder)
+        raise StoreError(f"the backup {folder} cannot be written: {error.strerror}") from error
+    except BaseException:
+        _clear(folder)
+        raise
+
+
+def _make(database: Path, content: ContentStore, folder: Path, now: datetime) -> Backup:
+    copy_database(database, folder / _DATABASE)
+    store = Store(f"sqlite:///{folder / _DATABASE}")
+    try:
+        copies = ContentStore(folder / _CONTENT)
+        for sha256 in _needed(store):
+            with suppress(FileNotFoundError):  # the check below says which
+                _link_or_copy(content.path(sha256), copies.path(sha256))
+        _sync_tree(folder)
+        found = check_store(folder / _DATABASE, store, copies)
+        if found.damage:
+            raise StoreError(f"the database {database} is damaged: {found.damage[0]}; run `postmottak db check`")
+        messages = store.views.counts().messages
+    finally:
+        store.close()
+    backup = Backup(made_at=now.isoformat(), messages=messages, files=found.files, faults=tuple(found.faults))
+    sync(folder.absolute().parent)
+    with new_file(folder / _MANIFEST, 0o600) as file:
+        file.write(json.dumps(asdict(backup), indent=2).encode() + b"\n")
+    return backup
+
+
+def restore_backup(folder: Path, database: Path, content: ContentStore, now: datetime, *, replace: bool) -> Soundness:
+    """Put a backup in the place of the store; call it with the store's lock. Returns what a check of the restored store found.
+
+    The database goes last and by one rename, so a restore that breaks off can be repeated. With `replace`, a database that is there is
+    put aside, under a name with the time; nothing is removed. Raises OperatorError or StoreError.
+    """
+    _check_backup(folder)
+    if database.exists() and not replace:  # a journal without its database is a remnant, and goes aside in any case
+        raise OperatorError(f"{database} is there already; to put it aside and take the backup instead, say --replace")
+    try:
+        _put_back(folder, database, content, now)
+    except OSError as error:
+        what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        raise StoreError(f"the backup {folder} cannot be put back: {what}; mend that, and say the same again") from error
+    store = Store(f"sqlite:///{database}")
+    try:
+        return check_store(database, store, content)
+    finally:
+        store.close()
+
+
+def _put_back(folder: Path, database: Path, content: ContentStore, now: datetime) -> None:
+    content.remove_temporaries()
+    for path in sorted((folder / _CONTENT).glob("??/*")):
+        with path.open("rb") as file:
+            content.put(iter(lambda: file.read(_BLOCK), b""))  # read at once
+    temporary = database.with_name(f".{database.name}.restored")
+    temporary.unlink(missing_ok=True)
+    copy_database(folder / _DATABASE, temporary)
+    try:
+        _put_aside(database, now)
+        temporary.rename(database)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(database.parent)
+
+
+def _put_aside(database: Path, now: datetime) -> None:
+    """Give the database that is there, and what lies beside it, names with the time, which nothing has yet."""
+    roll_back(database)
+    name = f"{database.name}.replaced-{now:%Y%m%d-%H%M%S}"
+    if any(each.name.startswith(name) for each in database.parent.iterdir()):
+        name += f"-{now:%f}"
+    for end in _BESIDE:
+        with suppress(FileNotFoundError):
+            database.with_name(database.name + end).rename(database.with_name(name + end))
+
+
+def _check_backup(folder: Path) -> None:
+    if not (folder / _MANIFEST).is_file():
+        raise OperatorError(f"{folder} is no backup, or one that was never finished: there is no {_MANIFEST} in it; name another folder")
+    if found := damage(folder / _DATABASE):
+        raise OperatorError(f"the database in {folder} is damaged: {found[0]}; take another backup")
+
+
+def _make_empty(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        there = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise OperatorError(f"the folder {folder} cannot be made: {error.strerror}; name another one") from error
+    if there and there <= {_DATABASE, _CONTENT}:
+        raise OperatorError(f"{folder} holds a backup that was never finished; remove it, or name another folder")
+    if there:
+        raise OperatorError(f"{folder} is not empty; name a folder that is, or that there is not yet")
+
+
+def _needed(store: Store) -> Iterator[str]:
+    for prefix in PREFIXES:
+        yield from store.retention.needed(prefix)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True, mode=0o700)
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without hard links
+        with source.open("rb") as here, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as there:
+            shutil.copyfileobj(here, there)  # a letter's bytes are for nobody but who makes the backup, whatever the umask
+        sync(target)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            sync(path)
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

@@ -1,0 +1,131 @@
+"""Once a day: delete what retention lets go, and then the bytes that no letter needs any more.
+
+The record of a deletion is durable before a file goes, and files are found by asking which ones nobody needs. So a crash leaves bytes
+that the next round removes, and never a letter whose bytes are gone without a word.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from math import inf
+from uuid import UUID
+
+import structlog
+
+from daemon.core.bookkeeping import Deletion, LetterPart
+from daemon.maintenance.retention import Keep, Retention
+from daemon.runtime.heartbeat import Pulses
+from daemon.store import Store
+from daemon.store.content import PREFIXES, ContentStore
+from daemon.store.retention import Candidate
+
+_log = structlog.get_logger(__name__)
+_FRESH = timedelta(days=1)
+"""Bytes that were put more recently stay: their letter may not be stored yet."""
+_AT_A_TIME = 100
+HOUSEKEEPING = "housekeeping"  # whose signs of life come from here
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """A letter of which something is to be deleted, and the rule for each part."""
+
+    letter: Candidate
+    rules: Mapping[LetterPart, str]
+
+
+@dataclass(kw_only=True)
+class Tidied:
+    """What one round did. `files` and `bytes` are None if files were left for a later round, because a backup or a check reads them.
+
+    `withheld` says that not everything was looked at, for the clock could not be trusted.
+    """
+
+    deleted: Counter[LetterPart] = field(default_factory=Counter)
+    files: int | None = None
+    bytes: int | None = None
+    withheld: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Housekeeping:
+    """Deletes what may go. `retention` is asked anew for each round."""
+
+    store: Store
+    content: ContentStore
+    retention: Callable[[], Retention]
+    clock: Callable[[], datetime]
+    pulses: Pulses = field(default_factory=Pulses)
+    settled: Callable[[], bool] = lambda: True
+    """Whether the clock is certain enough to delete by it; asked again and again."""
+    right_for: Callable[[], float] = lambda: inf
+    """For how many seconds the clock by which files are dated has been right."""
+
+    def due(self) -> Iterator[Due]:
+        """What a round would delete now. Changes nothing. Raises StoreError."""
+        now, retention = self.clock(), self.retention()
+        times = [keep.time for kind in self.store.retention.kinds() for keep in retention.of(*kind).values()]
+        until = _before(now, min(times, default=timedelta.max))
+        for letter in self.store.retention.candidates(until) if until else ():
+            self.pulses.expect(HOUSEKEEPING)
+            rules = dict(_over(letter, retention.of(letter.service, letter.version, letter.route), now))
+            if rules:
+                yield Due(letter=letter, rules=rules)
+
+    def run(self, by: str, stopping: threading.Event) -> Tidied:
+        """One round; ends early when `stopping` is set. `by` is who deletes, for the record. Raises StoreError."""
+        tidied, due = Tidied(withheld=not self.settled()), self.due()
+        while not (stopping.is_set() or tidied.withheld) and (some := list(islice(due, _AT_A_TIME))):
+            rules: dict[UUID, Mapping[LetterPart, str]] = {each.letter.message_id: each.rules for each in some}
+            for deletion in self.store.retention.delete(rules, by, self.clock()):
+                _tell(deletion)
+                tidied.deleted[deletion.part] += 1
+            tidied.withheld = not self.settled()
+        if not (stopping.is_set() or tidied.withheld):
+            self._remove_files(tidied)
+        return tidied
+
+    def orphans(self) -> Iterator[str]:
+        """The hashes of bytes that no letter needs."""
+        for prefix in PREFIXES:
+            self.pulses.expect(HOUSEKEEPING)
+            found = self.content.kept(prefix)
+            yield from sorted(found - self.store.retention.needed(prefix).keys()) if found else ()
+
+    def _remove_files(self, tidied: Tidied) -> None:
+        with self.content.guarded(alone=True) as alone:
+            if not alone:
+                _log.info("files that no letter needs are left for the next round: a backup or a check reads them")
+                return
+            if self.right_for() <= _FRESH.total_seconds():
+                _log.info("files that no letter needs are left for a later round: the clock was wrong when the newest were written")
+                return
+            before = self.clock() - _FRESH
+            sizes = [self.content.remove(sha256, before) for sha256 in self.orphans()]
+            tidied.files, tidied.bytes = sum(size > 0 for size in sizes), sum(sizes)
+
+
+def _before(now: datetime, time: timedelta) -> datetime | None:
+    """The moment so long ago; None if there is none, for what is kept for ever."""
+    try:
+        return now - time
+    except OverflowError:
+        return None
+
+
+def _over(letter: Candidate, keeps: Mapping[LetterPart, Keep], now: datetime) -> Iterator[tuple[LetterPart, str]]:
+    """The parts whose time is over, and that are there."""
+    there = {LetterPart.BODY: letter.body, LetterPart.ATTACHMENTS: letter.attachments, LetterPart.METADATA: True}
+    for part, keep in keeps.items():
+        until = _before(now, keep.time)
+        if there[part] and until and letter.fetched_at <= until:
+            yield part, keep.rule
+
+
+def _tell(deletion: Deletion) -> None:
+    _log.info("deleted", message=str(deletion.message_id), part=deletion.part.value, by=deletion.by, rule=deletion.rule)

@@ -1,0 +1,53 @@
+"""Whether the store is sound: the database itself, and every attachment's bytes where the database says that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from daemon.store import Store
+from daemon.store.content import PREFIXES, ContentStore
+from daemon.store.sqlite_file import damage
+
+Tell = Callable[[str], None]
+
+
+def do_nothing(_what: str) -> None:
+    """For checks that nobody watches."""
+
+
+@dataclass(kw_only=True)
+class Soundness:
+    """What a check found. `orphans` are harmless: bytes that no letter needs, which the daily round removes when they are a day old."""
+
+    damage: list[str] = field(default_factory=list)
+    files: int = 0
+    faults: list[str] = field(default_factory=list)
+    """Attachments whose bytes are missing or damaged: the hash, what is wrong, and the letters."""
+    orphans: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.damage or self.faults)
+
+
+def check_store(path: Path, store: Store, content: ContentStore, tell: Tell = do_nothing) -> Soundness:
+    """Check everything; reads every byte of every attachment, and changes nothing. Raises StoreError where the database is too damaged.
+
+    The bytes may be checked beside a running service: what is removed meanwhile was needed by nobody. The database at `path` should be a
+    copy then, for nobody can write to it meanwhile. `tell` is called now and then with what is being done.
+    """
+    found = Soundness(damage=damage(path, lambda: tell("checking the database")))
+    with content.guarded(alone=False):
+        for prefix in PREFIXES:
+            needed = store.retention.needed(prefix)
+            found.files += len(needed)
+            found.orphans += len(content.kept(prefix) - needed.keys())
+            for sha256 in sorted(needed):
+                tell(f"checking the attachments, {found.files} seen")
+                if fault := content.fault(sha256):
+                    letters = ", ".join(str(each) for each in store.retention.letters_with(sha256))
+                    found.faults.append(f"{sha256} is {fault}; needed by message {letters}")
+    return found

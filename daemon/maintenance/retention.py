@@ -1,0 +1,80 @@
+"""How long each part of a letter is kept, and by which rule. Pure: what deletes is elsewhere.
+
+The rule of the route that decided comes first, then that of the letter's service, then the general one; each part of a letter for
+itself. The routing table in force counts, so that an edit is an edit for letters that are here already; a route that has left it keeps
+the word that it had in the table that decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from daemon.config.loader import RetentionSettings
+from daemon.core.bookkeeping import LetterPart
+from daemon.core.settings import FOREVER, duration_text
+from daemon.routing.rows import Route
+from daemon.routing.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """How long one part of a letter is kept, and the rule in words."""
+
+    time: timedelta
+    rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """The rules in force. Make a new one for each round, for it remembers what it has found."""
+
+    settings: RetentionSettings
+    table: Table
+    past: Callable[[str], Table | None]
+    """A routing table of the past by its version; None if it cannot be read any more."""
+    _found: dict[tuple[str, str, str], Mapping[LetterPart, Keep]] = field(default_factory=dict)
+    _tables: dict[str, Table | None] = field(default_factory=dict)
+
+    def of(self, service: str, version: str, route: str) -> Mapping[LetterPart, Keep]:
+        """How long letters of the service are kept that this route of this version of the table decided about.
+
+        Metadata stays for as long as anything else of the letter does: without it nobody could find the rest.
+        """
+        key = (service, version, route)
+        if key not in self._found:
+            keeps = {part: self._keep(part, *key) for part in LetterPart}
+            keeps[LetterPart.METADATA] = max(reversed(keeps.values()), key=lambda keep: keep.time)
+            self._found[key] = keeps
+        return self._found[key]
+
+    def _keep(self, part: LetterPart, service: str, version: str, name: str) -> Keep:
+        return next(_keep for _keep in self._said(part, service, version, name) if _keep is not None)
+
+    def _said(self, part: LetterPart, service: str, version: str, name: str) -> Iterator[Keep | None]:
+        """What the rules say, the nearest first; None from one that is silent."""
+        route, known = self._route(version, name)
+        if not known:
+            yield Keep(time=FOREVER, rule=f"route {name!r}, whose table cannot be read: forever")
+        if route:
+            yield _said(f"route {name!r}", f"keep_{part}", getattr(route, f"keep_{part}"))
+        if of_service := self.settings.service.get(service):
+            yield _said(f"[retention.service.{service}]", part, getattr(of_service, part))
+        yield _said("[retention]", part, getattr(self.settings, part))
+
+    def _route(self, version: str, name: str) -> tuple[Route | None, bool]:
+        """The route, in the table in force or else in the one that decided; and whether there was such a table to look at."""
+        now = _named(self.table, name)
+        if now is None and version not in self._tables:
+            self._tables[version] = self.past(version)
+        past = self._tables.get(version)
+        return now or (_named(past, name) if past else None), bool(now or past)
+
+
+def _said(where: str, key: str, time: timedelta | None) -> Keep | None:
+    return None if time is None else Keep(time=time, rule=f"{where}: {key} = {duration_text(time)}")
+
+
+def _named(table: Table, name: str) -> Route | None:
+    return next((route for route in table.routes if route.name == name), None)

@@ -1,0 +1,1 @@
+"""What is wrong with a routing table, and what probably is."""

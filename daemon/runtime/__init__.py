@@ -1,0 +1,1 @@
+"""The process itself: heartbeats, systemd, scheduler, limiter, logs, folder watcher, tuning."""

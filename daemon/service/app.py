@@ -1,0 +1,371 @@
+"""Puts the parts together: what a configuration says, wired once, for one round or for the service."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import structlog
+
+from daemon.config.loader import Configuration, ConnectorConfiguration
+from daemon.core.bookkeeping import CLOCK, LOCK
+from daemon.core.errors import Fault
+from daemon.core.model import DeliveryState, Outcome
+from daemon.core.ports import Destination, HasTokens, OnThisMachine, TellsTime
+from daemon.delivery import retry
+from daemon.delivery.dispatch import Dispatch
+from daemon.delivery.marks import Receipts
+from daemon.delivery.pickup import Pickups
+from daemon.delivery.worker.client import AGENT, Agent
+from daemon.delivery.worker.proxy import Entrusted
+from daemon.intake.fetch import Fetcher
+from daemon.intake.mailboxes import boxes
+from daemon.intake.notices import Notices
+from daemon.intake.poll import Intake, IntakeSummary
+from daemon.intake.reconcile import Compared, Reconciliation
+from daemon.intake.rerouting import Rerouter
+from daemon.maintenance.housekeeping import Housekeeping
+from daemon.monitoring.alerts import Alerter
+from daemon.monitoring.problems import Trouble, clock_troubles
+from daemon.monitoring.service_problems import Problems
+from daemon.routing.facts import norwegian_day
+from daemon.routing.table import Table
+from daemon.runtime.clock import DOUBTED, Clock
+from daemon.runtime.heartbeat import AGENT_LIMIT, OUTBOX, Pulses
+from daemon.runtime.process import (
+    allow_enough_files,
+    keep_to_one_core,
+    leave_no_core,
+    return_large_blocks,
+    spare_what_stays,
+)
+from daemon.service import plugins
+from daemon.service.preflight import readable_secrets, refuse_shared_file_systems
+from daemon.service.stack import Checked, open_content, retention
+from daemon.store import Patience, Store
+from daemon.store.content import ContentStore
+from daemon.store.lock import InstanceLock
+from daemon.web.tokens import Tokens
+
+if TYPE_CHECKING:
+    from daemon.web.server import WebServer
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class PollSummary:
+    """What one round did. `undone` are the deliveries that are left, by state."""
+
+    intake: list[IntakeSummary] = field(default_factory=list)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    marks_failed: int = 0
+    undone: Mapping[DeliveryState, int] = field(default_factory=dict)
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether not even one mailbox could be reached."""
+        return bool(self.intake) and all(each.unreachable for each in self.intake)
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that went wrong on the mailboxes' side."""
+        return [problem for each in self.intake for problem in each.problems]
+
+    def total(self, number: Callable[[IntakeSummary], int]) -> int:
+        """A number of all mailboxes together."""
+        return sum(number(each) for each in self.intake)
+
+
+class App:
+    """All parts of the service, wired. Made by `opened`."""
+
+    def __init__(self, checked: Checked, store: Store, clock: Clock, agent: Agent | None, lock: InstanceLock) -> None:
+        self._agent, self._lock = agent, lock
+        self.problems = Problems()
+        configuration = checked.configuration
+        content = open_content(configuration)
+        content.remove_temporaries()
+        self._configuration = configuration
+        self._covers_followed: tuple[str, date] | None = None
+        self.store, self.clock, self.table = store, clock, checked.table
+        self.destinations: Mapping[str, Destination] = self._connect(configuration)
+        self.pulses = Pulses()
+        self._mailboxes = plugins.connect_mailboxes(configuration)
+        clock.follow(*(each.source_time for each in self._mailboxes if isinstance(each, TellsTime)))
+        self.boxes = boxes(configuration, self._mailboxes, self.pulses)
+        fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
+        self.tokens = Tokens(configuration.api.token_file.value, self.problems) if configuration.api else None
+        self.web = self._web_server(configuration, content)
+        self.intake = Intake(
+            store=store,
+            fetcher=fetcher,
+            notices=Notices(store=store, table=lambda: self.table, clock=clock),
+            behind=lambda: self._dispatch.behind.is_set(),  # noqa: PLW0108  # which is made later
+        )
+        self._reconciliation = Reconciliation(store=store, intake=self.intake)
+        self._dispatch = Dispatch(
+            store=store,
+            content=content,
+            destinations=lambda: self.destinations,
+            table=lambda: self.table,
+            clock=clock,
+            give_up_after=configuration.delivery.give_up_after,
+            pulses=self.pulses,
+            steady=clock.steady,
+            stretch=clock.stretch,
+            mend=self._mend,
+        )
+        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock, pulses=self.pulses)
+        self._receipts = Receipts(store=store, clock=clock)
+        self._housekeeping = Housekeeping(
+            store=store,
+            content=content,
+            retention=lambda: retention(store, self._configuration, self.table),
+            clock=clock,
+            pulses=self.pulses,
+            settled=lambda: clock.settled,
+            right_for=clock.right_for,
+        )
+        self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock, beat=partial(self.pulses.expect, OUTBOX))
+        store.letters.note_table(self.table.version, self.table.text, clock())
+        _log_warnings(self.table)
+        store.outbox.release_abandoned(clock())
+        store.stamps.pull_back(clock(), retry.LONGEST_ASKED)
+        for box in self.boxes:
+            store.letters.retire(box.mailbox.name, box.mailbox.channels(), clock())
+
+    def _connect(self, configuration: Configuration, but: Collection[str] = ()) -> dict[str, Destination]:
+        """The destinations, `but` for those named; those on this machine are the agent's business, if there is one."""
+        connected = plugins.connect_destinations(configuration, but)
+        if self._agent:
+            for each in configuration.destinations:
+                destination = connected.get(each.name)
+                if isinstance(destination, OnThisMachine):
+                    connected[each.name] = Entrusted(destination, each, self._agent)
+        return connected
+
+    def _web_server(self, configuration: Configuration, content: ContentStore) -> WebServer | None:
+        """The pull API's server, if there is a section [api]."""
+        if configuration.api is None or self.tokens is None:
+            return None
+        from daemon.web.api import Api
+        from daemon.web.server import WebServer
+
+        api = Api(store=self.store, content=content, tokens=self.tokens, clock=self.clock)
+        return WebServer("the pull API", api.application(), configuration.api.address, problems=self.problems)
+
+    def poll(self, stopping: threading.Event) -> PollSummary:
+        """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told, and tell of trouble.
+
+        Raises StoreError.
+        """
+        summary = PollSummary()
+        for box in self.boxes:
+            summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
+        summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
+        self.pickups.look()
+        self.alerter(lambda: ()).look()
+        summary.undone = self.store.views.undone()
+        return summary
+
+    def alerter(self, faults: Callable[[], Sequence[Fault]], noticed: Callable[[], Sequence[Trouble]] = tuple) -> Alerter:
+        """Looks for trouble, and tells it; `faults` are those of an edit that is not in force, `noticed` is what the service notices."""
+        return Alerter(
+            store=self.store,
+            configuration=self.configuration,
+            destinations=lambda: self.destinations,
+            faults=faults,
+            clock=self.clock,
+            pulses=self.pulses,
+            noticed=lambda: [*clock_troubles(self.clock.troubles()), *self._problems(), *noticed()],
+            steady=self.clock.steady,
+        )
+
+    def _problems(self) -> Sequence[Trouble]:
+        if self.tokens:
+            self.tokens.look()
+        return self.problems.all()
+
+    def reconcile(self, stopping: threading.Event) -> list[Compared]:
+        """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""
+        return [compared for box in self.boxes for compared in self._reconciliation.run(box.mailbox, box.policies, stopping)]
+
+    def is_comparison_due(self, every: timedelta) -> bool:
+        """Whether a channel that can be read was not compared for so long; one that was never read has its first poll before it."""
+        since = self.clock() - every
+        readable = (each for each in self.store.views.bookmarks() if each.begun and not (each.refused or each.retired_at))
+        return any(each.compared_at is None or each.compared_at <= since for each in readable)
+
+    def deliver_due(self, stopping: threading.Event) -> tuple[Counter[Outcome], int]:
+        """Attempt every delivery that is due, after those that wait have followed a cover that began or ended; then tell senders.
+
+        Returns the outcomes, and how many senders could not be told yet.
+        """
+        self._mend()
+        self._follow_covers(stopping)
+        outcomes = self._dispatch.deliver_due(stopping)
+        return outcomes, sum(self._receipts.set_due(box.receiver, stopping) for box in self.boxes)
+
+    def _follow_covers(self, stopping: threading.Event) -> None:
+        """Follow the covers of this day and of the table in force, unless that is done.
+
+        Again where either has changed meanwhile; not while the day is in doubt, because the clock is.
+        """
+        while not (stopping.is_set() or self.clock.troubles()):
+            now = self.table.version, norwegian_day(self.clock())
+            if now == self._covers_followed:
+                return
+            self._rerouter.follow_covers(stopping)
+            if not stopping.is_set():
+                self._covers_followed = now
+
+    def tidy(self, stopping: threading.Event) -> bool:
+        """Delete what retention lets go. Raises StoreError.
+
+        Returns whether that was done; otherwise it is to be done soon, for the clock is not certain yet.
+        """
+        return not self._housekeeping.run("service", stopping).withheld
+
+    def _mend(self) -> None:
+        """After the clock was corrected: put right what was recorded meanwhile, and what is due by it. Raises StoreError."""
+        corrections = self.clock.corrections()
+        if not corrections:
+            return
+        now = self.clock()
+        put_right = partial(self.store.stamps.put_right, now=now, certain=self.clock.confirmed)
+        changed = sum(put_right(each.first, each.last) for each in corrections)
+        changed += self.store.stamps.pull_back(now, retry.LONGEST)
+        self.clock.mended(corrections)
+        _log.warning("what was recorded while the clock was wrong is dated now", rows=changed)
+
+    def tell_of_letters(self) -> None:
+        """Letters were stored: a `deliver_due` that is under way takes them along. May be called from any thread."""
+        self._dispatch.news.set()
+
+    def next_due(self) -> datetime | None:
+        """When there is next something to deliver; None if nothing waits for a time."""
+        return self._dispatch.next_due()
+
+    def attempts(self) -> dict[tuple[str, Outcome], int]:
+        """Attempts since the start, by destination and outcome."""
+        return dict(self._dispatch.counted)
+
+    def token_ends(self) -> dict[str, datetime]:
+        """When the tokens end, by mailbox. Not a sign of life of the mailbox."""
+        ends = ((each.name, each.token_ends()) for each in self._mailboxes if isinstance(each, HasTokens))
+        return {name: moment for name, moment in ends if moment}
+
+    def wrong_tokens(self) -> int | None:
+        """Calls of the pull API without the right token since the start; None without a pull API."""
+        return self.tokens.wrong if self.tokens else None
+
+    def configuration(self) -> Configuration:
+        """What is in force."""
+        return self._configuration
+
+    def files(self) -> tuple[Path, Path]:
+        """The files whose edits count."""
+        return self._configuration.path, self._configuration.routing.file
+
+    def texts(self) -> tuple[str, str]:
+        """What these files said when they were read for what is in force."""
+        return self._configuration.text, self.table.text
+
+    def swap(self, checked: Checked) -> None:
+        """Put an edited configuration in force: its routing table and its destinations. The rest needs a restart, and the log says so."""
+        old, new = self._configuration, checked.configuration
+        if _needs_restart(old) != _needs_restart(new):
+            _log.warning("an edit of [store], [mailbox], [delivery], [api] or [monitoring] is in force after a restart")
+        unchanged = {each.name for each in new.destinations if each in old.destinations}
+        connected = self._connect(new, but=unchanged)
+        replaced = [destination for name, destination in self.destinations.items() if name not in unchanged]
+        self.store.letters.note_table(checked.table.version, checked.table.text, self.clock())  # before a letter can name it
+        self.destinations = {**{name: self.destinations[name] for name in unchanged}, **connected}
+        self.table, self._configuration = checked.table, new
+        _log_warnings(self.table)
+        for destination in replaced:
+            destination.close()
+
+    def has_its_agent(self) -> bool:
+        """Whether there is one, if there should be; one that hangs gives no sign of life. Call it again and again, in the first thread."""
+        if self._agent is None:
+            return True
+        self._agent.look(partial(self.pulses.expect, AGENT, AGENT_LIMIT))
+        return not self._agent.has_ended()
+
+    def look_at_lock(self) -> None:
+        """See whether the store is still this process's own. Raises StoreError if it must not be worked with any more."""
+        if trouble := self._lock.look():
+            if self.problems.begin(Trouble(kind=LOCK, about="the store", text=trouble)):
+                _log.error("the store's lock is not as it should be", reason=trouble)
+        elif self.problems.end(LOCK, "the store"):
+            _log.info("the store's lock is as it should be again")
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        for box in self.boxes:
+            box.mailbox.close()
+        for destination in self.destinations.values():
+            destination.close()
+
+
+def _needs_restart(configuration: Configuration) -> tuple[object, ...]:
+    """The parts that are wired once."""
+    return configuration.store, configuration.mailboxes, configuration.delivery, configuration.api, configuration.monitoring
+
+
+def _log_warnings(table: Table) -> None:
+    for warning in table.warnings:
+        _log.warning("the routing table has something that is probably not meant", warning=str(warning))
+
+
+@contextmanager
+def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_agent: bool = False) -> Iterator[App]:
+    """The service's parts, and the store's lock, until the block ends; `with_agent` if they will work for long, and have a process more.
+
+    `new_clock` makes the clock, as `Clock` does.
+
+    Raises StoreError if the store cannot be opened, lies where other machines share it, or if another process works with it.
+    """
+    leave_no_core()
+    allow_enough_files()
+    return_large_blocks()
+    refuse_shared_file_systems(checked.configuration.store)
+    for warning in readable_secrets(checked.configuration):
+        _log.warning("a secret is not kept as one", warning=str(warning))
+    with ExitStack() as ends:
+        lock = InstanceLock(checked.configuration.store.database_path, checked.configuration.store.content)
+        ends.callback(lock.release)
+        agent = _begin_agent(checked.configuration) if with_agent else None
+        if agent:
+            ends.callback(agent.close)
+        store = Store(checked.configuration.store.database, Patience(limit=None) if with_agent else None)
+        ends.callback(store.close)
+        app = App(checked, store, _clock(store, new_clock), agent, lock)
+        app.look_at_lock()  # there may have been no database to lock before
+        ends.callback(app.close)
+        yield app
+
+
+def _clock(store: Store, new_clock: Callable[..., Clock]) -> Clock:
+    """The clock, compared with what the store knows of the time."""
+    doubted = any(each.key == f"{CLOCK} {DOUBTED}" and not each.ended_at for each in store.alerts.all())
+    return new_clock(store.stamps.newest(), doubted=doubted)
+
+
+def _begin_agent(configuration: Configuration) -> Agent:
+    """Begin the agent, with the lock, and before anything is opened that a second process must not have."""
+    spare_what_stays()  # so that both go on sharing it: the search for garbage writes into what it looks through
+    return Agent(open_content(configuration), _connect_on_this_machine, keep_to_one_core())
+
+
+def _connect_on_this_machine(connector: ConnectorConfiguration) -> OnThisMachine:
+    return cast("OnThisMachine", plugins.connect_destination(connector))

@@ -1,0 +1,75 @@
+"""Finds a connector by the name of its type: `altinn3` is `connectors/mailboxes/altinn3.py`.
+
+The only place where the service reaches for `connectors`, and it does so by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Collection
+from types import ModuleType
+from typing import cast
+
+from daemon.config.loader import Configuration, ConnectorConfiguration, Kind
+from daemon.core.ports import Destination, Mailbox
+from daemon.core.settings import ConnectorSettings
+
+_PACKAGES: dict[Kind, str] = {"mailbox": "connectors.mailboxes", "destination": "connectors.destinations"}
+
+
+def connector_types() -> dict[Kind, tuple[str, ...]]:
+    """The types of mailbox and of destination that are installed."""
+    return {kind: _modules_in(package) for kind, package in _PACKAGES.items()}
+
+
+def _modules_in(package: str) -> tuple[str, ...]:
+    found = importlib.util.find_spec(package)
+    places = found.submodule_search_locations if found else None
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(places)))
+
+
+def find_settings(kind: Kind, connector_type: str) -> type[ConnectorSettings] | None:
+    """The settings that the connector declares, or None if there is no such connector."""
+    if connector_type not in connector_types()[kind]:
+        return None
+    return cast("type[ConnectorSettings]", _module(kind, connector_type).Settings)
+
+
+def connect_mailboxes(configuration: Configuration) -> tuple[Mailbox, ...]:
+    """The configuration's mailboxes, ready for use; no connection is made yet."""
+    return tuple(cast("Mailbox", _connect("mailbox", each)) for each in configuration.mailboxes)
+
+
+def connect_destinations(configuration: Configuration, but: Collection[str] = ()) -> dict[str, Destination]:
+    """The configuration's destinations by name, ready for use, `but` for those named; no connection is made yet."""
+    return {each.name: connect_destination(each) for each in configuration.destinations if each.name not in but}
+
+
+def connect_destination(connector: ConnectorConfiguration) -> Destination:
+    """One destination, ready for use; no connection is made yet."""
+    return cast("Destination", _connect("destination", connector))
+
+
+def _connect(kind: Kind, connector: ConnectorConfiguration) -> object:
+    return _module(kind, connector.type).connect(connector.name, connector.settings)
+
+
+def _module(kind: Kind, connector_type: str) -> ModuleType:
+    return importlib.import_module(f"{_PACKAGES[kind]}.{connector_type}")
+
+
+def sandbox(part: str) -> ModuleType:
+    """A module of the sandbox, for the commands that try things out."""
+    return importlib.import_module(f"connectors.sandbox.{part}")
+
+
+def first_steps() -> ModuleType:
+    """What `postmottak init` must know of Altinn's world."""
+    return importlib.import_module("connectors.altinn3.first_steps")
+
+
+def soap_description(source: str) -> str:
+    """What a WSDL, a file or a web address, offers to the destination `soap`. Raises OperatorError."""
+    return cast("str", importlib.import_module("connectors.soap.describe").describe(source))

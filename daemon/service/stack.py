@@ -1,0 +1,140 @@
+"""What commands open: the configuration, the routing table, the store; each checked, and without the service around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from daemon.config import loader
+from daemon.config.loader import Configuration
+from daemon.core.bookkeeping import CLOCK
+from daemon.core.errors import ConfigurationError, NotFound, OperatorError, StoreError
+from daemon.intake.rerouting import Rerouter
+from daemon.maintenance.housekeeping import Housekeeping
+from daemon.maintenance.retention import Retention
+from daemon.routing.facts import norwegian_day
+from daemon.routing.table import Table, parse_table, read_table
+from daemon.runtime import clock
+from daemon.runtime.clock import DOUBTED, is_behind, is_far_ahead
+from daemon.service import plugins
+from daemon.store import Store
+from daemon.store.content import ContentStore
+from daemon.store.lock import InstanceLock
+
+utc_now = clock.utc_now
+"""What the clock of this machine says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A configuration and its routing table, without a fault."""
+
+    configuration: Configuration
+    table: Table
+
+
+def load(path: Path) -> Checked:
+    """Read the configuration and the routing table. Raises ConfigurationError with every fault of both."""
+    reading = loader.read(path, plugins.find_settings, plugins.connector_types())
+    faults, table = list(reading.faults), None
+    if reading.routing_file:
+        try:
+            table = read_table(reading.routing_file, reading.destination_names, today=norwegian_day(utc_now()))
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+    if faults or not (reading.configuration and table):
+        raise ConfigurationError(faults)
+    return Checked(configuration=reading.configuration, table=table)
+
+
+def load_configuration(path: Path) -> Configuration:
+    """Read the configuration alone: whoever only looks must not be stopped by a routing table with faults. Raises ConfigurationError."""
+    reading = loader.read(path, plugins.find_settings, plugins.connector_types())
+    if reading.configuration is None:
+        raise ConfigurationError(reading.faults)
+    return reading.configuration
+
+
+def read_routing(configuration: Configuration) -> Table:
+    """Read the routing table that the configuration names. Raises ConfigurationError."""
+    names = [each.name for each in configuration.destinations]
+    return read_table(configuration.routing.file, names, today=norwegian_day(utc_now()))
+
+
+def open_store(configuration: Configuration) -> Store:
+    """Open the database alone, for looking and for an operator's changes beside a running service.
+
+    Raises StoreError, also where there is no database yet: whoever only looks must not make one.
+    """
+    path = configuration.store.database_path
+    if not path.exists():
+        raise StoreError(f"there is no database at {path}; `postmottak run` and `postmottak poll` make it")
+    return Store(configuration.store.database)
+
+
+def open_content(configuration: Configuration) -> ContentStore:
+    """Open the attachments' bytes alone. Raises StoreError."""
+    return ContentStore(configuration.store.content)
+
+
+def table_of(store: Store, version: str) -> Table:
+    """A routing table that was in force; its destinations need not exist any more. Raises NotFound."""
+    found = store.views.table(version)
+    if found is None:
+        raise NotFound(f"There is no routing table {version} in the database")
+    return parse_table(found.text, f"table {version[:12]}", None)
+
+
+def _past_table(store: Store, version: str) -> Table | None:
+    try:
+        return table_of(store, version)
+    except OperatorError:
+        return None
+
+
+def retention(store: Store, configuration: Configuration, table: Table) -> Retention:
+    """The rules of retention that are in force."""
+    return Retention(settings=configuration.retention, table=table, past=lambda version: _past_table(store, version))
+
+
+@contextmanager
+def housekeeping(checked: Checked, *, alone: bool, trust_clock: bool = False) -> Iterator[Housekeeping]:
+    """Housekeeping by itself, until the block ends; `alone` with the store's lock, for whoever deletes.
+
+    With `trust_clock`, what an earlier start doubted of the clock is settled; without it, a clock that can be wrong is an
+    OperatorError for whoever deletes. Raises StoreError if the store cannot be opened, or if another process works with it.
+    """
+    configuration = checked.configuration
+    with ExitStack() as ends:
+        if alone:
+            ends.callback(InstanceLock(configuration.store.database_path, configuration.store.content).release)
+        store = open_store(configuration)
+        ends.callback(store.close)
+        if alone:
+            _settle_clock(store, utc_now(), trust_clock=trust_clock)
+        rules = retention(store, configuration, checked.table)
+        yield Housekeeping(store=store, content=open_content(configuration), retention=lambda: rules, clock=utc_now)
+
+
+def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
+    """See that the clock by which letters are deleted is right, as far as the store can tell, or as an operator says."""
+    newest, doubt = store.stamps.newest(), f"{CLOCK} {DOUBTED}"
+    noted = any(each.key == doubt and not each.ended_at for each in store.alerts.all())
+    if trust_clock:
+        store.stamps.put_right(now, now, now, certain=True)
+        store.alerts.end(doubt, now)
+    elif noted or is_behind(now, newest) or is_far_ahead(now, newest):
+        last = f"the last record is of {newest:%Y-%m-%d %H:%M}" if newest else "nothing is recorded"
+        raise OperatorError(
+            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {last}; nothing was deleted. Set the clock,"
+            " or, if it is right, say so with --trust-clock"
+        )
+
+
+def rerouter(store: Store, table: Table) -> Rerouter:
+    """Decide anew about stored letters, with this table."""
+    store.letters.note_table(table.version, table.text, utc_now())
+    return Rerouter(store=store, table=lambda: table, clock=utc_now)

@@ -1,0 +1,346 @@
+"""The service: the app's parts as threads, which go on until they are told to stop.
+
+One thread for each mailbox, one for the outbox, one that watches for edits, one for pickups, one for alerts, one for housekeeping, one for
+each door, and a clock that rings bells. A thread that ends before the service does ends the service, and one that hangs keeps it from
+giving signs of life: half a service would look well and lose time.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from daemon.core.bookkeeping import LOCK
+from daemon.core.errors import (
+    AgentLost,
+    ConfigurationError,
+    DiskFull,
+    Fault,
+    PostmottakError,
+    StoreBusy,
+)
+from daemon.core.ports import Channel
+from daemon.delivery.pickup import PICKUPS, PickupWatch
+from daemon.delivery.worker.client import LOST
+from daemon.intake.mailboxes import Box, in_groups
+from daemon.intake.poll import IntakeSummary
+from daemon.maintenance.housekeeping import HOUSEKEEPING
+from daemon.monitoring.alerts import ALERTS
+from daemon.monitoring.problems import Trouble, noticed_troubles
+from daemon.runtime import logs
+from daemon.runtime.heartbeat import BEAT_EVERY, OUTBOX
+from daemon.runtime.schedule import Bell, Schedule
+from daemon.runtime.systemd import Notifier
+from daemon.service.app import App
+from daemon.service.reload import LOOK, Reload
+from daemon.service.stack import load
+
+if TYPE_CHECKING:
+    from daemon.web.server import WebServer
+
+_log = structlog.get_logger(__name__)
+_LOOK_AT_OUTBOX = 60.0  # seconds; a new letter rings, so this is for what became due by itself
+_GATHER = 0.05  # seconds in which letters that come together are gathered, for a round of deliveries has a price of its own
+_GRACE = 8.0  # seconds that work in flight gets to end when the service stops
+_RECONCILE_EVERY = timedelta(days=1)
+_TIDY_EVERY = timedelta(days=1)
+_UNTIL_CERTAIN = 15.0  # seconds between looks whether the clock is certain enough to delete by it
+_SELF_CHECK = 10.0  # seconds between looks at every thread, where no watchdog asks for more
+_LOOK_AT_LOCK = 30.0  # seconds
+_TELL_BUSY = 10.0  # seconds after which a wait for the store is told
+_CLOCK_BEAT = timedelta(seconds=30)
+_CLOCK, _RELOAD = "clock", "reload"
+
+
+class Service:
+    """Runs an app. Make a new one for each run."""
+
+    def __init__(self, app: App, notifier: Notifier | None = None) -> None:
+        self._app = app
+        self._notifier = notifier or Notifier()
+        self._hung: list[str] = []
+        self._stopping = threading.Event()
+        self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        """What is asked of the thread that runs. A signal handler may only put something here: an event that this thread waits for has a
+        lock, and to set it in a handler waits for ever if the signal comes while this thread holds it."""
+        self._failure: PostmottakError | None = None
+        self._cut_off = threading.Event()
+        """Set where the store was busy to the end, so that what was under way could not be recorded."""
+        self._outbox_bell = Bell()
+        self._tidy_bell = Bell()
+        self._bells = [Bell() for _ in app.boxes]
+        self._reconcile_due = threading.Event()
+        self._schedule = Schedule()
+        self._reload = Reload(app.files, app.texts, self._read_and_swap, beat=lambda: app.pulses.resting(_RELOAD, LOOK))
+        self._alerter = app.alerter(lambda: self._reload.faults, self._noticed)
+        self._monitoring = _monitoring_server(app, lambda: self._reload.faults)
+        self._pickups = PickupWatch(app.pickups, lambda: app.destinations, app.pulses)
+
+    def stop(self) -> None:
+        """Ask the service to end; returns at once, may be called from a signal handler, and more than once."""
+        self._asked.put(self._stopping.set)
+
+    def reload(self) -> None:
+        """Ask for the configuration to be read anew; returns at once, and may be called from a signal handler."""
+        self._asked.put(self._reload.ask)
+
+    def run(self) -> bool:
+        """Work until `stop` is called. Returns whether all work in flight has ended; what has not is repeated at the next start.
+
+        A store that another program holds is waited for. Raises StoreError if the store fails.
+        """
+        self._app.store.wait_until(self._stopping, self._store_is_busy)
+        threads = self._threads()
+        self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
+        self._schedule.every(_TIDY_EVERY, HOUSEKEEPING, self._tidy_bell.ring)
+        self._schedule.every(_CLOCK_BEAT, _CLOCK, self._tick)
+        self._tick()
+        for thread in threads:
+            self._app.pulses.expect(thread.name)
+        self._schedule.start()
+        _log.info("service started", mailboxes=len(self._app.boxes), destinations=len(self._app.destinations))
+        for thread in threads:
+            thread.start()
+        self._notifier.ready(self._standing())
+        self._watch()
+        self._notifier.stopping()
+        return self._wind_down(threads)
+
+    def _store_is_busy(self, step: float, total: float) -> None:
+        """Whoever waits for the store has not hung; nor has whoever waits for that one."""
+        self._app.pulses.excuse(step)
+        if total - step < _TELL_BUSY <= total:
+            _log.warning("another program holds the database, and is waited for", seconds=round(total))
+
+    def _tick(self) -> None:
+        """A sign of life of the clock, which is due to give the next one after `_CLOCK_BEAT`, or a little later."""
+        self._app.pulses.resting(_CLOCK, 2 * _CLOCK_BEAT.total_seconds())
+
+    def _threads(self) -> list[threading.Thread]:
+        """Every thread of the service, not yet started, each under the name with which it gives signs of life."""
+        threads = [
+            self._thread(OUTBOX, self._dispatch_loop),
+            self._thread(_RELOAD, self._reload.loop, self._stopping),
+            self._thread(PICKUPS, self._pickups.loop, self._stopping),
+            self._thread(ALERTS, self._alerter.loop, self._stopping),
+            self._thread(HOUSEKEEPING, self._tidy_loop),
+            self._thread(LOCK, self._lock_loop),
+        ]
+        for box, bell in zip(self._app.boxes, self._bells, strict=True):
+            threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, bell))
+        for server in self._servers():
+            beat = partial(self._app.pulses.resting, server.what, BEAT_EVERY)
+            threads.append(self._thread(server.what, server.loop, self._stopping, beat))
+        return threads
+
+    def _watch(self) -> None:
+        """Until the service is to stop: do what is asked, and give signs of life."""
+        every = min(self._notifier.watchdog_every or _SELF_CHECK, _SELF_CHECK)
+        while not self._stopping.is_set():
+            if not self._app.has_its_agent():
+                self._failure = AgentLost(LOST)
+                self._stopping.set()
+                return
+            self._sign_of_life()
+            self._schedule.follow_clock()
+            self._app.clock.troubles()  # so that one that is wrong for a few seconds only is in the log as well
+            with suppress(queue.Empty):
+                self._asked.get(timeout=every)()
+
+    def _sign_of_life(self) -> None:
+        """Give one, but only while every thread gives its own."""
+        hung = self._app.pulses.hung()
+        if not hung:
+            self._notifier.alive()
+        elif hung != self._hung:
+            _log.error("a thread hangs, so that the service gives no sign of life", threads=hung)
+            self._notifier.status(f"hangs: {', '.join(hung)}")
+        self._hung = hung
+
+    def _noticed(self) -> list[Trouble]:
+        """What nobody but this process can see."""
+        return noticed_troubles(log=logs.trouble(), watch=self._reload.unwatched or self._pickups.unwatched)
+
+    def _standing(self) -> str:
+        return f"{len(self._app.boxes)} mailboxes, {len(self._app.destinations)} destinations"
+
+    def _thread(self, name: str, loop: Callable[..., None], *arguments: object) -> threading.Thread:
+        return threading.Thread(target=self._guard, args=(loop, *arguments), name=name, daemon=True)
+
+    def _guard(self, loop: Callable[..., None], *arguments: object) -> None:
+        try:
+            loop(*arguments)
+        except PostmottakError as error:
+            if isinstance(error, StoreBusy) and self._stopping.is_set():
+                self._cut_off.set()
+            else:
+                self._failure = error
+        except Exception as fault:  # noqa: BLE001  # whatever it is, the service must not go on without this thread
+            _log.exception("a thread of the service failed")
+            self._failure = PostmottakError(f"a thread of the service failed: {type(fault).__name__}; see the log")
+        finally:
+            self.stop()
+
+    def _wind_down(self, threads: list[threading.Thread]) -> bool:
+        self._schedule.stop()
+        self._reload.wake()
+        self._pickups.wake()
+        for server in self._servers():
+            server.stop()
+        for bell in (self._outbox_bell, self._tidy_bell, *self._bells):
+            bell.ring()
+        ends = time.monotonic() + _GRACE
+        for thread in threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        ended = not any(thread.is_alive() for thread in threads)
+        if (self._cut_off.is_set() or not ended) and not self._failure:
+            self._release_abandoned()
+        _log.info("service stopped", everything_ended=ended)
+        if self._failure:
+            raise self._failure
+        return ended
+
+    def _release_abandoned(self) -> None:
+        """An orderly stop is not to blame on deliveries that it cuts off; unless the store is busy even now, where the next start does."""
+        try:
+            self._app.store.outbox.release_abandoned(self._app.clock(), stopped=True)
+        except StoreBusy as error:
+            _log.warning("deliveries that were under way are repeated at the next start", reason=str(error))
+
+    def _servers(self) -> list[WebServer]:
+        return [server for server in (self._app.web, self._monitoring) if server]
+
+    def _read_and_swap(self) -> None:
+        self._notifier.reloading()
+        standing = self._standing()
+        try:
+            self._app.swap(load(self._app.files()[0]))
+            standing = self._standing()
+        except ConfigurationError as error:
+            standing = f"an edit is not in force: {error.faults[0]}"
+            raise
+        finally:
+            self._notifier.ready(standing)
+        self._outbox_bell.ring()
+
+    def _poll_loop(self, box: Box, bell: Bell) -> None:
+        """Poll again and again, some parties at a time, so that the calls are spread over the interval."""
+        name = f"poll {box.mailbox.name}"
+        groups = in_groups(box.mailbox.channels())
+        self._schedule.every(box.poll_every / len(groups), name, bell.ring)
+        if self._app.is_comparison_due(_RECONCILE_EVERY):
+            self._reconcile_due.set()  # a service that is restarted every day would never come to it otherwise
+        while not self._stopping.is_set():
+            for group in groups:
+                self._poll(box, group)
+                if self._stopping.is_set():
+                    return
+                self._outbox_bell.ring()
+                longest = 2 * box.poll_every.total_seconds() / len(groups)
+                self._app.pulses.resting(name, longest)
+                bell.wait(longest)
+                self._app.pulses.expect(name)
+            if self._reconcile_due.is_set():
+                self._reconcile_due.clear()
+                self._reconcile()
+
+    def _poll(self, box: Box, channels: Sequence[Channel]) -> None:
+        try:
+            summary = self._app.intake.poll(box.mailbox, box.policies, self._stopping, channels, self._letters_stored)
+        except DiskFull as error:
+            _log.error("nothing is fetched until there is room", reason=str(error))
+            self._notifier.status(f"nothing is fetched until there is room: {error}")
+            return
+        _log.info(
+            "polled",
+            mailbox=box.mailbox.name,
+            channels=len(channels),
+            listed=summary.listed,
+            stored=summary.stored,
+            problems=len(summary.problems),
+        )
+        self._notifier.status(f"{self._standing()}; {_polled(box.mailbox.name, summary, self._app.clock())}")
+
+    def _reconcile(self) -> None:
+        try:
+            self._app.reconcile(self._stopping)
+        except DiskFull as error:
+            _log.error("nothing is fetched until there is room", reason=str(error))
+
+    def _dispatch_loop(self) -> None:
+        while not self._stopping.is_set():
+            longest = self._deliver()
+            self._app.pulses.resting(OUTBOX, longest)
+            self._outbox_bell.wait(longest)
+            self._stopping.wait(_GATHER)
+
+    def _letters_stored(self) -> None:
+        self._app.tell_of_letters()
+        self._outbox_bell.ring()
+
+    def _deliver(self) -> float:
+        """Deliver what is due; after how many seconds to look again. On a full disk no outcome can be kept, so nothing is begun."""
+        try:
+            self._app.deliver_due(self._stopping)
+            return self._until_due()
+        except DiskFull as error:
+            _log.error("nothing is delivered until there is room", reason=str(error))
+            return _LOOK_AT_OUTBOX
+
+    def _tidy_loop(self) -> None:
+        """Tidy soon after the start, for a service that is restarted every day as well, and then once a day."""
+        while not self._stopping.is_set():
+            self._app.pulses.expect(HOUSEKEEPING)
+            done = True
+            try:
+                done = self._app.tidy(self._stopping)
+            except DiskFull as error:
+                _log.error("nothing is deleted until there is room", reason=str(error))
+            if not self._stopping.is_set():
+                longest = 2 * _TIDY_EVERY.total_seconds() if done else _UNTIL_CERTAIN
+                self._app.pulses.resting(HOUSEKEEPING, longest)
+                self._tidy_bell.wait(longest)
+
+    def _lock_loop(self) -> None:
+        while not self._stopping.is_set():
+            self._app.look_at_lock()
+            self._app.pulses.resting(LOCK, _LOOK_AT_LOCK)
+            self._stopping.wait(_LOOK_AT_LOCK)
+
+    def _until_due(self) -> float:
+        due_at = self._app.next_due()
+        seconds = (due_at - self._app.clock()).total_seconds() if due_at else _LOOK_AT_OUTBOX
+        return min(max(seconds, 0.1), _LOOK_AT_OUTBOX)
+
+
+def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebServer | None:
+    """The monitors' door, if there is a section [monitoring]."""
+    settings = app.configuration().monitoring
+    if settings is None:
+        return None
+    from daemon.web.metrics import Monitoring
+    from daemon.web.server import WebServer
+
+    door = Monitoring(
+        store=app.store,
+        configuration=app.configuration,
+        attempts=app.attempts,
+        token_ends=app.token_ends,
+        faults=faults,
+        clock=app.clock,
+        wrong_tokens=app.wrong_tokens,
+    )
+    return WebServer("[monitoring]", door.application(), settings.listen, problems=app.problems)
+
+
+def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:
+    amiss = f"{len(summary.problems)} problems, see postmottak status" if summary.problems else "nothing amiss"
+    return f"{mailbox} polled at {now:%H:%M:%S} UTC: {summary.stored} new letters, {amiss}"

@@ -1,0 +1,196 @@
+"""The bytes of attachments: files named by their SHA-256, durable before anybody is told that they are there.
+
+A file is written under a temporary name while its hashes are computed, synced, renamed, and its folder synced: without the last
+step a power cut lost the newest file. The bytes are never in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from io import BufferedReader
+from pathlib import Path
+
+from daemon.core.durable_files import sync, write_all
+from daemon.core.errors import ContentMissing, DiskFull, StoreError
+
+PREFIXES = tuple(f"{number:02x}" for number in range(256))
+"""What hashes begin with: the names of the content store's folders."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What is now in the content store."""
+
+    sha256: str
+    md5: str
+    size: int
+    """In bytes."""
+
+
+class ContentStore:
+    """A folder of hash-named files; may be used from several threads, for writing by one process, and by others that are `guarded`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder if it is missing. Raises StoreError."""
+        self._folder = folder
+        self._temporary = folder / "tmp"
+        self._durable_folders: set[Path] = set()
+        self._naming = threading.Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._temporary.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(f"the content folder {folder} cannot be made: {error.strerror}") from error
+
+    def put(self, chunks: Iterable[bytes]) -> Kept:
+        """Keep the bytes durably. Keeping the same bytes again is harmless. Raises StoreError, DiskFull, or what `chunks` raises."""
+        try:
+            return self._put(chunks)
+        except _SourceFailed as failed:
+            raise failed.error from None
+        except OSError as error:
+            kind = DiskFull if error.errno in _FULL else StoreError
+            raise kind(f"the content folder {self._folder} cannot be written: {error.strerror}") from error
+
+    def _put(self, chunks: Iterable[bytes]) -> Kept:
+        descriptor, name = tempfile.mkstemp(dir=self._temporary)
+        try:
+            kept = _copy(chunks, descriptor)
+            self._publish(Path(name), self.path(kept.sha256))
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return kept
+
+    def _publish(self, temporary: Path, final: Path) -> None:
+        """Give the file its name. What another thread has published, or made a folder for, may not be durable yet: sync all the same."""
+        folder = final.parent
+        if folder not in self._durable_folders:
+            folder.mkdir(exist_ok=True, mode=0o700)
+            sync(self._folder)
+            self._durable_folders.add(folder)
+        with self._naming:
+            if final.exists():
+                os.utime(final)  # wanted again, by a letter that may not be stored yet: `remove` leaves it alone
+                temporary.unlink()
+            else:
+                temporary.rename(final)
+        sync(folder)
+
+    def open(self, sha256: str) -> BufferedReader:
+        """Open the bytes for reading. Raises ContentMissing if they are not there, and StoreError if they cannot be read."""
+        try:
+            return self.path(sha256).open("rb")
+        except FileNotFoundError as error:
+            remedy = "bring it back from a backup, and the delivery goes on"
+            raise ContentMissing(f"the content {sha256} is not in {self._folder}; {remedy}") from error
+        except OSError as error:
+            kind = DiskFull if error.errno in _FULL else StoreError
+            raise kind(f"the content {sha256} in {self._folder} cannot be read: {error.strerror}") from error
+
+    def kept(self, prefix: str) -> set[str]:
+        """The hashes, of those whose first two digits are `prefix`, whose bytes are here."""
+        folder = self._folder / prefix
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+    def remove(self, sha256: str, before: datetime) -> int:
+        """Remove bytes that no letter needs, unless they were put, or put again, at `before` or later.
+
+        Returns how many bytes that were; 0 if they stay. Raises StoreError.
+        """
+        path = self.path(sha256)
+        try:
+            with self._naming:
+                found = path.stat()
+                if found.st_mtime >= before.timestamp():
+                    return 0
+                path.unlink()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise StoreError(f"{path} cannot be removed: {error.strerror}") from error
+        return found.st_size
+
+    def fault(self, sha256: str) -> str:
+        """What is wrong with the bytes: `missing`, `damaged`, or why they cannot be read; empty if they are what their name says."""
+        try:
+            with self.path(sha256).open("rb") as file:
+                return "" if hashlib.file_digest(file, "sha256").hexdigest() == sha256 else "damaged"
+        except FileNotFoundError:
+            return "missing"
+        except OSError as error:
+            return (error.strerror or "cannot be read").lower()
+
+    @contextmanager
+    def guarded(self, *, alone: bool) -> Iterator[bool]:
+        """Keep others, in this process and in others, from removing bytes; or, `alone`, be the one that removes them.
+
+        Whoever wants to be alone does not wait: False says that somebody reads. Raises StoreError.
+        """
+        path = self._folder / "removal.lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            kind = DiskFull if error.errno in _FULL else StoreError
+            raise kind(f"the lock {path} cannot be made: {error.strerror}") from error
+        try:
+            yield _locked(descriptor, alone=alone)
+        finally:
+            os.close(descriptor)
+
+    def remove_temporaries(self) -> None:
+        """Remove what a process that was killed left half-written. Only for a caller that knows itself to be alone."""
+        for leftover in self._temporary.iterdir():
+            leftover.unlink(missing_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        """Where the bytes are, for reading only."""
+        return self._folder / sha256[:2] / sha256
+
+
+def _locked(descriptor: int, *, alone: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class _SourceFailed(Exception):
+    """What went wrong is the source's, and none of the content store's."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+
+def _told_apart(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks; their OSErrors must not be taken for those of our own files."""
+    try:
+        yield from chunks
+    except OSError as error:
+        raise _SourceFailed(error) from error
+
+
+def _copy(chunks: Iterable[bytes], descriptor: int) -> Kept:
+    """Write the chunks, sync the file, and close it."""
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    try:
+        for chunk in _told_apart(chunks):
+            write_all(descriptor, chunk)
+            sha256.update(chunk)
+            md5.update(chunk)
+            size += len(chunk)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return Kept(sha256=sha256.hexdigest(), md5=md5.hexdigest(), size=size)

@@ -1,0 +1,170 @@
+"""Opens the database, and is the only place that knows which one it is.
+
+SQLite with a rollback journal and `synchronous=EXTRA`, not WAL: the SQLite that Debian 12 and 13 ship can lose acknowledged rows in
+WAL mode when a second program checkpoints, and in the default mode a power cut lost an acknowledged commit; EXTRA syncs the folder too.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, event, inspect, make_url, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlmodel import Session, SQLModel, create_engine
+
+from daemon.core.errors import DiskFull, NotStorable, StoreBusy, StoreError
+from daemon.core.outside_values import json_from
+from daemon.store.busy import Patience, is_busy
+from daemon.store.migrations import HEAD
+
+_PRAGMAS = (
+    "journal_mode=TRUNCATE",
+    "synchronous=EXTRA",
+    "foreign_keys=ON",
+    "trusted_schema=OFF",
+    "secure_delete=ON",  # what retention deletes is overwritten, and not only forgotten
+)
+_PASSES = ("disk is full", "unable to open database file", "out of memory")
+"""What SQLite says when the system has no more space, files or memory to give: it is waited out, and no reason to end (sqlite3_errstr)."""
+
+
+class Database:
+    """Transactions on the database; may be used from several threads."""
+
+    def __init__(self, url: str, patience: Patience | None = None) -> None:
+        """Open the database, make it if it is missing, and bring its tables up to date. Raises StoreError.
+
+        `patience` is for a database that is busy: everything here waits for it so long, and raises StoreBusy then.
+        """
+        self.url = url
+        self.patience = patience or Patience()
+        self._one_writer = threading.Lock()
+        with _as_store_error(url):
+            self._reader = _open(url, self.patience)
+            self._writer = self._reader.execution_options(immediate=True)
+            self._asker = self._reader.execution_options(single=True)
+            self._migrate()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Read a consistent state. What is read stays usable afterwards."""
+        with _as_store_error(self.url), Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def ask(self) -> Iterator[Connection]:
+        """Read with one statement, which needs no transaction; for questions that come with every letter."""
+        with _as_store_error(self.url), self._asker.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Write in one transaction: all of it is durable when the block has ended, or none of it if the block raises.
+
+        Writers of this process wait for each other here, in turn, and not in SQLite's busy loop.
+        """
+        with self._one_writer, _as_store_error(self.url), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Let go of all connections. May be called twice."""
+        self._reader.dispose()
+
+    def _migrate(self) -> None:
+        with self._reader.connect() as connection:
+            known = inspect(connection).has_table("alembic_version")
+            current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
+        if current != HEAD:
+            _upgrade(self._writer, self.url)
+
+
+def _open(url: str, patience: Patience) -> Engine:
+    database = make_url(url).database
+    if database:
+        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(database).touch(mode=0o600)  # SQLite would let everybody read it whom the umask lets
+    engine = create_engine(url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of)
+    event.listen(engine, "connect", partial(_prepare_connection, patience))
+    event.listen(engine, "do_execute", partial(_execute, patience))
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "commit", _commit)
+    return engine
+
+
+def _json_of(text: str) -> Any:
+    """JSON that is kept; what a version before kept too deep for a reader is cut, so that nothing beside it goes unread."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return json_from(text)
+
+
+def _prepare_connection(patience: Patience, connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by us, see _begin
+    connection.execute(f"PRAGMA busy_timeout={round(1000 * patience.step)}")  # first, for the others may have to wait already
+    for pragma in _PRAGMAS:
+        patience.until_free(partial(connection.execute, f"PRAGMA {pragma}"))
+
+
+def _execute(patience: Patience, cursor: Any, statement: str, parameters: Any, _context: object) -> bool:
+    """Carry out a statement in the dialect's place, and wait where the database is busy."""
+    patience.until_free(partial(cursor.execute, statement, parameters))
+    return True
+
+
+def _begin(connection: Any) -> None:
+    """Take the write lock at once: a transaction that upgrades later fails with `database is locked` without waiting."""
+    options = connection.get_execution_options()
+    if not options.get("single", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("immediate", False) else "BEGIN")
+
+
+def _commit(connection: Connection) -> None:
+    """Commit by a statement, which waits as every other does: one that met a reader can be said again, and nothing is lost by it."""
+    if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]  # a connection of sqlite3's
+        connection.exec_driver_sql("COMMIT")
+
+
+def _upgrade(engine: Engine, url: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "daemon:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreError(f"the database {url} was made by a later version of Postmottak; install that one") from error
+
+
+def table_of(kind: type[SQLModel]) -> Table:
+    """The table itself, for statements that are made so often that the ORM's part in them counts."""
+    return SQLModel.metadata.tables[str(kind.__tablename__)]
+
+
+@contextmanager
+def _as_store_error(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (IntegrityError, DataError) as error:
+        raise NotStorable(f"the database cannot hold this: {error.orig}") from error
+    except DBAPIError as error:
+        if is_busy(error.orig):
+            raise StoreBusy(f"the database {url} is busy: another program holds it, and went on doing so; try again later") from error
+        kind = DiskFull if any(words in str(error.orig) for words in _PASSES) else StoreError
+        raise kind(f"the database {url} failed: {error.orig}") from error
+    except (StatementError, OverflowError, UnicodeError) as error:
+        raise NotStorable(f"the database cannot hold this: {type(getattr(error, 'orig', None) or error).__name__}") from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database {url} failed: {error}") from error
+    except OSError as error:
+        raise StoreError(f"the database {url} cannot be opened: {error.strerror}") from error

@@ -1,0 +1,211 @@
+"""Deliveries that go elsewhere than was decided at first: a cover that began or ended, or an operator who decided anew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete
+from sqlalchemy import select as sql_select
+from sqlmodel import Session, col, select
+
+from daemon.core.model import (
+    Attachment,
+    Attempt,
+    Decision,
+    DecisionValues,
+    Delivery,
+    DeliveryState,
+    Message,
+    MessageValues,
+    Part,
+    delivery_id,
+)
+from daemon.store.covers import WAITING, Changed, withdrawn
+from daemon.store.database import Database, table_of
+from daemon.store.pages import LETTERS, ROWS, pieces, row_number
+from daemon.store.results import release_marks
+
+_HANDED_OVER = frozenset({DeliveryState.CLAIMED, DeliveryState.DELIVERED})
+_MESSAGES, _ATTACHMENTS, _DECISIONS = (table_of(kind) for kind in (Message, Attachment, Decision))
+_BY_ARRIVAL = (_MESSAGES.c.fetched_at, row_number(Message))
+_BY_DECISION = (_DECISIONS.c.decided_at, _DECISIONS.c.route, row_number(Decision))
+_PART = Part(external_id="", original_name="").model_dump()
+
+
+def _left_out() -> dict[str, Any]:
+    """In the place of what no route looks at. Values that are not given cost more to find than all the others."""
+    return {"body": "", "properties": {}, "references": [], "reply_options": []}
+
+
+_OUTLINE = sql_select(*(column for column in _MESSAGES.c if column.name not in _left_out())).order_by(*_BY_ARRIVAL)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_PARTS = (
+    sql_select(_ATTACHMENTS.c.message_id, _ATTACHMENTS.c.original_name, _ATTACHMENTS.c.media_type)
+    .where(_ATTACHMENTS.c.message_id.in_(_IDS))
+    .order_by(_ATTACHMENTS.c.position)
+)
+_NEWEST = (
+    sql_select(*(column for column in _DECISIONS.c if column.name != "why"))
+    .where(_DECISIONS.c.message_id.in_(_IDS))
+    .order_by(_DECISIONS.c.number)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """A stored letter with its attachments and its newest decision; of many at a time, only what routes look at."""
+
+    message: MessageValues
+    attachments: Sequence[Part]
+    decision: DecisionValues
+
+
+class Rerouting:
+    """Deliveries that go elsewhere than was decided at first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def decided(self, message: UUID) -> Decided:
+        """A stored letter with its newest decision."""
+        with self._database.read() as session:
+            return _decided(session, message)
+
+    def since(self, start: datetime) -> Iterator[Decided]:
+        """Letters that came at `start` or later, the oldest first, without their texts; no transaction is open while the caller has one."""
+        for piece in pieces(self._database, _BY_ARRIVAL, since=start, size=LETTERS):
+            with self._database.read() as session:
+                found = _outlines(session.connection(), piece)
+            yield from found
+
+    def taken(self, start: datetime) -> Counter[str]:
+        """How many letters each route took at `start` or later, as the one that decided or as one that added a copy."""
+        found: Counter[str] = Counter()
+        for piece in pieces(self._database, _BY_DECISION, since=start, size=ROWS):
+            with self._database.read() as session:
+                rows = session.connection().execute(sql_select(_DECISIONS.c.route, _DECISIONS.c.why).where(piece)).all()
+            for route, why in rows:
+                found.update({route, *why.get("copies", ())})
+        return found
+
+    def decide(
+        self,
+        decision: DecisionValues,
+        wanted: Mapping[str, Sequence[str]],
+        now: datetime,
+        *,
+        again: Collection[str],
+        after: int | None = None,
+    ) -> Changed | None:
+        """Keep an operator's decision and carry it out; with `after`, only if that is still the number of the newest, and else return None.
+
+        What was delivered stays recorded. Deliveries that wait or are dead are withdrawn if they are not `wanted`, or on other behalves.
+        A wanted destination that has the letter gets it again, as a new generation, only if it is in `again`, or on behalf of somebody
+        for whom it has not got it yet.
+        """
+        with self._database.write() as session:
+            newest = _newest(session, decision.message_id).number
+            if after not in {None, newest}:
+                return None
+            number = newest + 1
+            gone = _withdraw(session, decision.message_id, wanted, {*WAITING, DeliveryState.DEAD})
+            why = {**decision.why, **({"withdrawn": gone} if gone else {})}
+            session.add(Decision(**{**decision.model_dump(), "number": number, "why": why}))
+            session.flush()  # the deliveries refer to it
+            new = _New(number, now, DeliveryState.PENDING)
+            added = _add(session, decision.message_id, wanted, lambda earlier: _is_due(earlier, wanted, again), new)
+            release_marks(session, [decision.message_id], now)
+        return Changed(added=added, withdrawn=tuple(each["destination"] for each in gone))
+
+
+def _outlines(connection: Connection, which: ColumnElement[bool]) -> list[Decided]:
+    """Letters by plain statements, one for each table: as objects, and one by one, they cost fifty times as much."""
+    messages = [MessageValues.model_construct(**row, **_left_out()) for row in connection.execute(_OUTLINE.where(which)).mappings()]
+    these = {"ids": [message.id for message in messages]}
+    parts: dict[UUID, list[Part]] = {key: [] for key in these["ids"]}
+    for key, name, kind in connection.execute(_PARTS, these):
+        parts[key].append(Part.model_construct(**{**_PART, "original_name": name, "media_type": kind}))
+    decisions = {row["message_id"]: row for row in connection.execute(_NEWEST, these).mappings()}
+    return [
+        Decided(message=each, attachments=parts[each.id], decision=DecisionValues.model_construct(**decisions[each.id], why={}))
+        for each in messages
+    ]
+
+
+def _decided(session: Session, message: UUID) -> Decided:
+    attachments = session.exec(select(Attachment).where(Attachment.message_id == message).order_by(col(Attachment.position))).all()
+    return Decided(message=session.get_one(Message, message), attachments=attachments, decision=_newest(session, message))
+
+
+def _newest(session: Session, message: UUID) -> Decision:
+    return session.exec(select(Decision).where(Decision.message_id == message).order_by(col(Decision.number).desc()).limit(1)).one()
+
+
+def _withdraw(
+    session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], states: Collection[DeliveryState]
+) -> list[dict[str, Any]]:
+    """Remove deliveries that nobody wants any more; what is returned, and kept with the decision, remembers them."""
+    found = session.exec(select(Delivery).where(Delivery.message_id == message, col(Delivery.state).in_(states))).all()
+    gone = []
+    for each in found:
+        if each.destination in wanted and list(wanted[each.destination]) == each.recipients:
+            continue
+        gone.append(withdrawn(each))
+        session.execute(delete(Attempt).where(col(Attempt.delivery_id) == each.id))
+        session.delete(each)
+    session.flush()
+    return gone
+
+
+@dataclass(frozen=True)
+class _New:
+    """What is the same of all deliveries that one decision or cover adds."""
+
+    decision: int
+    at: datetime
+    state: DeliveryState
+
+
+def _is_due(earlier: Sequence[Delivery], wanted: Mapping[str, Sequence[str]], again: Collection[str]) -> bool:
+    """Whether a destination needs another delivery, after these."""
+    if not earlier:
+        return True
+    last = earlier[-1]
+    had = {name for each in earlier if each.state in _HANDED_OVER for name in each.recipients}
+    if last.state in _HANDED_OVER and not had.issuperset(wanted[last.destination]):
+        return True
+    return last.destination in again and last.state in {DeliveryState.DELIVERED, DeliveryState.DEAD}
+
+
+def _add(
+    session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], is_due: Callable[[Sequence[Delivery]], bool], new: _New
+) -> tuple[str, ...]:
+    """Add a delivery to each wanted destination for which one `is_due`, as the next generation."""
+    added = []
+    for destination, recipients in wanted.items():
+        known = select(Delivery).where(Delivery.message_id == message, Delivery.destination == destination)
+        earlier = session.exec(known.order_by(col(Delivery.generation))).all()
+        if not is_due(earlier):
+            continue
+        generation = earlier[-1].generation + 1 if earlier else 1
+        session.add(
+            Delivery(
+                id=delivery_id(message, destination, generation),
+                message_id=message,
+                destination=destination,
+                recipients=list(recipients),
+                decision=new.decision,
+                generation=generation,
+                state=new.state,
+                created_at=new.at,
+                due_at=new.at,
+            )
+        )
+        added.append(destination)
+    session.flush()
+    return tuple(added)

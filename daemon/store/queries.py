@@ -1,0 +1,297 @@
+"""What people and monitors ask: counts, lists and single letters. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Integer, func, text
+from sqlalchemy import select as sql_select
+from sqlmodel import SQLModel, col, select
+
+from daemon.core.bookkeeping import Bookmark, RoutingVersion, Sighting, Tombstone
+from daemon.core.errors import NotFound, OperatorError
+from daemon.core.model import (
+    NOT_HAD,
+    OPEN_STATES,
+    Attachment,
+    Attempt,
+    Decision,
+    Delivery,
+    DeliveryState,
+    Mark,
+    Message,
+    SightingState,
+)
+from daemon.store.database import Database, table_of
+from daemon.store.pages import COUNTED, LETTERS, ROWS, pieces, row_number
+
+Row = TypeVar("Row")
+
+_BY_DUE_TIME = (col(Delivery.due_at), row_number(Delivery))
+_UNDONE = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How much there is of what."""
+
+    messages: int
+    deliveries: dict[DeliveryState, int]
+    sightings: dict[SightingState, int]
+    oldest_undelivered_at: datetime | None
+    last_message_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incomplete:
+    """A letter of which some attachments did not come as sent, and nobody has accepted that."""
+
+    message_id: UUID
+    fetched_at: datetime
+    missing: int
+    may_come: bool
+    """Whether one of them may come when the mailbox is asked again."""
+
+
+class Views:
+    """Questions of people and monitors."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def counts(self) -> Counts:
+        """How much there is of what, every state named. Counted in pieces, so that what is changed meanwhile may count or not."""
+        undelivered = self._oldest(_UNDONE).values()
+        with self._database.read() as session:
+            last = session.exec(select(func.max(Message.fetched_at))).one()
+        return Counts(
+            messages=self._count((col(Message.fetched_at), row_number(Message)), Message),
+            deliveries={state: self._count(_BY_DUE_TIME, Delivery, col(Delivery.state) == state) for state in DeliveryState},
+            sightings=self._count_sightings(),
+            oldest_undelivered_at=min(undelivered, default=None),
+            last_message_at=last,
+        )
+
+    def _count(self, order: Sequence[Any], kind: type[SQLModel], *equal: ColumnElement[bool]) -> int:
+        found = 0
+        for piece in pieces(self._database, order, *equal, size=COUNTED):
+            with self._database.ask() as connection:
+                found += connection.execute(sql_select(func.count()).select_from(table_of(kind)).where(piece)).scalar_one()
+        return found
+
+    def _count_sightings(self) -> dict[SightingState, int]:
+        found = dict.fromkeys(SightingState, 0)
+        for piece in pieces(self._database, (col(Sighting.message_id),), size=ROWS):
+            counted = sql_select(col(Sighting.state), func.count()).where(piece).group_by(col(Sighting.state))
+            with self._database.ask() as connection:
+                for state, count in connection.execute(counted):
+                    found[SightingState(state)] += count
+        return found
+
+    def _oldest(self, states: Sequence[DeliveryState]) -> dict[str, datetime]:
+        """When the oldest delivery in one of the states was made, by destination."""
+        found: dict[str, datetime] = {}
+        oldest = sql_select(col(Delivery.destination), func.min(col(Delivery.created_at))).group_by(col(Delivery.destination))
+        for state in states:
+            for piece in pieces(self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=ROWS):
+                with self._database.ask() as connection:
+                    for destination, made_at in connection.execute(oldest.where(piece)):
+                        found[destination] = min(made_at, found.get(destination, made_at))
+        return found
+
+    def undone(self) -> dict[DeliveryState, int]:
+        """How many deliveries wait or are dead, by state; states without any are left out."""
+        wanted = select(Delivery.state, func.count()).where(col(Delivery.state).in_(_UNDONE)).group_by(col(Delivery.state))
+        with self._database.read() as session:
+            return {DeliveryState(state): count for state, count in session.exec(wanted)}
+
+    def queues(self) -> dict[tuple[str, DeliveryState], int]:
+        """How many deliveries wait or are dead, by destination and state. What is delivered costs nothing."""
+        wanted = select(Delivery.destination, Delivery.state, func.count()).where(col(Delivery.state).in_(_UNDONE))
+        with self._database.read() as session:
+            rows = session.exec(wanted.group_by(col(Delivery.destination), col(Delivery.state)))
+            return {(destination, DeliveryState(state)): count for destination, state, count in rows}
+
+    def oldest_waiting(self) -> dict[str, datetime]:
+        """When the oldest delivery was made that is neither delivered nor dead, by destination."""
+        return self._oldest((DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD))
+
+    def rejected(self, since: datetime, limit: int) -> Sequence[Delivery]:
+        """Deliveries made since then that their receivers rejected, the newest first."""
+        wanted = select(Delivery).where(
+            col(Delivery.rejection) >= "", col(Delivery.delivered_at) >= since
+        )  # unlike IS NOT NULL, SQLite finds that by index
+        with self._database.read() as session:
+            return session.exec(wanted.order_by(col(Delivery.delivered_at).desc()).limit(limit)).all()
+
+    def bookmarks(self) -> Sequence[Bookmark]:
+        """How far each channel has been read."""
+        wanted = select(Bookmark).order_by(col(Bookmark.mailbox), col(Bookmark.party), col(Bookmark.service), col(Bookmark.resource))
+        with self._database.read() as session:
+            return session.exec(wanted).all()
+
+    def sightings(self, state: SightingState) -> Sequence[Sighting]:
+        """Letters that were listed and are not stored, the oldest first."""
+        found: list[Sighting] = []
+        for piece in pieces(self._database, (col(Sighting.message_id),), size=LETTERS):
+            with self._database.read() as session:
+                found += session.exec(select(Sighting).where(piece, Sighting.state == state)).all()
+        return sorted(found, key=lambda each: each.first_seen_at)
+
+    def incomplete(self, since: datetime | None = None, limit: int | None = None) -> list[Incomplete]:
+        """Letters here without some of their attachments as sent, that came since then, the newest first. What came whole costs nothing."""
+        open_ones = func.sum(col(Attachment.state).in_(OPEN_STATES).cast(Integer))
+        wanted = (
+            sql_select(col(Message.id), col(Message.fetched_at), func.count(), open_ones)
+            .select_from(Attachment)
+            .join(Message, col(Message.id) == Attachment.message_id)
+            .where(text(NOT_HAD), col(Attachment.accepted_at).is_(None))
+            .group_by(col(Message.id), col(Message.fetched_at))
+            .order_by(col(Message.fetched_at).desc(), col(Message.id))
+            .limit(limit)
+        )
+        if since:
+            wanted = wanted.where(col(Message.fetched_at) >= since)
+        with self._database.ask() as connection:
+            rows = connection.execute(wanted)
+            return [Incomplete(message_id=key, fetched_at=at, missing=count, may_come=bool(some)) for key, at, count, some in rows]
+
+    def messages(self, limit: int) -> Sequence[tuple[Message, Decision]]:
+        """The letters that came last, the newest first, each with its newest decision."""
+        newest = select(func.max(Decision.number)).where(Decision.message_id == Message.id).correlate(Message).scalar_subquery()
+        wanted = (
+            select(Message, Decision)
+            .join(Decision, (col(Decision.message_id) == Message.id) & (col(Decision.number) == newest))
+            .order_by(col(Message.fetched_at).desc(), col(Message.id))
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            return session.exec(wanted).all()
+
+    def decisions(self, message_id: UUID) -> Sequence[Decision]:
+        """Every decision about the letter, the first first."""
+        with self._database.read() as session:
+            return session.exec(select(Decision).where(Decision.message_id == message_id).order_by(col(Decision.number))).all()
+
+    def message(self, name: str) -> Message:
+        """The letter with this id, or with the only id that begins like this, or with this id in its mailbox.
+
+        Raises NotFound, with other words if retention deleted it.
+        """
+        first, last = _id_range(name)
+        wanted = select(Message).where(col(Message.id).between(first, last) | (col(Message.external_id) == name)).limit(2)
+        with self._database.read() as session:
+            found = session.exec(wanted).all()
+        if not found and (left := self.tombstone(name)):
+            tells = f"`postmottak messages show {left.message_id}` tells by which rule"
+            raise NotFound(f"The message {left.message_id} was deleted by retention on {left.deleted_at:%Y-%m-%d}; {tells}")
+        return _only(found, f"message {name!r}", "`postmottak messages list`")
+
+    def tombstone(self, name: str) -> Tombstone | None:
+        """What is left of a letter whose metadata was deleted, by the same names; None if there is no such letter, or all of it.
+
+        Raises OperatorError if there are several.
+        """
+        first, last = _id_range(name)
+        wanted = select(Tombstone).where(col(Tombstone.message_id).between(first, last) | (col(Tombstone.external_id) == name)).limit(2)
+        with self._database.read() as session:
+            found = session.exec(wanted).all()
+        return _only(found, f"message {name!r}", "`postmottak retention log`") if found else None
+
+    def message_by_id(self, message_id: UUID) -> Message:
+        """The letter. Raises NotFound."""
+        with self._database.read() as session:
+            found = session.get(Message, message_id)
+        return _only([found] if found else [], f"message {message_id}", "`postmottak messages list`")
+
+    def delivery_by_id(self, delivery_id: UUID) -> Delivery:
+        """The delivery. Raises NotFound."""
+        with self._database.read() as session:
+            found = session.get(Delivery, delivery_id)
+        return _only([found] if found else [], f"delivery {delivery_id}", "`postmottak deliveries list`")
+
+    def attachments(self, message_id: UUID) -> Sequence[Attachment]:
+        """The letter's attachments, in the sender's order."""
+        with self._database.read() as session:
+            return session.exec(select(Attachment).where(Attachment.message_id == message_id).order_by(col(Attachment.position))).all()
+
+    def deliveries(
+        self,
+        *,
+        message_id: UUID | None = None,
+        state: DeliveryState | None = None,
+        destination: str | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Delivery]:
+        """Deliveries, the oldest first. Without a letter or a limit, use `delivery_ids`, which reads some at a time."""
+        wanted = select(Delivery).order_by(col(Delivery.created_at), col(Delivery.id)).limit(limit)
+        if message_id:
+            wanted = wanted.where(Delivery.message_id == message_id)
+        if state:
+            wanted = wanted.where(Delivery.state == state)
+        if destination:
+            wanted = wanted.where(Delivery.destination == destination)
+        with self._database.read() as session:
+            return session.exec(wanted).all()
+
+    def delivery_ids(self, states: Collection[DeliveryState], destination: str | None = None) -> Iterator[list[UUID]]:
+        """The deliveries in these states, at one destination or at all, some at a time, between which no transaction is open."""
+        for state in states:
+            for piece in pieces(self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=LETTERS):
+                wanted = select(Delivery.id).where(piece)
+                if destination:
+                    wanted = wanted.where(Delivery.destination == destination)
+                with self._database.read() as session:
+                    found = list(session.exec(wanted))
+                yield found
+
+    def delivery(self, name: str) -> Delivery:
+        """The delivery with this id, or with the only id that begins like this. Raises NotFound."""
+        first, last = _id_range(name)
+        wanted = select(Delivery).where(col(Delivery.id).between(first, last)).limit(2)
+        with self._database.read() as session:
+            return _only(session.exec(wanted).all(), f"delivery {name!r}", "`postmottak deliveries list`")
+
+    def attempts(self, delivery_id: UUID) -> Sequence[Attempt]:
+        """Every attempt of the delivery, in order."""
+        with self._database.read() as session:
+            return session.exec(select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(col(Attempt.id))).all()
+
+    def marks(self, message_id: UUID) -> Sequence[Mark]:
+        """What the letter's sender was told, or will be."""
+        with self._database.read() as session:
+            return session.exec(select(Mark).where(Mark.message_id == message_id).order_by(col(Mark.kind).desc())).all()
+
+    def table_in_force(self) -> RoutingVersion | None:
+        """The routing table that was put in force last."""
+        with self._database.read() as session:
+            return session.exec(select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)).first()
+
+    def table(self, version: str) -> RoutingVersion | None:
+        """A routing table that was in force."""
+        with self._database.read() as session:
+            return session.get(RoutingVersion, version)
+
+
+_NO_ID = UUID(int=0)
+
+
+def _id_range(name: str) -> tuple[UUID, UUID]:
+    """The first and the last id that begin with `name`; a range without any id if `name` is no beginning of one."""
+    digits = name.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
+        return _NO_ID, _NO_ID
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+
+def _only(found: Sequence[Row], what: str, where: str) -> Row:
+    if not found:
+        raise NotFound(f"There is no {what}; {where} shows those that there are")
+    if len(found) > 1:
+        raise OperatorError(f"There is more than one {what}; write more of the id")
+    return found[0]

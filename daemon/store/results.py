@@ -1,0 +1,162 @@
+"""How attempts ended, to be kept: what each outcome makes of its delivery, and the statements that keep many of them at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BindParameter, bindparam, exists, insert, update
+from sqlalchemy import select as sql_select
+from sqlmodel import Session
+
+from daemon.core.bookkeeping import Alert
+from daemon.core.model import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Mark,
+    MarkState,
+    Outcome,
+    Policy,
+    Receipt,
+)
+from daemon.store.claims import Claim
+from daemon.store.database import table_of
+
+_DELIVERIES, _ATTEMPTS, _MARKS = table_of(Delivery), table_of(Attempt), table_of(Mark)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_CLAIMED = (
+    sql_select(_DELIVERIES.c.id, _DELIVERIES.c.fence)
+    .where(_DELIVERIES.c.id.in_(_IDS), _DELIVERIES.c.state == DeliveryState.CLAIMED)
+    .with_for_update()
+)
+_CHANGE = update(_DELIVERIES).where(_DELIVERIES.c.id == bindparam("claimed"))
+_ATTEMPTED = insert(_ATTEMPTS)
+_RELEASE_MARKS = (
+    update(_MARKS)
+    .where(
+        _MARKS.c.message_id.in_(_IDS),
+        _MARKS.c.policy == Policy.DELIVERED,
+        _MARKS.c.state == MarkState.WAITING,
+        ~exists().where(_DELIVERIES.c.message_id == _MARKS.c.message_id, _DELIVERIES.c.state != DeliveryState.DELIVERED),
+    )
+    .values(state=MarkState.DUE, due_at=bindparam("now"))
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How one attempt ended. Made by `delivered`, `deferred` and `dead`."""
+
+    claim: Claim
+    outcome: Outcome
+    reason: str
+    started_at: datetime
+    ended_at: datetime
+    changes: Mapping[str, object]
+    """Of the delivery, by column."""
+    alert: Alert | None = None
+    """Begins in the same moment."""
+
+
+def delivered(
+    claim: Claim,
+    receipt: Receipt,
+    started_at: datetime,
+    now: datetime,
+    *,
+    awaiting_pickup: bool = False,
+    alert: Alert | None = None,
+) -> Ending:
+    """The destination has it. With `awaiting_pickup`, it is still to be seen whether the receiver takes it."""
+    evidence = _as_json({**receipt.details, "reference": receipt.reference})
+    changes: dict[str, object] = {
+        "state": DeliveryState.DELIVERED,
+        "owner": None,
+        "delivered_at": now,
+        "evidence": evidence,
+        "last_error": None,
+        "awaiting_pickup": awaiting_pickup,
+    }
+    return Ending(claim=claim, outcome=Outcome.DELIVERED, reason="", started_at=started_at, ended_at=now, changes=changes, alert=alert)
+
+
+def deferred(
+    claim: Claim, reason: str, due_at: datetime, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None
+) -> Ending:
+    """It is to be tried again at `due_at`. `progress`, if there is any, takes the place of what was kept of the delivery's progress."""
+    changes: dict[str, object] = {"state": DeliveryState.PENDING, "due_at": due_at}
+    return _failed(claim, Outcome.DEFERRED, reason, started_at, now, changes, progress)
+
+
+def dead(claim: Claim, reason: str, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None) -> Ending:
+    """It is not tried again by itself. `progress` is as for `deferred`: an operator may let it be tried again."""
+    return _failed(claim, Outcome.DEAD, reason, started_at, now, {"state": DeliveryState.DEAD}, progress)
+
+
+def _failed(
+    claim: Claim,
+    outcome: Outcome,
+    reason: str,
+    started_at: datetime,
+    now: datetime,
+    changes: dict[str, object],
+    progress: Mapping[str, Any] | None,
+) -> Ending:
+    reason = as_text(reason)
+    changes |= {"owner": None, "last_error": reason}
+    if progress is not None:
+        changes["progress"] = _as_json(progress)
+    return Ending(claim=claim, outcome=outcome, reason=reason, started_at=started_at, ended_at=now, changes=changes)
+
+
+def keep(session: Session, endings: Sequence[Ending]) -> set[UUID]:
+    """Keep how attempts ended. Returns the deliveries of which it was kept: not those that have been claimed anew, or have ended."""
+    connection = session.connection()
+    newest = {tuple(row) for row in connection.execute(_CLAIMED, {"ids": [each.claim.id for each in endings]})}
+    ours = [each for each in endings if (each.claim.id, each.claim.fence) in newest]
+    for _, some in groupby(sorted(ours, key=_columns), key=_columns):  # those of one statement change the same columns
+        connection.execute(_CHANGE, [{"claimed": each.claim.id, **each.changes} for each in some])
+    if ours:
+        connection.execute(_ATTEMPTED, [_attempt(each) for each in ours])
+        release_marks(session, [each.claim.delivery.message_id for each in ours], max(each.ended_at for each in ours))
+    for each in ours:
+        if each.alert:
+            session.merge(each.alert)
+    return {each.claim.id for each in ours}
+
+
+def _columns(ending: Ending) -> list[str]:
+    return sorted(ending.changes)
+
+
+def _attempt(ending: Ending) -> dict[str, object]:
+    return {
+        "delivery_id": ending.claim.id,
+        "fence": ending.claim.fence,
+        "started_at": ending.started_at,
+        "duration_ms": int((ending.ended_at - ending.started_at).total_seconds() * 1000),
+        "outcome": ending.outcome,
+        "reason": ending.reason,
+    }
+
+
+def release_marks(session: Session, messages: Sequence[UUID], now: datetime) -> None:
+    """Letters whose deliveries are all delivered may be told as handled, where the policy waited for that."""
+    session.connection().execute(_RELEASE_MARKS, {"ids": list(messages), "now": now})
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a destination said, as JSON holds it: a connector's slip must not undo a delivery that was made."""
+    found: dict[str, Any] = json.loads(as_text(json.dumps(values, default=str, ensure_ascii=False, skipkeys=True)))
+    return found
+
+
+def as_text(text: str) -> str:
+    """Text that a database holds; half of a surrogate pair, which names of files can have, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()

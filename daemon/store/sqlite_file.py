@@ -1,0 +1,125 @@
+"""The database as a file: a copy of it at one moment, and whether it is sound. Knows SQLite, as `engine` does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from daemon.core.durable_files import sync
+from daemon.core.errors import StoreBusy, StoreError
+from daemon.store.busy import is_busy
+
+_STEP = 2000  # pages that are copied while others wait: some 10 ms
+_PAUSE = 0.05  # seconds after which a step that met a write is tried again
+_TIMEOUT = 30.0  # seconds that a busy database is waited for
+_BUSY = "the database is busy: another program holds it, and went on doing so; try again later"
+_RESTARTS = 20
+_OPERATIONS = 1_000_000  # of SQLite's, between two signs of life: some 50 ms
+_CACHE = -200_000  # kilobytes, for rows are looked up in the order of each index
+_MORE = 1.1  # times the size of the database, for its copy
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy the database as it is at one moment, also while others work with it, durably, to a new file.
+
+    Others' writes wait for one step at a time. Whenever one is made, the copy begins again; after `_RESTARTS` times they wait until it is
+    made, for otherwise it might never be. Raises StoreError.
+    """
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            _copy(source, target)
+        except BaseException:
+            target.unlink()  # on a full disk, half a copy would be in the way
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"the database {source} cannot be copied to {target}: {error}") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    with closing(_open(source)) as here, closing(sqlite3.connect(target)) as there:
+        there.execute("PRAGMA journal_mode=OFF")  # half a copy is removed, and not mended
+        there.execute("PRAGMA synchronous=OFF")  # synced as a whole below
+        try:
+            here.backup(there, pages=_STEP, progress=_Steps(_RESTARTS), sleep=_PAUSE)
+        except _AgainAndAgainError:
+            here.backup(there, progress=_Steps(0), sleep=_PAUSE)
+    sync(target)
+
+
+class _AgainAndAgainError(Exception):
+    """Others write too often for a copy that is made in steps."""
+
+
+class _Steps:
+    """Called after each step of a copy. Where a write has made it begin again, there is no less left than before."""
+
+    def __init__(self, restarts: int) -> None:
+        self._left, self._restarts = sys.maxsize, restarts
+
+    def __call__(self, status: int, left: int, _pages: int) -> None:
+        if status == sqlite3.SQLITE_BUSY:  # after as long as the connection waits
+            raise StoreBusy(_BUSY)
+        self._restarts -= left >= self._left
+        self._left = left
+        if self._restarts < 0:
+            raise _AgainAndAgainError
+
+
+@contextmanager
+def copied(path: Path) -> Iterator[Path]:
+    """A copy of the database beside it, until the block ends; the database itself where there is no room, or it cannot be copied."""
+    copy = path.with_name(f".{path.name}.checked")
+    copy.unlink(missing_ok=True)  # of one that was killed
+    try:
+        if shutil.disk_usage(path.parent).free < _MORE * path.stat().st_size:
+            yield path
+            return
+        try:
+            copy_database(path, copy)
+        except StoreBusy:
+            raise
+        except StoreError:  # the check tells of what is damaged
+            yield path
+            return
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def roll_back(path: Path) -> None:
+    """Undo what a process that was killed had begun to write, so that the file stands by itself. Does nothing where it cannot be opened."""
+    with suppress(sqlite3.Error), closing(_open(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+
+
+def damage(path: Path, beat: Callable[[], None] | None = None) -> list[str]:
+    """What SQLite's own checks say against the database: its pages, its indexes, and rows that refer to what is not there.
+
+    Nobody can write to it meanwhile, which can take minutes: beside a service, look at a copy. `beat` is called now and then.
+    Raises StoreBusy.
+    """
+    try:
+        with closing(_open(path)) as connection:
+            connection.set_progress_handler(beat, _OPERATIONS)
+            connection.execute(f"PRAGMA cache_size={_CACHE}")
+            return list(_damage(connection))
+    except sqlite3.Error as error:
+        if is_busy(error):
+            raise StoreBusy(_BUSY) from error
+        return [str(error)]
+
+
+def _damage(connection: sqlite3.Connection) -> Iterator[str]:
+    yield from (str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok")
+    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield f"row {row} of {table} refers to a row of {parent} that is not there"
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_TIMEOUT)
