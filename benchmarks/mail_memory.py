@@ -24,7 +24,7 @@ from connectors.sandbox.sinks.mail import MailSink
 from daemon.core.document import letter_document
 from daemon.core.model import ParcelPart
 from daemon.core.ports import Parcel
-from daemon.runtime.process import return_large_blocks
+from daemon.runtime.process import tune_malloc
 from tests.unit.conftest import stored_letter
 
 _MAILS, _BYTES = 8, 18_000_000
@@ -54,7 +54,7 @@ def _parcel(number: int, data: bytes) -> Parcel:
 
 def main() -> None:
     """Measure, and print."""
-    return_large_blocks()
+    tune_malloc()
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_sink, args=(there,))
     process.start()

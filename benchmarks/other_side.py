@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.routing import organisation
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.samples import sandbox_resources
 from connectors.sandbox.setup import Scene, prepare
@@ -62,7 +62,7 @@ def _letters(count: int, size: int, party: str, now: datetime) -> Iterator[Prete
         )
 
 
-def _several_parties(altinn: PretendAltinn, client_id: str, scene: Scene, count: int) -> None:
+def _several_parties(altinn: FakeAltinn, client_id: str, scene: Scene, count: int) -> None:
     parties = [scene.party, *(organisation(number) for number in range(count - 1))]
     for party in parties:
         altinn.allow(client_id, party, sandbox_resources().values())
@@ -73,7 +73,7 @@ def _several_parties(altinn: PretendAltinn, client_id: str, scene: Scene, count:
 
 def _main(folder: str, arguments: Sequence[str]) -> None:
     letters, size, parties = int(arguments[0]), int(arguments[1]), int(arguments[3])
-    with PretendAltinn() as altinn:
+    with FakeAltinn() as altinn:
         scene = Scene(folder=Path(folder).absolute())
         altinn.exchange.lifetime = _TOKEN_LASTS
         client = prepare(altinn, scene)

@@ -126,7 +126,7 @@ def _changed(template: dict[str, Any], table: str, key: str, first: str, second:
 def _main(configuration: Path) -> None:
     logs.configure()
     never, seconds = threading.Event(), []
-    with app.opened(stack.load(configuration)) as parts:
+    with app.open_app(stack.load(configuration)) as parts:
         for _ in range(_POLLS + 1):  # the first one fetches the token
             began = time.perf_counter()
             parts.poll(never)

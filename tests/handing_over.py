@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 
 from daemon.core.model import Receipt
-from daemon.core.ports import Destination, KeepsTraces, Parcel
+from daemon.core.ports import Destination, KeepsDedupRecords, Parcel
 
 
 def hand_over(destination: Destination, parcel: Parcel) -> Receipt:
     """Deliver the parcel, and settle the delivery, as the service does when it has recorded it."""
     receipt = destination.deliver(parcel)
-    if isinstance(destination, KeepsTraces):
-        destination.settled([parcel.delivery_id])
+    if isinstance(destination, KeepsDedupRecords):
+        destination.forget([parcel.delivery_id])
     return receipt
 
 

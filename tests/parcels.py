@@ -16,7 +16,7 @@ from daemon.core.filenames import safe_name
 from daemon.core.model import (
     Addressee,
     Attachment,
-    Decision,
+    DecisionRow,
     Delivery,
     Message,
     ParcelPart,
@@ -63,8 +63,8 @@ def new_parcel(
     )
 
 
-def _decision(letter: UUID) -> Decision:
-    return Decision(
+def _decision(letter: UUID) -> DecisionRow:
+    return DecisionRow(
         message_id=letter,
         number=1,
         decided_at=MOMENT,

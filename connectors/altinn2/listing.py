@@ -23,22 +23,22 @@ Ask = Callable[[datetime | None, datetime], Mapping[str, Element]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundElements:
     """The letters, and why there may be more (empty if there are not)."""
 
     elements: Mapping[str, Element]
     shortfall: str = ""
 
 
-def find_all(ask: Ask, after: datetime | None, before: datetime) -> Found:
+def find_all(ask: Ask, after: datetime | None, before: datetime) -> FoundElements:
     """Every letter of that time, however many: with one call if there are few, else with about two more for each list that may be cut."""
-    search = _Search(ask)
+    search = _ElementSearch(ask)
     elements = search.whole(after, before)
-    return Found(elements=elements, shortfall=search.shortfall)
+    return FoundElements(elements=elements, shortfall=search.shortfall)
 
 
 @dataclass
-class _Search:
+class _ElementSearch:
     ask: Ask
     longest: int = LONG
     elements: dict[str, Element] = field(default_factory=dict)

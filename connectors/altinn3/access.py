@@ -15,7 +15,7 @@ from connectors.altinn3.discovery import Discovery, guess_service
 from connectors.altinn3.maskinporten import Tokens
 from connectors.altinn3.platform import READ
 from connectors.altinn3.token_refusals import PartyRefused
-from connectors.net.circuit_breaker import HostAway
+from connectors.net.circuit_breaker import HostUnavailable
 from daemon.core.dpv import CONFIDENTIAL_POST, find_service
 from daemon.core.errors import AccessRefused, MailboxError
 from daemon.core.ports import Channel, Finding
@@ -81,7 +81,7 @@ def _check_services(party: str, channels: Sequence[Channel], discovery: Discover
     for service in dict.fromkeys(each.service for each in channels):
         own = [each for each in channels if each.service == service]
         refusals = {each.resource: discovery.refusal(party, each.resource) for each in own}
-        away = next((each for each in refusals.values() if isinstance(each, HostAway)), None)
+        away = next((each for each in refusals.values() if isinstance(each, HostUnavailable)), None)
         if away:
             yield Finding(subject=_subject(party, service), ok=False, text=f"{away}{_REST}")
             return False

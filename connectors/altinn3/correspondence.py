@@ -12,17 +12,17 @@ from urllib.parse import quote, urlencode
 
 from connectors.altinn3.listing import Window
 from connectors.altinn3.platform import Platform
-from connectors.altinn3.problems import (
+from connectors.altinn3.problem_details import (
     ATTACHMENT_CODES,
     PART_STATES,
     Code,
-    Problem,
+    ProblemDetails,
     channel_error,
     letter_error,
     problem_of,
 )
-from connectors.net.client import Download
-from connectors.net.response import Answer, json_object
+from connectors.net.http_client import Download
+from connectors.net.http_response import HttpResponse, json_object
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable, PartUnavailable
 from daemon.core.model import LetterRef, Part, PartState
 
@@ -74,7 +74,7 @@ class Correspondence:
     def stream(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
         """The attachment's bytes from the start. Raises PartUnavailable too; MailboxUnavailable also while they are read."""
         reply = self._platform.download(ref.party, f"{_letter_path(ref)}/attachment/{quote(part.external_id, safe='')}/download")
-        if isinstance(reply, Answer):
+        if isinstance(reply, HttpResponse):
             raise self._part_error(problem_of(reply), ref, part)
         with closing(reply):
             _require_a_file(reply, part)
@@ -86,11 +86,11 @@ class Correspondence:
             raise letter_error(problem_of(answer), ref)
         return dict(answer.value)
 
-    def _post(self, ref: LetterRef, verb: str) -> Problem | None:
+    def _post(self, ref: LetterRef, verb: str) -> ProblemDetails | None:
         answer = self._platform.post(ref.party, f"{_letter_path(ref)}/{verb}")
         return None if answer.status == _OK else problem_of(answer)
 
-    def _part_error(self, problem: Problem, ref: LetterRef, part: Part) -> MailboxError:
+    def _part_error(self, problem: ProblemDetails, ref: LetterRef, part: Part) -> MailboxError:
         """Why an attachment cannot be had: for good, with the letter, or only now."""
         about = f"attachment {part.external_id} of letter {ref.external_id}"
         if problem.code in PART_STATES:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from connectors.altinn3.correspondence import Correspondence
 from connectors.altinn3.listing import Window
 from connectors.altinn3.platform import DIALOGPORTEN, Platform
-from connectors.net.response import json_object
+from connectors.net.http_response import json_object
 from daemon.core.dpv import ALL_SERVICES, Service
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 from daemon.core.ports import Channel, Discovered

@@ -56,22 +56,22 @@ Ask = Callable[[Window, str | None], Sequence[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class ListedLetters:
     """The ids that were found, and why there may be more (empty if there are not)."""
 
     ids: tuple[str, ...]
     shortfall: str = ""
 
 
-def find_all(ask: Ask, since: datetime | None, now: datetime) -> Found:
+def find_all(ask: Ask, since: datetime | None, now: datetime) -> ListedLetters:
     """Every letter later than `since`, however many: with one call if nothing is cut, else with about one more for each split."""
-    search = _Search(ask, now)
+    search = _WindowSearch(ask, now)
     ids = search.whole(Window(since, None))
-    return Found(ids=tuple(dict.fromkeys(ids)), shortfall="; ".join(dict.fromkeys(search.shortfalls)))
+    return ListedLetters(ids=tuple(dict.fromkeys(ids)), shortfall="; ".join(dict.fromkeys(search.shortfalls)))
 
 
 @dataclass
-class _Search:
+class _WindowSearch:
     ask: Ask
     now: datetime
     shortfalls: list[str] = field(default_factory=list)

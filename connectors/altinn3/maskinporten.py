@@ -27,8 +27,8 @@ from joserfc.jwk import RSAKey
 from pydantic import AfterValidator
 
 from connectors.altinn3.token_refusals import is_about_the_clock, refusal
-from connectors.net.client import Http
-from connectors.net.response import Answer, json_object
+from connectors.net.http_client import HttpClient
+from connectors.net.http_response import HttpResponse, json_object
 from daemon.core.errors import AccessRefused, MailboxUnavailable
 from daemon.core.key_forms import private_block, wrong_form
 from daemon.core.settings import Secret, SecretFile
@@ -103,7 +103,7 @@ class Tokens:
 
     def __init__(
         self,
-        http: Http,
+        http: HttpClient,
         identity: Identity,
         *,
         refusal_lasts: float,
@@ -163,7 +163,7 @@ class Tokens:
     def exchange(self, token: str) -> tuple[str, float]:
         """Altinn's token for one of Maskinporten's, and for how many seconds it is good. Raises MailboxUnavailable."""
         headers = {**self._identity.headers, "Authorization": f"Bearer {token}", "Accept": "text/plain"}
-        answer = self._http.get(self._identity.exchange_url, headers, understand=_altinn_token)
+        answer = self._http.get(self._identity.exchange_url, headers, parse=_altinn_token)
         if answer.status != _OK:
             raise MailboxUnavailable(
                 f"Altinn did not exchange Maskinporten's token ({answer.status}); it is tried again at the next poll."
@@ -188,10 +188,10 @@ class Tokens:
         entry.token = token
         return token
 
-    def _ask(self, party: str, scope: str) -> Answer:
+    def _ask(self, party: str, scope: str) -> HttpResponse:
         form = urlencode({"grant_type": _GRANT_TYPE, "assertion": self._assertion(party, scope)}).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        return self._http.post(f"{self._identity.issuer}token", headers, form, understand=_maskinporten_token)
+        return self._http.post(f"{self._identity.issuer}token", headers, form, parse=_maskinporten_token)
 
     def _assertion(self, party: str, scope: str) -> str:
         issued = int(self._wall() + self.clock_behind)
@@ -216,7 +216,7 @@ class Tokens:
             detail["externalRef"] = self._identity.external_ref
         return detail
 
-    def _corrected_clock(self, answer: Answer) -> bool:
+    def _corrected_clock(self, answer: HttpResponse) -> bool:
         """Whether the grant was refused for its time, and Maskinporten's clock is known now."""
         date = answer.date
         if date is None or not is_about_the_clock(answer):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from connectors.altinn3.maskinporten import Tokens
-from connectors.altinn3.problems import problem_of
-from connectors.net.client import Download, Http
-from connectors.net.response import Answer, Understand
+from connectors.altinn3.problem_details import problem_of
+from connectors.net.http_client import Download, HttpClient
+from connectors.net.http_response import HttpResponse, Parser
 from daemon.core.errors import MailboxUnavailable
 
 READ = "altinn:correspondence.read"
@@ -16,7 +16,7 @@ DIALOGPORTEN = "digdir:dialogporten"
 
 _UNAUTHORIZED = 401
 
-_Reply = TypeVar("_Reply", Answer, Answer | Download)
+_Reply = TypeVar("_Reply", HttpResponse, HttpResponse | Download)
 
 
 class Platform:
@@ -25,27 +25,27 @@ class Platform:
     Paths begin with a slash. An answer that is no 200 is returned, for the caller to judge.
     """
 
-    def __init__(self, http: Http, tokens: Tokens, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, http: HttpClient, tokens: Tokens, url: str, headers: Mapping[str, str]) -> None:
         self._http = http
         self._tokens = tokens
         self._url = url
         self._headers = headers
 
-    def get(self, party: str, path: str, understand: Understand, scope: str = READ) -> Answer:
+    def get(self, party: str, path: str, parse: Parser, scope: str = READ) -> HttpResponse:
         """Ask for JSON."""
-        return self._authorized(party, scope, "application/json", lambda headers: self._http.get(self._url + path, headers, understand))
+        return self._authorized(party, scope, "application/json", lambda headers: self._http.get(self._url + path, headers, parse))
 
-    def post(self, party: str, path: str) -> Answer:
+    def post(self, party: str, path: str) -> HttpResponse:
         """Tell something, with an empty body."""
         return self._authorized(party, READ, "application/json", lambda headers: self._http.post(self._url + path, headers))
 
-    def download(self, party: str, path: str) -> Answer | Download:
+    def download(self, party: str, path: str) -> HttpResponse | Download:
         """Ask for a stream. Whoever gets a Download closes it."""
         return self._authorized(party, READ, "*/*", lambda headers: self._http.download(self._url + path, headers))
 
-    def look_up(self, path: str, understand: Understand) -> Answer:
+    def look_up(self, path: str, parse: Parser) -> HttpResponse:
         """Ask for JSON that is public."""
-        return self._http.get(self._url + path, {**self._headers, "Accept": "application/json"}, understand)
+        return self._http.get(self._url + path, {**self._headers, "Accept": "application/json"}, parse)
 
     def _authorized(self, party: str, scope: str, accept: str, call: Callable[[Mapping[str, str]], _Reply]) -> _Reply:
         for _ in range(2):
@@ -60,6 +60,6 @@ class Platform:
         )
 
 
-def _is_dead_token(reply: Answer | Download) -> bool:
+def _is_dead_token(reply: HttpResponse | Download) -> bool:
     """Whether the token was refused, as opposed to its bearer's rights, which have a code."""
-    return isinstance(reply, Answer) and reply.status == _UNAUTHORIZED and problem_of(reply).code is None
+    return isinstance(reply, HttpResponse) and reply.status == _UNAUTHORIZED and problem_of(reply).code is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from connectors.net.response import Answer, json_object
+from connectors.net.http_response import HttpResponse, json_object
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 
 _CLOCK = ("Issue time is after now", "MP-130")
@@ -55,13 +55,13 @@ class PartyRefused(AccessRefused):
     """Something is missing for one party; others may have it."""
 
 
-def is_about_the_clock(answer: Answer) -> bool:
+def is_about_the_clock(answer: HttpResponse) -> bool:
     """Whether the grant was refused for its time."""
     error = _error(answer)
     return any(sign in error for sign in _CLOCK)
 
 
-def refusal(answer: Answer, party: str) -> MailboxError:
+def refusal(answer: HttpResponse, party: str) -> MailboxError:
     """Why there is no token for the party, and who must do what."""
     error = _error(answer)
     if not error:
@@ -80,7 +80,7 @@ def refusal(answer: Answer, party: str) -> MailboxError:
     return kind(f"Maskinporten gives no token for {party}: {remedy} ({error})")
 
 
-def _error(answer: Answer) -> str:
+def _error(answer: HttpResponse) -> str:
     """Maskinporten's error, with its reference for support, in one short line; words as long as a token are left out."""
     try:
         body = json_object(answer.body)

@@ -11,9 +11,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from connectors.drops.access import Access
 from connectors.drops.destination import DropDestination
 from connectors.drops.local import LocalDrop
+from connectors.drops.ownership import Access
 from connectors.drops.settings import DropSettings, Mode
 from daemon.core.ports import Destination
 from daemon.core.settings import FilePath
@@ -70,7 +70,7 @@ class Settings(DropSettings):
 class FileDrop(DropDestination):
     """A drop on the local disk."""
 
-    at_a_time = 32
+    concurrency = 32
     """The more of them go on together, the fewer waits for the disk and the fewer commits they need."""
 
     def __init__(self, name: str, settings: Settings) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, model_validator
 
 from connectors.drops.destination import DropDestination
-from connectors.drops.drop import HIDDEN, MANIFEST, Seen
+from connectors.drops.drop import MANIFEST, STAGING, Seen
 from connectors.drops.settings import DropSettings
 from connectors.net.diagnostics import Timeout
 from connectors.net.settings import need_library
@@ -139,7 +139,7 @@ class S3Drop:
         The name is claimed first, so that no other letter's files come in between. message.json is the last to be copied and the first
         to be removed: without it a staged folder is only what was left to be removed.
         """
-        claim = f"{HIDDEN}/claim-{target.replace('/', '_')}"
+        claim = f"{STAGING}/claim-{target.replace('/', '_')}"
         if not self._put_new(claim, source.encode()):
             return False
         staged = sorted(self._tree(source), key=lambda path: path.endswith(f"/{MANIFEST}"))

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from connectors.drops.access import Access
 from connectors.drops.destination import DropDestination
-from connectors.drops.drop import HIDDEN, Seen, into_folders, unfit, unfit_for_reading
+from connectors.drops.drop import STAGING, Seen, into_folders, unfit, unfit_for_reading
+from connectors.drops.ownership import Access
 from connectors.drops.settings import DropSettings, Mode
 from connectors.net.diagnostics import Timeout
 from connectors.net.known_hosts import KnownHosts, read_known_hosts
@@ -88,7 +88,7 @@ def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
 def _open(settings: Settings) -> Iterator[SftpDrop]:
     """Connect, and make sure that the drop's folder is there."""
     with asyncio.Runner() as runner:
-        session = _Session(settings, runner)
+        session = _SftpSession(settings, runner)
         with session.plain_words():
             connection = session.run(_log_in(settings, session.known()))
             session.trusts()
@@ -120,7 +120,7 @@ def _log_in(settings: Settings, known_hosts: KnownHosts) -> Awaitable[asyncssh.S
     )
 
 
-class _Session:
+class _SftpSession:
     """Runs the library's coroutines, each for no longer than the settings say, and turns its errors into ours."""
 
     def __init__(self, settings: Settings, runner: asyncio.Runner) -> None:
@@ -183,7 +183,7 @@ class _Session:
 class SftpDrop:
     """A Drop over one connection."""
 
-    def __init__(self, settings: Settings, session: _Session, client: asyncssh.SFTPClient) -> None:
+    def __init__(self, settings: Settings, session: _SftpSession, client: asyncssh.SFTPClient) -> None:
         self.place = session.place
         self._root = settings.path.rstrip("/") or "/."
         self._access = Access(mode=int(settings.mode, 8))
@@ -195,9 +195,9 @@ class SftpDrop:
         found = self.look(".")
         if found is None or not found.is_folder:
             raise TemporaryFailure(f"the drop {self.place} is not there; make the folder on the server")
-        hidden = self.look(HIDDEN)
+        hidden = self.look(STAGING)
         if hidden is not None and not hidden.is_folder:  # as a link, it would have us write somewhere else
-            raise unfit(self.place, HIDDEN, hidden.odd or "a file")
+            raise unfit(self.place, STAGING, hidden.odd or "a file")
 
     def look(self, path: str) -> Seen | None:
         """What lies there."""

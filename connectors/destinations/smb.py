@@ -18,7 +18,7 @@ from uuid import uuid4
 from pydantic import AfterValidator, Field, model_validator
 
 from connectors.drops.destination import DropDestination
-from connectors.drops.drop import HIDDEN, Seen, into_folders, unfit, unfit_for_reading
+from connectors.drops.drop import STAGING, Seen, into_folders, unfit, unfit_for_reading
 from connectors.drops.local import REMEDIES
 from connectors.drops.settings import DropSettings
 from connectors.net.diagnostics import Timeout
@@ -68,7 +68,7 @@ def _open(settings: Settings) -> Iterator[SmbDrop]:
     """Connect, log in, and make sure that the drop's folder is there."""
     import smbclient
 
-    session = _Session(settings)
+    session = _SmbSession(settings)
     try:
         with session.step():
             session.connect()
@@ -87,7 +87,7 @@ def _open(settings: Settings) -> Iterator[SmbDrop]:
         session.close()
 
 
-class _Session:
+class _SmbSession:
     """One connection. Each step may take as long as the settings say, and its errors become ours."""
 
     def __init__(self, settings: Settings) -> None:
@@ -154,7 +154,7 @@ class _Session:
 class SmbDrop:
     """A Drop over one connection."""
 
-    def __init__(self, settings: Settings, session: _Session) -> None:
+    def __init__(self, settings: Settings, session: _SmbSession) -> None:
         self.place = session.place
         folder = settings.path.strip("\\/").replace("/", "\\")
         self._root = "\\".join(piece for piece in (rf"\\{settings.host}", settings.share, folder) if piece)
@@ -166,9 +166,9 @@ class SmbDrop:
         found = self.look("")
         if found is None or not found.is_folder:
             raise TemporaryFailure(f"the drop {self.place} is not there; look at share, or make the folder on the server")
-        hidden = self.look(HIDDEN)
+        hidden = self.look(STAGING)
         if hidden is not None and not hidden.is_folder:  # as a link, it would have us write somewhere else
-            raise unfit(self.place, HIDDEN, hidden.odd or "a file")
+            raise unfit(self.place, STAGING, hidden.odd or "a file")
 
     def look(self, path: str) -> Seen | None:
         """What lies there."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import Field
 
 from connectors.mail.compose import Composer, Sheet, alert_mail, sheets
-from connectors.mail.progress import Progress
-from connectors.mail.replies import Refusal
-from connectors.mail.server import MailServer, Room, ServerSettings, hand_over, takes
+from connectors.mail.progress import SendProgress
+from connectors.mail.replies import SmtpRefusal
+from connectors.mail.smtp_server import MailServer, MemoryBudget, ServerSettings, hand_over, takes
 from connectors.mail.subjects import STANDARD, SubjectTemplate, example
 from connectors.parcel.language import WORDS, Language
 from connectors.parcel.verify import refuse_unsafe_names
@@ -56,7 +56,7 @@ class Mail:
         self.name = name
         self._settings = settings
         self._server = MailServer(settings)
-        self._room = Room(_ROOM)
+        self._room = MemoryBudget(_ROOM)
         self._composer = Composer(sender=settings.sender, subject=settings.subject, words=WORDS[settings.language])
 
     def check(self) -> Iterator[Finding]:
@@ -88,7 +88,7 @@ class Mail:
         refuse_unsafe_names(parcel)
         recipients = self._recipients(parcel)
         mails = sheets(parcel, one_attachment_each=self._settings.one_attachment_per_mail)
-        progress = Progress(parcel.progress, recipients, [sheet.key for sheet in mails])
+        progress = SendProgress(parcel.progress, recipients, [sheet.key for sheet in mails])
         with self._room.taken(self._largest(mails)):  # before the conversation, for a server does not wait
             self._send_all(parcel, mails, recipients, progress)
         failure = progress.failure(str(self._server))
@@ -132,7 +132,7 @@ class Mail:
         """Bytes of attachments in the largest mail that will be made."""
         return max(sheet.encoded_size if sheet.encoded_size <= self._settings.max_attachment_bytes else 0 for sheet in mails)
 
-    def _send_all(self, parcel: Parcel, mails: Sequence[Sheet], recipients: Sequence[str], progress: Progress) -> None:
+    def _send_all(self, parcel: Parcel, mails: Sequence[Sheet], recipients: Sequence[str], progress: SendProgress) -> None:
         """Send what is still to be sent; whatever stops it, what was sent is remembered."""
         due = [sheet for sheet in mails if progress.waiting(sheet.key)]
         if not due:
@@ -153,7 +153,7 @@ class Mail:
                 raise
             raise TemporaryFailure(str(missing), progress=progress.kept()) from missing
 
-    def _send_one(self, server: smtplib.SMTP, parcel: Parcel, sheet: Sheet, recipients: Sequence[str], progress: Progress) -> None:
+    def _send_one(self, server: smtplib.SMTP, parcel: Parcel, sheet: Sheet, recipients: Sequence[str], progress: SendProgress) -> None:
         waiting = progress.waiting(sheet.key)
         if waiting:
             mail, bare = self._mail(server, parcel, sheet, recipients)
@@ -167,5 +167,5 @@ class Mail:
                 return mail, False
         return self._composer.compose(parcel, sheet, recipients, with_attachments=False).as_bytes(), True
 
-    def _send(self, server: smtplib.SMTP, mail: bytes, recipients: Sequence[str]) -> Mapping[str, Refusal]:
+    def _send(self, server: smtplib.SMTP, mail: bytes, recipients: Sequence[str]) -> Mapping[str, SmtpRefusal]:
         return hand_over(server, mail, self._settings.sender, recipients)

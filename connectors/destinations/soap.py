@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 
-from connectors.net.diagnostics import connection, is_loopback, plain_reason, what_to_do
+from connectors.net.diagnostics import connection, explain_error, is_loopback, remedy_for
 from connectors.soap.call import CallFailed, SoapAnswer, SoapCaller
 from connectors.soap.contract import Contract, open_contract
 from connectors.soap.mapping import Builder
-from connectors.soap.request import Contents, StreamingTransport, TooLarge
-from connectors.soap.response import Judge, Rules
+from connectors.soap.request import Contents, RequestTooLarge, StreamingTransport
+from connectors.soap.response_judge import ResponseJudge, Rules
 from connectors.soap.security import Protect, Protection, signature, username_token
 from connectors.soap.settings import SoapSettings
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, keep_zeep_quiet, zeep_settings
@@ -64,8 +64,8 @@ class Soap:
             yield Finding(subject=subject, ok=False, text=str(failure))
             return
         except OSError as error:
-            reason = plain_reason(error, "what came back is no whole answer")
-            yield Finding(subject=subject, ok=False, text=f"{_who(url)} cannot be used: {reason}; {what_to_do(error)}")
+            reason = explain_error(error, "what came back is no whole answer")
+            yield Finding(subject=subject, ok=False, text=f"{_who(url)} cannot be used: {reason}; {remedy_for(error)}")
             return
         fits = f"the mapping fits the operation {contract.operation.name}, and requests may have {self._settings.max_bytes:,} bytes"
         text = f"{_who(url)} can be connected to, {how}; {fits}; nothing was sent, so whether it takes letters is not proven"
@@ -84,11 +84,11 @@ class Soap:
             answer = self._call(contract, url, parcel)
         except CallFailed as error:
             raise TemporaryFailure(f"{who} cannot be used: {error}") from error
-        except TooLarge as error:
+        except RequestTooLarge as error:
             remedy = "raise max_bytes if the service takes more, or route the letter elsewhere, and retry the delivery"
             limit = f"the request would have {error.size:,} bytes, more than the {self._settings.max_bytes:,} that max_bytes allows"
             raise PermanentFailure(f"{limit}; {remedy}") from error
-        reference = Judge(who=who, rules=self._rules, answers=contract.operation.answers).judge(answer)
+        reference = ResponseJudge(who=who, rules=self._rules, answers=contract.operation.answers).judge(answer)
         details: dict[str, Any] = {
             "status": answer.status_code,
             "delivery_id": str(parcel.delivery_id),
@@ -140,7 +140,7 @@ class Soap:
         contents = Contents(mtom=self._settings.attachments == "mtom")
         values = Builder(parcel, contents.place).build(contract.operation.input, self._settings.input)
         if contents.size > self._settings.max_bytes:
-            raise TooLarge(contents.size)
+            raise RequestTooLarge(contents.size)
         transport: Any = StreamingTransport(self._caller, contents, self._settings.max_bytes)
         read_by_us = zeep_settings()
         read_by_us.raw_response = True

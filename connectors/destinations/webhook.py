@@ -17,13 +17,13 @@ import httpx
 from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook as Signer
 
-from connectors.net.diagnostics import Timeout, connection, is_loopback, plain_reason, what_to_do
-from connectors.net.httpx_deadline import Deadline
+from connectors.net.diagnostics import Timeout, connection, explain_error, is_loopback, remedy_for
+from connectors.net.httpx_deadline import ExchangeDeadline
 from connectors.net.retry_after import http_date, retry_after
 from connectors.net.settings import WebAddress
 from connectors.net.tls import CaFile, none_if_empty, tls_context, why_no_proof
 from connectors.webhooks.event import alert_event, cloud_event
-from connectors.webhooks.fields import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
+from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
 from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.core.model import Receipt
 from daemon.core.ports import Destination, Finding, Notification, Parcel
@@ -137,7 +137,7 @@ class Webhook:
     def _hand_over(self, event: Mapping[str, Any]) -> int:
         """Post an event; the status with which the receiver has taken it."""
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-        with Deadline(self._seconds) as deadline:
+        with ExchangeDeadline(self._seconds) as deadline:
             try:
                 status, retry_after = self._post(body, str(event["id"]), deadline)
             except httpx.HTTPError as error:
@@ -157,9 +157,9 @@ class Webhook:
         return f"the receiver at {self._url.scheme}://{self._url.netloc.decode()}"
 
     def _unreachable(self, error: Exception) -> str:
-        return f"{self._receiver} cannot be used: {plain_reason(error, 'what came back is no whole answer')}; {what_to_do(error)}"
+        return f"{self._receiver} cannot be used: {explain_error(error, 'what came back is no whole answer')}; {remedy_for(error)}"
 
-    def _post(self, body: bytes, webhook_id: str, deadline: Deadline) -> tuple[int, timedelta | None]:
+    def _post(self, body: bytes, webhook_id: str, deadline: ExchangeDeadline) -> tuple[int, timedelta | None]:
         """The status of the answer, and the wait that it asks for. What the answer says besides is let pass, and not all of it."""
         now = datetime.now(UTC)
         headers = self._headers | {

@@ -6,15 +6,15 @@ from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from uuid import UUID
 
-from daemon.core.connector_calls import outcome_of
+from daemon.core.connector_calls import call_connector
 from daemon.core.errors import PostmottakError
 from daemon.core.model import Receipt
 
-Steps = Generator[None, None, Receipt]
+DeliverySteps = Generator[None, None, Receipt]
 """A delivery, which stops wherever what it has written must be durable before it goes on. If that fails, the failure is raised there."""
 
 
-def go_on_together(destination: str, works: Mapping[UUID, Steps], sync: Callable[[], None]) -> list[Receipt | PostmottakError]:
+def run_batch(destination: str, works: Mapping[UUID, DeliverySteps], sync: Callable[[], None]) -> list[Receipt | PostmottakError]:
     """Do the works, each as far as it comes alone, then `sync`, and so on; what came of each, in their order. None stops another one."""
     outcomes: dict[UUID, Receipt | PostmottakError] = {}
     failure: PostmottakError | None = None
@@ -22,15 +22,15 @@ def go_on_together(destination: str, works: Mapping[UUID, Steps], sync: Callable
         for delivery, work in works.items():
             if delivery in outcomes:
                 continue
-            outcome = outcome_of(partial(_next_step, work, failure), destination=destination, delivery=str(delivery))
+            outcome = call_connector(partial(_next_step, work, failure), destination=destination, delivery=str(delivery))
             if outcome is not None:
                 outcomes[delivery] = outcome
         if len(outcomes) == len(works):
             return [outcomes[delivery] for delivery in works]
-        failure = outcome_of(sync, destination=destination)
+        failure = call_connector(sync, destination=destination)
 
 
-def _next_step(work: Steps, failure: PostmottakError | None) -> Receipt | None:
+def _next_step(work: DeliverySteps, failure: PostmottakError | None) -> Receipt | None:
     """The receipt, if this was the last step."""
     try:
         work.throw(failure) if failure else next(work)

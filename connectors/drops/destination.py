@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from connectors.drops import consumer_answers, index, journal, layouts, names
-from connectors.drops.batch import Steps, go_on_together
+from connectors.drops import consumer_answers, csv_index, journal, layouts, names
+from connectors.drops.batch import DeliverySteps, run_batch
 from connectors.drops.contents import FORMATS, LETTER_PDF, SUMS
-from connectors.drops.drop import HIDDEN, MANIFEST, TRIAL, Drop, OpenDrop, unfit
+from connectors.drops.drop import MANIFEST, STAGING, TRIAL, Drop, OpenDrop, unfit
 from connectors.drops.journal import Journal, Record
 from connectors.drops.layouts import Layout, Unit
 from connectors.drops.settings import DropSettings
@@ -21,7 +21,7 @@ from daemon.core.errors import DeliveryFailure, PostmottakError, TemporaryFailur
 from daemon.core.model import Receipt
 from daemon.core.ports import Finding, Parcel, Pickup, PickupState
 
-_SIGN = f"{HIDDEN}/awaiting-pickup"
+_SIGN = f"{STAGING}/awaiting-pickup"
 """An empty file by which a drop is recognised as the one that letters were laid down in."""
 _RESERVED = frozenset({MANIFEST, SUMS, LETTER_PDF, *(name for name, _ in FORMATS.values())})
 
@@ -54,7 +54,7 @@ class DropDestination:
     def deliver(self, parcel: Parcel) -> Receipt:
         """Drop the letter, or find that it was dropped already, even if its consumer has taken it since; all is durable on return.
 
-        The drop knows a repeat until the delivery is `settled`. Whatever else has the letter's name is left as it is, and the letter
+        The drop knows a repeat until the delivery is `forget`. Whatever else has the letter's name is left as it is, and the letter
         dropped as `-v2`, `-v3` and so on, which the receipt tells.
         """
         (outcome,) = self.deliver_batch([parcel])
@@ -69,9 +69,9 @@ class DropDestination:
         """
         with self._open() as drop, self._hidden_folder(drop):
             begun = journal.deliveries(drop)
-            return go_on_together(self.name, {each.delivery_id: self._steps(drop, each, begun) for each in parcels}, drop.sync)
+            return run_batch(self.name, {each.delivery_id: self._steps(drop, each, begun) for each in parcels}, drop.sync)
 
-    def _steps(self, drop: Drop, parcel: Parcel, begun: Collection[UUID]) -> Steps:
+    def _steps(self, drop: Drop, parcel: Parcel, begun: Collection[UUID]) -> DeliverySteps:
         refuse_unsafe_names(parcel, _RESERVED)
         work = _Delivery(
             drop=drop,
@@ -83,12 +83,12 @@ class DropDestination:
         )
         return (yield from work.resume() if parcel.delivery_id in begun else work.place())
 
-    def traces(self) -> Sequence[UUID]:
+    def dedup_records(self) -> Sequence[UUID]:
         """Deliveries whose journal is in the drop."""
         with self._open() as drop:
             return list(journal.deliveries(drop))
 
-    def settled(self, deliveries: Collection[UUID]) -> None:
+    def forget(self, deliveries: Collection[UUID]) -> None:
         """Clear their journals away; and even if there are none, the hidden folder, if it is empty."""
         with self._open() as drop, self._hidden_folder(drop):
             journal.settle(drop, deliveries)
@@ -123,7 +123,7 @@ class DropDestination:
                 self._under_way -= 1
                 if not self._under_way and self.await_pickup is None:
                     with suppress(DeliveryFailure):  # an empty folder is nobody's business
-                        drop.tidy(HIDDEN)
+                        drop.tidy(STAGING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class _Delivery:
     index_lock: threading.Lock | None
     """Held while lines are added to the index; None where there is none."""
 
-    def resume(self) -> Steps:
+    def resume(self) -> DeliverySteps:
         """Go on where an earlier attempt ended, or begin again."""
         record = self.journal.intended()
         if record and (yield from self._publish(record, units := self._units(record))):
@@ -146,7 +146,7 @@ class _Delivery:
         self.journal.clear()
         return (yield from self.place())
 
-    def place(self) -> Steps:
+    def place(self) -> DeliverySteps:
         """Drop the letter under the first of its names that is free, or find it under one that is not."""
         taken: list[str] = []
         for name in names.candidates(self.template, self.parcel):
@@ -172,7 +172,7 @@ class _Delivery:
             files = (file for place, unit in enumerate(units) for file in unit.files(self.journal.staged(place)))
             self.drop.write((path, item.chunks()) for path, item in files)
             yield
-            self.journal.intend(record)
+            self.journal.record_intent(record)
             yield
 
     def _units(self, record: Record) -> tuple[Unit, ...]:
@@ -204,9 +204,9 @@ class _Delivery:
     def _add_to_index(self, record: Record, units: tuple[Unit, ...]) -> None:
         if self.index_lock:
             items = [item for item in units[0].items if item.name not in _RESERVED]
-            lines = index.rows(self.parcel, record.name, items)
+            lines = csv_index.rows(self.parcel, record.name, items)
             with self.index_lock:
-                index.add(self.drop, self.journal.index, self.parcel.delivery_id, lines)
+                csv_index.add(self.drop, self.journal.index, self.parcel.delivery_id, lines)
 
     @contextmanager
     def _cleared_on_failure(self) -> Iterator[None]:

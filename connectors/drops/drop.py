@@ -12,7 +12,7 @@ from typing import Protocol
 
 from daemon.core.errors import TemporaryFailure
 
-HIDDEN = ".postmottak"
+STAGING = ".postmottak"
 """The folder in a drop that is Postmottak's own: letters on their way, and the journal. Never for consumers."""
 MANIFEST = "message.json"
 """The file of a letter's folder that comes last where a folder cannot be renamed as a whole."""
@@ -49,7 +49,7 @@ def unfit_for_reading(place: str, path: str, seen: Seen) -> TemporaryFailure:
     return unfit(place, path, "a folder" if seen.is_folder else seen.odd)
 
 
-class TooLarge(ValueError):
+class FileTooLarge(ValueError):
     """A file is larger than anything that belongs there."""
 
 
@@ -103,7 +103,7 @@ def read_whole(drop: Drop, path: str, limit: int) -> bytes:
     for piece in drop.read(path):
         data += piece
         if len(data) > limit:
-            raise TooLarge(path)
+            raise FileTooLarge(path)
     return bytes(data)
 
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
-from connectors.drops.drop import HIDDEN, Drop, TooLarge, read_whole
+from connectors.drops.drop import STAGING, Drop, FileTooLarge, read_whole
 
 _ID = 36  # letters of a delivery's id
 _MAX_RECORD = 1 << 20  # bytes
@@ -38,26 +38,26 @@ class Journal:
     def __init__(self, drop: Drop, delivery: UUID) -> None:
         self._drop = drop
         self._delivery = delivery
-        self._intent = f"{HIDDEN}/{delivery}.json"
-        self.index = f"{HIDDEN}/{delivery}.csv"
+        self._intent = f"{STAGING}/{delivery}.json"
+        self.index = f"{STAGING}/{delivery}.csv"
         """Where an index waits to take the place of the old one."""
 
     def staged(self, place: int) -> str:
         """Where a part waits to be published."""
-        return f"{HIDDEN}/{self._delivery}.{place}"
+        return f"{STAGING}/{self._delivery}.{place}"
 
     def intended(self) -> Record | None:
         """The record of a delivery that was being published. One that is not whole was never acted on."""
         return _read(self._drop, self._intent)
 
-    def intend(self, record: Record) -> None:
+    def record_intent(self, record: Record) -> None:
         """Remember that publishing begins; everything is staged."""
         self._drop.write([(self._intent, [record.model_dump_json().encode()])])
 
     def clear(self) -> None:
         """Forget what has not been published. The intent goes first: without it, what is missing was never there."""
         mine = str(self._delivery)
-        left = [f"{HIDDEN}/{name}" for name in self._drop.names(HIDDEN) if name.startswith(mine)]
+        left = [f"{STAGING}/{name}" for name in self._drop.names(STAGING) if name.startswith(mine)]
         for path in sorted(left, key=lambda path: path != self._intent):
             self._drop.remove(path)
 
@@ -76,16 +76,16 @@ def settle(drop: Drop, ended: Collection[UUID]) -> None:
 
 def _entries(drop: Drop) -> Iterator[tuple[UUID, str]]:
     """What lies in the hidden folder for deliveries: whose it is, and its path."""
-    for name in drop.names(HIDDEN):
+    for name in drop.names(STAGING):
         try:
             delivery = UUID(name[:_ID])
         except ValueError:  # the sign, or something of somebody else's
             continue
-        yield delivery, f"{HIDDEN}/{name}"
+        yield delivery, f"{STAGING}/{name}"
 
 
 def _read(drop: Drop, path: str) -> Record | None:
     try:
         return Record.model_validate_json(read_whole(drop, path, _MAX_RECORD))
-    except (FileNotFoundError, TooLarge, ValidationError):
+    except (FileNotFoundError, FileTooLarge, ValidationError):
         return None

@@ -156,7 +156,7 @@ def _is_file(drop: Drop, path: str) -> bool:
     return seen is not None and seen.is_file
 
 
-class _File(BaseModel):
+class _LayoutFile(BaseModel):
     name: str
     size: int | None
     sha256: str | None
@@ -171,8 +171,8 @@ class _Identity(BaseModel):
 
     id: UUID
     delivery: _DeliveryName
-    body: _File
-    files: tuple[_File, ...]
+    body: _LayoutFile
+    files: tuple[_LayoutFile, ...]
 
 
 def _same_letter(drop: Drop, parcel: Parcel, document: str, prefix: str) -> bool:

@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from connectors.drops import shared_folder
-from connectors.drops.access import Access
-from connectors.drops.drop import HIDDEN, Seen, unfit
+from connectors.drops.drop import STAGING, Seen, unfit
 from connectors.drops.open_folders import OpenFolders
+from connectors.drops.ownership import Access
 from connectors.drops.shared_folder import TAKEN, Unfit, rename_new
 from daemon.core.durable_files import write_all
 from daemon.core.errors import TemporaryFailure
@@ -84,7 +84,7 @@ class LocalDrop:
         """Write new files. The disk begins with the first while the next are written; if one fails, none of them is synced."""
         changed: set[str] = set()
         written: list[int] = []
-        with self._plain_words(HIDDEN), _closed(written):
+        with self._plain_words(STAGING), _closed(written):
             for path, chunks in files:
                 folder = path.rpartition("/")[0]
                 if folder not in changed:
@@ -101,7 +101,7 @@ class LocalDrop:
 
     def publish(self, source: str, target: str) -> bool:
         """Rename, unless the name is taken."""
-        with self._plain_words(HIDDEN):
+        with self._plain_words(STAGING):
             (source_folder, old), (target_folder, new) = self._folders.place(source), self._folders.place(target)
             published = rename_new(old, new, source_folder, target_folder)
             self._folders.let_go(source)
@@ -110,7 +110,7 @@ class LocalDrop:
 
     def replace(self, source: str, target: str) -> None:
         """Rename over another file."""
-        with self._plain_words(HIDDEN):
+        with self._plain_words(STAGING):
             (source_folder, old), (target_folder, new) = self._folders.place(source), self._folders.place(target)
             os.replace(old, new, src_dir_fd=source_folder, dst_dir_fd=target_folder)
         self._changed.add(target.rpartition("/")[0])
@@ -120,12 +120,12 @@ class LocalDrop:
         changed, self._changed = {"", *self._changed}, set()
         written, self._written = self._written, []
         try:
-            with self._plain_words(HIDDEN), _closed(written):
+            with self._plain_words(STAGING), _closed(written):
                 _sync_all(written)
                 for each in sorted(changed, reverse=True):
                     _sync(self._folders.at(each))
         finally:
-            self._folders.let_go_of_all(but=("", HIDDEN))
+            self._folders.let_go_of_all(but=("", STAGING))
 
     def close(self) -> None:
         """Let go of what was written and not synced, and of the drop; it is opened again if it is used again."""
@@ -174,7 +174,7 @@ class LocalDrop:
         except _NOT_THERE:
             return None
         except Unfit as error:
-            if error.path == HIDDEN:
+            if error.path == STAGING:
                 raise
             return None
 

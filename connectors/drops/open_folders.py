@@ -8,8 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from connectors.drops import shared_folder
-from connectors.drops.access import Access
-from connectors.drops.drop import HIDDEN, TRIAL
+from connectors.drops.drop import STAGING, TRIAL
+from connectors.drops.ownership import Access
 from connectors.drops.shared_folder import Unfit, closed_on_failure
 
 _DROP = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # whoever configures the drop may name it by a link
@@ -92,7 +92,7 @@ class OpenFolders:
         try:
             descriptor = shared_folder.open_folder(name, above)
             with closed_on_failure(descriptor):
-                if path == HIDDEN:
+                if path == STAGING:
                     self._must_be_ours(os.fstat(descriptor).st_uid)
         except Unfit as unfit:
             raise Unfit(unfit.what, path) from unfit
@@ -117,14 +117,14 @@ class OpenFolders:
 
     def _make(self, folder: str) -> None:
         above, name = self.place(folder)
-        os.mkdir(name, self._access.hidden_mode if folder == HIDDEN else self._access.folder_mode, dir_fd=above)
+        os.mkdir(name, self._access.hidden_mode if folder == STAGING else self._access.folder_mode, dir_fd=above)
 
     def _create(self, path: str) -> int:
         folder, name = self.place(path)
         return os.open(name, _NEW, self._access.mode, dir_fd=folder)
 
     def _hand_over(self, folder: str) -> None:
-        if folder == HIDDEN:
+        if folder == STAGING:
             self._access.close_to_others(self.at(folder))
         else:
             self._access.hand_over_folder(self.at(folder), str(self._root))

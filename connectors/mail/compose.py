@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from connectors.mail.headers import MAIL
 from connectors.mail.subjects import subject
-from connectors.parcel.language import Words
+from connectors.parcel.language import Phrases
 from connectors.parcel.render import html_letter, one_line, plain_letter
 from connectors.parcel.verify import verified_chunks
 from daemon.core.casenumbers import case_numbers
@@ -55,7 +55,7 @@ class Composer:
 
     sender: str
     subject: str
-    words: Words
+    words: Phrases
 
     def message_id(self, parcel: Parcel, sheet: Sheet) -> str:
         """The mail's id, derived from the delivery's and the attachment's place in its letter."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connectors.mail.replies import Refusal, Stage, told
+from connectors.mail.replies import SmtpRefusal, Stage, told
 from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 
 
-class Progress:
+class SendProgress:
     """Of one delivery to `recipients`, from what earlier attempts kept. Used by one thread."""
 
     def __init__(self, earlier: Mapping[str, Any], recipients: Sequence[str], keys: Sequence[str]) -> None:
@@ -23,15 +23,15 @@ class Progress:
         self._recipients = recipients
         self._keys = keys
         self._moved = False
-        refused = {name: Refusal(code, Stage.RECIPIENT) for name, code in earlier.get("refused", {}).items() if name in recipients}
+        refused = {name: SmtpRefusal(code, Stage.RECIPIENT) for name, code in earlier.get("refused", {}).items() if name in recipients}
         others = any(name not in refused and not self._has(key, name) for key in keys for name in recipients)
-        self._refusals: dict[str, Refusal] = refused if others else {}
+        self._refusals: dict[str, SmtpRefusal] = refused if others else {}
 
     def waiting(self, key: str) -> tuple[str, ...]:
         """Who is still to be sent this mail in this attempt; nobody whom the server has refused as such."""
         return tuple(name for name in self._recipients if not self._has(key, name) and not self._turned_away(name))
 
-    def sent(self, key: str, names: Sequence[str], refused: Mapping[str, Refusal], *, bare: bool) -> None:
+    def sent(self, key: str, names: Sequence[str], refused: Mapping[str, SmtpRefusal], *, bare: bool) -> None:
         """Note how sending a mail to `names` ended; `bare` if it went without its attachments."""
         took = [name for name in names if name not in refused]
         if took:

@@ -26,7 +26,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True)
-class Refusal:
+class SmtpRefusal:
     """One no, to the mail for one recipient."""
 
     code: int
@@ -51,9 +51,9 @@ class Refusal:
         return f"{mend[self.stage]}, and retry the delivery"
 
 
-def told(refusals: Mapping[str, Refusal]) -> str:
+def told(refusals: Mapping[str, SmtpRefusal]) -> str:
     """All refusals, by recipient, in one sentence, with what to do."""
-    groups: dict[Refusal, list[str]] = {}
+    groups: dict[SmtpRefusal, list[str]] = {}
     for recipient, refusal in refusals.items():
         groups.setdefault(refusal, []).append(recipient)
     return "; ".join(

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from connectors.mail.headers import header_text
-from connectors.parcel.language import Words
+from connectors.parcel.language import Phrases
 from connectors.parcel.render import one_line
 from daemon.core.ports import Parcel
 
@@ -68,7 +68,7 @@ def example(template: str) -> str:
     return fill(template, _EXAMPLE)
 
 
-def subject(template: str, parcel: Parcel, words: Words) -> str:
+def subject(template: str, parcel: Parcel, words: Phrases) -> str:
     """The subject of this letter; what is not known of it is left empty."""
     document = parcel.document
     values = {

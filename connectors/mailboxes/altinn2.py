@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
+from connectors.altinn2.client import Altinn2Service, Credentials, Faulted, Result
 from connectors.altinn2.letters import (
     CONFIDENTIAL_CODE,
     DPV_CODE,
@@ -27,7 +28,6 @@ from connectors.altinn2.letters import (
     rows_of,
 )
 from connectors.altinn2.listing import find_all
-from connectors.altinn2.service import Altinn2Service, Credentials, Faulted, Result
 from connectors.altinn2.spool import Spool, Spooled
 from connectors.net.diagnostics import Timeout
 from connectors.net.settings import all_or_duration, is_safe, need_library, some_time, without_repeats

@@ -23,7 +23,7 @@ from connectors.altinn3.envelope import letter_from, odd_flags
 from connectors.altinn3.listing import Window, find_all
 from connectors.altinn3.maskinporten import Identity, KeyFile, Tokens, load_key
 from connectors.altinn3.platform import READ, Platform
-from connectors.net.client import Http, Patience
+from connectors.net.http_client import HttpClient, Timeouts
 from connectors.net.settings import all_or_duration, is_safe, some_time, without_repeats
 from connectors.net.tls import CaFile, none_if_empty
 from daemon.core.dpv import (
@@ -47,7 +47,7 @@ _URLS = MappingProxyType({
     "tt02": {"maskinporten_url": "https://test.maskinporten.no/", "platform_url": "https://platform.tt02.altinn.no"},
 })  # fmt: skip  # one line for each environment
 _LONGEST_PAUSE = timedelta(minutes=10)
-_A_CALL = timedelta(seconds=Patience().whole)
+_A_CALL = timedelta(seconds=Timeouts().whole)
 _REFUSAL_LASTS = timedelta(seconds=30)
 
 
@@ -141,7 +141,7 @@ class Settings(ConnectorSettings):
 
 def connect(name: str, settings: Settings) -> Altinn3:
     """The mailbox, ready for use; no connection is opened yet."""
-    return Altinn3(name, settings, Http(longest_pause=longest_pause(settings.poll_every).total_seconds(), ca_file=settings.ca_file))
+    return Altinn3(name, settings, HttpClient(longest_pause=longest_pause(settings.poll_every).total_seconds(), ca_file=settings.ca_file))
 
 
 def longest_pause(poll_every: timedelta) -> timedelta:
@@ -176,7 +176,7 @@ def _channels(settings: Settings, party: str, service: Service) -> Iterator[Chan
 class Altinn3:
     """The mailbox, over `http`; `clock` tells the time of day."""
 
-    def __init__(self, name: str, settings: Settings, http: Http, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, name: str, settings: Settings, http: HttpClient, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.name = name
         self._settings = settings
         self._http = http

@@ -52,7 +52,7 @@ class Settings(ConnectorSettings):
     confirm: Policy = Policy.NEVER
 
 
-class _File(BaseModel):
+class _ListedFile(BaseModel):
     """One of `files` in a letter.json."""
 
     file: str = Field(pattern=r"^[^/\\\x00]+$")
@@ -97,7 +97,7 @@ class Folder:
             try:
                 told = _read(folder)
                 envelope = Envelope.model_validate({**told, **vars(ref)})
-                parts = [self._part(ref, folder, _File.model_validate(each)) for each in told["files"]]
+                parts = [self._part(ref, folder, _ListedFile.model_validate(each)) for each in told["files"]]
             except Unfit as unfit:
                 self._refuse(ref, _LETTER, unfit)
             except (OSError, ValueError) as error:
@@ -163,7 +163,7 @@ class Folder:
         finally:
             os.close(folder)
 
-    def _part(self, ref: LetterRef, folder: int, file: _File) -> Part:
+    def _part(self, ref: LetterRef, folder: int, file: _ListedFile) -> Part:
         found = shared_folder.look(file.file, folder)
         try:
             if found is not None:

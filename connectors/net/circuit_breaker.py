@@ -19,11 +19,11 @@ _FIRST_PAUSE = 30.0
 _PATIENCE = 10.0
 
 
-class HostAway(MailboxUnavailable):
+class HostUnavailable(MailboxUnavailable):
     """The application at a host gave no answer; other calls to that host would fare no better now."""
 
 
-class Circuit:
+class CircuitBreaker:
     """Guards the calls to one host, from any number of threads. Pauses are in seconds of `clock`, and never longer than `longest`."""
 
     def __init__(self, host: str, *, longest: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +52,7 @@ class Circuit:
             raise
         self._succeeded(probe)
 
-    def stumbled(self, reason: str) -> None:
+    def record_failure(self, reason: str) -> None:
         """Count a failure of a call that had begun well."""
         self._failed(probe=False, reason=reason)
 
@@ -78,12 +78,12 @@ class Circuit:
             if self._opens_at is None:
                 self._failures += 1
                 if self._failures >= _FAILURES:
-                    self._leave_alone(_FIRST_PAUSE)
+                    self._open_for(_FIRST_PAUSE)
             elif probe:
-                self._leave_alone(self._pause * 2)
+                self._open_for(self._pause * 2)
             self._changed.notify_all()
 
-    def _leave_alone(self, pause: float) -> None:
+    def _open_for(self, pause: float) -> None:
         self._pause = min(pause, self._longest)
         self._opens_at = self._clock() + self._pause * random.uniform(0.8, 1)  # noqa: S311  # jitter keeps no secret
 
@@ -95,6 +95,6 @@ class Circuit:
             self._opens_at = None
             self._changed.notify_all()
 
-    def _unavailable(self, left: float) -> HostAway:
+    def _unavailable(self, left: float) -> HostUnavailable:
         words = f"{self._host} failed repeatedly, the last time because {self._reason}; it is tried again in {max(1, round(left))} s"
-        return HostAway(words, retry_after=timedelta(seconds=left))
+        return HostUnavailable(words, retry_after=timedelta(seconds=left))

@@ -24,7 +24,7 @@ def _some_time(length: timedelta) -> timedelta:
     return length
 
 
-IN_BETWEEN = "see that the address is right, and that nothing in between answers in its stead, such as a proxy"
+CHECK_PROXY = "see that the address is right, and that nothing in between answers in its stead, such as a proxy"
 """What to do about an answer that the other side itself is not likely to have given."""
 Timeout = Annotated[Duration, AfterValidator(_some_time)]
 """How long to wait for the other side, written `"30s"`."""
@@ -57,7 +57,7 @@ def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
             return f"encrypted with {encrypted.version()}"
 
 
-def plain_reason(error: BaseException, otherwise: str) -> str:
+def explain_error(error: BaseException, otherwise: str) -> str:
     """Why a connection failed, in words that say nothing of what was sent or received; `otherwise` where the error does not tell."""
     for each in _with_causes(error):
         if isinstance(each, ssl.SSLCertVerificationError):
@@ -73,7 +73,7 @@ def plain_reason(error: BaseException, otherwise: str) -> str:
     return otherwise
 
 
-def what_to_do(error: BaseException) -> str:
+def remedy_for(error: BaseException) -> str:
     """What to do about a connection that failed and goes on failing, as the end of a sentence that says why."""
     causes = list(_with_causes(error))
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
@@ -82,7 +82,7 @@ def what_to_do(error: BaseException) -> str:
         return "see that it speaks TLS there, and that nothing in between, such as a proxy, answers in its stead"
     if any(isinstance(each, OSError) for each in causes):
         return "see that it runs, that address and port are right, and that name server and firewall let this machine reach it"
-    return IN_BETWEEN
+    return CHECK_PROXY
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 _CONNECTED = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
 
 
-class Deadline:
+class ExchangeDeadline:
     """While it is entered, cuts the connection of one httpx request `seconds` after the start.
 
     Give its `extensions` to the request, which needs a connection of its own. A cut shows as an httpx.TransportError; `passed` tells.

@@ -15,7 +15,7 @@ from typing import Protocol
 _PIECE = 64 * 1024
 
 
-class TooSlow(Exception):
+class TransferTooSlow(Exception):
     """The limit of a call is reached."""
 
 
@@ -44,14 +44,14 @@ class Deadline:
         """What is left, or less if less was asked for."""
         left = self._ends - time.monotonic()
         if left <= 0:
-            raise TooSlow(f"did not finish its answer in {self._seconds:g} seconds")
+            raise TransferTooSlow(f"did not finish its answer in {self._seconds:g} seconds")
         return min(asked, left)
 
     def took(self, seconds: float, received: int) -> None:
         """Nothing to note: the clock runs by itself."""
 
 
-class Pace:
+class MinimumRate:
     """At least `lowest` bytes a second, measured anew after each `window` seconds of waiting for the other side.
 
     The time that the receiver takes for what it got is not counted.
@@ -74,11 +74,11 @@ class Pace:
         if self._waited < self._window:
             return
         if self._received < self._lowest * self._waited:
-            raise TooSlow(f"sends less than {self._lowest:g} bytes a second")
+            raise TransferTooSlow(f"sends less than {self._lowest:g} bytes a second")
         self._waited, self._received = 0.0, 0
 
 
-class Wire:
+class LimitedSocket:
     """A connection whose every operation obeys `limit`, and takes `step` seconds at most. Raises OSError and TooSlow."""
 
     def __init__(self, connected: socket.socket, step: float, limit: Limit) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from connectors.net.connection import Line
-from connectors.net.limits import Limit, Wire, connect
+from connectors.net.http_connection import HttpConnection
+from connectors.net.limits import Limit, LimitedSocket, connect
 
 _KEPT = 20.0  # seconds that a connection stays open unused
 
@@ -26,7 +26,7 @@ class Origin(NamedTuple):
     encrypted: bool
 
 
-class Lines:
+class ConnectionPool:
     """Connections, by where they lead to. May be used from several threads.
 
     Opening one takes `connect` seconds at most, each operation on it `step`.
@@ -37,11 +37,11 @@ class Lines:
         self._connect = connect
         self._step = step
         self._lock = threading.Lock()
-        self._idle: dict[Origin, list[tuple[float, Line]]] = {}
+        self._idle: dict[Origin, list[tuple[float, HttpConnection]]] = {}
         """Since when each is unused, by the monotonic clock; the one that was used last comes last."""
 
     @contextmanager
-    def line(self, origin: Origin, limit: Limit) -> Iterator[Line]:
+    def line(self, origin: Origin, limit: Limit) -> Iterator[HttpConnection]:
         """A connection for one call under `limit`; afterwards it is kept for the next one, if that can use it.
 
         Raises Unreachable, TimeoutError and TooSlow.
@@ -66,7 +66,7 @@ class Lines:
             for _, line in kept:
                 line.wire.close()
 
-    def _kept(self, origin: Origin) -> Line | None:
+    def _kept(self, origin: Origin) -> HttpConnection | None:
         """The one that was used last, so that those that are too many grow old; never one that the other side has closed."""
         while True:
             with self._lock:
@@ -76,7 +76,7 @@ class Lines:
                 return line
             line.wire.close()
 
-    def _keep(self, origin: Origin, line: Line) -> None:
+    def _keep(self, origin: Origin, line: HttpConnection) -> None:
         now = time.monotonic()
         with self._lock:
             kept = self._idle.setdefault(origin, [])
@@ -86,6 +86,6 @@ class Lines:
         for _, each in too_old:
             each.wire.close()
 
-    def _new(self, origin: Origin, limit: Limit) -> Line:
+    def _new(self, origin: Origin, limit: Limit) -> HttpConnection:
         tls = self._tls if origin.encrypted else None
-        return Line(Wire(connect(origin.host, origin.port, tls, seconds=self._connect, limit=limit), self._step, limit))
+        return HttpConnection(LimitedSocket(connect(origin.host, origin.port, tls, seconds=self._connect, limit=limit), self._step, limit))

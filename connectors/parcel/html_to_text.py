@@ -25,7 +25,7 @@ _ADDRESSES = ("https://", "http://", "mailto:", "tel:")
 
 def readable_text(html: str) -> str:
     """The text of an HTML fragment or page: paragraphs, lists and the targets of links are kept, everything else is left out."""
-    reader = _Reader()
+    reader = _HtmlReader()
     reader.feed(_tamed(html))
     reader.close()
     return reader.text()
@@ -38,7 +38,7 @@ def _tamed(html: str) -> str:
     return _STRAY.sub("&lt;", _MARKED.sub("", seen))
 
 
-class _Reader(HTMLParser):
+class _HtmlReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._pieces: list[str] = []

@@ -17,7 +17,7 @@ _MB = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
+class Phrases:
     """One language. Texts with braces are for `str.format`, with the names that stand in them."""
 
     language: Language
@@ -55,7 +55,7 @@ class Words:
         return f"{number:.1f} {unit}".replace(".", self.decimal)
 
 
-NB = Words(
+NB = Phrases(
     language="nb",
     service="Tjeneste",
     sender="Avsender",
@@ -94,7 +94,7 @@ NB = Words(
     decimal=",",
 )
 
-EN = Words(
+EN = Phrases(
     language="en",
     service="Service",
     sender="Sender",
@@ -133,4 +133,4 @@ EN = Words(
     decimal=".",
 )
 
-WORDS: Mapping[Language, Words] = MappingProxyType({"nb": NB, "en": EN})
+WORDS: Mapping[Language, Phrases] = MappingProxyType({"nb": NB, "en": EN})

@@ -7,7 +7,7 @@ from html import escape
 from unicodedata import category
 
 from connectors.parcel.html_to_text import readable_text
-from connectors.parcel.language import NB, Words
+from connectors.parcel.language import NB, Phrases
 from connectors.parcel.safe_html import MARKUP, safe_html
 from daemon.core.document import File, LetterDocument
 from daemon.core.model import KEPT_STATES, MessageKind, PartState
@@ -24,14 +24,14 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-def sender_text(document: LetterDocument, words: Words) -> str:
+def sender_text(document: LetterDocument, words: Phrases) -> str:
     """Who wrote the letter, with the organisation number if it is known."""
     number = document.sender.organisation
     name = document.sender.name or words.unknown
     return one_line(f"{name} ({number})" if number else name)
 
 
-def plain_letter(parcel: Parcel, words: Words = NB, notice: str = "") -> str:
+def plain_letter(parcel: Parcel, words: Phrases = NB, notice: str = "") -> str:
     """What is known of the letter, `notice`, and the letter's text, in plain text; times are Norwegian."""
     blocks = [
         "\n".join(f"{label + ':':<{_COLUMN}}{value}" for label, value in _facts(parcel, words)),
@@ -45,7 +45,7 @@ def plain_letter(parcel: Parcel, words: Words = NB, notice: str = "") -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def html_letter(parcel: Parcel, words: Words = NB, notice: str = "") -> str | None:
+def html_letter(parcel: Parcel, words: Phrases = NB, notice: str = "") -> str | None:
     """The same as a page of HTML that holds no script, no form and nothing that is fetched; None if the letter's text is too long."""
     text = _html_text(parcel, words)
     if text is None:
@@ -66,7 +66,7 @@ def html_letter(parcel: Parcel, words: Words = NB, notice: str = "") -> str | No
     return "\n".join([head, *filter(None, blocks), "</body></html>"]) + "\n"
 
 
-def _facts(parcel: Parcel, words: Words) -> Iterator[tuple[str, str]]:
+def _facts(parcel: Parcel, words: Phrases) -> Iterator[tuple[str, str]]:
     """What is known, in words that are never empty and stand on one line."""
     document = parcel.document
     service = f"{document.service.code} {document.service.name.get(words.language, '')}"
@@ -87,14 +87,14 @@ def _facts(parcel: Parcel, words: Words) -> Iterator[tuple[str, str]]:
             yield label, line
 
 
-def _file_list(document: LetterDocument, words: Words) -> list[str]:
+def _file_list(document: LetterDocument, words: Phrases) -> list[str]:
     """A heading and a line for each attachment. Of a notice's there is nothing to say: it is no letter and can have none."""
     if document.files:
         return [f"{words.attachments}:", *(_file_line(file, words) for file in document.files)]
     return [] if document.kind is MessageKind.NOTICE else [words.no_attachments]
 
 
-def _file_line(file: File, words: Words) -> str:
+def _file_line(file: File, words: Phrases) -> str:
     original = one_line(file.original_name)
     name = f"- {file.name}" + (f" ({original})" if original and original != file.name else "")
     if file.state not in KEPT_STATES:
@@ -103,11 +103,11 @@ def _file_line(file: File, words: Words) -> str:
     return f"{name}, {words.size(file.size or 0)}{doubt}"
 
 
-def _footer(parcel: Parcel, words: Words) -> str:
+def _footer(parcel: Parcel, words: Phrases) -> str:
     return words.footer.format(letter=parcel.document.id, delivery=parcel.delivery_id)
 
 
-def _plain_text(parcel: Parcel, words: Words) -> str:
+def _plain_text(parcel: Parcel, words: Phrases) -> str:
     """The letter's summary and text, without their markup."""
     text = _unmarked(parcel.body.decode(errors="replace"), parcel.document.body.media_type)
     return f"{_summary(parcel, text)}\n\n{text}".strip() or _no_text(parcel, words)
@@ -123,7 +123,7 @@ def _unmarked(text: str, kind: str) -> str:
     return text if kind == "text/markdown" and words.split() == text.split() else words
 
 
-def _html_text(parcel: Parcel, words: Words) -> str | None:
+def _html_text(parcel: Parcel, words: Phrases) -> str | None:
     text, kind = _printable(parcel.body.decode(errors="replace")), parcel.document.body.media_type
     html = safe_html(text, kind)
     if html is None:
@@ -132,7 +132,7 @@ def _html_text(parcel: Parcel, words: Words) -> str | None:
     return f"{(summary or '').strip()}\n{html.strip()}".strip() or f"<p>{escape(_no_text(parcel, words))}</p>"
 
 
-def _no_text(parcel: Parcel, words: Words) -> str:
+def _no_text(parcel: Parcel, words: Phrases) -> str:
     deleted_at = parcel.document.body.deleted_at
     return words.text_deleted.format(when=words.moment(deleted_at)) if deleted_at else words.no_text
 

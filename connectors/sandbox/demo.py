@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendLetter
 from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.setup import WEBHOOK_SECRET, Scene, prepare
@@ -39,7 +39,7 @@ def run(*, letters: int, keep: bool) -> int:
     console = Console() if sys.stdout.isatty() else Console(width=_PAGE)
     with _folder(keep=keep) as folder:
         mails, hooks = folder / "mail", folder / "webhook"
-        with PretendAltinn() as altinn, MailSink(folder=mails) as mail, WebhookSink(secret=WEBHOOK_SECRET, folder=hooks) as webhook:
+        with FakeAltinn() as altinn, MailSink(folder=mails) as mail, WebhookSink(secret=WEBHOOK_SECRET, folder=hooks) as webhook:
             scene = Scene(folder=folder, mail_port=mail.port, webhook_url=webhook.url)
             prepare(altinn, scene)
             published = sample_letters(letters, party=scene.party, now=datetime.now(UTC))
@@ -66,7 +66,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
             yield Path(name)
 
 
-def _poll(console: Console, altinn: PretendAltinn, scene: Scene, published: tuple[PretendLetter, ...]) -> tuple[int, dict[str, Any]]:
+def _poll(console: Console, altinn: FakeAltinn, scene: Scene, published: tuple[PretendLetter, ...]) -> tuple[int, dict[str, Any]]:
     """One `poll` in a process of its own, with progress as the pretend Altinn and the drop see it."""
     ordinary = [letter for letter in published if not letter.is_confidential]
     progress = Progress(TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), console=console)
@@ -84,7 +84,7 @@ def _poll(console: Console, altinn: PretendAltinn, scene: Scene, published: tupl
     return process.returncode, json.loads(output or b"{}")
 
 
-def _show(progress: Progress, bars: dict[str, TaskID], altinn: PretendAltinn, scene: Scene) -> None:
+def _show(progress: Progress, bars: dict[str, TaskID], altinn: FakeAltinn, scene: Scene) -> None:
     progress.update(bars["fetched"], completed=altinn.count("overview"))
     progress.update(bars["dropped"], completed=sum(not entry.name.startswith(".") for entry in os.scandir(scene.drop)))
 

@@ -9,7 +9,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from connectors.sandbox.altinn3.access import ReadyClient
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.samples import sandbox_resources
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Scene:
         return self.folder / "drop"
 
 
-def prepare(altinn: PretendAltinn, scene: Scene, *, mailbox: str = "", routing: str = _ROUTING) -> ReadyClient:
+def prepare(altinn: FakeAltinn, scene: Scene, *, mailbox: str = "", routing: str = _ROUTING) -> ReadyClient:
     """Register a client at the pretend Altinn, let it read the party's mail, and write all files. `mailbox` is more of its section."""
     client = altinn.ready_client()
     altinn.allow(client.client_id, scene.party, sandbox_resources().values())
@@ -102,7 +102,7 @@ def prepare_altinn2(altinn: PretendAltinn2, scene: Scene) -> Path:
     return path
 
 
-def prepare_archive(altinn: PretendAltinn, client: ReadyClient, archive: SoapSink, scene: Scene) -> Path:
+def prepare_archive(altinn: FakeAltinn, client: ReadyClient, archive: SoapSink, scene: Scene) -> Path:
     """Write a configuration beside the others, with a store and a routing table of its own, that sends to the archive; its path."""
     from connectors.soap.describe import describe
 
@@ -142,7 +142,7 @@ def _without_missing(routing: str, scene: Scene) -> str:
     return routing
 
 
-def _altinn3_mailbox(altinn: PretendAltinn, client: ReadyClient, scene: Scene) -> str:
+def _altinn3_mailbox(altinn: FakeAltinn, client: ReadyClient, scene: Scene) -> str:
     resources = json.dumps({code: [resource] for code, resource in sandbox_resources().items()}).replace('": [', '" = [')
     return dedent(f"""\
         [mailbox.altinn]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connectors.sandbox.altinn3.access import ReadyClient
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendLetter
 from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.setup import Scene, prepare, prepare_altinn2, prepare_archive
@@ -23,7 +23,7 @@ def run(*, port: int, letters: int, folder: Path) -> None:
     ended: queue.SimpleQueue[int] = queue.SimpleQueue()  # the only thing to wait for that a signal handler may touch
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda number, _: ended.put(number))
-    with PretendAltinn(port=port) as altinn, contextlib.ExitStack() as more:
+    with FakeAltinn(port=port) as altinn, contextlib.ExitStack() as more:
         scene = Scene(folder=folder.absolute())
         client = prepare(altinn, scene)
         published = sample_letters(letters, party=scene.party, now=datetime.now(UTC))
@@ -40,7 +40,7 @@ def run(*, port: int, letters: int, folder: Path) -> None:
         ended.get()
 
 
-def _soap(more: contextlib.ExitStack, altinn: PretendAltinn, client: ReadyClient, scene: Scene, letters: Sequence[PretendLetter]) -> str:
+def _soap(more: contextlib.ExitStack, altinn: FakeAltinn, client: ReadyClient, scene: Scene, letters: Sequence[PretendLetter]) -> str:
     """Serve what speaks SOAP as well, where there is what it needs; what to say about it."""
     if importlib.util.find_spec("zeep") is None:
         return "There are a pretend Altinn 2 and an archive as well, once the extra `soap` is installed; docs/operating.md says how\n"

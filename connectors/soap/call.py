@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from connectors.net.diagnostics import plain_reason
-from connectors.net.httpx_deadline import Deadline
+from connectors.net.diagnostics import explain_error
+from connectors.net.httpx_deadline import ExchangeDeadline
 from connectors.net.retry_after import http_date, retry_after
 
 LARGEST_ANSWER = 4 << 20
@@ -53,7 +53,7 @@ class SoapAnswer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Body:
+class RequestBody:
     """A request's body of `size` bytes, which may be too large to be whole in memory."""
 
     chunks: Iterable[bytes]
@@ -82,7 +82,7 @@ class SoapCaller:
         """Fetch what lies there. Raises CallFailed."""
         return self._exchange("GET", url, {}, None)
 
-    def post(self, url: str, headers: Mapping[str, str], body: Body) -> SoapAnswer:
+    def post(self, url: str, headers: Mapping[str, str], body: RequestBody) -> SoapAnswer:
         """Send a request, once. Raises CallFailed, or what reading the body raises."""
         return self._exchange("POST", url, {**headers, "content-length": str(body.size)}, body.chunks)
 
@@ -91,13 +91,13 @@ class SoapCaller:
         self._client.close()
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], content: Iterable[bytes] | None) -> SoapAnswer:
-        with Deadline(self.seconds) as deadline:
+        with ExchangeDeadline(self.seconds) as deadline:
             try:
                 with self._client.stream(method, url, headers=headers, content=content, extensions=deadline.extensions) as answer:
                     return self._whole(answer)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 late = f"it gave no whole answer within {self.seconds:g} seconds"
-                reason = late if deadline.passed else plain_reason(error, "what came back is no whole answer")
+                reason = late if deadline.passed else explain_error(error, "what came back is no whole answer")
                 raise CallFailed(reason) from error
 
     def _whole(self, answer: httpx.Response) -> SoapAnswer:

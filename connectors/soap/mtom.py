@@ -29,7 +29,7 @@ _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class MimePart:
     """One content, under the name by which the envelope includes it."""
 
     content_id: str
@@ -37,15 +37,17 @@ class Part:
     content: Content
 
 
-def take_out(envelope: Element, contents: Mapping[str, Content]) -> list[Part]:
+def take_out(envelope: Element, contents: Mapping[str, Content]) -> list[MimePart]:
     """Put a reference into each element whose text is a mark in `contents`; the parts that are referred to, in the envelope's order."""
     from lxml import etree
 
-    parts: list[Part] = []
+    parts: list[MimePart] = []
     for element in list(envelope.iter()):
         content = contents.get(element.text or "")
         if content is not None:
-            part = Part(content_id=f"{len(parts) + 1}.{secrets.token_hex(8)}@postmottak", media_type=_media_type(element), content=content)
+            part = MimePart(
+                content_id=f"{len(parts) + 1}.{secrets.token_hex(8)}@postmottak", media_type=_media_type(element), content=content
+            )
             element.text = None
             etree.SubElement(element, _INCLUDE, {"href": f"cid:{part.content_id}"}, nsmap={"xop": etree.QName(_INCLUDE).namespace})
             parts.append(part)
@@ -74,7 +76,7 @@ class Package:
         told = f'type="application/xop+xml"; start="<{_ROOT}>"; start-info="{self._media}"; boundary="{self.boundary}"'
         return f"{MULTIPART}; {told}" + (f"; {action[0]}" if action else "")
 
-    def pieces(self, envelope: list[bytes | Content], parts: list[Part]) -> Iterator[bytes | Content]:
+    def pieces(self, envelope: list[bytes | Content], parts: list[MimePart]) -> Iterator[bytes | Content]:
         """The message: `envelope`, and each part's bytes, with what stands between them."""
         described = f'application/xop+xml; charset=utf-8; type="{self._media}"'
         yield self._head("", described, "8bit", _ROOT)

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from connectors.soap.call import Body, SoapAnswer, SoapCaller
+from connectors.soap.call import RequestBody, SoapAnswer, SoapCaller
 from connectors.soap.fields import Content
 from connectors.soap.mtom import new_package, take_out
 from connectors.soap.wsdl import NoLoading
@@ -24,7 +24,7 @@ _MARK = 24
 """Bytes; a multiple of three, so that base64 ends in no padding."""
 
 
-class TooLarge(Exception):
+class RequestTooLarge(Exception):
     """The request would be larger than is allowed; `size` in bytes."""
 
     def __init__(self, size: int) -> None:
@@ -72,7 +72,7 @@ class Contents:
             element.text = mark
         self._filled.clear()
 
-    def body(self, envelope: Element, content_type: str) -> tuple[Body, str]:
+    def body(self, envelope: Element, content_type: str) -> tuple[RequestBody, str]:
         """The request with this envelope, which `content_type` describes; and what describes the request."""
         if not self._mtom:
             return _body(self._pieces(envelope)), content_type
@@ -92,9 +92,9 @@ class Contents:
         return [_as_base64(self._inside[piece.decode()]) if place % 2 else piece for place, piece in enumerate(pieces)]
 
 
-def _body(pieces: list[bytes | Content]) -> Body:
+def _body(pieces: list[bytes | Content]) -> RequestBody:
     size = sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in pieces)
-    return Body(chunks=_chunks(pieces), size=size)
+    return RequestBody(chunks=_chunks(pieces), size=size)
 
 
 def _chunks(pieces: list[bytes | Content]) -> Iterator[bytes]:
@@ -136,5 +136,5 @@ class StreamingTransport(NoLoading):
         """Send; zeep calls this."""
         body, content_type = self._contents.body(envelope, headers["Content-Type"])
         if body.size > self._largest:
-            raise TooLarge(body.size)
+            raise RequestTooLarge(body.size)
         return self._caller.post(address, {**headers, "Content-Type": content_type}, body)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from connectors.soap.call import Body, SoapCaller
+from connectors.soap.call import RequestBody, SoapCaller
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -165,4 +165,4 @@ class WholeTransport(NoLoading):
         from lxml import etree
 
         data = etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
-        return self._caller.post(address, headers, Body(chunks=[data], size=len(data)))
+        return self._caller.post(address, headers, RequestBody(chunks=[data], size=len(data)))

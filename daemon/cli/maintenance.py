@@ -13,7 +13,7 @@ import typer
 from daemon.cli.output import Exit, Json, Progress, options, print_json, print_table, whoami
 
 if TYPE_CHECKING:
-    from daemon.maintenance.integrity import Soundness
+    from daemon.maintenance.integrity import IntegrityReport
 
 
 def add_to(app: typer.Typer) -> None:
@@ -130,10 +130,10 @@ def check(context: typer.Context, *, json: Json = False) -> None:
     The service may run: of the database, a copy beside it is checked, if there is room for one.
     """
     from daemon.core.errors import StoreError
-    from daemon.maintenance.integrity import Soundness, check_store
+    from daemon.maintenance.integrity import IntegrityReport, check_store
     from daemon.runtime import logs as logging
     from daemon.service import stack
-    from daemon.store.sqlite_file import copied, damage
+    from daemon.store.sqlite_file import copied, corruption
 
     logging.configure()
     configuration = stack.load_configuration(options(context).config)
@@ -146,23 +146,23 @@ def check(context: typer.Context, *, json: Json = False) -> None:
             found = check_store(copy, store, stack.open_content(configuration), progress)
         store.close()
     except StoreError:
-        faults = damage(path) if path.exists() else []
+        faults = corruption(path) if path.exists() else []
         if not faults:
             raise
-        found = Soundness(damage=faults)
+        found = IntegrityReport(corruption=faults)
     _print_soundness(found, json=json)
 
 
-def _print_soundness(found: Soundness, *, json: bool) -> None:
+def _print_soundness(found: IntegrityReport, *, json: bool) -> None:
     if json:
         print_json({"ok": found.ok, **asdict(found)})
     else:
-        for line in found.damage:
+        for line in found.corruption:
             typer.echo(f"FAIL database: {line}")
         for line in found.faults:
             typer.echo(f"FAIL content: {line}")
         typer.echo(f"{found.files} files are needed, {found.orphans} more are there, which the service removes when they are a day old")
-        if found.damage:
+        if found.corruption:
             typer.echo("The database is damaged. Stop the service, and take the newest backup: `postmottak restore FOLDER --replace`")
         elif found.faults:
             typer.echo("Copy the missing files from a backup's folder `content` to the same place in the store's; deliveries then go on")

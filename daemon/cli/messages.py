@@ -74,9 +74,9 @@ def list_messages(context: typer.Context, *, limit: Limit = 50, json: Json = Fal
                 "due_at": each.due_at,
                 "route": decision.route,
                 "recipients": decision.recipients,
-                "deliveries": {d.destination: d.state for d in store.views.deliveries(message_id=each.id)},
+                "deliveries": {d.destination: d.state for d in store.queries.deliveries(message_id=each.id)},
             }
-            for each, decision in store.views.messages(limit)
+            for each, decision in store.queries.messages(limit)
         ]
     if json:
         print_json(rows)
@@ -91,8 +91,8 @@ def show_message(
 ) -> None:
     """Show one letter: what is known of it, why it went where it went, and every attempt to deliver it; or that it was deleted."""
     with _store(context) as store:
-        left = store.views.tombstone(message)
-        facts = _facts_left(store, left) if left else _message_facts(store, store.views.message(message))
+        left = store.queries.tombstone(message)
+        facts = _facts_left(store, left) if left else _message_facts(store, store.queries.message(message))
     if json:
         print_json(facts)
         return
@@ -111,10 +111,10 @@ def _facts_left(store: Store, left: Tombstone) -> dict[str, Any]:
 def _message_facts(store: Store, message: Message) -> dict[str, Any]:
     return {
         **message.model_dump(exclude={"body"}),
-        "attachments": [each.model_dump(exclude={"message_id"}) for each in store.views.attachments(message.id)],
-        "decisions": [each.model_dump(exclude={"message_id"}) for each in store.views.decisions(message.id)],
-        "deliveries": [_delivery_facts(store, each) for each in store.views.deliveries(message_id=message.id)],
-        "marks": [each.model_dump(exclude={"message_id"}) for each in store.views.marks(message.id)],
+        "attachments": [each.model_dump(exclude={"message_id"}) for each in store.queries.attachments(message.id)],
+        "decisions": [each.model_dump(exclude={"message_id"}) for each in store.queries.decisions(message.id)],
+        "deliveries": [_delivery_facts(store, each) for each in store.queries.deliveries(message_id=message.id)],
+        "marks": [each.model_dump(exclude={"message_id"}) for each in store.queries.marks(message.id)],
         "deletions": [each.model_dump(exclude={"message_id"}) for each in store.retention.deletions(message_id=message.id)],
         "legal_holds": [each.model_dump(exclude={"message_id", "id"}) for each in store.retention.holds(message.id)],
     }
@@ -134,10 +134,10 @@ def export_message(
     logs.configure()
     configuration = stack.load_configuration(options(context).config)
     store = stack.open_store(configuration)
-    found = store.views.message(message)
+    found = store.queries.message(message)
     target = output or Path(f"{found.id}.zip")
     facts = to_json(_message_facts(store, found))
-    write_zip(target, found, store.views.attachments(found.id), facts, stack.open_content(configuration))
+    write_zip(target, found, store.queries.attachments(found.id), facts, stack.open_content(configuration))
     store.close()
     typer.echo(f"written to {target}")
 
@@ -156,7 +156,7 @@ def route_message(
     logs.configure()
     checked = stack.load(options(context).config)
     store = stack.open_store(checked.configuration)
-    key = store.views.message(message).id
+    key = store.queries.message(message).id
     applied = stack.rerouter(store, checked.table).route(key, to)
     store.close()
     if json:
@@ -175,7 +175,7 @@ def legal_hold(
     from daemon.service.stack import utc_now
 
     with _store(context) as store:
-        key = store.views.message(message).id
+        key = store.queries.message(message).id
         store.retention.hold(key, whoami(), reason, utc_now())
     typer.echo(f"message {key} is under a legal hold")
 
@@ -185,13 +185,13 @@ def end_legal_hold(context: typer.Context, message: Annotated[str, typer.Argumen
     from daemon.service.stack import utc_now
 
     with _store(context) as store:
-        key = store.views.message(message).id
+        key = store.queries.message(message).id
         store.retention.end_hold(key, whoami(), utc_now())
     typer.echo(f"message {key} is under no legal hold any more")
 
 
 def _delivery_facts(store: Store, delivery: Delivery) -> dict[str, Any]:
-    attempts = [each.model_dump(exclude={"delivery_id", "id"}) for each in store.views.attempts(delivery.id)]
+    attempts = [each.model_dump(exclude={"delivery_id", "id"}) for each in store.queries.attempts(delivery.id)]
     return {**delivery.model_dump(), "tries": attempts}
 
 
@@ -210,7 +210,7 @@ def list_deliveries(
 ) -> None:
     """List deliveries, the oldest first."""
     with _store(context) as store:
-        found = store.views.deliveries(state=_state(state), destination=destination, limit=limit)
+        found = store.queries.deliveries(state=_state(state), destination=destination, limit=limit)
     if json:
         print_json([each.model_dump() for each in found])
         return
@@ -239,7 +239,7 @@ def show_delivery(
 ) -> None:
     """Show one delivery and every attempt of it."""
     with _store(context) as store:
-        facts = _delivery_facts(store, store.views.delivery(delivery))
+        facts = _delivery_facts(store, store.queries.delivery(delivery))
     if json:
         print_json(facts)
         return
@@ -304,7 +304,7 @@ def _act(
         raise typer.BadParameter("name deliveries, or say which with --state or --destination")
     with _store(context) as store:
         wanted = _state(state)
-        found = [store.views.delivery(name).id for name in names or ()]
+        found = [store.queries.delivery(name).id for name in names or ()]
         if names:
             act(store.outbox, found, utc_now())
         else:
@@ -323,7 +323,7 @@ def _act_on_all(
 
     They are found before the first one is changed. One that the service has taken meanwhile is left alone.
     """
-    wanted = [key for some in store.views.delivery_ids(states, destination) for key in some]
+    wanted = [key for some in store.queries.delivery_ids(states, destination) for key in some]
     for start in range(0, len(wanted), _TOGETHER):
         some = wanted[start : start + _TOGETHER]
         yield from some if _could(act, some) else [key for key in some if _could(act, [key])]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from daemon.config.loader import Configuration
     from daemon.core.model import Message
     from daemon.intake.refetch import Asked
-    from daemon.service.stack import Checked
+    from daemon.service.stack import LoadedConfig
     from daemon.store import Store
 
 
@@ -40,7 +40,7 @@ def refetch_message(
     logs.configure()
     checked = stack.load(options(context).config)
     with closing(stack.open_store(checked.configuration)) as store:
-        facts = _refetch(checked, store, store.views.message(message), resend=resend, accept=accept)
+        facts = _refetch(checked, store, store.queries.message(message), resend=resend, accept=accept)
     if json:
         print_json(facts)
     else:
@@ -49,7 +49,7 @@ def refetch_message(
         raise typer.Exit(Exit.REMAINS)
 
 
-def _refetch(checked: Checked, store: Store, message: Message, *, resend: bool, accept: bool) -> dict[str, Any]:
+def _refetch(checked: LoadedConfig, store: Store, message: Message, *, resend: bool, accept: bool) -> dict[str, Any]:
     from daemon.intake.fetch import Fetcher
     from daemon.intake.refetch import Refetch
     from daemon.service import stack

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from daemon.routing.explain import Explanation
     from daemon.routing.facts import Facts
     from daemon.routing.table import Table
-    from daemon.service.stack import Checked
+    from daemon.service.stack import LoadedConfig
 
 _CHANGED = 5
 Since = Annotated[str, typer.Option(help="Letters that came in this length of time, such as 90d.")]
@@ -59,7 +59,7 @@ def _words(conditions: dict[str, Any]) -> str:
     return "; ".join(f"{key}: {in_short(value)}" for key, value in conditions.items())
 
 
-def _checked(context: typer.Context) -> Checked:
+def _checked(context: typer.Context) -> LoadedConfig:
     from daemon.runtime import logs
     from daemon.service import stack
 
@@ -105,7 +105,7 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
 
     logs.configure()
     store = stack.open_store(stack.load_configuration(options(context).config))
-    letter = store.rerouting.decided(store.views.message(message).id)
+    letter = store.rerouting.decided(store.queries.message(message).id)
     table = stack.table_of(store, letter.decision.routing_version)
     store.close()
     facts = rerouting.facts_of_stored(letter, letter.decision.decided_at)
@@ -310,7 +310,7 @@ def _present(configuration: Configuration) -> tuple[Table, bool]:
         return stack.read_routing(configuration), False
     except ConfigurationError:
         store = stack.open_store(configuration)
-        current = store.views.table_in_force()
+        current = store.queries.table_in_force()
         if current is None:
             raise
         typer.echo(f"{configuration.routing.file} has faults; this compares with the table in force")

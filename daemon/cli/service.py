@@ -34,18 +34,18 @@ def add_to(app: typer.Typer) -> None:
 def run(context: typer.Context) -> None:
     """Be the service, in the foreground, until SIGTERM or SIGINT."""
     from daemon.runtime import logs
-    from daemon.runtime.process import spare_what_stays
+    from daemon.runtime.process import freeze_gc
     from daemon.service import app, stack
-    from daemon.service.supervisor import Service
+    from daemon.service.supervisor import Supervisor
 
     logs.configure()
     checked = stack.load(options(context).config)
-    with app.opened(checked, with_agent=True) as parts:
-        service = Service(parts)
+    with app.open_app(checked, with_agent=True) as parts:
+        service = Supervisor(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: service.stop())
         signal.signal(signal.SIGHUP, lambda *_: service.reload())
-        spare_what_stays()
+        freeze_gc()
         ended = service.run()
     if not ended:
         _leave_at_once()
@@ -67,7 +67,7 @@ def poll(context: typer.Context, *, json: Json = False) -> None:
     logs.configure()
     checked = stack.load(options(context).config)
     stopping = _until_signalled()
-    with app.opened(checked) as parts:
+    with app.open_app(checked) as parts:
         parts.store.wait_until(stopping)
         summary = parts.poll(stopping)
     _print_poll(summary, json=json)
@@ -77,7 +77,7 @@ def poll(context: typer.Context, *, json: Json = False) -> None:
 def _poll_exit(summary: PollSummary, *, called_off: bool) -> Exit:
     if summary.unreachable:
         return Exit.UNREACHABLE
-    if called_off or summary.problems or summary.undone or summary.marks_failed:
+    if called_off or summary.problems or summary.unfinished or summary.marks_failed:
         return Exit.REMAINS
     return Exit.FINE
 
@@ -100,7 +100,7 @@ def _print_poll(summary: PollSummary, *, json: bool) -> None:
     }
     if json:
         remarks = [remark for each in summary.intake for remark in each.remarks]
-        print_json({**numbers, "undone": summary.undone, "problems": summary.problems, "remarks": remarks})
+        print_json({**numbers, "undone": summary.unfinished, "problems": summary.problems, "remarks": remarks})
         return
     print_table(list(numbers), [list(numbers.values())])
     for problem in summary.problems:
@@ -115,11 +115,11 @@ def reconcile(context: typer.Context, *, json: Json = False) -> None:
     logs.configure()
     checked = stack.load(options(context).config)
     stopping = _until_signalled()
-    with app.opened(checked) as parts:
+    with app.open_app(checked) as parts:
         parts.store.wait_until(stopping)
         found = parts.reconcile(stopping)
         parts.deliver_due(stopping)
-        undone = parts.store.views.undone()
+        unfinished = parts.store.queries.unfinished()
     if json:
         print_json(found)
     else:
@@ -127,12 +127,12 @@ def reconcile(context: typer.Context, *, json: Json = False) -> None:
             typer.echo(compared.sentence)
             for problem in compared.problems:
                 typer.echo(f"  {problem}")
-    if any(len(compared.missing) > compared.fetched or compared.unseen or compared.problems for compared in found) or undone:
+    if any(len(compared.missing) > compared.fetched or compared.unseen or compared.problems for compared in found) or unfinished:
         raise typer.Exit(Exit.REMAINS)
 
 
 def _until_signalled() -> threading.Event:
-    """An event that SIGTERM and SIGINT set. The main thread must not wait for it: see `Service`."""
+    """An event that SIGTERM and SIGINT set. The main thread must not wait for it: see `Supervisor`."""
     stopping = threading.Event()
     asked: list[int] = []
 
@@ -264,6 +264,7 @@ def status(
     """Show how things stand: letters, deliveries, what waits and what is wrong, when each mailbox was last read, and the routing table."""
     from daemon.cli.status import (
         alerts,
+        current_problems,
         expiries,
         not_taken,
         print_expiries,
@@ -271,7 +272,6 @@ def status(
         print_troubles,
         report,
         routing_standing,
-        troubles,
     )
     from daemon.runtime import logs
     from daemon.service import stack
@@ -284,7 +284,7 @@ def status(
     facts = {**_facts(store), "not_taken": not_taken(configuration, store, stack.utc_now())}
     facts["expiries"] = expiries(configuration)
     routing = routing_standing(configuration, store)
-    facts |= {"troubles": troubles(configuration, store, routing.faults), "alerts": alerts(store, configuration.alerts.to)}
+    facts |= {"troubles": current_problems(configuration, store, routing.faults), "alerts": alerts(store, configuration.alerts.to)}
     store.close()
     if json:
         print_json({**facts, "routing_version": routing.version, "routing": routing})
@@ -298,7 +298,7 @@ def status(
 def _facts(store: Store) -> dict[str, Any]:
     from daemon.core.model import SightingState
 
-    counts = store.views.counts()
+    counts = store.queries.counts()
     names = {state.value: state for state in SightingState if state is not SightingState.OLDER}
     seen = {
         name: [
@@ -309,7 +309,7 @@ def _facts(store: Store) -> dict[str, Any]:
                 "first_seen_at": each.first_seen_at,
                 "reason": each.last_error,
             }
-            for each in store.views.sightings(state)
+            for each in store.queries.sightings(state)
         ]
         for name, state in names.items()
     }
@@ -322,8 +322,8 @@ def _facts(store: Store) -> dict[str, Any]:
         "legal_holds": store.retention.held(),
         **seen,
         "older": counts.sightings[SightingState.OLDER],
-        "incomplete": [asdict(each) for each in store.views.incomplete()],
-        "channels": [each.model_dump() for each in store.views.bookmarks()],
+        "incomplete": [asdict(each) for each in store.queries.incomplete()],
+        "channels": [each.model_dump() for each in store.queries.bookmarks()],
     }
 
 

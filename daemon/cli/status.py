@@ -15,7 +15,7 @@ from daemon.config.loader import Configuration
 from daemon.core.errors import ConfigurationError, Fault, PostmottakError
 from daemon.core.model import DeliveryState
 from daemon.monitoring import problems
-from daemon.monitoring.problems import Trouble, find_troubles, free_space
+from daemon.monitoring.problems import Problem, find_problems, free_space
 from daemon.service.stack import load_configuration, open_store, read_routing, utc_now
 from daemon.store import Store
 
@@ -36,7 +36,7 @@ class Standing:
 
 def routing_standing(configuration: Configuration, store: Store) -> Standing:
     """How the routing table stands. Reads the file, and never fails because of it."""
-    current = store.views.table_in_force()
+    current = store.queries.table_in_force()
     version, since = (current.version, current.in_force_since) if current else (None, None)
     file = configuration.routing.file
     try:
@@ -92,9 +92,9 @@ def print_expiries(found: Sequence[Mapping[str, Any]]) -> None:
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
-def troubles(configuration: Configuration, store: Store, faults: Sequence[Fault]) -> list[Trouble]:
+def current_problems(configuration: Configuration, store: Store, faults: Sequence[Fault]) -> list[Problem]:
     """What is wrong now, the worst first."""
-    return sorted(find_troubles(configuration, store, utc_now(), faults), key=lambda each: not each.critical)
+    return sorted(find_problems(configuration, store, utc_now(), faults), key=lambda each: not each.critical)
 
 
 def alerts(store: Store, to: Sequence[str]) -> list[dict[str, Any]]:
@@ -134,7 +134,7 @@ def _judge(configuration_file: Path) -> tuple[int, str, str]:
     configuration = load_configuration(configuration_file)
     store = open_store(configuration)
     try:
-        found = troubles(configuration, store, routing_standing(configuration, store).faults)
+        found = current_problems(configuration, store, routing_standing(configuration, store).faults)
         data = _performance(configuration, store)
     finally:
         store.close()
@@ -143,7 +143,7 @@ def _judge(configuration_file: Path) -> tuple[int, str, str]:
 
 
 def _performance(configuration: Configuration, store: Store) -> str:
-    queues, oldest = store.views.queues(), store.views.oldest_waiting()
+    queues, oldest = store.queries.queues(), store.queries.oldest_waiting()
     waits = sum(count for (_, state), count in queues.items() if state is not DeliveryState.DEAD)
     dead = sum(queues.values()) - waits
     age = (utc_now() - min(oldest.values())).total_seconds() if oldest else 0

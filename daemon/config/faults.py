@@ -37,7 +37,7 @@ _WORDS = {
 }
 
 
-def near_miss(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean …?` for the known word that is closest to `word`, or an empty text."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else ""
@@ -84,7 +84,7 @@ def _remedy_for(line: str) -> str:
     return "Look for a missing quote, bracket or equals sign in or just before this line"
 
 
-class Lines:
+class KeyLines:
     """In which line of a TOML text each key stands. The text must be valid TOML."""
 
     def __init__(self, text: str) -> None:
@@ -165,8 +165,8 @@ class FaultList:
         return Fault(file=self.file, key=key_text(path), line=self._lines.find(path), problem=problem, remedy=remedy)
 
     @cached_property
-    def _lines(self) -> Lines:
-        return Lines(self._text)
+    def _lines(self) -> KeyLines:
+        return KeyLines(self._text)
 
     def validate(self, model: type[Model], values: Mapping[str, Any], path: KeyPath, base: Path) -> Model | None:
         """The values as `model`, or None and a fault for each thing that is wrong with them."""
@@ -195,7 +195,7 @@ class FaultList:
 
     def unknown(self, path: KeyPath, word: str, known: Sequence[str], what: str) -> None:
         """Note that `word`, at `path`, is no `what`, with the nearest one that is."""
-        hint = near_miss(word, known)
+        hint = did_you_mean(word, known)
         remedy = hint[0].upper() + hint[1:] if hint else f"Known are: {', '.join(known) or 'none'}"
         self.add(path, f"{word!r} is no {what}", remedy)
 
@@ -216,7 +216,7 @@ def _explain(found: Any, model: type[BaseModel]) -> tuple[str, str]:
     if kind == "extra_forbidden":
         word = str(found["loc"][-1])
         known = _keys_at(model, found["loc"][:-1])
-        hint = near_miss(word, known)
+        hint = did_you_mean(word, known)
         remedy = hint[0].upper() + hint[1:] if hint else f"Known keys are: {', '.join(known)}"
         return f"{word!r} is no key here", remedy
     if kind in _WORDS:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from daemon.config.faults import FaultList, Model, near_miss, read_toml
+from daemon.config.faults import FaultList, Model, did_you_mean, read_toml
 from daemon.config.listen import Address, ListenAddress
 from daemon.core.dpv import find_service, service_names
 from daemon.core.errors import Fault
@@ -76,7 +76,7 @@ class DeliverySettings(BaseModel):
 def _service_code(text: str) -> str:
     service = find_service(text)
     if service is None:
-        hint = near_miss(text, service_names())
+        hint = did_you_mean(text, service_names())
         raise ValueError(f"{text!r} is no service; {hint or 'write a code such as 4255/8, or see `postmottak services`'}")
     return service.code
 
@@ -188,12 +188,12 @@ def read(path: Path, find_settings: FindSettings, types: Mapping[Kind, tuple[str
     The reading has every fault of the file and of the secret files that it names. Raises ConfigurationError if it is no TOML file.
     """
     text, values = read_toml(path)
-    reader = _Reader(FaultList(str(path), text), path.absolute().parent, find_settings, types)
+    reader = _SectionReader(FaultList(str(path), text), path.absolute().parent, find_settings, types)
     return reader.read(path, text, values)
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _SectionReader:
     faults: FaultList
     base: Path
     find_settings: FindSettings

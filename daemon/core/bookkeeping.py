@@ -91,7 +91,7 @@ class LegalHold(SQLModel, table=True):
     ended_by: str | None = None
 
 
-class Sighting(SQLModel, table=True):
+class SkippedLetter(SQLModel, table=True):
     """A letter that was listed and is not stored: confidential and left alone, gone, or not yet fetched."""
 
     __tablename__ = "sightings"

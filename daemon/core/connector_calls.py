@@ -13,7 +13,7 @@ _log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
 
 
-def outcome_of(call: Callable[[], _Answer], **about: str) -> _Answer | PostmottakError:
+def call_connector(call: Callable[[], _Answer], **about: str) -> _Answer | PostmottakError:
     """What `call` returns, or what it raises. A fault that nobody foresaw is logged, with what it is `about`."""
     try:
         return call()

@@ -79,7 +79,7 @@ class StoreBusy(StoreError):
     """Another program holds the database, for longer than whoever asked would wait; nothing is wrong with it, and nothing was changed."""
 
 
-class AgentLost(StoreError):
+class WorkerLost(StoreError):
     """The process that carries out deliveries on this machine has ended unasked; what it had under way is repeated after a restart."""
 
 

@@ -231,7 +231,7 @@ class DecisionValues(SQLModel):
     why: dict[str, Any] = Field(sa_type=JSON, description="the conditions that held, and what else had a part in it")
 
 
-class Decision(DecisionValues, table=True):
+class DecisionRow(DecisionValues, table=True):
     """A decision about a stored letter. The first is made when it comes, later ones by an operator."""
 
     __tablename__ = "decisions"
@@ -312,7 +312,7 @@ class Delivery(DeliveryValues, table=True):
     )
 
 
-class Attempt(SQLModel, table=True):
+class AttemptRow(SQLModel, table=True):
     """One try of one delivery. Rows are only ever added."""
 
     __tablename__ = "attempts"

@@ -215,14 +215,14 @@ class ShowsPickup(Protocol):
 
 
 @runtime_checkable
-class KeepsTraces(Protocol):
+class KeepsDedupRecords(Protocol):
     """A destination that keeps a trace of each delivery, by which it knows a repeat, until the store has the delivery's end."""
 
-    def traces(self) -> Sequence[UUID]:
+    def dedup_records(self) -> Sequence[UUID]:
         """The deliveries of which there is a trace, of this installation or of another one. Raises TemporaryFailure or PermanentFailure."""
 
-    def settled(self, deliveries: Collection[UUID]) -> None:
-        """Remove the traces of deliveries that will never come again. Raises as `traces` does; what is left then may be settled later."""
+    def forget(self, deliveries: Collection[UUID]) -> None:
+        """Remove the traces of deliveries that will never come again. Raises as `dedup_records` does; what is left then may be settled later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,10 +268,10 @@ class Destination(Protocol):
 
 
 @runtime_checkable
-class TakesBatches(Protocol):
+class BatchDestination(Protocol):
     """A destination that takes more deliveries at a time than others, and several in one call, because it knows repeats."""
 
-    at_a_time: int
+    concurrency: int
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
         """As `Destination.deliver` for each; what came of each, in the order of the parcels, of which there is one at least.
@@ -281,5 +281,5 @@ class TakesBatches(Protocol):
 
 
 @runtime_checkable
-class OnThisMachine(Destination, TakesBatches, KeepsTraces, AwaitsPickup, ShowsPickup, Protocol):
+class LocalDestination(Destination, BatchDestination, KeepsDedupRecords, AwaitsPickup, ShowsPickup, Protocol):
     """A destination on this machine: the service has its agent, a process of its own, do the work of its deliveries."""

@@ -21,24 +21,24 @@ from daemon.core.errors import (
 from daemon.core.model import Receipt
 from daemon.core.settings import duration_text
 from daemon.delivery import retry
-from daemon.store import Claim, Ending, results
+from daemon.store import Claim, ClaimResult, results
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
+class AttemptResult:
     """What came of one attempt."""
 
-    ending: Ending
-    told: str
+    ending: ClaimResult
+    detail: str
     """Where the letter is, or why it is not."""
-    unusable: bool = False
+    destination_down: bool = False
     """The destination itself could not be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class AttemptJudge:
     """Judges attempts that were begun at `started_at`, and have ended now."""
 
     started_at: datetime
@@ -49,22 +49,22 @@ class Judgement:
     may_give_up: bool = True
     """Not while the clock cannot be trusted: age tells nothing then, and a receiver refuses what is signed at the wrong time."""
 
-    def of(self, claim: Claim, outcome: Receipt | PostmottakError) -> Attempt:
+    def of(self, claim: Claim, outcome: Receipt | PostmottakError) -> AttemptResult:
         """What came of it. Raises the outcome itself if that is no business of the delivery: StoreError, above all."""
         match outcome:
             case Receipt():
                 return self._delivered(claim, outcome)
             case PermanentFailure():
-                return self._buried(claim, str(outcome)) if self.may_give_up else self._deferred(claim, str(outcome))
+                return self._dead_letter(claim, str(outcome)) if self.may_give_up else self._deferred(claim, str(outcome))
             case ContentMissing() | ConnectorFault():
                 return self._deferred(claim, str(outcome))
             case TemporaryFailure():
                 attempt = self._deferred(claim, str(outcome), outcome.retry_after, outcome.progress)
-                return replace(attempt, unusable=outcome.progress is None)  # one that has done a part of it can be used
+                return replace(attempt, destination_down=outcome.progress is None)  # one that has done a part of it can be used
             case _:
                 raise outcome
 
-    def _delivered(self, claim: Claim, receipt: Receipt) -> Attempt:
+    def _delivered(self, claim: Claim, receipt: Receipt) -> AttemptResult:
         if receipt.collided:
             _log.warning(
                 "something else has the letter's name",
@@ -80,22 +80,22 @@ class Judgement:
             awaiting_pickup=self.awaiting_pickup,
             alert=_collision(claim, self.now) if receipt.collided else None,
         )
-        return Attempt(ending=ending, told=receipt.reference)
+        return AttemptResult(ending=ending, detail=receipt.reference)
 
     def _deferred(
         self, claim: Claim, reason: str, retry_after: timedelta | None = None, progress: Mapping[str, Any] | None = None
-    ) -> Attempt:
+    ) -> AttemptResult:
         created_at = claim.delivery.created_at
         if self.may_give_up and retry.is_too_old(created_at=created_at, now=self.now, give_up_after=self.give_up_after):
-            return self._buried(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", progress)
+            return self._dead_letter(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", progress)
         due_at = retry.next_attempt(created_at=created_at, now=self.now, retry_after=retry_after, chance=random.random())  # noqa: S311  # spreads load, guards nothing
-        return Attempt(ending=results.deferred(claim, reason, due_at, self.started_at, self.now, progress), told=reason)
+        return AttemptResult(ending=results.deferred(claim, reason, due_at, self.started_at, self.now, progress), detail=reason)
 
-    def _buried(self, claim: Claim, reason: str, progress: Mapping[str, Any] | None = None) -> Attempt:
-        return Attempt(ending=results.dead(claim, reason, self.started_at, self.now, progress), told=reason)
+    def _dead_letter(self, claim: Claim, reason: str, progress: Mapping[str, Any] | None = None) -> AttemptResult:
+        return AttemptResult(ending=results.dead(claim, reason, self.started_at, self.now, progress), detail=reason)
 
 
-def log_attempt(attempt: Attempt, *, ours: bool) -> None:
+def log_attempt(attempt: AttemptResult, *, ours: bool) -> None:
     """One line for each attempt; it is superseded if somebody else has the delivery by now."""
     ending = attempt.ending
     _log.info(
@@ -104,7 +104,7 @@ def log_attempt(attempt: Attempt, *, ours: bool) -> None:
         message=str(ending.claim.delivery.message_id),
         destination=ending.claim.delivery.destination,
         outcome=ending.outcome.value if ours else "superseded",
-        reason=attempt.told,
+        reason=attempt.detail,
         attempt=ending.claim.delivery.attempts,
         seconds=round((ending.ended_at - ending.started_at).total_seconds(), 3),
     )

@@ -18,19 +18,19 @@ from functools import cached_property, partial
 from os import getpid
 from typing import BinaryIO
 
-from daemon.core.connector_calls import outcome_of
+from daemon.core.connector_calls import call_connector
 from daemon.core.document import letter_document
 from daemon.core.errors import ConnectorFault, PostmottakError, StoreError, TemporaryFailure
 from daemon.core.model import KEPT_STATES, Outcome, ParcelPart, Receipt
-from daemon.core.ports import AwaitsPickup, Destination, Parcel, TakesBatches
-from daemon.delivery.attempts import Attempt, Judgement, log_attempt
-from daemon.delivery.dedup import Traces
-from daemon.delivery.in_flight import Round
-from daemon.delivery.poison import SuspectTurn
-from daemon.delivery.throttle import WIDTH, Lanes
+from daemon.core.ports import AwaitsPickup, BatchDestination, Destination, Parcel
+from daemon.delivery.attempts import AttemptJudge, AttemptResult, log_attempt
+from daemon.delivery.dedup import DedupCleanup
+from daemon.delivery.in_flight import InFlight
+from daemon.delivery.poison import PoisonTurn
+from daemon.delivery.throttle import CONCURRENCY, DestinationQueues
 from daemon.routing.table import Table
-from daemon.runtime.heartbeat import OUTBOX, Beat, Pulses, watched_file
-from daemon.runtime.thread_pool import Workers
+from daemon.runtime.heartbeat import OUTBOX, Heartbeat, Heartbeats, with_heartbeat
+from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Claim, Store
 from daemon.store.content import ContentStore
 
@@ -59,19 +59,19 @@ class Dispatch:
     """Which stretch of time without a correction of the clock this is; None while nothing may be given up."""
     mend: Callable[[], None] = lambda: None
     """Puts right what was recorded at a time that has been corrected since. Called often, and by this thread."""
-    lanes: Lanes = field(default_factory=Lanes)
+    queues: DestinationQueues = field(default_factory=DestinationQueues)
     counted: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     """Attempts that have ended, by destination and outcome; only ever growing."""
-    pulses: Pulses = field(default_factory=Pulses)
-    news: threading.Event = field(default_factory=threading.Event)
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
+    new_work: threading.Event = field(default_factory=threading.Event)
     """Set by whoever has stored letters, so that a round which is under way takes them along soon."""
-    suspects: SuspectTurn = field(default_factory=SuspectTurn)
-    behind: threading.Event = field(default_factory=threading.Event)
+    poison_turn: PoisonTurn = field(default_factory=PoisonTurn)
+    backlog: threading.Event = field(default_factory=threading.Event)
     """Set while more is due on this machine than there is room for, so that nobody hurries to bring more."""
 
     @cached_property
-    def _traces(self) -> Traces:
-        return Traces(self.store)
+    def _dedup(self) -> DedupCleanup:
+        return DedupCleanup(self.store)
 
     def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
         """Attempt what is due now; returns when all of it is attempted, or soon after `stopping` is set.
@@ -79,12 +79,14 @@ class Dispatch:
         Deliveries to a destination that keeps failing stay due until its pause is over. Call it from one thread at a time. Raises
         StoreError if the store fails; attempts under way are repeated then.
         """
-        widths = {name: each.at_a_time if isinstance(each, TakesBatches) else WIDTH for name, each in self.destinations().items()}
-        self.lanes.begin_round({**widths, _UNKNOWN: WIDTH})
-        with Workers(_POOL, thread_name_prefix="deliver") as pool:
-            work = Round(pool)
-            for name, destination in self._traces.untried(self.destinations()):
-                work.chore(self._traces.settle, name, destination)
+        limits = {
+            name: each.concurrency if isinstance(each, BatchDestination) else CONCURRENCY for name, each in self.destinations().items()
+        }
+        self.queues.begin_round({**limits, _UNKNOWN: CONCURRENCY})
+        with ThreadPool(_POOL, thread_name_prefix="deliver") as pool:
+            work = InFlight(pool)
+            for name, destination in self._dedup.untried(self.destinations()):
+                work.submit_cleanup(self._dedup.flush, name, destination)
             try:
                 self._go_round(work, stopping)
             except StoreError:
@@ -94,24 +96,24 @@ class Dispatch:
                 raise
             return work.outcomes
 
-    def _go_round(self, work: Round, stopping: threading.Event) -> None:
+    def _go_round(self, work: InFlight, stopping: threading.Event) -> None:
         renewed_at, ahead = self._steady(), self._ahead(self.clock())
         while True:
-            self.pulses.expect(OUTBOX)
+            self.heartbeats.beat(OUTBOX)
             self.mend()
             now = self.clock()
             if self._steady() - renewed_at >= _RENEW_EVERY or abs(self._ahead(now) - ahead) >= _SET:
                 renewed_at, ahead = self._steady(), self._ahead(now)
                 self.store.outbox.renew([claim for _, claims in work.running.values() for claim in claims], now + _LEASE)
-            if self.news.is_set():
-                self.news.clear()
-                self.lanes.news()
+            if self.new_work.is_set():
+                self.new_work.clear()
+                self.queues.announce_new_work()
             if not stopping.is_set():
-                for lane, claims in self._claims(work, now):
-                    work.begin(self._attempt, lane, claims, self._steady())
-                self._tell_whether_behind()
-            for name, destination, delivered in self._traces.gathered(self.destinations(), rest=not work.under_way):
-                work.chore(self._traces.settle, name, destination, delivered)
+                for queue, claims in self._claims(work, now):
+                    work.begin(self._attempt, queue, claims, self._steady())
+                self._signal_backlog()
+            for name, destination, delivered in self._dedup.ready(self.destinations(), rest=not work.under_way):
+                work.submit_cleanup(self._dedup.flush, name, destination, delivered)
             if not work.under_way:
                 return
             self._keep(work, work.some_ended())
@@ -123,101 +125,101 @@ class Dispatch:
         """How far the time is from that of the clock which is never set: it changes when the clock was set, or the machine has slept."""
         return now - self._steady()
 
-    def _tell_whether_behind(self) -> None:
+    def _signal_backlog(self) -> None:
         """Tell of destinations on this machine: what they wait for is the processor. What others wait for is their other side."""
-        if any(self.lanes[name].is_behind for name, each in self.destinations().items() if isinstance(each, TakesBatches)):
-            self.behind.set()
+        if any(self.queues[name].has_backlog for name, each in self.destinations().items() if isinstance(each, BatchDestination)):
+            self.backlog.set()
         else:
-            self.behind.clear()
+            self.backlog.clear()
 
     def next_due(self) -> datetime | None:
         """When a delivery is next due that a lane has room for; None if nothing waits for a time."""
         now, steady = self.clock(), self._steady()
-        due, opens = self.store.outbox.next_due(but=self.lanes.paused(steady)), self.lanes.open_again(steady)
+        due, opens = self.store.outbox.next_due(exclude=self.queues.paused(steady)), self.queues.next_reopening(steady)
         return min([time for time in (due, opens and now + (opens - steady)) if time], default=None)
 
-    def _claims(self, work: Round, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
+    def _claims(self, work: InFlight, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
         """Claim what the lanes have room for, or one delivery that is suspected of killing us, which is attempted alone."""
-        if work.suspected:
+        if work.isolated:
             return []
-        lanes = [*self.destinations(), _UNKNOWN]
-        closed = self._closed(work, lanes, now)
-        found = self._due(lanes, closed, now)
+        queues = [*self.destinations(), _UNKNOWN]
+        closed = self._closed(work, queues, now)
+        found = self._due(queues, closed, now)
         if not found and not work.running:
-            found = self._suspect(now) or self._due(lanes, () if closed else lanes, now)
+            found = self._claim_poison(now) or self._due(queues, () if closed else queues, now)
         for name, claims in found:
-            self.lanes[name].running += len(claims)
+            self.queues[name].running += len(claims)
         return found
 
-    def _closed(self, work: Round, lanes: Sequence[str], now: datetime) -> Collection[str]:
+    def _closed(self, work: InFlight, queues: Sequence[str], now: datetime) -> Collection[str]:
         """The lanes that begin nothing, for a suspect is to be attempted as soon as nothing else is under way."""
         steady = self._steady()
-        self.suspects.over(steady)
-        if work.running and self.suspects.is_worth_a_look(steady):
-            self.suspects.looked(steady, waits=self.store.outbox.suspect_waits(now))
-        return self.suspects.closed(steady, lanes, work.oldest())
+        self.poison_turn.over(steady)
+        if work.running and self.poison_turn.is_worth_a_look(steady):
+            self.poison_turn.looked(steady, waits=self.store.outbox.poison_waits(now))
+        return self.poison_turn.closed(steady, queues, work.oldest())
 
-    def _suspect(self, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
-        claims = self.store.outbox.claim_suspect(self._owner, now, _LEASE)
+    def _claim_poison(self, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
+        claims = self.store.outbox.claim_poison(self._owner, now, _LEASE)
         if claims:
-            self.suspects.begun(self._steady())
+            self.poison_turn.begun(self._steady())
         else:
-            self.suspects.looked(self._steady(), waits=False)
+            self.poison_turn.looked(self._steady(), waits=False)
         return [(_UNKNOWN, [claim]) for claim in claims]
 
-    def _due(self, lanes: Sequence[str], closed: Collection[str], now: datetime) -> list[tuple[str, Sequence[Claim]]]:
-        names = lanes[:-1]
-        return [(name, some) for name in lanes if name not in closed for some in self._batches(name, self._claim(name, names, now))]
+    def _due(self, queues: Sequence[str], closed: Collection[str], now: datetime) -> list[tuple[str, Sequence[Claim]]]:
+        names = queues[:-1]
+        return [(name, some) for name in queues if name not in closed for some in self._batches(name, self._claim(name, names, now))]
 
     def _batches(self, name: str, claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
         """The claims as they are attempted: one by one, but for a destination that takes several in one call."""
         destination = self.destinations().get(name)
-        size = destination.at_a_time // _BATCHES if isinstance(destination, TakesBatches) else 1
+        size = destination.concurrency // _BATCHES if isinstance(destination, BatchDestination) else 1
         for start in range(0, len(claims), size):
             yield claims[start : start + size]
 
     def _claim(self, name: str, names: Sequence[str], now: datetime) -> list[Claim]:
-        lane, steady = self.lanes[name], self._steady()
-        if not lane.is_worth_a_claim(steady):
+        queue, steady = self.queues[name], self._steady()
+        if not queue.should_claim(steady):
             return []
-        room = lane.room(steady)
+        free_slots = queue.free_slots(steady)
         where = {"but": names} if name == _UNKNOWN else {"only": [name]}
-        claims = self.store.outbox.claim(self._owner, now, _LEASE, room, **where)
-        lane.asked(steady, more=len(claims) == room)
+        claims = self.store.outbox.claim(self._owner, now, _LEASE, free_slots, **where)
+        queue.claimed(steady, more=len(claims) == free_slots)
         return claims
 
     @property
     def _owner(self) -> str:
         return f"{socket.gethostname()}:{getpid()}"
 
-    def _keep(self, work: Round, ended: Sequence[Future[list[Attempt]]]) -> None:
+    def _keep(self, work: InFlight, finished: Sequence[Future[list[AttemptResult]]]) -> None:
         """Record what came of attempts, and settle with their destinations; then raise what one of them has raised, if any has."""
-        whole = [each for each in ended if not each.exception()]
-        attempts = [(lane, attempt) for each in whole for lane in [work.running.pop(each)[0]] for attempt in each.result()]
+        whole = [each for each in finished if not each.exception()]
+        attempts = [(queue, attempt) for each in whole for queue in [work.running.pop(each)[0]] for attempt in each.result()]
         if attempts:
             self._record(work, attempts)
-        for each in ended:
+        for each in finished:
             each.result()
 
-    def _record(self, work: Round, attempts: Sequence[tuple[str, Attempt]]) -> None:
+    def _record(self, work: InFlight, attempts: Sequence[tuple[str, AttemptResult]]) -> None:
         ours = self.store.outbox.end([attempt.ending for _, attempt in attempts])
-        for lane, attempt in attempts:
-            self.lanes[lane].ended(self._steady(), failed=attempt.unusable)
+        for queue, attempt in attempts:
+            self.queues[queue].finished(self._steady(), failed=attempt.destination_down)
             delivery, outcome = attempt.ending.claim.delivery, attempt.ending.outcome
             log_attempt(attempt, ours=delivery.id in ours)
             if delivery.id in ours:
                 work.outcomes[outcome] += 1
                 self.counted[delivery.destination, outcome] += 1
                 if outcome is Outcome.DELIVERED:
-                    self._traces.gather(delivery.destination, delivery.id)
+                    self._dedup.collect(delivery.destination, delivery.id)
 
-    def _attempt(self, claims: Sequence[Claim]) -> list[Attempt]:
+    def _attempt(self, claims: Sequence[Claim]) -> list[AttemptResult]:
         """Attempt deliveries to one destination, together if it takes them so."""
         began, stretch, name = self._steady(), self.stretch(), claims[0].delivery.destination
-        with self.pulses.task(f"delivery {claims[0].id} to {name}") as beat:
+        with self.heartbeats.task(f"delivery {claims[0].id} to {name}") as beat:
             outcomes = self._deliver(name, claims, beat)
         now = self.clock()
-        judgement = Judgement(
+        judgement = AttemptJudge(
             started_at=now - (self._steady() - began),
             now=now,
             give_up_after=self.give_up_after,
@@ -226,12 +228,12 @@ class Dispatch:
         )
         return [judgement.of(claim, outcome) for claim, outcome in zip(claims, outcomes, strict=True)]
 
-    def _deliver(self, name: str, claims: Sequence[Claim], beat: Beat) -> Sequence[Receipt | PostmottakError]:
+    def _deliver(self, name: str, claims: Sequence[Claim], beat: Heartbeat) -> Sequence[Receipt | PostmottakError]:
         destination = self.destinations().get(name)
         if destination is None:
             missing = TemporaryFailure(f"there is no destination {name!r} in the configuration; add it again, or hold the delivery")
             return [missing for _ in claims]
-        parcels = [outcome_of(partial(self._parcel, claim, beat), destination=name, delivery=str(claim.id)) for claim in claims]
+        parcels = [call_connector(partial(self._parcel, claim, beat), destination=name, delivery=str(claim.id)) for claim in claims]
         outcomes = iter(_hand_over(destination, [each for each in parcels if isinstance(each, Parcel)]))
         return [next(outcomes) if isinstance(each, Parcel) else each for each in parcels]
 
@@ -239,7 +241,7 @@ class Dispatch:
         destination = self.destinations().get(name)
         return isinstance(destination, AwaitsPickup) and destination.await_pickup is not None
 
-    def _parcel(self, claim: Claim, beat: Beat) -> Parcel:
+    def _parcel(self, claim: Claim, beat: Heartbeat) -> Parcel:
         parts = tuple(
             ParcelPart(
                 name=each.safe_name,
@@ -263,29 +265,29 @@ class Dispatch:
             progress=claim.delivery.progress or {},
         )
 
-    def _open(self, sha256: str, beat: Beat) -> BinaryIO:
-        return watched_file(self.content.open(sha256), beat)
+    def _open(self, sha256: str, beat: Heartbeat) -> BinaryIO:
+        return with_heartbeat(self.content.open(sha256), beat)
 
 
 def _hand_over(destination: Destination, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
     """What came of each parcel, in their order; a fault of the connector is the outcome of those that it befell."""
-    if isinstance(destination, TakesBatches) and parcels:
+    if isinstance(destination, BatchDestination) and parcels:
         return _hand_over_together(destination, destination.name, parcels)
     return [
-        outcome_of(partial(destination.deliver, parcel), destination=destination.name, delivery=str(parcel.delivery_id))
+        call_connector(partial(destination.deliver, parcel), destination=destination.name, delivery=str(parcel.delivery_id))
         for parcel in parcels
     ]
 
 
-def _hand_over_together(destination: TakesBatches, name: str, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+def _hand_over_together(destination: BatchDestination, name: str, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
     """As `_hand_over`. If the connector failed at several together, each is handed over alone: one of them may be to blame."""
-    outcome = outcome_of(partial(_whole_batch, destination, parcels), destination=name)
+    outcome = call_connector(partial(_whole_batch, destination, parcels), destination=name)
     if isinstance(outcome, ConnectorFault) and len(parcels) > 1:
         return [each for parcel in parcels for each in _hand_over_together(destination, name, [parcel])]
     return [outcome for _ in parcels] if isinstance(outcome, PostmottakError) else outcome
 
 
-def _whole_batch(destination: TakesBatches, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+def _whole_batch(destination: BatchDestination, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
     outcomes = destination.deliver_batch(parcels)
     if len(outcomes) != len(parcels):
         raise AssertionError("a connector told the outcome of more or fewer deliveries than it was given")

@@ -9,61 +9,61 @@ from datetime import datetime
 from typing import Any
 
 from daemon.core.model import Outcome
-from daemon.delivery.attempts import Attempt
+from daemon.delivery.attempts import AttemptResult
 from daemon.delivery.throttle import SOON
 from daemon.store import Claim
-from daemon.store.claims import SUSPECT
+from daemon.store.claims import POISON_AFTER
 
 _GATHER = 0.05  # seconds in which more ends are gathered, for a commit costs nearly the same for one and for many
 
 
-class Round:
+class InFlight:
     """What is under way in one round."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
-        self.running: dict[Future[list[Attempt]], tuple[str, Sequence[Claim]]] = {}
+        self.running: dict[Future[list[AttemptResult]], tuple[str, Sequence[Claim]]] = {}
         """Attempts that are made together, with their lane."""
-        self._begun: dict[Future[list[Attempt]], datetime] = {}
-        self.chores: set[Future[None]] = set()
+        self._begun: dict[Future[list[AttemptResult]], datetime] = {}
+        self.cleanups: set[Future[None]] = set()
         """What is done for destinations after their deliveries."""
         self.outcomes: Counter[Outcome] = Counter()
 
     @property
     def under_way(self) -> bool:
         """Whether anything is."""
-        return bool(self.running or self.chores)
+        return bool(self.running or self.cleanups)
 
-    def begin(self, attempt: Callable[[Sequence[Claim]], list[Attempt]], lane: str, claims: Sequence[Claim], now: datetime) -> None:
+    def begin(self, attempt: Callable[[Sequence[Claim]], list[AttemptResult]], queue: str, claims: Sequence[Claim], now: datetime) -> None:
         """Have a thread make attempts together; `now` is for `oldest`."""
         begun = self._pool.submit(attempt, claims)
-        self.running[begun], self._begun[begun] = (lane, claims), now
+        self.running[begun], self._begun[begun] = (queue, claims), now
 
     def oldest(self) -> dict[str, datetime]:
         """Since when the longest attempt of each lane is under way."""
         self._begun = {attempt: since for attempt, since in self._begun.items() if attempt in self.running}
         found: dict[str, datetime] = {}
         for attempt, since in self._begun.items():
-            lane, _ = self.running[attempt]
-            found[lane] = min(since, found.get(lane, since))
+            queue, _ = self.running[attempt]
+            found[queue] = min(since, found.get(queue, since))
         return found
 
     @property
-    def suspected(self) -> bool:
+    def isolated(self) -> bool:
         """Whether what is under way is a delivery that is suspected of killing the process."""
-        return any(claim.delivery.crashes >= SUSPECT for _, claims in self.running.values() for claim in claims)
+        return any(claim.delivery.crashes >= POISON_AFTER for _, claims in self.running.values() for claim in claims)
 
-    def chore(self, do: Callable[..., None], *arguments: object) -> None:
+    def submit_cleanup(self, do: Callable[..., None], *arguments: object) -> None:
         """Have a thread do it; the round ends when it is done, and goes on with everything else meanwhile."""
-        self.chores.add(self._pool.submit(do, *arguments))
+        self.cleanups.add(self._pool.submit(do, *arguments))
 
-    def some_ended(self) -> list[Future[list[Attempt]]]:
+    def some_ended(self) -> list[Future[list[AttemptResult]]]:
         """Wait a while for an attempt or a chore to end; the attempts that have ended, with those that end soon after."""
-        under_way: list[Future[Any]] = [*self.running, *self.chores]
+        under_way: list[Future[Any]] = [*self.running, *self.cleanups]
         ended = wait(under_way, timeout=SOON.total_seconds(), return_when=FIRST_COMPLETED).done
         if any(len(claims) == 1 for attempt, (_, claims) in self.running.items() if attempt in ended):
             wait(self.running, timeout=_GATHER)
-        for chore in [chore for chore in self.chores if chore.done()]:
-            self.chores.remove(chore)
-            chore.result()
+        for submit_cleanup in [submit_cleanup for submit_cleanup in self.cleanups if submit_cleanup.done()]:
+            self.cleanups.remove(submit_cleanup)
+            submit_cleanup.result()
         return [attempt for attempt in self.running if attempt.done()]

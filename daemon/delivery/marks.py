@@ -27,13 +27,13 @@ _BATCH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Receipts:
+class MarkSender:
     """Sets due marks in a mailbox."""
 
     store: Store
     clock: Callable[[], datetime]
 
-    def set_due(self, mailbox: Mailbox, stopping: threading.Event) -> int:
+    def send_due(self, mailbox: Mailbox, stopping: threading.Event) -> int:
         """Set every mark that is due now. Returns how many could not be set, and wait. Raises StoreError."""
         failed = 0
         while not stopping.is_set():

@@ -19,8 +19,8 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from daemon.core.errors import DiskFull, TemporaryFailure
 from daemon.core.model import Delivery
 from daemon.core.ports import AwaitsPickup, Destination, PickupState, ShowsPickup
-from daemon.runtime.folder_watch import FolderWatch
-from daemon.runtime.heartbeat import Pulses
+from daemon.runtime.folder_watch import FolderWatcher
+from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class Pickups:
     store: Store
     destinations: Callable[[], Mapping[str, Destination]]
     clock: Callable[[], datetime]
-    pulses: Pulses = field(default_factory=Pulses)
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
 
     def look(self, only: Collection[str] = ()) -> int:
         """See what has been taken or rejected since the last look; with `only`, at these destinations. May be called from several threads.
@@ -44,7 +44,7 @@ class Pickups:
         return sum(not self._settled(delivery) for delivery in self.store.outbox.awaiting_pickup(only))
 
     def _settled(self, delivery: Delivery) -> bool:
-        self.pulses.expect(PICKUPS)
+        self.heartbeats.beat(PICKUPS)
         destination = self.destinations().get(delivery.destination)
         if not isinstance(destination, AwaitsPickup):
             return False
@@ -76,11 +76,11 @@ _HARMLESS = frozenset({"opened", "closed_no_write", "modified"})
 class PickupWatch:
     """Looks for pickups in a thread of its own. `destinations` is asked anew at each look."""
 
-    def __init__(self, pickups: Pickups, destinations: Callable[[], Mapping[str, Destination]], pulses: Pulses) -> None:
-        self._pickups, self._pulses = pickups, pulses
+    def __init__(self, pickups: Pickups, destinations: Callable[[], Mapping[str, Destination]], heartbeats: Heartbeats) -> None:
+        self._pickups, self._pulses = pickups, heartbeats
         self._destinations = destinations
-        self._events = _Events()
-        self._folders = FolderWatch(self._events)
+        self._events = _PickupEvents()
+        self._folders = FolderWatcher(self._events)
         self._looked_at: float | None = None
 
     def loop(self, stopping: threading.Event) -> None:
@@ -91,7 +91,7 @@ class PickupWatch:
                     self._round(stopping)
                 except DiskFull as error:
                     _log.error("no pickup can be kept until there is room", reason=str(error))
-                    self._pulses.resting(PICKUPS, _LOOK)
+                    self._pulses.beat_for_wait(PICKUPS, _LOOK)
                     stopping.wait(_LOOK)
         finally:
             self._folders.stop()
@@ -103,10 +103,10 @@ class PickupWatch:
 
     def wake(self) -> None:
         """Let the loop see that it is to stop."""
-        self._events.ring()
+        self._events.wake_up()
 
     def _round(self, stopping: threading.Event) -> None:
-        self._pulses.expect(PICKUPS)
+        self._pulses.beat(PICKUPS)
         began = time.monotonic()
         owners = self._owners()
         begun = self._folders.keep(owners)
@@ -119,7 +119,7 @@ class PickupWatch:
         elif changed:
             self._pickups.look(changed)
         pause = max(_QUIET, _SHARE * (time.monotonic() - began))
-        self._pulses.resting(PICKUPS, _KEEP + pause)
+        self._pulses.beat_for_wait(PICKUPS, _KEEP + pause)
         self._events.wait(_KEEP)
         if self._events.waiting:
             stopping.wait(pause)
@@ -134,7 +134,7 @@ class PickupWatch:
         return owners
 
 
-class _Events(FileSystemEventHandler):
+class _PickupEvents(FileSystemEventHandler):
     """The folders in which something happened."""
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ class _Events(FileSystemEventHandler):
             changed, self._changed = self._changed, set()
         return changed
 
-    def ring(self) -> None:
+    def wake_up(self) -> None:
         """End a wait."""
         self._rung.set()
 

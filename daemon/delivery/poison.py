@@ -22,7 +22,7 @@ TURN = timedelta(seconds=10)
 
 
 @dataclass(kw_only=True)
-class SuspectTurn:
+class PoisonTurn:
     """The turn of suspects. For one thread."""
 
     looked_at: datetime | None = None
@@ -50,13 +50,13 @@ class SuspectTurn:
             return now - self.begun_at < TURN
         return self.waits_since is not None and now - self.waits_since >= PATIENCE
 
-    def closed(self, now: datetime, lanes: Collection[str], oldest: Mapping[str, datetime]) -> Collection[str]:
+    def closed(self, now: datetime, queues: Collection[str], oldest: Mapping[str, datetime]) -> Collection[str]:
         """The lanes that begin nothing now; `oldest` says since when the longest attempt of a lane is under way."""
         if not self.is_next(now):
             return ()
-        long = {lane for lane, since in oldest.items() if now - since >= LONG}
+        long = {queue for queue, since in oldest.items() if now - since >= LONG}
         self.slow |= long
-        return self.slow if long else lanes
+        return self.slow if long else queues
 
     def begun(self, now: datetime) -> None:
         """A suspect is attempted."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-WIDTH = 8
+CONCURRENCY = 8
 """Attempts at a time at one destination, unless it takes more."""
 LOOK_AGAIN = timedelta(seconds=1)
 SOON = timedelta(milliseconds=100)
@@ -21,10 +21,10 @@ _LONGEST_PAUSE = timedelta(minutes=10)
 
 
 @dataclass(kw_only=True)
-class Lane:
+class DestinationQueue:
     """One destination."""
 
-    width: int = WIDTH
+    concurrency_limit: int = CONCURRENCY
     running: int = 0
     failures: int = 0
     """In a row."""
@@ -32,33 +32,33 @@ class Lane:
     pause: timedelta = _FIRST_PAUSE
     drained_at: datetime | None = None
     """When it was last asked and nothing more was due."""
-    news: bool = False
+    has_new_work: bool = False
     """Letters have come since it was last asked, perhaps for this destination."""
 
-    def room(self, now: datetime) -> int:
+    def free_slots(self, now: datetime) -> int:
         """How many more attempts may begin now; after a pause one, to see how it goes."""
         if self.closed_until is not None:
             return 1 if now >= self.closed_until and not self.running else 0
-        return self.width - self.running
+        return self.concurrency_limit - self.running
 
     @property
-    def is_behind(self) -> bool:
+    def has_backlog(self) -> bool:
         """Whether it is at work and may have more to do than it has room for."""
         return bool(self.running) and self.drained_at is None
 
-    def is_worth_a_claim(self, now: datetime) -> bool:
+    def should_claim(self, now: datetime) -> bool:
         """Whether to ask for deliveries now: that is a commit, so several are claimed at a time while others are under way."""
-        return self._may_have_more(now) and self.room(now) >= (self.width // 2 if self.running else 1)
+        return self._may_have_more(now) and self.free_slots(now) >= (self.concurrency_limit // 2 if self.running else 1)
 
     def _may_have_more(self, now: datetime) -> bool:
         """Whether it is worth asking: a lane that had nothing is asked again after a while, and soon if letters came meanwhile."""
-        return self.drained_at is None or now - self.drained_at >= (SOON if self.news else LOOK_AGAIN)
+        return self.drained_at is None or now - self.drained_at >= (SOON if self.has_new_work else LOOK_AGAIN)
 
-    def asked(self, now: datetime, *, more: bool) -> None:
+    def claimed(self, now: datetime, *, more: bool) -> None:
         """Note that it was asked, and whether there may be more."""
-        self.drained_at, self.news = None if more else now, False
+        self.drained_at, self.has_new_work = None if more else now, False
 
-    def ended(self, now: datetime, *, failed: bool) -> None:
+    def finished(self, now: datetime, *, failed: bool) -> None:
         """Note the end of an attempt; `failed` where the destination could not be used, whatever the letter."""
         self.running -= 1
         if not failed:
@@ -73,34 +73,34 @@ class Lane:
 
 
 @dataclass(kw_only=True)
-class Lanes:
+class DestinationQueues:
     """The lanes of all destinations; they keep their memory from round to round."""
 
-    _lanes: dict[str, Lane] = field(default_factory=dict)
+    _queues: dict[str, DestinationQueue] = field(default_factory=dict)
 
-    def __getitem__(self, destination: str) -> Lane:
-        return self._lanes.setdefault(destination, Lane())
+    def __getitem__(self, destination: str) -> DestinationQueue:
+        return self._queues.setdefault(destination, DestinationQueue())
 
-    def begin_round(self, widths: Mapping[str, int]) -> None:
+    def begin_round(self, limits: Mapping[str, int]) -> None:
         """Look at the lane of each destination anew, with its width, and forget destinations that are no more."""
-        self._lanes = {name: lane for name, lane in self._lanes.items() if name in widths or lane.running}
-        for name, width in widths.items():
-            self[name].width, self[name].drained_at = width, None
+        self._queues = {name: queue for name, queue in self._queues.items() if name in limits or queue.running}
+        for name, concurrency_limit in limits.items():
+            self[name].concurrency_limit, self[name].drained_at = concurrency_limit, None
 
-    def news(self) -> None:
+    def announce_new_work(self) -> None:
         """Letters have come, for whichever destination."""
-        for lane in self._lanes.values():
-            lane.news = True
+        for queue in self._queues.values():
+            queue.has_new_work = True
 
     @property
     def running(self) -> int:
         """Attempts that are under way."""
-        return sum(lane.running for lane in self._lanes.values())
+        return sum(queue.running for queue in self._queues.values())
 
-    def open_again(self, now: datetime) -> datetime | None:
+    def next_reopening(self, now: datetime) -> datetime | None:
         """When the next lane that is closed may be tried; None if all are open."""
-        return min((lane.closed_until for lane in self._lanes.values() if lane.closed_until and lane.closed_until > now), default=None)
+        return min((queue.closed_until for queue in self._queues.values() if queue.closed_until and queue.closed_until > now), default=None)
 
     def paused(self, now: datetime) -> tuple[str, ...]:
         """Destinations that are left alone now."""
-        return tuple(name for name, lane in self._lanes.items() if lane.closed_until and lane.closed_until > now)
+        return tuple(name for name, queue in self._queues.items() if queue.closed_until and queue.closed_until > now)

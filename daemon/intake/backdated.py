@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from daemon.core.errors import LetterGone, MailboxError
 from daemon.core.model import LetterRef, SightingState
 from daemon.core.ports import Channel, Mailbox
+from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Store
 
 _Answer = datetime | MailboxError | None
@@ -56,7 +56,7 @@ class Backdated:
         if bookmark.compared_at is None:
             self.store.letters.see_older(older, self.clock())
         elif channel.list_only:
-            come.waiting = self.store.letters.see_waiting(older, self.clock())
+            come.waiting = self.store.letters.record_waiting(older, self.clock())
         else:
             come.refs += older
         if not channel.list_only and bookmark.begins_at:
@@ -80,7 +80,7 @@ class Backdated:
             except MailboxError as error:
                 return error
 
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="look") as pool:
+        with ThreadPool(self.workers, thread_name_prefix="look") as pool:
             return list(pool.map(answer, refs))
 
     def _sort(self, refs: Sequence[LetterRef], answers: Sequence[_Answer], begins_at: datetime, come: Come) -> None:
@@ -88,7 +88,7 @@ class Backdated:
         left: list[LetterRef] = []
         for ref, answer in zip(refs, answers, strict=True):
             if isinstance(answer, LetterGone):
-                self.store.letters.see(ref, SightingState.GONE, self.clock(), str(answer))
+                self.store.letters.record_skipped(ref, SightingState.GONE, self.clock(), str(answer))
             elif isinstance(answer, MailboxError):
                 failed.append(answer)
             elif answer is not None:

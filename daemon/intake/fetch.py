@@ -91,15 +91,15 @@ class Fetcher:
     clock: Callable[[], datetime]
 
     def fetch(
-        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None] = do_nothing
+        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, release_slot: Callable[[], None] = do_nothing
     ) -> Fetched:
         """Fetch a letter, with the bytes of its attachments durable. Whatever is wrong with it is told in words. Raises StoreError.
 
-        `calls_over` is called when the mailbox is not needed any more, unless a damaged download has to be repeated: to sync the last
+        `release_slot` is called when the mailbox is not needed any more, unless a damaged download has to be repeated: to sync the last
         bytes takes a while, in which others may call.
         """
         try:
-            return self._fetch(mailbox, channel, policies, ref, calls_over)
+            return self._fetch(mailbox, channel, policies, ref, release_slot)
         except LetterGone as gone:
             return Fetched(ref=ref, state=SightingState.GONE, problem=str(gone))
         except MailboxError as error:
@@ -114,7 +114,9 @@ class Fetcher:
         """One attachment by itself, with its bytes durable if they can be had. Raises MailboxError, and StoreError."""
         return self._keep(mailbox, ref, part, place, do_nothing)
 
-    def _fetch(self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, calls_over: Callable[[], None]) -> Fetched:
+    def _fetch(
+        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, release_slot: Callable[[], None]
+    ) -> Fetched:
         letter = _storable_letter(mailbox.fetch(ref))
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):
             raise MailboxUnavailable("the mailbox answered with another letter than was asked for; it is asked again at the next poll")
@@ -129,7 +131,7 @@ class Fetcher:
             return Fetched(ref=ref, state=SightingState.WAITING, problem=problem, version=table.version)
         last = len(letter.parts)
         attachments = [
-            self._keep(mailbox, ref, part, place, calls_over if place == last else do_nothing)
+            self._keep(mailbox, ref, part, place, release_slot if place == last else do_nothing)
             for place, part in enumerate(letter.parts, start=1)
         ]
         return Fetched(ref=ref, letter=_stored_letter(letter.envelope, attachments, facts, decision, policies))
@@ -139,12 +141,12 @@ class Fetcher:
         altinn2_id = letter.envelope.altinn2_id
         return None if altinn2_id is None else self.store.letters.with_altinn2_id(altinn2_id, letter.envelope.ref.message_id)
 
-    def _keep(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int, calls_over: Callable[[], None]) -> AttachmentValues:
+    def _keep(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int, release_slot: Callable[[], None]) -> AttachmentValues:
         """The attachment, with its bytes in the content store if they can be had; the letter never waits for them in vain."""
         state, kept = part.state, None
         if state is PartState.PRESENT:
             try:
-                state, kept = self._download(mailbox, ref, part, calls_over)
+                state, kept = self._download(mailbox, ref, part, release_slot)
             except PartUnavailable as error:
                 state = PartState(error.state)
         return AttachmentValues(
@@ -165,11 +167,11 @@ class Fetcher:
         is_meant_as_text = part.media_type.partition(";")[0].strip().lower() == "text/plain"
         return kind_of(head) or ("txt" if is_meant_as_text and is_text(head) else "")
 
-    def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part, calls_over: Callable[[], None]) -> tuple[PartState, Kept]:
+    def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part, release_slot: Callable[[], None]) -> tuple[PartState, Kept]:
         """Download; and again if the bytes are not what the sender's checksum promises, in case the way here was to blame."""
         for _ in range(_DOWNLOADS):
             with mailbox.open_part(ref, part) as chunks:
-                kept = self.content.put(_and_then(calls_over, chunks))
+                kept = self.content.put(_and_then(release_slot, chunks))
             if part.sender_checksum.lower() in {"", kept.md5}:
                 return PartState.PRESENT, kept
         return PartState.CHECKSUM_FAILED, kept

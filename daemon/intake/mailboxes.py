@@ -12,13 +12,13 @@ from daemon.config.loader import Configuration
 from daemon.core.model import Policy
 from daemon.core.ports import Channel, Mailbox
 from daemon.intake.fetch import MarkPolicies
-from daemon.runtime.heartbeat import OUTBOX, Pulses, watched_mailbox
+from daemon.runtime.heartbeat import OUTBOX, Heartbeats, mailbox_with_heartbeat
 
 _PARTIES_AT_A_TIME = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Box:
+class PolledMailbox:
     """A mailbox, and what must be known to poll it."""
 
     mailbox: Mailbox
@@ -28,16 +28,16 @@ class Box:
     poll_every: timedelta
 
 
-def boxes(configuration: Configuration, mailboxes: Sequence[Mailbox], pulses: Pulses) -> tuple[Box, ...]:
+def polled_mailboxes(configuration: Configuration, mailboxes: Sequence[Mailbox], heartbeats: Heartbeats) -> tuple[PolledMailbox, ...]:
     """The configuration's mailboxes, which are connected as `mailboxes`; whatever is asked of one is a sign of life of whoever asks."""
     connected = zip(configuration.mailboxes, mailboxes, strict=True)
-    return tuple(_box(mailbox, each.settings, pulses) for each, mailbox in connected)
+    return tuple(_box(mailbox, each.settings, heartbeats) for each, mailbox in connected)
 
 
-def _box(mailbox: Mailbox, settings: object, pulses: Pulses) -> Box:
-    return Box(
-        mailbox=watched_mailbox(mailbox, partial(pulses.expect, f"poll {mailbox.name}")),
-        receiver=watched_mailbox(mailbox, partial(pulses.expect, OUTBOX)),
+def _box(mailbox: Mailbox, settings: object, heartbeats: Heartbeats) -> PolledMailbox:
+    return PolledMailbox(
+        mailbox=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, f"poll {mailbox.name}")),
+        receiver=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, OUTBOX)),
         policies=_policies(settings),
         poll_every=getattr(settings, "poll_every", timedelta(minutes=5)),
     )
@@ -49,7 +49,7 @@ def _policies(settings: object) -> MarkPolicies:
     return MarkPolicies(read=read if isinstance(read, Policy) else Policy.NEVER, confirmed=getattr(settings, "confirm", Policy.NEVER))
 
 
-def in_groups(channels: Sequence[Channel]) -> list[list[Channel]]:
+def batches_of_parties(channels: Sequence[Channel]) -> list[list[Channel]]:
     """The channels in groups of some parties each; one empty group if there are none."""
     parties = [list(of_party) for _, of_party in groupby(channels, key=lambda channel: channel.party)]
     starts = range(0, max(len(parties), 1), _PARTIES_AT_A_TIME)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from daemon.core.bookkeeping import Sighting
+from daemon.core.bookkeeping import SkippedLetter
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.model import LetterRef, MessageKind, MessageValues, SightingState, message_id
 from daemon.core.times import in_norway
@@ -36,12 +36,12 @@ class Notices:
         table = self.table()
         if not any(route.is_confidential and route.enabled for route in table.routes):
             return 0
-        waiting = [each for each in self.store.views.sightings(SightingState.WAITING) if each.mailbox == mailbox]
+        waiting = [each for each in self.store.queries.sightings(SightingState.WAITING) if each.mailbox == mailbox]
         written = self.store.letters.stored_of([notice_id(each.ref) for each in waiting])
         notices = list(self._notices([each for each in waiting if notice_id(each.ref) not in written], table))
         return self.store.letters.add(notices).new if notices else 0
 
-    def _notices(self, sightings: Sequence[Sighting], table: Table) -> Iterator[StoredLetter]:
+    def _notices(self, sightings: Sequence[SkippedLetter], table: Table) -> Iterator[StoredLetter]:
         now = self.clock()
         for sighting in sightings:
             decision = decide(table, Facts(service=sighting.service, at=now, party=sighting.party, confidential=True))
@@ -62,7 +62,7 @@ def notice_id(ref: LetterRef) -> UUID:
     return message_id(ref.mailbox, f"{ref.external_id}/notice")
 
 
-def _message(sighting: Sighting, now: datetime) -> MessageValues:
+def _message(sighting: SkippedLetter, now: datetime) -> MessageValues:
     since = in_norway(sighting.first_seen_at)
     return MessageValues(
         id=notice_id(sighting.ref),

@@ -26,8 +26,8 @@ from daemon.core.outside_values import is_storable, text_from
 from daemon.core.ports import Channel, Listing, Mailbox
 from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, do_nothing, duplicate
 from daemon.intake.notices import Notices
-from daemon.runtime.limiter import Turns
-from daemon.runtime.thread_pool import Workers
+from daemon.runtime.limiter import ConcurrencyLimiter
+from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -84,7 +84,7 @@ class Intake:
     notices: Notices
     workers: int = 8
     """Calls to a mailbox at a time."""
-    behind: Callable[[], bool] = lambda: False
+    backlog: Callable[[], bool] = lambda: False
     """Whether more letters wait for their delivery than are being delivered: then there are only `_WORKERS_BEHIND` calls at a time."""
 
     def poll(
@@ -107,7 +107,7 @@ class Intake:
             bookmarks = self.store.letters.bookmarks(mailbox.name, channels)
 
             def listed_in_turn(channel: Channel, bookmark: Bookmark) -> _Listed | None:
-                with turns.turn():
+                with turns.slot():
                     return self._list(mailbox, channel, bookmark, stopping)
 
             found = pool.map(listed_in_turn, channels, bookmarks)
@@ -117,7 +117,7 @@ class Intake:
             newest = self._store_all(self._fetch_all(pool, turns, mailbox, policies, work, stopping), summary, on_stored)
         summary.notices = self.notices.write(mailbox.name)
         if not stopping.is_set():
-            self.store.letters.turn_pages([self._turned(each, newest) for each in listed])
+            self.store.letters.save_bookmarks([self._turned(each, newest) for each in listed])
         return summary
 
     def fetch(
@@ -129,11 +129,11 @@ class Intake:
             self._store_all(self._fetch_all(pool, self._turns(), mailbox, policies, work, stopping), summary)
         return summary
 
-    def _turns(self) -> Turns:
-        return Turns(self.workers, few=_WORKERS_BEHIND, others_first=self.behind)
+    def _turns(self) -> ConcurrencyLimiter:
+        return ConcurrencyLimiter(self.workers, reduced_limit=_WORKERS_BEHIND, yield_priority=self.backlog)
 
     def _pool(self) -> ThreadPoolExecutor:
-        return Workers(self.workers + _MORE_THREADS, thread_name_prefix="fetch")
+        return ThreadPool(self.workers + _MORE_THREADS, thread_name_prefix="fetch")
 
     def _list(self, mailbox: Mailbox, channel: Channel, bookmark: Bookmark, stopping: threading.Event) -> _Listed | None:
         if stopping.is_set():
@@ -161,7 +161,7 @@ class Intake:
         """Letters to fetch: those listed and not settled, and those that failed earlier, wherever the listing now begins."""
         waiting = [ref for each in listed if each.channel.list_only for ref in each.refs]
         summary.waiting = len(waiting)
-        self.store.letters.see_waiting(waiting, self.fetcher.clock())
+        self.store.letters.record_waiting(waiting, self.fetcher.clock())
         fetchable = {(channel.party, channel.resource): channel for channel in channels if not channel.list_only}
         failing = self.store.letters.failing(mailbox.name)
         work = {ref.message_id: (fetchable[_place(ref)], ref) for ref in failing if _place(ref) in fetchable}
@@ -174,14 +174,14 @@ class Intake:
         left: list[tuple[Channel, LetterRef]] = []
         for confidential_too in (False, True):
             some = [each for each in work if each[0].fetch_confidential is confidential_too]
-            settled = self.store.letters.settled((ref for _, ref in some), version if confidential_too else None)
-            left += [each for each in some if each[1].message_id not in settled]
+            already_handled = self.store.letters.already_handled((ref for _, ref in some), version if confidential_too else None)
+            left += [each for each in some if each[1].message_id not in already_handled]
         return left
 
     def _fetch_all(
         self,
         pool: ThreadPoolExecutor,
-        turns: Turns,
+        turns: ConcurrencyLimiter,
         mailbox: Mailbox,
         policies: MarkPolicies,
         work: Sequence[tuple[Channel, LetterRef]],
@@ -192,9 +192,9 @@ class Intake:
 
         def fetch(channel: Channel, ref: LetterRef) -> None:
             try:
-                with turns.turn() as calls_over:
+                with turns.slot() as release_slot:
                     called_off = stopping.is_set()
-                    ready.put(Fetched(ref=ref) if called_off else self.fetcher.fetch(mailbox, channel, policies, ref, calls_over))
+                    ready.put(Fetched(ref=ref) if called_off else self.fetcher.fetch(mailbox, channel, policies, ref, release_slot))
             except StoreError as error:
                 ready.put(error)
 
@@ -239,7 +239,7 @@ class Intake:
                 return [Fetched(ref=some[0].ref, state=SightingState.FAILING, problem=str(error))]
             return [ended for each in some for ended in self._commit([each], summary)]
         summary.stored += added.new
-        return [_or_duplicate(each, added.twins.get(each.ref.message_id)) for each in some]
+        return [_or_duplicate(each, added.duplicates.get(each.ref.message_id)) for each in some]
 
     def _note(self, fetched: Fetched, summary: IntakeSummary) -> None:
         if fetched.letter:
@@ -247,7 +247,9 @@ class Intake:
             _log.info("letter stored", message=str(stored.message.id), service=stored.message.service, route=stored.decision.route)
         if fetched.state is None:
             return
-        self.store.letters.see(fetched.ref, fetched.state, self.fetcher.clock(), text_from(fetched.problem) or None, fetched.version)
+        self.store.letters.record_skipped(
+            fetched.ref, fetched.state, self.fetcher.clock(), text_from(fetched.problem) or None, fetched.version
+        )
         summary.gone += fetched.state is SightingState.GONE
         summary.duplicates += fetched.state is SightingState.DUPLICATE
         summary.waiting += fetched.state is SightingState.WAITING

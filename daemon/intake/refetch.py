@@ -63,7 +63,7 @@ class Refetch:
         What can never come any more, and with `accept` whatever did not come, holds up no mark from then on; marks are due at once. May be
         repeated. Raises MailboxError if nothing could be asked, StoreError if nothing can be kept.
         """
-        wanting = [each for each in self.store.views.attachments(message.id) if each.state not in _NEEDLESS]
+        wanting = [each for each in self.store.queries.attachments(message.id) if each.state not in _NEEDLESS]
         if not wanting:
             return []
         with self.fetcher.content.guarded(alone=False):
@@ -80,7 +80,7 @@ class Refetch:
     def without(self, message: UUID) -> list[Delivery]:
         """The newest deliveries that each destination got before anything came; and those under way, which may be without it."""
         newest: dict[str, Delivery] = {}
-        for each in self.store.views.deliveries(message_id=message):
+        for each in self.store.queries.deliveries(message_id=message):
             if each.destination not in newest or each.generation > newest[each.destination].generation:
                 newest[each.destination] = each
         return [each for each in newest.values() if each.state in {DeliveryState.DELIVERED, DeliveryState.CLAIMED}]

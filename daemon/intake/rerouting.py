@@ -11,12 +11,12 @@ from uuid import UUID
 
 import structlog
 
-from daemon.config.faults import near_miss
+from daemon.config.faults import did_you_mean
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DecisionValues
 from daemon.routing.decide import OPERATOR, Decision, Earlier, assign, decide, recover
-from daemon.routing.dryrun import Sample
+from daemon.routing.dryrun import HistoricLetter
 from daemon.routing.facts import Facts, facts_of
 from daemon.routing.table import Table
 from daemon.store import Cover, Decided, Queued, Store
@@ -95,7 +95,7 @@ class Rerouter:
         for letter in self.store.rerouting.since(since):
             applied.letters += 1
             facts = facts_of_stored(letter, letter.message.fetched_at)
-            decision = decide_in_thread(self.store, self.table(), facts, but=letter.message.id)
+            decision = decide_in_thread(self.store, self.table(), facts, exclude=letter.message.id)
             if decision is not None and letter.decision.route != OPERATOR and _differs(decision, letter.decision):
                 self._carry_out(letter, decision, applied, again=(), after=letter.decision.number)
         return applied
@@ -109,7 +109,7 @@ class Rerouter:
     def _to_recipient(self, facts: Facts, name: str) -> Decision:
         table = self.table()
         if name not in table.recipients:
-            hint = near_miss(name, table.recipients)
+            hint = did_you_mean(name, table.recipients)
             raise NotFound(f"There is no recipient {name!r}; {hint or 'known are ' + ', '.join(table.recipients)}")
         if facts.confidential and name not in table.appointed:
             raise OperatorError(f"The letter is confidential, and no route for confidential post names {name!r}")
@@ -176,14 +176,14 @@ def facts_of_stored(letter: Decided, at: datetime) -> Facts:
     return facts_of(letter.message, letter.attachments, at)
 
 
-def decide_in_thread(store: Store, table: Table, facts: Facts, but: UUID | None = None) -> Decision | None:
+def decide_in_thread(store: Store, table: Table, facts: Facts, exclude: UUID | None = None) -> Decision | None:
     """Where the letter goes, as `decide` says, with the earlier letter of its thread if the table follows threads."""
-    return decide(table, facts, find_earlier(store, facts, but) if table.follows_threads else None)
+    return decide(table, facts, find_earlier(store, facts, exclude) if table.follows_threads else None)
 
 
-def find_earlier(store: Store, facts: Facts, but: UUID | None = None) -> Earlier | None:
-    """The newest letter of the same thread that was here when the facts were; never `but`."""
-    found = store.letters.earlier(facts.threads, facts.at, but)
+def find_earlier(store: Store, facts: Facts, exclude: UUID | None = None) -> Earlier | None:
+    """The newest letter of the same thread that was here when the facts were; never `exclude`."""
+    found = store.letters.earlier(facts.threads, facts.at, exclude)
     if found is None:
         return None
     message, decision, thread = found
@@ -192,12 +192,12 @@ def find_earlier(store: Store, facts: Facts, but: UUID | None = None) -> Earlier
     )
 
 
-def samples(store: Store, since: datetime, *, follow_threads: bool = True) -> Iterator[Sample]:
+def samples(store: Store, since: datetime, *, follow_threads: bool = True) -> Iterator[HistoricLetter]:
     """Stored letters for a dry run, those that came at `since` or later, in that order, some of which are in memory at a time.
 
     With `follow_threads`, each comes with the thread as it then was; a table that follows none need not ask for it.
     """
     for letter in store.rerouting.since(since):
         facts = facts_of_stored(letter, letter.message.fetched_at)
-        earlier = find_earlier(store, facts, but=letter.message.id) if follow_threads else None
-        yield Sample(message=str(letter.message.id), facts=facts, earlier=earlier)
+        earlier = find_earlier(store, facts, exclude=letter.message.id) if follow_threads else None
+        yield HistoricLetter(message=str(letter.message.id), facts=facts, earlier=earlier)

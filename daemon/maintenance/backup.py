@@ -20,10 +20,10 @@ from pathlib import Path
 
 from daemon.core.durable_files import new_file, sync
 from daemon.core.errors import OperatorError, StoreError
-from daemon.maintenance.integrity import Soundness, check_store
+from daemon.maintenance.integrity import IntegrityReport, check_store
 from daemon.store import Store
 from daemon.store.content import PREFIXES, ContentStore
-from daemon.store.sqlite_file import copy_database, damage, roll_back
+from daemon.store.sqlite_file import copy_database, corruption, roll_back
 
 _DATABASE, _CONTENT, _MANIFEST = "postmottak.db", "content", "backup.json"
 _BESIDE = ("", "-journal", "-wal", "-shm")  # SQLite would take another database's journal for this one's
@@ -68,9 +68,9 @@ def _make(database: Path, content: ContentStore, folder: Path, now: datetime) ->
                 _link_or_copy(content.path(sha256), copies.path(sha256))
         _sync_tree(folder)
         found = check_store(folder / _DATABASE, store, copies)
-        if found.damage:
-            raise StoreError(f"the database {database} is damaged: {found.damage[0]}; run `postmottak db check`")
-        messages = store.views.counts().messages
+        if found.corruption:
+            raise StoreError(f"the database {database} is damaged: {found.corruption[0]}; run `postmottak db check`")
+        messages = store.queries.counts().messages
     finally:
         store.close()
     backup = Backup(made_at=now.isoformat(), messages=messages, files=found.files, faults=tuple(found.faults))
@@ -80,7 +80,7 @@ def _make(database: Path, content: ContentStore, folder: Path, now: datetime) ->
     return backup
 
 
-def restore_backup(folder: Path, database: Path, content: ContentStore, now: datetime, *, replace: bool) -> Soundness:
+def restore_backup(folder: Path, database: Path, content: ContentStore, now: datetime, *, replace: bool) -> IntegrityReport:
     """Put a backup in the place of the store; call it with the store's lock. Returns what a check of the restored store found.
 
     The database goes last and by one rename, so a restore that breaks off can be repeated. With `replace`, a database that is there is
@@ -131,7 +131,7 @@ def _put_aside(database: Path, now: datetime) -> None:
 def _check_backup(folder: Path) -> None:
     if not (folder / _MANIFEST).is_file():
         raise OperatorError(f"{folder} is no backup, or one that was never finished: there is no {_MANIFEST} in it; name another folder")
-    if found := damage(folder / _DATABASE):
+    if found := corruption(folder / _DATABASE):
         raise OperatorError(f"the database in {folder} is damaged: {found[0]}; take another backup")
 
 

@@ -19,7 +19,7 @@ import structlog
 
 from daemon.core.bookkeeping import Deletion, LetterPart
 from daemon.maintenance.retention import Keep, Retention
-from daemon.runtime.heartbeat import Pulses
+from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 from daemon.store.content import PREFIXES, ContentStore
 from daemon.store.retention import Candidate
@@ -40,7 +40,7 @@ class Due:
 
 
 @dataclass(kw_only=True)
-class Tidied:
+class HousekeepingResult:
     """What one round did. `files` and `bytes` are None if files were left for a later round, because a backup or a check reads them.
 
     `withheld` says that not everything was looked at, for the clock could not be trusted.
@@ -60,7 +60,7 @@ class Housekeeping:
     content: ContentStore
     retention: Callable[[], Retention]
     clock: Callable[[], datetime]
-    pulses: Pulses = field(default_factory=Pulses)
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
     settled: Callable[[], bool] = lambda: True
     """Whether the clock is certain enough to delete by it; asked again and again."""
     right_for: Callable[[], float] = lambda: inf
@@ -72,14 +72,14 @@ class Housekeeping:
         times = [keep.time for kind in self.store.retention.kinds() for keep in retention.of(*kind).values()]
         until = _before(now, min(times, default=timedelta.max))
         for letter in self.store.retention.candidates(until) if until else ():
-            self.pulses.expect(HOUSEKEEPING)
+            self.heartbeats.beat(HOUSEKEEPING)
             rules = dict(_over(letter, retention.of(letter.service, letter.version, letter.route), now))
             if rules:
                 yield Due(letter=letter, rules=rules)
 
-    def run(self, by: str, stopping: threading.Event) -> Tidied:
+    def run(self, by: str, stopping: threading.Event) -> HousekeepingResult:
         """One round; ends early when `stopping` is set. `by` is who deletes, for the record. Raises StoreError."""
-        tidied, due = Tidied(withheld=not self.settled()), self.due()
+        tidied, due = HousekeepingResult(withheld=not self.settled()), self.due()
         while not (stopping.is_set() or tidied.withheld) and (some := list(islice(due, _AT_A_TIME))):
             rules: dict[UUID, Mapping[LetterPart, str]] = {each.letter.message_id: each.rules for each in some}
             for deletion in self.store.retention.delete(rules, by, self.clock()):
@@ -93,11 +93,11 @@ class Housekeeping:
     def orphans(self) -> Iterator[str]:
         """The hashes of bytes that no letter needs."""
         for prefix in PREFIXES:
-            self.pulses.expect(HOUSEKEEPING)
+            self.heartbeats.beat(HOUSEKEEPING)
             found = self.content.kept(prefix)
             yield from sorted(found - self.store.retention.needed(prefix).keys()) if found else ()
 
-    def _remove_files(self, tidied: Tidied) -> None:
+    def _remove_files(self, tidied: HousekeepingResult) -> None:
         with self.content.guarded(alone=True) as alone:
             if not alone:
                 _log.info("files that no letter needs are left for the next round: a backup or a check reads them")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daemon.store import Store
 from daemon.store.content import PREFIXES, ContentStore
-from daemon.store.sqlite_file import damage
+from daemon.store.sqlite_file import corruption
 
 Tell = Callable[[str], None]
 
@@ -18,10 +18,10 @@ def do_nothing(_what: str) -> None:
 
 
 @dataclass(kw_only=True)
-class Soundness:
+class IntegrityReport:
     """What a check found. `orphans` are harmless: bytes that no letter needs, which the daily round removes when they are a day old."""
 
-    damage: list[str] = field(default_factory=list)
+    corruption: list[str] = field(default_factory=list)
     files: int = 0
     faults: list[str] = field(default_factory=list)
     """Attachments whose bytes are missing or damaged: the hash, what is wrong, and the letters."""
@@ -30,16 +30,16 @@ class Soundness:
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.damage or self.faults)
+        return not (self.corruption or self.faults)
 
 
-def check_store(path: Path, store: Store, content: ContentStore, tell: Tell = do_nothing) -> Soundness:
+def check_store(path: Path, store: Store, content: ContentStore, tell: Tell = do_nothing) -> IntegrityReport:
     """Check everything; reads every byte of every attachment, and changes nothing. Raises StoreError where the database is too damaged.
 
     The bytes may be checked beside a running service: what is removed meanwhile was needed by nobody. The database at `path` should be a
     copy then, for nobody can write to it meanwhile. `tell` is called now and then with what is being done.
     """
-    found = Soundness(damage=damage(path, lambda: tell("checking the database")))
+    found = IntegrityReport(corruption=corruption(path, lambda: tell("checking the database")))
     with content.guarded(alone=False):
         for prefix in PREFIXES:
             needed = store.retention.needed(prefix)

@@ -18,8 +18,8 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import COLLISION, Alert
 from daemon.core.errors import DeliveryFailure, DiskFull, Fault
 from daemon.core.ports import Destination, Notification, Notifies
-from daemon.monitoring.problems import Trouble, find_troubles
-from daemon.runtime.heartbeat import Pulses
+from daemon.monitoring.problems import Problem, find_problems
+from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ _WITHOUT_END = frozenset({"rejected", COLLISION})
 """Kinds that happen and do not pass, so that their end is nothing to tell."""
 
 
-class Alerter:
+class AlertNotifier:
     """Looks for trouble, and tells it. For one thread.
 
     `configuration`, `destinations`, `faults` and what the service itself has `noticed` are asked again at each look; `steady` is a
@@ -47,11 +47,11 @@ class Alerter:
         destinations: Callable[[], Mapping[str, Destination]],
         faults: Callable[[], Sequence[Fault]],
         clock: Callable[[], datetime],
-        pulses: Pulses,
-        noticed: Callable[[], Sequence[Trouble]] = tuple,
+        heartbeats: Heartbeats,
+        noticed: Callable[[], Sequence[Problem]] = tuple,
         steady: Callable[[], datetime] | None = None,
     ) -> None:
-        self._store, self._clock, self._pulses = store, clock, pulses
+        self._store, self._clock, self._pulses = store, clock, heartbeats
         self._steady = steady or clock
         self._configuration, self._destinations, self._faults = configuration, destinations, faults
         self._noticed = noticed
@@ -64,7 +64,7 @@ class Alerter:
                 self.look()
             except DiskFull as error:
                 _log.error("no alert can be kept until there is room", reason=str(error))
-            self._pulses.resting(ALERTS, _LOOK)
+            self._pulses.beat_for_wait(ALERTS, _LOOK)
             self._rest(stopping)
 
     def _rest(self, stopping: threading.Event) -> None:
@@ -79,11 +79,11 @@ class Alerter:
 
     def look(self) -> None:
         """Note what is wrong now, and tell what is to be told. Raises StoreError."""
-        self._pulses.expect(ALERTS)
+        self._pulses.beat(ALERTS)
         now, configuration = self._clock(), self._configuration()
         before = {each.key for each in self._store.alerts.all() if not each.ended_at}
-        troubles = find_troubles(configuration, self._store, now, self._faults(), self._noticed())
-        current = [Alert(key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now) for each in troubles]
+        problems = find_problems(configuration, self._store, now, self._faults(), self._noticed())
+        current = [Alert(key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now) for each in problems]
         self._store.alerts.note(current, now)
         for alert in current:
             if alert.key not in before:
@@ -102,7 +102,7 @@ class Alerter:
         until, wait = self._waits.get(name, (now, _FIRST_WAIT))
         if not isinstance(destination, Notifies) or now < until:
             return False
-        self._pulses.expect(ALERTS)
+        self._pulses.beat(ALERTS)
         try:
             destination.notify(_notification(alert))
         except DeliveryFailure as failure:

@@ -22,13 +22,13 @@ from daemon.core.bookkeeping import (
     SEEN_BY_SERVICE,
     WATCH,
     Bookmark,
-    Sighting,
+    SkippedLetter,
 )
 from daemon.core.errors import Fault
 from daemon.core.model import Delivery, DeliveryState, SightingState
 from daemon.core.settings import duration_text
 from daemon.routing.facts import NORWAY
-from daemon.runtime.clock import WRONG, is_behind
+from daemon.runtime.clock import WRONG, has_backlog
 from daemon.store import Store
 
 _HAPPENED_WITHIN = timedelta(days=7)  # what happens and does not pass is shown for so long
@@ -37,7 +37,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trouble:
+class Problem:
     """One thing that is wrong."""
 
     kind: str
@@ -52,15 +52,15 @@ class Trouble:
         return f"{self.kind} {self.about}".strip()
 
 
-def find_troubles(
-    configuration: Configuration, store: Store, now: datetime, faults: Sequence[Fault] = (), noticed: Sequence[Trouble] | None = None
-) -> list[Trouble]:
+def find_problems(
+    configuration: Configuration, store: Store, now: datetime, faults: Sequence[Fault] = (), noticed: Sequence[Problem] | None = None
+) -> list[Problem]:
     """Everything that is wrong. Raises StoreError.
 
     `faults` are those of an edit that is not in force, and `noticed` is what only the service that runs can notice; others leave that out,
     and are told what the service kept of it.
     """
-    bookmarks = store.views.bookmarks()
+    bookmarks = store.queries.bookmarks()
     return [
         *_silent(configuration, bookmarks, now),
         *_refused(configuration, bookmarks),
@@ -80,39 +80,39 @@ def find_troubles(
     ]
 
 
-def clock_troubles(doubts: Mapping[str, str]) -> list[Trouble]:
+def clock_troubles(doubts: Mapping[str, str]) -> list[Problem]:
     """What is wrong with the machine's clock; `doubts` says it in words, by what it is about."""
-    return [Trouble(kind=CLOCK, about=about, text=text) for about, text in doubts.items()]
+    return [Problem(kind=CLOCK, about=about, text=text) for about, text in doubts.items()]
 
 
 def _doubts_of(store: Store, now: datetime) -> dict[str, str]:
     """What the service has noted of the clock, or what it would say of one that is behind."""
     noted = {each.key.removeprefix(CLOCK).strip(): each.text for each in store.alerts.all() if each.kind == CLOCK and not each.ended_at}
     newest = store.stamps.newest()
-    if not noted and is_behind(now, newest):
+    if not noted and has_backlog(now, newest):
         later = f"something was recorded at {newest:%Y-%m-%d %H:%M}" if newest else "there was no Postmottak then"
         noted[WRONG] = f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {later}; set it (`timedatectl`)"
     return noted
 
 
-def _silent(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Trouble]:
+def _silent(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Problem]:
     limit = configuration.alerts.silent_after
     for mailbox in configuration.mailboxes:
         heard = [each.succeeded_at for each in bookmarks if each.mailbox == mailbox.name and each.succeeded_at]
         tried = any(each.mailbox == mailbox.name for each in bookmarks)
         if heard and now - max(heard) > limit:
             text = f"The mailbox {mailbox.name} was last read at {max(heard):%Y-%m-%d %H:%M} UTC; see `postmottak status`"
-            yield Trouble(kind="silence", about=mailbox.name, text=text)
+            yield Problem(kind="silence", about=mailbox.name, text=text)
         elif tried and not heard:
-            yield Trouble(kind="silence", about=mailbox.name, text=f"The mailbox {mailbox.name} was never read; see `postmottak check`")
+            yield Problem(kind="silence", about=mailbox.name, text=f"The mailbox {mailbox.name} was never read; see `postmottak check`")
 
 
-def _refused(configuration: Configuration, bookmarks: Sequence[Bookmark]) -> Iterator[Trouble]:
+def _refused(configuration: Configuration, bookmarks: Sequence[Bookmark]) -> Iterator[Problem]:
     names = {each.name for each in configuration.mailboxes}
     for each in bookmarks:
         if each.mailbox in names and each.begun and each.refused and not each.retired_at:
             about = f"{each.mailbox} {each.party} {each.service} {each.resource}"
-            yield Trouble(kind="rights", about=about, text=f"What could be read is refused now: {about}; see `postmottak check`")
+            yield Problem(kind="rights", about=about, text=f"What could be read is refused now: {about}; see `postmottak check`")
 
 
 def unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> list[Bookmark]:
@@ -122,7 +122,7 @@ def unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: dat
     return sorted(late, key=lambda each: each.failing_since or now)
 
 
-def _unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Trouble]:
+def _unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Problem]:
     """By party: a right is a party's, and a mailbox that cannot be read at all is silent."""
     silent = {each.about for each in _silent(configuration, bookmarks, now)}
     by_party: dict[tuple[str, str], list[Bookmark]] = {}
@@ -133,44 +133,44 @@ def _unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: da
         which = _some([f"{each.service} {each.resource} since {each.failing_since:%Y-%m-%d %H:%M} UTC" for each in late])
         text = f"The mailbox {mailbox} cannot be read whole for {party}: {which}; see `postmottak status`"
         critical = _is_long(configuration, late[0].failing_since, now)
-        yield Trouble(kind="unread", about=f"{mailbox} {party}", text=text, critical=critical)
+        yield Problem(kind="unread", about=f"{mailbox} {party}", text=text, critical=critical)
 
 
-def unfetched(configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime) -> list[Sighting]:
+def unfetched(configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime) -> list[SkippedLetter]:
     """Letters that could not be fetched for longer than `silent_after`, the longest first."""
     names, limit = {each.name for each in configuration.mailboxes}, configuration.alerts.silent_after
     retired = {(each.mailbox, each.party, each.resource) for each in bookmarks if each.retired_at}
-    failing = [each for each in store.views.sightings(SightingState.FAILING) if each.mailbox in names and each.failing_since]
+    failing = [each for each in store.queries.sightings(SightingState.FAILING) if each.mailbox in names and each.failing_since]
     late = [each for each in failing if each.failing_since and now - each.failing_since > limit]
     wanted = [each for each in late if (each.mailbox, each.party, each.resource) not in retired]
     return sorted(wanted, key=lambda each: each.failing_since or now)
 
 
-def _unfetched(configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Trouble]:
-    by_mailbox: dict[str, list[Sighting]] = {}
+def _unfetched(configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Problem]:
+    by_mailbox: dict[str, list[SkippedLetter]] = {}
     for each in unfetched(configuration, store, bookmarks, now):
         by_mailbox.setdefault(each.mailbox, []).append(each)
     for mailbox, late in by_mailbox.items():
         which = _some([f"{each.external_id} since {each.failing_since:%Y-%m-%d %H:%M} UTC" for each in late])
         text = f"Letters of the mailbox {mailbox} that cannot be fetched: {len(late)}, {which}; see `postmottak status`"
-        yield Trouble(kind="unfetched", about=mailbox, text=text, critical=_is_long(configuration, late[0].failing_since, now))
+        yield Problem(kind="unfetched", about=mailbox, text=text, critical=_is_long(configuration, late[0].failing_since, now))
 
 
-def _incomplete(configuration: Configuration, store: Store, now: datetime) -> Iterator[Trouble]:
+def _incomplete(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     """Letters of which a part did not come as sent; a part that is gone at the source is told, and never critical."""
-    for each in store.views.incomplete(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
+    for each in store.queries.incomplete(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
         since = f"since {each.fetched_at:%Y-%m-%d %H:%M} UTC"
         text = f"The letter {each.message_id} is here without {each.missing} of its attachments as sent, {since}"
         critical = each.may_come and _is_long(configuration, each.fetched_at, now)
         remedy = f"`postmottak messages refetch {each.message_id}` asks for them again"
-        yield Trouble(kind="incomplete", about=str(each.message_id), text=f"{text}; {remedy}", critical=critical)
+        yield Problem(kind="incomplete", about=str(each.message_id), text=f"{text}; {remedy}", critical=critical)
 
 
-def _untold(configuration: Configuration, store: Store, now: datetime) -> Iterator[Trouble]:
+def _untold(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     for mailbox, (count, since) in store.marks.refused().items():
         if _is_long(configuration, since, now):
             text = f"Senders in the mailbox {mailbox} who cannot be told Read or Confirmed: {count}, since {since:%Y-%m-%d %H:%M} UTC"
-            yield Trouble(kind="untold", about=mailbox, text=f"{text}; `postmottak messages show` says why", critical=False)
+            yield Problem(kind="untold", about=mailbox, text=f"{text}; `postmottak messages show` says why", critical=False)
 
 
 def _is_long(configuration: Configuration, since: datetime | None, now: datetime) -> bool:
@@ -185,19 +185,19 @@ def _some(words: Sequence[str]) -> str:
     return ", ".join(words[:_NAMED]) + more
 
 
-def _undelivered(configuration: Configuration, store: Store, now: datetime) -> Iterator[Trouble]:
+def _undelivered(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     limit = configuration.alerts.undelivered_after
-    for destination, oldest in store.views.oldest_waiting().items():
+    for destination, oldest in store.queries.oldest_waiting().items():
         if now - oldest > limit:
             text = f"A letter waits for {destination} since {oldest:%Y-%m-%d %H:%M} UTC, longer than {duration_text(limit)}"
-            yield Trouble(kind="undelivered", about=destination, text=f"{text}; see `postmottak deliveries list`")
+            yield Problem(kind="undelivered", about=destination, text=f"{text}; see `postmottak deliveries list`")
 
 
-def _dead(store: Store) -> Iterator[Trouble]:
-    for (destination, state), count in store.views.queues().items():
+def _dead(store: Store) -> Iterator[Problem]:
+    for (destination, state), count in store.queries.queues().items():
         if state is DeliveryState.DEAD:
             text = f"Not delivered to {destination} and not tried again: {count}; see `postmottak deliveries list --state dead`"
-            yield Trouble(kind="dead", about=destination, text=text)
+            yield Problem(kind="dead", about=destination, text=text)
 
 
 def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[Delivery]:
@@ -207,35 +207,35 @@ def not_taken(configuration: Configuration, store: Store, now: datetime) -> list
     return [each for each in waiting if each.delivered_at and now - each.delivered_at > allowed[each.destination]]
 
 
-def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Iterator[Trouble]:
+def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     late = Counter(each.destination for each in not_taken(configuration, store, now))
     for destination, count in late.items():
         text = f"Delivered to {destination} and not taken in time: {count}; see `postmottak status`"
-        yield Trouble(kind="not-taken", about=destination, text=text, critical=False)
+        yield Problem(kind="not-taken", about=destination, text=text, critical=False)
 
 
-def _rejected(store: Store, now: datetime) -> Iterator[Trouble]:
-    for each in store.views.rejected(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
+def _rejected(store: Store, now: datetime) -> Iterator[Problem]:
+    for each in store.queries.rejected(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
         text = f"The receiver at {each.destination} rejected a letter; see `postmottak deliveries show {each.id}`"
-        yield Trouble(kind="rejected", about=str(each.id), text=text, critical=False)
+        yield Problem(kind="rejected", about=str(each.id), text=text, critical=False)
 
 
-def _collided(store: Store, now: datetime) -> Iterator[Trouble]:
+def _collided(store: Store, now: datetime) -> Iterator[Problem]:
     for each in store.alerts.happened(COLLISION, now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
-        yield Trouble(kind=COLLISION, about=each.key.removeprefix(f"{COLLISION} "), text=each.text, critical=each.critical)
+        yield Problem(kind=COLLISION, about=each.key.removeprefix(f"{COLLISION} "), text=each.text, critical=each.critical)
 
 
-def _expiring(configuration: Configuration, now: datetime) -> Iterator[Trouble]:
+def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
     limit = configuration.alerts.expires_within
     for name, ends in certificates(configuration).items():
         if ends - now < limit:
             text = f"The certificate of {name} is good until {ends:%Y-%m-%d}; renew the file in client_cert_file"
-            yield Trouble(kind="expiry", about=name, text=text, critical=ends <= now)
+            yield Problem(kind="expiry", about=name, text=text, critical=ends <= now)
     for name, ends in keys(configuration).items():
         if ends - now < limit:
             remedy = "register a new one in Samarbeidsportalen, or the same one again, and correct key_expires"
             text = f"The key of the mailbox {name} is good until {ends:%Y-%m-%d}; {remedy}"
-            yield Trouble(kind="expiry", about=f"key of {name}", text=text, critical=ends <= now)
+            yield Problem(kind="expiry", about=f"key of {name}", text=text, critical=ends <= now)
 
 
 def keys(configuration: Configuration) -> dict[str, datetime]:
@@ -271,37 +271,37 @@ def _free(place: Path) -> int | None:
         return None
 
 
-def _full(configuration: Configuration) -> Iterator[Trouble]:
+def _full(configuration: Configuration) -> Iterator[Problem]:
     for place, free in free_space(configuration).items():
         if free < configuration.alerts.free_bytes:
-            yield Trouble(kind="disk", about=str(place), text=f"Only {free / 1e6:.0f} MB are free at {place}; make room")
+            yield Problem(kind="disk", about=str(place), text=f"Only {free / 1e6:.0f} MB are free at {place}; make room")
 
 
-def _faulty(faults: Sequence[Fault]) -> Iterator[Trouble]:
+def _faulty(faults: Sequence[Fault]) -> Iterator[Problem]:
     if faults:
         places = ", ".join(dict.fromkeys(f"{each.file}:{each.line}" if each.line else each.file for each in faults))
-        yield Trouble(kind="edit", about="", text=f"An edit is not in force, for it has faults: {places}; see `postmottak check`")
+        yield Problem(kind="edit", about="", text=f"An edit is not in force, for it has faults: {places}; see `postmottak check`")
 
 
-def noticed_troubles(*, log: str, watch: str) -> list[Trouble]:
+def noticed_troubles(*, log: str, watch: str) -> list[Problem]:
     """What the service notices of itself: why its log cannot be written, and why folders cannot be watched; each empty if it can."""
     found = []
     if log:
         text = f"The service's log cannot be written, and its lines are lost ({log}); see where its stderr goes"
-        found.append(Trouble(kind=LOG, about="", text=text, critical=False))
+        found.append(Problem(kind=LOG, about="", text=text, critical=False))
     if watch:
         remedy = "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end what uses them up"
         text = f"Edits and pickups are noticed some seconds late, for folders cannot be watched ({watch}); {remedy}"
-        found.append(Trouble(kind=WATCH, about="", text=text, critical=False))
+        found.append(Problem(kind=WATCH, about="", text=text, critical=False))
     return found
 
 
-def _noticed_by_the_service(store: Store, now: datetime) -> Iterator[Trouble]:
+def _noticed_by_the_service(store: Store, now: datetime) -> Iterator[Problem]:
     """What only the service can notice, as the store has it."""
     yield from clock_troubles(_doubts_of(store, now))
     for each in store.alerts.all():
         if each.kind in SEEN_BY_SERVICE and not each.ended_at:
-            yield Trouble(
+            yield Problem(
                 kind=each.kind,
                 about=each.key.removeprefix(each.kind).strip(),
                 text=each.text,

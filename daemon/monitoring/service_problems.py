@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from daemon.monitoring.problems import Trouble
+from daemon.monitoring.problems import Problem
 
 
-class Problems:
+class ServiceProblems:
     """The problems of one service. All methods may be called from any thread, and return at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: dict[tuple[str, str], Trouble] = {}
+        self._found: dict[tuple[str, str], Problem] = {}
 
-    def begin(self, trouble: Trouble) -> bool:
+    def begin(self, trouble: Problem) -> bool:
         """Note a problem, which may be known already. Returns whether there is something new about it."""
         key = trouble.kind, trouble.about
         with self._lock:
@@ -28,7 +28,7 @@ class Problems:
         with self._lock:
             return self._found.pop((kind, about), None) is not None
 
-    def all(self) -> Sequence[Trouble]:
+    def all(self) -> Sequence[Problem]:
         """Every problem there is."""
         with self._lock:
             return tuple(self._found.values())

@@ -12,7 +12,7 @@ from daemon.routing.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class HistoricLetter:
     """A stored letter, as it was when it was decided, with the thread that it belonged to."""
 
     message: str
@@ -21,7 +21,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Move:
+class Change:
     """One letter that would go elsewhere."""
 
     message: str
@@ -37,7 +37,7 @@ class DryRun:
     """How two tables differ over some letters."""
 
     letters: int = 0
-    moves: list[Move] = field(default_factory=list)
+    moves: list[Change] = field(default_factory=list)
 
     @property
     def summary(self) -> list[tuple[tuple[str, ...], tuple[str, ...], int]]:
@@ -46,7 +46,7 @@ class DryRun:
         return [(before, after, count) for (before, after), count in counted.most_common()]
 
 
-def compare(before: Table, after: Table, samples: Iterable[Sample]) -> DryRun:
+def compare(before: Table, after: Table, samples: Iterable[HistoricLetter]) -> DryRun:
     """Run both tables over the letters."""
     found = DryRun()
     for sample in samples:
@@ -54,7 +54,7 @@ def compare(before: Table, after: Table, samples: Iterable[Sample]) -> DryRun:
         old, new = decide(before, sample.facts, sample.earlier), decide(after, sample.facts, sample.earlier)
         if _goes_to(old) != _goes_to(new):
             found.moves.append(
-                Move(
+                Change(
                     message=sample.message,
                     service=sample.facts.service,
                     before=_goes_to(old),

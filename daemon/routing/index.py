@@ -13,7 +13,7 @@ Key = tuple[str, object]
 """What a row is filed under: the name of a condition, and a value of it."""
 
 
-class Shelves:
+class RouteIndex:
     """Numbers filed under keys, each under all keys of one of its options: the one whose shelves are emptiest so far."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Shelves:
         return sorted(found)
 
 
-class Words:
+class WordMatcher:
     """Which of many words occur anywhere in a text; costs by the length of the text, not by the number of words."""
 
     def __init__(self) -> None:
@@ -69,8 +69,8 @@ class Index:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._confidential: list[int] = []
-        self._shelves = Shelves()
-        self._words = {"title": Words(), "name": Words()}
+        self._shelves = RouteIndex()
+        self._words = {"title": WordMatcher(), "name": WordMatcher()}
         for number, route in enumerate(routes):
             if route.enabled:
                 self._file(number, route)

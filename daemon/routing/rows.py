@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator
 
-from daemon.config.faults import near_miss
+from daemon.config.faults import did_you_mean
 from daemon.core.dpv import CONFIDENTIAL_POST, find_service, service_names
 from daemon.core.folding import fold, readable, readable_expression
 from daemon.core.model import Policy
@@ -53,7 +53,7 @@ def _sender(text: str) -> str:
 def _service_code(text: str) -> str:
     service = find_service(text)
     if service is None:
-        hint = near_miss(text, service_names())
+        hint = did_you_mean(text, service_names())
         raise ValueError(f"{text!r} is no service; {hint or 'write a code such as 4255/8, or see `postmottak services`'}")
     return service.code
 

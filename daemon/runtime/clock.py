@@ -49,7 +49,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def is_behind(now: datetime, newest: datetime | None) -> bool:
+def has_backlog(now: datetime, newest: datetime | None) -> bool:
     """Whether a clock that says `now` is behind: something was recorded later, or there was no Postmottak yet."""
     return now < max(newest or EARLIEST, EARLIEST) - APART
 
@@ -81,7 +81,7 @@ class Clock:
         self._sources: tuple[Source, ...] = ()
         at, now = ticks(), wall()
         self._began, self._at = steady(), at
-        behind = is_behind(now, newest)
+        behind = has_backlog(now, newest)
         floor = max(newest or EARLIEST, EARLIEST)
         # A line is a clock that goes right: the time that it has, or had, at second 0 of `ticks`.
         self._line = _line(floor + timedelta(seconds=1) if behind else now, at)

@@ -26,7 +26,7 @@ class _Watched:
     identity: _Identity
 
 
-class FolderWatch:
+class FolderWatcher:
     """Tells `handler` of changes in folders, not of those in folders below. For one thread; `handler` is called from others."""
 
     def __init__(self, handler: FileSystemEventHandler) -> None:

@@ -18,15 +18,15 @@ from daemon.core.model import LetterRef, Part
 from daemon.core.ports import Mailbox
 
 OUTBOX = "outbox"  # the name under which deliveries send heartbeats
-LOOP_LIMIT = 900.0  # seconds without a sign of life after which a loop hangs; every single call that it makes has a shorter timeout
-BEAT_EVERY = 10.0  # seconds between the signs of life of a thread that only answers others
-AGENT_LIMIT = 60.0  # the same for the agent, which only answers others; it is asked more often than that
-TASK_LIMIT = 3600.0  # the same for one delivery, whose connector may have handed all bytes to a slow network
+LOOP_TIMEOUT = 900.0  # seconds without a sign of life after which a loop hangs; every single call that it makes has a shorter timeout
+HEARTBEAT_INTERVAL = 10.0  # seconds between the signs of life of a thread that only answers others
+WORKER_TIMEOUT = 60.0  # the same for the agent, which only answers others; it is asked more often than that
+TASK_TIMEOUT = 3600.0  # the same for one delivery, whose connector may have handed all bytes to a slow network
 
-Beat = Callable[[], None]
+Heartbeat = Callable[[], None]
 
 
-class Pulses:
+class Heartbeats:
     """The signs of life of one service. All methods may be called from any thread; `clock` counts seconds from anywhere."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,21 +35,21 @@ class Pulses:
         self._until: dict[str, float] = {}
         self._excused_until = 0.0
 
-    def expect(self, name: str, seconds: float = LOOP_LIMIT) -> None:
+    def beat(self, name: str, seconds: float = LOOP_TIMEOUT) -> None:
         """A sign of life of `name`; the next one comes within `seconds`, or it has hung."""
         with self._lock:
             self._until[name] = self._clock() + seconds
 
-    def resting(self, name: str, seconds: float) -> None:
+    def beat_for_wait(self, name: str, seconds: float) -> None:
         """A sign of life of `name`, which now waits for up to `seconds`."""
-        self.expect(name, seconds + LOOP_LIMIT)
+        self.beat(name, seconds + LOOP_TIMEOUT)
 
     @contextmanager
-    def task(self, name: str) -> Iterator[Beat]:
+    def task(self, name: str) -> Iterator[Heartbeat]:
         """Something that has an end; yields what to call as often as it gets on."""
 
         def beat() -> None:
-            self.expect(name, TASK_LIMIT)
+            self.beat(name, TASK_TIMEOUT)
 
         beat()
         try:
@@ -69,17 +69,17 @@ class Pulses:
             self._excused_until = now
             self._until = {name: until + passed for name, until in self._until.items()}
 
-    def hung(self) -> list[str]:
+    def stalled(self) -> list[str]:
         """Those whose sign of life is overdue, by name."""
         now = self._clock()
         with self._lock:
             return sorted(name for name, until in self._until.items() if until < now)
 
 
-class WatchedFile(io.RawIOBase):
+class HeartbeatFile(io.RawIOBase):
     """A file whose every read is a sign of life."""
 
-    def __init__(self, file: BufferedReader, beat: Beat) -> None:
+    def __init__(self, file: BufferedReader, beat: Heartbeat) -> None:
         self._file, self._beat = file, beat
 
     def readable(self) -> bool:
@@ -113,15 +113,15 @@ class WatchedFile(io.RawIOBase):
         super().close()
 
 
-def watched_file(file: BufferedReader, beat: Beat) -> BinaryIO:
+def with_heartbeat(file: BufferedReader, beat: Heartbeat) -> BinaryIO:
     """The same file, with a sign of life at every read from the disk."""
-    return BufferedReader(WatchedFile(file, beat))
+    return BufferedReader(HeartbeatFile(file, beat))
 
 
-class WatchedMailbox:
+class HeartbeatMailbox:
     """A mailbox whose every call, and every piece of an attachment, is a sign of life."""
 
-    def __init__(self, mailbox: Mailbox, beat: Beat) -> None:
+    def __init__(self, mailbox: Mailbox, beat: Heartbeat) -> None:
         self._mailbox, self._beat = mailbox, beat
 
     def __getattr__(self, name: str) -> Any:
@@ -145,8 +145,8 @@ class WatchedMailbox:
         return alive
 
 
-def watched_mailbox(mailbox: Mailbox, beat: Beat) -> Mailbox:
+def mailbox_with_heartbeat(mailbox: Mailbox, beat: Heartbeat) -> Mailbox:
     """The same mailbox, with signs of life."""
-    watched: Any = WatchedMailbox(mailbox, beat)
+    watched: Any = HeartbeatMailbox(mailbox, beat)
     found: Mailbox = watched
     return found

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Turns:
-    """`many` turns at a time, and only `few` while it is `others_first`. May be used from several threads."""
+class ConcurrencyLimiter:
+    """`limit` turns at a time, and only `reduced_limit` while it is `yield_priority`. May be used from several threads."""
 
-    def __init__(self, many: int, *, few: int | None = None, others_first: Callable[[], bool] = lambda: False) -> None:
-        self._many, self._few, self._others_first = many, min(few or many, many), others_first
+    def __init__(self, limit: int, *, reduced_limit: int | None = None, yield_priority: Callable[[], bool] = lambda: False) -> None:
+        self._many, self._few, self._others_first = limit, min(reduced_limit or limit, limit), yield_priority
         self._taken = 0
         self._over = threading.Condition()
 
     @contextmanager
-    def turn(self) -> Iterator[Callable[[], None]]:
+    def slot(self) -> Iterator[Callable[[], None]]:
         """Wait for a turn, and have it until the block ends, or until what it yields is called; that may be done again, by this thread."""
         with self._over:
             self._over.wait_for(self._is_free)

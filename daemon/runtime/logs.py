@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 import structlog
 
-_TOO_TALKATIVE = ("httpx", "httpcore", "sqlalchemy", "alembic", "apscheduler", "zeep", "mail.log")
+_NOISY_LOGGERS = ("httpx", "httpcore", "sqlalchemy", "alembic", "apscheduler", "zeep", "mail.log")
 """Libraries that write addresses, parameters or whole messages below WARNING."""
 
 
@@ -56,7 +56,7 @@ _PIECE = 4096  # bytes; a pipe that says that it takes more takes so many at onc
 _PATIENCE = 1000  # milliseconds for a reader that does not read; after that, lines are not waited for until it reads again
 
 
-class Lines:
+class LogStream:
     """Writes lines to a stream, and goes on where that cannot be: a full disk, a reader that has gone, or one that hangs.
 
     What could not be written is counted, and said in a line of its own when it is possible again. May be used from any thread.
@@ -119,7 +119,7 @@ def _takes(descriptor: int, milliseconds: int) -> bool:
     return bool(poll.poll(milliseconds))
 
 
-_lines = Lines(None)
+_lines = LogStream(None)
 
 
 def trouble() -> str:
@@ -130,8 +130,8 @@ def trouble() -> str:
 def configure() -> None:
     """Set up logging for the process; may be called again. A log that cannot be written stops nothing."""
     global _lines  # noqa: PLW0603  # stderr is the process's own, and so is what becomes of it
-    lines = _lines = Lines(sys.stderr)
-    for name in _TOO_TALKATIVE:
+    lines = _lines = LogStream(sys.stderr)
+    for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

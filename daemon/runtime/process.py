@@ -48,14 +48,14 @@ def leave_no_core() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def return_large_blocks() -> None:
+def tune_malloc() -> None:
     """Have it so for this process. Does nothing where the C library is another one; may be called again."""
     with suppress(OSError, AttributeError):
         for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
             ctypes.CDLL(None).mallopt(parameter, _FROM)
 
 
-def spare_what_stays() -> None:
+def freeze_gc() -> None:
     """Leave all that is in memory now, modules and settings, out of the search for garbage, and search more seldom.
 
     It took a tenth of a letter's processor time. May be called again.
@@ -65,7 +65,7 @@ def spare_what_stays() -> None:
     gc.set_threshold(_GARBAGE_AFTER)
 
 
-def keep_to_one_core() -> frozenset[int]:
+def pin_to_one_core() -> frozenset[int]:
     """Have this thread, and those that it starts from now on, run on the core that this one runs on; the cores that are left for others.
 
     One thread at a time can have Python's interpreter lock, so a second core speeds up little; but each time that the lock goes to a
@@ -82,8 +82,8 @@ def keep_to_one_core() -> frozenset[int]:
     return frozenset()
 
 
-def keep_to(cores: Collection[int]) -> None:
-    """Have this thread, and those that it starts from now on, run on the cores that `keep_to_one_core` left; on any if it left none."""
+def pin_to(cores: Collection[int]) -> None:
+    """Have this thread, and those that it starts from now on, run on the cores that `pin_to_one_core` left; on any if it left none."""
     if cores:
         with suppress(OSError):  # a core can be taken away from us
             os.sched_setaffinity(0, cores)

@@ -33,7 +33,7 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # which has no types
         return now + self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # jitter keeps no secret
 
 
-class Schedule:
+class Scheduler:
     """Calls `wake` functions at intervals, from a thread of its own. `wall` is the clock that APScheduler goes by."""
 
     def __init__(self, wall: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -73,13 +73,13 @@ class Schedule:
         return self._wall().timestamp() - elapsed()
 
 
-class Bell:
+class WakeEvent:
     """Wakes one worker: rings while nobody waits are kept as one."""
 
     def __init__(self) -> None:
         self._rung = threading.Event()
 
-    def ring(self) -> None:
+    def wake_up(self) -> None:
         """Wake the worker, now or when it next waits."""
         self._rung.set()
 

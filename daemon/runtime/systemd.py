@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 
-class Notifier:
+class SystemdNotifier:
     """Sends messages to whoever started the service. Methods may be called from any thread, never fail, and return at once."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -33,7 +33,7 @@ class Notifier:
         """The end begins."""
         self._send("STOPPING=1", "STATUS=ends what is under way")
 
-    def alive(self) -> None:
+    def watchdog(self) -> None:
         """Everything turns."""
         self._send("WATCHDOG=1")
 

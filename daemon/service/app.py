@@ -18,41 +18,41 @@ from daemon.config.loader import Configuration, ConnectorConfiguration
 from daemon.core.bookkeeping import CLOCK, LOCK
 from daemon.core.errors import Fault
 from daemon.core.model import DeliveryState, Outcome
-from daemon.core.ports import Destination, HasTokens, OnThisMachine, TellsTime
+from daemon.core.ports import Destination, HasTokens, LocalDestination, TellsTime
 from daemon.delivery import retry
 from daemon.delivery.dispatch import Dispatch
-from daemon.delivery.marks import Receipts
+from daemon.delivery.marks import MarkSender
 from daemon.delivery.pickup import Pickups
-from daemon.delivery.worker.client import AGENT, Agent
-from daemon.delivery.worker.proxy import Entrusted
+from daemon.delivery.worker.proxy import RemoteDestination
+from daemon.delivery.worker.worker_client import WORKER, WorkerClient
 from daemon.intake.fetch import Fetcher
-from daemon.intake.mailboxes import boxes
+from daemon.intake.mailboxes import polled_mailboxes
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake, IntakeSummary
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.intake.rerouting import Rerouter
 from daemon.maintenance.housekeeping import Housekeeping
-from daemon.monitoring.alerts import Alerter
-from daemon.monitoring.problems import Trouble, clock_troubles
-from daemon.monitoring.service_problems import Problems
+from daemon.monitoring.alerts import AlertNotifier
+from daemon.monitoring.problems import Problem, clock_troubles
+from daemon.monitoring.service_problems import ServiceProblems
 from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table
 from daemon.runtime.clock import DOUBTED, Clock
-from daemon.runtime.heartbeat import AGENT_LIMIT, OUTBOX, Pulses
+from daemon.runtime.heartbeat import OUTBOX, WORKER_TIMEOUT, Heartbeats
 from daemon.runtime.process import (
     allow_enough_files,
-    keep_to_one_core,
+    freeze_gc,
     leave_no_core,
-    return_large_blocks,
-    spare_what_stays,
+    pin_to_one_core,
+    tune_malloc,
 )
 from daemon.service import plugins
 from daemon.service.preflight import readable_secrets, refuse_shared_file_systems
-from daemon.service.stack import Checked, open_content, retention
-from daemon.store import Patience, Store
+from daemon.service.stack import LoadedConfig, open_content, retention
+from daemon.store import BusyWait, Store
 from daemon.store.content import ContentStore
 from daemon.store.lock import InstanceLock
-from daemon.web.tokens import Tokens
+from daemon.web.tokens import TokenGuard
 
 if TYPE_CHECKING:
     from daemon.web.server import WebServer
@@ -62,12 +62,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(kw_only=True)
 class PollSummary:
-    """What one round did. `undone` are the deliveries that are left, by state."""
+    """What one round did. `unfinished` are the deliveries that are left, by state."""
 
     intake: list[IntakeSummary] = field(default_factory=list)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     marks_failed: int = 0
-    undone: Mapping[DeliveryState, int] = field(default_factory=dict)
+    unfinished: Mapping[DeliveryState, int] = field(default_factory=dict)
 
     @property
     def unreachable(self) -> bool:
@@ -85,11 +85,11 @@ class PollSummary:
 
 
 class App:
-    """All parts of the service, wired. Made by `opened`."""
+    """All parts of the service, wired. Made by `open_app`."""
 
-    def __init__(self, checked: Checked, store: Store, clock: Clock, agent: Agent | None, lock: InstanceLock) -> None:
+    def __init__(self, checked: LoadedConfig, store: Store, clock: Clock, agent: WorkerClient | None, lock: InstanceLock) -> None:
         self._agent, self._lock = agent, lock
-        self.problems = Problems()
+        self.problems = ServiceProblems()
         configuration = checked.configuration
         content = open_content(configuration)
         content.remove_temporaries()
@@ -97,18 +97,18 @@ class App:
         self._covers_followed: tuple[str, date] | None = None
         self.store, self.clock, self.table = store, clock, checked.table
         self.destinations: Mapping[str, Destination] = self._connect(configuration)
-        self.pulses = Pulses()
+        self.heartbeats = Heartbeats()
         self._mailboxes = plugins.connect_mailboxes(configuration)
         clock.follow(*(each.source_time for each in self._mailboxes if isinstance(each, TellsTime)))
-        self.boxes = boxes(configuration, self._mailboxes, self.pulses)
+        self.polled_mailboxes = polled_mailboxes(configuration, self._mailboxes, self.heartbeats)
         fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
-        self.tokens = Tokens(configuration.api.token_file.value, self.problems) if configuration.api else None
+        self.tokens = TokenGuard(configuration.api.token_file.value, self.problems) if configuration.api else None
         self.web = self._web_server(configuration, content)
         self.intake = Intake(
             store=store,
             fetcher=fetcher,
             notices=Notices(store=store, table=lambda: self.table, clock=clock),
-            behind=lambda: self._dispatch.behind.is_set(),  # noqa: PLW0108  # which is made later
+            backlog=lambda: self._dispatch.backlog.is_set(),  # noqa: PLW0108  # which is made later
         )
         self._reconciliation = Reconciliation(store=store, intake=self.intake)
         self._dispatch = Dispatch(
@@ -118,38 +118,38 @@ class App:
             table=lambda: self.table,
             clock=clock,
             give_up_after=configuration.delivery.give_up_after,
-            pulses=self.pulses,
+            heartbeats=self.heartbeats,
             steady=clock.steady,
             stretch=clock.stretch,
             mend=self._mend,
         )
-        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock, pulses=self.pulses)
-        self._receipts = Receipts(store=store, clock=clock)
+        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock, heartbeats=self.heartbeats)
+        self._receipts = MarkSender(store=store, clock=clock)
         self._housekeeping = Housekeeping(
             store=store,
             content=content,
             retention=lambda: retention(store, self._configuration, self.table),
             clock=clock,
-            pulses=self.pulses,
+            heartbeats=self.heartbeats,
             settled=lambda: clock.settled,
             right_for=clock.right_for,
         )
-        self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock, beat=partial(self.pulses.expect, OUTBOX))
+        self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock, beat=partial(self.heartbeats.beat, OUTBOX))
         store.letters.note_table(self.table.version, self.table.text, clock())
         _log_warnings(self.table)
         store.outbox.release_abandoned(clock())
         store.stamps.pull_back(clock(), retry.LONGEST_ASKED)
-        for box in self.boxes:
+        for box in self.polled_mailboxes:
             store.letters.retire(box.mailbox.name, box.mailbox.channels(), clock())
 
-    def _connect(self, configuration: Configuration, but: Collection[str] = ()) -> dict[str, Destination]:
-        """The destinations, `but` for those named; those on this machine are the agent's business, if there is one."""
-        connected = plugins.connect_destinations(configuration, but)
+    def _connect(self, configuration: Configuration, exclude: Collection[str] = ()) -> dict[str, Destination]:
+        """The destinations, `exclude` for those named; those on this machine are the agent's business, if there is one."""
+        connected = plugins.connect_destinations(configuration, exclude)
         if self._agent:
             for each in configuration.destinations:
                 destination = connected.get(each.name)
-                if isinstance(destination, OnThisMachine):
-                    connected[each.name] = Entrusted(destination, each, self._agent)
+                if isinstance(destination, LocalDestination):
+                    connected[each.name] = RemoteDestination(destination, each, self._agent)
         return connected
 
     def _web_server(self, configuration: Configuration, content: ContentStore) -> WebServer | None:
@@ -168,40 +168,40 @@ class App:
         Raises StoreError.
         """
         summary = PollSummary()
-        for box in self.boxes:
+        for box in self.polled_mailboxes:
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()
         self.alerter(lambda: ()).look()
-        summary.undone = self.store.views.undone()
+        summary.unfinished = self.store.queries.unfinished()
         return summary
 
-    def alerter(self, faults: Callable[[], Sequence[Fault]], noticed: Callable[[], Sequence[Trouble]] = tuple) -> Alerter:
+    def alerter(self, faults: Callable[[], Sequence[Fault]], noticed: Callable[[], Sequence[Problem]] = tuple) -> AlertNotifier:
         """Looks for trouble, and tells it; `faults` are those of an edit that is not in force, `noticed` is what the service notices."""
-        return Alerter(
+        return AlertNotifier(
             store=self.store,
             configuration=self.configuration,
             destinations=lambda: self.destinations,
             faults=faults,
             clock=self.clock,
-            pulses=self.pulses,
+            heartbeats=self.heartbeats,
             noticed=lambda: [*clock_troubles(self.clock.troubles()), *self._problems(), *noticed()],
             steady=self.clock.steady,
         )
 
-    def _problems(self) -> Sequence[Trouble]:
+    def _problems(self) -> Sequence[Problem]:
         if self.tokens:
             self.tokens.look()
         return self.problems.all()
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:
         """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""
-        return [compared for box in self.boxes for compared in self._reconciliation.run(box.mailbox, box.policies, stopping)]
+        return [compared for box in self.polled_mailboxes for compared in self._reconciliation.run(box.mailbox, box.policies, stopping)]
 
     def is_comparison_due(self, every: timedelta) -> bool:
         """Whether a channel that can be read was not compared for so long; one that was never read has its first poll before it."""
         since = self.clock() - every
-        readable = (each for each in self.store.views.bookmarks() if each.begun and not (each.refused or each.retired_at))
+        readable = (each for each in self.store.queries.bookmarks() if each.begun and not (each.refused or each.retired_at))
         return any(each.compared_at is None or each.compared_at <= since for each in readable)
 
     def deliver_due(self, stopping: threading.Event) -> tuple[Counter[Outcome], int]:
@@ -212,7 +212,7 @@ class App:
         self._mend()
         self._follow_covers(stopping)
         outcomes = self._dispatch.deliver_due(stopping)
-        return outcomes, sum(self._receipts.set_due(box.receiver, stopping) for box in self.boxes)
+        return outcomes, sum(self._receipts.send_due(box.receiver, stopping) for box in self.polled_mailboxes)
 
     def _follow_covers(self, stopping: threading.Event) -> None:
         """Follow the covers of this day and of the table in force, unless that is done.
@@ -227,7 +227,7 @@ class App:
             if not stopping.is_set():
                 self._covers_followed = now
 
-    def tidy(self, stopping: threading.Event) -> bool:
+    def run_housekeeping(self, stopping: threading.Event) -> bool:
         """Delete what retention lets go. Raises StoreError.
 
         Returns whether that was done; otherwise it is to be done soon, for the clock is not certain yet.
@@ -248,7 +248,7 @@ class App:
 
     def tell_of_letters(self) -> None:
         """Letters were stored: a `deliver_due` that is under way takes them along. May be called from any thread."""
-        self._dispatch.news.set()
+        self._dispatch.new_work.set()
 
     def next_due(self) -> datetime | None:
         """When there is next something to deliver; None if nothing waits for a time."""
@@ -279,13 +279,13 @@ class App:
         """What these files said when they were read for what is in force."""
         return self._configuration.text, self.table.text
 
-    def swap(self, checked: Checked) -> None:
+    def swap(self, checked: LoadedConfig) -> None:
         """Put an edited configuration in force: its routing table and its destinations. The rest needs a restart, and the log says so."""
         old, new = self._configuration, checked.configuration
         if _needs_restart(old) != _needs_restart(new):
             _log.warning("an edit of [store], [mailbox], [delivery], [api] or [monitoring] is in force after a restart")
         unchanged = {each.name for each in new.destinations if each in old.destinations}
-        connected = self._connect(new, but=unchanged)
+        connected = self._connect(new, exclude=unchanged)
         replaced = [destination for name, destination in self.destinations.items() if name not in unchanged]
         self.store.letters.note_table(checked.table.version, checked.table.text, self.clock())  # before a letter can name it
         self.destinations = {**{name: self.destinations[name] for name in unchanged}, **connected}
@@ -298,20 +298,20 @@ class App:
         """Whether there is one, if there should be; one that hangs gives no sign of life. Call it again and again, in the first thread."""
         if self._agent is None:
             return True
-        self._agent.look(partial(self.pulses.expect, AGENT, AGENT_LIMIT))
+        self._agent.look(partial(self.heartbeats.beat, WORKER, WORKER_TIMEOUT))
         return not self._agent.has_ended()
 
     def look_at_lock(self) -> None:
         """See whether the store is still this process's own. Raises StoreError if it must not be worked with any more."""
         if trouble := self._lock.look():
-            if self.problems.begin(Trouble(kind=LOCK, about="the store", text=trouble)):
+            if self.problems.begin(Problem(kind=LOCK, about="the store", text=trouble)):
                 _log.error("the store's lock is not as it should be", reason=trouble)
         elif self.problems.end(LOCK, "the store"):
             _log.info("the store's lock is as it should be again")
 
     def close(self) -> None:
         """Let go of every connection."""
-        for box in self.boxes:
+        for box in self.polled_mailboxes:
             box.mailbox.close()
         for destination in self.destinations.values():
             destination.close()
@@ -328,7 +328,7 @@ def _log_warnings(table: Table) -> None:
 
 
 @contextmanager
-def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_agent: bool = False) -> Iterator[App]:
+def open_app(checked: LoadedConfig, new_clock: Callable[..., Clock] = Clock, *, with_agent: bool = False) -> Iterator[App]:
     """The service's parts, and the store's lock, until the block ends; `with_agent` if they will work for long, and have a process more.
 
     `new_clock` makes the clock, as `Clock` does.
@@ -337,7 +337,7 @@ def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_ag
     """
     leave_no_core()
     allow_enough_files()
-    return_large_blocks()
+    tune_malloc()
     refuse_shared_file_systems(checked.configuration.store)
     for warning in readable_secrets(checked.configuration):
         _log.warning("a secret is not kept as one", warning=str(warning))
@@ -347,7 +347,7 @@ def opened(checked: Checked, new_clock: Callable[..., Clock] = Clock, *, with_ag
         agent = _begin_agent(checked.configuration) if with_agent else None
         if agent:
             ends.callback(agent.close)
-        store = Store(checked.configuration.store.database, Patience(limit=None) if with_agent else None)
+        store = Store(checked.configuration.store.database, BusyWait(limit=None) if with_agent else None)
         ends.callback(store.close)
         app = App(checked, store, _clock(store, new_clock), agent, lock)
         app.look_at_lock()  # there may have been no database to lock before
@@ -361,11 +361,11 @@ def _clock(store: Store, new_clock: Callable[..., Clock]) -> Clock:
     return new_clock(store.stamps.newest(), doubted=doubted)
 
 
-def _begin_agent(configuration: Configuration) -> Agent:
+def _begin_agent(configuration: Configuration) -> WorkerClient:
     """Begin the agent, with the lock, and before anything is opened that a second process must not have."""
-    spare_what_stays()  # so that both go on sharing it: the search for garbage writes into what it looks through
-    return Agent(open_content(configuration), _connect_on_this_machine, keep_to_one_core())
+    freeze_gc()  # so that both go on sharing it: the search for garbage writes into what it looks through
+    return WorkerClient(open_content(configuration), _connect_on_this_machine, pin_to_one_core())
 
 
-def _connect_on_this_machine(connector: ConnectorConfiguration) -> OnThisMachine:
-    return cast("OnThisMachine", plugins.connect_destination(connector))
+def _connect_on_this_machine(connector: ConnectorConfiguration) -> LocalDestination:
+    return cast("LocalDestination", plugins.connect_destination(connector))

@@ -42,9 +42,9 @@ def connect_mailboxes(configuration: Configuration) -> tuple[Mailbox, ...]:
     return tuple(cast("Mailbox", _connect("mailbox", each)) for each in configuration.mailboxes)
 
 
-def connect_destinations(configuration: Configuration, but: Collection[str] = ()) -> dict[str, Destination]:
-    """The configuration's destinations by name, ready for use, `but` for those named; no connection is made yet."""
-    return {each.name: connect_destination(each) for each in configuration.destinations if each.name not in but}
+def connect_destinations(configuration: Configuration, exclude: Collection[str] = ()) -> dict[str, Destination]:
+    """The configuration's destinations by name, ready for use, `exclude` for those named; no connection is made yet."""
+    return {each.name: connect_destination(each) for each in configuration.destinations if each.name not in exclude}
 
 
 def connect_destination(connector: ConnectorConfiguration) -> Destination:

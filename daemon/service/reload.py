@@ -16,7 +16,7 @@ import structlog
 from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventHandler
 
 from daemon.core.errors import ConfigurationError, Fault
-from daemon.runtime.folder_watch import FolderWatch
+from daemon.runtime.folder_watch import FolderWatcher
 
 _log = structlog.get_logger(__name__)
 _QUIET = 0.4  # seconds without an event before the files are read
@@ -47,8 +47,8 @@ class Reload:
         self._files, self._texts = files, texts
         self._read_and_swap = read_and_swap
         self._beat = beat
-        self._events = _Events()
-        self._folders = FolderWatch(self._events)
+        self._events = _FileEvents()
+        self._folders = FolderWatcher(self._events)
         self._asked = False
         self._seen = tuple(texts())  # and not what they say by now: an edit since then must not go unnoticed
         self.faults: tuple[Fault, ...] = ()
@@ -62,7 +62,7 @@ class Reload:
     def ask(self) -> None:
         """Read the files soon, whether or not they have changed; returns at once, and may be called from a signal handler."""
         self._asked = True
-        self._events.ring()
+        self._events.wake_up()
 
     def loop(self, stopping: threading.Event) -> None:
         """Watch until `stopping` is set and `wake` is called."""
@@ -78,7 +78,7 @@ class Reload:
 
     def wake(self) -> None:
         """Let the loop see that it is to stop."""
-        self._events.ring()
+        self._events.wake_up()
 
     def _look(self) -> None:
         asked, self._asked = self._asked, False  # before the files are read: who asks while they are is not forgotten
@@ -112,7 +112,7 @@ class Reload:
         wanted = {folder for path in self._files() for folder in (path.parent.absolute(), _resolved(path).parent)}
         self._events.about(name for path in self._files() for name in (path.name, _resolved(path).name))
         if self._folders.keep(wanted):
-            self._events.ring()  # nobody saw what happened until now
+            self._events.wake_up()  # nobody saw what happened until now
 
 
 def _resolved(path: Path) -> Path:
@@ -123,7 +123,7 @@ def _resolved(path: Path) -> Path:
         return path.absolute()
 
 
-class _Events(FileSystemEventHandler):
+class _FileEvents(FileSystemEventHandler):
     """What happened in the folders, boiled down to: something did, when last, and is one of our files still being written."""
 
     def __init__(self) -> None:
@@ -139,9 +139,9 @@ class _Events(FileSystemEventHandler):
         found = frozenset(names)
         if found != self._names:
             self._names = found
-            self.ring()  # what happened to a new one until now was not counted
+            self.wake_up()  # what happened to a new one until now was not counted
 
-    def ring(self) -> None:
+    def wake_up(self) -> None:
         with self._changed:
             self._rung = True
             self._changed.notify_all()

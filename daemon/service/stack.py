@@ -18,7 +18,7 @@ from daemon.maintenance.retention import Retention
 from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table, parse_table, read_table
 from daemon.runtime import clock
-from daemon.runtime.clock import DOUBTED, is_behind, is_far_ahead
+from daemon.runtime.clock import DOUBTED, has_backlog, is_far_ahead
 from daemon.service import plugins
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -29,14 +29,14 @@ utc_now = clock.utc_now
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class LoadedConfig:
     """A configuration and its routing table, without a fault."""
 
     configuration: Configuration
     table: Table
 
 
-def load(path: Path) -> Checked:
+def load(path: Path) -> LoadedConfig:
     """Read the configuration and the routing table. Raises ConfigurationError with every fault of both."""
     reading = loader.read(path, plugins.find_settings, plugins.connector_types())
     faults, table = list(reading.faults), None
@@ -47,7 +47,7 @@ def load(path: Path) -> Checked:
             faults.extend(error.faults)
     if faults or not (reading.configuration and table):
         raise ConfigurationError(faults)
-    return Checked(configuration=reading.configuration, table=table)
+    return LoadedConfig(configuration=reading.configuration, table=table)
 
 
 def load_configuration(path: Path) -> Configuration:
@@ -82,7 +82,7 @@ def open_content(configuration: Configuration) -> ContentStore:
 
 def table_of(store: Store, version: str) -> Table:
     """A routing table that was in force; its destinations need not exist any more. Raises NotFound."""
-    found = store.views.table(version)
+    found = store.queries.table(version)
     if found is None:
         raise NotFound(f"There is no routing table {version} in the database")
     return parse_table(found.text, f"table {version[:12]}", None)
@@ -101,7 +101,7 @@ def retention(store: Store, configuration: Configuration, table: Table) -> Reten
 
 
 @contextmanager
-def housekeeping(checked: Checked, *, alone: bool, trust_clock: bool = False) -> Iterator[Housekeeping]:
+def housekeeping(checked: LoadedConfig, *, alone: bool, trust_clock: bool = False) -> Iterator[Housekeeping]:
     """Housekeeping by itself, until the block ends; `alone` with the store's lock, for whoever deletes.
 
     With `trust_clock`, what an earlier start doubted of the clock is settled; without it, a clock that can be wrong is an
@@ -126,7 +126,7 @@ def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
     if trust_clock:
         store.stamps.put_right(now, now, now, certain=True)
         store.alerts.end(doubt, now)
-    elif noted or is_behind(now, newest) or is_far_ahead(now, newest):
+    elif noted or has_backlog(now, newest) or is_far_ahead(now, newest):
         last = f"the last record is of {newest:%Y-%m-%d %H:%M}" if newest else "nothing is recorded"
         raise OperatorError(
             f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {last}; nothing was deleted. Set the clock,"

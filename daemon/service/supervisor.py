@@ -20,25 +20,25 @@ import structlog
 
 from daemon.core.bookkeeping import LOCK
 from daemon.core.errors import (
-    AgentLost,
     ConfigurationError,
     DiskFull,
     Fault,
     PostmottakError,
     StoreBusy,
+    WorkerLost,
 )
 from daemon.core.ports import Channel
 from daemon.delivery.pickup import PICKUPS, PickupWatch
-from daemon.delivery.worker.client import LOST
-from daemon.intake.mailboxes import Box, in_groups
+from daemon.delivery.worker.worker_client import LOST
+from daemon.intake.mailboxes import PolledMailbox, batches_of_parties
 from daemon.intake.poll import IntakeSummary
 from daemon.maintenance.housekeeping import HOUSEKEEPING
 from daemon.monitoring.alerts import ALERTS
-from daemon.monitoring.problems import Trouble, noticed_troubles
+from daemon.monitoring.problems import Problem, noticed_troubles
 from daemon.runtime import logs
-from daemon.runtime.heartbeat import BEAT_EVERY, OUTBOX
-from daemon.runtime.schedule import Bell, Schedule
-from daemon.runtime.systemd import Notifier
+from daemon.runtime.heartbeat import HEARTBEAT_INTERVAL, OUTBOX
+from daemon.runtime.schedule import Scheduler, WakeEvent
+from daemon.runtime.systemd import SystemdNotifier
 from daemon.service.app import App
 from daemon.service.reload import LOOK, Reload
 from daemon.service.stack import load
@@ -60,13 +60,13 @@ _CLOCK_BEAT = timedelta(seconds=30)
 _CLOCK, _RELOAD = "clock", "reload"
 
 
-class Service:
+class Supervisor:
     """Runs an app. Make a new one for each run."""
 
-    def __init__(self, app: App, notifier: Notifier | None = None) -> None:
+    def __init__(self, app: App, notifier: SystemdNotifier | None = None) -> None:
         self._app = app
-        self._notifier = notifier or Notifier()
-        self._hung: list[str] = []
+        self._notifier = notifier or SystemdNotifier()
+        self._stalled: list[str] = []
         self._stopping = threading.Event()
         self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         """What is asked of the thread that runs. A signal handler may only put something here: an event that this thread waits for has a
@@ -74,15 +74,15 @@ class Service:
         self._failure: PostmottakError | None = None
         self._cut_off = threading.Event()
         """Set where the store was busy to the end, so that what was under way could not be recorded."""
-        self._outbox_bell = Bell()
-        self._tidy_bell = Bell()
-        self._bells = [Bell() for _ in app.boxes]
+        self._outbox_wake = WakeEvent()
+        self._housekeeping_wake = WakeEvent()
+        self._wakes = [WakeEvent() for _ in app.polled_mailboxes]
         self._reconcile_due = threading.Event()
-        self._schedule = Schedule()
-        self._reload = Reload(app.files, app.texts, self._read_and_swap, beat=lambda: app.pulses.resting(_RELOAD, LOOK))
+        self._schedule = Scheduler()
+        self._reload = Reload(app.files, app.texts, self._read_and_swap, beat=lambda: app.heartbeats.beat_for_wait(_RELOAD, LOOK))
         self._alerter = app.alerter(lambda: self._reload.faults, self._noticed)
         self._monitoring = _monitoring_server(app, lambda: self._reload.faults)
-        self._pickups = PickupWatch(app.pickups, lambda: app.destinations, app.pulses)
+        self._pickups = PickupWatch(app.pickups, lambda: app.destinations, app.heartbeats)
 
     def stop(self) -> None:
         """Ask the service to end; returns at once, may be called from a signal handler, and more than once."""
@@ -100,29 +100,29 @@ class Service:
         self._app.store.wait_until(self._stopping, self._store_is_busy)
         threads = self._threads()
         self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
-        self._schedule.every(_TIDY_EVERY, HOUSEKEEPING, self._tidy_bell.ring)
+        self._schedule.every(_TIDY_EVERY, HOUSEKEEPING, self._housekeeping_wake.wake_up)
         self._schedule.every(_CLOCK_BEAT, _CLOCK, self._tick)
         self._tick()
         for thread in threads:
-            self._app.pulses.expect(thread.name)
+            self._app.heartbeats.beat(thread.name)
         self._schedule.start()
-        _log.info("service started", mailboxes=len(self._app.boxes), destinations=len(self._app.destinations))
+        _log.info("service started", mailboxes=len(self._app.polled_mailboxes), destinations=len(self._app.destinations))
         for thread in threads:
             thread.start()
-        self._notifier.ready(self._standing())
+        self._notifier.ready(self._status_line())
         self._watch()
         self._notifier.stopping()
-        return self._wind_down(threads)
+        return self._shut_down(threads)
 
     def _store_is_busy(self, step: float, total: float) -> None:
         """Whoever waits for the store has not hung; nor has whoever waits for that one."""
-        self._app.pulses.excuse(step)
+        self._app.heartbeats.excuse(step)
         if total - step < _TELL_BUSY <= total:
             _log.warning("another program holds the database, and is waited for", seconds=round(total))
 
     def _tick(self) -> None:
         """A sign of life of the clock, which is due to give the next one after `_CLOCK_BEAT`, or a little later."""
-        self._app.pulses.resting(_CLOCK, 2 * _CLOCK_BEAT.total_seconds())
+        self._app.heartbeats.beat_for_wait(_CLOCK, 2 * _CLOCK_BEAT.total_seconds())
 
     def _threads(self) -> list[threading.Thread]:
         """Every thread of the service, not yet started, each under the name with which it gives signs of life."""
@@ -131,13 +131,13 @@ class Service:
             self._thread(_RELOAD, self._reload.loop, self._stopping),
             self._thread(PICKUPS, self._pickups.loop, self._stopping),
             self._thread(ALERTS, self._alerter.loop, self._stopping),
-            self._thread(HOUSEKEEPING, self._tidy_loop),
+            self._thread(HOUSEKEEPING, self._housekeeping_loop),
             self._thread(LOCK, self._lock_loop),
         ]
-        for box, bell in zip(self._app.boxes, self._bells, strict=True):
-            threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, bell))
+        for box, wake in zip(self._app.polled_mailboxes, self._wakes, strict=True):
+            threads.append(self._thread(f"poll {box.mailbox.name}", self._poll_loop, box, wake))
         for server in self._servers():
-            beat = partial(self._app.pulses.resting, server.what, BEAT_EVERY)
+            beat = partial(self._app.heartbeats.beat_for_wait, server.what, HEARTBEAT_INTERVAL)
             threads.append(self._thread(server.what, server.loop, self._stopping, beat))
         return threads
 
@@ -146,31 +146,31 @@ class Service:
         every = min(self._notifier.watchdog_every or _SELF_CHECK, _SELF_CHECK)
         while not self._stopping.is_set():
             if not self._app.has_its_agent():
-                self._failure = AgentLost(LOST)
+                self._failure = WorkerLost(LOST)
                 self._stopping.set()
                 return
-            self._sign_of_life()
+            self._feed_watchdog()
             self._schedule.follow_clock()
             self._app.clock.troubles()  # so that one that is wrong for a few seconds only is in the log as well
             with suppress(queue.Empty):
                 self._asked.get(timeout=every)()
 
-    def _sign_of_life(self) -> None:
+    def _feed_watchdog(self) -> None:
         """Give one, but only while every thread gives its own."""
-        hung = self._app.pulses.hung()
-        if not hung:
-            self._notifier.alive()
-        elif hung != self._hung:
-            _log.error("a thread hangs, so that the service gives no sign of life", threads=hung)
-            self._notifier.status(f"hangs: {', '.join(hung)}")
-        self._hung = hung
+        stalled = self._app.heartbeats.stalled()
+        if not stalled:
+            self._notifier.watchdog()
+        elif stalled != self._stalled:
+            _log.error("a thread hangs, so that the service gives no sign of life", threads=stalled)
+            self._notifier.status(f"hangs: {', '.join(stalled)}")
+        self._stalled = stalled
 
-    def _noticed(self) -> list[Trouble]:
+    def _noticed(self) -> list[Problem]:
         """What nobody but this process can see."""
         return noticed_troubles(log=logs.trouble(), watch=self._reload.unwatched or self._pickups.unwatched)
 
-    def _standing(self) -> str:
-        return f"{len(self._app.boxes)} mailboxes, {len(self._app.destinations)} destinations"
+    def _status_line(self) -> str:
+        return f"{len(self._app.polled_mailboxes)} mailboxes, {len(self._app.destinations)} destinations"
 
     def _thread(self, name: str, loop: Callable[..., None], *arguments: object) -> threading.Thread:
         return threading.Thread(target=self._guard, args=(loop, *arguments), name=name, daemon=True)
@@ -189,14 +189,14 @@ class Service:
         finally:
             self.stop()
 
-    def _wind_down(self, threads: list[threading.Thread]) -> bool:
+    def _shut_down(self, threads: list[threading.Thread]) -> bool:
         self._schedule.stop()
         self._reload.wake()
         self._pickups.wake()
         for server in self._servers():
             server.stop()
-        for bell in (self._outbox_bell, self._tidy_bell, *self._bells):
-            bell.ring()
+        for wake in (self._outbox_wake, self._housekeeping_wake, *self._wakes):
+            wake.wake_up()
         ends = time.monotonic() + _GRACE
         for thread in threads:
             thread.join(max(0.0, ends - time.monotonic()))
@@ -220,22 +220,22 @@ class Service:
 
     def _read_and_swap(self) -> None:
         self._notifier.reloading()
-        standing = self._standing()
+        standing = self._status_line()
         try:
             self._app.swap(load(self._app.files()[0]))
-            standing = self._standing()
+            standing = self._status_line()
         except ConfigurationError as error:
             standing = f"an edit is not in force: {error.faults[0]}"
             raise
         finally:
             self._notifier.ready(standing)
-        self._outbox_bell.ring()
+        self._outbox_wake.wake_up()
 
-    def _poll_loop(self, box: Box, bell: Bell) -> None:
+    def _poll_loop(self, box: PolledMailbox, wake: WakeEvent) -> None:
         """Poll again and again, some parties at a time, so that the calls are spread over the interval."""
         name = f"poll {box.mailbox.name}"
-        groups = in_groups(box.mailbox.channels())
-        self._schedule.every(box.poll_every / len(groups), name, bell.ring)
+        groups = batches_of_parties(box.mailbox.channels())
+        self._schedule.every(box.poll_every / len(groups), name, wake.wake_up)
         if self._app.is_comparison_due(_RECONCILE_EVERY):
             self._reconcile_due.set()  # a service that is restarted every day would never come to it otherwise
         while not self._stopping.is_set():
@@ -243,16 +243,16 @@ class Service:
                 self._poll(box, group)
                 if self._stopping.is_set():
                     return
-                self._outbox_bell.ring()
+                self._outbox_wake.wake_up()
                 longest = 2 * box.poll_every.total_seconds() / len(groups)
-                self._app.pulses.resting(name, longest)
-                bell.wait(longest)
-                self._app.pulses.expect(name)
+                self._app.heartbeats.beat_for_wait(name, longest)
+                wake.wait(longest)
+                self._app.heartbeats.beat(name)
             if self._reconcile_due.is_set():
                 self._reconcile_due.clear()
                 self._reconcile()
 
-    def _poll(self, box: Box, channels: Sequence[Channel]) -> None:
+    def _poll(self, box: PolledMailbox, channels: Sequence[Channel]) -> None:
         try:
             summary = self._app.intake.poll(box.mailbox, box.policies, self._stopping, channels, self._letters_stored)
         except DiskFull as error:
@@ -267,7 +267,7 @@ class Service:
             stored=summary.stored,
             problems=len(summary.problems),
         )
-        self._notifier.status(f"{self._standing()}; {_polled(box.mailbox.name, summary, self._app.clock())}")
+        self._notifier.status(f"{self._status_line()}; {_polled(box.mailbox.name, summary, self._app.clock())}")
 
     def _reconcile(self) -> None:
         try:
@@ -278,13 +278,13 @@ class Service:
     def _dispatch_loop(self) -> None:
         while not self._stopping.is_set():
             longest = self._deliver()
-            self._app.pulses.resting(OUTBOX, longest)
-            self._outbox_bell.wait(longest)
+            self._app.heartbeats.beat_for_wait(OUTBOX, longest)
+            self._outbox_wake.wait(longest)
             self._stopping.wait(_GATHER)
 
     def _letters_stored(self) -> None:
         self._app.tell_of_letters()
-        self._outbox_bell.ring()
+        self._outbox_wake.wake_up()
 
     def _deliver(self) -> float:
         """Deliver what is due; after how many seconds to look again. On a full disk no outcome can be kept, so nothing is begun."""
@@ -295,24 +295,24 @@ class Service:
             _log.error("nothing is delivered until there is room", reason=str(error))
             return _LOOK_AT_OUTBOX
 
-    def _tidy_loop(self) -> None:
+    def _housekeeping_loop(self) -> None:
         """Tidy soon after the start, for a service that is restarted every day as well, and then once a day."""
         while not self._stopping.is_set():
-            self._app.pulses.expect(HOUSEKEEPING)
+            self._app.heartbeats.beat(HOUSEKEEPING)
             done = True
             try:
-                done = self._app.tidy(self._stopping)
+                done = self._app.run_housekeeping(self._stopping)
             except DiskFull as error:
                 _log.error("nothing is deleted until there is room", reason=str(error))
             if not self._stopping.is_set():
                 longest = 2 * _TIDY_EVERY.total_seconds() if done else _UNTIL_CERTAIN
-                self._app.pulses.resting(HOUSEKEEPING, longest)
-                self._tidy_bell.wait(longest)
+                self._app.heartbeats.beat_for_wait(HOUSEKEEPING, longest)
+                self._housekeeping_wake.wait(longest)
 
     def _lock_loop(self) -> None:
         while not self._stopping.is_set():
             self._app.look_at_lock()
-            self._app.pulses.resting(LOCK, _LOOK_AT_LOCK)
+            self._app.heartbeats.beat_for_wait(LOCK, _LOOK_AT_LOCK)
             self._stopping.wait(_LOOK_AT_LOCK)
 
     def _until_due(self) -> float:

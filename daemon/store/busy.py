@@ -22,7 +22,7 @@ STEP = 1.0
 """Seconds that SQLite itself waits, with a back-off of its own, before it is asked again: so soon a signal to stop is heard."""
 _LIMIT = 30.0
 _GRACE = 4.0
-_AT_MOST: ContextVar[float | None] = ContextVar("_AT_MOST", default=None)
+_LIMIT_HERE: ContextVar[float | None] = ContextVar("_AT_MOST", default=None)
 
 
 def do_nothing(_step: float, _total: float) -> None:
@@ -35,7 +35,7 @@ def is_busy(error: BaseException | None) -> bool:
 
 
 @dataclass(kw_only=True)
-class Patience:
+class BusyWait:
     """How long a busy database is waited for. May be used from several threads."""
 
     step: float = STEP
@@ -65,15 +65,15 @@ class Patience:
     def _is_over(self, now: float, waited: float) -> bool:
         if self._stops_at is None and self.stopping.is_set():
             self._stops_at = now + _GRACE  # of all waits together: some wait for each other, and a stop is to be soon
-        limits = (self.limit, _AT_MOST.get())
+        limits = (self.limit, _LIMIT_HERE.get())
         return any(limit is not None and waited >= limit for limit in limits) or (self._stops_at is not None and now >= self._stops_at)
 
 
 @contextmanager
-def waiting_at_most(seconds: float) -> Iterator[None]:
+def wait_limit(seconds: float) -> Iterator[None]:
     """Inside of the block, and only in this thread, a busy database is waited for no longer: somebody waits for an answer."""
-    token = _AT_MOST.set(seconds)
+    token = _LIMIT_HERE.set(seconds)
     try:
         yield
     finally:
-        _AT_MOST.reset(token)
+        _LIMIT_HERE.reset(token)

@@ -13,11 +13,11 @@ from sqlalchemy import BindParameter, ColumnElement, Executable, bindparam, upda
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col
 
-from daemon.core.model import Attachment, Decision, Delivery, DeliveryState, Message
+from daemon.core.model import Attachment, DecisionRow, Delivery, DeliveryState, Message
 from daemon.store.database import table_of
 
 _DELIVERIES = table_of(Delivery)
-SUSPECT = 2
+POISON_AFTER = 2
 """A delivery at which the process has ended so many times is suspected of killing it."""
 
 
@@ -48,21 +48,21 @@ def _claiming(*which: ColumnElement[bool]) -> Executable:
 
 # Statements of which every letter needs some are made once: to make one costs more than to carry it out.
 _NAMES: BindParameter[Any] = bindparam("names", expanding=True)
-CLAIM_AT = _claiming(_DELIVERIES.c.crashes < SUSPECT, _DELIVERIES.c.destination.in_(_NAMES))
-CLAIM_ELSEWHERE = _claiming(_DELIVERIES.c.crashes < SUSPECT, _DELIVERIES.c.destination.not_in(_NAMES))
-CLAIM_SUSPECT = _claiming(_DELIVERIES.c.crashes >= SUSPECT)
+CLAIM_AT = _claiming(_DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destination.in_(_NAMES))
+CLAIM_ELSEWHERE = _claiming(_DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destination.not_in(_NAMES))
+CLAIM_POISON = _claiming(_DELIVERIES.c.crashes >= POISON_AFTER)
 SUSPECT_WAITS = (
     sql_select(_DELIVERIES.c.id)
     .where(
         _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)),
         _DELIVERIES.c.due_at <= bindparam("now"),
-        _DELIVERIES.c.crashes >= SUSPECT,
+        _DELIVERIES.c.crashes >= POISON_AFTER,
     )
     .limit(1)
 )
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _MESSAGES_OF = sql_select(Message).where(col(Message.id).in_(_IDS))
-_DECISIONS_OF = sql_select(Decision).where(col(Decision.message_id).in_(_IDS))
+_DECISIONS_OF = sql_select(DecisionRow).where(col(DecisionRow.message_id).in_(_IDS))
 _ATTACHMENTS_OF = sql_select(Attachment).where(col(Attachment.message_id).in_(_IDS)).order_by(col(Attachment.position))
 
 
@@ -73,7 +73,7 @@ class Claim:
     delivery: Delivery
     message: Message
     attachments: Sequence[Attachment]
-    decision: Decision
+    decision: DecisionRow
     lease_ends: datetime
 
     @property

@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
 
 from daemon.core.model import (
-    Attempt,
-    Decision,
+    AttemptRow,
+    DecisionRow,
     Delivery,
     DeliveryState,
     DeliveryValues,
@@ -26,7 +26,7 @@ from daemon.store.results import release_marks
 
 WAITING = frozenset({DeliveryState.PENDING, DeliveryState.HELD})
 """The states of a delivery that nobody has begun, so that it can still go elsewhere."""
-_MESSAGES, _DECISIONS, _DELIVERIES, _ATTEMPTS = (table_of(kind) for kind in (Message, Decision, Delivery, Attempt))
+_MESSAGES, _DECISIONS, _DELIVERIES, _ATTEMPTS = (table_of(kind) for kind in (Message, DecisionRow, Delivery, AttemptRow))
 _BY_DUE_TIME = (_DELIVERIES.c.due_at, row_number(Delivery))
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _LETTERS = select(_MESSAGES.c.id, _MESSAGES.c.service, _MESSAGES.c.confidential).where(_MESSAGES.c.id.in_(_IDS))

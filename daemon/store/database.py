@@ -20,7 +20,7 @@ from sqlmodel import Session, SQLModel, create_engine
 
 from daemon.core.errors import DiskFull, NotStorable, StoreBusy, StoreError
 from daemon.core.outside_values import json_from
-from daemon.store.busy import Patience, is_busy
+from daemon.store.busy import BusyWait, is_busy
 from daemon.store.migrations import HEAD
 
 _PRAGMAS = (
@@ -37,18 +37,18 @@ _PASSES = ("disk is full", "unable to open database file", "out of memory")
 class Database:
     """Transactions on the database; may be used from several threads."""
 
-    def __init__(self, url: str, patience: Patience | None = None) -> None:
+    def __init__(self, url: str, busy_wait: BusyWait | None = None) -> None:
         """Open the database, make it if it is missing, and bring its tables up to date. Raises StoreError.
 
-        `patience` is for a database that is busy: everything here waits for it so long, and raises StoreBusy then.
+        `busy_wait` is for a database that is busy: everything here waits for it so long, and raises StoreBusy then.
         """
         self.url = url
-        self.patience = patience or Patience()
+        self.busy_wait = busy_wait or BusyWait()
         self._one_writer = threading.Lock()
         with _as_store_error(url):
-            self._reader = _open(url, self.patience)
+            self._reader = _open(url, self.busy_wait)
             self._writer = self._reader.execution_options(immediate=True)
-            self._asker = self._reader.execution_options(single=True)
+            self._autocommit = self._reader.execution_options(single=True)
             self._migrate()
 
     @contextmanager
@@ -58,9 +58,9 @@ class Database:
             yield session
 
     @contextmanager
-    def ask(self) -> Iterator[Connection]:
+    def read_one(self) -> Iterator[Connection]:
         """Read with one statement, which needs no transaction; for questions that come with every letter."""
-        with _as_store_error(self.url), self._asker.connect() as connection:
+        with _as_store_error(self.url), self._autocommit.connect() as connection:
             yield connection
 
     @contextmanager
@@ -84,14 +84,14 @@ class Database:
             _upgrade(self._writer, self.url)
 
 
-def _open(url: str, patience: Patience) -> Engine:
+def _open(url: str, busy_wait: BusyWait) -> Engine:
     database = make_url(url).database
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         Path(database).touch(mode=0o600)  # SQLite would let everybody read it whom the umask lets
     engine = create_engine(url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of)
-    event.listen(engine, "connect", partial(_prepare_connection, patience))
-    event.listen(engine, "do_execute", partial(_execute, patience))
+    event.listen(engine, "connect", partial(_prepare_connection, busy_wait))
+    event.listen(engine, "do_execute", partial(_execute, busy_wait))
     event.listen(engine, "begin", _begin)
     event.listen(engine, "commit", _commit)
     return engine
@@ -105,16 +105,16 @@ def _json_of(text: str) -> Any:
         return json_from(text)
 
 
-def _prepare_connection(patience: Patience, connection: Any, _record: object) -> None:
+def _prepare_connection(busy_wait: BusyWait, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by us, see _begin
-    connection.execute(f"PRAGMA busy_timeout={round(1000 * patience.step)}")  # first, for the others may have to wait already
+    connection.execute(f"PRAGMA busy_timeout={round(1000 * busy_wait.step)}")  # first, for the others may have to wait already
     for pragma in _PRAGMAS:
-        patience.until_free(partial(connection.execute, f"PRAGMA {pragma}"))
+        busy_wait.until_free(partial(connection.execute, f"PRAGMA {pragma}"))
 
 
-def _execute(patience: Patience, cursor: Any, statement: str, parameters: Any, _context: object) -> bool:
+def _execute(busy_wait: BusyWait, cursor: Any, statement: str, parameters: Any, _context: object) -> bool:
     """Carry out a statement in the dialect's place, and wait where the database is busy."""
-    patience.until_free(partial(cursor.execute, statement, parameters))
+    busy_wait.until_free(partial(cursor.execute, statement, parameters))
     return True
 
 
@@ -137,7 +137,7 @@ def _upgrade(engine: Engine, url: str) -> None:
     from alembic.util import CommandError
 
     config = Config()
-    config.set_main_option("script_location", "daemon:migrations")
+    config.set_main_option("script_location", "daemon.store:migrations")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         try:

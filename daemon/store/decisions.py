@@ -15,8 +15,8 @@ from sqlmodel import Session, col, select
 
 from daemon.core.model import (
     Attachment,
-    Attempt,
-    Decision,
+    AttemptRow,
+    DecisionRow,
     DecisionValues,
     Delivery,
     DeliveryState,
@@ -31,9 +31,9 @@ from daemon.store.pages import LETTERS, ROWS, pieces, row_number
 from daemon.store.results import release_marks
 
 _HANDED_OVER = frozenset({DeliveryState.CLAIMED, DeliveryState.DELIVERED})
-_MESSAGES, _ATTACHMENTS, _DECISIONS = (table_of(kind) for kind in (Message, Attachment, Decision))
+_MESSAGES, _ATTACHMENTS, _DECISIONS = (table_of(kind) for kind in (Message, Attachment, DecisionRow))
 _BY_ARRIVAL = (_MESSAGES.c.fetched_at, row_number(Message))
-_BY_DECISION = (_DECISIONS.c.decided_at, _DECISIONS.c.route, row_number(Decision))
+_BY_DECISION = (_DECISIONS.c.decided_at, _DECISIONS.c.route, row_number(DecisionRow))
 _PART = Part(external_id="", original_name="").model_dump()
 
 
@@ -115,7 +115,7 @@ class Rerouting:
             number = newest + 1
             gone = _withdraw(session, decision.message_id, wanted, {*WAITING, DeliveryState.DEAD})
             why = {**decision.why, **({"withdrawn": gone} if gone else {})}
-            session.add(Decision(**{**decision.model_dump(), "number": number, "why": why}))
+            session.add(DecisionRow(**{**decision.model_dump(), "number": number, "why": why}))
             session.flush()  # the deliveries refer to it
             new = _New(number, now, DeliveryState.PENDING)
             added = _add(session, decision.message_id, wanted, lambda earlier: _is_due(earlier, wanted, again), new)
@@ -142,8 +142,10 @@ def _decided(session: Session, message: UUID) -> Decided:
     return Decided(message=session.get_one(Message, message), attachments=attachments, decision=_newest(session, message))
 
 
-def _newest(session: Session, message: UUID) -> Decision:
-    return session.exec(select(Decision).where(Decision.message_id == message).order_by(col(Decision.number).desc()).limit(1)).one()
+def _newest(session: Session, message: UUID) -> DecisionRow:
+    return session.exec(
+        select(DecisionRow).where(DecisionRow.message_id == message).order_by(col(DecisionRow.number).desc()).limit(1)
+    ).one()
 
 
 def _withdraw(
@@ -156,7 +158,7 @@ def _withdraw(
         if each.destination in wanted and list(wanted[each.destination]) == each.recipients:
             continue
         gone.append(withdrawn(each))
-        session.execute(delete(Attempt).where(col(Attempt.delivery_id) == each.id))
+        session.execute(delete(AttemptRow).where(col(AttemptRow.delivery_id) == each.id))
         session.delete(each)
     session.flush()
     return gone

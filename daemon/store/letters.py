@@ -13,12 +13,12 @@ from sqlalchemy import BindParameter, bindparam, delete, insert, text, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, SQLModel, col, select
 
-from daemon.core.bookkeeping import Bookmark, RoutingVersion, Sighting, Tombstone
+from daemon.core.bookkeeping import Bookmark, RoutingVersion, SkippedLetter, Tombstone
 from daemon.core.model import (
     NOT_HAD,
     Attachment,
     AttachmentValues,
-    Decision,
+    DecisionRow,
     DecisionValues,
     Delivery,
     DeliveryValues,
@@ -43,15 +43,15 @@ _MANY = 500  # SQLite takes a limited number of values in one statement
 # Statements that every letter needs are made once: to make one costs more than to carry it out.
 _THREADS: BindParameter[Any] = bindparam("threads", expanding=True)
 _EARLIER = (
-    sql_select(Message, Decision, col(Thread.key))
+    sql_select(Message, DecisionRow, col(Thread.key))
     .join(Thread, col(Thread.message_id) == Message.id)
-    .join(Decision, col(Decision.message_id) == Message.id)
+    .join(DecisionRow, col(DecisionRow.message_id) == Message.id)
     .where(
         col(Thread.key).in_(_THREADS),
         col(Message.id) != bindparam("but"),
         col(Message.fetched_at) <= bindparam("at"),
     )
-    .order_by(col(Message.published_at).desc(), col(Message.id), col(Decision.number).desc())
+    .order_by(col(Message.published_at).desc(), col(Message.id), col(DecisionRow.number).desc())
     .limit(1)
 )
 _ANY_OF_THREADS = (
@@ -68,7 +68,7 @@ _DELETED = sql_select(col(Tombstone.message_id)).where(col(Tombstone.message_id)
 _NUMBERS: BindParameter[Any] = bindparam("numbers", expanding=True)
 _STORED_BY_NUMBER = sql_select(col(Message.altinn2_id), col(Message.id)).where(col(Message.altinn2_id).in_(_NUMBERS))
 _DELETED_BY_NUMBER = sql_select(col(Tombstone.altinn2_id), col(Tombstone.message_id)).where(col(Tombstone.altinn2_id).in_(_NUMBERS))
-_UNSEE = delete(table_of(Sighting)).where(table_of(Sighting).c.message_id.in_(_IDS))
+_FORGET_SKIPPED = delete(table_of(SkippedLetter)).where(table_of(SkippedLetter).c.message_id.in_(_IDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class Added:
     """What came of letters that were to be kept."""
 
     new: int
-    twins: Mapping[UUID, UUID]
+    duplicates: Mapping[UUID, UUID]
     """Those that are here under another id, and that id."""
 
 
@@ -98,20 +98,20 @@ class Letters:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def settled(self, refs: Iterable[LetterRef], version: str | None) -> set[UUID]:
+    def already_handled(self, refs: Iterable[LetterRef], version: str | None) -> set[UUID]:
         """Those of `refs`, by message id, that need no fetching: stored, gone, here under another id, or confidential and left alone.
 
         With the `version` of a routing table, those that were left alone because another table appointed nobody are not settled.
         """
         found: set[UUID] = set()
-        left_alone = col(Sighting.state) == SightingState.WAITING
+        left_alone = col(SkippedLetter.state) == SightingState.WAITING
         if version is not None:
-            left_alone &= col(Sighting.routing_version) == version
-        no_more = col(Sighting.state).in_((SightingState.GONE, SightingState.DUPLICATE))
+            left_alone &= col(SkippedLetter.routing_version) == version
+        no_more = col(SkippedLetter.state).in_((SightingState.GONE, SightingState.DUPLICATE))
         for some in _chunks({ref.message_id for ref in refs}):
             with self._database.read() as session:
                 found.update(_were_here(session, some))
-                seen = select(Sighting.message_id).where(col(Sighting.message_id).in_(some), left_alone | no_more)
+                seen = select(SkippedLetter.message_id).where(col(SkippedLetter.message_id).in_(some), left_alone | no_more)
                 found.update(session.exec(seen))
         return found
 
@@ -125,23 +125,23 @@ class Letters:
             for some in _chunks(list(new)):
                 for known in _were_here(session, some):
                     del new[known]
-            twins = _twins(session, list(new.values()))
-            for some in _chunks({letter.message.id for letter in letters} - set(twins)):
-                session.connection().execute(_UNSEE, {"ids": some})
-            kept = [letter for key, letter in new.items() if key not in twins]
+            duplicates = _twins(session, list(new.values()))
+            for some in _chunks({letter.message.id for letter in letters} - set(duplicates)):
+                session.connection().execute(_FORGET_SKIPPED, {"ids": some})
+            kept = [letter for key, letter in new.items() if key not in duplicates]
             _insert(session, kept)
-        return Added(new=len(kept), twins=twins)
+        return Added(new=len(kept), duplicates=duplicates)
 
-    def see(
+    def record_skipped(
         self, ref: LetterRef, state: SightingState, now: datetime, error: str | None = None, routing_version: str | None = None
     ) -> None:
         """Remember a letter that was listed and is not stored, and why; and the table that appointed nobody for it."""
         with self._database.write() as session:
             _see(session, ref, state, now, error, routing_version)
 
-    def see_waiting(self, refs: Sequence[LetterRef], now: datetime) -> int:
+    def record_waiting(self, refs: Sequence[LetterRef], now: datetime) -> int:
         """Remember confidential letters that are only listed. Returns how many are new."""
-        known = self.settled(refs, None)
+        known = self.already_handled(refs, None)
         new = [ref for ref in refs if ref.message_id not in known]
         if new:
             with self._database.write() as session:
@@ -155,14 +155,14 @@ class Letters:
         with self._database.write() as session:
             for some in _chunks(rows):
                 ids = [row["message_id"] for row in some]
-                known = set(session.exec(select(Sighting.message_id).where(col(Sighting.message_id).in_(ids))))
+                known = set(session.exec(select(SkippedLetter.message_id).where(col(SkippedLetter.message_id).in_(ids))))
                 if new := [row for row in some if row["message_id"] not in known]:
-                    session.connection().execute(insert(table_of(Sighting)), new)
+                    session.connection().execute(insert(table_of(SkippedLetter)), new)
 
     def older_unseen(self, mailbox: str, channel: Channel) -> list[LetterRef]:
         """Letters of the channel from before the first poll that nobody has looked at yet."""
-        here = (Sighting.mailbox == mailbox, Sighting.party == channel.party, Sighting.resource == channel.resource)
-        wanted = select(Sighting).where(Sighting.state == SightingState.OLDER, *here, Sighting.attempts == 0)
+        here = (SkippedLetter.mailbox == mailbox, SkippedLetter.party == channel.party, SkippedLetter.resource == channel.resource)
+        wanted = select(SkippedLetter).where(SkippedLetter.state == SightingState.OLDER, *here, SkippedLetter.attempts == 0)
         with self._database.read() as session:
             return [each.ref for each in session.exec(wanted)]
 
@@ -176,14 +176,14 @@ class Letters:
         """Note that these letters from before the first poll were looked at, and are left alone."""
         with self._database.write() as session:
             for some in _chunks(ref.message_id for ref in refs):
-                these = (col(Sighting.message_id).in_(some), col(Sighting.state) == SightingState.OLDER)
-                session.execute(update(Sighting).where(*these).values(attempts=1))
+                these = (col(SkippedLetter.message_id).in_(some), col(SkippedLetter.state) == SightingState.OLDER)
+                session.execute(update(SkippedLetter).where(*these).values(attempts=1))
 
     def failing(self, mailbox: str) -> list[LetterRef]:
         """Letters of the mailbox that could not be fetched yet."""
         found: list[LetterRef] = []
-        wanted = select(Sighting).where(Sighting.mailbox == mailbox, Sighting.state == SightingState.FAILING)
-        for piece in pieces(self._database, (col(Sighting.message_id),), size=ROWS):
+        wanted = select(SkippedLetter).where(SkippedLetter.mailbox == mailbox, SkippedLetter.state == SightingState.FAILING)
+        for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=ROWS):
             with self._database.read() as session:
                 found += [sighting.ref for sighting in session.exec(wanted.where(piece))]
         return found
@@ -196,10 +196,10 @@ class Letters:
                 found.update(_were_here(session, some))
         return found
 
-    def with_altinn2_id(self, altinn2_id: int, but: UUID) -> UUID | None:
-        """The letter that had this id in Altinn 2 and is, or was, stored, if there is one; never the letter `but`."""
-        wanted = select(Message.id).where(Message.altinn2_id == altinn2_id, Message.id != but).limit(1)
-        gone = select(Tombstone.message_id).where(Tombstone.altinn2_id == altinn2_id, Tombstone.message_id != but).limit(1)
+    def with_altinn2_id(self, altinn2_id: int, exclude: UUID) -> UUID | None:
+        """The letter that had this id in Altinn 2 and is, or was, stored, if there is one; never the letter `exclude`."""
+        wanted = select(Message.id).where(Message.altinn2_id == altinn2_id, Message.id != exclude).limit(1)
+        gone = select(Tombstone.message_id).where(Tombstone.altinn2_id == altinn2_id, Tombstone.message_id != exclude).limit(1)
         with self._database.read() as session:
             return session.exec(wanted).first() or session.exec(gone).first()
 
@@ -216,11 +216,11 @@ class Letters:
 
     def sighted_in(self, mailbox: str, channel: Channel) -> dict[str, SightingState]:
         """The mailbox's ids of all letters of a channel that were seen and are not stored, and why not."""
-        here = (Sighting.mailbox == mailbox, Sighting.party == channel.party, Sighting.resource == channel.resource)
+        here = (SkippedLetter.mailbox == mailbox, SkippedLetter.party == channel.party, SkippedLetter.resource == channel.resource)
         found: dict[str, SightingState] = {}
-        for piece in pieces(self._database, (col(Sighting.message_id),), size=ROWS):
+        for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=ROWS):
             with self._database.read() as session:
-                rows = session.exec(select(Sighting.external_id, Sighting.state).where(*here, piece))
+                rows = session.exec(select(SkippedLetter.external_id, SkippedLetter.state).where(*here, piece))
                 found |= {key: SightingState(state) for key, state in rows}
         return found
 
@@ -236,7 +236,7 @@ class Letters:
         """How far the channel has been read; one without a position if never."""
         return self.bookmarks(mailbox, [channel])[0]
 
-    def turn_pages(self, bookmarks: Sequence[Bookmark]) -> None:
+    def save_bookmarks(self, bookmarks: Sequence[Bookmark]) -> None:
         """Keep bookmarks as they now are, in one transaction."""
         with self._database.write() as session:
             for bookmark in bookmarks:
@@ -269,15 +269,15 @@ class Letters:
         for bookmark in left:
             bookmark.retired_at, bookmark.failing_since = now, None
         if left:
-            self.turn_pages(left)
+            self.save_bookmarks(left)
         return len(left)
 
-    def earlier(self, threads: Sequence[str], at: datetime, but: UUID | None = None) -> tuple[Message, Decision, str] | None:
-        """The newest letter that was here `at` that time and shares one of the threads, its newest decision, the thread; never `but`."""
+    def earlier(self, threads: Sequence[str], at: datetime, exclude: UUID | None = None) -> tuple[Message, DecisionRow, str] | None:
+        """The newest letter that was here `at` that time and shares one of the threads, its newest decision, the thread; never `exclude`."""
         if not threads:
             return None
-        values = {"threads": threads, "but": but or _NOBODY, "at": at}
-        with self._database.ask() as connection:
+        values = {"threads": threads, "but": exclude or _NOBODY, "at": at}
+        with self._database.read_one() as connection:
             if connection.execute(_ANY_OF_THREADS, values).first() is None:
                 return None
         with self._database.read() as session:
@@ -314,7 +314,7 @@ def _insert(session: Session, letters: Sequence[StoredLetter]) -> None:
     for kind, rows in (
         (Message, [letter.message for letter in letters]),
         (Attachment, [each for letter in letters for each in letter.attachments]),
-        (Decision, [letter.decision for letter in letters]),
+        (DecisionRow, [letter.decision for letter in letters]),
         (Thread, [each for letter in letters for each in letter.threads]),
         (Delivery, [each for letter in letters for each in letter.deliveries]),
         (Mark, [each for letter in letters for each in letter.marks]),
@@ -332,7 +332,7 @@ def _new_bookmark(mailbox: str, party: str, service: str, resource: str) -> Book
 
 
 def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, error: str | None, version: str | None) -> None:
-    sighting = session.get(Sighting, ref.message_id)
+    sighting = session.get(SkippedLetter, ref.message_id)
     if sighting is None:
         sighting = _sighting(ref, state, now)
     sighting.state = state
@@ -344,8 +344,8 @@ def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, 
     session.add(sighting)
 
 
-def _sighting(ref: LetterRef, state: SightingState, now: datetime) -> Sighting:
-    return Sighting(
+def _sighting(ref: LetterRef, state: SightingState, now: datetime) -> SkippedLetter:
+    return SkippedLetter(
         message_id=ref.message_id,
         mailbox=ref.mailbox,
         party=ref.party,

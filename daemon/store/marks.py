@@ -40,12 +40,12 @@ class Marks:
 
     def asked_for(self, message_id: UUID) -> bool:
         """Whether the letter's sender asked for a confirmation."""
-        with self._database.ask() as connection:
+        with self._database.read_one() as connection:
             return bool(connection.execute(_ASKED_FOR, {"message": message_id}).scalar())
 
     def parts_wanting(self, message_id: UUID) -> int:
         """How many of the letter's attachments may still come, and nobody has accepted that they did not."""
-        with self._database.ask() as connection:
+        with self._database.read_one() as connection:
             return int(connection.execute(_PARTS_WANTING, {"message": message_id}).scalar_one())
 
     def done(self, mark: Mark, now: datetime) -> None:

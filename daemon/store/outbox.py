@@ -17,12 +17,12 @@ from sqlalchemy import Executable, bindparam, func, update
 from sqlmodel import Session, col, select
 
 from daemon.core.errors import NotFound, OperatorError
-from daemon.core.model import Attempt, Delivery, DeliveryState, Outcome
+from daemon.core.model import AttemptRow, Delivery, DeliveryState, Outcome
 from daemon.core.model import delivery_id as derived_id
-from daemon.store.claims import CLAIM_AT, CLAIM_ELSEWHERE, CLAIM_SUSPECT, SUSPECT, SUSPECT_WAITS, Claim, with_letters
+from daemon.store.claims import CLAIM_AT, CLAIM_ELSEWHERE, CLAIM_POISON, POISON_AFTER, SUSPECT_WAITS, Claim, with_letters
 from daemon.store.database import Database, table_of
 from daemon.store.pages import LETTERS, pieces, row_number
-from daemon.store.results import Ending, as_text, keep
+from daemon.store.results import ClaimResult, as_text, record_results
 
 _DELIVERIES = table_of(Delivery)
 _RENEW = update(_DELIVERIES).where(
@@ -39,23 +39,23 @@ class Outbox:
         self._database = database
 
     def claim(
-        self, owner: str, now: datetime, lease: timedelta, limit: int, *, only: Collection[str] = (), but: Collection[str] = ()
+        self, owner: str, now: datetime, lease: timedelta, limit: int, *, only: Collection[str] = (), exclude: Collection[str] = ()
     ) -> list[Claim]:
         """Take up to `limit` deliveries that are due, the longest due first. One whose lease ran out is due as well.
 
-        With `only`, those to these destinations; with `but`, none to these. Suspects, at which the process has ended `SUSPECT`
-        times, are left to `claim_suspect`.
+        With `only`, those to these destinations; with `exclude`, none to these. Suspects, at which the process has ended `POISON_AFTER`
+        times, are left to `claim_poison`.
         """
-        names = {"names": list(only or but)}
+        names = {"names": list(only or exclude)}
         return self._claim(CLAIM_AT if only else CLAIM_ELSEWHERE, owner, now, lease, limit=limit, **names)
 
-    def claim_suspect(self, owner: str, now: datetime, lease: timedelta) -> list[Claim]:
+    def claim_poison(self, owner: str, now: datetime, lease: timedelta) -> list[Claim]:
         """Take one suspect that is due, if there is any: it is to be attempted alone, so that it is known who killed the process."""
-        return self._claim(CLAIM_SUSPECT, owner, now, lease, limit=1)
+        return self._claim(CLAIM_POISON, owner, now, lease, limit=1)
 
-    def suspect_waits(self, now: datetime) -> bool:
+    def poison_waits(self, now: datetime) -> bool:
         """Whether a suspect is due."""
-        with self._database.ask() as connection:
+        with self._database.read_one() as connection:
             return connection.execute(SUSPECT_WAITS, {"now": now}).first() is not None
 
     def _claim(self, statement: Executable, owner: str, now: datetime, lease: timedelta, **values: object) -> list[Claim]:
@@ -73,13 +73,13 @@ class Outbox:
             with self._database.write() as session:
                 session.connection().execute(_RENEW, rows)
 
-    def end(self, endings: Sequence[Ending]) -> set[UUID]:
+    def end(self, endings: Sequence[ClaimResult]) -> set[UUID]:
         """End claims, all in one transaction: an attempt each, what became of the delivery, and what depends on that.
 
         Returns the deliveries whose ending was kept. Of one whose claim is no longer the newest, nothing is changed.
         """
         with self._database.write() as session:
-            return keep(session, endings)
+            return record_results(session, endings)
 
     def delivered_of(self, ids: Collection[UUID]) -> set[UUID]:
         """Those of the deliveries that are delivered."""
@@ -97,7 +97,7 @@ class Outbox:
             abandoned = session.exec(select(Delivery).where(Delivery.state == DeliveryState.CLAIMED)).all()
             for delivery in abandoned:
                 session.add(
-                    Attempt(
+                    AttemptRow(
                         delivery_id=delivery.id,
                         fence=delivery.fence,
                         started_at=now,
@@ -108,14 +108,14 @@ class Outbox:
                 )
                 delivery.state, delivery.due_at, delivery.owner = DeliveryState.PENDING, now, None
                 delivery.crashes += not stopped
-                if delivery.crashes > SUSPECT:
+                if delivery.crashes > POISON_AFTER:
                     delivery.state, delivery.last_error = DeliveryState.DEAD, "the process ended three times during its attempt"
                 session.add(delivery)
             return len(abandoned)
 
-    def next_due(self, but: Collection[str] = ()) -> datetime | None:
-        """When the next delivery is due, claimed ones at the end of their lease, `but` for some destinations; None if there is none."""
-        waiting = col(Delivery.state).in_((DeliveryState.PENDING, DeliveryState.CLAIMED)) & col(Delivery.destination).not_in(but)
+    def next_due(self, exclude: Collection[str] = ()) -> datetime | None:
+        """When the next delivery is due, claimed ones at the end of their lease, `exclude` for some destinations; None if there is none."""
+        waiting = col(Delivery.state).in_((DeliveryState.PENDING, DeliveryState.CLAIMED)) & col(Delivery.destination).not_in(exclude)
         with self._database.read() as session:
             return session.exec(select(Delivery.due_at).where(waiting).order_by(col(Delivery.due_at)).limit(1)).first()
 

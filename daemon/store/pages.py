@@ -40,7 +40,7 @@ def pieces(
     equal = equal if until is None else (*equal, order[0] <= until)
     while True:
         last = select(*order).where(*equal, begins).order_by(*order).limit(1).offset(size - 1)
-        with database.ask() as connection:
+        with database.read_one() as connection:
             found = connection.execute(last).first()
         if found is None:
             break

@@ -13,14 +13,14 @@ from sqlalchemy import ColumnElement, Integer, func, text
 from sqlalchemy import select as sql_select
 from sqlmodel import SQLModel, col, select
 
-from daemon.core.bookkeeping import Bookmark, RoutingVersion, Sighting, Tombstone
+from daemon.core.bookkeeping import Bookmark, RoutingVersion, SkippedLetter, Tombstone
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import (
     NOT_HAD,
     OPEN_STATES,
     Attachment,
-    Attempt,
-    Decision,
+    AttemptRow,
+    DecisionRow,
     Delivery,
     DeliveryState,
     Mark,
@@ -58,7 +58,7 @@ class Incomplete:
     """Whether one of them may come when the mailbox is asked again."""
 
 
-class Views:
+class Queries:
     """Questions of people and monitors."""
 
     def __init__(self, database: Database) -> None:
@@ -80,15 +80,15 @@ class Views:
     def _count(self, order: Sequence[Any], kind: type[SQLModel], *equal: ColumnElement[bool]) -> int:
         found = 0
         for piece in pieces(self._database, order, *equal, size=COUNTED):
-            with self._database.ask() as connection:
+            with self._database.read_one() as connection:
                 found += connection.execute(sql_select(func.count()).select_from(table_of(kind)).where(piece)).scalar_one()
         return found
 
     def _count_sightings(self) -> dict[SightingState, int]:
         found = dict.fromkeys(SightingState, 0)
-        for piece in pieces(self._database, (col(Sighting.message_id),), size=ROWS):
-            counted = sql_select(col(Sighting.state), func.count()).where(piece).group_by(col(Sighting.state))
-            with self._database.ask() as connection:
+        for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=ROWS):
+            counted = sql_select(col(SkippedLetter.state), func.count()).where(piece).group_by(col(SkippedLetter.state))
+            with self._database.read_one() as connection:
                 for state, count in connection.execute(counted):
                     found[SightingState(state)] += count
         return found
@@ -99,12 +99,12 @@ class Views:
         oldest = sql_select(col(Delivery.destination), func.min(col(Delivery.created_at))).group_by(col(Delivery.destination))
         for state in states:
             for piece in pieces(self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=ROWS):
-                with self._database.ask() as connection:
+                with self._database.read_one() as connection:
                     for destination, made_at in connection.execute(oldest.where(piece)):
                         found[destination] = min(made_at, found.get(destination, made_at))
         return found
 
-    def undone(self) -> dict[DeliveryState, int]:
+    def unfinished(self) -> dict[DeliveryState, int]:
         """How many deliveries wait or are dead, by state; states without any are left out."""
         wanted = select(Delivery.state, func.count()).where(col(Delivery.state).in_(_UNDONE)).group_by(col(Delivery.state))
         with self._database.read() as session:
@@ -135,12 +135,12 @@ class Views:
         with self._database.read() as session:
             return session.exec(wanted).all()
 
-    def sightings(self, state: SightingState) -> Sequence[Sighting]:
+    def sightings(self, state: SightingState) -> Sequence[SkippedLetter]:
         """Letters that were listed and are not stored, the oldest first."""
-        found: list[Sighting] = []
-        for piece in pieces(self._database, (col(Sighting.message_id),), size=LETTERS):
+        found: list[SkippedLetter] = []
+        for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=LETTERS):
             with self._database.read() as session:
-                found += session.exec(select(Sighting).where(piece, Sighting.state == state)).all()
+                found += session.exec(select(SkippedLetter).where(piece, SkippedLetter.state == state)).all()
         return sorted(found, key=lambda each: each.first_seen_at)
 
     def incomplete(self, since: datetime | None = None, limit: int | None = None) -> list[Incomplete]:
@@ -157,26 +157,26 @@ class Views:
         )
         if since:
             wanted = wanted.where(col(Message.fetched_at) >= since)
-        with self._database.ask() as connection:
+        with self._database.read_one() as connection:
             rows = connection.execute(wanted)
             return [Incomplete(message_id=key, fetched_at=at, missing=count, may_come=bool(some)) for key, at, count, some in rows]
 
-    def messages(self, limit: int) -> Sequence[tuple[Message, Decision]]:
+    def messages(self, limit: int) -> Sequence[tuple[Message, DecisionRow]]:
         """The letters that came last, the newest first, each with its newest decision."""
-        newest = select(func.max(Decision.number)).where(Decision.message_id == Message.id).correlate(Message).scalar_subquery()
+        newest = select(func.max(DecisionRow.number)).where(DecisionRow.message_id == Message.id).correlate(Message).scalar_subquery()
         wanted = (
-            select(Message, Decision)
-            .join(Decision, (col(Decision.message_id) == Message.id) & (col(Decision.number) == newest))
+            select(Message, DecisionRow)
+            .join(DecisionRow, (col(DecisionRow.message_id) == Message.id) & (col(DecisionRow.number) == newest))
             .order_by(col(Message.fetched_at).desc(), col(Message.id))
             .limit(limit)
         )
         with self._database.read() as session:
             return session.exec(wanted).all()
 
-    def decisions(self, message_id: UUID) -> Sequence[Decision]:
+    def decisions(self, message_id: UUID) -> Sequence[DecisionRow]:
         """Every decision about the letter, the first first."""
         with self._database.read() as session:
-            return session.exec(select(Decision).where(Decision.message_id == message_id).order_by(col(Decision.number))).all()
+            return session.exec(select(DecisionRow).where(DecisionRow.message_id == message_id).order_by(col(DecisionRow.number))).all()
 
     def message(self, name: str) -> Message:
         """The letter with this id, or with the only id that begins like this, or with this id in its mailbox.
@@ -257,10 +257,10 @@ class Views:
         with self._database.read() as session:
             return _only(session.exec(wanted).all(), f"delivery {name!r}", "`postmottak deliveries list`")
 
-    def attempts(self, delivery_id: UUID) -> Sequence[Attempt]:
+    def attempts(self, delivery_id: UUID) -> Sequence[AttemptRow]:
         """Every attempt of the delivery, in order."""
         with self._database.read() as session:
-            return session.exec(select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(col(Attempt.id))).all()
+            return session.exec(select(AttemptRow).where(AttemptRow.delivery_id == delivery_id).order_by(col(AttemptRow.id))).all()
 
     def marks(self, message_id: UUID) -> Sequence[Mark]:
         """What the letter's sender was told, or will be."""

@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from daemon.core.bookkeeping import Alert
 from daemon.core.model import (
-    Attempt,
+    AttemptRow,
     Delivery,
     DeliveryState,
     Mark,
@@ -28,7 +28,7 @@ from daemon.core.model import (
 from daemon.store.claims import Claim
 from daemon.store.database import table_of
 
-_DELIVERIES, _ATTEMPTS, _MARKS = table_of(Delivery), table_of(Attempt), table_of(Mark)
+_DELIVERIES, _ATTEMPTS, _MARKS = table_of(Delivery), table_of(AttemptRow), table_of(Mark)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _CLAIMED = (
     sql_select(_DELIVERIES.c.id, _DELIVERIES.c.fence)
@@ -50,7 +50,7 @@ _RELEASE_MARKS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
+class ClaimResult:
     """How one attempt ended. Made by `delivered`, `deferred` and `dead`."""
 
     claim: Claim
@@ -72,7 +72,7 @@ def delivered(
     *,
     awaiting_pickup: bool = False,
     alert: Alert | None = None,
-) -> Ending:
+) -> ClaimResult:
     """The destination has it. With `awaiting_pickup`, it is still to be seen whether the receiver takes it."""
     evidence = _as_json({**receipt.details, "reference": receipt.reference})
     changes: dict[str, object] = {
@@ -83,18 +83,18 @@ def delivered(
         "last_error": None,
         "awaiting_pickup": awaiting_pickup,
     }
-    return Ending(claim=claim, outcome=Outcome.DELIVERED, reason="", started_at=started_at, ended_at=now, changes=changes, alert=alert)
+    return ClaimResult(claim=claim, outcome=Outcome.DELIVERED, reason="", started_at=started_at, ended_at=now, changes=changes, alert=alert)
 
 
 def deferred(
     claim: Claim, reason: str, due_at: datetime, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None
-) -> Ending:
+) -> ClaimResult:
     """It is to be tried again at `due_at`. `progress`, if there is any, takes the place of what was kept of the delivery's progress."""
     changes: dict[str, object] = {"state": DeliveryState.PENDING, "due_at": due_at}
     return _failed(claim, Outcome.DEFERRED, reason, started_at, now, changes, progress)
 
 
-def dead(claim: Claim, reason: str, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None) -> Ending:
+def dead(claim: Claim, reason: str, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None) -> ClaimResult:
     """It is not tried again by itself. `progress` is as for `deferred`: an operator may let it be tried again."""
     return _failed(claim, Outcome.DEAD, reason, started_at, now, {"state": DeliveryState.DEAD}, progress)
 
@@ -107,15 +107,15 @@ def _failed(
     now: datetime,
     changes: dict[str, object],
     progress: Mapping[str, Any] | None,
-) -> Ending:
+) -> ClaimResult:
     reason = as_text(reason)
     changes |= {"owner": None, "last_error": reason}
     if progress is not None:
         changes["progress"] = _as_json(progress)
-    return Ending(claim=claim, outcome=outcome, reason=reason, started_at=started_at, ended_at=now, changes=changes)
+    return ClaimResult(claim=claim, outcome=outcome, reason=reason, started_at=started_at, ended_at=now, changes=changes)
 
 
-def keep(session: Session, endings: Sequence[Ending]) -> set[UUID]:
+def record_results(session: Session, endings: Sequence[ClaimResult]) -> set[UUID]:
     """Keep how attempts ended. Returns the deliveries of which it was kept: not those that have been claimed anew, or have ended."""
     connection = session.connection()
     newest = {tuple(row) for row in connection.execute(_CLAIMED, {"ids": [each.claim.id for each in endings]})}
@@ -131,11 +131,11 @@ def keep(session: Session, endings: Sequence[Ending]) -> set[UUID]:
     return {each.claim.id for each in ours}
 
 
-def _columns(ending: Ending) -> list[str]:
+def _columns(ending: ClaimResult) -> list[str]:
     return sorted(ending.changes)
 
 
-def _attempt(ending: Ending) -> dict[str, object]:
+def _attempt(ending: ClaimResult) -> dict[str, object]:
     return {
         "delivery_id": ending.claim.id,
         "fence": ending.claim.fence,

@@ -23,8 +23,8 @@ from daemon.core.errors import OperatorError
 from daemon.core.model import (
     KEPT_STATES,
     Attachment,
-    Attempt,
-    Decision,
+    AttemptRow,
+    DecisionRow,
     Delivery,
     DeliveryState,
     Mark,
@@ -63,7 +63,7 @@ class RetentionRows:
     def kinds(self) -> list[tuple[str, str, str]]:
         """Every combination of service, version of the routing table and route that letters have; few, however many letters there are."""
         found: set[tuple[str, str, str]] = set()
-        wanted = sql_select(col(Message.service), col(Decision.routing_version), col(Decision.route)).join(*_decided()).distinct()
+        wanted = sql_select(col(Message.service), col(DecisionRow.routing_version), col(DecisionRow.route)).join(*_decided()).distinct()
         for piece in pieces(self._database, _BY_ARRIVAL, size=_PAGE):
             with self._database.read() as session:
                 found |= {(service, version, route) for service, version, route in session.execute(wanted.where(piece))}
@@ -80,8 +80,8 @@ class RetentionRows:
             sql_select(
                 col(Message.id),
                 col(Message.service),
-                col(Decision.routing_version),
-                col(Decision.route),
+                col(DecisionRow.routing_version),
+                col(DecisionRow.route),
                 col(Message.fetched_at),
                 col(Message.body_deleted_at).is_(None),
                 files,
@@ -157,9 +157,9 @@ class RetentionRows:
 
 def _decided() -> tuple[Any, ColumnElement[bool]]:
     """To join a letter with the newest decision about it that a route made; the first always is one."""
-    other = aliased(Decision)
+    other = aliased(DecisionRow)
     newest = sql_select(func.max(other.number)).where(col(other.message_id) == Message.id, col(other.route) != OPERATOR).scalar_subquery()
-    return Decision, and_(col(Decision.message_id) == Message.id, col(Decision.number) == newest)
+    return DecisionRow, and_(col(DecisionRow.message_id) == Message.id, col(DecisionRow.number) == newest)
 
 
 def _may_go() -> ColumnElement[bool]:
@@ -223,8 +223,8 @@ def _delete_metadata(session: Session, message: Message, now: datetime) -> dict[
     """Everything but a tombstone. Whoever calls has deleted the other parts before."""
     session.flush()
     deliveries = select(Delivery.id).where(Delivery.message_id == message.id)
-    counts = {"attempts": _remove(session, Attempt, col(Attempt.delivery_id).in_(deliveries))}
-    for table in (Delivery, Decision, Mark, Thread, Attachment, LegalHold):
+    counts = {"attempts": _remove(session, AttemptRow, col(AttemptRow.delivery_id).in_(deliveries))}
+    for table in (Delivery, DecisionRow, Mark, Thread, Attachment, LegalHold):
         counts[str(table.__tablename__)] = _remove(session, table, col(table.message_id) == message.id)
     facts = message.model_dump(include={"kind", "mailbox", "party", "service", "resource", "external_id", "altinn2_id"})
     session.add(Tombstone(**facts, message_id=message.id, deleted_at=now))

@@ -98,7 +98,7 @@ def roll_back(path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
 
 
-def damage(path: Path, beat: Callable[[], None] | None = None) -> list[str]:
+def corruption(path: Path, beat: Callable[[], None] | None = None) -> list[str]:
     """What SQLite's own checks say against the database: its pages, its indexes, and rows that refer to what is not there.
 
     Nobody can write to it meanwhile, which can take minutes: beside a service, look at a copy. `beat` is called now and then.
@@ -108,14 +108,14 @@ def damage(path: Path, beat: Callable[[], None] | None = None) -> list[str]:
         with closing(_open(path)) as connection:
             connection.set_progress_handler(beat, _OPERATIONS)
             connection.execute(f"PRAGMA cache_size={_CACHE}")
-            return list(_damage(connection))
+            return list(_corruption(connection))
     except sqlite3.Error as error:
         if is_busy(error):
             raise StoreBusy(_BUSY) from error
         return [str(error)]
 
 
-def _damage(connection: sqlite3.Connection) -> Iterator[str]:
+def _corruption(connection: sqlite3.Connection) -> Iterator[str]:
     yield from (str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok")
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield f"row {row} of {table} refers to a row of {parent} that is not there"

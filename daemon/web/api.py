@@ -25,9 +25,9 @@ from starlette.routing import Route
 from daemon.core.document import body_name
 from daemon.core.errors import NotFound, StoreBusy, StoreError
 from daemon.core.model import KEPT_STATES, Attachment, DeliveryState, Message
-from daemon.store import Store, waiting_at_most
+from daemon.store import Store, wait_limit
 from daemon.store.content import ContentStore
-from daemon.web.tokens import WAIT, Tokens, Verdict
+from daemon.web.tokens import WAIT, TokenGuard, TokenVerdict
 
 _LONGEST_REASON = 500
 _ANSWERS_WITHIN = 10.0  # seconds that a busy database is waited for
@@ -40,7 +40,7 @@ class Api:
 
     store: Store
     content: ContentStore
-    tokens: Tokens
+    tokens: TokenGuard
     clock: Callable[[], datetime]
 
     def application(self) -> Starlette:
@@ -59,7 +59,7 @@ class Api:
     def _guarded(self, handler: Handler) -> Handler:
         async def answer(request: Request) -> Response:
             verdict = self.tokens.judge(request.headers.get("authorization", "").encode("latin-1"))
-            if verdict is not Verdict.RIGHT:
+            if verdict is not TokenVerdict.RIGHT:
                 return _refused(verdict)
             try:
                 return await handler(request)
@@ -103,9 +103,9 @@ class Api:
         return FileResponse(path, media_type=found.media_type, filename=found.safe_name, headers=headers)
 
     def _find(self, request: Request) -> tuple[Message, list[Attachment]]:
-        with waiting_at_most(_ANSWERS_WITHIN):
-            message = self.store.views.message_by_id(_id(request))
-            return message, list(self.store.views.attachments(message.id))
+        with wait_limit(_ANSWERS_WITHIN):
+            message = self.store.queries.message_by_id(_id(request))
+            return message, list(self.store.queries.attachments(message.id))
 
     async def _acknowledge(self, request: Request) -> Response:
         return await run_in_threadpool(self._settle_soon, _id(request), None)
@@ -120,11 +120,11 @@ class Api:
         return await run_in_threadpool(self._settle_soon, _id(request), reason or "rejected without a reason")
 
     def _settle_soon(self, delivery_id: UUID, rejection: str | None) -> Response:
-        with waiting_at_most(_ANSWERS_WITHIN):
+        with wait_limit(_ANSWERS_WITHIN):
             return self._settle(delivery_id, rejection)
 
     def _settle(self, delivery_id: UUID, rejection: str | None) -> Response:
-        delivery = self.store.views.delivery_by_id(delivery_id)
+        delivery = self.store.queries.delivery_by_id(delivery_id)
         if delivery.state is not DeliveryState.DELIVERED:
             return _problem(409, f"the delivery is {delivery.state}; only what was delivered can be taken or rejected")
         if delivery.taken_at is None and delivery.rejection is None:
@@ -139,8 +139,8 @@ def _id(request: Request) -> UUID:
         raise NotFound("the id in the address is no id") from error
 
 
-def _refused(verdict: Verdict) -> Response:
-    if verdict is Verdict.TOO_MANY:
+def _refused(verdict: TokenVerdict) -> Response:
+    if verdict is TokenVerdict.TOO_MANY:
         return _problem(429, "the token is wrong, as many were", {"Retry-After": str(WAIT), "Connection": "close"})
     return _problem(401, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 

@@ -21,8 +21,8 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import Fault, StoreError
 from daemon.core.model import DeliveryState, Outcome, SightingState
-from daemon.monitoring.problems import certificates, find_troubles, free_space, keys
-from daemon.store import Store, waiting_at_most
+from daemon.monitoring.problems import certificates, find_problems, free_space, keys
+from daemon.store import Store, wait_limit
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
@@ -53,15 +53,15 @@ class Monitoring:
 
     def _readyz(self, _: Request) -> Response:
         try:
-            with waiting_at_most(_ANSWERS_WITHIN):
-                self.store.views.table_in_force()
+            with wait_limit(_ANSWERS_WITHIN):
+                self.store.queries.table_in_force()
         except StoreError:
             return PlainTextResponse("the database does not answer\n", status_code=503)
         return PlainTextResponse("ok\n")
 
     def _metrics(self, _: Request) -> Response:
         try:
-            with waiting_at_most(_ANSWERS_WITHIN):
+            with wait_limit(_ANSWERS_WITHIN):
                 return Response(self.text(), media_type=_TYPE)
         except StoreError:
             return PlainTextResponse("the database does not answer\n", status_code=503)
@@ -72,7 +72,7 @@ class Monitoring:
 
     def _letters(self) -> Iterable[str]:
         names = [each.name for each in self.configuration().destinations]
-        queues, oldest, now = self.store.views.queues(), self.store.views.oldest_waiting(), self.clock()
+        queues, oldest, now = self.store.queries.queues(), self.store.queries.oldest_waiting(), self.clock()
         known = dict.fromkeys([*names, *(name for name, _ in queues)])
         depth = [({"destination": name, "state": state.value}, float(queues.get((name, state), 0))) for name in known for state in _STATES]
         ages = [({"destination": name}, (now - oldest[name]).total_seconds() if name in oldest else 0.0) for name in known]
@@ -84,9 +84,9 @@ class Monitoring:
         yield from self._not_here()
 
     def _not_here(self) -> Iterable[str]:
-        configuration, bookmarks, now = self.configuration(), self.store.views.bookmarks(), self.clock()
+        configuration, bookmarks, now = self.configuration(), self.store.queries.bookmarks(), self.clock()
         channels = Counter(each.mailbox for each in bookmarks if each.failing_since)
-        letters = Counter(each.mailbox for each in self.store.views.sightings(SightingState.FAILING))
+        letters = Counter(each.mailbox for each in self.store.queries.sightings(SightingState.FAILING))
         refused = {mailbox: count for mailbox, (count, _) in self.store.marks.refused().items()}
         names = [each.name for each in configuration.mailboxes]
         silence = [({"mailbox": name}, _longest(name, bookmarks, now)) for name in names]
@@ -94,19 +94,19 @@ class Monitoring:
         yield _metric("channel_failing_longest_seconds", "gauge", "For how long the first of them has failed.", silence)
         yield _metric("letters_unfetched", "gauge", "Letters that were listed and could not be fetched yet.", _counts(names, letters))
         yield _metric("marks_refused", "gauge", "Senders who could not be told Read or Confirmed yet.", _counts(names, refused))
-        incomplete = float(len(self.store.views.incomplete()))
+        incomplete = float(len(self.store.queries.incomplete()))
         yield _metric("letters_incomplete", "gauge", "Letters here without some of their attachments as sent.", [({}, incomplete)])
 
     def _heard(self) -> list[Sample]:
         latest: dict[str, datetime] = {}
-        for each in self.store.views.bookmarks():
+        for each in self.store.queries.bookmarks():
             if each.succeeded_at:
                 latest[each.mailbox] = max(latest.get(each.mailbox, each.succeeded_at), each.succeeded_at)
         return _moments("mailbox", latest)
 
     def _surroundings(self) -> Iterable[str]:
-        configuration, table = self.configuration(), self.store.views.table_in_force()
-        active = Counter(each.kind for each in find_troubles(configuration, self.store, self.clock(), self.faults()))
+        configuration, table = self.configuration(), self.store.queries.table_in_force()
+        active = Counter(each.kind for each in find_problems(configuration, self.store, self.clock(), self.faults()))
         since: list[Sample] = [({}, table.in_force_since.timestamp())] if table else []
         free = [({"place": str(place)}, float(count)) for place, count in free_space(configuration).items()]
         yield _metric("edit_faults", "gauge", "Faults of an edit that is not in force.", [({}, float(len(self.faults())))])

@@ -14,9 +14,9 @@ from starlette.applications import Starlette
 
 from daemon.config.listen import Address
 from daemon.core.bookkeeping import ENDPOINT
-from daemon.monitoring.problems import Trouble
-from daemon.monitoring.service_problems import Problems
-from daemon.runtime.heartbeat import BEAT_EVERY
+from daemon.monitoring.problems import Problem
+from daemon.monitoring.service_problems import ServiceProblems
+from daemon.runtime.heartbeat import HEARTBEAT_INTERVAL
 from daemon.web.limits import Limits, limits_of_this_process
 from daemon.web.listening import listening, reason
 from daemon.web.protocol import EndpointConfig, EndpointProtocol
@@ -38,18 +38,18 @@ class WebServer:
         application: Starlette,
         address: Address,
         *,
-        problems: Problems | None = None,
+        problems: ServiceProblems | None = None,
         limits: Limits | None = None,
     ) -> None:
         """`what` names the endpoint, also where it is a problem that it cannot listen."""
         self.what, self._address, self._application = what, address, application
-        self._problems = problems or Problems()
+        self._problems = problems or ServiceProblems()
         self._limits = limits or limits_of_this_process()
         self._stopped = threading.Event()
         self._server: _Server | None = None
 
     def loop(self, stopping: threading.Event, beat: Callable[[], None]) -> None:
-        """Serve until `stop` is called, with a `beat` every `BEAT_EVERY` seconds. What cannot be done now is tried again and again."""
+        """Serve until `stop` is called, with a `beat` every `HEARTBEAT_INTERVAL` seconds. What cannot be done now is tried again and again."""
         while not (stopping.is_set() or self._stopped.is_set()):
             try:
                 self._serve(beat)
@@ -79,7 +79,7 @@ class WebServer:
 
     def _tell(self, why: str) -> None:
         text = f"{self.what} cannot listen on {self._address}: {why}; letters go on, and it is tried again"
-        if self._problems.begin(Trouble(kind=ENDPOINT, about=self.what, text=text)):
+        if self._problems.begin(Problem(kind=ENDPOINT, about=self.what, text=text)):
             _log.error("a web endpoint cannot listen", endpoint=self.what, address=str(self._address), reason=why)
 
 
@@ -148,4 +148,4 @@ async def _beat_on(beat: Callable[[], None]) -> None:
     """Beat as long as the loop turns that answers."""
     while True:
         beat()
-        await asyncio.sleep(BEAT_EVERY)
+        await asyncio.sleep(HEARTBEAT_INTERVAL)

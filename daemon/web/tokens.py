@@ -15,8 +15,8 @@ from enum import Enum
 import structlog
 
 from daemon.core.bookkeeping import WRONG_TOKEN
-from daemon.monitoring.problems import Trouble
-from daemon.monitoring.service_problems import Problems
+from daemon.monitoring.problems import Problem
+from daemon.monitoring.service_problems import ServiceProblems
 
 _log = structlog.get_logger(__name__)
 _ABOUT = "the pull API"
@@ -28,7 +28,7 @@ WAIT = 60
 """Seconds that whoever has sent one of many wrong tokens is asked to wait."""
 
 
-class Verdict(Enum):
+class TokenVerdict(Enum):
     """What a token is worth."""
 
     RIGHT = "right"
@@ -37,23 +37,23 @@ class Verdict(Enum):
     """Wrong, and one of many."""
 
 
-class Tokens:
+class TokenGuard:
     """Judges tokens; may be used from several threads. `clock` counts seconds from anywhere."""
 
-    def __init__(self, token: str, problems: Problems | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._token, self._problems, self._clock = token.encode(), problems or Problems(), clock
+    def __init__(self, token: str, problems: ServiceProblems | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._token, self._problems, self._clock = token.encode(), problems or ServiceProblems(), clock
         self._lock = threading.Lock()
         self._latest: deque[float] = deque(maxlen=_MANY)
         self._unlogged, self._logged_at = 0, -_LINE_EVERY
         self.wrong = 0
         """Calls without the right token since the start."""
 
-    def judge(self, authorization: bytes) -> Verdict:
+    def judge(self, authorization: bytes) -> TokenVerdict:
         """Look at the value of an Authorization header, which takes the same time whatever the token has in common with the right one."""
         scheme, _, given = authorization.partition(b" ")
         right = hmac.compare_digest(given.strip(), self._token)
         if right and scheme.lower() == b"bearer":
-            return Verdict.RIGHT
+            return TokenVerdict.RIGHT
         with self._lock:
             return self._note_wrong(self._clock())
 
@@ -64,7 +64,7 @@ class Tokens:
                 self._latest.clear()
                 self._problems.end(WRONG_TOKEN, _ABOUT)
 
-    def _note_wrong(self, now: float) -> Verdict:
+    def _note_wrong(self, now: float) -> TokenVerdict:
         self.wrong += 1
         self._unlogged += 1
         self._latest.append(now)
@@ -72,7 +72,7 @@ class Tokens:
             _log.warning("calls of the pull API without the right token", calls=self._unlogged, since_start=self.wrong)
             self._unlogged, self._logged_at = 0, now
         if len(self._latest) < _MANY or now - self._latest[0] > _WINDOW:
-            return Verdict.WRONG
+            return TokenVerdict.WRONG
         text = f"The pull API is called again and again without the right token, {_MANY} times or more within a minute; see the log"
-        self._problems.begin(Trouble(kind=WRONG_TOKEN, about=_ABOUT, text=text, critical=False))
-        return Verdict.TOO_MANY
+        self._problems.begin(Problem(kind=WRONG_TOKEN, about=_ABOUT, text=text, critical=False))
+        return TokenVerdict.TOO_MANY

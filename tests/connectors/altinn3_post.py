@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 
 from connectors.mailboxes.altinn3 import Altinn3, Settings
-from connectors.net.client import Http, Patience
+from connectors.net.http_client import HttpClient, Timeouts
 from connectors.sandbox.altinn3.access import ReadyClient
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from daemon.core.model import LetterRef, Part
 from daemon.core.ports import Channel
 
 PARTY, OTHER = "991825827", "974761076"
 ADMINISTRATION, TAX, CONFIDENTIAL = "eformidling-dpv-administrasjon", "skatt", "eformidling-dpv-taushetsbelagt"
-QUICK = Patience(connect=2, step=2, whole=5, window=0.3, pauses=(0.001, 0.001))
+QUICK = Timeouts(connect=2, step=2, whole=5, window=0.3, retry_delays=(0.001, 0.001))
 
 
 @dataclass
 class Post:
     """A mailbox and the Altinn behind it."""
 
-    altinn: PretendAltinn
+    altinn: FakeAltinn
     client: ReadyClient
     settings: Settings
     mailbox: Altinn3
@@ -51,19 +51,19 @@ class Post:
 
 @pytest.fixture(name="post", autouse=True)
 def new_post(tmp_path: Path) -> Iterator[Post]:
-    with PretendAltinn() as altinn:
+    with FakeAltinn() as altinn:
         altinn.letters.confirm_delay = timedelta(seconds=0.1)
         client = altinn.ready_client()
         for party in (PARTY, OTHER):
             altinn.allow(client.client_id, party, [ADMINISTRATION, TAX, CONFIDENTIAL])
         settings = read_settings(tmp_path, altinn, client)
-        mailbox = Altinn3("altinn", settings, Http(longest_pause=300, patience=QUICK))
+        mailbox = Altinn3("altinn", settings, HttpClient(longest_pause=300, timeouts=QUICK))
         yield Post(altinn, client, settings, mailbox)
         mailbox.close()
         assert altinn.count("purge", "content") == 0
 
 
-def read_settings(folder: Path, altinn: PretendAltinn, client: ReadyClient, **other: Any) -> Settings:
+def read_settings(folder: Path, altinn: FakeAltinn, client: ReadyClient, **other: Any) -> Settings:
     (folder / "key.pem").write_text(client.private_key)
     told = {
         "maskinporten_url": altinn.maskinporten_url,

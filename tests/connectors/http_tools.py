@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.net.client import Download, Http, Patience
-from connectors.net.response import Answer, json_object
+from connectors.net.http_client import Download, HttpClient, Timeouts
+from connectors.net.http_response import HttpResponse, json_object
 from connectors.sandbox.http_server import LoopbackServer, Manner, Request, Response, Stream
 
 JSON = (("Content-Type", "application/json"),)
 FINE = Response(status=200, body=b'{"fine": true}', headers=JSON)
 RESET = Response(status=200, manner=Manner(reset=True))
-QUICK = Patience(connect=2, step=2, whole=5, window=0.3, pauses=(0.001, 0.001), longest_wait=1)
+QUICK = Timeouts(connect=2, step=2, whole=5, window=0.3, retry_delays=(0.001, 0.001), longest_retry_after=1)
 
 
 class Server(LoopbackServer):
@@ -56,17 +56,17 @@ def new_clock() -> Clock:
 
 
 @pytest.fixture(name="http")
-def new_http(clock: Clock) -> Iterator[Http]:
-    made = Http(longest_pause=300, patience=QUICK, clock=clock)
+def new_http(clock: Clock) -> Iterator[HttpClient]:
+    made = HttpClient(longest_pause=300, timeouts=QUICK, clock=clock)
     yield made
     made.close()
 
 
-def get(http: Http, server: Server) -> Answer:
+def get(http: HttpClient, server: Server) -> HttpResponse:
     return http.get(f"{server.url}/x", {"Accept": "application/json"}, json_object)
 
 
-def download(http: Http, server: Server) -> Download:
+def download(http: HttpClient, server: Server) -> Download:
     reply = http.download(f"{server.url}/x", {})
     assert isinstance(reply, Download)
     return reply

@@ -16,7 +16,7 @@ from connectors.mailboxes.altinn3 import Altinn3, Settings, connect
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.altinn3.access import READ_SCOPE, ReadyClient
 from connectors.sandbox.altinn3.discovery import PretendResource
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendLetter
 from daemon.core.ports import Discovered, Finding
 
@@ -29,19 +29,19 @@ ADMINISTRATION, CONFIDENTIAL, MIGRATED = (
 
 
 @pytest.fixture
-def altinn() -> Iterator[PretendAltinn]:
-    with PretendAltinn() as running:
+def altinn() -> Iterator[FakeAltinn]:
+    with FakeAltinn() as running:
         yield running
 
 
 @pytest.fixture
-def client(altinn: PretendAltinn) -> ReadyClient:
+def client(altinn: FakeAltinn) -> ReadyClient:
     ready = altinn.ready_client()
     altinn.allow(ready.client_id, PARTY, [ADMINISTRATION, CONFIDENTIAL])
     return ready
 
 
-def mailbox(folder: Path, altinn: PretendAltinn, client: ReadyClient, **other: Any) -> Altinn3:
+def mailbox(folder: Path, altinn: FakeAltinn, client: ReadyClient, **other: Any) -> Altinn3:
     (folder / "key.pem").write_text(client.private_key)
     told = {
         "maskinporten_url": altinn.maskinporten_url,
@@ -60,7 +60,7 @@ def found(box: Altinn3) -> dict[str, Finding]:
         return {each.subject: each for each in box.check()}
 
 
-def test_a_check_goes_step_by_step(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_a_check_goes_step_by_step(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """Key, Maskinporten, Altinn, each service, and other resources: one finding each, and nothing in Altinn is changed."""
     letter = altinn.publish(PretendLetter(party=PARTY))
     findings = found(mailbox(tmp_path, altinn, client))
@@ -81,7 +81,7 @@ def test_a_check_goes_step_by_step(tmp_path: Path, altinn: PretendAltinn, client
 
 @pytest.mark.parametrize(("days", "ok", "words"), [(-1, False, "its last day was"), (0, True, "good until"), (None, True, "`key_expires`")])
 def test_the_key_says_until_when_it_is_good(
-    tmp_path: Path, altinn: PretendAltinn, client: ReadyClient, days: int | None, ok: bool, words: str
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient, days: int | None, ok: bool, words: str
 ) -> None:
     """A key whose last day is past fails, and the way goes on, for Maskinporten may know better; one without a last day is remarked."""
     other = {} if days is None else {"key_expires": datetime.now(UTC).date() + timedelta(days=days)}
@@ -90,14 +90,14 @@ def test_the_key_says_until_when_it_is_good(
     assert findings[f"{PARTY} Altinn"].ok
 
 
-def test_a_guess_that_cannot_be_read_is_a_remark(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_a_guess_that_cannot_be_read_is_a_remark(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """A service that nobody may read is told with what to write, and fails no check while its resource is only presumed."""
     finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} 4255/8 Skatter og avgifter"]
     assert finding.ok
     assert all(word in finding.text for word in ("nobody may read it", MIGRATED, "`resources` under '4255/8'", "`services`"))
 
 
-def test_a_configured_resource_that_cannot_be_read_is_a_fault(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_a_configured_resource_that_cannot_be_read_is_a_fault(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """A missing right and a typing mistake are told apart by the resource registry; without that, the right is still told."""
     altinn.add_resource(PretendResource(id="skatt", title="Skatt"))
     subject = f"{PARTY} 4255/8 Skatter og avgifter"
@@ -111,7 +111,7 @@ def test_a_configured_resource_that_cannot_be_read_is_a_fault(tmp_path: Path, al
     assert "knows no skat: look for a typing mistake" in typo.text
 
 
-def test_each_party_is_checked_by_itself(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_each_party_is_checked_by_itself(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """A party without system user is told why, and the others' findings are the same as ever."""
     findings = found(mailbox(tmp_path, altinn, client, parties=[OTHER, PARTY]))
     assert not findings[f"{OTHER} Maskinporten"].ok
@@ -120,7 +120,7 @@ def test_each_party_is_checked_by_itself(tmp_path: Path, altinn: PretendAltinn, 
     assert findings[f"{PARTY} 4255/10 Administrasjon"].ok
 
 
-def test_an_exchange_that_fails_ends_a_party(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_an_exchange_that_fails_ends_a_party(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """Without a token of Altinn's there is nothing more to check."""
     altinn.faults.inject(faults.status(500), "exchange", times=None)
     findings = found(mailbox(tmp_path, altinn, client))
@@ -142,7 +142,7 @@ NOBODY = "3f9a0f6e-0000-4000-8000-000000000000"
     ids=["client", "key", "refused", "no name"],
 )
 def test_what_concerns_every_party_is_told_once(
-    tmp_path: Path, altinn: PretendAltinn, client: ReadyClient, other: dict[str, Any], words: str
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient, other: dict[str, Any], words: str
 ) -> None:
     """Where Maskinporten would say the same to the next party, that is not asked, and the line says so."""
     findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER], **other))
@@ -151,7 +151,7 @@ def test_what_concerns_every_party_is_told_once(
     assert "rest of this mailbox is not tried" in findings[f"{PARTY} Maskinporten"].text
 
 
-def test_a_platform_that_goes_away_ends_the_check(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_a_platform_that_goes_away_ends_the_check(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """If Correspondence does not answer for the first service, the others and the next party are not waited for."""
     altinn.faults.inject(faults.status(500), "list", times=None)
     findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER]))
@@ -159,7 +159,7 @@ def test_a_platform_that_goes_away_ends_the_check(tmp_path: Path, altinn: Preten
     assert "rest of this mailbox is not tried" in list(findings.values())[3].text
 
 
-def test_a_missing_right_names_the_access_package(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_a_missing_right_names_the_access_package(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """What somebody must hand out is named; for confidential post that is another package, which nobody has by itself."""
     altinn.add_resource(PretendResource(id=CONFIDENTIAL, title="Taushetsbelagt"))
     altinn.revoke(client.client_id, PARTY, [ADMINISTRATION, CONFIDENTIAL])
@@ -169,7 +169,7 @@ def test_a_missing_right_names_the_access_package(tmp_path: Path, altinn: Preten
     assert "main administrator" in findings[f"{PARTY} 5504/1 Taushetsbelagt post"].text
 
 
-def test_a_wrong_clock_is_remarked(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_a_wrong_clock_is_remarked(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """A clock that had to be got over fails no step, and the check says by how much it is wrong."""
     altinn.clock.skew = timedelta(hours=2)
     finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} Maskinporten"]
@@ -177,7 +177,7 @@ def test_a_wrong_clock_is_remarked(tmp_path: Path, altinn: PretendAltinn, client
     assert re.search("clock is 7[12][0-9]{2} seconds behind; set it", finding.text)
 
 
-def test_letters_that_nobody_fetches_are_noticed(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_letters_that_nobody_fetches_are_noticed(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """A correspondence resource in use that no service claims is named, with the service that its name speaks of."""
     altinn.allow(client.client_id, PARTY, ["eformidling-dpv-skatterogavgifter", "nav-brev"])
     for resource in ("eformidling-dpv-skatterogavgifter", "nav-brev", ADMINISTRATION):
@@ -188,7 +188,7 @@ def test_letters_that_nobody_fetches_are_noticed(tmp_path: Path, altinn: Pretend
     assert "eformidling-dpv-skatterogavgifter (by its name 4255/8), nav-brev;" in finding.text
 
 
-def test_without_dialogporten_a_check_is_whole(tmp_path: Path, altinn: PretendAltinn) -> None:
+def test_without_dialogporten_a_check_is_whole(tmp_path: Path, altinn: FakeAltinn) -> None:
     """A client that lacks Dialogporten's scope can be checked and used; what is not known is said."""
     client = altinn.ready_client(scopes=[READ_SCOPE])
     altinn.allow(client.client_id, PARTY, [ADMINISTRATION, CONFIDENTIAL])
@@ -202,7 +202,7 @@ def discovered(box: Altinn3) -> dict[str, Discovered]:
         return {each.resource: each for each in box.discover()}
 
 
-def test_discovery_tells_what_is_in_use_and_what_is_configured(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_discovery_tells_what_is_in_use_and_what_is_configured(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """Resources in use with their names, services and rights; then those of the configuration, whether they exist or not."""
     altinn.add_resource(PretendResource(id="dpv-x", title="Digital post til virksomheter: Natur og miljø"))
     altinn.add_resource(PretendResource(id="a-form", title="A form", type="AltinnApp"))
@@ -221,7 +221,7 @@ def test_discovery_tells_what_is_in_use_and_what_is_configured(tmp_path: Path, a
     assert told[CONFIDENTIAL].readable
 
 
-def test_discovery_leaves_no_party_out(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_discovery_leaves_no_party_out(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """A party for which nothing can be asked is listed with its configuration and the reason, and the next one follows."""
     with closing(mailbox(tmp_path, altinn, client, parties=[OTHER, PARTY])) as box:
         told = list(box.discover())
@@ -231,7 +231,7 @@ def test_discovery_leaves_no_party_out(tmp_path: Path, altinn: PretendAltinn, cl
     assert any(each.readable for each in told if each.party == PARTY)
 
 
-def test_discovery_and_correspondence_may_disagree(tmp_path: Path, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_discovery_and_correspondence_may_disagree(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
     """Whether letters can be read is asked of Correspondence itself, and a registry that is down only costs a remark."""
     altinn.faults.inject(faults.status(500), "list", "resource", times=2)
     altinn.publish(PretendLetter(party=PARTY))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connectors.altinn3.correspondence import _require_a_file
-from connectors.net.client import Download
+from connectors.net.http_client import Download
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.http_server import Response
 from connectors.sandbox.letters import AttachmentStatus, PretendAttachment, PretendLetter

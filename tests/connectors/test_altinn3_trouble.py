@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from connectors.mailboxes.altinn3 import Altinn3, connect
-from connectors.net.client import Http
+from connectors.net.http_client import HttpClient
 from connectors.sandbox.altinn3 import faults
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendAttachment
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 from daemon.core.model import LetterRef, Part
@@ -57,7 +57,7 @@ def test_a_token_that_is_never_accepted_is_no_endless_loop(post: Post) -> None:
 
 def test_the_gateway_gets_its_key(tmp_path: Path) -> None:
     """A subscription key goes with every call; without it the message says that one may be missing."""
-    with PretendAltinn(subscription_key="hush") as altinn:
+    with FakeAltinn(subscription_key="hush") as altinn:
         client = altinn.ready_client()
         altinn.allow(client.client_id, PARTY, [ADMINISTRATION])
         with_key = connect("altinn", read_settings(tmp_path, altinn, client, subscription_key="hush"))
@@ -147,7 +147,7 @@ def test_an_outage_is_found_over_at_the_next_poll(post: Post) -> None:
     """While Altinn is down few calls are made; when it is back, the first poll after the pause reads everything."""
     ref = post.publish()
     seconds = [0.0]
-    mailbox = Altinn3("altinn", post.settings, Http(longest_pause=300, patience=QUICK, clock=lambda: seconds[0]))
+    mailbox = Altinn3("altinn", post.settings, HttpClient(longest_pause=300, timeouts=QUICK, clock=lambda: seconds[0]))
     post.altinn.forget_calls()
     post.altinn.faults.inject(faults.status(503), times=None)
     with ThreadPoolExecutor(8) as pool:

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from connectors.destinations.filedrop import Settings
-from connectors.drops.access import Access
 from connectors.drops.destination import DropDestination
 from connectors.drops.drop import Seen
 from connectors.drops.local import LocalDrop
+from connectors.drops.ownership import Access
 from daemon.core.model import Receipt
 from daemon.core.ports import Parcel
 from tests.handing_over import hand_over
@@ -127,7 +127,7 @@ def test_wherever_it_dies_the_letter_comes_once(tmp_path: Path, make_parcel: Mak
             dying = destination(root, layout, mortal)
             dying.deliver(parcel)
             recorded = True
-            dying.settled([parcel.delivery_id])
+            dying.forget([parcel.delivery_id])
         except Dead:
             assert mortal.is_dead
         if greedy:
@@ -135,7 +135,7 @@ def test_wherever_it_dies_the_letter_comes_once(tmp_path: Path, make_parcel: Mak
         repeat = destination(root, layout, LocalDrop(root, Access()))
         if not recorded:
             repeat.deliver(parcel)
-        repeat.settled(repeat.traces())
+        repeat.forget(repeat.dedup_records())
         consumer.take()
         wanted = wanted or consumer.got
         assert consumer.got == wanted, f"killed at change {number}"
@@ -162,7 +162,7 @@ def test_wherever_it_dies_each_letter_of_a_batch_comes_once(tmp_path: Path, make
         consumer.take()
         repeat = destination(root, layout, LocalDrop(root, Access()))
         assert all(isinstance(each, Receipt) for each in repeat.deliver_batch(batch)), f"killed at change {number}"
-        repeat.settled(repeat.traces())
+        repeat.forget(repeat.dedup_records())
         consumer.take()
         assert set(consumer.got.values()) == {1}, f"killed at change {number}"
         assert len(consumer.got) == 15

@@ -100,7 +100,7 @@ def test_whatever_is_planted(
         remove(planted)
     repeated = [parcel for parcel, outcome in zip((victim, other), outcomes, strict=True) if isinstance(outcome, PostmottakError)]
     assert all(isinstance(each, Receipt) for each in deliver(destination, repeated))
-    destination.settled([victim.delivery_id, other.delivery_id])
+    destination.forget([victim.delivery_id, other.delivery_id])
     assert picture(outside).keys() == before.keys()
     assert copies(drop) == 2
     if layout == "csv":
@@ -117,8 +117,8 @@ def test_a_hidden_folder_that_is_something_else(drop: Path, outside: Path, make_
     parcel = make_parcel(files=FILES)
     asked: list[Callable[[], Any]] = [
         lambda: destination.deliver(parcel),
-        lambda: destination.settled([parcel.delivery_id]),
-        destination.traces,
+        lambda: destination.forget([parcel.delivery_id]),
+        destination.dedup_records,
         lambda: destination.pickup({"name": "x", "dropped": ["x"]}),
     ]
     for each in asked:
@@ -274,7 +274,7 @@ def test_a_neighbour_who_is_quick(drop: Path, outside: Path, make_parcel: MakePa
             while not isinstance(deliver(destination, [parcel])[0], Receipt):
                 pass
             with suppress(DeliveryFailure):
-                destination.settled([parcel.delivery_id])
+                destination.forget([parcel.delivery_id])
     assert neighbour.exchanged
     assert picture(outside) == before
     assert copies(drop) == 50

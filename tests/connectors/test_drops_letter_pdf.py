@@ -20,7 +20,9 @@ MakeParcel = Callable[..., Parcel]
 
 def text_of(pdf: bytes) -> str:
     """What the PDF shows, as far as these simple pages need: the strings that its content streams draw."""
-    streams = [zlib.decompress(found) for found in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL) if found[:1] == b"x"]
+    streams = [
+        zlib.decompressobj().decompress(found) for found in re.findall(rb"stream\r?\n(.*?)\nendstream", pdf, re.DOTALL) if found[:1] == b"x"
+    ]
     strings = re.findall(rb"\((.*?)(?<!\\)\) Tj", b"\n".join(streams), re.DOTALL)
     return " ".join(re.sub(rb"\\(.)", rb"\1", each).decode("cp1252") for each in strings)
 

@@ -66,7 +66,9 @@ def filled(pattern: str) -> tuple[str, list[str]]:
 
 
 def pdf_text(pdf: bytes) -> str:
-    streams = [zlib.decompress(found) for found in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL) if found[:1] == b"x"]
+    streams = [
+        zlib.decompressobj().decompress(found) for found in re.findall(rb"stream\r?\n(.*?)\nendstream", pdf, re.DOTALL) if found[:1] == b"x"
+    ]
     strings = re.findall(rb"\((.*?)(?<!\\)\) Tj", b"\n".join(streams), re.DOTALL)
     return "\n".join(re.sub(rb"\\(.)", rb"\1", each).decode("cp1252") for each in strings)
 

@@ -18,10 +18,10 @@ from joserfc.jwk import RSAKey
 
 from connectors.altinn3.maskinporten import Identity, Tokens, load_key
 from connectors.altinn3.token_refusals import REMEDIES, PartyRefused
-from connectors.net.client import Http, Patience
+from connectors.net.http_client import HttpClient, Timeouts
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.altinn3.access import ReadyClient
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.http_server import Response
 from daemon.core.errors import AccessRefused, MailboxUnavailable
 
@@ -40,13 +40,13 @@ class Clock:
 
 
 @pytest.fixture
-def altinn() -> Iterator[PretendAltinn]:
-    with PretendAltinn() as running:
+def altinn() -> Iterator[FakeAltinn]:
+    with FakeAltinn() as running:
         yield running
 
 
 @pytest.fixture
-def client(altinn: PretendAltinn) -> ReadyClient:
+def client(altinn: FakeAltinn) -> ReadyClient:
     ready = altinn.ready_client()
     altinn.allow(ready.client_id, PARTY, ["eformidling-dpv-administrasjon"])
     return ready
@@ -58,20 +58,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def http(clock: Clock) -> Iterator[Http]:
-    made = Http(longest_pause=300, patience=Patience(pauses=(0.001, 0.001)), clock=clock)
+def http(clock: Clock) -> Iterator[HttpClient]:
+    made = HttpClient(longest_pause=300, timeouts=Timeouts(retry_delays=(0.001, 0.001)), clock=clock)
     yield made
     made.close()
 
 
-def identity(altinn: PretendAltinn, client: ReadyClient, **other: str) -> Identity:
+def identity(altinn: FakeAltinn, client: ReadyClient, **other: str) -> Identity:
     told: dict[str, Any] = {"client_id": client.client_id, "key_id": client.key_id, "issuer": altinn.maskinporten_url, **other}
     exchange = f"{altinn.platform_url}/authentication/api/v1/exchange/maskinporten"
     return Identity(exchange_url=exchange, key=load_key(client.private_key), **told)
 
 
 @pytest.fixture
-def tokens(http: Http, altinn: PretendAltinn, client: ReadyClient, clock: Clock) -> Tokens:
+def tokens(http: HttpClient, altinn: FakeAltinn, client: ReadyClient, clock: Clock) -> Tokens:
     return Tokens(http, identity(altinn, client), refusal_lasts=30, clock=clock)
 
 
@@ -115,7 +115,7 @@ def test_a_key_that_cannot_be_used_is_refused_with_a_remedy(pair: rsa.RSAPrivate
         assert not text or text not in str(caught.value)
 
 
-def test_a_token_is_fetched_once_for_each_party(tokens: Tokens, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_a_token_is_fetched_once_for_each_party(tokens: Tokens, altinn: FakeAltinn, client: ReadyClient) -> None:
     """Grant and exchange happen once, however often the token is wanted; another party has a token of its own."""
     altinn.allow(client.client_id, OTHER, ["eformidling-dpv-administrasjon"])
     mine = {tokens.token(PARTY, SCOPE) for _ in range(5)}
@@ -124,14 +124,14 @@ def test_a_token_is_fetched_once_for_each_party(tokens: Tokens, altinn: PretendA
     assert (altinn.count("token"), altinn.count("exchange")) == (2, 2)
 
 
-def test_threads_do_not_stampede(tokens: Tokens, altinn: PretendAltinn) -> None:
+def test_threads_do_not_stampede(tokens: Tokens, altinn: FakeAltinn) -> None:
     """Sixteen threads that need a token at the same time cause one grant."""
     with ThreadPoolExecutor(16) as pool:
         assert len(set(pool.map(lambda _: tokens.token(PARTY, SCOPE), range(64)))) == 1
     assert (altinn.count("token"), altinn.count("exchange")) == (1, 1)
 
 
-def test_a_token_is_renewed_before_it_ends(tokens: Tokens, altinn: PretendAltinn, clock: Clock) -> None:
+def test_a_token_is_renewed_before_it_ends(tokens: Tokens, altinn: FakeAltinn, clock: Clock) -> None:
     """The token's own lifetime decides, whatever this machine's clock says: 30 minutes less a margin."""
     altinn.clock.skew = timedelta(seconds=5)
     first = tokens.token(PARTY, SCOPE)
@@ -141,7 +141,7 @@ def test_a_token_is_renewed_before_it_ends(tokens: Tokens, altinn: PretendAltinn
     assert tokens.token(PARTY, SCOPE) != first
 
 
-def test_when_the_first_token_ends(tokens: Tokens, altinn: PretendAltinn, client: ReadyClient, clock: Clock) -> None:
+def test_when_the_first_token_ends(tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, clock: Clock) -> None:
     """The first of the tokens counts, by the time of day; one that was dropped does not, and asking asks nobody."""
     assert tokens.first_end(SCOPE) is None
     began = datetime.now(UTC)
@@ -159,7 +159,7 @@ def test_when_the_first_token_ends(tokens: Tokens, altinn: PretendAltinn, client
     assert altinn.count("token") == 2
 
 
-def test_a_token_of_a_few_seconds_is_of_use(tokens: Tokens, altinn: PretendAltinn, clock: Clock) -> None:
+def test_a_token_of_a_few_seconds_is_of_use(tokens: Tokens, altinn: FakeAltinn, clock: Clock) -> None:
     """A lifetime shorter than the margin does not make every call fetch a token."""
     altinn.exchange.lifetime = timedelta(seconds=10)
     first = tokens.token(PARTY, SCOPE)
@@ -169,7 +169,7 @@ def test_a_token_of_a_few_seconds_is_of_use(tokens: Tokens, altinn: PretendAltin
     assert tokens.token(PARTY, SCOPE) != first
 
 
-def test_a_token_that_was_dropped_is_replaced_once(tokens: Tokens, altinn: PretendAltinn) -> None:
+def test_a_token_that_was_dropped_is_replaced_once(tokens: Tokens, altinn: FakeAltinn) -> None:
     """Threads that all saw the same token refused cause one new one, not one each."""
     old = tokens.token(PARTY, SCOPE)
     tokens.drop(PARTY, SCOPE, old)
@@ -179,7 +179,7 @@ def test_a_token_that_was_dropped_is_replaced_once(tokens: Tokens, altinn: Prete
     assert altinn.count("token") == 2
 
 
-def test_the_external_reference_must_fit(http: Http, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_the_external_reference_must_fit(http: HttpClient, altinn: FakeAltinn, client: ReadyClient) -> None:
     """A system user with a reference is found with exactly that reference."""
     altinn.allow(client.client_id, OTHER, ["x"], external_ref="post-1")
     assert Tokens(http, identity(altinn, client, external_ref="post-1"), refusal_lasts=0).token(OTHER, SCOPE)
@@ -188,7 +188,7 @@ def test_the_external_reference_must_fit(http: Http, altinn: PretendAltinn, clie
             Tokens(http, identity(altinn, client, **other), refusal_lasts=0).token(OTHER, SCOPE)
 
 
-def test_no_system_user_is_explained_and_concerns_one_party(tokens: Tokens, altinn: PretendAltinn) -> None:
+def test_no_system_user_is_explained_and_concerns_one_party(tokens: Tokens, altinn: FakeAltinn) -> None:
     """MP-303 names its four usual causes and Maskinporten's reference; the other party's token is not touched."""
     with pytest.raises(AccessRefused) as caught:
         tokens.token(OTHER, SCOPE)
@@ -196,7 +196,7 @@ def test_no_system_user_is_explained_and_concerns_one_party(tokens: Tokens, alti
     assert tokens.token(PARTY, SCOPE)
 
 
-def test_a_refusal_is_remembered_for_a_while(tokens: Tokens, altinn: PretendAltinn, client: ReadyClient, clock: Clock) -> None:
+def test_a_refusal_is_remembered_for_a_while(tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, clock: Clock) -> None:
     """A party without system user costs one call a poll, and is served as soon as that has been mended."""
     for _ in range(5):
         with pytest.raises(AccessRefused, match="MP-303"):
@@ -207,7 +207,7 @@ def test_a_refusal_is_remembered_for_a_while(tokens: Tokens, altinn: PretendAlti
     assert tokens.token(OTHER, SCOPE)
 
 
-def test_refusals_name_what_to_mend(http: Http, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_refusals_name_what_to_mend(http: HttpClient, altinn: FakeAltinn, client: ReadyClient) -> None:
     """Unknown client, unknown key, wrong key, unregistered scope, expired key: each with its code and its remedy."""
     stranger = {"client_id": "3f9a0f6e-0000-4000-8000-000000000000"}
     for other, scope, words in (
@@ -224,7 +224,7 @@ def test_refusals_name_what_to_mend(http: Http, altinn: PretendAltinn, client: R
 
 
 @pytest.mark.parametrize("code", [*REMEDIES, "MP-999"])
-def test_every_code_says_what_to_do(http: Http, altinn: PretendAltinn, client: ReadyClient, code: str) -> None:
+def test_every_code_says_what_to_do(http: HttpClient, altinn: FakeAltinn, client: ReadyClient, code: str) -> None:
     """Each of Maskinporten's codes is told with its remedy, the code and Maskinporten's own words; one that is not known is looked up."""
     body = json.dumps({"error": "invalid_grant", "error_description": f"{code}: No (id 7f3a)"}).encode()
     altinn.faults.inject(faults.Fault(name=code, instead=lambda: Response(status=400, body=body)), "token")
@@ -235,7 +235,7 @@ def test_every_code_says_what_to_do(http: Http, altinn: PretendAltinn, client: R
     assert isinstance(caught.value, PartyRefused) == (code in {"MP-251", "MP-303"})
 
 
-def test_the_wrong_key_is_told_apart(http: Http, altinn: PretendAltinn, client: ReadyClient, pair: rsa.RSAPrivateKey) -> None:
+def test_the_wrong_key_is_told_apart(http: HttpClient, altinn: FakeAltinn, client: ReadyClient, pair: rsa.RSAPrivateKey) -> None:
     """A signature that does not fit the registered key says which file to look at."""
     wrong = ReadyClient(client_id=client.client_id, key_id=client.key_id, private_key=pem(pair), organisation=PARTY)
     with pytest.raises(AccessRefused, match=r"`key_file` must hold.*MP-124"):
@@ -243,7 +243,7 @@ def test_the_wrong_key_is_told_apart(http: Http, altinn: PretendAltinn, client: 
 
 
 @pytest.mark.parametrize("skew", [-40, -3600, 300, 86400])
-def test_a_wrong_clock_is_got_over(http: Http, altinn: PretendAltinn, client: ReadyClient, skew: int) -> None:
+def test_a_wrong_clock_is_got_over(http: HttpClient, altinn: FakeAltinn, client: ReadyClient, skew: int) -> None:
     """Where this machine's clock is ahead or behind, Maskinporten's is used: one more call the first time, and none later."""
     altinn.clock.skew = timedelta(seconds=skew)
     altinn.allow(client.client_id, OTHER, ["x"])
@@ -253,7 +253,7 @@ def test_a_wrong_clock_is_got_over(http: Http, altinn: PretendAltinn, client: Re
     assert altinn.count("token") == 3
 
 
-def test_a_clock_that_cannot_be_got_over_is_told(http: Http, altinn: PretendAltinn, client: ReadyClient) -> None:
+def test_a_clock_that_cannot_be_got_over_is_told(http: HttpClient, altinn: FakeAltinn, client: ReadyClient) -> None:
     """If Maskinporten's own answer does not help, the operator is told to set the clock, and the call is tried again later."""
     answers = iter([0.0, 0.0, 10_000.0])  # ours leaps ahead between the two grants
     tokens = Tokens(http, identity(altinn, client), refusal_lasts=0, wall=lambda: datetime.now(UTC).timestamp() + next(answers, 10_000.0))
@@ -266,7 +266,7 @@ def test_a_clock_that_cannot_be_got_over_is_told(http: Http, altinn: PretendAlti
 @pytest.mark.parametrize(
     "fault", [faults.status(500), faults.html_page(), faults.login_redirect(), faults.gzip_bomb(1)], ids=lambda each: each.name
 )
-def test_a_shaky_platform_is_tried_again_later(tokens: Tokens, altinn: PretendAltinn, kind: str, fault: faults.Fault) -> None:
+def test_a_shaky_platform_is_tried_again_later(tokens: Tokens, altinn: FakeAltinn, kind: str, fault: faults.Fault) -> None:
     """What is no answer of Maskinporten or of the exchange is no refusal either, and the next try succeeds."""
     altinn.faults.inject(fault, kind)
     with pytest.raises(MailboxUnavailable):
@@ -274,7 +274,7 @@ def test_a_shaky_platform_is_tried_again_later(tokens: Tokens, altinn: PretendAl
     assert tokens.token(PARTY, SCOPE)
 
 
-def test_a_token_that_is_none_is_not_kept(tokens: Tokens, altinn: PretendAltinn) -> None:
+def test_a_token_that_is_none_is_not_kept(tokens: Tokens, altinn: FakeAltinn) -> None:
     """Half a token, as a broken connection leaves it, never becomes the party's token."""
     altinn.faults.inject(faults.cut_short(announced=True), "token", "exchange", times=4)
     with pytest.raises(MailboxUnavailable):
@@ -283,7 +283,7 @@ def test_a_token_that_is_none_is_not_kept(tokens: Tokens, altinn: PretendAltinn)
     assert tokens.token(PARTY, SCOPE).count(".") == 2
 
 
-def test_nothing_secret_is_ever_said(tokens: Tokens, altinn: PretendAltinn, client: ReadyClient, tmp_path: Path) -> None:
+def test_nothing_secret_is_ever_said(tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, tmp_path: Path) -> None:
     """Neither an error nor a representation shows a key, a grant or a token."""
     said = [repr(tokens), repr(identity(altinn, client)), repr(vars(tokens))]
     token = tokens.token(PARTY, SCOPE)
@@ -302,7 +302,7 @@ def test_nothing_secret_is_ever_said(tokens: Tokens, altinn: PretendAltinn, clie
 
 
 @pytest.mark.parametrize("exp", ["99999999999999999", "1e300"])
-def test_a_token_that_never_ends(tokens: Tokens, altinn: PretendAltinn, exp: str) -> None:
+def test_a_token_that_never_ends(tokens: Tokens, altinn: FakeAltinn, exp: str) -> None:
     """A token whose end no calendar has is good for a day, and when it ends can be told."""
     claims = base64.urlsafe_b64encode(f'{{"iat": 1, "exp": {exp}}}'.encode()).decode().rstrip("=")
     endless = f"e30.{claims}.x".encode()

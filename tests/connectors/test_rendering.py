@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.parcel.html_to_text import readable_text
-from connectors.parcel.language import EN, NB, WORDS, Words
+from connectors.parcel.language import EN, NB, WORDS, Phrases
 from connectors.parcel.render import html_letter, one_line, plain_letter
 from connectors.parcel.safe_html import safe_html
 from daemon.core.model import KEPT_STATES, PartState
@@ -113,7 +113,7 @@ def test_sizes(size: int, text: str) -> None:
 
 
 @pytest.mark.parametrize("words", WORDS.values(), ids=list(WORDS))
-def test_every_language_has_every_word(make_parcel: MakeParcel, words: Words) -> None:
+def test_every_language_has_every_word(make_parcel: MakeParcel, words: Phrases) -> None:
     """No language lacks a word, or a reason why an attachment may be missing."""
     assert set(words.why_missing) == set(PartState) - KEPT_STATES
     text = plain_letter(make_parcel(missing=["a.pdf"], due_at=MOMENT, confirmation_needed=True), words, "NB!")

@@ -11,7 +11,7 @@ import pytest
 from joserfc import jwt
 
 from connectors.sandbox.altinn3.access import READ_SCOPE, WRITE_SCOPE
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.altinn3.tokens import rsa_key
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 
@@ -23,7 +23,7 @@ EXCHANGE = "/authentication/api/v1/exchange/maskinporten"
 
 @dataclass
 class World:
-    altinn: PretendAltinn
+    altinn: FakeAltinn
     client_id: str
     letter: str
     attachment: str
@@ -56,7 +56,7 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with PretendAltinn() as altinn:
+    with FakeAltinn() as altinn:
         ready = altinn.ready_client("991825827")
         altinn.allow(ready.client_id, PARTY, [RESOURCE])
         letter = altinn.publish(PretendLetter(party=PARTY, attachments=(PretendAttachment(content=b"abc"),)))
@@ -210,7 +210,7 @@ def test_a_token_by_hand_needs_a_system_user(world: World) -> None:
 
 def test_the_gateway_can_want_a_subscription_key() -> None:
     """With a key set, platform calls without it are refused, and Maskinporten's are not."""
-    with PretendAltinn(subscription_key="abc") as altinn:
+    with FakeAltinn(subscription_key="abc") as altinn:
         list_url = f"{altinn.platform_url}/resourceregistry/api/v1/resource/resourcelist"
         assert httpx.get(list_url).status_code == 401
         assert httpx.get(list_url, headers={"Ocp-Apim-Subscription-Key": "abc"}).status_code == 200

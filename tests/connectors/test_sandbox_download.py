@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from connectors.sandbox.altinn3 import faults
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import AttachmentStatus, PretendAttachment, PretendLetter
 
 PARTY = "974761076"
@@ -27,7 +27,7 @@ MEGABYTE = 1 << 20
 
 @dataclass
 class World:
-    altinn: PretendAltinn
+    altinn: FakeAltinn
     http: httpx.Client
 
     def publish(self, *attachments: PretendAttachment, **more: Any) -> tuple[str, list[str]]:
@@ -40,7 +40,7 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with PretendAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
+    with FakeAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
         ready = altinn.ready_client()
         altinn.allow(ready.client_id, PARTY, [RESOURCE])
         http.headers["Authorization"] = f"Bearer {altinn.token(ready.client_id, PARTY)}"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from connectors.sandbox.altinn3 import faults
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 
 PARTY = "974761076"
@@ -21,7 +21,7 @@ BASE = "/correspondence/api/v1/correspondence"
 
 @dataclass
 class World:
-    altinn: PretendAltinn
+    altinn: FakeAltinn
     http: httpx.Client
     letter: str
 
@@ -38,7 +38,7 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with PretendAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
+    with FakeAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
         ready = altinn.ready_client()
         altinn.allow(ready.client_id, PARTY, [RESOURCE])
         http.headers["Authorization"] = f"Bearer {altinn.token(ready.client_id, PARTY)}"

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from connectors.sandbox.altinn3.access import READ_SCOPE, WRITE_SCOPE
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter, Status
 
 PARTY = "974761076"
@@ -28,7 +28,7 @@ NOON = datetime(2026, 8, 11, 12, 0, 0, 418370, tzinfo=UTC)
 
 @dataclass
 class World:
-    altinn: PretendAltinn
+    altinn: FakeAltinn
     client_id: str
     http: httpx.Client
 
@@ -51,7 +51,7 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with PretendAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
+    with FakeAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
         ready = altinn.ready_client()
         altinn.allow(ready.client_id, PARTY, [RESOURCE, "eformidling-dpv-taushetsbelagt"])
         http.headers["Authorization"] = f"Bearer {altinn.token(ready.client_id, PARTY)}"

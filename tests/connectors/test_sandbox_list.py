@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendLetter, Status
 
 PARTY = "974761076"
@@ -26,7 +26,7 @@ NOON = datetime(2026, 8, 11, 12, tzinfo=UTC)
 
 @dataclass
 class World:
-    altinn: PretendAltinn
+    altinn: FakeAltinn
     client_id: str
     http: httpx.Client
 
@@ -46,7 +46,7 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with PretendAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
+    with FakeAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
         ready = altinn.ready_client()
         altinn.allow(ready.client_id, PARTY, [RESOURCE])
         http.headers["Authorization"] = f"Bearer {altinn.token(ready.client_id, PARTY)}"

@@ -14,7 +14,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import OctKey, RSAKey
 
 from connectors.sandbox.altinn3.access import ReadyClient
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.altinn3.tokens import rsa_key
 
 PARTY = "974761076"
@@ -24,13 +24,13 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 @pytest.fixture
-def altinn() -> Iterator[PretendAltinn]:
-    with PretendAltinn() as altinn:
+def altinn() -> Iterator[FakeAltinn]:
+    with FakeAltinn() as altinn:
         yield altinn
 
 
 @pytest.fixture
-def ready(altinn: PretendAltinn) -> ReadyClient:
+def ready(altinn: FakeAltinn) -> ReadyClient:
     ready = altinn.ready_client("991825827")
     altinn.allow(ready.client_id, PARTY, ["r"])
     return ready
@@ -41,7 +41,7 @@ def details(party: str = PARTY, **more: Any) -> list[dict[str, Any]]:
     return [{"type": "urn:altinn:systemuser", "systemuser_org": holder, **more}]
 
 
-def claims(altinn: PretendAltinn, ready: ReadyClient, **changes: Any) -> dict[str, Any]:
+def claims(altinn: FakeAltinn, ready: ReadyClient, **changes: Any) -> dict[str, Any]:
     now = int(time.time())
     good = {
         "iss": ready.client_id,
@@ -60,7 +60,7 @@ def signed(ready: ReadyClient, content: dict[str, Any], *, algorithm: str = "RS2
     return jwt.encode(header, content, key or RSAKey.import_key(ready.private_key), algorithms=[algorithm])
 
 
-def ask(altinn: PretendAltinn, assertion: str, **changes: Any) -> httpx.Response:
+def ask(altinn: FakeAltinn, assertion: str, **changes: Any) -> httpx.Response:
     form = {"grant_type": GRANT, "assertion": assertion} | changes
     return httpx.post(f"{altinn.maskinporten_url}token", data=form)
 
@@ -73,7 +73,7 @@ def refusal(response: httpx.Response) -> tuple[str, str]:
     return body["error"], body["error_description"]
 
 
-def test_a_good_grant_gets_a_token(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_a_good_grant_gets_a_token(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """The token is a signed JWT with the claims of a system user, and its lifetime is told."""
     answer = ask(altinn, signed(ready, claims(altinn, ready))).json()
     assert (answer["token_type"], answer["expires_in"], answer["scope"]) == ("Bearer", 119, READ)
@@ -87,14 +87,14 @@ def test_a_good_grant_gets_a_token(altinn: PretendAltinn, ready: ReadyClient) ->
     assert len(detail["systemuser_id"]) == 1
 
 
-def test_the_lifetime_can_be_set(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_the_lifetime_can_be_set(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """`expires_in` follows the setting, so that nothing can rely on a constant."""
     altinn.maskinporten.token_lifetime = timedelta(seconds=7)
     assert ask(altinn, signed(ready, claims(altinn, ready))).json()["expires_in"] == 7
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512"])
-def test_three_algorithms_are_taken(altinn: PretendAltinn, ready: ReadyClient, algorithm: str) -> None:
+def test_three_algorithms_are_taken(altinn: FakeAltinn, ready: ReadyClient, algorithm: str) -> None:
     """RS256, RS384 and RS512 verify."""
     assert ask(altinn, signed(ready, claims(altinn, ready), algorithm=algorithm)).status_code == 200
 
@@ -115,26 +115,26 @@ def test_three_algorithms_are_taken(altinn: PretendAltinn, ready: ReadyClient, a
         ({"authorization_details": details(extra=1)}, "invalid_authorization_details", "MP-302"),
     ],
 )
-def test_what_is_wrong_is_named(altinn: PretendAltinn, ready: ReadyClient, changes: dict[str, Any], error: str, code: str) -> None:
+def test_what_is_wrong_is_named(altinn: FakeAltinn, ready: ReadyClient, changes: dict[str, Any], error: str, code: str) -> None:
     """Each wrong claim has the error and the code of the real one's troubleshooting page."""
     named, text = refusal(ask(altinn, signed(ready, claims(altinn, ready, **changes))))
     assert named == error
     assert code in text
 
 
-def test_the_audience_is_the_issuer_and_not_the_endpoint(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_the_audience_is_the_issuer_and_not_the_endpoint(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """Neither the token endpoint's URL nor the issuer without its slash will do."""
     for audience in (f"{altinn.maskinporten_url}token", altinn.platform_url):
         assert "MP-110" in refusal(ask(altinn, signed(ready, claims(altinn, ready, aud=audience))))[1]
 
 
-def test_an_organisation_written_in_lower_case_is_an_unknown_field(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_an_organisation_written_in_lower_case_is_an_unknown_field(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """`systemuser_org` wants `ID` in capitals."""
     lower = [{"type": "urn:altinn:systemuser", "systemuser_org": {"authority": "iso6523-actorid-upis", "id": f"0192:{PARTY}"}}]
     assert "MP-302" in refusal(ask(altinn, signed(ready, claims(altinn, ready, authorization_details=lower))))[1]
 
 
-def test_times_are_judged_with_ten_seconds_to_spare(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_times_are_judged_with_ten_seconds_to_spare(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """A little too early or too late is forgiven, more is not, and a grant may not last longer than two minutes."""
     now = int(time.time())
 
@@ -150,7 +150,7 @@ def test_times_are_judged_with_ten_seconds_to_spare(altinn: PretendAltinn, ready
     assert "120 seconds" in outcome(0, 121)
 
 
-def test_a_server_whose_clock_is_behind_refuses_grants_from_the_future(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_a_server_whose_clock_is_behind_refuses_grants_from_the_future(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """A skewed server shows in its Date header and in what it thinks of `iat`."""
     altinn.clock.skew = timedelta(minutes=-5)
     response = ask(altinn, signed(ready, claims(altinn, ready)))
@@ -159,7 +159,7 @@ def test_a_server_whose_clock_is_behind_refuses_grants_from_the_future(altinn: P
     assert seen < datetime.now(UTC) - timedelta(minutes=4)
 
 
-def test_a_grant_is_used_once(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_a_grant_is_used_once(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """The same grant again, or another with its jti, is refused; without a jti the grant's text counts."""
     content = claims(altinn, ready)
     assert ask(altinn, signed(ready, content)).status_code == 200
@@ -170,7 +170,7 @@ def test_a_grant_is_used_once(altinn: PretendAltinn, ready: ReadyClient) -> None
     assert "MP-012" in refusal(ask(altinn, nameless))[1]
 
 
-def test_signatures_are_verified(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_signatures_are_verified(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """Another key, a symmetric one, an unknown kid, a changed payload, and no JWT at all are each refused."""
     content = claims(altinn, ready)
     secret = OctKey.import_key("secret-secret-secret-secret-secret")
@@ -184,7 +184,7 @@ def test_signatures_are_verified(altinn: PretendAltinn, ready: ReadyClient) -> N
     assert "MP-100" in refusal(ask(altinn, "no jwt"))[1]
 
 
-def test_enterprise_certificates_are_not_for_the_sandbox(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_enterprise_certificates_are_not_for_the_sandbox(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """A grant with `x5c` is MP-123, and one whose payload holds no claims MP-100."""
     key = RSAKey.import_key(ready.private_key)
     certified = jwt.encode({"alg": "RS256", "x5c": ["MIIB"]}, claims(altinn, ready), key)
@@ -192,14 +192,14 @@ def test_enterprise_certificates_are_not_for_the_sandbox(altinn: PretendAltinn, 
     assert "MP-100" in refusal(ask(altinn, jws.serialize_compact({"alg": "RS256", "kid": ready.key_id}, b"[]", key)))[1]
 
 
-def test_registered_keys_expire(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_registered_keys_expire(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """A key past its time is MP-121, whatever it signs."""
     public = RSAKey.import_key(ready.private_key).as_pem(private=False)
     altinn.add_client(ready.client_id, public, ready.key_id, "991825827", key_expires=datetime.now(UTC))
     assert "MP-121" in refusal(ask(altinn, signed(ready, claims(altinn, ready))))[1]
 
 
-def test_the_request_must_be_a_form_of_the_right_kind(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_the_request_must_be_a_form_of_the_right_kind(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """JSON, another grant type, and a missing assertion are MP-011."""
     assertion = signed(ready, claims(altinn, ready))
     as_json = httpx.post(f"{altinn.maskinporten_url}token", json={"grant_type": GRANT, "assertion": assertion})
@@ -207,7 +207,7 @@ def test_the_request_must_be_a_form_of_the_right_kind(altinn: PretendAltinn, rea
         assert refusal(response)[0] == "invalid_request"
 
 
-def test_a_reference_must_match_exactly(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_a_reference_must_match_exactly(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """A system user with a reference is not found without it, nor the other way round."""
     altinn.allow(ready.client_id, OTHER_PARTY, ["r"], external_ref="mailsync-main")
     with_reference = details(OTHER_PARTY, externalRef="mailsync-main")
@@ -216,32 +216,32 @@ def test_a_reference_must_match_exactly(altinn: PretendAltinn, ready: ReadyClien
     assert "MP-303" in refusal(ask(altinn, without))[1]
 
 
-def test_the_reference_is_the_organisation_number_when_there_is_none(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_the_reference_is_the_organisation_number_when_there_is_none(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """A system user made without a reference is found with the organisation number as reference, and without any."""
     named = details(externalRef=PARTY)
     assert ask(altinn, signed(ready, claims(altinn, ready, authorization_details=named))).status_code == 200
 
 
-def test_another_client_has_no_share_in_a_system_user(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_another_client_has_no_share_in_a_system_user(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """The right key for a client that the customer did not approve is MP-303."""
     stranger = altinn.ready_client()
     assert "MP-303" in refusal(ask(altinn, signed(stranger, claims(altinn, stranger))))[1]
 
 
-def test_a_system_user_can_be_taken_away(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_a_system_user_can_be_taken_away(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """After the customer has withdrawn, the grant is MP-303."""
     altinn.revoke(ready.client_id, PARTY)
     assert "MP-303" in refusal(ask(altinn, signed(ready, claims(altinn, ready))))[1]
 
 
-def test_a_client_may_act_for_itself(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_a_client_may_act_for_itself(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """Without authorization details the token is the client's own, and names no system user."""
     answer = ask(altinn, signed(ready, claims(altinn, ready, authorization_details=None))).json()
     token = jwt.decode(answer["access_token"], rsa_key("maskinporten"), algorithms=["RS256"]).claims
     assert "authorization_details" not in token
 
 
-def test_the_metadata_leads_to_the_endpoint_and_the_keys(altinn: PretendAltinn, ready: ReadyClient) -> None:
+def test_the_metadata_leads_to_the_endpoint_and_the_keys(altinn: FakeAltinn, ready: ReadyClient) -> None:
     """The well-known document names issuer and endpoint, and the published keys verify a token."""
     found = httpx.get(f"{altinn.maskinporten_url}.well-known/oauth-authorization-server").json()
     assert found["issuer"] == altinn.maskinporten_url

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.pdf import pdf
 from connectors.sandbox.samples import HOSTILE_NAMES, SAMPLES, letters, sandbox_resource, sandbox_resources
 from daemon.core.dpv import ALL_SERVICES, DPV_SERVICES
@@ -57,7 +57,7 @@ def test_letters_scale_and_repeat() -> None:
 
 def test_letters_arrive_as_they_are() -> None:
     """Published, each can be listed, opened and downloaded, odd names and all."""
-    with PretendAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
+    with FakeAltinn() as altinn, httpx.Client(base_url=altinn.platform_url) as http:
         ready = altinn.ready_client()
         altinn.allow(ready.client_id, PARTY, sandbox_resources().values())
         http.headers["Authorization"] = f"Bearer {altinn.token(ready.client_id, PARTY)}"

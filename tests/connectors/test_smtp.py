@@ -173,8 +173,8 @@ GOOD = {"host": "smtp.example.no", "sender": "a@example.no", "recipients": ["b@e
         ({"username": "ola"}, "one of username and password_file"),
         ({"username": "ola", "password_file": "secret", "security": "none"}, "unencrypted"),
         ({"username": "ola", "password_file": "norsk"}, "outside ASCII"),
-        ({"ca_file": "secret"}, "holds no certificates"),
-        ({"ca_file": "missing.pem"}, "holds no certificates"),
+        ({"ca_file": "secret"}, "holds no certificate in PEM"),
+        ({"ca_file": "missing.pem"}, "holds no certificates that can be used"),
     ],
 )
 def test_settings_that_cannot_work(tmp_path: Path, settings: dict[str, Any], words: str) -> None:

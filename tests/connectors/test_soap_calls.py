@@ -30,7 +30,7 @@ from connectors.sandbox.sinks.soap import (
 )
 from connectors.sandbox.sinks.wsse import Guard
 from connectors.soap.call import SoapAnswer
-from connectors.soap.response import Judge, Rules
+from connectors.soap.response_judge import ResponseJudge, Rules
 from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from tests.conftest import MakeParcel
 from tests.connectors.soap_tools import settings, signing
@@ -265,5 +265,5 @@ def test_faults_of_soap_1_2_mean_the_same(code: str, kind: type[DeliveryFailure]
     xml = f'<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body>{fault12}</e:Body></e:Envelope>'
     answer = SoapAnswer(status_code=500, headers={}, content=xml.encode())
     with pytest.raises(kind, match=code[2:]) as caught:
-        Judge(who="the service", rules=Rules()).judge(answer)
+        ResponseJudge(who="the service", rules=Rules()).judge(answer)
     assert "hemmelig" not in str(caught.value)

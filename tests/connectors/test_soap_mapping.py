@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.destinations.soap import connect
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.setup import Scene, prepare, prepare_archive
 from connectors.sandbox.sinks.soap import WSDL, SoapSink
 from connectors.soap.describe import describe
@@ -257,7 +257,7 @@ def test_a_list_that_may_be_left_out_is_commented_out(tmp_path: Path) -> None:
 
 def test_what_the_sandbox_writes_for_its_archive_works(tmp_path: Path, make_parcel: MakeParcel) -> None:
     """The section sends letters as it stands; the archive fails in the way that the address asks for."""
-    with PretendAltinn() as altinn, SoapSink(folder=tmp_path / "kept") as sink:
+    with FakeAltinn() as altinn, SoapSink(folder=tmp_path / "kept") as sink:
         scene = Scene(folder=tmp_path)
         path = prepare_archive(altinn, prepare(altinn, scene), sink, scene)
         section = tomllib.loads(path.read_text())["destination"]["arkiv"]

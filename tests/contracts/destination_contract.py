@@ -16,7 +16,7 @@ import pytest
 from daemon.core.errors import TemporaryFailure
 from daemon.core.filenames import is_plain_name
 from daemon.core.model import PartState
-from daemon.core.ports import AwaitsPickup, Destination, KeepsTraces, Parcel, PickupState
+from daemon.core.ports import AwaitsPickup, Destination, KeepsDedupRecords, Parcel, PickupState
 from tests.handing_over import hand_over
 
 MakeParcel = Callable[..., Parcel]
@@ -38,7 +38,7 @@ class Receiver(Protocol):
     def file_names(self) -> Sequence[str]:
         """Every file name that the receiver was given, as it would use it."""
 
-    def traces(self) -> Sequence[str]:
+    def dedup_records(self) -> Sequence[str]:
         """Everything that is there because of us, letters or not."""
 
     def go_down(self) -> None:
@@ -114,7 +114,7 @@ class DestinationContract:
         findings = list(receiver.destination.check())
         assert findings
         assert all(finding.ok and finding.text for finding in findings)
-        assert list(receiver.traces()) == []
+        assert list(receiver.dedup_records()) == []
 
     def test_check_says_what_is_wrong(self, receiver: Receiver) -> None:
         """A check of a receiver that is down is a finding and no exception."""
@@ -213,24 +213,24 @@ class DropContract(DestinationContract):
     def test_nothing_hidden_is_left_but_a_sign(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
         """A delivery leaves a trace that is the drop's own, until it is settled; then only the sign of a drop that is watched is left."""
         destination = drop.destination
-        assert isinstance(destination, KeepsTraces)
+        assert isinstance(destination, KeepsDedupRecords)
         parcel = make_parcel()
         destination.deliver(parcel)
-        assert list(destination.traces()) == [parcel.delivery_id]
-        destination.settled([parcel.delivery_id])
-        assert list(destination.traces()) == []
-        hidden = [trace for trace in drop.traces() if ".postmottak/" in trace]
+        assert list(destination.dedup_records()) == [parcel.delivery_id]
+        destination.forget([parcel.delivery_id])
+        assert list(destination.dedup_records()) == []
+        hidden = [trace for trace in drop.dedup_records() if ".postmottak/" in trace]
         assert [trace.partition(".postmottak/")[2] for trace in hidden] == ["awaiting-pickup"]
 
     def test_settling_leaves_what_is_not_settled(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
         """To settle a delivery twice, or one that left no trace, is harmless, and concerns no other: its repeat is still known."""
         first, second = make_parcel("a"), make_parcel("b")
         destination = drop.destination
-        assert isinstance(destination, KeepsTraces)
+        assert isinstance(destination, KeepsDedupRecords)
         for parcel in (first, second):
             destination.deliver(parcel)
         for _ in range(2):
-            destination.settled([first.delivery_id, UUID(int=1)])
+            destination.forget([first.delivery_id, UUID(int=1)])
         drop.take_all()
         assert destination.deliver(second).details["found"]
         assert drop.names() == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connectors.mailboxes import altinn2, altinn3, folder
 from connectors.sandbox.altinn2.server import PretendAltinn2
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.samples import sandbox_resource
 from connectors.sandbox.setup import altinn2_section
@@ -61,7 +61,7 @@ class Place(ABC):
 class Altinn3Place(Place):
     """The Altinn 3 mailbox and the pretend Altinn."""
 
-    def __init__(self, base: Path, altinn: PretendAltinn) -> None:
+    def __init__(self, base: Path, altinn: FakeAltinn) -> None:
         self.altinn = altinn
         client = altinn.ready_client()
         altinn.allow(client.client_id, PARTY, ["skatt"])
@@ -169,7 +169,7 @@ class FolderPlace(Place):
 
 @contextmanager
 def altinn3_place(base: Path) -> Iterator[Place]:
-    with PretendAltinn() as altinn:
+    with FakeAltinn() as altinn:
         yield Altinn3Place(base, altinn)
 
 

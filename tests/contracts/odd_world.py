@@ -13,7 +13,7 @@ from typing import Any
 
 from connectors.destinations import filedrop, smtp, soap, webhook
 from connectors.mailboxes import altinn3
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter
 from connectors.sandbox.sinks.mail import MailSink
 from connectors.sandbox.sinks.soap import SoapSink
@@ -73,7 +73,7 @@ to = ["alle"]
 class World:
     """What is there, and what can be done."""
 
-    altinn: PretendAltinn
+    altinn: FakeAltinn
     mailbox: Mailbox
     store: Store
     intake: Intake
@@ -101,7 +101,7 @@ class World:
 def odd_world(base: Path, start_from: str = "all") -> Iterator[World]:
     """The world, until the block ends."""
     with ExitStack() as stack:
-        altinn = stack.enter_context(PretendAltinn())
+        altinn = stack.enter_context(FakeAltinn())
         mailbox = _mailbox(base, altinn, start_from)
         stack.callback(mailbox.close)
         store = Store(f"sqlite:///{base / 'postmottak.db'}")
@@ -127,7 +127,7 @@ def odd_world(base: Path, start_from: str = "all") -> Iterator[World]:
         )
 
 
-def _mailbox(base: Path, altinn: PretendAltinn, start_from: str) -> Mailbox:
+def _mailbox(base: Path, altinn: FakeAltinn, start_from: str) -> Mailbox:
     client = altinn.ready_client()
     altinn.allow(client.client_id, PARTY, [RESOURCE])
     (base / "key.pem").write_text(client.private_key)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.sandbox.altinn2.server import PretendAltinn2
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendLetter
 from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.setup import Scene, prepare, prepare_altinn2
@@ -76,7 +76,7 @@ def test_both_ways_give_the_same_drops(tmp_path: Path) -> None:
         recipient = [{ name = "skatt", deliver_to = ["mappe"] }, { name = "post", deliver_to = ["mappe"] }]
         route = [{ name = "Skatt", services = ["4255/8"], to = ["skatt"] }, { name = "Alt", to = ["post"] }]
     """
-    with PretendAltinn() as altinn, PretendAltinn2() as altinn2:
+    with FakeAltinn() as altinn, PretendAltinn2() as altinn2:
         for scene in (three, two):
             prepare(altinn, scene, routing=routing)
         published = sample_letters(NUMBER, party=three.party, now=datetime.now(UTC))
@@ -101,7 +101,7 @@ def test_both_ways_give_the_same_drops(tmp_path: Path) -> None:
 def test_a_letter_that_comes_both_ways_is_kept_once(tmp_path: Path) -> None:
     """A letter that Altinn 3 has from Altinn 2 is stored by whichever mailbox brings it first, and a duplicate to the other."""
     scene = Scene(folder=tmp_path)
-    with PretendAltinn() as altinn, PretendAltinn2() as altinn2:
+    with FakeAltinn() as altinn, PretendAltinn2() as altinn2:
         prepare(altinn, scene)
         path = prepare_altinn2(altinn2, scene)
         path.write_text(path.read_text().replace("altinn2.db", "postmottak.db").replace("content-altinn2", "content"))

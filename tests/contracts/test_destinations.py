@@ -51,7 +51,7 @@ class Consumer:
         paths = [each.relative_to(self._path) for each in self._path.rglob("*") if each.is_file()]
         return {str(path): (self._path / path).read_bytes() for path in paths if not path.parts[0].startswith(".")}
 
-    def traces(self) -> Sequence[str]:
+    def dedup_records(self) -> Sequence[str]:
         return [str(each.relative_to(self._path)) for each in self._path.rglob("*")]
 
     def put(self, path: str, data: bytes) -> None:
@@ -191,7 +191,7 @@ class BucketConsumer:
     def contents(self) -> Mapping[str, bytes]:
         return {path: bytes(self._bucket.get(f"inn/{path}").bytes()) for path in self._paths()}
 
-    def traces(self) -> Sequence[str]:
+    def dedup_records(self) -> Sequence[str]:
         return [each["path"].removeprefix("inn/") for page in self._bucket.list() for each in page]
 
     def put(self, path: str, data: bytes) -> None:
@@ -208,7 +208,7 @@ class BucketConsumer:
         self._gate.open()
 
     def _paths(self) -> list[str]:
-        return [path for path in self.traces() if not path.startswith(".")]
+        return [path for path in self.dedup_records() if not path.startswith(".")]
 
 
 class TestS3(OnServer):
@@ -248,7 +248,7 @@ class Mailboxes:
     def file_names(self) -> Sequence[str]:
         return [part.get_filename() or "" for mail in self._sink.mails for part in mail.message.iter_attachments()]
 
-    def traces(self) -> Sequence[str]:
+    def dedup_records(self) -> Sequence[str]:
         return self.received()
 
     def go_down(self) -> None:
@@ -292,7 +292,7 @@ class Erp:
     def file_names(self) -> Sequence[str]:
         return [file["name"] for hook in self._sink.taken for file in hook.json["data"]["files"]]
 
-    def traces(self) -> Sequence[str]:
+    def dedup_records(self) -> Sequence[str]:
         return [hook.id for hook in self._sink.requests]
 
     def go_down(self) -> None:
@@ -330,7 +330,7 @@ class Archive:
     def file_names(self) -> Sequence[str]:
         return [name for document in self._sink.documents for name in document.files]
 
-    def traces(self) -> Sequence[str]:
+    def dedup_records(self) -> Sequence[str]:
         return [request.path for request in self._sink.requests]
 
     def go_down(self) -> None:

@@ -61,7 +61,7 @@ def goes_everywhere(world: World, odd: set[str]) -> None:
     again = world.poll()
     assert (again.problems, again.fetched, world.stored()) == ([], 1, {*odd, plain, later})
     assert world.deliver() == {Outcome.DELIVERED: len(DESTINATIONS)}
-    assert not world.store.views.deliveries(state=DeliveryState.PENDING)
+    assert not world.store.queries.deliveries(state=DeliveryState.PENDING)
 
 
 def test_times_and_numbers(world: World) -> None:
@@ -72,8 +72,8 @@ def test_times_and_numbers(world: World) -> None:
     odd |= {world.publish(**dict.fromkeys(LETTER_TIMES, value)) for value in TIMES}
     odd |= {world.publish(propertyList={"tall": value}) for value in (*NUMBERS, *TIMES)}
     goes_everywhere(world, odd)
-    messages = [world.store.views.message(each) for each in odd]
-    assert all(part.state == "present" for each in messages for part in world.store.views.attachments(each.id))
+    messages = [world.store.queries.message(each) for each in odd]
+    assert all(part.state == "present" for each in messages for part in world.store.queries.attachments(each.id))
 
 
 def test_texts_and_json(world: World) -> None:
@@ -123,7 +123,7 @@ def test_a_flag_that_is_no_flag_guards_the_letter(world: World, flag: Any) -> No
         world.poll()
     assert [line["external_id"] for line in lines if line.get("flags") == ["isConfidential"]] == [odd]
     assert world.stored() == {plain}
-    assert [each.external_id for each in world.store.views.sightings(SightingState.WAITING)] == [odd]
+    assert [each.external_id for each in world.store.queries.sightings(SightingState.WAITING)] == [odd]
 
 
 def test_an_id_that_is_no_text(world: World) -> None:
@@ -157,7 +157,7 @@ def test_a_letter_that_is_stored_already_goes_everywhere(world: World, tmp_path:
     """What a version before has let into the store is delivered as well, beside letters that are as they should be."""
     some = [world.publish() for _ in range(3)]
     world.poll()
-    odd = world.store.views.message(some[1]).id.hex
+    odd = world.store.queries.message(some[1]).id.hex
     deep = '{"a":' * 900 + '"\\ud800"' + "}" * 900
     wrong = '[{"\\ud800": NaN, "b": 1' + "0" * 30 + "}]"
     change(tmp_path, "UPDATE messages SET due_at=?, published_at=?, created_at=?, requested_at=? WHERE id=?", *[end] * 4, odd)

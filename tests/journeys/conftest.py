@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from connectors.sandbox.altinn3.server import PretendAltinn
+from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.setup import WEBHOOK_SECRET, Scene, prepare
 from connectors.sandbox.sinks.mail import MailSink
@@ -47,7 +47,7 @@ def _warm(python: str) -> Warm:
 class Journey:
     """One installation with its own pretend Altinn, mail sink and webhook sink."""
 
-    altinn: PretendAltinn
+    altinn: FakeAltinn
     mail: MailSink
     webhook: WebhookSink
     scene: Scene
@@ -129,7 +129,7 @@ class Begin:
         self._parts: list[Any] = []
 
     def __enter__(self) -> Journey:
-        altinn = self._enter(PretendAltinn())
+        altinn = self._enter(FakeAltinn())
         mail = self._enter(MailSink())
         webhook = self._enter(WebhookSink(secret=WEBHOOK_SECRET))
         scene = Scene(folder=self._folder, mail_port=mail.port, webhook_url=webhook.url)

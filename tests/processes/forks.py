@@ -107,6 +107,9 @@ if __name__ == "__main__":
 
     postmottak.find_modules()
     if sys.argv[1] == "one-thread":
+        from daemon.runtime import thread_pool
+
+        thread_pool.ThreadPool = OneThread  # type: ignore[misc,assignment]  # what is imported from now on gets it
         concurrent.futures.ThreadPoolExecutor = OneThread  # type: ignore[misc,assignment]  # what is imported from now on gets it
     _import_everything()
     _serve()

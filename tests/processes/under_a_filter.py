@@ -49,7 +49,7 @@ def main(call: str, number: str, settings: str) -> None:
     found: dict[str, Any] = {}
     try:
         found["dropped"] = destination.deliver(parcel).reference
-        destination.settled([parcel.delivery_id])
+        destination.forget([parcel.delivery_id])
     except DeliveryFailure as failure:
         found["failure"] = f"{type(failure).__name__}: {failure}"
     found["findings"] = [(each.ok, each.text) for each in destination.check()]

@@ -11,7 +11,7 @@ from pathlib import Path
 from daemon.runtime import logs
 from daemon.runtime.clock import Clock, utc_now
 from daemon.service import app, stack
-from daemon.service.supervisor import Service
+from daemon.service.supervisor import Supervisor
 
 
 def wrong_now(days: Path) -> datetime:
@@ -23,8 +23,8 @@ def main(configuration: str, days: str) -> None:
     """Run the service until SIGTERM comes."""
     logs.configure()
     wall = partial(wrong_now, Path(days))
-    with app.opened(stack.load(Path(configuration)), partial(Clock, wall=wall)) as parts:
-        service = Service(parts)
+    with app.open_app(stack.load(Path(configuration)), partial(Clock, wall=wall)) as parts:
+        service = Supervisor(parts)
         signal.signal(signal.SIGTERM, lambda *_: service.stop())
         service.run()
 

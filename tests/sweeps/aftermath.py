@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from connectors.drops.drop import HIDDEN
+from connectors.drops.drop import STAGING
 from tests.journeys.conftest import Journey
 
 PER_LETTER = 3
@@ -34,8 +34,8 @@ def faults(journey: Journey, published: Sequence[str], *, most_repeats: int, dis
         yield f"{len(journey.whole_drops())} drops of {len(published)} letters"
     for drop in journey.whole_drops():
         yield from not_whole(drop)
-    hidden = journey.scene.drop / HIDDEN
-    may_stay = {HIDDEN} if disk_failed and hidden.exists() and not any(hidden.iterdir()) else set()
+    hidden = journey.scene.drop / STAGING
+    may_stay = {STAGING} if disk_failed and hidden.exists() and not any(hidden.iterdir()) else set()
     yield from (f"{left} remains" for left in temporaries(journey) if left not in may_stay)
     states = delivery_states(journey)
     if Counter(state for _, _, state in states) != Counter({"delivered": PER_LETTER * len(published)}):

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from daemon.core.model import (
     Attachment,
-    Decision,
+    DecisionRow,
     Delivery,
     Envelope,
     Letter,
@@ -140,7 +140,7 @@ def stored_letter(
     sent = envelope(external_id, **asked | changes)
     key = sent.ref.message_id
     message = Message(**sent.model_dump(), id=key, fetched_at=NOW)
-    decision = Decision(
+    decision = DecisionRow(
         message_id=key,
         number=1,
         decided_at=NOW,
@@ -172,9 +172,9 @@ def new_intake(store: Store, content: ContentStore, clock: Clock, table: Callabl
     return Intake(store=store, fetcher=fetcher, notices=Notices(store=store, table=table, clock=clock), workers=workers)
 
 
-def newest_decision(store: Store, external_id: str) -> Decision:
+def newest_decision(store: Store, external_id: str) -> DecisionRow:
     """Where the letter with this id in its mailbox was sent last, and why."""
-    return store.views.decisions(store.views.message(external_id).id)[-1]
+    return store.queries.decisions(store.queries.message(external_id).id)[-1]
 
 
 def nothing_happens(*_: object) -> None:

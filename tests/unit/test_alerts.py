@@ -27,9 +27,9 @@ from daemon.core.ports import Destination, Notification, Parcel
 from daemon.core.settings import ConnectorSettings, Day
 from daemon.delivery.dispatch import Dispatch
 from daemon.monitoring import alerts
-from daemon.monitoring.alerts import Alerter
-from daemon.monitoring.problems import find_troubles
-from daemon.runtime.heartbeat import Pulses
+from daemon.monitoring.alerts import AlertNotifier
+from daemon.monitoring.problems import find_problems
+from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store, results
 from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
@@ -44,7 +44,7 @@ class Expiring(ConnectorSettings):
 
 
 @dataclass
-class Bell(MemoryDestination):
+class WakeEvent(MemoryDestination):
     """A destination that tells, or fails to."""
 
     told: list[Notification] = field(default_factory=list)
@@ -73,8 +73,8 @@ class Desk:
 
     store: Store
     clock: Clock
-    bell: Bell
-    make: Callable[[], Alerter]
+    bell: WakeEvent
+    make: Callable[[], AlertNotifier]
     faults: list[Fault]
     configuration: Configuration
 
@@ -86,7 +86,7 @@ class Desk:
 @pytest.fixture
 def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
     """A mailbox and two destinations, of which one tells."""
-    bell, faults = Bell("mail"), list[Fault]()
+    bell, faults = WakeEvent("mail"), list[Fault]()
     (tmp_path / "content").mkdir()
     configuration = Configuration(
         path=tmp_path / "postmottak.toml",
@@ -99,13 +99,13 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
         alerts=AlertSettings(to=("mail",), free_bytes=0),
     )
     places: dict[str, Destination] = {"mail": bell}
-    make = lambda: Alerter(  # noqa: E731  # a restart makes another one
+    make = lambda: AlertNotifier(  # noqa: E731  # a restart makes another one
         store=store,
         configuration=lambda: configuration,
         destinations=lambda: places,
         faults=lambda: faults,
         clock=clock,
-        pulses=Pulses(),
+        heartbeats=Heartbeats(),
     )
     return Desk(store, clock, bell, make, faults, configuration)
 
@@ -121,7 +121,7 @@ def test_a_key_that_ends_is_told_in_time(desk: Desk) -> None:
     assert desk.kinds() == [("expiry", False)]
     assert "key of the mailbox altinn" in desk.bell.told[0].text
     desk.clock.advance(days=28)
-    critical = [[each.critical for each in find_troubles(desk.configuration, desk.store, desk.clock.advance(days=day))] for day in (0, 1)]
+    critical = [[each.critical for each in find_problems(desk.configuration, desk.store, desk.clock.advance(days=day))] for day in (0, 1)]
     assert critical == [[False], [True]]
 
 

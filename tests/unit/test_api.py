@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from daemon.core.model import delivery_id
-from daemon.monitoring.service_problems import Problems
+from daemon.monitoring.service_problems import ServiceProblems
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from daemon.web.api import Api
-from daemon.web.tokens import Tokens, Verdict
+from daemon.web.tokens import TokenGuard, TokenVerdict
 from tests.unit.conftest import NOW, Clock, stored_letter
 
 TOKEN = "blåbær og mer"
@@ -21,7 +21,7 @@ TOKEN = "blåbær og mer"
 
 def ask(store: Store, kept: ContentStore, method: str, path: str, **what: Any) -> httpx.Response:
     """The API's answer to somebody with the token."""
-    api = Api(store=store, content=kept, tokens=Tokens(TOKEN), clock=lambda: NOW)
+    api = Api(store=store, content=kept, tokens=TokenGuard(TOKEN), clock=lambda: NOW)
 
     async def answer() -> httpx.Response:
         transport = httpx.ASGITransport(api.application())
@@ -57,15 +57,15 @@ def test_a_database_that_does_not_answer(store: Store, content: ContentStore) ->
 
 def test_the_right_token_is_never_locked_out(clock: Clock) -> None:
     """However many wrong ones came, the right one is right; the many are a problem until there were none for an hour."""
-    problems = Problems()
-    tokens = Tokens(TOKEN, problems, clock=lambda: clock().timestamp())
+    problems = ServiceProblems()
+    tokens = TokenGuard(TOKEN, problems, clock=lambda: clock().timestamp())
     right, wrong = b"bearer " + TOKEN.encode(), [b"", b"Bearer", b"Bearer x", b"Basic " + TOKEN.encode()]
     verdicts = [tokens.judge(wrong[number % 4]) for number in range(12)]
-    assert verdicts == [Verdict.WRONG] * 9 + [Verdict.TOO_MANY] * 3
-    assert (tokens.judge(right), tokens.wrong, len(problems.all())) == (Verdict.RIGHT, 12, 1)
+    assert verdicts == [TokenVerdict.WRONG] * 9 + [TokenVerdict.TOO_MANY] * 3
+    assert (tokens.judge(right), tokens.wrong, len(problems.all())) == (TokenVerdict.RIGHT, 12, 1)
     clock.advance(minutes=59)
     tokens.look()
-    assert (tokens.judge(wrong[0]), len(problems.all())) == (Verdict.WRONG, 1)
+    assert (tokens.judge(wrong[0]), len(problems.all())) == (TokenVerdict.WRONG, 1)
     clock.advance(minutes=61)
     tokens.look()
     assert problems.all() == ()

@@ -111,7 +111,7 @@ def test_confidential_post_is_not_opened(desk: Desk) -> None:
     mailbox.publish("late", channel=LISTED, requested_at=NOW - timedelta(days=99))
     found = desk.compare(mailbox)
     assert (found.waiting, found.missing, found.older, found.problems) == (1, [], 1, [])
-    assert [each.external_id for each in desk.store.views.sightings(SightingState.WAITING)] == ["late"]
+    assert [each.external_id for each in desk.store.queries.sightings(SightingState.WAITING)] == ["late"]
     assert mailbox.asked("published") == mailbox.asked("fetch") == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from daemon.cli.output import Progress
 from daemon.core.errors import StoreBusy
 from daemon.store import sqlite_file
-from daemon.store.sqlite_file import copied, copy_database, damage
+from daemon.store.sqlite_file import copied, copy_database, corruption
 
 
 @pytest.fixture(name="large")
@@ -42,7 +42,7 @@ def tells_one_state(path: Path) -> bool:
     """Whether both tables still say the same, and nothing is damaged."""
     with closing(sqlite3.connect(path)) as database:
         first, second = (database.execute(f"SELECT sum(number) FROM {name}").fetchone() for name in ("one", "other"))
-    return first == second and damage(path) == []
+    return first == second and corruption(path) == []
 
 
 class Writing:
@@ -92,7 +92,7 @@ def test_a_copy_of_a_busy_database(large: Path, tmp_path: Path, monkeypatch: pyt
         with pytest.raises(StoreBusy), copied(large):
             pass
         with pytest.raises(StoreBusy):
-            damage(large)
+            corruption(large)
     assert not (tmp_path / "copy.db").exists()
 
 
@@ -120,7 +120,7 @@ def test_a_check_gives_signs_of_life(large: Path, monkeypatch: pytest.MonkeyPatc
     """Whoever waits for a long check sees that it goes on."""
     monkeypatch.setattr(sqlite_file, "_OPERATIONS", 100)
     beats: list[None] = []
-    assert damage(large, lambda: beats.append(None)) == []
+    assert corruption(large, lambda: beats.append(None)) == []
     assert beats
 
 

@@ -14,7 +14,7 @@ from daemon.core.errors import PermanentFailure, StoreError, TemporaryFailure
 from daemon.core.model import Addressee, Attachment, DeliveryState, Outcome, PartState, message_id
 from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
-from daemon.delivery.throttle import WIDTH
+from daemon.delivery.throttle import CONCURRENCY
 from tests.unit.conftest import NOW, nothing_happens, sha256, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
 
@@ -194,16 +194,16 @@ def test_a_slow_destination_leaves_room_for_others(desk: Desk) -> None:
     """However many deliveries wait in a destination that hangs, another destination's are made meanwhile."""
     desk.store.letters.add([stored_letter(f"slow{number}", due_at=NOW - timedelta(hours=1)) for number in range(20)])
     desk.store.letters.add([stored_letter("a", ("mail",))])
-    mailed, hung = threading.Event(), threading.Event()
+    mailed, stalled = threading.Event(), threading.Event()
 
     def hang(_: Parcel) -> None:
         if not mailed.wait(timeout=0.5):
-            hung.set()
+            stalled.set()
 
     desk.erp.during = hang
     desk.mail.during = lambda _: mailed.set()
     desk.deliver()
-    assert not hung.is_set()
+    assert not stalled.is_set()
 
 
 def test_stopping(desk: Desk) -> None:
@@ -211,8 +211,8 @@ def test_stopping(desk: Desk) -> None:
     desk.store.letters.add([stored_letter(str(number)) for number in range(30)])
     desk.erp.during = lambda _: desk.stopping.set()
     outcomes = desk.deliver()
-    assert 1 <= outcomes[Outcome.DELIVERED] <= WIDTH
-    left = desk.store.views.counts().deliveries
+    assert 1 <= outcomes[Outcome.DELIVERED] <= CONCURRENCY
+    left = desk.store.queries.counts().deliveries
     assert left[DeliveryState.CLAIMED] == 0
     assert left[DeliveryState.PENDING] == 30 - outcomes[Outcome.DELIVERED]
     assert desk.deliver() == {}
@@ -284,7 +284,7 @@ def test_a_store_that_fails_ends_the_round(desk: Desk) -> None:
     desk.erp.during = break_it
     with pytest.raises(StoreError):
         desk.deliver()
-    assert len(desk.erp.handed) <= 2 * WIDTH
+    assert len(desk.erp.handed) <= 2 * CONCURRENCY
 
 
 def test_a_store_that_fails_one_attempt_keeps_the_others(desk: Desk) -> None:

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.config.faults import (
     FaultList,
+    KeyLines,
     KeyPath,
-    Lines,
+    did_you_mean,
     key_text,
-    near_miss,
     parse_toml,
     read_toml,
 )
@@ -103,7 +103,7 @@ d.e.f = 1
 def test_the_line_of_a_key(path: KeyPath, line: int | None) -> None:
     """Each key is found in its line, and what has no line of its own in that of the nearest thing around it."""
     tomllib.loads(TEXT)
-    assert Lines(TEXT).find(path) == line
+    assert KeyLines(TEXT).find(path) == line
 
 
 @pytest.mark.parametrize("end", ["\u2028", "\x85"])
@@ -111,7 +111,7 @@ def test_only_a_line_feed_ends_a_line(end: str) -> None:
     """Characters that some programs take for the end of a line, and editors do not, leave the count alone."""
     text = f'a = "x{end}y"\nb = 1\n'
     tomllib.loads(text)
-    assert Lines(text).find(("b",)) == 2
+    assert KeyLines(text).find(("b",)) == 2
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_only_a_line_feed_ends_a_line(end: str) -> None:
 def test_strings_that_look_like_sections(text: str) -> None:
     """A text that only looks like a section, inside a string, is no reason to fail."""
     tomllib.loads(text)
-    assert Lines(text).find(("nothing",)) is None
+    assert KeyLines(text).find(("nothing",)) is None
 
 
 CRUMBS = st.lists(st.sampled_from(["[é]", "[[x]]", "]", "}", "[", '"', "#", "x = 1", "\\"]), max_size=6).map("\n".join)
@@ -158,7 +158,7 @@ def is_toml(text: str) -> bool:
 def test_no_toml_breaks_the_search(text: str) -> None:
     """Whatever a TOML parser reads, a fault in it can be told; a line is one of the text's."""
     if is_toml(text):
-        lines = Lines(text)
+        lines = KeyLines(text)
         found = [lines.find((key,)) for key in tomllib.loads(text)]
         assert all(line is None or 1 <= line <= text.count("\n") + 1 for line in found)
 
@@ -174,7 +174,7 @@ def test_every_key_has_its_line(pairs: list[tuple[str, str]]) -> None:
     for number, (name, value) in enumerate(pairs):
         expected[f"{name}{number}"] = text.count("\n") + 1
         text += f"{name}{number} = {value}\n"
-    lines = Lines(text)
+    lines = KeyLines(text)
     assert {key: lines.find((key,)) for key in expected} == expected
 
 
@@ -197,7 +197,7 @@ def test_a_key_is_written_as_people_count(path: KeyPath, text: str) -> None:
 )
 def test_near_misses(word: str, hint: str) -> None:
     """A word that is nearly right is answered with the right one, and any other with nothing."""
-    assert near_miss(word, ["regnskap", "post"]) == hint
+    assert did_you_mean(word, ["regnskap", "post"]) == hint
 
 
 class Inner(BaseModel):

@@ -57,7 +57,7 @@ def test_a_letter_of_altinn_2_comes_once(poll: Poll, store: Store, mailbox: Memo
     mailbox.publish("another", b"x", altinn2_id=4712)
     summary = poll()
     assert (summary.stored, summary.duplicates, summary.problems) == (1, 1, [])
-    (seen,) = store.views.sightings(SightingState.DUPLICATE)
+    (seen,) = store.queries.sightings(SightingState.DUPLICATE)
     assert (seen.external_id, seen.last_error) == ("moved", f"here already, as message {message_id('altinn', 'old')}")
     assert "moved/1" not in mailbox.asked("open_part")
     assert (poll().duplicates, mailbox.asked("fetch").count("moved")) == (0, 1)
@@ -75,7 +75,7 @@ def test_a_letter_that_two_mailboxes_bring_at_once_is_kept_once(poll: Poll, stor
     mailbox.during = another_mailbox_is_quicker
     summary = poll()
     assert (summary.stored, summary.duplicates, summary.problems) == (1, 1, [])
-    (seen,) = store.views.sightings(SightingState.DUPLICATE)
+    (seen,) = store.queries.sightings(SightingState.DUPLICATE)
     assert (seen.external_id, seen.last_error) == ("moved", f"here already, as message {message_id('altinn', 'old')}")
     assert (poll().duplicates, mailbox.asked("fetch").count("moved")) == (0, 1)
 
@@ -101,7 +101,7 @@ def test_an_ordinary_channel_opens_no_confidential_post(poll: Poll, store: Store
     mailbox.boxes = [TAX]
     mailbox.publish("s", b"x", confidential=True)
     assert (poll(APPOINTED).waiting, mailbox.asked("open_part")) == (1, [])
-    (seen,) = store.views.sightings(SightingState.WAITING)
+    (seen,) = store.queries.sightings(SightingState.WAITING)
     assert (seen.external_id, seen.last_error, seen.routing_version) == ("s", "confidential, and confidential post is only listed", None)
 
 
@@ -110,11 +110,11 @@ def test_a_letter_waits_until_somebody_is_appointed(poll: Poll, store: Store, ma
     mailbox.publish("s", b"x", channel=SECRET, confidential=True)
     assert [poll(TABLE).waiting for _ in range(3)] == [1, 0, 0]
     assert mailbox.asked("fetch") == ["s"]
-    (seen,) = store.views.sightings(SightingState.WAITING)
+    (seen,) = store.queries.sightings(SightingState.WAITING)
     assert seen.routing_version == TABLE.version
     other = table_of(TABLE_TEXT.replace("Skatt", "Avgift"))
     assert (poll(other).waiting, len(mailbox.asked("fetch"))) == (1, 2)
-    assert (poll(APPOINTED).stored, store.views.sightings(SightingState.WAITING)) == (1, [])
+    assert (poll(APPOINTED).stored, store.queries.sightings(SightingState.WAITING)) == (1, [])
 
 
 BY_ROUTE = TABLE_TEXT.replace('["skatt"]', '["skatt"]\nfollow_thread = true')
@@ -150,7 +150,7 @@ def test_a_route_has_its_own_word_to_the_sender(poll: Poll, store: Store, mailbo
     mailbox.publish("a", title="Skatt", confirmation_needed=True)
     mailbox.publish("b", confirmation_needed=True)
     poll(table, MarkPolicies(read=Policy.NEVER, confirmed=Policy.DELIVERED))
-    marks = {name: {mark.kind: mark.state for mark in store.views.marks(message_id("altinn", name))} for name in "ab"}
+    marks = {name: {mark.kind: mark.state for mark in store.queries.marks(message_id("altinn", name))} for name in "ab"}
     assert marks == {"a": {MarkKind.READ: MarkState.DUE}, "b": {MarkKind.CONFIRMED: MarkState.WAITING}}
 
 
@@ -160,7 +160,7 @@ def test_a_letter_of_another_name_is_not_taken(poll: Poll, store: Store, mailbox
     mailbox.twists["a"] = {"party": "974761076"}
     (problem,) = poll().problems
     assert "answered with another letter" in problem
-    assert store.views.counts().messages == 0
+    assert store.queries.counts().messages == 0
 
 
 def test_the_first_listing_is_remembered(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:

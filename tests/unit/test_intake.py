@@ -62,8 +62,8 @@ def mailbox() -> MemoryMailbox:
 def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailbox, stopping: threading.Event) -> Poll:
     """One round with the mailbox."""
 
-    def once(policies: MarkPolicies = NO_MARKS, table: Table = TABLE, workers: int = 8, *, behind: bool = False) -> IntakeSummary:
-        intake = replace(new_intake(store, content, clock, lambda: table, workers), behind=lambda: behind)
+    def once(policies: MarkPolicies = NO_MARKS, table: Table = TABLE, workers: int = 8, *, backlog: bool = False) -> IntakeSummary:
+        intake = replace(new_intake(store, content, clock, lambda: table, workers), backlog=lambda: backlog)
         return intake.poll(mailbox, policies, stopping)
 
     return once
@@ -71,7 +71,7 @@ def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailb
 
 def waiting(store: Store) -> list[str]:
     """The letters that wait in the mailbox."""
-    return [each.external_id for each in store.views.sightings(SightingState.WAITING)]
+    return [each.external_id for each in store.queries.sightings(SightingState.WAITING)]
 
 
 def position(store: Store, mailbox: MemoryMailbox) -> datetime | None:
@@ -84,18 +84,18 @@ def test_a_letter_comes_whole(poll: Poll, store: Store, content: ContentStore, m
     ref = mailbox.publish("a", b"first file", b"second", title="Skatt for 2026")
     summary = poll()
     assert (summary.listed, summary.fetched, summary.stored, summary.problems) == (1, 1, 1, [])
-    letter = store.views.message("a")
+    letter = store.queries.message("a")
     assert (letter.id, letter.ref, letter.title, letter.fetched_at) == (message_id("altinn", "a"), ref, "Skatt for 2026", NOW)
     decision = newest_decision(store, "a")
     assert (decision.number, decision.route, decision.recipients, decision.routing_version) == (1, "Skatt", ["regnskap"], TABLE.version)
-    attachments = store.views.attachments(letter.id)
+    attachments = store.queries.attachments(letter.id)
     assert [(each.position, each.safe_name, each.size, each.state) for each in attachments] == [
         (1, "001-vedlegg-1.pdf", 10, PartState.PRESENT),
         (2, "002-vedlegg-2.pdf", 6, PartState.PRESENT),
     ]
     with content.open(attachments[0].sha256 or "") as file:
         assert file.read() == b"first file"
-    deliveries = store.views.deliveries(message_id=letter.id)
+    deliveries = store.queries.deliveries(message_id=letter.id)
     assert {each.id for each in deliveries} == {delivery_id(letter.id, name, 1) for name in DESTINATIONS}
     assert {(each.state, each.due_at, tuple(each.recipients)) for each in deliveries} == {(DeliveryState.PENDING, NOW, ("regnskap",))}
 
@@ -105,7 +105,7 @@ def test_everything_comes_once(poll: Poll, store: Store, mailbox: MemoryMailbox)
     mailbox.boxes = [TAX, OTHER]
     for number in range(120):
         mailbox.publish(f"a{number}", b"x", channel=mailbox.boxes[number % 2])
-    assert (poll().stored, store.views.counts().messages) == (120, 120)
+    assert (poll().stored, store.queries.counts().messages) == (120, 120)
     again = poll()
     assert (again.listed, again.fetched, again.stored) == (120, 0, 0)
     assert sorted(mailbox.asked("fetch")) == sorted(set(mailbox.letters))
@@ -188,7 +188,7 @@ def test_a_confidential_letter_with_a_recipient(poll: Poll, store: Store, mailbo
     assert poll(table=APPOINTED).stored == 1
     decision = newest_decision(store, "s")
     assert (decision.route, decision.recipients) == ("Fortrolig", ["post"])
-    assert store.views.message("s").confidential
+    assert store.queries.message("s").confidential
 
 
 def test_what_waited_comes_once_it_may(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
@@ -208,7 +208,7 @@ def test_a_failing_letter_of_a_channel_that_is_now_only_listed(poll: Poll, store
     mailbox.boxes = [replace(SECRET, list_only=True)]
     mailbox.look_back = timedelta()
     ref = LetterRef(mailbox="altinn", party=SECRET.party, service=SECRET.service, resource=SECRET.resource, external_id="s")
-    store.letters.see(ref, SightingState.FAILING, NOW, "broken")
+    store.letters.record_skipped(ref, SightingState.FAILING, NOW, "broken")
     poll(table=APPOINTED)
     assert mailbox.asked("fetch") == []
 
@@ -221,7 +221,7 @@ def test_policies_make_marks(poll: Poll, store: Store, mailbox: MemoryMailbox, r
     mailbox.publish("a", confirmation_needed=asked)
     poll(MarkPolicies(read=read, confirmed=confirmed))
     expected = {Policy.STORED: MarkState.DUE, Policy.DELIVERED: MarkState.WAITING}
-    marks = {mark.kind: mark for mark in store.views.marks(message_id("altinn", "a"))}
+    marks = {mark.kind: mark for mark in store.queries.marks(message_id("altinn", "a"))}
     wanted = {MarkKind.READ: read, MarkKind.CONFIRMED: confirmed if asked else Policy.NEVER}
     assert {kind: mark.policy for kind, mark in marks.items()} == {k: p for k, p in wanted.items() if p is not Policy.NEVER}
     assert all(mark.state is expected[mark.policy] for mark in marks.values())
@@ -246,7 +246,7 @@ def test_a_right_checksum_or_none(poll: Poll, store: Store, mailbox: MemoryMailb
     """Bytes that are what the sender's checksum promises, or for which there is none, are downloaded once."""
     publish_with(mailbox, [b"the file"], checksum)
     poll()
-    (kept,) = store.views.attachments(message_id("altinn", "a"))
+    (kept,) = store.queries.attachments(message_id("altinn", "a"))
     assert (kept.state, kept.sha256, len(mailbox.asked("open_part"))) == (PartState.PRESENT, sha256(b"the file"), 1)
 
 
@@ -263,7 +263,7 @@ def test_a_broken_download_is_repeated(poll: Poll, store: Store, mailbox: Memory
     """Bytes that are not what the checksum promises are downloaded again, more than once, which mends what the way here had broken."""
     publish_with(mailbox, [b"the fil3", b"the f", b"", b"the file"], md5(b"the file"))
     assert poll().problems == []
-    (kept,) = store.views.attachments(message_id("altinn", "a"))
+    (kept,) = store.queries.attachments(message_id("altinn", "a"))
     assert (kept.state, kept.sha256, kept.size) == (PartState.PRESENT, sha256(b"the file"), 8)
 
 
@@ -271,7 +271,7 @@ def test_a_checksum_that_stays_wrong(poll: Poll, store: Store, content: ContentS
     """If the bytes are wrong each time they are kept as they are, the attachment says so, and the letter is delivered."""
     publish_with(mailbox, [b"the fil3"], md5(b"the file"))
     assert poll().stored == 1
-    (kept,) = store.views.attachments(message_id("altinn", "a"))
+    (kept,) = store.queries.attachments(message_id("altinn", "a"))
     assert (kept.state, kept.sha256, len(mailbox.asked("open_part"))) == (PartState.CHECKSUM_FAILED, sha256(b"the fil3"), 4)
     content.open(sha256(b"the fil3")).close()
 
@@ -302,7 +302,7 @@ def test_deliveries_that_are_behind_come_first(poll: Poll, mailbox: MemoryMailbo
                 pass
 
     mailbox.during = watch
-    assert poll(behind=True).stored == 12
+    assert poll(backlog=True).stored == 12
     assert at_a_time.most == 2
 
 

@@ -52,17 +52,17 @@ def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailb
 
 def kept(store: Store) -> set[str]:
     """The letters that are stored."""
-    return {message.external_id for message, _ in store.views.messages(1000)}
+    return {message.external_id for message, _ in store.queries.messages(1000)}
 
 
 def seen(store: Store, state: SightingState) -> dict[str, str | None]:
     """The letters in this state, and why."""
-    return {each.external_id: each.last_error for each in store.views.sightings(state)}
+    return {each.external_id: each.last_error for each in store.queries.sightings(state)}
 
 
 def position(store: Store, resource: str = "skatt") -> datetime | None:
     """How far a channel has been read."""
-    return next((each.position for each in store.views.bookmarks() if each.resource == resource), None)
+    return next((each.position for each in store.queries.bookmarks() if each.resource == resource), None)
 
 
 @pytest.mark.parametrize("error", [AWAY, AccessRefused("no right to this letter")])
@@ -103,7 +103,7 @@ def test_a_download_that_breaks_fails_the_letter(poll: Poll, store: Store, mailb
     assert poll().stored == 0
     assert list((tmp_path / "content" / "tmp").iterdir()) == []
     assert poll().stored == 1
-    assert [each.size for each in store.views.attachments(message_id("altinn", "a"))] == [14, 7]
+    assert [each.size for each in store.queries.attachments(message_id("altinn", "a"))] == [14, 7]
 
 
 def test_a_letter_that_is_gone_is_remembered(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
@@ -181,7 +181,7 @@ def test_a_part_that_cannot_be_had_holds_nothing_back(
         mailbox.fails["open_part", "a/1"] = repeat(PartUnavailable("it cannot be had", state=state.value))
     assert poll().stored == 1
     assert poll().fetched == 0
-    attachments = store.views.attachments(message_id("altinn", "a"))
+    attachments = store.queries.attachments(message_id("altinn", "a"))
     assert [(each.state, each.size, each.sha256 is None) for each in attachments] == [(state, None, True), (PartState.PRESENT, 7, False)]
     assert len(mailbox.asked("open_part")) == (1 if told_at == "list" else 2)
 
@@ -259,7 +259,7 @@ def test_stopping_before_the_first_listing(poll: Poll, store: Store, mailbox: Me
     summary = poll()
     assert mailbox.calls == []
     assert summary == IntakeSummary()
-    assert store.views.bookmarks() == []
+    assert store.queries.bookmarks() == []
 
 
 @pytest.mark.parametrize("how", ["file", "gone"])
@@ -297,7 +297,7 @@ def test_a_crash_before_the_commit_repeats_the_letter(poll: Poll, store: Store, 
     mailbox.publish("a", b"a file")
     ContentStore(tmp_path / "content").put([b"a file"])
     assert poll().stored == 1
-    (delivery,) = store.views.deliveries()
+    (delivery,) = store.queries.deliveries()
     assert (delivery.message_id, delivery.state) == (message_id("altinn", "a"), DeliveryState.PENDING)
 
 
@@ -307,7 +307,7 @@ def test_a_bookmark_in_the_future_is_not_believed(poll: Poll, store: Store, mail
     poll()
     bookmark = store.letters.bookmark(mailbox.name, TAX)
     bookmark.position = clock.now + timedelta(days=400)
-    store.letters.turn_pages([bookmark])
+    store.letters.save_bookmarks([bookmark])
     mailbox.publish("hidden", requested_at=NOW - timedelta(days=100))
     assert poll().stored == 1
     assert position(store) == NOW
@@ -349,4 +349,4 @@ def test_a_mailbox_that_lets_everything_through(poll: Poll, store: Store, mailbo
     mailbox.publish("a", b"x", **odd)
     mailbox.publish("b", b"x")
     assert (poll().stored, poll().fetched) == (2, 0)
-    assert store.views.message("a").altinn2_id is None
+    assert store.queries.message("a").altinn2_id is None

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlmodel import SQLModel
 
-from daemon.core.bookkeeping import Sighting
+from daemon.core.bookkeeping import SkippedLetter
 from daemon.core.errors import NotStorable
 from daemon.core.model import (
     Attachment,
-    Decision,
+    DecisionRow,
     Delivery,
     LetterRef,
     Mark,
@@ -47,9 +47,9 @@ def rows(database: Path) -> dict[str, int]:
     return found
 
 
-def sightings(store: Store) -> dict[str, Sighting]:
+def sightings(store: Store) -> dict[str, SkippedLetter]:
     """Every sighting, by the letter's id in its mailbox."""
-    return {each.external_id: each for state in SightingState for each in store.views.sightings(state)}
+    return {each.external_id: each for state in SightingState for each in store.queries.sightings(state)}
 
 
 def test_ids_are_derived() -> None:
@@ -66,7 +66,7 @@ def test_a_letter_is_kept_with_all_that_belongs_to_it(store: Store, database: Pa
     letter = stored_letter("a", ("erp", "mail"), {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.DELIVERED})
     assert store.letters.add([letter]).new == 1
     assert rows(database) == {"messages": 1, "attachments": 1, "deliveries": 2, "marks": 2, "sightings": 0}
-    kept = store.views.message(str(letter.message.id))
+    kept = store.queries.message(str(letter.message.id))
     assert kept.model_dump() == stored_letter("a", confirmation_needed=True).message.model_dump()
 
 
@@ -76,7 +76,7 @@ def test_a_letter_is_kept_once(store: Store, database: Path) -> None:
     before = rows(database)
     assert store.letters.add([stored_letter("a", ("mail",), title="Noe annet")]).new == 0
     assert rows(database) == before
-    assert store.views.message("a").title == stored_letter("a").message.title
+    assert store.queries.message("a").title == stored_letter("a").message.title
     assert store.letters.add([stored_letter("a"), stored_letter("b"), stored_letter("b")]).new == 1
 
 
@@ -85,7 +85,7 @@ def test_an_error_in_the_middle_leaves_nothing(store: Store, database: Path, pla
     """If one letter cannot be kept, none of those that came with it is, nor anything that belongs to them."""
     letters = [stored_letter("a"), stored_letter("b"), stored_letter("c")]
     letters[place] = with_impossible_delivery(letters[place])
-    store.letters.see(ref("a"), SightingState.FAILING, NOW, "broken")
+    store.letters.record_skipped(ref("a"), SightingState.FAILING, NOW, "broken")
     with pytest.raises(NotStorable):
         store.letters.add(letters)
     assert rows(database) == {"messages": 0, "attachments": 0, "deliveries": 0, "marks": 0, "sightings": 1}
@@ -97,7 +97,7 @@ def with_impossible_delivery(letter: StoredLetter) -> StoredLetter:
     return replace(letter, deliveries=[*letter.deliveries, impossible])
 
 
-@pytest.mark.parametrize("table", [Message, Attachment, Decision, Thread, Delivery, Mark])
+@pytest.mark.parametrize("table", [Message, Attachment, DecisionRow, Thread, Delivery, Mark])
 def test_a_table_has_the_fields_of_its_values(table: type[SQLModel]) -> None:
     """Letters are stored from values, so that a field which only the table had would never be written."""
     assert table.model_fields.keys() == table.__mro__[1].model_fields.keys()  # type: ignore[attr-defined]
@@ -116,50 +116,50 @@ def test_a_routing_table_is_kept_once(store: Store) -> None:
     """A table is kept with the time since when it is in force; one that comes into force again, with the time when it did so last."""
     for version, now in (("v", LATER), ("v", LATER + LATER_STILL), ("w", LATER + 2 * LATER_STILL)):
         store.letters.note_table(version, f"text of {version}", now)
-    kept = store.views.table("v")
+    kept = store.queries.table("v")
     assert kept
     assert (kept.text, kept.in_force_since) == ("text of v", LATER)
     store.letters.note_table("v", "text of v", LATER + 3 * LATER_STILL)
-    last = store.views.table_in_force()
+    last = store.queries.table_in_force()
     assert last
     assert (last.version, last.in_force_since) == ("v", LATER + 3 * LATER_STILL)
-    assert store.views.table(TABLE.version)
-    assert store.views.table("nothing") is None
+    assert store.queries.table(TABLE.version)
+    assert store.queries.table("nothing") is None
 
 
 @pytest.mark.parametrize(
     ("state", "settled"),
     [(SightingState.WAITING, True), (SightingState.GONE, True), (SightingState.DUPLICATE, True), (SightingState.FAILING, False)],
 )
-def test_what_needs_no_fetching(store: Store, state: SightingState, *, settled: bool) -> None:
+def test_what_needs_no_fetching(store: Store, state: SightingState, *, already_handled: bool) -> None:
     """A letter that is stored, gone, here under another id or left alone is settled; one that failed is not."""
     store.letters.add([stored_letter("kept")])
-    store.letters.see(ref("seen"), state, NOW)
+    store.letters.record_skipped(ref("seen"), state, NOW)
     refs = [ref("kept"), ref("seen"), ref("new")]
-    assert store.letters.settled(refs, None) == {ref("kept").message_id, *([ref("seen").message_id] if settled else [])}
-    assert store.letters.settled([], None) == set()
+    assert store.letters.already_handled(refs, None) == {ref("kept").message_id, *([ref("seen").message_id] if already_handled else [])}
+    assert store.letters.already_handled([], None) == set()
 
 
 @pytest.mark.parametrize("appointed_nobody", [None, "old"])
 def test_what_was_left_alone_is_looked_at_again(store: Store, appointed_nobody: str | None) -> None:
     """Where confidential letters may be fetched, one that waits is settled only for the table that appointed nobody for it."""
-    store.letters.see(ref("s"), SightingState.WAITING, NOW, None, appointed_nobody)
-    settled = {version: bool(store.letters.settled([ref("s")], version)) for version in (None, "old", "new")}
-    assert settled == {None: True, "old": appointed_nobody == "old", "new": False}
+    store.letters.record_skipped(ref("s"), SightingState.WAITING, NOW, None, appointed_nobody)
+    already_handled = {version: bool(store.letters.already_handled([ref("s")], version)) for version in (None, "old", "new")}
+    assert already_handled == {None: True, "old": appointed_nobody == "old", "new": False}
 
 
 def test_many_letters_at_once(store: Store) -> None:
     """Any number of letters can be asked for in one go."""
     store.letters.add([stored_letter(str(number)) for number in range(5)])
-    assert store.letters.settled((ref(str(number)) for number in range(40_000)), None) == {
+    assert store.letters.already_handled((ref(str(number)) for number in range(40_000)), None) == {
         ref(str(number)).message_id for number in range(5)
     }
 
 
 def test_a_sighting_tells_how_often_and_why(store: Store) -> None:
     """What was seen again keeps the time when it was first, counts, and has the last reason."""
-    store.letters.see(ref("a"), SightingState.FAILING, NOW, "broken")
-    store.letters.see(ref("a"), SightingState.GONE, LATER, None)
+    store.letters.record_skipped(ref("a"), SightingState.FAILING, NOW, "broken")
+    store.letters.record_skipped(ref("a"), SightingState.GONE, LATER, None)
     seen = sightings(store)["a"]
     assert (seen.state, seen.first_seen_at, seen.last_seen_at, seen.attempts, seen.last_error) == (SightingState.GONE, NOW, LATER, 2, None)
     assert seen.ref == ref("a")
@@ -167,7 +167,7 @@ def test_a_sighting_tells_how_often_and_why(store: Store) -> None:
 
 def test_a_letter_that_is_kept_is_no_longer_a_sighting(store: Store) -> None:
     """What failed and then came is one thing only."""
-    store.letters.see(ref("a"), SightingState.FAILING, NOW, "broken")
+    store.letters.record_skipped(ref("a"), SightingState.FAILING, NOW, "broken")
     store.letters.add([stored_letter("a")])
     assert sightings(store) == {}
 
@@ -175,9 +175,9 @@ def test_a_letter_that_is_kept_is_no_longer_a_sighting(store: Store) -> None:
 def test_confidential_letters_wait(store: Store) -> None:
     """Letters that are only listed are remembered once, and told apart from those known already."""
     refs = [envelope(name, SECRET).ref for name in ("a", "b")]
-    assert store.letters.see_waiting(refs[:1], NOW) == 1
-    assert store.letters.see_waiting(refs, LATER) == 1
-    assert store.letters.see_waiting([], LATER) == 0
+    assert store.letters.record_waiting(refs[:1], NOW) == 1
+    assert store.letters.record_waiting(refs, LATER) == 1
+    assert store.letters.record_waiting([], LATER) == 0
     seen = sightings(store)
     assert [(seen[name].state, seen[name].first_seen_at, seen[name].attempts) for name in "ab"] == [
         (SightingState.WAITING, NOW, 1),
@@ -187,9 +187,9 @@ def test_confidential_letters_wait(store: Store) -> None:
 
 def test_failing_letters_are_those_of_one_mailbox(store: Store) -> None:
     """Each mailbox tries its own failing letters again, and no others."""
-    store.letters.see(ref("a"), SightingState.FAILING, NOW)
-    store.letters.see(ref("b"), SightingState.GONE, NOW)
-    store.letters.see(replace(ref("c"), mailbox="other"), SightingState.FAILING, NOW)
+    store.letters.record_skipped(ref("a"), SightingState.FAILING, NOW)
+    store.letters.record_skipped(ref("b"), SightingState.GONE, NOW)
+    store.letters.record_skipped(replace(ref("c"), mailbox="other"), SightingState.FAILING, NOW)
     assert store.letters.failing("altinn") == [ref("a")]
     assert [each.external_id for each in store.letters.failing("other")] == ["c"]
 
@@ -199,11 +199,11 @@ def test_each_channel_has_its_bookmark(store: Store) -> None:
     bookmark = store.letters.bookmark("altinn", TAX)
     assert (bookmark.position, bookmark.succeeded_at, bookmark.failed_at, bookmark.last_error) == (None, None, None, None)
     bookmark.position = NOW
-    store.letters.turn_pages([bookmark])
+    store.letters.save_bookmarks([bookmark])
     bookmark.position, bookmark.last_error = LATER, "broken"
-    store.letters.turn_pages([bookmark])
+    store.letters.save_bookmarks([bookmark])
     again = store.letters.bookmark("altinn", TAX)
     assert (again.position, again.last_error) == (LATER, "broken")
     assert store.letters.bookmark("altinn", replace(TAX, resource="other")).position is None
     assert store.letters.bookmark("other", TAX).position is None
-    assert len(store.views.bookmarks()) == 1
+    assert len(store.queries.bookmarks()) == 1

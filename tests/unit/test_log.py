@@ -53,7 +53,7 @@ def test_lines_that_were_lost_are_counted() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 8192)
     with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb", buffering=0) as reader:
-        lines = logs.Lines(stream)
+        lines = logs.LogStream(stream)
         structlog.configure(processors=[structlog.processors.KeyValueRenderer()], logger_factory=lambda *_: lines)
         for line in ("whole " * 500, "cut off " * 700, "lost"):
             lines.msg(line)

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import event, func, select, update
 from sqlmodel import col
 
-from daemon.core.bookkeeping import Sighting
+from daemon.core.bookkeeping import SkippedLetter
 from daemon.core.model import Delivery, DeliveryState, LetterRef, Message, Receipt, SightingState
 from daemon.intake.rerouting import Rerouter, samples
 from daemon.routing.table import Table, parse_table
@@ -48,7 +48,7 @@ def full_database(new_database: Path, tmp_path_factory: pytest.TempPathFactory) 
     store = Store(f"sqlite:///{path}")
     put_in_force(store, TEXT)
     store.letters.add([_letter(number) for number in range(MANY)])
-    with store.views._database.write() as session:
+    with store.queries._database.write() as session:
         session.add_all(_sighting(number) for number in range(300))
         session.execute(update(Delivery).where(col(Delivery.destination) == "archive").values(awaiting_pickup=True, delivered_at=NOW))
     store.close()
@@ -64,10 +64,10 @@ def full_store(full_database: Path, database: Path) -> Iterator[Store]:
     store.close()
 
 
-def _sighting(number: int) -> Sighting:
+def _sighting(number: int) -> SkippedLetter:
     ref = LetterRef(mailbox="altinn", party=TAX.party, service=TAX.service, resource=TAX.resource, external_id=f"lost {number}")
     facts = {"message_id": ref.message_id, "state": SightingState.FAILING, "first_seen_at": NOW, "last_seen_at": NOW}
-    return Sighting.model_validate(asdict(ref) | facts)
+    return SkippedLetter.model_validate(asdict(ref) | facts)
 
 
 def _letter(number: int) -> StoredLetter:
@@ -130,16 +130,16 @@ LONG_READS: dict[str, Callable[[Store], object]] = {
     **{name: lambda store, walk=walk: list(walk(store)) for name, walk in WALKS.items()},  # type: ignore[misc]
     "covers": lambda store: rerouter(store, TEXT + FOR_OLA).follow_covers(),
     "what routes took": lambda store: store.rerouting.taken(SINCE),
-    "status": lambda store: store.views.counts(),
-    "the oldest": lambda store: store.views.oldest_waiting(),
+    "status": lambda store: store.queries.counts(),
+    "the oldest": lambda store: store.queries.oldest_waiting(),
     "pickups": lambda store: list(store.outbox.awaiting_pickup(["archive"])),
     "retention's rules": lambda store: store.retention.kinds(),
     "what retention may delete": lambda store: list(store.retention.candidates(NOW + timedelta(days=1))),
     "what is here": lambda store: store.letters.stored_in("altinn", TAX),
     "what was seen": lambda store: store.letters.sighted_in("altinn", TAX),
     "what fails": lambda store: store.letters.failing("altinn"),
-    "sightings": lambda store: store.views.sightings(SightingState.FAILING),
-    "what is settled": lambda store: store.letters.settled([_letter(number).message.ref for number in range(MANY)], None),
+    "sightings": lambda store: store.queries.sightings(SightingState.FAILING),
+    "what is settled": lambda store: store.letters.already_handled([_letter(number).message.ref for number in range(MANY)], None),
     "what is stored": lambda store: store.letters.stored_of([_letter(number).message.id for number in range(MANY)]),
 }
 """Everything that reads as many rows as are stored, seen or waiting."""
@@ -152,7 +152,7 @@ def test_no_transaction_reads_everything(full: Store, monkeypatch: pytest.Monkey
         for name in ("LETTERS", "ROWS", "COUNTED", "_PAGE"):
             monkeypatch.setattr(module, name, 100, raising=False)
     begun: list[object] = []
-    event.listen(full.views._database._reader, "begin", begun.append)
+    event.listen(full.queries._database._reader, "begin", begun.append)
     LONG_READS[read](full)
     assert len(begun) >= 3
 
@@ -191,7 +191,7 @@ def test_a_cover_for_thousands(full: Store, database: Path) -> None:
     covering = rerouter(full, TEXT + FOR_OLA, beat=beat)
     assert covering.follow_covers() == MANY
     assert len(beats) >= MANY // LETTERS
-    assert full.views.queues() == {("erp", DeliveryState.PENDING): MANY}
+    assert full.queries.queues() == {("erp", DeliveryState.PENDING): MANY}
     assert covering.follow_covers() == 0
 
 
@@ -209,12 +209,12 @@ def test_a_walk_that_is_stopped_goes_on_later(full: Store) -> None:
     done = covering.follow_covers(Stopping())  # type: ignore[arg-type]
     assert 0 < done < MANY
     assert covering.follow_covers() == MANY - done
-    assert full.views.queues() == {("erp", DeliveryState.PENDING): MANY}
+    assert full.queries.queues() == {("erp", DeliveryState.PENDING): MANY}
 
 
 def test_what_is_held_and_released_during_a_walk_is_not_missed(full: Store) -> None:
     """Whatever an operator holds, releases or retries while the walk goes on follows the cover all the same."""
-    ids = [each.id for each in full.views.deliveries(state=DeliveryState.PENDING)]
+    ids = [each.id for each in full.queries.deliveries(state=DeliveryState.PENDING)]
     full.outbox.hold(ids[: MANY // 2])
     turns: Iterator[Callable[[], object]] = iter(
         [
@@ -234,13 +234,13 @@ def test_what_is_held_and_released_during_a_walk_is_not_missed(full: Store) -> N
 def test_what_is_begun_between_read_and_change_stays(full: Store, what: str) -> None:
     """A delivery that was claimed or made after the walk read it stays as it is; what still waits beside it goes to whoever covers."""
     stale = next(full.covers.queued(NOW))[0]
-    (archive,) = (each for each in full.views.deliveries(message_id=stale.message) if each.destination == "archive")
+    (archive,) = (each for each in full.queries.deliveries(message_id=stale.message) if each.destination == "archive")
     claims = [each for each in full.outbox.claim("me", NOW, timedelta(hours=1), MANY, only=["archive"]) if each.id == archive.id]
     if what == "delivered":
         full.outbox.end([results.delivered(each, Receipt(reference="x", details={}), NOW, NOW) for each in claims])
     changed = full.covers.follow([Cover(message=stale.message, number=stale.number, wanted={"erp": ["ola"]})], NOW)
     assert (changed[stale.message].added, changed[stale.message].withdrawn) == (("erp",), ("mail",))
-    states = {each.destination: each.state for each in full.views.deliveries(message_id=stale.message)}
+    states = {each.destination: each.state for each in full.queries.deliveries(message_id=stale.message)}
     assert states == {"archive": what, "erp": DeliveryState.PENDING}
 
 
@@ -248,9 +248,9 @@ def test_what_is_decided_between_read_and_change_stays(full: Store) -> None:
     """A letter that an operator routed after the walk read it keeps what the operator said."""
     stale = next(full.covers.queued(NOW))[0]
     rerouter(full, TEXT).route(stale.message, "per")
-    before = full.views.deliveries(message_id=stale.message)
+    before = full.queries.deliveries(message_id=stale.message)
     assert full.covers.follow([Cover(message=stale.message, number=stale.number, wanted={"erp": ["ola"]})], NOW) == {}
-    assert full.views.deliveries(message_id=stale.message) == before
+    assert full.queries.deliveries(message_id=stale.message) == before
 
 
 def test_applying_leaves_what_was_decided_meanwhile(full: Store) -> None:
@@ -270,8 +270,8 @@ def test_pieces_have_so_many_rows_and_no_more(full: Store) -> None:
     messages = table_of(Message)
     for size in (70, 500, MANY, MANY + 1):
         counts = []
-        for piece in pieces(full.views._database, (messages.c.fetched_at, row_number(Message)), size=size):
-            with full.views._database.ask() as connection:
+        for piece in pieces(full.queries._database, (messages.c.fetched_at, row_number(Message)), size=size):
+            with full.queries._database.read_one() as connection:
                 counts.append(connection.execute(select(func.count()).select_from(messages).where(piece)).scalar_one())
         assert sum(counts) == MANY
         assert max(counts) <= size

@@ -16,7 +16,7 @@ BOTH = {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.DELIVERED}
 
 def states(store: Store, external_id: str = "a") -> dict[MarkKind, MarkState]:
     """How the letter's marks stand."""
-    return {mark.kind: mark.state for mark in store.views.marks(message_id("altinn", external_id))}
+    return {mark.kind: mark.state for mark in store.queries.marks(message_id("altinn", external_id))}
 
 
 def due(store: Store, limit: int = 100) -> list[tuple[str, MarkKind]]:
@@ -96,5 +96,5 @@ def test_what_was_told_is_told_once(store: Store) -> None:
 
 
 def _done(store: Store) -> list[tuple[MarkKind, object]]:
-    marks: list[Mark] = [mark for mark in store.views.marks(message_id("altinn", "a")) if mark.state is MarkState.DONE]
+    marks: list[Mark] = [mark for mark in store.queries.marks(message_id("altinn", "a")) if mark.state is MarkState.DONE]
     return [(mark.kind, mark.done_at) for mark in marks]

@@ -22,7 +22,7 @@ from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import Fault
 from daemon.core.model import MarkKind, Outcome, PartState, Policy, SightingState
 from daemon.core.settings import ConnectorSettings, Day
-from daemon.monitoring.problems import find_troubles
+from daemon.monitoring.problems import find_problems
 from daemon.routing.facts import NORWAY
 from daemon.store import Store
 from daemon.web.metrics import Monitoring
@@ -97,16 +97,16 @@ def test_what_is_not_here_is_counted(store: Store, clock: Clock, tmp_path: Path)
     store.letters.add([letter])
     [(mark, _)] = store.marks.due("altinn", NOW, 1)
     store.marks.deferred(mark, "no right", NOW, NOW)
-    store.letters.see(envelope("b").ref, SightingState.FAILING, NOW, "away")
+    store.letters.record_skipped(envelope("b").ref, SightingState.FAILING, NOW, "away")
     place = Bookmark(mailbox="altinn", party="991825827", service="4255/8", resource="skatt", failing_since=NOW)
-    store.letters.turn_pages([place])
+    store.letters.save_bookmarks([place])
     clock.advance(hours=5)
     lines = monitoring(store, clock, tmp_path).text().splitlines()
     for name in ("channels_failing", "letters_unfetched", "marks_refused"):
         assert f'postmottak_{name}{{mailbox="altinn"}} 1.0' in lines
     assert 'postmottak_channel_failing_longest_seconds{mailbox="altinn"} 18000.0' in lines
     assert "postmottak_letters_incomplete 1.0" in lines
-    wrong = {each.kind for each in find_troubles(configuration(tmp_path), store, clock())}
+    wrong = {each.kind for each in find_problems(configuration(tmp_path), store, clock())}
     shown = {line.partition('kind="')[2].partition('"')[0] for line in lines if line.startswith("postmottak_alerts{")}
     assert shown == wrong | {"edit"}
     assert {"unfetched", "incomplete", "untold"} <= wrong
@@ -127,7 +127,7 @@ def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
     engine = store.letters._database._reader
     event.listen(engine, "before_cursor_execute", lambda _c, _k, statement, parameters, *_: statements.append((statement, parameters)))
     monitoring(store, clock, tmp_path).text()
-    find_troubles(configuration(tmp_path), store, NOW)
+    find_problems(configuration(tmp_path), store, NOW)
     plans = []
     with engine.connect() as connection:
         for statement, parameters in [each for each in statements if each[0].startswith("SELECT")]:
@@ -145,5 +145,5 @@ def test_a_disk_that_does_not_tell(store: Store, clock: Clock, tmp_path: Path, m
         raise PermissionError
 
     monkeypatch.setattr("shutil.disk_usage", refuse)
-    assert not [each for each in find_troubles(configuration(tmp_path), store, clock()) if each.kind == "disk"]
+    assert not [each for each in find_problems(configuration(tmp_path), store, clock()) if each.kind == "disk"]
     assert ask(monitoring(store, clock, tmp_path), "/metrics")[0].status_code == 200

@@ -23,10 +23,10 @@ from daemon.core.bookkeeping import Alert
 from daemon.core.errors import AccessRefused, MailboxUnavailable
 from daemon.core.model import MarkKind, PartState, Policy, SightingState
 from daemon.core.settings import ConnectorSettings
-from daemon.delivery.marks import Receipts
+from daemon.delivery.marks import MarkSender
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.poll import Intake
-from daemon.monitoring.problems import Trouble, find_troubles
+from daemon.monitoring.problems import Problem, find_problems
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TAX, Clock, MemoryMailbox, envelope, new_intake, stored_letter
@@ -51,9 +51,9 @@ class Office:
         self.clock.advance(**later)
         self.intake.poll(self.mailbox, MarkPolicies(), threading.Event())
 
-    def wrong(self) -> list[Trouble]:
+    def wrong(self) -> list[Problem]:
         """Everything that is wrong now."""
-        return find_troubles(self.configuration, self.store, self.clock())
+        return find_problems(self.configuration, self.store, self.clock())
 
     def kinds(self) -> list[tuple[str, bool]]:
         """The same: the kind, and whether it is critical."""
@@ -166,11 +166,11 @@ def test_a_letter_that_cannot_be_fetched(office: Office) -> None:
 def test_a_letter_that_failed_after_it_was_left_alone(office: Office, clock: Clock) -> None:
     """A letter fails since its first failure, not since it was first listed."""
     ref = envelope("a").ref
-    office.store.letters.see_waiting([ref], NOW - timedelta(days=90))
-    office.store.letters.see(ref, SightingState.FAILING, clock(), "away")
+    office.store.letters.record_waiting([ref], NOW - timedelta(days=90))
+    office.store.letters.record_skipped(ref, SightingState.FAILING, clock(), "away")
     assert office.kinds() == []
     clock.advance(minutes=61)
-    office.store.letters.see(ref, SightingState.FAILING, clock(), "away")
+    office.store.letters.record_skipped(ref, SightingState.FAILING, clock(), "away")
     assert office.kinds() == [("unfetched", False)]
 
 
@@ -185,16 +185,16 @@ def test_a_letter_without_a_part(office: Office, store: Store, clock: Clock, sta
     clock.advance(hours=5)
     may_come = state in {PartState.CHECKSUM_FAILED, PartState.UNAVAILABLE}
     assert office.kinds() == ([] if whole else [("incomplete", may_come)])
-    assert [each.message_id for each in store.views.incomplete()] == ([] if whole else [letter.message.id])
+    assert [each.message_id for each in store.queries.incomplete()] == ([] if whole else [letter.message.id])
     store.letters.accept(letter.message.id, clock())
-    assert (office.kinds(), store.views.incomplete()) == ([], [])
+    assert (office.kinds(), store.queries.incomplete()) == ([], [])
 
 
 def test_a_sender_who_cannot_be_told(office: Office, store: Store, clock: Clock) -> None:
     """A mark that is refused for hours is a warning, with how many and since when."""
     store.letters.add([stored_letter("a", (), marks={MarkKind.READ: Policy.STORED})])
     office.mailbox.fails["mark_read", "a"] = repeat(AccessRefused("no right"))
-    tell: Callable[[], int] = lambda: Receipts(store=store, clock=clock).set_due(office.mailbox, threading.Event())  # noqa: E731
+    tell: Callable[[], int] = lambda: MarkSender(store=store, clock=clock).send_due(office.mailbox, threading.Event())  # noqa: E731
     tell()
     assert office.kinds() == []
     clock.advance(hours=5)

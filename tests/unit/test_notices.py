@@ -47,12 +47,12 @@ def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailb
 def test_a_notice_goes_to_the_appointed(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
     """A notice says that a letter waits, for whom, since when and from which service; it is delivered like a letter."""
     assert (poll().notices, poll().notices) == (1, 0)
-    notice = store.views.message("s/notice")
+    notice = store.queries.message("s/notice")
     assert (notice.id, notice.kind, notice.confidential) == (message_id("altinn", "s/notice"), MessageKind.NOTICE, True)
     assert notice.id == notice_id(mailbox.letters["s"][1].envelope.ref)
     assert notice.title == "Taushetsbelagt post venter i Altinn"
     assert all(words in notice.body for words in ("991825827", "5504/1", "24.11.2026 kl. 10.00"))
-    assert [(each.destination, each.recipients, each.state) for each in store.views.deliveries()] == [
+    assert [(each.destination, each.recipients, each.state) for each in store.queries.deliveries()] == [
         ("erp", ["post"], DeliveryState.PENDING)
     ]
     assert newest_decision(store, "s/notice").route == "Fortrolig"
@@ -62,13 +62,13 @@ def test_a_notice_opens_nothing(poll: Poll, mailbox: MemoryMailbox, store: Store
     """The letter is neither opened nor told as read for its notice, and no word of it is anywhere."""
     poll(policies=MarkPolicies(read=Policy.STORED, confirmed=Policy.STORED))
     assert {verb for verb, _ in mailbox.calls} == {"list"}
-    assert store.views.marks(message_id("altinn", "s/notice")) == []
+    assert store.queries.marks(message_id("altinn", "s/notice")) == []
     assert not any(word.encode() in database.read_bytes() for word in WORDS)
 
 
 def test_nobody_appointed_hears_nothing(poll: Poll, store: Store) -> None:
     """Without a route for confidential post there is no notice; once somebody is appointed, it comes."""
-    assert (poll(TABLE).notices, store.views.counts().messages) == (0, 0)
+    assert (poll(TABLE).notices, store.queries.counts().messages) == (0, 0)
     assert poll(APPOINTED).notices == 1
 
 
@@ -78,7 +78,7 @@ def test_a_notice_is_written_once(poll: Poll, store: Store, mailbox: MemoryMailb
     clock.advance(days=30)
     mailbox.publish("t", channel=LISTED, confidential=True, requested_at=clock() - timedelta(hours=1))
     assert (poll().notices, poll().notices) == (1, 0)
-    assert {each.external_id for each, _ in store.views.messages(9)} == {"s/notice", "t/notice"}
+    assert {each.external_id for each, _ in store.queries.messages(9)} == {"s/notice", "t/notice"}
 
 
 def test_a_letter_that_comes_after_its_notice(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
@@ -88,7 +88,7 @@ def test_a_letter_that_comes_after_its_notice(poll: Poll, store: Store, mailbox:
     mailbox.letters["s"] = (SECRET, mailbox.letters["s"][1])
     summary = poll()
     assert (summary.stored, summary.notices) == (1, 0)
-    assert {each.kind for each, _ in store.views.messages(9)} == {MessageKind.LETTER, MessageKind.NOTICE}
+    assert {each.kind for each, _ in store.queries.messages(9)} == {MessageKind.LETTER, MessageKind.NOTICE}
     assert store.letters.stored_in("altinn", SECRET) == {"s"}
 
 

@@ -13,7 +13,7 @@ import pytest
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import Delivery, DeliveryState, Outcome, Receipt, delivery_id, message_id
 from daemon.store import Claim, Outbox, Store, results
-from daemon.store.claims import SUSPECT
+from daemon.store.claims import POISON_AFTER
 from tests.unit.conftest import NOW, stored_letter
 
 LEASE = timedelta(hours=1)
@@ -35,7 +35,7 @@ def delivery_of(external_id: str, destination: str = "erp") -> UUID:
 
 def now_is(store: Store, external_id: str = "a", destination: str = "erp") -> Delivery:
     """How the delivery stands."""
-    return store.views.delivery(str(delivery_of(external_id, destination)))
+    return store.queries.delivery(str(delivery_of(external_id, destination)))
 
 
 def claim_one(store: Store, now: datetime = NOW) -> Claim:
@@ -87,13 +87,13 @@ def test_a_late_result_changes_nothing(store: Store, end: End) -> None:
     before = now_is(store)
     assert not end(store.outbox, first)
     assert now_is(store) == before
-    assert store.views.attempts(first.id) == []
+    assert store.queries.attempts(first.id) == []
     assert end(store.outbox, second)
     after = now_is(store)
     for late in (*ENDS.values(), end):
         assert not late(store.outbox, second)
     assert now_is(store) == after
-    assert len(store.views.attempts(first.id)) == 1
+    assert len(store.queries.attempts(first.id)) == 1
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_each_outcome_is_recorded(store: Store, name: str, state: DeliveryState,
     store.letters.add([stored_letter("a")])
     claim = claim_one(store)
     assert ENDS[name](store.outbox, claim)
-    (attempt,) = store.views.attempts(claim.id)
+    (attempt,) = store.queries.attempts(claim.id)
     assert (attempt.outcome, attempt.reason, attempt.started_at, attempt.duration_ms, attempt.fence) == (
         Outcome(name),
         reason,
@@ -131,7 +131,7 @@ def test_success_clears_the_last_error(store: Store) -> None:
     ENDS["deferred"](store.outbox, claim_one(store))
     ENDS["delivered"](store.outbox, claim_one(store, NOW + LEASE))
     assert now_is(store).last_error is None
-    assert [each.outcome for each in store.views.attempts(delivery_of("a"))] == [Outcome.DEFERRED, Outcome.DELIVERED]
+    assert [each.outcome for each in store.queries.attempts(delivery_of("a"))] == [Outcome.DEFERRED, Outcome.DELIVERED]
 
 
 def test_abandoned_claims_are_lost_attempts(store: Store) -> None:
@@ -142,7 +142,7 @@ def test_abandoned_claims_are_lost_attempts(store: Store) -> None:
     assert store.outbox.release_abandoned(NOW + SECOND) == 1
     now = now_is(store, "a")
     assert (now.state, now.due_at, now.owner, now.attempts) == (DeliveryState.PENDING, NOW + SECOND, None, 1)
-    (lost,) = store.views.attempts(claims["a"].id)
+    (lost,) = store.queries.attempts(claims["a"].id)
     assert (lost.outcome, lost.fence) == (Outcome.LOST, 1)
     assert now_is(store, "b").state is DeliveryState.DELIVERED
     assert now_is(store, "c").due_at == NOW + LEASE
@@ -153,7 +153,7 @@ def test_abandoned_claims_are_lost_attempts(store: Store) -> None:
 def crash(store: Store, external_id: str, times: int) -> None:
     """The process ends so many times during an attempt of this letter's delivery, and of no other."""
     for _ in range(times):
-        claims = [*store.outbox.claim("gone", NOW, LEASE, 99), *store.outbox.claim_suspect("gone", NOW, LEASE)]
+        claims = [*store.outbox.claim("gone", NOW, LEASE, 99), *store.outbox.claim_poison("gone", NOW, LEASE)]
         for other in (claim for claim in claims if claim.message.external_id != external_id):
             ENDS["deferred"](store.outbox, other)
         store.outbox.release_abandoned(NOW)
@@ -166,7 +166,7 @@ def test_a_letter_that_kills_the_process_three_times_is_dead(store: Store) -> No
     assert now_is(store).state is DeliveryState.PENDING
     crash(store, "a", 1)
     assert (now_is(store).state, now_is(store).last_error) == (DeliveryState.DEAD, "the process ended three times during its attempt")
-    assert [each.outcome for each in store.views.attempts(delivery_of("a"))] == [Outcome.LOST] * 3
+    assert [each.outcome for each in store.queries.attempts(delivery_of("a"))] == [Outcome.LOST] * 3
     store.outbox.retry([delivery_of("a")], NOW)
     assert claim_one(store).id == delivery_of("a")
 
@@ -174,7 +174,7 @@ def test_a_letter_that_kills_the_process_three_times_is_dead(store: Store) -> No
 def test_an_orderly_stop_is_nobodys_fault(store: Store) -> None:
     """However often the service is stopped during its attempt, a delivery is pending afterwards, and no suspect."""
     store.letters.add([stored_letter("a")])
-    for _ in range(SUSPECT + 2):
+    for _ in range(POISON_AFTER + 2):
         claim_one(store)
         assert store.outbox.release_abandoned(NOW, stopped=True) == 1
     assert (now_is(store).state, now_is(store).crashes) == (DeliveryState.PENDING, 0)
@@ -186,21 +186,21 @@ def test_a_suspect_is_claimed_by_itself(store: Store) -> None:
     crash(store, "a", 1)
     assert {claim.message.external_id for claim in store.outbox.claim("me", NOW, LEASE, 9)} == {"a"}
     store.outbox.release_abandoned(NOW)
-    assert now_is(store, "a").crashes == SUSPECT
+    assert now_is(store, "a").crashes == POISON_AFTER
     store.outbox.retry([delivery_of("b")], NOW)
     assert {claim.message.external_id for claim in store.outbox.claim("me", NOW, LEASE, 9)} == {"b"}
-    assert store.outbox.claim_suspect("me", NOW - SECOND, LEASE) == []
-    (suspect,) = store.outbox.claim_suspect("me", NOW, LEASE)
+    assert store.outbox.claim_poison("me", NOW - SECOND, LEASE) == []
+    (suspect,) = store.outbox.claim_poison("me", NOW, LEASE)
     assert suspect.message.external_id == "a"
     assert ENDS["delivered"](store.outbox, suspect)
-    assert store.outbox.claim_suspect("me", NOW + 2 * LEASE, LEASE) == []
+    assert store.outbox.claim_poison("me", NOW + 2 * LEASE, LEASE) == []
 
 
 def test_claims_are_for_some_destinations(store: Store) -> None:
     """A claim can be for named destinations only, or for all but these; when the next is due can leave some out."""
     store.letters.add([stored_letter("a", ("erp", "mail", "old"))])
     assert [claim.delivery.destination for claim in store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])] == ["mail"]
-    assert [claim.delivery.destination for claim in store.outbox.claim("me", NOW, LEASE, 9, but=["erp", "mail"])] == ["old"]
+    assert [claim.delivery.destination for claim in store.outbox.claim("me", NOW, LEASE, 9, exclude=["erp", "mail"])] == ["old"]
     assert store.outbox.next_due(["mail", "old"]) == NOW
     assert store.outbox.next_due(["erp", "mail"]) == NOW + LEASE
     assert store.outbox.next_due(["erp", "mail", "old"]) is None
@@ -239,11 +239,11 @@ def test_resending_makes_a_new_generation(store: Store, name: str) -> None:
     new = [store.outbox.resend([delivery_of("a")], NOW + LEASE) for _ in range(2)]
     assert new == [[delivery_id(message_id("altinn", "a"), "erp", generation)] for generation in (2, 3)]
     assert now_is(store) == before
-    second = store.views.delivery(str(new[0][0]))
+    second = store.queries.delivery(str(new[0][0]))
     assert (second.state, second.due_at, second.recipients, second.attempts) == (DeliveryState.PENDING, NOW + LEASE, ["post"], 0)
     with pytest.raises(OperatorError, match="is pending; this is for deliveries that are delivered or dead"):
         store.outbox.resend([delivery_of("a"), new[0][0]], NOW)
-    assert len(store.views.deliveries()) == 3
+    assert len(store.queries.deliveries()) == 3
 
 
 def test_a_lease_is_renewed_by_its_holder_only(store: Store) -> None:

@@ -71,7 +71,7 @@ def look(store: Store, content: ContentStore, clock: Clock, stopping: threading.
 
 def on_the_shelf(store: Store) -> Delivery:
     """The delivery that is to be taken."""
-    return store.views.delivery(str(delivery_id(message_id("altinn", "a"), "erp", 1)))
+    return store.queries.delivery(str(delivery_id(message_id("altinn", "a"), "erp", 1)))
 
 
 def test_what_is_taken_is_told_once(look: Callable[[], int], store: Store, shelf: Shelf, clock: Clock) -> None:

@@ -15,7 +15,7 @@ from daemon.core.errors import DiskFull
 from daemon.core.settings import duration
 from daemon.delivery import pickup
 from daemon.delivery.pickup import Pickups, PickupWatch
-from daemon.runtime.heartbeat import Pulses
+from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 from tests.unit.conftest import Clock, MemoryDestination
 
@@ -56,7 +56,7 @@ def looks(store: Store, clock: Clock, drop: Path, monkeypatch: pytest.MonkeyPatc
     idle = FileDrop("idle", Settings(path=drop.parent))
     places = {"erp": waits, "idle": idle, "mail": MemoryDestination("mail")}
     pickups = Looks(store, places, clock)  # type: ignore[arg-type]  # any destination will do
-    watch, stopping = PickupWatch(pickups, lambda: places, Pulses()), threading.Event()  # type: ignore[arg-type,return-value]  # likewise
+    watch, stopping = PickupWatch(pickups, lambda: places, Heartbeats()), threading.Event()  # type: ignore[arg-type,return-value]  # likewise
     thread = threading.Thread(target=watch.loop, args=(stopping,), daemon=True)
     thread.start()
     assert pickups.next() == set()
@@ -122,7 +122,7 @@ def test_a_full_disk_is_waited_out(store: Store, clock: Clock, drop: Path, monke
 
     places = {"erp": FileDrop("erp", Settings(path=drop, await_pickup=duration("1h")))}
     pickups = Full(store, places, clock)
-    watch, stopping = PickupWatch(pickups, lambda: places, Pulses()), threading.Event()
+    watch, stopping = PickupWatch(pickups, lambda: places, Heartbeats()), threading.Event()
     thread = threading.Thread(target=watch.loop, args=(stopping,), daemon=True)
     thread.start()
     assert pickups.next() == set()

@@ -16,9 +16,9 @@ from daemon.core.model import DeliveryState, Receipt, delivery_id, message_id
 from daemon.core.ports import Parcel
 from daemon.delivery import poison
 from daemon.delivery.dispatch import Dispatch
-from daemon.delivery.poison import SuspectTurn
+from daemon.delivery.poison import PoisonTurn
 from daemon.store import Store
-from daemon.store.claims import SUSPECT
+from daemon.store.claims import POISON_AFTER
 from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
 
@@ -73,7 +73,7 @@ class Busy(MemoryDestination):
 def suspects(store: Store, count: int, now: datetime) -> set[UUID]:
     """So many deliveries to erp at which the process has ended twice."""
     store.letters.add([stored_letter(f"bad{number}", ("erp",), due_at=NOW - HOUR) for number in range(count)])
-    for _ in range(SUSPECT):
+    for _ in range(POISON_AFTER):
         store.outbox.claim("gone", now, HOUR, count, only=["erp"])
         store.outbox.release_abandoned(now)
     return {delivery_id(message_id("altinn", f"bad{number}"), "erp", 1) for number in range(count)}
@@ -103,7 +103,7 @@ def test_suspects_get_their_turn(store: Store, content: ContentStore, clock: Clo
     assert {street.begun[place][0] for place in places} == bad
     assert places[0] > 16
     assert places[-1] < len(street.begun) - 16
-    assert store.views.undone() == {}
+    assert store.queries.unfinished() == {}
 
 
 def test_nothing_begins_beside_a_suspect(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event) -> None:
@@ -130,30 +130,30 @@ def test_nothing_begins_beside_a_suspect(store: Store, content: ContentStore, cl
         clock=clock,
         give_up_after=timedelta(days=5),
     )
-    dispatch.news.set()
-    while store.views.undone():
+    dispatch.new_work.set()
+    while store.queries.unfinished():
         dispatch.deliver_due(stopping)
     assert [beside for _, _, beside in street.begun] == [{delivery} for delivery, _, _ in street.begun]
-    assert store.views.delivery(str(bad)).state is DeliveryState.DELIVERED
+    assert store.queries.delivery(str(bad)).state is DeliveryState.DELIVERED
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(0.2, 4), min_size=1, max_size=4), st.floats(30, 300), st.integers(0, 5))
 def test_a_slow_attempt_holds_up_its_own_lane_only(quick: list[float], slow: float, at: int) -> None:
     """Until the slowest attempt has ended other lanes go on but for some seconds, and then the suspect is alone, and soon."""
-    turn, now = SuspectTurn(), NOW
-    lanes = ["slow", *(f"quick{number}" for number in range(len(quick)))]
-    lasts = dict(zip(lanes, [slow, *quick], strict=True))
-    running = dict.fromkeys(lanes, NOW)
-    begun = dict.fromkeys(lanes, NOW)
+    turn, now = PoisonTurn(), NOW
+    queues = ["slow", *(f"quick{number}" for number in range(len(quick)))]
+    lasts = dict(zip(queues, [slow, *quick], strict=True))
+    running = dict.fromkeys(queues, NOW)
+    begun = dict.fromkeys(queues, NOW)
     alone_at = None
     while alone_at is None and now < NOW + timedelta(seconds=1000):
         now += timedelta(seconds=0.2)
         running = {lane: since for lane, since in running.items() if now - since < timedelta(seconds=lasts[lane])}
         if turn.is_worth_a_look(now):
             turn.looked(now, waits=now >= NOW + timedelta(seconds=at))
-        closed = turn.closed(now, lanes, running)
-        for lane in lanes:
+        closed = turn.closed(now, queues, running)
+        for lane in queues:
             if lane not in closed and lane not in running:
                 running[lane] = begun[lane] = now
             elif lane != "slow" and lane not in running:

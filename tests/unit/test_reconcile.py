@@ -133,7 +133,7 @@ def test_what_is_gone_or_waits_is_counted(poll: Callable[[], object], reconcile:
     assert "(1 confidential and left alone)" in found["taushetsbelagt"].sentence
     assert found["taushetsbelagt"].local == 0, "a notice is no letter of the mailbox"
     assert "s" not in mailbox.asked("fetch")
-    assert store.views.counts().sightings[SightingState.WAITING] == 1
+    assert store.queries.counts().sightings[SightingState.WAITING] == 1
 
 
 def test_a_letter_that_fails_is_missing(poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay) -> None:

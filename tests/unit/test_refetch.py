@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from daemon.core.errors import LetterGone, MailboxUnavailable, PartUnavailable
 from daemon.core.model import Attachment, MarkState, Part, PartState, Policy, message_id
-from daemon.delivery.marks import Receipts
+from daemon.delivery.marks import MarkSender
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.poll import Intake
 from daemon.intake.refetch import Asked, Refetch
@@ -43,11 +43,11 @@ class Desk:
     def ask(self, *, accept: bool = False) -> list[Asked]:
         """Ask again."""
         work = Refetch(store=self.store, fetcher=self.intake.fetcher, clock=self.clock)
-        return work.run(self.mailbox, self.store.views.message("a"), accept=accept)
+        return work.run(self.mailbox, self.store.queries.message("a"), accept=accept)
 
     def tell(self) -> list[str]:
         """Who was told."""
-        Receipts(store=self.store, clock=self.clock).set_due(self.mailbox, threading.Event())
+        MarkSender(store=self.store, clock=self.clock).send_due(self.mailbox, threading.Event())
         return self.mailbox.told_read
 
     def refuse(self, name: str, state: PartState) -> None:
@@ -57,7 +57,7 @@ class Desk:
     @property
     def parts(self) -> list[Attachment]:
         """What is here."""
-        return list(self.store.views.attachments(message_id(self.mailbox.name, "a")))
+        return list(self.store.queries.attachments(message_id(self.mailbox.name, "a")))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def desk(store: Store, content: ContentStore, clock: Clock) -> Desk:
     return Desk(store, content, clock, new_intake(store, content, clock), MemoryMailbox())
 
 
-def damage(desk: Desk, name: str = "a/1") -> None:
+def corruption(desk: Desk, name: str = "a/1") -> None:
     """Serve something else than the sender's checksum promises."""
     desk.mailbox.contents[name] = [WRONG]
 
@@ -76,7 +76,7 @@ def withhold(desk: Desk, name: str = "a/1") -> None:
     desk.refuse(name, PartState.UNAVAILABLE)
 
 
-@pytest.mark.parametrize("trouble", [damage, withhold])
+@pytest.mark.parametrize("trouble", [corruption, withhold])
 def test_what_comes_is_kept(desk: Desk, trouble: Callable[[Desk], None]) -> None:
     """The attachment is here as it was sent, under the name that it had, the others are as they were, and the sender is told."""
     desk.mailbox.publish("a", RIGHT, b"the other")
@@ -93,14 +93,14 @@ def test_what_comes_is_kept(desk: Desk, trouble: Callable[[Desk], None]) -> None
         assert file.read() == RIGHT
     assert (desk.parts[0].state, desk.parts[0].size, desk.parts[0].safe_name) == (PartState.PRESENT, len(RIGHT), before[0].safe_name)
     assert desk.parts[1] == before[1]
-    assert (desk.tell(), desk.store.views.incomplete(), desk.ask()) == (["a"], [], [])
+    assert (desk.tell(), desk.store.queries.incomplete(), desk.ask()) == (["a"], [], [])
 
 
 @pytest.mark.parametrize("state", [PartState.EXPIRED, PartState.PURGED])
 def test_what_is_gone_is_known_to_be(desk: Desk, state: PartState) -> None:
     """Once the source itself says that an attachment is gone, nobody waits for it any more; worse bytes than were sent stay."""
     desk.mailbox.publish("a", RIGHT, RIGHT)
-    damage(desk)
+    corruption(desk)
     withhold(desk, "a/2")
     desk.poll()
     assert desk.tell() == []
@@ -144,9 +144,9 @@ def test_an_operator_may_accept_it(desk: Desk) -> None:
     desk.mailbox.publish("a", RIGHT)
     withhold(desk)
     desk.poll()
-    assert (desk.tell(), len(desk.store.views.incomplete())) == ([], 1)
+    assert (desk.tell(), len(desk.store.queries.incomplete())) == ([], 1)
     assert [each.came for each in desk.ask(accept=True)] == [False]
-    assert (desk.tell(), desk.store.views.incomplete()) == (["a"], [])
+    assert (desk.tell(), desk.store.queries.incomplete()) == (["a"], [])
     desk.mailbox.fails.clear()
     assert [each.came for each in desk.ask()] == [True]
 
@@ -179,7 +179,7 @@ def test_nothing_is_made_worse(desk: Desk, answers: list[str]) -> None:
                 desk.poll()
         else:
             work = Refetch(store=desk.store, fetcher=desk.intake.fetcher, clock=desk.clock)
-            work.run(desk.mailbox, desk.store.views.message_by_id(ref.message_id))
+            work.run(desk.mailbox, desk.store.queries.message_by_id(ref.message_id))
         now = max((worth.get(each.state, 0) for each in desk.parts), default=0)
         assert now >= best, place
         best = max(now, 2 if answer == "right" and desk.parts else now)
@@ -199,5 +199,5 @@ def test_a_mark_that_was_put_off_is_due_at_once(desk: Desk) -> None:
     desk.mailbox.fails.clear()
     desk.ask()
     assert desk.tell() == ["a"]
-    (mark,) = desk.store.views.marks(message_id("altinn", "a"))
+    (mark,) = desk.store.queries.marks(message_id("altinn", "a"))
     assert (mark.state, mark.last_error) == (MarkState.DONE, None)

@@ -93,7 +93,7 @@ class Office:
     def deliveries(self, external_id: str = "a") -> dict[str, list[Delivery]]:
         """The letter's deliveries by destination, each destination's by generation."""
         found: dict[str, list[Delivery]] = {}
-        for each in self.store.views.deliveries(message_id=message_id("altinn", external_id)):
+        for each in self.store.queries.deliveries(message_id=message_id("altinn", external_id)):
             found.setdefault(each.destination, []).append(each)
         return {name: sorted(each, key=lambda delivery: delivery.generation) for name, each in found.items()}
 
@@ -154,10 +154,10 @@ def test_what_does_not_wait_follows_no_cover(office: Office, state: DeliveryStat
         office.store.outbox.end([results.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)])
     elif state is DeliveryState.DEAD:
         office.store.outbox.end([results.dead(claim, "never", NOW, NOW)])
-    before = office.store.views.delivery(str(mail))
+    before = office.store.queries.delivery(str(mail))
     office.put_in_force(TEXT + FOR_OLA)
     assert (office.rerouter.follow_covers(), office.goes_to()) == (1, {"erp": ("ola",)})
-    assert office.store.views.delivery(str(mail)) == before
+    assert office.store.queries.delivery(str(mail)) == before
 
 
 def test_what_is_held_follows_a_cover_and_stays_held(office: Office) -> None:
@@ -212,7 +212,7 @@ def test_routing_a_letter_anew_sends_it_again(office: Office) -> None:
     assert (first.generation, first.state, first.decision) == (1, DeliveryState.DELIVERED, 1)
     assert (second.generation, second.state, second.decision) == (2, DeliveryState.PENDING, 2)
     assert second.id == delivery_id(key, "mail", 2)
-    assert [(each.number, each.route) for each in office.store.views.decisions(key)] == [(1, "Skatt"), (2, "Skatt")]
+    assert [(each.number, each.route) for each in office.store.queries.decisions(key)] == [(1, "Skatt"), (2, "Skatt")]
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
     assert (claim.delivery.generation, claim.decision.number) == (2, 2)
 
@@ -330,14 +330,14 @@ def test_a_mark_waits_for_what_is_left(office: Office) -> None:
     """Where the last delivery that was missing is withdrawn, the sender may be told; the others have the letter."""
     key = office.fetch(policies=MarkPolicies(read=Policy.DELIVERED))
     office.deliver("archive", "mail")
-    (mark,) = office.store.views.marks(key)
+    (mark,) = office.store.queries.marks(key)
     assert mark.state is MarkState.DUE
     other = office.fetch("b", MarkPolicies(read=Policy.DELIVERED))
     office.deliver("archive")
     office.put_in_force(TEXT.replace('deliver_to = ["archive", "mail"]', 'deliver_to = ["archive"]'))
-    assert office.store.views.marks(other)[0].state is MarkState.WAITING
+    assert office.store.queries.marks(other)[0].state is MarkState.WAITING
     office.rerouter.follow_covers()
-    assert office.store.views.marks(other)[0].state is MarkState.DUE
+    assert office.store.queries.marks(other)[0].state is MarkState.DUE
 
 
 def test_a_table_that_was_is_kept_with_its_decisions(office: Office) -> None:
@@ -346,6 +346,6 @@ def test_a_table_that_was_is_kept_with_its_decisions(office: Office) -> None:
     first = office.table.version
     office.put_in_force(TO_OLA)
     office.rerouter.apply(NOW)
-    versions = [each.routing_version for each in office.store.views.decisions(key)]
+    versions = [each.routing_version for each in office.store.queries.decisions(key)]
     assert versions == [first, office.table.version]
-    assert all(office.store.views.table(version) for version in versions)
+    assert all(office.store.queries.table(version) for version in versions)

@@ -80,11 +80,11 @@ def test_each_part_goes_in_its_time_and_is_recorded(store: Store, content: Conte
     clock.advance(days=1)
     assert house.run("service", threading.Event()).deleted == {LetterPart.ATTACHMENTS: 1}
     assert not path.exists()
-    (attachment,) = store.views.attachments(key)
+    (attachment,) = store.queries.attachments(key)
     assert (attachment.state, attachment.sha256, attachment.deleted_at) == (PartState.DELETED, None, clock.now)
     clock.advance(days=10)
     house.run("kari", threading.Event())
-    letter = store.views.message_by_id(key)
+    letter = store.queries.message_by_id(key)
     assert (letter.body, letter.title, letter.body_deleted_at) == ("", "Vedtak om næringsareal", clock.now)
     clock.advance(days=10)
     house.run("service", threading.Event())
@@ -105,8 +105,8 @@ def test_a_letter_that_was_deleted_never_comes_again(store: Store, content: Cont
     key = add(store, content, "a")
     clock.advance(days=40)
     keeper(store, content, clock, **ALL).run("service", threading.Event())
-    assert store.views.counts().messages == 0
-    assert store.letters.settled([letter.message.ref], None) == {key}
+    assert store.queries.counts().messages == 0
+    assert store.letters.already_handled([letter.message.ref], None) == {key}
     assert store.letters.stored_in("altinn", TAX) == {"a"}
     assert store.letters.stored_of([key]) == {key}
     assert store.letters.add([letter]).new == 0

@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.runtime.schedule import Bell, Schedule, _Every
+from daemon.runtime.schedule import Scheduler, WakeEvent, _Every
 
 SOON = timedelta(milliseconds=20)
 _UTC, _LATEST = st.just(UTC), datetime(9000, 1, 1)  # noqa: DTZ001  # hypothesis wants it without
 
 
 @pytest.fixture
-def schedule() -> Iterator[Schedule]:
+def schedule() -> Iterator[Scheduler]:
     """A schedule that is stopped in the end."""
-    schedule = Schedule()
+    schedule = Scheduler()
     schedule.start()
     yield schedule
     schedule.stop()
 
 
-def test_each_is_woken_again_and_again(schedule: Schedule) -> None:
+def test_each_is_woken_again_and_again(schedule: Scheduler) -> None:
     """What is scheduled is woken at its interval, each by itself, and not before the first has passed."""
     woken = {name: threading.Semaphore(0) for name in ("one", "two")}
     for name, semaphore in woken.items():
@@ -36,7 +36,7 @@ def test_each_is_woken_again_and_again(schedule: Schedule) -> None:
     assert not never.is_set()
 
 
-def test_one_that_fails_is_woken_again(schedule: Schedule) -> None:
+def test_one_that_fails_is_woken_again(schedule: Scheduler) -> None:
     """A wake that fails is neither the end of its own schedule nor of another's."""
     called = threading.Semaphore(0)
 
@@ -48,7 +48,7 @@ def test_one_that_fails_is_woken_again(schedule: Schedule) -> None:
     assert all(called.acquire(timeout=5) for _ in range(3))
 
 
-def test_a_name_is_scheduled_once(schedule: Schedule) -> None:
+def test_a_name_is_scheduled_once(schedule: Scheduler) -> None:
     """Scheduling a name again takes the place of what it was."""
     old, new = threading.Event(), threading.Semaphore(0)
     schedule.every(timedelta(hours=1), "name", old.set)
@@ -60,7 +60,7 @@ def test_a_name_is_scheduled_once(schedule: Schedule) -> None:
 def test_a_clock_that_is_set_back_silences_nothing() -> None:
     """When the clock was set, everything ticks at once, and only once, and begins its interval again."""
     set_by = timedelta()
-    schedule, woken = Schedule(lambda: datetime.now(UTC) + set_by), threading.Semaphore(0)
+    schedule, woken = Scheduler(lambda: datetime.now(UTC) + set_by), threading.Semaphore(0)
     schedule.every(timedelta(hours=1), "name", woken.release)
     schedule.start()
     schedule.follow_clock()
@@ -83,7 +83,7 @@ def test_the_next_tick_is_one_interval_away(before: datetime, now: datetime) -> 
 
 def test_nothing_is_woken_after_the_end() -> None:
     """Once the schedule has ended it wakes nobody."""
-    schedule, woken = Schedule(), threading.Semaphore(0)
+    schedule, woken = Scheduler(), threading.Semaphore(0)
     schedule.every(SOON, "name", woken.release)
     schedule.start()
     assert woken.acquire(timeout=5)
@@ -95,9 +95,9 @@ def test_nothing_is_woken_after_the_end() -> None:
 
 def test_a_ring_while_nobody_waits_is_kept() -> None:
     """However often a bell rings while its worker works, the worker goes round once more, and then waits again."""
-    bell = Bell()
-    bell.ring()
-    bell.ring()
+    bell = WakeEvent()
+    bell.wake_up()
+    bell.wake_up()
     bell.wait(60)
     bell.wait(0)
     rounds = threading.Semaphore(0)
@@ -109,6 +109,6 @@ def test_a_ring_while_nobody_waits_is_kept() -> None:
     worker = threading.Thread(target=work)
     worker.start()
     assert not rounds.acquire(blocking=False)
-    bell.ring()
+    bell.wake_up()
     assert rounds.acquire(timeout=5)
     worker.join()

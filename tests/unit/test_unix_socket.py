@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from daemon.config.listen import Address, ListenAddress
-from daemon.monitoring.service_problems import Problems
+from daemon.monitoring.service_problems import ServiceProblems
 from daemon.web import server
 from daemon.web.listening import check_listening
 from daemon.web.server import WebServer
@@ -27,16 +27,16 @@ from daemon.web.server import WebServer
 ADDRESSES: TypeAdapter[Address] = TypeAdapter(ListenAddress)
 
 
-def door(path: Path, problems: Problems) -> WebServer:
+def door(path: Path, problems: ServiceProblems) -> WebServer:
     """A door that says ok."""
     routes = [Route("/livez", lambda _: PlainTextResponse("ok"))]
     return WebServer("the door", Starlette(routes=routes), Address(path=path), problems=problems)
 
 
 @contextmanager
-def running(path: Path) -> Iterator[Problems]:
+def running(path: Path) -> Iterator[ServiceProblems]:
     """A door's thread, until the block ends."""
-    problems, stopping = Problems(), threading.Event()
+    problems, stopping = ServiceProblems(), threading.Event()
     server = door(path, problems)
     thread = threading.Thread(target=server.loop, args=(stopping, lambda: None))
     thread.start()

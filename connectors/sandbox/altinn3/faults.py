@@ -104,7 +104,7 @@ class Faults:
     def inject(self, fault: Fault, *kinds: str, times: int | None = 1, probability: float = 1.0) -> None:
         """Fail the next `times` requests of these kinds (of any kind if none is named), or each with a probability; None: for good.
 
-        Kinds are those of `PretendAltinn.calls`. What was injected first acts first.
+        Kinds are those of `FakeAltinn.calls`. What was injected first acts first.
         """
         self._add(lambda _: fault, kinds, times, probability)
 

@@ -84,7 +84,7 @@ class Call:
     at: datetime
 
 
-class PretendAltinn(Peer):
+class FakeAltinn(Peer):
     """A context manager that serves on 127.0.0.1 from entry to exit. Every method is safe from any thread.
 
     `port` 0 takes a free one. With a `subscription_key`, the platform's gateway wants it in every call.

@@ -12,19 +12,19 @@ from uuid import UUID
 from daemon.config.loader import ConnectorConfiguration
 from daemon.core.errors import PostmottakError
 from daemon.core.model import Receipt
-from daemon.core.ports import Finding, OnThisMachine, Parcel, Pickup, nothing
-from daemon.delivery.worker.client import Agent
+from daemon.core.ports import Finding, LocalDestination, Parcel, Pickup, nothing
+from daemon.delivery.worker.worker_client import WorkerClient
 
 
-class Entrusted:
+class RemoteDestination:
     """A destination whose drops the agent makes, and clears up after. What only looks is asked here.
 
     May be used from several threads, as the destination itself.
     """
 
-    def __init__(self, destination: OnThisMachine, connector: ConnectorConfiguration, agent: Agent) -> None:
+    def __init__(self, destination: LocalDestination, connector: ConnectorConfiguration, agent: WorkerClient) -> None:
         self.name = destination.name
-        self.at_a_time = destination.at_a_time
+        self.concurrency = destination.concurrency
         self.await_pickup: timedelta | None = destination.await_pickup
         self._destination, self._connector, self._agent = destination, connector, agent
 
@@ -40,11 +40,11 @@ class Entrusted:
             raise outcome
         return outcome
 
-    def traces(self) -> Sequence[UUID]:
+    def dedup_records(self) -> Sequence[UUID]:
         """As the destination does."""
         return cast("Sequence[UUID]", self._agent.ask(self._connector, "traces"))
 
-    def settled(self, deliveries: Collection[UUID]) -> None:
+    def forget(self, deliveries: Collection[UUID]) -> None:
         """As the destination does."""
         self._agent.ask(self._connector, "settled", deliveries)
 

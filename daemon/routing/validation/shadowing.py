@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from daemon.config.faults import FaultList
 from daemon.core.folding import fold
-from daemon.routing.index import Key, Shelves, Words
+from daemon.routing.index import Key, RouteIndex, WordMatcher
 from daemon.routing.rows import Conditions, Route
 
 _UNLIKE = frozenset({"title_contains", "due_within"})
@@ -36,8 +36,8 @@ class _Earlier:
     """Earlier routes, found by what a route in their shadow must share with them."""
 
     def __init__(self) -> None:
-        self._shelves = Shelves()
-        self._words = Words()
+        self._shelves = RouteIndex()
+        self._words = WordMatcher()
 
     def add(self, place: int, route: Route) -> None:
         options: list[list[Key]] = [[(name, value) for value in _values(route, name)] for name in route.written if name not in _UNLIKE]

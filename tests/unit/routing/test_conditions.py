@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from daemon.routing.decide import Earlier, decide
-from daemon.routing.dryrun import Sample, compare
+from daemon.routing.dryrun import HistoricLetter, compare
 from daemon.routing.explain import explain
 from daemon.routing.facts import Facts
 from daemon.routing.lint import lint
@@ -168,9 +168,9 @@ def test_a_dry_run_shows_only_what_changes() -> None:
     """It counts every letter and tells those that would go elsewhere, from whom to whom; what the sender is told counts too."""
     before, after = table(""), table(route('services = ["4255/8"]\nmark_read = "stored"'))
     letters = [
-        Sample(message="1", facts=letter()),
-        Sample(message="2", facts=letter()),
-        Sample(message="3", facts=letter(service="4255/1")),
+        HistoricLetter(message="1", facts=letter()),
+        HistoricLetter(message="2", facts=letter()),
+        HistoricLetter(message="3", facts=letter(service="4255/1")),
     ]
     found = compare(before, after, letters)
     assert (found.letters, [move.message for move in found.moves]) == (3, ["1", "2"])

@@ -26,7 +26,7 @@ from daemon.routing.table import Table
 from daemon.service import app, stack, supervisor
 from daemon.service.app import App
 from daemon.service.stack import utc_now
-from daemon.service.supervisor import Service
+from daemon.service.supervisor import Supervisor
 from tests.machine import Machine
 from tests.unit.conftest import APPOINTED, NOW, TABLE, TABLE_TEXT, TAX, MemoryDestination, MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, PLACES
@@ -54,7 +54,7 @@ def places(memory_connectors: Path) -> dict[str, MemoryDestination]:
 @pytest.fixture
 def parts(mailbox: MemoryMailbox, places: object, configuration_file: Path) -> Iterator[App]:
     """The app, opened."""
-    with app.opened(stack.load(configuration_file)) as parts:
+    with app.open_app(stack.load(configuration_file)) as parts:
         yield parts
 
 
@@ -79,7 +79,7 @@ def test_one_round(parts: App, mailbox: MemoryMailbox, places: dict[str, MemoryD
     """One round fetches, routes and delivers everything, and the next one finds nothing to do."""
     summary = parts.poll(stopping)
     assert (summary.total(lambda each: each.stored), summary.outcomes, summary.problems) == (1, {Outcome.DELIVERED: 2}, [])
-    assert (summary.undone, summary.unreachable, summary.marks_failed) == ({}, False, 0)
+    assert (summary.unfinished, summary.unreachable, summary.marks_failed) == ({}, False, 0)
     assert [len(place.kept) for place in places.values()] == [1, 1]
     assert mailbox.told_read == []
     again = parts.poll(stopping)
@@ -95,13 +95,13 @@ def test_a_round_in_which_much_goes_wrong(
     places["mail"].fails = repeat(NOT_NOW)
     summary = parts.poll(stopping)
     assert summary.outcomes == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 1}
-    assert summary.undone == {DeliveryState.PENDING: 1}
+    assert summary.unfinished == {DeliveryState.PENDING: 1}
     assert summary.problems == ["letter b: Altinn does not answer"]
 
 
 def test_a_round_without_a_mailbox(parts: App, mailbox: MemoryMailbox, stopping: threading.Event) -> None:
     """If no mailbox can be reached, that is told, and what is stored is delivered all the same."""
-    parts.intake.poll(mailbox, parts.boxes[0].policies, stopping)
+    parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, stopping)
     mailbox.fails["list", "skatt"] = repeat(AWAY)
     summary = parts.poll(stopping)
     assert (summary.unreachable, summary.outcomes) == (True, {Outcome.DELIVERED: 2})
@@ -110,17 +110,17 @@ def test_a_round_without_a_mailbox(parts: App, mailbox: MemoryMailbox, stopping:
 def test_the_policy_of_the_mailbox(mailbox: MemoryMailbox, places: object, configuration_file: Path, stopping: threading.Event) -> None:
     """Senders are told by the policy that stands with their mailbox."""
     configuration_file.write_text(configuration_file.read_text().replace('poll_every = "1h"', 'poll_every = "1h"\nmark_read = "delivered"'))
-    with app.opened(stack.load(configuration_file)) as parts:
+    with app.open_app(stack.load(configuration_file)) as parts:
         parts.poll(stopping)
     assert (mailbox.told_read, mailbox.told_confirmed) == (["a"], [])
 
 
 def test_one_process_for_each_store(parts: App, configuration_file: Path) -> None:
     """While the parts are open nobody else opens them; looking at the database is allowed."""
-    with pytest.raises(StoreError, match="another postmottak"), app.opened(stack.load(configuration_file)):
+    with pytest.raises(StoreError, match="another postmottak"), app.open_app(stack.load(configuration_file)):
         pass
     store = stack.open_store(stack.load(configuration_file).configuration)
-    assert store.views.counts().messages == 0
+    assert store.queries.counts().messages == 0
     store.close()
 
 
@@ -128,7 +128,7 @@ def test_everything_is_let_go(mailbox: MemoryMailbox, places: dict[str, MemoryDe
     """In the end, and after an error, all connections are closed and the store is free."""
     checked = stack.load(configuration_file)
     for _ in range(2):
-        with pytest.raises(KeyError), app.opened(checked):
+        with pytest.raises(KeyError), app.open_app(checked):
             raise KeyError
         assert mailbox.closed
         assert all(place.closed for place in places.values())
@@ -139,10 +139,10 @@ def test_a_start_that_fails_lets_go_of_the_store(mailbox: MemoryMailbox, places:
     content = configuration_file.parent / "content"
     content.write_text("")
     checked = stack.load(configuration_file)
-    with pytest.raises(StoreError, match="content"), app.opened(checked):
+    with pytest.raises(StoreError, match="content"), app.open_app(checked):
         pass
     content.unlink()
-    with app.opened(checked):
+    with app.open_app(checked):
         pass
 
 
@@ -151,15 +151,15 @@ def test_a_start_clears_up_after_a_crash(
 ) -> None:
     """Half-written files are removed, what was claimed is due again, and the routing table in force is kept."""
     checked = stack.load(configuration_file)
-    with app.opened(checked) as parts:
-        parts.intake.poll(mailbox, parts.boxes[0].policies, stopping)
+    with app.open_app(checked) as parts:
+        parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, stopping)
         parts.store.outbox.claim("gone", parts.clock(), timedelta(hours=1), 2)
         half = configuration_file.parent / "content" / "tmp" / "half"
         half.write_text("ha")
-    with app.opened(checked) as parts:
+    with app.open_app(checked) as parts:
         assert not half.exists()
-        assert parts.store.views.undone() == {DeliveryState.PENDING: 2}
-        assert parts.store.views.table(TABLE.version)
+        assert parts.store.queries.unfinished() == {DeliveryState.PENDING: 2}
+        assert parts.store.queries.table(TABLE.version)
         assert parts.poll(stopping).outcomes == {Outcome.DELIVERED: 2}
 
 
@@ -174,7 +174,7 @@ def test_the_table_may_change(parts: App, mailbox: MemoryMailbox, stopping: thre
     put_into_force(APPOINTED)
     mailbox.publish("b")
     parts.poll(stopping)
-    versions = {message.external_id: decision.routing_version for message, decision in parts.store.views.messages(9)}
+    versions = {message.external_id: decision.routing_version for message, decision in parts.store.queries.messages(9)}
     assert versions == {"a": TABLE.version, "b": APPOINTED.version}
 
 
@@ -182,7 +182,7 @@ class Running:
     """A service in a thread of its own."""
 
     def __init__(self, parts: App) -> None:
-        self.service = Service(parts)
+        self.service = Supervisor(parts)
         self.ended: bool | None = None
         self.error: PostmottakError | None = None
         self._thread = threading.Thread(target=self._run)
@@ -245,7 +245,7 @@ def test_a_service_that_is_restarted_every_day_compares(
 ) -> None:
     """What no poll looks at is compared after the start if that was not done for a day, and not after each start."""
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
-    with app.opened(stack.load(configuration_file)) as parts:
+    with app.open_app(stack.load(configuration_file)) as parts:
         parts.poll(stopping)
         mailbox.publish("late", requested_at=NOW - timedelta(days=4000))
         came = arrival(places["erp"])
@@ -277,7 +277,7 @@ def test_a_service_polls_again(
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
     mailbox.fails["list", "skatt"] = iter([AWAY])
     came = arrival(places["erp"])
-    with app.opened(stack.load(configuration_file)) as parts:
+    with app.open_app(stack.load(configuration_file)) as parts:
         running = Running(parts)
         came()
         assert running.stop() is True
@@ -318,7 +318,7 @@ def test_a_service_ends_work_in_flight(start: Callable[[], Running], places: dic
     running.service.stop()
     go_on.set()
     assert running.stop() is True
-    assert parts.store.views.undone().get(DeliveryState.CLAIMED) is None
+    assert parts.store.queries.unfinished().get(DeliveryState.CLAIMED) is None
 
 
 def test_a_service_does_not_wait_for_ever(
@@ -362,7 +362,7 @@ def test_a_full_disk_stops_fetching_only(
     start: Callable[[], Running], parts: App, places: dict[str, MemoryDestination], mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While there is no room for new letters the service fetches none, and delivers those that it has."""
-    parts.intake.poll(mailbox, parts.boxes[0].policies, threading.Event())
+    parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, threading.Event())
     mailbox.publish("b", b"large")
     full = threading.Event()
 

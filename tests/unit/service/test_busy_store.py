@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from daemon.core.model import DeliveryState
-from daemon.runtime.heartbeat import Pulses
+from daemon.runtime.heartbeat import Heartbeats
 from daemon.service import app, stack
-from daemon.service.supervisor import Service
+from daemon.service.supervisor import Supervisor
 from daemon.store import Store
 from tests.unit.service.conftest import MAILBOXES
-from tests.unit.test_patience import STEP, held
+from tests.unit.test_busy import STEP, held
 
 SOON = 20  # seconds in which something must happen that is waited for
 
@@ -30,15 +30,15 @@ class Time:
 def test_a_wait_is_no_hang() -> None:
     """Time that was spent waiting for the store counts against nobody, once, also when several waited; a hang is seen afterwards."""
     time = Time()
-    pulses = Pulses(time)
-    pulses.expect("outbox", 10)
+    heartbeats = Heartbeats(time)
+    heartbeats.beat("outbox", 10)
     for _ in range(50):
         time.now += 5
-        pulses.excuse(5)
-        pulses.excuse(5)
-    assert pulses.hung() == []
+        heartbeats.excuse(5)
+        heartbeats.excuse(5)
+    assert heartbeats.stalled() == []
     time.now += 11
-    assert pulses.hung() == ["outbox"]
+    assert heartbeats.stalled() == ["outbox"]
 
 
 @pytest.mark.parametrize("lock", ["writer", "reader", "alone"])
@@ -48,9 +48,9 @@ def test_the_service_waits_for_a_busy_store(
     """A letter that comes while another program holds the database is stored and delivered when that is done; the service does not end."""
     database = configuration_file.parent / "data" / "postmottak.db"
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
-    with app.opened(stack.load(configuration_file)) as parts:
-        parts.store._database.patience.step = STEP
-        service = Service(parts)
+    with app.open_app(stack.load(configuration_file)) as parts:
+        parts.store._database.busy_wait.step = STEP
+        service = Supervisor(parts)
         thread = threading.Thread(target=service.run)
         thread.start()
         try:
@@ -64,24 +64,24 @@ def test_the_service_waits_for_a_busy_store(
             service.stop()
             thread.join(SOON)
     assert not thread.is_alive()
-    assert parts.pulses.hung() == []
+    assert parts.heartbeats.stalled() == []
 
 
 def _note_waits(parts: app.App, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when somebody has waited for the store."""
-    waited, excuse = threading.Event(), parts.pulses.excuse
+    waited, excuse = threading.Event(), parts.heartbeats.excuse
 
     def note(seconds: float) -> None:
         excuse(seconds)
         waited.set()
 
-    monkeypatch.setattr(parts.pulses, "excuse", note)
+    monkeypatch.setattr(parts.heartbeats, "excuse", note)
     return waited
 
 
 def _delivered(store: Store, never: threading.Event) -> bool:
     for _ in range(10 * SOON):
-        if store.views.counts().deliveries[DeliveryState.DELIVERED]:
+        if store.queries.counts().deliveries[DeliveryState.DELIVERED]:
             return True
         never.wait(0.1)
     return False
@@ -93,8 +93,8 @@ def test_a_stop_while_the_store_is_busy(memory_connectors: Path, configuration_f
     database = configuration_file.parent / "data" / "postmottak.db"
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
     ends: list[bool] = []
-    with app.opened(stack.load(configuration_file)) as parts:
-        service = Service(parts)
+    with app.open_app(stack.load(configuration_file)) as parts:
+        service = Supervisor(parts)
         waited = _note_waits(parts, monkeypatch)
         thread = threading.Thread(target=lambda: ends.append(service.run()))
         with held(database, "alone"):

@@ -14,7 +14,7 @@ from daemon.core.errors import TemporaryFailure
 from daemon.core.model import DeliveryState
 from daemon.service import app, stack
 from daemon.service.app import App
-from daemon.service.supervisor import Service
+from daemon.service.supervisor import Supervisor
 from tests.machine import Machine
 from tests.unit.conftest import TABLE, TABLE_TEXT, MemoryDestination, MemoryMailbox, newest_decision
 from tests.unit.service.conftest import MAILBOXES, PLACES
@@ -33,7 +33,7 @@ def mailbox(memory_connectors: Path) -> MemoryMailbox:
 @pytest.fixture
 def parts(mailbox: MemoryMailbox, configuration_file: Path) -> Iterator[App]:
     """The app, opened."""
-    with app.opened(stack.load(configuration_file)) as parts:
+    with app.open_app(stack.load(configuration_file)) as parts:
         yield parts
 
 
@@ -58,7 +58,7 @@ def test_a_swap_keeps_what_has_not_changed(parts: App, configuration_file: Path,
     assert set(parts.destinations) == {"erp", "archive"}
     assert parts.destinations["erp"] is before["erp"]
     assert (PLACES["erp"].closed, PLACES["mail"].closed) == (False, True)
-    assert parts.store.views.table(parts.table.version)
+    assert parts.store.queries.table(parts.table.version)
     assert parts.table.version != TABLE.version
 
 
@@ -84,11 +84,11 @@ def test_what_waits_for_a_restart_is_told(
 def test_what_waits_follows_an_edit(parts: App, mailbox: MemoryMailbox, configuration_file: Path, stopping: threading.Event) -> None:
     """When a recipient is reached elsewhere from now on, letters that wait for it go there too."""
     mailbox.publish("a")
-    parts.intake.poll(mailbox, parts.boxes[0].policies, stopping)
+    parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, stopping)
     (configuration_file.parent / "routing.toml").write_text(TO_MAIL)
     parts.swap(stack.load(configuration_file))
     parts.deliver_due(stopping)
-    assert [(each.destination, each.state) for each in parts.store.views.deliveries()] == [("mail", DeliveryState.DELIVERED)]
+    assert [(each.destination, each.state) for each in parts.store.queries.deliveries()] == [("mail", DeliveryState.DELIVERED)]
 
 
 def test_covers_are_followed_once_a_day(mailbox: MemoryMailbox, configuration_file: Path, stopping: threading.Event) -> None:
@@ -97,22 +97,22 @@ def test_covers_are_followed_once_a_day(mailbox: MemoryMailbox, configuration_fi
     (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT + cover)
     mailbox.publish("a")
     machine = Machine(datetime(2026, 12, 20, 22, 30, tzinfo=UTC))
-    with app.opened(stack.load(configuration_file), machine.new_clock) as parts:
+    with app.open_app(stack.load(configuration_file), machine.new_clock) as parts:
         PLACES["erp"].fails = iter([TemporaryFailure("nobody is at home")] * 2)
         parts.poll(stopping)
         machine.passes(120)
         parts.deliver_due(stopping)
-        assert {each.destination for each in parts.store.views.deliveries()} == {"erp"}
+        assert {each.destination for each in parts.store.queries.deliveries()} == {"erp"}
         machine.passes(3600)
         parts.deliver_due(stopping)
-        delivered = {each.destination: each.recipients for each in parts.store.views.deliveries()}
+        delivered = {each.destination: each.recipients for each in parts.store.queries.deliveries()}
         assert delivered == {"erp": ["regnskap"], "mail": ["regnskap"]}
         assert newest_decision(parts.store, "a").chosen == ["post"]
 
 
-def running(parts: App) -> tuple[Service, threading.Thread]:
+def running(parts: App) -> tuple[Supervisor, threading.Thread]:
     """A service in a thread of its own."""
-    service = Service(parts)
+    service = Supervisor(parts)
     thread = threading.Thread(target=service.run)
     thread.start()
     return service, thread
@@ -125,7 +125,7 @@ def test_a_running_service_follows_an_edit(
     swapped, delivered = threading.Event(), threading.Event()
     swap = parts.swap
 
-    def note(checked: stack.Checked) -> None:
+    def note(checked: stack.LoadedConfig) -> None:
         swap(checked)
         swapped.set()
 
@@ -143,8 +143,8 @@ def test_a_running_service_follows_an_edit(
         routing.write_text(TO_MAIL)
         assert swapped.wait(SOON)
         mailbox.publish("a")
-        parts.intake.poll(mailbox, parts.boxes[0].policies, threading.Event())
-        service._outbox_bell.ring()
+        parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, threading.Event())
+        service._outbox_wake.wake_up()
         assert delivered.wait(SOON)
     finally:
         service.stop()

@@ -13,11 +13,11 @@ import pytest
 import uvicorn
 
 from daemon.delivery import pickup
-from daemon.runtime.heartbeat import BEAT_EVERY, LOOP_LIMIT
-from daemon.runtime.systemd import Notifier
+from daemon.runtime.heartbeat import HEARTBEAT_INTERVAL, LOOP_TIMEOUT
+from daemon.runtime.systemd import SystemdNotifier
 from daemon.service import app, stack
 from daemon.service.app import App
-from daemon.service.supervisor import Service
+from daemon.service.supervisor import Supervisor
 from daemon.web import server
 
 SOON = 10  # seconds in which something must happen that is waited for
@@ -73,23 +73,23 @@ def wait_for(listener: socket.socket, message: str) -> None:
 def test_a_thread_that_hangs(memory_connectors: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Each of the threads that wait for others or for time is missed when it hangs, alone, and welcome when it goes on."""
     monkeypatch.setattr(pickup, "_KEEP", 0.1)  # whoever rests shortly says soon that it is well
-    monkeypatch.setattr(server, "BEAT_EVERY", 0.1)
+    monkeypatch.setattr(server, "HEARTBEAT_INTERVAL", 0.1)
     folder, time = configuration_file.parent, Time()
     configuration_file.write_text(configuration_file.read_text() + '[monitoring]\nlisten = "unix:monitor.sock"\n')
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, app.opened(stack.load(configuration_file)) as parts:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, app.open_app(stack.load(configuration_file)) as parts:
         listener.bind(str(folder / "notify"))
         listener.settimeout(SOON)
-        monkeypatch.setattr(parts.pulses, "_clock", time)
+        monkeypatch.setattr(parts.heartbeats, "_clock", time)
         place, call = HANGS[name](parts)
         hang = Hang(getattr(place, call))
         monkeypatch.setattr(place, call, hang)
-        service = Service(parts, Notifier({"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "150000"}))
+        service = Supervisor(parts, SystemdNotifier({"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "150000"}))
         thread = threading.Thread(target=service.run)
         thread.start()
         try:
             assert hang.begun.wait(SOON)
             wait_for(listener, "WATCHDOG=1")
-            time.now += LOOP_LIMIT + BEAT_EVERY + 1
+            time.now += LOOP_TIMEOUT + HEARTBEAT_INTERVAL + 1
             wait_for(listener, f"STATUS=hangs: {name}")
             hang.go_on.set()
             wait_for(listener, "WATCHDOG=1")

@@ -66,7 +66,7 @@ def places(memory_connectors: Path) -> dict[str, MemoryDestination]:
 @pytest.fixture
 def start(memory_connectors: Path, configuration_file: Path, places: object, machine: Machine) -> Start:
     """Starts the service's parts on the machine."""
-    return lambda: app.opened(stack.load(configuration_file), machine.new_clock)
+    return lambda: app.open_app(stack.load(configuration_file), machine.new_clock)
 
 
 @pytest.fixture(params=["source", "alone"])
@@ -85,7 +85,7 @@ def works(parts: App, machine: Machine, seconds: float, stopping: threading.Even
     ends = machine.truth + timedelta(seconds=seconds)
     polled = machine.truth
     if polls:
-        parts.intake.poll(parts.boxes[0].mailbox, parts.boxes[0].policies, stopping)
+        parts.intake.poll(parts.polled_mailboxes[0].mailbox, parts.polled_mailboxes[0].policies, stopping)
     while machine.truth < ends:
         parts.deliver_due(stopping)
         due = parts.next_due()
@@ -93,7 +93,7 @@ def works(parts: App, machine: Machine, seconds: float, stopping: threading.Even
         machine.truth = min(ends, machine.truth + timedelta(seconds=min(max(wait, 1), step)))
         if polls and machine.truth - polled >= timedelta(minutes=5):
             polled = machine.truth
-            parts.intake.poll(parts.boxes[0].mailbox, parts.boxes[0].policies, stopping)
+            parts.intake.poll(parts.polled_mailboxes[0].mailbox, parts.polled_mailboxes[0].policies, stopping)
     parts.deliver_due(stopping)
 
 
@@ -125,14 +125,14 @@ def test_a_jump_while_a_webhook_is_down(
         machine.ahead = timedelta()
         box.publish("after", b"pdf", title="Skatt")
         works(parts, machine, SOON, stopping)
-        assert parts.store.views.undone() == {DeliveryState.PENDING: 3}
+        assert parts.store.queries.unfinished() == {DeliveryState.PENDING: 3}
         assert len(places["mail"].kept) == 3
         latest = parts.clock() + retry.LONGEST
         assert all(each.due_at <= latest for each in deliveries(parts))
         places["erp"].fails = iter(())
         works(parts, machine, (retry.LONGEST + 2 * LONGEST_PAUSE).total_seconds(), stopping, step=600)
-        assert parts.store.views.undone() == {}
-        letters = [message for message, _ in parts.store.views.messages(9)]
+        assert parts.store.queries.unfinished() == {}
+        letters = [message for message, _ in parts.store.queries.messages(9)]
         assert len(letters) == 3
         assert all(abs(each.fetched_at - machine.truth) < DAY for each in letters)
 
@@ -150,12 +150,12 @@ def test_a_start_with_a_wrong_clock(
     places["erp"].fails = places["mail"].fails = repeat(NOT_NOW)
     with start() as parts:
         works(parts, machine, 30, stopping)
-        assert parts.store.views.undone() == {DeliveryState.PENDING: 2}
+        assert parts.store.queries.unfinished() == {DeliveryState.PENDING: 2}
         places["erp"].fails = places["mail"].fails = iter(())
         machine.ahead = timedelta()
         works(parts, machine, SOON, stopping, polls=isinstance(box, Timely))
-        assert parts.store.views.undone() == {}
-        (letter,) = [message for message, _ in parts.store.views.messages(9) if message.external_id == "meanwhile"]
+        assert parts.store.queries.unfinished() == {}
+        (letter,) = [message for message, _ in parts.store.queries.messages(9) if message.external_id == "meanwhile"]
         assert abs(letter.fetched_at - machine.truth) < timedelta(hours=1)
         assert parts.clock() == machine.wall()
 
@@ -174,8 +174,8 @@ def test_a_killed_service_whose_clock_was_wrong(
         parts.store.marks.deferred(mark, "refused", late)
     with start() as parts:
         works(parts, machine, SOON, stopping, polls=False)
-        assert parts.store.views.undone() == {}
-        assert {each.state for each in parts.store.views.marks(mark.message_id)} == {MarkState.DONE}
+        assert parts.store.queries.unfinished() == {}
+        assert {each.state for each in parts.store.queries.marks(mark.message_id)} == {MarkState.DONE}
 
 
 def keep(configuration_file: Path, days: int) -> None:
@@ -185,11 +185,11 @@ def keep(configuration_file: Path, days: int) -> None:
     configuration_file.write_text(text)
 
 
-def tidy(parts: App, machine: Machine, seconds: float, stopping: threading.Event) -> bool:
+def run_housekeeping(parts: App, machine: Machine, seconds: float, stopping: threading.Event) -> bool:
     """Let housekeeping try for so long; whether it was done."""
     ends, done = machine.truth + timedelta(seconds=seconds), False
     while machine.truth <= ends:
-        done = parts.tidy(stopping)
+        done = parts.run_housekeeping(stopping)
         machine.truth += timedelta(seconds=60)
     return done
 
@@ -205,18 +205,18 @@ def test_a_start_400_days_ahead_deletes_nothing(
     for _ in range(3):
         machine.ahead = timedelta(days=400)
         with start() as parts:
-            assert tidy(parts, machine, 2 * STABLE, stopping) is False
+            assert run_housekeeping(parts, machine, 2 * STABLE, stopping) is False
             parts.alerter(list).look()
             assert CLOCK in [each.kind for each in parts.store.alerts.all() if not each.ended_at]
             works(parts, machine, 60, stopping)
-            assert parts.store.views.counts().messages == 1
+            assert parts.store.queries.counts().messages == 1
     machine.ahead = timedelta()
     machine.booted = booted
     with start() as parts:
         works(parts, machine, 60, stopping)
         works(parts, machine, STABLE + 60, stopping)
-        tidy(parts, machine, 30, stopping)
-        assert parts.store.views.counts().messages == 1
+        run_housekeeping(parts, machine, 30, stopping)
+        assert parts.store.queries.counts().messages == 1
         assert parts.clock() == machine.wall()
 
 
@@ -231,8 +231,8 @@ def test_a_year_goes_by(start: Start, box: MemoryMailbox, configuration_file: Pa
             works(parts, machine, 60, stopping)
     with start() as parts:
         works(parts, machine, 60, stopping)
-        assert tidy(parts, machine, STABLE + 60, stopping)
-        assert parts.store.views.counts().messages == 0
+        assert run_housekeeping(parts, machine, STABLE + 60, stopping)
+        assert parts.store.queries.counts().messages == 0
 
 
 def test_an_operator_says_that_the_clock_is_right(
@@ -260,7 +260,7 @@ def test_an_operator_says_that_the_clock_is_right(
     assert command("status", "--monitor").out.count("clock") == 0
     with start() as parts:
         works(parts, machine, STABLE + 30, stopping)
-        assert (parts.clock.settled, parts.store.views.counts().messages) == (True, 0)
+        assert (parts.clock.settled, parts.store.queries.counts().messages) == (True, 0)
 
 
 def test_files_of_letters_that_are_being_fetched_stay(start: Start, machine: Machine, stopping: threading.Event) -> None:
@@ -273,12 +273,12 @@ def test_files_of_letters_that_are_being_fetched_stay(start: Start, machine: Mac
         old = (machine.truth - YEAR).timestamp()
         os.utime(path, (old, old))
         machine.ahead = -YEAR
-        assert parts.tidy(stopping) is False
+        assert parts.run_housekeeping(stopping) is False
         machine.ahead = timedelta()
-        assert parts.tidy(stopping) is True
+        assert parts.run_housekeeping(stopping) is True
         assert path.exists()
         machine.truth += 2 * DAY
-        assert parts.tidy(stopping) is True
+        assert parts.run_housekeeping(stopping) is True
         assert not path.exists()
 
 
@@ -298,7 +298,7 @@ def test_a_letter_under_way_is_not_sent_twice(
 
     places["erp"].during = slowly
     with start() as parts:
-        parts.intake.poll(parts.boxes[0].mailbox, parts.boxes[0].policies, stopping)
+        parts.intake.poll(parts.polled_mailboxes[0].mailbox, parts.polled_mailboxes[0].policies, stopping)
         machine.heard = None
         machine.booted -= timedelta(hours=20)  # the machine sleeps, and its clock is set meanwhile
         worker = threading.Thread(target=parts.deliver_due, args=(stopping,))
@@ -312,7 +312,7 @@ def test_a_letter_under_way_is_not_sent_twice(
         worker.join(10)
         assert not worker.is_alive()
         parts.deliver_due(stopping)
-        assert parts.store.views.undone() == {}
+        assert parts.store.queries.unfinished() == {}
     assert len(places["erp"].handed) == 1
 
 
@@ -327,10 +327,10 @@ def test_a_receiver_that_refuses_the_wrong_time(
         works(parts, machine, 1, stopping, polls=False)
         machine.ahead = YEAR
         works(parts, machine, 300, stopping)
-        assert parts.store.views.undone() == {DeliveryState.PENDING: 1}
+        assert parts.store.queries.unfinished() == {DeliveryState.PENDING: 1}
         machine.ahead = timedelta()
         works(parts, machine, 4000, stopping)
-        assert parts.store.views.undone() == {DeliveryState.DEAD: 1}
+        assert parts.store.queries.unfinished() == {DeliveryState.DEAD: 1}
 
 
 def test_covers_do_not_follow_a_wrong_day(start: Start, box: MemoryMailbox, machine: Machine, stopping: threading.Event) -> None:
@@ -354,12 +354,12 @@ def test_the_first_look_of_a_clock_that_is_ahead(
     machine.ahead = YEAR
     with start() as parts:
         works(parts, machine, 1, stopping)
-        assert parts.store.views.counts().messages == 1
+        assert parts.store.queries.counts().messages == 1
         assert bookmark(parts.store).begins_at is not None
         assert abs((bookmark(parts.store).begins_at or machine.truth) - (machine.truth - 30 * DAY)) < DAY
 
 
 def bookmark(store: Store) -> Bookmark:
     """How far the only mailbox was read."""
-    (found,) = store.views.bookmarks()
+    (found,) = store.queries.bookmarks()
     return found

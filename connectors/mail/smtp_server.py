@@ -11,8 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from connectors.mail.replies import ACCEPTED, Refusal, Stage
-from connectors.net.diagnostics import Timeout, is_host, plain_reason, what_to_do
+from connectors.mail.replies import ACCEPTED, SmtpRefusal, Stage
+from connectors.net.diagnostics import Timeout, explain_error, is_host, remedy_for
 from connectors.net.tls import CaFile, tls_context
 from daemon.core.errors import TemporaryFailure
 from daemon.core.settings import ConnectorSettings, SecretFile, duration
@@ -63,7 +63,7 @@ class MailServer:
         """Why a conversation ended before its time, without a word of what was said."""
         if isinstance(error, smtplib.SMTPResponseException):
             return f"{self} is not ready: it answers with status {error.smtp_code}"
-        return f"{self} cannot be used: {plain_reason(error, _CLOSED)}; {what_to_do(error)}"
+        return f"{self} cannot be used: {explain_error(error, _CLOSED)}; {remedy_for(error)}"
 
     def prove(self) -> None:
         """Connect, encrypt and log in, and leave. Raises as `conversation` does."""
@@ -120,14 +120,14 @@ def takes(server: smtplib.SMTP, size: int) -> bool:
     return not re.fullmatch(r"[1-9][0-9]{0,17}", limit) or size <= int(limit)
 
 
-def hand_over(server: smtplib.SMTP, mail: bytes, sender: str, recipients: Sequence[str]) -> Mapping[str, Refusal]:
+def hand_over(server: smtplib.SMTP, mail: bytes, sender: str, recipients: Sequence[str]) -> Mapping[str, SmtpRefusal]:
     """Send the mail to all whom the server accepts; who it refuses, and why. The others have it. Raises OSError if it is not known."""
     options = [f"size={len(mail)}"] if server.has_extn("size") else []
     code, _ = server.mail(sender, options)
     if code not in ACCEPTED:
-        return dict.fromkeys(recipients, Refusal(code, Stage.SENDER))
+        return dict.fromkeys(recipients, SmtpRefusal(code, Stage.SENDER))
     codes = {recipient: server.rcpt(recipient)[0] for recipient in recipients}
-    refused = {recipient: Refusal(code, Stage.RECIPIENT) for recipient, code in codes.items() if code not in ACCEPTED}
+    refused = {recipient: SmtpRefusal(code, Stage.RECIPIENT) for recipient, code in codes.items() if code not in ACCEPTED}
     accepted = [recipient for recipient in recipients if recipient not in refused]
     if not accepted:
         return refused
@@ -135,10 +135,10 @@ def hand_over(server: smtplib.SMTP, mail: bytes, sender: str, recipients: Sequen
         code, _ = server.data(mail)
     except smtplib.SMTPDataError as error:
         code = error.smtp_code
-    return refused if code in ACCEPTED else refused | dict.fromkeys(accepted, Refusal(code, Stage.MAIL))
+    return refused if code in ACCEPTED else refused | dict.fromkeys(accepted, SmtpRefusal(code, Stage.MAIL))
 
 
-class Room:
+class MemoryBudget:
     """Room for so many bytes, for several threads. One that is larger than the whole room gets it when nobody else is there."""
 
     def __init__(self, size: int) -> None:

@@ -15,7 +15,7 @@ from daemon.core.errors import StoreError
 from daemon.store.lock import InstanceLock
 from tests.processes.alone import ROOT, call_alone
 
-SCENES = "tests.processes.agent_scenes"
+SCENES = "tests.processes.worker_scenes"
 
 
 def scene(name: str, folder: Path) -> Any:
@@ -85,7 +85,7 @@ def test_one_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
 
 def test_signals_are_the_services(tmp_path: Path) -> None:
     """What tells a service to stop or to reload leaves the agent at work; an agent that was killed is missed, and nobody waits for it."""
-    assert scene("signals", tmp_path) == ["well 1"] * 3 + [False] + ["AgentLost"] * 2
+    assert scene("signals", tmp_path) == ["well 1"] * 3 + [False] + ["WorkerLost"] * 2
 
 
 @pytest.mark.parametrize("how", ["well", "hangs"])

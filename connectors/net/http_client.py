@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from connectors.net.circuit_breaker import Circuit, HostAway
-from connectors.net.connection import Head, Line, NotHttp
-from connectors.net.diagnostics import plain_reason, what_to_do
-from connectors.net.limits import Deadline, Limit, Pace, TooSlow, Unreachable
-from connectors.net.pool import Lines, Origin
-from connectors.net.response import (
+from connectors.net.circuit_breaker import CircuitBreaker, HostUnavailable
+from connectors.net.diagnostics import explain_error, remedy_for
+from connectors.net.http_connection import HttpConnection, ProtocolError, ResponseHead
+from connectors.net.http_response import (
     OK,
-    Answer,
-    Trouble,
-    Understand,
-    judged,
+    HttpResponse,
+    Parser,
+    TransportProblem,
     refuse_encodings,
+    validate,
     whole,
 )
+from connectors.net.limits import Deadline, Limit, MinimumRate, TransferTooSlow, Unreachable
+from connectors.net.pool import ConnectionPool, Origin
 from daemon.core.elapsed import SourceTime, elapsed
 
 _CHUNK = 64 * 1024
@@ -39,7 +39,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class Timeouts:
     """How long calls may take; in seconds, and bytes a second."""
 
     connect: float = 10
@@ -47,13 +47,13 @@ class Patience:
     """For each wait for the other side."""
     whole: float = 30
     """For a call with all that it repeats, and for a download until it begins."""
-    slowest: float = 1024
+    min_rate: float = 1024
     """A download that brings less is given up."""
     window: float = 60
-    """Over which `slowest` is measured."""
-    pauses: tuple[float, ...] = (0.3, 1.0)
+    """Over which `min_rate` is measured."""
+    retry_delays: tuple[float, ...] = (0.3, 1.0)
     """Before each repeat of a call that a blip broke."""
-    longest_wait: float = 3
+    longest_retry_after: float = 3
     """The longest Retry-After that is waited for within a call."""
 
 
@@ -78,7 +78,7 @@ class _Call:
     url: SplitResult
     headers: Mapping[str, str]
     content: bytes = b""
-    understand: Understand | None = None
+    parse: Parser | None = None
 
     @property
     def host(self) -> str:
@@ -93,7 +93,7 @@ class _Call:
     def target(self) -> str:
         return (self.url.path or "/") + (f"?{self.url.query}" if self.url.query else "")
 
-    def over(self, line: Line) -> Head:
+    def over(self, line: HttpConnection) -> ResponseHead:
         """Send it over `line`; the head of the answer."""
         own = {"Host": self.host, "User-Agent": "postmottak", "Accept-Encoding": "identity"}
         if self.method != "GET":
@@ -101,7 +101,7 @@ class _Call:
         return line.ask(self.method, self.target, [*own.items(), *self.headers.items()], self.content)
 
 
-class Http:
+class HttpClient:
     """Calls over connections that are kept open. All methods may be called from several threads.
 
     `ca_file` is trusted beside the system's authorities. A host that is down is left alone for `longest_pause` seconds at most, as
@@ -113,92 +113,92 @@ class Http:
         *,
         longest_pause: float,
         ca_file: Path | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._longest_pause = longest_pause
         self._clock = clock
-        self._circuits: dict[str, Circuit] = {}
+        self._circuit_breakers: dict[str, CircuitBreaker] = {}
         self.heard: SourceTime | None = None
         """What the clock of the other side said last."""
-        self._lines = Lines(_trust(ca_file), connect=self._patience.connect, step=self._patience.step)
+        self._pool = ConnectionPool(_trust(ca_file), connect=self._timeouts.connect, step=self._timeouts.step)
 
-    def get(self, url: str, headers: Mapping[str, str], understand: Understand | None = None) -> Answer:
-        """The answer: a 200 that `understand` understands, or any 4xx but 429. What a blip breaks is repeated within the call.
+    def get(self, url: str, headers: Mapping[str, str], parse: Parser | None = None) -> HttpResponse:
+        """The answer: a 200 that `parse` understands, or any 4xx but 429. What a blip breaks is repeated within the call.
 
         Raises HostAway.
         """
-        call = _Call(method="GET", url=urlsplit(url), headers=headers, understand=understand)
-        deadline = Deadline(self._patience.whole)
-        return self._patiently(call, lambda: self._answer(call, deadline), self._patience.pauses)
+        call = _Call(method="GET", url=urlsplit(url), headers=headers, parse=parse)
+        deadline = Deadline(self._timeouts.whole)
+        return self._with_retries(call, lambda: self._answer(call, deadline), self._timeouts.retry_delays)
 
-    def post(self, url: str, headers: Mapping[str, str], content: bytes = b"", understand: Understand | None = None) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], content: bytes = b"", parse: Parser | None = None) -> HttpResponse:
         """As `get`, but tried only once."""
-        call = _Call(method="POST", url=urlsplit(url), headers=headers, content=content, understand=understand)
-        deadline = Deadline(self._patience.whole)
-        return self._patiently(call, lambda: self._answer(call, deadline), ())
+        call = _Call(method="POST", url=urlsplit(url), headers=headers, content=content, parse=parse)
+        deadline = Deadline(self._timeouts.whole)
+        return self._with_retries(call, lambda: self._answer(call, deadline), ())
 
-    def download(self, url: str, headers: Mapping[str, str]) -> Download | Answer:
+    def download(self, url: str, headers: Mapping[str, str]) -> Download | HttpResponse:
         """The stream of a 200, or the answer that came in its stead. A blip before it begins is repeated. Raises HostAway."""
         call = _Call(method="GET", url=urlsplit(url), headers=headers)
-        deadline = Deadline(self._patience.whole)
-        return self._patiently(call, lambda: self._begin(call, deadline), self._patience.pauses)
+        deadline = Deadline(self._timeouts.whole)
+        return self._with_retries(call, lambda: self._begin(call, deadline), self._timeouts.retry_delays)
 
     def close(self) -> None:
         """Close the connections; another call opens them again."""
-        self._lines.close()
+        self._pool.close()
 
-    def _circuit(self, host: str) -> Circuit:
-        found = self._circuits.get(host)
-        return found or self._circuits.setdefault(host, Circuit(host, longest=self._longest_pause, clock=self._clock))
+    def _circuit_breaker(self, host: str) -> CircuitBreaker:
+        found = self._circuit_breakers.get(host)
+        return found or self._circuit_breakers.setdefault(host, CircuitBreaker(host, longest=self._longest_pause, clock=self._clock))
 
-    def _patiently(self, call: _Call, attempt: Callable[[], _Result], pauses: Sequence[float]) -> _Result:
-        left = list(pauses)
+    def _with_retries(self, call: _Call, attempt: Callable[[], _Result], retry_delays: Sequence[float]) -> _Result:
+        left = list(retry_delays)
         while True:
             try:
-                with self._circuit(call.host).call():
+                with self._circuit_breaker(call.host).call():
                     return attempt()
-            except Trouble as trouble:
+            except TransportProblem as trouble:
                 if not left or not self._worth_repeating(trouble):
                     raise _unavailable(call.host, trouble) from trouble
                 pause = left.pop(0) * random.uniform(0.5, 1.5)  # noqa: S311  # jitter keeps no secret
                 wait = max(pause, trouble.retry_after or 0)
             time.sleep(wait)
 
-    def _worth_repeating(self, trouble: Trouble) -> bool:
+    def _worth_repeating(self, trouble: TransportProblem) -> bool:
         if trouble.retry_after is not None:
-            return trouble.retry_after <= self._patience.longest_wait
+            return trouble.retry_after <= self._timeouts.longest_retry_after
         return trouble.again
 
-    def _answer(self, call: _Call, limit: Limit) -> Answer:
-        with _telling_trouble(), self._lines.line(call.origin, limit) as line:
-            answer = judged(whole(call.over(line), line), call.understand)
+    def _answer(self, call: _Call, limit: Limit) -> HttpResponse:
+        with _mapping_transport_problems(), self._pool.line(call.origin, limit) as line:
+            answer = validate(whole(call.over(line), line), call.parse)
         self._hear(answer)
         return answer
 
-    def _hear(self, answer: Answer) -> None:
+    def _hear(self, answer: HttpResponse) -> None:
         """Note the time of an answer that is the application's own and comes straight from it (RFC 9110 6.6.1, RFC 9111 5.1)."""
         date = answer.date
         if date and "age" not in answer.headers:
             self.heard = SourceTime(date=date, at=elapsed())
 
-    def _begin(self, call: _Call, limit: Limit) -> Download | Answer:
-        with ExitStack() as stack, _telling_trouble():
-            line = stack.enter_context(self._lines.line(call.origin, limit))
+    def _begin(self, call: _Call, limit: Limit) -> Download | HttpResponse:
+        with ExitStack() as stack, _mapping_transport_problems():
+            line = stack.enter_context(self._pool.line(call.origin, limit))
             head = call.over(line)
             if head.status != OK:
-                return judged(whole(head, line), None)
+                return validate(whole(head, line), None)
             refuse_encodings(head.headers)
             return Download(headers=head.headers, chunks=self._chunks(call.host, line), close=stack.pop_all().close)
 
-    def _chunks(self, host: str, line: Line) -> Iterator[bytes]:
-        line.wire.limit = Pace(self._patience.slowest, self._patience.window)
+    def _chunks(self, host: str, line: HttpConnection) -> Iterator[bytes]:
+        line.wire.limit = MinimumRate(self._timeouts.min_rate, self._timeouts.window)
         try:
-            with _telling_trouble():
+            with _mapping_transport_problems():
                 yield from _gathered(line.body())
-        except Trouble as trouble:
-            self._circuit(host).stumbled(str(trouble))
+        except TransportProblem as trouble:
+            self._circuit_breaker(host).record_failure(str(trouble))
             raise _unavailable(host, trouble) from trouble
 
 
@@ -223,23 +223,23 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _unavailable(host: str, trouble: Trouble) -> HostAway:
+def _unavailable(host: str, trouble: TransportProblem) -> HostUnavailable:
     asked = timedelta(seconds=trouble.retry_after) if trouble.retry_after is not None else None
     mend = f". If it stays so, {trouble.remedy}" if trouble.remedy else ""
-    return HostAway(f"{host} cannot be used now: {trouble}; it is tried again at the next poll{mend}", retry_after=asked)
+    return HostUnavailable(f"{host} cannot be used now: {trouble}; it is tried again at the next poll{mend}", retry_after=asked)
 
 
 @contextmanager
-def _telling_trouble() -> Iterator[None]:
+def _mapping_transport_problems() -> Iterator[None]:
     """Turn what the network says into Trouble."""
     try:
         yield
-    except TooSlow as error:
-        raise Trouble(str(error)) from error
+    except TransferTooSlow as error:
+        raise TransportProblem(str(error)) from error
     except TimeoutError as error:
-        raise Trouble("there was no answer in time", remedy=what_to_do(error)) from error
-    except (Unreachable, OSError, NotHttp) as error:
-        raise Trouble(plain_reason(error, "the connection broke off"), again=_is_blip(error), remedy=what_to_do(error)) from error
+        raise TransportProblem("there was no answer in time", remedy=remedy_for(error)) from error
+    except (Unreachable, OSError, ProtocolError) as error:
+        raise TransportProblem(explain_error(error, "the connection broke off"), again=_is_blip(error), remedy=remedy_for(error)) from error
 
 
 def _is_blip(error: Exception) -> bool:

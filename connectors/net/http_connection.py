@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from connectors.net.limits import Wire
+from connectors.net.limits import LimitedSocket
 
 _LARGEST_HEAD = 100 * 1024
 _UNSAFE = re.compile(r"[^\t -~]")
@@ -20,11 +20,11 @@ _ANNOUNCEMENTS = range(100, 200)
 _SWITCHED = 101
 
 
-class NotHttp(Exception):
+class ProtocolError(Exception):
     """What came is no answer, or one whose end is in doubt; or what was to be sent would be no request."""
 
 
-class Head(NamedTuple):
+class ResponseHead(NamedTuple):
     """How an answer begins."""
 
     status: int
@@ -37,16 +37,16 @@ class Head(NamedTuple):
         return not self.headers.keys() & {"content-length", "transfer-encoding"}
 
 
-class Line:
+class HttpConnection:
     """A connection with what was read of it. Raises OSError, NotHttp and TooSlow."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: LimitedSocket) -> None:
         self.wire = wire
-        self._reader = _Reader()
+        self._reader = _ResponseReader()
         self._without_end = 0
         """Bytes since the answer got on."""
 
-    def ask(self, method: str, target: str, headers: Iterable[tuple[str, str]], content: bytes) -> Head:
+    def ask(self, method: str, target: str, headers: Iterable[tuple[str, str]], content: bytes) -> ResponseHead:
         """Send a request; the head of the answer, without those that only announce it."""
         self._reader.begin()
         self._without_end = 0
@@ -55,7 +55,7 @@ class Line:
             self._receive()
         head = self._reader.head
         if head.status == _SWITCHED or head.headers.get("transfer-encoding", "chunked").lower() != "chunked":
-            raise NotHttp
+            raise ProtocolError
         return head
 
     def body(self) -> Iterator[bytes]:
@@ -79,10 +79,10 @@ class Line:
         self._reader.read(data)
         self._without_end = 0 if self._reader.got_on else self._without_end + len(data)
         if self._without_end > _LARGEST_HEAD:  # a head, or what chunks may have before and after them
-            raise NotHttp
+            raise ProtocolError
 
 
-class _Reader:
+class _ResponseReader:
     """Reads what comes over one connection; `on_...` are called by llhttp."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class _Reader:
 
     def begin(self) -> None:
         """An answer comes next."""
-        self.head: Head | None = None
+        self.head: ResponseHead | None = None
         self.ended = False
         self.reusable = False
         self._headers: dict[str, str] = {}
@@ -113,13 +113,13 @@ class _Reader:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.ended:
-                raise NotHttp from error
+                raise ProtocolError from error
             self.reusable = False
 
     def end_with_connection(self) -> None:
         """The other side has ended the connection. Raises NotHttp if more should have come."""
         if self.head is None or not self.head.lasts_to_the_end:
-            raise NotHttp
+            raise ProtocolError
         self.ended = True
 
     def on_message_begin(self) -> None:
@@ -136,7 +136,7 @@ class _Reader:
         """The head of the answer, or of what only announces it."""
         status = self._parser.get_status_code()
         if self.head is None and (status == _SWITCHED or status not in _ANNOUNCEMENTS):
-            self.head = Head(status, self._headers)
+            self.head = ResponseHead(status, self._headers)
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
@@ -154,5 +154,5 @@ def _request(method: str, target: str, headers: Iterable[tuple[str, str]]) -> by
     """The head of a request. Raises NotHttp for anything in it that would end a line too early."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     if " " in target or any(_UNSAFE.search(line) for line in lines):
-        raise NotHttp
+        raise ProtocolError
     return "\r\n".join([*lines, "", ""]).encode("ascii")

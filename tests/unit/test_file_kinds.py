@@ -107,7 +107,7 @@ def test_a_stored_name_ends_as_its_bytes_say(
     part = letter.parts[0].model_copy(update={"original_name": original, "media_type": "text/plain"})
     mailbox.letters["letter"] = (channel, Letter(envelope=letter.envelope, parts=(part,)))
     new_intake(store, content, clock).poll(mailbox, MarkPolicies(), threading.Event())
-    (stored,) = store.views.attachments(store.views.message("letter").id)
+    (stored,) = store.queries.attachments(store.queries.message("letter").id)
     assert (stored.safe_name, stored.original_name, stored.media_type) == (expected, original, "text/plain")
 
 

@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from daemon.runtime.limiter import Turns
+from daemon.runtime.limiter import ConcurrencyLimiter
 from tests.at_a_time import AtATime
 
 
 def test_no_more_than_so_many_at_a_time() -> None:
     """However many threads ask, only so many have a turn."""
-    turns, at_a_time = Turns(3), AtATime()
+    turns, at_a_time = ConcurrencyLimiter(3), AtATime()
 
     def work(_: int) -> None:
-        with turns.turn(), at_a_time.counted():
+        with turns.slot(), at_a_time.counted():
             pass
 
     with ThreadPoolExecutor(9) as pool:
@@ -28,11 +28,11 @@ def test_fewer_while_others_come_first() -> None:
     """While others need the processor more there are few turns at a time, at least one of them goes on, and afterwards many again."""
     busy = threading.Event()
     busy.set()
-    turns, taken = Turns(4, few=2, others_first=busy.is_set), threading.Semaphore(0)
+    turns, taken = ConcurrencyLimiter(4, reduced_limit=2, yield_priority=busy.is_set), threading.Semaphore(0)
     ends = [threading.Event() for _ in range(5)]
 
     def take(end: threading.Event) -> None:
-        with turns.turn():
+        with turns.slot():
             taken.release()
             assert end.wait(10)
 
@@ -50,14 +50,14 @@ def test_fewer_while_others_come_first() -> None:
 
 def test_few_are_never_more_than_many() -> None:
     """Where there is one turn at a time there are no two because others come first."""
-    turns, taken = Turns(1, few=2, others_first=lambda: True), threading.Event()
+    turns, taken = ConcurrencyLimiter(1, reduced_limit=2, yield_priority=lambda: True), threading.Event()
 
     def take() -> None:
-        with turns.turn():
+        with turns.slot():
             taken.set()
 
     with ThreadPoolExecutor(1) as pool:
-        with turns.turn():
+        with turns.slot():
             pool.submit(take)
             assert not taken.wait(0.05)
         assert taken.wait(10)
@@ -65,15 +65,15 @@ def test_few_are_never_more_than_many() -> None:
 
 def test_a_turn_that_is_over_early_is_the_next_ones() -> None:
     """Whoever ends a turn and works on does not hold others up; ending it again gives nobody a second one."""
-    turns, taken = Turns(1), threading.Event()
+    turns, taken = ConcurrencyLimiter(1), threading.Event()
 
     def take() -> None:
-        with turns.turn():
+        with turns.slot():
             taken.set()
 
-    with turns.turn() as end, ThreadPoolExecutor(1) as pool:
+    with turns.slot() as end, ThreadPoolExecutor(1) as pool:
         end()
-        with turns.turn():
+        with turns.slot():
             end()
             pool.submit(take)
             assert not taken.wait(0.05)
@@ -82,8 +82,8 @@ def test_a_turn_that_is_over_early_is_the_next_ones() -> None:
 
 def test_an_error_ends_a_turn() -> None:
     """A call that fails does not keep its turn."""
-    turns = Turns(1)
-    with pytest.raises(ValueError, match="broken"), turns.turn():
+    turns = ConcurrencyLimiter(1)
+    with pytest.raises(ValueError, match="broken"), turns.slot():
         raise ValueError("broken")
-    with turns.turn():
+    with turns.slot():
         pass

@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from daemon.core.bookkeeping import RoutingVersion
 from daemon.core.errors import StoreBusy
-from daemon.store import Database, Patience, waiting_at_most
+from daemon.store import BusyWait, Database, wait_limit
 from tests.unit.conftest import NOW
 
 STEP = 0.05  # seconds: the shorter SQLite's own wait, the more of ours there are
@@ -71,7 +71,7 @@ class Waits:
 
 def open_database(database: Path) -> Database:
     """The database, opened while nobody holds it; it gives up after nearly no wait at all."""
-    return Database(f"sqlite:///{database}", Patience(step=STEP, limit=0))
+    return Database(f"sqlite:///{database}", BusyWait(step=STEP, limit=0))
 
 
 def keep(session: Session, version: str) -> None:
@@ -91,7 +91,7 @@ def test_a_write_waits_longer_than_sqlite_does(database: Path, lock: str) -> Non
     """A transaction that meets another program waits until that is done, through many waits of SQLite's, and is kept once and whole."""
     opened = open_database(database)
     with held(database, lock) as process:
-        opened.patience.limit, opened.patience.on_wait = None, (waits := Waits(process, after=5))
+        opened.busy_wait.limit, opened.busy_wait.on_wait = None, (waits := Waits(process, after=5))
         with opened.write() as session:
             keep(session, "one")
             keep(session, "two")
@@ -103,10 +103,10 @@ def test_a_write_waits_longer_than_sqlite_does(database: Path, lock: str) -> Non
 def test_reads_wait_as_well(database: Path) -> None:
     """What is asked while another program has the database for itself alone is answered when that is done."""
     opened = open_database(database)
-    for ask in (opened.read, opened.ask):
+    for read_one in (opened.read, opened.read_one):
         with held(database, "alone") as process:
-            opened.patience.limit, opened.patience.on_wait = None, (waits := Waits(process, after=3))
-            with ask() as place:
+            opened.busy_wait.limit, opened.busy_wait.on_wait = None, (waits := Waits(process, after=3))
+            with read_one() as place:
                 assert place.execute(text("SELECT count(*) FROM alembic_version")).scalar() == 1
             assert waits.count >= 3
     opened.close()
@@ -115,8 +115,8 @@ def test_reads_wait_as_well(database: Path) -> None:
 def test_a_new_connection_waits_as_well(database: Path) -> None:
     """A store can be opened while another program has it for itself alone, for its very first question is one that waits."""
     with held(database, "alone") as process:
-        patience = Patience(step=STEP, limit=None, on_wait=(waits := Waits(process, after=3)))
-        opened = Database(f"sqlite:///{database}", patience)
+        busy_wait = BusyWait(step=STEP, limit=None, on_wait=(waits := Waits(process, after=3)))
+        opened = Database(f"sqlite:///{database}", busy_wait)
         assert waits.count >= 3
     opened.close()
 
@@ -137,10 +137,10 @@ def test_whoever_waits_for_an_answer_is_told_sooner(database: Path) -> None:
     """Where everybody waits for as long as it takes, one caller can wait less, and only he does."""
     opened = open_database(database)
     with held(database, "alone") as process:
-        opened.patience.limit, opened.patience.on_wait = None, Waits(process, after=6)
-        with pytest.raises(StoreBusy), waiting_at_most(2 * STEP), opened.ask() as connection:
+        opened.busy_wait.limit, opened.busy_wait.on_wait = None, Waits(process, after=6)
+        with pytest.raises(StoreBusy), wait_limit(2 * STEP), opened.read_one() as connection:
             connection.execute(text("SELECT 1 FROM alembic_version"))
-        with opened.ask() as connection:
+        with opened.read_one() as connection:
             assert connection.execute(text("SELECT 1 FROM alembic_version")).scalar() == 1
     opened.close()
 
@@ -159,8 +159,8 @@ def test_a_stop_ends_every_wait(database: Path, monkeypatch: pytest.MonkeyPatch)
             failures.append(error)
 
     with held(database, "writer"):
-        opened.patience.limit, opened.patience.stopping = None, stopping
-        opened.patience.on_wait = lambda *_: waiting.set()
+        opened.busy_wait.limit, opened.busy_wait.stopping = None, stopping
+        opened.busy_wait.on_wait = lambda *_: waiting.set()
         threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
         for thread in threads:
             thread.start()
@@ -176,7 +176,7 @@ def test_a_stop_ends_every_wait(database: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_holder_that_is_killed_is_waited_for(database: Path) -> None:
     """Another program that is killed in the middle of its transaction leaves nothing that has to be waited for."""
     opened = open_database(database)
-    opened.patience.limit = None
+    opened.busy_wait.limit = None
     with held(database, "alone") as process:
         threading.Timer(4 * STEP, process.kill).start()
         with opened.write() as session:

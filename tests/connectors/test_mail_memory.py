@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from connectors.mail.server import Room
+from connectors.mail.smtp_server import MemoryBudget
 
 SOON = 10  # seconds
 
 
 def test_large_ones_wait_for_each_other() -> None:
     """What is inside at a time is never more than the room, or one alone that is larger than that; and everybody gets in."""
-    room, lock, inside, most = Room(10), threading.Lock(), [0], [0]
+    room, lock, inside, most = MemoryBudget(10), threading.Lock(), [0], [0]
 
     def go(size: int) -> None:
         with room.taken(size):
@@ -31,7 +31,7 @@ def test_large_ones_wait_for_each_other() -> None:
 
 def test_small_ones_go_past() -> None:
     """While a large one waits, a small one is let in; what fails inside gives its room back."""
-    room, entered = Room(10), threading.Event()
+    room, entered = MemoryBudget(10), threading.Event()
 
     def large() -> None:
         with room.taken(9):

@@ -41,11 +41,11 @@ class Drop(MemoryDestination):
         self.left.add(parcel.delivery_id)
         return super().deliver(parcel)
 
-    def traces(self) -> Sequence[UUID]:
+    def dedup_records(self) -> Sequence[UUID]:
         """What is left."""
         return list(self.left)
 
-    def settled(self, deliveries: Collection[UUID]) -> None:
+    def forget(self, deliveries: Collection[UUID]) -> None:
         """Forget them, or fail as told."""
         if self.hangs:
             assert self.wait.wait(SECOND)
@@ -53,7 +53,7 @@ class Drop(MemoryDestination):
             raise error
         assert self.store
         self.told += bool(deliveries)
-        self.states += [self.store.views.delivery(str(each)).state for each in deliveries]
+        self.states += [self.store.queries.delivery(str(each)).state for each in deliveries]
         self.left -= set(deliveries)
 
 
@@ -142,7 +142,7 @@ def test_what_a_failing_store_left_is_settled_later(desk: Desk, monkeypatch: pyt
     assert desk.drop.told == 0
     desk.round()
     assert desk.drop.told > 0
-    assert {desk.store.views.delivery(str(each)).state for each in desk.drop.left} <= {DeliveryState.CLAIMED}
+    assert {desk.store.queries.delivery(str(each)).state for each in desk.drop.left} <= {DeliveryState.CLAIMED}
 
 
 def test_what_is_not_delivered_keeps_its_trace(desk: Desk) -> None:
@@ -205,7 +205,7 @@ def test_one_that_hangs_holds_no_other(desk: Desk) -> None:
         if parcel.document.source.id == "a":
             desk.store.letters.add([stored_letter("b", ("mail",))])
             desk.clock.advance(seconds=2)
-            desk.dispatch.news.set()
+            desk.dispatch.new_work.set()
         else:
             desk.drop.wait.set()  # the drop hangs until the later letter is delivered
         seen.add(parcel.document.source.id)

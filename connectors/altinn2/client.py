@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from connectors.altinn2.problems import LOGIN, AltinnFault, fault_in
+from connectors.altinn2.soap_faults import LOGIN, AltinnFault, fault_in
 from connectors.altinn2.spool import Spooled
 from connectors.altinn2.unpack import unpack
 from connectors.net.retry_after import http_date

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.runtime.systemd import Notifier
+from daemon.runtime.systemd import SystemdNotifier
 from tests.unit.conftest import ROOT
 
 
@@ -29,10 +29,10 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
 def test_every_message(manager: tuple[socket.socket, str]) -> None:
     """Ready, reloading with its time, alive and stopping arrive as sd_notify(3) has them, each status as one line."""
     listener, name = manager
-    notifier = Notifier({"NOTIFY_SOCKET": name})
+    notifier = SystemdNotifier({"NOTIFY_SOCKET": name})
     notifier.ready("1 mailboxes\nand more")
     notifier.reloading()
-    notifier.alive()
+    notifier.watchdog()
     notifier.stopping()
     messages = [listener.recv(4096).decode().splitlines() for _ in range(4)]
     assert messages[0] == ["READY=1", "STATUS=1 mailboxes and more"]
@@ -44,8 +44,8 @@ def test_every_message(manager: tuple[socket.socket, str]) -> None:
 
 def test_nobody_listens(tmp_path: Path) -> None:
     """Without a manager, or with one that is gone, nothing fails."""
-    Notifier({}).ready("well")
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).alive()
+    SystemdNotifier({}).ready("well")
+    SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).watchdog()
 
 
 _WITHOUT_FILES = """\
@@ -76,4 +76,4 @@ def test_no_file_to_be_had() -> None:
 )
 def test_watchdog(environment: dict[str, str], seconds: float | None) -> None:
     """Signs of life are given three times as often as asked for, and only if this process is meant."""
-    assert Notifier(environment).watchdog_every == seconds
+    assert SystemdNotifier(environment).watchdog_every == seconds

@@ -7,20 +7,20 @@ from contextlib import closing, suppress
 
 import pytest
 
-from connectors.net.client import Http
+from connectors.net.http_client import HttpClient
 from connectors.sandbox.http_server import Response
 from daemon.core.errors import MailboxUnavailable
 from tests.connectors.http_tools import FINE, QUICK, Clock, Server, get, new_clock, new_http, new_server  # noqa: F401  # fixtures
 
 
-def break_circuit(http: Http, server: Server) -> None:
+def break_circuit(http: HttpClient, server: Server) -> None:
     server.then = Response(status=500)
     for _ in range(5):
         with pytest.raises(MailboxUnavailable, match="answered 500"):
             get(http, server)
 
 
-def test_a_host_that_fails_in_a_row_is_left_alone(http: Http, server: Server) -> None:
+def test_a_host_that_fails_in_a_row_is_left_alone(http: HttpClient, server: Server) -> None:
     """After five failures no request leaves, the error says why and for how long, and another host is not concerned."""
     break_circuit(http, server)
     with pytest.raises(MailboxUnavailable, match=r"failed repeatedly.*answered 500.*again in [0-9]+ s") as caught:
@@ -31,7 +31,7 @@ def test_a_host_that_fails_in_a_row_is_left_alone(http: Http, server: Server) ->
         assert get(http, other).status == 200
 
 
-def test_a_success_in_between_starts_the_count_anew(http: Http, server: Server) -> None:
+def test_a_success_in_between_starts_the_count_anew(http: HttpClient, server: Server) -> None:
     """Single failures, however many, do not add up."""
     for _ in range(20):
         server.script = [Response(status=500)]
@@ -40,7 +40,7 @@ def test_a_success_in_between_starts_the_count_anew(http: Http, server: Server) 
         assert get(http, server).status == 200
 
 
-def test_a_host_that_is_back_is_used_at_once(http: Http, server: Server, clock: Clock) -> None:
+def test_a_host_that_is_back_is_used_at_once(http: HttpClient, server: Server, clock: Clock) -> None:
     """When the pause is over, the first call that succeeds opens the way for all."""
     break_circuit(http, server)
     server.then = FINE
@@ -48,7 +48,7 @@ def test_a_host_that_is_back_is_used_at_once(http: Http, server: Server, clock: 
     assert [get(http, server).status for _ in range(3)] == [200, 200, 200]
 
 
-def test_only_one_call_tries_whether_a_host_is_back(http: Http, server: Server, clock: Clock) -> None:
+def test_only_one_call_tries_whether_a_host_is_back(http: HttpClient, server: Server, clock: Clock) -> None:
     """Threads that come while the first call tries wait for what comes of it, and do not add to the load of a host that is down."""
     break_circuit(http, server)
     clock.now += 31
@@ -66,7 +66,7 @@ def test_only_one_call_tries_whether_a_host_is_back(http: Http, server: Server, 
     assert not any(each == "200" for each in outcomes)
 
 
-def test_an_hour_of_outage_costs_few_calls(http: Http, server: Server, clock: Clock) -> None:
+def test_an_hour_of_outage_costs_few_calls(http: HttpClient, server: Server, clock: Clock) -> None:
     """Eight threads with forty channels, a poll every five minutes: fewer than forty requests in an hour, and back at the next poll."""
     server.then = Response(status=503)
 
@@ -87,7 +87,7 @@ def test_an_hour_of_outage_costs_few_calls(http: Http, server: Server, clock: Cl
 def test_the_pause_is_never_longer_than_a_poll(server: Server) -> None:
     """However long an outage lasts, the next poll after its end finds the host."""
     clock = Clock()
-    with closing(Http(longest_pause=60, patience=QUICK, clock=clock)) as http:
+    with closing(HttpClient(longest_pause=60, timeouts=QUICK, clock=clock)) as http:
         break_circuit(http, server)
         for _ in range(10):
             clock.now += 60

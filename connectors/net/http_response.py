@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.net.connection import Head, Line
-from connectors.net.diagnostics import IN_BETWEEN
+from connectors.net.diagnostics import CHECK_PROXY
+from connectors.net.http_connection import HttpConnection, ResponseHead
 from connectors.net.retry_after import http_date, retry_after
 from daemon.core.outside_values import json_from
 
@@ -21,7 +21,7 @@ _BLIPS = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class HttpResponse:
     """What the application at the other end answered. `headers` have lower-case names."""
 
     status: int
@@ -36,7 +36,7 @@ class Answer:
         return http_date(self.headers.get("date", ""))
 
 
-Understand = Callable[[bytes], Any]
+Parser = Callable[[bytes], Any]
 """What a body means. Raises ValueError if it makes no sense."""
 
 
@@ -48,7 +48,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-class Trouble(Exception):
+class TransportProblem(Exception):
     """A call that brought no answer of the application; `again` if repeating it at once may help, `remedy` what to do if it stays so."""
 
     def __init__(self, reason: str, *, again: bool = False, retry_after: float | None = None, remedy: str = "") -> None:
@@ -58,39 +58,39 @@ class Trouble(Exception):
         super().__init__(reason)
 
 
-def whole(head: Head, line: Line) -> Answer:
+def whole(head: ResponseHead, line: HttpConnection) -> HttpResponse:
     """The answer with its body, whatever it is. Raises Trouble where that is too large or compressed, and what `line` raises."""
     refuse_encodings(head.headers)
     body = bytearray()
     for piece in line.body():
         body += piece
         if len(body) > _LARGEST_ANSWER:
-            raise Trouble(f"its answer is larger than {_LARGEST_ANSWER // 1024**2} MiB")
-    return Answer(status=head.status, headers=head.headers, body=bytes(body))
+            raise TransportProblem(f"its answer is larger than {_LARGEST_ANSWER // 1024**2} MiB")
+    return HttpResponse(status=head.status, headers=head.headers, body=bytes(body))
 
 
 def refuse_encodings(headers: Mapping[str, str]) -> None:
     """Raise Trouble at a compressed body: none was asked for, and a small one can hold a very large one."""
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Trouble("its answer is compressed, which was not asked for", remedy=IN_BETWEEN)
+        raise TransportProblem("its answer is compressed, which was not asked for", remedy=CHECK_PROXY)
 
 
-def judged(answer: Answer, understand: Understand | None) -> Answer:
+def validate(answer: HttpResponse, parse: Parser | None) -> HttpResponse:
     """The answer, with what a 200 means, if the application is likely to be behind it. Raises Trouble."""
     if answer.status in _REDIRECTS:
-        raise Trouble("it answers with a redirect, as a login page would", remedy=IN_BETWEEN)
+        raise TransportProblem("it answers with a redirect, as a login page would", remedy=CHECK_PROXY)
     if answer.status in _SERVER_ERRORS or answer.status == _TOO_MANY:
-        raise Trouble(f"it answered {answer.status}", again=answer.status in _BLIPS, retry_after=_retry_after(answer))
-    if answer.status != OK or understand is None:
+        raise TransportProblem(f"it answered {answer.status}", again=answer.status in _BLIPS, retry_after=_retry_after(answer))
+    if answer.status != OK or parse is None:
         return answer
     try:
-        return replace(answer, value=understand(answer.body))
+        return replace(answer, value=parse(answer.body))
     except ValueError as error:
         kind = answer.headers.get("content-type", "no content type").partition(";")[0]
-        raise Trouble(f"its answer makes no sense ({kind})", remedy=IN_BETWEEN) from error
+        raise TransportProblem(f"its answer makes no sense ({kind})", remedy=CHECK_PROXY) from error
 
 
-def _retry_after(answer: Answer) -> float | None:
+def _retry_after(answer: HttpResponse) -> float | None:
     """How many seconds the other side asks to wait, if it does; a date is meant by its own clock."""
     wait = retry_after(answer.headers.get("retry-after", ""), answer.date or datetime.now(UTC))
     return None if wait is None else wait.total_seconds()

@@ -47,7 +47,7 @@ class Rules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
+class ResponseJudge:
     """Judges the answers of the service that is called `who`; `answers`: its operation has an output."""
 
     who: str

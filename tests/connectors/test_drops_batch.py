@@ -105,7 +105,7 @@ def test_a_letter_that_fails_stops_no_other(destination: FileDrop, drop: Path, m
     outcomes = destination.deliver_batch(batch)
     kinds = [type(each).__name__ for each in outcomes]
     assert kinds == ["Receipt", "PermanentFailure", "ContentMissing", "TemporaryFailure", "ConnectorFault", "Receipt"]
-    destination.settled([each.delivery_id for each in batch])
+    destination.forget([each.delivery_id for each in batch])
     dropped = {each.reference for each in outcomes if isinstance(each, Receipt)}
     assert {str(each) for each in drop.iterdir()} == dropped
     assert all(is_verified(Path(each)) for each in dropped)
@@ -120,7 +120,7 @@ def test_a_sync_that_fails_is_no_delivery(destination: FileDrop, drop: Path, mak
     assert {type(each) for each in outcomes} == {TemporaryFailure}
     assert "look at its disk or share" in str(outcomes[0])
     repeated = destination.deliver_batch(batch)
-    destination.settled([each.delivery_id for each in batch])
+    destination.forget([each.delivery_id for each in batch])
     assert sorted(each.reference for each in repeated if isinstance(each, Receipt)) == sorted(map(str, drop.iterdir()))
     assert len(list(drop.iterdir())) == 3
     assert all(is_verified(each) for each in drop.iterdir())

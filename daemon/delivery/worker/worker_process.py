@@ -16,18 +16,18 @@ from multiprocessing.connection import Connection
 from typing import Any, BinaryIO, Literal, NoReturn
 
 from daemon.config.loader import ConnectorConfiguration
-from daemon.core.connector_calls import outcome_of
+from daemon.core.connector_calls import call_connector
 from daemon.core.errors import PostmottakError
-from daemon.core.ports import OnThisMachine, Parcel
-from daemon.runtime.heartbeat import Beat, watched_file
-from daemon.runtime.thread_pool import Workers
+from daemon.core.ports import LocalDestination, Parcel
+from daemon.runtime.heartbeat import Heartbeat, with_heartbeat
+from daemon.runtime.thread_pool import ThreadPool
 from daemon.store.content import ContentStore
 
-Connect = Callable[[ConnectorConfiguration], OnThisMachine]
-Errand = Literal["deliver_batch", "settled", "traces"]
+Connect = Callable[[ConnectorConfiguration], LocalDestination]
+Method = Literal["deliver_batch", "settled", "traces"]
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _THREADS = 2  # for each destination: one writes while the other waits for the disk; more would only take turns at the interpreter
-_BEAT_EVERY = 1.0  # seconds
+_HEARTBEAT_INTERVAL = 1.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +36,20 @@ class Request:
 
     number: int
     connector: ConnectorConfiguration
-    errand: Errand
+    method: Method
     about: bytes
     """Packed by itself: what cannot be unpacked fails this request, and not the agent."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Ping:
     """Whether the agent still turns; the answer says so."""
 
     number: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Reply:
     """What came of a request or a question; or, if the request has not `ended`, a sign of life."""
 
     number: int
@@ -59,21 +59,21 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Desk:
+class _DestinationPool:
     """A destination, and the threads that work for it alone, so that one whose share hangs holds up no other."""
 
     connector: ConnectorConfiguration
-    destination: OnThisMachine
+    destination: LocalDestination
     threads: ThreadPoolExecutor
 
 
-class AgentProcess:
+class WorkerProcess:
     """The work of the agent, for as long as there is a service at the other end of `line`."""
 
     def __init__(self, line: Connection, content: ContentStore, connect: Connect) -> None:
         self._line, self._content, self._connect = line, content, connect
         self._answering = threading.Lock()
-        self._desks: dict[str, _Desk] = {}
+        self._pools: dict[str, _DestinationPool] = {}
 
     def run(self) -> NoReturn:
         """Do what is asked, and end with the service. A signal to stop or to reload is meant for the service, wherever it arrives."""
@@ -81,58 +81,58 @@ class AgentProcess:
             signal.signal(each, signal.SIG_IGN)
         while True:
             try:
-                asked: Request | Question = pickle.loads(self._line.recv_bytes())  # noqa: S301  # from our own service
+                asked: Request | Ping = pickle.loads(self._line.recv_bytes())  # noqa: S301  # from our own service
             except (EOFError, OSError):
                 os._exit(0)  # nobody is there to record what comes of it; the next service repeats it
-            if isinstance(asked, Question):
-                self._answer(Answer(number=asked.number))
+            if isinstance(asked, Ping):
+                self._answer(Reply(number=asked.number))
             else:
                 self._begin(asked)
 
     def _begin(self, request: Request) -> None:
-        desk = outcome_of(partial(self._desk, request.connector), destination=request.connector.name)
+        desk = call_connector(partial(self._desk, request.connector), destination=request.connector.name)
         if isinstance(desk, PostmottakError):
-            self._answer(Answer(number=request.number, outcome=_packed_outcome(desk, request.connector.name)))
+            self._answer(Reply(number=request.number, outcome=_packed_outcome(desk, request.connector.name)))
         else:
             desk.threads.submit(self._do, desk.destination, request)
 
-    def _desk(self, connector: ConnectorConfiguration) -> _Desk:
+    def _desk(self, connector: ConnectorConfiguration) -> _DestinationPool:
         """The destination as it is configured now."""
-        found = self._desks.get(connector.name)
+        found = self._pools.get(connector.name)
         if found and found.connector == connector:
             return found
         if found:
             found.threads.shutdown(wait=False)
             found.destination.close()
         destination = self._connect(connector)
-        self._desks[connector.name] = desk = _Desk(connector=connector, destination=destination, threads=Workers(_THREADS))
+        self._pools[connector.name] = desk = _DestinationPool(connector=connector, destination=destination, threads=ThreadPool(_THREADS))
         return desk
 
-    def _do(self, destination: OnThisMachine, request: Request) -> None:
+    def _do(self, destination: LocalDestination, request: Request) -> None:
         try:
-            outcome = outcome_of(partial(self._run_errand, destination, request), destination=destination.name)
-            self._answer(Answer(number=request.number, outcome=_packed_outcome(outcome, destination.name)))
+            outcome = call_connector(partial(self._run_errand, destination, request), destination=destination.name)
+            self._answer(Reply(number=request.number, outcome=_packed_outcome(outcome, destination.name)))
         except BaseException:  # noqa: BLE001  # without an answer the service would wait for ever
             end_with_traceback()
 
-    def _run_errand(self, destination: OnThisMachine, request: Request) -> Any:
-        match request.errand:
+    def _run_errand(self, destination: LocalDestination, request: Request) -> Any:
+        match request.method:
             case "deliver_batch":
-                beat = _Beat(lambda: self._answer(Answer(number=request.number, ended=False)))
+                beat = _Beat(lambda: self._answer(Reply(number=request.number, ended=False)))
                 return destination.deliver_batch([self._with_content(each, beat) for each in unpacked(request.about)])
             case "settled":
-                return destination.settled(unpacked(request.about))
+                return destination.forget(unpacked(request.about))
             case "traces":
-                return destination.traces()
+                return destination.dedup_records()
 
-    def _with_content(self, parcel: Parcel, beat: Beat) -> Parcel:
+    def _with_content(self, parcel: Parcel, beat: Heartbeat) -> Parcel:
         parts = tuple(replace(part, open=partial(self._open, part.sha256, beat)) for part in parcel.parts)
         return replace(parcel, parts=parts)
 
-    def _open(self, sha256: str, beat: Beat) -> BinaryIO:
-        return watched_file(self._content.open(sha256), beat)
+    def _open(self, sha256: str, beat: Heartbeat) -> BinaryIO:
+        return with_heartbeat(self._content.open(sha256), beat)
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: Reply) -> None:
         message = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
         try:
             with self._answering:
@@ -159,7 +159,7 @@ def _packed_outcome(outcome: Any, destination: str) -> bytes:
         unpacked(data)
         return data
 
-    found = outcome_of(tried, destination=destination)
+    found = call_connector(tried, destination=destination)
     return packed(found) if isinstance(found, PostmottakError) else found
 
 
@@ -175,10 +175,10 @@ class _Beat:
     """Passes signs of life on, but not more often than anybody needs them. May be called from any thread."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell, self._next = tell, time.monotonic() + _BEAT_EVERY
+        self._tell, self._next = tell, time.monotonic() + _HEARTBEAT_INTERVAL
 
     def __call__(self) -> None:
         now = time.monotonic()
         if now >= self._next:
-            self._next = now + _BEAT_EVERY
+            self._next = now + _HEARTBEAT_INTERVAL
             self._tell()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from connectors.net.response import Answer, json_object
+from connectors.net.http_response import HttpResponse, json_object
 from daemon.core.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
 from daemon.core.model import LetterRef, PartState
 
@@ -42,7 +42,7 @@ PART_STATES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class ProblemDetails:
     """What an answer that is not 200 says of itself. `code` is None where Correspondence did not speak."""
 
     status: int
@@ -53,13 +53,13 @@ class Problem:
         return f"{self.status}, code {self.code}" if self.code else str(self.status)
 
 
-def problem_of(answer: Answer) -> Problem:
+def problem_of(answer: HttpResponse) -> ProblemDetails:
     """The problem that an answer tells."""
     try:
         code = _code(json_object(answer.body))
     except ValueError:
         code = None
-    return Problem(status=answer.status, code=code, empty=not answer.body.strip())
+    return ProblemDetails(status=answer.status, code=code, empty=not answer.body.strip())
 
 
 def _code(body: dict[str, Any]) -> int | None:
@@ -69,7 +69,7 @@ def _code(body: dict[str, Any]) -> int | None:
     return int(found[1]) if found else None
 
 
-def channel_error(problem: Problem, party: str, resource: str) -> MailboxError:
+def channel_error(problem: ProblemDetails, party: str, resource: str) -> MailboxError:
     """Why a list could not be had."""
     if problem.code in {Code.NO_ACCESS, Code.CALLER_UNKNOWN}:
         return AccessRefused(
@@ -79,7 +79,7 @@ def channel_error(problem: Problem, party: str, resource: str) -> MailboxError:
     return _general_error(problem, f"the list of {resource} for {party}")
 
 
-def letter_error(problem: Problem, ref: LetterRef) -> MailboxError:
+def letter_error(problem: ProblemDetails, ref: LetterRef) -> MailboxError:
     """Why a letter could not be had."""
     if problem.code == Code.LETTER_NOT_FOUND:
         return LetterGone(f"letter {ref.external_id} is no longer in Altinn: it was purged or withdrawn")
@@ -91,7 +91,7 @@ def letter_error(problem: Problem, ref: LetterRef) -> MailboxError:
     return _general_error(problem, f"letter {ref.external_id}")
 
 
-def _general_error(problem: Problem, what: str) -> MailboxError:
+def _general_error(problem: ProblemDetails, what: str) -> MailboxError:
     if problem.status == _FORBIDDEN and problem.empty:
         return AccessRefused(
             f"Altinn refuses {what}, because the token lacks a scope; have altinn:correspondence.read given to the Maskinporten client"

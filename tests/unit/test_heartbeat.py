@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.runtime.heartbeat import LOOP_LIMIT, TASK_LIMIT, Pulses, watched_file
+from daemon.runtime.heartbeat import LOOP_TIMEOUT, TASK_TIMEOUT, Heartbeats, with_heartbeat
 
 
 class Clock:
@@ -19,44 +19,44 @@ class Clock:
 def test_a_thread_that_says_nothing_hangs() -> None:
     """A loop without a sign of life is named; its next sign clears it."""
     clock = Clock()
-    pulses = Pulses(clock)
-    pulses.expect("outbox")
-    clock.now = LOOP_LIMIT + 1
-    assert pulses.hung() == ["outbox"]
-    pulses.expect("outbox")
-    assert pulses.hung() == []
+    heartbeats = Heartbeats(clock)
+    heartbeats.beat("outbox")
+    clock.now = LOOP_TIMEOUT + 1
+    assert heartbeats.stalled() == ["outbox"]
+    heartbeats.beat("outbox")
+    assert heartbeats.stalled() == []
 
 
 def test_a_thread_that_rests_does_not_hang() -> None:
     """Who waits for an hour, and said so, is well until that hour is over."""
     clock = Clock()
-    pulses = Pulses(clock)
-    pulses.resting("poll altinn", 3600)
-    clock.now = 3600 + LOOP_LIMIT - 1
-    assert pulses.hung() == []
+    heartbeats = Heartbeats(clock)
+    heartbeats.beat_for_wait("poll altinn", 3600)
+    clock.now = 3600 + LOOP_TIMEOUT - 1
+    assert heartbeats.stalled() == []
     clock.now += 2
-    assert pulses.hung() == ["poll altinn"]
+    assert heartbeats.stalled() == ["poll altinn"]
 
 
 def test_a_long_healthy_delivery_does_not_hang(tmp_path: Path) -> None:
     """A delivery that goes on reading its letter is well however long it takes; one that stands still has hung."""
     clock = Clock()
-    pulses = Pulses(clock)
+    heartbeats = Heartbeats(clock)
     (tmp_path / "part").write_bytes(b"x" * 5 * 1024 * 1024)
-    with pulses.task("delivery") as beat, watched_file((tmp_path / "part").open("rb"), beat) as file:
+    with heartbeats.task("delivery") as beat, with_heartbeat((tmp_path / "part").open("rb"), beat) as file:
         while file.read(1024 * 1024):
-            clock.now += TASK_LIMIT - 1
-            assert pulses.hung() == []
-        clock.now += TASK_LIMIT + 1
-        assert pulses.hung() == ["delivery"]
-    assert pulses.hung() == []
+            clock.now += TASK_TIMEOUT - 1
+            assert heartbeats.stalled() == []
+        clock.now += TASK_TIMEOUT + 1
+        assert heartbeats.stalled() == ["delivery"]
+    assert heartbeats.stalled() == []
 
 
 def test_a_watched_file_is_the_file(tmp_path: Path) -> None:
     """Bytes, places and ends are those of the file itself."""
     content = bytes(range(256)) * 9000
     (tmp_path / "part").write_bytes(content)
-    with watched_file((tmp_path / "part").open("rb"), lambda: None) as file:
+    with with_heartbeat((tmp_path / "part").open("rb"), lambda: None) as file:
         assert file.read() == content
         assert file.seek(256 * 4000 + 7) == 256 * 4000 + 7
         assert file.read(3) == b"\x07\x08\x09"

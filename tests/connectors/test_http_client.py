@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from connectors.net.client import Http, Patience
-from connectors.net.response import Answer, json_object
+from connectors.net.http_client import HttpClient, Timeouts
+from connectors.net.http_response import HttpResponse, json_object
 from connectors.sandbox.altinn3.faults import gzip_bomb
 from connectors.sandbox.http_server import Manner, Response, Stream
 from daemon.core.errors import MailboxUnavailable
 from tests.connectors.http_tools import JSON, QUICK, RESET, Server, download, get, new_clock, new_http, new_server, stream  # noqa: F401  # fixtures
 
 
-def test_an_answer_comes_with_its_meaning(http: Http, server: Server) -> None:
+def test_an_answer_comes_with_its_meaning(http: HttpClient, server: Server) -> None:
     """A 200 is understood, a 4xx is left to the caller, and no compression is ever asked for."""
     assert get(http, server).value == {"fine": True}
     server.script = [Response(status=404, body=b'{"errorCode": 1001}', headers=JSON)]
@@ -45,7 +45,7 @@ BLIPS = {
 
 
 @pytest.mark.parametrize("blip", BLIPS.values(), ids=list(BLIPS))
-def test_a_blip_is_got_over_within_the_call(http: Http, server: Server, blip: Response) -> None:
+def test_a_blip_is_got_over_within_the_call(http: HttpClient, server: Server, blip: Response) -> None:
     """Two blips in a row cost two more requests and nothing else; a third one ends the call."""
     server.script = [blip, blip]
     assert get(http, server).value == {"fine": True}
@@ -56,7 +56,7 @@ def test_a_blip_is_got_over_within_the_call(http: Http, server: Server, blip: Re
 
 
 @pytest.mark.parametrize("blip", [RESET, Response(status=503)], ids=["reset", "503"])
-def test_what_tells_something_is_sent_once(http: Http, server: Server, blip: Response) -> None:
+def test_what_tells_something_is_sent_once(http: HttpClient, server: Server, blip: Response) -> None:
     """A POST is not repeated within the call: whether it took effect is for its caller to find out."""
     server.script = [blip]
     with pytest.raises(MailboxUnavailable):
@@ -77,7 +77,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize(("answer", "words"), NONSENSE.values(), ids=list(NONSENSE))
-def test_nonsense_is_no_answer(http: Http, server: Server, answer: Response, words: str) -> None:
+def test_nonsense_is_no_answer(http: HttpClient, server: Server, answer: Response, words: str) -> None:
     """What cannot come from the application is told in words, once, and nothing follows it or unpacks it."""
     server.script = [answer]
     with pytest.raises(MailboxUnavailable, match=words):
@@ -85,7 +85,7 @@ def test_nonsense_is_no_answer(http: Http, server: Server, answer: Response, wor
     assert len(server.requests) == 1
 
 
-def test_a_bomb_takes_no_memory(http: Http, server: Server) -> None:
+def test_a_bomb_takes_no_memory(http: HttpClient, server: Server) -> None:
     """A small body that would unpack to a gigabyte is never unpacked."""
     bomb = gzip_bomb(1024)
     assert bomb.instead
@@ -106,7 +106,7 @@ WAITS: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("wait", WAITS.values(), ids=list(WAITS))
-def test_a_long_wait_that_is_asked_for_ends_the_call(http: Http, server: Server, status: int, wait: Callable[[], str]) -> None:
+def test_a_long_wait_that_is_asked_for_ends_the_call(http: HttpClient, server: Server, status: int, wait: Callable[[], str]) -> None:
     """A long Retry-After is handed on instead of being waited for, and nothing is asked again."""
     server.script = [Response(status=status, headers=(("Retry-After", wait()),))]
     with pytest.raises(MailboxUnavailable) as caught:
@@ -118,7 +118,7 @@ def test_a_long_wait_that_is_asked_for_ends_the_call(http: Http, server: Server,
 
 def test_a_drip_ends_with_the_deadline(server: Server) -> None:
     """A server that sends a byte now and then, and so never runs into a timeout, holds a call no longer than the whole may take."""
-    http = Http(longest_pause=300, patience=Patience(step=5, whole=0.3, pauses=()))
+    http = HttpClient(longest_pause=300, timeouts=Timeouts(step=5, whole=0.3, retry_delays=()))
     server.then = Response(status=200, body=bytes(10_000), manner=Manner(seconds_per_byte=0.02))
     with closing(http), pytest.raises(MailboxUnavailable, match=r"answer in 0\.3 seconds|no answer in time"):
         get(http, server)
@@ -129,7 +129,7 @@ def test_a_head_that_drips_ends_with_the_deadline() -> None:
     stopping = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         pool.submit(_drip_a_head, listener, stopping)
-        http = Http(longest_pause=300, patience=Patience(step=5, whole=0.3, pauses=()))
+        http = HttpClient(longest_pause=300, timeouts=Timeouts(step=5, whole=0.3, retry_delays=()))
         with closing(http), pytest.raises(MailboxUnavailable, match=r"answer in 0\.3 seconds|no answer in time"):
             http.get(f"http://127.0.0.1:{listener.getsockname()[1]}/x", {})
         stopping.set()
@@ -145,13 +145,13 @@ def _drip_a_head(listener: socket.socket, stopping: threading.Event) -> None:
 
 def test_silence_ends_with_the_timeout(server: Server) -> None:
     """A server that says nothing holds a call no longer than one step may take."""
-    http = Http(longest_pause=300, patience=Patience(step=0.2, pauses=()))
+    http = HttpClient(longest_pause=300, timeouts=Timeouts(step=0.2, retry_delays=()))
     server.then = Response(status=200, body=bytes(10), manner=Manner(seconds_per_byte=5))
     with closing(http), pytest.raises(MailboxUnavailable, match="no answer in time"):
         get(http, server)
 
 
-def test_a_refused_connection_says_so(http: Http, server: Server) -> None:
+def test_a_refused_connection_says_so(http: HttpClient, server: Server) -> None:
     """A host that is not there is named, with the reason."""
     server.stop()
     with pytest.raises(MailboxUnavailable, match=r"127\.0\.0\.1:[0-9]+ .*connection refused"):
@@ -159,7 +159,7 @@ def test_a_refused_connection_says_so(http: Http, server: Server) -> None:
 
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "length"])
-def test_a_download_is_streamed_in_pieces(http: Http, server: Server, chunked: bool) -> None:
+def test_a_download_is_streamed_in_pieces(http: HttpClient, server: Server, chunked: bool) -> None:
     """The pieces are neither tiny nor whole; together they are all that was sent."""
     server.then = stream(1_000_000, chunked=chunked)
     with closing(download(http, server)) as reply:
@@ -170,21 +170,21 @@ def test_a_download_is_streamed_in_pieces(http: Http, server: Server, chunked: b
 
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "length"])
-def test_a_download_that_is_cut_short_is_no_download(http: Http, server: Server, chunked: bool) -> None:
+def test_a_download_that_is_cut_short_is_no_download(http: HttpClient, server: Server, chunked: bool) -> None:
     """A body that ends too early raises at its end, with and without a length in the head."""
     server.then = stream(1_000_000, chunked=chunked, manner=Manner(cut_after=500_000))
     with closing(download(http, server)) as reply, pytest.raises(MailboxUnavailable, match="tried again"):
         list(reply.chunks)
 
 
-def test_a_download_that_drips_is_given_up(http: Http, server: Server) -> None:
+def test_a_download_that_drips_is_given_up(http: HttpClient, server: Server) -> None:
     """A download has no deadline, but a lowest rate."""
     server.then = stream(1_000_000, manner=Manner(seconds_per_byte=0.02))
     with closing(download(http, server)) as reply, pytest.raises(MailboxUnavailable, match="less than 1024 bytes a second"):
         list(reply.chunks)
 
 
-def test_a_slow_reader_is_not_held_against_the_server(http: Http, server: Server) -> None:
+def test_a_slow_reader_is_not_held_against_the_server(http: HttpClient, server: Server) -> None:
     """The time that the receiver takes for what it got, here more than a window, does not count as waiting."""
     server.then = stream(1_000_000)
     with closing(download(http, server)) as reply:
@@ -193,15 +193,15 @@ def test_a_slow_reader_is_not_held_against_the_server(http: Http, server: Server
         assert len(first) + sum(len(chunk) for chunk in reply.chunks) == 1_000_000
 
 
-def test_a_download_that_is_refused_is_an_answer(http: Http, server: Server) -> None:
+def test_a_download_that_is_refused_is_an_answer(http: HttpClient, server: Server) -> None:
     """What comes instead of a stream can be read, and a blip before the stream is got over."""
     server.script = [RESET, Response(status=400, body=b'{"errorCode": 2019}', headers=JSON)]
     reply = http.download(f"{server.url}/x", {})
-    assert isinstance(reply, Answer)
+    assert isinstance(reply, HttpResponse)
     assert json_object(reply.body) == {"errorCode": 2019}
 
 
-def test_a_compressed_download_is_refused(http: Http, server: Server) -> None:
+def test_a_compressed_download_is_refused(http: HttpClient, server: Server) -> None:
     """An attachment is taken as it is or not at all."""
     bomb = gzip_bomb(1)
     assert bomb.instead
@@ -213,7 +213,7 @@ def test_a_compressed_download_is_refused(http: Http, server: Server) -> None:
 def test_certificates_are_verified(server_tls: ssl.SSLContext, ca_file: Path) -> None:
     """A certificate of an unknown authority ends the call with a hint at `ca_file`; with that it is trusted."""
     with Server(server_tls) as server:
-        with closing(Http(longest_pause=300, patience=QUICK)) as http, pytest.raises(MailboxUnavailable, match="ca_file"):
+        with closing(HttpClient(longest_pause=300, timeouts=QUICK)) as http, pytest.raises(MailboxUnavailable, match="ca_file"):
             get(http, server)
-        with closing(Http(longest_pause=300, patience=QUICK, ca_file=ca_file)) as http:
+        with closing(HttpClient(longest_pause=300, timeouts=QUICK, ca_file=ca_file)) as http:
             assert get(http, server).status == 200

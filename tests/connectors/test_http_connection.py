@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from connectors.net.client import Http
-from connectors.net.response import json_object
+from connectors.net.http_client import HttpClient
+from connectors.net.http_response import json_object
 from daemon.core.errors import MailboxUnavailable
 from tests.connectors.http_tools import Server, get, new_clock, new_http, new_server  # noqa: F401  # fixtures
 
 
-def test_connections_are_kept(http: Http, server: Server) -> None:
+def test_connections_are_kept(http: HttpClient, server: Server) -> None:
     """Calls one after the other go over one connection, and after `close` a new one is opened."""
     for _ in range(20):
         get(http, server)
@@ -48,7 +48,7 @@ def raw_answer(body: bytes, *headers: bytes) -> bytes:
     return b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b"Content-Length: %d" % len(body), b"", body])
 
 
-def test_a_connection_that_was_closed_while_nobody_used_it_is_not_used(http: Http, server: Server) -> None:
+def test_a_connection_that_was_closed_while_nobody_used_it_is_not_used(http: HttpClient, server: Server) -> None:
     """A POST, which is sent only once, does not go into a connection that the other side has left in the meantime."""
     get(http, server)
     server.stop()
@@ -56,13 +56,13 @@ def test_a_connection_that_was_closed_while_nobody_used_it_is_not_used(http: Htt
     assert http.post(f"{server.url}/x", {}).status == 200
 
 
-def test_what_nobody_asked_for_is_no_answer_to_the_next_call(http: Http) -> None:
+def test_what_nobody_asked_for_is_no_answer_to_the_next_call(http: HttpClient) -> None:
     """Where bytes follow the answer, they are not taken for the next one: that comes over another connection."""
     with raw_server(raw_answer(b'{"at": 1}') + raw_answer(b'{"at": 2}'), raw_answer(b'{"at": 3}')) as url:
         assert [http.get(url, {}, json_object).value for _ in range(2)] == [{"at": 1}, {"at": 3}]
 
 
-def test_what_only_announces_an_answer_is_passed_over(http: Http) -> None:
+def test_what_only_announces_an_answer_is_passed_over(http: HttpClient) -> None:
     """Heads of the kind 1xx may come before the answer."""
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     with raw_server(b"HTTP/1.1 100 Continue\r\n\r\n" + early + raw_answer(b"{}")) as url:
@@ -86,13 +86,13 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("answer", WHOLE.values(), ids=list(WHOLE))
-def test_an_answer_may_come_in_many_ways(http: Http, answer: bytes) -> None:
+def test_an_answer_may_come_in_many_ways(http: HttpClient, answer: bytes) -> None:
     """Whatever HTTP allows between the head and the end of an answer, it is understood."""
     with raw_server(answer) as url:
         assert http.get(url, {}, json_object).value == {"fine": True}
 
 
-def test_a_body_may_end_with_the_connection(http: Http) -> None:
+def test_a_body_may_end_with_the_connection(http: HttpClient) -> None:
     """An answer without a length, as of HTTP/1.0, ends where the other side ends the connection, and that is not used again."""
     head = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"
     with raw_server(head + b'{"at": 1}', head + b'{"at": 2}', leaves=True) as url:
@@ -100,14 +100,14 @@ def test_a_body_may_end_with_the_connection(http: Http) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent", raw_answer(b"{}")[:-1], chunked(b"{}", end=b"")])
-def test_a_connection_that_ends_too_early_brings_no_answer(http: Http, answer: bytes) -> None:
+def test_a_connection_that_ends_too_early_brings_no_answer(http: HttpClient, answer: bytes) -> None:
     """An answer that is cut off in its head or its body is none."""
     with raw_server(answer, leaves=True) as url, pytest.raises(MailboxUnavailable, match="the connection broke off"):
         http.post(url, {})
 
 
 @pytest.mark.parametrize("spoilt", ["a\r\nX: y", "a\nX: y", "a\0", "blåbær", "\ud800"])
-def test_nothing_is_sent_that_ends_a_line_too_early(http: Http, spoilt: str) -> None:
+def test_nothing_is_sent_that_ends_a_line_too_early(http: HttpClient, spoilt: str) -> None:
     """A header, or an address, that would say something else to the other side than to us is not sent."""
     for url, headers in (("/x", {"Authorization": f"Bearer {spoilt}"}), (f"/{spoilt} x", {})):
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -140,13 +140,13 @@ IN_DOUBT = {
 
 
 @pytest.mark.parametrize("answer", IN_DOUBT.values(), ids=list(IN_DOUBT))
-def test_an_answer_whose_end_is_in_doubt_is_none(http: Http, answer: bytes) -> None:
+def test_an_answer_whose_end_is_in_doubt_is_none(http: HttpClient, answer: bytes) -> None:
     """What is not HTTP to the letter is not guessed at."""
     with raw_server(answer) as url, pytest.raises(MailboxUnavailable, match="the connection broke off"):
         http.post(url, {})
 
 
-def test_many_threads_share_the_connections(http: Http, server: Server) -> None:
+def test_many_threads_share_the_connections(http: HttpClient, server: Server) -> None:
     """Calls of many threads do not get in each other's way."""
     with ThreadPoolExecutor(16) as pool:
         assert all(answer.status == 200 for answer in pool.map(lambda _: get(http, server), range(200)))

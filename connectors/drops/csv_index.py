@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from connectors.drops.contents import Item
-from connectors.drops.drop import Drop, TooLarge, read_whole
+from connectors.drops.drop import Drop, FileTooLarge, read_whole
 from connectors.parcel.render import one_line
 from daemon.core.errors import TemporaryFailure
 from daemon.core.ports import Parcel
@@ -68,7 +68,7 @@ def _current(drop: Drop) -> bytes:
         return read_whole(drop, INDEX, _LARGEST)
     except FileNotFoundError:
         return b""
-    except TooLarge as error:
+    except FileTooLarge as error:
         raise TemporaryFailure(
             f"{INDEX} in the drop {drop.place} has more than {_LARGEST >> 20} MiB; move it away, and the next letter begins a new one"
         ) from error

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.core.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
 from daemon.core.model import Mark, MarkKind, MarkState, PartState, Policy, Receipt, message_id
-from daemon.delivery.marks import Receipts
+from daemon.delivery.marks import MarkSender
 from daemon.store import Store, results
 from tests.unit.conftest import NOW, Clock, MemoryMailbox, stored_letter
 
@@ -27,12 +27,12 @@ def mailbox() -> MemoryMailbox:
 @pytest.fixture
 def tell(store: Store, clock: Clock, mailbox: MemoryMailbox, stopping: threading.Event) -> Tell:
     """Set every mark that is due; how many could not be set."""
-    return lambda: Receipts(store=store, clock=clock).set_due(mailbox, stopping)
+    return lambda: MarkSender(store=store, clock=clock).send_due(mailbox, stopping)
 
 
 def the_mark(store: Store, external_id: str = "a") -> Mark:
     """The only mark of a letter."""
-    (mark,) = store.views.marks(message_id("altinn", external_id))
+    (mark,) = store.queries.marks(message_id("altinn", external_id))
     return mark
 
 
@@ -158,7 +158,7 @@ def test_nobody_is_confirmed_to_who_did_not_ask(tell: Tell, store: Store, mailbo
     both = {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.STORED}
     store.letters.add([stored_letter("a", marks=both, confirmation_needed=False), stored_letter("b", marks=both)])
     assert (tell(), sorted(mailbox.told_read), mailbox.told_confirmed) == (0, ["a", "b"], ["b"])
-    (dropped,) = [mark for mark in store.views.marks(message_id("altinn", "a")) if mark.kind is MarkKind.CONFIRMED]
+    (dropped,) = [mark for mark in store.queries.marks(message_id("altinn", "a")) if mark.kind is MarkKind.CONFIRMED]
     assert (dropped.state, dropped.done_at, dropped.last_error) == (MarkState.DONE, None, "the sender asked for no confirmation")
 
 

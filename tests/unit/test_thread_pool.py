@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from daemon.runtime.thread_pool import Workers
+from daemon.runtime.thread_pool import ThreadPool
 from tests.unit.conftest import ROOT
 
 _FEW_THREADS = """\
@@ -50,7 +50,7 @@ def test_few_threads(threads: int) -> None:
 def test_one_that_waits_holds_up_no_other() -> None:
     """The second thing to do is begun beside the first, however long that takes, from the very beginning."""
     for _ in range(50):
-        with Workers(2) as pool:
+        with ThreadPool(2) as pool:
             go_on = threading.Event()
             slow = pool.submit(go_on.wait, 20)
             assert pool.submit(abs, -1).result(timeout=10) == 1
@@ -60,7 +60,7 @@ def test_one_that_waits_holds_up_no_other() -> None:
 
 def test_enough_threads() -> None:
     """With threads to be had it is a pool like any other: as many as asked for, and an error is the submitter's."""
-    with Workers(3) as pool:
+    with ThreadPool(3) as pool:
         assert sorted(pool.map(abs, range(-20, 0))) == list(range(1, 21))
         assert len(pool._threads) <= 3
         with pytest.raises(ZeroDivisionError):

@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from connectors.net.diagnostics import is_host, plain_reason, what_to_do
+from connectors.net.diagnostics import explain_error, is_host, remedy_for
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from connectors.net.diagnostics import is_host, plain_reason, what_to_do
 )
 def test_an_error_in_plain_words(error: Exception, words: str) -> None:
     """What the system says is said in plain words, and what the other side said is not repeated."""
-    assert plain_reason(error, "otherwise") == words
+    assert explain_error(error, "otherwise") == words
 
 
 def test_the_cause_is_found_behind_a_librarys_error() -> None:
@@ -33,7 +33,7 @@ def test_the_cause_is_found_behind_a_librarys_error() -> None:
     library = RuntimeError("the library's words")
     library.__cause__ = ValueError("between")
     library.__cause__.__context__ = TimeoutError()
-    assert plain_reason(library, "otherwise") == "there was no answer in time"
+    assert explain_error(library, "otherwise") == "there was no answer in time"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_to_do_about_it(error: Exception, words: str) -> None:
     """Where to look depends on how far the connection came, and is told of a library's error as well."""
     library = RuntimeError("the library's words")
     library.__cause__ = error
-    assert words in what_to_do(library)
+    assert words in remedy_for(library)
 
 
 @pytest.mark.parametrize("text", ["smtp.example.no", "localhost", "127.0.0.1", "::1", "blåbær.example.no"])

@@ -14,16 +14,16 @@ from uuid import UUID
 
 import pytest
 
-from daemon.core.connector_calls import outcome_of
+from daemon.core.connector_calls import call_connector
 from daemon.core.document import LetterDocument, letter_document
 from daemon.core.errors import PermanentFailure, PostmottakError, TemporaryFailure
 from daemon.core.model import DeliveryState, Message, Outcome, Receipt, delivery_id, message_id
 from daemon.core.ports import Parcel
 from daemon.delivery import dispatch as dispatching
 from daemon.delivery.dispatch import Dispatch
-from daemon.delivery.throttle import WIDTH
+from daemon.delivery.throttle import CONCURRENCY
 from daemon.store import Store, results
-from daemon.store.claims import SUSPECT
+from daemon.store.claims import POISON_AFTER
 from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
 
@@ -63,14 +63,14 @@ def add(store: Store, count: int, *destinations: str) -> None:
 class Wide(MemoryDestination):
     """A destination that takes more at a time than others, several in one call."""
 
-    at_a_time: int = WIDTH + 4
+    concurrency: int = CONCURRENCY + 4
     batches: list[int] = field(default_factory=list)
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
         """Take them side by side."""
         self.batches.append(len(parcels))
         with ThreadPoolExecutor(len(parcels)) as pool:
-            return list(pool.map(lambda parcel: outcome_of(lambda: self.deliver(parcel)), parcels))
+            return list(pool.map(lambda parcel: call_connector(lambda: self.deliver(parcel)), parcels))
 
 
 def test_several_in_one_call(deliver: Deliver, store: Store, places: Places) -> None:
@@ -79,7 +79,7 @@ def test_several_in_one_call(deliver: Deliver, store: Store, places: Places) -> 
     add(store, 30, "erp")
     assert deliver() == {Outcome.DELIVERED: 27, Outcome.DEAD: 1, Outcome.DEFERRED: 2}
     assert sum(erp.batches) == 30
-    assert max(erp.batches) == erp.at_a_time // 2
+    assert max(erp.batches) == erp.concurrency // 2
 
 
 @pytest.mark.parametrize("kind", [MemoryDestination, Wide])
@@ -98,7 +98,7 @@ def test_a_letter_that_cannot_be_put_into_words(
 
     monkeypatch.setattr(dispatching, "letter_document", document)
     assert deliver() == {Outcome.DELIVERED: 4, Outcome.DEFERRED: 1}
-    (waits,) = store.views.deliveries(state=DeliveryState.PENDING)
+    (waits,) = store.queries.deliveries(state=DeliveryState.PENDING)
     assert (waits.message_id, waits.last_error) == (bad, "unexpected ZeroDivisionError in the connector; see the log")
 
 
@@ -121,7 +121,7 @@ def test_a_batch_that_fails_as_a_whole(deliver: Deliver, store: Store, places: P
     add(store, 3, "erp")
     add(store, 3, "mail")
     assert deliver() == {Outcome.DELIVERED: 3, Outcome.DEFERRED: 3}
-    assert all(words in (each.last_error or "") for each in store.views.deliveries(state=DeliveryState.PENDING))
+    assert all(words in (each.last_error or "") for each in store.queries.deliveries(state=DeliveryState.PENDING))
 
 
 @pytest.mark.parametrize(("kind", "tells"), [(Wide, True), (MemoryDestination, False)])
@@ -130,20 +130,22 @@ def test_it_tells_when_it_is_behind(
 ) -> None:
     """While more is due on this machine than there is room for it says so, for those who bring more; a slow mail server slows nobody."""
     said = []
-    places["erp"] = kind("erp", during=lambda _: said.append(dispatch.behind.is_set()))
-    add(store, 10 * WIDTH, "erp")
+    places["erp"] = kind("erp", during=lambda _: said.append(dispatch.backlog.is_set()))
+    add(store, 10 * CONCURRENCY, "erp")
     deliver()
-    assert (said.count(True) > WIDTH) is tells
+    assert (said.count(True) > CONCURRENCY) is tells
     assert any(said) is tells
-    assert not dispatch.behind.is_set()
+    assert not dispatch.backlog.is_set()
 
 
-@pytest.mark.parametrize(("kind", "width"), [(MemoryDestination, WIDTH), (Wide, WIDTH + 4)])
-def test_no_more_than_so_many_at_a_time(deliver: Deliver, store: Store, places: Places, kind: type[MemoryDestination], width: int) -> None:
+@pytest.mark.parametrize(("kind", "width"), [(MemoryDestination, CONCURRENCY), (Wide, CONCURRENCY + 4)])
+def test_no_more_than_so_many_at_a_time(
+    deliver: Deliver, store: Store, places: Places, kind: type[MemoryDestination], concurrency_limit: int
+) -> None:
     """A destination never has more attempts at a time than its lane is wide, and is given as many as that."""
     places["erp"] = kind("erp")
-    add(store, 5 * width, "erp")
-    together = threading.Barrier(width, timeout=10)
+    add(store, 5 * concurrency_limit, "erp")
+    together = threading.Barrier(concurrency_limit, timeout=10)
     lock, under_way, most = threading.Lock(), Counter[str](), 0
 
     def count(_: Parcel) -> None:
@@ -152,15 +154,15 @@ def test_no_more_than_so_many_at_a_time(deliver: Deliver, store: Store, places: 
             under_way["now"] += 1
             under_way["ever"] += 1
             most = max(most, under_way["now"])
-            meet = under_way["ever"] <= width
+            meet = under_way["ever"] <= concurrency_limit
         if meet:
             together.wait()
         with lock:
             under_way["now"] -= 1
 
     places["erp"].during = count
-    assert deliver() == {Outcome.DELIVERED: 5 * width}
-    assert most == width
+    assert deliver() == {Outcome.DELIVERED: 5 * concurrency_limit}
+    assert most == concurrency_limit
 
 
 def test_a_destination_that_keeps_failing_is_left_alone(deliver: Deliver, dispatch: Dispatch, store: Store, places: Places) -> None:
@@ -171,10 +173,10 @@ def test_a_destination_that_keeps_failing_is_left_alone(deliver: Deliver, dispat
     outcomes = deliver()
     assert outcomes[Outcome.DELIVERED] == 20
     tried = len(places["erp"].handed)
-    assert 5 <= tried < 2 * WIDTH
+    assert 5 <= tried < 2 * CONCURRENCY
     assert deliver() == {}
     assert len(places["erp"].handed) == tried
-    assert store.views.counts().deliveries[DeliveryState.CLAIMED] == 0
+    assert store.queries.counts().deliveries[DeliveryState.CLAIMED] == 0
     assert dispatch.next_due() == NOW + timedelta(seconds=30)
 
 
@@ -230,10 +232,10 @@ def test_a_long_attempt_keeps_its_lease(
     def take_long(_: Parcel) -> None:
         for _turn in range(2):
             renewed.clear()
-            ends = store.views.delivery(this).due_at
+            ends = store.queries.delivery(this).due_at
             clock.now = ends - timedelta(minutes=1)
             assert renewed.wait(timeout=10)
-            assert store.views.delivery(this).due_at > ends
+            assert store.queries.delivery(this).due_at > ends
             assert store.outbox.claim("other", ends, HOUR, 9) == []
 
     monkeypatch.setattr(store.outbox, "renew", note)
@@ -272,7 +274,7 @@ def test_a_suspect_is_attempted_alone(deliver: Deliver, store: Store, places: Pl
     places["erp"], places["mail"] = erp, Watched("mail", under_way=erp.under_way, order=erp.order)
     add(store, 2, "erp")
     suspects = {delivery_id(message_id("altinn", name), "erp", 1) for name in ("erp0", "erp1")}
-    for _ in range(SUSPECT):
+    for _ in range(POISON_AFTER):
         store.outbox.claim("gone", clock(), HOUR, 9, only=["erp"])
         store.outbox.release_abandoned(clock())
     add(store, 20, "mail")
@@ -285,12 +287,12 @@ def test_a_letter_that_kills_the_process_takes_no_other_along(deliver: Deliver, 
     """Of deliveries that were under way together when the process ended three times, only the one that did it is dead."""
     add(store, 4, "erp")
     killer = delivery_id(message_id("altinn", "erp0"), "erp", 1)
-    for _ in range(SUSPECT):
+    for _ in range(POISON_AFTER):
         assert len(store.outbox.claim("gone", clock(), HOUR, 9)) == 4
         store.outbox.release_abandoned(clock())
-    while (claims := store.outbox.claim_suspect("me", clock(), HOUR)) and claims[0].id != killer:
+    while (claims := store.outbox.claim_poison("me", clock(), HOUR)) and claims[0].id != killer:
         store.outbox.end([results.deferred(claims[0], "not now", clock() + HOUR, clock(), clock())])
     store.outbox.release_abandoned(clock())
     clock.advance(hours=2)
     assert deliver() == {Outcome.DELIVERED: 3}
-    assert store.views.delivery(str(killer)).state is DeliveryState.DEAD
+    assert store.queries.delivery(str(killer)).state is DeliveryState.DEAD

@@ -17,20 +17,20 @@ from uuid import UUID, uuid4
 
 from daemon.config.loader import ConnectorConfiguration
 from daemon.core.errors import (
-    AgentLost,
     ContentMissing,
     PermanentFailure,
     PostmottakError,
     TemporaryFailure,
+    WorkerLost,
 )
 from daemon.core.model import ParcelPart, Receipt
 from daemon.core.ports import Finding, Parcel, Pickup, PickupState
 from daemon.core.settings import ConnectorSettings
 from daemon.delivery import dispatch
-from daemon.delivery.worker.client import Agent
-from daemon.delivery.worker.proxy import Entrusted
+from daemon.delivery.worker.proxy import RemoteDestination
+from daemon.delivery.worker.worker_client import WorkerClient
 from daemon.runtime import logs
-from daemon.runtime.process import keep_to_one_core
+from daemon.runtime.process import pin_to_one_core
 from daemon.store.content import ContentStore
 from daemon.store.lock import InstanceLock
 from tests.parcels import new_parcel
@@ -51,7 +51,7 @@ class Place:
 
     name: str
     how: str
-    at_a_time: int = 4
+    concurrency: int = 4
     await_pickup: timedelta | None = None
     pickup_folder: Path | None = None
     forgotten: list[UUID] = field(default_factory=list)
@@ -87,13 +87,13 @@ class Place:
                 outcomes.append(error)
         return outcomes
 
-    def traces(self) -> Sequence[UUID]:
+    def dedup_records(self) -> Sequence[UUID]:
         """What it was told to forget: so a test sees that it was told, and where."""
         if self.how == "fails":
             raise TemporaryFailure("the share is away")
         return self.forgotten
 
-    def settled(self, deliveries: Collection[UUID]) -> None:
+    def forget(self, deliveries: Collection[UUID]) -> None:
         """Note it, or fail in a way that nobody foresaw."""
         if self.how == "fails":
             raise ZeroDivisionError
@@ -128,19 +128,19 @@ def connector(how: str = "well", name: str = "erp") -> ConnectorConfiguration:
 
 
 @contextmanager
-def agent_with(content: ContentStore, cores: Collection[int] = ()) -> Iterator[Agent]:
+def agent_with(content: ContentStore, cores: Collection[int] = ()) -> Iterator[WorkerClient]:
     """An agent, until the block ends."""
-    agent = Agent(content, connect, cores)
+    agent = WorkerClient(content, connect, cores)
     try:
         yield agent
     finally:
         agent.close()
 
 
-def entrusted(agent: Agent, how: str = "well", name: str = "erp") -> Entrusted:
+def entrusted(agent: WorkerClient, how: str = "well", name: str = "erp") -> RemoteDestination:
     """The destination, with the agent in charge."""
     configuration = connector(how, name)
-    return Entrusted(connect(configuration), configuration, agent)
+    return RemoteDestination(connect(configuration), configuration, agent)
 
 
 def parcels(content: ContentStore, many: int = 3) -> list[Parcel]:
@@ -159,12 +159,12 @@ def delivers_elsewhere(folder: str) -> Any:
         assert all(isinstance(each, Receipt) for each in receipts)
         alone = place.deliver(parcels(content)[1])
         some = uuid4()
-        place.settled([some])
+        place.forget([some])
         facts = {
             "here": os.getpid(),
             "checked in": [int(each.text) for each in place.check()],
             "receipts": [[each.reference, each.details] for each in [*receipts, alone] if isinstance(each, Receipt)],
-            "forgotten": place.traces() == [some],
+            "forgotten": place.dedup_records() == [some],
             "taken": place.pickup({"name": "a"}).state,
         }
     return {**facts, "ended": agent.has_ended()}
@@ -177,7 +177,7 @@ def failures(folder: str) -> Any:
     with agent_with(content) as agent:
         place = entrusted(agent, "fails")
         told = [_told(each) for each in place.deliver_batch(parcels(content))]
-        told += [_raised(place.traces), _raised(lambda: place.settled([uuid4()]))]
+        told += [_raised(place.dedup_records), _raised(lambda: place.forget([uuid4()]))]
         told.append(_raised(lambda: place.deliver(parcels(content)[1])))
         told.append(_raised(lambda: place.deliver_batch(parcels(content, 4)[3:])))
     return told
@@ -222,7 +222,7 @@ def one_that_hangs(folder: str) -> Any:
         def hang() -> None:
             try:
                 hanging.deliver(parcels(content)[0])
-            except AgentLost as error:
+            except WorkerLost as error:
                 lost.append(str(error))
 
         thread = threading.Thread(target=hang)
@@ -316,7 +316,7 @@ def killed_service(folder: str, how: str) -> None:
 
 def cores(folder: str) -> Any:
     """The cores of the service and those of its agent."""
-    left = keep_to_one_core()
+    left = pin_to_one_core()
     content = ContentStore(Path(folder))
     with agent_with(content, left) as agent:
         process = entrusted(agent).deliver(parcels(content)[0]).details["process"]

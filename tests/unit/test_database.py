@@ -80,7 +80,7 @@ def test_the_migrations_make_the_tables_of_the_models(database: Path, tmp_path: 
 def test_the_newest_version_is_known_without_alembic(database: Path) -> None:
     """The version that the store compares with is Alembic's newest, and a new database has it."""
     config = Config()
-    config.set_main_option("script_location", "daemon:migrations")
+    config.set_main_option("script_location", "daemon.store:migrations")
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
     with sqlite3.connect(database) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]
@@ -254,7 +254,7 @@ def test_what_failed_before_an_upgrade_fails_since_then(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     engine = create_engine(f"sqlite:///{path}")
     config = Config()
-    config.set_main_option("script_location", "daemon:migrations")
+    config.set_main_option("script_location", "daemon.store:migrations")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0003")
@@ -276,6 +276,6 @@ def test_what_failed_before_an_upgrade_fails_since_then(tmp_path: Path) -> None:
             )
             old.execute(f"{row} VALUES ({', '.join('?' * len(values))})", values)
     store = Store(f"sqlite:///{path}")
-    (failing,), (waiting,) = store.views.sightings(SightingState.FAILING), store.views.sightings(SightingState.WAITING)
+    (failing,), (waiting,) = store.queries.sightings(SightingState.FAILING), store.queries.sightings(SightingState.WAITING)
     assert (failing.failing_since, waiting.failing_since) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None)
     store.close()

@@ -22,38 +22,38 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from daemon.config.loader import ConnectorConfiguration
-from daemon.core.errors import AgentLost, PostmottakError
+from daemon.core.errors import PostmottakError, WorkerLost
 from daemon.core.ports import nothing
-from daemon.delivery.worker.process import (
-    AgentProcess,
-    Answer,
+from daemon.delivery.worker.worker_process import (
     Connect,
-    Errand,
-    Question,
+    Method,
+    Ping,
+    Reply,
     Request,
+    WorkerProcess,
     end_with_traceback,
     packed,
     unpacked,
 )
-from daemon.runtime.heartbeat import Beat
-from daemon.runtime.process import keep_to
+from daemon.runtime.heartbeat import Heartbeat
+from daemon.runtime.process import pin_to
 from daemon.store.content import ContentStore
 
-AGENT = "agent"  # whose signs of life are the agent's
+WORKER = "agent"  # whose signs of life are the agent's
 LOST = "the agent, the process that writes drops, has ended; what it had under way is repeated when the service is started again"
 _PATIENCE = 2.0  # seconds for a killed agent to end; one in a call to a dead share is left to the system
 _LOOK = 0.01
 
 
 @dataclass(frozen=True)
-class _Call:
+class _PendingCall:
     """A request that waits for its answer."""
 
-    beat: Beat
+    beat: Heartbeat
     answer: Future[Any] = field(default_factory=Future)
 
 
-class Agent:
+class WorkerClient:
     """The agent, as the service sees it. `ask` may be called from several threads, everything else from the first one."""
 
     def __init__(self, content: ContentStore, connect: Connect, cores: Collection[int] = ()) -> None:
@@ -65,48 +65,48 @@ class Agent:
         self._pid = os.fork()
         if not self._pid:
             self._line.close()
-            keep_to(cores)
+            pin_to(cores)
             _work(theirs, content, connect)
         theirs.close()
         self._numbers = count()
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, _PendingCall] = {}
         self._asking = threading.Lock()
         self._reader: threading.Thread | None = None
         self._asked: Future[Any] | None = None
         self._silent = False
         self._ended = False
 
-    def ask(self, connector: ConnectorConfiguration, errand: Errand, about: Any = None, beat: Beat = nothing) -> Any:
+    def ask(self, connector: ConnectorConfiguration, method: Method, about: Any = None, beat: Heartbeat = nothing) -> Any:
         """Have the agent do something at a destination, and wait until it is done; `beat` is called as long as it gets on.
 
         Returns what the destination does, and raises the PostmottakError that it raises; the outcomes of deliveries are returned, errors
         among them. Raises AgentLost, and what pickle raises if `about` cannot be handed over.
         """
-        request = Request(number=next(self._numbers), connector=connector, errand=errand, about=packed(about))
+        request = Request(number=next(self._numbers), connector=connector, method=method, about=packed(about))
         outcome = unpacked(self._send(request, beat).result())
         if isinstance(outcome, PostmottakError):
             raise outcome
         return outcome
 
-    def look(self, beat: Beat) -> None:
+    def look(self, beat: Heartbeat) -> None:
         """Ask whether the agent still turns; `beat` is called if it has answered the last such question, so call this again and again."""
         if self._asked is None or self._asked.done():
             beat()
-            with suppress(AgentLost):  # which `has_ended` tells
-                self._asked = self._send(Question(number=next(self._numbers)), nothing)
+            with suppress(WorkerLost):  # which `has_ended` tells
+                self._asked = self._send(Ping(number=next(self._numbers)), nothing)
 
-    def _send(self, what: Request | Question, beat: Beat) -> Future[Any]:
-        call = _Call(beat)
+    def _send(self, what: Request | Ping, beat: Heartbeat) -> Future[Any]:
+        call = _PendingCall(beat)
         message = pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
         with self._asking:
             if self._silent:
-                raise AgentLost(LOST)
+                raise WorkerLost(LOST)
             self._calls[what.number] = call
             self._listen()
             try:
                 self._line.send_bytes(message)
             except OSError as error:
-                raise AgentLost(LOST) from error
+                raise WorkerLost(LOST) from error
         return call.answer
 
     def has_ended(self) -> bool:
@@ -133,13 +133,13 @@ class Agent:
     def _listen(self) -> None:
         """Have a thread hear the answers; the first who asks begins it."""
         if self._reader is None:
-            self._reader = threading.Thread(target=self._hear, name=AGENT, daemon=True)
+            self._reader = threading.Thread(target=self._hear, name=WORKER, daemon=True)
             self._reader.start()
 
     def _hear(self) -> None:
         try:
             while True:
-                answer: Answer = pickle.loads(self._line.recv_bytes())  # noqa: S301  # from our own agent
+                answer: Reply = pickle.loads(self._line.recv_bytes())  # noqa: S301  # from our own agent
                 if answer.ended:
                     self._calls.pop(answer.number).answer.set_result(answer.outcome)
                 else:
@@ -150,12 +150,12 @@ class Agent:
             with self._asking:
                 self._silent = True
             for call in self._calls.values():
-                call.answer.set_exception(AgentLost(LOST))
+                call.answer.set_exception(WorkerLost(LOST))
 
 
 def _work(line: Connection, content: ContentStore, connect: Connect) -> NoReturn:
     """Be the agent, and never return to what the service was about to do."""
     try:
-        AgentProcess(line, content, connect).run()
+        WorkerProcess(line, content, connect).run()
     except BaseException:  # noqa: BLE001  # nothing may get past this point
         end_with_traceback()
