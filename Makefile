@@ -48,7 +48,7 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py' -o -name '*
 
 # Time and memory, beside programs that do less; takes some ten minutes, and writes docs/performance.md.
 #
-# BENCH names the parts, if not all are wanted: throughput latency memory stored idle routing.
+# BENCH names the parts, if not all are wanted: throughput latency memory stored waiting idle routing.
 bench: .venv/made
 	$(BIN)/python -m benchmarks $(BENCH)
 

@@ -13,12 +13,14 @@ from benchmarks.report import Figure
 from benchmarks.routing import routing
 from benchmarks.stored import stored
 from benchmarks.throughput import latency, throughput
+from benchmarks.waiting import waiting
 
 _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "throughput": throughput,
     "latency": latency,
     "memory": memory,
     "stored": stored,
+    "waiting": waiting,
     "idle": idle,
     "routing": lambda _: routing(100_000),
 }

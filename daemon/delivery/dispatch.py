@@ -183,7 +183,7 @@ class Dispatch:
         if not queue.should_claim(steady):
             return []
         free_slots = queue.free_slots(steady)
-        where = {"but": names} if name == _UNKNOWN else {"only": [name]}
+        where = {"exclude": names} if name == _UNKNOWN else {"only": [name]}
         claims = self.store.outbox.claim(self._owner, now, _LEASE, free_slots, **where)
         queue.claimed(steady, more=len(claims) == free_slots)
         return claims

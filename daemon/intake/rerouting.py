@@ -22,7 +22,7 @@ from daemon.routing.table import Table
 from daemon.store import Cover, Decided, Queued, Store
 
 _log = structlog.get_logger(__name__)
-_TOGETHER = 50  # letters that follow a cover in one transaction: others wait for it some 30 ms, and a commit costs the same for one
+_TOGETHER = 100  # letters that follow a cover in one transaction: others wait for it some 50 ms, and a commit costs the same for one
 _REMEMBERED = 10_000
 
 

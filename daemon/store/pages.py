@@ -14,10 +14,10 @@ from sqlmodel import SQLModel
 
 from daemon.store.database import Database
 
-LETTERS = 250
-"""Letters in a piece of which everything is read that decides where they go: some 15 ms."""
-ROWS = 5000
-"""Rows in a piece that are read one by one, or looked at to find those that are meant: some 30 ms."""
+LETTERS = 100
+"""Letters in a piece of which everything is read that decides where they go: some 10 ms, and less than 100 on a machine that is busy."""
+ROWS = 3000
+"""Rows in a piece that are read one by one, or looked at to find those that are meant: some 20 ms."""
 COUNTED = 50_000
 """Rows in a piece that are only counted, in an index: some 5 ms."""
 

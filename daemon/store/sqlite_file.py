@@ -15,6 +15,7 @@ from daemon.core.errors import StoreBusy, StoreError
 from daemon.store.busy import is_busy
 
 _STEP = 2000  # pages that are copied while others wait: some 10 ms
+_ALL = -1
 _PAUSE = 0.05  # seconds after which a step that met a write is tried again
 _TIMEOUT = 30.0  # seconds that a busy database is waited for
 _BUSY = "the database is busy: another program holds it, and went on doing so; try again later"
@@ -42,14 +43,20 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with closing(_open(source)) as here, closing(sqlite3.connect(target)) as there:
-        there.execute("PRAGMA journal_mode=OFF")  # half a copy is removed, and not mended
-        there.execute("PRAGMA synchronous=OFF")  # synced as a whole below
+    with closing(_open(source)) as here:
         try:
-            here.backup(there, pages=_STEP, progress=_Steps(_RESTARTS), sleep=_PAUSE)
+            _fill(here, target, _RESTARTS, _STEP)
         except _AgainAndAgainError:
-            here.backup(there, progress=_Steps(0), sleep=_PAUSE)
+            os.truncate(target, 0)
+            _fill(here, target, 0, _ALL)
     sync(target)
+
+
+def _fill(here: sqlite3.Connection, target: Path, restarts: int, step: int) -> None:
+    with closing(sqlite3.connect(target)) as there:
+        there.execute("PRAGMA journal_mode=OFF")  # half a copy is removed, and not mended
+        there.execute("PRAGMA synchronous=OFF")  # synced as a whole afterwards
+        here.backup(there, pages=step, progress=_Steps(restarts), sleep=_PAUSE)
 
 
 class _AgainAndAgainError(Exception):

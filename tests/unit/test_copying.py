@@ -69,7 +69,7 @@ def test_others_write_while_a_copy_is_made(large: Path, tmp_path: Path, monkeypa
 
 def test_a_copy_is_made_though_others_write_all_the_time(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where each step meets a write, the copy is made in one step in the end, and is of one moment."""
-    monkeypatch.setattr(sqlite_file, "_STEP", 20)
+    monkeypatch.setattr(sqlite_file, "_STEP", 700)  # more than a cache holds, so that half a copy is in the file
     steps, made = sqlite_file._Steps, []
 
     def writing(restarts: int) -> Writing:
