@@ -1,7 +1,8 @@
 """The launcher: finds Postmottak's private modules and starts its command line.
 
-Installed, this file is the package `postmottak`, and its modules lie in `postmottak/_app`, so that no top-level name of theirs can
-meet another distribution's (PyPI's python-daemon owns `daemon`). In a checkout they lie beside this file.
+Installed, this file is the package `postmottak`, and its modules lie in `postmottak/_app`, so that
+no top-level name of theirs can meet another distribution's (PyPI's python-daemon owns `daemon`). In
+a checkout they lie beside this file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Run the parts that are named, or all of them, and print one table; with all of them, docs/performance.md gets it too."""
+"""Run the parts that are named, or all of them, and print one table.
+
+With all of them, docs/performance.md gets it too.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """A bare client: the same HTTP calls as Postmottak and the same bytes written and synced, and nothing else.
 
-No database, no routing, no retries, no limits, no certainty that a letter is dropped once: what is left is the price of the calls and of
-the disk in Python. Run as `python -m benchmarks.bare FOLDER TARGET http.client|httpx THREADS`; prints the seconds that it took.
+No database, no routing, no retries, no limits, no certainty that a letter is dropped once: what is
+left is the price of the calls and of the disk in Python. Run as `python -m benchmarks.bare FOLDER
+TARGET http.client|httpx THREADS`; prints the seconds that it took.
 """
 
 from __future__ import annotations
@@ -73,27 +74,44 @@ def _letter(get: Get, target: Path, key: str) -> None:
     content = overview["content"]
     folder = target / f".{key}"
     folder.mkdir()
-    files = {"message.json": json.dumps(overview, indent=2).encode(), "body.md": content["messageBody"].encode()}
+    files = {
+        "message.json": json.dumps(overview, indent=2).encode(),
+        "body.md": content["messageBody"].encode(),
+    }
     sums = {name: _written(folder / name, [data]) for name, data in files.items()}
     for part in content["attachments"]:
         kept = target / f".{part['id']}"
         _written(kept, get(f"{_PATH}/{key}/attachment/{part['id']}/download"))
         sums[part["fileName"]] = _written(folder / part["fileName"], [kept.read_bytes()])
-    _written(folder / "SHA256SUMS", ["".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()])
+    _written(
+        folder / "SHA256SUMS",
+        ["".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()],
+    )
     folder.rename(target / key)
 
 
 def _main(folder: Path, target: Path, client: str, threads: int) -> None:
-    settings = tomllib.loads((folder / "postmottak.toml").read_text(encoding="utf-8"))["mailbox"]["altinn"]
+    settings = tomllib.loads((folder / "postmottak.toml").read_text(encoding="utf-8"))["mailbox"][
+        "altinn"
+    ]
     token = (folder / "token").read_text(encoding="utf-8")
-    get = _CLIENTS[client](settings["platform_url"], {"Authorization": f"Bearer {token}", "Accept": "*/*"})
+    get = _CLIENTS[client](
+        settings["platform_url"], {"Authorization": f"Bearer {token}", "Accept": "*/*"}
+    )
     target.mkdir()
     began = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
         resources = [resource for each in settings["resources"].values() for resource in each]
-        paths = [f"{_PATH}?{urlencode({'resourceId': resource, 'role': 'Recipient'})}" for resource in resources]
+        paths = [
+            f"{_PATH}?{urlencode({'resourceId': resource, 'role': 'Recipient'})}"
+            for resource in resources
+        ]
         listed = list(pool.map(lambda path: json.loads(b"".join(get(path)))["ids"], paths))
-        list(pool.map(lambda key: _letter(get, target, key), [key for keys in listed for key in keys]))
+        list(
+            pool.map(
+                lambda key: _letter(get, target, key), [key for keys in listed for key in keys]
+            )
+        )
     print(time.perf_counter() - began)  # its result
 
 

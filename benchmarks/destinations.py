@@ -1,6 +1,7 @@
 """Whether a healthy destination suffers from its neighbours: one that refuses everything, and one that takes 20 seconds to answer.
 
-Run as `python benchmarks/destinations.py [LETTERS]`; prints the healthy one's rate alone and beside the two, and the ratio.
+Run as `python benchmarks/destinations.py [LETTERS]`; prints the healthy one's rate alone and beside
+the two, and the ratio.
 """
 
 # a script, no package
@@ -63,10 +64,16 @@ def _rate(letters: int, others: Mapping[str, Destination]) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "drop").mkdir()
-        store, content = Store(f"sqlite:///{folder / 'postmottak.db'}"), ContentStore(folder / "content")
+        store, content = (
+            Store(f"sqlite:///{folder / 'postmottak.db'}"),
+            ContentStore(folder / "content"),
+        )
         content.put([b"pdf"])
         store.letters.note_table(TABLE.version, TABLE.text, datetime.now(UTC))
-        places: dict[str, Destination] = {**others, "healthy": FileDrop("healthy", Settings(path=folder / "drop"))}
+        places: dict[str, Destination] = {
+            **others,
+            "healthy": FileDrop("healthy", Settings(path=folder / "drop")),
+        }
         for number in range(letters):
             store.letters.add([stored_letter(str(number), list(places))])
         seconds = _time_to_deliver(store, content, places, folder / "drop", letters)
@@ -74,7 +81,9 @@ def _rate(letters: int, others: Mapping[str, Destination]) -> float:
     return letters / seconds
 
 
-def _time_to_deliver(store: Store, content: ContentStore, places: dict[str, Destination], drop: Path, letters: int) -> float:
+def _time_to_deliver(
+    store: Store, content: ContentStore, places: dict[str, Destination], drop: Path, letters: int
+) -> float:
     stopping = threading.Event()
     dispatch = Dispatch(
         store=store,
@@ -102,9 +111,15 @@ def main() -> None:
     alone = _rate(letters, {})
     print(f"alone: {alone:.0f} letters a second")  # what the script is for
     for how, refuse in (("for now", _refuse_for_now), ("for good", _refuse_for_good)):
-        others = {"refuses": _Other("refuses", refuse), "slow": _Other("slow", lambda: time.sleep(_SLOW))}
+        others = {
+            "refuses": _Other("refuses", refuse),
+            "slow": _Other("slow", lambda: time.sleep(_SLOW)),
+        }
         beside = _rate(letters, others)
-        print(f"beside one that refuses {how} and one that is slow: {beside:.0f} letters a second, {beside / alone:.0%}")  # likewise
+        print(
+            f"beside one that refuses {how} and one that is slow: {beside:.0f} letters a "
+            f"second, {beside / alone:.0%}"
+        )  # likewise
 
 
 if __name__ == "__main__":

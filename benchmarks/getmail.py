@@ -62,26 +62,36 @@ _PATIENCE = 20.0
 
 def installed() -> bool:
     """Whether both programs are here, and may be given users of their own, which only root can."""
-    return os.geteuid() == 0 and all(shutil.which(name, path="/usr/bin:/usr/sbin") for name in ("getmail", "dovecot"))
+    return os.geteuid() == 0 and all(
+        shutil.which(name, path="/usr/bin:/usr/sbin") for name in ("getmail", "dovecot")
+    )
 
 
 def seconds(folder: Path, letters: int, size: int) -> float:
-    """How long getmail takes for so many letters with an attachment each. Raises CalledProcessError if it fails."""
+    """How long getmail takes for so many letters with an attachment each.
+
+    Raises CalledProcessError if it fails.
+    """
     for name in ("source", "target"):
         for part in ("cur", "new", "tmp"):
             (folder / name / part).mkdir(parents=True)
     (folder / "home").mkdir()
     chance = Random(1)  # noqa: S311  # the same letters each time
     for number in range(letters):
-        (folder / "source" / "new" / f"{number}.letter").write_bytes(_mail(number, chance.randbytes(size)))
+        (folder / "source" / "new" / f"{number}.letter").write_bytes(
+            _mail(number, chance.randbytes(size))
+        )
     port = _free_port()
-    (folder / "dovecot.conf").write_text(_DOVECOT.format(folder=folder, port=port), encoding="utf-8")
+    (folder / "dovecot.conf").write_text(
+        _DOVECOT.format(folder=folder, port=port), encoding="utf-8"
+    )
     (folder / "getmailrc").write_text(_GETMAIL.format(folder=folder, port=port), encoding="utf-8")
     for each in [folder, *folder.parents][: len(folder.parts) - 2]:
         each.chmod(0o755)  # Dovecot reads mail as nobody
     for each in folder.parents[: len(folder.parts) - 2]:
         each.chmod(0o755)  # neither program keeps mail as root
-    subprocess.run(["chown", "-R", "nobody:nogroup", str(folder)], check=True)  # noqa: S603, S607  # fixed words
+    # fixed words
+    subprocess.run(["chown", "-R", "nobody:nogroup", str(folder)], check=True)  # noqa: S603, S607
     command = ["/usr/sbin/dovecot", "-F", "-c", str(folder / "dovecot.conf")]
     with subprocess.Popen(command) as dovecot:  # noqa: S603  # fixed words
         try:
@@ -94,15 +104,28 @@ def seconds(folder: Path, letters: int, size: int) -> float:
 def _fetched(folder: Path, letters: int) -> float:
     began = time.perf_counter()
     command = ["/usr/bin/getmail", f"--getmaildir={folder}", "--rcfile=getmailrc"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user="nobody", group="nogroup")  # noqa: S603  # fixed words
+    subprocess.run(  # noqa: S603
+        command,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        user="nobody",
+        group="nogroup",
+    )  # fixed words
     took = time.perf_counter() - began
     assert len(list((folder / "target" / "new").iterdir())) == letters
     return took
 
 
 def _mail(number: int, data: bytes) -> bytes:
-    head = f"From: etat@example.no\r\nTo: post@example.no\r\nSubject: Vedtak {number}\r\nMessage-ID: <{number}@example.no>\r\n"
-    kind = "MIME-Version: 1.0\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    head = (
+        f"From: etat@example.no\r\nTo: post@example.no\r\nSubject: Vedtak {number}\r\nMessage-ID: "
+        f"<{number}@example.no>\r\n"
+    )
+    kind = (
+        "MIME-Version: 1.0\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: "
+        "base64\r\n\r\n"
+    )
     return (head + kind).encode() + encodebytes(data).replace(b"\n", b"\r\n")
 
 

@@ -58,13 +58,21 @@ def main() -> None:
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_sink, args=(there,))
     process.start()
-    settings = {"host": "127.0.0.1", "port": here.recv(), "security": "none", "sender": "a@example.no", "recipients": ["b@example.no"]}
+    settings = {
+        "host": "127.0.0.1",
+        "port": here.recv(),
+        "security": "none",
+        "sender": "a@example.no",
+        "recipients": ["b@example.no"],
+    }
     mail, data = Mail("mail", Settings.model_validate(settings)), bytes(_BYTES)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with ThreadPoolExecutor(_MAILS) as pool:
         list(pool.map(mail.deliver, [_parcel(number, data) for number in range(_MAILS)]))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"{_MAILS} mails with {_BYTES / 1e6:.0f} MB each at a time: {grown:.0f} MiB")  # what the script is for
+    print(
+        f"{_MAILS} mails with {_BYTES / 1e6:.0f} MB each at a time: {grown:.0f} MiB"
+    )  # what the script is for
     here.send("end")
     process.join()
 

@@ -31,13 +31,19 @@ def memory(folder: Path) -> Iterator[Figure]:
 
 
 def _peak(folder: Path, size: int) -> float:
-    with other_side(folder / "scene", letters=1, size=size) as scene, running(fresh(scene, folder / "service")) as service:
+    with (
+        other_side(folder / "scene", letters=1, size=size) as scene,
+        running(fresh(scene, folder / "service")) as service,
+    ):
         return service.peak_until_letters(1)
 
 
 def idle(folder: Path) -> Iterator[Figure]:
     """Two minutes of a service that polls a hundred parties at the usual interval, and finds nothing."""
-    with other_side(folder / "scene", letters=0, size=0, parties=_PARTIES) as scene, running(fresh(scene, folder / "service")) as service:
+    with (
+        other_side(folder / "scene", letters=0, size=0, parties=_PARTIES) as scene,
+        running(fresh(scene, folder / "service")) as service,
+    ):
         service.wait_for_log("event='polled'")
         time.sleep(_SETTLES)
         before = service.cpu_seconds()
@@ -51,5 +57,8 @@ def idle(folder: Path) -> Iterator[Figure]:
         held=share < _SHARE_AT_MOST,
     )
     yield Figure(
-        what=f"{what}, memory in MB", measured=f"{resident:.0f}", wanted=f"under {_PEAK_AT_MOST:.0f}", held=resident < _PEAK_AT_MOST
+        what=f"{what}, memory in MB",
+        measured=f"{resident:.0f}",
+        wanted=f"under {_PEAK_AT_MOST:.0f}",
+        held=resident < _PEAK_AT_MOST,
     )

@@ -1,7 +1,7 @@
 """The pretend Altinn as a process of its own, so that its work is not counted as ours, although it shares the machine.
 
-Run as `python -m benchmarks.other_side FOLDER LETTERS SIZE LATENCY PARTIES`; writes a scene into FOLDER, prints a line when it is ready,
-and serves until its standard input ends.
+Run as `python -m benchmarks.other_side FOLDER LETTERS SIZE LATENCY PARTIES`; writes a scene into
+FOLDER, prints a line when it is ready, and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -26,14 +26,19 @@ _TOKEN_LASTS = timedelta(hours=6)
 
 
 @contextmanager
-def other_side(folder: Path, *, letters: int, size: int, latency: float = 0.0, parties: int = 1) -> Iterator[Path]:
-    """Serve `letters` letters, each with an attachment of `size` bytes; the folder with key, configuration and routing table.
+def other_side(
+    folder: Path, *, letters: int, size: int, latency: float = 0.0, parties: int = 1
+) -> Iterator[Path]:
+    """Serve `letters` letters, each with an attachment of `size` bytes.
+
+    The folder with key, configuration and routing table.
 
     `latency` is in seconds for each call.
     """
     arguments = [str(folder), str(letters), str(size), str(latency), str(parties)]
     command = [sys.executable, "-m", "benchmarks.other_side", *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603  # our own module
+    # our own module
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
         assert process.stdin
         assert process.stdout
         process.stdout.readline()
@@ -50,7 +55,10 @@ def _letters(count: int, size: int, party: str, now: datetime) -> Iterator[Prete
     for number in range(count):
         small = size <= 1 << 20  # larger ones are made up while they are sent
         attachment = PretendAttachment(
-            name="Vedtak.pdf", content=chance.randbytes(size) if small else b"", size=None if small else size, display_name="Vedtak"
+            name="Vedtak.pdf",
+            content=chance.randbytes(size) if small else b"",
+            size=None if small else size,
+            display_name="Vedtak",
         )
         yield PretendLetter(
             party=party,
@@ -67,7 +75,9 @@ def _several_parties(altinn: FakeAltinn, client_id: str, scene: Scene, count: in
     for party in parties:
         altinn.allow(client_id, party, sandbox_resources().values())
     text = scene.configuration.read_text(encoding="utf-8")
-    text = text.replace(f"parties = {json.dumps([scene.party])}", f"parties = {json.dumps(parties)}")
+    text = text.replace(
+        f"parties = {json.dumps([scene.party])}", f"parties = {json.dumps(parties)}"
+    )
     scene.configuration.write_text(text, encoding="utf-8")
 
 
@@ -78,7 +88,9 @@ def _main(folder: str, arguments: Sequence[str]) -> None:
         altinn.exchange.lifetime = _TOKEN_LASTS
         client = prepare(altinn, scene)
         _several_parties(altinn, client.client_id, scene, parties)
-        (scene.folder / "token").write_text(altinn.token(client.client_id, scene.party), encoding="utf-8")
+        (scene.folder / "token").write_text(
+            altinn.token(client.client_id, scene.party), encoding="utf-8"
+        )
         for letter in _letters(letters, size, scene.party, datetime.now(UTC)):
             altinn.publish(letter)
         altinn.latency = float(arguments[2])

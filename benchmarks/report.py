@@ -32,7 +32,10 @@ def table(figures: Sequence[Figure]) -> str:
     for each in figures:
         ratio = "" if each.ratio is None else f"{each.ratio:.2f}"
         verdict = {None: "", True: "held", False: "**missed**"}[each.held]
-        lines.append(f"| {each.what} | {each.measured} | {each.beside} | {ratio} | {each.wanted} | {verdict} |")
+        lines.append(
+            f"| {each.what} | {each.measured} | {each.beside} | {ratio} | {each.wanted} | "
+            f"{verdict} |"
+        )
     return "\n".join(lines)
 
 
@@ -40,5 +43,10 @@ def write(figures: Sequence[Figure]) -> None:
     """Put the figures into the page."""
     before, _, rest = _PAGE.read_text(encoding="utf-8").partition(_BEGIN)
     after = rest.partition(_END)[2]
-    where = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}; all in one run."
-    _PAGE.write_text(f"{before}{_BEGIN}\n\n{where}\n\n{table(figures)}\n\n{_END}{after}", encoding="utf-8")
+    where = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}; all in one run."
+    )
+    _PAGE.write_text(
+        f"{before}{_BEGIN}\n\n{where}\n\n{table(figures)}\n\n{_END}{after}", encoding="utf-8"
+    )

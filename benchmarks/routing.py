@@ -38,9 +38,18 @@ def _route(number: int) -> str:
 
 
 def organisation(number: int) -> str:
-    """A made-up organisation number with a right check digit; every eleventh set of eight digits has none, and gives way to the next."""
+    """A made-up organisation number with a right check digit.
+
+    Every eleventh set of eight digits has none, and gives way to the next.
+    """
     for digits in (f"{9_000_000 + 2 * number + more:08d}" for more in range(2)):
-        rest = sum(weight * int(digit) for weight, digit in zip((3, 2, 7, 6, 5, 4, 3, 2), digits, strict=True)) % 11
+        rest = (
+            sum(
+                weight * int(digit)
+                for weight, digit in zip((3, 2, 7, 6, 5, 4, 3, 2), digits, strict=True)
+            )
+            % 11
+        )
         if rest != 1:
             return digits + str((11 - rest) % 11)
     raise AssertionError(number)
@@ -70,7 +79,9 @@ def routing(count: int) -> Iterator[Figure]:
         for facts in letters:
             decide(routes, facts)
         routed = time.perf_counter() - loaded
-        measured = f"{count / routed:,.0f} letters a second; the table is loaded in {loaded - began:.2f} s"
+        measured = (
+            f"{count / routed:,.0f} letters a second; the table is loaded in {loaded - began:.2f} s"
+        )
         yield Figure(what=f"routing by {size:,} routes", measured=measured)
 
 

@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_LOOK = 0.1  # seconds; what is measured is read from the log, and looking must not cost what it is to measure
+# seconds; what is measured is read from the log, and looking must not cost what it is to measure
+_LOOK = 0.1
 _PATIENCE = 600.0
 READY = "service started"
 COMMAND = (sys.executable, "-c", "import postmottak; postmottak.main()")
@@ -44,11 +45,17 @@ class Service:
 
     def wait_for_lines(self, words: str, count: int) -> None:
         """Wait until the log has so many lines that say so. Raises TooLong."""
-        self._wait(lambda: self.log.read_text(encoding="utf-8").count(f"event='{words}'") >= count, words)
+        self._wait(
+            lambda: self.log.read_text(encoding="utf-8").count(f"event='{words}'") >= count, words
+        )
 
     def times(self, words: str) -> list[datetime]:
         """When the log said so."""
-        lines = re.findall(rf"^timestamp='([^']+)' .*event='{words}'", self.log.read_text(encoding="utf-8"), re.MULTILINE)
+        lines = re.findall(
+            rf"^timestamp='([^']+)' .*event='{words}'",
+            self.log.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
         return [datetime.fromisoformat(line) for line in lines]
 
     def cpu_seconds(self) -> float:
@@ -60,7 +67,10 @@ class Service:
         return sum(map(_memory, self._processes()))
 
     def peak_until_letters(self, count: int) -> float:
-        """As `wait_for_letters`; the most that `memory` was meanwhile, looked at ten times a second."""
+        """As `wait_for_letters`.
+
+        The most that `memory` was meanwhile, looked at ten times a second.
+        """
         seen: list[float] = []
 
         def enough() -> bool:
@@ -83,7 +93,10 @@ class Service:
         ends = time.monotonic() + _PATIENCE
         while not condition():
             if time.monotonic() > ends or self.process.poll() is not None:
-                raise TooLong(f"{what} did not come; the log is {self.log}:\n{self.log.read_text(encoding='utf-8')[-2000:]}")
+                raise TooLong(
+                    f"{what} did not come; the log is "
+                    f"{self.log}:\n{self.log.read_text(encoding='utf-8')[-2000:]}"
+                )
             time.sleep(_LOOK)
 
 
@@ -93,8 +106,13 @@ def _cpu_seconds(process: Path) -> float:
 
 
 def _memory(process: Path) -> float:
-    """Its pages in MB; one that it shares with another process counts half, so that both together count it once."""
-    found = re.search(r"^Pss:\s+(\d+) kB", (process / "smaps_rollup").read_text(encoding="utf-8"), re.MULTILINE)
+    """Its pages in MB.
+
+    One that it shares with another process counts half, so that both together count it once.
+    """
+    found = re.search(
+        r"^Pss:\s+(\d+) kB", (process / "smaps_rollup").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert found
     return int(found[1]) / 1024
 
@@ -112,7 +130,11 @@ def fresh(scene: Path, folder: Path) -> Path:
     (folder / "drop").mkdir()
     configuration = etc / "postmottak.toml"
     text = configuration.read_text(encoding="utf-8")
-    for old, new in (("sqlite:///", f"sqlite:///{folder}/lib/"), ('"content"', f'"{folder}/lib/content"'), ('"drop"', f'"{folder}/drop"')):
+    for old, new in (
+        ("sqlite:///", f"sqlite:///{folder}/lib/"),
+        ('"content"', f'"{folder}/lib/content"'),
+        ('"drop"', f'"{folder}/drop"'),
+    ):
         text = text.replace(old, new)
     configuration.write_text(text, encoding="utf-8")
     return configuration
@@ -123,7 +145,10 @@ def running(configuration: Path) -> Iterator[Service]:
     """Run the service, until the block ends."""
     folder = configuration.parents[1]
     log = folder / "log"
-    with log.open("wb") as errors, subprocess.Popen([*COMMAND, "-c", str(configuration), "run"], stderr=errors) as process:  # noqa: S603  # ours
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen([*COMMAND, "-c", str(configuration), "run"], stderr=errors) as process,  # noqa: S603
+    ):  # ours
         try:
             yield Service(process=process, log=log, drop=folder / "drop")
         finally:

@@ -1,6 +1,7 @@
 """Polls and starts with many letters stored: neither may take longer the longer the service has been in use.
 
-Run as `python -m benchmarks.stored CONFIGURATION`, it polls some times and prints how long one took.
+Run as `python -m benchmarks.stored CONFIGURATION`, it polls some times and prints how long one
+took.
 """
 
 from __future__ import annotations
@@ -56,17 +57,31 @@ def stored(folder: Path) -> Iterator[Figure]:
 
 def _starts(configuration: Path) -> Iterator[Figure]:
     shortest = median(_command_seconds("--help") for _ in range(_STARTS))
-    yield Figure(what="`--help`, seconds", measured=f"{shortest:.2f}", wanted=f"under {_HELP_AT_MOST}", held=shortest < _HELP_AT_MOST)
-    check = median(_command_seconds("-c", str(configuration), "check", "--offline") for _ in range(_STARTS))
+    yield Figure(
+        what="`--help`, seconds",
+        measured=f"{shortest:.2f}",
+        wanted=f"under {_HELP_AT_MOST}",
+        held=shortest < _HELP_AT_MOST,
+    )
+    check = median(
+        _command_seconds("-c", str(configuration), "check", "--offline") for _ in range(_STARTS)
+    )
     yield Figure(what="`check --offline`, seconds", measured=f"{check:.2f}")
     ready = median(_ready_seconds(configuration) for _ in range(_STARTS))
     what = f"from start to ready with {_MIDDLE:,} letters stored, seconds"
-    yield Figure(what=what, measured=f"{ready:.2f}", wanted=f"within {_READY_AT_MOST:g}", held=ready <= _READY_AT_MOST)
+    yield Figure(
+        what=what,
+        measured=f"{ready:.2f}",
+        wanted=f"within {_READY_AT_MOST:g}",
+        held=ready <= _READY_AT_MOST,
+    )
 
 
 def _command_seconds(*arguments: str) -> float:
     began = time.perf_counter()
-    subprocess.run([*COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  # our own command
+    subprocess.run(  # noqa: S603
+        [*COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )  # our own command
     return time.perf_counter() - began
 
 
@@ -79,7 +94,8 @@ def _ready_seconds(configuration: Path) -> float:
 
 def _poll_seconds(configuration: Path) -> float:
     command = [sys.executable, "-m", "benchmarks.stored", str(configuration)]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603  # our own module
+    # our own module
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603
 
 
 def _filled(scene: Path, folder: Path, size: int) -> Path:
@@ -99,19 +115,30 @@ def _filled(scene: Path, folder: Path, size: int) -> Path:
 def _copy(database: sqlite3.Connection, count: int) -> None:
     message, delivery = database.execute("SELECT message_id, id FROM deliveries LIMIT 1").fetchone()
     chance = random.Random(1)  # noqa: S311  # the same ids each time
-    ids = [(f"{chance.getrandbits(128):032x}", f"{chance.getrandbits(128):032x}") for _ in range(count)]
-    for table, key in (("messages", "id"), *((name, "message_id") for name in ("attachments", "decisions", "threads", "deliveries"))):
+    ids = [
+        (f"{chance.getrandbits(128):032x}", f"{chance.getrandbits(128):032x}") for _ in range(count)
+    ]
+    for table, key in (
+        ("messages", "id"),
+        *((name, "message_id") for name in ("attachments", "decisions", "threads", "deliveries")),
+    ):
         _copy_rows(database, table, key, message, ids)
-    _copy_rows(database, "attempts", "delivery_id", delivery, [(second, first) for first, second in ids])
+    _copy_rows(
+        database, "attempts", "delivery_id", delivery, [(second, first) for first, second in ids]
+    )
 
 
-def _copy_rows(database: sqlite3.Connection, table: str, key: str, value: str, ids: list[tuple[str, str]]) -> None:
-    cursor = database.execute(f"SELECT * FROM {table} WHERE {key} = ?", [value])  # noqa: S608  # our own names
+def _copy_rows(
+    database: sqlite3.Connection, table: str, key: str, value: str, ids: list[tuple[str, str]]
+) -> None:
+    # our own names
+    cursor = database.execute(f"SELECT * FROM {table} WHERE {key} = ?", [value])  # noqa: S608
     names = [column[0] for column in cursor.description]
     for row in cursor.fetchall():
         template = dict(zip(names, row, strict=True))
         rows = (_changed(template, table, key, first, second) for first, second in ids)
-        database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})", rows)  # noqa: S608  # our own names
+        # our own names
+        database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})", rows)  # noqa: S608
 
 
 def _changed(template: dict[str, Any], table: str, key: str, first: str, second: str) -> list[Any]:

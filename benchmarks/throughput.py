@@ -25,21 +25,32 @@ _AT_LEAST, _PEER_AT_LEAST, _LATENCY_AT_MOST = 0.7, 3.0, 1.3
 
 
 def throughput(folder: Path) -> Iterator[Figure]:
-    """Without latency. The repeats of all programs take turns, so that what else the machine does befalls all of them."""
+    """Without latency.
+
+    The repeats of all programs take turns, so that what else the machine does befalls all of them.
+    """
     rates: dict[str, list[float]] = {"http.client": [], "httpx": [], "service": [], "getmail": []}
     cpu: list[float] = []
     with other_side(folder / "scene", letters=_LETTERS, size=_SIZE) as scene:
         for number in range(_REPEATS):
             for client in ("http.client", "httpx"):
-                rates[client].append(_LETTERS / _bare_seconds(scene, folder / f"{client}-{number}", client))
+                rates[client].append(
+                    _LETTERS / _bare_seconds(scene, folder / f"{client}-{number}", client)
+                )
             seconds, processor = service_seconds(scene, folder / f"service-{number}", _LETTERS)
             rates["service"].append(_LETTERS / seconds)
             cpu.append(1000 * processor / _LETTERS)
             if getmail.installed():
-                with suppress(subprocess.CalledProcessError):  # on a busy machine it gives up waiting for its own child process
-                    rates["getmail"].append(_FEW / getmail.seconds(folder / f"getmail-{number}", _FEW, _SIZE))
+                with suppress(
+                    subprocess.CalledProcessError
+                ):  # on a busy machine it gives up waiting for its own child process
+                    rates["getmail"].append(
+                        _FEW / getmail.seconds(folder / f"getmail-{number}", _FEW, _SIZE)
+                    )
     ours, what = median(rates["service"]), "letters a second, 100 kB each, no latency"
-    yield Figure(what=f"{what}; {median(cpu):.1f} ms of processor time a letter", measured=f"{ours:.0f}")
+    yield Figure(
+        what=f"{what}; {median(cpu):.1f} ms of processor time a letter", measured=f"{ours:.0f}"
+    )
     for client in ("http.client", "httpx"):
         bare = median(rates[client])
         ratio = ours / bare
@@ -57,7 +68,12 @@ def throughput(folder: Path) -> Iterator[Figure]:
 def _beside_getmail(what: str, ours: float, rates: list[float]) -> Figure:
     if not rates:
         return Figure(
-            what=what, measured=f"{ours:.0f}", beside="getmail6 not measured: it or Dovecot is not installed, we are not root, or it failed"
+            what=what,
+            measured=f"{ours:.0f}",
+            beside=(
+                "getmail6 not measured: it or Dovecot is not installed, we are not root, or it "
+                "failed"
+            ),
         )
     peer = median(rates)
     return Figure(
@@ -74,7 +90,10 @@ def latency(folder: Path) -> Iterator[Figure]:
     """With a pause before each answer: then the time should be calls x latency / workers, and little more."""
     limit = _LETTERS * _CALLS * _LATENCY / Intake.workers
     with other_side(folder / "scene", letters=_LETTERS, size=_SIZE, latency=_LATENCY) as scene:
-        seconds = median(service_seconds(scene, folder / f"late-{number}", _LETTERS)[0] for number in range(_REPEATS))
+        seconds = median(
+            service_seconds(scene, folder / f"late-{number}", _LETTERS)[0]
+            for number in range(_REPEATS)
+        )
     yield Figure(
         what=f"seconds for {_LETTERS} letters with {1000 * _LATENCY:.0f} ms added to each call",
         measured=f"{seconds:.1f}",
@@ -98,5 +117,14 @@ def service_seconds(scene: Path, folder: Path, letters: int) -> tuple[float, flo
 
 
 def _bare_seconds(scene: Path, target: Path, client: str) -> float:
-    command = [sys.executable, "-m", "benchmarks.bare", str(scene), str(target), client, str(_THREADS)]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603  # our own module
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.bare",
+        str(scene),
+        str(target),
+        client,
+        str(_THREADS),
+    ]
+    # our own module
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603

@@ -1,7 +1,8 @@
 """Many letters that wait, and whoever reads them all: nobody else may be held up by that, and memory may not grow with them.
 
-A destination that is down for weeks, an edit of the table, Norwegian midnight, and a dry run over a year: each reads every letter. Beside
-each, another process commits again and again, as the service does, and tells how long that took.
+A destination that is down for weeks, an edit of the table, Norwegian midnight, and a dry run over a
+year: each reads every letter. Beside each, another process commits again and again, as the service
+does, and tells how long that took.
 """
 
 from __future__ import annotations
@@ -78,14 +79,26 @@ Do = Callable[[Store], object]
 
 def waiting(folder: Path) -> Iterator[Figure]:
     """Every walk over all letters that wait, and over all that are stored."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # a line for each letter is no figure
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
+    )  # a line for each letter is no figure
     path = filled(folder / "postmottak.db", _LETTERS)
     table, covered = _table(_TABLE), _table(_TABLE + _COVER)
-    yield from _figures("from start to the first delivery: covers followed", path, lambda store: _follow(store, table))
     yield from _figures(
-        "a dry run", path, lambda store: compare(table, covered, samples(store, _NOW - timedelta(days=365), follow_threads=False))
+        "from start to the first delivery: covers followed",
+        path,
+        lambda store: _follow(store, table),
     )
-    yield from _figures("a cover begins for all of them", path, lambda store: _follow(store, covered))
+    yield from _figures(
+        "a dry run",
+        path,
+        lambda store: compare(
+            table, covered, samples(store, _NOW - timedelta(days=365), follow_threads=False)
+        ),
+    )
+    yield from _figures(
+        "a cover begins for all of them", path, lambda store: _follow(store, covered)
+    )
 
 
 def _table(text: str) -> Table:
@@ -114,10 +127,18 @@ def _figures(what: str, path: Path, do: Do) -> Iterator[Figure]:
         wanted=f"at most {1000 * _READ_AT_MOST:.0f}",
         held=longest <= _READ_AT_MOST,
     )
-    yield Figure(what=f"{what}: longest of {count:.0f} commits beside it, ms", measured=f"{1000 * commit:.0f}")
+    yield Figure(
+        what=f"{what}: longest of {count:.0f} commits beside it, ms",
+        measured=f"{1000 * commit:.0f}",
+    )
     more = _peak() - before
     wanted = f"at most {_MORE_MEMORY_AT_MOST:.0f}"
-    yield Figure(what=f"{what}: more memory, MB", measured=f"{more:.0f}", wanted=wanted, held=more <= _MORE_MEMORY_AT_MOST)
+    yield Figure(
+        what=f"{what}: more memory, MB",
+        measured=f"{more:.0f}",
+        wanted=wanted,
+        held=more <= _MORE_MEMORY_AT_MOST,
+    )
 
 
 def _peak() -> float:
@@ -126,10 +147,15 @@ def _peak() -> float:
 
 @contextmanager
 def _commits(path: Path) -> Iterator[list[float]]:
-    """Another process that commits until the block ends; then the longest commit, and how many there were."""
+    """Another process that commits until the block ends.
+
+    Then the longest commit, and how many there were.
+    """
     found: list[float] = []
     command = [sys.executable, "-c", _COMMITTER, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own
+    with subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:  # our own
         assert process.stdin
         assert process.stdout
         process.stdout.readline()
@@ -143,7 +169,8 @@ def _commits(path: Path) -> Iterator[list[float]]:
 @contextmanager
 def _reads(store: Store) -> Iterator[list[float]]:
     """How long each transaction that reads is open, by the processor time of its thread: a wait for a commit holds up nobody."""
-    engine, begun, lengths = store._database._reader, {}, [0.0]  # noqa: SLF001  # what is measured is inside
+    # what is measured is inside
+    engine, begun, lengths = store._database._reader, {}, [0.0]  # noqa: SLF001
 
     def begins(connection: Any) -> None:
         if not connection.get_execution_options().get("immediate"):
@@ -167,13 +194,21 @@ def filled(path: Path, count: int) -> Path:
     store.letters.note_table(table.version, table.text, _NOW)
     chance = random.Random(1)  # noqa: S311  # the same ids each time
     for start in range(0, count, 2000):
-        store.letters.add([_letter(chance, table.version, number) for number in range(start, min(start + 2000, count))])
+        store.letters.add(
+            [
+                _letter(chance, table.version, number)
+                for number in range(start, min(start + 2000, count))
+            ]
+        )
     store.close()
     return path
 
 
 def _letter(chance: random.Random, version: str, number: int) -> StoredLetter:
-    key, at = UUID(int=chance.getrandbits(128)), _NOW - timedelta(days=200) + timedelta(seconds=10 * number)
+    key, at = (
+        UUID(int=chance.getrandbits(128)),
+        _NOW - timedelta(days=200) + timedelta(seconds=10 * number),
+    )
     message = MessageValues(
         id=key,
         mailbox="altinn",
@@ -216,7 +251,19 @@ def _letter(chance: random.Random, version: str, number: int) -> StoredLetter:
         why={"conditions": ["title contains skatt"]},
     )
     delivery = DeliveryValues(
-        id=delivery_id(key, "erp", 1), message_id=key, destination="erp", recipients=["kari"], created_at=at, due_at=at
+        id=delivery_id(key, "erp", 1),
+        message_id=key,
+        destination="erp",
+        recipients=["kari"],
+        created_at=at,
+        due_at=at,
     )
     thread = ThreadValues(key=f"reference:991825827:974761076:2026/{number}", message_id=key)
-    return StoredLetter(message=message, attachments=attachments, decision=decision, deliveries=[delivery], marks=[], threads=[thread])
+    return StoredLetter(
+        message=message,
+        attachments=attachments,
+        decision=decision,
+        deliveries=[delivery],
+        marks=[],
+        threads=[thread],
+    )

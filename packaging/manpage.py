@@ -19,7 +19,10 @@ _EXIT_CODES = (
     ("4", "Altinn or the database cannot be reached."),
 )
 _FILES = (
-    ("/etc/postmottak/postmottak.toml", "The configuration; every option is in /usr/share/doc/postmottak/examples."),
+    (
+        "/etc/postmottak/postmottak.toml",
+        "The configuration; every option is in /usr/share/doc/postmottak/examples.",
+    ),
     ("/etc/postmottak/routing.toml", "Who gets which letter, if the configuration says so."),
     ("/var/lib/postmottak", "The letters."),
 )
@@ -28,7 +31,9 @@ _FILES = (
 def _plain(text: str) -> str:
     """Text as roff reads it."""
     safe = text.replace("\\", "\\e").replace("-", "\\-")
-    return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in safe.splitlines())
+    return "\n".join(
+        f"\\&{line}" if line.startswith((".", "'")) else line for line in safe.splitlines()
+    )
 
 
 def _commands(command: Any, context: typer.Context) -> Iterator[tuple[Any, typer.Context]]:
@@ -52,16 +57,26 @@ def _options(command: Any, context: typer.Context) -> Iterator[str]:
 def _page() -> Iterator[str]:
     root = typer.main.get_command(app)
     context = typer.Context(root, info_name="postmottak")
-    yield f'.TH POSTMOTTAK 1 "" "Postmottak" "Postmottak"\n.SH NAME\npostmottak \\- {_plain((root.help or "").split(" from ")[0].lower())}'
-    yield f".SH SYNOPSIS\n.B postmottak\n[options] command [arguments]\n.SH DESCRIPTION\n{_plain(root.help or '')}\n.SH OPTIONS"
+    yield (
+        '.TH POSTMOTTAK 1 "" "Postmottak" "Postmottak"\n.SH NAME\npostmottak \\- '
+        f"{_plain((root.help or '').split(' from ')[0].lower())}"
+    )
+    yield (
+        ".SH SYNOPSIS\n.B postmottak\n[options] command [arguments]\n.SH "
+        f"DESCRIPTION\n{_plain(root.help or '')}\n.SH OPTIONS"
+    )
     yield from _options(root, context)
     yield ".SH COMMANDS"
     for command, place in _commands(root, context):
         usage = " ".join([place.command_path, *command.collect_usage_pieces(place)])
         yield f".SS {_plain(usage)}\n{_plain(command.help or '')}"
         yield from _options(command, place)
-    yield ".SH EXIT STATUS\n" + "\n".join(f".TP\n.B {code}\n{_plain(text)}" for code, text in _EXIT_CODES)
-    yield ".SH FILES\n" + "\n".join(f".TP\n.I {_plain(name)}\n{_plain(text)}" for name, text in _FILES)
+    yield ".SH EXIT STATUS\n" + "\n".join(
+        f".TP\n.B {code}\n{_plain(text)}" for code, text in _EXIT_CODES
+    )
+    yield ".SH FILES\n" + "\n".join(
+        f".TP\n.I {_plain(name)}\n{_plain(text)}" for name, text in _FILES
+    )
 
 
 if __name__ == "__main__":

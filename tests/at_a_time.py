@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 
 class AtATime:
-    """`most` is how many were ever inside `counted` together; each stays a few milliseconds, so that others can come."""
+    """`most` is how many were ever inside `counted` together; each stays a few milliseconds, so
+    that others can come."""
 
     def __init__(self) -> None:
         self.most = 0

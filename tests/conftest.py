@@ -39,5 +39,6 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def make_parcel() -> MakeParcel:
-    """Make the parcel of one letter: `make_parcel(external_id, files={"Vedtak.pdf": b"..."}, missing=["Kart.pdf"], title="...")`."""
+    """Make the parcel of one letter: `make_parcel(external_id, files={"Vedtak.pdf": b"..."},
+    missing=["Kart.pdf"], title="...")`."""
     return new_parcel

@@ -1,4 +1,5 @@
-"""Hands parcels to destinations as the service does, and looks at what came of it as a consumer would."""
+"""Hands parcels to destinations as the service does, and looks at what came of it as a consumer
+would."""
 
 from __future__ import annotations
 
@@ -19,5 +20,7 @@ def hand_over(destination: Destination, parcel: Parcel) -> Receipt:
 
 def is_verified(folder: Path) -> bool:
     """Whether a dropped folder is what its SHA256SUMS says."""
-    run = subprocess.run(["sha256sum", "--strict", "--status", "-c", "SHA256SUMS"], cwd=folder, check=False)
+    run = subprocess.run(
+        ["sha256sum", "--strict", "--status", "-c", "SHA256SUMS"], cwd=folder, check=False
+    )
     return run.returncode == 0

@@ -13,7 +13,8 @@ from daemon.runtime.clock import Clock
 
 @dataclass
 class Machine:
-    """Time passes when it is told to; `ahead` is how far the machine's clock is; a source whose clock is right answers when asked."""
+    """Time passes when it is told to; `ahead` is how far the machine's clock is; a source whose
+    clock is right answers when asked."""
 
     truth: datetime
     ahead: timedelta = timedelta()
@@ -37,7 +38,9 @@ class Machine:
         """Makes a clock for a service that starts, without a source."""
         return partial(Clock, wall=self.wall, ticks=self.ticks, steady=self.ticks)
 
-    def clock(self, newest: datetime | None, *, doubted: bool = False, source: bool = False) -> Clock:
+    def clock(
+        self, newest: datetime | None, *, doubted: bool = False, source: bool = False
+    ) -> Clock:
         """A clock of a service that starts."""
         clock = self.new_clock(newest, doubted=doubted)
         if source:

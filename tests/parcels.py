@@ -38,7 +38,8 @@ def new_parcel(
     generation: int = 1,
     **fields: Any,
 ) -> Parcel:
-    """A letter with these files, each by its name as sent, and these that are expired; other fields are the message's."""
+    """A letter with these files, each by its name as sent, and these that are expired; other fields
+    are the message's."""
     letter = message_id("altinn", external_id)
     delivery = Delivery(
         id=delivery_id(letter, destination, generation),
@@ -50,7 +51,10 @@ def new_parcel(
         due_at=MOMENT,
     )
     contents = {"Vedtak om mva.pdf": b"%PDF-1.7 vedtak"} if files is None else dict(files)
-    attachments = [_attachment(letter, place, name, contents.get(name)) for place, name in enumerate([*contents, *missing], start=1)]
+    attachments = [
+        _attachment(letter, place, name, contents.get(name))
+        for place, name in enumerate([*contents, *missing], start=1)
+    ]
     message = _message(external_id, **fields)
     return Parcel(
         delivery_id=delivery.id,
@@ -59,7 +63,10 @@ def new_parcel(
         addressees=(Addressee(name="regnskap", title="Regnskapsavdelingen"),),
         document=letter_document(message, attachments, _decision(letter), delivery),
         body=message.body.encode(),
-        parts=tuple(_part(attachment, data) for attachment, data in zip(attachments, contents.values(), strict=False)),
+        parts=tuple(
+            _part(attachment, data)
+            for attachment, data in zip(attachments, contents.values(), strict=False)
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """Altinn 2's operations as a recipient uses them, in the Basic flavour: SOAP 1.1, with all six credentials in the body.
 
-Only what reading needs is here: nothing archives, nothing deletes. zeep writes the questions and reads the answers.
+Only what reading needs is here: nothing archives, nothing deletes. zeep writes the questions and
+reads the answers.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ _ARCHIVE = _Port(
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What an operation returned, None for nothing; and the attachments, which `AttachmentData` names by number."""
+    """What an operation returned, None for nothing.
+
+    And the attachments, which `AttachmentData` names by number.
+    """
 
     value: Any
     parts: list[Spooled]
@@ -82,13 +86,21 @@ class Faulted(Exception):
 
 
 class Altinn2Service:
-    """The operations. They may be called from several threads, and go one at a time, for an answer can be large.
+    """The operations.
 
-    All raise MailboxUnavailable or AccessRefused, and `confirm` Faulted. After a refusal of who asks, nothing is sent for
-    `refusal_lasts` seconds.
+    They may be called from several threads, and go one at a time, for an answer can be large.
+
+    All raise MailboxUnavailable or AccessRefused, and `confirm` Faulted. After a refusal of who
+    asks, nothing is sent for `refusal_lasts` seconds.
     """
 
-    def __init__(self, url: str, credentials: Credentials, new_caller: Callable[[], SoapCaller], refusal_lasts: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        new_caller: Callable[[], SoapCaller],
+        refusal_lasts: float,
+    ) -> None:
         self._url = url
         self._credentials = credentials
         self._new_caller = new_caller
@@ -98,11 +110,23 @@ class Altinn2Service:
         self.heard: SourceTime | None = None
         """What the clock of the other side said last."""
 
-    def elements(self, party: str, code: str, after: datetime | None, before: datetime) -> list[Any]:
-        """What lies in inbox and archive under a service code, in that time. Which time of a letter counts is not documented."""
-        search = {"Reportee": party, "FromDate": after, "ToDate": before, "ServiceCodeList": {"string": [code]}}
+    def elements(
+        self, party: str, code: str, after: datetime | None, before: datetime
+    ) -> list[Any]:
+        """What lies in inbox and archive under a service code, in that time.
+
+        Which time of a letter counts is not documented.
+        """
+        search = {
+            "Reportee": party,
+            "FromDate": after,
+            "ToDate": before,
+            "ServiceCodeList": {"string": [code]},
+        }
         about = f"the list of {party}"
-        result = self._ask(_LIST, "GetReporteeElementListBasicV2", about, searchBE=search, languageID=_LANGUAGE)
+        result = self._ask(
+            _LIST, "GetReporteeElementListBasicV2", about, searchBE=search, languageID=_LANGUAGE
+        )
         rows = result.value or []
         rows = rows if isinstance(rows, list) else rows.ReporteeElementBEV2 or []
         return [each for each in rows if each is not None]
@@ -110,7 +134,9 @@ class Altinn2Service:
     def letter(self, element: int, about: str) -> Result:
         """A letter of the inbox. **Altinn notes it as read**, whatever becomes of the answer."""
         numbers = {"correspondenceID": element, "languageID": _LANGUAGE}
-        return self._ask(_CORRESPONDENCE, "GetCorrespondenceForEndUserSystemsBasicV2", about, **numbers)
+        return self._ask(
+            _CORRESPONDENCE, "GetCorrespondenceForEndUserSystemsBasicV2", about, **numbers
+        )
 
     def archived_letter(self, archive_id: int, about: str) -> Result:
         """A letter of the archive, as it was when it was archived. Changes nothing."""
@@ -123,7 +149,12 @@ class Altinn2Service:
     def confirm(self, element: int, about: str) -> None:
         """Confirm a letter of the inbox. Raises Faulted too."""
         with self._one_at_a_time:
-            self._call(_CORRESPONDENCE, "SaveCorrespondenceConfirmationBasic", about, {"reporteeElementID": element})
+            self._call(
+                _CORRESPONDENCE,
+                "SaveCorrespondenceConfirmationBasic",
+                about,
+                {"reporteeElementID": element},
+            )
 
     def _ask(self, port: _Port, operation: str, about: str, **values: Any) -> Result:
         try:
@@ -141,7 +172,14 @@ class Altinn2Service:
             finally:
                 self.heard = transport.heard or self.heard
 
-    def _answer(self, transport: _Unpacking, port: _Port, operation: str, about: str, values: Mapping[str, Any]) -> Result:
+    def _answer(
+        self,
+        transport: _Unpacking,
+        port: _Port,
+        operation: str,
+        about: str,
+        values: Mapping[str, Any],
+    ) -> Result:
         try:
             value = self._send(transport, port, operation, values)
         except AnswerTooLarge as error:
@@ -152,30 +190,43 @@ class Altinn2Service:
             ) from None
         except CallFailed as error:
             transport.discard()
-            raise MailboxUnavailable(f"Altinn 2 did not give {about}: {error}", retry_after=transport.wait) from None
+            raise MailboxUnavailable(
+                f"Altinn 2 did not give {about}: {error}", retry_after=transport.wait
+            ) from None
         except BaseException:
             transport.discard()
             raise
         return Result(value=value, parts=transport.parts)
 
-    def _send(self, transport: _Unpacking, port: _Port, operation: str, values: Mapping[str, Any]) -> Any:
+    def _send(
+        self, transport: _Unpacking, port: _Port, operation: str, values: Mapping[str, Any]
+    ) -> Any:
         from zeep import Client
         from zeep.exceptions import Error, Fault
 
         new_client: Any = Client  # zeep is not typed
-        client = new_client(self._documents[port.wsdl], transport=transport, settings=zeep_settings(huge=True))
+        client = new_client(
+            self._documents[port.wsdl], transport=transport, settings=zeep_settings(huge=True)
+        )
         try:
-            return client.create_service(port.binding, self._url + port.path)[operation](**self._credentials.values, **values)
+            return client.create_service(port.binding, self._url + port.path)[operation](
+                **self._credentials.values, **values
+            )
         except Fault as error:
             raise self._faulted(error.detail) from None
         except (Error, ValueError, LookupError, AttributeError, TypeError) as error:
-            # zeep meets an answer that is not by the contract in ways that it does not foresee, and its words quote the answer
-            raise CallFailed(f"its answer is not by the contract ({type(error).__name__})") from None
+            # zeep meets an answer that is not by the contract in ways that it does not foresee, and
+            # its words quote the answer
+            raise CallFailed(
+                f"its answer is not by the contract ({type(error).__name__})"
+            ) from None
 
     def _faulted(self, detail: Element | None) -> Exception:
         fault = fault_in(detail)
         if fault is None:
-            return CallFailed("it answers with a fault that says nothing; that is a gateway's, not Altinn's")
+            return CallFailed(
+                "it answers with a fault that says nothing; that is a gateway's, not Altinn's"
+            )
         if fault.number in LOGIN:
             error = fault.error("to be asked")
             if isinstance(error, AccessRefused):
@@ -192,7 +243,8 @@ class Altinn2Service:
         """Our own WSDLs, read when they are first needed."""
         folder = Path(__file__).parent
         return {
-            each.wsdl: open_wsdl(str(folder / each.wsdl), settings=zeep_settings(huge=True)) for each in (_LIST, _CORRESPONDENCE, _ARCHIVE)
+            each.wsdl: open_wsdl(str(folder / each.wsdl), settings=zeep_settings(huge=True))
+            for each in (_LIST, _CORRESPONDENCE, _ARCHIVE)
         }
 
 
@@ -212,7 +264,8 @@ class _Unpacking(WholeTransport):
         self.wait = answer.wait
         if answer.media_type not in _XML:
             raise CallFailed(
-                f"{_kind(answer)} came instead of an answer, with status {answer.status_code}; it is asked again at the next poll"
+                f"{_kind(answer)} came instead of an answer, with status "
+                f"{answer.status_code}; it is asked again at the next poll"
             )
         date = http_date(answer.headers.get("date", ""))
         self.heard = SourceTime(date=date, at=elapsed()) if date else None

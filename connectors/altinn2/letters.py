@@ -1,7 +1,8 @@
 """From what Altinn 2 tells of a letter to an Envelope and its Parts. Pure.
 
-Altinn 2 gives times without a zone, which are taken to be Norwegian, and the name of a service but no edition. It does not tell the
-organisation number of the sender, nor checksums. Fields: Altinn/docs `api/soap/grensesnitt`.
+Altinn 2 gives times without a zone, which are taken to be Norwegian, and the name of a service but
+no edition. It does not tell the organisation number of the sender, nor checksums. Fields:
+Altinn/docs `api/soap/grensesnitt`.
 """
 
 from __future__ import annotations
@@ -28,30 +29,47 @@ class Element:
     """A letter as the list tells it."""
 
     external_id: str
-    """The letter's number in the inbox, which it keeps in the archive; or its archive reference, where that is all there is."""
+    """The letter's number in the inbox, which it keeps in the archive; or its archive reference,
+    where that is all there is.
+    """
     archive_id: int | None
     changed_at: datetime | None
 
 
 def elements_from(rows: Iterable[Any], code: str) -> Iterator[Element]:
-    """Those rows of a list that are letters of the service code; forms and other things are in the same list."""
+    """Those rows of a list that are letters of the service code.
+
+    Forms and other things are in the same list.
+    """
     for row in rows:
-        if row.ReporteeElementType != "Correspondence" or row.ExternalServiceCode != code or row.CorrespondenceStatus in _GONE:
+        if (
+            row.ReporteeElementType != "Correspondence"
+            or row.ExternalServiceCode != code
+            or row.CorrespondenceStatus in _GONE
+        ):
             continue
         active = row.ReporteeElementId or row.SEReporteeElementID
         if active or row.ArchiveId:
             external_id = str(active) if active else f"AR{row.ArchiveId}"
             archive_id = row.ArchiveId if not row.ReporteeElementId else None
-            yield Element(external_id=external_id, archive_id=archive_id, changed_at=utc(row.LastChangedDate))
+            yield Element(
+                external_id=external_id, archive_id=archive_id, changed_at=utc(row.LastChangedDate)
+            )
 
 
 def utc(time: datetime | None) -> datetime | None:
-    """A time of Altinn 2's in UTC; one without a zone is Norwegian. None if it is one that stands for none."""
+    """A time of Altinn 2's in UTC; one without a zone is Norwegian.
+
+    None if it is one that stands for none.
+    """
     return time_if_set(time if time is None or time.tzinfo else time.replace(tzinfo=NORWAY))
 
 
 def service_named(name: str, known: str) -> str:
-    """The code and edition of the service that a letter names in words, in any of its languages; `known` if that is none of ours."""
+    """The code and edition of the service that a letter names in words, in any of its languages.
+
+    `known` if that is none of ours.
+    """
     wanted = " ".join(name.casefold().split())
     for service in ALL_SERVICES:
         if any(wanted.endswith(each.casefold()) for each in service.names.values()):
@@ -60,7 +78,10 @@ def service_named(name: str, known: str) -> str:
 
 
 def letter_from(told: Any, attachments: Any, links: Any, ref: LetterRef, now: datetime) -> Letter:
-    """A letter of the inbox; one without a time is published `now`. Raises ValueError, which quotes nothing, if it is another one."""
+    """A letter of the inbox; one without a time is published `now`.
+
+    Raises ValueError, which quotes nothing, if it is another one.
+    """
     if told is None or str(told.CorrespondenceID) != ref.external_id:
         raise ValueError("it is of another letter, or of none")
     more = {
@@ -74,7 +95,10 @@ def letter_from(told: Any, attachments: Any, links: Any, ref: LetterRef, now: da
 
 def archived_letter_from(told: Any, ref: LetterRef, now: datetime) -> Letter:
     """A letter of the archive, which tells less: neither language nor whether it was to be confirmed. Raises as `letter_from` does."""
-    more = {"service": service_named(told.ServiceName or "", ref.service), "body": told.CorrespondenceText or ""}
+    more = {
+        "service": service_named(told.ServiceName or "", ref.service),
+        "body": told.CorrespondenceText or "",
+    }
     return _letter(told, told.CorrespondenceAttachments, told.CorrespondenceLinks, ref, now, more)
 
 
@@ -99,7 +123,9 @@ def part_id(told: Any, place: int) -> str:
     return str(told.AttachmentID) if told.AttachmentID else f"place {place}"
 
 
-def _letter(told: Any, attachments: Any, links: Any, ref: LetterRef, now: datetime, more: dict[str, Any]) -> Letter:
+def _letter(
+    told: Any, attachments: Any, links: Any, ref: LetterRef, now: datetime, more: dict[str, Any]
+) -> Letter:
     sent = utc(told.DateSent)
     envelope = Envelope(
         mailbox=ref.mailbox,
@@ -120,7 +146,11 @@ def _letter(told: Any, attachments: Any, links: Any, ref: LetterRef, now: dateti
         **more,
     )
     return Letter(
-        envelope=envelope, parts=tuple(_part(each, place) for place, each in enumerate(rows_of(attachments, "AttachmentBEV2"), start=1))
+        envelope=envelope,
+        parts=tuple(
+            _part(each, place)
+            for place, each in enumerate(rows_of(attachments, "AttachmentBEV2"), start=1)
+        ),
     )
 
 
@@ -142,9 +172,20 @@ def _part(told: Any, place: int) -> Part:
 
 
 def _type(token: str) -> str:
-    """`application_vnd_ms_excel` is application/vnd.ms-excel; only the tokens that have no more than two words follow a rule."""
-    known = {"application_vnd_ms_excel": "application/vnd.ms-excel", "application_vnd_ms_powerpoint": "application/vnd.ms-powerpoint"}
+    """`application_vnd_ms_excel` is application/vnd.ms-excel.
+
+    Only the tokens that have no more than two words follow a rule.
+    """
+    known = {
+        "application_vnd_ms_excel": "application/vnd.ms-excel",
+        "application_vnd_ms_powerpoint": "application/vnd.ms-powerpoint",
+    }
     family, _, kind = token.partition("_")
     if token.startswith("application_vnd_oasis_opendocument_"):
         return "application/vnd.oasis.opendocument." + token.rpartition("_")[2]
-    return known.get(token, f"{family}/{kind}" if family in {"application", "text", "image"} and "_" not in kind and kind != "None" else "")
+    return known.get(
+        token,
+        f"{family}/{kind}"
+        if family in {"application", "text", "image"} and "_" not in kind and kind != "None"
+        else "",
+    )

@@ -1,6 +1,7 @@
 """Finds every letter behind a list of which nobody says how long it may be.
 
-A list may have been cut if it is as long as the longest that was seen. It is asked for again in halves, until none is.
+A list may have been cut if it is as long as the longest that was seen. It is asked for again in
+halves, until none is.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class _ElementSearch:
         """Look again at a time whose list may have been cut."""
         if before - after <= _SHORTEST:
             self.shortfall = (
-                f"Altinn 2 lists {self.longest} letters of one minute, and there may be more that it does not list;"
+                f"Altinn 2 lists {self.longest} letters of one minute, and there may be more "
+                "that it does not list;"
                 " compare with the inbox in Altinn 2"
             )
             return

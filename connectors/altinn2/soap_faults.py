@@ -1,6 +1,9 @@
-"""What Altinn 2 means when it says no. A fault's own words never get into ours: they may name persons.
+"""What Altinn 2 means when it says no.
 
-Numbers: Altinn/docs `api/soap/teknisk-implementasjon` and `api/tjenesteeiere/soap/feilkoder`. Some of them stand for many causes.
+A fault's own words never get into ours: they may name persons.
+
+Numbers: Altinn/docs `api/soap/teknisk-implementasjon` and `api/tjenesteeiere/soap/feilkoder`. Some
+of them stand for many causes.
 """
 
 from __future__ import annotations
@@ -16,15 +19,23 @@ if TYPE_CHECKING:
 
 _NAMESPACE = "{http://www.altinn.no/services/common/fault/2009/10}"
 _LOGIN = (
-    "it does not accept the system's or the user's password or PIN, or one of them is locked or used up, or the user may not read for the"
-    " party: look at all of them before the next try, for ten wrong ones in two hours lock the user for one"
+    "it does not accept the system's or the user's password or PIN, or one of them is locked "
+    "or used up, or the user may not read for the"
+    " party: look at all of them before the next try, for ten wrong ones in two hours lock "
+    "the user for one"
 )
-_LEVEL = "the letter needs a higher security level than the user has: open it in Altinn, or log in with the level that it needs"
+_LEVEL = (
+    "the letter needs a higher security level than the user has: open it in Altinn, or log in "
+    "with the level that it needs"
+)
 _REFUSALS = MappingProxyType({
     0: _LOGIN,
     5: _LOGIN,
     989: _LOGIN,
-    14: "the user lacks the right: delegate the role Post/arkiv to the user, or for confidential post Taushetsbelagt post",
+    14: (
+        "the user lacks the right: delegate the role Post/arkiv to the user, or for confidential "
+        "post Taushetsbelagt post"
+    ),
     17: _LEVEL,
     18: _LEVEL,
     19: _LEVEL,
@@ -52,8 +63,15 @@ class AltinnFault:
 
     def error(self, about: str) -> MailboxError:
         """The error that it is. `about` is what was asked for."""
-        words = _REFUSALS.get(self.number) or _TROUBLE.get(self.number) or "it gives no reason that is documented; ask Altinn's support"
-        text = f"Altinn 2 refuses {about}: {words} (ErrorID {self.number}, ErrorGuid {self.guid or 'none'})"
+        words = (
+            _REFUSALS.get(self.number)
+            or _TROUBLE.get(self.number)
+            or "it gives no reason that is documented; ask Altinn's support"
+        )
+        text = (
+            f"Altinn 2 refuses {about}: {words} (ErrorID {self.number}, ErrorGuid "
+            f"{self.guid or 'none'})"
+        )
         return AccessRefused(text) if self.number in _REFUSALS else MailboxUnavailable(text)
 
 
@@ -65,4 +83,6 @@ def fault_in(detail: Element | None) -> AltinnFault | None:
     number = found.findtext(f"{_NAMESPACE}ErrorID", "").strip()
     guid = found.findtext(f"{_NAMESPACE}ErrorGuid", "").strip()
     plain = guid if guid.isascii() and guid.replace("-", "").isalnum() else ""
-    return AltinnFault(number=int(number) if number.isascii() and number.isdigit() else -1, guid=plain[:64])
+    return AltinnFault(
+        number=int(number) if number.isascii() and number.isdigit() else -1, guid=plain[:64]
+    )

@@ -16,10 +16,14 @@ _CHUNK = 256 * 1024
 
 
 class Spooled:
-    """The bytes of one attachment, on disk. `read` may be called from several threads, and more than once."""
+    """The bytes of one attachment, on disk.
+
+    `read` may be called from several threads, and more than once.
+    """
 
     def __init__(self) -> None:
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115  # it outlives this call; `close` ends it
+        # it outlives this call; `close` ends it
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115
 
     @contextmanager
     def read(self) -> Iterator[Iterator[bytes]]:
@@ -36,7 +40,10 @@ class Spooled:
 
 
 class Spool:
-    """The attachments of the last few letters, by the letter's key and then the attachment's. All methods may be called from any thread."""
+    """The attachments of the last few letters, by the letter's key and then the attachment's.
+
+    All methods may be called from any thread.
+    """
 
     def __init__(self, letters: int) -> None:
         self._most = letters

@@ -27,13 +27,19 @@ _CHUNK = 1 << 20  # a multiple of four, so that each piece is whole base64
 def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled]]:
     """The answer without the bytes of its attachments, and those.
 
-    Raises CallFailed if it is no XML, no answer of that operation and no fault, if an attachment is no base64, or if there is no room.
+    Raises CallFailed if it is no XML, no answer of that operation and no fault, if an attachment is
+    no base64, or if there is no room.
     """
     from lxml import etree
 
     found: list[Spooled] = []
     steps = etree.iterparse(
-        io.BytesIO(_readable(answer.content)), resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, remove_comments=True
+        io.BytesIO(_readable(answer.content)),
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=True,
+        remove_comments=True,
     )
     try:
         for _, element in steps:
@@ -48,22 +54,32 @@ def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled
         if isinstance(error, OSError):
             reason = (error.strerror or "no reason given").lower()
             raise CallFailed(
-                f"its attachments cannot be put aside on this machine ({reason}); make room in the temporary folder"
+                f"its attachments cannot be put aside on this machine ({reason}); make room "
+                "in the temporary folder"
             ) from error
         if isinstance(error, (etree.XMLSyntaxError, binascii.Error, ValueError)):
-            raise CallFailed("its answer is no whole XML, or has an attachment that is no base64") from None
+            raise CallFailed(
+                "its answer is no whole XML, or has an attachment that is no base64"
+            ) from None
         raise
     return replace(answer, content=lean, encoding="utf-8"), found
 
 
 def _readable(content: bytes) -> bytes:
     """The answer with U+FFFD for what XML does not have, and .NET writes all the same: one such letter must not hide those beside it."""
-    return _REFERENCE.sub(lambda found: found[0] if _is_xml(found[1].decode()) else b"&#xFFFD;", content)
+    return _REFERENCE.sub(
+        lambda found: found[0] if _is_xml(found[1].decode()) else b"&#xFFFD;", content
+    )
 
 
 def _is_xml(reference: str) -> bool:
     code = int(reference[1:], 16) if reference.startswith("x") else int(reference)
-    return code in {9, 10, 13} or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code < 0x110000  # noqa: PLR2004  # XML 1.0, Char
+    return (
+        code in {9, 10, 13}
+        or 0x20 <= code < 0xD800  # noqa: PLR2004
+        or 0xE000 <= code < 0xFFFE  # noqa: PLR2004
+        or 0x10000 <= code < 0x110000  # noqa: PLR2004
+    )  # XML 1.0, Char
 
 
 def _check(root: Element, operation: str) -> None:

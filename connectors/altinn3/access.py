@@ -1,7 +1,9 @@
-"""Proves step by step that a mailbox can be read: key, grant, exchange, the rights of each party. Changes nothing.
+"""Proves step by step that a mailbox can be read: key, grant, exchange, the rights of each party.
 
-It ends at the first step without which the others would make no sense: what Maskinporten, the exchange or Correspondence say to
-everybody they need to say once only.
+Changes nothing.
+
+It ends at the first step without which the others would make no sense: what Maskinporten, the
+exchange or Correspondence say to everybody they need to say once only.
 """
 
 from __future__ import annotations
@@ -25,23 +27,38 @@ _REST = ". The rest of this mailbox is not tried before that is mended"
 _CLOCK_OFF = 1.0  # seconds, beyond which it is told
 _ORDINARY = "the access package is usually Ordinær post til virksomheten"
 _CONFIDENTIAL = (
-    "the access package is Post til virksomheten med taushetsbelagt innhold, which the main administrator alone hands out; or set"
+    "the access package is Post til virksomheten med taushetsbelagt innhold, which the main "
+    "administrator alone hands out; or set"
     ' confidential = "off"'
 )
 
 
 def check_key(key: RSAKey, key_id: str, last_day: date | None, today: date) -> Finding:
-    """The key was read when the configuration was; what is left is to say which, and until when it is good."""
+    """The key was read when the configuration was.
+
+    What is left is to say which, and until when it is good.
+    """
     text = f"an RSA key of {key.raw_value.key_size} bits, sent as {key_id}"
     if last_day is None:
-        return Finding(subject="key", ok=True, text=f"{text}; write its last day as `key_expires`, and you are told before it ends")
+        return Finding(
+            subject="key",
+            ok=True,
+            text=f"{text}; write its last day as `key_expires`, and you are told before it ends",
+        )
     if last_day < today:
-        remedy = "register a new one in Samarbeidsportalen, or the same one again, and correct `key_expires`"
-        return Finding(subject="key", ok=False, text=f"{text}; its last day was {last_day}: {remedy}")
+        remedy = (
+            "register a new one in Samarbeidsportalen, or the same one again, and correct "
+            "`key_expires`"
+        )
+        return Finding(
+            subject="key", ok=False, text=f"{text}; its last day was {last_day}: {remedy}"
+        )
     return Finding(subject="key", ok=True, text=f"{text}, good until {last_day}")
 
 
-def check_parties(channels: Sequence[Channel], tokens: Tokens, discovery: Discovery) -> Iterator[Finding]:
+def check_parties(
+    channels: Sequence[Channel], tokens: Tokens, discovery: Discovery
+) -> Iterator[Finding]:
     """The steps for each party of `channels`, in their order."""
     for party in dict.fromkeys(each.party for each in channels):
         own = [each for each in channels if each.party == party]
@@ -49,7 +66,9 @@ def check_parties(channels: Sequence[Channel], tokens: Tokens, discovery: Discov
             return
 
 
-def _check_party(party: str, channels: Sequence[Channel], tokens: Tokens, discovery: Discovery) -> Generator[Finding, None, bool]:
+def _check_party(
+    party: str, channels: Sequence[Channel], tokens: Tokens, discovery: Discovery
+) -> Generator[Finding, None, bool]:
     """The steps for one party. Returns whether those for another one make sense."""
     subject = f"{party} Maskinporten"
     try:
@@ -60,13 +79,19 @@ def _check_party(party: str, channels: Sequence[Channel], tokens: Tokens, discov
     except MailboxError as error:
         yield Finding(subject=subject, ok=False, text=f"{error}{_REST}")
         return False
-    yield Finding(subject=subject, ok=True, text=f"gives a token for the party's system user{_clock(tokens)}")
+    yield Finding(
+        subject=subject, ok=True, text=f"gives a token for the party's system user{_clock(tokens)}"
+    )
     try:
         _, lifetime = tokens.exchange(granted)
     except MailboxError as error:
         yield Finding(subject=f"{party} Altinn", ok=False, text=f"{error}{_REST}")
         return False
-    yield Finding(subject=f"{party} Altinn", ok=True, text=f"takes it, and gives one that is good for {round(lifetime)} seconds")
+    yield Finding(
+        subject=f"{party} Altinn",
+        ok=True,
+        text=f"takes it, and gives one that is good for {round(lifetime)} seconds",
+    )
     return (yield from _check_services(party, channels, discovery))
 
 
@@ -74,10 +99,15 @@ def _clock(tokens: Tokens) -> str:
     off = tokens.clock_behind
     if abs(off) < _CLOCK_OFF:
         return ""
-    return f", though this machine's clock is {abs(off):.0f} seconds {'behind' if off > 0 else 'ahead'}; set it, for example with chrony"
+    return (
+        f", though this machine's clock is {abs(off):.0f} seconds "
+        f"{'behind' if off > 0 else 'ahead'}; set it, for example with chrony"
+    )
 
 
-def _check_services(party: str, channels: Sequence[Channel], discovery: Discovery) -> Generator[Finding, None, bool]:
+def _check_services(
+    party: str, channels: Sequence[Channel], discovery: Discovery
+) -> Generator[Finding, None, bool]:
     for service in dict.fromkeys(each.service for each in channels):
         own = [each for each in channels if each.service == service]
         refusals = {each.resource: discovery.refusal(party, each.resource) for each in own}
@@ -95,10 +125,16 @@ def _subject(party: str, service: str) -> str:
     return f"{party} {service} {known.nb if known else ''}".rstrip()
 
 
-def _judge_service(channels: Sequence[Channel], refusals: dict[str, MailboxError | None], discovery: Discovery) -> Finding:
+def _judge_service(
+    channels: Sequence[Channel], refusals: dict[str, MailboxError | None], discovery: Discovery
+) -> Finding:
     """Whether one service of one party can be read through at least one of its resources."""
     service, subject = channels[0].service, _subject(channels[0].party, channels[0].service)
-    troubles = [_trouble(each, refusal, discovery) for each in channels if not each.presumed and (refusal := refusals[each.resource])]
+    troubles = [
+        _trouble(each, refusal, discovery)
+        for each in channels
+        if not each.presumed and (refusal := refusals[each.resource])
+    ]
     if troubles:
         return Finding(subject=subject, ok=False, text="; ".join(troubles))
     readable = [resource for resource, refusal in refusals.items() if refusal is None]
@@ -110,7 +146,10 @@ def _judge_service(channels: Sequence[Channel], refusals: dict[str, MailboxError
 def _trouble(channel: Channel, refusal: MailboxError, discovery: Discovery) -> str:
     try:
         if discovery.names(channel.resource) is None:
-            return f"the resource registry knows no {channel.resource}: look for a typing mistake in `resources`"
+            return (
+                f"the resource registry knows no {channel.resource}: look for a typing mistake in "
+                "`resources`"
+            )
     except MailboxError:
         pass  # the registry only helps to explain
     if not isinstance(refusal, AccessRefused):
@@ -120,8 +159,10 @@ def _trouble(channel: Channel, refusal: MailboxError, discovery: Discovery) -> s
 
 def _only_presumed(refusals: dict[str, MailboxError | None], service: str) -> str:
     return (
-        f"nobody may read it: {', '.join(refusals)} was only presumed, and cannot be read. If letters come through another resource,"
-        f" name that in `resources` under {service!r}; if there are none, take the service out of `services`"
+        f"nobody may read it: {', '.join(refusals)} was only presumed, and cannot be read. If "
+        "letters come through another resource,"
+        f" name that in `resources` under {service!r}; if there are none, take the service "
+        "out of `services`"
     )
 
 
@@ -129,14 +170,23 @@ def check_unclaimed(party: str, channels: Sequence[Channel], discovery: Discover
     """Whether the party has letters in resources that are not listed."""
     subject, in_use = f"{party} other resources", discovery.in_use(party)
     if in_use.remark:
-        return Finding(subject=subject, ok=True, text=f"not known, which does no harm. {in_use.remark}")
+        return Finding(
+            subject=subject, ok=True, text=f"not known, which does no harm. {in_use.remark}"
+        )
     others = sorted(set(in_use.names) - {each.resource for each in channels})
     if not others:
-        return Finding(subject=subject, ok=True, text="there are none in use that could be read and are not")
+        return Finding(
+            subject=subject, ok=True, text="there are none in use that could be read and are not"
+        )
     named = [_with_guess(each, guess_service(each, in_use.names[each])) for each in others]
     named[_NAMED_AT_MOST:] = ["…"] if len(named) > _NAMED_AT_MOST else []
-    text = f"{len(others)} in use that no service claims, so that letters there are not fetched: {', '.join(named)};"
-    return Finding(subject=subject, ok=True, text=f"{text} name those that are wanted in `resources`")
+    text = (
+        f"{len(others)} in use that no service claims, so that letters there are not fetched: "
+        f"{', '.join(named)};"
+    )
+    return Finding(
+        subject=subject, ok=True, text=f"{text} name those that are wanted in `resources`"
+    )
 
 
 def _with_guess(resource: str, service: str | None) -> str:

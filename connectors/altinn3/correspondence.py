@@ -1,6 +1,7 @@
 """Altinn's Correspondence API as a recipient uses it: each call, and what its refusals mean.
 
-Only what reading needs is here: nothing purges, nothing fetches `/content`, which would mark a letter as read.
+Only what reading needs is here: nothing purges, nothing fetches `/content`, which would mark a
+letter as read.
 """
 
 from __future__ import annotations
@@ -33,13 +34,21 @@ _DONE_ALREADY = frozenset({Code.READ_ALREADY, Code.CONFIRMED_ALREADY})
 
 
 class Correspondence:
-    """The calls. All methods may be called from several threads, and raise MailboxUnavailable or AccessRefused."""
+    """The calls.
+
+    All methods may be called from several threads, and raise MailboxUnavailable or AccessRefused.
+    """
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def ids(self, party: str, resource: str, window: Window, status: str | None = None) -> list[str]:
-        """One list: the ids in `window`, newest first, 1000 at most; with `status`, of letters that have ever had it."""
+    def ids(
+        self, party: str, resource: str, window: Window, status: str | None = None
+    ) -> list[str]:
+        """One list: the ids in `window`, newest first, 1000 at most.
+
+        With `status`, of letters that have ever had it.
+        """
         query = {"resourceId": resource, "role": "Recipient"}
         if window.after:
             query["from"] = window.after.isoformat()
@@ -53,16 +62,27 @@ class Correspondence:
         return list(answer.value)
 
     def overview(self, ref: LetterRef) -> dict[str, Any]:
-        """The letter, but for the attachments' bytes. Altinn notes it as Fetched. Raises LetterGone too."""
+        """The letter, but for the attachments' bytes.
+
+        Altinn notes it as Fetched. Raises LetterGone too.
+        """
         return self._letter(ref, "")
 
     def has_been(self, ref: LetterRef, status: str) -> bool:
-        """Whether the letter has ever had a status. Altinn notes it as Fetched once more. Raises LetterGone too."""
+        """Whether the letter has ever had a status.
+
+        Altinn notes it as Fetched once more. Raises LetterGone too.
+        """
         history = self._letter(ref, "/details").get("statusHistory")
-        return any(isinstance(each, dict) and each.get("status") == status for each in history or ())
+        return any(
+            isinstance(each, dict) and each.get("status") == status for each in history or ()
+        )
 
     def tell(self, ref: LetterRef, verb: str) -> None:
-        """Post `markasread` or `confirm`. Fetches first if Altinn wants that; done already is done. Raises LetterGone too."""
+        """Post `markasread` or `confirm`.
+
+        Fetches first if Altinn wants that; done already is done. Raises LetterGone too.
+        """
         problem = self._post(ref, verb)
         if problem and problem.code in _TOO_EARLY:
             self.overview(ref)
@@ -72,8 +92,13 @@ class Correspondence:
 
     @contextmanager
     def stream(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
-        """The attachment's bytes from the start. Raises PartUnavailable too; MailboxUnavailable also while they are read."""
-        reply = self._platform.download(ref.party, f"{_letter_path(ref)}/attachment/{quote(part.external_id, safe='')}/download")
+        """The attachment's bytes from the start.
+
+        Raises PartUnavailable too; MailboxUnavailable also while they are read.
+        """
+        reply = self._platform.download(
+            ref.party, f"{_letter_path(ref)}/attachment/{quote(part.external_id, safe='')}/download"
+        )
         if isinstance(reply, HttpResponse):
             raise self._part_error(problem_of(reply), ref, part)
         with closing(reply):
@@ -94,12 +119,19 @@ class Correspondence:
         """Why an attachment cannot be had: for good, with the letter, or only now."""
         about = f"attachment {part.external_id} of letter {ref.external_id}"
         if problem.code in PART_STATES:
-            return PartUnavailable(f"{about} is no longer in Altinn ({problem})", state=PART_STATES[Code(problem.code)])
+            return PartUnavailable(
+                f"{about} is no longer in Altinn ({problem})", state=PART_STATES[Code(problem.code)]
+            )
         if problem.code == Code.NO_ACCESS and not self._is_refused(ref):
-            words = f"{about} belongs to a resource of its own, which the system user of {ref.party} may not read"
+            words = (
+                f"{about} belongs to a resource of its own, which the system user of {ref.party} "
+                "may not read"
+            )
             return PartUnavailable(words, state=PartState.UNAVAILABLE)
         if problem.code in ATTACHMENT_CODES:
-            return PartUnavailable(f"Altinn does not have {about} ({problem})", state=PartState.UNAVAILABLE)
+            return PartUnavailable(
+                f"Altinn does not have {about} ({problem})", state=PartState.UNAVAILABLE
+            )
         return letter_error(problem, ref)
 
     def _is_refused(self, ref: LetterRef) -> bool:
@@ -123,11 +155,20 @@ def _ids(body: bytes) -> list[str]:
 
 
 def _require_a_file(download: Download, part: Part) -> None:
-    """Altinn names the file in each download (`FileDownloadResponseHelper.cs`); a page that a gateway shows instead does not."""
-    if "content-disposition" not in download.headers and download.headers.get("content-type", "").startswith("text/html"):
-        raise MailboxUnavailable(f"a web page came instead of attachment {part.external_id}; it is tried again at the next poll")
+    """Altinn names the file in each download (`FileDownloadResponseHelper.cs`).
+
+    A page that a gateway shows instead does not.
+    """
+    if "content-disposition" not in download.headers and download.headers.get(
+        "content-type", ""
+    ).startswith("text/html"):
+        raise MailboxUnavailable(
+            f"a web page came instead of attachment {part.external_id}; it is tried again at "
+            "the next poll"
+        )
     if not download.whole and not part.sender_checksum:
         raise MailboxUnavailable(
-            f"attachment {part.external_id} came without length or checksum, so that nothing tells whether it is whole;"
+            f"attachment {part.external_id} came without length or checksum, so that nothing "
+            "tells whether it is whole;"
             " it is tried again at the next poll"
         )

@@ -1,7 +1,8 @@
 """Which Altinn 3 resources a party's letters may come through: nobody publishes that, so Altinn is asked.
 
-Dialogporten tells the resources in use that a system user may read, the resource registry what a resource is called
-(Altinn/dialogporten `ServiceResources/Queries/Search`), and a list call whether Correspondence agrees.
+Dialogporten tells the resources in use that a system user may read, the resource registry what a
+resource is called (Altinn/dialogporten `ServiceResources/Queries/Search`), and a list call whether
+Correspondence agrees.
 """
 
 from __future__ import annotations
@@ -40,13 +41,18 @@ class InUse:
 class Discovery:
     """Asks. All methods change nothing, and may be called from several threads."""
 
-    def __init__(self, platform: Platform, correspondence: Correspondence, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, platform: Platform, correspondence: Correspondence, clock: Callable[[], datetime]
+    ) -> None:
         self._platform = platform
         self._correspondence = correspondence
         self._clock = clock
 
     def discover(self, channels: Sequence[Channel]) -> Iterator[Discovered]:
-        """Every party's resources: those in use, and those of `channels`. Where something cannot be asked, a remark says so."""
+        """Every party's resources: those in use, and those of `channels`.
+
+        Where something cannot be asked, a remark says so.
+        """
         for party in dict.fromkeys(each.party for each in channels):
             own = {each.resource: each for each in channels if each.party == party}
             in_use = self.in_use(party)
@@ -61,16 +67,23 @@ class Discovery:
         except MailboxError as error:
             return InUse(names={}, remark=f"Dialogporten could not be asked: {error}")
         if answer.status != _OK:
-            return InUse(names={}, remark=f"Dialogporten could not be asked: it answered {answer.status}")
+            return InUse(
+                names={}, remark=f"Dialogporten could not be asked: it answered {answer.status}"
+            )
         return InUse(names=answer.value)
 
     def names(self, resource: str) -> Mapping[str, str] | None:
-        """What the registry calls a resource; None if it has no such resource. Raises MailboxUnavailable."""
+        """What the registry calls a resource; None if it has no such resource.
+
+        Raises MailboxUnavailable.
+        """
         answer = self._platform.look_up(_REGISTRY + quote(resource, safe=""), _title)
         if answer.status == _NOT_FOUND:
             return None
         if answer.status != _OK:
-            raise MailboxUnavailable(f"the resource registry answered {answer.status} for {resource}")
+            raise MailboxUnavailable(
+                f"the resource registry answered {answer.status} for {resource}"
+            )
         return dict(answer.value)
 
     def refusal(self, party: str, resource: str) -> MailboxError | None:
@@ -81,7 +94,9 @@ class Discovery:
             return error
         return None
 
-    def _discovered(self, party: str, resource: str, channel: Channel | None, in_use: InUse) -> Discovered:
+    def _discovered(
+        self, party: str, resource: str, channel: Channel | None, in_use: InUse
+    ) -> Discovered:
         refusal, remarks = self.refusal(party, resource), [in_use.remark]
         names = in_use.names.get(resource)
         try:
@@ -89,7 +104,9 @@ class Discovery:
         except MailboxError as error:
             remarks.append(str(error))
         else:
-            remarks.append("" if names is not None else "the resource registry knows no such resource")
+            remarks.append(
+                "" if names is not None else "the resource registry knows no such resource"
+            )
         guess = guess_service(resource, names or {})
         return Discovered(
             party=party,
@@ -106,12 +123,15 @@ class Discovery:
 def _resources(body: bytes) -> dict[str, dict[str, str]]:
     items = json_object(body).get("items")
     if not isinstance(items, list):
-        raise ValueError("no list of resources")  # noqa: TRY004  # nonsense from outside is a bad value
+        # nonsense from outside is a bad value
+        raise ValueError("no list of resources")  # noqa: TRY004
     found = (each.get("serviceResource") for each in items if isinstance(each, dict))
     return {
         each["id"].removeprefix(_PREFIX): _names(each.get("name"))
         for each in found
-        if isinstance(each, dict) and isinstance(each.get("id"), str) and str(each.get("resourceType")).lower() == _TYPE
+        if isinstance(each, dict)
+        and isinstance(each.get("id"), str)
+        and str(each.get("resourceType")).lower() == _TYPE
     }
 
 
@@ -122,17 +142,30 @@ def _names(value: Any) -> dict[str, str]:
 
 def _title(body: bytes) -> dict[str, str]:
     title = json_object(body).get("title")
-    return {str(language): text for language, text in title.items() if isinstance(text, str)} if isinstance(title, dict) else {}
+    return (
+        {str(language): text for language, text in title.items() if isinstance(text, str)}
+        if isinstance(title, dict)
+        else {}
+    )
 
 
 def guess_service(resource: str, names: Mapping[str, str]) -> str | None:
     """The code of the service whose code or name stands in the resource's id or names, if those speak of digital post at all."""
     if found := re.search(r"(4255|5504)[-_/]([0-9]{1,2})$", resource):
-        return next((each.code for each in ALL_SERVICES if each.code == f"{found[1]}/{found[2]}"), None)
+        return next(
+            (each.code for each in ALL_SERVICES if each.code == f"{found[1]}/{found[2]}"), None
+        )
     texts = [_letters(resource), *(_letters(each) for each in names.values())]
     if not any(word in text for text in texts for word in ("dpv", "eformidling", "digitalpost")):
         return None
-    return next((each.code for each in ALL_SERVICES if any(word in text for word in _words(each) for text in texts)), None)
+    return next(
+        (
+            each.code
+            for each in ALL_SERVICES
+            if any(word in text for word in _words(each) for text in texts)
+        ),
+        None,
+    )
 
 
 def _words(service: Service) -> set[str]:
@@ -142,5 +175,7 @@ def _words(service: Service) -> set[str]:
 
 def _letters(text: str) -> str:
     """Letters and digits only, so that `natur-miljo` is found in `Natur og miljø`."""
-    plain = text.casefold().replace("æ", "ae").replace("ø", "o").replace("oe", "o").replace("å", "a")
+    plain = (
+        text.casefold().replace("æ", "ae").replace("ø", "o").replace("oe", "o").replace("å", "a")
+    )
     return re.sub(r"[^a-z0-9]", "", plain)

@@ -1,6 +1,9 @@
-"""From Altinn's overview of a letter to an Envelope and its Parts. Pure; tolerant of everything but nonsense.
+"""From Altinn's overview of a letter to an Envelope and its Parts.
 
-Fields: Altinn/altinn-correspondence `CorrespondenceOverviewMapper.cs` and `CorrespondenceAttachmentMapper.cs`.
+Pure; tolerant of everything but nonsense.
+
+Fields: Altinn/altinn-correspondence `CorrespondenceOverviewMapper.cs` and
+`CorrespondenceAttachmentMapper.cs`.
 """
 
 from __future__ import annotations
@@ -58,7 +61,9 @@ _STATES = MappingProxyType({
 
 
 def letter_from(overview: Mapping[str, Any], ref: LetterRef, now: datetime) -> Letter:
-    """The letter that `ref` names, as `overview` tells it; one that tells no time at all is taken to be published `now`.
+    """The letter that `ref` names, as `overview` tells it.
+
+    One that tells no time at all is taken to be published `now`.
 
     Raises ValueError, which quotes nothing, if it is no overview of that letter.
     """
@@ -66,17 +71,22 @@ def letter_from(overview: Mapping[str, Any], ref: LetterRef, now: datetime) -> L
         raise ValueError("it is of another letter, or of none")
     content = overview.get("content")
     if not isinstance(content, dict):
-        raise ValueError("it has no content")  # noqa: TRY004  # nonsense from outside is a bad value
+        # nonsense from outside is a bad value
+        raise ValueError("it has no content")  # noqa: TRY004
     parts = tuple(_part(each) for each in _dicts(content.get("attachments")))
     return Letter(envelope=_envelope(overview, content, ref, now), parts=parts)
 
 
 def odd_flags(overview: Mapping[str, Any]) -> list[str]:
     """The flags that are neither true, false nor missing, which no contract allows; by name."""
-    return [name for name in _FLAGS if is_said(overview.get(name)) and overview.get(name) is not True]
+    return [
+        name for name in _FLAGS if is_said(overview.get(name)) and overview.get(name) is not True
+    ]
 
 
-def _envelope(overview: Mapping[str, Any], content: Mapping[str, Any], ref: LetterRef, now: datetime) -> Envelope:
+def _envelope(
+    overview: Mapping[str, Any], content: Mapping[str, Any], ref: LetterRef, now: datetime
+) -> Envelope:
     body, properties = text_from(content.get("messageBody")), storable(overview.get("propertyList"))
     properties = properties if isinstance(properties, dict) else {}
     technical_sender = organisation_number(text_from(overview.get("sender")))
@@ -91,7 +101,8 @@ def _envelope(overview: Mapping[str, Any], content: Mapping[str, Any], ref: Lett
         body=body,
         body_type=body_type(body),
         language=text_from(content.get("language")),
-        sender_org=organisation_number(text_from(properties.get("senderOrgNumber"))) or technical_sender,
+        sender_org=organisation_number(text_from(properties.get("senderOrgNumber")))
+        or technical_sender,
         sender_name=text_from(overview.get("messageSender")),
         technical_sender=technical_sender,
         sender_reference=text_from(overview.get("sendersReference")),
@@ -100,7 +111,8 @@ def _envelope(overview: Mapping[str, Any], content: Mapping[str, Any], ref: Lett
         published_at=_published(overview) or now,
         due_at=time_from(overview.get("dueDateTime")),
         confidential=_is_confidential(overview, ref),
-        confirmation_needed=overview.get("isConfirmationNeeded") is True,  # a confirmation cannot be taken back, so no doubt makes one
+        confirmation_needed=overview.get("isConfirmationNeeded")
+        is True,  # a confirmation cannot be taken back, so no doubt makes one
         altinn2_id=identifier_from(overview.get("altinn2CorrespondenceId")),
         properties=properties,
         references=_dicts(overview.get("externalReferences")),
@@ -110,7 +122,10 @@ def _envelope(overview: Mapping[str, Any], content: Mapping[str, Any], ref: Lett
 
 def _is_confidential(overview: Mapping[str, Any], ref: LetterRef) -> bool:
     """Whether the letter says so in any way, or the service that it was listed under, or the resource that it says it belongs to."""
-    service, resource = find_service(ref.service), text_from(overview.get("resourceId")).removeprefix(_RESOURCE).lower()
+    service, resource = (
+        find_service(ref.service),
+        text_from(overview.get("resourceId")).removeprefix(_RESOURCE).lower(),
+    )
     return (
         is_said(overview.get("isConfidential"))
         or bool(service and service.confidential)
@@ -120,7 +135,10 @@ def _is_confidential(overview: Mapping[str, Any], ref: LetterRef) -> bool:
 
 def _published(overview: Mapping[str, Any]) -> datetime | None:
     """When the letter was published, or the nearest to it that Altinn tells."""
-    told = (time_from(overview.get(name)) for name in ("published", "requestedPublishTime", "created", "statusChanged"))
+    told = (
+        time_from(overview.get(name))
+        for name in ("published", "requestedPublishTime", "created", "statusChanged")
+    )
     return next(filter(None, told), None)
 
 
@@ -144,7 +162,10 @@ def _part(attachment: Mapping[str, Any]) -> Part:
 
 
 def _state(attachment: Mapping[str, Any]) -> PartState:
-    """What is known before the download. A status that is not known is tried, and so is what should be expired by its date."""
+    """What is known before the download.
+
+    A status that is not known is tried, and so is what should be expired by its date.
+    """
     status = text_from(attachment.get("status"))
     if not text_from(attachment.get("id")):
         return PartState.UNAVAILABLE
@@ -164,4 +185,8 @@ def media_type(data_type: str, name: str) -> str:
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
-    return [storable(each) for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return (
+        [storable(each) for each in value if isinstance(each, dict)]
+        if isinstance(value, list)
+        else []
+    )

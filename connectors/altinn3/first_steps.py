@@ -1,7 +1,8 @@
 """What somebody who begins needs of Altinn's world: a key pair, and what to register where, in order.
 
-Sources: docs.digdir.no, Maskinporten (clients, scopes, keys); docs.altinn.studio, "system-vendor" (system register, system user); the
-names of the access packages: Altinn/altinn-authorization-tmp `PackageConstants.cs`.
+Sources: docs.digdir.no, Maskinporten (clients, scopes, keys); docs.altinn.studio, "system-vendor"
+(system register, system user); the names of the access packages: Altinn/altinn-authorization-tmp
+`PackageConstants.cs`.
 """
 
 from __future__ import annotations
@@ -30,36 +31,58 @@ def key_expires(registered: date) -> date:
 
 
 def public_jwk(private_key: str, key_id: str) -> str:
-    """The public half, as a JSON Web Key on one line, to be registered. Raises ValueError if the key cannot be used."""
+    """The public half, as a JSON Web Key on one line, to be registered.
+
+    Raises ValueError if the key cannot be used.
+    """
     public = load_key(private_key).as_dict(private=False)
-    return json.dumps({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": key_id, "n": public["n"], "e": public["e"]})
+    return json.dumps(
+        {
+            "kty": "RSA",
+            "use": "sig",
+            "alg": "RS256",
+            "kid": key_id,
+            "n": public["n"],
+            "e": public["e"],
+        }
+    )
 
 
 def steps(jwk: str) -> Iterator[str]:
     """What to do, in order, a paragraph for each."""
     yield (
-        "Ask Altinn (servicedesk@altinn.no) to give your organisation the scope altinn:correspondence.read, and digdir:dialogporten"
+        "Ask Altinn (servicedesk@altinn.no) to give your organisation the scope "
+        "altinn:correspondence.read, and digdir:dialogporten"
         " for `postmottak discover`."
     )
     yield (
-        "In Digdir's Samarbeidsportalen, make a Maskinporten client with these scopes. Never add altinn:correspondence.write to it:"
+        "In Digdir's Samarbeidsportalen, make a Maskinporten client with these scopes. Never "
+        "add altinn:correspondence.write to it:"
         " Altinn would take Postmottak for a sender. Write the client's id as `client_id`."
     )
     yield (
-        "Register this public key on the client; its private half stays here. The key is good for a year from then on: see that"
+        "Register this public key on the client; its private half stays here. The key is good "
+        "for a year from then on: see that"
         f" `key_expires` has its last day, so that you are told in time.\n\n{jwk}"
     )
     yield (
-        "Register your system in Altinn's system register (POST <platform>/authentication/api/v1/systemregister/vendor) with that client's"
+        "Register your system in Altinn's system register (POST "
+        "<platform>/authentication/api/v1/systemregister/vendor) with that client's"
         f" id and the access package {_ORDINARY}; for confidential post also {_CONFIDENTIAL}."
     )
     yield (
         "Ask for a system user for each organisation whose mail is fetched, also your own"
-        " (POST <platform>/authentication/api/v1/systemuser/request/vendor), with the same access packages. If the request has an"
+        " (POST <platform>/authentication/api/v1/systemuser/request/vendor), with the same "
+        "access packages. If the request has an"
         " externalRef, write it as `external_ref`."
     )
     yield (
-        "Have somebody who manages the organisation's access in Altinn open the answer's confirmUrl and approve. Confidential post is"
-        " nobody's by itself: the main administrator hands that package out. Write the organisation numbers as `parties`."
+        "Have somebody who manages the organisation's access in Altinn open the answer's "
+        "confirmUrl and approve. Confidential post is"
+        " nobody's by itself: the main administrator hands that package out. Write the "
+        "organisation numbers as `parties`."
     )
-    yield "Then prove every step: `postmottak check`; and see which resources carry your mail: `postmottak discover`."
+    yield (
+        "Then prove every step: `postmottak check`; and see which resources carry your mail: "
+        "`postmottak discover`."
+    )

@@ -1,7 +1,8 @@
 """Finds every letter behind a list that is cut at 1000, has no pages, and tells ids but no times.
 
-A window of time that comes back full is split until none does. What is known of the list: Altinn/altinn-correspondence
-`GetCorrespondencesHandler.cs` and `CorrespondenceRepository.cs` (bounds exclude, newest first, no order among equal times).
+A window of time that comes back full is split until none does. What is known of the list:
+Altinn/altinn-correspondence `GetCorrespondencesHandler.cs` and `CorrespondenceRepository.cs`
+(bounds exclude, newest first, no order among equal times).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ STATUSES = ("Published", "Read", "AttachmentsDownloaded", "Confirmed", "PurgedBy
 """Filters for letters that have ever had a status; each gives a list of its own, cut by itself."""
 
 _TICK = timedelta(microseconds=1)
-"""What the server's database tells apart; a finer bound is cut down to it, and would leave a letter between two windows."""
+"""What the server's database tells apart; a finer bound is cut down to it, and would leave a letter
+between two windows.
+"""
 _BIRTH = datetime(2003, 1, 1, tzinfo=UTC)
 """Altinn's; nearly every letter is later, though a sender may ask for any publish time."""
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -27,20 +30,27 @@ _CALLS_AT_MOST = 2000
 
 @dataclass(frozen=True)
 class Window:
-    """The letters with a requested publish time later than `after` and earlier than `before`; None for no bound."""
+    """The letters with a requested publish time later than `after` and earlier than `before`.
+
+    None for no bound.
+    """
 
     after: datetime | None
     before: datetime | None
 
     def middle(self, now: datetime) -> datetime | None:
-        """A time to split at, so that both parts are smaller; None if the window is a single instant.
+        """A time to split at, so that both parts are smaller.
 
-        An open side is first taken to end where letters can be expected to end, and only then at the end of time.
+        None if the window is a single instant.
+
+        An open side is first taken to end where letters can be expected to end, and only then at
+        the end of time.
         """
         begin = self.after or (_BIRTH if (self.before or now) - _BIRTH > 2 * _TICK else _FIRST)
         end = self.before or (now if now - begin > 2 * _TICK else _LAST)
         width = (end - begin) // _TICK
-        return begin + (width // 2) * _TICK if width > 2 else None  # noqa: PLR2004  # one tick of time between two bounds that exclude
+        # one tick of time between two bounds that exclude
+        return begin + (width // 2) * _TICK if width > 2 else None  # noqa: PLR2004
 
     def older(self, middle: datetime) -> Window:
         """The part up to `middle`, which it includes."""
@@ -52,7 +62,9 @@ class Window:
 
 
 Ask = Callable[[Window, str | None], Sequence[str]]
-"""One call: the ids in a window, newest first and cut at PAGE, of letters that have had a status (None: of all)."""
+"""One call: the ids in a window, newest first and cut at PAGE, of letters that have had a status
+(None: of all).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +79,9 @@ def find_all(ask: Ask, since: datetime | None, now: datetime) -> ListedLetters:
     """Every letter later than `since`, however many: with one call if nothing is cut, else with about one more for each split."""
     search = _WindowSearch(ask, now)
     ids = search.whole(Window(since, None))
-    return ListedLetters(ids=tuple(dict.fromkeys(ids)), shortfall="; ".join(dict.fromkeys(search.shortfalls)))
+    return ListedLetters(
+        ids=tuple(dict.fromkeys(ids)), shortfall="; ".join(dict.fromkeys(search.shortfalls))
+    )
 
 
 @dataclass
@@ -80,7 +94,10 @@ class _WindowSearch:
     def whole(self, window: Window) -> Iterable[str]:
         """Every id in the window."""
         if self.calls >= _CALLS_AT_MOST:
-            self.shortfalls.append(f"the listing was given up after {self.calls} calls; tell Altinn that its list cannot be read whole")
+            self.shortfalls.append(
+                f"the listing was given up after {self.calls} calls; tell Altinn that its "
+                "list cannot be read whole"
+            )
             return ()
         self.calls += 1
         page = self.ask(window, None)
@@ -105,7 +122,8 @@ class _WindowSearch:
             self.calls += 1
             ids.update(self.ask(window, status))
         self.shortfalls.append(
-            f"at least {len(ids)} letters share the publish time {_instant(window)}, and Altinn lists no more than {PAGE} of them;"
+            f"at least {len(ids)} letters share the publish time {_instant(window)}, and "
+            f"Altinn lists no more than {PAGE} of them;"
             " compare with the inbox in Altinn, and ask Altinn about those that are missing here"
         )
         return ids
@@ -114,7 +132,8 @@ class _WindowSearch:
 def _reaches_into(page: Sequence[str], older: Collection[str]) -> bool:
     """Whether a full page, newest first, goes all through the newer part and on into the older one, so that nothing lies between.
 
-    That the list is sorted is seen, not believed: the ids of the older part must be the page's tail.
+    That the list is sorted is seen, not believed: the ids of the older part must be the page's
+    tail.
     """
     tail = [each in older for each in page]
     return not tail[0] and tail[-1] and tail == sorted(tail)

@@ -1,7 +1,8 @@
 """Tokens for Altinn: a signed grant to Maskinporten, its token exchanged at Altinn, one for each party, kept until shortly before it ends.
 
-Rules: felleslosninger/docs `maskinporten_protocol_jwtgrant.md` and `maskinporten_func_systembruker.md`; the exchange:
-Altinn/altinn-authentication `AuthenticationController.cs`. Neither a grant nor a token ever stands in an error.
+Rules: felleslosninger/docs `maskinporten_protocol_jwtgrant.md` and
+`maskinporten_func_systembruker.md`; the exchange: Altinn/altinn-authentication
+`AuthenticationController.cs`. Neither a grant nor a token ever stands in an error.
 """
 
 from __future__ import annotations
@@ -38,21 +39,35 @@ _GRANT_LASTS = 100  # seconds; Maskinporten takes no more than 120
 _MARGIN = 60.0
 _OK = 200
 _SHORTEST_KEY = 2048
-_LONGEST_LIFETIME = 86_400.0  # seconds; the exchange gives 1800, and a number that no calendar holds must not reach a time
-_ONLY_RSA = "Maskinporten takes RSA keys, and no EC or Ed25519 ones; write the path of one in PEM without passphrase, or JWK"
+# seconds; the exchange gives 1800, and a number that no calendar holds must not reach a time
+_LONGEST_LIFETIME = 86_400.0
+_ONLY_RSA = (
+    "Maskinporten takes RSA keys, and no EC or Ed25519 ones; write the path of one in PEM without "
+    "passphrase, or JWK"
+)
 
 
 def load_key(text: str, path: Path = Path("FILE")) -> RSAKey:
-    """The private RSA key in `text`, PEM or JWK. Raises ValueError, with a remedy that names `path`, and without a word of the key."""
+    """The private RSA key in `text`, PEM or JWK.
+
+    Raises ValueError, with a remedy that names `path`, and without a word of the key.
+    """
     if found := wrong_form(text.encode(errors="replace"), path, "key"):
         raise ValueError(found)
     try:
-        with warnings.catch_warnings(action="ignore"):  # joserfc's, of a key that is too short; the length is judged below
-            key = RSAKey.import_key(json.loads(text) if text.lstrip().startswith("{") else private_block(text))
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # joserfc's, of a key that is too short; the length is judged below
+            key = RSAKey.import_key(
+                json.loads(text) if text.lstrip().startswith("{") else private_block(text)
+            )
     except (ValueError, TypeError, KeyError, AttributeError, JoseError):
         raise ValueError(f"holds no RSA key that can be read: {path}; {_ONLY_RSA}") from None
     if key.raw_value.key_size < _SHORTEST_KEY:
-        raise ValueError(f"holds a key of less than {_SHORTEST_KEY} bits; make a longer one, and register it in Samarbeidsportalen")
+        raise ValueError(
+            f"holds a key of less than {_SHORTEST_KEY} bits; make a longer one, and register "
+            "it in Samarbeidsportalen"
+        )
     if not key.is_private:
         raise ValueError("holds a public key; write the path of the private one")
     return key
@@ -95,10 +110,12 @@ class _Entry:
 
 
 class Tokens:
-    """Altinn tokens. All methods may be called from several threads; only one at a time asks for a party's token.
+    """Altinn tokens.
 
-    A refusal is remembered for `refusal_lasts` seconds, so that a party without system user costs one call a poll. `clock` counts
-    seconds from anywhere, `wall` from 1970.
+    All methods may be called from several threads; only one at a time asks for a party's token.
+
+    A refusal is remembered for `refusal_lasts` seconds, so that a party without system user costs
+    one call a poll. `clock` counts seconds from anywhere, `wall` from 1970.
     """
 
     def __init__(
@@ -116,14 +133,17 @@ class Tokens:
         self._clock = clock
         self._wall = wall
         self.clock_behind = 0.0
-        """How many seconds this machine's clock is behind Maskinporten's; 0 while that accepts what this one says."""
+        """How many seconds this machine's clock is behind Maskinporten's; 0 while that accepts what
+        this one says.
+        """
         self._lock = threading.Lock()
         self._entries: dict[tuple[str, str], _Entry] = {}
 
     def token(self, party: str, scope: str) -> str:
         """A token with which the party's system user may use `scope`.
 
-        Raises AccessRefused where something must be registered or granted first, and MailboxUnavailable.
+        Raises AccessRefused where something must be registered or granted first, and
+        MailboxUnavailable.
         """
         entry = self._entry(party, scope)
         with entry.lock:
@@ -142,14 +162,20 @@ class Tokens:
                 entry.token = None
 
     def first_end(self, scope: str) -> datetime | None:
-        """When the first of the tokens for `scope` ends, by this machine's clock; None if none is kept.
+        """When the first of the tokens for `scope` ends, by this machine's clock.
+
+        None if none is kept.
 
         One that was not needed since can have ended.
         """
         with self._lock:
             kept = [entry for (_, known), entry in self._entries.items() if known == scope]
         ends = min((entry.ends for entry in kept if entry.token), default=None)
-        return None if ends is None else datetime.fromtimestamp(self._wall() + ends - self._clock(), UTC)
+        return (
+            None
+            if ends is None
+            else datetime.fromtimestamp(self._wall() + ends - self._clock(), UTC)
+        )
 
     def grant(self, party: str, scope: str) -> str:
         """A token of Maskinporten's, for an exchange; raises as `token` does."""
@@ -161,13 +187,22 @@ class Tokens:
         return str(answer.value)
 
     def exchange(self, token: str) -> tuple[str, float]:
-        """Altinn's token for one of Maskinporten's, and for how many seconds it is good. Raises MailboxUnavailable."""
-        headers = {**self._identity.headers, "Authorization": f"Bearer {token}", "Accept": "text/plain"}
+        """Altinn's token for one of Maskinporten's, and for how many seconds it is good.
+
+        Raises MailboxUnavailable.
+        """
+        headers = {
+            **self._identity.headers,
+            "Authorization": f"Bearer {token}",
+            "Accept": "text/plain",
+        }
         answer = self._http.get(self._identity.exchange_url, headers, parse=_altinn_token)
         if answer.status != _OK:
             raise MailboxUnavailable(
-                f"Altinn did not exchange Maskinporten's token ({answer.status}); it is tried again at the next poll."
-                " If it stays so, see that `environment` fits, that the clock is right, and whether Altinn wants a `subscription_key`"
+                f"Altinn did not exchange Maskinporten's token ({answer.status}); it is tried "
+                "again at the next poll."
+                " If it stays so, see that `environment` fits, that the clock is right, and "
+                "whether Altinn wants a `subscription_key`"
             )
         text, lifetime = answer.value
         return str(text), float(lifetime)
@@ -184,14 +219,24 @@ class Tokens:
         except AccessRefused as error:
             entry.refusal, entry.good_until = str(error), started + self._refusal_lasts
             raise
-        entry.ends, entry.good_until = started + lifetime, started + lifetime - min(_MARGIN, lifetime / 5)
+        entry.ends, entry.good_until = (
+            started + lifetime,
+            started + lifetime - min(_MARGIN, lifetime / 5),
+        )
         entry.token = token
         return token
 
     def _ask(self, party: str, scope: str) -> HttpResponse:
-        form = urlencode({"grant_type": _GRANT_TYPE, "assertion": self._assertion(party, scope)}).encode()
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        return self._http.post(f"{self._identity.issuer}token", headers, form, parse=_maskinporten_token)
+        form = urlencode(
+            {"grant_type": _GRANT_TYPE, "assertion": self._assertion(party, scope)}
+        ).encode()
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+        }
+        return self._http.post(
+            f"{self._identity.issuer}token", headers, form, parse=_maskinporten_token
+        )
 
     def _assertion(self, party: str, scope: str) -> str:
         issued = int(self._wall() + self.clock_behind)
@@ -238,14 +283,16 @@ def _altinn_token(body: bytes) -> tuple[str, float]:
     claims = _claims(text)
     begins, ends = claims.get("iat", claims.get("nbf")), claims.get("exp")
     if not isinstance(begins, int | float) or not isinstance(ends, int | float):
-        raise ValueError("a token without times")  # noqa: TRY004  # nonsense from outside is a bad value
+        # nonsense from outside is a bad value
+        raise ValueError("a token without times")  # noqa: TRY004
     return text, min(max(0.0, ends - begins), _LONGEST_LIFETIME)
 
 
 def _claims(token: str) -> dict[str, Any]:
     """What a token says; its signature is for Altinn to check. Raises ValueError."""
     pieces = token.split(".")
-    if len(pieces) != 3 or not all(re.fullmatch(r"[A-Za-z0-9_-]+", piece) for piece in pieces):  # noqa: PLR2004  # header, claims, signature
+    # header, claims, signature
+    if len(pieces) != 3 or not all(re.fullmatch(r"[A-Za-z0-9_-]+", piece) for piece in pieces):  # noqa: PLR2004
         raise ValueError("no token")
     try:
         return json_object(base64.urlsafe_b64decode(pieces[1] + "=" * (-len(pieces[1]) % 4)))

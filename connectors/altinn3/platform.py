@@ -20,12 +20,16 @@ _Reply = TypeVar("_Reply", HttpResponse, HttpResponse | Download)
 
 
 class Platform:
-    """The platform at `url`. All methods may be called from several threads, and raise MailboxUnavailable or AccessRefused.
+    """The platform at `url`.
+
+    All methods may be called from several threads, and raise MailboxUnavailable or AccessRefused.
 
     Paths begin with a slash. An answer that is no 200 is returned, for the caller to judge.
     """
 
-    def __init__(self, http: HttpClient, tokens: Tokens, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, http: HttpClient, tokens: Tokens, url: str, headers: Mapping[str, str]
+    ) -> None:
         self._http = http
         self._tokens = tokens
         self._url = url
@@ -33,21 +37,37 @@ class Platform:
 
     def get(self, party: str, path: str, parse: Parser, scope: str = READ) -> HttpResponse:
         """Ask for JSON."""
-        return self._authorized(party, scope, "application/json", lambda headers: self._http.get(self._url + path, headers, parse))
+        return self._authorized(
+            party,
+            scope,
+            "application/json",
+            lambda headers: self._http.get(self._url + path, headers, parse),
+        )
 
     def post(self, party: str, path: str) -> HttpResponse:
         """Tell something, with an empty body."""
-        return self._authorized(party, READ, "application/json", lambda headers: self._http.post(self._url + path, headers))
+        return self._authorized(
+            party,
+            READ,
+            "application/json",
+            lambda headers: self._http.post(self._url + path, headers),
+        )
 
     def download(self, party: str, path: str) -> HttpResponse | Download:
         """Ask for a stream. Whoever gets a Download closes it."""
-        return self._authorized(party, READ, "*/*", lambda headers: self._http.download(self._url + path, headers))
+        return self._authorized(
+            party, READ, "*/*", lambda headers: self._http.download(self._url + path, headers)
+        )
 
     def look_up(self, path: str, parse: Parser) -> HttpResponse:
         """Ask for JSON that is public."""
-        return self._http.get(self._url + path, {**self._headers, "Accept": "application/json"}, parse)
+        return self._http.get(
+            self._url + path, {**self._headers, "Accept": "application/json"}, parse
+        )
 
-    def _authorized(self, party: str, scope: str, accept: str, call: Callable[[Mapping[str, str]], _Reply]) -> _Reply:
+    def _authorized(
+        self, party: str, scope: str, accept: str, call: Callable[[Mapping[str, str]], _Reply]
+    ) -> _Reply:
         for _ in range(2):
             token = self._tokens.token(party, scope)
             reply = call({**self._headers, "Authorization": f"Bearer {token}", "Accept": accept})
@@ -55,11 +75,17 @@ class Platform:
                 return reply
             self._tokens.drop(party, scope, token)
         raise MailboxUnavailable(
-            f"Altinn does not accept the token for {party} that it has just issued; it is tried again at the next poll."
-            " If it stays so, see that `environment` fits, that the clock is right, and whether Altinn wants a `subscription_key`"
+            f"Altinn does not accept the token for {party} that it has just issued; it is "
+            "tried again at the next poll."
+            " If it stays so, see that `environment` fits, that the clock is right, and "
+            "whether Altinn wants a `subscription_key`"
         )
 
 
 def _is_dead_token(reply: HttpResponse | Download) -> bool:
     """Whether the token was refused, as opposed to its bearer's rights, which have a code."""
-    return isinstance(reply, HttpResponse) and reply.status == _UNAUTHORIZED and problem_of(reply).code is None
+    return (
+        isinstance(reply, HttpResponse)
+        and reply.status == _UNAUTHORIZED
+        and problem_of(reply).code is None
+    )

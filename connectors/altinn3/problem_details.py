@@ -38,12 +38,17 @@ PART_STATES = {
     Code.ATTACHMENT_EXPIRED: PartState.EXPIRED,
     Code.LETTER_NOT_FOUND: PartState.PURGED,
 }
-"""What a refused download says of the attachment; whatever else it says, the attachment is unavailable."""
+"""What a refused download says of the attachment; whatever else it says, the attachment is
+unavailable.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemDetails:
-    """What an answer that is not 200 says of itself. `code` is None where Correspondence did not speak."""
+    """What an answer that is not 200 says of itself.
+
+    `code` is None where Correspondence did not speak.
+    """
 
     status: int
     code: int | None
@@ -73,8 +78,10 @@ def channel_error(problem: ProblemDetails, party: str, resource: str) -> Mailbox
     """Why a list could not be had."""
     if problem.code in {Code.NO_ACCESS, Code.CALLER_UNKNOWN}:
         return AccessRefused(
-            f"the system user of {party} may not read {resource}, or there is no such resource (Altinn says {problem});"
-            " have the party give the system user the access package or right for it, or correct `resources`"
+            f"the system user of {party} may not read {resource}, or there is no such "
+            f"resource (Altinn says {problem});"
+            " have the party give the system user the access package or right for it, or "
+            "correct `resources`"
         )
     return _general_error(problem, f"the list of {resource} for {party}")
 
@@ -82,10 +89,13 @@ def channel_error(problem: ProblemDetails, party: str, resource: str) -> Mailbox
 def letter_error(problem: ProblemDetails, ref: LetterRef) -> MailboxError:
     """Why a letter could not be had."""
     if problem.code == Code.LETTER_NOT_FOUND:
-        return LetterGone(f"letter {ref.external_id} is no longer in Altinn: it was purged or withdrawn")
+        return LetterGone(
+            f"letter {ref.external_id} is no longer in Altinn: it was purged or withdrawn"
+        )
     if problem.code in {Code.NO_ACCESS, Code.CALLER_UNKNOWN}:
         return AccessRefused(
-            f"the system user of {ref.party} may no longer read letter {ref.external_id} of {ref.resource} (Altinn says {problem});"
+            f"the system user of {ref.party} may no longer read letter {ref.external_id} of "
+            f"{ref.resource} (Altinn says {problem});"
             " have the party give the system user the access package or right for it"
         )
     return _general_error(problem, f"letter {ref.external_id}")
@@ -94,6 +104,9 @@ def letter_error(problem: ProblemDetails, ref: LetterRef) -> MailboxError:
 def _general_error(problem: ProblemDetails, what: str) -> MailboxError:
     if problem.status == _FORBIDDEN and problem.empty:
         return AccessRefused(
-            f"Altinn refuses {what}, because the token lacks a scope; have altinn:correspondence.read given to the Maskinporten client"
+            f"Altinn refuses {what}, because the token lacks a scope; have "
+            "altinn:correspondence.read given to the Maskinporten client"
         )
-    return MailboxUnavailable(f"Altinn did not give {what} ({problem}); it is tried again at the next poll")
+    return MailboxUnavailable(
+        f"Altinn did not give {what} ({problem}); it is tried again at the next poll"
+    )

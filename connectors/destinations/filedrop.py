@@ -26,7 +26,9 @@ def _number(find: Callable[[str], int], name: str) -> int | None:
     try:
         return find(name)
     except KeyError as error:
-        raise ValueError(f"is nobody that this machine knows: {name!r}; write a name or number that it does") from error
+        raise ValueError(
+            f"is nobody that this machine knows: {name!r}; write a name or number that it does"
+        ) from error
 
 
 def _owner(name: str) -> str:
@@ -51,7 +53,9 @@ class Settings(DropSettings):
     """`[destination.NAME]` with `type = "filedrop"`."""
 
     path: FilePath
-    """A folder that exists. That it does is asked at each delivery, for it may be on a share that comes and goes."""
+    """A folder that exists. That it does is asked at each delivery, for it may be on a share that
+    comes and goes.
+    """
     mode: Mode = "0640"
     owner: Annotated[str, AfterValidator(_owner)] = ""
     group: Annotated[str, AfterValidator(_group)] = ""
@@ -71,7 +75,9 @@ class FileDrop(DropDestination):
     """A drop on the local disk."""
 
     concurrency = 32
-    """The more of them go on together, the fewer waits for the disk and the fewer commits they need."""
+    """The more of them go on together, the fewer waits for the disk and the fewer commits they
+    need.
+    """
 
     def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name, settings, lambda: closing(LocalDrop(settings.path, settings.access)))

@@ -1,7 +1,8 @@
 """The file drop in a bucket of S3, or of a server that speaks like it.
 
-There is no rename there: what is staged is copied, and of a letter's folder message.json comes last. A consumer that waits for that, or for
-the marker, never sees half a letter. Names are taken with a conditional put, which the server must know (`If-None-Match: *`).
+There is no rename there: what is staged is copied, and of a letter's folder message.json comes
+last. A consumer that waits for that, or for the marker, never sees half a letter. Names are taken
+with a conditional put, which the server must know (`If-None-Match: *`).
 """
 
 from __future__ import annotations
@@ -30,18 +31,29 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 _PIECE = 5 << 20
-"""Larger files are uploaded in pieces of this size, the smallest that S3 takes, and copied by the server."""
+"""Larger files are uploaded in pieces of this size, the smallest that S3 takes, and copied by the
+server.
+"""
 
 
 def _checked_prefix(prefix: str) -> str:
-    if not re.fullmatch(r"(?:[A-Za-z0-9_=-][A-Za-z0-9._=-]*/)*(?:[A-Za-z0-9_=-][A-Za-z0-9._=-]*)?", prefix):
-        raise ValueError(f'is no prefix that can be used: {prefix!r}; write plain names with / between them, such as "post/inn"')
+    if not re.fullmatch(
+        r"(?:[A-Za-z0-9_=-][A-Za-z0-9._=-]*/)*(?:[A-Za-z0-9_=-][A-Za-z0-9._=-]*)?", prefix
+    ):
+        raise ValueError(
+            f"is no prefix that can be used: {prefix!r}; write plain names with / between "
+            'them, such as "post/inn"'
+        )
     return prefix.strip("/")
 
 
 def _checked_endpoint(url: str) -> str:
-    if url and (not url.startswith(("https://", "http://")) or not urlsplit(url).hostname or "@" in url):
-        raise ValueError("is no address of a server; write https:// and its name, or leave it empty for Amazon's")
+    if url and (
+        not url.startswith(("https://", "http://")) or not urlsplit(url).hostname or "@" in url
+    ):
+        raise ValueError(
+            "is no address of a server; write https:// and its name, or leave it empty for Amazon's"
+        )
     return url
 
 
@@ -88,17 +100,26 @@ def _store(settings: Settings) -> S3Store:
             "timeout": settings.timeout,
             "connect_timeout": settings.timeout,
             "allow_http": settings.endpoint.startswith("http://"),
-            **({"root_certificate": settings.ca_file.read_bytes().removeprefix(BOM_UTF8)} if settings.ca_file else {}),
+            **(
+                {"root_certificate": settings.ca_file.read_bytes().removeprefix(BOM_UTF8)}
+                if settings.ca_file
+                else {}
+            ),
         },
         retry_config={"max_retries": 2, "retry_timeout": settings.timeout},
     )
 
 
 class S3Drop:
-    """A Drop in a bucket. May be used from several threads; nothing is asked of the server before the first use."""
+    """A Drop in a bucket.
+
+    May be used from several threads; nothing is asked of the server before the first use.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self.place = "/".join(piece for piece in (f"s3://{settings.bucket}", settings.prefix) if piece)
+        self.place = "/".join(
+            piece for piece in (f"s3://{settings.bucket}", settings.prefix) if piece
+        )
         self._bucket = settings.bucket
         self._server = settings.endpoint or f"S3 in {settings.region}"
         self._store = _store(settings)
@@ -115,9 +136,12 @@ class S3Drop:
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder."""
-        return sorted({path.removeprefix(f"{folder}/").partition("/")[0] for path in self._objects(folder)})
+        return sorted(
+            {path.removeprefix(f"{folder}/").partition("/")[0] for path in self._objects(folder)}
+        )
 
-    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002  # an object has one name
+    # an object has one name
+    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002
         """The bytes of a file."""
         import obstore
 
@@ -126,7 +150,10 @@ class S3Drop:
                 yield bytes(chunk)
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-        """Upload files, large ones in pieces. An upload that fails leaves at most pieces, which the bucket's rules clear away."""
+        """Upload files, large ones in pieces.
+
+        An upload that fails leaves at most pieces, which the bucket's rules clear away.
+        """
         import obstore
 
         for path, chunks in files:
@@ -134,17 +161,22 @@ class S3Drop:
                 obstore.put(self._store, path, iter(chunks), chunk_size=_PIECE, max_concurrency=2)
 
     def publish(self, source: str, target: str) -> bool:
-        """Copy to the final names, then remove what was staged; what is gone from there has been published.
+        """Copy to the final names, then remove what was staged.
 
-        The name is claimed first, so that no other letter's files come in between. message.json is the last to be copied and the first
-        to be removed: without it a staged folder is only what was left to be removed.
+        What is gone from there has been published.
+
+        The name is claimed first, so that no other letter's files come in between. message.json is
+        the last to be copied and the first to be removed: without it a staged folder is only what
+        was left to be removed.
         """
         claim = f"{STAGING}/claim-{target.replace('/', '_')}"
         if not self._put_new(claim, source.encode()):
             return False
         staged = sorted(self._tree(source), key=lambda path: path.endswith(f"/{MANIFEST}"))
         complete = staged[-1] in {source, f"{source}/{MANIFEST}"}
-        published = not complete or all(self._copy_new(path, target + path.removeprefix(source)) for path in staged)
+        published = not complete or all(
+            self._copy_new(path, target + path.removeprefix(source)) for path in staged
+        )
         if published:
             self._delete(reversed(staged))
         self._delete([claim])
@@ -161,7 +193,8 @@ class S3Drop:
     def sync(self) -> None:
         """Nothing: each step is as durable as the server lets itself be told when it returns."""
 
-    def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002  # it always lasts as far as the server sees to it
+    # it always lasts as far as the server sees to it
+    def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002
         """Remove a file, or all in a folder."""
         self._delete(self._tree(path))
 
@@ -169,7 +202,10 @@ class S3Drop:
         """Nothing to do: a folder without files is not there."""
 
     def _copy_new(self, source: str, target: str) -> bool:
-        """Copy a file, never over another one. One that is there already and equal was copied by an attempt that crashed."""
+        """Copy a file, never over another one.
+
+        One that is there already and equal was copied by an attempt that crashed.
+        """
         import obstore
 
         with self._plain_words():
@@ -219,7 +255,10 @@ class S3Drop:
 
     @contextmanager
     def _plain_words(self, *passed: type[Exception]) -> Iterator[None]:
-        """Raise TemporaryFailure for whatever the server or the network does. The library's own words are long, and are not shown."""
+        """Raise TemporaryFailure for whatever the server or the network does.
+
+        The library's own words are long, and are not shown.
+        """
         from obstore.exceptions import BaseError
 
         try:
@@ -233,7 +272,16 @@ class S3Drop:
         from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
         if isinstance(error, FileNotFoundError):
-            return f"{self._server} has no bucket {self._bucket}, or lost a file in it; look at bucket and endpoint"
+            return (
+                f"{self._server} has no bucket {self._bucket}, or lost a file in it; look at "
+                "bucket and endpoint"
+            )
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-            return f"{self._server} refuses the bucket {self._bucket}; look at access_key_id, secret_key_file and the key's rights"
-        return f"the bucket {self._bucket} of {self._server} cannot be used ({type(error).__name__}); look whether the server runs"
+            return (
+                f"{self._server} refuses the bucket {self._bucket}; look at access_key_id, "
+                "secret_key_file and the key's rights"
+            )
+        return (
+            f"the bucket {self._bucket} of {self._server} cannot be used "
+            f"({type(error).__name__}); look whether the server runs"
+        )

@@ -1,8 +1,8 @@
 """The file drop on an SFTP server.
 
-Each piece of work has a connection of its own, so there is none that can grow stale. The server's key must be known: a letter is never
-handed to somebody who only says to be the right server. Folders cannot be synced over SFTP; files are, where the server can
-(`fsync@openssh.com`).
+Each piece of work has a connection of its own, so there is none that can grow stale. The server's
+key must be known: a letter is never handed to somebody who only says to be the right server.
+Folders cannot be synced over SFTP; files are, where the server can (`fsync@openssh.com`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Settings(DropSettings):
     known_hosts: FilePath
     """The server's key, as in OpenSSH's known_hosts."""
     path: str = "."
-    """A folder on the server, which exists. A relative one starts where the server lets the user in."""
+    """A folder on the server, which exists. A relative one starts where the server lets the user
+    in.
+    """
     mode: Mode = "0640"
     timeout: Timeout = timedelta(seconds=60)
     """For connecting, and for each step after that."""
@@ -73,15 +75,22 @@ def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
 
     if settings.key_file is None:
         return []
-    if found := wrong_form(settings.key_file.value.encode(), settings.key_file.path, "key", openssh=True):
+    if found := wrong_form(
+        settings.key_file.value.encode(), settings.key_file.path, "key", openssh=True
+    ):
         raise ValueError(f"key_file {found}")
     try:
         return [asyncssh.import_private_key(private_block(settings.key_file.value))]
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
         # what the library says of a key that it cannot read is left out on purpose
         path = settings.key_file.path
-        remedy = f"make one with ssh-keygen, or run: ssh-keygen -p -N '' -f a copy of {path}, and name the copy"
-        raise ValueError(f"key_file is no private key without a passphrase: {path}; {remedy}") from None
+        remedy = (
+            f"make one with ssh-keygen, or run: ssh-keygen -p -N '' -f a copy of {path}, and name "
+            "the copy"
+        )
+        raise ValueError(
+            f"key_file is no private key without a passphrase: {path}; {remedy}"
+        ) from None
 
 
 @contextmanager
@@ -130,7 +139,10 @@ class _SftpSession:
         self._known: KnownHosts | None = None
 
     def known(self) -> KnownHosts:
-        """The servers that are known now. Raises TemporaryFailure if the file cannot be read any more."""
+        """The servers that are known now.
+
+        Raises TemporaryFailure if the file cannot be read any more.
+        """
         settings = self._settings
         try:
             self._known = KnownHosts(settings.known_hosts, settings.host, settings.port)
@@ -159,31 +171,66 @@ class _SftpSession:
     def _in_plain_words(self, error: Exception) -> str:
         import asyncssh
 
-        if self._known and (isinstance(error, asyncssh.HostKeyNotVerifiable) or "host key" in str(error)):
+        if self._known and (
+            isinstance(error, asyncssh.HostKeyNotVerifiable) or "host key" in str(error)
+        ):
             return self._known.why_not(str(error))
-        if self._known and self._known.any_key and isinstance(error, asyncssh.ConnectionLost | asyncssh.KeyExchangeFailed):
-            kinds = f"it may have no key of the kinds that {self._settings.known_hosts} has for it: ask its owner for its key"
-            return f"the SFTP server {self._settings.host} ended the connection; look whether it runs; if it does, {kinds}"
+        if (
+            self._known
+            and self._known.any_key
+            and isinstance(error, asyncssh.ConnectionLost | asyncssh.KeyExchangeFailed)
+        ):
+            kinds = (
+                f"it may have no key of the kinds that {self._settings.known_hosts} has for it: "
+                "ask its owner for its key"
+            )
+            return (
+                f"the SFTP server {self._settings.host} ended the connection; look whether it "
+                f"runs; if it does, {kinds}"
+            )
         server, what = f"the SFTP server {self._settings.host}", f"the drop {self.place}"
         words: tuple[tuple[type[Exception], str], ...] = (
-            (asyncssh.PermissionDenied, f"{server} refuses the log-in; look at username, key_file and password_file"),
+            (
+                asyncssh.PermissionDenied,
+                f"{server} refuses the log-in; look at username, key_file and password_file",
+            ),
             (asyncssh.SFTPNoSuchFile, f"{what} is not there; make the folder on the server"),
             (asyncssh.SFTPNoSuchPath, f"{what} is not there; make the folder on the server"),
-            (asyncssh.SFTPPermissionDenied, f"{what} may not be written; give the user the right to on the server"),
-            (asyncssh.SFTPWriteProtect, f"{what} can only be read; let it be written on the server"),
+            (
+                asyncssh.SFTPPermissionDenied,
+                f"{what} may not be written; give the user the right to on the server",
+            ),
+            (
+                asyncssh.SFTPWriteProtect,
+                f"{what} can only be read; let it be written on the server",
+            ),
             (asyncssh.SFTPNoSpaceOnFilesystem, f"{what} has no room left; make room on the server"),
-            (asyncssh.SFTPQuotaExceeded, f"{what} has no room left in its quota; make room, or raise the quota"),
+            (
+                asyncssh.SFTPQuotaExceeded,
+                f"{what} has no room left in its quota; make room, or raise the quota",
+            ),
             (asyncssh.SFTPConnectionLost, f"{server} ended the connection; look whether it runs"),
-            (asyncssh.SFTPError, f"{what} does not do what is asked ({type(error).__name__}); look at the server's log"),
+            (
+                asyncssh.SFTPError,
+                (
+                    f"{what} does not do what is asked ({type(error).__name__}); look at the "
+                    "server's log"
+                ),
+            ),
         )
-        unreachable = f"{server} cannot be reached on port {self._settings.port} ({type(error).__name__}); look whether it runs"
+        unreachable = (
+            f"{server} cannot be reached on port {self._settings.port} ({type(error).__name__}); "
+            "look whether it runs"
+        )
         return next((text for kind, text in words if isinstance(error, kind)), unreachable)
 
 
 class SftpDrop:
     """A Drop over one connection."""
 
-    def __init__(self, settings: Settings, session: _SftpSession, client: asyncssh.SFTPClient) -> None:
+    def __init__(
+        self, settings: Settings, session: _SftpSession, client: asyncssh.SFTPClient
+    ) -> None:
         self.place = session.place
         self._root = settings.path.rstrip("/") or "/."
         self._access = Access(mode=int(settings.mode, 8))
@@ -194,9 +241,13 @@ class SftpDrop:
         """Raise TemporaryFailure if the drop's own folder is not there: a share behind the server may come and go."""
         found = self.look(".")
         if found is None or not found.is_folder:
-            raise TemporaryFailure(f"the drop {self.place} is not there; make the folder on the server")
+            raise TemporaryFailure(
+                f"the drop {self.place} is not there; make the folder on the server"
+            )
         hidden = self.look(STAGING)
-        if hidden is not None and not hidden.is_folder:  # as a link, it would have us write somewhere else
+        if (
+            hidden is not None and not hidden.is_folder
+        ):  # as a link, it would have us write somewhere else
             raise unfit(self.place, STAGING, hidden.odd or "a file")
 
     def look(self, path: str) -> Seen | None:
@@ -223,7 +274,8 @@ class SftpDrop:
                 return []
         return [name for name in map(str, found) if name not in {".", ".."}]
 
-    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002  # the protocol does not tell other names
+    # the protocol does not tell other names
+    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002
         """The bytes of a file."""
         seen = self.look(path)
         if seen is None:
@@ -260,7 +312,10 @@ class SftpDrop:
         return True
 
     def replace(self, source: str, target: str) -> None:
-        """Rename over another file; a server without `posix-rename@openssh.com` must remove that first."""
+        """Rename over another file.
+
+        A server without `posix-rename@openssh.com` must remove that first.
+        """
         import asyncssh
 
         with self._session.plain_words():
@@ -273,7 +328,8 @@ class SftpDrop:
     def sync(self) -> None:
         """Nothing: each step is as durable as the server lets itself be told when it returns."""
 
-    def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002  # it always lasts as far as the server sees to it
+    # it always lasts as far as the server sees to it
+    def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002
         """Remove a file, or a folder with all that is in it."""
         seen = self.look(path)
         if seen is None:
@@ -312,7 +368,11 @@ class SftpDrop:
         import asyncssh
 
         with self._session.plain_words():
-            file = self._run(self._client.open(self._at(path), "xb", asyncssh.SFTPAttrs(permissions=self._access.mode)))
+            file = self._run(
+                self._client.open(
+                    self._at(path), "xb", asyncssh.SFTPAttrs(permissions=self._access.mode)
+                )
+            )
         try:
             for chunk in chunks:
                 self._do(file.write(chunk))
@@ -341,9 +401,16 @@ class SftpDrop:
 
 
 def _odd(kind: int) -> str:
-    """What something is that is no folder, by its type in the protocol; nothing for a file, and where a server does not tell types."""
+    """What something is that is no folder, by its type in the protocol.
+
+    Nothing for a file, and where a server does not tell types.
+    """
     import asyncssh
 
     if kind in {asyncssh.FILEXFER_TYPE_REGULAR, asyncssh.FILEXFER_TYPE_UNKNOWN}:
         return ""
-    return "a symbolic link" if kind == asyncssh.FILEXFER_TYPE_SYMLINK else "neither a file nor a folder"
+    return (
+        "a symbolic link"
+        if kind == asyncssh.FILEXFER_TYPE_SYMLINK
+        else "neither a file nor a folder"
+    )

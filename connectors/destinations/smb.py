@@ -1,6 +1,7 @@
 """The file drop on a Windows or Samba share, reached without mounting it (SMB 2 and 3).
 
-Each piece of work has a connection of its own, signed and by default encrypted. Files are flushed; the server syncs folders by itself.
+Each piece of work has a connection of its own, signed and by default encrypted. Files are flushed;
+the server syncs folders by itself.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 def _checked_share(share: str) -> str:
     if not re.fullmatch(r"[^\\/:*?\"<>|]+", share):
-        raise ValueError(f"is no name of a share: {share!r}; write the name alone, and folders in path")
+        raise ValueError(
+            f"is no name of a share: {share!r}; write the name alone, and folders in path"
+        )
     return share
 
 
@@ -88,12 +91,19 @@ def _open(settings: Settings) -> Iterator[SmbDrop]:
 
 
 class _SmbSession:
-    """One connection. Each step may take as long as the settings say, and its errors become ours."""
+    """One connection.
+
+    Each step may take as long as the settings say, and its errors become ours.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.connections: dict[str, Any] = {}
         """The library's connections; ours alone, where it would share them between threads."""
-        self.place = "/".join(piece for piece in (f"smb://{settings.host}", settings.share, settings.path.strip("\\/")) if piece)
+        self.place = "/".join(
+            piece
+            for piece in (f"smb://{settings.host}", settings.share, settings.path.strip("\\/"))
+            if piece
+        )
         self._settings = settings
 
     def connect(self) -> None:
@@ -114,7 +124,11 @@ class _SmbSession:
         timer.start()
         try:
             yield
-        except (OSError, ValueError, SMBException) as error:  # ValueError is what the library says where there is no server
+        except (
+            OSError,
+            ValueError,
+            SMBException,
+        ) as error:  # ValueError is what the library says where there is no server
             raise TemporaryFailure(self._in_plain_words(error)) from error
         finally:
             timer.cancel()
@@ -134,7 +148,8 @@ class _SmbSession:
     def _cut(self) -> None:
         """Wake up whoever waits for the server: the library itself would wait for ever."""
         for connection in list(self.connections.values()):
-            link = connection.transport and connection.transport._sock  # noqa: SLF001  # its own close would wait for the lock of the one to be woken
+            # its own close would wait for the lock of the one to be woken
+            link = connection.transport and connection.transport._sock  # noqa: SLF001
             if link is not None:
                 with suppress(OSError):
                     link.shutdown(socket.SHUT_RDWR)
@@ -145,10 +160,19 @@ class _SmbSession:
         server = f"the SMB server {self._settings.host}"
         if isinstance(error, LogonFailure | SMBAuthenticationError):
             return f"{server} refuses the log-in; look at username and password_file"
-        number = errno.EACCES if isinstance(error, AccessDenied) else error.errno if isinstance(error, OSError) else None
+        number = (
+            errno.EACCES
+            if isinstance(error, AccessDenied)
+            else error.errno
+            if isinstance(error, OSError)
+            else None
+        )
         if number in REMEDIES:
             return f"the drop {self.place} {REMEDIES[number]}"
-        return f"{server} cannot be used on port {self._settings.port} ({type(error).__name__}); look whether it runs"
+        return (
+            f"{server} cannot be used on port {self._settings.port} ({type(error).__name__}); "
+            "look whether it runs"
+        )
 
 
 class SmbDrop:
@@ -157,7 +181,9 @@ class SmbDrop:
     def __init__(self, settings: Settings, session: _SmbSession) -> None:
         self.place = session.place
         folder = settings.path.strip("\\/").replace("/", "\\")
-        self._root = "\\".join(piece for piece in (rf"\\{settings.host}", settings.share, folder) if piece)
+        self._root = "\\".join(
+            piece for piece in (rf"\\{settings.host}", settings.share, folder) if piece
+        )
         self._session = session
         self._how: dict[str, Any] = {"port": settings.port, "connection_cache": session.connections}
 
@@ -165,9 +191,14 @@ class SmbDrop:
         """Raise TemporaryFailure if the drop's own folder is not there."""
         found = self.look("")
         if found is None or not found.is_folder:
-            raise TemporaryFailure(f"the drop {self.place} is not there; look at share, or make the folder on the server")
+            raise TemporaryFailure(
+                f"the drop {self.place} is not there; look at share, or make the folder on "
+                "the server"
+            )
         hidden = self.look(STAGING)
-        if hidden is not None and not hidden.is_folder:  # as a link, it would have us write somewhere else
+        if (
+            hidden is not None and not hidden.is_folder
+        ):  # as a link, it would have us write somewhere else
             raise unfit(self.place, STAGING, hidden.odd or "a file")
 
     def look(self, path: str) -> Seen | None:
@@ -194,7 +225,8 @@ class SmbDrop:
         with self._session.step():
             return list(smbclient.listdir(self._at(folder), **self._how))
 
-    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002  # who may read what is the server's business
+    # who may read what is the server's business
+    def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002
         """The bytes of a file."""
         import smbclient
 
@@ -239,7 +271,8 @@ class SmbDrop:
     def sync(self) -> None:
         """Nothing: each step is as durable as the server lets itself be told when it returns."""
 
-    def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002  # it always lasts as far as the server sees to it
+    # it always lasts as far as the server sees to it
+    def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002
         """Remove a file, or a folder with all that is in it."""
         import smbclient
 
@@ -309,4 +342,7 @@ class SmbDrop:
 
 
 _FOLDER = 0x10  # FILE_ATTRIBUTE_DIRECTORY, MS-FSCC 2.6
-_LINKS = {0xA000000C: "a symbolic link", 0xA0000003: "a mount point (a junction)"}  # reparse tags, MS-FSCC 2.1.2.1; others lead nowhere
+_LINKS = {
+    0xA000000C: "a symbolic link",
+    0xA0000003: "a mount point (a junction)",
+}  # reparse tags, MS-FSCC 2.1.2.1; others lead nowhere

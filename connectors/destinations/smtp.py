@@ -1,7 +1,8 @@
 """E-mail: each letter as one mail, or as one for each attachment, with the same Message-ID in every repeat.
 
-Each recipient's answer counts for that recipient alone. A mail is built in memory: sending one takes about six times the size of its
-attachments, so some 110 MB at the default limit. Large mails wait for each other, so that many at a time do not take many times that.
+Each recipient's answer counts for that recipient alone. A mail is built in memory: sending one
+takes about six times the size of its attachments, so some 110 MB at the default limit. Large mails
+wait for each other, so that many at a time do not take many times that.
 """
 
 from __future__ import annotations
@@ -31,12 +32,16 @@ class Settings(ServerSettings):
 
     sender: MailAddress
     recipients: tuple[MailAddress, ...] = ()
-    """Who gets every letter; beside them, those among the routing table's recipients that have an `email`."""
+    """Who gets every letter; beside them, those among the routing table's recipients that have an
+    `email`.
+    """
     language: Language = "nb"
     subject: SubjectTemplate = STANDARD
     one_attachment_per_mail: bool = False
     max_attachment_bytes: int = Field(default=25_000_000, ge=0)
-    """As they travel, which is a third more than on disk. A mail that would have more goes without, and says where they are."""
+    """As they travel, which is a third more than on disk. A mail that would have more goes without,
+    and says where they are.
+    """
 
     @property
     def can_notify(self) -> bool:
@@ -57,14 +62,20 @@ class Mail:
         self._settings = settings
         self._server = MailServer(settings)
         self._room = MemoryBudget(_ROOM)
-        self._composer = Composer(sender=settings.sender, subject=settings.subject, words=WORDS[settings.language])
+        self._composer = Composer(
+            sender=settings.sender, subject=settings.subject, words=WORDS[settings.language]
+        )
 
     def check(self) -> Iterator[Finding]:
         """Connect, encrypt and log in as for a mail, and leave."""
         try:
             self._server.prove()
         except (DeliveryFailure, OSError) as error:
-            text = str(error) if isinstance(error, DeliveryFailure) else self._server.unreachable(error)
+            text = (
+                str(error)
+                if isinstance(error, DeliveryFailure)
+                else self._server.unreachable(error)
+            )
             yield Finding(subject=f"destination {self.name}", ok=False, text=text)
         else:
             yield Finding(subject=f"destination {self.name}", ok=True, text=self._works())
@@ -75,27 +86,39 @@ class Mail:
         who = f", logged in as {settings.username}" if settings.username else ""
         to = "" if settings.recipients else " and are those of the routing table that have an email"
         not_proven = f"no mail was sent, so the recipients are not proven{to}"
-        return f'{self._server} answers, {how}{who}; {not_proven}; a subject would be "{example(settings.subject)}"'
+        return (
+            f"{self._server} answers, {how}{who}; {not_proven}; a subject would be "
+            f'"{example(settings.subject)}"'
+        )
 
     def deliver(self, parcel: Parcel) -> Receipt:
         """Mail the letter to whoever of the recipients does not have it yet, as far as earlier attempts know.
 
-        After a lost answer or a crash a recipient may get a second mail, with the same Message-ID, for a mail server cannot be asked. A
-        confidential letter is refused; the notice that one waits is not.
+        After a lost answer or a crash a recipient may get a second mail, with the same Message-ID,
+        for a mail server cannot be asked. A confidential letter is refused; the notice that one
+        waits is not.
         """
         if parcel.document.confidential and parcel.document.kind is not MessageKind.NOTICE:
-            raise PermanentFailure("a confidential letter does not go by e-mail; route it to a file drop or a webhook")
+            raise PermanentFailure(
+                "a confidential letter does not go by e-mail; route it to a file drop or a webhook"
+            )
         refuse_unsafe_names(parcel)
         recipients = self._recipients(parcel)
         mails = sheets(parcel, one_attachment_each=self._settings.one_attachment_per_mail)
         progress = SendProgress(parcel.progress, recipients, [sheet.key for sheet in mails])
-        with self._room.taken(self._largest(mails)):  # before the conversation, for a server does not wait
+        with self._room.taken(
+            self._largest(mails)
+        ):  # before the conversation, for a server does not wait
             self._send_all(parcel, mails, recipients, progress)
         failure = progress.failure(str(self._server))
         if failure:
             raise failure
         reference = self._composer.message_id(parcel, mails[0])
-        details = {"mails": len(mails), "recipients": list(recipients), "with_attachments": progress.complete}
+        details = {
+            "mails": len(mails),
+            "recipients": list(recipients),
+            "with_attachments": progress.complete,
+        }
         return Receipt(reference=reference, details={"message_id": reference, **details})
 
     def notify(self, notification: Notification) -> None:
@@ -108,17 +131,26 @@ class Mail:
         except OSError as error:
             raise TemporaryFailure(self._server.unreachable(error)) from error
         if len(refused) == len(recipients):
-            raise TemporaryFailure(f"{self._server} refuses every recipient of an alert; look at recipients, and at its log")
+            raise TemporaryFailure(
+                f"{self._server} refuses every recipient of an alert; look at recipients, and "
+                "at its log"
+            )
 
     def close(self) -> None:
         """No connection outlives its letter."""
 
     def _recipients(self, parcel: Parcel) -> tuple[str, ...]:
         """Everybody who gets the letter, each once."""
-        found = [*self._settings.recipients, *(each.email for each in parcel.addressees if each.email)]
+        found = [
+            *self._settings.recipients,
+            *(each.email for each in parcel.addressees if each.email),
+        ]
         bad = [address for address in found if not is_mail_address(address)]
         if bad:
-            raise TemporaryFailure(f"{bad[0]!r} is no e-mail address that can be used; write it alone and in ASCII in the routing table")
+            raise TemporaryFailure(
+                f"{bad[0]!r} is no e-mail address that can be used; write it alone and in "
+                "ASCII in the routing table"
+            )
         if not found:
             names = ", ".join(each.name for each in parcel.addressees) or "the letter's recipients"
             remedy = f"write email in the routing table, or recipients in [destination.{self.name}]"
@@ -130,9 +162,18 @@ class Mail:
 
     def _largest(self, mails: Sequence[Sheet]) -> int:
         """Bytes of attachments in the largest mail that will be made."""
-        return max(sheet.encoded_size if sheet.encoded_size <= self._settings.max_attachment_bytes else 0 for sheet in mails)
+        return max(
+            sheet.encoded_size if sheet.encoded_size <= self._settings.max_attachment_bytes else 0
+            for sheet in mails
+        )
 
-    def _send_all(self, parcel: Parcel, mails: Sequence[Sheet], recipients: Sequence[str], progress: SendProgress) -> None:
+    def _send_all(
+        self,
+        parcel: Parcel,
+        mails: Sequence[Sheet],
+        recipients: Sequence[str],
+        progress: SendProgress,
+    ) -> None:
         """Send what is still to be sent; whatever stops it, what was sent is remembered."""
         due = [sheet for sheet in mails if progress.waiting(sheet.key)]
         if not due:
@@ -144,7 +185,9 @@ class Mail:
                         server.rset()
                     self._send_one(server, parcel, sheet, recipients, progress)
         except OSError as error:
-            raise TemporaryFailure(self._server.unreachable(error), progress=progress.kept()) from error
+            raise TemporaryFailure(
+                self._server.unreachable(error), progress=progress.kept()
+            ) from error
         except TemporaryFailure as failure:
             failure.progress = progress.kept()
             raise
@@ -153,19 +196,34 @@ class Mail:
                 raise
             raise TemporaryFailure(str(missing), progress=progress.kept()) from missing
 
-    def _send_one(self, server: smtplib.SMTP, parcel: Parcel, sheet: Sheet, recipients: Sequence[str], progress: SendProgress) -> None:
+    def _send_one(
+        self,
+        server: smtplib.SMTP,
+        parcel: Parcel,
+        sheet: Sheet,
+        recipients: Sequence[str],
+        progress: SendProgress,
+    ) -> None:
         waiting = progress.waiting(sheet.key)
         if waiting:
             mail, bare = self._mail(server, parcel, sheet, recipients)
             progress.sent(sheet.key, waiting, self._send(server, mail, waiting), bare=bare)
 
-    def _mail(self, server: smtplib.SMTP, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]) -> tuple[bytes, bool]:
+    def _mail(
+        self, server: smtplib.SMTP, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]
+    ) -> tuple[bytes, bool]:
         """The mail, and whether it had to be made without its attachments."""
         if sheet.encoded_size <= self._settings.max_attachment_bytes:
-            mail = self._composer.compose(parcel, sheet, recipients, with_attachments=True).as_bytes()
+            mail = self._composer.compose(
+                parcel, sheet, recipients, with_attachments=True
+            ).as_bytes()
             if not sheet.parts or takes(server, len(mail)):
                 return mail, False
-        return self._composer.compose(parcel, sheet, recipients, with_attachments=False).as_bytes(), True
+        return self._composer.compose(
+            parcel, sheet, recipients, with_attachments=False
+        ).as_bytes(), True
 
-    def _send(self, server: smtplib.SMTP, mail: bytes, recipients: Sequence[str]) -> Mapping[str, SmtpRefusal]:
+    def _send(
+        self, server: smtplib.SMTP, mail: bytes, recipients: Sequence[str]
+    ) -> Mapping[str, SmtpRefusal]:
         return hand_over(server, mail, self._settings.sender, recipients)

@@ -1,7 +1,7 @@
 """SOAP: each letter as the input of one operation of a service, such as an archive's, by a mapping that the operator writes.
 
-Attachments are streamed into the request as base64, or after it as MTOM. A repeat has the same input; what maps `delivery.id` lets the
-service count it once.
+Attachments are streamed into the request as base64, or after it as MTOM. A repeat has the same
+input; what maps `delivery.id` lets the service count it once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailu
 from daemon.core.model import Receipt
 from daemon.core.ports import Destination, Finding, Parcel
 
-_RULES = ("success_field", "success_values", "temporary_values", "reference_field", "temporary_faults", "permanent_faults")
+_RULES = (
+    "success_field",
+    "success_values",
+    "temporary_values",
+    "reference_field",
+    "temporary_faults",
+    "permanent_faults",
+)
 
 
 class Settings(SoapSettings):
@@ -38,7 +45,10 @@ def connect(name: str, settings: Settings) -> Destination:
 
 
 class Soap:
-    """Calls the service. May be used from several threads; each call has a connection of its own, and no proxy is asked."""
+    """Calls the service.
+
+    May be used from several threads; each call has a connection of its own, and no proxy is asked.
+    """
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
@@ -54,7 +64,10 @@ class Soap:
         self._lock = threading.Lock()
 
     def check(self) -> Iterator[Finding]:
-        """Read the WSDL, check the mapping, and connect to the address; call nothing, for a trial would be a letter to the service."""
+        """Read the WSDL, check the mapping, and connect to the address.
+
+        Call nothing, for a trial would be a letter to the service.
+        """
         subject = f"destination {self.name}"
         try:
             contract = self._opened()
@@ -65,18 +78,36 @@ class Soap:
             return
         except OSError as error:
             reason = explain_error(error, "what came back is no whole answer")
-            yield Finding(subject=subject, ok=False, text=f"{_who(url)} cannot be used: {reason}; {remedy_for(error)}")
+            yield Finding(
+                subject=subject,
+                ok=False,
+                text=f"{_who(url)} cannot be used: {reason}; {remedy_for(error)}",
+            )
             return
-        fits = f"the mapping fits the operation {contract.operation.name}, and requests may have {self._settings.max_bytes:,} bytes"
-        text = f"{_who(url)} can be connected to, {how}; {fits}; nothing was sent, so whether it takes letters is not proven"
+        fits = (
+            f"the mapping fits the operation {contract.operation.name}, and requests may have "
+            f"{self._settings.max_bytes:,} bytes"
+        )
+        text = (
+            f"{_who(url)} can be connected to, {how}; {fits}; nothing was sent, so whether it "
+            "takes letters is not proven"
+        )
         yield Finding(subject=subject, ok=True, text=text)
         if url.scheme == "http" and not is_loopback(url.host):
             yield Finding(
-                subject=subject, ok=True, text="anybody on the way can read the letters; write https in address if the service has it"
+                subject=subject,
+                ok=True,
+                text=(
+                    "anybody on the way can read the letters; write https in address if the "
+                    "service has it"
+                ),
             )
 
     def deliver(self, parcel: Parcel) -> Receipt:
-        """Call the operation once; its answer says whether it has the letter. A repeat has the same input."""
+        """Call the operation once; its answer says whether it has the letter.
+
+        A repeat has the same input.
+        """
         contract = self._opened()
         url = self._url(contract)
         who = _who(url)
@@ -85,10 +116,18 @@ class Soap:
         except CallFailed as error:
             raise TemporaryFailure(f"{who} cannot be used: {error}") from error
         except RequestTooLarge as error:
-            remedy = "raise max_bytes if the service takes more, or route the letter elsewhere, and retry the delivery"
-            limit = f"the request would have {error.size:,} bytes, more than the {self._settings.max_bytes:,} that max_bytes allows"
+            remedy = (
+                "raise max_bytes if the service takes more, or route the letter elsewhere, and "
+                "retry the delivery"
+            )
+            limit = (
+                f"the request would have {error.size:,} bytes, more than the "
+                f"{self._settings.max_bytes:,} that max_bytes allows"
+            )
             raise PermanentFailure(f"{limit}; {remedy}") from error
-        reference = ResponseJudge(who=who, rules=self._rules, answers=contract.operation.answers).judge(answer)
+        reference = ResponseJudge(
+            who=who, rules=self._rules, answers=contract.operation.answers
+        ).judge(answer)
         details: dict[str, Any] = {
             "status": answer.status_code,
             "delivery_id": str(parcel.delivery_id),
@@ -113,9 +152,19 @@ class Soap:
         place = _who(httpx.URL(settings.wsdl))
         caller = SoapCaller(tls=self._tls, seconds=self._seconds, largest=LARGEST_WSDL)
         try:
-            return open_contract(settings.wsdl, caller.get, settings.service, settings.port, settings.operation, settings.input)
+            return open_contract(
+                settings.wsdl,
+                caller.get,
+                settings.service,
+                settings.port,
+                settings.operation,
+                settings.input,
+            )
         except CallFailed as error:
-            raise TemporaryFailure(f"the WSDL cannot be had from {place}: {error}; save it in a file, and name that in wsdl") from error
+            raise TemporaryFailure(
+                f"the WSDL cannot be had from {place}: {error}; save it in a file, and name "
+                "that in wsdl"
+            ) from error
         except BadWsdl as error:
             raise TemporaryFailure(f"[destination.{self.name}] {error}") from error
         finally:
@@ -131,28 +180,39 @@ class Soap:
             raise TemporaryFailure("the WSDL names no address that can be used; write address")
         secret = self._settings.authentication in {"basic", "username-token"}
         if secret and url.scheme == "http" and not is_loopback(url.host):
-            raise TemporaryFailure("the password would go unencrypted to the WSDL's address; write address, with https")
+            raise TemporaryFailure(
+                "the password would go unencrypted to the WSDL's address; write address, with https"
+            )
         return url
 
     def _call(self, contract: Contract, url: httpx.URL, parcel: Parcel) -> SoapAnswer:
         import zeep
 
         contents = Contents(mtom=self._settings.attachments == "mtom")
-        values = Builder(parcel, contents.place).build(contract.operation.input, self._settings.input)
+        values = Builder(parcel, contents.place).build(
+            contract.operation.input, self._settings.input
+        )
         if contents.size > self._settings.max_bytes:
             raise RequestTooLarge(contents.size)
         transport: Any = StreamingTransport(self._caller, contents, self._settings.max_bytes)
         read_by_us = zeep_settings()
         read_by_us.raw_response = True
-        client = zeep.Client(contract.document, wsse=self._proof(contents), transport=transport, settings=read_by_us)
+        client = zeep.Client(
+            contract.document, wsse=self._proof(contents), transport=transport, settings=read_by_us
+        )
         keep_zeep_quiet()
         service = client.create_service(contract.operation.binding, str(url))
         try:
             answer = service[contract.operation.name](**values)
         except (zeep.exceptions.ValidationError, TypeError, ValueError) as error:
             # from None: what these say could quote the letter
-            what = f"the letter does not fit the operation {contract.operation.name} ({type(error).__name__})"
-            raise PermanentFailure(f"{what}; look at input and at the WSDL, and retry the delivery") from None
+            what = (
+                f"the letter does not fit the operation {contract.operation.name} "
+                f"({type(error).__name__})"
+            )
+            raise PermanentFailure(
+                f"{what}; look at input and at the WSDL, and retry the delivery"
+            ) from None
         assert isinstance(answer, SoapAnswer)
         return answer
 

@@ -1,7 +1,7 @@
 """The webhook: each letter as a CloudEvent, signed by Standard Webhooks, the same `webhook-id` in every repeat.
 
-Attachments are described, with sizes and hashes; their bytes are not in it. Sources: CloudEvents 1.0, structured JSON mode; Standard
-Webhooks 1.0, symmetric signatures.
+Attachments are described, with sizes and hashes; their bytes are not in it. Sources: CloudEvents
+1.0, structured JSON mode; Standard Webhooks 1.0, symmetric signatures.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ class Settings(ConnectorSettings):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.payload == "with-links") != bool(self.link_base):
-            raise ValueError('has one of payload = "with-links" and link_base without the other; write both, or neither')
+            raise ValueError(
+                'has one of payload = "with-links" and link_base without the other; write '
+                "both, or neither"
+            )
         if self.client_key_file and not self.client_cert_file:
             raise ValueError("has client_key_file without client_cert_file; write both, or neither")
         try:
@@ -77,7 +80,8 @@ class Settings(ConnectorSettings):
             key = self.client_key_file.path if self.client_key_file else None
             assert self.client_cert_file  # ca_file was tried before
             raise ValueError(
-                f"has a client_cert_file and client_key_file that cannot be used: {why_no_proof(self.client_cert_file, key)}"
+                "has a client_cert_file and client_key_file that cannot be used: "
+                f"{why_no_proof(self.client_cert_file, key)}"
             ) from error
         return self
 
@@ -93,7 +97,10 @@ def connect(name: str, settings: Settings) -> Destination:
 
 
 class Webhook:
-    """Posts letters. May be used from several threads; each call has a connection of its own, and no proxy is asked."""
+    """Posts letters.
+
+    May be used from several threads; each call has a connection of its own, and no proxy is asked.
+    """
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
@@ -106,7 +113,8 @@ class Webhook:
         self._client = httpx.Client(
             verify=self._tls,
             timeout=self._seconds,
-            trust_env=False,  # a proxy or a .netrc of the service's environment must not decide where letters go
+            # a proxy or a .netrc of the service's environment must not decide where letters go
+            trust_env=False,
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={"user-agent": "postmottak", "accept-encoding": "identity"},
         )
@@ -119,16 +127,28 @@ class Webhook:
         except OSError as error:
             yield Finding(subject=subject, ok=False, text=self._unreachable(error))
             return
-        text = f"{self._receiver} can be connected to, {how}; nothing was posted, so whether it takes letters is not proven"
+        text = (
+            f"{self._receiver} can be connected to, {how}; nothing was posted, so whether it "
+            "takes letters is not proven"
+        )
         yield Finding(subject=subject, ok=True, text=text)
         if self._url.scheme == "http" and not is_loopback(self._url.host):
-            text = "letters are signed, but anybody on the way can read them; write https in url if the receiver has it"
+            text = (
+                "letters are signed, but anybody on the way can read them; write https in url if "
+                "the receiver has it"
+            )
             yield Finding(subject=subject, ok=True, text=text)
 
     def deliver(self, parcel: Parcel) -> Receipt:
-        """Post the letter; any 2xx status says that the receiver has it. A repeat has the same `webhook-id` and the same body."""
+        """Post the letter; any 2xx status says that the receiver has it.
+
+        A repeat has the same `webhook-id` and the same body.
+        """
         status = self._hand_over(cloud_event(parcel, self._link_base))
-        return Receipt(reference=f"HTTP {status}", details={"status": status, "webhook_id": str(parcel.delivery_id)})
+        return Receipt(
+            reference=f"HTTP {status}",
+            details={"status": status, "webhook_id": str(parcel.delivery_id)},
+        )
 
     def notify(self, notification: Notification) -> None:
         """Post it, signed like a letter. A repeat has the same `webhook-id` and the same body."""
@@ -142,7 +162,9 @@ class Webhook:
                 status, retry_after = self._post(body, str(event["id"]), deadline)
             except httpx.HTTPError as error:
                 late = f"it gave no whole answer within {self._seconds:g} seconds"
-                raise TemporaryFailure(f"{self._receiver} {late}" if deadline.passed else self._unreachable(error)) from error
+                raise TemporaryFailure(
+                    f"{self._receiver} {late}" if deadline.passed else self._unreachable(error)
+                ) from error
         if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's own numbers
             raise self._refusal(status, retry_after)
         return status
@@ -157,19 +179,33 @@ class Webhook:
         return f"the receiver at {self._url.scheme}://{self._url.netloc.decode()}"
 
     def _unreachable(self, error: Exception) -> str:
-        return f"{self._receiver} cannot be used: {explain_error(error, 'what came back is no whole answer')}; {remedy_for(error)}"
+        return (
+            f"{self._receiver} cannot be used: "
+            f"{explain_error(error, 'what came back is no whole answer')}; {remedy_for(error)}"
+        )
 
-    def _post(self, body: bytes, webhook_id: str, deadline: ExchangeDeadline) -> tuple[int, timedelta | None]:
-        """The status of the answer, and the wait that it asks for. What the answer says besides is let pass, and not all of it."""
+    def _post(
+        self, body: bytes, webhook_id: str, deadline: ExchangeDeadline
+    ) -> tuple[int, timedelta | None]:
+        """The status of the answer, and the wait that it asks for.
+
+        What the answer says besides is let pass, and not all of it.
+        """
         now = datetime.now(UTC)
         headers = self._headers | {
             "content-type": "application/cloudevents+json; charset=utf-8",
             "webhook-id": webhook_id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": " ".join(signer.sign(webhook_id, now, body.decode()) for signer in self._signers),
+            "webhook-signature": " ".join(
+                signer.sign(webhook_id, now, body.decode()) for signer in self._signers
+            ),
         }
-        with self._client.stream("POST", self._url, content=body, headers=headers, extensions=deadline.extensions) as answer:
-            with suppress(httpx.HTTPError):  # the status has decided; reading on only spares the receiver a broken connection
+        with self._client.stream(
+            "POST", self._url, content=body, headers=headers, extensions=deadline.extensions
+        ) as answer:
+            with suppress(
+                httpx.HTTPError
+            ):  # the status has decided; reading on only spares the receiver a broken connection
                 _let_pass(answer)
             theirs = http_date(answer.headers.get("date", "")) or now
             return answer.status_code, retry_after(answer.headers.get("retry-after", ""), theirs)
@@ -181,11 +217,17 @@ class Webhook:
         if status in _LATER or status >= 500:  # noqa: PLR2004  # HTTP's own numbers
             return TemporaryFailure(f"{who}; it is tried again later", retry_after=wait)
         if status < 400:  # noqa: PLR2004  # HTTP's own numbers
-            return PermanentFailure(f"{who}, a redirect, which is not followed; write the final address in url, and retry the delivery")
+            return PermanentFailure(
+                f"{who}, a redirect, which is not followed; write the final address in url, "
+                "and retry the delivery"
+            )
         if status == httpx.codes.GONE:
-            return PermanentFailure(f"{who}: it takes no more letters; take the destination out of the routing table")
+            return PermanentFailure(
+                f"{who}: it takes no more letters; take the destination out of the routing table"
+            )
         return PermanentFailure(
-            f"{who}: it does not take this letter; look at the receiver's log, and retry the delivery when it is mended"
+            f"{who}: it does not take this letter; look at the receiver's log, and retry the "
+            "delivery when it is mended"
         )
 
 

@@ -11,18 +11,27 @@ from daemon.core.errors import PostmottakError
 from daemon.core.model import Receipt
 
 DeliverySteps = Generator[None, None, Receipt]
-"""A delivery, which stops wherever what it has written must be durable before it goes on. If that fails, the failure is raised there."""
+"""A delivery, which stops wherever what it has written must be durable before it goes on. If that
+fails, the failure is raised there.
+"""
 
 
-def run_batch(destination: str, works: Mapping[UUID, DeliverySteps], sync: Callable[[], None]) -> list[Receipt | PostmottakError]:
-    """Do the works, each as far as it comes alone, then `sync`, and so on; what came of each, in their order. None stops another one."""
+def run_batch(
+    destination: str, works: Mapping[UUID, DeliverySteps], sync: Callable[[], None]
+) -> list[Receipt | PostmottakError]:
+    """Do the works, each as far as it comes alone, then `sync`, and so on.
+
+    What came of each, in their order. None stops another one.
+    """
     outcomes: dict[UUID, Receipt | PostmottakError] = {}
     failure: PostmottakError | None = None
     while True:
         for delivery, work in works.items():
             if delivery in outcomes:
                 continue
-            outcome = call_connector(partial(_next_step, work, failure), destination=destination, delivery=str(delivery))
+            outcome = call_connector(
+                partial(_next_step, work, failure), destination=destination, delivery=str(delivery)
+            )
             if outcome is not None:
                 outcomes[delivery] = outcome
         if len(outcomes) == len(works):

@@ -18,9 +18,12 @@ _KINDS = frozenset({"permanent", "temporary"})
 
 
 def answer(drop: Drop, name: str) -> Pickup | None:
-    """What the consumer said of the letter with this name; None if nothing yet. A rejection counts for more.
+    """What the consumer said of the letter with this name; None if nothing yet.
 
-    Raises TemporaryFailure if that cannot be seen, or something that is no file has an answer's name.
+    A rejection counts for more.
+
+    Raises TemporaryFailure if that cannot be seen, or something that is no file has an answer's
+    name.
     """
     if _is_there(drop, name + REJECTED):
         return Pickup(state=PickupState.REJECTED, reason=_reason(drop, name + REJECTED))
@@ -38,9 +41,14 @@ def _is_there(drop: Drop, path: str) -> bool:
 
 
 def _reason(drop: Drop, path: str) -> str:
-    """The reason, on one line and not long; one that says first whether it will pass keeps that word."""
+    """The reason, on one line and not long.
+
+    One that says first whether it will pass keeps that word.
+    """
     try:
-        text = b"".join(islice(drop.read(path, sole=True), _MAX_PIECES))[: 8 * _MAX_REASON].decode("utf-8-sig", errors="replace")
+        text = b"".join(islice(drop.read(path, sole=True), _MAX_PIECES))[: 8 * _MAX_REASON].decode(
+            "utf-8-sig", errors="replace"
+        )
     except FileNotFoundError:
         text = ""
     first, _, rest = text.strip().partition("\n")

@@ -40,13 +40,22 @@ class Item:
     @property
     def is_pdf(self) -> bool:
         """Whether a reader of PDFs can be expected to read it."""
-        return self.media_type.partition(";")[0].strip().lower() == _PDF or self.name.endswith(".pdf")
+        return self.media_type.partition(";")[0].strip().lower() == _PDF or self.name.endswith(
+            ".pdf"
+        )
 
 
 def made(name: str, media_type: str, data: bytes) -> Item:
     """A file that is small, and in memory."""
     digest = hashlib.sha256(data).hexdigest()
-    return Item(name=name, original_name="", media_type=media_type, size=len(data), sha256=digest, chunks=lambda: [data])
+    return Item(
+        name=name,
+        original_name="",
+        media_type=media_type,
+        size=len(data),
+        sha256=digest,
+        chunks=lambda: [data],
+    )
 
 
 def attachments(parcel: Parcel) -> list[Item]:
@@ -67,18 +76,27 @@ def readable(parcel: Parcel) -> Item:
 
 def message(parcel: Parcel, name: str) -> Item:
     """The letter's document."""
-    return made(name, "application/json", (parcel.document.model_dump_json(indent=2) + "\n").encode())
+    return made(
+        name, "application/json", (parcel.document.model_dump_json(indent=2) + "\n").encode()
+    )
 
 
-def archive_formats(parcel: Parcel, formats: Sequence[str], items: Sequence[Item], prefix: str = "") -> list[Item]:
+def archive_formats(
+    parcel: Parcel, formats: Sequence[str], items: Sequence[Item], prefix: str = ""
+) -> list[Item]:
     """The letter in other formats, each of which refers to `items` by their names after `prefix`."""
     documents = [_document(item, prefix) for item in _for_archive(parcel, items)]
-    return [made(name, _XML, render(parcel, documents)) for name, render in (FORMATS[each] for each in formats if each in FORMATS)]
+    return [
+        made(name, _XML, render(parcel, documents))
+        for name, render in (FORMATS[each] for each in formats if each in FORMATS)
+    ]
 
 
 def checksums(items: Sequence[Item]) -> Item:
     """The items' hashes, as coreutils check them."""
-    return made(SUMS, "text/plain", "".join(f"{item.sha256}  {item.name}\n" for item in items).encode())
+    return made(
+        SUMS, "text/plain", "".join(f"{item.sha256}  {item.name}\n" for item in items).encode()
+    )
 
 
 def _attachment(part: ParcelPart, original_name: str) -> Item:
@@ -93,7 +111,10 @@ def _attachment(part: ParcelPart, original_name: str) -> Item:
 
 
 def _for_archive(parcel: Parcel, items: Sequence[Item]) -> list[Item]:
-    """The main document, which is the first attachment if there is one, then the others. A rendering stands for the text."""
+    """The main document, which is the first attachment if there is one, then the others.
+
+    A rendering stands for the text.
+    """
     rendered = any(item.name == LETTER_PDF for item in items)
     return [item for item in items if not (rendered and item.name == parcel.document.body.name)]
 

@@ -1,6 +1,7 @@
 """The index of a drop with the layout `csv`: one line for each file, for spreadsheets and batch imports.
 
-`;` between values, UTF-8 with a byte order mark, CRLF, quotes where needed: what a Norwegian Excel opens without asking.
+`;` between values, UTF-8 with a byte order mark, CRLF, quotes where needed: what a Norwegian Excel
+opens without asking.
 """
 
 from __future__ import annotations
@@ -42,20 +43,28 @@ def rows(parcel: Parcel, folder: str, items: Sequence[Item]) -> bytes:
         "yes" if letter.confidential else "no",
     ]
     ids = [str(parcel.delivery_id), str(letter.id), folder]
-    return _lines([[*ids, i.name, i.original_name, i.media_type, str(i.size), i.sha256, *about_letter] for i in items])
+    return _lines(
+        [
+            [*ids, i.name, i.original_name, i.media_type, str(i.size), i.sha256, *about_letter]
+            for i in items
+        ]
+    )
 
 
 def add(drop: Drop, hidden: str, delivery: UUID, lines: bytes) -> None:
     """Add the delivery's lines, unless they are there: the whole index is written under the name `hidden`, and put in the old one's place.
 
-    Must not run twice at a time. Raises TemporaryFailure if something else has the index's name. The
-    old one is replaced and never written to, so whatever else is that file stays as it is.
+    Must not run twice at a time. Raises TemporaryFailure if something else has the index's name.
+    The old one is replaced and never written to, so whatever else is that file stays as it is.
     """
     current = _current(drop)
     if str(delivery).encode() in current:
         return
     if current and not current.startswith(_header()):
-        raise TemporaryFailure(f"{INDEX} in the drop {drop.place} is not of Postmottak's making; move it to another name")
+        raise TemporaryFailure(
+            f"{INDEX} in the drop {drop.place} is not of Postmottak's making; move it to "
+            "another name"
+        )
     drop.remove(hidden)
     drop.write([(hidden, [current or _header(), lines])])
     drop.sync()
@@ -70,7 +79,8 @@ def _current(drop: Drop) -> bytes:
         return b""
     except FileTooLarge as error:
         raise TemporaryFailure(
-            f"{INDEX} in the drop {drop.place} has more than {_LARGEST >> 20} MiB; move it away, and the next letter begins a new one"
+            f"{INDEX} in the drop {drop.place} has more than {_LARGEST >> 20} MiB; move it "
+            "away, and the next letter begins a new one"
         ) from error
 
 
@@ -80,7 +90,9 @@ def _header() -> bytes:
 
 def _lines(table: Sequence[Sequence[str]]) -> bytes:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, delimiter=";", lineterminator="\r\n").writerows([[_cell(value) for value in row] for row in table])
+    csv.writer(buffer, delimiter=";", lineterminator="\r\n").writerows(
+        [[_cell(value) for value in row] for row in table]
+    )
     return buffer.getvalue().encode(errors="replace")
 
 

@@ -27,7 +27,10 @@ _RESERVED = frozenset({MANIFEST, SUMS, LETTER_PDF, *(name for name, _ in FORMATS
 
 
 class DropDestination:
-    """Drops letters where `open_drop` leads. May be used from several threads, each with a parcel of its own."""
+    """Drops letters where `open_drop` leads.
+
+    May be used from several threads, each with a parcel of its own.
+    """
 
     def __init__(self, name: str, settings: DropSettings, open_drop: OpenDrop) -> None:
         self.name = name
@@ -54,8 +57,8 @@ class DropDestination:
     def deliver(self, parcel: Parcel) -> Receipt:
         """Drop the letter, or find that it was dropped already, even if its consumer has taken it since; all is durable on return.
 
-        The drop knows a repeat until the delivery is `forget`. Whatever else has the letter's name is left as it is, and the letter
-        dropped as `-v2`, `-v3` and so on, which the receipt tells.
+        The drop knows a repeat until the delivery is `forget`. Whatever else has the letter's name
+        is left as it is, and the letter dropped as `-v2`, `-v3` and so on, which the receipt tells.
         """
         (outcome,) = self.deliver_batch([parcel])
         if isinstance(outcome, PostmottakError):
@@ -63,13 +66,19 @@ class DropDestination:
         return outcome
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
-        """As `deliver` for each, with as few waits for the disk as for one; what came of each, in the order of the parcels.
+        """As `deliver` for each, with as few waits for the disk as for one.
+
+        What came of each, in the order of the parcels.
 
         Raises as `deliver` does if the drop cannot be used at all.
         """
         with self._open() as drop, self._hidden_folder(drop):
             begun = journal.deliveries(drop)
-            return run_batch(self.name, {each.delivery_id: self._steps(drop, each, begun) for each in parcels}, drop.sync)
+            return run_batch(
+                self.name,
+                {each.delivery_id: self._steps(drop, each, begun) for each in parcels},
+                drop.sync,
+            )
 
     def _steps(self, drop: Drop, parcel: Parcel, begun: Collection[UUID]) -> DeliverySteps:
         refuse_unsafe_names(parcel, _RESERVED)
@@ -89,16 +98,27 @@ class DropDestination:
             return list(journal.deliveries(drop))
 
     def forget(self, deliveries: Collection[UUID]) -> None:
-        """Clear their journals away; and even if there are none, the hidden folder, if it is empty."""
+        """Clear their journals away.
+
+        And even if there are none, the hidden folder, if it is empty.
+        """
         with self._open() as drop, self._hidden_folder(drop):
             journal.settle(drop, deliveries)
 
     def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
-        """Whether the consumer has taken the letter, or answered. Raises TemporaryFailure if that cannot be seen now."""
+        """Whether the consumer has taken the letter, or answered.
+
+        Raises TemporaryFailure if that cannot be seen now.
+        """
         name, units = str(evidence["name"]), tuple(evidence["dropped"])
         with self._open() as drop:
-            if drop.look(_SIGN) is None:  # not mounted, or another folder: a letter that is not there was not taken
-                raise TemporaryFailure(f"the drop {drop.place} has no {_SIGN}, so it cannot be told what was taken; mount the share")
+            if (
+                drop.look(_SIGN) is None
+            ):  # not mounted, or another folder: a letter that is not there was not taken
+                raise TemporaryFailure(
+                    f"the drop {drop.place} has no {_SIGN}, so it cannot be told what was "
+                    "taken; mount the share"
+                )
             said = consumer_answers.answer(drop, name)
             if said:
                 return said
@@ -110,7 +130,10 @@ class DropDestination:
 
     @contextmanager
     def _hidden_folder(self, drop: Drop) -> Iterator[None]:
-        """Leave no hidden folder when nothing is under way; where pickups are awaited, a sign stays that tells that the drop is there."""
+        """Leave no hidden folder when nothing is under way.
+
+        Where pickups are awaited, a sign stays that tells that the drop is there.
+        """
         with self._coming_and_going:
             if self.await_pickup is not None and drop.look(_SIGN) is None:
                 drop.write([(_SIGN, [])])
@@ -162,14 +185,25 @@ class _Delivery:
         raise AssertionError("names do not run out")
 
     def _is_free(self, name: str, units: tuple[Unit, ...]) -> bool:
-        """Whether nothing has one of the names; a consumer's answer to an earlier letter must not count for this one."""
-        wanted = [*(unit.name for unit in units), name + consumer_answers.ACCEPTED, name + consumer_answers.REJECTED]
+        """Whether nothing has one of the names.
+
+        A consumer's answer to an earlier letter must not count for this one.
+        """
+        wanted = [
+            *(unit.name for unit in units),
+            name + consumer_answers.ACCEPTED,
+            name + consumer_answers.REJECTED,
+        ]
         return not any(self.drop.look(each) for each in wanted)
 
     def _stage(self, record: Record, units: tuple[Unit, ...]) -> Generator[None]:
         """Write everything out of sight, and say in the journal that it is about to be published."""
         with self._cleared_on_failure():
-            files = (file for place, unit in enumerate(units) for file in unit.files(self.journal.staged(place)))
+            files = (
+                file
+                for place, unit in enumerate(units)
+                for file in unit.files(self.journal.staged(place))
+            )
             self.drop.write((path, item.chunks()) for path, item in files)
             yield
             self.journal.record_intent(record)
@@ -179,23 +213,34 @@ class _Delivery:
         return self.layout.units(self.parcel, record.name)
 
     def _publish(self, record: Record, units: tuple[Unit, ...]) -> Generator[None, None, bool]:
-        """Publish what is staged and not yet published; False, with nothing published or staged, if the name is taken after all."""
+        """Publish what is staged and not yet published.
+
+        False, with nothing published or staged, if the name is taken after all.
+        """
         for place, unit in enumerate(units):
             staged = self.journal.staged(place)
             if not self._is_staged(staged, unit) or self.drop.publish(staged, unit.name):
-                yield  # also for what an earlier process has published: a kill may have come before that was durable
+                # also for what an earlier process has published: a kill may have come before that
+                # was durable
+                yield
                 continue
             if place == 0:
                 self.journal.clear()
                 return False
             if not layouts.same_unit(self.drop, unit):
-                raise TemporaryFailure(f"something else in the drop {self.drop.place} has the name {unit.name}; move it away")
+                raise TemporaryFailure(
+                    f"something else in the drop {self.drop.place} has the name {unit.name}; "
+                    "move it away"
+                )
             self.drop.remove(staged)
         self._add_to_index(record, units)
         return True
 
     def _is_staged(self, path: str, unit: Unit) -> bool:
-        """Whether the unit lies there still. Raises TemporaryFailure if something else does, which must not get a letter's name."""
+        """Whether the unit lies there still.
+
+        Raises TemporaryFailure if something else does, which must not get a letter's name.
+        """
         seen = self.drop.look(path)
         if seen is not None and (seen.odd or seen.is_folder != unit.is_folder):
             raise unfit(self.drop.place, path, seen.odd or "not what was put there")
@@ -213,7 +258,9 @@ class _Delivery:
         try:
             yield
         except BaseException:
-            with suppress(DeliveryFailure):  # the failure itself is what counts; the next attempt clears away as well
+            with suppress(
+                DeliveryFailure
+            ):  # the failure itself is what counts; the next attempt clears away as well
                 self.journal.clear()
             raise
 
@@ -241,9 +288,14 @@ def _try_out(drop: Drop) -> None:
         drop.publish(trial, f"{trial}-done")
         drop.sync()
         if b"".join(drop.read(f"{trial}-done/{MANIFEST}")) != b"{}\n":
-            raise TemporaryFailure(f"the drop {drop.place} does not give back what is written; look at its disk or share")
+            raise TemporaryFailure(
+                f"the drop {drop.place} does not give back what is written; look at its disk "
+                "or share"
+            )
     except FileNotFoundError as error:
-        raise TemporaryFailure(f"the drop {drop.place} does not keep what is written; look at its disk or share") from error
+        raise TemporaryFailure(
+            f"the drop {drop.place} does not keep what is written; look at its disk or share"
+        ) from error
     finally:
         with suppress(DeliveryFailure):  # what went wrong first is what counts
             drop.remove(trial)

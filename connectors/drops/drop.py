@@ -1,4 +1,6 @@
-"""What a place for drops must be able to do; a layout is written once over it, for a disk and for every kind of server.
+"""What a place for drops must be able to do.
+
+A layout is written once over it, for a disk and for every kind of server.
 
 A path is relative to the drop's folder, of plain names with `/` between them.
 """
@@ -13,7 +15,9 @@ from typing import Protocol
 from daemon.core.errors import TemporaryFailure
 
 STAGING = ".postmottak"
-"""The folder in a drop that is Postmottak's own: letters on their way, and the journal. Never for consumers."""
+"""The folder in a drop that is Postmottak's own: letters on their way, and the journal. Never for
+consumers.
+"""
 MANIFEST = "message.json"
 """The file of a letter's folder that comes last where a folder cannot be renamed as a whole."""
 TRIAL = ".tmp-check-"
@@ -41,7 +45,9 @@ class Seen:
 
 def unfit(place: str, path: str, what: str) -> TemporaryFailure:
     """The failure of what would have to use something in a drop that is `what`."""
-    return TemporaryFailure(f"{path} in the drop {place} is {what}, which is left as it is; move it away, or remove it")
+    return TemporaryFailure(
+        f"{path} in the drop {place} is {what}, which is left as it is; move it away, or remove it"
+    )
 
 
 def unfit_for_reading(place: str, path: str, seen: Seen) -> TemporaryFailure:
@@ -56,9 +62,10 @@ class FileTooLarge(ValueError):
 class Drop(Protocol):
     """An open drop, for one piece of work in one thread.
 
-    What `write`, `publish` and `replace` did is durable when `sync` has returned, and what the others did when they return, as far as
-    the other side lets itself be told; what was written is synced before it gets another name. Methods raise TemporaryFailure or
-    PermanentFailure, in plain words, and nothing else but what is said here and what the given chunks raise.
+    What `write`, `publish` and `replace` did is durable when `sync` has returned, and what the
+    others did when they return, as far as the other side lets itself be told; what was written is
+    synced before it gets another name. Methods raise TemporaryFailure or PermanentFailure, in plain
+    words, and nothing else but what is said here and what the given chunks raise.
     """
 
     place: str
@@ -71,34 +78,51 @@ class Drop(Protocol):
         """The names in a folder, in any order; none if it is not there."""
 
     def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:
-        """The bytes of a file, in pieces. Raises FileNotFoundError, at the first piece, if there is no such file.
+        """The bytes of a file, in pieces.
+
+        Raises FileNotFoundError, at the first piece, if there is no such file.
 
         Anything but a file is a TemporaryFailure that names it. With `sole`, so is a file that has
-        another name, as far as that can be seen: it may be somebody else's, and hold what whoever put
-        it here may not read.
+        another name, as far as that can be seen: it may be somebody else's, and hold what whoever
+        put it here may not read.
         """
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-        """Write new files, and the folders that they are in. Only ever used under a hidden name, so not atomic."""
+        """Write new files, and the folders that they are in.
+
+        Only ever used under a hidden name, so not atomic.
+        """
 
     def publish(self, source: str, target: str) -> bool:
-        """Give a hidden file or folder its final name; False, and nothing is changed, if something has that name already."""
+        """Give a hidden file or folder its final name.
+
+        False, and nothing is changed, if something has that name already.
+        """
 
     def replace(self, source: str, target: str) -> None:
         """Put a hidden file in the place of another one."""
 
     def sync(self) -> None:
-        """Make durable what was done since the last time. If that fails it is not done later: whoever needs it must do it all again."""
+        """Make durable what was done since the last time.
+
+        If that fails it is not done later: whoever needs it must do it all again.
+        """
 
     def remove(self, path: str, *, lasting: bool = True) -> None:
-        """Remove a file, or a folder with all that is in it; nothing there is no error. If not `lasting`, a power cut may bring it back."""
+        """Remove a file, or a folder with all that is in it; nothing there is no error.
+
+        If not `lasting`, a power cut may bring it back.
+        """
 
     def tidy(self, folder: str) -> None:
         """Remove a folder if nothing is in it, in one step; otherwise leave it."""
 
 
 def read_whole(drop: Drop, path: str, limit: int) -> bytes:
-    """The bytes of a file. Raises FileNotFoundError, TooLarge if there are more than `limit`, and as a Drop does."""
+    """The bytes of a file.
+
+    Raises FileNotFoundError, TooLarge if there are more than `limit`, and as a Drop does.
+    """
     data = bytearray()
     for piece in drop.read(path):
         data += piece
@@ -111,7 +135,9 @@ OpenDrop = Callable[[], AbstractContextManager[Drop]]
 """Opens a drop for one piece of work. Entering it raises as a Drop's methods do."""
 
 
-def into_folders(files: Iterable[tuple[str, Iterable[bytes]]], make_folder: Callable[[str], None]) -> Iterator[tuple[str, Iterable[bytes]]]:
+def into_folders(
+    files: Iterable[tuple[str, Iterable[bytes]]], make_folder: Callable[[str], None]
+) -> Iterator[tuple[str, Iterable[bytes]]]:
     """The files, each after the folders above it were made, the outermost first and each once."""
     made: set[str] = set()
     for path, chunks in files:

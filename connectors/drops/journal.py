@@ -2,13 +2,14 @@
 
 In this order, all in the drop's hidden folder:
 
-1. `<delivery id>.0`, `.1` and so on get all that will be published, a file or a folder each;
-2. `<delivery id>.json`, the intent, says that from now on a part that is not there any more has been published, and under which name;
-3. the parts are renamed to where consumers look;
-4. when the service has recorded the delivery's end, the intent is removed.
+1. `<delivery id>.0`, `.1` and so on get all that will be published, a file or a folder each; 2.
+`<delivery id>.json`, the intent, says that from now on a part that is not there any more has been
+published, and under which name; 3. the parts are renamed to where consumers look; 4. when the
+service has recorded the delivery's end, the intent is removed.
 
-A repeat goes on where the crash was: before 2 it starts again, after 2 it publishes what is left. After 4 there is none. The intent
-lies in the drop itself, so that a drop that was emptied or exchanged meanwhile is never taken for one that has the letter.
+A repeat goes on where the crash was: before 2 it starts again, after 2 it publishes what is left.
+After 4 there is none. The intent lies in the drop itself, so that a drop that was emptied or
+exchanged meanwhile is never taken for one that has the letter.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Journal:
         return f"{STAGING}/{self._delivery}.{place}"
 
     def intended(self) -> Record | None:
-        """The record of a delivery that was being published. One that is not whole was never acted on."""
+        """The record of a delivery that was being published.
+
+        One that is not whole was never acted on.
+        """
         return _read(self._drop, self._intent)
 
     def record_intent(self, record: Record) -> None:
@@ -55,7 +59,10 @@ class Journal:
         self._drop.write([(self._intent, [record.model_dump_json().encode()])])
 
     def clear(self) -> None:
-        """Forget what has not been published. The intent goes first: without it, what is missing was never there."""
+        """Forget what has not been published.
+
+        The intent goes first: without it, what is missing was never there.
+        """
         mine = str(self._delivery)
         left = [f"{STAGING}/{name}" for name in self._drop.names(STAGING) if name.startswith(mine)]
         for path in sorted(left, key=lambda path: path != self._intent):
@@ -68,7 +75,10 @@ def deliveries(drop: Drop) -> set[UUID]:
 
 
 def settle(drop: Drop, ended: Collection[UUID]) -> None:
-    """Clear away journals of deliveries that never come again. What a power cut brings back is settled by the next process."""
+    """Clear away journals of deliveries that never come again.
+
+    What a power cut brings back is settled by the next process.
+    """
     for delivery, path in list(_entries(drop)):
         if delivery in ended:
             drop.remove(path, lasting=False)

@@ -1,7 +1,7 @@
 """The shapes in which a letter can lie in a drop, each over any kind of drop.
 
-A layout says what is published, in which order, and how a letter that lies there already is recognised. What is published last tells that
-the letter is complete.
+A layout says what is published, in which order, and how a letter that lies there already is
+recognised. What is published last tells that the letter is complete.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class FolderLayout:
 
     def units(self, parcel: Parcel, name: str) -> tuple[Unit, ...]:
         """The folder, then the marker."""
-        return (Unit(name=name, items=self._items(parcel), is_folder=True), *_marker(name, self.settings))
+        return (
+            Unit(name=name, items=self._items(parcel), is_folder=True),
+            *_marker(name, self.settings),
+        )
 
     def _items(self, parcel: Parcel) -> tuple[Item, ...]:
         payloads = _payloads(parcel, self.settings)
@@ -68,9 +71,12 @@ class FolderLayout:
 
     def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
         """By its message.json, and the sizes of attachments and text."""
-        return _is_folder(drop, name) and _same_letter(drop, parcel, f"{name}/{MANIFEST}", f"{name}/")
+        return _is_folder(drop, name) and _same_letter(
+            drop, parcel, f"{name}/{MANIFEST}", f"{name}/"
+        )
 
-    def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:  # noqa: ARG002  # the folder is all that counts
+    # the folder is all that counts
+    def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:  # noqa: ARG002
         """When the folder is gone."""
         return drop.look(name) is None
 
@@ -95,12 +101,17 @@ class FlatLayout:
 
     def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:
         """When what came last is gone, the marker or the sidecar, or all the payloads are."""
-        return drop.look(units[-1]) is None or not any(drop.look(unit) for unit in units if unit.startswith(f"{name}_"))
+        return drop.look(units[-1]) is None or not any(
+            drop.look(unit) for unit in units if unit.startswith(f"{name}_")
+        )
 
 
 @dataclass(frozen=True)
 class PdfLayout:
-    """PDFs alone, for watched folders that choke on anything else. A letter without one is dropped as a rendering of itself."""
+    """PDFs alone, for watched folders that choke on anything else.
+
+    A letter without one is dropped as a rendering of itself.
+    """
 
     settings: DropSettings
 
@@ -109,11 +120,16 @@ class PdfLayout:
         pdfs = [item for item in contents.attachments(parcel) if item.is_pdf]
         if self.settings.letter_pdf or not pdfs:
             pdfs.append(contents.readable(parcel))
-        return (*(Unit(name=_pdf_name(name, item), items=(item,)) for item in pdfs), *_marker(name, self.settings))
+        return (
+            *(Unit(name=_pdf_name(name, item), items=(item,)) for item in pdfs),
+            *_marker(name, self.settings),
+        )
 
     def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
         """By the bytes of every PDF: there is nothing else to know it by."""
-        return all(_same_bytes(drop, unit) for unit in self.units(parcel, name) if unit.items[0].is_pdf)
+        return all(
+            _same_bytes(drop, unit) for unit in self.units(parcel, name) if unit.items[0].is_pdf
+        )
 
     def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:
         """When every PDF is gone."""
@@ -122,7 +138,10 @@ class PdfLayout:
 
 def layout_for(settings: DropSettings) -> Layout:
     """The layout that the settings ask for."""
-    shapes: dict[str, type[FolderLayout | FlatLayout | PdfLayout]] = {"flat": FlatLayout, "pdf-only": PdfLayout}
+    shapes: dict[str, type[FolderLayout | FlatLayout | PdfLayout]] = {
+        "flat": FlatLayout,
+        "pdf-only": PdfLayout,
+    }
     return shapes.get(settings.layout, FolderLayout)(settings)
 
 
@@ -138,7 +157,9 @@ def _payloads(parcel: Parcel, settings: DropSettings) -> list[Item]:
 
 def _marker(name: str, settings: DropSettings) -> list[Unit]:
     suffix = settings.marker_suffix
-    return [Unit(name=name + suffix, items=(contents.made(name + suffix, "", b""),))] if suffix else []
+    return (
+        [Unit(name=name + suffix, items=(contents.made(name + suffix, "", b""),))] if suffix else []
+    )
 
 
 def _pdf_name(name: str, item: Item) -> str:
@@ -167,7 +188,10 @@ class _DeliveryName(BaseModel):
 
 
 class _Identity(BaseModel):
-    """What of a message.json tells whether it is the same letter; an older Postmottak may have written the rest differently."""
+    """What of a message.json tells whether it is the same letter.
+
+    An older Postmottak may have written the rest differently.
+    """
 
     id: UUID
     delivery: _DeliveryName
@@ -185,7 +209,10 @@ def _same_letter(drop: Drop, parcel: Parcel, document: str, prefix: str) -> bool
     except (FileNotFoundError, ValueError):
         return False
     seen = {name: drop.look(prefix + name) for name in sizes}
-    return found == expected and all(each is not None and each.is_file and each.size == sizes[name] for name, each in seen.items())
+    return found == expected and all(
+        each is not None and each.is_file and each.size == sizes[name]
+        for name, each in seen.items()
+    )
 
 
 def _same_bytes(drop: Drop, unit: Unit) -> bool:

@@ -1,8 +1,8 @@
 """A drop in a folder of this machine, or on a share that is mounted here.
 
-Others may write to it as well, so it is used as connectors/drops/shared_folder.py has it: below the drop no
-link is followed, no pipe is waited for, and what does not fit is left as it is, with a reason that
-names it.
+Others may write to it as well, so it is used as connectors/drops/shared_folder.py has it: below the
+drop no link is followed, no pipe is waited for, and what does not fit is left as it is, with a
+reason that names it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ from daemon.core.durable_files import write_all
 from daemon.core.errors import TemporaryFailure
 
 _CHUNK = 1 << 20
-_OPEN_AT_MOST = 6  # files of one letter that are written and not yet synced; there may be many letters
+_OPEN_AT_MOST = (
+    6  # files of one letter that are written and not yet synced; there may be many letters
+)
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
-_NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})  # of a share that has no such thing
+_NO_SYNC = frozenset(
+    {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+)  # of a share that has no such thing
 REMEDIES = {
     errno.ENOENT: "is not there; make the folder, or mount the share",
     errno.ENOTDIR: "is no folder; name one in path",
@@ -35,7 +39,9 @@ REMEDIES = {
     errno.ENOSPC: "has no room left; make room on its disk",
     errno.EDQUOT: "has no room left in its quota; make room, or raise the quota",
 }
-"""What to do about an error of the operating system, as the end of a sentence about the drop's folder."""
+"""What to do about an error of the operating system, as the end of a sentence about the drop's
+folder.
+"""
 
 
 class LocalDrop:
@@ -61,7 +67,8 @@ class LocalDrop:
         """The names in a folder."""
         with self._plain_words(folder):
             there = self._folder_if_there(folder)
-            return [] if there is None else os.listdir(there)  # noqa: PTH208  # a Path has no descriptor
+            # a Path has no descriptor
+            return [] if there is None else os.listdir(there)  # noqa: PTH208
 
     def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:
         """The bytes of a file."""
@@ -74,14 +81,19 @@ class LocalDrop:
                 descriptor = shared_folder.open_file(name, folder, sole=sole)
             except PermissionError as error:
                 raise TemporaryFailure(
-                    f"{path} in the drop folder {self.place} may not be read; give the service's user the right to"
+                    f"{path} in the drop folder {self.place} may not be read; give the "
+                    "service's user the right to"
                 ) from error
             with os.fdopen(descriptor, "rb") as file:
                 while chunk := file.read(_CHUNK):
                     yield chunk
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-        """Write new files. The disk begins with the first while the next are written; if one fails, none of them is synced."""
+        """Write new files.
+
+        The disk begins with the first while the next are written; if one fails, none of them is
+        synced.
+        """
         changed: set[str] = set()
         written: list[int] = []
         with self._plain_words(STAGING), _closed(written):
@@ -90,7 +102,9 @@ class LocalDrop:
                 if folder not in changed:
                     changed |= {folder, *self._folders.make(folder)}
                 if len(written) == _OPEN_AT_MOST:
-                    _sync_all(written)  # and no others: if one of these fails, it is this letter's failure
+                    _sync_all(
+                        written
+                    )  # and no others: if one of these fails, it is this letter's failure
                 written.append(self._folders.create(path))
                 for chunk in chunks:
                     write_all(written[-1], chunk)
@@ -102,7 +116,10 @@ class LocalDrop:
     def publish(self, source: str, target: str) -> bool:
         """Rename, unless the name is taken."""
         with self._plain_words(STAGING):
-            (source_folder, old), (target_folder, new) = self._folders.place(source), self._folders.place(target)
+            (source_folder, old), (target_folder, new) = (
+                self._folders.place(source),
+                self._folders.place(target),
+            )
             published = rename_new(old, new, source_folder, target_folder)
             self._folders.let_go(source)
         self._changed.add(target.rpartition("/")[0])
@@ -111,7 +128,10 @@ class LocalDrop:
     def replace(self, source: str, target: str) -> None:
         """Rename over another file."""
         with self._plain_words(STAGING):
-            (source_folder, old), (target_folder, new) = self._folders.place(source), self._folders.place(target)
+            (source_folder, old), (target_folder, new) = (
+                self._folders.place(source),
+                self._folders.place(target),
+            )
             os.replace(old, new, src_dir_fd=source_folder, dst_dir_fd=target_folder)
         self._changed.add(target.rpartition("/")[0])
 
@@ -128,13 +148,19 @@ class LocalDrop:
             self._folders.let_go_of_all(but=("", STAGING))
 
     def close(self) -> None:
-        """Let go of what was written and not synced, and of the drop; it is opened again if it is used again."""
+        """Let go of what was written and not synced, and of the drop.
+
+        It is opened again if it is used again.
+        """
         self._folders.let_go_of_all()
         with _closed(self._written):
             self._written = []
 
     def remove(self, path: str, *, lasting: bool = True) -> None:
-        """Remove a file or a folder. A folder gets another name first, so that nobody publishes it while it is half gone."""
+        """Remove a file or a folder.
+
+        A folder gets another name first, so that nobody publishes it while it is half gone.
+        """
         self._folders.let_go(path)
         with self._plain_words(path):
             try:
@@ -188,14 +214,22 @@ class LocalDrop:
         except Unfit as error:
             raise unfit(self.place, error.path or path, error.what) from error
         except OSError as error:
-            unusual = f"cannot be used ({error.strerror or type(error).__name__}); look at its disk or share"
-            raise TemporaryFailure(f"the drop folder {self.place} {REMEDIES.get(error.errno or 0, unusual)}") from error
+            unusual = (
+                f"cannot be used ({error.strerror or type(error).__name__}); look at its disk or "
+                "share"
+            )
+            raise TemporaryFailure(
+                f"the drop folder {self.place} {REMEDIES.get(error.errno or 0, unusual)}"
+            ) from error
 
 
 def _seen(found: os.stat_result) -> Seen:
     if stat.S_ISDIR(found.st_mode):
         return Seen(size=None)
-    return Seen(size=found.st_size, odd="" if stat.S_ISREG(found.st_mode) else shared_folder.kind(found.st_mode))
+    return Seen(
+        size=found.st_size,
+        odd="" if stat.S_ISREG(found.st_mode) else shared_folder.kind(found.st_mode),
+    )
 
 
 def _have_written(descriptor: int) -> None:

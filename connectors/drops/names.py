@@ -40,7 +40,10 @@ _EXAMPLES = tuple(
         message_id=UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21"),
         generation=generation,
     )
-    for service, sender, party, generation in (("4255/8", "974761076", "991825827", 1), ("x" * 50, None, "y" * 50, 12))
+    for service, sender, party, generation in (
+        ("4255/8", "974761076", "991825827", 1),
+        ("x" * 50, None, "y" * 50, 12),
+    )
 )
 
 
@@ -48,15 +51,22 @@ def checked_template(template: str) -> str:
     """The template, if every letter gets a good name by it. Raises ValueError."""
     for field, form in _FIELD.findall(template):
         if field not in {"published", *_WORDS}:
-            raise ValueError(f"has {{{field}}}, which is no placeholder; there are published, {', '.join(_WORDS)}")
+            raise ValueError(
+                f"has {{{field}}}, which is no placeholder; there are published, "
+                f"{', '.join(_WORDS)}"
+            )
         if bool(form) != (field == "published") or (form and not _MOMENT.fullmatch(form)):
-            raise ValueError("has a form that cannot be used; only published has one, and needs it, such as {published:%Y%m%d-%H%M%S}")
+            raise ValueError(
+                "has a form that cannot be used; only published has one, and needs it, such "
+                "as {published:%Y%m%d-%H%M%S}"
+            )
     if "{id}" not in template:
         raise ValueError("does not tell one letter from another; put {id} into it")
     for example in (_filled(template, each) for each in _EXAMPLES):
         if not is_plain_name(example) or len(example) > MAX_LENGTH:
             raise ValueError(
-                f"makes the name {example[:200]!r}, which is no plain file name of at most {MAX_LENGTH} characters; "
+                f"makes the name {example[:200]!r}, which is no plain file name of at most "
+                f"{MAX_LENGTH} characters; "
                 "write letters, digits, - and _ between the placeholders"
             )
     return template
@@ -81,18 +91,35 @@ def candidates(template: str, parcel: Parcel) -> Iterator[str]:
 def _filled(template: str, naming: Naming) -> str:
     moment = in_utc(naming.published_at)
     words = _words(naming)
-    name = _FIELD.sub(lambda found: written(moment, found[2]) if found[1] == "published" else words[found[1]], template)
-    return name if naming.generation == 1 or "{generation}" in template else f"{name}-g{naming.generation}"
+    name = _FIELD.sub(
+        lambda found: written(moment, found[2]) if found[1] == "published" else words[found[1]],
+        template,
+    )
+    return (
+        name
+        if naming.generation == 1 or "{generation}" in template
+        else f"{name}-g{naming.generation}"
+    )
 
 
 def _words(naming: Naming) -> dict[str, str]:
     """The placeholders' values, as the kernel writes them in a folder's name."""
     whole = {
         role: folder_name(
-            published_at=naming.published_at, service=naming.service, sender=organisation, message_id=naming.message_id, generation=1
+            published_at=naming.published_at,
+            service=naming.service,
+            sender=organisation,
+            message_id=naming.message_id,
+            generation=1,
         )
         for role, organisation in (("sender", naming.sender), ("party", naming.party))
     }
     _, service, sender, short_id = whole["sender"].split("_")
     party = whole["party"].split("_")[2]
-    return {"service": service, "sender": sender, "party": party, "id": short_id, "generation": str(naming.generation)}
+    return {
+        "service": service,
+        "sender": sender,
+        "party": party,
+        "id": short_id,
+        "generation": str(naming.generation),
+    }

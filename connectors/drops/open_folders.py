@@ -1,4 +1,7 @@
-"""The open folders of a drop on this machine. None is reached through a link but the drop itself."""
+"""The open folders of a drop on this machine.
+
+None is reached through a link but the drop itself.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from connectors.drops.drop import STAGING, TRIAL
 from connectors.drops.ownership import Access
 from connectors.drops.shared_folder import Unfit, closed_on_failure
 
-_DROP = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # whoever configures the drop may name it by a link
+_DROP = (
+    os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+)  # whoever configures the drop may name it by a link
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -65,7 +70,9 @@ class OpenFolders:
             except FileNotFoundError:
                 if not above:
                     raise
-                self.let_go(above)  # another destination in the same drop may have removed it, as it was empty
+                self.let_go(
+                    above
+                )  # another destination in the same drop may have removed it, as it was empty
                 yield from self.make(above)
                 self._make(folder)
         except FileExistsError:
@@ -103,7 +110,10 @@ class OpenFolders:
 
         On a share that knows no owners everything seems to be the same one's, whoever made it.
         """
-        if owner not in {os.geteuid(), 0, self._access.owner} and owner != self._owner_of_what_is_new():
+        if (
+            owner not in {os.geteuid(), 0, self._access.owner}
+            and owner != self._owner_of_what_is_new()
+        ):
             raise Unfit(f"a folder of somebody else's (user {owner})")
 
     def _owner_of_what_is_new(self) -> int:
@@ -117,7 +127,11 @@ class OpenFolders:
 
     def _make(self, folder: str) -> None:
         above, name = self.place(folder)
-        os.mkdir(name, self._access.hidden_mode if folder == STAGING else self._access.folder_mode, dir_fd=above)
+        os.mkdir(
+            name,
+            self._access.hidden_mode if folder == STAGING else self._access.folder_mode,
+            dir_fd=above,
+        )
 
     def _create(self, path: str) -> int:
         folder, name = self.place(path)

@@ -1,8 +1,9 @@
 """Whose the files of a drop on this machine are, and who may do what with them, as far as its file system lets that be said.
 
-A share that is mounted here (CIFS, FUSE) may keep no owners and modes, and refuse to set any. A mode
-that nobody asked for is then left as the share has it: nothing is made with a wider one to begin with.
-One that stands in the configuration is there for a reason, and nothing is dropped without it.
+A share that is mounted here (CIFS, FUSE) may keep no owners and modes, and refuse to set any. A
+mode that nobody asked for is then left as the share has it: nothing is made with a wider one to
+begin with. One that stands in the configuration is there for a reason, and nothing is dropped
+without it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _RIGHTS = 0o777
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Whose files are, and who may do what with them. None leaves the owner or the group as the system sets it."""
+    """Whose files are, and who may do what with them.
+
+    None leaves the owner or the group as the system sets it.
+    """
 
     mode: int = 0o640
     mode_is_asked_for: bool = False
@@ -49,7 +53,9 @@ class Access:
     def hand_over_folder(self, descriptor: int, place: str) -> None:
         """Likewise for a new folder, which keeps the group that it hands down."""
         self._give_away(descriptor, place)
-        self._set_mode(descriptor, self.folder_mode | os.fstat(descriptor).st_mode & stat.S_ISGID, place)
+        self._set_mode(
+            descriptor, self.folder_mode | os.fstat(descriptor).st_mode & stat.S_ISGID, place
+        )
 
     def close_to_others(self, descriptor: int) -> None:
         """Give the service's own folder its mode, where modes can be set. Raises OSError."""
@@ -63,7 +69,11 @@ class Access:
         if (self.owner, self.group) == (None, None):
             return
         try:
-            os.chown(descriptor, -1 if self.owner is None else self.owner, -1 if self.group is None else self.group)
+            os.chown(
+                descriptor,
+                -1 if self.owner is None else self.owner,
+                -1 if self.group is None else self.group,
+            )
         except OSError as error:
             if error.errno not in _REFUSED:
                 raise
@@ -71,7 +81,8 @@ class Access:
             if self.owner in {None, found.st_uid} and self.group in {None, found.st_gid}:
                 return  # as on a share that is mounted for them
             raise TemporaryFailure(
-                f"files in the drop folder {place} may not be given to the owner or group of the configuration; "
+                f"files in the drop folder {place} may not be given to the owner or group of "
+                "the configuration; "
                 "run the service with the right to (CAP_CHOWN), or leave owner and group out"
             ) from error
 

@@ -21,9 +21,14 @@ def _checked_marker(suffix: str) -> str:
     if suffix in {"", "none"}:
         return suffix
     if not _SUFFIX.fullmatch(suffix):
-        raise ValueError(f'is no suffix of a file name: {suffix!r}; write a dot, then letters or digits, such as ".ready"')
+        raise ValueError(
+            f"is no suffix of a file name: {suffix!r}; write a dot, then letters or digits, "
+            'such as ".ready"'
+        )
     if suffix.lower() in _USED_SUFFIXES:
-        raise ValueError(f'is {suffix}, which other files of the drop end with; choose another, such as ".ready"')
+        raise ValueError(
+            f'is {suffix}, which other files of the drop end with; choose another, such as ".ready"'
+        )
     return suffix
 
 
@@ -40,7 +45,10 @@ def _duration_or_none(text: object) -> timedelta | None:
 def _checked_mode(text: str) -> str:
     """Octal digits that let the owner read and write. Raises ValueError."""
     if not re.fullmatch(r"0?[67][0-7]{2}", text):
-        raise ValueError(f'is no mode of a file that its owner can read and write: {text!r}; write octal digits, such as "0640"')
+        raise ValueError(
+            f"is no mode of a file that its owner can read and write: {text!r}; write octal "
+            'digits, such as "0640"'
+        )
     return text
 
 
@@ -54,15 +62,22 @@ class DropSettings(ConnectorSettings):
     layout: Literal["folder", "flat", "pdf-only", "csv"] = "folder"
     name: Annotated[str, AfterValidator(checked_template)] = DEFAULT_TEMPLATE
     marker: Annotated[str, AfterValidator(_checked_marker)] = ""
-    """The suffix of an empty file that comes last; empty for the layout's own (`.ready` for flat, otherwise none), `none` for none."""
-    formats: Annotated[tuple[Literal["json", "arkivmelding", "fiks-arkiv"], ...], AfterValidator(_checked_formats)] = ("json",)
+    """The suffix of an empty file that comes last; empty for the layout's own (`.ready` for flat,
+    otherwise none), `none` for none.
+    """
+    formats: Annotated[
+        tuple[Literal["json", "arkivmelding", "fiks-arkiv"], ...], AfterValidator(_checked_formats)
+    ] = ("json",)
     letter_pdf: bool = False
     await_pickup: Annotated[timedelta | None, BeforeValidator(_duration_or_none)] = None
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.layout == "pdf-only" and self.formats != ("json",):
-            raise ValueError("the layout pdf-only drops nothing but PDFs; leave formats out, or choose another layout")
+            raise ValueError(
+                "the layout pdf-only drops nothing but PDFs; leave formats out, or choose "
+                "another layout"
+            )
         if self.letter_pdf or self.layout == "pdf-only":
             need_library("fpdf", "pdf")
         return self

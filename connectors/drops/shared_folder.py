@@ -1,8 +1,8 @@
 """Folders that others may write to as well: nothing in them is followed, waited for, or taken for what it is not.
 
-Everything is named relative to the descriptor of an open folder, so that what was looked at is what is
-used, wherever its path leads by then. A file is opened without waiting, for a named pipe would hang
-whoever opens it, and looked at again when it is open.
+Everything is named relative to the descriptor of an open folder, so that what was looked at is what
+is used, wherever its path leads by then. A file is opened without waiting, for a named pipe would
+hang whoever opens it, and looked at again when it is open.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from typing import Any
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_DEEPEST = 16  # folders within each other that are removed; those of Postmottak's own making are one
+_DEEPEST = (
+    16  # folders within each other that are removed; those of Postmottak's own making are one
+)
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
-"""Errors of a rename whose target's name belongs to something else, and of removing a folder that is not empty."""
+"""Errors of a rename whose target's name belongs to something else, and of removing a folder that
+is not empty.
+"""
 _NOT_THAT_KIND = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
 _RENAME_NOREPLACE = 1  # linux/fs.h
 _KINDS = {
@@ -61,7 +65,10 @@ def look(name: str, folder: int) -> os.stat_result | None:
 
 
 def open_folder(name: str, above: int) -> int:
-    """The descriptor of a folder in an open one. Raises Unfit for anything else, FileNotFoundError, and OSError."""
+    """The descriptor of a folder in an open one.
+
+    Raises Unfit for anything else, FileNotFoundError, and OSError.
+    """
     try:
         return os.open(name, _FOLDER, dir_fd=above)
     except OSError as error:
@@ -102,7 +109,10 @@ def must_be_file(found: os.stat_result, *, sole: bool = False) -> None:
 
 
 def remove_tree(name: str, above: int, deepest: int = _DEEPEST) -> None:
-    """Remove a folder in an open one, with all that is in it. Raises Unfit if it is no folder, or too deep, and OSError."""
+    """Remove a folder in an open one, with all that is in it.
+
+    Raises Unfit if it is no folder, or too deep, and OSError.
+    """
     if not deepest:
         raise Unfit(f"more than {_DEEPEST} folders deep")
     folder = open_folder(name, above)
@@ -127,11 +137,22 @@ def rename_new(source: str, target: str, source_folder: int, target_folder: int)
     call = _renameat2()
     number = errno.ENOSYS
     if call is not None:
-        if call(source_folder, os.fsencode(source), target_folder, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+        if (
+            call(
+                source_folder,
+                os.fsencode(source),
+                target_folder,
+                os.fsencode(target),
+                _RENAME_NOREPLACE,
+            )
+            == 0
+        ):
             return True
         number = ctypes.get_errno()
     if number in _NO_SUCH_CALL:
-        return look(target, target_folder) is None and _rename(source, target, source_folder, target_folder)
+        return look(target, target_folder) is None and _rename(
+            source, target, source_folder, target_folder
+        )
     if number in TAKEN and look(target, target_folder) is not None:
         return False
     raise OSError(number, os.strerror(number))

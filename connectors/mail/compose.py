@@ -1,4 +1,7 @@
-"""A letter as mails: one with everything, or one for each attachment; the same Message-IDs whenever the same letter comes again."""
+"""A letter as mails: one with everything, or one for each attachment.
+
+The same Message-IDs whenever the same letter comes again.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ _ENCODED_LINE = 78
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """One of the mails that a letter makes. `key` tells it from the letter's others, in every attempt."""
+    """One of the mails that a letter makes.
+
+    `key` tells it from the letter's others, in every attempt.
+    """
 
     key: str
     parts: tuple[ParcelPart, ...]
@@ -43,9 +49,13 @@ def sheets(parcel: Parcel, *, one_attachment_each: bool) -> tuple[Sheet, ...]:
     if not one_attachment_each or not parcel.parts:
         return (Sheet(key="letter", parts=parcel.parts),)
     places = {file.name: place for place, file in enumerate(parcel.document.files, start=1)}
-    numbers = [f"{number}/{len(parcel.parts)}" if len(parcel.parts) > 1 else "" for number in range(1, len(parcel.parts) + 1)]
+    numbers = [
+        f"{number}/{len(parcel.parts)}" if len(parcel.parts) > 1 else ""
+        for number in range(1, len(parcel.parts) + 1)
+    ]
     return tuple(
-        Sheet(key=str(places[part.name]), parts=(part,), number=number) for part, number in zip(parcel.parts, numbers, strict=True)
+        Sheet(key=str(places[part.name]), parts=(part,), number=number)
+        for part, number in zip(parcel.parts, numbers, strict=True)
     )
 
 
@@ -62,8 +72,13 @@ class Composer:
         place = "" if sheet.key == "letter" else f".{sheet.key}"
         return f"<{parcel.delivery_id}{place}@{self._domain}>"
 
-    def compose(self, parcel: Parcel, sheet: Sheet, recipients: Sequence[str], *, with_attachments: bool) -> EmailMessage:
-        """The mail; without its attachments it says that they are left out, and where they are. Raises as `verified_chunks` does."""
+    def compose(
+        self, parcel: Parcel, sheet: Sheet, recipients: Sequence[str], *, with_attachments: bool
+    ) -> EmailMessage:
+        """The mail; without its attachments it says that they are left out, and where they are.
+
+        Raises as `verified_chunks` does.
+        """
         mail = EmailMessage(policy=MAIL)
         for name, value in self._headers(parcel, sheet, recipients):
             mail[name] = value
@@ -74,14 +89,18 @@ class Composer:
             mail.add_alternative(html, subtype="html", cte="quoted-printable")
         for part in sheet.parts if with_attachments else ():
             kind, subtype = _media_type(part)
-            mail.add_attachment(b"".join(verified_chunks(part)), maintype=kind, subtype=subtype, filename=part.name)
+            mail.add_attachment(
+                b"".join(verified_chunks(part)), maintype=kind, subtype=subtype, filename=part.name
+            )
         return mail
 
     @property
     def _domain(self) -> str:
         return self.sender.partition("@")[2]
 
-    def _headers(self, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]) -> Iterator[tuple[str, object]]:
+    def _headers(
+        self, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]
+    ) -> Iterator[tuple[str, object]]:
         number = f" ({sheet.number})" if sheet.number else ""
         thread = thread_ids(parcel.document, self._domain)
         yield "From", self.sender
@@ -100,12 +119,17 @@ class Composer:
     def _left_out(self, parcel: Parcel, sheet: Sheet) -> str:
         size, encoded = sum(part.size for part in sheet.parts), sheet.encoded_size
         words = self.words
-        return words.left_out.format(size=words.size(size), encoded=words.size(encoded), letter=parcel.document.id)
+        return words.left_out.format(
+            size=words.size(size), encoded=words.size(encoded), letter=parcel.document.id
+        )
 
 
 def _media_type(part: ParcelPart) -> tuple[str, str]:
     """The sender's word for the attachment's kind, where it is one that can be attached as it is."""
-    found = re.fullmatch(r"(application|audio|font|image|model|text|video)/([a-z0-9][a-z0-9.+_-]*)", part.media_type.strip().lower())
+    found = re.fullmatch(
+        r"(application|audio|font|image|model|text|video)/([a-z0-9][a-z0-9.+_-]*)",
+        part.media_type.strip().lower(),
+    )
     return (found[1], found[2]) if found else ("application", "octet-stream")
 
 
@@ -120,7 +144,9 @@ def thread_ids(document: LetterDocument, domain: str) -> tuple[str, ...]:
     sender = document.sender.organisation or document.sender.name
     case = next(iter(case_numbers(f"{document.title} {document.summary}")), "")
     known = (("case", case), ("reference", document.sender_reference.strip()))
-    keys = [f"{document.party}/{sender}/{kind}/{value}" for kind, value in known if sender and value]
+    keys = [
+        f"{document.party}/{sender}/{kind}/{value}" for kind, value in known if sender and value
+    ]
     return tuple(f"<thread.{uuid5(_NAMESPACE, key)}@{domain}>" for key in keys)
 
 

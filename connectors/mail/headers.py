@@ -1,7 +1,8 @@
 """Headers that hold words of people: what a reader decodes is what was written, blanks and all.
 
-Python's own folding loses or adds blanks where it breaks a header into encoded words (such as python/cpython#92081), differently in each
-version. So a text that is not short and plain ASCII becomes encoded words here, which never depend on where a line ends.
+Python's own folding loses or adds blanks where it breaks a header into encoded words (such as
+python/cpython#92081), differently in each version. So a text that is not short and plain ASCII
+becomes encoded words here, which never depend on where a line ends.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _LONGEST_WORD = 75
 """Of a header with encoded words, and of an encoded word; RFC 2047, section 2."""
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
-_LEGIBLE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/.,:;()[]{}'")
+_LEGIBLE = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/.,:;()[]{}'"
+)
 """What the Q encoding leaves as it is."""
 
 
@@ -38,7 +41,9 @@ def folded_text(name: str, text: str) -> str:
 
 
 def folded_addresses(name: str, addresses: str) -> str:
-    """The header with its line ends, one address on a line; addresses are such as `is_mail_address` takes, with `, ` between them.
+    """The header with its line ends, one address on a line.
+
+    Addresses are such as `is_mail_address` takes, with `, ` between them.
 
     Python's own parser fails at some of them, such as those that begin with a dot.
     """
@@ -50,7 +55,11 @@ class MailPolicy(EmailPolicy):
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
         """Keep a text as a text; Python would decode it, and lose blanks."""
-        return (name, header_text(value)) if _is_ours(name) else super().header_store_parse(name, value)
+        return (
+            (name, header_text(value))
+            if _is_ours(name)
+            else super().header_store_parse(name, value)
+        )
 
     def header_fetch_parse(self, name: str, value: Any) -> Any:
         """The header's value; a text as it was given."""
@@ -62,7 +71,11 @@ class MailPolicy(EmailPolicy):
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         """The header as it is sent."""
-        return _folded(name, value).encode("ascii") if _is_ours(name) else super().fold_binary(name, value)
+        return (
+            _folded(name, value).encode("ascii")
+            if _is_ours(name)
+            else super().fold_binary(name, value)
+        )
 
 
 MAIL = MailPolicy(linesep=_END)
@@ -77,7 +90,10 @@ def _folded(name: str, value: str) -> str:
 
 
 def _encoded_words(text: str, used: int) -> Iterator[str]:
-    """The text as encoded words, of which the first stands on a line with `used` characters; in the shorter of the two encodings."""
+    """The text as encoded words, of which the first stands on a line with `used` characters.
+
+    In the shorter of the two encodings.
+    """
     quoted = [_quoted(letter) for letter in text]
     encoding = "q" if sum(map(len, quoted)) <= len(text.encode()) * 4 // 3 else "b"
     frame = len("=?utf-8?q??=")
@@ -95,7 +111,11 @@ def _encoded_words(text: str, used: int) -> Iterator[str]:
 
 def _word(encoding: str, text: str) -> str:
     """One encoded word; it never holds half a letter."""
-    inner = "".join(map(_quoted, text)) if encoding == "q" else base64.b64encode(text.encode()).decode("ascii")
+    inner = (
+        "".join(map(_quoted, text))
+        if encoding == "q"
+        else base64.b64encode(text.encode()).decode("ascii")
+    )
     return f"=?utf-8?{encoding}?{inner}?="
 
 

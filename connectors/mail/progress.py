@@ -1,8 +1,9 @@
 """Who has which mail of a letter: nobody is served twice, whatever becomes of the others.
 
-A recipient that is refused for good is set aside while there is hope for others, and asked once more when all the rest is done. So a
-delivery fails for good only in an attempt that changed nothing, and loses no memory of who was served; and when an operator has mended
-an address and retries, only that one is asked.
+A recipient that is refused for good is set aside while there is hope for others, and asked once
+more when all the rest is done. So a delivery fails for good only in an attempt that changed
+nothing, and loses no memory of who was served; and when an operator has mended an address and
+retries, only that one is asked.
 """
 
 from __future__ import annotations
@@ -17,21 +18,40 @@ from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailu
 class SendProgress:
     """Of one delivery to `recipients`, from what earlier attempts kept. Used by one thread."""
 
-    def __init__(self, earlier: Mapping[str, Any], recipients: Sequence[str], keys: Sequence[str]) -> None:
-        self._served: dict[str, list[str]] = {key: list(names) for key, names in earlier.get("served", {}).items()}
+    def __init__(
+        self, earlier: Mapping[str, Any], recipients: Sequence[str], keys: Sequence[str]
+    ) -> None:
+        self._served: dict[str, list[str]] = {
+            key: list(names) for key, names in earlier.get("served", {}).items()
+        }
         self._bare: list[str] = list(earlier.get("without_attachments", []))
         self._recipients = recipients
         self._keys = keys
         self._moved = False
-        refused = {name: SmtpRefusal(code, Stage.RECIPIENT) for name, code in earlier.get("refused", {}).items() if name in recipients}
-        others = any(name not in refused and not self._has(key, name) for key in keys for name in recipients)
+        refused = {
+            name: SmtpRefusal(code, Stage.RECIPIENT)
+            for name, code in earlier.get("refused", {}).items()
+            if name in recipients
+        }
+        others = any(
+            name not in refused and not self._has(key, name) for key in keys for name in recipients
+        )
         self._refusals: dict[str, SmtpRefusal] = refused if others else {}
 
     def waiting(self, key: str) -> tuple[str, ...]:
-        """Who is still to be sent this mail in this attempt; nobody whom the server has refused as such."""
-        return tuple(name for name in self._recipients if not self._has(key, name) and not self._turned_away(name))
+        """Who is still to be sent this mail in this attempt.
 
-    def sent(self, key: str, names: Sequence[str], refused: Mapping[str, SmtpRefusal], *, bare: bool) -> None:
+        Nobody whom the server has refused as such.
+        """
+        return tuple(
+            name
+            for name in self._recipients
+            if not self._has(key, name) and not self._turned_away(name)
+        )
+
+    def sent(
+        self, key: str, names: Sequence[str], refused: Mapping[str, SmtpRefusal], *, bare: bool
+    ) -> None:
         """Note how sending a mail to `names` ended; `bare` if it went without its attachments."""
         took = [name for name in names if name not in refused]
         if took:
@@ -56,14 +76,20 @@ class SendProgress:
 
     def kept(self) -> dict[str, Any]:
         """What the next attempt must know."""
-        refused = {name: each.code for name, each in self._refusals.items() if each.permanent and each.stage is Stage.RECIPIENT}
+        refused = {
+            name: each.code
+            for name, each in self._refusals.items()
+            if each.permanent and each.stage is Stage.RECIPIENT
+        }
         return {"served": self._served, "refused": refused, "without_attachments": self._bare}
 
     def failure(self, server: str) -> DeliveryFailure | None:
         """How the attempt failed, if it did; names who was refused and who has the letter."""
         if not self._refusals:
             return None
-        done = [name for name in self._recipients if all(self._has(key, name) for key in self._keys)]
+        done = [
+            name for name in self._recipients if all(self._has(key, name) for key in self._keys)
+        ]
         others = f"; {', '.join(done)} got the letter, and will not get it again" if done else ""
         text = f"{server} {told(self._refusals)}{others}"
         if not self._moved and all(refusal.permanent for refusal in self._refusals.values()):

@@ -1,6 +1,7 @@
 """What a mail server's no means: for now or for good, to whom, and who can mend it.
 
-The server's own words are never repeated, for they may repeat what they are about. Source of the numbers: RFC 5321, RFC 4954.
+The server's own words are never repeated, for they may repeat what they are about. Source of the
+numbers: RFC 5321, RFC 4954.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from enum import StrEnum
 ACCEPTED = range(200, 300)
 _REFUSED = range(500, 600)
 _ACCESS = frozenset({530, 534, 535, 538})
-"""What is refused is the log-in, not the letter. The operator mends that, and the letter waits for it."""
+"""What is refused is the log-in, not the letter. The operator mends that, and the letter waits for
+it.
+"""
 _NO_ROOM = 552
 _TOO_BIG = frozenset({523, _NO_ROOM})
 
@@ -34,7 +37,10 @@ class SmtpRefusal:
 
     @property
     def permanent(self) -> bool:
-        """Whether asking again cannot help. To a recipient, 552 only says that there are too many at a time, or that a mailbox is full."""
+        """Whether asking again cannot help.
+
+        To a recipient, 552 only says that there are too many at a time, or that a mailbox is full.
+        """
         passing = self.code in _ACCESS or (self.stage is Stage.RECIPIENT and self.code == _NO_ROOM)
         return self.code in _REFUSED and not passing
 
@@ -47,7 +53,11 @@ class SmtpRefusal:
             return "it is tried again later"
         if self.stage is not Stage.RECIPIENT and self.code in _TOO_BIG:
             return "lower max_attachment_bytes, for the mail is too big, and retry the delivery"
-        mend = {Stage.SENDER: "correct sender", Stage.RECIPIENT: "correct the address", Stage.MAIL: "look at the server's log"}
+        mend = {
+            Stage.SENDER: "correct sender",
+            Stage.RECIPIENT: "correct the address",
+            Stage.MAIL: "look at the server's log",
+        }
         return f"{mend[self.stage]}, and retry the delivery"
 
 

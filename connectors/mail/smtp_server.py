@@ -22,7 +22,9 @@ _CLOSED = "it closed the connection before it had answered"
 
 def _host(text: str) -> str:
     if not is_host(text):
-        raise ValueError('is no host name; write the name of the mail server alone, such as "smtp.example.no"')
+        raise ValueError(
+            'is no host name; write the name of the mail server alone, such as "smtp.example.no"'
+        )
     return text
 
 
@@ -41,11 +43,21 @@ class ServerSettings(ConnectorSettings):
     @model_validator(mode="after")
     def _log_in_is_whole(self) -> Self:
         if bool(self.username) != bool(self.password_file):
-            raise ValueError("has one of username and password_file without the other; write both, or neither")
+            raise ValueError(
+                "has one of username and password_file without the other; write both, or neither"
+            )
         if self.username and self.security == "none":
-            raise ValueError('would send its password unencrypted; write security = "starttls" or "tls"')
-        if not (self.username.isascii() and (self.password_file is None or self.password_file.value.isascii())):
-            raise ValueError("has a username or a password with letters outside ASCII; choose others, for not every server takes them")
+            raise ValueError(
+                'would send its password unencrypted; write security = "starttls" or "tls"'
+            )
+        if not (
+            self.username.isascii()
+            and (self.password_file is None or self.password_file.value.isascii())
+        ):
+            raise ValueError(
+                "has a username or a password with letters outside ASCII; choose others, for "
+                "not every server takes them"
+            )
         return self
 
 
@@ -70,23 +82,36 @@ class MailServer:
         with self.conversation() as server:
             code, _ = server.noop()
             if code not in ACCEPTED:
-                raise TemporaryFailure(f"{self} refuses to be asked (status {code}); look at its log")
+                raise TemporaryFailure(
+                    f"{self} refuses to be asked (status {code}); look at its log"
+                )
 
     @contextmanager
     def conversation(self) -> Iterator[smtplib.SMTP]:
-        """A server that is ready for mail. Raises OSError or TemporaryFailure if it does not get that far."""
+        """A server that is ready for mail.
+
+        Raises OSError or TemporaryFailure if it does not get that far.
+        """
         server = self._connect()
         try:
             self._secure(server)
             self._log_in(server)
             yield server
         finally:
-            with suppress(OSError):  # QUIT ends a mail that was not finished, and what is finished stands, whatever the answer
+            with suppress(
+                OSError
+                # QUIT ends a mail that was not finished, and what is finished stands, whatever the
+                # answer
+            ):
                 server.quit()
             server.close()
 
     def _connect(self) -> smtplib.SMTP:
-        host, port, seconds = self._settings.host, self._settings.port, self._settings.timeout.total_seconds()
+        host, port, seconds = (
+            self._settings.host,
+            self._settings.port,
+            self._settings.timeout.total_seconds(),
+        )
         if self._settings.security == "tls":
             return smtplib.SMTP_SSL(host, port, timeout=seconds, context=self._tls)
         return smtplib.SMTP(host, port, timeout=seconds)
@@ -96,7 +121,9 @@ class MailServer:
             try:
                 server.starttls(context=self._tls)
             except smtplib.SMTPNotSupportedError as error:
-                raise TemporaryFailure(f'{self} offers no STARTTLS; write security = "tls", or mend the server') from error
+                raise TemporaryFailure(
+                    f'{self} offers no STARTTLS; write security = "tls", or mend the server'
+                ) from error
         server.ehlo_or_helo_if_needed()
 
     def _log_in(self, server: smtplib.SMTP) -> None:
@@ -106,28 +133,46 @@ class MailServer:
         try:
             server.login(self._settings.username, secret.value)
         except smtplib.SMTPAuthenticationError as error:
-            reason = f"refuses the log-in (status {error.smtp_code}); correct username and password_file"
-            raise TemporaryFailure(f"{self} {reason}") from None  # the server's words could repeat the password
+            reason = (
+                f"refuses the log-in (status {error.smtp_code}); correct username and password_file"
+            )
+            raise TemporaryFailure(
+                f"{self} {reason}"
+            ) from None  # the server's words could repeat the password
         except smtplib.SMTPServerDisconnected:
             raise
         except smtplib.SMTPException as error:
-            raise TemporaryFailure(f"{self} offers no way to log in that is known here; ask for PLAIN or LOGIN") from error
+            raise TemporaryFailure(
+                f"{self} offers no way to log in that is known here; ask for PLAIN or LOGIN"
+            ) from error
 
 
 def takes(server: smtplib.SMTP, size: int) -> bool:
-    """Whether a mail of so many bytes is within the limit that the server announces; it may announce none."""
+    """Whether a mail of so many bytes is within the limit that the server announces.
+
+    It may announce none.
+    """
     limit = server.esmtp_features.get("size", "")
     return not re.fullmatch(r"[1-9][0-9]{0,17}", limit) or size <= int(limit)
 
 
-def hand_over(server: smtplib.SMTP, mail: bytes, sender: str, recipients: Sequence[str]) -> Mapping[str, SmtpRefusal]:
-    """Send the mail to all whom the server accepts; who it refuses, and why. The others have it. Raises OSError if it is not known."""
+def hand_over(
+    server: smtplib.SMTP, mail: bytes, sender: str, recipients: Sequence[str]
+) -> Mapping[str, SmtpRefusal]:
+    """Send the mail to all whom the server accepts; who it refuses, and why.
+
+    The others have it. Raises OSError if it is not known.
+    """
     options = [f"size={len(mail)}"] if server.has_extn("size") else []
     code, _ = server.mail(sender, options)
     if code not in ACCEPTED:
         return dict.fromkeys(recipients, SmtpRefusal(code, Stage.SENDER))
     codes = {recipient: server.rcpt(recipient)[0] for recipient in recipients}
-    refused = {recipient: SmtpRefusal(code, Stage.RECIPIENT) for recipient, code in codes.items() if code not in ACCEPTED}
+    refused = {
+        recipient: SmtpRefusal(code, Stage.RECIPIENT)
+        for recipient, code in codes.items()
+        if code not in ACCEPTED
+    }
     accepted = [recipient for recipient in recipients if recipient not in refused]
     if not accepted:
         return refused
@@ -135,11 +180,18 @@ def hand_over(server: smtplib.SMTP, mail: bytes, sender: str, recipients: Sequen
         code, _ = server.data(mail)
     except smtplib.SMTPDataError as error:
         code = error.smtp_code
-    return refused if code in ACCEPTED else refused | dict.fromkeys(accepted, SmtpRefusal(code, Stage.MAIL))
+    return (
+        refused
+        if code in ACCEPTED
+        else refused | dict.fromkeys(accepted, SmtpRefusal(code, Stage.MAIL))
+    )
 
 
 class MemoryBudget:
-    """Room for so many bytes, for several threads. One that is larger than the whole room gets it when nobody else is there."""
+    """Room for so many bytes, for several threads.
+
+    One that is larger than the whole room gets it when nobody else is there.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size

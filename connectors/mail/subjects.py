@@ -35,11 +35,17 @@ def _template(text: str) -> str:
     try:
         pieces = [piece for piece in Formatter().parse(text) if piece[1] is not None]
     except ValueError as error:
-        raise ValueError(f"is no template ({error}); write a placeholder as {{title}}, and a brace of its own twice") from error
+        raise ValueError(
+            f"is no template ({error}); write a placeholder as {{title}}, and a brace of its "
+            "own twice"
+        ) from error
     for _, name, details, conversion in pieces:
         if name not in _EXAMPLE or details or conversion:
             known = ", ".join(f"{{{each}}}" for each in _EXAMPLE)
-            raise ValueError(f"has a placeholder that there is not: {{{name}}}; there are {known}, without anything beside the name")
+            raise ValueError(
+                f"has a placeholder that there is not: {{{name}}}; there are {known}, without "
+                "anything beside the name"
+            )
     if not fill(text, _EXAMPLE):
         raise ValueError(f'makes an empty subject; leave it out, or write one such as "{STANDARD}"')
     return text
@@ -50,7 +56,9 @@ SubjectTemplate = Annotated[str, AfterValidator(_template)]
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """The subject, on one line. The template is one that was checked; no blanks are left around a value that is empty.
+    """The subject, on one line.
+
+    The template is one that was checked; no blanks are left around a value that is empty.
 
     A value keeps all its blanks.
     """

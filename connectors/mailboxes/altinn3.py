@@ -1,7 +1,7 @@
 """The mailbox of Altinn 3: Digital post til virksomheter, read as a system user on behalf of each party.
 
-What is here is settings and the wiring of connectors/altinn. The contract with Altinn is read from its public source,
-Altinn/altinn-correspondence.
+What is here is settings and the wiring of connectors/altinn. The contract with Altinn is read from
+its public source, Altinn/altinn-correspondence.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from types import MappingProxyType
 from typing import Annotated, Literal
 
 import structlog
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from connectors.altinn3 import access
 from connectors.altinn3.correspondence import Correspondence
@@ -62,7 +70,11 @@ def _service(name: str) -> Service:
     found = find_service(name)
     if found is None:
         close = difflib.get_close_matches(name, service_names(), n=1)
-        remedy = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(each.code for each in ALL_SERVICES)}"
+        remedy = (
+            f"did you mean {close[0]!r}?"
+            if close
+            else f"known are: {', '.join(each.code for each in ALL_SERVICES)}"
+        )
         raise ValueError(f"{name!r} is no service; {remedy}")
     return found
 
@@ -70,13 +82,19 @@ def _service(name: str) -> Service:
 def _service_code(name: str) -> str:
     service = _service(name)
     if service is CONFIDENTIAL_POST:
-        raise ValueError(f"{name!r} is not to be listed here; confidential post is governed by the key `confidential`")
+        raise ValueError(
+            f"{name!r} is not to be listed here; confidential post is governed by the key "
+            "`confidential`"
+        )
     return service.code
 
 
 def _resource(text: str) -> str:
     if not text or text != text.strip() or ":" in text or "/" in text:
-        raise ValueError(f"{text!r} is no resource id; write the plain id, without urn:altinn:resource: before it")
+        raise ValueError(
+            f"{text!r} is no resource id; write the plain id, without urn:altinn:resource: "
+            "before it"
+        )
     return text
 
 
@@ -92,10 +110,12 @@ class Settings(ConnectorSettings):
     key_expires: Annotated[Day | None, BeforeValidator(none_if_empty)] = None
     """The last day of the key at Maskinporten, where it lasts a year; the key itself does not say."""
     parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(without_repeats)]
-    services: Annotated[tuple[Annotated[str, AfterValidator(_service_code)], ...], AfterValidator(without_repeats)] = tuple(
-        each.code for each in DPV_SERVICES
+    services: Annotated[
+        tuple[Annotated[str, AfterValidator(_service_code)], ...], AfterValidator(without_repeats)
+    ] = tuple(each.code for each in DPV_SERVICES)
+    resources: dict[str, tuple[Annotated[str, AfterValidator(_resource)], ...]] = Field(
+        default_factory=dict
     )
-    resources: dict[str, tuple[Annotated[str, AfterValidator(_resource)], ...]] = Field(default_factory=dict)
     confidential: Literal["list", "fetch", "off"] = "list"
     poll_every: Annotated[Duration, AfterValidator(some_time)] = timedelta(minutes=5)
     look_back: Duration = timedelta(days=7)
@@ -109,7 +129,10 @@ class Settings(ConnectorSettings):
     @field_validator("maskinporten_url", "platform_url")
     @classmethod
     def _address(cls, url: str, info: ValidationInfo) -> str:
-        """The address that was written, or the environment's; Maskinporten's ends with a slash, the platform's does not."""
+        """The address that was written, or the environment's.
+
+        Maskinporten's ends with a slash, the platform's does not.
+        """
         if "environment" not in info.data:
             return url  # the environment is at fault, and that is told already
         usual = _URLS.get(info.data["environment"], {})
@@ -118,13 +141,16 @@ class Settings(ConnectorSettings):
             raise ValueError('is missing; write environment = "prod" or "tt02", or both addresses')
         if not is_safe(url):
             raise ValueError(
-                "is no plain https address; tokens would travel in the clear, so write one that begins with https:// and the host"
+                "is no plain https address; tokens would travel in the clear, so write one "
+                "that begins with https:// and the host"
             )
         return url.rstrip("/") + ("/" if info.field_name == "maskinporten_url" else "")
 
     @field_validator("resources")
     @classmethod
-    def _one_service_each(cls, resources: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    def _one_service_each(
+        cls, resources: Mapping[str, tuple[str, ...]]
+    ) -> dict[str, tuple[str, ...]]:
         """The resources by service code; a resource serves one service only."""
         by_code: dict[str, tuple[str, ...]] = {}
         owners: dict[str, str] = {}
@@ -135,13 +161,23 @@ class Settings(ConnectorSettings):
             by_code[code] = without_repeats(ids)
             for each in ids:
                 if owners.setdefault(each, code) != code:
-                    raise ValueError(f"names {each!r} for both {owners[each]} and {code}; a resource belongs to one service")
+                    raise ValueError(
+                        f"names {each!r} for both {owners[each]} and {code}; a resource "
+                        "belongs to one service"
+                    )
         return by_code
 
 
 def connect(name: str, settings: Settings) -> Altinn3:
     """The mailbox, ready for use; no connection is opened yet."""
-    return Altinn3(name, settings, HttpClient(longest_pause=longest_pause(settings.poll_every).total_seconds(), ca_file=settings.ca_file))
+    return Altinn3(
+        name,
+        settings,
+        HttpClient(
+            longest_pause=longest_pause(settings.poll_every).total_seconds(),
+            ca_file=settings.ca_file,
+        ),
+    )
 
 
 def longest_pause(poll_every: timedelta) -> timedelta:
@@ -152,16 +188,33 @@ def longest_pause(poll_every: timedelta) -> timedelta:
 
 def channels_of(settings: Settings) -> tuple[Channel, ...]:
     """Every channel that the settings ask for: by party, then service, then resource."""
-    services = [*(_service(code) for code in settings.services), *([CONFIDENTIAL_POST] if settings.confidential != "off" else [])]
-    return tuple(channel for party in settings.parties for service in services for channel in _channels(settings, party, service))
+    services = [
+        *(_service(code) for code in settings.services),
+        *([CONFIDENTIAL_POST] if settings.confidential != "off" else []),
+    ]
+    return tuple(
+        channel
+        for party in settings.parties
+        for service in services
+        for channel in _channels(settings, party, service)
+    )
 
 
 def _channels(settings: Settings, party: str, service: Service) -> Iterator[Channel]:
     list_only = service is CONFIDENTIAL_POST and settings.confidential == "list"
     configured = settings.resources.get(service.code)
     claimed = {each for ids in settings.resources.values() for each in ids}
-    # Nobody has the right to confidential post by itself, so where it was not asked for, that it cannot be listed is no error.
-    presumed = {} if configured else {each.id: list_only or not each.known for each in service.resources if each.id not in claimed}
+    # Nobody has the right to confidential post by itself, so where it was not asked for, that it
+    # cannot be listed is no error.
+    presumed = (
+        {}
+        if configured
+        else {
+            each.id: list_only or not each.known
+            for each in service.resources
+            if each.id not in claimed
+        }
+    )
     for resource in configured or presumed:
         yield Channel(
             party=party,
@@ -176,7 +229,13 @@ def _channels(settings: Settings, party: str, service: Service) -> Iterator[Chan
 class Altinn3:
     """The mailbox, over `http`; `clock` tells the time of day."""
 
-    def __init__(self, name: str, settings: Settings, http: HttpClient, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        http: HttpClient,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.name = name
         self._settings = settings
         self._http = http
@@ -193,21 +252,42 @@ class Altinn3:
         """Each party's services and their resources, in the configuration's order."""
         return self._channels
 
-    def earliest(self, channel: Channel, position: datetime | None, now: datetime) -> datetime | None:  # noqa: ARG002  # a port's method
-        """`look_back` before the position; where there is none, `start_from` before now, or everything."""
+    def earliest(
+        self,
+        channel: Channel,  # noqa: ARG002  # a port\'s argument
+        position: datetime | None,
+        now: datetime,
+    ) -> datetime | None:  # a port's method
+        """`look_back` before the position.
+
+        Where there is none, `start_from` before now, or everything.
+        """
         if position is not None:
             return shifted(position, -self._settings.look_back)
-        return shifted(now, -self._settings.start_from) if self._settings.start_from is not None else None
+        return (
+            shifted(now, -self._settings.start_from)
+            if self._settings.start_from is not None
+            else None
+        )
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
-        """Every letter later than `since`, also where Altinn's own list is cut; purged ones are among them."""
+        """Every letter later than `since`, also where Altinn's own list is cut.
+
+        Purged ones are among them.
+        """
 
         def ask(window: Window, status: str | None) -> Sequence[str]:
             return self._correspondence.ids(channel.party, channel.resource, window, status)
 
         found = find_all(ask, in_utc(since) if since else None, self._clock())
         refs = (
-            LetterRef(mailbox=self.name, party=channel.party, service=channel.service, resource=channel.resource, external_id=each)
+            LetterRef(
+                mailbox=self.name,
+                party=channel.party,
+                service=channel.service,
+                resource=channel.resource,
+                external_id=each,
+            )
             for each in found.ids
         )
         return Listing(refs=tuple(refs), shortfall=found.shortfall)
@@ -216,7 +296,11 @@ class Altinn3:
         """The letter as Altinn's overview tells it, which Altinn notes as Fetched, and not as Read."""
         overview = self._correspondence.overview(ref)
         if odd := odd_flags(overview):
-            _log.warning("flags are neither true nor false; isConfidential is taken for true", external_id=ref.external_id, flags=odd)
+            _log.warning(
+                "flags are neither true nor false; isConfidential is taken for true",
+                external_id=ref.external_id,
+                flags=odd,
+            )
         try:
             return letter_from(overview, ref, self._clock())
         except ValidationError:
@@ -224,7 +308,8 @@ class Altinn3:
         except ValueError as error:
             reason = str(error)
         raise MailboxUnavailable(
-            f"Altinn's overview of letter {ref.external_id} makes no sense: {reason}; it is tried again at the next poll"
+            f"Altinn's overview of letter {ref.external_id} makes no sense: {reason}; it is "
+            "tried again at the next poll"
         )
 
     def published(self, ref: LetterRef) -> datetime:
@@ -233,7 +318,10 @@ class Altinn3:
         return max(sent.published_at, sent.created_at or sent.published_at)
 
     def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
-        """The attachment's bytes; that they are all there is certain where the sender gave a checksum or Altinn a length."""
+        """The attachment's bytes.
+
+        That they are all there is certain where the sender gave a checksum or Altinn a length.
+        """
         return self._correspondence.stream(ref, part)
 
     def mark_read(self, ref: LetterRef) -> None:
@@ -241,7 +329,10 @@ class Altinn3:
         self._correspondence.tell(ref, "markasread")
 
     def confirm(self, ref: LetterRef) -> None:
-        """Ask Altinn to set Confirmed, which it does some seconds later: `confirmed` tells. Raises as `mark_read` does."""
+        """Ask Altinn to set Confirmed, which it does some seconds later: `confirmed` tells.
+
+        Raises as `mark_read` does.
+        """
         self._correspondence.tell(ref, "confirm")
 
     def confirmed(self, ref: LetterRef) -> bool:
@@ -249,8 +340,17 @@ class Altinn3:
         return self._correspondence.has_been(ref, "Confirmed")
 
     def check(self) -> Iterator[Finding]:
-        """Key; then for each party token, exchange, the right to each service, and resources that nobody listed."""
-        yield access.check_key(self._identity.key, self._identity.key_id, self._settings.key_expires, self._clock().date())
+        """Key.
+
+        Then for each party token, exchange, the right to each service, and resources that nobody
+        listed.
+        """
+        yield access.check_key(
+            self._identity.key,
+            self._identity.key_id,
+            self._settings.key_expires,
+            self._clock().date(),
+        )
         yield from access.check_parties(self._channels, self._tokens, self._discovery)
 
     def discover(self) -> Iterator[Discovered]:

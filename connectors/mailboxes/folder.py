@@ -1,11 +1,12 @@
 """A folder as a mailbox, for imports and for tests: each letter is a folder of its own, with a `letter.json` and its files.
 
-`letter.json` has the fields of daemon/core/model.py's Envelope (`service`, `title`, `published_at` at least) and `files`, a list of
-`{"file": "a.pdf", "name": "Vedtak.pdf", "media_type": "application/pdf"}`, of which `file` is the name in the folder. Put it there
-last: it is what makes the folder a letter. `READ` and `CONFIRMED` are files that appear there when a letter is marked.
+`letter.json` has the fields of daemon/core/model.py's Envelope (`service`, `title`, `published_at`
+at least) and `files`, a list of `{"file": "a.pdf", "name": "Vedtak.pdf", "media_type":
+"application/pdf"}`, of which `file` is the name in the folder. Put it there last: it is what makes
+the folder a letter. `READ` and `CONFIRMED` are files that appear there when a letter is marked.
 
-Others write to the folder, so it is used as connectors/drops/shared_folder.py has it: no link in it is followed, no pipe
-waited for. What does not fit waits, and the reason names it.
+Others write to the folder, so it is used as connectors/drops/shared_folder.py has it: no link in it
+is followed, no pipe waited for. What does not fit waits, and the reason names it.
 """
 
 from __future__ import annotations
@@ -76,37 +77,57 @@ class Folder:
 
     def channels(self) -> Sequence[Channel]:
         """One for each service, confidential post included: whoever puts a letter here wants it fetched."""
-        return tuple(Channel(party=self._party, service=each.code, resource=_RESOURCE) for each in ALL_SERVICES)
+        return tuple(
+            Channel(party=self._party, service=each.code, resource=_RESOURCE)
+            for each in ALL_SERVICES
+        )
 
     def earliest(self, channel: Channel, position: datetime | None, now: datetime) -> None:
         """Always everything: letters can be put here with any date."""
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
-        """The service's letters; one that cannot be read is among those of the first service, and fetching it says why."""
+        """The service's letters.
+
+        One that cannot be read is among those of the first service, and fetching it says why.
+        """
         try:
             with _opened(self._path) as mailbox:
                 names = sorted(os.listdir(mailbox))  # noqa: PTH208  # a Path has no descriptor
                 mine = tuple(each for each in names if _belongs(each, mailbox, channel, since))
         except OSError as error:
-            raise MailboxUnavailable(f"{self._path} cannot be read ({error.strerror}); let the service's user read it") from error
+            raise MailboxUnavailable(
+                f"{self._path} cannot be read ({error.strerror}); let the service's user read it"
+            ) from error
         return Listing(refs=tuple(self._ref(each, channel.service) for each in mine))
 
     def fetch(self, ref: LetterRef) -> Letter:
-        """The letter, and which of its files are there. Raises LetterGone, or MailboxUnavailable if its letter.json is wrong."""
+        """The letter, and which of its files are there.
+
+        Raises LetterGone, or MailboxUnavailable if its letter.json is wrong.
+        """
         with self._letter(ref) as folder:
             try:
                 told = _read(folder)
                 envelope = Envelope.model_validate({**told, **vars(ref)})
-                parts = [self._part(ref, folder, _ListedFile.model_validate(each)) for each in told["files"]]
+                parts = [
+                    self._part(ref, folder, _ListedFile.model_validate(each))
+                    for each in told["files"]
+                ]
             except Unfit as unfit:
                 self._refuse(ref, _LETTER, unfit)
             except (OSError, ValueError) as error:
-                raise MailboxUnavailable(f"{self._path / ref.external_id / _LETTER} is no letter: {_reason(error)}; correct it") from None
+                raise MailboxUnavailable(
+                    f"{self._path / ref.external_id / _LETTER} is no letter: "
+                    f"{_reason(error)}; correct it"
+                ) from None
             return Letter(envelope=envelope, parts=tuple(parts))
 
     @contextmanager
     def open_part(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
-        """The file's bytes. Raises PartUnavailable, or MailboxUnavailable if it is no plain file."""
+        """The file's bytes.
+
+        Raises PartUnavailable, or MailboxUnavailable if it is no plain file.
+        """
         name = Path(part.external_id).name
         try:
             with self._letter(ref) as folder:
@@ -115,7 +136,9 @@ class Folder:
             self._refuse(ref, name, unfit)
         except (OSError, LetterGone) as error:
             reason = error.strerror if isinstance(error, OSError) else "the letter is gone"
-            raise PartUnavailable(f"{part.external_id} cannot be read: {reason}", state=PartState.UNAVAILABLE) from error
+            raise PartUnavailable(
+                f"{part.external_id} cannot be read: {reason}", state=PartState.UNAVAILABLE
+            ) from error
         with os.fdopen(descriptor, "rb") as file:
             yield _chunks(file, os.fstat(descriptor).st_size)
 
@@ -135,17 +158,30 @@ class Folder:
     def check(self) -> Iterator[Finding]:
         """Whether the folder is there."""
         there = self._path.is_dir()
-        yield Finding(subject=str(self._path), ok=there, text="is a folder" if there else "is no folder; make it, or name another one")
+        yield Finding(
+            subject=str(self._path),
+            ok=there,
+            text="is a folder" if there else "is no folder; make it, or name another one",
+        )
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def _ref(self, name: str, service: str) -> LetterRef:
-        return LetterRef(mailbox=self.name, party=self._party, service=service, resource=_RESOURCE, external_id=_as_text(name))
+        return LetterRef(
+            mailbox=self.name,
+            party=self._party,
+            service=service,
+            resource=_RESOURCE,
+            external_id=_as_text(name),
+        )
 
     @contextmanager
     def _letter(self, ref: LetterRef) -> Iterator[int]:
-        """The letter's open folder. Raises LetterGone, or MailboxUnavailable if it is something else."""
+        """The letter's open folder.
+
+        Raises LetterGone, or MailboxUnavailable if it is something else.
+        """
         name = Path(ref.external_id).name
         try:
             with _opened(self._path) as mailbox:
@@ -153,7 +189,9 @@ class Folder:
         except Unfit as unfit:
             self._refuse(ref, "", unfit)
         except OSError as error:
-            raise MailboxUnavailable(f"{self._path} cannot be read ({error.strerror}); let the service's user read it") from error
+            raise MailboxUnavailable(
+                f"{self._path} cannot be read ({error.strerror}); let the service's user read it"
+            ) from error
         if folder is None:
             raise LetterGone(f"letter {name} is no longer in {self._path}")
         try:
@@ -190,11 +228,16 @@ class Folder:
             return
         except OSError as error:
             place = self._path / ref.external_id / mark
-            raise MailboxUnavailable(f"{place} cannot be made ({error.strerror}); let the service's user write there") from error
+            raise MailboxUnavailable(
+                f"{place} cannot be made ({error.strerror}); let the service's user write there"
+            ) from error
 
     def _refuse(self, ref: LetterRef, name: str, unfit: Unfit) -> NoReturn:
         place = self._path / ref.external_id / name
-        raise MailboxUnavailable(f"{place} is {unfit.what}, which is left as it is; put a file or folder of its own there") from unfit
+        raise MailboxUnavailable(
+            f"{place} is {unfit.what}, which is left as it is; put a file or folder of its "
+            "own there"
+        ) from unfit
 
 
 @contextmanager
@@ -228,16 +271,26 @@ def _open_letter(name: str, mailbox: int) -> int | None:
 
 
 def _belongs(name: str, mailbox: int, channel: Channel, since: datetime | None) -> bool:
-    """Whether it is a letter for this channel; those that cannot be read are for the first service's."""
+    """Whether it is a letter for this channel.
+
+    Those that cannot be read are for the first service's.
+    """
     try:
         told = _told(name, mailbox)
     except (OSError, ValueError, Unfit):
         return channel.service == ALL_SERVICES[0].code
-    return told is not None and channel.service == told["service"] and (since is None or told["requested_at"] > since)
+    return (
+        told is not None
+        and channel.service == told["service"]
+        and (since is None or told["requested_at"] > since)
+    )
 
 
 def _told(name: str, mailbox: int) -> dict[str, Any] | None:
-    """What the letter.json of a letter says; None if that is not there yet, or nothing that could be a letter has the name."""
+    """What the letter.json of a letter says.
+
+    None if that is not there yet, or nothing that could be a letter has the name.
+    """
     found = shared_folder.look(name, mailbox)
     if found is None or not (stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode)):
         return None
@@ -262,14 +315,26 @@ def _read(folder: int) -> dict[str, Any]:
     service = find_service(str(told.get("service")))
     if service is None:
         raise ValueError("its service is unknown")
-    times = {key: _time(told[key], key) for key in ("requested_at", "created_at", "due_at") if told.get(key)}
-    published = _time(told.get("published_at"), "published_at") or times.get("requested_at") or put_here
+    times = {
+        key: _time(told[key], key)
+        for key in ("requested_at", "created_at", "due_at")
+        if told.get(key)
+    }
+    published = (
+        _time(told.get("published_at"), "published_at") or times.get("requested_at") or put_here
+    )
     requested = times.get("requested_at") or published
     confidential = is_said(told.get("confidential")) or service.confidential
     files = told.get("files") or []
     if not isinstance(files, list):
         raise ValueError("its files are no list")  # noqa: TRY004  # a file's content is a value
-    own = {"service": service.code, "published_at": published, "requested_at": requested, "confidential": confidential, "files": files}
+    own = {
+        "service": service.code,
+        "published_at": published,
+        "requested_at": requested,
+        "confidential": confidential,
+        "files": files,
+    }
     return {**told, **times, **own}
 
 
@@ -296,8 +361,14 @@ def _time(text: object, key: str) -> datetime | None:
 
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, ValidationError):
-        return "wrong or missing: " + ", ".join(sorted({str(each["loc"][0]) for each in error.errors() if each["loc"]}))
-    return (error.strerror or "it cannot be read").lower() if isinstance(error, OSError) else str(error)
+        return "wrong or missing: " + ", ".join(
+            sorted({str(each["loc"][0]) for each in error.errors() if each["loc"]})
+        )
+    return (
+        (error.strerror or "it cannot be read").lower()
+        if isinstance(error, OSError)
+        else str(error)
+    )
 
 
 def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:

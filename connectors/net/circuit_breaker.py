@@ -1,6 +1,7 @@
 """Spares a host that is down: after some failures in a row it is left alone for a while, then tried with a single call.
 
-The pauses grow, so that an outage costs a handful of calls; the longest is short enough that its end is seen within one poll.
+The pauses grow, so that an outage costs a handful of calls; the longest is short enough that its
+end is seen within one poll.
 """
 
 from __future__ import annotations
@@ -20,13 +21,21 @@ _PATIENCE = 10.0
 
 
 class HostUnavailable(MailboxUnavailable):
-    """The application at a host gave no answer; other calls to that host would fare no better now."""
+    """The application at a host gave no answer.
+
+    Other calls to that host would fare no better now.
+    """
 
 
 class CircuitBreaker:
-    """Guards the calls to one host, from any number of threads. Pauses are in seconds of `clock`, and never longer than `longest`."""
+    """Guards the calls to one host, from any number of threads.
 
-    def __init__(self, host: str, *, longest: float, clock: Callable[[], float] = time.monotonic) -> None:
+    Pauses are in seconds of `clock`, and never longer than `longest`.
+    """
+
+    def __init__(
+        self, host: str, *, longest: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._host = host
         self._longest = longest
         self._clock = clock
@@ -41,8 +50,8 @@ class CircuitBreaker:
     def call(self) -> Iterator[None]:
         """Around one call: whatever it raises counts as the host's failure.
 
-        Raises HostAway, without entering the block, while the host is left alone. Where another thread is just trying
-        whether the host is back, waits for what comes of it.
+        Raises HostAway, without entering the block, while the host is left alone. Where another
+        thread is just trying whether the host is back, waits for what comes of it.
         """
         probe = self._enter()
         try:
@@ -85,7 +94,8 @@ class CircuitBreaker:
 
     def _open_for(self, pause: float) -> None:
         self._pause = min(pause, self._longest)
-        self._opens_at = self._clock() + self._pause * random.uniform(0.8, 1)  # noqa: S311  # jitter keeps no secret
+        # jitter keeps no secret
+        self._opens_at = self._clock() + self._pause * random.uniform(0.8, 1)  # noqa: S311
 
     def _succeeded(self, probe: bool) -> None:
         with self._changed:
@@ -96,5 +106,8 @@ class CircuitBreaker:
             self._changed.notify_all()
 
     def _unavailable(self, left: float) -> HostUnavailable:
-        words = f"{self._host} failed repeatedly, the last time because {self._reason}; it is tried again in {max(1, round(left))} s"
+        words = (
+            f"{self._host} failed repeatedly, the last time because {self._reason}; it is tried "
+            f"again in {max(1, round(left))} s"
+        )
         return HostUnavailable(words, retry_after=timedelta(seconds=left))

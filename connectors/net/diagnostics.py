@@ -24,7 +24,10 @@ def _some_time(length: timedelta) -> timedelta:
     return length
 
 
-CHECK_PROXY = "see that the address is right, and that nothing in between answers in its stead, such as a proxy"
+CHECK_PROXY = (
+    "see that the address is right, and that nothing in between answers in its stead, such as a "
+    "proxy"
+)
 """What to do about an answer that the other side itself is not likely to have given."""
 Timeout = Annotated[Duration, AfterValidator(_some_time)]
 """How long to wait for the other side, written `"30s"`."""
@@ -48,7 +51,10 @@ def is_loopback(host: str) -> bool:
 
 
 def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
-    """Connect to where a web address leads, with TLS for https, say how, and leave. Raises OSError."""
+    """Connect to where a web address leads, with TLS for https, say how, and leave.
+
+    Raises OSError.
+    """
     port = url.port or (443 if url.scheme == "https" else 80)
     with socket.create_connection((url.host, port), timeout=seconds) as plain:
         if url.scheme == "http":
@@ -58,17 +64,25 @@ def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
 
 
 def explain_error(error: BaseException, otherwise: str) -> str:
-    """Why a connection failed, in words that say nothing of what was sent or received; `otherwise` where the error does not tell."""
+    """Why a connection failed, in words that say nothing of what was sent or received.
+
+    `otherwise` where the error does not tell.
+    """
     for each in _with_causes(error):
         if isinstance(each, ssl.SSLCertVerificationError):
-            return f"its certificate cannot be verified ({each.verify_message}); if it is of an authority of your own, name that in ca_file"
+            return (
+                f"its certificate cannot be verified ({each.verify_message}); if it is of an "
+                "authority of your own, name that in ca_file"
+            )
         if isinstance(each, ssl.SSLError) and each.reason:
             return f"no encrypted connection came about ({each.reason.lower().replace('_', ' ')})"
         if isinstance(each, TimeoutError):
             return "there was no answer in time"
         if isinstance(each, socket.gaierror):
             return f"its name cannot be resolved ({(each.strerror or 'unknown host').lower()})"
-        if isinstance(each, OSError) and isinstance(each.strerror, str):  # smtplib puts a server's answer there, as bytes
+        if isinstance(each, OSError) and isinstance(
+            each.strerror, str
+        ):  # smtplib puts a server's answer there, as bytes
             return each.strerror.lower()
     return otherwise
 
@@ -79,9 +93,15 @@ def remedy_for(error: BaseException) -> str:
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
         return "see that nothing in between, such as a proxy, answers in its stead"
     if any(isinstance(each, ssl.SSLError) for each in causes):
-        return "see that it speaks TLS there, and that nothing in between, such as a proxy, answers in its stead"
+        return (
+            "see that it speaks TLS there, and that nothing in between, such as a proxy, answers "
+            "in its stead"
+        )
     if any(isinstance(each, OSError) for each in causes):
-        return "see that it runs, that address and port are right, and that name server and firewall let this machine reach it"
+        return (
+            "see that it runs, that address and port are right, and that name server and firewall "
+            "let this machine reach it"
+        )
     return CHECK_PROXY
 
 

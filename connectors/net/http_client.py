@@ -1,7 +1,8 @@
 """HTTP for the mailboxes of Altinn, and the one place that knows how a call can go wrong on its way.
 
-Every call has a timeout for each step and a limit on the whole; answers are bounded, never decompressed and never followed elsewhere.
-Whatever is no answer of the application itself becomes HostAway, and counts against the host (see circuit.py).
+Every call has a timeout for each step and a limit on the whole; answers are bounded, never
+decompressed and never followed elsewhere. Whatever is no answer of the application itself becomes
+HostAway, and counts against the host (see circuit.py).
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ class _Call:
     @property
     def origin(self) -> Origin:
         encrypted = self.url.scheme == "https"
-        return Origin(self.url.hostname or "", self.url.port or (443 if encrypted else 80), encrypted)
+        return Origin(
+            self.url.hostname or "", self.url.port or (443 if encrypted else 80), encrypted
+        )
 
     @property
     def target(self) -> str:
@@ -98,14 +101,16 @@ class _Call:
         own = {"Host": self.host, "User-Agent": "postmottak", "Accept-Encoding": "identity"}
         if self.method != "GET":
             own["Content-Length"] = str(len(self.content))
-        return line.ask(self.method, self.target, [*own.items(), *self.headers.items()], self.content)
+        return line.ask(
+            self.method, self.target, [*own.items(), *self.headers.items()], self.content
+        )
 
 
 class HttpClient:
     """Calls over connections that are kept open. All methods may be called from several threads.
 
-    `ca_file` is trusted beside the system's authorities. A host that is down is left alone for `longest_pause` seconds at most, as
-    `clock` counts them.
+    `ca_file` is trusted beside the system's authorities. A host that is down is left alone for
+    `longest_pause` seconds at most, as `clock` counts them.
     """
 
     def __init__(
@@ -122,28 +127,49 @@ class HttpClient:
         self._circuit_breakers: dict[str, CircuitBreaker] = {}
         self.heard: SourceTime | None = None
         """What the clock of the other side said last."""
-        self._pool = ConnectionPool(_trust(ca_file), connect=self._timeouts.connect, step=self._timeouts.step)
+        self._pool = ConnectionPool(
+            _trust(ca_file), connect=self._timeouts.connect, step=self._timeouts.step
+        )
 
-    def get(self, url: str, headers: Mapping[str, str], parse: Parser | None = None) -> HttpResponse:
-        """The answer: a 200 that `parse` understands, or any 4xx but 429. What a blip breaks is repeated within the call.
+    def get(
+        self, url: str, headers: Mapping[str, str], parse: Parser | None = None
+    ) -> HttpResponse:
+        """The answer: a 200 that `parse` understands, or any 4xx but 429.
+
+        What a blip breaks is repeated within the call.
 
         Raises HostAway.
         """
         call = _Call(method="GET", url=urlsplit(url), headers=headers, parse=parse)
         deadline = Deadline(self._timeouts.whole)
-        return self._with_retries(call, lambda: self._answer(call, deadline), self._timeouts.retry_delays)
+        return self._with_retries(
+            call, lambda: self._answer(call, deadline), self._timeouts.retry_delays
+        )
 
-    def post(self, url: str, headers: Mapping[str, str], content: bytes = b"", parse: Parser | None = None) -> HttpResponse:
+    def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes = b"",
+        parse: Parser | None = None,
+    ) -> HttpResponse:
         """As `get`, but tried only once."""
-        call = _Call(method="POST", url=urlsplit(url), headers=headers, content=content, parse=parse)
+        call = _Call(
+            method="POST", url=urlsplit(url), headers=headers, content=content, parse=parse
+        )
         deadline = Deadline(self._timeouts.whole)
         return self._with_retries(call, lambda: self._answer(call, deadline), ())
 
     def download(self, url: str, headers: Mapping[str, str]) -> Download | HttpResponse:
-        """The stream of a 200, or the answer that came in its stead. A blip before it begins is repeated. Raises HostAway."""
+        """The stream of a 200, or the answer that came in its stead.
+
+        A blip before it begins is repeated. Raises HostAway.
+        """
         call = _Call(method="GET", url=urlsplit(url), headers=headers)
         deadline = Deadline(self._timeouts.whole)
-        return self._with_retries(call, lambda: self._begin(call, deadline), self._timeouts.retry_delays)
+        return self._with_retries(
+            call, lambda: self._begin(call, deadline), self._timeouts.retry_delays
+        )
 
     def close(self) -> None:
         """Close the connections; another call opens them again."""
@@ -151,9 +177,13 @@ class HttpClient:
 
     def _circuit_breaker(self, host: str) -> CircuitBreaker:
         found = self._circuit_breakers.get(host)
-        return found or self._circuit_breakers.setdefault(host, CircuitBreaker(host, longest=self._longest_pause, clock=self._clock))
+        return found or self._circuit_breakers.setdefault(
+            host, CircuitBreaker(host, longest=self._longest_pause, clock=self._clock)
+        )
 
-    def _with_retries(self, call: _Call, attempt: Callable[[], _Result], retry_delays: Sequence[float]) -> _Result:
+    def _with_retries(
+        self, call: _Call, attempt: Callable[[], _Result], retry_delays: Sequence[float]
+    ) -> _Result:
         left = list(retry_delays)
         while True:
             try:
@@ -162,7 +192,8 @@ class HttpClient:
             except TransportProblem as trouble:
                 if not left or not self._worth_repeating(trouble):
                     raise _unavailable(call.host, trouble) from trouble
-                pause = left.pop(0) * random.uniform(0.5, 1.5)  # noqa: S311  # jitter keeps no secret
+                # jitter keeps no secret
+                pause = left.pop(0) * random.uniform(0.5, 1.5)  # noqa: S311
                 wait = max(pause, trouble.retry_after or 0)
             time.sleep(wait)
 
@@ -190,7 +221,11 @@ class HttpClient:
             if head.status != OK:
                 return validate(whole(head, line), None)
             refuse_encodings(head.headers)
-            return Download(headers=head.headers, chunks=self._chunks(call.host, line), close=stack.pop_all().close)
+            return Download(
+                headers=head.headers,
+                chunks=self._chunks(call.host, line),
+                close=stack.pop_all().close,
+            )
 
     def _chunks(self, host: str, line: HttpConnection) -> Iterator[bytes]:
         line.wire.limit = MinimumRate(self._timeouts.min_rate, self._timeouts.window)
@@ -226,7 +261,10 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
 def _unavailable(host: str, trouble: TransportProblem) -> HostUnavailable:
     asked = timedelta(seconds=trouble.retry_after) if trouble.retry_after is not None else None
     mend = f". If it stays so, {trouble.remedy}" if trouble.remedy else ""
-    return HostUnavailable(f"{host} cannot be used now: {trouble}; it is tried again at the next poll{mend}", retry_after=asked)
+    return HostUnavailable(
+        f"{host} cannot be used now: {trouble}; it is tried again at the next poll{mend}",
+        retry_after=asked,
+    )
 
 
 @contextmanager
@@ -239,9 +277,16 @@ def _mapping_transport_problems() -> Iterator[None]:
     except TimeoutError as error:
         raise TransportProblem("there was no answer in time", remedy=remedy_for(error)) from error
     except (Unreachable, OSError, ProtocolError) as error:
-        raise TransportProblem(explain_error(error, "the connection broke off"), again=_is_blip(error), remedy=remedy_for(error)) from error
+        raise TransportProblem(
+            explain_error(error, "the connection broke off"),
+            again=_is_blip(error),
+            remedy=remedy_for(error),
+        ) from error
 
 
 def _is_blip(error: Exception) -> bool:
-    """Whether a connection that was there, or about to be, broke; as opposed to a host that refuses connections or has no name."""
+    """Whether a connection that was there, or about to be, broke.
+
+    As opposed to a host that refuses connections or has no name.
+    """
     return not isinstance(error, Unreachable) or isinstance(error.__cause__, ConnectionResetError)

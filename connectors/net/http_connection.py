@@ -1,7 +1,8 @@
 """HTTP/1.1 over one connection, one call after the other.
 
-The bytes that come are read by llhttp, the parser of Node.js, which is strict unless it is told otherwise; what it takes all the same,
-though programs may differ about where it ends, is refused here.
+The bytes that come are read by llhttp, the parser of Node.js, which is strict unless it is told
+otherwise; what it takes all the same, though programs may differ about where it ends, is refused
+here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _SWITCHED = 101
 
 
 class ProtocolError(Exception):
-    """What came is no answer, or one whose end is in doubt; or what was to be sent would be no request."""
+    """What came is no answer, or one whose end is in doubt.
+
+    Or what was to be sent would be no request.
+    """
 
 
 class ResponseHead(NamedTuple):
@@ -46,7 +50,9 @@ class HttpConnection:
         self._without_end = 0
         """Bytes since the answer got on."""
 
-    def ask(self, method: str, target: str, headers: Iterable[tuple[str, str]], content: bytes) -> ResponseHead:
+    def ask(
+        self, method: str, target: str, headers: Iterable[tuple[str, str]], content: bytes
+    ) -> ResponseHead:
         """Send a request; the head of the answer, without those that only announce it."""
         self._reader.begin()
         self._without_end = 0
@@ -54,7 +60,10 @@ class HttpConnection:
         while self._reader.head is None:
             self._receive()
         head = self._reader.head
-        if head.status == _SWITCHED or head.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        if (
+            head.status == _SWITCHED
+            or head.headers.get("transfer-encoding", "chunked").lower() != "chunked"
+        ):
             raise ProtocolError
         return head
 
@@ -78,7 +87,9 @@ class HttpConnection:
             return
         self._reader.read(data)
         self._without_end = 0 if self._reader.got_on else self._without_end + len(data)
-        if self._without_end > _LARGEST_HEAD:  # a head, or what chunks may have before and after them
+        if (
+            self._without_end > _LARGEST_HEAD
+        ):  # a head, or what chunks may have before and after them
             raise ProtocolError
 
 
@@ -128,7 +139,10 @@ class _ResponseReader:
         self._headers = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; or, after the head, one of those that may follow the last chunk, which say nothing to us."""
+        """One header.
+
+        Or, after the head, one of those that may follow the last chunk, which say nothing to us.
+        """
         if self.head is None:
             self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 

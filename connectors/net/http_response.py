@@ -49,9 +49,19 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 class TransportProblem(Exception):
-    """A call that brought no answer of the application; `again` if repeating it at once may help, `remedy` what to do if it stays so."""
+    """A call that brought no answer of the application.
 
-    def __init__(self, reason: str, *, again: bool = False, retry_after: float | None = None, remedy: str = "") -> None:
+    `again` if repeating it at once may help, `remedy` what to do if it stays so.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        again: bool = False,
+        retry_after: float | None = None,
+        remedy: str = "",
+    ) -> None:
         self.again = again
         self.retry_after = retry_after
         self.remedy = remedy
@@ -59,7 +69,10 @@ class TransportProblem(Exception):
 
 
 def whole(head: ResponseHead, line: HttpConnection) -> HttpResponse:
-    """The answer with its body, whatever it is. Raises Trouble where that is too large or compressed, and what `line` raises."""
+    """The answer with its body, whatever it is.
+
+    Raises Trouble where that is too large or compressed, and what `line` raises.
+    """
     refuse_encodings(head.headers)
     body = bytearray()
     for piece in line.body():
@@ -72,15 +85,26 @@ def whole(head: ResponseHead, line: HttpConnection) -> HttpResponse:
 def refuse_encodings(headers: Mapping[str, str]) -> None:
     """Raise Trouble at a compressed body: none was asked for, and a small one can hold a very large one."""
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise TransportProblem("its answer is compressed, which was not asked for", remedy=CHECK_PROXY)
+        raise TransportProblem(
+            "its answer is compressed, which was not asked for", remedy=CHECK_PROXY
+        )
 
 
 def validate(answer: HttpResponse, parse: Parser | None) -> HttpResponse:
-    """The answer, with what a 200 means, if the application is likely to be behind it. Raises Trouble."""
+    """The answer, with what a 200 means, if the application is likely to be behind it.
+
+    Raises Trouble.
+    """
     if answer.status in _REDIRECTS:
-        raise TransportProblem("it answers with a redirect, as a login page would", remedy=CHECK_PROXY)
+        raise TransportProblem(
+            "it answers with a redirect, as a login page would", remedy=CHECK_PROXY
+        )
     if answer.status in _SERVER_ERRORS or answer.status == _TOO_MANY:
-        raise TransportProblem(f"it answered {answer.status}", again=answer.status in _BLIPS, retry_after=_retry_after(answer))
+        raise TransportProblem(
+            f"it answered {answer.status}",
+            again=answer.status in _BLIPS,
+            retry_after=_retry_after(answer),
+        )
     if answer.status != OK or parse is None:
         return answer
     try:
@@ -91,6 +115,9 @@ def validate(answer: HttpResponse, parse: Parser | None) -> HttpResponse:
 
 
 def _retry_after(answer: HttpResponse) -> float | None:
-    """How many seconds the other side asks to wait, if it does; a date is meant by its own clock."""
+    """How many seconds the other side asks to wait, if it does.
+
+    A date is meant by its own clock.
+    """
     wait = retry_after(answer.headers.get("retry-after", ""), answer.date or datetime.now(UTC))
     return None if wait is None else wait.total_seconds()

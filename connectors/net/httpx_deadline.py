@@ -14,8 +14,9 @@ _CONNECTED = frozenset({"connection.connect_tcp.complete", "connection.start_tls
 class ExchangeDeadline:
     """While it is entered, cuts the connection of one httpx request `seconds` after the start.
 
-    Give its `extensions` to the request, which needs a connection of its own. A cut shows as an httpx.TransportError; `passed` tells.
-    Looking up the name and connecting are not cut short, but limited by httpx's own timeout for each address; what comes after is.
+    Give its `extensions` to the request, which needs a connection of its own. A cut shows as an
+    httpx.TransportError; `passed` tells. Looking up the name and connecting are not cut short, but
+    limited by httpx's own timeout for each address; what comes after is.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -46,7 +47,10 @@ class ExchangeDeadline:
             self._cut_if_passed()
 
     def _cut_if_passed(self) -> None:
-        """End the connection so that whoever reads from it wakes up. SSLSocket's own shutdown would take TLS away under the reader."""
+        """End the connection so that whoever reads from it wakes up.
+
+        SSLSocket's own shutdown would take TLS away under the reader.
+        """
         if self.passed and self._socket is not None:
             with suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)

@@ -1,7 +1,9 @@
-"""Which servers are known, in OpenSSH's known_hosts: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT. And why one that is not trusted is not.
+"""Which servers are known, in OpenSSH's known_hosts: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
 
-A server of which nothing is known is somebody's omission; one that shows another key than the known one may be somebody else's machine.
-Whoever has to act must not take the one for the other.
+And why one that is not trusted is not.
+
+A server of which nothing is known is somebody's omission; one that shows another key than the known
+one may be somebody else's machine. Whoever has to act must not take the one for the other.
 """
 
 from __future__ import annotations
@@ -15,22 +17,35 @@ from daemon.core.settings import plain_text
 if TYPE_CHECKING:
     import asyncssh
 
-_REVOKED, _KEYS = 2, (0, 1, 3, 5)  # places in what the library's match returns: keys, authorities' keys, certificates, their names
+_REVOKED, _KEYS = (
+    2,
+    (0, 1, 3, 5),
+)  # places in what the library's match returns: keys, authorities' keys, certificates, their names
 
 
 def read_known_hosts(path: Path, host: str, port: int) -> asyncssh.SSHKnownHosts:
-    """The file's entries. Raises ValueError, with a remedy for `host`, if there is none that can be read."""
+    """The file's entries.
+
+    Raises ValueError, with a remedy for `host`, if there is none that can be read.
+    """
     import asyncssh
 
     remedy = f"run: {scan(path, host, port)} and compare the key with what the server's owner says"
     try:
         known = asyncssh.import_known_hosts(plain_text(path.read_bytes(), path))
     except OSError as error:
-        raise ValueError(f"known_hosts cannot be read: {path}: {(error.strerror or '').lower()}; {remedy}") from error
+        raise ValueError(
+            f"known_hosts cannot be read: {path}: {(error.strerror or '').lower()}; {remedy}"
+        ) from error
     except ValueError as error:
         reason = str(error).partition("; ")[0]
-        raise ValueError(f"known_hosts {reason if str(path) in reason else f'cannot be read: {path}: {reason}'}; {remedy}") from error
-    if not (known._exact_entries or known._pattern_entries):  # noqa: SLF001  # the library passes over what it cannot read
+        raise ValueError(
+            "known_hosts "
+            f"{reason if str(path) in reason else f'cannot be read: {path}: {reason}'}; "
+            f"{remedy}"
+        ) from error
+    # the library passes over what it cannot read
+    if not (known._exact_entries or known._pattern_entries):  # noqa: SLF001
         raise ValueError(f"known_hosts holds no server's key: {path}; {remedy}")
     return known
 
@@ -50,13 +65,20 @@ class KnownHosts:
         self._found: Sequence[Sequence[Any]] = ()
 
     def __call__(self, host: str, addr: str, port: int | None) -> Any:
-        """What is trusted and what is revoked; asked by the library, with the port unless it is the usual one.
+        """What is trusted and what is revoked.
 
-        Where nothing is known for the port, the library takes what is known of the host, and forgets what is revoked for the port.
+        Asked by the library, with the port unless it is the usual one.
+
+        Where nothing is known for the port, the library takes what is known of the host, and
+        forgets what is revoked for the port.
         """
         found = list(self._known.match(host, addr, port))
         bare = self._known.match(host, addr, None)
-        found[_REVOKED] = [*found[_REVOKED], *bare[_REVOKED], *self._known._match(host, addr, port)[_REVOKED]]  # noqa: SLF001
+        found[_REVOKED] = [
+            *found[_REVOKED],
+            *bare[_REVOKED],
+            *self._known._match(host, addr, port)[_REVOKED],  # noqa: SLF001
+        ]
         self._found = found
         return tuple(found)
 
@@ -71,7 +93,16 @@ class KnownHosts:
         if "revoked" in reason:
             return f"{server} shows a key that {self._path} calls revoked; ask its owner at once"
         if not self.any_key:
-            how = f"run: {scan(self._path, self._host, self._port)} and compare the key with what its owner says"
-            return f"{server}, port {self._port}, is not in {self._path}, so nobody knows whether it is the right one; {how}"
+            how = (
+                f"run: {scan(self._path, self._host, self._port)} and compare the key with what "
+                "its owner says"
+            )
+            return (
+                f"{server}, port {self._port}, is not in {self._path}, so nobody knows whether it "
+                f"is the right one; {how}"
+            )
         danger = "either its key was changed, or somebody else answers in its place"
-        return f"{server} has another key than {self._path} says: {danger}; ask its owner, and correct the file only then"
+        return (
+            f"{server} has another key than {self._path} says: {danger}; ask its owner, and "
+            "correct the file only then"
+        )

@@ -1,7 +1,8 @@
 """The network under the calls to Altinn: a socket, with a limit on the whole of a call.
 
-A timeout for each read does not help against a server that drips a byte a second. So a connection has the limit of the call that uses
-it, and every operation on the socket gets only as much time as that limit still allows, also on a connection that is used again.
+A timeout for each read does not help against a server that drips a byte a second. So a connection
+has the limit of the call that uses it, and every operation on the socket gets only as much time as
+that limit still allows, also on a connection that is used again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ class Limit(Protocol):
     """How long the operations of one call may take together; in seconds and bytes."""
 
     def left(self, asked: float) -> float:
-        """The time for the next operation, if it would otherwise have `asked`. Raises TooSlow if there is none left."""
+        """The time for the next operation, if it would otherwise have `asked`.
+
+        Raises TooSlow if there is none left.
+        """
 
     def took(self, seconds: float, received: int) -> None:
         """Note an operation. Raises TooSlow."""
@@ -79,7 +83,10 @@ class MinimumRate:
 
 
 class LimitedSocket:
-    """A connection whose every operation obeys `limit`, and takes `step` seconds at most. Raises OSError and TooSlow."""
+    """A connection whose every operation obeys `limit`, and takes `step` seconds at most.
+
+    Raises OSError and TooSlow.
+    """
 
     def __init__(self, connected: socket.socket, step: float, limit: Limit) -> None:
         self._socket = connected
@@ -93,7 +100,10 @@ class LimitedSocket:
         self._socket.sendall(data)
 
     def receive(self) -> bytes:
-        """What came, as soon as something did; nothing if the other side has ended the connection."""
+        """What came, as soon as something did.
+
+        Nothing if the other side has ended the connection.
+        """
         self._allow_time()
         started = time.monotonic()
         data = self._socket.recv(_PIECE)
@@ -112,11 +122,15 @@ class LimitedSocket:
 
     def _allow_time(self) -> None:
         left = self.limit.left(self._step)
-        if left != self._socket.gettimeout():  # usually it is a whole step again, and setting it anew is a system call
+        if (
+            left != self._socket.gettimeout()
+        ):  # usually it is a whole step again, and setting it anew is a system call
             self._socket.settimeout(left)
 
 
-def connect(host: str, port: int, tls: ssl.SSLContext | None, *, seconds: float, limit: Limit) -> socket.socket:
+def connect(
+    host: str, port: int, tls: ssl.SSLContext | None, *, seconds: float, limit: Limit
+) -> socket.socket:
     """A connection, encrypted if there is `tls`. Looking up the name is the resolver's own affair.
 
     Raises Unreachable, TimeoutError and TooSlow.

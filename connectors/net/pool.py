@@ -42,7 +42,9 @@ class ConnectionPool:
 
     @contextmanager
     def line(self, origin: Origin, limit: Limit) -> Iterator[HttpConnection]:
-        """A connection for one call under `limit`; afterwards it is kept for the next one, if that can use it.
+        """A connection for one call under `limit`.
+
+        Afterwards it is kept for the next one, if that can use it.
 
         Raises Unreachable, TimeoutError and TooSlow.
         """
@@ -67,7 +69,10 @@ class ConnectionPool:
                 line.wire.close()
 
     def _kept(self, origin: Origin) -> HttpConnection | None:
-        """The one that was used last, so that those that are too many grow old; never one that the other side has closed."""
+        """The one that was used last, so that those that are too many grow old.
+
+        Never one that the other side has closed.
+        """
         while True:
             with self._lock:
                 kept = self._idle.get(origin)
@@ -88,4 +93,10 @@ class ConnectionPool:
 
     def _new(self, origin: Origin, limit: Limit) -> HttpConnection:
         tls = self._tls if origin.encrypted else None
-        return HttpConnection(LimitedSocket(connect(origin.host, origin.port, tls, seconds=self._connect, limit=limit), self._step, limit))
+        return HttpConnection(
+            LimitedSocket(
+                connect(origin.host, origin.port, tls, seconds=self._connect, limit=limit),
+                self._step,
+                limit,
+            )
+        )

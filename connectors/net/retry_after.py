@@ -11,8 +11,8 @@ _LONGEST = timedelta(days=1)
 def retry_after(header: str, now: datetime) -> timedelta | None:
     """The wait that a Retry-After header asks for, in seconds or until a date by the clock that says `now`.
 
-    None if it asks for none, nothing if the time is over, and at most a day: whoever asks for years must not silence us until a
-    letter is given up.
+    None if it asks for none, nothing if the time is over, and at most a day: whoever asks for years
+    must not silence us until a letter is given up.
     """
     header = header.strip()
     if header.isascii() and header.isdigit():

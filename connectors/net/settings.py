@@ -36,7 +36,10 @@ def without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_safe(url: str) -> bool:
-    """Whether secrets may be sent there: encrypted, or within this machine. A password in it would show in errors."""
+    """Whether secrets may be sent there: encrypted, or within this machine.
+
+    A password in it would show in errors.
+    """
     parts = urlsplit(url)
     if "@" in parts.netloc:
         return False
@@ -48,12 +51,17 @@ def is_safe(url: str) -> bool:
 def need_library(module: str, extra: str) -> None:
     """Raise ValueError if an optional library is not installed."""
     if importlib.util.find_spec(module) is None:
-        raise ValueError(f"needs a library that is not installed; install the wheel with its extra: pip install '<the wheel>[{extra}]'")
+        raise ValueError(
+            "needs a library that is not installed; install the wheel with its extra: pip "
+            f"install '<the wheel>[{extra}]'"
+        )
 
 
 def _checked_host(text: str) -> str:
     if not is_host(text):
-        raise ValueError(f"is no name or address of a server: {text!r}; write it alone, without a port or a path")
+        raise ValueError(
+            f"is no name or address of a server: {text!r}; write it alone, without a port or a path"
+        )
     return text
 
 
@@ -65,10 +73,18 @@ def web_address(text: str) -> str:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         url = httpx.URL("")
-    if url.scheme not in {"http", "https"} or not is_host(url.host) or not 0 < (url.port or 1) < 1 << 16:
-        raise ValueError('is no web address; write the whole of it, such as "https://erp.example.no/hooks/post"')
+    if (
+        url.scheme not in {"http", "https"}
+        or not is_host(url.host)
+        or not 0 < (url.port or 1) < 1 << 16
+    ):
+        raise ValueError(
+            'is no web address; write the whole of it, such as "https://erp.example.no/hooks/post"'
+        )
     if url.userinfo:
-        raise ValueError("holds a user name or password; leave it out, for an address is shown to whoever asks")
+        raise ValueError(
+            "holds a user name or password; leave it out, for an address is shown to whoever asks"
+        )
     return text
 
 

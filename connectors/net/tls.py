@@ -12,17 +12,21 @@ from daemon.core.key_forms import Wanted, private_block, wrong_form
 from daemon.core.settings import FilePath
 
 
-def tls_context(ca_file: Path | None, client_cert: Path | None = None, client_key: Path | None = None) -> ssl.SSLContext:
+def tls_context(
+    ca_file: Path | None, client_cert: Path | None = None, client_key: Path | None = None
+) -> ssl.SSLContext:
     """A context that verifies certificates and host names, against the system's authorities and, if there is one, those in `ca_file`.
 
-    With `client_cert` it proves who is calling; the key is in `client_key`, or else in the same file. Raises OSError, of which
-    ssl.SSLError is one, if a file cannot be used.
+    With `client_cert` it proves who is calling; the key is in `client_key`, or else in the same
+    file. Raises OSError, of which ssl.SSLError is one, if a file cannot be used.
     """
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)
     if client_cert is not None:
-        context.load_cert_chain(client_cert, client_key, password="")  # otherwise OpenSSL asks the terminal
+        context.load_cert_chain(
+            client_cert, client_key, password=""
+        )  # otherwise OpenSSL asks the terminal
     return context
 
 
@@ -34,7 +38,10 @@ def proof_fault(certificate: Path, key: Path | None) -> str:
     try:
         files = {certificate: certificate.read_bytes()} | ({key: key.read_bytes()} if key else {})
     except OSError as error:
-        return f"cannot be read: {error.filename}: {(error.strerror or '').lower()}; make the file, and let the service's user read it"
+        return (
+            f"cannot be read: {error.filename}: {(error.strerror or '').lower()}; make the file, "
+            "and let the service's user read it"
+        )
     holder = key or certificate
     for path, wanted in ((certificate, "certificate"), (holder, "key")):
         if found := wrong_form(files[path], path, cast("Wanted", wanted)):
@@ -44,7 +51,10 @@ def proof_fault(certificate: Path, key: Path | None) -> str:
 
 def why_no_proof(certificate: Path, key: Path | None) -> str:
     """The same for two that OpenSSL has refused, so that there is always something to say."""
-    return proof_fault(certificate, key) or f"{certificate}; both must be PEM, belong together and need no password"
+    return (
+        proof_fault(certificate, key)
+        or f"{certificate}; both must be PEM, belong together and need no password"
+    )
 
 
 def _no_pair(certificates: bytes, path: Path, key: bytes, key_path: Path) -> str:
@@ -57,13 +67,24 @@ def _no_pair(certificates: bytes, path: Path, key: bytes, key_path: Path) -> str
     except (ValueError, UnsupportedAlgorithm):
         return f"holds a damaged certificate: {path}; copy it again, whole"
     try:
-        public = load_pem_private_key(private_block(key.decode(errors="replace")).encode(), None).public_key()
+        public = load_pem_private_key(
+            private_block(key.decode(errors="replace")).encode(), None
+        ).public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        return f"holds a damaged private key, or one of an unknown kind: {key_path}; copy it again, whole"
+        return (
+            f"holds a damaged private key, or one of an unknown kind: {key_path}; copy it again, "
+            "whole"
+        )
     if public in chain[1:] and chain[0] != public:
-        return f"has its certificates in the wrong order: {path}; put the one that belongs to the key first, and its authorities behind it"
+        return (
+            f"has its certificates in the wrong order: {path}; put the one that belongs to the "
+            "key first, and its authorities behind it"
+        )
     if chain[0] != public:
-        return f"does not belong to the key in {key_path}: {path}; name the two that were made together"
+        return (
+            f"does not belong to the key in {key_path}: {path}; name the two that were made "
+            "together"
+        )
     return ""
 
 
@@ -78,7 +99,10 @@ def _usable(path: Path | None) -> Path | None:
     try:
         tls_context(path)
     except OSError as error:
-        raise ValueError(f"holds no certificates that can be used: {path}; write the path of a file of CA certificates in PEM") from error
+        raise ValueError(
+            f"holds no certificates that can be used: {path}; write the path of a file of CA "
+            "certificates in PEM"
+        ) from error
     return path
 
 
@@ -87,9 +111,14 @@ def _authority_fault(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return f"holds no certificates that can be used: {path}: {(error.strerror or '').lower()}; make it, or name another file"
+        return (
+            f"holds no certificates that can be used: {path}: {(error.strerror or '').lower()}; "
+            "make it, or name another file"
+        )
     return wrong_form(content, path, "certificate")
 
 
 CaFile = Annotated[FilePath | None, BeforeValidator(none_if_empty), AfterValidator(_usable)]
-"""The path of a file of CA certificates in PEM, which are trusted beside the system's; empty for none."""
+"""The path of a file of CA certificates in PEM, which are trusted beside the system's; empty for
+none.
+"""

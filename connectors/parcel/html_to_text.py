@@ -1,4 +1,7 @@
-"""HTML as text that a person can read, for readers that must not be handed HTML. Small on purpose: letters are simple."""
+"""HTML as text that a person can read, for readers that must not be handed HTML.
+
+Small on purpose: letters are simple.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,12 @@ import re
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 
-_BREAKS = frozenset({"br", "tr", "dt", "dd", "div", "section", "article", "header", "footer", "address", "hr"})
-_PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote", "pre"})
+_BREAKS = frozenset(
+    {"br", "tr", "dt", "dd", "div", "section", "article", "header", "footer", "address", "hr"}
+)
+_PARAGRAPHS = frozenset(
+    {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote", "pre"}
+)
 _BREAK_ONCE = frozenset({"br", "hr", "tr", "dt", "dd"})
 _LISTS = frozenset({"ul", "ol"})
 _CELLS = frozenset({"td", "th"})
@@ -67,7 +74,9 @@ class _HtmlReader(HTMLParser):
         self._verbatim += tag == "pre"
         if tag in _LISTS:
             start = attrs.get("start") or "1"
-            self._lists.append(None if tag == "ul" else int(start) if re.fullmatch(r"[0-9]{1,9}", start) else 1)
+            self._lists.append(
+                None if tag == "ul" else int(start) if re.fullmatch(r"[0-9]{1,9}", start) else 1
+            )
         elif tag == "blockquote":
             self._pieces.append(_QUOTE)
 
@@ -94,13 +103,21 @@ class _HtmlReader(HTMLParser):
             return
         data = _OURS.sub("", data)
         self._begins = self._begins and not data.strip()
-        self._add(data.replace(" ", _BLANK).replace("\t", _BLANK * 4) if self._verbatim else re.sub(r"\s+", " ", data))
+        self._add(
+            data.replace(" ", _BLANK).replace("\t", _BLANK * 4)
+            if self._verbatim
+            else re.sub(r"\s+", " ", data)
+        )
 
     def _item(self) -> None:
         number = self._lists[-1] if self._lists else None
         if number is not None:
             self._lists[-1] = number + 1
-        self._add("\n" + _BLANK * 2 * min(max(len(self._lists) - 1, 0), _DEEPEST) + (f"{number}. " if number is not None else "- "))
+        self._add(
+            "\n"
+            + _BLANK * 2 * min(max(len(self._lists) - 1, 0), _DEEPEST)
+            + (f"{number}. " if number is not None else "- ")
+        )
         self._begins = True
 
     def _cell(self) -> None:

@@ -1,4 +1,7 @@
-"""What Postmottak says about a letter, in Norwegian and in English. The letter's own words are never translated."""
+"""What Postmottak says about a letter, in Norwegian and in English.
+
+The letter's own words are never translated.
+"""
 
 from __future__ import annotations
 
@@ -77,8 +80,10 @@ NB = Phrases(
     doubtful="stemmer ikke med avsenderens sjekksum",
     footer="Mottatt av Postmottak. Brev {letter}, levering {delivery}.",
     left_out=(
-        "Vedlegg er ikke med: de er {size}, eller {encoded} som e-post, og det er mer enn denne e-postmottakeren tar imot. "
-        "Brevet er oppbevart i Postmottak med alle vedlegg. Hentes ut med: postmottak messages export {letter}"
+        "Vedlegg er ikke med: de er {size}, eller {encoded} som e-post, og det er mer enn "
+        "denne e-postmottakeren tar imot. "
+        "Brevet er oppbevart i Postmottak med alle vedlegg. Hentes ut med: postmottak "
+        "messages export {letter}"
     ),
     why_missing=MappingProxyType(
         {
@@ -116,8 +121,10 @@ EN = Phrases(
     doubtful="does not match the sender's checksum",
     footer="Received by Postmottak. Letter {letter}, delivery {delivery}.",
     left_out=(
-        "Attachments are left out: they are {size}, or {encoded} as e-mail, which is more than this destination takes. "
-        "The letter is kept in Postmottak with all its attachments. To get them: postmottak messages export {letter}"
+        "Attachments are left out: they are {size}, or {encoded} as e-mail, which is more "
+        "than this destination takes. "
+        "The letter is kept in Postmottak with all its attachments. To get them: postmottak "
+        "messages export {letter}"
     ),
     why_missing=MappingProxyType(
         {

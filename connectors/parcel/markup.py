@@ -1,8 +1,11 @@
-"""A letter's text as HTML, whether it was written as Markdown, as HTML, or as both at once; not yet cleaned.
+"""A letter's text as HTML, whether it was written as Markdown, as HTML, or as both at once.
 
-HTML decides the structure, and Markdown is read in the text between its tags: as lines and lists outside of elements, and inside an
-element where it looks like that; otherwise as running text, so that the amount in `<td>- 5 000</td>` becomes no list.
-A tag that HTML does not have, such as <name>, is shown as it is written. Time is linear in the length of the text, beside Markdown's own.
+Not yet cleaned.
+
+HTML decides the structure, and Markdown is read in the text between its tags: as lines and lists
+outside of elements, and inside an element where it looks like that; otherwise as running text, so
+that the amount in `<td>- 5 000</td>` becomes no list. A tag that HTML does not have, such as
+<name>, is shown as it is written. Time is linear in the length of the text, beside Markdown's own.
 """
 
 from __future__ import annotations
@@ -19,23 +22,28 @@ if TYPE_CHECKING:
 _CONTAINERS = frozenset(
     re.findall(
         r"\w+",
-        "address article aside blockquote center details dialog div dl fieldset figure footer form h1 h2 h3 h4 h5 h6 header main nav ol p "
+        "address article aside blockquote center details dialog div dl fieldset figure footer "
+        "form h1 h2 h3 h4 h5 h6 header main nav ol p "
         "pre section table ul",
     )
 )
 _BLOCKS = _CONTAINERS | frozenset(
     re.findall(
         r"\w+",
-        "base body caption col colgroup dd dt figcaption head hr html legend li link meta optgroup option summary tbody td tfoot th "
+        "base body caption col colgroup dd dt figcaption head hr html legend li link meta "
+        "optgroup option summary tbody td tfoot th "
         "thead tr",
     )
 )
 _INLINE = frozenset(
     re.findall(
         r"\w+",
-        "a abbr acronym area audio b bdi bdo big blink br button canvas circle cite code data datalist del dfn em embed font g i iframe "
-        "img input ins kbd label line map mark math nobr noscript object output param path picture progress q rect rp rt ruby s samp "
-        "select slot small source span strike strong sub sup svg template textarea track tt u use var video wbr",
+        "a abbr acronym area audio b bdi bdo big blink br button canvas circle cite code data "
+        "datalist del dfn em embed font g i iframe "
+        "img input ins kbd label line map mark math nobr noscript object output param path "
+        "picture progress q rect rp rt ruby s samp "
+        "select slot small source span strike strong sub sup svg template textarea track tt u "
+        "use var video wbr",
     )
 )
 _RAW = frozenset({"script", "style", "title"})
@@ -46,34 +54,56 @@ _MARKED = re.compile(r"<!\[[^<>]*>|<[!?][A-Za-z][^<>]*>")
 """Office programs' conditions, CDATA, document types and instructions: invisible in HTML."""
 _MARKER = re.compile(r"^[ \t]*(?:[-*+]|\d{1,9}[.)]|#{1,6}|>)[ \t]", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
-_PIPE_TABLE = re.compile(r"^[ \t]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$", re.MULTILINE)
+_PIPE_TABLE = re.compile(
+    r"^[ \t]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$", re.MULTILINE
+)
 _OFFICE = re.compile(r"</?(?:[ovwxmp]|st[0-9]|mml):[A-Za-z][^<>]*>", re.IGNORECASE)
 _CLOSING = re.compile(r"</([A-Za-z][A-Za-z0-9-]*)")
 _VALUE = r"""\s*=\s*(?:"([^"<>]*)"|'([^'<>]*)'|([^\s"'<>]+))"""
 _HREF = re.compile(rf"\shref{_VALUE}", re.IGNORECASE)
 _ALT = re.compile(rf"\salt{_VALUE}", re.IGNORECASE)
-_STAND_INS = frozenset({"address", "dialog", "fieldset", "form", "legend", "main", "optgroup", "option", "section"})
+_STAND_INS = frozenset(
+    {"address", "dialog", "fieldset", "form", "legend", "main", "optgroup", "option", "section"}
+)
 """Elements that would be cleaned away, though they keep words apart."""
 
 
 def to_html(text: str, *, is_html: bool) -> str:
-    """The text as HTML. `is_html` says that the sender meant it as HTML, in which a line break is a blank."""
+    """The text as HTML.
+
+    `is_html` says that the sender meant it as HTML, in which a line break is a blank.
+    """
     bare = _TAG.sub(_plain_tag, _without_comments(text))
     tags = _block_tags(bare)
-    reader = _reader(breaks=not (is_html and bare.lstrip().startswith("<")), indented_code=not tags and not is_html)
+    reader = _reader(
+        breaks=not (is_html and bare.lstrip().startswith("<")),
+        indented_code=not tags and not is_html,
+    )
     closed = {found[1].lower() for found in _CLOSING.finditer(bare)}
     return "".join(_pieces(_Markdown(reader, closed), bare, tags))
 
 
 def _block_tags(text: str) -> list[re.Match[str]]:
-    """The tags between which Markdown is read. One that hides what follows and is never closed would hide the rest of the letter."""
+    """The tags between which Markdown is read.
+
+    One that hides what follows and is never closed would hide the rest of the letter.
+    """
     tags = [found for found in _TAG.finditer(text) if found[2].lower() in _BLOCKS | _RAW]
     last = {found[2].lower(): found.start() for found in tags if found[1]}
-    return [found for found in tags if found[2].lower() not in _VERBATIM or found[1] or last.get(found[2].lower(), -1) > found.start()]
+    return [
+        found
+        for found in tags
+        if found[2].lower() not in _VERBATIM
+        or found[1]
+        or last.get(found[2].lower(), -1) > found.start()
+    ]
 
 
 def _plain_tag(found: re.Match[str]) -> str:
-    """A tag inside a line in the one form that every reader of Markdown takes; an image's words; any other tag as it is."""
+    """A tag inside a line in the one form that every reader of Markdown takes; an image's words.
+
+    Any other tag as it is.
+    """
     end, name, details = found[1], found[2].lower(), found[3]
     if name not in _INLINE:
         return found[0]
@@ -100,9 +130,17 @@ class _Markdown:
         """The text as blocks, or, inside an element and unless it looks like blocks, as running text."""
         if not text.strip():
             return text
-        blocks = len(_MARKER.findall(text)) > 1 or _BLANK_LINE.search(text.strip()) or ("|" in text and _PIPE_TABLE.search(text))
+        blocks = (
+            len(_MARKER.findall(text)) > 1
+            or _BLANK_LINE.search(text.strip())
+            or ("|" in text and _PIPE_TABLE.search(text))
+        )
         env = {"closed": self._closed}
-        return str(self._reader.renderInline(text.strip(), env) if inside and not blocks else self._reader.render(text, env))
+        return str(
+            self._reader.renderInline(text.strip(), env)
+            if inside and not blocks
+            else self._reader.render(text, env)
+        )
 
 
 def _pieces(markdown: _Markdown, text: str, tags: Sequence[re.Match[str]]) -> Iterator[str]:
@@ -129,19 +167,30 @@ def _depth(open_: int, name: str, *, closes: bool) -> int:
 
 
 def _without_comments(text: str) -> str:
-    """The text without what HTML never shows. A comment that never ends is shown, for its end may be the letter's."""
+    """The text without what HTML never shows.
+
+    A comment that never ends is shown, for its end may be the letter's.
+    """
     first, *rest = text.split("<!--")
     pieces = [first]
     for each in rest:
         inner, end, after = each.partition("-->")
         pieces.append(after if end else f"&lt;!--{inner}")
-    return _OFFICE.sub("", _MARKED.sub("", "".join(pieces))).replace("<!", "&lt;!").replace("<?", "&lt;?")
+    return (
+        _OFFICE.sub("", _MARKED.sub("", "".join(pieces)))
+        .replace("<!", "&lt;!")
+        .replace("<?", "&lt;?")
+    )
 
 
 def _reader(*, breaks: bool, indented_code: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    reader = MarkdownIt("commonmark", {"html": True, "breaks": breaks}).enable("table").disable("html_block")
+    reader = (
+        MarkdownIt("commonmark", {"html": True, "breaks": breaks})
+        .enable("table")
+        .disable("html_block")
+    )
     if not indented_code:
         reader.disable("code")  # HTML is indented as people like it
     reader.add_render_rule("image", _words_for_an_image)
@@ -150,19 +199,26 @@ def _reader(*, breaks: bool, indented_code: bool) -> MarkdownIt:
     return reader
 
 
-def _words_for_an_image(_renderer: Any, tokens: Sequence[Token], place: int, _options: Any, _env: Any) -> str:
+def _words_for_an_image(
+    _renderer: Any, tokens: Sequence[Token], place: int, _options: Any, _env: Any
+) -> str:
     return escape(tokens[place].content)
 
 
 def _tag(_renderer: Any, tokens: Sequence[Token], place: int, _options: Any, env: Any) -> str:
-    """A tag that HTML has, as it is; any other tag as text, unless it is closed somewhere and so was meant as one."""
+    """A tag that HTML has, as it is.
+
+    Any other tag as text, unless it is closed somewhere and so was meant as one.
+    """
     written = tokens[place].content
     found = _TAG.fullmatch(written)
     name = found[2].lower() if found else ""
     return written if name in _INLINE or name in env["closed"] else escape(written)
 
 
-def _line_break(_renderer: Any, tokens: Sequence[Token], place: int, options: Any, _env: Any) -> str:
+def _line_break(
+    _renderer: Any, tokens: Sequence[Token], place: int, options: Any, _env: Any
+) -> str:
     """A line break where line breaks count, unless the sender wrote one there already."""
     before = tokens[place - 1].content.lower() if place else ""
     return "\n" if not options["breaks"] or before.startswith("<br") else "<br>\n"

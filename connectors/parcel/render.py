@@ -32,7 +32,10 @@ def sender_text(document: LetterDocument, words: Phrases) -> str:
 
 
 def plain_letter(parcel: Parcel, words: Phrases = NB, notice: str = "") -> str:
-    """What is known of the letter, `notice`, and the letter's text, in plain text; times are Norwegian."""
+    """What is known of the letter, `notice`, and the letter's text, in plain text.
+
+    Times are Norwegian.
+    """
     blocks = [
         "\n".join(f"{label + ':':<{_COLUMN}}{value}" for label, value in _facts(parcel, words)),
         "\n".join(_file_list(parcel.document, words)),
@@ -46,23 +49,35 @@ def plain_letter(parcel: Parcel, words: Phrases = NB, notice: str = "") -> str:
 
 
 def html_letter(parcel: Parcel, words: Phrases = NB, notice: str = "") -> str | None:
-    """The same as a page of HTML that holds no script, no form and nothing that is fetched; None if the letter's text is too long."""
+    """The same as a page of HTML that holds no script, no form and nothing that is fetched.
+
+    None if the letter's text is too long.
+    """
     text = _html_text(parcel, words)
     if text is None:
         return None
-    rows = "".join(f'<tr><th align="left">{escape(label)}</th><td>{escape(value)}</td></tr>\n' for label, value in _facts(parcel, words))
+    rows = "".join(
+        f'<tr><th align="left">{escape(label)}</th><td>{escape(value)}</td></tr>\n'
+        for label, value in _facts(parcel, words)
+    )
     first, *files = _file_list(parcel.document, words) or [""]
     blocks = [
         f'<table cellpadding="2">\n{rows}</table>',
         f"<p>{escape(first)}</p>" if first else "",
-        "<ul>{}</ul>".format("".join(f"<li>{escape(line.removeprefix('- '))}</li>\n" for line in files)) if files else "",
+        "<ul>{}</ul>".format(
+            "".join(f"<li>{escape(line.removeprefix('- '))}</li>\n" for line in files)
+        )
+        if files
+        else "",
         f"<p><strong>{escape(notice)}</strong></p>" if notice else "",
         "<hr>",
         text,
         "<hr>",
         f"<p><small>{escape(_footer(parcel, words))}</small></p>",
     ]
-    head = f'<!DOCTYPE html>\n<html lang="{words.language}"><head><meta charset="utf-8"></head><body>'
+    head = (
+        f'<!DOCTYPE html>\n<html lang="{words.language}"><head><meta charset="utf-8"></head><body>'
+    )
     return "\n".join([head, *filter(None, blocks), "</body></html>"]) + "\n"
 
 
@@ -88,7 +103,10 @@ def _facts(parcel: Parcel, words: Phrases) -> Iterator[tuple[str, str]]:
 
 
 def _file_list(document: LetterDocument, words: Phrases) -> list[str]:
-    """A heading and a line for each attachment. Of a notice's there is nothing to say: it is no letter and can have none."""
+    """A heading and a line for each attachment.
+
+    Of a notice's there is nothing to say: it is no letter and can have none.
+    """
     if document.files:
         return [f"{words.attachments}:", *(_file_line(file, words) for file in document.files)]
     return [] if document.kind is MessageKind.NOTICE else [words.no_attachments]
@@ -128,8 +146,15 @@ def _html_text(parcel: Parcel, words: Phrases) -> str | None:
     html = safe_html(text, kind)
     if html is None:
         return None
-    summary = safe_html(_printable(parcel.document.summary), _SUMMARY) if _summary(parcel, _unmarked(text, kind)) else ""
-    return f"{(summary or '').strip()}\n{html.strip()}".strip() or f"<p>{escape(_no_text(parcel, words))}</p>"
+    summary = (
+        safe_html(_printable(parcel.document.summary), _SUMMARY)
+        if _summary(parcel, _unmarked(text, kind))
+        else ""
+    )
+    return (
+        f"{(summary or '').strip()}\n{html.strip()}".strip()
+        or f"<p>{escape(_no_text(parcel, words))}</p>"
+    )
 
 
 def _no_text(parcel: Parcel, words: Phrases) -> str:
@@ -144,7 +169,11 @@ def _summary(parcel: Parcel, text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """`text` without control characters, which could trick a terminal or a mail reader; tabs and line breaks stay."""
+    """`text` without control characters, which could trick a terminal or a mail reader.
+
+    Tabs and line breaks stay.
+    """
     return "\n".join(
-        "".join(letter for letter in line if letter == "\t" or category(letter) not in {"Cc", "Cs"}) for line in text.splitlines()
+        "".join(letter for letter in line if letter == "\t" or category(letter) not in {"Cc", "Cs"})
+        for line in text.splitlines()
     )

@@ -14,23 +14,32 @@ _CHUNK = 1 << 18
 
 
 def refuse_unsafe_names(parcel: Parcel, reserved: frozenset[str] = frozenset()) -> None:
-    """Raise PermanentFailure if a name could lead out of a folder, or would stand there twice; `reserved` are taken already.
+    """Raise PermanentFailure if a name could lead out of a folder, or would stand there twice.
 
-    Intake makes harmless names, so this never happens unless the store was tampered with or an importer is at fault.
+    `reserved` are taken already.
+
+    Intake makes harmless names, so this never happens unless the store was tampered with or an
+    importer is at fault.
     """
     taken = {name.casefold() for name in reserved}
-    for position, name in enumerate((parcel.document.body.name, *(part.name for part in parcel.parts))):
+    for position, name in enumerate(
+        (parcel.document.body.name, *(part.name for part in parcel.parts))
+    ):
         if not is_plain_name(name) or name.casefold() in taken:
             what = f"attachment {position}" if position else "the letter's text"
-            raise PermanentFailure(f"the file name of {what} is not safe to write; show the letter, and report this as a fault")
+            raise PermanentFailure(
+                f"the file name of {what} is not safe to write; show the letter, and report "
+                "this as a fault"
+            )
         taken.add(name.casefold())
 
 
 def verified_chunks(part: ParcelPart) -> Iterator[bytes]:
     """The attachment's bytes, at most 256 KiB at a time, for many may be under way.
 
-    Raises TemporaryFailure if they cannot be read or, after the last of them, if they are not the bytes that the parcel promises:
-    whoever writes them must make nothing of it final before the end. Raises StoreError as `part.open` does.
+    Raises TemporaryFailure if they cannot be read or, after the last of them, if they are not the
+    bytes that the parcel promises: whoever writes them must make nothing of it final before the
+    end. Raises StoreError as `part.open` does.
     """
     found, size = hashlib.sha256(), 0
     piece = min(_CHUNK, part.size + 1)  # a small file needs no large block of memory
@@ -42,7 +51,11 @@ def verified_chunks(part: ParcelPart) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise TemporaryFailure(
-            f"the stored file {part.name} cannot be read ({error.strerror}); look at the content folder's disk"
+            f"the stored file {part.name} cannot be read ({error.strerror}); look at the "
+            "content folder's disk"
         ) from error
     if (found.hexdigest(), size) != (part.sha256, part.size):
-        raise TemporaryFailure(f"the stored file {part.name} is not what was received; restore it in the content folder from a backup")
+        raise TemporaryFailure(
+            f"the stored file {part.name} is not what was received; restore it in the content "
+            "folder from a backup"
+        )

@@ -1,6 +1,7 @@
 """`postmottak demo`: sample letters through the real service, to a folder, an e-mail and a webhook, and an account of what went where.
 
-The service runs as a process of its own, with the command line that everybody uses; the demo only looks on.
+The service runs as a process of its own, with the command line that everybody uses; the demo only
+looks on.
 """
 
 from __future__ import annotations
@@ -35,25 +36,37 @@ _LOOK = 0.1  # seconds between looks at what has been done
 
 
 def run(*, letters: int, keep: bool) -> int:
-    """Show the whole way. Returns the exit code: 0 if every letter that may be fetched was delivered."""
+    """Show the whole way.
+
+    Returns the exit code: 0 if every letter that may be fetched was delivered.
+    """
     console = Console() if sys.stdout.isatty() else Console(width=_PAGE)
     with _folder(keep=keep) as folder:
         mails, hooks = folder / "mail", folder / "webhook"
-        with FakeAltinn() as altinn, MailSink(folder=mails) as mail, WebhookSink(secret=WEBHOOK_SECRET, folder=hooks) as webhook:
+        with (
+            FakeAltinn() as altinn,
+            MailSink(folder=mails) as mail,
+            WebhookSink(secret=WEBHOOK_SECRET, folder=hooks) as webhook,
+        ):
             scene = Scene(folder=folder, mail_port=mail.port, webhook_url=webhook.url)
             prepare(altinn, scene)
             published = sample_letters(letters, party=scene.party, now=datetime.now(UTC))
             for letter in published:
                 altinn.publish(letter)
             console.print(
-                f"A pretend Altinn holds {letters} letters for {scene.party}. One poll of the real service fetches and delivers them."
+                f"A pretend Altinn holds {letters} letters for {scene.party}. One poll of the "
+                "real service fetches and delivers them."
             )
             code, summary = _poll(console, altinn, scene, published)
             if code != 0:
                 return code
             console.print(_account(scene))
             _tell(console, summary, scene, len(mail.mails), len(webhook.taken))
-        console.print(f"The folder is {folder}" if keep else "The folder is removed now; keep it with: postmottak demo --keep")
+        console.print(
+            f"The folder is {folder}"
+            if keep
+            else "The folder is removed now; keep it with: postmottak demo --keep"
+        )
     return code
 
 
@@ -66,10 +79,14 @@ def _folder(*, keep: bool) -> Iterator[Path]:
             yield Path(name)
 
 
-def _poll(console: Console, altinn: FakeAltinn, scene: Scene, published: tuple[PretendLetter, ...]) -> tuple[int, dict[str, Any]]:
+def _poll(
+    console: Console, altinn: FakeAltinn, scene: Scene, published: tuple[PretendLetter, ...]
+) -> tuple[int, dict[str, Any]]:
     """One `poll` in a process of its own, with progress as the pretend Altinn and the drop see it."""
     ordinary = [letter for letter in published if not letter.is_confidential]
-    progress = Progress(TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), console=console)
+    progress = Progress(
+        TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), console=console
+    )
     bars = {name: progress.add_task(name, total=len(ordinary)) for name in ("fetched", "dropped")}
     process = _start(scene, "poll", "--json")
     with Live(progress, console=console, refresh_per_second=10):
@@ -86,21 +103,44 @@ def _poll(console: Console, altinn: FakeAltinn, scene: Scene, published: tuple[P
 
 def _show(progress: Progress, bars: dict[str, TaskID], altinn: FakeAltinn, scene: Scene) -> None:
     progress.update(bars["fetched"], completed=altinn.count("overview"))
-    progress.update(bars["dropped"], completed=sum(not entry.name.startswith(".") for entry in os.scandir(scene.drop)))
+    progress.update(
+        bars["dropped"],
+        completed=sum(not entry.name.startswith(".") for entry in os.scandir(scene.drop)),
+    )
 
 
 def _start(scene: Scene, *arguments: str) -> subprocess.Popen[bytes]:
     """Start the command line as an operator would, whichever way it was installed."""
-    command = [sys.executable, "-c", "import postmottak; postmottak.main()", "-c", str(scene.configuration), *arguments]
+    command = [
+        sys.executable,
+        "-c",
+        "import postmottak; postmottak.main()",
+        "-c",
+        str(scene.configuration),
+        *arguments,
+    ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)  # noqa: S603  # our own command
+    return subprocess.Popen(  # noqa: S603
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )  # our own command
 
 
 def _account(scene: Scene) -> Table:
     """What went where, as the service's own list of messages tells it."""
     output, _ = _start(scene, "messages", "list", "--limit", "1000", "--json").communicate()
-    table = Table("letter", "service", "sender", "route", "destination", "outcome", title="What went where", show_lines=True)
-    for message in sorted(json.loads(output), key=lambda each: int(each["service"].partition("/")[2])):
+    table = Table(
+        "letter",
+        "service",
+        "sender",
+        "route",
+        "destination",
+        "outcome",
+        title="What went where",
+        show_lines=True,
+    )
+    for message in sorted(
+        json.loads(output), key=lambda each: int(each["service"].partition("/")[2])
+    ):
         service = find_service(message["service"])
         outcomes = message["deliveries"]
         table.add_row(
@@ -117,7 +157,8 @@ def _account(scene: Scene) -> Table:
 def _tell(console: Console, summary: dict[str, Any], scene: Scene, mails: int, hooks: int) -> None:
     drops = sorted(entry.name for entry in scene.drop.iterdir())
     console.print(
-        f"{summary.get('stored', 0)} letters stored, {summary.get('delivered', 0)} deliveries made, {mails} e-mails, {hooks} webhook calls."
+        f"{summary.get('stored', 0)} letters stored, {summary.get('delivered', 0)} deliveries "
+        f"made, {mails} e-mails, {hooks} webhook calls."
     )
     if summary.get("waiting"):
         waiting = f"{summary['waiting']} confidential ({CONFIDENTIAL_POST.code}) listed only"

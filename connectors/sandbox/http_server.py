@@ -1,6 +1,7 @@
 """A small HTTP/1.1 server on loopback that can also misbehave on the wire: reset, cut short, or drip.
 
-Everything in the sandbox that speaks HTTP stands on it. One thread for each connection; a head and its body leave in one send.
+Everything in the sandbox that speaks HTTP stands on it. One thread for each connection; a head and
+its body leave in one send.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request as it came. Names of headers are in lower case; a repeated header is joined with commas."""
+    """A request as it came.
+
+    Names of headers are in lower case; a repeated header is joined with commas.
+    """
 
     method: str
     path: str
@@ -40,7 +44,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """A body of `length` bytes that is never whole in memory; sent chunked, or with its length announced."""
+    """A body of `length` bytes that is never whole in memory.
+
+    Sent chunked, or with its length announced.
+    """
 
     chunks: Iterable[bytes]
     length: int
@@ -74,9 +81,19 @@ Answer = Callable[[Request], Response]
 
 
 class LoopbackServer:
-    """Serves `answer` on 127.0.0.1 until it is stopped; may be started again, and has the same port then."""
+    """Serves `answer` on 127.0.0.1 until it is stopped.
 
-    def __init__(self, answer: Answer, *, port: int = 0, tls: ssl.SSLContext | None = None, clock: Clock | None = None) -> None:
+    May be started again, and has the same port then.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        *,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.answer = answer
         self.tls = tls
         self.clock = clock or Clock()
@@ -98,7 +115,12 @@ class LoopbackServer:
         self.stopping = threading.Event()
         self._server = _Server(self)
         self._release_port()
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name=f"sandbox-{self.port}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            args=(0.02,),
+            name=f"sandbox-{self.port}",
+            daemon=True,
+        )
         self._thread.start()
 
     def stop(self, *, keep_port: bool = True) -> None:
@@ -124,7 +146,12 @@ class LoopbackServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop(keep_port=False)
 
 
@@ -151,7 +178,8 @@ class _Server(ThreadingHTTPServer):
         super().__init__((_LOOPBACK, owner.port), _Handler)
 
     def server_bind(self) -> None:
-        # The base class looks up the host's name here, which may take seconds and is used for nothing.
+        # The base class looks up the host's name here, which may take seconds and is used for
+        # nothing.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -160,7 +188,9 @@ class _Server(ThreadingHTTPServer):
         connection, address = self.socket.accept()
         if self.owner.tls:
             # The handshake happens at the first read, in the connection's own thread.
-            connection = self.owner.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            connection = self.owner.tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
         with self._lock:
             self._connections.add(connection)
         return connection, address
@@ -189,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing: whoever uses the sandbox asks for its list of calls."""
 
     def _serve(self) -> None:
@@ -199,10 +229,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Response(status=411))
             return
         path, _, query = self.path.partition("?")
-        request = Request(method=self.command, path=path, query=query, headers=self._headers(), body=self.rfile.read(length))
+        request = Request(
+            method=self.command,
+            path=path,
+            query=query,
+            headers=self._headers(),
+            body=self.rfile.read(length),
+        )
         self._send(self._answer(request))
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class looks for these names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
 
     def _body_length(self) -> int | None:
         if "transfer-encoding" in self.headers:
@@ -220,7 +256,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, request: Request) -> Response:
         try:
             return self.server.owner.answer(request)
-        except Exception:  # noqa: BLE001 - a fault of the sandbox is shown, and answered like any server's
+
+        except Exception:  # noqa: BLE001
             traceback.print_exc()
             return Response(status=500)
 
@@ -257,7 +294,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.sendall(b"0\r\n\r\n")
 
     def _head(self, response: Response) -> bytes:
-        lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}", f"Date: {_http_date(self.server.owner.clock.now())}"]
+        lines = [
+            f"HTTP/1.1 {response.status} {_phrase(response.status)}",
+            f"Date: {_http_date(self.server.owner.clock.now())}",
+        ]
         lines += [f"{name}: {value}" for name, value in response.headers]
         lines.append(_framing(response.body))
         if self.close_connection:

@@ -1,6 +1,7 @@
 """What a test or a demo puts into the pretend Altinn: letters and attachments, and the states that they are in.
 
-The defaults are those of a letter that eFormidling sends through DPV (efm-integrasjonspunkt, CorrespondenceFactory.java).
+The defaults are those of a letter that eFormidling sends through DPV (efm-integrasjonspunkt,
+CorrespondenceFactory.java).
 """
 
 from __future__ import annotations
@@ -60,15 +61,21 @@ class RawJson:
 
 @dataclass(frozen=True, kw_only=True)
 class PretendAttachment:
-    """One attachment. Give its `content`, or a `size` of bytes that are made up while they are sent and never held in memory."""
+    """One attachment.
+
+    Give its `content`, or a `size` of bytes that are made up while they are sent and never held in
+    memory.
+    """
 
     name: str = "brev.pdf"
     content: bytes = b""
     size: int | None = None
     display_name: str | None = None
     checksum: str | None = RIGHT
-    """What the overview says: `RIGHT` for the MD5 of the content, anything else as it stands, None for null.
-    The MD5 of a `size` is computed at the first overview, which takes two seconds or so for 1 GB, and then remembered."""
+    """What the overview says: `RIGHT` for the MD5 of the content, anything else as it stands, None
+    for null. The MD5 of a `size` is computed at the first overview, which takes two seconds or so
+    for 1 GB, and then remembered.
+    """
     status: AttachmentStatus = AttachmentStatus.Published
     resource: str | None = None
     """The resource that its download is judged by; the letter's own if None."""
@@ -92,18 +99,28 @@ class PretendAttachment:
     def chunks(self) -> Iterator[bytes]:
         """The bytes from the start, a megabyte at a time; the same each time."""
         if self.size is None:
-            yield from (self.content[start : start + _BLOCK] for start in range(0, len(self.content), _BLOCK))
+            yield from (
+                self.content[start : start + _BLOCK]
+                for start in range(0, len(self.content), _BLOCK)
+            )
         else:
             yield from _made_up(self.size)
 
     def md5(self) -> str:
         """In hexadecimal."""
-        return hashlib.md5(self.content, usedforsecurity=False).hexdigest() if self.size is None else _made_up_md5(self.size)
+        return (
+            hashlib.md5(self.content, usedforsecurity=False).hexdigest()
+            if self.size is None
+            else _made_up_md5(self.size)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretendLetter:
-    """One letter to `party` under `resource`. Times that are None become now when it is published."""
+    """One letter to `party` under `resource`.
+
+    Times that are None become now when it is published.
+    """
 
     party: str
     resource: str = "eformidling-dpv-administrasjon"
@@ -116,7 +133,9 @@ class PretendLetter:
     sender_org: str | None = "964965226"
     """The real sender, told in `propertyList.senderOrgNumber`; None leaves the property out."""
     sender: str | None = f"{_URN}991825827"
-    """The technical sender, as the overview says it: Digdir. Older letters may say `0192:991825827`."""
+    """The technical sender, as the overview says it: Digdir. Older letters may say
+    `0192:991825827`.
+    """
     senders_reference: str | None = None
     created_at: datetime | None = None
     requested_at: datetime | None = None
@@ -127,7 +146,9 @@ class PretendLetter:
     confidential: bool | None = None
     """If None, exactly when the resource is the confidential one."""
     status: Status = Status.Published
-    """Published, or how far a letter came that is not: Initialized, ReadyForPublish, Reserved, Failed."""
+    """Published, or how far a letter came that is not: Initialized, ReadyForPublish, Reserved,
+    Failed.
+    """
     reply_options: tuple[tuple[str, str | None], ...] = ()
     """Links and their texts."""
     external_references: tuple[tuple[str, str], ...] | None = None
@@ -138,15 +159,21 @@ class PretendLetter:
     id: str | None = None
     """Drawn when the letter is published, if None."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the overview's JSON that are told differently, or in addition: an unknown status, a time without zone, a new field.
+    """Fields of the overview's JSON that are told differently, or in addition: an unknown status, a
+    time without zone, a new field.
 
-    Those of the content as well, by their own names. For the pretend Altinn 2, its own fields: `DateSent`, `DueDate` and so on.
+    Those of the content as well, by their own names. For the pretend Altinn 2, its own fields:
+    `DateSent`, `DueDate` and so on.
     """
 
     @property
     def is_confidential(self) -> bool:
         """What the overview says."""
-        return self.resource == CONFIDENTIAL_RESOURCE if self.confidential is None else self.confidential
+        return (
+            self.resource == CONFIDENTIAL_RESOURCE
+            if self.confidential is None
+            else self.confidential
+        )
 
 
 def urn(organisation: str) -> str:
@@ -164,7 +191,8 @@ def _made_up(size: int) -> Iterator[bytes]:
 
 @functools.cache
 def _noise() -> bytes:
-    return random.Random(4255).randbytes(_BLOCK - 8)  # noqa: S311 - filler that must be the same each time
+
+    return random.Random(4255).randbytes(_BLOCK - 8)  # noqa: S311
 
 
 @functools.lru_cache(maxsize=64)

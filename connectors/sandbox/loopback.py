@@ -9,7 +9,10 @@ from connectors.sandbox.http_server import LoopbackServer
 
 
 class Peer:
-    """Base of the pretend Altinns and of the sinks that speak HTTP. Whoever derives from it makes `_server`."""
+    """Base of the pretend Altinns and of the sinks that speak HTTP.
+
+    Whoever derives from it makes `_server`.
+    """
 
     _server: LoopbackServer
 
@@ -25,5 +28,10 @@ class Peer:
         self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._server.stop(keep_port=False)

@@ -18,7 +18,11 @@ def pdf(text: str) -> bytes:
 
 
 def _page_content(text: str) -> bytes:
-    lines = [line[start : start + _WIDTH] for line in text.split("\n") for start in range(0, max(len(line), 1), _WIDTH)]
+    lines = [
+        line[start : start + _WIDTH]
+        for line in text.split("\n")
+        for start in range(0, max(len(line), 1), _WIDTH)
+    ]
     shown = b"\n".join(b"(%b) Tj T*" % _escaped(line) for line in lines)
     return b"BT /F1 12 Tf 16 TL 72 770 Td\n%b\nET" % shown
 
@@ -36,4 +40,9 @@ def _document(*objects: bytes) -> bytes:
         table += b"%010d 00000 n \n" % len(out)
         out += b"%d 0 obj\n%b\nendobj\n" % (number, each)
     size = len(objects) + 1
-    return out + b"xref\n0 %d\n%btrailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, table, size, len(out))
+    return out + b"xref\n0 %d\n%btrailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (
+        size,
+        table,
+        size,
+        len(out),
+    )

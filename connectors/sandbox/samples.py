@@ -1,7 +1,7 @@
 """Sample letters for the demo and for integrators: one for each service, one confidential, one large, one with hostile file names.
 
-Senders are real agencies under their real numbers; what they write is made up. Resources that begin with `sandbox-` are made up too:
-nobody has published which resources carry most of the services.
+Senders are real agencies under their real numbers; what they write is made up. Resources that begin
+with `sandbox-` are made up too: nobody has published which resources carry most of the services.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from daemon.core.dpv import ALL_SERVICES, CONFIDENTIAL_POST, find_service
 
 _NAMESPACE = UUID("0d1b4bb5-7a0c-5f5e-9d7e-1f2a3b4c5d6e")
 _BETWEEN_LETTERS = timedelta(minutes=1)
-_MULTIPLE_NAMES = ("Vedtak.pdf", "Vedlegg 1 - tegninger.pdf", "Vedlegg 2 - situasjonskart.pdf", "Oversikt.csv")
+_MULTIPLE_NAMES = (
+    "Vedtak.pdf",
+    "Vedlegg 1 - tegninger.pdf",
+    "Vedlegg 2 - situasjonskart.pdf",
+    "Oversikt.csv",
+)
 
 HOSTILE_NAMES = (
     "../../etc/passwd",
@@ -49,7 +54,10 @@ _SAMPLES = (
         title="Nye matrikkelopplysninger for eiendommen",
         sender="Kartverket",
         sender_org="971040238",
-        text="Vi har oppdatert matrikkelen etter oppmålingsforretningen.\n\nSe vedlagte matrikkelbrev.",
+        text=(
+            "Vi har oppdatert matrikkelen etter oppmålingsforretningen.\n\nSe vedlagte "
+            "matrikkelbrev."
+        ),
         files=("Matrikkelbrev.pdf",),
     ),
     _Sample(
@@ -82,7 +90,9 @@ _SAMPLES = (
         title="Varsel om stenging av fylkesvei",
         sender="Statens vegvesen",
         sender_org="971032081",
-        text="<p>Veien blir stengt mellom klokken 22 og 06 i uke 34.</p><p>Omkjøring er skiltet.</p>",
+        text=(
+            "<p>Veien blir stengt mellom klokken 22 og 06 i uke 34.</p><p>Omkjøring er skiltet.</p>"
+        ),
         files=("Omkjøringskart.pdf",),
     ),
     _Sample(
@@ -138,7 +148,10 @@ _SAMPLES = (
         title="Byggesak 2026/4711: tillatelse til tiltak",
         sender="Oslo kommune",
         sender_org="958935420",
-        text="Plan- og bygningsetaten har gitt tillatelse til tiltaket. Tegninger og kart ligger ved.",
+        text=(
+            "Plan- og bygningsetaten har gitt tillatelse til tiltaket. Tegninger og kart ligger "
+            "ved."
+        ),
         files=_MULTIPLE_NAMES,
     ),
     _Sample(
@@ -166,13 +179,20 @@ def sandbox_resource(service: str) -> str:
 
 def sandbox_resources(*, confidential: bool = True) -> dict[str, str]:
     """The resource of each service, by code; the ten, and confidential post if it is wanted."""
-    return {each.code: sandbox_resource(each.code) for each in ALL_SERVICES if confidential or each is not CONFIDENTIAL_POST}
+    return {
+        each.code: sandbox_resource(each.code)
+        for each in ALL_SERVICES
+        if confidential or each is not CONFIDENTIAL_POST
+    }
 
 
 def letters(number: int, *, party: str, now: datetime) -> tuple[PretendLetter, ...]:
-    """So many letters to `party`, the newest published now, and one each minute before; the same for the same arguments.
+    """So many letters to `party`, the newest published now, and one each minute before.
 
-    The first ten are one for each service; then a confidential one, one with several attachments, one with hostile names; then over again.
+    The same for the same arguments.
+
+    The first ten are one for each service; then a confidential one, one with several attachments,
+    one with hostile names; then over again.
     """
     return tuple(_letter(index, party, now) for index in range(number))
 
@@ -198,11 +218,19 @@ def _letter(index: int, party: str, now: datetime) -> PretendLetter:
         published_at=published,
         confirmation_needed=sample.confirmation_needed,
         reply_options=sample.reply_options,
-        attachments=tuple(_attachment(letter_id, number, name, title) for number, name in enumerate(sample.files, start=1)),
+        attachments=tuple(
+            _attachment(letter_id, number, name, title)
+            for number, name in enumerate(sample.files, start=1)
+        ),
     )
 
 
 def _attachment(letter_id: UUID, number: int, name: str, title: str) -> PretendAttachment:
     text = f"{title}\nVedlegg {number}"
     content = pdf(text) if name.endswith(".pdf") else text.encode()
-    return PretendAttachment(id=str(uuid5(letter_id, f"attachment {number}")), name=name, display_name=f"Vedlegg {number}", content=content)
+    return PretendAttachment(
+        id=str(uuid5(letter_id, f"attachment {number}")),
+        name=name,
+        display_name=f"Vedlegg {number}",
+        content=content,
+    )

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 PARTY = "910075918"
 """An organisation number from the test population."""
-WEBHOOK_SECRET = "whsec_cG9zdG1vdHRhayBzYW5kYm94IHNlY3JldA=="  # noqa: S105  # opens nothing but the sandbox's own sink
+# opens nothing but the sandbox's own sink
+WEBHOOK_SECRET = "whsec_cG9zdG1vdHRhayBzYW5kYm94IHNlY3JldA=="  # noqa: S105
 _ROUTING = dedent("""\
     # The demo's routing table. The first route that matches decides.
 
@@ -79,16 +80,26 @@ class Scene:
         return self.folder / "drop"
 
 
-def prepare(altinn: FakeAltinn, scene: Scene, *, mailbox: str = "", routing: str = _ROUTING) -> ReadyClient:
-    """Register a client at the pretend Altinn, let it read the party's mail, and write all files. `mailbox` is more of its section."""
+def prepare(
+    altinn: FakeAltinn, scene: Scene, *, mailbox: str = "", routing: str = _ROUTING
+) -> ReadyClient:
+    """Register a client at the pretend Altinn, let it read the party's mail, and write all files.
+
+    `mailbox` is more of its section.
+    """
     client = altinn.ready_client()
     altinn.allow(client.client_id, scene.party, sandbox_resources().values())
     scene.drop.mkdir(parents=True, exist_ok=True)
-    for name, secret in (("maskinporten.pem", client.private_key), ("webhook.secret", WEBHOOK_SECRET)):
+    for name, secret in (
+        ("maskinporten.pem", client.private_key),
+        ("webhook.secret", WEBHOOK_SECRET),
+    ):
         (scene.folder / name).touch(mode=0o600)
         (scene.folder / name).write_text(secret, encoding="utf-8")
     (scene.folder / "routing.toml").write_text(_without_missing(routing, scene), encoding="utf-8")
-    text = _configuration(_altinn3_mailbox(altinn, client, scene) + dedent(mailbox), scene, "postmottak")
+    text = _configuration(
+        _altinn3_mailbox(altinn, client, scene) + dedent(mailbox), scene, "postmottak"
+    )
     scene.configuration.write_text(text, encoding="utf-8")
     return client
 
@@ -96,29 +107,43 @@ def prepare(altinn: FakeAltinn, scene: Scene, *, mailbox: str = "", routing: str
 def prepare_altinn2(altinn: PretendAltinn2, scene: Scene) -> Path:
     """Write a configuration beside the other, with a store of its own, that reads the pretend Altinn 2; its path."""
     section = altinn2_section(scene.folder, altinn, scene.party)
-    lines = ["[mailbox.altinn2]", 'type = "altinn2"', *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
+    lines = [
+        "[mailbox.altinn2]",
+        'type = "altinn2"',
+        *(f"{key} = {json.dumps(value)}" for key, value in section.items()),
+    ]
     path = scene.folder / "altinn2.toml"
     path.write_text(_configuration("\n".join(lines) + "\n", scene, "altinn2"), encoding="utf-8")
     return path
 
 
-def prepare_archive(altinn: FakeAltinn, client: ReadyClient, archive: SoapSink, scene: Scene) -> Path:
+def prepare_archive(
+    altinn: FakeAltinn, client: ReadyClient, archive: SoapSink, scene: Scene
+) -> Path:
     """Write a configuration beside the others, with a store and a routing table of its own, that sends to the archive; its path."""
     from connectors.soap.describe import describe
 
     wsdl = scene.folder / "arkiv.wsdl"
     wsdl.write_text(archive.wsdl, encoding="utf-8")
     section = describe(str(wsdl)).replace('"@series" = "$?"', '"@series" = "POST"')
-    table = 'recipient = [{ name = "post", deliver_to = ["arkiv"] }]\nroute = [{ name = "Alt", to = ["post"] }]\n'
+    table = (
+        'recipient = [{ name = "post", deliver_to = ["arkiv"] }]\nroute = [{ name = "Alt", to = '
+        '["post"] }]\n'
+    )
     (scene.folder / "archive-routing.toml").write_text(table, encoding="utf-8")
     path = scene.folder / "archive.toml"
     text = _configuration(_altinn3_mailbox(altinn, client, scene), scene, "archive")
-    path.write_text(text.replace('"routing.toml"', '"archive-routing.toml"') + "\n" + section, encoding="utf-8")
+    path.write_text(
+        text.replace('"routing.toml"', '"archive-routing.toml"') + "\n" + section, encoding="utf-8"
+    )
     return path
 
 
 def altinn2_section(folder: Path, altinn: PretendAltinn2, party: str) -> dict[str, object]:
-    """The settings of a mailbox that reads the pretend Altinn 2, but for its type; its secret files are written."""
+    """The settings of a mailbox that reads the pretend Altinn 2, but for its type.
+
+    Its secret files are written.
+    """
     secrets = {
         "system_password_file": "systemPassword",
         "user_ssn_file": "userSSN",
@@ -131,19 +156,30 @@ def altinn2_section(folder: Path, altinn: PretendAltinn2, party: str) -> dict[st
         path.touch(mode=0o600)
         path.write_text(altinn.credentials[name], encoding="utf-8")
         files[key] = path.name
-    return {"url": altinn.url, "system_name": altinn.credentials["systemUserName"], **files, "parties": [party]}
+    return {
+        "url": altinn.url,
+        "system_name": altinn.credentials["systemUserName"],
+        **files,
+        "parties": [party],
+    }
 
 
 def _without_missing(routing: str, scene: Scene) -> str:
     """The table without destinations that have no sink."""
-    missing = [name for name, sink in (("epost", scene.mail_port), ("webhook", scene.webhook_url)) if sink is None]
+    missing = [
+        name
+        for name, sink in (("epost", scene.mail_port), ("webhook", scene.webhook_url))
+        if sink is None
+    ]
     for name in missing:
         routing = routing.replace(f', "{name}"]', "]")
     return routing
 
 
 def _altinn3_mailbox(altinn: FakeAltinn, client: ReadyClient, scene: Scene) -> str:
-    resources = json.dumps({code: [resource] for code, resource in sandbox_resources().items()}).replace('": [', '" = [')
+    resources = json.dumps(
+        {code: [resource] for code, resource in sandbox_resources().items()}
+    ).replace('": [', '" = [')
     return dedent(f"""\
         [mailbox.altinn]
         type = "altinn3"

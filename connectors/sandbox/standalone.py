@@ -19,8 +19,13 @@ from connectors.sandbox.setup import Scene, prepare, prepare_altinn2, prepare_ar
 
 
 def run(*, port: int, letters: int, folder: Path) -> None:
-    """Serve until SIGINT or SIGTERM. `folder` gets a key and a configuration that work against it."""
-    ended: queue.SimpleQueue[int] = queue.SimpleQueue()  # the only thing to wait for that a signal handler may touch
+    """Serve until SIGINT or SIGTERM.
+
+    `folder` gets a key and a configuration that work against it.
+    """
+    ended: queue.SimpleQueue[int] = (
+        queue.SimpleQueue()
+    )  # the only thing to wait for that a signal handler may touch
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda number, _: ended.put(number))
     with FakeAltinn(port=port) as altinn, contextlib.ExitStack() as more:
@@ -30,7 +35,8 @@ def run(*, port: int, letters: int, folder: Path) -> None:
         for letter in published:
             altinn.publish(letter)
         sys.stdout.write(
-            f"A pretend Altinn with {letters} letters for {scene.party} is at {altinn.platform_url}\n"
+            f"A pretend Altinn with {letters} letters for {scene.party} is at "
+            f"{altinn.platform_url}\n"
             f"Maskinporten is at {altinn.maskinporten_url}\n"
             f"Try it from another terminal: postmottak -c {scene.configuration} poll\n"
             f"{_soap(more, altinn, client, scene, published)}"
@@ -40,10 +46,19 @@ def run(*, port: int, letters: int, folder: Path) -> None:
         ended.get()
 
 
-def _soap(more: contextlib.ExitStack, altinn: FakeAltinn, client: ReadyClient, scene: Scene, letters: Sequence[PretendLetter]) -> str:
+def _soap(
+    more: contextlib.ExitStack,
+    altinn: FakeAltinn,
+    client: ReadyClient,
+    scene: Scene,
+    letters: Sequence[PretendLetter],
+) -> str:
     """Serve what speaks SOAP as well, where there is what it needs; what to say about it."""
     if importlib.util.find_spec("zeep") is None:
-        return "There are a pretend Altinn 2 and an archive as well, once the extra `soap` is installed; docs/operating.md says how\n"
+        return (
+            "There are a pretend Altinn 2 and an archive as well, once the extra `soap` is "
+            "installed; docs/operating.md says how\n"
+        )
     from connectors.sandbox.altinn2.server import PretendAltinn2
     from connectors.sandbox.sinks.soap import BY_NAME, SoapSink
 
@@ -53,7 +68,10 @@ def _soap(more: contextlib.ExitStack, altinn: FakeAltinn, client: ReadyClient, s
     archive = more.enter_context(SoapSink(folder=scene.folder / "archive"))
     old, new = prepare_altinn2(altinn2, scene), prepare_archive(altinn, client, archive, scene)
     return (
-        f"The same letters are in a pretend Altinn 2 at {altinn2.url}; for that one: postmottak -c {old} poll\n"
-        f"An archive takes letters by SOAP at {archive.url}; for that one: postmottak -c {new} poll\n"
-        f"The archive fails when its address ends with one of: {', '.join(f'?{name}' for name in BY_NAME)}\n"
+        f"The same letters are in a pretend Altinn 2 at {altinn2.url}; for that one: "
+        f"postmottak -c {old} poll\n"
+        f"An archive takes letters by SOAP at {archive.url}; for that one: postmottak -c "
+        f"{new} poll\n"
+        "The archive fails when its address ends with one of: "
+        f"{', '.join(f'?{name}' for name in BY_NAME)}\n"
     )

@@ -1,6 +1,7 @@
 """HTTP for SOAP: one call, with a limit on the whole of it and on the answer's size, no redirect followed and no proxy asked.
 
-The request is streamed, so an attachment is never whole in memory; zeep's own transport would hold it several times, and logs it.
+The request is streamed, so an attachment is never whole in memory; zeep's own transport would hold
+it several times, and logs it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ class AnswerTooLarge(CallFailed):
 
 @dataclass(frozen=True, kw_only=True)
 class SoapAnswer:
-    """What came back, whole. The names of `status_code`, `headers`, `content` and `encoding` are those that zeep reads."""
+    """What came back, whole.
+
+    The names of `status_code`, `headers`, `content` and `encoding` are those that zeep reads.
+    """
 
     status_code: int
     headers: Mapping[str, str]
@@ -63,17 +67,26 @@ class RequestBody:
 class SoapCaller:
     """Makes calls, from any number of threads; each has a connection of its own.
 
-    `seconds` is for the whole of a call, `largest` in bytes for its answer. Credentials in `basic` (name and password) go with each call.
+    `seconds` is for the whole of a call, `largest` in bytes for its answer. Credentials in `basic`
+    (name and password) go with each call.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext, seconds: float, largest: int = LARGEST_ANSWER, basic: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext,
+        seconds: float,
+        largest: int = LARGEST_ANSWER,
+        basic: tuple[str, str] | None = None,
+    ) -> None:
         self.seconds = seconds
         self._largest = largest
         self._client = httpx.Client(
             verify=tls,
             auth=httpx.BasicAuth(*(text.encode() for text in basic)) if basic else None,
             timeout=seconds,
-            trust_env=False,  # a proxy or a .netrc of the service's environment must not decide where letters go
+            # a proxy or a .netrc of the service's environment must not decide where letters go
+            trust_env=False,
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={"user-agent": "postmottak", "accept-encoding": "identity"},
         )
@@ -84,25 +97,37 @@ class SoapCaller:
 
     def post(self, url: str, headers: Mapping[str, str], body: RequestBody) -> SoapAnswer:
         """Send a request, once. Raises CallFailed, or what reading the body raises."""
-        return self._exchange("POST", url, {**headers, "content-length": str(body.size)}, body.chunks)
+        return self._exchange(
+            "POST", url, {**headers, "content-length": str(body.size)}, body.chunks
+        )
 
     def close(self) -> None:
         """Let go of connections. May be called twice."""
         self._client.close()
 
-    def _exchange(self, method: str, url: str, headers: Mapping[str, str], content: Iterable[bytes] | None) -> SoapAnswer:
+    def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], content: Iterable[bytes] | None
+    ) -> SoapAnswer:
         with ExchangeDeadline(self.seconds) as deadline:
             try:
-                with self._client.stream(method, url, headers=headers, content=content, extensions=deadline.extensions) as answer:
+                with self._client.stream(
+                    method, url, headers=headers, content=content, extensions=deadline.extensions
+                ) as answer:
                     return self._whole(answer)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 late = f"it gave no whole answer within {self.seconds:g} seconds"
-                reason = late if deadline.passed else explain_error(error, "what came back is no whole answer")
+                reason = (
+                    late
+                    if deadline.passed
+                    else explain_error(error, "what came back is no whole answer")
+                )
                 raise CallFailed(reason) from error
 
     def _whole(self, answer: httpx.Response) -> SoapAnswer:
         if answer.status_code in _REDIRECTS:
-            raise CallFailed(f"it answers with status {answer.status_code}, a redirect, which is not followed")
+            raise CallFailed(
+                f"it answers with status {answer.status_code}, a redirect, which is not followed"
+            )
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
             raise CallFailed("its answer is compressed, which was not asked for")
         content = bytearray()
@@ -110,4 +135,6 @@ class SoapCaller:
             content += chunk
             if len(content) > self._largest:
                 raise AnswerTooLarge(f"its answer is larger than {self._largest:,} bytes")
-        return SoapAnswer(status_code=answer.status_code, headers=answer.headers, content=bytes(content))
+        return SoapAnswer(
+            status_code=answer.status_code, headers=answer.headers, content=bytes(content)
+        )

@@ -20,11 +20,25 @@ class Contract:
     operation: Operation
 
 
-def open_contract(wsdl: str, fetch: Fetch | None, service: str, port: str, operation: str, mapping: Mapping[str, Any]) -> Contract:
-    """Read the WSDL, find the operation, and check the mapping. Raises BadWsdl with every fault of the mapping, or CallFailed."""
+def open_contract(
+    wsdl: str,
+    fetch: Fetch | None,
+    service: str,
+    port: str,
+    operation: str,
+    mapping: Mapping[str, Any],
+) -> Contract:
+    """Read the WSDL, find the operation, and check the mapping.
+
+    Raises BadWsdl with every fault of the mapping, or CallFailed.
+    """
     document = open_wsdl(wsdl, fetch)
     found = choose(document, service, port, operation)
     faults = problems(found.input, mapping)
     if faults:
-        raise BadWsdl(". Also, it ".join(fault.rstrip("?") if fault is not faults[-1] else fault for fault in faults))
+        raise BadWsdl(
+            ". Also, it ".join(
+                fault.rstrip("?") if fault is not faults[-1] else fault for fault in faults
+            )
+        )
     return Contract(document=document, operation=found)

@@ -23,15 +23,47 @@ if TYPE_CHECKING:
 
 _TIMES = {
     **dict.fromkeys(("duedate", "due", "deadline", "frist"), "$due_at"),
-    **dict.fromkeys(("received", "receivedat", "receiveddate", "mottatt", "mottattdato"), "$fetched_at"),
-    **dict.fromkeys(("published", "publishedat", "publisheddate", "publisert", "documentdate", "dokumentdato"), "$published_at"),
-    **dict.fromkeys(("sent", "sentat", "sentdate", "sendt", "sendtdato", "letterdate", "brevdato"), "$published_at"),
+    **dict.fromkeys(
+        ("received", "receivedat", "receiveddate", "mottatt", "mottattdato"), "$fetched_at"
+    ),
+    **dict.fromkeys(
+        ("published", "publishedat", "publisheddate", "publisert", "documentdate", "dokumentdato"),
+        "$published_at",
+    ),
+    **dict.fromkeys(
+        ("sent", "sentat", "sentdate", "sendt", "sendtdato", "letterdate", "brevdato"),
+        "$published_at",
+    ),
 }
 """Names of dates whose meaning is beyond doubt; a wrong date in an archive is found by nobody."""
-_LISTS = frozenset({"file", "files", "fil", "filer", "attachment", "attachments", "vedlegg", "dokumentfil", "documentfile"})
+_LISTS = frozenset(
+    {
+        "file",
+        "files",
+        "fil",
+        "filer",
+        "attachment",
+        "attachments",
+        "vedlegg",
+        "dokumentfil",
+        "documentfile",
+    }
+)
 """Names of lists that are lists of attachments; another one may be of parties, or of cases."""
 _CONTENTS = frozenset(
-    {"body", "text", "tekst", "letter", "brev", "content", "innhold", "document", "dokument", "maindocument", "hoveddokument"}
+    {
+        "body",
+        "text",
+        "tekst",
+        "letter",
+        "brev",
+        "content",
+        "innhold",
+        "document",
+        "dokument",
+        "maindocument",
+        "hoveddokument",
+    }
 )
 _GUESSES = {
     Kind.TEXT: {
@@ -80,7 +112,9 @@ def describe(source: str) -> str:
     except (BadWsdl, ValueError) as error:
         raise OperatorError(f"The WSDL {error}") from error
     if not found:
-        raise OperatorError(f"{source} has no operation that speaks SOAP; look whether it is the right WSDL")
+        raise OperatorError(
+            f"{source} has no operation that speaks SOAP; look whether it is the right WSDL"
+        )
     return "\n\n".join("\n".join(_described(source, each, hints)) for each in found) + "\n"
 
 
@@ -102,7 +136,10 @@ def _about_mtom(hints: Hints) -> Iterator[str]:
         yield 'attachments = "mtom"  # the WSDL has a policy that wants it'
     elif hints.expected:
         where = "; ".join(f"{name}: {kinds}" for name, kinds in hints.expected.items())
-        yield f'# attachments = "mtom"  # the WSDL hints at it ({" ".join(where.split())}); such services mostly take base64 as well'
+        yield (
+            f'# attachments = "mtom"  # the WSDL hints at it ({" ".join(where.split())}); such '
+            "services mostly take base64 as well"
+        )
 
 
 def _table(node: Node, section: str, *, in_file: bool, double: bool) -> Iterator[str]:
@@ -111,7 +148,10 @@ def _table(node: Node, section: str, *, in_file: bool, double: bool) -> Iterator
     if double and in_file:
         yield '"$each" = "attachments"'
     elif double:
-        yield f'"{EACH}" = "${OPEN}"  # {" or ".join(GROUPS)}, or take this line out if it is always one'
+        yield (
+            f'"{EACH}" = "${OPEN}"  # {" or ".join(GROUPS)}, or take this line out if it is '
+            "always one"
+        )
     for child in node.children.values():
         if child.kind is not Kind.TABLE:
             yield _line(child, node, in_file=in_file)
@@ -119,8 +159,12 @@ def _table(node: Node, section: str, *, in_file: bool, double: bool) -> Iterator
         if child.kind is Kind.TABLE and child.children:
             repeated = child.many and not in_file
             of_files = in_file or (repeated and child.name.lower() in _LISTS)
-            lines = _table(child, f"{section}.{_key(child.name)}", in_file=of_files, double=repeated)
-            unknown = repeated and not of_files and not child.required  # nothing is lost if it is left out
+            lines = _table(
+                child, f"{section}.{_key(child.name)}", in_file=of_files, double=repeated
+            )
+            unknown = (
+                repeated and not of_files and not child.required
+            )  # nothing is lost if it is left out
             yield from (f"# {line}" if unknown and line else line for line in lines)
 
 
@@ -132,9 +176,14 @@ def _line(node: Node, above: Node, *, in_file: bool) -> str:
 
 
 def _need(node: Node, above: Node) -> str:
-    choice = next((each for each in above.choices if any(node.name in branch for branch in each.branches)), None)
+    choice = next(
+        (each for each in above.choices if any(node.name in branch for branch in each.branches)),
+        None,
+    )
     if choice:
-        others = ", ".join(name for branch in choice.branches if node.name not in branch for name in branch)
+        others = ", ".join(
+            name for branch in choice.branches if node.name not in branch for name in branch
+        )
         return f"{'required' if choice.required else 'may be left out'} unless there is {others}"
     return "required" if node.required else "may be left out"
 

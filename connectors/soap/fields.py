@@ -30,7 +30,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Content:
-    """Bytes that are sent as base64, never whole in memory. `open` may be called again, and raises as `verified_chunks` does."""
+    """Bytes that are sent as base64, never whole in memory.
+
+    `open` may be called again, and raises as `verified_chunks` does.
+    """
 
     open: Callable[[], Iterator[bytes]]
     size: int
@@ -59,12 +62,23 @@ def _bare(annotation: Any) -> tuple[Any, bool]:
 
 
 def _kind(annotation: Any) -> FieldKind:
-    kinds: dict[Any, FieldKind] = {datetime: "moment", bool: "boolean", int: "number", Literal[1]: "number"}
+    kinds: dict[Any, FieldKind] = {
+        datetime: "moment",
+        bool: "boolean",
+        int: "number",
+        Literal[1]: "number",
+    }
     return kinds.get(annotation, "text")
 
 
-LETTER = dict(_fields(LetterDocument, "")) | {"body.text": Field("text"), "body.content": Field("content")}
-FILE = dict(_fields(File, "file.")) | {"file.content": Field("content", nullable=True), "file.position": Field("number")}
+LETTER = dict(_fields(LetterDocument, "")) | {
+    "body.text": Field("text"),
+    "body.content": Field("content"),
+}
+FILE = dict(_fields(File, "file.")) | {
+    "file.content": Field("content", nullable=True),
+    "file.position": Field("number"),
+}
 GROUPS = ("attachments", "missing")
 """What `$each` can go through: the attachments that are here, and those that are not."""
 
@@ -74,7 +88,14 @@ def find(name: str, *, in_file: bool) -> Field | None:
     known = LETTER | FILE if in_file else LETTER
     if name in known:
         return known[name] if not known[name].open_ended else None
-    path = next((each for each in known if known[each].open_ended and name.startswith(f"{each}.") and name != f"{each}."), None)
+    path = next(
+        (
+            each
+            for each in known
+            if known[each].open_ended and name.startswith(f"{each}.") and name != f"{each}."
+        ),
+        None,
+    )
     return known[path] if path else None
 
 
@@ -83,7 +104,11 @@ def members(parcel: Parcel, group: str) -> tuple[Mapping[str, Any], ...]:
     parts = {part.name: part for part in parcel.parts}
     numbered = list(enumerate(parcel.document.files, start=1))
     here = group == "attachments"
-    chosen = [(number, file) for number, file in numbered if (file.state in KEPT_STATES and file.name in parts) == here]
+    chosen = [
+        (number, file)
+        for number, file in numbered
+        if (file.state in KEPT_STATES and file.name in parts) == here
+    ]
     return tuple(_file(number, file, parts.get(file.name)) for number, file in chosen)
 
 
@@ -94,7 +119,10 @@ def _file(number: int, file: File, part: ParcelPart | None) -> Mapping[str, Any]
 
 
 def value(parcel: Parcel, name: str, file: Mapping[str, Any]) -> Any:
-    """What a letter, or the file that is gone through, has in a field; None if it has nothing there."""
+    """What a letter, or the file that is gone through, has in a field.
+
+    None if it has nothing there.
+    """
     if name in file:
         return file[name]
     if name == "body.text":

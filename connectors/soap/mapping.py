@@ -1,8 +1,8 @@
 """From a letter to an operation's input, as the operator wrote it: checked against the input's shape, and carried out.
 
-A value is a constant; `"$field"`, a field of the letter; `"$field | $other | constant"`, the first of them that a letter has; a table,
-for an element with elements; or a list, for one that is repeated. `"$each"` in a table repeats it for each file. `$$` begins a constant
-with `$`.
+A value is a constant; `"$field"`, a field of the letter; `"$field | $other | constant"`, the first
+of them that a letter has; a table, for an element with elements; or a list, for one that is
+repeated. `"$each"` in a table repeats it for each file. `$$` begins a constant with `$`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ def _alternatives(text: str) -> list[str]:
 
 
 def _field_name(piece: object) -> str | None:
-    return piece[1:] if isinstance(piece, str) and piece.startswith("$") and not piece.startswith("$$") else None
+    return (
+        piece[1:]
+        if isinstance(piece, str) and piece.startswith("$") and not piece.startswith("$$")
+        else None
+    )
 
 
 def problems(shape: Node, mapping: Mapping[str, Any]) -> list[str]:
@@ -67,13 +71,18 @@ def _table_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iter
         elif name not in node.children:
             yield f"maps {name!r}, which is no element of {path}; {_hint(name, node.children)}"
         else:
-            yield from _value_problems(node.children[name], below, f"{path}.{name}", in_file=in_file or EACH in given)
+            yield from _value_problems(
+                node.children[name], below, f"{path}.{name}", in_file=in_file or EACH in given
+            )
     for name, child in node.children.items():
         if child.required and name not in given:
             yield f"does not map {path}.{name}, which the service must have ({child.kind}); write it"
         elif child.required and child.many and _may_be_none(given[name]):
             remedy = 'add one that is always there to the list, such as the text by "$body.content"'
-            yield f"maps {path}.{name} from attachments only, but the service wants at least one, and a letter may have none; {remedy}"
+            yield (
+                f"maps {path}.{name} from attachments only, but the service wants at least one, "
+                f"and a letter may have none; {remedy}"
+            )
     yield from _choice_problems(node, given, path)
 
 
@@ -97,7 +106,10 @@ def _each_problems(node: Node, group: Any, path: str) -> Iterator[str]:
     if group not in GROUPS:
         yield f'has {path} with "{EACH}" = {group!r}; write one of: {", ".join(GROUPS)}'
     elif not node.many:
-        yield f"repeats {path} for each file, but the service takes it only once; put {EACH} at an element that is repeated"
+        yield (
+            f"repeats {path} for each file, but the service takes it only once; put {EACH} at an "
+            "element that is repeated"
+        )
 
 
 def _value_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iterator[str]:
@@ -126,24 +138,47 @@ def _plain_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iter
             continue
         field = find(name, in_file=in_file)
         if field is None:
-            yield f"maps {path} from {piece!r}, which is no field of a letter; {_field_hint(name, in_file=in_file)}"
+            yield (
+                f"maps {path} from {piece!r}, which is no field of a letter; "
+                f"{_field_hint(name, in_file=in_file)}"
+            )
         elif field.kind not in _TAKES[node.kind]:
-            yield f"maps {path} from {piece!r}, a {field.kind}, but the service wants a {node.kind} there; map another field"
+            yield (
+                f"maps {path} from {piece!r}, a {field.kind}, but the service wants a {node.kind} "
+                "there; map another field"
+            )
         can_be_missing = can_be_missing and (field is None or field.nullable)
-    if can_be_missing and node.required and not node.nillable and node.kind not in {Kind.TEXT, Kind.BINARY}:
-        yield f'maps {path} from {given!r}, which not every letter has; write what stands in for it, as "$due_at | $published_at"'
+    if (
+        can_be_missing
+        and node.required
+        and not node.nillable
+        and node.kind not in {Kind.TEXT, Kind.BINARY}
+    ):
+        yield (
+            f"maps {path} from {given!r}, which not every letter has; write what stands in for "
+            'it, as "$due_at | $published_at"'
+        )
 
 
 def _constant_problems(node: Node, piece: Any, path: str) -> Iterator[str]:
-    fits = isinstance(piece, _CONSTANTS[node.kind]) and (node.kind is Kind.BOOLEAN or not isinstance(piece, bool) or node.kind is Kind.TEXT)
+    fits = isinstance(piece, _CONSTANTS[node.kind]) and (
+        node.kind is Kind.BOOLEAN or not isinstance(piece, bool) or node.kind is Kind.TEXT
+    )
     if not fits:
-        yield f'has the constant {piece!r} for {path}, where the service wants a {node.kind}; write one, or a field such as "$title"'
+        yield (
+            f"has the constant {piece!r} for {path}, where the service wants a {node.kind}; write "
+            'one, or a field such as "$title"'
+        )
 
 
 def _hint(word: str, known: Iterable[str]) -> str:
     names = list(known)
     folded = {name.casefold(): name for name in names}
-    close = [folded[word.casefold()]] if word.casefold() in folded else difflib.get_close_matches(word, names, n=1)
+    close = (
+        [folded[word.casefold()]]
+        if word.casefold() in folded
+        else difflib.get_close_matches(word, names, n=1)
+    )
     return f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(names) or 'none'}"
 
 
@@ -151,22 +186,35 @@ def _field_hint(name: str, *, in_file: bool) -> str:
     if name in FILE and not in_file:
         return f'write "{EACH}" = "attachments" into the table around it'
     if name == OPEN:
-        return "it was left open: write a constant or a field, or take the line out if the element may be left out"
+        return (
+            "it was left open: write a constant or a field, or take the line out if the element "
+            "may be left out"
+        )
     known = [*LETTER, *(FILE if in_file else ())]
     close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '${close[0]}'?" if close else "the fields are those of docs/message.schema.json, and docs/soap.md has the others"
+    return (
+        f"did you mean '${close[0]}'?"
+        if close
+        else "the fields are those of docs/message.schema.json, and docs/soap.md has the others"
+    )
 
 
 class Place(Protocol):
     """Where contents are put."""
 
     def __call__(self, content: Content, *, binary: bool) -> bytes:
-        """Take a content; the bytes that stand for it. `binary`: it goes into an element, no attribute, that is base64 by its type."""
+        """Take a content; the bytes that stand for it.
+
+        `binary`: it goes into an element, no attribute, that is base64 by its type.
+        """
 
 
 @dataclass(frozen=True)
 class Builder:
-    """Carries out a mapping that has no problems. `place` puts content into the request, and says what stands there for it."""
+    """Carries out a mapping that has no problems.
+
+    `place` puts content into the request, and says what stands there for it.
+    """
 
     parcel: Parcel
     place: Place
@@ -175,9 +223,13 @@ class Builder:
         """The input's values, as zeep takes them."""
         return self._table(shape, mapping, {})
 
-    def _table(self, node: Node, given: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
+    def _table(
+        self, node: Node, given: Mapping[str, Any], file: Mapping[str, Any]
+    ) -> dict[str, Any]:
         return {
-            node.children[name].zeep_name: self._value(node.children[name], below, file) for name, below in given.items() if name != EACH
+            node.children[name].zeep_name: self._value(node.children[name], below, file)
+            for name, below in given.items()
+            if name != EACH
         }
 
     def _value(self, node: Node, given: Any, file: Mapping[str, Any]) -> Any:
@@ -207,7 +259,9 @@ class Builder:
             missing = {Kind.TEXT: "", Kind.BINARY: b""}.get(node.kind)
             return missing if node.required and not node.nillable else None
         if isinstance(found, Content):
-            token = self.place(found, binary=node.kind is Kind.BINARY and not node.name.startswith("@"))
+            token = self.place(
+                found, binary=node.kind is Kind.BINARY and not node.name.startswith("@")
+            )
             return token if node.kind is Kind.BINARY else _base64_text(token)
         return _converted(node.kind, found)
 
@@ -216,7 +270,9 @@ class Builder:
         for piece in _alternatives(given) if isinstance(given, str) else [given]:
             name = _field_name(piece)
             if name is None:
-                return (piece[1:] if isinstance(piece, str) and piece.startswith("$$") else piece), None
+                return (
+                    piece[1:] if isinstance(piece, str) and piece.startswith("$$") else piece
+                ), None
             found = value(self.parcel, name, file)
             if found is not None and found != "":
                 return found, find(name, in_file=bool(file))
@@ -238,8 +294,13 @@ def _converted(kind: Kind, found: Any) -> Any:
 
 
 def _with_four_digits(moment: date) -> date | str:
-    """The moment; before the year 1000 as text, for zeep would write the year with fewer digits than the schema wants."""
-    return moment if moment.year >= 1000 else moment.isoformat().replace("+00:00", "Z")  # noqa: PLR2004  # the first with four digits
+    """The moment.
+
+    Before the year 1000 as text, for zeep would write the year with fewer digits than the schema
+    wants.
+    """
+    # the first with four digits
+    return moment if moment.year >= 1000 else moment.isoformat().replace("+00:00", "Z")  # noqa: PLR2004
 
 
 def _clean(found: Any) -> str:

@@ -1,7 +1,8 @@
 """MTOM: an envelope and the contents that belong into it, side by side in one multipart message, each content as its own bytes.
 
-Sources: W3C XOP 1.0 and MTOM, RFC 2387 (multipart/related), RFC 2392 (cid), W3C Describing Media Content of Binary Data in XML
-(contentType). What services insist on beyond these (a charset, 8bit, quoted parameters) is Microsoft's description of WCF's messages.
+Sources: W3C XOP 1.0 and MTOM, RFC 2387 (multipart/related), RFC 2392 (cid), W3C Describing Media
+Content of Binary Data in XML (contentType). What services insist on beyond these (a charset, 8bit,
+quoted parameters) is Microsoft's description of WCF's messages.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class MimePart:
 
 
 def take_out(envelope: Element, contents: Mapping[str, Content]) -> list[MimePart]:
-    """Put a reference into each element whose text is a mark in `contents`; the parts that are referred to, in the envelope's order."""
+    """Put a reference into each element whose text is a mark in `contents`.
+
+    The parts that are referred to, in the envelope's order.
+    """
     from lxml import etree
 
     parts: list[MimePart] = []
@@ -46,16 +50,30 @@ def take_out(envelope: Element, contents: Mapping[str, Content]) -> list[MimePar
         content = contents.get(element.text or "")
         if content is not None:
             part = MimePart(
-                content_id=f"{len(parts) + 1}.{secrets.token_hex(8)}@postmottak", media_type=_media_type(element), content=content
+                content_id=f"{len(parts) + 1}.{secrets.token_hex(8)}@postmottak",
+                media_type=_media_type(element),
+                content=content,
             )
             element.text = None
-            etree.SubElement(element, _INCLUDE, {"href": f"cid:{part.content_id}"}, nsmap={"xop": etree.QName(_INCLUDE).namespace})
+            etree.SubElement(
+                element,
+                _INCLUDE,
+                {"href": f"cid:{part.content_id}"},
+                nsmap={"xop": etree.QName(_INCLUDE).namespace},
+            )
             parts.append(part)
     return parts
 
 
 def _media_type(element: Element) -> str:
-    named = next((element.get(f"{{{each}}}contentType") for each in XMIME if element.get(f"{{{each}}}contentType")), "")
+    named = next(
+        (
+            element.get(f"{{{each}}}contentType")
+            for each in XMIME
+            if element.get(f"{{{each}}}contentType")
+        ),
+        "",
+    )
     return named if _MEDIA_TYPE.fullmatch(named) else "application/octet-stream"
 
 
@@ -73,10 +91,15 @@ class Package:
     def content_type(self) -> str:
         """The whole message's."""
         action = _ACTION.search(self.soap_type)  # SOAP 1.2 has it there
-        told = f'type="application/xop+xml"; start="<{_ROOT}>"; start-info="{self._media}"; boundary="{self.boundary}"'
+        told = (
+            f'type="application/xop+xml"; start="<{_ROOT}>"; start-info="{self._media}"; '
+            f'boundary="{self.boundary}"'
+        )
         return f"{MULTIPART}; {told}" + (f"; {action[0]}" if action else "")
 
-    def pieces(self, envelope: list[bytes | Content], parts: list[MimePart]) -> Iterator[bytes | Content]:
+    def pieces(
+        self, envelope: list[bytes | Content], parts: list[MimePart]
+    ) -> Iterator[bytes | Content]:
         """The message: `envelope`, and each part's bytes, with what stands between them."""
         described = f'application/xop+xml; charset=utf-8; type="{self._media}"'
         yield self._head("", described, "8bit", _ROOT)
@@ -91,7 +114,10 @@ class Package:
         return self.soap_type.partition(";")[0].strip()
 
     def _head(self, before: str, media_type: str, encoding: str, content_id: str) -> bytes:
-        described = f"Content-Type: {media_type}\r\nContent-Transfer-Encoding: {encoding}\r\nContent-ID: <{content_id}>"
+        described = (
+            f"Content-Type: {media_type}\r\nContent-Transfer-Encoding: {encoding}\r\nContent-ID: "
+            f"<{content_id}>"
+        )
         return f"{before}--{self.boundary}\r\n{described}\r\n\r\n".encode()
 
 
@@ -101,13 +127,20 @@ def new_package(soap_type: str) -> Package:
 
 
 def root_of(answer: SoapAnswer) -> SoapAnswer:
-    """An answer in several parts without all but its envelope; any other answer, and one whose parts cannot be told apart, as it is."""
+    """An answer in several parts without all but its envelope.
+
+    Any other answer, and one whose parts cannot be told apart, as it is.
+    """
     if answer.media_type != MULTIPART:
         return answer
-    head = f"Content-Type: {answer.headers.get('content-type', '')}\r\n\r\n".encode("ascii", "replace")
+    head = f"Content-Type: {answer.headers.get('content-type', '')}\r\n\r\n".encode(
+        "ascii", "replace"
+    )
     message = BytesParser().parsebytes(head + answer.content)
     parts = [each for each in message.walk() if not each.is_multipart()]
     start = str(message.get_param("start") or "")
-    root = next((each for each in parts if start and str(each["content-id"]).strip() == start), parts[0])
+    root = next(
+        (each for each in parts if start and str(each["content-id"]).strip() == start), parts[0]
+    )
     found = root.get_payload(decode=True) if message.is_multipart() else None
     return replace(answer, content=found) if found and isinstance(found, bytes) else answer

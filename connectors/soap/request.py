@@ -1,7 +1,8 @@
 """The request on its way: zeep writes the envelope with a mark where each attachment belongs, and the bytes are streamed.
 
-They go in there as base64, or with MTOM behind the envelope as they are. So an attachment of any size takes little memory. Only a signed
-request is whole in memory, about six times the size of its attachments: the signature is over the bytes.
+They go in there as base64, or with MTOM behind the envelope as they are. So an attachment of any
+size takes little memory. Only a signed request is whole in memory, about six times the size of its
+attachments: the signature is over the bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class RequestTooLarge(Exception):
 
 
 class Contents:
-    """The contents of one request, each by the mark that stands for it. With `mtom`, those that can be go beside the envelope."""
+    """The contents of one request, each by the mark that stands for it.
+
+    With `mtom`, those that can be go beside the envelope.
+    """
 
     def __init__(self, *, mtom: bool = False) -> None:
         self._mtom = mtom
@@ -42,7 +46,10 @@ class Contents:
         self._filled: list[tuple[Element, str]] = []
 
     def place(self, content: Content, *, binary: bool) -> bytes:
-        """Bytes to put into the request for the content; `binary`: into an element that is base64 by its type."""
+        """Bytes to put into the request for the content.
+
+        `binary`: into an element that is base64 by its type.
+        """
         mark = secrets.token_bytes(_MARK)
         chosen = self._beside if self._mtom and binary else self._inside
         chosen[base64.b64encode(mark).decode()] = content
@@ -51,7 +58,9 @@ class Contents:
     @property
     def size(self) -> int:
         """How many bytes they take in the request."""
-        return sum(map(_encoded_size, self._inside.values())) + sum(content.size for content in self._beside.values())
+        return sum(map(_encoded_size, self._inside.values())) + sum(
+            content.size for content in self._beside.values()
+        )
 
     def fill(self, envelope: Element) -> None:
         """Put the contents themselves into the envelope, as base64: that is what is signed, by XOP also of what goes beside it."""
@@ -73,7 +82,10 @@ class Contents:
         self._filled.clear()
 
     def body(self, envelope: Element, content_type: str) -> tuple[RequestBody, str]:
-        """The request with this envelope, which `content_type` describes; and what describes the request."""
+        """The request with this envelope, which `content_type` describes.
+
+        And what describes the request.
+        """
         if not self._mtom:
             return _body(self._pieces(envelope)), content_type
         package = new_package(content_type)
@@ -89,7 +101,10 @@ class Contents:
             return [data]
         marks = "|".join(re.escape(mark) for mark in self._inside).encode()
         pieces = re.split(b"(" + marks + b")", data)
-        return [_as_base64(self._inside[piece.decode()]) if place % 2 else piece for place, piece in enumerate(pieces)]
+        return [
+            _as_base64(self._inside[piece.decode()]) if place % 2 else piece
+            for place, piece in enumerate(pieces)
+        ]
 
 
 def _body(pieces: list[bytes | Content]) -> RequestBody:
@@ -125,7 +140,10 @@ def _encoded(content: Content) -> Iterator[bytes]:
 
 
 class StreamingTransport(NoLoading):
-    """Sends one envelope with its contents, at most `largest` bytes. For one call. Raises TooLarge, and as SoapCaller does."""
+    """Sends one envelope with its contents, at most `largest` bytes.
+
+    For one call. Raises TooLarge, and as SoapCaller does.
+    """
 
     def __init__(self, caller: SoapCaller, contents: Contents, largest: int) -> None:
         self._caller = caller

@@ -1,4 +1,7 @@
-"""What an answer means: the letter is taken, later, or never. None of the answer's own words is shown, but for codes."""
+"""What an answer means: the letter is taken, later, or never.
+
+None of the answer's own words is shown, but for codes.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +29,36 @@ _OPERATOR = {
     404: "correct address, or let the service answer there",
     405: "correct address, for what is there takes no POST",
     407: "look at the proxy in front of the service",
-    415: 'write attachments = "mtom" or "base64", whichever it is not now; the service wants its messages otherwise',
+    415: (
+        'write attachments = "mtom" or "base64", whichever it is not now; the service wants its '
+        "messages otherwise"
+    ),
 }
-_ENVELOPES = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
-_FOR_EVER = frozenset({"Client", "Sender", "VersionMismatch", "MustUnderstand", "DataEncodingUnknown"})
-_OF_SECURITY = frozenset({"FailedAuthentication", "InvalidSecurity", "InvalidSecurityToken", "SecurityTokenUnavailable", "MessageExpired"})
+_ENVELOPES = (
+    "http://schemas.xmlsoap.org/soap/envelope/",
+    "http://www.w3.org/2003/05/soap-envelope",
+)
+_FOR_EVER = frozenset(
+    {"Client", "Sender", "VersionMismatch", "MustUnderstand", "DataEncodingUnknown"}
+)
+_OF_SECURITY = frozenset(
+    {
+        "FailedAuthentication",
+        "InvalidSecurity",
+        "InvalidSecurityToken",
+        "SecurityTokenUnavailable",
+        "MessageExpired",
+    }
+)
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,60}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What the operator says of the service's answers. Fields are dotted names of elements in the answer."""
+    """What the operator says of the service's answers.
+
+    Fields are dotted names of elements in the answer.
+    """
 
     success_field: str = ""
     success_values: tuple[str, ...] = ()
@@ -48,16 +70,26 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseJudge:
-    """Judges the answers of the service that is called `who`; `answers`: its operation has an output."""
+    """Judges the answers of the service that is called `who`.
+
+    `answers`: its operation has an output.
+    """
 
     who: str
     rules: Rules
     answers: bool = True
 
     def judge(self, answer: SoapAnswer) -> str:
-        """The receiver's own reference for the letter, empty if it gives none that is a plain code. Raises DeliveryFailure."""
+        """The receiver's own reference for the letter, empty if it gives none that is a plain code.
+
+        Raises DeliveryFailure.
+        """
         answer = root_of(answer)
-        if answer.status_code in _SUCCESSES and not answer.content and (not self.answers or answer.status_code in _ACCEPTED):
+        if (
+            answer.status_code in _SUCCESSES
+            and not answer.content
+            and (not self.answers or answer.status_code in _ACCEPTED)
+        ):
             return ""
         body = self._body(answer)
         fault = next((each for each in body if _local(each) == "Fault"), None)
@@ -74,17 +106,37 @@ class ResponseJudge:
             root = parse(answer.content)
         except UnsafeXml as error:
             raise self._no_soap(answer, str(error)) from error
-        body = next((root.find(f"{{{namespace}}}Body") for namespace in _ENVELOPES if root.tag == f"{{{namespace}}}Envelope"), None)
+        body = next(
+            (
+                root.find(f"{{{namespace}}}Body")
+                for namespace in _ENVELOPES
+                if root.tag == f"{{{namespace}}}Envelope"
+            ),
+            None,
+        )
         if body is None:
             raise self._no_soap(answer, "is XML, but no SOAP")
         return body
 
     def _no_soap(self, answer: SoapAnswer, what: str) -> DeliveryFailure:
-        html = answer.media_type == "text/html" or answer.content[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+        html = answer.media_type == "text/html" or answer.content[:200].lstrip().lower().startswith(
+            (b"<!doctype html", b"<html")
+        )
         if html or answer.status_code in _SUCCESSES:
-            what = "is a web page (HTML), as a login or an error page would be" if html else what if answer.content else "is empty"
-            remedy = _OPERATOR.get(answer.status_code, "look at address, and at what stands in front of the service")
-            text = f"{self.who} answers with status {answer.status_code}, but its answer {what}; {remedy}"
+            what = (
+                "is a web page (HTML), as a login or an error page would be"
+                if html
+                else what
+                if answer.content
+                else "is empty"
+            )
+            remedy = _OPERATOR.get(
+                answer.status_code, "look at address, and at what stands in front of the service"
+            )
+            text = (
+                f"{self.who} answers with status {answer.status_code}, but its answer {what}; "
+                f"{remedy}"
+            )
             return TemporaryFailure(text, retry_after=answer.wait)
         return self._status(answer)
 
@@ -96,22 +148,39 @@ class ResponseJudge:
         if status in _LATER or status >= _SERVER_ERROR:
             return TemporaryFailure(f"{text}; it is tried again later", retry_after=answer.wait)
         if status == _TOO_LARGE:
-            return PermanentFailure(f"{text}: the letter is too large for it; let it take more, or send the letter elsewhere")
+            return PermanentFailure(
+                f"{text}: the letter is too large for it; let it take more, or send the "
+                "letter elsewhere"
+            )
         if status == _GONE:
-            return PermanentFailure(f"{text}: it takes no more letters; take the destination out of the routing table")
-        return PermanentFailure(f"{text}: it does not take this letter; look at its log, and retry the delivery when it is mended")
+            return PermanentFailure(
+                f"{text}: it takes no more letters; take the destination out of the routing table"
+            )
+        return PermanentFailure(
+            f"{text}: it does not take this letter; look at its log, and retry the delivery "
+            "when it is mended"
+        )
 
     def _fault(self, fault: Element, answer: SoapAnswer) -> DeliveryFailure:
-        """A fault of the caller's (Client, Sender) stands; one of the service's own passes; the operator's lists come before both."""
+        """A fault of the caller's (Client, Sender) stands; one of the service's own passes.
+
+        The operator's lists come before both.
+        """
         codes = _codes(fault)
         shown = ", ".join(code for code in codes if _PLAIN.fullmatch(code)) or "without a code"
         text = f"{self.who} answers with a fault ({shown})"
         if set(codes) & set(self.rules.temporary_faults):
-            return TemporaryFailure(f"{text}, which temporary_faults lists; it is tried again later", retry_after=answer.wait)
+            return TemporaryFailure(
+                f"{text}, which temporary_faults lists; it is tried again later",
+                retry_after=answer.wait,
+            )
         if set(codes) & _OF_SECURITY:
             return TemporaryFailure(f"{text}; look at authentication, and at this machine's clock")
         if set(codes) & (_FOR_EVER | set(self.rules.permanent_faults)):
-            return PermanentFailure(f"{text}: it does not take this letter; look at its log and at input, and retry the delivery")
+            return PermanentFailure(
+                f"{text}: it does not take this letter; look at its log and at input, and "
+                "retry the delivery"
+            )
         return TemporaryFailure(f"{text}; it is tried again later", retry_after=answer.wait)
 
     def _check_field(self, body: Element) -> None:
@@ -125,7 +194,10 @@ class ResponseJudge:
         text = f"{self.who} says {shown} in {rules.success_field}"
         if not found or found in rules.temporary_values:
             raise TemporaryFailure(f"{text}; it is tried again later")
-        raise PermanentFailure(f"{text}, which success_values does not list; look at its log, and retry the delivery when it is mended")
+        raise PermanentFailure(
+            f"{text}, which success_values does not list; look at its log, and retry the "
+            "delivery when it is mended"
+        )
 
 
 def _local(element: Element) -> str:
@@ -147,7 +219,13 @@ def _text(body: Element, field: str) -> str:
 
 def _codes(fault: Element) -> list[str]:
     """The local names of a fault's code and subcodes, and those of the elements in its detail."""
-    codes = [(each.text or "").strip().rpartition(":")[2] for each in fault.iter() if _local(each) in {"faultcode", "Value"}]
+    codes = [
+        (each.text or "").strip().rpartition(":")[2]
+        for each in fault.iter()
+        if _local(each) in {"faultcode", "Value"}
+    ]
     codes = [piece for code in codes for piece in (code, *code.split(".")) if piece]
-    details = [_local(each) for part in fault if _local(part) in {"detail", "Detail"} for each in part]
+    details = [
+        _local(each) for part in fault if _local(part) in {"detail", "Detail"} for each in part
+    ]
     return list(dict.fromkeys([*codes, *details]))

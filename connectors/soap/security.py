@@ -30,14 +30,17 @@ def _timestamp() -> Any:
 def username_token(name: str, password: str, *, digest: bool = False) -> Protect:
     """The name and the password, as text or as a digest with a nonce and the time.
 
-    Only over an encrypted connection: the text can be read, and the digest, which is SHA-1, lets a weak password be guessed.
+    Only over an encrypted connection: the text can be read, and the digest, which is SHA-1, lets a
+    weak password be guessed.
     """
 
     def protect(envelope: Element) -> None:
         from zeep.wsse.username import UsernameToken
 
         new_token: Any = UsernameToken  # zeep is not typed
-        new_token(name, password, use_digest=digest, zulu_timestamp=True, timestamp_token=_timestamp()).apply(envelope, {})
+        new_token(
+            name, password, use_digest=digest, zulu_timestamp=True, timestamp_token=_timestamp()
+        ).apply(envelope, {})
 
     return protect
 
@@ -47,7 +50,9 @@ def signature(certificate: Path, key: Path) -> Protect:
     import xmlsec
     from zeep.wsse.signature import BinarySignature
 
-    signer = BinarySignature(str(key), str(certificate), None, xmlsec.Transform.RSA_SHA256, xmlsec.Transform.SHA256)
+    signer = BinarySignature(
+        str(key), str(certificate), None, xmlsec.Transform.RSA_SHA256, xmlsec.Transform.SHA256
+    )
 
     def protect(envelope: Element) -> None:
         from zeep.wsse.utils import get_security_header

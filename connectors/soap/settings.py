@@ -6,7 +6,14 @@ import ssl
 from typing import Annotated, Any, Literal, Self
 
 import httpx
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    model_validator,
+)
 
 from connectors.net.diagnostics import Timeout, is_loopback
 from connectors.net.settings import WebAddress, need_library
@@ -46,7 +53,9 @@ class SoapSettings(ConnectorSettings):
     input: dict[str, Any]
     """The mapping; `mapping.py` says how it is written."""
     attachments: Literal["base64", "mtom"] = "base64"
-    """How contents travel that the mapping puts into elements of the type base64Binary: inside the envelope, or beside it."""
+    """How contents travel that the mapping puts into elements of the type base64Binary: inside the
+    envelope, or beside it.
+    """
     authentication: Literal["none", "basic", "username-token", "x509"] = "none"
     username: str = ""
     password_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
@@ -76,7 +85,10 @@ class SoapSettings(ConnectorSettings):
         self._check_authentication()
         self._check_signing()
         if bool(self.success_field) != bool(self.success_values):
-            raise ValueError("has one of success_field and success_values without the other; write both, or neither")
+            raise ValueError(
+                "has one of success_field and success_values without the other; write both, "
+                "or neither"
+            )
         if self.client_key_file and not self.client_cert_file:
             raise ValueError("has client_key_file without client_cert_file; write both, or neither")
         try:
@@ -85,10 +97,13 @@ class SoapSettings(ConnectorSettings):
             key = self.client_key_file.path if self.client_key_file else None
             assert self.client_cert_file  # ca_file was tried before
             raise ValueError(
-                f"has a client_cert_file and client_key_file that cannot be used: {why_no_proof(self.client_cert_file, key)}"
+                "has a client_cert_file and client_key_file that cannot be used: "
+                f"{why_no_proof(self.client_cert_file, key)}"
             ) from error
         if not is_web(self.wsdl):
-            self._contract = open_contract(self.wsdl, None, self.service, self.port, self.operation, self.input)
+            self._contract = open_contract(
+                self.wsdl, None, self.service, self.port, self.operation, self.input
+            )
         self._check_encryption()
         return self
 
@@ -96,18 +111,25 @@ class SoapSettings(ConnectorSettings):
         named = self.authentication in {"basic", "username-token"}
         if named != bool(self.username) or named != bool(self.password_file):
             raise ValueError(
-                'has authentication, username and password_file that do not fit; "basic" and "username-token" need both, others neither'
+                'has authentication, username and password_file that do not fit; "basic" and '
+                '"username-token" need both, others neither'
             )
         if self.password_digest and self.authentication != "username-token":
-            raise ValueError('has password_digest, which only a UsernameToken has; write authentication = "username-token"')
+            raise ValueError(
+                "has password_digest, which only a UsernameToken has; write authentication = "
+                '"username-token"'
+            )
         if self.authentication == "basic" and ":" in self.username:
-            raise ValueError("has a username with a colon, which Basic cannot carry; choose another")
+            raise ValueError(
+                "has a username with a colon, which Basic cannot carry; choose another"
+            )
 
     def _check_signing(self) -> None:
         signed = self.authentication == "x509"
         if signed != bool(self.signing_cert_file) or signed != bool(self.signing_key_file):
             raise ValueError(
-                'has authentication, signing_cert_file and signing_key_file that do not fit; "x509" needs both, others neither'
+                "has authentication, signing_cert_file and signing_key_file that do not fit; "
+                '"x509" needs both, others neither'
             )
         if self.signing_cert_file and self.signing_key_file:
             need_library("xmlsec", "soap")
@@ -115,15 +137,26 @@ class SoapSettings(ConnectorSettings):
                 check_pair(self.signing_cert_file, self.signing_key_file.path)
             except (OSError, ValueError, TypeError) as error:
                 why = proof_fault(self.signing_cert_file, self.signing_key_file.path)
-                why = why or f"{self.signing_cert_file}; both must be PEM, RSA, without a password, and belong together"
-                raise ValueError(f"has a signing_cert_file and signing_key_file that cannot be used: {why}") from error
+                why = why or (
+                    f"{self.signing_cert_file}; both must be PEM, RSA, without a password, "
+                    "and belong together"
+                )
+                raise ValueError(
+                    f"has a signing_cert_file and signing_key_file that cannot be used: {why}"
+                ) from error
 
     def _check_encryption(self) -> None:
         address = self.address or (self._contract.operation.address if self._contract else "")
         if self._contract and not address.startswith(("https://", "http://")):
-            raise ValueError("has no address, and the WSDL names none that can be used; write address")
+            raise ValueError(
+                "has no address, and the WSDL names none that can be used; write address"
+            )
         url = httpx.URL(address)
-        if self.authentication in {"basic", "username-token"} and url.scheme == "http" and not is_loopback(url.host):
+        if (
+            self.authentication in {"basic", "username-token"}
+            and url.scheme == "http"
+            and not is_loopback(url.host)
+        ):
             raise ValueError("would send its password unencrypted; write https in address")
 
     @property
@@ -133,4 +166,8 @@ class SoapSettings(ConnectorSettings):
 
     def tls(self) -> ssl.SSLContext:
         """Whom to trust, and what to prove. Raises OSError."""
-        return tls_context(self.ca_file, self.client_cert_file, self.client_key_file.path if self.client_key_file else None)
+        return tls_context(
+            self.ca_file,
+            self.client_cert_file,
+            self.client_key_file.path if self.client_key_file else None,
+        )

@@ -40,7 +40,10 @@ class Alternatives:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """An element or an attribute of the input. `children` are by the name that a mapping uses: `Name`, `@attribute`, or `#text`."""
+    """An element or an attribute of the input.
+
+    `children` are by the name that a mapping uses: `Name`, `@attribute`, or `#text`.
+    """
 
     name: str
     zeep_name: str
@@ -73,7 +76,8 @@ def operations(document: Document) -> Iterator[Operation]:
     for service in document.services.values():
         for port in service.ports.values():
             if isinstance(port.binding, Soap11Binding | Soap12Binding):
-                for operation in port.binding.all().values():  # type: ignore[no-untyped-call]  # a zeep class, reached by isinstance
+                # a zeep class, reached by isinstance
+                for operation in port.binding.all().values():  # type: ignore[no-untyped-call]
                     yield _operation(service.name, port, operation)
 
 
@@ -85,7 +89,9 @@ def _operation(service: str, port: Any, operation: Any) -> Operation:
         name=operation.name,
         address=(port.binding_options or {}).get("address") or "",
         binding=str(port.binding.name),
-        input=_node(body, body.name or operation.name, required=True, depth=0) if body is not None else _nothing(operation.name),
+        input=_node(body, body.name or operation.name, required=True, depth=0)
+        if body is not None
+        else _nothing(operation.name),
         answers=operation.output is not None,
     )
 
@@ -103,7 +109,8 @@ def _node(element: Any, zeep_name: str, *, required: bool, depth: int) -> Node:
         kind = _kind(element.type)
     elif depth < _DEEPEST:  # a type may contain itself; nobody maps that deep
         children = _children(element.type, depth)
-        choices = tuple(_choices(element.type._element, required=True))  # noqa: SLF001  # as in _children
+        # as in _children
+        choices = tuple(_choices(element.type._element, required=True))  # noqa: SLF001
     return Node(
         name=element.name,
         zeep_name=zeep_name,
@@ -120,20 +127,31 @@ def _children(kind: Any, depth: int) -> dict[str, Node]:
     from zeep.xsd import Element
 
     found: dict[str, Node] = {}
-    content = kind._element  # noqa: SLF001  # zeep has no other way to tell choices and repeated groups from plain sequences
+    # zeep has no other way to tell choices and repeated groups from plain sequences
+    content = kind._element  # noqa: SLF001
     if isinstance(content, Element):
-        found[TEXT_KEY] = Node(name=TEXT_KEY, zeep_name="_value_1", kind=_kind(content.type), required=True)
+        found[TEXT_KEY] = Node(
+            name=TEXT_KEY, zeep_name="_value_1", kind=_kind(content.type), required=True
+        )
     elif content is not None:
         found |= {node.name: node for node in _elements(content, required=True, depth=depth)}
     for zeep_name, attribute in kind.attributes:
         if getattr(attribute, "name", None):
             name = f"@{attribute.name}"
-            found[name] = Node(name=name, zeep_name=zeep_name, kind=_kind(attribute.type), required=bool(attribute.required))
+            found[name] = Node(
+                name=name,
+                zeep_name=zeep_name,
+                kind=_kind(attribute.type),
+                required=bool(attribute.required),
+            )
     return found
 
 
 def _elements(content: Any, *, required: bool, depth: int) -> Iterator[Node]:
-    """The elements of a sequence or a choice. Those of a group that repeats as a whole are left out: a mapping cannot say them."""
+    """The elements of a sequence or a choice.
+
+    Those of a group that repeats as a whole are left out: a mapping cannot say them.
+    """
     from zeep.xsd import Choice, Element, Group
     from zeep.xsd.elements.indicators import Indicator
 
@@ -148,19 +166,29 @@ def _elements(content: Any, *, required: bool, depth: int) -> Iterator[Node]:
 
 
 def _choices(content: Any, *, required: bool) -> Iterator[Alternatives]:
-    """The choices among the elements that `_elements` gives; one within another is told as part of its branch.
+    """The choices among the elements that `_elements` gives.
 
-    zeep calls every choice optional, and every element that stands in one: that the latter may be missing cannot be told.
+    One within another is told as part of its branch.
+
+    zeep calls every choice optional, and every element that stands in one: that the latter may be
+    missing cannot be told.
     """
     from zeep.xsd import Choice, Element, Group
 
-    if content is None or isinstance(content, Element) or getattr(content, "accepts_multiple", False):
+    if (
+        content is None
+        or isinstance(content, Element)
+        or getattr(content, "accepts_multiple", False)
+    ):
         return
     needed = required and content.min_occurs > 0
     if isinstance(content, Choice):
         branches = tuple(tuple(_branch(each)) for each in content)
         names = tuple(tuple(node.name for node in each) for each in branches)
-        yield Alternatives(branches=names, required=needed and all(any(node.required for node in each) for each in branches))
+        yield Alternatives(
+            branches=names,
+            required=needed and all(any(node.required for node in each) for each in branches),
+        )
         return
     for child in [content.child] if isinstance(content, Group) else content:
         yield from _choices(child, required=needed)
@@ -193,7 +221,10 @@ def _kind(kind: Any) -> Kind:
 
 
 def choose(document: Document, service: str, port: str, operation: str) -> Operation:
-    """The operation of that name, at the first port that has it unless service or port are named. Raises BadWsdl, with a near miss."""
+    """The operation of that name, at the first port that has it unless service or port are named.
+
+    Raises BadWsdl, with a near miss.
+    """
     import difflib
 
     found = list(operations(document))
@@ -202,9 +233,15 @@ def choose(document: Document, service: str, port: str, operation: str) -> Opera
         if wanted and wanted not in names:
             close = difflib.get_close_matches(wanted, names, n=1)
             word = "operation" if what == "name" else what
-            hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(names) or 'none that speaks SOAP'}"
+            hint = (
+                f"did you mean {close[0]!r}?"
+                if close
+                else f"it has: {', '.join(names) or 'none that speaks SOAP'}"
+            )
             raise BadWsdl(f"has no {word} {wanted!r} in its WSDL; {hint}")
         found = [each for each in found if not wanted or getattr(each, what) == wanted]
     if not found:
-        raise BadWsdl("has a WSDL without any operation that speaks SOAP; ask the service's owner for another")
+        raise BadWsdl(
+            "has a WSDL without any operation that speaks SOAP; ask the service's owner for another"
+        )
     return found[0]

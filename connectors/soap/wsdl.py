@@ -1,7 +1,10 @@
-"""A WSDL, from a file or a web address, as zeep understands it; with no DTD, and nothing that it imports from elsewhere.
+"""A WSDL, from a file or a web address, as zeep understands it.
 
-Elsewhere is, for a file, anything outside its folder; for a web address, any other scheme, host or port. zeep's `forbid_external` knows
-no such difference, so that the documents come through `_Documents`.
+With no DTD, and nothing that it imports from elsewhere.
+
+Elsewhere is, for a file, anything outside its folder; for a web address, any other scheme, host or
+port. zeep's `forbid_external` knows no such difference, so that the documents come through
+`_Documents`.
 """
 
 from __future__ import annotations
@@ -43,7 +46,10 @@ Notice = Callable[["Element"], None]
 
 
 class BadWsdl(ValueError):
-    """A WSDL that cannot be used: the words say what is wrong and what to do, as `problem; remedy`."""
+    """A WSDL that cannot be used: the words say what is wrong and what to do, as `problem.
+
+    Remedy`.
+    """
 
 
 def is_web(source: str) -> bool:
@@ -55,19 +61,38 @@ def zeep_settings(*, huge: bool = False) -> Settings:
     """How zeep is to read: strictly, with no DTD and no entities. `huge` as in `xml.parse`."""
     from zeep import Settings
 
-    return Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=False, force_https=False, xml_huge_tree=huge)
+    return Settings(
+        strict=True,
+        forbid_dtd=True,
+        forbid_entities=True,
+        forbid_external=False,
+        force_https=False,
+        xml_huge_tree=huge,
+    )
 
 
 def keep_zeep_quiet() -> None:
     """Let no part of zeep log below WARNING, whatever is set above it: it writes whole messages, with passwords and content."""
-    for name in ["zeep", *(name for name in logging.root.manager.loggerDict if name.startswith("zeep."))]:
+    for name in [
+        "zeep",
+        *(name for name in logging.root.manager.loggerDict if name.startswith("zeep.")),
+    ]:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def open_wsdl(source: str, fetch: Fetch | None = None, *, settings: Settings | None = None, notice: Notice | None = None) -> Document:
-    """The WSDL at `source`, a file's path or a web address, which `fetch` gets. `notice` sees each of its documents.
+def open_wsdl(
+    source: str,
+    fetch: Fetch | None = None,
+    *,
+    settings: Settings | None = None,
+    notice: Notice | None = None,
+) -> Document:
+    """The WSDL at `source`, a file's path or a web address, which `fetch` gets.
 
-    Raises BadWsdl, or CallFailed if a web address gives no answer. May take a second: once is enough for a process.
+    `notice` sees each of its documents.
+
+    Raises BadWsdl, or CallFailed if a web address gives no answer. May take a second: once is
+    enough for a process.
     """
     from zeep.exceptions import Error
     from zeep.wsdl import Document
@@ -75,20 +100,38 @@ def open_wsdl(source: str, fetch: Fetch | None = None, *, settings: Settings | N
     documents = _Documents(source, fetch, notice)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # zeep warns of parts of a WSDL that it leaves out; what is missed is told by name
-            document = Document(source, documents, settings=settings or zeep_settings())  # type: ignore[arg-type]  # a transport that only loads
+            warnings.simplefilter(
+                "ignore"
+            )  # zeep warns of parts of a WSDL that it leaves out; what is missed is told by name
+            # a transport that only loads
+            document = Document(source, documents, settings=settings or zeep_settings())  # type: ignore[arg-type]
     except (BadWsdl, CallFailed):
         raise
-    except (Error, ValueError, LookupError, AttributeError, TypeError, NotImplementedError, RecursionError) as error:
-        # zeep meets a WSDL that is wrong in ways that it does not foresee with whatever Python says then
-        raise BadWsdl(f"is no WSDL that can be used: {source} ({type(error).__name__}); ask its owner for a valid one") from error
+    except (
+        Error,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        NotImplementedError,
+        RecursionError,
+    ) as error:
+        # zeep meets a WSDL that is wrong in ways that it does not foresee with whatever Python says
+        # then
+        raise BadWsdl(
+            f"is no WSDL that can be used: {source} ({type(error).__name__}); ask its owner "
+            "for a valid one"
+        ) from error
     finally:
         keep_zeep_quiet()
     return document
 
 
 class _Documents:
-    """What zeep loads documents through while it reads a WSDL; counts them, and refuses those from elsewhere."""
+    """What zeep loads documents through while it reads a WSDL.
+
+    Counts them, and refuses those from elsewhere.
+    """
 
     def __init__(self, source: str, fetch: Fetch | None, notice: Notice | None) -> None:
         self._source = source
@@ -100,14 +143,22 @@ class _Documents:
         """A document's bytes, which are known to be safe XML. Raises BadWsdl or CallFailed."""
         self._left -= 1
         if self._left < 0:
-            raise BadWsdl(f"imports more than {_MOST} documents: {self._source}; ask its owner for one in a single document")
+            raise BadWsdl(
+                f"imports more than {_MOST} documents: {self._source}; ask its owner for one "
+                "in a single document"
+            )
         data = self._fetched(url) if is_web(self._source) else self._read(url)
         if len(data) > LARGEST_WSDL:
-            raise BadWsdl(f"is larger than {LARGEST_WSDL >> 20} MiB: {url}; ask its owner for a smaller one")
+            raise BadWsdl(
+                f"is larger than {LARGEST_WSDL >> 20} MiB: {url}; ask its owner for a smaller one"
+            )
         try:
             root = parse(data)
         except UnsafeXml as error:
-            raise BadWsdl(f"{error}: {url}; look whether it is the right file, and ask its owner for a WSDL that is plain XML") from error
+            raise BadWsdl(
+                f"{error}: {url}; look whether it is the right file, and ask its owner for a "
+                "WSDL that is plain XML"
+            ) from error
         if self._notice:
             self._notice(root)
         return data
@@ -117,7 +168,9 @@ class _Documents:
             self._elsewhere(url)
         answer = self._fetch(url)
         if answer.status_code != _OK:
-            raise CallFailed(f"it answers with status {answer.status_code} where the WSDL should be")
+            raise CallFailed(
+                f"it answers with status {answer.status_code} where the WSDL should be"
+            )
         return answer.content
 
     def _read(self, url: str) -> bytes:
@@ -130,7 +183,10 @@ class _Documents:
                 return file.read(LARGEST_WSDL + 1)
         except OSError as error:
             reason = (error.strerror or "cannot be read").lower()
-            raise BadWsdl(f"cannot be read: {path}: {reason}; save the WSDL there, with the schemas that it imports") from error
+            raise BadWsdl(
+                f"cannot be read: {path}: {reason}; save the WSDL there, with the schemas "
+                "that it imports"
+            ) from error
 
     def _elsewhere(self, url: str) -> NoReturn:
         remedy = "save that beside it, and name the file in its schemaLocation or location"
@@ -148,13 +204,16 @@ class NoLoading:
 
     def load(self, url: str) -> Any:
         """Refuse. Raises BadWsdl."""
-        raise BadWsdl(f"imports a document from elsewhere, which is not fetched: {url}; save that beside it")
+        raise BadWsdl(
+            f"imports a document from elsewhere, which is not fetched: {url}; save that beside it"
+        )
 
 
 class WholeTransport(NoLoading):
     """For small requests: `zeep.Client(document, transport=WholeTransport(caller), settings=zeep_settings(huge=True))`.
 
-    As safe from several threads as the caller. Raises CallFailed where zeep's own raises what requests does.
+    As safe from several threads as the caller. Raises CallFailed where zeep's own raises what
+    requests does.
     """
 
     def __init__(self, caller: SoapCaller) -> None:

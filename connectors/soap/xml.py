@@ -15,11 +15,19 @@ class UnsafeXml(ValueError):
 def parse(data: bytes, *, huge: bool = False) -> Element:
     """The root of a document. Raises UnsafeXml, whose words say nothing of the content.
 
-    `huge` allows texts of more than 10 million characters, as attachments have; whoever sets it has limited the size of `data`.
+    `huge` allows texts of more than 10 million characters, as attachments have; whoever sets it has
+    limited the size of `data`.
     """
     from lxml import etree
 
-    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, huge_tree=huge, remove_comments=True, remove_pis=True)
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=huge,
+        remove_comments=True,
+        remove_pis=True,
+    )
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:

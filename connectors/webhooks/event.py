@@ -18,7 +18,10 @@ ALERT_TYPE = "no.postmottak.alert.v1"
 
 
 def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
-    """The letter's event. With `link_base`, the address of Postmottak's own API, the data has one member more, `links`."""
+    """The letter's event.
+
+    With `link_base`, the address of Postmottak's own API, the data has one member more, `links`.
+    """
     data = parcel.document.model_dump(mode="json")
     if link_base:
         data["links"] = links(parcel, link_base)
@@ -44,7 +47,12 @@ def alert_event(notification: Notification) -> dict[str, Any]:
         "subject": notification.kind,
         "time": notification.at.isoformat(),
         "datacontenttype": "application/json",
-        "data": {"kind": notification.kind, "ended": notification.ended, "critical": notification.critical, "text": notification.text},
+        "data": {
+            "kind": notification.kind,
+            "ended": notification.ended,
+            "critical": notification.critical,
+            "text": notification.text,
+        },
     }
 
 

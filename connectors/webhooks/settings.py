@@ -27,7 +27,10 @@ def _link_base(text: str) -> str:
     if not text:
         return text
     if set("?#") & set(web_address(text)):
-        raise ValueError('has more than a place in it; write scheme, host and port, such as "http://127.0.0.1:8765"')
+        raise ValueError(
+            "has more than a place in it; write scheme, host and port, such as "
+            '"http://127.0.0.1:8765"'
+        )
     return text.rstrip("/")
 
 
@@ -37,8 +40,13 @@ LinkBase = Annotated[str, AfterValidator(_link_base)]
 
 def _signing(secret: Secret) -> Secret:
     if not signing_secrets(secret) or not all(map(_is_signing_secret, signing_secrets(secret))):
-        remedy = f'each line must be "{_PREFIX}" and then 24 to 64 random bytes in base64, which "openssl rand -base64 32" makes'
-        raise ValueError(f"holds no Standard Webhooks secret, or a line that is none: {secret.path}; {remedy}")
+        remedy = (
+            f'each line must be "{_PREFIX}" and then 24 to 64 random bytes in base64, which '
+            '"openssl rand -base64 32" makes'
+        )
+        raise ValueError(
+            f"holds no Standard Webhooks secret, or a line that is none: {secret.path}; {remedy}"
+        )
     return secret
 
 
@@ -56,20 +64,31 @@ def signing_secrets(secret: Secret) -> tuple[str, ...]:
 
 
 SigningSecrets = Annotated[SecretFile, AfterValidator(_signing)]
-"""The path of a file of Standard Webhooks secrets, one on each line; the newest first, and old ones for as long as receivers need them."""
+"""The path of a file of Standard Webhooks secrets, one on each line; the newest first, and old ones
+for as long as receivers need them.
+"""
 
 
 def _headers(files: Mapping[str, Secret]) -> Mapping[str, Secret]:
     taken: set[str] = set()
     for name, secret in files.items():
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f'has a name that is none of a header: {name!r}; write one such as "X-Api-Key"')
+            raise ValueError(
+                f'has a name that is none of a header: {name!r}; write one such as "X-Api-Key"'
+            )
         if name.lower() in taken:
-            raise ValueError(f"has the header {name} twice; capitals make no difference, so leave one out")
+            raise ValueError(
+                f"has the header {name} twice; capitals make no difference, so leave one out"
+            )
         if _OURS.fullmatch(name.lower()):
-            raise ValueError(f"sets the header {name}, which is part of the call itself; leave it out")
+            raise ValueError(
+                f"sets the header {name}, which is part of the call itself; leave it out"
+            )
         if not _HEADER_VALUE.fullmatch(secret.value):
-            raise ValueError(f"has a file that is no header's value: {secret.path}; it must hold one line of ASCII")
+            raise ValueError(
+                f"has a file that is no header's value: {secret.path}; it must hold one line "
+                "of ASCII"
+            )
         taken.add(name.lower())
     return files
 

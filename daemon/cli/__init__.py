@@ -1,8 +1,11 @@
-"""The operator's commands. Heavy modules are imported by the command that needs them, so that `--help` answers at once.
+"""The operator's commands.
 
-Exit codes: 0 fine, 1 the configuration or a check is wrong, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be
-reached, or the output cannot be written; 141, as a shell has it, if whoever read the output has gone. With `--json`, stdout carries
-one JSON document and nothing else; everything else goes to stderr.
+Heavy modules are imported by the command that needs them, so that `--help` answers at once.
+
+Exit codes: 0 fine, 1 the configuration or a check is wrong, 2 wrong usage, 3 work remains, 4 Altinn
+or the database cannot be reached, or the output cannot be written; 141, as a shell has it, if
+whoever read the output has gone. With `--json`, stdout carries one JSON document and nothing else;
+everything else goes to stderr.
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ _DEFAULT = Path("/etc/postmottak/postmottak.toml")
 _READER_GONE = 141  # 128 and SIGPIPE, as 130 below is 128 and SIGINT
 
 app = typer.Typer(
-    help="Receives government mail (Digital post til virksomheter) from Altinn and hands each letter to those who must act on it.",
+    help=(
+        "Receives government mail (Digital post til virksomheter) from Altinn and hands each "
+        "letter to those who must act on it."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,13 +46,18 @@ tools.add_to(app)
 @app.callback()
 def _options(
     context: typer.Context,
-    config: Annotated[Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration file.")] = _DEFAULT,
+    config: Annotated[
+        Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration file.")
+    ] = _DEFAULT,
 ) -> None:
     context.obj = Options(config=config)
 
 
 def main() -> None:
-    """Run one command; the process ends with its exit code. Mistakes of the operator end without a traceback."""
+    """Run one command; the process ends with its exit code.
+
+    Mistakes of the operator end without a traceback.
+    """
     try:
         with guarded_streams():
             _run()

@@ -1,4 +1,7 @@
-"""`postmottak init`: from nothing to files that can be filled in; and, run again, what is still missing."""
+"""`postmottak init`: from nothing to files that can be filled in.
+
+And, run again, what is still missing.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ def add_to(app: typer.Typer) -> None:
     app.command()(init)
 
 
-def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or are to be.")] = _USUAL) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the files are, or are to be.")] = _USUAL,
+) -> None:
     """Write a configuration and a key where there is none, say what to register where, and what is missing. Overwrites nothing."""
     from daemon.core.settings import secret_text
     from daemon.service import plugins
@@ -46,14 +51,18 @@ def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or ar
         folder.mkdir(parents=True, exist_ok=True)
         first_steps = plugins.first_steps()
         new = not (folder / _KEY).exists()
-        key_expires = first_steps.key_expires(date.today()) if new else None  # noqa: DTZ011  # the operator's day
+        # the operator's day
+        key_expires = first_steps.key_expires(date.today()) if new else None  # noqa: DTZ011
         _write(folder / _KEY, first_steps.new_key, 0o600)
         _write(folder / "postmottak.toml", lambda: _configuration(folder, key_expires), 0o644)
         _write(folder / "routing.toml", lambda: _ROUTING, 0o644)
-        jwk = first_steps.public_jwk(secret_text((folder / _KEY).read_bytes(), folder / _KEY), _key_id(folder))
+        jwk = first_steps.public_jwk(
+            secret_text((folder / _KEY).read_bytes(), folder / _KEY), _key_id(folder)
+        )
     except OSError as error:
         raise OperatorError(
-            f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; mend that, or name another folder"
+            f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; mend that, or "
+            "name another folder"
         ) from error
     except ValueError as error:
         raise OperatorError(f"{folder / _KEY} {error}") from error
@@ -61,7 +70,8 @@ def init(folder: Annotated[Path, typer.Argument(help="Where the files are, or ar
         typer.echo(f"\n{number}. {step}")
     if folder.absolute() != _USUAL:
         typer.echo(
-            f"\nThe files are not where Postmottak looks by itself, so begin each command with: postmottak -c {folder / 'postmottak.toml'}"
+            "\nThe files are not where Postmottak looks by itself, so begin each command "
+            f"with: postmottak -c {folder / 'postmottak.toml'}"
         )
     _tell_missing(folder / "postmottak.toml")
 
@@ -77,21 +87,32 @@ def _write(path: Path, text: Callable[[], str], mode: int) -> None:
 
 
 def _configuration(folder: Path, key_expires: date | None) -> str:
-    """The example's sections that everybody needs, with its comments; what only the operator knows is left empty.
+    """The example's sections that everybody needs, with its comments.
 
-    `key_expires` is the last day of a key that is registered today; None for a key that may be registered already.
+    What only the operator knows is left empty.
+
+    `key_expires` is the last day of a key that is registered today; None for a key that may be
+    registered already.
     """
     text = _EXAMPLE.read_text(encoding="utf-8")
     kept = "\n\n".join(block for block in text.split("\n\n") if _section(block) in _WANTED)
-    kept = kept.replace("Every option of Postmottak, with its default", "Options of Postmottak, each with its default")
+    kept = kept.replace(
+        "Every option of Postmottak, with its default",
+        "Options of Postmottak, each with its default",
+    )
     kept = re.sub(r'(?m)^client_id = "[^"]*"', 'client_id = ""', kept)
     kept = re.sub(r"(?m)^parties = \[[^\]]*\]", "parties = []", kept)
-    kept = re.sub(r'(?m)^key_id = "[^"]*"', f'key_id = "postmottak-{date.today():%Y-%m-%d}"', kept)  # noqa: DTZ011  # a name
+    # a name
+    kept = re.sub(r'(?m)^key_id = "[^"]*"', f'key_id = "postmottak-{date.today():%Y-%m-%d}"', kept)  # noqa: DTZ011
     if key_expires:
         kept = re.sub(r'(?m)^key_expires = "" *', f"key_expires = {key_expires}".ljust(33), kept)
-    kept = re.sub(r"(?m)^(?=(?:maskinporten_url|platform_url) =)", "# ", kept)  # they follow from the environment
+    kept = re.sub(
+        r"(?m)^(?=(?:maskinporten_url|platform_url) =)", "# ", kept
+    )  # they follow from the environment
     if folder.absolute() != _USUAL:
-        kept = kept.replace("sqlite:////var/lib/postmottak/", "sqlite:///").replace('"/var/lib/postmottak/', '"')
+        kept = kept.replace("sqlite:////var/lib/postmottak/", "sqlite:///").replace(
+            '"/var/lib/postmottak/', '"'
+        )
     return kept.rstrip() + "\n"
 
 
@@ -102,7 +123,9 @@ def _section(block: str) -> str:
 
 def _key_id(folder: Path) -> str:
     """The key's id as the configuration has it, also in one that is not in order yet."""
-    found = re.search(r'(?m)^\s*key_id\s*=\s*"([^"]+)"', (folder / "postmottak.toml").read_text(encoding="utf-8"))
+    found = re.search(
+        r'(?m)^\s*key_id\s*=\s*"([^"]+)"', (folder / "postmottak.toml").read_text(encoding="utf-8")
+    )
     return found[1] if found else "postmottak"
 
 

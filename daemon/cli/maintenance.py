@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    retention = typer.Typer(help="How long letters are kept, and what was deleted.", no_args_is_help=True)
+    retention = typer.Typer(
+        help="How long letters are kept, and what was deleted.", no_args_is_help=True
+    )
     for command in (run, log):
         retention.command()(command)
     database = typer.Typer(help="The database and the attachments' bytes.", no_args_is_help=True)
@@ -32,13 +34,22 @@ def add_to(app: typer.Typer) -> None:
 def run(
     context: typer.Context,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and delete nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would go, and delete nothing.")
+    ] = False,
     trust_clock: Annotated[
-        bool, typer.Option("--trust-clock", help="The clock of this machine is right, whatever the last record in the database.")
+        bool,
+        typer.Option(
+            "--trust-clock",
+            help="The clock of this machine is right, whatever the last record in the database.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Delete what [retention] and the routes no longer keep. The service does it every day by itself, and has to be stopped for this."""
+    """Delete what [retention] and the routes no longer keep.
+
+    The service does it every day by itself, and has to be stopped for this.
+    """
     from daemon.runtime import logs as logging
     from daemon.service import stack
 
@@ -47,14 +58,21 @@ def run(
     with stack.housekeeping(checked, alone=not dry_run, trust_clock=trust_clock) as housekeeping:
         if dry_run:
             due = list(housekeeping.due())
-            rows = [(each.letter.message_id, each.letter.fetched_at, part, rule) for each in due for part, rule in each.rules.items()]
+            rows = [
+                (each.letter.message_id, each.letter.fetched_at, part, rule)
+                for each in due
+                for part, rule in each.rules.items()
+            ]
             _print(("message", "fetched_at", "part", "rule"), rows, json=json)
             return
         tidied = housekeeping.run(whoami(), threading.Event())
     if json:
         print_json(tidied)
         return
-    typer.echo(", ".join(f"{count} times {part}" for part, count in tidied.deleted.items()) or "no letter's time is over")
+    typer.echo(
+        ", ".join(f"{count} times {part}" for part, count in tidied.deleted.items())
+        or "no letter's time is over"
+    )
     if tidied.files is None:
         typer.echo("files were left for a later round: a backup or a check reads them")
     else:
@@ -62,7 +80,10 @@ def run(
 
 
 def log(
-    context: typer.Context, *, limit: Annotated[int, typer.Option(help="How many at the most.", min=1)] = 200, json: Json = False
+    context: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(help="How many at the most.", min=1)] = 200,
+    json: Json = False,
 ) -> None:
     """List what was deleted, the newest first: when, by whom, and by which rule."""
     from daemon.runtime import logs as logging
@@ -73,12 +94,18 @@ def log(
     found = store.retention.deletions(limit)
     store.close()
     columns = ("message", "deleted_at", "part", "by", "rule")
-    _print(columns, [(each.message_id, each.deleted_at, each.part, each.by, each.rule) for each in found], json=json)
+    _print(
+        columns,
+        [(each.message_id, each.deleted_at, each.part, each.by, each.rule) for each in found],
+        json=json,
+    )
 
 
 def backup(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="A folder that is empty, or that there is not yet.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A folder that is empty, or that there is not yet.")
+    ],
     *,
     json: Json = False,
 ) -> None:
@@ -90,7 +117,12 @@ def backup(
     logging.configure()
     configuration = stack.load_configuration(options(context).config)
     stack.open_store(configuration).close()  # there is one, and its tables are up to date
-    made = make_backup(configuration.store.database_path, stack.open_content(configuration), folder, stack.utc_now())
+    made = make_backup(
+        configuration.store.database_path,
+        stack.open_content(configuration),
+        folder,
+        stack.utc_now(),
+    )
     if json:
         print_json(made)
     else:
@@ -104,10 +136,18 @@ def restore(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="A folder that `postmottak backup` has written.")],
     *,
-    replace: Annotated[bool, typer.Option("--replace", help="Put the database that is there aside, and take the backup's.")] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Put the database that is there aside, and take the backup's."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Put a backup in the place of the store. The service must not run; nothing is delivered before it does again."""
+    """Put a backup in the place of the store.
+
+    The service must not run; nothing is delivered before it does again.
+    """
     from daemon.maintenance.backup import restore_backup
     from daemon.runtime import logs as logging
     from daemon.service import stack
@@ -118,14 +158,18 @@ def restore(
     path = configuration.store.database_path
     lock = InstanceLock(path)
     try:
-        found = restore_backup(folder, path, stack.open_content(configuration), stack.utc_now(), replace=replace)
+        found = restore_backup(
+            folder, path, stack.open_content(configuration), stack.utc_now(), replace=replace
+        )
     finally:
         lock.release()
     _print_soundness(found, json=json)
 
 
 def check(context: typer.Context, *, json: Json = False) -> None:
-    """Check the database, and that every attachment's bytes are what they were. Reads everything, and changes nothing.
+    """Check the database, and that every attachment's bytes are what they were.
+
+    Reads everything, and changes nothing.
 
     The service may run: of the database, a copy beside it is checked, if there is room for one.
     """
@@ -161,11 +205,20 @@ def _print_soundness(found: IntegrityReport, *, json: bool) -> None:
             typer.echo(f"FAIL database: {line}")
         for line in found.faults:
             typer.echo(f"FAIL content: {line}")
-        typer.echo(f"{found.files} files are needed, {found.orphans} more are there, which the service removes when they are a day old")
+        typer.echo(
+            f"{found.files} files are needed, {found.orphans} more are there, which the "
+            "service removes when they are a day old"
+        )
         if found.corruption:
-            typer.echo("The database is damaged. Stop the service, and take the newest backup: `postmottak restore FOLDER --replace`")
+            typer.echo(
+                "The database is damaged. Stop the service, and take the newest backup: "
+                "`postmottak restore FOLDER --replace`"
+            )
         elif found.faults:
-            typer.echo("Copy the missing files from a backup's folder `content` to the same place in the store's; deliveries then go on")
+            typer.echo(
+                "Copy the missing files from a backup's folder `content` to the same place in "
+                "the store's; deliveries then go on"
+            )
         else:
             typer.echo("The store is in order.")
     raise typer.Exit(Exit.FINE if found.ok else Exit.WRONG)

@@ -23,7 +23,12 @@ _TOGETHER = 100  # deliveries that are changed in one transaction
 Limit = Annotated[int, typer.Option(help="How many at the most.", min=1)]
 State = Annotated[str | None, typer.Option(help="pending, claimed, delivered, held or dead.")]
 ToDestination = Annotated[str | None, typer.Option("--destination", help="Name of a destination.")]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[DELIVERY...]", help="Ids, or the beginnings of ids.", show_default=False)]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[DELIVERY...]", help="Ids, or the beginnings of ids.", show_default=False
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,7 +41,9 @@ def add_to(app: typer.Typer) -> None:
     messages.command("route")(route_message)
     messages.command("legal-hold")(legal_hold)
     messages.command("end-legal-hold")(end_legal_hold)
-    deliveries = typer.Typer(help="Deliveries: one letter to one destination.", no_args_is_help=True)
+    deliveries = typer.Typer(
+        help="Deliveries: one letter to one destination.", no_args_is_help=True
+    )
     deliveries.command("list")(list_deliveries)
     deliveries.command("show")(show_delivery)
     for command in (retry, hold, release, resend):
@@ -74,7 +81,9 @@ def list_messages(context: typer.Context, *, limit: Limit = 50, json: Json = Fal
                 "due_at": each.due_at,
                 "route": decision.route,
                 "recipients": decision.recipients,
-                "deliveries": {d.destination: d.state for d in store.queries.deliveries(message_id=each.id)},
+                "deliveries": {
+                    d.destination: d.state for d in store.queries.deliveries(message_id=each.id)
+                },
             }
             for each, decision in store.queries.messages(limit)
         ]
@@ -82,17 +91,27 @@ def list_messages(context: typer.Context, *, limit: Limit = 50, json: Json = Fal
         print_json(rows)
         return
     columns = ("id", "fetched_at", "service", "sender_name", "title", "route", "deliveries")
-    shown = [{**row, "deliveries": [f"{name} {state}" for name, state in row["deliveries"].items()]} for row in rows]
+    shown = [
+        {**row, "deliveries": [f"{name} {state}" for name, state in row["deliveries"].items()]}
+        for row in rows
+    ]
     print_table(columns, [[row[column] for column in columns] for row in shown])
 
 
 def show_message(
-    context: typer.Context, message: Annotated[str, typer.Argument(help="An id, or its beginning.")], *, json: Json = False
+    context: typer.Context,
+    message: Annotated[str, typer.Argument(help="An id, or its beginning.")],
+    *,
+    json: Json = False,
 ) -> None:
     """Show one letter: what is known of it, why it went where it went, and every attempt to deliver it; or that it was deleted."""
     with _store(context) as store:
         left = store.queries.tombstone(message)
-        facts = _facts_left(store, left) if left else _message_facts(store, store.queries.message(message))
+        facts = (
+            _facts_left(store, left)
+            if left
+            else _message_facts(store, store.queries.message(message))
+        )
     if json:
         print_json(facts)
         return
@@ -104,19 +123,37 @@ def show_message(
 def _facts_left(store: Store, left: Tombstone) -> dict[str, Any]:
     return {
         **left.model_dump(),
-        "deletions": [each.model_dump(exclude={"message_id"}) for each in store.retention.deletions(message_id=left.message_id)],
+        "deletions": [
+            each.model_dump(exclude={"message_id"})
+            for each in store.retention.deletions(message_id=left.message_id)
+        ],
     }
 
 
 def _message_facts(store: Store, message: Message) -> dict[str, Any]:
     return {
         **message.model_dump(exclude={"body"}),
-        "attachments": [each.model_dump(exclude={"message_id"}) for each in store.queries.attachments(message.id)],
-        "decisions": [each.model_dump(exclude={"message_id"}) for each in store.queries.decisions(message.id)],
-        "deliveries": [_delivery_facts(store, each) for each in store.queries.deliveries(message_id=message.id)],
-        "marks": [each.model_dump(exclude={"message_id"}) for each in store.queries.marks(message.id)],
-        "deletions": [each.model_dump(exclude={"message_id"}) for each in store.retention.deletions(message_id=message.id)],
-        "legal_holds": [each.model_dump(exclude={"message_id", "id"}) for each in store.retention.holds(message.id)],
+        "attachments": [
+            each.model_dump(exclude={"message_id"})
+            for each in store.queries.attachments(message.id)
+        ],
+        "decisions": [
+            each.model_dump(exclude={"message_id"}) for each in store.queries.decisions(message.id)
+        ],
+        "deliveries": [
+            _delivery_facts(store, each) for each in store.queries.deliveries(message_id=message.id)
+        ],
+        "marks": [
+            each.model_dump(exclude={"message_id"}) for each in store.queries.marks(message.id)
+        ],
+        "deletions": [
+            each.model_dump(exclude={"message_id"})
+            for each in store.retention.deletions(message_id=message.id)
+        ],
+        "legal_holds": [
+            each.model_dump(exclude={"message_id", "id"})
+            for each in store.retention.holds(message.id)
+        ],
     }
 
 
@@ -124,7 +161,10 @@ def export_message(
     context: typer.Context,
     message: Annotated[str, typer.Argument(help="An id, or its beginning.")],
     *,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write; MESSAGE.zip if left out.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The file to write; MESSAGE.zip if left out."),
+    ] = None,
 ) -> None:
     """Write one letter to a zip file: its text, its attachments, and everything that is known of it. A file that is there already stays."""
     from daemon.maintenance.export import write_zip
@@ -137,7 +177,9 @@ def export_message(
     found = store.queries.message(message)
     target = output or Path(f"{found.id}.zip")
     facts = to_json(_message_facts(store, found))
-    write_zip(target, found, store.queries.attachments(found.id), facts, stack.open_content(configuration))
+    write_zip(
+        target, found, store.queries.attachments(found.id), facts, stack.open_content(configuration)
+    )
     store.close()
     typer.echo(f"written to {target}")
 
@@ -146,7 +188,10 @@ def route_message(
     context: typer.Context,
     message: Annotated[str, typer.Argument(help="An id, or its beginning.")],
     *,
-    to: Annotated[str | None, typer.Option(help="Name of the recipient; without it, the present table decides.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Name of the recipient; without it, the present table decides."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Route a letter anew, and deliver it to all its destinations, also to those that have it."""
@@ -160,9 +205,14 @@ def route_message(
     applied = stack.rerouter(store, checked.table).route(key, to)
     store.close()
     if json:
-        print_json({"message": key, "added": applied.added[key], "withdrawn": applied.withdrawn[key]})
+        print_json(
+            {"message": key, "added": applied.added[key], "withdrawn": applied.withdrawn[key]}
+        )
         return
-    typer.echo(f"new deliveries: {', '.join(applied.added[key]) or 'none'}; withdrawn: {', '.join(applied.withdrawn[key]) or 'none'}")
+    typer.echo(
+        f"new deliveries: {', '.join(applied.added[key]) or 'none'}; withdrawn: "
+        f"{', '.join(applied.withdrawn[key]) or 'none'}"
+    )
 
 
 def legal_hold(
@@ -171,7 +221,10 @@ def legal_hold(
     *,
     reason: Annotated[str, typer.Option(help="Why; it is kept and shown.")] = "",
 ) -> None:
-    """Let retention delete nothing of a letter until the hold is ended. Its deliveries go on as before."""
+    """Let retention delete nothing of a letter until the hold is ended.
+
+    Its deliveries go on as before.
+    """
     from daemon.service.stack import utc_now
 
     with _store(context) as store:
@@ -180,7 +233,9 @@ def legal_hold(
     typer.echo(f"message {key} is under a legal hold")
 
 
-def end_legal_hold(context: typer.Context, message: Annotated[str, typer.Argument(help="An id, or its beginning.")]) -> None:
+def end_legal_hold(
+    context: typer.Context, message: Annotated[str, typer.Argument(help="An id, or its beginning.")]
+) -> None:
     """Let retention delete a letter again when its time is over."""
     from daemon.service.stack import utc_now
 
@@ -191,7 +246,10 @@ def end_legal_hold(context: typer.Context, message: Annotated[str, typer.Argumen
 
 
 def _delivery_facts(store: Store, delivery: Delivery) -> dict[str, Any]:
-    attempts = [each.model_dump(exclude={"delivery_id", "id"}) for each in store.queries.attempts(delivery.id)]
+    attempts = [
+        each.model_dump(exclude={"delivery_id", "id"})
+        for each in store.queries.attempts(delivery.id)
+    ]
     return {**delivery.model_dump(), "tries": attempts}
 
 
@@ -202,11 +260,18 @@ def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
                 typer.echo(f"{indent}{name} {number}:")
                 _print_facts(each, indent + "    ")
         elif value not in (None, "", [], {}):
-            typer.echo(f"{indent}{name}: {', '.join(map(printable, value)) if isinstance(value, list) else printable(value)}")
+            typer.echo(
+                f"{indent}{name}: {', '.join(map(printable, value)) if isinstance(value, list) else printable(value)}"
+            )
 
 
 def list_deliveries(
-    context: typer.Context, *, state: State = None, destination: ToDestination = None, limit: Limit = 200, json: Json = False
+    context: typer.Context,
+    *,
+    state: State = None,
+    destination: ToDestination = None,
+    limit: Limit = 200,
+    json: Json = False,
 ) -> None:
     """List deliveries, the oldest first."""
     with _store(context) as store:
@@ -220,7 +285,11 @@ def list_deliveries(
 
 def _shown(delivery: Delivery, column: str) -> object:
     """A column for people: when something is due means nothing once it has ended."""
-    return None if column == "due_at" and delivery.state in {"delivered", "dead"} else getattr(delivery, column)
+    return (
+        None
+        if column == "due_at" and delivery.state in {"delivered", "dead"}
+        else getattr(delivery, column)
+    )
 
 
 def _state(name: str | None) -> Any:
@@ -235,7 +304,10 @@ def _state(name: str | None) -> Any:
 
 
 def show_delivery(
-    context: typer.Context, delivery: Annotated[str, typer.Argument(help="An id, or its beginning.")], *, json: Json = False
+    context: typer.Context,
+    delivery: Annotated[str, typer.Argument(help="An id, or its beginning.")],
+    *,
+    json: Json = False,
 ) -> None:
     """Show one delivery and every attempt of it."""
     with _store(context) as store:
@@ -247,32 +319,80 @@ def show_delivery(
 
 
 def retry(
-    context: typer.Context, deliveries: Ids = None, *, state: State = None, destination: ToDestination = None, json: Json = False
+    context: typer.Context,
+    deliveries: Ids = None,
+    *,
+    state: State = None,
+    destination: ToDestination = None,
+    json: Json = False,
 ) -> None:
     """Make pending or dead deliveries due now."""
     _act(
-        context, "due now", ("pending", "dead"), deliveries, state, destination, lambda outbox, ids, now: outbox.retry(ids, now), json=json
+        context,
+        "due now",
+        ("pending", "dead"),
+        deliveries,
+        state,
+        destination,
+        lambda outbox, ids, now: outbox.retry(ids, now),
+        json=json,
     )
 
 
 def hold(
-    context: typer.Context, deliveries: Ids = None, *, state: State = None, destination: ToDestination = None, json: Json = False
+    context: typer.Context,
+    deliveries: Ids = None,
+    *,
+    state: State = None,
+    destination: ToDestination = None,
+    json: Json = False,
 ) -> None:
     """Put pending deliveries aside until they are released."""
-    _act(context, "held", ("pending",), deliveries, state, destination, lambda outbox, ids, _: outbox.hold(ids), json=json)
+    _act(
+        context,
+        "held",
+        ("pending",),
+        deliveries,
+        state,
+        destination,
+        lambda outbox, ids, _: outbox.hold(ids),
+        json=json,
+    )
 
 
 def release(
-    context: typer.Context, deliveries: Ids = None, *, state: State = None, destination: ToDestination = None, json: Json = False
+    context: typer.Context,
+    deliveries: Ids = None,
+    *,
+    state: State = None,
+    destination: ToDestination = None,
+    json: Json = False,
 ) -> None:
     """Make held deliveries due now."""
-    _act(context, "due now", ("held",), deliveries, state, destination, lambda outbox, ids, now: outbox.release(ids, now), json=json)
+    _act(
+        context,
+        "due now",
+        ("held",),
+        deliveries,
+        state,
+        destination,
+        lambda outbox, ids, now: outbox.release(ids, now),
+        json=json,
+    )
 
 
 def resend(
-    context: typer.Context, deliveries: Ids = None, *, state: State = None, destination: ToDestination = None, json: Json = False
+    context: typer.Context,
+    deliveries: Ids = None,
+    *,
+    state: State = None,
+    destination: ToDestination = None,
+    json: Json = False,
 ) -> None:
-    """Deliver anew what has been delivered or is dead, to the same destination as configured now; for the receiver it is new."""
+    """Deliver anew what has been delivered or is dead, to the same destination as configured now.
+
+    For the receiver it is new.
+    """
     _act(
         context,
         "delivered anew",
@@ -296,7 +416,10 @@ def _act(
     *,
     json: bool,
 ) -> None:
-    """Do something with all deliveries that are named, or with none; or with those of a state or destination for which it is possible."""
+    """Do something with all deliveries that are named, or with none.
+
+    Or with those of a state or destination for which it is possible.
+    """
     from daemon.core.model import DeliveryState
     from daemon.service.stack import utc_now
 
@@ -309,7 +432,11 @@ def _act(
             act(store.outbox, found, utc_now())
         else:
             states = [DeliveryState(each) for each in allowed if wanted in {None, each}]
-            found = list(_act_on_all(store, states, destination, lambda ids: act(store.outbox, ids, utc_now())))
+            found = list(
+                _act_on_all(
+                    store, states, destination, lambda ids: act(store.outbox, ids, utc_now())
+                )
+            )
     if json:
         print_json(found)
         return
@@ -317,11 +444,15 @@ def _act(
 
 
 def _act_on_all(
-    store: Store, states: Sequence[DeliveryState], destination: str | None, act: Callable[[list[UUID]], object]
+    store: Store,
+    states: Sequence[DeliveryState],
+    destination: str | None,
+    act: Callable[[list[UUID]], object],
 ) -> Iterator[UUID]:
     """Do something with all deliveries of a state, some at a time, so that the service can work beside it.
 
-    They are found before the first one is changed. One that the service has taken meanwhile is left alone.
+    They are found before the first one is changed. One that the service has taken meanwhile is left
+    alone.
     """
     wanted = [key for some in store.queries.delivery_ids(states, destination) for key in some]
     for start in range(0, len(wanted), _TOGETHER):
@@ -346,5 +477,13 @@ def services(*, json: Json = False) -> None:
     if json:
         print_json(ALL_SERVICES)
         return
-    rows = [(each.code, each.nb, each.slug, [f"{r.id}{'' if r.known else ' (presumed)'}" for r in each.resources]) for each in ALL_SERVICES]
+    rows = [
+        (
+            each.code,
+            each.nb,
+            each.slug,
+            [f"{r.id}{'' if r.known else ' (presumed)'}" for r in each.resources],
+        )
+        for each in ALL_SERVICES
+    ]
     print_table(("code", "name", "slug", "Altinn 3 resources"), rows)

@@ -53,7 +53,10 @@ def whoami() -> str:
     """The user who gives the command, for the record; the one behind sudo, if there is one."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a user without a name; the error's type depends on the version of Python
+    except (
+        KeyError,
+        OSError,
+    ):  # a user without a name; the error's type depends on the version of Python
         return f"user {os.getuid()}"
 
 
@@ -65,7 +68,10 @@ def print_json(value: object) -> None:
 def to_json(value: object) -> str:
     """One JSON document as text, with ids, times and paths as they are usually written."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
-    return "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n")) + "\n"
+    return (
+        "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
+        + "\n"
+    )
 
 
 def _escaped(line: str) -> str:
@@ -99,7 +105,10 @@ class Progress:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows for people, each cell as it is; a terminal gets lines, a pipe gets plain columns."""
+    """Print rows for people, each cell as it is.
+
+    A terminal gets lines, a pipe gets plain columns.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -125,4 +134,6 @@ def _cell(value: object) -> str:
 
 def printable(value: object) -> str:
     """Text for a terminal, without the control characters with which what a sender wrote could move the cursor or forge a line."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value))
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
+    )

@@ -26,21 +26,37 @@ def refetch_message(
     message: Annotated[str, typer.Argument(help="An id, or its beginning.")],
     *,
     resend: Annotated[
-        bool, typer.Option("--resend", help="If something came, deliver the letter anew where it was delivered without; there it is new.")
+        bool,
+        typer.Option(
+            "--resend",
+            help=(
+                "If something came, deliver the letter anew where it was delivered without; there "
+                "it is new."
+            ),
+        ),
     ] = False,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Accept what does not come now: it is shown no more, and the sender may be told.")
+        bool,
+        typer.Option(
+            "--accept",
+            help="Accept what does not come now: it is shown no more, and the sender may be told.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Ask the mailbox again for attachments that did not come as sent. Exit code 3 if some still did not. The service may run meanwhile."""
+    """Ask the mailbox again for attachments that did not come as sent.
+
+    Exit code 3 if some still did not. The service may run meanwhile.
+    """
     from daemon.runtime import logs
     from daemon.service import stack
 
     logs.configure()
     checked = stack.load(options(context).config)
     with closing(stack.open_store(checked.configuration)) as store:
-        facts = _refetch(checked, store, store.queries.message(message), resend=resend, accept=accept)
+        facts = _refetch(
+            checked, store, store.queries.message(message), resend=resend, accept=accept
+        )
     if json:
         print_json(facts)
     else:
@@ -49,7 +65,9 @@ def refetch_message(
         raise typer.Exit(Exit.REMAINS)
 
 
-def _refetch(checked: LoadedConfig, store: Store, message: Message, *, resend: bool, accept: bool) -> dict[str, Any]:
+def _refetch(
+    checked: LoadedConfig, store: Store, message: Message, *, resend: bool, accept: bool
+) -> dict[str, Any]:
     from daemon.intake.fetch import Fetcher
     from daemon.intake.refetch import Refetch
     from daemon.service import stack
@@ -66,13 +84,21 @@ def _refetch(checked: LoadedConfig, store: Store, message: Message, *, resend: b
     return {
         "message": message.id,
         "parts": [asdict(each) for each in asked],
-        "without": [] if resent else [{"delivery": each.id, "destination": each.destination, "state": each.state} for each in without],
+        "without": []
+        if resent
+        else [
+            {"delivery": each.id, "destination": each.destination, "state": each.state}
+            for each in without
+        ],
         "resent": resent,
     }
 
 
 def _ask(configuration: Configuration, work: Any, message: Message, *, accept: bool) -> list[Asked]:
-    """Ask the mailbox that the letter came from. Raises OperatorError if there is none of its name."""
+    """Ask the mailbox that the letter came from.
+
+    Raises OperatorError if there is none of its name.
+    """
     from daemon.core.errors import OperatorError
     from daemon.service import plugins
 
@@ -80,7 +106,10 @@ def _ask(configuration: Configuration, work: Any, message: Message, *, accept: b
     try:
         mailbox = next((each for each in mailboxes if each.name == message.mailbox), None)
         if mailbox is None:
-            raise OperatorError(f"The letter came from the mailbox {message.mailbox}, which is not in the configuration any more")
+            raise OperatorError(
+                f"The letter came from the mailbox {message.mailbox}, which is not in the "
+                "configuration any more"
+            )
         asked: list[Asked] = work.run(mailbox, message, accept=accept)
         return asked
     finally:
@@ -89,13 +118,19 @@ def _ask(configuration: Configuration, work: Any, message: Message, *, accept: b
 
 
 def _require_owner(content: Path) -> None:
-    """Files that another user puts there are none that the service can read. Raises OperatorError."""
+    """Files that another user puts there are none that the service can read.
+
+    Raises OperatorError.
+    """
     from daemon.core.errors import OperatorError
 
     owner = content.stat().st_uid if content.exists() else os.geteuid()
     if owner != os.geteuid():
         name = next((each.pw_name for each in pwd.getpwall() if each.pw_uid == owner), str(owner))
-        raise OperatorError(f"What comes could not be read by the service, for {content} belongs to {name}; run this as {name}")
+        raise OperatorError(
+            f"What comes could not be read by the service, for {content} belongs to {name}; "
+            f"run this as {name}"
+        )
 
 
 def _print(facts: dict[str, Any]) -> None:
@@ -108,8 +143,16 @@ def _print(facts: dict[str, Any]) -> None:
         typer.echo(f"delivered anew: {', '.join(map(str, facts['resent']))}")
     ready = [each for each in facts["without"] if each["state"] == "delivered"]
     if ready:
-        typer.echo(f"{', '.join(each['destination'] for each in ready)} got the letter without what came now. To deliver it anew:")
-        typer.echo(f"    postmottak deliveries resend {' '.join(str(each['delivery']) for each in ready)}")
+        typer.echo(
+            f"{', '.join(each['destination'] for each in ready)} got the letter without what "
+            "came now. To deliver it anew:"
+        )
+        typer.echo(
+            f"    postmottak deliveries resend {' '.join(str(each['delivery']) for each in ready)}"
+        )
     for each in facts["without"]:
         if each["state"] != "delivered":
-            typer.echo(f"a delivery to {each['destination']} is under way, and may be without it: {each['delivery']}")
+            typer.echo(
+                f"a delivery to {each['destination']} is under way, and may be without it: "
+                f"{each['delivery']}"
+            )

@@ -37,7 +37,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_routes(context: typer.Context, *, json: Json = False) -> None:
-    """List the table's routes in the order in which they are tried, as the file says now; `status` says whether it is in force."""
+    """List the table's routes in the order in which they are tried, as the file says now.
+
+    `status` says whether it is in force.
+    """
     from pydantic_core import to_jsonable_python
 
     table = _checked(context).table
@@ -49,7 +52,9 @@ def list_routes(context: typer.Context, *, json: Json = False) -> None:
     for row in table.rows["route"]:
         actions = {key: row.pop(key, ()) for key in ("to", "copy_to", "deliver_to")}
         name = row.pop("name")
-        rows.append((name, _words(row), actions["to"], [*actions["copy_to"], *actions["deliver_to"]]))
+        rows.append(
+            (name, _words(row), actions["to"], [*actions["copy_to"], *actions["deliver_to"]])
+        )
     print_table(columns, rows)
 
 
@@ -82,16 +87,32 @@ def explain(
     from daemon.routing.explain import explain as explain_facts
     from daemon.service.stack import utc_now
 
-    described = {"service": service, "sender": sender, "title": title, "party": party, "reference": reference}
+    described = {
+        "service": service,
+        "sender": sender,
+        "title": title,
+        "party": party,
+        "reference": reference,
+    }
     if bool(message) == any(described.values()):
-        raise typer.BadParameter("name a stored letter, or describe one with --service, --sender, --title, --party or --reference")
+        raise typer.BadParameter(
+            "name a stored letter, or describe one with --service, --sender, --title, --party "
+            "or --reference"
+        )
     if message:
         _explain_stored(context, message, json=json)
         return
     table = _checked(context).table
     explanation = explain_facts(table, _facts(at=utc_now(), **described))
     if json:
-        print_json({"version": table.version, "tried": explanation.tried, "decision": explanation.decision, "stored": None})
+        print_json(
+            {
+                "version": table.version,
+                "tried": explanation.tried,
+                "decision": explanation.decision,
+                "stored": None,
+            }
+        )
         return
     _print_explanation(explanation)
 
@@ -112,11 +133,21 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
     explanation = explain_facts(table, facts, _followed(letter.decision))
     if json:
         stored = letter.decision.model_dump(exclude={"message_id"})
-        print_json({"version": table.version, "tried": explanation.tried, "decision": explanation.decision, "stored": stored})
+        print_json(
+            {
+                "version": table.version,
+                "tried": explanation.tried,
+                "decision": explanation.decision,
+                "stored": stored,
+            }
+        )
         return
     _print_explanation(explanation)
     made = letter.decision
-    typer.echo(f"decided {made.decided_at:%Y-%m-%d %H:%M:%S} by table {table.version[:12]}, {made.route}: {', '.join(made.recipients)}")
+    typer.echo(
+        f"decided {made.decided_at:%Y-%m-%d %H:%M:%S} by table {table.version[:12]}, "
+        f"{made.route}: {', '.join(made.recipients)}"
+    )
 
 
 def _followed(decision: DecisionValues) -> Earlier | None:
@@ -135,7 +166,9 @@ def _followed(decision: DecisionValues) -> Earlier | None:
     )
 
 
-def _facts(*, at: datetime, service: str, sender: str, title: str, party: str, reference: str) -> Facts:
+def _facts(
+    *, at: datetime, service: str, sender: str, title: str, party: str, reference: str
+) -> Facts:
     from daemon.core.dpv import find_service
     from daemon.core.folding import readable
     from daemon.routing.facts import Facts
@@ -157,10 +190,16 @@ def _facts(*, at: datetime, service: str, sender: str, title: str, party: str, r
 
 
 def _print_explanation(explanation: Explanation) -> None:
-    print_table(("route", "result", "why"), [(each.route, each.result, each.reason) for each in explanation.tried])
+    print_table(
+        ("route", "result", "why"),
+        [(each.route, each.result, each.reason) for each in explanation.tried],
+    )
     decision = explanation.decision
     if decision is None:
-        typer.echo("Confidential, and no route appoints a recipient: it stays in Altinn, and `postmottak status` says that it waits.")
+        typer.echo(
+            "Confidential, and no route appoints a recipient: it stays in Altinn, and "
+            "`postmottak status` says that it waits."
+        )
         return
     if "thread" in decision.why:
         thread = decision.why["thread"]
@@ -168,19 +207,27 @@ def _print_explanation(explanation: Explanation) -> None:
         shared = f"the {'case number' if kind == 'case' else 'reference'} {printable(value)}"
         typer.echo(f"thread: follows letter {thread['earlier']}, with which it shares {shared}")
     for cover in decision.why.get("delegations", ()):
-        typer.echo(f"delegation: {cover['to']} covers for {cover['from']} from {cover['starts']} to {cover['ends']}")
+        typer.echo(
+            f"delegation: {cover['to']} covers for {cover['from']} from {cover['starts']} to "
+            f"{cover['ends']}"
+        )
     for destination, names in decision.destinations.items():
         typer.echo(f"to {destination}" + (f" for {', '.join(names)}" if names else ""))
 
 
 def try_table(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A routing table, such as an edited copy of routing.toml.")],
+    file: Annotated[
+        Path, typer.Argument(help="A routing table, such as an edited copy of routing.toml.")
+    ],
     *,
     since: Since = "90d",
     json: Json = False,
 ) -> None:
-    """Run another table over stored letters, and show only what would change. Exit code 5 if anything would."""
+    """Run another table over stored letters, and show only what would change.
+
+    Exit code 5 if anything would.
+    """
     from daemon.intake import rerouting
     from daemon.routing import dryrun
     from daemon.routing.table import read_table
@@ -190,7 +237,9 @@ def try_table(
     other = read_table(file, [each.name for each in checked.configuration.destinations])
     store = stack.open_store(checked.configuration)
     follow_threads = checked.table.follows_threads or other.follows_threads
-    result = dryrun.compare(checked.table, other, rerouting.samples(store, _start(since), follow_threads=follow_threads))
+    result = dryrun.compare(
+        checked.table, other, rerouting.samples(store, _start(since), follow_threads=follow_threads)
+    )
     store.close()
     if json:
         print_json({"letters": result.letters, "changed": len(result.moves), "moves": result.moves})
@@ -212,7 +261,10 @@ def _start(since: str) -> datetime:
 def _print_dry_run(result: DryRun) -> None:
     typer.echo(f"{result.letters} letters: {len(result.moves)} would change")
     for before, after, count in result.summary:
-        typer.echo(f"  {count} from {' and '.join(before) or 'nobody'} to {' and '.join(after) or 'nobody'}")
+        typer.echo(
+            f"  {count} from {' and '.join(before) or 'nobody'} to "
+            f"{' and '.join(after) or 'nobody'}"
+        )
 
 
 def lint(context: typer.Context, *, json: Json = False) -> None:
@@ -238,21 +290,30 @@ def lint(context: typer.Context, *, json: Json = False) -> None:
 
 
 def apply(context: typer.Context, *, since: Since, json: Json = False) -> None:
-    """Route letters anew with the present table; those that belong elsewhere get new deliveries, and what was delivered stays recorded."""
+    """Route letters anew with the present table.
+
+    Those that belong elsewhere get new deliveries, and what was delivered stays recorded.
+    """
     from daemon.service import stack
 
     checked = _checked(context)
     store = stack.open_store(checked.configuration)
     applied = stack.rerouter(store, checked.table).apply(_start(since))
     store.close()
-    changed = {str(key): {"added": added, "withdrawn": applied.withdrawn[key]} for key, added in applied.added.items()}
+    changed = {
+        str(key): {"added": added, "withdrawn": applied.withdrawn[key]}
+        for key, added in applied.added.items()
+    }
     if json:
         print_json({"letters": applied.letters, "changed": changed})
         return
     typer.echo(f"{applied.letters} letters: {len(changed)} routed anew")
 
 
-def export_table(context: typer.Context, file: Annotated[Path, typer.Argument(help="A name that ends in .csv or .xlsx.")]) -> None:
+def export_table(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A name that ends in .csv or .xlsx.")],
+) -> None:
     """Write the table to a spreadsheet."""
     from daemon.core.errors import OperatorError
     from daemon.routing.spreadsheet.table_rows import write_sheet
@@ -262,7 +323,9 @@ def export_table(context: typer.Context, file: Annotated[Path, typer.Argument(he
     except FileExistsError as error:
         raise OperatorError(f"{file} is there already; name another file") from error
     except OSError as error:
-        raise OperatorError(f"{file} cannot be written: {error.strerror}; name another file") from error
+        raise OperatorError(
+            f"{file} cannot be written: {error.strerror}; name another file"
+        ) from error
     typer.echo(f"written to {file}")
 
 
@@ -270,7 +333,9 @@ def import_table(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A spreadsheet as `routes export` writes it.")],
     *,
-    write: Annotated[bool, typer.Option("--write", help="Put it in force: replace the routing table's file.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put it in force: replace the routing table's file.")
+    ] = False,
 ) -> None:
     """Show what a spreadsheet would change in the table, and with --write, change it.
 
@@ -298,11 +363,16 @@ def import_table(
         try:
             diff.replace_file(target, other.text)
         except OSError as error:
-            raise OperatorError(f"{target} cannot be written: {error.strerror}; nothing was changed") from error
+            raise OperatorError(
+                f"{target} cannot be written: {error.strerror}; nothing was changed"
+            ) from error
 
 
 def _present(configuration: Configuration) -> tuple[Table, bool]:
-    """The table that the file says now; where that has faults, the one in force, and True: a spreadsheet must be able to mend it."""
+    """The table that the file says now.
+
+    Where that has faults, the one in force, and True: a spreadsheet must be able to mend it.
+    """
     from daemon.core.errors import ConfigurationError
     from daemon.service import stack
 
@@ -313,7 +383,9 @@ def _present(configuration: Configuration) -> tuple[Table, bool]:
         current = store.queries.table_in_force()
         if current is None:
             raise
-        typer.echo(f"{configuration.routing.file} has faults; this compares with the table in force")
+        typer.echo(
+            f"{configuration.routing.file} has faults; this compares with the table in force"
+        )
         in_force = stack.table_of(store, current.version)
         store.close()
         return in_force, True

@@ -52,7 +52,10 @@ def run(context: typer.Context) -> None:
 
 
 def _leave_at_once() -> None:
-    """End without waiting for threads that hang in a call to somebody else; what they did not finish is repeated at the next start."""
+    """End without waiting for threads that hang in a call to somebody else.
+
+    What they did not finish is repeated at the next start.
+    """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, PostmottakError):  # what cannot be written keeps nobody from ending
             stream.flush()
@@ -100,7 +103,14 @@ def _print_poll(summary: PollSummary, *, json: bool) -> None:
     }
     if json:
         remarks = [remark for each in summary.intake for remark in each.remarks]
-        print_json({**numbers, "undone": summary.unfinished, "problems": summary.problems, "remarks": remarks})
+        print_json(
+            {
+                **numbers,
+                "undone": summary.unfinished,
+                "problems": summary.problems,
+                "remarks": remarks,
+            }
+        )
         return
     print_table(list(numbers), [list(numbers.values())])
     for problem in summary.problems:
@@ -127,12 +137,21 @@ def reconcile(context: typer.Context, *, json: Json = False) -> None:
             typer.echo(compared.sentence)
             for problem in compared.problems:
                 typer.echo(f"  {problem}")
-    if any(len(compared.missing) > compared.fetched or compared.unseen or compared.problems for compared in found) or unfinished:
+    if (
+        any(
+            len(compared.missing) > compared.fetched or compared.unseen or compared.problems
+            for compared in found
+        )
+        or unfinished
+    ):
         raise typer.Exit(Exit.REMAINS)
 
 
 def _until_signalled() -> threading.Event:
-    """An event that SIGTERM and SIGINT set. The main thread must not wait for it: see `Supervisor`."""
+    """An event that SIGTERM and SIGINT set.
+
+    The main thread must not wait for it: see `Supervisor`.
+    """
     stopping = threading.Event()
     asked: list[int] = []
 
@@ -170,7 +189,15 @@ def discover(context: typer.Context, *, json: Json = False) -> None:
 
 def _discovered_row(mailbox: str, found: Discovered) -> list[object]:
     service = f"{found.service}{' (a guess)' if found.guessed else ''}" if found.service else ""
-    return [mailbox, found.party, found.resource, found.names.get("nb", ""), service, "yes" if found.readable else "no", found.remark]
+    return [
+        mailbox,
+        found.party,
+        found.resource,
+        found.names.get("nb", ""),
+        service,
+        "yes" if found.readable else "no",
+        found.remark,
+    ]
 
 
 def _lines_to_paste(found: Sequence[Discovered]) -> Iterator[str]:
@@ -180,17 +207,25 @@ def _lines_to_paste(found: Sequence[Discovered]) -> Iterator[str]:
             by_service.setdefault(each.service, {})[each.resource] = None
     if by_service:
         yield "For the section of the mailbox:"
-        lines = ", ".join(f'"{service}" = {dumps(list(resources))}' for service, resources in sorted(by_service.items()))
+        lines = ", ".join(
+            f'"{service}" = {dumps(list(resources))}'
+            for service, resources in sorted(by_service.items())
+        )
         yield f"resources = {{ {lines} }}"
     for each in found:
         if each.readable and not each.service:
-            yield f"# {each.resource} ({each.names.get('nb', 'no name')}) serves no service that Postmottak knows; name one for it"
+            yield (
+                f"# {each.resource} ({each.names.get('nb', 'no name')}) serves no service that "
+                "Postmottak knows; name one for it"
+            )
 
 
 def check(
     context: typer.Context,
     *,
-    offline: Annotated[bool, typer.Option("--offline", help="Read the files only, and connect to nobody.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Read the files only, and connect to nobody.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Check the configuration and the routing table, then every step of the way to each mailbox and destination. Changes nothing."""
@@ -219,10 +254,15 @@ def check(
 def _findings(configuration: Configuration) -> Iterator[Finding]:
     from daemon.service import plugins
 
-    mailboxes, destinations = plugins.connect_mailboxes(configuration), plugins.connect_destinations(configuration)
+    mailboxes, destinations = (
+        plugins.connect_mailboxes(configuration),
+        plugins.connect_destinations(configuration),
+    )
     for mailbox in mailboxes:
         whose = f"mailbox {mailbox.name}, " if len(mailboxes) > 1 else ""
-        yield from (replace(finding, subject=whose + finding.subject) for finding in _checked(mailbox))
+        yield from (
+            replace(finding, subject=whose + finding.subject) for finding in _checked(mailbox)
+        )
     for destination in destinations.values():
         yield from _checked(destination)
     yield from _endpoints(configuration)
@@ -258,7 +298,11 @@ def status(
     *,
     json: Json = False,
     monitor: Annotated[
-        bool, typer.Option("--monitor", help="Print one line for a monitor. Exit code 0 fine, 1 warning, 2 critical, 3 unknown.")
+        bool,
+        typer.Option(
+            "--monitor",
+            help="Print one line for a monitor. Exit code 0 fine, 1 warning, 2 critical, 3 unknown.",
+        ),
     ] = False,
 ) -> None:
     """Show how things stand: letters, deliveries, what waits and what is wrong, when each mailbox was last read, and the routing table."""
@@ -284,7 +328,10 @@ def status(
     facts = {**_facts(store), "not_taken": not_taken(configuration, store, stack.utc_now())}
     facts["expiries"] = expiries(configuration)
     routing = routing_standing(configuration, store)
-    facts |= {"troubles": current_problems(configuration, store, routing.faults), "alerts": alerts(store, configuration.alerts.to)}
+    facts |= {
+        "troubles": current_problems(configuration, store, routing.faults),
+        "alerts": alerts(store, configuration.alerts.to),
+    }
     store.close()
     if json:
         print_json({**facts, "routing_version": routing.version, "routing": routing})
@@ -329,14 +376,26 @@ def _facts(store: Store) -> dict[str, Any]:
 
 def _print_status(facts: dict[str, Any]) -> None:
     last = facts["last_message_at"]
-    typer.echo(f"{facts['messages']} letters stored, the last at {last.strftime('%Y-%m-%d %H:%M:%S') if last else 'no time yet'}")
-    typer.echo("deliveries: " + ", ".join(f"{count} {state}" for state, count in facts["deliveries"].items()))
+    typer.echo(
+        f"{facts['messages']} letters stored, the last at "
+        f"{last.strftime('%Y-%m-%d %H:%M:%S') if last else 'no time yet'}"
+    )
+    typer.echo(
+        "deliveries: "
+        + ", ".join(f"{count} {state}" for state, count in facts["deliveries"].items())
+    )
     if facts["oldest_undelivered_at"]:
-        typer.echo(f"the oldest that is not delivered is from {facts['oldest_undelivered_at']:%Y-%m-%d %H:%M:%S}")
+        typer.echo(
+            "the oldest that is not delivered is from "
+            f"{facts['oldest_undelivered_at']:%Y-%m-%d %H:%M:%S}"
+        )
     if facts["legal_holds"]:
         typer.echo(f"under a legal hold: {facts['legal_holds']}")
     for late in facts["not_taken"]:
-        typer.echo(f"not taken in time: {late['reference']}, delivered {late['delivered_at']:%Y-%m-%d %H:%M:%S}")
+        typer.echo(
+            f"not taken in time: {late['reference']}, delivered "
+            f"{late['delivered_at']:%Y-%m-%d %H:%M:%S}"
+        )
     words = {
         "waiting": "confidential letters wait in Altinn and were not opened",
         "failing": "letters could not be fetched yet",
@@ -346,14 +405,23 @@ def _print_status(facts: dict[str, Any]) -> None:
     for name, text in words.items():
         if facts[name]:
             typer.echo(f"{len(facts[name])} {text}:")
-            print_table(("party", "service", "id", "seen", "why"), [list(each.values()) for each in facts[name]])
+            print_table(
+                ("party", "service", "id", "seen", "why"),
+                [list(each.values()) for each in facts[name]],
+            )
     if facts["older"]:
-        typer.echo(f"{facts['older']} letters are older than the first poll, and stay where they are")
+        typer.echo(
+            f"{facts['older']} letters are older than the first poll, and stay where they are"
+        )
     if facts["incomplete"]:
         typer.echo(
-            f"{len(facts['incomplete'])} letters are here without some of their attachments as sent (`postmottak messages refetch`):"
+            f"{len(facts['incomplete'])} letters are here without some of their attachments "
+            "as sent (`postmottak messages refetch`):"
         )
-        print_table(("message", "came", "missing", "may come"), [list(each.values()) for each in facts["incomplete"]])
+        print_table(
+            ("message", "came", "missing", "may come"),
+            [list(each.values()) for each in facts["incomplete"]],
+        )
     if facts["channels"]:
         columns = ("party", "service", "resource", "succeeded_at", "failed_at", "last_error")
         print_table(columns, [[each[column] for column in columns] for each in facts["channels"]])

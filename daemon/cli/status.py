@@ -29,7 +29,9 @@ class Standing:
     """The one in force; none before the first start."""
     in_force_since: datetime | None
     state: str
-    """in force: the file says what is in force; edited: it says something else; faulty: it cannot be used, and the old one stays."""
+    """in force: the file says what is in force; edited: it says something else; faulty: it cannot
+    be used, and the old one stays.
+    """
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
 
@@ -42,17 +44,26 @@ def routing_standing(configuration: Configuration, store: Store) -> Standing:
     try:
         table = read_routing(configuration)
     except ConfigurationError as error:
-        return Standing(file=file, version=version, in_force_since=since, state="faulty", faults=error.faults)
+        return Standing(
+            file=file, version=version, in_force_since=since, state="faulty", faults=error.faults
+        )
     state = "in force" if table.version == version else "edited"
-    return Standing(file=file, version=version, in_force_since=since, state=state, warnings=table.warnings)
+    return Standing(
+        file=file, version=version, in_force_since=since, state=state, warnings=table.warnings
+    )
 
 
 def print_standing(standing: Standing) -> None:
     """Say it to people."""
     if standing.version and standing.in_force_since:
-        typer.echo(f"routing table {standing.version[:12]} is in force since {standing.in_force_since:%Y-%m-%d %H:%M:%S}")
+        typer.echo(
+            f"routing table {standing.version[:12]} is in force since "
+            f"{standing.in_force_since:%Y-%m-%d %H:%M:%S}"
+        )
     if standing.state == "edited":
-        typer.echo(f"{standing.file} says something else; the service puts it in force when it runs")
+        typer.echo(
+            f"{standing.file} says something else; the service puts it in force when it runs"
+        )
     if standing.state == "faulty":
         typer.echo(f"{standing.file} cannot be used, and the table in force stays:")
     for fault in standing.faults:
@@ -77,8 +88,14 @@ def not_taken(configuration: Configuration, store: Store, now: datetime) -> list
 def expiries(configuration: Configuration) -> list[dict[str, Any]]:
     """What ends some day, the first first: client certificates and keys."""
     found = [
-        *({"what": "certificate", "of": name, "ends_at": ends} for name, ends in problems.certificates(configuration).items()),
-        *({"what": "key", "of": name, "ends_at": ends} for name, ends in problems.keys(configuration).items()),
+        *(
+            {"what": "certificate", "of": name, "ends_at": ends}
+            for name, ends in problems.certificates(configuration).items()
+        ),
+        *(
+            {"what": "key", "of": name, "ends_at": ends}
+            for name, ends in problems.keys(configuration).items()
+        ),
     ]
     return sorted(found, key=lambda each: each["ends_at"])
 
@@ -92,9 +109,13 @@ def print_expiries(found: Sequence[Mapping[str, Any]]) -> None:
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
-def current_problems(configuration: Configuration, store: Store, faults: Sequence[Fault]) -> list[Problem]:
+def current_problems(
+    configuration: Configuration, store: Store, faults: Sequence[Fault]
+) -> list[Problem]:
     """What is wrong now, the worst first."""
-    return sorted(find_problems(configuration, store, utc_now(), faults), key=lambda each: not each.critical)
+    return sorted(
+        find_problems(configuration, store, utc_now(), faults), key=lambda each: not each.critical
+    )
 
 
 def alerts(store: Store, to: Sequence[str]) -> list[dict[str, Any]]:
@@ -105,7 +126,11 @@ def alerts(store: Store, to: Sequence[str]) -> list[dict[str, Any]]:
             "text": each.text,
             "began_at": each.began_at,
             "ended_at": each.ended_at,
-            "not_told": [name for name in to if each.told.get(name) is None or (each.ended_at and each.told[name] == "begun")],
+            "not_told": [
+                name
+                for name in to
+                if each.told.get(name) is None or (each.ended_at and each.told[name] == "begun")
+            ],
         }
         for each in store.alerts.all()
     ]
@@ -117,16 +142,23 @@ def print_troubles(facts: Mapping[str, Any]) -> None:
         typer.echo(f"{'WRONG' if trouble.critical else 'note'}: {printable(trouble.text)}")
     for alert in facts["alerts"]:
         if alert["not_told"]:
-            typer.echo(f"alert not told to {', '.join(alert['not_told'])} yet: {printable(alert['text'])}")
+            typer.echo(
+                f"alert not told to {', '.join(alert['not_told'])} yet: {printable(alert['text'])}"
+            )
 
 
 def report(configuration_file: Path) -> int:
-    """Print the line; the exit code for it. What stops the question from being answered is unknown, and never a traceback."""
+    """Print the line; the exit code for it.
+
+    What stops the question from being answered is unknown, and never a traceback.
+    """
     try:
         code, text, data = _judge(configuration_file)
     except PostmottakError as error:
         code, text, data = 3, str(error).partition("\n")[0], ""
-    typer.echo(f"POSTMOTTAK {_WORDS[code]} - {printable(text).replace('|', '/')}{data and f' | {data}'}")
+    typer.echo(
+        f"POSTMOTTAK {_WORDS[code]} - {printable(text).replace('|', '/')}{data and f' | {data}'}"
+    )
     return code
 
 
@@ -134,12 +166,18 @@ def _judge(configuration_file: Path) -> tuple[int, str, str]:
     configuration = load_configuration(configuration_file)
     store = open_store(configuration)
     try:
-        found = current_problems(configuration, store, routing_standing(configuration, store).faults)
+        found = current_problems(
+            configuration, store, routing_standing(configuration, store).faults
+        )
         data = _performance(configuration, store)
     finally:
         store.close()
     code = 0 if not found else 2 if found[0].critical else 1
-    return code, "; ".join(each.text for each in found) or "every letter is where it belongs, or on its way", data
+    return (
+        code,
+        "; ".join(each.text for each in found) or "every letter is where it belongs, or on its way",
+        data,
+    )
 
 
 def _performance(configuration: Configuration, store: Store) -> str:

@@ -1,8 +1,9 @@
 """What commands print to: a terminal that no letter may take over, a pipe whose reader may go, a disk that may be full.
 
-Whatever a command prints passes here. Control characters and marks that turn the direction of writing, which come from letters, are shown
-as U+FFFD; only what draws a table by itself goes around that. What cannot be printed on stdout ends the command with an exit code of its
-own, and never with a traceback; what cannot be printed on stderr is left out.
+Whatever a command prints passes here. Control characters and marks that turn the direction of
+writing, which come from letters, are shown as U+FFFD; only what draws a table by itself goes around
+that. What cannot be printed on stdout ends the command with an exit code of its own, and never with
+a traceback; what cannot be printed on stderr is left out.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from typing import Any, TextIO, cast
 
 from daemon.core.errors import PostmottakError
 
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Controls of C0 but for tab and newline, DEL, C1; marks of Unicode Standard Annex 9; separators of lines; halves of surrogate pairs."""
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Controls of C0 but for tab and newline, DEL, C1; marks of Unicode Standard Annex 9; separators of
+lines; halves of surrogate pairs.
+"""
 
 
 class OutputLost(PostmottakError):
@@ -26,7 +31,10 @@ class OutputLost(PostmottakError):
 
     def __init__(self, error: OSError) -> None:
         self.reader_gone = error.errno == EPIPE
-        super().__init__(f"the output cannot be written: {(error.strerror or 'the other side refuses it').lower()}")
+        super().__init__(
+            "the output cannot be written: "
+            f"{(error.strerror or 'the other side refuses it').lower()}"
+        )
 
 
 def without_controls(text: str) -> str:
@@ -38,11 +46,17 @@ class Guarded:
     """A stream around another one, whose attributes it has."""
 
     def __init__(self, under: TextIO, *, heard: bool, clean: bool = True) -> None:
-        """`heard`: raise OutputLost where nothing can be written; otherwise it is left out. `clean`: no control characters."""
+        """`heard`: raise OutputLost where nothing can be written; otherwise it is left out.
+
+        `clean`: no control characters.
+        """
         self.under, self._heard, self._clean = under, heard, clean
 
     def write(self, text: str) -> int:
-        """Write the text; where there is none, nothing is tried, for some only want to see whether this takes text."""
+        """Write the text.
+
+        Where there is none, nothing is tried, for some only want to see whether this takes text.
+        """
         shown = without_controls(text) if self._clean else text
         if shown:
             with self._trouble():
@@ -81,7 +95,10 @@ def _pour_away(stream: TextIO) -> None:
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """Guard stdout and stderr until the block ends. Raises OutputLost, at the latest at the end of the block."""
+    """Guard stdout and stderr until the block ends.
+
+    Raises OutputLost, at the latest at the end of the block.
+    """
     _open_what_is_closed()
     out, err = Guarded(sys.stdout, heard=True), Guarded(sys.stderr, heard=False)
     with redirect_stdout(cast("TextIO", out)), redirect_stderr(cast("TextIO", err)):
@@ -105,9 +122,11 @@ def drawn() -> TextIO:
 
 def _open_what_is_closed() -> None:
     """Give a process that was started without stdin, stdout or stderr empty ones: the next file to be opened would take their places."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  # stderr is the last of the three
+    # stderr is the last of the three
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004
         pass
     os.close(descriptor)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # for as long as the process lives
+            # for as long as the process lives
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-_soap = typer.Typer(no_args_is_help=True, help="What a SOAP service offers, and how to map letters to it.")
+_soap = typer.Typer(
+    no_args_is_help=True, help="What a SOAP service offers, and how to map letters to it."
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,7 +24,9 @@ def sandbox(
     *,
     port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0,
     letters: Annotated[int, typer.Option(help="How many letters to publish.", min=0)] = 13,
-    folder: Annotated[Path, typer.Option(help="Where the key and a configuration for it are written.")] = Path("postmottak-sandbox"),
+    folder: Annotated[
+        Path, typer.Option(help="Where the key and a configuration for it are written.")
+    ] = Path("postmottak-sandbox"),
 ) -> None:
     """Be a pretend Altinn on loopback, for trying things out, until SIGINT."""
     from daemon.service import plugins
@@ -33,7 +37,9 @@ def sandbox(
 def demo(
     *,
     letters: Annotated[int, typer.Option(help="How many letters to publish.", min=1)] = 13,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with everything that was made.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder with everything that was made.")
+    ] = False,
 ) -> None:
     """Show the whole way: sample letters in a pretend Altinn, through the real service, to a folder, an e-mail and a webhook."""
     from daemon.cli.streams import drawing

@@ -18,7 +18,9 @@ Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=(.*)$""")
+_KEY = re.compile(
+    r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=(.*)$"""
+)
 _KEY_PIECE = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 _STRING = re.compile(r""""(?:\\.|[^"\\])*"|'[^']*'""")
 _DAY_FIRST = re.compile(r"=\s*(\d{1,2})[./-](\d{1,2})[./-](\d{4})\s*(?:#|$)")
@@ -57,10 +59,17 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = (error.strerror or "it cannot be opened").lower()
-        fault = Fault(file=str(path), key="", problem=f"the file cannot be read: {reason}", remedy="Make it, or name another one")
+        fault = Fault(
+            file=str(path),
+            key="",
+            problem=f"the file cannot be read: {reason}",
+            remedy="Make it, or name another one",
+        )
         raise ConfigurationError([fault]) from error
     except UnicodeDecodeError as error:
-        fault = Fault(file=str(path), key="", problem="the file is not in UTF-8", remedy="Save it as UTF-8")
+        fault = Fault(
+            file=str(path), key="", problem="the file is not in UTF-8", remedy="Save it as UTF-8"
+        )
         raise ConfigurationError([fault]) from error
     return text, parse_toml(text, str(path))
 
@@ -74,7 +83,9 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
         line = int(found[1]) if found else None
         problem = "this is not TOML: " + re.sub(r"\s*\(at [^)]*\)", "", str(error)).lower()
         remedy = _remedy_for(text.split("\n")[line - 1] if line else "")
-        raise ConfigurationError([Fault(file=file, key="", line=line, problem=problem, remedy=remedy)]) from error
+        raise ConfigurationError(
+            [Fault(file=file, key="", line=line, problem=problem, remedy=remedy)]
+        ) from error
 
 
 def _remedy_for(line: str) -> str:
@@ -162,13 +173,21 @@ class FaultList:
         self.faults.append(self._fault(path, problem, remedy))
 
     def _fault(self, path: KeyPath, problem: str, remedy: str) -> Fault:
-        return Fault(file=self.file, key=key_text(path), line=self._lines.find(path), problem=problem, remedy=remedy)
+        return Fault(
+            file=self.file,
+            key=key_text(path),
+            line=self._lines.find(path),
+            problem=problem,
+            remedy=remedy,
+        )
 
     @cached_property
     def _lines(self) -> KeyLines:
         return KeyLines(self._text)
 
-    def validate(self, model: type[Model], values: Mapping[str, Any], path: KeyPath, base: Path) -> Model | None:
+    def validate(
+        self, model: type[Model], values: Mapping[str, Any], path: KeyPath, base: Path
+    ) -> Model | None:
         """The values as `model`, or None and a fault for each thing that is wrong with them."""
         try:
             return model.model_validate(dict(values), context={"base": base})
@@ -181,13 +200,23 @@ class FaultList:
                 self.add(where, *_explain(found, model))
             return None
 
-    def rows(self, model: type[Model], section: str, values: Mapping[str, Any]) -> dict[int, Model | None]:
-        """The sections `[[section]]` as models, by their place in the file; None for one with faults."""
+    def rows(
+        self, model: type[Model], section: str, values: Mapping[str, Any]
+    ) -> dict[int, Model | None]:
+        """The sections `[[section]]` as models, by their place in the file.
+
+        None for one with faults.
+        """
         tables = values.get(section, [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            self.add((section,), "is no list of sections", f"Write it in double brackets: [[{section}]]")
+            self.add(
+                (section,), "is no list of sections", f"Write it in double brackets: [[{section}]]"
+            )
             return {}
-        return {place: self.validate(model, table, (section, place), Path()) for place, table in enumerate(tables)}
+        return {
+            place: self.validate(model, table, (section, place), Path())
+            for place, table in enumerate(tables)
+        }
 
     def warn(self, path: KeyPath, problem: str, remedy: str) -> None:
         """Note something that is allowed, and probably not meant."""
@@ -208,7 +237,9 @@ class FaultList:
 def _is_echo(found: Any, errors: Sequence[Any]) -> bool:
     """Whether a list is called too short only because its items are wrong: pydantic counts none but the right ones."""
     where = found["loc"]
-    return found["type"] == "too_short" and any(each["loc"][: len(where)] == where for each in errors if each is not found)
+    return found["type"] == "too_short" and any(
+        each["loc"][: len(where)] == where for each in errors if each is not found
+    )
 
 
 def _explain(found: Any, model: type[BaseModel]) -> tuple[str, str]:
@@ -222,7 +253,10 @@ def _explain(found: Any, model: type[BaseModel]) -> tuple[str, str]:
     if kind in _WORDS:
         return _WORDS[kind]
     if kind in {"literal_error", "enum"}:
-        return f"{found['input']!r} is not possible here", f"Write one of: {found['ctx']['expected']}"
+        return (
+            f"{found['input']!r} is not possible here",
+            f"Write one of: {found['ctx']['expected']}",
+        )
     message = str(found["msg"]).removeprefix("Value error, ")
     problem, _, remedy = message.partition("; ")
     remedy = remedy or "Correct it"
@@ -233,14 +267,24 @@ def _keys_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
     """The keys that a (nested) model knows at `loc`."""
     current: Any = model
     for piece in loc:
-        if isinstance(piece, str) and isinstance(current, type) and issubclass(current, BaseModel) and piece in current.model_fields:
+        if (
+            isinstance(piece, str)
+            and isinstance(current, type)
+            and issubclass(current, BaseModel)
+            and piece in current.model_fields
+        ):
             current = _model_in(current.model_fields[piece].annotation)
-    fields = current.model_fields if isinstance(current, type) and issubclass(current, BaseModel) else {}
+    fields = (
+        current.model_fields if isinstance(current, type) and issubclass(current, BaseModel) else {}
+    )
     return [field.alias or name for name, field in fields.items()]
 
 
 def _model_in(annotation: Any) -> Any:
-    """The model in an annotation such as `list[Model]` or `Model | None`; the annotation itself if there is none."""
+    """The model in an annotation such as `list[Model]` or `Model | None`.
+
+    The annotation itself if there is none.
+    """
     for inner in (annotation, *getattr(annotation, "__args__", ())):
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             return inner

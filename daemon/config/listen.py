@@ -27,7 +27,13 @@ class Address:
     path: Path | None = None
 
     def __str__(self) -> str:
-        return f"{_UNIX}{self.path}" if self.path else f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return (
+            f"{_UNIX}{self.path}"
+            if self.path
+            else f"[{self.host}]:{self.port}"
+            if ":" in self.host
+            else f"{self.host}:{self.port}"
+        )
 
 
 def _address(value: object, info: ValidationInfo) -> Address:
@@ -37,16 +43,24 @@ def _address(value: object, info: ValidationInfo) -> Address:
         return _unix(Path(value.removeprefix(_UNIX)), base_folder(info))
     found = _HOST_AND_PORT.fullmatch(value) if isinstance(value, str) else None
     if not found or not 0 < int(found[2]) <= _LARGEST_PORT:
-        raise ValueError('is no place to listen; write host and port, such as "127.0.0.1:8766", or "unix:" and the path of a socket')
+        raise ValueError(
+            'is no place to listen; write host and port, such as "127.0.0.1:8766", or "unix:" '
+            "and the path of a socket"
+        )
     return Address(host=found[1].strip("[]"), port=int(found[2]))
 
 
 def _unix(path: Path, base: Path) -> Address:
     whole = (base / at_home(path)).absolute()
     if len(os.fsencode(whole)) > _LONGEST_PATH:
-        raise ValueError(f"is longer than a socket's path can be: {whole}; write one of at most {_LONGEST_PATH} bytes")
+        raise ValueError(
+            f"is longer than a socket's path can be: {whole}; write one of at most "
+            f"{_LONGEST_PATH} bytes"
+        )
     return Address(path=whole)
 
 
 ListenAddress = Annotated[Address, BeforeValidator(_address)]
-"""A place to listen, written `"127.0.0.1:8766"`, `"[::1]:8766"` or `"unix:/run/postmottak/monitor.sock"`."""
+"""A place to listen, written `"127.0.0.1:8766"`, `"[::1]:8766"` or
+`"unix:/run/postmottak/monitor.sock"`.
+"""

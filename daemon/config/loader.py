@@ -1,7 +1,8 @@
 """The configuration file: read whole, checked whole, and frozen.
 
-Pure but for reading the file and the secret files that it names. What stands under `[mailbox.NAME]` and `[destination.NAME]` is
-declared by the connector of that `type`; whoever calls `load` says where such declarations are found.
+Pure but for reading the file and the secret files that it names. What stands under `[mailbox.NAME]`
+and `[destination.NAME]` is declared by the connector of that `type`; whoever calls `load` says
+where such declarations are found.
 """
 
 from __future__ import annotations
@@ -30,15 +31,29 @@ from daemon.core.settings import (
 
 Kind = Literal["mailbox", "destination"]
 FindSettings = Callable[[Kind, str], type[ConnectorSettings] | None]
-"""The settings that a connector of this kind and type declares, or None if there is no such connector."""
+"""The settings that a connector of this kind and type declares, or None if there is no such
+connector.
+"""
 
 _SQLITE = "sqlite:///"
-_SECTIONS = ("store", "mailbox", "destination", "delivery", "routing", "retention", "api", "alerts", "monitoring")
+_SECTIONS = (
+    "store",
+    "mailbox",
+    "destination",
+    "delivery",
+    "routing",
+    "retention",
+    "api",
+    "alerts",
+    "monitoring",
+)
 
 
 def _database_url(text: str, info: ValidationInfo) -> str:
     if not text.startswith(_SQLITE):
-        raise ValueError('is no database that can be used; write "sqlite:////var/lib/postmottak/postmottak.db"')
+        raise ValueError(
+            'is no database that can be used; write "sqlite:////var/lib/postmottak/postmottak.db"'
+        )
     name = text.removeprefix(_SQLITE)
     if not name:
         raise ValueError('names no file; write "sqlite:////var/lib/postmottak/postmottak.db"')
@@ -47,7 +62,10 @@ def _database_url(text: str, info: ValidationInfo) -> str:
     if not path.is_absolute():
         first = path.parts[0] if len(path.parts) > 1 else ""
         if first and Path("/", first).is_dir() and not (base / first).is_dir():
-            raise ValueError(f"is a relative path that looks like an absolute one; write four slashes: sqlite:////{path}")
+            raise ValueError(
+                "is a relative path that looks like an absolute one; write four slashes: "
+                f"sqlite:////{path}"
+            )
     return _SQLITE + str((base / path).absolute())
 
 
@@ -77,12 +95,18 @@ def _service_code(text: str) -> str:
     service = find_service(text)
     if service is None:
         hint = did_you_mean(text, service_names())
-        raise ValueError(f"{text!r} is no service; {hint or 'write a code such as 4255/8, or see `postmottak services`'}")
+        raise ValueError(
+            f"{text!r} is no service; "
+            f"{hint or 'write a code such as 4255/8, or see `postmottak services`'}"
+        )
     return service.code
 
 
 class ServiceRetention(BaseModel):
-    """`[retention.service."CODE"]`: how long letters of one service are kept; what is left out is as in `[retention]`."""
+    """`[retention.service."CODE"]`: how long letters of one service are kept.
+
+    What is left out is as in `[retention]`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,18 +116,26 @@ class ServiceRetention(BaseModel):
 
 
 class RetentionSettings(BaseModel):
-    """`[retention]`: how long letters are kept, counted from when they came. Without the section nothing is ever deleted."""
+    """`[retention]`: how long letters are kept, counted from when they came.
+
+    Without the section nothing is ever deleted.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     body: KeepingTime = FOREVER
     attachments: KeepingTime = FOREVER
     metadata: KeepingTime = FOREVER
-    service: Mapping[Annotated[str, AfterValidator(_service_code)], ServiceRetention] = Field(default_factory=dict)
+    service: Mapping[Annotated[str, AfterValidator(_service_code)], ServiceRetention] = Field(
+        default_factory=dict
+    )
 
 
 class ApiSettings(BaseModel):
-    """`[api]`: the pull API, for programs that are told of letters and fetch them. Without the section there is none."""
+    """`[api]`: the pull API, for programs that are told of letters and fetch them.
+
+    Without the section there is none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -118,7 +150,10 @@ class ApiSettings(BaseModel):
 
 
 class AlertSettings(BaseModel):
-    """`[alerts]`: what counts as trouble, and which destinations are told of it; `status` shows it in any case."""
+    """`[alerts]`: what counts as trouble, and which destinations are told of it.
+
+    `status` shows it in any case.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -130,7 +165,10 @@ class AlertSettings(BaseModel):
 
 
 class MonitoringSettings(BaseModel):
-    """`[monitoring]`: a door for monitors, which asks nobody who they are: keep it on this machine. Without the section there is none."""
+    """`[monitoring]`: a door for monitors, which asks nobody who they are: keep it on this machine.
+
+    Without the section there is none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -185,10 +223,13 @@ class Reading:
 def read(path: Path, find_settings: FindSettings, types: Mapping[Kind, tuple[str, ...]]) -> Reading:
     """Read and check the configuration file; `types` names the connectors that there are.
 
-    The reading has every fault of the file and of the secret files that it names. Raises ConfigurationError if it is no TOML file.
+    The reading has every fault of the file and of the secret files that it names. Raises
+    ConfigurationError if it is no TOML file.
     """
     text, values = read_toml(path)
-    reader = _SectionReader(FaultList(str(path), text), path.absolute().parent, find_settings, types)
+    reader = _SectionReader(
+        FaultList(str(path), text), path.absolute().parent, find_settings, types
+    )
     return reader.read(path, text, values)
 
 
@@ -209,7 +250,11 @@ class _SectionReader:
         retention = self.section(RetentionSettings, values, "retention")
         api = self.section(ApiSettings, values, "api") if "api" in values else None
         alerts = self.section(AlertSettings, values, "alerts")
-        monitoring = self.section(MonitoringSettings, values, "monitoring") if "monitoring" in values else None
+        monitoring = (
+            self.section(MonitoringSettings, values, "monitoring")
+            if "monitoring" in values
+            else None
+        )
         mailboxes = self.connectors("mailbox", values)
         destinations = self.connectors("destination", values)
         self.check_alerts(alerts, values, destinations)
@@ -236,16 +281,29 @@ class _SectionReader:
             destination_names=tuple(named) if isinstance(named, dict) else (),
         )
 
-    def check_alerts(self, alerts: AlertSettings | None, values: Mapping[str, Any], destinations: Sequence[ConnectorConfiguration]) -> None:
+    def check_alerts(
+        self,
+        alerts: AlertSettings | None,
+        values: Mapping[str, Any],
+        destinations: Sequence[ConnectorConfiguration],
+    ) -> None:
         """Alerts go to destinations that there are, and that can tell somebody."""
         named = values.get("destination")
         able = {each.name: each.settings.can_notify for each in destinations}
         for place, name in enumerate(alerts.to if alerts else ()):
             if not isinstance(named, dict) or name not in named:
-                self.faults.add(("alerts", "to", place), f"there is no destination {name!r}", "Name one that the configuration has")
+                self.faults.add(
+                    ("alerts", "to", place),
+                    f"there is no destination {name!r}",
+                    "Name one that the configuration has",
+                )
             elif not able.get(name, True):
                 remedy = "Name one of type webhook, or of type smtp that has recipients of its own"
-                self.faults.add(("alerts", "to", place), f"the destination {name!r} cannot tell anybody of an alert", remedy)
+                self.faults.add(
+                    ("alerts", "to", place),
+                    f"the destination {name!r} cannot tell anybody of an alert",
+                    remedy,
+                )
 
     def section(self, model: type[Model], values: dict[str, Any], name: str) -> Model | None:
         found = values.get(name, {})
@@ -257,7 +315,11 @@ class _SectionReader:
     def connectors(self, kind: Kind, values: dict[str, Any]) -> tuple[ConnectorConfiguration, ...]:
         tables = values.get(kind)
         if not isinstance(tables, dict) or not tables:
-            self.faults.add((kind,), f"there is no {kind}", f"Write at least one section [{kind}.NAME] with a type")
+            self.faults.add(
+                (kind,),
+                f"there is no {kind}",
+                f"Write at least one section [{kind}.NAME] with a type",
+            )
             return ()
         found = (self.connector(kind, name, table) for name, table in tables.items())
         return tuple(connector for connector in found if connector)
@@ -269,7 +331,9 @@ class _SectionReader:
             return None
         connector_type = table.get("type")
         if connector_type is None:
-            self.faults.add((*where, "type"), "is missing", f"Write one of: {', '.join(self.types[kind])}")
+            self.faults.add(
+                (*where, "type"), "is missing", f"Write one of: {', '.join(self.types[kind])}"
+            )
             return None
         declared = self.find_settings(kind, str(connector_type))
         if declared is None:
@@ -278,4 +342,8 @@ class _SectionReader:
             return None
         rest = {key: value for key, value in table.items() if key != "type"}
         settings = self.faults.validate(declared, rest, where, self.base)
-        return ConnectorConfiguration(name=name, type=str(connector_type), settings=settings) if settings else None
+        return (
+            ConnectorConfiguration(name=name, type=str(connector_type), settings=settings)
+            if settings
+            else None
+        )

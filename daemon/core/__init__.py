@@ -1,1 +1,4 @@
-"""The kernel: nouns, promises, errors and names that connectors may know. Imports nothing of ours above it."""
+"""The kernel: nouns, promises, errors and names that connectors may know.
+
+Imports nothing of ours above it.
+"""

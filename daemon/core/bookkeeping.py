@@ -14,7 +14,10 @@ from daemon.core.model import LetterRef, MessageKind, SightingState, enum_column
 
 
 class LetterPart(StrEnum):
-    """What retention tells apart in a letter. Metadata is everything that is neither of the others."""
+    """What retention tells apart in a letter.
+
+    Metadata is everything that is neither of the others.
+    """
 
     BODY = "body"  # the text, and its summary
     ATTACHMENTS = "attachments"
@@ -30,11 +33,16 @@ CLOCK = "clock"
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
 SEEN_BY_SERVICE = frozenset({ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN})
-"""Kinds of alert that only the running service sees; others learn of them from the alerts in the store."""
+"""Kinds of alert that only the running service sees; others learn of them from the alerts in the
+store.
+"""
 
 
 class Alert(SQLModel, table=True):
-    """Something that is wrong, or was and has ended without everybody having been told. Rows go when nothing is left to tell."""
+    """Something that is wrong, or was and has ended without everybody having been told.
+
+    Rows go when nothing is left to tell.
+    """
 
     __tablename__ = "alerts"
 
@@ -44,11 +52,18 @@ class Alert(SQLModel, table=True):
     text: str
     began_at: datetime
     ended_at: datetime | None = None
-    told: dict[str, str] = Field(default_factory=dict, sa_type=JSON, description="by destination: begun or ended, whichever was told last")
+    told: dict[str, str] = Field(
+        default_factory=dict,
+        sa_type=JSON,
+        description="by destination: begun or ended, whichever was told last",
+    )
 
 
 class Deletion(SQLModel, table=True):
-    """One part of a letter that retention deleted: when, by whom and by which rule. Rows are only ever added, and outlive the letter."""
+    """One part of a letter that retention deleted: when, by whom and by which rule.
+
+    Rows are only ever added, and outlive the letter.
+    """
 
     __tablename__ = "deletions"
 
@@ -56,8 +71,13 @@ class Deletion(SQLModel, table=True):
     part: LetterPart = Field(primary_key=True, sa_type=enum_column(LetterPart))
     deleted_at: datetime
     by: str = Field(description="service, or the user who gave the command")
-    rule: str = Field(description="which rule of the configuration or of the routing table, and how long it keeps")
-    what: dict[str, Any] = Field(sa_type=JSON, description="how much it was: sizes in bytes, hashes and counts; no words of the letter")
+    rule: str = Field(
+        description="which rule of the configuration or of the routing table, and how long it keeps"
+    )
+    what: dict[str, Any] = Field(
+        sa_type=JSON,
+        description="how much it was: sizes in bytes, hashes and counts; no words of the letter",
+    )
 
 
 class Tombstone(SQLModel, table=True):
@@ -97,7 +117,9 @@ class SkippedLetter(SQLModel, table=True):
     __tablename__ = "sightings"
     __table_args__ = (Index("sightings_by_state", "state"),)
 
-    message_id: UUID = Field(primary_key=True, description="the id that the message has, or would have")
+    message_id: UUID = Field(
+        primary_key=True, description="the id that the message has, or would have"
+    )
     mailbox: str
     party: str
     service: str
@@ -109,14 +131,23 @@ class SkippedLetter(SQLModel, table=True):
     attempts: int = 0
     last_error: str | None = None
     routing_version: str | None = Field(
-        default=None, description="the routing table that appointed nobody for it; None if it was only listed"
+        default=None,
+        description="the routing table that appointed nobody for it; None if it was only listed",
     )
-    failing_since: datetime | None = Field(default=None, description="since when it could not be fetched; None in every other state")
+    failing_since: datetime | None = Field(
+        default=None, description="since when it could not be fetched; None in every other state"
+    )
 
     @property
     def ref(self) -> LetterRef:
         """The reference that fetches this letter."""
-        return LetterRef(mailbox=self.mailbox, party=self.party, service=self.service, resource=self.resource, external_id=self.external_id)
+        return LetterRef(
+            mailbox=self.mailbox,
+            party=self.party,
+            service=self.service,
+            resource=self.resource,
+            external_id=self.external_id,
+        )
 
 
 class Bookmark(SQLModel, table=True):
@@ -128,18 +159,29 @@ class Bookmark(SQLModel, table=True):
     party: str = Field(primary_key=True)
     service: str = Field(primary_key=True)
     resource: str = Field(primary_key=True)
-    position: datetime | None = Field(default=None, description="every letter up to here is stored; None before the first whole listing")
+    position: datetime | None = Field(
+        default=None,
+        description="every letter up to here is stored; None before the first whole listing",
+    )
     succeeded_at: datetime | None = None
     failed_at: datetime | None = None
     last_error: str | None = None
     refused: bool = Field(default=False, description="the last listing failed for want of a right")
     begun: bool = Field(default=False, description="whether it has been listed whole at all")
-    begins_at: datetime | None = Field(default=None, description="how far back its first listing went; None for everything")
-    failing_since: datetime | None = Field(
-        default=None, description="since when no listing was whole; None if the last one was, or if none is expected"
+    begins_at: datetime | None = Field(
+        default=None, description="how far back its first listing went; None for everything"
     )
-    retired_at: datetime | None = Field(default=None, description="since when the configuration does not name the channel; None if it does")
-    compared_at: datetime | None = Field(default=None, description="when the whole channel was last compared with what is here")
+    failing_since: datetime | None = Field(
+        default=None,
+        description="since when no listing was whole; None if the last one was, or if none is expected",
+    )
+    retired_at: datetime | None = Field(
+        default=None,
+        description="since when the configuration does not name the channel; None if it does",
+    )
+    compared_at: datetime | None = Field(
+        default=None, description="when the whole channel was last compared with what is here"
+    )
 
 
 class RoutingVersion(SQLModel, table=True):

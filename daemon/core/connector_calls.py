@@ -14,7 +14,10 @@ _Answer = TypeVar("_Answer")
 
 
 def call_connector(call: Callable[[], _Answer], **about: str) -> _Answer | PostmottakError:
-    """What `call` returns, or what it raises. A fault that nobody foresaw is logged, with what it is `about`."""
+    """What `call` returns, or what it raises.
+
+    A fault that nobody foresaw is logged, with what it is `about`.
+    """
     try:
         return call()
     except PostmottakError as error:

@@ -1,7 +1,7 @@
 """A letter as everybody outside reads it: `message.json`, a webhook's data, `messages show --json`.
 
-The shape is versioned, its JSON Schema is docs/message.schema.json, and it never depends on when or how often a delivery was tried:
-the same letter to the same destination gives the same bytes.
+The shape is versioned, its JSON Schema is docs/message.schema.json, and it never depends on when or
+how often a delivery was tried: the same letter to the same destination gives the same bytes.
 """
 
 from __future__ import annotations
@@ -42,9 +42,13 @@ class Source(_Frozen):
     """Where the letter came from."""
 
     mailbox: str = Field(description="the mailbox's name in Postmottak's configuration")
-    id: str = Field(description="the id of the letter in the mailbox; for Altinn 3 the correspondence id")
+    id: str = Field(
+        description="the id of the letter in the mailbox; for Altinn 3 the correspondence id"
+    )
     resource: str = Field(description="Altinn 3 resource")
-    altinn2_id: int | None = Field(description="the id in Altinn 2, for a letter that was moved from there")
+    altinn2_id: int | None = Field(
+        description="the id in Altinn 2, for a letter that was moved from there"
+    )
 
 
 class Sender(_Frozen):
@@ -52,11 +56,16 @@ class Sender(_Frozen):
 
     organisation: str | None = Field(description="organisation number of the real sender")
     name: str
-    technical_organisation: str | None = Field(description="organisation number of the technical sender")
+    technical_organisation: str | None = Field(
+        description="organisation number of the technical sender"
+    )
 
 
 class File(_Frozen):
-    """One attachment. `name` is the file's name in the drop; files that are not present have neither size nor hash."""
+    """One attachment.
+
+    `name` is the file's name in the drop; files that are not present have neither size nor hash.
+    """
 
     name: str
     original_name: str = Field(description="the name as sent; never use it as a path")
@@ -67,7 +76,9 @@ class File(_Frozen):
     size: int | None = Field(description="bytes")
     sha256: str | None
     sender_checksum: str = Field(description="MD5 in hexadecimal, empty if the sender gave none")
-    deleted_at: datetime | None = Field(default=None, description="when retention deleted the file; its state is deleted then")
+    deleted_at: datetime | None = Field(
+        default=None, description="when retention deleted the file; its state is deleted then"
+    )
 
 
 class Body(_Frozen):
@@ -77,7 +88,10 @@ class Body(_Frozen):
     media_type: str = Field(description="text/markdown or text/html")
     size: int = Field(description="bytes in UTF-8")
     sha256: str
-    deleted_at: datetime | None = Field(default=None, description="when retention deleted the text and the summary; both are empty then")
+    deleted_at: datetime | None = Field(
+        default=None,
+        description="when retention deleted the text and the summary; both are empty then",
+    )
 
 
 class Routing(_Frozen):
@@ -100,7 +114,12 @@ class LetterDocument(_Frozen):
     """One letter, as handed to one destination."""
 
     schema_version: Literal[1] = 1
-    kind: MessageKind = Field(description="letter, or notice: Postmottak's own word that a confidential letter waits in the mailbox")
+    kind: MessageKind = Field(
+        description=(
+            "letter, or notice: Postmottak's own word that a confidential letter waits in the "
+            "mailbox"
+        )
+    )
     id: UUID
     party: str = Field(description="organisation number of the recipient")
     service: ServiceName
@@ -125,8 +144,13 @@ class LetterDocument(_Frozen):
     delivery: DeliveryName
     remarks: tuple[str, ...] = Field(
         default=(),
-        exclude_if=lambda remarks: not remarks,  # a letter without any has the same bytes as before there were remarks
-        description="what of the letter could not be handed on as it was sent, and why; missing if all of it could",
+        exclude_if=lambda remarks: (
+            not remarks
+        ),  # a letter without any has the same bytes as before there were remarks
+        description=(
+            "what of the letter could not be handed on as it was sent, and why; missing if all of "
+            "it could"
+        ),
     )
 
 
@@ -134,7 +158,10 @@ _BODY_NAMES = {"text/markdown": "body.md", "text/html": "body.html"}
 
 
 def letter_document(
-    message: MessageValues, attachments: Sequence[AttachmentValues], decision: DecisionValues, delivery: DeliveryValues
+    message: MessageValues,
+    attachments: Sequence[AttachmentValues],
+    decision: DecisionValues,
+    delivery: DeliveryValues,
 ) -> LetterDocument:
     """The letter as the delivery's reader gets it; the same for every attempt."""
     return LetterDocument(
@@ -142,8 +169,17 @@ def letter_document(
         id=message.id,
         party=message.party,
         service=_service_name(message.service),
-        source=Source(mailbox=message.mailbox, id=message.external_id, resource=message.resource, altinn2_id=message.altinn2_id),
-        sender=Sender(organisation=message.sender_org, name=message.sender_name, technical_organisation=message.technical_sender),
+        source=Source(
+            mailbox=message.mailbox,
+            id=message.external_id,
+            resource=message.resource,
+            altinn2_id=message.altinn2_id,
+        ),
+        sender=Sender(
+            organisation=message.sender_org,
+            name=message.sender_name,
+            technical_organisation=message.technical_sender,
+        ),
         sender_reference=message.sender_reference,
         title=message.title,
         summary=message.summary,
@@ -176,7 +212,10 @@ def body_name(message: MessageValues) -> str:
 
 
 def _handed_on(value: Mapping[str, Any]) -> dict[str, object]:
-    """The sender's own JSON as far as every reader can be expected to hold it; most is as it should be."""
+    """The sender's own JSON as far as every reader can be expected to hold it.
+
+    Most is as it should be.
+    """
     found: dict[str, object] = storable(value, DEEPEST_HANDED_ON)
     return found
 
@@ -191,7 +230,9 @@ def _remarks(message: MessageValues) -> Iterator[str]:
 
 def _service_name(code: str) -> ServiceName:
     service = find_service(code)
-    return ServiceName(code=code, slug=service.slug if service else "", name=service.names if service else {})
+    return ServiceName(
+        code=code, slug=service.slug if service else "", name=service.names if service else {}
+    )
 
 
 def _body(message: MessageValues) -> Body:

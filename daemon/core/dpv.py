@@ -1,8 +1,9 @@
 """The ten message services of Digital post til virksomheter, and confidential post.
 
-Codes, subject areas and eFormidling processes: Altinn/docs `digital-post-til-virksomheter` and felleslosninger/docs
-`saksbehandling.md`. Which Altinn 3 resource carries a service is published nowhere: each resource below says how certain it is,
-and an operator names the real ones in `resources`.
+Codes, subject areas and eFormidling processes: Altinn/docs `digital-post-til-virksomheter` and
+felleslosninger/docs `saksbehandling.md`. Which Altinn 3 resource carries a service is published
+nowhere: each resource below says how certain it is, and an operator names the real ones in
+`resources`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ class Resource:
 
     id: str
     known: bool
-    """True where public source code names it for this service, False where the name is only presumed."""
+    """True where public source code names it for this service, False where the name is only
+    presumed.
+    """
     source: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One DPV service. `code` is Altinn 2's service code and edition, which is also its name in all configuration."""
+    """One DPV service.
+
+    `code` is Altinn 2's service code and edition, which is also its name in all configuration.
+    """
 
     code: str
     slug: str
@@ -45,16 +51,38 @@ class Service:
 
 def _migrated(code: str) -> Resource:
     resource = f"asf-migratedcorrespondence-{code.replace('/', '-')}"
-    return Resource(id=resource, known=False, source="naming of other owners' migrated Altinn 2 services; the owner code asf is a guess")
+    return Resource(
+        id=resource,
+        known=False,
+        source="naming of other owners' migrated Altinn 2 services; the owner code asf is a guess",
+    )
 
 
-def _service(edition: int, slug: str, process: str, nb: str, nn: str, en: str, *known: Resource) -> Service:
+def _service(
+    edition: int, slug: str, process: str, nb: str, nn: str, en: str, *known: Resource
+) -> Service:
     code = f"4255/{edition}"
-    return Service(code=code, slug=slug, nb=nb, nn=nn, en=en, process=_PROCESS.format(process), resources=(*known, _migrated(code)))
+    return Service(
+        code=code,
+        slug=slug,
+        nb=nb,
+        nn=nn,
+        en=en,
+        process=_PROCESS.format(process),
+        resources=(*known, _migrated(code)),
+    )
 
 
-_ADMINISTRATION = Resource(id="eformidling-dpv-administrasjon", known=True, source="efm-integrasjonspunkt, restmocks for 4255/10")
-_CONFIDENTIAL = Resource(id="eformidling-dpv-taushetsbelagt", known=True, source="efm-integrasjonspunkt, difi.move.dpv.sensitiveResource")
+_ADMINISTRATION = Resource(
+    id="eformidling-dpv-administrasjon",
+    known=True,
+    source="efm-integrasjonspunkt, restmocks for 4255/10",
+)
+_CONFIDENTIAL = Resource(
+    id="eformidling-dpv-taushetsbelagt",
+    known=True,
+    source="efm-integrasjonspunkt, difi.move.dpv.sensitiveResource",
+)
 
 CONFIDENTIAL_POST = Service(
     code="5504/1",
@@ -82,7 +110,9 @@ DPV_SERVICES: tuple[Service, ...] = (
 
 ALL_SERVICES: tuple[Service, ...] = (*DPV_SERVICES, CONFIDENTIAL_POST)
 
-_BY_NAME = MappingProxyType({name: service for service in ALL_SERVICES for name in (service.code, service.slug)})
+_BY_NAME = MappingProxyType(
+    {name: service for service in ALL_SERVICES for name in (service.code, service.slug)}
+)
 
 
 def find_service(name: str) -> Service | None:

@@ -16,7 +16,9 @@ def sync(path: Path | str) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems have no such thing as syncing a folder
+        if (
+            error.errno != errno.EINVAL
+        ):  # some network file systems have no such thing as syncing a folder
             raise
     finally:
         os.close(descriptor)
@@ -31,10 +33,13 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def new_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Write a file that is not there yet; when the block has ended it is durable, and has its name. If the block raises, nothing is left.
+    """Write a file that is not there yet; when the block has ended it is durable, and has its name.
 
-    `mode` is narrowed by the umask. Raises FileExistsError if there is such a file, and OSError, which names a file, in any other case.
-    A kill leaves at most a hidden `.NAME.half` beside it, which the next attempt removes.
+    If the block raises, nothing is left.
+
+    `mode` is narrowed by the umask. Raises FileExistsError if there is such a file, and OSError,
+    which names a file, in any other case. A kill leaves at most a hidden `.NAME.half` beside it,
+    which the next attempt removes.
     """
     half = path.with_name(f".{path.name}.half")
     if half.exists():

@@ -8,9 +8,12 @@ from datetime import datetime
 
 
 def elapsed() -> float:
-    """Seconds from anywhere, also those in which the machine sleeps; nothing sets them. From any thread.
+    """Seconds from anywhere, also those in which the machine sleeps; nothing sets them.
 
-    Source: clock_gettime(2), CLOCK_BOOTTIME. Where there is none, the seconds of a sleep are missing.
+    From any thread.
+
+    Source: clock_gettime(2), CLOCK_BOOTTIME. Where there is none, the seconds of a sleep are
+    missing.
     """
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
@@ -18,7 +21,10 @@ def elapsed() -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceTime:
-    """What the clock of a source of letters said when `elapsed` was `at`; to the second, and late by the time that its answer took."""
+    """What the clock of a source of letters said when `elapsed` was `at`.
+
+    To the second, and late by the time that its answer took.
+    """
 
     date: datetime
     at: float

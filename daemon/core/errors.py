@@ -56,7 +56,10 @@ class Fault:
 
 
 class ConfigurationError(OperatorError):
-    """A configuration that cannot be used; `faults` holds every fault that was found, never none."""
+    """A configuration that cannot be used.
+
+    `faults` holds every fault that was found, never none.
+    """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
@@ -76,11 +79,17 @@ class DiskFull(StoreError):
 
 
 class StoreBusy(StoreError):
-    """Another program holds the database, for longer than whoever asked would wait; nothing is wrong with it, and nothing was changed."""
+    """Another program holds the database, for longer than whoever asked would wait.
+
+    Nothing is wrong with it, and nothing was changed.
+    """
 
 
 class WorkerLost(StoreError):
-    """The process that carries out deliveries on this machine has ended unasked; what it had under way is repeated after a restart."""
+    """The process that carries out deliveries on this machine has ended unasked.
+
+    What it had under way is repeated after a restart.
+    """
 
 
 class NotStorable(PostmottakError):
@@ -124,12 +133,21 @@ class DeliveryFailure(PostmottakError):
 
 
 class TemporaryFailure(DeliveryFailure):
-    """Trying later may help; `retry_after` is the shortest wait that the destination asked for, if it did.
+    """Trying later may help.
 
-    `progress`, JSON values, is kept and handed back with the parcel at the next attempt, so that what is done is not done again.
+    `retry_after` is the shortest wait that the destination asked for, if it did.
+
+    `progress`, JSON values, is kept and handed back with the parcel at the next attempt, so that
+    what is done is not done again.
     """
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None, progress: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: timedelta | None = None,
+        progress: Mapping[str, Any] | None = None,
+    ) -> None:
         self.retry_after = retry_after
         self.progress = progress
         super().__init__(message)
@@ -140,4 +158,7 @@ class PermanentFailure(DeliveryFailure):
 
 
 class ConnectorFault(DeliveryFailure):
-    """The connector failed in a way that nobody foresaw; it is tried again later, and the log says where it was."""
+    """The connector failed in a way that nobody foresaw.
+
+    It is tried again later, and the log says where it was.
+    """

@@ -1,4 +1,7 @@
-"""What a file is by its first bytes, for senders whose names and media types do not say it. Pure; reads nothing itself."""
+"""What a file is by its first bytes, for senders whose names and media types do not say it.
+
+Pure; reads nothing itself.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,23 @@ _KINDS = {
     "docx": "zip",
     "zip": "zip",
 }
-"""The kinds that are told apart, by what the library calls them; it calls every ZIP file a document of Word's, among others."""
+"""The kinds that are told apart, by what the library calls them; it calls every ZIP file a document
+of Word's, among others.
+"""
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _OFFICE = {b"word/": "docx", b"xl/": "xlsx", b"ppt/": "pptx"}
-_OPEN_DOCUMENTS = {b"opendocument.text": "odt", b"opendocument.spreadsheet": "ods", b"opendocument.presentation": "odp"}
+_OPEN_DOCUMENTS = {
+    b"opendocument.text": "odt",
+    b"opendocument.spreadsheet": "ods",
+    b"opendocument.presentation": "odp",
+}
 
 
 def kind_of(head: bytes) -> str:
-    """The usual ending of a file that begins with these bytes, such as `pdf`; empty where they do not tell."""
+    """The usual ending of a file that begins with these bytes, such as `pdf`.
+
+    Empty where they do not tell.
+    """
     import puremagic
 
     start = head.lstrip(_BEFORE_PDF)
@@ -49,7 +61,10 @@ def is_text(head: bytes) -> bool:
 
 
 def _kind_of_zip(head: bytes) -> str:
-    """Which document a ZIP file is; empty for an Office document that does not say so early, and `zip` for none."""
+    """Which document a ZIP file is.
+
+    Empty for an Office document that does not say so early, and `zip` for none.
+    """
     if not head.startswith(b"PK\x03\x04"):
         return ""
     if b"[Content_Types].xml" in head or b"_rels/" in head:

@@ -1,6 +1,7 @@
 """File and folder names that are safe on any file system, and the same whenever the same letter comes again.
 
-Pure. Senders' names are never used as they are: a name here is ASCII, short, and says enough for a person to recognise the file.
+Pure. Senders' names are never used as they are: a name here is ASCII, short, and says enough for a
+person to recognise the file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,18 @@ MAX_LENGTH = 80
 """No name of a file is longer, in characters and so in bytes."""
 
 _NO_DECOMPOSITION = str.maketrans(
-    {"æ": "ae", "ø": "o", "œ": "oe", "đ": "d", "ð": "d", "ħ": "h", "ł": "l", "ŋ": "n", "ŧ": "t", "þ": "th"}
+    {
+        "æ": "ae",
+        "ø": "o",
+        "œ": "oe",
+        "đ": "d",
+        "ð": "d",
+        "ħ": "h",
+        "ł": "l",
+        "ŋ": "n",
+        "ŧ": "t",
+        "þ": "th",
+    }
 )  # Norwegian, Sámi and neighbouring letters that NFKD does not take apart, as it does å
 _SUFFIX = re.compile(r"(?=[0-9]*[a-z])[0-9a-z]{1,8}")
 _SUFFIXES = {
@@ -28,15 +40,24 @@ _SUFFIXES = {
 }
 """Of kinds whose files have no other suffixes."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_WINDOWS_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))})
+_WINDOWS_DEVICES = frozenset(
+    {
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        *(f"{port}{number}" for port in ("com", "lpt") for number in range(10)),
+    }
+)
 
 
 def safe_name(original: str, media_type: str, position: int, kind: str = "") -> str:
     """The name under which an attachment is kept and handed on: `001-<slug>.<suffix>`.
 
-    `position`, from 1 on, is the attachment's place in its letter, which makes the name unique there. The suffix is kept if it looks
-    like one and can be right for the `kind` of file that the bytes are (`daemon.core.file_kinds`); otherwise the kind's follows. A file of
-    which nothing is known but that it is meant to be a PDF gets `.pdf` if it has no suffix.
+    `position`, from 1 on, is the attachment's place in its letter, which makes the name unique
+    there. The suffix is kept if it looks like one and can be right for the `kind` of file that the
+    bytes are (`daemon.core.file_kinds`); otherwise the kind's follows. A file of which nothing is
+    known but that it is meant to be a PDF gets `.pdf` if it has no suffix.
     """
     stem, suffix = _split(_ascii(readable(original)), media_type, kind)
     prefix = f"{position:03d}-"
@@ -45,7 +66,9 @@ def safe_name(original: str, media_type: str, position: int, kind: str = "") -> 
     return f"{prefix}{slug or 'vedlegg'}{ending}"
 
 
-def folder_name(*, published_at: datetime, service: str, sender: str | None, message_id: UUID, generation: int) -> str:
+def folder_name(
+    *, published_at: datetime, service: str, sender: str | None, message_id: UUID, generation: int
+) -> str:
     """The name of a letter's folder in a drop: `<yyyymmdd-hhmmss>_<service>_<sender>_<short id>`, with the time in UTC.
 
     A letter that is sent again on purpose is told from the first by its generation, at the end.
@@ -63,7 +86,10 @@ def is_plain_name(name: str) -> bool:
 
 
 def _ascii(text: str) -> str:
-    """`text` in lower case, without accents, and with Latin letters written in ASCII; what has no such form is left as it is."""
+    """`text` in lower case, without accents, and with Latin letters written in ASCII.
+
+    What has no such form is left as it is.
+    """
     apart = unicodedata.normalize("NFKD", text).casefold()
     bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
     return bare.translate(_NO_DECOMPOSITION)

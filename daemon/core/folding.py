@@ -1,7 +1,10 @@
-"""Text as rules compare it: case, accents and what nobody can see do not count. What is stored stays as it was sent.
+"""Text as rules compare it: case, accents and what nobody can see do not count.
 
-"What cannot be seen" are the default-ignorable code points of Unicode (soft hyphen, zero-width characters, variation selectors, bidi
-marks, tags; DerivedCoreProperties.txt), control characters, and the difference between one blank and another or several.
+What is stored stays as it was sent.
+
+"What cannot be seen" are the default-ignorable code points of Unicode (soft hyphen, zero-width
+characters, variation selectors, bidi marks, tags; DerivedCoreProperties.txt), control characters,
+and the difference between one blank and another or several.
 """
 
 from __future__ import annotations
@@ -18,18 +21,28 @@ _BLANKS = re.compile(r"[\s\u2800]+")
 _BLANK = re.compile(r"[\s\u2800]")
 _REPEATED = re.compile(r" +(?= [^*+?{]| $)")
 _LOOK_ALIKES = str.maketrans({"\u2010": "-", "\u2011": "-"})
-"""Hyphens that look like the one on a keyboard; word processors write the second so that no line ends there."""
+"""Hyphens that look like the one on a keyboard; word processors write the second so that no line
+ends there.
+"""
 _DECEPTIVE = re.compile(rf"{_UNSEEN.pattern}|[^ \S]|(?<= ) |[\u2010\u2011\u2800\u0300-\u036f]")
-"""What looks like nothing, or like something else; the marks of letters that are not composed among them."""
+"""What looks like nothing, or like something else; the marks of letters that are not composed among
+them.
+"""
 
 
 def readable(text: str) -> str:
-    """The text without what cannot be seen, its letters composed, with single blanks; case and accents stay."""
+    """The text without what cannot be seen, its letters composed, with single blanks.
+
+    Case and accents stay.
+    """
     return _BLANKS.sub(" ", _composed(text)).strip()
 
 
 def readable_expression(expression: str) -> str:
-    """A regular expression for text as `readable` makes it; a blank that is repeated by a sign after it stays on its own."""
+    """A regular expression for text as `readable` makes it.
+
+    A blank that is repeated by a sign after it stays on its own.
+    """
     return _REPEATED.sub("", _BLANK.sub(" ", _composed(expression)))
 
 
@@ -39,14 +52,19 @@ def _composed(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Text for comparing as people do: Møte and MØTE are one, and so are é and e; ø stays ø. Blanks at the ends stay, as one."""
+    """Text for comparing as people do: Møte and MØTE are one, and so are é and e; ø stays ø.
+
+    Blanks at the ends stay, as one.
+    """
     return _BLANKS.sub(" ", _UNSEEN.sub("", _bare(text)))
 
 
 def _bare(text: str) -> str:
     if text.isascii():  # as most texts are: there is nothing to take apart
         return text.casefold()
-    plain = unicodedata.normalize("NFKD", text).casefold()  # in this order, for ™ is TM only after the first step
+    plain = unicodedata.normalize(
+        "NFKD", text
+    ).casefold()  # in this order, for ™ is TM only after the first step
     decomposed = unicodedata.normalize("NFKD", plain).translate(_LOOK_ALIKES)
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
@@ -80,4 +98,9 @@ def is_like(folded: str, pattern: str) -> bool:
 
 def escaped(text: str) -> str:
     r"""The text with an escape such as \u00ad for everything that looks like nothing, or like something else."""
-    return _DECEPTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}" if found[0] <= "\uffff" else f"\\U{ord(found[0]):08x}", text)
+    return _DECEPTIVE.sub(
+        lambda found: (
+            f"\\u{ord(found[0]):04x}" if found[0] <= "\uffff" else f"\\U{ord(found[0]):08x}"
+        ),
+        text,
+    )

@@ -1,7 +1,8 @@
 """What a file is in which somebody gave a key or a certificate in another form than is read here, and the command that makes it right.
 
-A virksomhetssertifikat comes as PKCS#12, Windows saves DER and puts a mark before text, other programs have forms of their own. Nothing
-of the key is ever said. Sources: RFC 7292 (PKCS#12), RFC 7468 (PEM), RFC 7517 (JWK).
+A virksomhetssertifikat comes as PKCS#12, Windows saves DER and puts a mark before text, other
+programs have forms of their own. Nothing of the key is ever said. Sources: RFC 7292 (PKCS#12), RFC
+7468 (PEM), RFC 7517 (JWK).
 """
 
 from __future__ import annotations
@@ -23,20 +24,35 @@ _DER_LENGTHS = range(0x80, 0x85)
 
 
 def binary_form(content: bytes, path: Path, wanted: Wanted = "key") -> str:
-    """What is wrong with a file in a binary form, as `problem; remedy`; empty if it is in none that is known."""
-    if content[:1] != b"\x30" or len(content) < 8 or content[1] not in _DER_LENGTHS:  # noqa: PLR2004  # no sequence of ASN.1
+    """What is wrong with a file in a binary form, as `problem; remedy`.
+
+    Empty if it is in none that is known.
+    """
+    # no sequence of ASN.1
+    if content[:1] != b"\x30" or len(content) < 8 or content[1] not in _DER_LENGTHS:  # noqa: PLR2004
         return ""
     file = shlex.quote(str(path))
     if b"\x02\x01\x03" in content[2:9]:  # the version of RFC 7292 comes first
         options = "-nocerts -noenc" if wanted == "key" else "-clcerts -nokeys"
-        command = f"openssl pkcs12 -in {file} {options} -out {wanted}.pem (with -legacy if it says unsupported)"
-        return f"is a PKCS#12 file, as .p12 and .pfx are: {path}; run: {command}, and name {wanted}.pem"
+        command = (
+            f"openssl pkcs12 -in {file} {options} -out {wanted}.pem (with -legacy if it says "
+            "unsupported)"
+        )
+        return (
+            f"is a PKCS#12 file, as .p12 and .pfx are: {path}; run: {command}, and name "
+            f"{wanted}.pem"
+        )
     kind = "pkey" if wanted == "key" else "x509"
-    return f"is in DER, a binary form: {path}; run: openssl {kind} -inform DER -in {file} -out {wanted}.pem, and name {wanted}.pem"
+    return (
+        f"is in DER, a binary form: {path}; run: openssl {kind} -inform DER -in {file} -out "
+        f"{wanted}.pem, and name {wanted}.pem"
+    )
 
 
 def wrong_form(content: bytes, path: Path, wanted: Wanted, *, openssh: bool = False) -> str:
-    """What is wrong with the file as a private key, or as certificates, in PEM: `problem; remedy`; empty if its form is right.
+    """What is wrong with the file as a private key, or as certificates, in PEM: `problem; remedy`.
+
+    Empty if its form is right.
 
     `openssh`: a private key in OpenSSH's own form is right as well.
     """
@@ -54,7 +70,10 @@ def wrong_form(content: bytes, path: Path, wanted: Wanted, *, openssh: bool = Fa
 
 
 def private_block(text: str) -> str:
-    """The private key in PEM, without certificates and remarks around it; the whole text if there is none."""
+    """The private key in PEM, without certificates and remarks around it.
+
+    The whole text if there is none.
+    """
     found = _PRIVATE.search(text)
     return found[0] + "\n" if found else text
 
@@ -64,21 +83,39 @@ def _wrong_certificate(labels: list[str], path: Path) -> str:
     if any(each in {"CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"} for each in labels):
         return ""
     if any(each in {"PKCS7", "CMS"} for each in labels):
-        return f"is a PKCS#7 file, as .p7b is: {path}; run: openssl pkcs7 -print_certs -in {file} -out certificate.pem, and name that"
+        return (
+            f"is a PKCS#7 file, as .p7b is: {path}; run: openssl pkcs7 -print_certs -in {file} "
+            "-out certificate.pem, and name that"
+        )
     if any("REQUEST" in each for each in labels):
-        return f"holds a request for a certificate, and no certificate: {path}; name the one that the authority sent back"
+        return (
+            f"holds a request for a certificate, and no certificate: {path}; name the one that "
+            "the authority sent back"
+        )
     if labels:
-        return f"holds {_named(labels[0])}, and no certificate: {path}; name a file of certificates in PEM"
-    return f"holds no certificate in PEM: {path}; name a file with -----BEGIN CERTIFICATE----- in it"
+        return (
+            f"holds {_named(labels[0])}, and no certificate: {path}; name a file of certificates "
+            "in PEM"
+        )
+    return (
+        f"holds no certificate in PEM: {path}; name a file with -----BEGIN CERTIFICATE----- in it"
+    )
 
 
 def _wrong_key(text: str, labels: list[str], path: Path, *, openssh: bool) -> str:
     file = shlex.quote(str(path))
     if "ENCRYPTED PRIVATE KEY" in labels or "Proc-Type: 4,ENCRYPTED" in text:
-        return f"is protected by a passphrase: {path}; run: openssl pkey -in {file} -out key.pem, and name key.pem"
+        return (
+            f"is protected by a passphrase: {path}; run: openssl pkey -in {file} -out key.pem, "
+            "and name key.pem"
+        )
     if "OPENSSH PRIVATE KEY" in labels:
         command = f"ssh-keygen -p -N '' -m PKCS8 -f a copy of {file}"
-        return "" if openssh else f"is in OpenSSH's own form: {path}; run: {command}, and name the copy"
+        return (
+            ""
+            if openssh
+            else f"is in OpenSSH's own form: {path}; run: {command}, and name the copy"
+        )
     if any(each.endswith("PRIVATE KEY") for each in labels):
         return ""
     return _no_private_key(text, labels, path)
@@ -86,18 +123,31 @@ def _wrong_key(text: str, labels: list[str], path: Path, *, openssh: bool) -> st
 
 def _no_private_key(text: str, labels: list[str], path: Path) -> str:
     if "PuTTY-User-Key-File" in text:
-        return f"is in PuTTY's own form: {path}; run: puttygen {shlex.quote(str(path))} -O private-openssh -o key, and name that"
+        return (
+            f"is in PuTTY's own form: {path}; run: puttygen {shlex.quote(str(path))} -O "
+            "private-openssh -o key, and name that"
+        )
     if _OPENSSH_PUBLIC.search(text):
-        return f"holds a public key: {path}; name the private one, which is in the file without .pub"
+        return (
+            f"holds a public key: {path}; name the private one, which is in the file without .pub"
+        )
     if labels:
-        return f"holds {_named(labels[0])}, and no private key: {path}; name the file of the private key"
+        return (
+            f"holds {_named(labels[0])}, and no private key: {path}; name the file of the private "
+            "key"
+        )
     return _wrong_jwk(text, path)
 
 
 def _named(label: str) -> str:
     if "REQUEST" in label:
         return "a request for a certificate"
-    for word, name in (("PUBLIC", "a public key"), ("CERTIFICATE", "a certificate"), ("PRIVATE", "a private key"), ("PARAM", "parameters")):
+    for word, name in (
+        ("PUBLIC", "a public key"),
+        ("CERTIFICATE", "a certificate"),
+        ("PRIVATE", "a private key"),
+        ("PARAM", "parameters"),
+    ):
         if word in label:
             return name
     return f"something else ({label})"
@@ -105,13 +155,23 @@ def _named(label: str) -> str:
 
 def _wrong_jwk(text: str, path: Path) -> str:
     try:
-        told = json.loads(text.lstrip("\ufeff")) if text.lstrip("\ufeff \r\n\t").startswith("{") else None
+        told = (
+            json.loads(text.lstrip("\ufeff"))
+            if text.lstrip("\ufeff \r\n\t").startswith("{")
+            else None
+        )
     except ValueError:
         return f"begins as JSON, and is not: {path}; copy the key again, whole"
     if told is None:
-        return f"holds no private key in PEM: {path}; name a file with -----BEGIN PRIVATE KEY----- in it"
+        return (
+            f"holds no private key in PEM: {path}; name a file with -----BEGIN PRIVATE KEY----- "
+            "in it"
+        )
     if "keys" in told:
-        return f'is a set of keys (JWKS): {path}; write into it the one private key, the object that has a "d", alone'
+        return (
+            f"is a set of keys (JWKS): {path}; write into it the one private key, the object that "
+            'has a "d", alone'
+        )
     return _wrong_jwk_kind(told, path)
 
 

@@ -1,10 +1,11 @@
 """The nouns, and the tables that keep them.
 
-Words are explained in docs/glossary.md. Times are aware and in UTC. Ids of messages and deliveries are derived, never drawn:
-the same letter has the same ids after a repeat, a restart, on another node and in a restored database.
+Words are explained in docs/glossary.md. Times are aware and in UTC. Ids of messages and deliveries
+are derived, never drawn: the same letter has the same ids after a repeat, a restart, on another
+node and in a restored database.
 
-What is stored with every letter has its values in a class of their own (`MessageValues`), and the table (`Message`) adds nothing to them:
-values cost a tenth of what an object of a table costs.
+What is stored with every letter has its values in a class of their own (`MessageValues`), and the
+table (`Message`) adds nothing to them: values cost a tenth of what an object of a table costs.
 """
 
 from __future__ import annotations
@@ -49,10 +50,14 @@ KEPT_STATES = frozenset({PartState.PRESENT, PartState.CHECKSUM_FAILED})
 """The states in which the bytes are in the content store."""
 
 OPEN_STATES = frozenset({PartState.CHECKSUM_FAILED, PartState.UNAVAILABLE})
-"""The states that may change when the mailbox is asked again; in the others the source has said that there is nothing to be had."""
+"""The states that may change when the mailbox is asked again; in the others the source has said
+that there is nothing to be had.
+"""
 
 NOT_HAD = "state NOT IN ('present', 'deleted')"
-"""Attachments that did not come as sent. In these very words an index finds them, for they are few among many."""
+"""Attachments that did not come as sent. In these very words an index finds them, for they are few
+among many.
+"""
 
 
 class DeliveryState(StrEnum):
@@ -116,7 +121,10 @@ class Policy(StrEnum):
 
 
 def enum_column(kind: type[StrEnum]) -> Enum:
-    """A column of an enum's values, checked by SQLAlchemy; SQLModel would store the members' names."""
+    """A column of an enum's values, checked by SQLAlchemy.
+
+    SQLModel would store the members' names.
+    """
     return Enum(
         kind,
         values_callable=lambda members: [member.value for member in members],
@@ -156,12 +164,18 @@ class Envelope(SQLModel):
     body: str = ""
     body_type: str = Field(default="text/markdown", description="text/markdown or text/html")
     language: str = ""
-    sender_org: str | None = Field(default=None, description="organisation number of the real sender")
+    sender_org: str | None = Field(
+        default=None, description="organisation number of the real sender"
+    )
     sender_name: str = ""
-    technical_sender: str | None = Field(default=None, description="organisation number that put the letter into Altinn")
+    technical_sender: str | None = Field(
+        default=None, description="organisation number that put the letter into Altinn"
+    )
     sender_reference: str = ""
     created_at: datetime | None = None
-    requested_at: datetime | None = Field(default=None, description="publish time that the sender asked for; the list's time axis")
+    requested_at: datetime | None = Field(
+        default=None, description="publish time that the sender asked for; the list's time axis"
+    )
     published_at: datetime
     due_at: datetime | None = None
     confidential: bool = False
@@ -174,7 +188,13 @@ class Envelope(SQLModel):
     @property
     def ref(self) -> LetterRef:
         """The reference that fetches this letter again."""
-        return LetterRef(mailbox=self.mailbox, party=self.party, service=self.service, resource=self.resource, external_id=self.external_id)
+        return LetterRef(
+            mailbox=self.mailbox,
+            party=self.party,
+            service=self.service,
+            resource=self.resource,
+            external_id=self.external_id,
+        )
 
 
 class Part(SQLModel):
@@ -185,7 +205,10 @@ class Part(SQLModel):
     display_name: str = ""
     media_type: str = "application/octet-stream"
     encrypted: bool = False
-    sender_checksum: str = Field(default="", description="MD5 in hexadecimal, as the sender or Altinn computed it; empty if none")
+    sender_checksum: str = Field(
+        default="",
+        description="MD5 in hexadecimal, as the sender or Altinn computed it; empty if none",
+    )
     state: PartState = Field(default=PartState.PRESENT, sa_type=enum_column(PartState))
     expires_at: datetime | None = None
 
@@ -203,7 +226,9 @@ class MessageValues(Envelope):
 
     id: UUID = Field(primary_key=True)
     fetched_at: datetime
-    body_deleted_at: datetime | None = Field(default=None, description="when retention deleted the text and the summary")
+    body_deleted_at: datetime | None = Field(
+        default=None, description="when retention deleted the text and the summary"
+    )
 
 
 class Message(MessageValues, table=True):
@@ -224,15 +249,26 @@ class DecisionValues(SQLModel):
     number: int = Field(primary_key=True, description="1 for the first")
     decided_at: datetime
     routing_version: str = Field(foreign_key="routing_versions.version")
-    route: str = Field(description="name of the route that decided, or a word in brackets for what is no route")
+    route: str = Field(
+        description="name of the route that decided, or a word in brackets for what is no route"
+    )
     chosen: list[str] = Field(sa_type=JSON, description="names of the recipients before delegation")
-    recipients: list[str] = Field(sa_type=JSON, description="names of the recipients after delegation")
-    direct: list[str] = Field(sa_type=JSON, description="destinations that the route named without a recipient")
-    why: dict[str, Any] = Field(sa_type=JSON, description="the conditions that held, and what else had a part in it")
+    recipients: list[str] = Field(
+        sa_type=JSON, description="names of the recipients after delegation"
+    )
+    direct: list[str] = Field(
+        sa_type=JSON, description="destinations that the route named without a recipient"
+    )
+    why: dict[str, Any] = Field(
+        sa_type=JSON, description="the conditions that held, and what else had a part in it"
+    )
 
 
 class DecisionRow(DecisionValues, table=True):
-    """A decision about a stored letter. The first is made when it comes, later ones by an operator."""
+    """A decision about a stored letter.
+
+    The first is made when it comes, later ones by an operator.
+    """
 
     __tablename__ = "decisions"
     __table_args__ = (Index("decisions_by_time", "decided_at", "route"),)
@@ -256,30 +292,49 @@ class AttachmentValues(Part):
 
     message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
     position: int = Field(primary_key=True, description="1 for the first, in the sender's order")
-    safe_name: str = Field(description="file name that is safe on any file system and unique in its letter")
+    safe_name: str = Field(
+        description="file name that is safe on any file system and unique in its letter"
+    )
     size: int | None = Field(default=None, sa_type=BigInteger, description="bytes")
     sha256: str | None = Field(default=None, index=True)
-    deleted_at: datetime | None = Field(default=None, description="when retention deleted the bytes")
-    accepted_at: datetime | None = Field(default=None, description="when an operator accepted that it did not come as sent")
+    deleted_at: datetime | None = Field(
+        default=None, description="when retention deleted the bytes"
+    )
+    accepted_at: datetime | None = Field(
+        default=None, description="when an operator accepted that it did not come as sent"
+    )
 
 
 class Attachment(AttachmentValues, table=True):
-    """One attachment of a stored letter. Its bytes are in the content store under `sha256`, if its state is a kept one."""
+    """One attachment of a stored letter.
+
+    Its bytes are in the content store under `sha256`, if its state is a kept one.
+    """
 
     __tablename__ = "attachments"
-    __table_args__ = (Index("attachments_not_had", "message_id", sqlite_where=text(NOT_HAD), postgresql_where=text(NOT_HAD)),)
+    __table_args__ = (
+        Index(
+            "attachments_not_had",
+            "message_id",
+            sqlite_where=text(NOT_HAD),
+            postgresql_where=text(NOT_HAD),
+        ),
+    )
 
 
 class DeliveryValues(SQLModel):
     """One letter to one destination.
 
-    `due_at` is when it may be tried next; while it is claimed, that is the end of the lease. `fence` counts the claims.
+    `due_at` is when it may be tried next; while it is claimed, that is the end of the lease.
+    `fence` counts the claims.
     """
 
     id: UUID = Field(primary_key=True)
     message_id: UUID = Field(foreign_key="messages.id", index=True)
     destination: str = Field(description="the destination's name in the configuration")
-    recipients: list[str] = Field(sa_type=JSON, description="names of the recipients on whose behalf")
+    recipients: list[str] = Field(
+        sa_type=JSON, description="names of the recipients on whose behalf"
+    )
     decision: int = Field(default=1, description="number of the decision that it carries out")
     generation: int = 1
     state: DeliveryState = Field(default=DeliveryState.PENDING, sa_type=enum_column(DeliveryState))
@@ -290,12 +345,21 @@ class DeliveryValues(SQLModel):
     attempts: int = 0
     crashes: int = Field(default=0, description="attempts during which the process ended")
     last_error: str | None = None
-    progress: dict[str, Any] | None = Field(default=None, sa_type=JSON, description="what the destination has done of it so far")
+    progress: dict[str, Any] | None = Field(
+        default=None, sa_type=JSON, description="what the destination has done of it so far"
+    )
     delivered_at: datetime | None = None
-    awaiting_pickup: bool = Field(default=False, description="delivered, and not yet seen to be taken or rejected by the receiver")
+    awaiting_pickup: bool = Field(
+        default=False,
+        description="delivered, and not yet seen to be taken or rejected by the receiver",
+    )
     taken_at: datetime | None = None
-    rejection: str | None = Field(default=None, description="why the receiver rejected what it had been given")
-    evidence: dict[str, Any] | None = Field(default=None, sa_type=JSON, description="the destination's receipt")
+    rejection: str | None = Field(
+        default=None, description="why the receiver rejected what it had been given"
+    )
+    evidence: dict[str, Any] | None = Field(
+        default=None, sa_type=JSON, description="the destination's receipt"
+    )
 
 
 class Delivery(DeliveryValues, table=True):
@@ -327,7 +391,10 @@ class AttemptRow(SQLModel, table=True):
 
 
 class MarkValues(SQLModel):
-    """One thing to tell a sender through the mailbox: that the letter is Read, or Confirmed; when, and by which policy."""
+    """One thing to tell a sender through the mailbox: that the letter is Read, or Confirmed.
+
+    When, and by which policy.
+    """
 
     message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
     kind: MarkKind = Field(primary_key=True, sa_type=enum_column(MarkKind))
@@ -337,7 +404,9 @@ class MarkValues(SQLModel):
     attempts: int = 0
     done_at: datetime | None = None
     last_error: str | None = None
-    refused_since: datetime | None = Field(default=None, description="since when every try has failed; None if the last one did not")
+    refused_since: datetime | None = Field(
+        default=None, description="since when every try has failed; None if the last one did not"
+    )
 
 
 class Mark(MarkValues, table=True):
@@ -358,7 +427,9 @@ class ParcelPart:
     """In bytes."""
     sha256: str
     open: Callable[[], BinaryIO]
-    """Opens the bytes for reading; may be called more than once, and from any thread. The caller closes."""
+    """Opens the bytes for reading; may be called more than once, and from any thread. The caller
+    closes.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,4 +450,6 @@ class Receipt:
     details: dict[str, Any]
     """More of the same, as JSON values. No secrets, no titles and no content."""
     collided: bool = False
-    """Something else had the parcel's name there and was left as it is, so that the parcel has another one: somebody must hear of it."""
+    """Something else had the parcel's name there and was left as it is, so that the parcel has
+    another one: somebody must hear of it.
+    """

@@ -24,5 +24,7 @@ def organisation_number(text: str | None) -> str | None:
 
     The check digit is not judged: a number that somebody else sent is kept as it came.
     """
-    found = re.fullmatch(r"(?:urn:altinn:organization:identifier-no:|0192:)?([0-9]{9})", (text or "").strip())
+    found = re.fullmatch(
+        r"(?:urn:altinn:organization:identifier-no:|0192:)?([0-9]{9})", (text or "").strip()
+    )
     return found.group(1) if found else None

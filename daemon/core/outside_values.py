@@ -1,7 +1,7 @@
 """The gate for values from outside: what no store can keep, and what .NET and Java leave in a field that was never set.
 
-Everything that a sender, a server or a file says passes here before it is kept, compared or logged. Pure; nothing here raises but
-`json_from`, and nothing is refused because of its size or depth.
+Everything that a sender, a server or a file says passes here before it is kept, compared or logged.
+Pure; nothing here raises but `json_from`, and nothing is refused because of its size or depth.
 """
 
 from __future__ import annotations
@@ -18,10 +18,16 @@ from daemon.core.times import in_utc
 DEEPEST_READ = 100
 """Levels of JSON that are read; a container below is read as null."""
 DEEPEST_HANDED_ON = 32
-"""Levels of a letter's own JSON that are handed on: pickle, pydantic and many readers fail at some hundreds."""
+"""Levels of a letter's own JSON that are handed on: pickle, pydantic and many readers fail at some
+hundreds.
+"""
 
-_NOT_TEXT = re.compile("[\ud800-\udfff\x00]")  # UTF-8 has no half of a surrogate pair, and PostgreSQL no NUL
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|z|[+-]\d\d:?\d\d)?", re.ASCII)
+_NOT_TEXT = re.compile(
+    "[\ud800-\udfff\x00]"
+)  # UTF-8 has no half of a surrogate pair, and PostgreSQL no NUL
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|z|[+-]\d\d:?\d\d)?", re.ASCII
+)
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+', re.DOTALL)
 _DIGITS = 20  # of -2**63, with its sign
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,8 +48,8 @@ def is_storable(value: str) -> bool:
 def time_if_set(moment: datetime | None) -> datetime | None:
     """An aware moment in UTC, or None if it is one that stands for none.
 
-    Those are the years 1 and 9999 (.NET's DateTime.MinValue and MaxValue, with whatever zone was added to them) and the first second
-    of 1970 (Java's Date(0)).
+    Those are the years 1 and 9999 (.NET's DateTime.MinValue and MaxValue, with whatever zone was
+    added to them) and the first second of 1970 (Java's Date(0)).
     """
     if moment is None or moment.year in _UNSET_YEARS:
         return None
@@ -52,21 +58,30 @@ def time_if_set(moment: datetime | None) -> datetime | None:
 
 
 def time_from(value: object) -> datetime | None:
-    """A moment in UTC from ISO 8601, cut to microseconds; without a zone it is meant in UTC. None if it is none, or stands for none."""
+    """A moment in UTC from ISO 8601, cut to microseconds; without a zone it is meant in UTC.
+
+    None if it is none, or stands for none.
+    """
     found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found:
         return None
     day, clock, fraction, zone = found.groups()
     zone = "+00:00" if not zone or zone in "Zz" else zone
     try:
-        return time_if_set(datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}{zone}"))
+        return time_if_set(
+            datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}{zone}")
+        )
     except ValueError:
         return None
 
 
 def whole_number_from(value: object) -> int | None:
     """A whole number that every database holds (64 bits), or None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value in _INT64 else None
+    return (
+        value
+        if isinstance(value, int) and not isinstance(value, bool) and value in _INT64
+        else None
+    )
 
 
 def identifier_from(value: object) -> int | None:
@@ -81,7 +96,10 @@ def is_said(value: object) -> bool:
 
 
 def json_from(data: str | bytes) -> Any:
-    """The value that JSON holds, as `storable` keeps it, however deep it is. Raises ValueError, and nothing else."""
+    """The value that JSON holds, as `storable` keeps it, however deep it is.
+
+    Raises ValueError, and nothing else.
+    """
     document = data if isinstance(data, str) else _decoded(data)
     try:
         found = _loads(document)
@@ -93,8 +111,8 @@ def json_from(data: str | bytes) -> Any:
 def storable(value: Any, deepest: int = DEEPEST_READ) -> Any:
     """A JSON value as every store and reader can hold it.
 
-    Text as `text_from` has it, also in keys; containers below the level `deepest` as None; whole numbers of more than 64 bits, and NaN and
-    infinities, as text, so that they still count as said.
+    Text as `text_from` has it, also in keys; containers below the level `deepest` as None; whole
+    numbers of more than 64 bits, and NaN and infinities, as text, so that they still count as said.
     """
     if isinstance(value, str):
         return text_from(value)
@@ -109,8 +127,16 @@ def storable(value: Any, deepest: int = DEEPEST_READ) -> Any:
 
 def is_deeper(value: Any, deepest: int) -> bool:
     """Whether a JSON value has containers below the level `deepest`."""
-    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
-    return inside is not None and (deepest <= 0 or any(is_deeper(each, deepest - 1) for each in inside))
+    inside = (
+        value.values()
+        if isinstance(value, Mapping)
+        else value
+        if isinstance(value, list | tuple)
+        else None
+    )
+    return inside is not None and (
+        deepest <= 0 or any(is_deeper(each, deepest - 1) for each in inside)
+    )
 
 
 def _kept_object(value: Mapping[Any, Any], deepest: int) -> dict[str, Any]:
@@ -153,7 +179,10 @@ def _decoded(data: bytes) -> str:
 
 
 def _shallow(document: str) -> str:
-    """The document with null for every container below the level DEEPEST_READ. If it is no JSON, neither is what is returned."""
+    """The document with null for every container below the level DEEPEST_READ.
+
+    If it is no JSON, neither is what is returned.
+    """
     pieces: list[str] = []
     depth, begin, cut = 0, 0, False
     for token in _TOKENS.finditer(document):

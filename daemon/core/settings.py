@@ -35,11 +35,15 @@ def duration(text: object) -> timedelta:
         return text
     found = re.fullmatch(r"([0-9]+)([smhd])", text) if isinstance(text, str) else None
     if not found:
-        raise ValueError('is no length of time; write a whole number and s, m, h or d, such as "5m"')
+        raise ValueError(
+            'is no length of time; write a whole number and s, m, h or d, such as "5m"'
+        )
     try:
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
     except OverflowError as error:
-        raise ValueError('is no length of time that can be reached; write a shorter one, such as "30d"') from error
+        raise ValueError(
+            'is no length of time that can be reached; write a shorter one, such as "30d"'
+        ) from error
 
 
 FOREVER = timedelta.max
@@ -57,11 +61,16 @@ def _keeping_time(text: object) -> timedelta:
 
 
 KeepingTime = Annotated[timedelta, BeforeValidator(_keeping_time)]
-"""How long something is kept, counted from the moment when the letter came: `"3650d"` or `"forever"`."""
+"""How long something is kept, counted from the moment when the letter came: `"3650d"` or
+`"forever"`.
+"""
 
 
 def duration_text(length: timedelta) -> str:
-    """A length of time as `duration` reads it: `"5d"`, `"90s"`; a keeping time in days, or `"forever"`."""
+    """A length of time as `duration` reads it: `"5d"`, `"90s"`.
+
+    A keeping time in days, or `"forever"`.
+    """
     if length == FOREVER:
         return "forever"
     seconds = int(length.total_seconds())
@@ -92,7 +101,9 @@ def at_home(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise ValueError(f"names a home folder that there is not: {path}; write the whole path") from error
+        raise ValueError(
+            f"names a home folder that there is not: {path}; write the whole path"
+        ) from error
 
 
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
@@ -124,13 +135,16 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
         return Secret(path, secret_text(path.read_bytes(), path))
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
-        raise ValueError(f"cannot be read: {path}: {reason}; make the file, and let the service's user read it") from error
+        raise ValueError(
+            f"cannot be read: {path}: {reason}; make the file, and let the service's user read it"
+        ) from error
 
 
 def secret_text(content: bytes, path: Path) -> str:
     """What a secret file holds, without the mark that Windows puts before UTF-8, and without blanks and ends of lines around it.
 
-    Raises ValueError, with a remedy and without a word of the secret, for anything but text in UTF-8 that says something.
+    Raises ValueError, with a remedy and without a word of the secret, for anything but text in
+    UTF-8 that says something.
     """
     text = plain_text(content, path).strip()
     if not text:
@@ -139,7 +153,10 @@ def secret_text(content: bytes, path: Path) -> str:
 
 
 def plain_text(content: bytes, path: Path) -> str:
-    """The text of a file in UTF-8, without a mark before it. Raises ValueError, with a remedy and without a word of the text."""
+    """The text of a file in UTF-8, without a mark before it.
+
+    Raises ValueError, with a remedy and without a word of the text.
+    """
     if found := binary_form(content, path):
         raise ValueError(found)
     if what := _other_text(content):
@@ -166,7 +183,8 @@ SecretFile = Annotated[Secret, BeforeValidator(_read_secret)]
 def _organisation(text: str) -> str:
     if not is_organisation_number(text):
         raise ValueError(
-            f"{text!r} is no organisation number; it has nine digits, of which the last is a check digit: look for a typing mistake"
+            f"{text!r} is no organisation number; it has nine digits, of which the last is a "
+            "check digit: look for a typing mistake"
         )
     return text
 
@@ -177,13 +195,17 @@ OrganisationNumber = Annotated[str, AfterValidator(_organisation)]
 
 def is_mail_address(text: str) -> bool:
     """Whether it is one plain e-mail address that every mail server takes: ASCII, no display name, no quoting."""
-    return text.isascii() and bool(re.fullmatch(r"""[^\s@<>()\[\],;:\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", text))
+    return text.isascii() and bool(
+        re.fullmatch(r"""[^\s@<>()\[\],;:\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", text)
+    )
 
 
 def mail_address(text: str) -> str:
     """The text, if it is an address as `is_mail_address` wants it. Raises ValueError."""
     if not is_mail_address(text):
-        raise ValueError(f'{text!r} is no e-mail address; write it alone and in ASCII, such as "post@example.no"')
+        raise ValueError(
+            f'{text!r} is no e-mail address; write it alone and in ASCII, such as "post@example.no"'
+        )
     return text
 
 

@@ -1,6 +1,7 @@
 """Arithmetic on times that never overflows: what would lie beyond the ends of the calendar is its first or last moment.
 
-Senders and their systems write 0001-01-01 and 9999-12-31, and Norway is an hour or two ahead of UTC. Pure.
+Senders and their systems write 0001-01-01 and 9999-12-31, and Norway is an hour or two ahead of
+UTC. Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ _MIDDLE = 5000  # a year, for telling which end of the calendar is near
 
 
 def shifted(moment: datetime, by: timedelta) -> datetime:
-    """`moment`, aware, and `by` later, or earlier if that is negative; at most the first or last moment there is, in `moment`'s zone."""
+    """`moment`, aware, and `by` later, or earlier if that is negative.
+
+    At most the first or last moment there is, in `moment`'s zone.
+    """
     try:
         return moment + by
     except OverflowError:

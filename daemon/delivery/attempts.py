@@ -47,20 +47,31 @@ class AttemptJudge:
     awaiting_pickup: bool
     """Whether the destination tells when the receiver has taken the letter."""
     may_give_up: bool = True
-    """Not while the clock cannot be trusted: age tells nothing then, and a receiver refuses what is signed at the wrong time."""
+    """Not while the clock cannot be trusted: age tells nothing then, and a receiver refuses what is
+    signed at the wrong time.
+    """
 
     def of(self, claim: Claim, outcome: Receipt | PostmottakError) -> AttemptResult:
-        """What came of it. Raises the outcome itself if that is no business of the delivery: StoreError, above all."""
+        """What came of it.
+
+        Raises the outcome itself if that is no business of the delivery: StoreError, above all.
+        """
         match outcome:
             case Receipt():
                 return self._delivered(claim, outcome)
             case PermanentFailure():
-                return self._dead_letter(claim, str(outcome)) if self.may_give_up else self._deferred(claim, str(outcome))
+                return (
+                    self._dead_letter(claim, str(outcome))
+                    if self.may_give_up
+                    else self._deferred(claim, str(outcome))
+                )
             case ContentMissing() | ConnectorFault():
                 return self._deferred(claim, str(outcome))
             case TemporaryFailure():
                 attempt = self._deferred(claim, str(outcome), outcome.retry_after, outcome.progress)
-                return replace(attempt, destination_down=outcome.progress is None)  # one that has done a part of it can be used
+                return replace(
+                    attempt, destination_down=outcome.progress is None
+                )  # one that has done a part of it can be used
             case _:
                 raise outcome
 
@@ -83,16 +94,36 @@ class AttemptJudge:
         return AttemptResult(ending=ending, detail=receipt.reference)
 
     def _deferred(
-        self, claim: Claim, reason: str, retry_after: timedelta | None = None, progress: Mapping[str, Any] | None = None
+        self,
+        claim: Claim,
+        reason: str,
+        retry_after: timedelta | None = None,
+        progress: Mapping[str, Any] | None = None,
     ) -> AttemptResult:
         created_at = claim.delivery.created_at
-        if self.may_give_up and retry.is_too_old(created_at=created_at, now=self.now, give_up_after=self.give_up_after):
-            return self._dead_letter(claim, f"given up after {duration_text(self.give_up_after)}: {reason}", progress)
-        due_at = retry.next_attempt(created_at=created_at, now=self.now, retry_after=retry_after, chance=random.random())  # noqa: S311  # spreads load, guards nothing
-        return AttemptResult(ending=results.deferred(claim, reason, due_at, self.started_at, self.now, progress), detail=reason)
+        if self.may_give_up and retry.is_too_old(
+            created_at=created_at, now=self.now, give_up_after=self.give_up_after
+        ):
+            return self._dead_letter(
+                claim, f"given up after {duration_text(self.give_up_after)}: {reason}", progress
+            )
+        due_at = retry.next_attempt(
+            created_at=created_at,
+            now=self.now,
+            retry_after=retry_after,
+            chance=random.random(),  # noqa: S311
+        )  # spreads load, guards nothing
+        return AttemptResult(
+            ending=results.deferred(claim, reason, due_at, self.started_at, self.now, progress),
+            detail=reason,
+        )
 
-    def _dead_letter(self, claim: Claim, reason: str, progress: Mapping[str, Any] | None = None) -> AttemptResult:
-        return AttemptResult(ending=results.dead(claim, reason, self.started_at, self.now, progress), detail=reason)
+    def _dead_letter(
+        self, claim: Claim, reason: str, progress: Mapping[str, Any] | None = None
+    ) -> AttemptResult:
+        return AttemptResult(
+            ending=results.dead(claim, reason, self.started_at, self.now, progress), detail=reason
+        )
 
 
 def log_attempt(attempt: AttemptResult, *, ours: bool) -> None:
@@ -112,11 +143,17 @@ def log_attempt(attempt: AttemptResult, *, ours: bool) -> None:
 
 def _collision(claim: Claim, now: datetime) -> Alert:
     destination = claim.delivery.destination
-    text = f"Something else has a letter's name at {destination}, so that the letter lies there under another one"
+    text = (
+        f"Something else has a letter's name at {destination}, so that the letter lies there "
+        "under another one"
+    )
     return Alert(
         key=f"{COLLISION} {claim.id}",
         kind=COLLISION,
         critical=False,
-        text=f"{text}; see `postmottak deliveries show {claim.id}`, and find out who else writes there",
+        text=(
+            f"{text}; see `postmottak deliveries show {claim.id}`, and find out who else writes "
+            "there"
+        ),
         began_at=now,
     )

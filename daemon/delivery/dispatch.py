@@ -1,7 +1,8 @@
 """From the outbox to destinations: claim, hand over, and record one of three outcomes.
 
-This is the only place, with the store, where a delivery changes its state. A destination only reports. Attempts are made by several
-threads; what came of them is kept by one, for several at once, because a commit costs nearly the same for one and for many.
+This is the only place, with the store, where a delivery changes its state. A destination only
+reports. Attempts are made by several threads; what came of them is kept by one, for several at
+once, because a commit costs nearly the same for one and for many.
 """
 
 from __future__ import annotations
@@ -36,16 +37,23 @@ from daemon.store.content import ContentStore
 
 _LEASE = timedelta(minutes=15)
 _RENEW_EVERY = _LEASE / 3
-_SET = timedelta(minutes=1)  # a clock that has moved by more was set, and leases end at another time than was meant
+_SET = timedelta(
+    minutes=1
+)  # a clock that has moved by more was set, and leases end at another time than was meant
 _POOL = 56  # attempts at a time, at all destinations together
-_BATCHES = 2  # at a time, where deliveries are handed over so: one is under way while the other is recorded, and the next one claimed
+# at a time, where deliveries are handed over so: one is under way while the other is recorded, and
+# the next one claimed
+_BATCHES = 2
 _UNKNOWN = ""  # the lane of deliveries to destinations that the configuration does not have
 Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dispatch:
-    """Hands due deliveries to destinations. `destinations` and `table` are asked anew for each delivery, so they may change."""
+    """Hands due deliveries to destinations.
+
+    `destinations` and `table` are asked anew for each delivery, so they may change.
+    """
 
     store: Store
     content: ContentStore
@@ -56,9 +64,13 @@ class Dispatch:
     steady: Clock | None = None
     """A clock that is never set, for pauses and durations; without it, `clock` serves."""
     stretch: Callable[[], int | None] = lambda: 0
-    """Which stretch of time without a correction of the clock this is; None while nothing may be given up."""
+    """Which stretch of time without a correction of the clock this is; None while nothing may be
+    given up.
+    """
     mend: Callable[[], None] = lambda: None
-    """Puts right what was recorded at a time that has been corrected since. Called often, and by this thread."""
+    """Puts right what was recorded at a time that has been corrected since. Called often, and by
+    this thread.
+    """
     queues: DestinationQueues = field(default_factory=DestinationQueues)
     counted: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     """Attempts that have ended, by destination and outcome; only ever growing."""
@@ -67,20 +79,26 @@ class Dispatch:
     """Set by whoever has stored letters, so that a round which is under way takes them along soon."""
     poison_turn: PoisonTurn = field(default_factory=PoisonTurn)
     backlog: threading.Event = field(default_factory=threading.Event)
-    """Set while more is due on this machine than there is room for, so that nobody hurries to bring more."""
+    """Set while more is due on this machine than there is room for, so that nobody hurries to bring
+    more.
+    """
 
     @cached_property
     def _dedup(self) -> DedupCleanup:
         return DedupCleanup(self.store)
 
     def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
-        """Attempt what is due now; returns when all of it is attempted, or soon after `stopping` is set.
+        """Attempt what is due now.
 
-        Deliveries to a destination that keeps failing stay due until its pause is over. Call it from one thread at a time. Raises
-        StoreError if the store fails; attempts under way are repeated then.
+        Returns when all of it is attempted, or soon after `stopping` is set.
+
+        Deliveries to a destination that keeps failing stay due until its pause is over. Call it
+        from one thread at a time. Raises StoreError if the store fails; attempts under way are
+        repeated then.
         """
         limits = {
-            name: each.concurrency if isinstance(each, BatchDestination) else CONCURRENCY for name, each in self.destinations().items()
+            name: each.concurrency if isinstance(each, BatchDestination) else CONCURRENCY
+            for name, each in self.destinations().items()
         }
         self.queues.begin_round({**limits, _UNKNOWN: CONCURRENCY})
         with ThreadPool(_POOL, thread_name_prefix="deliver") as pool:
@@ -104,7 +122,9 @@ class Dispatch:
             now = self.clock()
             if self._steady() - renewed_at >= _RENEW_EVERY or abs(self._ahead(now) - ahead) >= _SET:
                 renewed_at, ahead = self._steady(), self._ahead(now)
-                self.store.outbox.renew([claim for _, claims in work.running.values() for claim in claims], now + _LEASE)
+                self.store.outbox.renew(
+                    [claim for _, claims in work.running.values() for claim in claims], now + _LEASE
+                )
             if self.new_work.is_set():
                 self.new_work.clear()
                 self.queues.announce_new_work()
@@ -112,7 +132,9 @@ class Dispatch:
                 for queue, claims in self._claims(work, now):
                     work.begin(self._attempt, queue, claims, self._steady())
                 self._signal_backlog()
-            for name, destination, delivered in self._dedup.ready(self.destinations(), rest=not work.under_way):
+            for name, destination, delivered in self._dedup.ready(
+                self.destinations(), rest=not work.under_way
+            ):
                 work.submit_cleanup(self._dedup.flush, name, destination, delivered)
             if not work.under_way:
                 return
@@ -126,16 +148,29 @@ class Dispatch:
         return now - self._steady()
 
     def _signal_backlog(self) -> None:
-        """Tell of destinations on this machine: what they wait for is the processor. What others wait for is their other side."""
-        if any(self.queues[name].has_backlog for name, each in self.destinations().items() if isinstance(each, BatchDestination)):
+        """Tell of destinations on this machine: what they wait for is the processor.
+
+        What others wait for is their other side.
+        """
+        if any(
+            self.queues[name].has_backlog
+            for name, each in self.destinations().items()
+            if isinstance(each, BatchDestination)
+        ):
             self.backlog.set()
         else:
             self.backlog.clear()
 
     def next_due(self) -> datetime | None:
-        """When a delivery is next due that a lane has room for; None if nothing waits for a time."""
+        """When a delivery is next due that a lane has room for.
+
+        None if nothing waits for a time.
+        """
         now, steady = self.clock(), self._steady()
-        due, opens = self.store.outbox.next_due(exclude=self.queues.paused(steady)), self.queues.next_reopening(steady)
+        due, opens = (
+            self.store.outbox.next_due(exclude=self.queues.paused(steady)),
+            self.queues.next_reopening(steady),
+        )
         return min([time for time in (due, opens and now + (opens - steady)) if time], default=None)
 
     def _claims(self, work: InFlight, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
@@ -167,14 +202,23 @@ class Dispatch:
             self.poison_turn.looked(self._steady(), waits=False)
         return [(_UNKNOWN, [claim]) for claim in claims]
 
-    def _due(self, queues: Sequence[str], closed: Collection[str], now: datetime) -> list[tuple[str, Sequence[Claim]]]:
+    def _due(
+        self, queues: Sequence[str], closed: Collection[str], now: datetime
+    ) -> list[tuple[str, Sequence[Claim]]]:
         names = queues[:-1]
-        return [(name, some) for name in queues if name not in closed for some in self._batches(name, self._claim(name, names, now))]
+        return [
+            (name, some)
+            for name in queues
+            if name not in closed
+            for some in self._batches(name, self._claim(name, names, now))
+        ]
 
     def _batches(self, name: str, claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
         """The claims as they are attempted: one by one, but for a destination that takes several in one call."""
         destination = self.destinations().get(name)
-        size = destination.concurrency // _BATCHES if isinstance(destination, BatchDestination) else 1
+        size = (
+            destination.concurrency // _BATCHES if isinstance(destination, BatchDestination) else 1
+        )
         for start in range(0, len(claims), size):
             yield claims[start : start + size]
 
@@ -193,9 +237,17 @@ class Dispatch:
         return f"{socket.gethostname()}:{getpid()}"
 
     def _keep(self, work: InFlight, finished: Sequence[Future[list[AttemptResult]]]) -> None:
-        """Record what came of attempts, and settle with their destinations; then raise what one of them has raised, if any has."""
+        """Record what came of attempts, and settle with their destinations.
+
+        Then raise what one of them has raised, if any has.
+        """
         whole = [each for each in finished if not each.exception()]
-        attempts = [(queue, attempt) for each in whole for queue in [work.running.pop(each)[0]] for attempt in each.result()]
+        attempts = [
+            (queue, attempt)
+            for each in whole
+            for queue in [work.running.pop(each)[0]]
+            for attempt in each.result()
+        ]
         if attempts:
             self._record(work, attempts)
         for each in finished:
@@ -226,15 +278,29 @@ class Dispatch:
             awaiting_pickup=self._awaits_pickup(name),
             may_give_up=stretch is not None and stretch == self.stretch(),
         )
-        return [judgement.of(claim, outcome) for claim, outcome in zip(claims, outcomes, strict=True)]
+        return [
+            judgement.of(claim, outcome) for claim, outcome in zip(claims, outcomes, strict=True)
+        ]
 
-    def _deliver(self, name: str, claims: Sequence[Claim], beat: Heartbeat) -> Sequence[Receipt | PostmottakError]:
+    def _deliver(
+        self, name: str, claims: Sequence[Claim], beat: Heartbeat
+    ) -> Sequence[Receipt | PostmottakError]:
         destination = self.destinations().get(name)
         if destination is None:
-            missing = TemporaryFailure(f"there is no destination {name!r} in the configuration; add it again, or hold the delivery")
+            missing = TemporaryFailure(
+                f"there is no destination {name!r} in the configuration; add it again, or "
+                "hold the delivery"
+            )
             return [missing for _ in claims]
-        parcels = [call_connector(partial(self._parcel, claim, beat), destination=name, delivery=str(claim.id)) for claim in claims]
-        outcomes = iter(_hand_over(destination, [each for each in parcels if isinstance(each, Parcel)]))
+        parcels = [
+            call_connector(
+                partial(self._parcel, claim, beat), destination=name, delivery=str(claim.id)
+            )
+            for claim in claims
+        ]
+        outcomes = iter(
+            _hand_over(destination, [each for each in parcels if isinstance(each, Parcel)])
+        )
         return [next(outcomes) if isinstance(each, Parcel) else each for each in parcels]
 
     def _awaits_pickup(self, name: str) -> bool:
@@ -258,7 +324,9 @@ class Dispatch:
             generation=claim.delivery.generation,
             destination=claim.delivery.destination,
             addressees=self.table().addressees(claim.delivery.recipients),
-            document=letter_document(claim.message, claim.attachments, claim.decision, claim.delivery),
+            document=letter_document(
+                claim.message, claim.attachments, claim.decision, claim.delivery
+            ),
             body=claim.message.body.encode(),
             parts=parts,
             beat=beat,
@@ -269,26 +337,47 @@ class Dispatch:
         return with_heartbeat(self.content.open(sha256), beat)
 
 
-def _hand_over(destination: Destination, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
-    """What came of each parcel, in their order; a fault of the connector is the outcome of those that it befell."""
+def _hand_over(
+    destination: Destination, parcels: Sequence[Parcel]
+) -> Sequence[Receipt | PostmottakError]:
+    """What came of each parcel, in their order.
+
+    A fault of the connector is the outcome of those that it befell.
+    """
     if isinstance(destination, BatchDestination) and parcels:
         return _hand_over_together(destination, destination.name, parcels)
     return [
-        call_connector(partial(destination.deliver, parcel), destination=destination.name, delivery=str(parcel.delivery_id))
+        call_connector(
+            partial(destination.deliver, parcel),
+            destination=destination.name,
+            delivery=str(parcel.delivery_id),
+        )
         for parcel in parcels
     ]
 
 
-def _hand_over_together(destination: BatchDestination, name: str, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
-    """As `_hand_over`. If the connector failed at several together, each is handed over alone: one of them may be to blame."""
+def _hand_over_together(
+    destination: BatchDestination, name: str, parcels: Sequence[Parcel]
+) -> Sequence[Receipt | PostmottakError]:
+    """As `_hand_over`.
+
+    If the connector failed at several together, each is handed over alone: one of them may be to
+    blame.
+    """
     outcome = call_connector(partial(_whole_batch, destination, parcels), destination=name)
     if isinstance(outcome, ConnectorFault) and len(parcels) > 1:
-        return [each for parcel in parcels for each in _hand_over_together(destination, name, [parcel])]
+        return [
+            each for parcel in parcels for each in _hand_over_together(destination, name, [parcel])
+        ]
     return [outcome for _ in parcels] if isinstance(outcome, PostmottakError) else outcome
 
 
-def _whole_batch(destination: BatchDestination, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
+def _whole_batch(
+    destination: BatchDestination, parcels: Sequence[Parcel]
+) -> Sequence[Receipt | PostmottakError]:
     outcomes = destination.deliver_batch(parcels)
     if len(outcomes) != len(parcels):
-        raise AssertionError("a connector told the outcome of more or fewer deliveries than it was given")
+        raise AssertionError(
+            "a connector told the outcome of more or fewer deliveries than it was given"
+        )
     return outcomes

@@ -14,7 +14,8 @@ from daemon.delivery.throttle import SOON
 from daemon.store import Claim
 from daemon.store.claims import POISON_AFTER
 
-_GATHER = 0.05  # seconds in which more ends are gathered, for a commit costs nearly the same for one and for many
+# seconds in which more ends are gathered, for a commit costs nearly the same for one and for many
+_GATHER = 0.05
 
 
 class InFlight:
@@ -34,14 +35,22 @@ class InFlight:
         """Whether anything is."""
         return bool(self.running or self.cleanups)
 
-    def begin(self, attempt: Callable[[Sequence[Claim]], list[AttemptResult]], queue: str, claims: Sequence[Claim], now: datetime) -> None:
+    def begin(
+        self,
+        attempt: Callable[[Sequence[Claim]], list[AttemptResult]],
+        queue: str,
+        claims: Sequence[Claim],
+        now: datetime,
+    ) -> None:
         """Have a thread make attempts together; `now` is for `oldest`."""
         begun = self._pool.submit(attempt, claims)
         self.running[begun], self._begun[begun] = (queue, claims), now
 
     def oldest(self) -> dict[str, datetime]:
         """Since when the longest attempt of each lane is under way."""
-        self._begun = {attempt: since for attempt, since in self._begun.items() if attempt in self.running}
+        self._begun = {
+            attempt: since for attempt, since in self._begun.items() if attempt in self.running
+        }
         found: dict[str, datetime] = {}
         for attempt, since in self._begun.items():
             queue, _ = self.running[attempt]
@@ -51,19 +60,33 @@ class InFlight:
     @property
     def isolated(self) -> bool:
         """Whether what is under way is a delivery that is suspected of killing the process."""
-        return any(claim.delivery.crashes >= POISON_AFTER for _, claims in self.running.values() for claim in claims)
+        return any(
+            claim.delivery.crashes >= POISON_AFTER
+            for _, claims in self.running.values()
+            for claim in claims
+        )
 
     def submit_cleanup(self, do: Callable[..., None], *arguments: object) -> None:
-        """Have a thread do it; the round ends when it is done, and goes on with everything else meanwhile."""
+        """Have a thread do it.
+
+        The round ends when it is done, and goes on with everything else meanwhile.
+        """
         self.cleanups.add(self._pool.submit(do, *arguments))
 
     def some_ended(self) -> list[Future[list[AttemptResult]]]:
-        """Wait a while for an attempt or a chore to end; the attempts that have ended, with those that end soon after."""
+        """Wait a while for an attempt or a chore to end.
+
+        The attempts that have ended, with those that end soon after.
+        """
         under_way: list[Future[Any]] = [*self.running, *self.cleanups]
         ended = wait(under_way, timeout=SOON.total_seconds(), return_when=FIRST_COMPLETED).done
-        if any(len(claims) == 1 for attempt, (_, claims) in self.running.items() if attempt in ended):
+        if any(
+            len(claims) == 1 for attempt, (_, claims) in self.running.items() if attempt in ended
+        ):
             wait(self.running, timeout=_GATHER)
-        for submit_cleanup in [submit_cleanup for submit_cleanup in self.cleanups if submit_cleanup.done()]:
+        for submit_cleanup in [
+            submit_cleanup for submit_cleanup in self.cleanups if submit_cleanup.done()
+        ]:
             self.cleanups.remove(submit_cleanup)
             submit_cleanup.result()
         return [attempt for attempt in self.running if attempt.done()]

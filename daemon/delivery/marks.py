@@ -1,7 +1,8 @@
 """From the store to the mailbox: tells senders Read and Confirmed, by the policy that was in force when the letter came.
 
-A mark is due only after the letter, or all its deliveries, are durable; so a crash can delay it and never make it false. A letter of
-which a part may still come is not called Read or Confirmed, and nobody is confirmed to who did not ask for it.
+A mark is due only after the letter, or all its deliveries, are durable; so a crash can delay it and
+never make it false. A letter of which a part may still come is not called Read or Confirmed, and
+nobody is confirmed to who did not ask for it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _LONGEST_WAIT = timedelta(days=1)  # between tries of a mark that is refused
-_TAKES_EFFECT = timedelta(seconds=30)  # Altinn writes a confirmation some four seconds after it has accepted it
+_TAKES_EFFECT = timedelta(
+    seconds=30
+)  # Altinn writes a confirmation some four seconds after it has accepted it
 _BATCH = 100
 
 
@@ -34,20 +37,31 @@ class MarkSender:
     clock: Callable[[], datetime]
 
     def send_due(self, mailbox: Mailbox, stopping: threading.Event) -> int:
-        """Set every mark that is due now. Returns how many could not be set, and wait. Raises StoreError."""
+        """Set every mark that is due now.
+
+        Returns how many could not be set, and wait. Raises StoreError.
+        """
         failed = 0
         while not stopping.is_set():
             due = self.store.marks.due(mailbox.name, self.clock(), _BATCH)
             if not due:
                 break
-            failed += sum(not self._set(mailbox, mark, ref) for mark, ref in due if not stopping.is_set())
+            failed += sum(
+                not self._set(mailbox, mark, ref) for mark, ref in due if not stopping.is_set()
+            )
         return failed
 
     def _set(self, mailbox: Mailbox, mark: Mark, ref: LetterRef) -> bool:
-        about = {"mark": mark.kind.value, "message": str(mark.message_id), "policy": mark.policy.value}
+        about = {
+            "mark": mark.kind.value,
+            "message": str(mark.message_id),
+            "policy": mark.policy.value,
+        }
         if mark.kind is MarkKind.CONFIRMED and not self.store.marks.asked_for(mark.message_id):
             return self._drop(mark, "the sender asked for no confirmation")
-        if mark.state is MarkState.DUE and (wanting := self.store.marks.parts_wanting(mark.message_id)):
+        if mark.state is MarkState.DUE and (
+            wanting := self.store.marks.parts_wanting(mark.message_id)
+        ):
             remedy = f"`postmottak messages refetch {mark.message_id}` asks for what is missing"
             return self._defer(mark, f"{wanting} attachments did not come as sent; {remedy}")
         try:
@@ -59,9 +73,12 @@ class MarkSender:
             return self._defer(mark, str(error))
         except StoreError:
             raise
-        except Exception as fault:  # noqa: BLE001  # a fault of the connector concerns one mark only
+        # a fault of the connector concerns one mark only
+        except Exception as fault:  # noqa: BLE001
             _log.exception("the connector failed unexpectedly", **about)
-            return self._defer(mark, f"unexpected {type(fault).__name__} in the connector; see the log")
+            return self._defer(
+                mark, f"unexpected {type(fault).__name__} in the connector; see the log"
+            )
         if done:
             self.store.marks.done(mark, self.clock())
             _log.info("mark set", **about)
@@ -70,13 +87,25 @@ class MarkSender:
         return True
 
     def _look_later(self, mark: Mark) -> None:
-        """See later whether it took effect; ever more seldom where the other side has lost it before."""
-        now, lost_since = self.clock(), (mark.refused_since or mark.due_at) if mark.state is MarkState.TOLD else None
-        look_at = max(now + _TAKES_EFFECT, self._next(lost_since)) if lost_since else now + _TAKES_EFFECT
+        """See later whether it took effect.
+
+        Ever more seldom where the other side has lost it before.
+        """
+        now, lost_since = (
+            self.clock(),
+            (mark.refused_since or mark.due_at) if mark.state is MarkState.TOLD else None,
+        )
+        look_at = (
+            max(now + _TAKES_EFFECT, self._next(lost_since)) if lost_since else now + _TAKES_EFFECT
+        )
         self.store.marks.told(mark, look_at, lost_since)
 
     def _tell(self, mailbox: Mailbox, mark: Mark, ref: LetterRef) -> bool:
-        """Tell the sender. Returns whether that is the end of it: a confirmation is looked at later, for the other side can lose it."""
+        """Tell the sender.
+
+        Returns whether that is the end of it: a confirmation is looked at later, for the other side
+        can lose it.
+        """
         if mark.kind is MarkKind.READ:
             mailbox.mark_read(ref)
             return True
@@ -91,12 +120,23 @@ class MarkSender:
         return True
 
     def _next(self, since: datetime) -> datetime:
-        """When to try again what has failed since then. Nothing that Altinn answers says that it will never do, so it never ends."""
+        """When to try again what has failed since then.
+
+        Nothing that Altinn answers says that it will never do, so it never ends.
+        """
         chance = random.random()  # noqa: S311  # spreads load, guards nothing
-        return next_attempt(created_at=since, now=self.clock(), retry_after=None, chance=chance, ceiling=_LONGEST_WAIT)
+        return next_attempt(
+            created_at=since,
+            now=self.clock(),
+            retry_after=None,
+            chance=chance,
+            ceiling=_LONGEST_WAIT,
+        )
 
     def _defer(self, mark: Mark, reason: str) -> bool:
         since = mark.refused_since or self.clock()
         self.store.marks.deferred(mark, reason, self._next(since), since)
-        _log.warning("mark deferred", mark=mark.kind.value, message=str(mark.message_id), reason=reason)
+        _log.warning(
+            "mark deferred", mark=mark.kind.value, message=str(mark.message_id), reason=reason
+        )
         return False

@@ -1,7 +1,8 @@
 """Taken, not only delivered: whether receivers have fetched what lies ready for them.
 
-The folders of drops on this machine are watched, and the others looked at now and then. A look at everything, once a minute, also
-sees what no watch does: changes by another machine on a share, or while nobody watched.
+The folders of drops on this machine are watched, and the others looked at now and then. A look at
+everything, once a minute, also sees what no watch does: changes by another machine on a share, or
+while nobody watched.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ PICKUPS = "pickups"  # whose signs of life come from here
 
 @dataclass(frozen=True, kw_only=True)
 class Pickups:
-    """Looks after what was delivered and is to be taken. `destinations` is asked anew at each look."""
+    """Looks after what was delivered and is to be taken.
+
+    `destinations` is asked anew at each look.
+    """
 
     store: Store
     destinations: Callable[[], Mapping[str, Destination]]
@@ -37,11 +41,15 @@ class Pickups:
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
 
     def look(self, only: Collection[str] = ()) -> int:
-        """See what has been taken or rejected since the last look; with `only`, at these destinations. May be called from several threads.
+        """See what has been taken or rejected since the last look.
+
+        With `only`, at these destinations. May be called from several threads.
 
         Returns how many still wait. Raises StoreError.
         """
-        return sum(not self._settled(delivery) for delivery in self.store.outbox.awaiting_pickup(only))
+        return sum(
+            not self._settled(delivery) for delivery in self.store.outbox.awaiting_pickup(only)
+        )
 
     def _settled(self, delivery: Delivery) -> bool:
         self.heartbeats.beat(PICKUPS)
@@ -51,17 +59,30 @@ class Pickups:
         try:
             found = destination.pickup(delivery.evidence or {})
         except TemporaryFailure as failure:
-            _log.warning("pickup cannot be seen now", delivery=str(delivery.id), destination=delivery.destination, reason=str(failure))
+            _log.warning(
+                "pickup cannot be seen now",
+                delivery=str(delivery.id),
+                destination=delivery.destination,
+                reason=str(failure),
+            )
             return False
         except Exception:  # noqa: BLE001  # a fault of one connector must not stop the others
-            _log.exception("the connector failed unexpectedly", delivery=str(delivery.id), destination=delivery.destination)
+            _log.exception(
+                "the connector failed unexpectedly",
+                delivery=str(delivery.id),
+                destination=delivery.destination,
+            )
             return False
         if found.state is PickupState.WAITING:
             return False
         rejected = found.state is PickupState.REJECTED
         reason = found.reason or "rejected without a reason" if rejected else None
         if self.store.outbox.picked_up(delivery.id, self.clock(), reason, if_awaited=True):
-            _log.info("rejected by the receiver" if rejected else "taken", delivery=str(delivery.id), destination=delivery.destination)
+            _log.info(
+                "rejected by the receiver" if rejected else "taken",
+                delivery=str(delivery.id),
+                destination=delivery.destination,
+            )
         return True
 
 
@@ -69,14 +90,21 @@ _LOOK = 60.0  # seconds between looks at everything
 _LOOK_UNWATCHED = 10.0  # likewise, where the system lets nothing be watched
 _KEEP = 5.0  # seconds between looks at whether the folders are still those that are watched
 _QUIET = 0.2  # seconds in which changes are gathered
-_SHARE = 4  # at so many times a look's own length the next one follows, for a folder in which something always happens
+# at so many times a look's own length the next one follows, for a folder in which something always
+# happens
+_SHARE = 4
 _HARMLESS = frozenset({"opened", "closed_no_write", "modified"})
 
 
 class PickupWatch:
     """Looks for pickups in a thread of its own. `destinations` is asked anew at each look."""
 
-    def __init__(self, pickups: Pickups, destinations: Callable[[], Mapping[str, Destination]], heartbeats: Heartbeats) -> None:
+    def __init__(
+        self,
+        pickups: Pickups,
+        destinations: Callable[[], Mapping[str, Destination]],
+        heartbeats: Heartbeats,
+    ) -> None:
         self._pickups, self._pulses = pickups, heartbeats
         self._destinations = destinations
         self._events = _PickupEvents()
@@ -84,7 +112,10 @@ class PickupWatch:
         self._looked_at: float | None = None
 
     def loop(self, stopping: threading.Event) -> None:
-        """Look until `stopping` is set and `wake` is called; a full disk is waited out. Raises StoreError."""
+        """Look until `stopping` is set and `wake` is called; a full disk is waited out.
+
+        Raises StoreError.
+        """
         try:
             while not stopping.is_set():
                 try:
@@ -98,7 +129,10 @@ class PickupWatch:
 
     @property
     def unwatched(self) -> str:
-        """Why what is taken is noticed by looking only; empty if folders are watched. May be read from any thread."""
+        """Why what is taken is noticed by looking only; empty if folders are watched.
+
+        May be read from any thread.
+        """
         return self._folders.unwatched
 
     def wake(self) -> None:
@@ -146,7 +180,9 @@ class _PickupEvents(FileSystemEventHandler):
         if event.event_type in _HARMLESS:
             return
         with self._lock:
-            self._changed |= {Path(str(path)).parent for path in (event.src_path, event.dest_path) if path}
+            self._changed |= {
+                Path(str(path)).parent for path in (event.src_path, event.dest_path) if path
+            }
         self._rung.set()
 
     @property

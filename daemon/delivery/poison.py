@@ -1,8 +1,9 @@
 """When a delivery that may be what ends the process gets its turn, although there is always other work.
 
-It must be attempted alone, or a crash would tell nothing. So when one has waited for a while, other work is not begun any more: first
-at destinations whose attempts take long, while the others go on; and when none of the long ones is left, nowhere, until nothing is
-under way. Pure: values in, values out; times are those of a clock that is never set.
+It must be attempted alone, or a crash would tell nothing. So when one has waited for a while, other
+work is not begun any more: first at destinations whose attempts take long, while the others go on;
+and when none of the long ones is left, nowhere, until nothing is under way. Pure: values in, values
+out; times are those of a clock that is never set.
 """
 
 from __future__ import annotations
@@ -50,8 +51,13 @@ class PoisonTurn:
             return now - self.begun_at < TURN
         return self.waits_since is not None and now - self.waits_since >= PATIENCE
 
-    def closed(self, now: datetime, queues: Collection[str], oldest: Mapping[str, datetime]) -> Collection[str]:
-        """The lanes that begin nothing now; `oldest` says since when the longest attempt of a lane is under way."""
+    def closed(
+        self, now: datetime, queues: Collection[str], oldest: Mapping[str, datetime]
+    ) -> Collection[str]:
+        """The lanes that begin nothing now.
+
+        `oldest` says since when the longest attempt of a lane is under way.
+        """
         if not self.is_next(now):
             return ()
         long = {queue for queue, since in oldest.items() if now - since >= LONG}
@@ -63,7 +69,10 @@ class PoisonTurn:
         self.begun_at = self.begun_at or now
 
     def over(self, now: datetime) -> None:
-        """The turn is over if others have waited for long enough, or no suspect is left; `looked` says the latter."""
+        """The turn is over if others have waited for long enough, or no suspect is left.
+
+        `looked` says the latter.
+        """
         if self.begun_at is not None and now - self.begun_at >= TURN:
             self.waits_since, self.begun_at = now, None
             self.slow.clear()

@@ -1,7 +1,10 @@
-"""When a deferred delivery, or mark, is tried again, and when it is given up. Pure: values in, values out.
+"""When a deferred delivery, or mark, is tried again, and when it is given up.
 
-The wait grows with a delivery's age as Postfix's does: as long again as it has been waiting, between a floor and a ceiling, so that
-attempts thin out by themselves. Giving up is a matter of age, never of count.
+Pure: values in, values out.
+
+The wait grows with a delivery's age as Postfix's does: as long again as it has been waiting,
+between a floor and a ceiling, so that attempts thin out by themselves. Giving up is a matter of
+age, never of count.
 """
 
 from __future__ import annotations
@@ -17,12 +20,19 @@ LONGEST = CEILING * (1 + _JITTER)
 
 
 def next_attempt(
-    *, created_at: datetime, now: datetime, retry_after: timedelta | None, chance: float, ceiling: timedelta = CEILING
+    *,
+    created_at: datetime,
+    now: datetime,
+    retry_after: timedelta | None,
+    chance: float,
+    ceiling: timedelta = CEILING,
 ) -> datetime:
-    """When to try again after a temporary failure at `now`; `ceiling` is the longest wait, but for the spread.
+    """When to try again after a temporary failure at `now`.
 
-    `chance`, from 0 to 1, spreads attempts that failed together; `retry_after` is the shortest wait that the other side asked for,
-    and is granted up to a day.
+    `ceiling` is the longest wait, but for the spread.
+
+    `chance`, from 0 to 1, spreads attempts that failed together; `retry_after` is the shortest wait
+    that the other side asked for, and is granted up to a day.
     """
     wait = min(max(now - created_at, FLOOR), ceiling)
     wait += wait * _JITTER * chance

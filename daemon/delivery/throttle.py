@@ -1,7 +1,7 @@
 """What is under way at each destination: so much at a time, and a pause for one that keeps failing.
 
-So a destination that hangs holds only its own lane, and one that is down is asked now and then instead of once for each letter.
-Used by one thread.
+So a destination that hangs holds only its own lane, and one that is down is asked now and then
+instead of once for each letter. Used by one thread.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ CONCURRENCY = 8
 """Attempts at a time at one destination, unless it takes more."""
 LOOK_AGAIN = timedelta(seconds=1)
 SOON = timedelta(milliseconds=100)
-"""How long letters that come one by one are gathered while others are under way: to ask costs the same for one and for many."""
+"""How long letters that come one by one are gathered while others are under way: to ask costs the
+same for one and for many.
+"""
 _FAILURES = 5
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(minutes=10)
@@ -48,18 +50,25 @@ class DestinationQueue:
 
     def should_claim(self, now: datetime) -> bool:
         """Whether to ask for deliveries now: that is a commit, so several are claimed at a time while others are under way."""
-        return self._may_have_more(now) and self.free_slots(now) >= (self.concurrency_limit // 2 if self.running else 1)
+        return self._may_have_more(now) and self.free_slots(now) >= (
+            self.concurrency_limit // 2 if self.running else 1
+        )
 
     def _may_have_more(self, now: datetime) -> bool:
         """Whether it is worth asking: a lane that had nothing is asked again after a while, and soon if letters came meanwhile."""
-        return self.drained_at is None or now - self.drained_at >= (SOON if self.has_new_work else LOOK_AGAIN)
+        return self.drained_at is None or now - self.drained_at >= (
+            SOON if self.has_new_work else LOOK_AGAIN
+        )
 
     def claimed(self, now: datetime, *, more: bool) -> None:
         """Note that it was asked, and whether there may be more."""
         self.drained_at, self.has_new_work = None if more else now, False
 
     def finished(self, now: datetime, *, failed: bool) -> None:
-        """Note the end of an attempt; `failed` where the destination could not be used, whatever the letter."""
+        """Note the end of an attempt.
+
+        `failed` where the destination could not be used, whatever the letter.
+        """
         self.running -= 1
         if not failed:
             self.failures, self.closed_until, self.pause = 0, None, _FIRST_PAUSE
@@ -83,7 +92,9 @@ class DestinationQueues:
 
     def begin_round(self, limits: Mapping[str, int]) -> None:
         """Look at the lane of each destination anew, with its width, and forget destinations that are no more."""
-        self._queues = {name: queue for name, queue in self._queues.items() if name in limits or queue.running}
+        self._queues = {
+            name: queue for name, queue in self._queues.items() if name in limits or queue.running
+        }
         for name, concurrency_limit in limits.items():
             self[name].concurrency_limit, self[name].drained_at = concurrency_limit, None
 
@@ -99,8 +110,19 @@ class DestinationQueues:
 
     def next_reopening(self, now: datetime) -> datetime | None:
         """When the next lane that is closed may be tried; None if all are open."""
-        return min((queue.closed_until for queue in self._queues.values() if queue.closed_until and queue.closed_until > now), default=None)
+        return min(
+            (
+                queue.closed_until
+                for queue in self._queues.values()
+                if queue.closed_until and queue.closed_until > now
+            ),
+            default=None,
+        )
 
     def paused(self, now: datetime) -> tuple[str, ...]:
         """Destinations that are left alone now."""
-        return tuple(name for name, queue in self._queues.items() if queue.closed_until and queue.closed_until > now)
+        return tuple(
+            name
+            for name, queue in self._queues.items()
+            if queue.closed_until and queue.closed_until > now
+        )

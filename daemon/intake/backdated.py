@@ -1,8 +1,9 @@
 """Letters that are dated before a channel's first poll and have come since: no poll looks there, and they must not be left.
 
-A sender may date a letter as it likes, and a mailbox's list goes by that date. The first comparison of a channel notes what is older than
-the first poll; what turns up there later has come since. Of the noted ones the mailbox may tell when they were published, for between
-the first poll and the first comparison some may have come.
+A sender may date a letter as it likes, and a mailbox's list goes by that date. The first comparison
+of a channel notes what is older than the first poll; what turns up there later has come since. Of
+the noted ones the mailbox may tell when they were published, for between the first poll and the
+first comparison some may have come.
 """
 
 from __future__ import annotations
@@ -44,11 +45,21 @@ class Backdated:
     clock: Callable[[], datetime]
     workers: int
 
-    def look(self, mailbox: Mailbox, channel: Channel, older: Sequence[LetterRef], at_most: int, stopping: threading.Event) -> Come:
-        """Which letters have come since the channel's first poll. `older` are those dated before it that nobody has noted yet.
+    def look(
+        self,
+        mailbox: Mailbox,
+        channel: Channel,
+        older: Sequence[LetterRef],
+        at_most: int,
+        stopping: threading.Event,
+    ) -> Come:
+        """Which letters have come since the channel's first poll.
 
-        Notes what is left alone. The mailbox is asked about `at_most` of them; the others have their turn in the next round. Nothing is
-        said of a channel that was never polled. Raises StoreError.
+        `older` are those dated before it that nobody has noted yet.
+
+        Notes what is left alone. The mailbox is asked about `at_most` of them; the others have
+        their turn in the next round. Nothing is said of a channel that was never polled. Raises
+        StoreError.
         """
         bookmark, come = self.store.letters.bookmark(mailbox.name, channel), Come()
         if not bookmark.begun:
@@ -63,9 +74,19 @@ class Backdated:
             self._ask(mailbox, channel, bookmark.begins_at, at_most, come, stopping)
         return come
 
-    def _ask(self, mailbox: Mailbox, channel: Channel, begins_at: datetime, at_most: int, come: Come, stopping: threading.Event) -> None:
+    def _ask(
+        self,
+        mailbox: Mailbox,
+        channel: Channel,
+        begins_at: datetime,
+        at_most: int,
+        come: Come,
+        stopping: threading.Event,
+    ) -> None:
         """Ask the mailbox, if it can tell, about older letters that nobody has looked at yet."""
-        tells = getattr(mailbox, "published", None)  # `TellsPublishing`, which a mailbox that is watched does not look like
+        tells = getattr(
+            mailbox, "published", None
+        )  # `TellsPublishing`, which a mailbox that is watched does not look like
         if tells is None:
             return
         unseen = self.store.letters.older_unseen(mailbox.name, channel)
@@ -73,7 +94,12 @@ class Backdated:
         come.looked, come.unseen = len(some), len(unseen) - len(some)
         self._sort(some, self._answers(tells, some, stopping), begins_at, come)
 
-    def _answers(self, tells: Callable[[LetterRef], datetime], refs: Sequence[LetterRef], stopping: threading.Event) -> list[_Answer]:
+    def _answers(
+        self,
+        tells: Callable[[LetterRef], datetime],
+        refs: Sequence[LetterRef],
+        stopping: threading.Event,
+    ) -> list[_Answer]:
         def answer(ref: LetterRef) -> _Answer:
             try:
                 return None if stopping.is_set() else tells(ref)
@@ -83,12 +109,16 @@ class Backdated:
         with ThreadPool(self.workers, thread_name_prefix="look") as pool:
             return list(pool.map(answer, refs))
 
-    def _sort(self, refs: Sequence[LetterRef], answers: Sequence[_Answer], begins_at: datetime, come: Come) -> None:
+    def _sort(
+        self, refs: Sequence[LetterRef], answers: Sequence[_Answer], begins_at: datetime, come: Come
+    ) -> None:
         failed: list[MailboxError] = []
         left: list[LetterRef] = []
         for ref, answer in zip(refs, answers, strict=True):
             if isinstance(answer, LetterGone):
-                self.store.letters.record_skipped(ref, SightingState.GONE, self.clock(), str(answer))
+                self.store.letters.record_skipped(
+                    ref, SightingState.GONE, self.clock(), str(answer)
+                )
             elif isinstance(answer, MailboxError):
                 failed.append(answer)
             elif answer is not None:
@@ -96,4 +126,7 @@ class Backdated:
         self.store.letters.looked_at(left)
         if failed:
             come.unseen += len(failed)
-            come.problems.append(f"{len(failed)} letters from before the first poll could not be looked at: {failed[0]}")
+            come.problems.append(
+                f"{len(failed)} letters from before the first poll could not be looked at: "
+                f"{failed[0]}"
+            )

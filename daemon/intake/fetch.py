@@ -45,7 +45,9 @@ from daemon.store import Store, StoredLetter
 from daemon.store.content import ContentStore, Kept
 
 _log = structlog.get_logger(__name__)
-_DOWNLOADS = 4  # of an attachment that is not what the sender promises: two in a row are damaged now and then where one in fifty is
+# of an attachment that is not what the sender promises: two in a row are damaged now and then where
+# one in fifty is
+_DOWNLOADS = 4
 
 
 def do_nothing() -> None:
@@ -61,7 +63,9 @@ class MarkPolicies:
 
     def overridden(self, decision: Decision) -> MarkPolicies:
         """The policies where the route that decided has none of its own."""
-        return MarkPolicies(read=decision.mark_read or self.read, confirmed=decision.confirm or self.confirmed)
+        return MarkPolicies(
+            read=decision.mark_read or self.read, confirmed=decision.confirm or self.confirmed
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +82,17 @@ class Fetched:
 
 def duplicate(ref: LetterRef, known: UUID) -> Fetched:
     """That a letter is stored under another id, which it had in Altinn 2 or has in Altinn 3."""
-    return Fetched(ref=ref, state=SightingState.DUPLICATE, problem=f"here already, as message {known}")
+    return Fetched(
+        ref=ref, state=SightingState.DUPLICATE, problem=f"here already, as message {known}"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fetcher:
-    """Fetches letters; may be used from several threads. `table` is asked anew for each letter, so it may change."""
+    """Fetches letters; may be used from several threads.
+
+    `table` is asked anew for each letter, so it may change.
+    """
 
     store: Store
     content: ContentStore
@@ -91,12 +100,19 @@ class Fetcher:
     clock: Callable[[], datetime]
 
     def fetch(
-        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, release_slot: Callable[[], None] = do_nothing
+        self,
+        mailbox: Mailbox,
+        channel: Channel,
+        policies: MarkPolicies,
+        ref: LetterRef,
+        release_slot: Callable[[], None] = do_nothing,
     ) -> Fetched:
-        """Fetch a letter, with the bytes of its attachments durable. Whatever is wrong with it is told in words. Raises StoreError.
+        """Fetch a letter, with the bytes of its attachments durable.
 
-        `release_slot` is called when the mailbox is not needed any more, unless a damaged download has to be repeated: to sync the last
-        bytes takes a while, in which others may call.
+        Whatever is wrong with it is told in words. Raises StoreError.
+
+        `release_slot` is called when the mailbox is not needed any more, unless a damaged download
+        has to be repeated: to sync the last bytes takes a while, in which others may call.
         """
         try:
             return self._fetch(mailbox, channel, policies, ref, release_slot)
@@ -106,43 +122,83 @@ class Fetcher:
             return Fetched(ref=ref, state=SightingState.FAILING, problem=str(error))
         except StoreError:
             raise
-        except Exception as fault:  # noqa: BLE001  # a letter that we fail to understand must not stop the others
+        # a letter that we fail to understand must not stop the others
+        except Exception as fault:  # noqa: BLE001
             _log.exception("a letter could not be handled", external_id=ref.external_id)
-            return Fetched(ref=ref, state=SightingState.FAILING, problem=f"unexpected {type(fault).__name__}; see the log")
+            return Fetched(
+                ref=ref,
+                state=SightingState.FAILING,
+                problem=f"unexpected {type(fault).__name__}; see the log",
+            )
 
-    def fetch_part(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int) -> AttachmentValues:
-        """One attachment by itself, with its bytes durable if they can be had. Raises MailboxError, and StoreError."""
+    def fetch_part(
+        self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int
+    ) -> AttachmentValues:
+        """One attachment by itself, with its bytes durable if they can be had.
+
+        Raises MailboxError, and StoreError.
+        """
         return self._keep(mailbox, ref, part, place, do_nothing)
 
     def _fetch(
-        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, ref: LetterRef, release_slot: Callable[[], None]
+        self,
+        mailbox: Mailbox,
+        channel: Channel,
+        policies: MarkPolicies,
+        ref: LetterRef,
+        release_slot: Callable[[], None],
     ) -> Fetched:
         letter = _storable_letter(mailbox.fetch(ref))
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):
-            raise MailboxUnavailable("the mailbox answered with another letter than was asked for; it is asked again at the next poll")
+            raise MailboxUnavailable(
+                "the mailbox answered with another letter than was asked for; it is asked "
+                "again at the next poll"
+            )
         if known := self._known_otherwise(letter):
             return duplicate(ref, known)
         facts, table = facts_of(letter.envelope, letter.parts, self.clock()), self.table()
         decision = decide_in_thread(self.store, table, facts)
         if facts.confidential and not channel.fetch_confidential:
-            return Fetched(ref=ref, state=SightingState.WAITING, problem="confidential, and confidential post is only listed")
+            return Fetched(
+                ref=ref,
+                state=SightingState.WAITING,
+                problem="confidential, and confidential post is only listed",
+            )
         if decision is None:
             problem = "confidential, and no route appoints a recipient for it"
-            return Fetched(ref=ref, state=SightingState.WAITING, problem=problem, version=table.version)
+            return Fetched(
+                ref=ref, state=SightingState.WAITING, problem=problem, version=table.version
+            )
         last = len(letter.parts)
         attachments = [
             self._keep(mailbox, ref, part, place, release_slot if place == last else do_nothing)
             for place, part in enumerate(letter.parts, start=1)
         ]
-        return Fetched(ref=ref, letter=_stored_letter(letter.envelope, attachments, facts, decision, policies))
+        return Fetched(
+            ref=ref, letter=_stored_letter(letter.envelope, attachments, facts, decision, policies)
+        )
 
     def _known_otherwise(self, letter: Letter) -> UUID | None:
         """The stored message that is the same letter as Altinn 2 had it, if it was imported from there."""
         altinn2_id = letter.envelope.altinn2_id
-        return None if altinn2_id is None else self.store.letters.with_altinn2_id(altinn2_id, letter.envelope.ref.message_id)
+        return (
+            None
+            if altinn2_id is None
+            else self.store.letters.with_altinn2_id(altinn2_id, letter.envelope.ref.message_id)
+        )
 
-    def _keep(self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int, release_slot: Callable[[], None]) -> AttachmentValues:
-        """The attachment, with its bytes in the content store if they can be had; the letter never waits for them in vain."""
+    def _keep(
+        self,
+        mailbox: Mailbox,
+        ref: LetterRef,
+        part: Part,
+        place: int,
+        release_slot: Callable[[], None],
+    ) -> AttachmentValues:
+        """The attachment, with its bytes in the content store if they can be had.
+
+        The letter never waits for them in vain.
+        """
         state, kept = part.state, None
         if state is PartState.PRESENT:
             try:
@@ -159,7 +215,10 @@ class Fetcher:
         )
 
     def _kind(self, part: Part, kept: Kept | None) -> str:
-        """What the bytes are, by the first of them; of a text there is only the sender's word. Nothing if they are not here."""
+        """What the bytes are, by the first of them; of a text there is only the sender's word.
+
+        Nothing if they are not here.
+        """
         if not kept or part.encrypted:
             return ""
         with self.content.open(kept.sha256) as file:
@@ -167,8 +226,14 @@ class Fetcher:
         is_meant_as_text = part.media_type.partition(";")[0].strip().lower() == "text/plain"
         return kind_of(head) or ("txt" if is_meant_as_text and is_text(head) else "")
 
-    def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part, release_slot: Callable[[], None]) -> tuple[PartState, Kept]:
-        """Download; and again if the bytes are not what the sender's checksum promises, in case the way here was to blame."""
+    def _download(
+        self, mailbox: Mailbox, ref: LetterRef, part: Part, release_slot: Callable[[], None]
+    ) -> tuple[PartState, Kept]:
+        """Download.
+
+        And again if the bytes are not what the sender's checksum promises, in case the way here was
+        to blame.
+        """
         for _ in range(_DOWNLOADS):
             with mailbox.open_part(ref, part) as chunks:
                 kept = self.content.put(_and_then(release_slot, chunks))
@@ -191,7 +256,11 @@ def _and_then(do: Callable[[], None], chunks: Iterable[bytes]) -> Iterator[bytes
 
 
 def _stored_letter(
-    envelope: Envelope, attachments: Sequence[AttachmentValues], facts: Facts, decision: Decision, policies: MarkPolicies
+    envelope: Envelope,
+    attachments: Sequence[AttachmentValues],
+    facts: Facts,
+    decision: Decision,
+    policies: MarkPolicies,
 ) -> StoredLetter:
     key, now = envelope.ref.message_id, facts.at
     return StoredLetter(
@@ -219,8 +288,13 @@ def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[D
     ]
 
 
-def _marks(message: UUID, policies: MarkPolicies, envelope: Envelope, now: datetime) -> Iterator[MarkValues]:
-    """What the sender is to be told; Confirmed only where that was asked for: Altinn would pass on any."""
+def _marks(
+    message: UUID, policies: MarkPolicies, envelope: Envelope, now: datetime
+) -> Iterator[MarkValues]:
+    """What the sender is to be told.
+
+    Confirmed only where that was asked for: Altinn would pass on any.
+    """
     confirmed = policies.confirmed if envelope.confirmation_needed else Policy.NEVER
     for kind, policy in ((MarkKind.READ, policies.read), (MarkKind.CONFIRMED, confirmed)):
         if policy is not Policy.NEVER:

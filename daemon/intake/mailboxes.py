@@ -28,8 +28,13 @@ class PolledMailbox:
     poll_every: timedelta
 
 
-def polled_mailboxes(configuration: Configuration, mailboxes: Sequence[Mailbox], heartbeats: Heartbeats) -> tuple[PolledMailbox, ...]:
-    """The configuration's mailboxes, which are connected as `mailboxes`; whatever is asked of one is a sign of life of whoever asks."""
+def polled_mailboxes(
+    configuration: Configuration, mailboxes: Sequence[Mailbox], heartbeats: Heartbeats
+) -> tuple[PolledMailbox, ...]:
+    """The configuration's mailboxes, which are connected as `mailboxes`.
+
+    Whatever is asked of one is a sign of life of whoever asks.
+    """
     connected = zip(configuration.mailboxes, mailboxes, strict=True)
     return tuple(_box(mailbox, each.settings, heartbeats) for each, mailbox in connected)
 
@@ -44,13 +49,25 @@ def _box(mailbox: Mailbox, settings: object, heartbeats: Heartbeats) -> PolledMa
 
 
 def _policies(settings: object) -> MarkPolicies:
-    """The mailbox's policies. One whose letters are read by being fetched has none of ours for Read: there is nothing left to tell."""
+    """The mailbox's policies.
+
+    One whose letters are read by being fetched has none of ours for Read: there is nothing left to
+    tell.
+    """
     read = getattr(settings, "mark_read", Policy.NEVER)
-    return MarkPolicies(read=read if isinstance(read, Policy) else Policy.NEVER, confirmed=getattr(settings, "confirm", Policy.NEVER))
+    return MarkPolicies(
+        read=read if isinstance(read, Policy) else Policy.NEVER,
+        confirmed=getattr(settings, "confirm", Policy.NEVER),
+    )
 
 
 def batches_of_parties(channels: Sequence[Channel]) -> list[list[Channel]]:
     """The channels in groups of some parties each; one empty group if there are none."""
-    parties = [list(of_party) for _, of_party in groupby(channels, key=lambda channel: channel.party)]
+    parties = [
+        list(of_party) for _, of_party in groupby(channels, key=lambda channel: channel.party)
+    ]
     starts = range(0, max(len(parties), 1), _PARTIES_AT_A_TIME)
-    return [[channel for party in parties[start : start + _PARTIES_AT_A_TIME] for channel in party] for start in starts]
+    return [
+        [channel for party in parties[start : start + _PARTIES_AT_A_TIME] for channel in party]
+        for start in starts
+    ]

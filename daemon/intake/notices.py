@@ -1,7 +1,8 @@
 """Notices: Postmottak's own word to an appointed recipient that a confidential letter waits in the mailbox.
 
-A notice says that it waits, since when, and from which service. It is made without opening anything: an overview of the letter would
-cancel Altinn's own reminder. It is a message of its own, and goes the way of all messages.
+A notice says that it waits, since when, and from which service. It is made without opening
+anything: an overview of the letter would cancel Altinn's own reminder. It is a message of its own,
+and goes the way of all messages.
 """
 
 from __future__ import annotations
@@ -36,15 +37,24 @@ class Notices:
         table = self.table()
         if not any(route.is_confidential and route.enabled for route in table.routes):
             return 0
-        waiting = [each for each in self.store.queries.sightings(SightingState.WAITING) if each.mailbox == mailbox]
+        waiting = [
+            each
+            for each in self.store.queries.sightings(SightingState.WAITING)
+            if each.mailbox == mailbox
+        ]
         written = self.store.letters.stored_of([notice_id(each.ref) for each in waiting])
-        notices = list(self._notices([each for each in waiting if notice_id(each.ref) not in written], table))
+        notices = list(
+            self._notices([each for each in waiting if notice_id(each.ref) not in written], table)
+        )
         return self.store.letters.add(notices).new if notices else 0
 
     def _notices(self, sightings: Sequence[SkippedLetter], table: Table) -> Iterator[StoredLetter]:
         now = self.clock()
         for sighting in sightings:
-            decision = decide(table, Facts(service=sighting.service, at=now, party=sighting.party, confidential=True))
+            decision = decide(
+                table,
+                Facts(service=sighting.service, at=now, party=sighting.party, confidential=True),
+            )
             if decision is None:
                 continue
             key = notice_id(sighting.ref)

@@ -1,8 +1,9 @@
 """From a mailbox to the store: list, fetch what is new, commit, and only then move the bookmark.
 
-The order is the promise: bytes first, durable; then one transaction with the message, its attachments, its deliveries and its
-marks; and only then a bookmark that says that they need no fetching. Several letters are fetched at a time, and those that are
-ready together are committed together.
+The order is the promise: bytes first, durable; then one transaction with the message, its
+attachments, its deliveries and its marks; and only then a bookmark that says that they need no
+fetching. Several letters are fetched at a time, and those that are ready together are committed
+together.
 """
 
 from __future__ import annotations
@@ -32,9 +33,13 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
-_GATHER = 0.1  # seconds in which letters are gathered for one commit: it costs nearly the same for one and for many
+# seconds in which letters are gathered for one commit: it costs nearly the same for one and for
+# many
+_GATHER = 0.1
 _WORKERS_BEHIND = 2
-_CLOCKS_APART = timedelta(hours=1)  # this machine's and a source's, or this machine's before and after it was set
+_CLOCKS_APART = timedelta(
+    hours=1
+)  # this machine's and a source's, or this machine's before and after it was set
 _MORE_THREADS = 3  # than calls at a time: they sync what came, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
@@ -85,7 +90,9 @@ class Intake:
     workers: int = 8
     """Calls to a mailbox at a time."""
     backlog: Callable[[], bool] = lambda: False
-    """Whether more letters wait for their delivery than are being delivered: then there are only `_WORKERS_BEHIND` calls at a time."""
+    """Whether more letters wait for their delivery than are being delivered: then there are only
+    `_WORKERS_BEHIND` calls at a time.
+    """
 
     def poll(
         self,
@@ -95,11 +102,15 @@ class Intake:
         channels: Sequence[Channel] | None = None,
         on_stored: Callable[[], None] = do_nothing,
     ) -> IntakeSummary:
-        """One round: `channels`, or all, are listed, and every letter that is new is stored; ends early when `stopping` is set.
+        """One round: `channels`, or all, are listed, and every letter that is new is stored.
 
-        `on_stored` is called after each commit of letters, so that they need not wait for those that come after them.
+        Ends early when `stopping` is set.
 
-        Trouble with a channel or a letter is in the summary, and concerns no other. Raises StoreError if nothing can be kept.
+        `on_stored` is called after each commit of letters, so that they need not wait for those
+        that come after them.
+
+        Trouble with a channel or a letter is in the summary, and concerns no other. Raises
+        StoreError if nothing can be kept.
         """
         channels = mailbox.channels() if channels is None else channels
         summary, turns = IntakeSummary(), self._turns()
@@ -114,28 +125,43 @@ class Intake:
             listed = [each for each in found if each]
             _note_listings(listed, summary)
             work = self._new_letters(mailbox, channels, listed, summary)
-            newest = self._store_all(self._fetch_all(pool, turns, mailbox, policies, work, stopping), summary, on_stored)
+            newest = self._store_all(
+                self._fetch_all(pool, turns, mailbox, policies, work, stopping), summary, on_stored
+            )
         summary.notices = self.notices.write(mailbox.name)
         if not stopping.is_set():
             self.store.letters.save_bookmarks([self._turned(each, newest) for each in listed])
         return summary
 
     def fetch(
-        self, mailbox: Mailbox, policies: MarkPolicies, work: Sequence[tuple[Channel, LetterRef]], stopping: threading.Event
+        self,
+        mailbox: Mailbox,
+        policies: MarkPolicies,
+        work: Sequence[tuple[Channel, LetterRef]],
+        stopping: threading.Event,
     ) -> IntakeSummary:
-        """Fetch and store letters whose references are known. No bookmark moves. Raises StoreError."""
+        """Fetch and store letters whose references are known.
+
+        No bookmark moves. Raises StoreError.
+        """
         summary = IntakeSummary(listed=len(work))
         with self._pool() as pool:
-            self._store_all(self._fetch_all(pool, self._turns(), mailbox, policies, work, stopping), summary)
+            self._store_all(
+                self._fetch_all(pool, self._turns(), mailbox, policies, work, stopping), summary
+            )
         return summary
 
     def _turns(self) -> ConcurrencyLimiter:
-        return ConcurrencyLimiter(self.workers, reduced_limit=_WORKERS_BEHIND, yield_priority=self.backlog)
+        return ConcurrencyLimiter(
+            self.workers, reduced_limit=_WORKERS_BEHIND, yield_priority=self.backlog
+        )
 
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPool(self.workers + _MORE_THREADS, thread_name_prefix="fetch")
 
-    def _list(self, mailbox: Mailbox, channel: Channel, bookmark: Bookmark, stopping: threading.Event) -> _Listed | None:
+    def _list(
+        self, mailbox: Mailbox, channel: Channel, bookmark: Bookmark, stopping: threading.Event
+    ) -> _Listed | None:
         if stopping.is_set():
             return None
         found = _Listed(channel=channel, bookmark=bookmark, at=self.fetcher.clock())
@@ -149,32 +175,60 @@ class Intake:
                 since, listing = earlier, mailbox.list(channel, earlier)
             refs, shortfall = _usable(listing)
         except MailboxError as error:
-            return replace(found, problem=text_from(str(error)), refused=isinstance(error, AccessRefused))
-        except Exception as fault:  # noqa: BLE001  # a fault of the connector in one channel must not stop the others
-            _log.exception("a channel could not be listed", party=channel.party, resource=channel.resource)
-            return replace(found, problem=f"unexpected {type(fault).__name__} in the connector; see the log")
+            return replace(
+                found, problem=text_from(str(error)), refused=isinstance(error, AccessRefused)
+            )
+        # a fault of the connector in one channel must not stop the others
+        except Exception as fault:  # noqa: BLE001
+            _log.exception(
+                "a channel could not be listed", party=channel.party, resource=channel.resource
+            )
+            return replace(
+                found, problem=f"unexpected {type(fault).__name__} in the connector; see the log"
+            )
         return replace(found, since=since, refs=refs, problem=shortfall)
 
     def _new_letters(
-        self, mailbox: Mailbox, channels: Sequence[Channel], listed: Sequence[_Listed], summary: IntakeSummary
+        self,
+        mailbox: Mailbox,
+        channels: Sequence[Channel],
+        listed: Sequence[_Listed],
+        summary: IntakeSummary,
     ) -> list[tuple[Channel, LetterRef]]:
         """Letters to fetch: those listed and not settled, and those that failed earlier, wherever the listing now begins."""
         waiting = [ref for each in listed if each.channel.list_only for ref in each.refs]
         summary.waiting = len(waiting)
         self.store.letters.record_waiting(waiting, self.fetcher.clock())
-        fetchable = {(channel.party, channel.resource): channel for channel in channels if not channel.list_only}
+        fetchable = {
+            (channel.party, channel.resource): channel
+            for channel in channels
+            if not channel.list_only
+        }
         failing = self.store.letters.failing(mailbox.name)
-        work = {ref.message_id: (fetchable[_place(ref)], ref) for ref in failing if _place(ref) in fetchable}
-        work |= {ref.message_id: (each.channel, ref) for each in listed if not each.channel.list_only for ref in each.refs}
+        work = {
+            ref.message_id: (fetchable[_place(ref)], ref)
+            for ref in failing
+            if _place(ref) in fetchable
+        }
+        work |= {
+            ref.message_id: (each.channel, ref)
+            for each in listed
+            if not each.channel.list_only
+            for ref in each.refs
+        }
         return self._unsettled(list(work.values()))
 
-    def _unsettled(self, work: Sequence[tuple[Channel, LetterRef]]) -> list[tuple[Channel, LetterRef]]:
+    def _unsettled(
+        self, work: Sequence[tuple[Channel, LetterRef]]
+    ) -> list[tuple[Channel, LetterRef]]:
         """Confidential letters that were left alone are looked at again only where they may be fetched, and the table has changed."""
         version = self.fetcher.table().version
         left: list[tuple[Channel, LetterRef]] = []
         for confidential_too in (False, True):
             some = [each for each in work if each[0].fetch_confidential is confidential_too]
-            already_handled = self.store.letters.already_handled((ref for _, ref in some), version if confidential_too else None)
+            already_handled = self.store.letters.already_handled(
+                (ref for _, ref in some), version if confidential_too else None
+            )
             left += [each for each in some if each[1].message_id not in already_handled]
         return left
 
@@ -187,14 +241,21 @@ class Intake:
         work: Sequence[tuple[Channel, LetterRef]],
         stopping: threading.Event,
     ) -> Generator[list[Fetched], None, None]:
-        """Fetch the letters, and hand on those that are ready together. Raises StoreError, and fetches no more then."""
+        """Fetch the letters, and hand on those that are ready together.
+
+        Raises StoreError, and fetches no more then.
+        """
         ready: queue.SimpleQueue[Fetched | StoreError] = queue.SimpleQueue()
 
         def fetch(channel: Channel, ref: LetterRef) -> None:
             try:
                 with turns.slot() as release_slot:
                     called_off = stopping.is_set()
-                    ready.put(Fetched(ref=ref) if called_off else self.fetcher.fetch(mailbox, channel, policies, ref, release_slot))
+                    ready.put(
+                        Fetched(ref=ref)
+                        if called_off
+                        else self.fetcher.fetch(mailbox, channel, policies, ref, release_slot)
+                    )
             except StoreError as error:
                 ready.put(error)
 
@@ -210,9 +271,15 @@ class Intake:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _store_all(
-        self, fetched: Generator[list[Fetched], None, None], summary: IntakeSummary, on_stored: Callable[[], None] = do_nothing
+        self,
+        fetched: Generator[list[Fetched], None, None],
+        summary: IntakeSummary,
+        on_stored: Callable[[], None] = do_nothing,
     ) -> dict[_Place, datetime]:
-        """Commit what was fetched. Returns the newest publish time for each party and resource; none where a letter is missing."""
+        """Commit what was fetched.
+
+        Returns the newest publish time for each party and resource; none where a letter is missing.
+        """
         newest: dict[_Place, datetime] = {}
         missing: set[_Place] = set()
         with closing(fetched):  # if the store fails, what has not begun is not begun
@@ -220,7 +287,9 @@ class Intake:
                 summary.fetched += sum(each.letter is not None for each in some)
                 for each in self._commit(some, summary):
                     if each.letter:
-                        _advance(newest, _place(each.ref), each.letter.message, self.fetcher.clock())
+                        _advance(
+                            newest, _place(each.ref), each.letter.message, self.fetcher.clock()
+                        )
                     elif each.state in {None, SightingState.FAILING}:
                         missing.add(_place(each.ref))
                     self._note(each, summary)
@@ -228,7 +297,10 @@ class Intake:
         return {place: time for place, time in newest.items() if place not in missing}
 
     def _commit(self, some: list[Fetched], summary: IntakeSummary) -> list[Fetched]:
-        """Commit the letters together; if the database cannot hold one of them, each by itself. Returns what came of each."""
+        """Commit the letters together; if the database cannot hold one of them, each by itself.
+
+        Returns what came of each.
+        """
         letters = [each.letter for each in some if each.letter]
         if not letters:
             return some
@@ -244,43 +316,75 @@ class Intake:
     def _note(self, fetched: Fetched, summary: IntakeSummary) -> None:
         if fetched.letter:
             stored = fetched.letter
-            _log.info("letter stored", message=str(stored.message.id), service=stored.message.service, route=stored.decision.route)
+            _log.info(
+                "letter stored",
+                message=str(stored.message.id),
+                service=stored.message.service,
+                route=stored.decision.route,
+            )
         if fetched.state is None:
             return
         self.store.letters.record_skipped(
-            fetched.ref, fetched.state, self.fetcher.clock(), text_from(fetched.problem) or None, fetched.version
+            fetched.ref,
+            fetched.state,
+            self.fetcher.clock(),
+            text_from(fetched.problem) or None,
+            fetched.version,
         )
         summary.gone += fetched.state is SightingState.GONE
         summary.duplicates += fetched.state is SightingState.DUPLICATE
         summary.waiting += fetched.state is SightingState.WAITING
         if fetched.state is SightingState.FAILING:
             summary.problems.append(f"letter {fetched.ref.external_id}: {fetched.problem}")
-        _log.warning("letter not stored", external_id=fetched.ref.external_id, state=fetched.state.value, reason=fetched.problem)
+        _log.warning(
+            "letter not stored",
+            external_id=fetched.ref.external_id,
+            state=fetched.state.value,
+            reason=fetched.problem,
+        )
 
     def _turned(self, listed: _Listed, newest: dict[_Place, datetime]) -> Bookmark:
-        """Move the bookmark, but only over letters that are stored; and note how the listing went."""
+        """Move the bookmark, but only over letters that are stored.
+
+        And note how the listing went.
+        """
         bookmark, now = listed.bookmark, self.fetcher.clock()
         bookmark.refused, bookmark.retired_at = listed.refused, None
         if listed.problem:
             bookmark.failed_at, bookmark.last_error = now, listed.problem
-            bookmark.failing_since = None if listed.expected else bookmark.failing_since or bookmark.succeeded_at or now
+            bookmark.failing_since = (
+                None if listed.expected else bookmark.failing_since or bookmark.succeeded_at or now
+            )
         else:
             bookmark.succeeded_at, bookmark.last_error, bookmark.failing_since = now, None, None
             if not bookmark.begun:
                 bookmark.begun, bookmark.begins_at = True, listed.since
-            if _is_beyond(bookmark.position, listed.at):  # it has just been listed from the beginning, so the bookmark can come back
+            if _is_beyond(
+                bookmark.position, listed.at
+            ):  # it has just been listed from the beginning, so the bookmark can come back
                 bookmark.position = listed.at
-            reached = now if listed.channel.list_only else newest.get((listed.channel.party, listed.channel.resource))
+            reached = (
+                now
+                if listed.channel.list_only
+                else newest.get((listed.channel.party, listed.channel.resource))
+            )
             if reached:
                 bookmark.position = max(reached, bookmark.position or reached)
         return bookmark
 
 
 def _earliest(mailbox: Mailbox, found: _Listed) -> datetime | None:
-    """From when on to list; from the beginning if the bookmark lies in the future, for nobody knows what it has hidden."""
+    """From when on to list.
+
+    From the beginning if the bookmark lies in the future, for nobody knows what it has hidden.
+    """
     bookmark = found.bookmark
     if _is_beyond(bookmark.position, found.at):
-        return bookmark.begins_at if bookmark.begun else mailbox.earliest(found.channel, None, found.at)
+        return (
+            bookmark.begins_at
+            if bookmark.begun
+            else mailbox.earliest(found.channel, None, found.at)
+        )
     return mailbox.earliest(found.channel, bookmark.position, found.at)
 
 
@@ -292,11 +396,22 @@ def _usable(listing: Listing) -> tuple[tuple[LetterRef, ...], str]:
     """The letters that can be asked for, and why there may be more: an id that is no text is nobody's, and stops no other letter."""
     refs = tuple(each for each in listing.refs if is_storable(each.external_id))
     odd = len(listing.refs) - len(refs)
-    return refs, "; ".join(filter(None, (text_from(listing.shortfall), f"{odd} letters have ids that are no text" if odd else "")))
+    return refs, "; ".join(
+        filter(
+            None,
+            (
+                text_from(listing.shortfall),
+                f"{odd} letters have ids that are no text" if odd else "",
+            ),
+        )
+    )
 
 
 def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:
-    """What was fetched; or, if another mailbox has brought the letter meanwhile, that it is a duplicate."""
+    """What was fetched.
+
+    Or, if another mailbox has brought the letter meanwhile, that it is a duplicate.
+    """
     return duplicate(fetched.ref, twin) if twin else fetched
 
 
@@ -304,10 +419,20 @@ def _note_listings(listed: Sequence[_Listed], summary: IntakeSummary) -> None:
     summary.listed = sum(len(each.refs) for each in listed)
     for each in listed:
         if each.problem:
-            words = f"{each.channel.party} {each.channel.service} {each.channel.resource}: {each.problem}"
+            words = (
+                f"{each.channel.party} {each.channel.service} {each.channel.resource}: "
+                f"{each.problem}"
+            )
             (summary.remarks if each.expected else summary.problems).append(words)
-            _log.warning("listing failed", party=each.channel.party, resource=each.channel.resource, reason=each.problem)
-    summary.unreachable = bool(listed) and all(each.problem and not each.refused and not each.refs for each in listed)
+            _log.warning(
+                "listing failed",
+                party=each.channel.party,
+                resource=each.channel.resource,
+                reason=each.problem,
+            )
+    summary.unreachable = bool(listed) and all(
+        each.problem and not each.refused and not each.refs for each in listed
+    )
 
 
 def _place(ref: LetterRef) -> _Place:
@@ -315,7 +440,10 @@ def _place(ref: LetterRef) -> _Place:
 
 
 def _take_some(ready: queue.SimpleQueue[Fetched | StoreError], limit: int) -> list[Fetched]:
-    """Wait for one letter, and take what else is ready soon after, up to `limit`. Raises StoreError."""
+    """Wait for one letter, and take what else is ready soon after, up to `limit`.
+
+    Raises StoreError.
+    """
     some = [ready.get()]
     ends = time.monotonic() + _GATHER
     with suppress(queue.Empty):
@@ -327,7 +455,12 @@ def _take_some(ready: queue.SimpleQueue[Fetched | StoreError], limit: int) -> li
     return [each for each in some if isinstance(each, Fetched)]
 
 
-def _advance(newest: dict[_Place, datetime], place: _Place, message: MessageValues, now: datetime) -> None:
-    """Note how far the place has been read. A letter that is dated later than now tells nothing of that."""
+def _advance(
+    newest: dict[_Place, datetime], place: _Place, message: MessageValues, now: datetime
+) -> None:
+    """Note how far the place has been read.
+
+    A letter that is dated later than now tells nothing of that.
+    """
     if message.requested_at and message.requested_at <= now:
         newest[place] = max(message.requested_at, newest.get(place, message.requested_at))

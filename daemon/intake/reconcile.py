@@ -1,7 +1,10 @@
-"""Everything in the mailbox against everything here, channel by channel, over the whole time; and fetch what is missing.
+"""Everything in the mailbox against everything here, channel by channel, over the whole time.
 
-Polls look a week behind; this looks at all of it, so that whatever a poll could miss is found, and said in numbers. What is dated before
-the first poll and has come since is missing as well: see `backdated`.
+And fetch what is missing.
+
+Polls look a week behind; this looks at all of it, so that whatever a poll could miss is found, and
+said in numbers. What is dated before the first poll and has come since is missing as well: see
+`backdated`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _LOOKS = 1000
-"""Older letters of a mailbox that one round looks at, each with a call; the others have their turn in the next."""
+"""Older letters of a mailbox that one round looks at, each with a call; the others have their turn
+in the next.
+"""
 
 
 @dataclass(kw_only=True)
@@ -42,7 +47,9 @@ class Compared:
     older: int = 0
     """Dated before the first poll began to look (`start_from`), and so never meant to be fetched."""
     late: int = 0
-    """Those of the missing ones that are dated so and have come since, and so are meant to be fetched."""
+    """Those of the missing ones that are dated so and have come since, and so are meant to be
+    fetched.
+    """
     unseen: int = 0
     """Those of the older ones of which the mailbox is still to tell when they were published."""
     missing: list[str] = field(default_factory=list)
@@ -53,10 +60,16 @@ class Compared:
     @property
     def sentence(self) -> str:
         """The same in words."""
-        text = f"{self.party} {self.service} {self.resource}: Altinn {self.remote}, here {self.local}"
+        text = (
+            f"{self.party} {self.service} {self.resource}: Altinn {self.remote}, here {self.local}"
+        )
         if beside := ", ".join(f"{count} {what}" for what, count in self._beside() if count):
             text += f" ({beside})"
-        return f"{text}, missing: {', '.join(self.missing)}; {self.fetched} fetched now" if self.missing else text
+        return (
+            f"{text}, missing: {', '.join(self.missing)}; {self.fetched} fetched now"
+            if self.missing
+            else text
+        )
 
     def _beside(self) -> Iterator[tuple[str, int]]:
         yield "confidential and left alone", self.waiting
@@ -73,23 +86,37 @@ class Reconciliation:
     store: Store
     intake: Intake
 
-    def run(self, mailbox: Mailbox, policies: MarkPolicies, stopping: threading.Event) -> list[Compared]:
-        """Compare every channel, and fetch what is missing. Trouble with one is told, and concerns no other. Raises StoreError."""
+    def run(
+        self, mailbox: Mailbox, policies: MarkPolicies, stopping: threading.Event
+    ) -> list[Compared]:
+        """Compare every channel, and fetch what is missing.
+
+        Trouble with one is told, and concerns no other. Raises StoreError.
+        """
         found: list[Compared] = []
         looks = _LOOKS
         for channel in mailbox.channels():
             if stopping.is_set():
                 break
-            compared = Compared(party=channel.party, service=channel.service, resource=channel.resource)
+            compared = Compared(
+                party=channel.party, service=channel.service, resource=channel.resource
+            )
             try:
                 looks -= self._compare(mailbox, channel, policies, compared, looks, stopping)
             except MailboxError as error:
                 compared.problems.append(str(error))
             except StoreError:
                 raise
-            except Exception as fault:  # noqa: BLE001  # a fault of the connector in one channel must not stop the others
-                _log.exception("a channel could not be compared", party=channel.party, resource=channel.resource)
-                compared.problems.append(f"unexpected {type(fault).__name__} in the connector; see the log")
+            # a fault of the connector in one channel must not stop the others
+            except Exception as fault:  # noqa: BLE001
+                _log.exception(
+                    "a channel could not be compared",
+                    party=channel.party,
+                    resource=channel.resource,
+                )
+                compared.problems.append(
+                    f"unexpected {type(fault).__name__} in the connector; see the log"
+                )
             _log.info(
                 "reconciled",
                 party=channel.party,
@@ -105,9 +132,18 @@ class Reconciliation:
         return found
 
     def _compare(
-        self, mailbox: Mailbox, channel: Channel, policies: MarkPolicies, compared: Compared, looks: int, stopping: threading.Event
+        self,
+        mailbox: Mailbox,
+        channel: Channel,
+        policies: MarkPolicies,
+        compared: Compared,
+        looks: int,
+        stopping: threading.Event,
     ) -> int:
-        """Compare one channel, and fetch what is missing. Returns at how many older letters it looked, `looks` at the most."""
+        """Compare one channel, and fetch what is missing.
+
+        Returns at how many older letters it looked, `looks` at the most.
+        """
         listing, now = mailbox.list(channel, None), self.intake.fetcher.clock()
         compared.problems += [listing.shortfall] if listing.shortfall else []
         remote = {ref.external_id: ref for ref in listing.refs if is_storable(ref.external_id)}
@@ -116,12 +152,21 @@ class Reconciliation:
         compared.remote, compared.local = len(remote), len(local)
         compared.waiting = sum(state is SightingState.WAITING for state in seen.values())
         compared.gone = sum(state is SightingState.GONE for state in seen.values())
-        unknown = [ref for key, ref in remote.items() if key not in local and seen.get(key) in {None, SightingState.FAILING}]
+        unknown = [
+            ref
+            for key, ref in remote.items()
+            if key not in local and seen.get(key) in {None, SightingState.FAILING}
+        ]
         missing, older = self._meant(mailbox, channel, unknown, seen)
         come = self._backdated.look(mailbox, channel, older, looks, stopping)
         if not listing.shortfall:
             self.store.letters.compared(mailbox.name, channel, now)
-        compared.older = len(older) + sum(seen.get(key) is SightingState.OLDER for key in remote) - len(come.refs) - come.waiting
+        compared.older = (
+            len(older)
+            + sum(seen.get(key) is SightingState.OLDER for key in remote)
+            - len(come.refs)
+            - come.waiting
+        )
         compared.late, compared.unseen = len(come.refs), come.unseen
         compared.waiting += come.waiting
         compared.problems += come.problems
@@ -130,18 +175,30 @@ class Reconciliation:
 
     @property
     def _backdated(self) -> Backdated:
-        return Backdated(store=self.store, clock=self.intake.fetcher.clock, workers=self.intake.workers)
+        return Backdated(
+            store=self.store, clock=self.intake.fetcher.clock, workers=self.intake.workers
+        )
 
     def _meant(
-        self, mailbox: Mailbox, channel: Channel, unknown: list[LetterRef], seen: Mapping[str, SightingState]
+        self,
+        mailbox: Mailbox,
+        channel: Channel,
+        unknown: list[LetterRef],
+        seen: Mapping[str, SightingState],
     ) -> tuple[list[LetterRef], list[LetterRef]]:
         """Those that a poll should have found, dated after the channel's first poll began to look, or failing; and the older ones."""
         bookmark: Bookmark = self.store.letters.bookmark(mailbox.name, channel)
-        begins_at = bookmark.begins_at if bookmark.begun else mailbox.earliest(channel, None, self.intake.fetcher.clock())
+        begins_at = (
+            bookmark.begins_at
+            if bookmark.begun
+            else mailbox.earliest(channel, None, self.intake.fetcher.clock())
+        )
         if not unknown or begins_at is None:
             return unknown, []
         since = {ref.external_id for ref in mailbox.list(channel, begins_at).refs} | seen.keys()
-        return [ref for ref in unknown if ref.external_id in since], [ref for ref in unknown if ref.external_id not in since]
+        return [ref for ref in unknown if ref.external_id in since], [
+            ref for ref in unknown if ref.external_id not in since
+        ]
 
     def _fetch(
         self,
@@ -154,6 +211,8 @@ class Reconciliation:
     ) -> None:
         compared.missing = sorted(ref.external_id for ref in refs)
         if refs and not channel.list_only:
-            summary = self.intake.fetch(mailbox, policies, [(channel, ref) for ref in refs], stopping)
+            summary = self.intake.fetch(
+                mailbox, policies, [(channel, ref) for ref in refs], stopping
+            )
             compared.fetched = summary.stored
             compared.problems += summary.problems

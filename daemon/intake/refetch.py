@@ -1,6 +1,9 @@
-"""A stored letter's missing attachments, asked for again at an operator's word. What is here already is never made worse by it.
+"""A stored letter's missing attachments, asked for again at an operator's word.
 
-It works beside a running service: bytes first, durable, and while they are put nobody removes any; then one transaction.
+What is here already is never made worse by it.
+
+It works beside a running service: bytes first, durable, and while they are put nobody removes any;
+then one transaction.
 """
 
 from __future__ import annotations
@@ -58,12 +61,19 @@ class Refetch:
     clock: Callable[[], datetime]
 
     def run(self, mailbox: Mailbox, message: Message, *, accept: bool = False) -> list[Asked]:
-        """Ask for each attachment that is not here as it was sent, and keep what comes; none if the letter is whole.
+        """Ask for each attachment that is not here as it was sent, and keep what comes.
 
-        What can never come any more, and with `accept` whatever did not come, holds up no mark from then on; marks are due at once. May be
-        repeated. Raises MailboxError if nothing could be asked, StoreError if nothing can be kept.
+        None if the letter is whole.
+
+        What can never come any more, and with `accept` whatever did not come, holds up no mark from
+        then on; marks are due at once. May be repeated. Raises MailboxError if nothing could be
+        asked, StoreError if nothing can be kept.
         """
-        wanting = [each for each in self.store.queries.attachments(message.id) if each.state not in _NEEDLESS]
+        wanting = [
+            each
+            for each in self.store.queries.attachments(message.id)
+            if each.state not in _NEEDLESS
+        ]
         if not wanting:
             return []
         with self.fetcher.content.guarded(alone=False):
@@ -74,16 +84,31 @@ class Refetch:
             self.store.letters.accept(message.id, self.clock())
         self.store.marks.due_now(message.id, self.clock())
         asked = [each for each, _ in told]
-        _log.info("asked again", message=str(message.id), missing=len(asked), came=sum(each.came for each in asked))
+        _log.info(
+            "asked again",
+            message=str(message.id),
+            missing=len(asked),
+            came=sum(each.came for each in asked),
+        )
         return asked
 
     def without(self, message: UUID) -> list[Delivery]:
-        """The newest deliveries that each destination got before anything came; and those under way, which may be without it."""
+        """The newest deliveries that each destination got before anything came.
+
+        And those under way, which may be without it.
+        """
         newest: dict[str, Delivery] = {}
         for each in self.store.queries.deliveries(message_id=message):
-            if each.destination not in newest or each.generation > newest[each.destination].generation:
+            if (
+                each.destination not in newest
+                or each.generation > newest[each.destination].generation
+            ):
                 newest[each.destination] = each
-        return [each for each in newest.values() if each.state in {DeliveryState.DELIVERED, DeliveryState.CLAIMED}]
+        return [
+            each
+            for each in newest.values()
+            if each.state in {DeliveryState.DELIVERED, DeliveryState.CLAIMED}
+        ]
 
     def _letter(self, mailbox: Mailbox, message: Message) -> Letter | None:
         try:
@@ -91,22 +116,36 @@ class Refetch:
         except LetterGone:
             return None
 
-    def _ask(self, mailbox: Mailbox, message: Message, old: Attachment, letter: Letter | None) -> tuple[Asked, AttachmentValues]:
+    def _ask(
+        self, mailbox: Mailbox, message: Message, old: Attachment, letter: Letter | None
+    ) -> tuple[Asked, AttachmentValues]:
         part = None if letter is None else _same(letter.parts, old)
         if part is None:
             what = "letter" if letter is None else "attachment"
-            return self._told(old, _values(old, state=PartState.PURGED), f"the source has the {what} no longer")
+            return self._told(
+                old, _values(old, state=PartState.PURGED), f"the source has the {what} no longer"
+            )
         try:
-            return self._told(old, self.fetcher.fetch_part(mailbox, message.ref, part, old.position), "")
+            return self._told(
+                old, self.fetcher.fetch_part(mailbox, message.ref, part, old.position), ""
+            )
         except MailboxError as error:
             return self._told(old, _values(old), str(error))
 
-    def _told(self, old: Attachment, new: AttachmentValues, problem: str) -> tuple[Asked, AttachmentValues]:
+    def _told(
+        self, old: Attachment, new: AttachmentValues, problem: str
+    ) -> tuple[Asked, AttachmentValues]:
         """What is to be kept: bytes that are not as they were sent are better than none, and stay until better ones come."""
         if old.state in KEPT_STATES and new.state not in KEPT_STATES:
             problem = problem or f"the source says that it is {new.state}; what came before stays"
             new = _values(old, accepted_at=self.clock())
-        asked = Asked(position=old.position, name=old.safe_name, before=old.state, after=new.state, problem=problem)
+        asked = Asked(
+            position=old.position,
+            name=old.safe_name,
+            before=old.state,
+            after=new.state,
+            problem=problem,
+        )
         return asked, new
 
 

@@ -22,7 +22,9 @@ from daemon.routing.table import Table
 from daemon.store import Cover, Decided, Queued, Store
 
 _log = structlog.get_logger(__name__)
-_TOGETHER = 100  # letters that follow a cover in one transaction: others wait for it some 50 ms, and a commit costs the same for one
+# letters that follow a cover in one transaction: others wait for it some 50 ms, and a commit costs
+# the same for one
+_TOGETHER = 100
 _REMEMBERED = 10_000
 
 
@@ -50,10 +52,12 @@ class Rerouter:
     """A sign of life."""
 
     def follow_covers(self, stopping: threading.Event | None = None) -> int:
-        """Let deliveries that wait follow the covers of this moment. Returns how many letters changed.
+        """Let deliveries that wait follow the covers of this moment.
 
-        Ends early when `stopping` is set; what is done then stays done, and may be begun again. The store is held up for a moment at a
-        time, however many wait, and `beat` is called as often.
+        Returns how many letters changed.
+
+        Ends early when `stopping` is set; what is done then stays done, and may be begun again. The
+        store is held up for a moment at a time, however many wait, and `beat` is called as often.
         """
         table, now, changed = self.table(), self.clock(), 0
         wanted = _Wanted(table, now)
@@ -71,13 +75,19 @@ class Rerouter:
     def _follow(self, covers: Sequence[Cover]) -> int:
         found = self.store.covers.follow(covers, self.clock())
         for message, result in found.items():
-            _log.info("cover followed", message=str(message), added=result.added, withdrawn=result.withdrawn)
+            _log.info(
+                "cover followed",
+                message=str(message),
+                added=result.added,
+                withdrawn=result.withdrawn,
+            )
         return len(found)
 
     def route(self, message: UUID, to: str | None) -> Applied:
         """Decide anew about one letter, and deliver it to all its destinations, also to those that have it.
 
-        With `to`, the named recipient gets it whatever the routes say. Raises NotFound or OperatorError.
+        With `to`, the named recipient gets it whatever the routes say. Raises NotFound or
+        OperatorError.
         """
         letter = self.store.rerouting.decided(message)
         facts = facts_of_stored(letter, self.clock())
@@ -89,45 +99,79 @@ class Rerouter:
     def apply(self, since: datetime) -> Applied:
         """Decide anew about all letters that came since then, but for those that an operator routed.
 
-        Letters that have arrived where they now belong do not go there again, unless it is on behalf of somebody new.
+        Letters that have arrived where they now belong do not go there again, unless it is on
+        behalf of somebody new.
         """
         applied = Applied()
         for letter in self.store.rerouting.since(since):
             applied.letters += 1
             facts = facts_of_stored(letter, letter.message.fetched_at)
             decision = decide_in_thread(self.store, self.table(), facts, exclude=letter.message.id)
-            if decision is not None and letter.decision.route != OPERATOR and _differs(decision, letter.decision):
+            if (
+                decision is not None
+                and letter.decision.route != OPERATOR
+                and _differs(decision, letter.decision)
+            ):
                 self._carry_out(letter, decision, applied, again=(), after=letter.decision.number)
         return applied
 
     def _decide(self, facts: Facts) -> Decision:
         decision = decide(self.table(), facts)
         if decision is None:
-            raise OperatorError("The letter is confidential, and no route appoints a recipient for it; add a route for 5504/1")
+            raise OperatorError(
+                "The letter is confidential, and no route appoints a recipient for it; add a "
+                "route for 5504/1"
+            )
         return decision
 
     def _to_recipient(self, facts: Facts, name: str) -> Decision:
         table = self.table()
         if name not in table.recipients:
             hint = did_you_mean(name, table.recipients)
-            raise NotFound(f"There is no recipient {name!r}; {hint or 'known are ' + ', '.join(table.recipients)}")
+            raise NotFound(
+                f"There is no recipient {name!r}; "
+                f"{hint or 'known are ' + ', '.join(table.recipients)}"
+            )
         if facts.confidential and name not in table.appointed:
-            raise OperatorError(f"The letter is confidential, and no route for confidential post names {name!r}")
+            raise OperatorError(
+                f"The letter is confidential, and no route for confidential post names {name!r}"
+            )
         return assign(table, facts, name)
 
-    def _carry_out(self, letter: Decided, decision: Decision, applied: Applied, *, again: Iterable[str], after: int | None = None) -> None:
-        """Keep the decision and carry it out; with `after`, unless somebody has decided since the decision of that number."""
+    def _carry_out(
+        self,
+        letter: Decided,
+        decision: Decision,
+        applied: Applied,
+        *,
+        again: Iterable[str],
+        after: int | None = None,
+    ) -> None:
+        """Keep the decision and carry it out.
+
+        With `after`, unless somebody has decided since the decision of that number.
+        """
         now, key = self.clock(), letter.message.id
         values = decision_values(key, decision, now)
-        result = self.store.rerouting.decide(values, decision.destinations, now, again=set(again), after=after)
+        result = self.store.rerouting.decide(
+            values, decision.destinations, now, again=set(again), after=after
+        )
         if result is None:
             return
         applied.added[key], applied.withdrawn[key] = result.added, result.withdrawn
-        _log.info("routed by an operator", message=str(key), route=decision.route, added=result.added, withdrawn=result.withdrawn)
+        _log.info(
+            "routed by an operator",
+            message=str(key),
+            route=decision.route,
+            added=result.added,
+            withdrawn=result.withdrawn,
+        )
 
 
 def _differs(decision: Decision, stored: DecisionValues) -> bool:
-    return set(decision.recipients) != set(stored.recipients) or set(decision.direct) != set(stored.direct)
+    return set(decision.recipients) != set(stored.recipients) or set(decision.direct) != set(
+        stored.direct
+    )
 
 
 def decision_values(message: UUID, decision: Decision, now: datetime) -> DecisionValues:
@@ -146,14 +190,20 @@ def decision_values(message: UUID, decision: Decision, now: datetime) -> Decisio
 
 
 class _Wanted:
-    """Where letters that wait should go at one moment. Remembers, for what covers look at is the same of many letters."""
+    """Where letters that wait should go at one moment.
+
+    Remembers, for what covers look at is the same of many letters.
+    """
 
     def __init__(self, table: Table, at: datetime) -> None:
         self._table, self._at = table, at
         self._found = lru_cache(maxsize=_REMEMBERED)(self._recover)
 
     def unless_right(self, letter: Queued) -> Cover | None:
-        """Where the letter should go; None if it goes there, on the right behalves, and nobody is left out, or if it is to stay."""
+        """Where the letter should go.
+
+        None if it goes there, on the right behalves, and nobody is left out, or if it is to stay.
+        """
         wanted = self._found(letter.service, letter.confidential, letter.chosen, letter.direct)
         if wanted is None or _goes_to(letter, wanted):
             return None
@@ -163,7 +213,9 @@ class _Wanted:
         self, service: str, confidential: bool, chosen: tuple[str, ...], direct: tuple[str, ...]
     ) -> Mapping[str, tuple[str, ...]] | None:
         guarded = confidential or service == CONFIDENTIAL_POST.code
-        return recover(self._table, Facts(service=service, at=self._at, confidential=guarded), chosen, direct)
+        return recover(
+            self._table, Facts(service=service, at=self._at, confidential=guarded), chosen, direct
+        )
 
 
 def _goes_to(letter: Queued, wanted: Mapping[str, tuple[str, ...]]) -> bool:
@@ -176,9 +228,13 @@ def facts_of_stored(letter: Decided, at: datetime) -> Facts:
     return facts_of(letter.message, letter.attachments, at)
 
 
-def decide_in_thread(store: Store, table: Table, facts: Facts, exclude: UUID | None = None) -> Decision | None:
+def decide_in_thread(
+    store: Store, table: Table, facts: Facts, exclude: UUID | None = None
+) -> Decision | None:
     """Where the letter goes, as `decide` says, with the earlier letter of its thread if the table follows threads."""
-    return decide(table, facts, find_earlier(store, facts, exclude) if table.follows_threads else None)
+    return decide(
+        table, facts, find_earlier(store, facts, exclude) if table.follows_threads else None
+    )
 
 
 def find_earlier(store: Store, facts: Facts, exclude: UUID | None = None) -> Earlier | None:
@@ -188,14 +244,21 @@ def find_earlier(store: Store, facts: Facts, exclude: UUID | None = None) -> Ear
         return None
     message, decision, thread = found
     return Earlier(
-        message=str(message.id), thread=thread, route=decision.route, recipients=tuple(decision.chosen), deliver_to=tuple(decision.direct)
+        message=str(message.id),
+        thread=thread,
+        route=decision.route,
+        recipients=tuple(decision.chosen),
+        deliver_to=tuple(decision.direct),
     )
 
 
-def samples(store: Store, since: datetime, *, follow_threads: bool = True) -> Iterator[HistoricLetter]:
+def samples(
+    store: Store, since: datetime, *, follow_threads: bool = True
+) -> Iterator[HistoricLetter]:
     """Stored letters for a dry run, those that came at `since` or later, in that order, some of which are in memory at a time.
 
-    With `follow_threads`, each comes with the thread as it then was; a table that follows none need not ask for it.
+    With `follow_threads`, each comes with the thread as it then was; a table that follows none need
+    not ask for it.
     """
     for letter in store.rerouting.since(since):
         facts = facts_of_stored(letter, letter.message.fetched_at)

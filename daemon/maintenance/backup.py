@@ -4,7 +4,8 @@
     FOLDER/content/          the attachments' bytes; hard links where the file system allows it
     FOLDER/backup.json       written last: a folder without it is no backup
 
-After a restore the ids of letters and deliveries are the same, for they are derived; so what is repeated is recognisable as a repeat.
+After a restore the ids of letters and deliveries are the same, for they are derived; so what is
+repeated is recognisable as a repeat.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ from daemon.store.content import PREFIXES, ContentStore
 from daemon.store.sqlite_file import copy_database, corruption, roll_back
 
 _DATABASE, _CONTENT, _MANIFEST = "postmottak.db", "content", "backup.json"
-_BESIDE = ("", "-journal", "-wal", "-shm")  # SQLite would take another database's journal for this one's
+_BESIDE = (
+    "",
+    "-journal",
+    "-wal",
+    "-shm",
+)  # SQLite would take another database's journal for this one's
 _BLOCK = 1 << 20
 
 
@@ -42,7 +48,9 @@ class Backup:
 
 
 def make_backup(database: Path, content: ContentStore, folder: Path, now: datetime) -> Backup:
-    """Write a backup to a folder that is new or empty, durably, and check it. Raises OperatorError or StoreError; then nothing is left.
+    """Write a backup to a folder that is new or empty, durably, and check it.
+
+    Raises OperatorError or StoreError; then nothing is left.
 
     May be called beside a running service.
     """
@@ -69,31 +77,48 @@ def _make(database: Path, content: ContentStore, folder: Path, now: datetime) ->
         _sync_tree(folder)
         found = check_store(folder / _DATABASE, store, copies)
         if found.corruption:
-            raise StoreError(f"the database {database} is damaged: {found.corruption[0]}; run `postmottak db check`")
+            raise StoreError(
+                f"the database {database} is damaged: {found.corruption[0]}; run `postmottak "
+                "db check`"
+            )
         messages = store.queries.counts().messages
     finally:
         store.close()
-    backup = Backup(made_at=now.isoformat(), messages=messages, files=found.files, faults=tuple(found.faults))
+    backup = Backup(
+        made_at=now.isoformat(), messages=messages, files=found.files, faults=tuple(found.faults)
+    )
     sync(folder.absolute().parent)
     with new_file(folder / _MANIFEST, 0o600) as file:
         file.write(json.dumps(asdict(backup), indent=2).encode() + b"\n")
     return backup
 
 
-def restore_backup(folder: Path, database: Path, content: ContentStore, now: datetime, *, replace: bool) -> IntegrityReport:
-    """Put a backup in the place of the store; call it with the store's lock. Returns what a check of the restored store found.
+def restore_backup(
+    folder: Path, database: Path, content: ContentStore, now: datetime, *, replace: bool
+) -> IntegrityReport:
+    """Put a backup in the place of the store; call it with the store's lock.
 
-    The database goes last and by one rename, so a restore that breaks off can be repeated. With `replace`, a database that is there is
-    put aside, under a name with the time; nothing is removed. Raises OperatorError or StoreError.
+    Returns what a check of the restored store found.
+
+    The database goes last and by one rename, so a restore that breaks off can be repeated. With
+    `replace`, a database that is there is put aside, under a name with the time; nothing is
+    removed. Raises OperatorError or StoreError.
     """
     _check_backup(folder)
-    if database.exists() and not replace:  # a journal without its database is a remnant, and goes aside in any case
-        raise OperatorError(f"{database} is there already; to put it aside and take the backup instead, say --replace")
+    if (
+        database.exists() and not replace
+    ):  # a journal without its database is a remnant, and goes aside in any case
+        raise OperatorError(
+            f"{database} is there already; to put it aside and take the backup instead, say "
+            "--replace"
+        )
     try:
         _put_back(folder, database, content, now)
     except OSError as error:
         what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        raise StoreError(f"the backup {folder} cannot be put back: {what}; mend that, and say the same again") from error
+        raise StoreError(
+            f"the backup {folder} cannot be put back: {what}; mend that, and say the same again"
+        ) from error
     store = Store(f"sqlite:///{database}")
     try:
         return check_store(database, store, content)
@@ -130,7 +155,10 @@ def _put_aside(database: Path, now: datetime) -> None:
 
 def _check_backup(folder: Path) -> None:
     if not (folder / _MANIFEST).is_file():
-        raise OperatorError(f"{folder} is no backup, or one that was never finished: there is no {_MANIFEST} in it; name another folder")
+        raise OperatorError(
+            f"{folder} is no backup, or one that was never finished: there is no {_MANIFEST} "
+            "in it; name another folder"
+        )
     if found := corruption(folder / _DATABASE):
         raise OperatorError(f"the database in {folder} is damaged: {found[0]}; take another backup")
 
@@ -140,11 +168,17 @@ def _make_empty(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         there = {path.name for path in folder.iterdir()}
     except OSError as error:
-        raise OperatorError(f"the folder {folder} cannot be made: {error.strerror}; name another one") from error
+        raise OperatorError(
+            f"the folder {folder} cannot be made: {error.strerror}; name another one"
+        ) from error
     if there and there <= {_DATABASE, _CONTENT}:
-        raise OperatorError(f"{folder} holds a backup that was never finished; remove it, or name another folder")
+        raise OperatorError(
+            f"{folder} holds a backup that was never finished; remove it, or name another folder"
+        )
     if there:
-        raise OperatorError(f"{folder} is not empty; name a folder that is, or that there is not yet")
+        raise OperatorError(
+            f"{folder} is not empty; name a folder that is, or that there is not yet"
+        )
 
 
 def _needed(store: Store) -> Iterator[str]:
@@ -159,8 +193,13 @@ def _link_or_copy(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # another file system, or one without hard links
-        with source.open("rb") as here, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as there:
-            shutil.copyfileobj(here, there)  # a letter's bytes are for nobody but who makes the backup, whatever the umask
+        with (
+            source.open("rb") as here,
+            os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as there,
+        ):
+            shutil.copyfileobj(
+                here, there
+            )  # a letter's bytes are for nobody but who makes the backup, whatever the umask
         sync(target)
 
 

@@ -15,22 +15,44 @@ from daemon.core.model import KEPT_STATES, AttachmentValues, MessageValues
 from daemon.store.content import ContentStore
 
 
-def write_zip(path: Path, message: MessageValues, attachments: Sequence[AttachmentValues], facts: str, content: ContentStore) -> None:
-    """Write the letter to a new file at `path`; `facts` is JSON. Raises OperatorError if there is such a file, or it cannot be written."""
+def write_zip(
+    path: Path,
+    message: MessageValues,
+    attachments: Sequence[AttachmentValues],
+    facts: str,
+    content: ContentStore,
+) -> None:
+    """Write the letter to a new file at `path`; `facts` is JSON.
+
+    Raises OperatorError if there is such a file, or it cannot be written.
+    """
     try:
-        with new_file(path, 0o600) as file:  # for nobody but who exports it; half a letter must not look like one
+        with new_file(
+            path, 0o600
+        ) as file:  # for nobody but who exports it; half a letter must not look like one
             _write(file, message, attachments, facts, content)
     except FileExistsError as error:
         raise OperatorError(f"{path} is there already; name another file with --output") from error
     except OSError as error:
-        raise OperatorError(f"{path} cannot be written: {error.strerror}; name another file with --output") from error
+        raise OperatorError(
+            f"{path} cannot be written: {error.strerror}; name another file with --output"
+        ) from error
 
 
-def _write(file: BinaryIO, message: MessageValues, attachments: Sequence[AttachmentValues], facts: str, content: ContentStore) -> None:
+def _write(
+    file: BinaryIO,
+    message: MessageValues,
+    attachments: Sequence[AttachmentValues],
+    facts: str,
+    content: ContentStore,
+) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("message.json", facts)
         archive.writestr(body_name(message), message.body)
         for each in attachments:
             if each.state in KEPT_STATES and each.sha256:
-                with content.open(each.sha256) as source, archive.open(each.safe_name, "w", force_zip64=True) as target:
+                with (
+                    content.open(each.sha256) as source,
+                    archive.open(each.safe_name, "w", force_zip64=True) as target,
+                ):
                     shutil.copyfileobj(source, target)

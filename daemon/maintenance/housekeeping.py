@@ -1,7 +1,8 @@
 """Once a day: delete what retention lets go, and then the bytes that no letter needs any more.
 
-The record of a deletion is durable before a file goes, and files are found by asking which ones nobody needs. So a crash leaves bytes
-that the next round removes, and never a letter whose bytes are gone without a word.
+The record of a deletion is durable before a file goes, and files are found by asking which ones
+nobody needs. So a crash leaves bytes that the next round removes, and never a letter whose bytes
+are gone without a word.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class Due:
 
 @dataclass(kw_only=True)
 class HousekeepingResult:
-    """What one round did. `files` and `bytes` are None if files were left for a later round, because a backup or a check reads them.
+    """What one round did.
+
+    `files` and `bytes` are None if files were left for a later round, because a backup or a check
+    reads them.
 
     `withheld` says that not everything was looked at, for the clock could not be trusted.
     """
@@ -69,19 +73,32 @@ class Housekeeping:
     def due(self) -> Iterator[Due]:
         """What a round would delete now. Changes nothing. Raises StoreError."""
         now, retention = self.clock(), self.retention()
-        times = [keep.time for kind in self.store.retention.kinds() for keep in retention.of(*kind).values()]
+        times = [
+            keep.time
+            for kind in self.store.retention.kinds()
+            for keep in retention.of(*kind).values()
+        ]
         until = _before(now, min(times, default=timedelta.max))
         for letter in self.store.retention.candidates(until) if until else ():
             self.heartbeats.beat(HOUSEKEEPING)
-            rules = dict(_over(letter, retention.of(letter.service, letter.version, letter.route), now))
+            rules = dict(
+                _over(letter, retention.of(letter.service, letter.version, letter.route), now)
+            )
             if rules:
                 yield Due(letter=letter, rules=rules)
 
     def run(self, by: str, stopping: threading.Event) -> HousekeepingResult:
-        """One round; ends early when `stopping` is set. `by` is who deletes, for the record. Raises StoreError."""
+        """One round; ends early when `stopping` is set.
+
+        `by` is who deletes, for the record. Raises StoreError.
+        """
         tidied, due = HousekeepingResult(withheld=not self.settled()), self.due()
-        while not (stopping.is_set() or tidied.withheld) and (some := list(islice(due, _AT_A_TIME))):
-            rules: dict[UUID, Mapping[LetterPart, str]] = {each.letter.message_id: each.rules for each in some}
+        while not (stopping.is_set() or tidied.withheld) and (
+            some := list(islice(due, _AT_A_TIME))
+        ):
+            rules: dict[UUID, Mapping[LetterPart, str]] = {
+                each.letter.message_id: each.rules for each in some
+            }
             for deletion in self.store.retention.delete(rules, by, self.clock()):
                 _tell(deletion)
                 tidied.deleted[deletion.part] += 1
@@ -100,10 +117,16 @@ class Housekeeping:
     def _remove_files(self, tidied: HousekeepingResult) -> None:
         with self.content.guarded(alone=True) as alone:
             if not alone:
-                _log.info("files that no letter needs are left for the next round: a backup or a check reads them")
+                _log.info(
+                    "files that no letter needs are left for the next round: a backup or a "
+                    "check reads them"
+                )
                 return
             if self.right_for() <= _FRESH.total_seconds():
-                _log.info("files that no letter needs are left for a later round: the clock was wrong when the newest were written")
+                _log.info(
+                    "files that no letter needs are left for a later round: the clock was "
+                    "wrong when the newest were written"
+                )
                 return
             before = self.clock() - _FRESH
             sizes = [self.content.remove(sha256, before) for sha256 in self.orphans()]
@@ -118,9 +141,15 @@ def _before(now: datetime, time: timedelta) -> datetime | None:
         return None
 
 
-def _over(letter: Candidate, keeps: Mapping[LetterPart, Keep], now: datetime) -> Iterator[tuple[LetterPart, str]]:
+def _over(
+    letter: Candidate, keeps: Mapping[LetterPart, Keep], now: datetime
+) -> Iterator[tuple[LetterPart, str]]:
     """The parts whose time is over, and that are there."""
-    there = {LetterPart.BODY: letter.body, LetterPart.ATTACHMENTS: letter.attachments, LetterPart.METADATA: True}
+    there = {
+        LetterPart.BODY: letter.body,
+        LetterPart.ATTACHMENTS: letter.attachments,
+        LetterPart.METADATA: True,
+    }
     for part, keep in keeps.items():
         until = _before(now, keep.time)
         if there[part] and until and letter.fetched_at <= until:
@@ -128,4 +157,10 @@ def _over(letter: Candidate, keeps: Mapping[LetterPart, Keep], now: datetime) ->
 
 
 def _tell(deletion: Deletion) -> None:
-    _log.info("deleted", message=str(deletion.message_id), part=deletion.part.value, by=deletion.by, rule=deletion.rule)
+    _log.info(
+        "deleted",
+        message=str(deletion.message_id),
+        part=deletion.part.value,
+        by=deletion.by,
+        rule=deletion.rule,
+    )

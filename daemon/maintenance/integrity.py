@@ -19,7 +19,11 @@ def do_nothing(_what: str) -> None:
 
 @dataclass(kw_only=True)
 class IntegrityReport:
-    """What a check found. `orphans` are harmless: bytes that no letter needs, which the daily round removes when they are a day old."""
+    """What a check found.
+
+    `orphans` are harmless: bytes that no letter needs, which the daily round removes when they are
+    a day old.
+    """
 
     corruption: list[str] = field(default_factory=list)
     files: int = 0
@@ -33,11 +37,16 @@ class IntegrityReport:
         return not (self.corruption or self.faults)
 
 
-def check_store(path: Path, store: Store, content: ContentStore, tell: Tell = do_nothing) -> IntegrityReport:
-    """Check everything; reads every byte of every attachment, and changes nothing. Raises StoreError where the database is too damaged.
+def check_store(
+    path: Path, store: Store, content: ContentStore, tell: Tell = do_nothing
+) -> IntegrityReport:
+    """Check everything; reads every byte of every attachment, and changes nothing.
 
-    The bytes may be checked beside a running service: what is removed meanwhile was needed by nobody. The database at `path` should be a
-    copy then, for nobody can write to it meanwhile. `tell` is called now and then with what is being done.
+    Raises StoreError where the database is too damaged.
+
+    The bytes may be checked beside a running service: what is removed meanwhile was needed by
+    nobody. The database at `path` should be a copy then, for nobody can write to it meanwhile.
+    `tell` is called now and then with what is being done.
     """
     found = IntegrityReport(corruption=corruption(path, lambda: tell("checking the database")))
     with content.guarded(alone=False):

@@ -1,8 +1,9 @@
 """How long each part of a letter is kept, and by which rule. Pure: what deletes is elsewhere.
 
-The rule of the route that decided comes first, then that of the letter's service, then the general one; each part of a letter for
-itself. The routing table in force counts, so that an edit is an edit for letters that are here already; a route that has left it keeps
-the word that it had in the table that decided.
+The rule of the route that decided comes first, then that of the letter's service, then the general
+one; each part of a letter for itself. The routing table in force counts, so that an edit is an edit
+for letters that are here already; a route that has left it keeps the word that it had in the table
+that decided.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Retention:
     def of(self, service: str, version: str, route: str) -> Mapping[LetterPart, Keep]:
         """How long letters of the service are kept that this route of this version of the table decided about.
 
-        Metadata stays for as long as anything else of the letter does: without it nobody could find the rest.
+        Metadata stays for as long as anything else of the letter does: without it nobody could find
+        the rest.
         """
         key = (service, version, route)
         if key not in self._found:
@@ -50,9 +52,13 @@ class Retention:
         return self._found[key]
 
     def _keep(self, part: LetterPart, service: str, version: str, name: str) -> Keep:
-        return next(_keep for _keep in self._said(part, service, version, name) if _keep is not None)
+        return next(
+            _keep for _keep in self._said(part, service, version, name) if _keep is not None
+        )
 
-    def _said(self, part: LetterPart, service: str, version: str, name: str) -> Iterator[Keep | None]:
+    def _said(
+        self, part: LetterPart, service: str, version: str, name: str
+    ) -> Iterator[Keep | None]:
         """What the rules say, the nearest first; None from one that is silent."""
         route, known = self._route(version, name)
         if not known:
@@ -64,7 +70,10 @@ class Retention:
         yield _said("[retention]", part, getattr(self.settings, part))
 
     def _route(self, version: str, name: str) -> tuple[Route | None, bool]:
-        """The route, in the table in force or else in the one that decided; and whether there was such a table to look at."""
+        """The route, in the table in force or else in the one that decided.
+
+        And whether there was such a table to look at.
+        """
         now = _named(self.table, name)
         if now is None and version not in self._tables:
             self._tables[version] = self.past(version)

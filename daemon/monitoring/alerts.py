@@ -1,7 +1,7 @@
 """Tells somebody of what is wrong, once, and once when it is over.
 
-State is in the store, so a restart tells nothing twice. A destination that cannot be told is tried again, ever more seldom, and disturbs
-nothing; the log and `status` say it all the same.
+State is in the store, so a restart tells nothing twice. A destination that cannot be told is tried
+again, ever more seldom, and disturbs nothing; the log and `status` say it all the same.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _WITHOUT_END = frozenset({"rejected", COLLISION})
 class AlertNotifier:
     """Looks for trouble, and tells it. For one thread.
 
-    `configuration`, `destinations`, `faults` and what the service itself has `noticed` are asked again at each look; `steady` is a
-    clock that is never set, for waits.
+    `configuration`, `destinations`, `faults` and what the service itself has `noticed` are asked
+    again at each look; `steady` is a clock that is never set, for waits.
     """
 
     def __init__(
@@ -68,7 +68,10 @@ class AlertNotifier:
             self._rest(stopping)
 
     def _rest(self, stopping: threading.Event) -> None:
-        """Until the next look; what the service notices, such as a wrong clock, is noted sooner, for that can be over soon."""
+        """Until the next look.
+
+        What the service notices, such as a wrong clock, is noted sooner, for that can be over soon.
+        """
         before, ends = self._noticed_keys(), time.monotonic() + _LOOK
         while time.monotonic() < ends and self._noticed_keys() == before:
             if stopping.wait(_GLANCE):
@@ -83,7 +86,12 @@ class AlertNotifier:
         now, configuration = self._clock(), self._configuration()
         before = {each.key for each in self._store.alerts.all() if not each.ended_at}
         problems = find_problems(configuration, self._store, now, self._faults(), self._noticed())
-        current = [Alert(key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now) for each in problems]
+        current = [
+            Alert(
+                key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now
+            )
+            for each in problems
+        ]
         self._store.alerts.note(current, now)
         for alert in current:
             if alert.key not in before:
@@ -107,9 +115,12 @@ class AlertNotifier:
             destination.notify(_notification(alert))
         except DeliveryFailure as failure:
             return self._put_off(name, now, wait, str(failure))
-        except Exception as fault:  # noqa: BLE001  # a fault of one connector must not stop the service
+        # a fault of one connector must not stop the service
+        except Exception as fault:  # noqa: BLE001
             _log.exception("the connector failed unexpectedly", destination=name)
-            return self._put_off(name, now, wait, f"unexpected {type(fault).__name__} in the connector")
+            return self._put_off(
+                name, now, wait, f"unexpected {type(fault).__name__} in the connector"
+            )
         self._waits.pop(name, None)
         self._store.alerts.told(alert, name, _phase(alert))
         _log.info("alert told", kind=alert.kind, destination=name, ended=bool(alert.ended_at))
@@ -117,7 +128,9 @@ class AlertNotifier:
 
     def _put_off(self, name: str, now: datetime, wait: timedelta, reason: str) -> bool:
         self._waits[name] = (now + wait, min(2 * wait, _LONGEST_WAIT))
-        _log.warning("nobody could be told of an alert; it is tried again", destination=name, reason=reason)
+        _log.warning(
+            "nobody could be told of an alert; it is tried again", destination=name, reason=reason
+        )
         return False
 
 
@@ -126,7 +139,10 @@ def _phase(alert: Alert) -> str:
 
 
 def _is_due(alert: Alert, name: str) -> bool:
-    """Whether this destination is to be told; who was not told of the beginning is not told of the end."""
+    """Whether this destination is to be told.
+
+    Who was not told of the beginning is not told of the end.
+    """
     told = alert.told.get(name)
     if alert.ended_at:
         return told == "begun" and alert.kind not in _WITHOUT_END

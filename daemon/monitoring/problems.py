@@ -42,7 +42,9 @@ class Problem:
 
     kind: str
     about: str
-    """What it is wrong with: a destination, a channel, a file. Kind and this make the same trouble the same."""
+    """What it is wrong with: a destination, a channel, a file. Kind and this make the same trouble
+    the same.
+    """
     text: str
     critical: bool = True
 
@@ -53,12 +55,16 @@ class Problem:
 
 
 def find_problems(
-    configuration: Configuration, store: Store, now: datetime, faults: Sequence[Fault] = (), noticed: Sequence[Problem] | None = None
+    configuration: Configuration,
+    store: Store,
+    now: datetime,
+    faults: Sequence[Fault] = (),
+    noticed: Sequence[Problem] | None = None,
 ) -> list[Problem]:
     """Everything that is wrong. Raises StoreError.
 
-    `faults` are those of an edit that is not in force, and `noticed` is what only the service that runs can notice; others leave that out,
-    and are told what the service kept of it.
+    `faults` are those of an edit that is not in force, and `noticed` is what only the service that
+    runs can notice; others leave that out, and are told what the service kept of it.
     """
     bookmarks = store.queries.bookmarks()
     return [
@@ -87,24 +93,48 @@ def clock_troubles(doubts: Mapping[str, str]) -> list[Problem]:
 
 def _doubts_of(store: Store, now: datetime) -> dict[str, str]:
     """What the service has noted of the clock, or what it would say of one that is behind."""
-    noted = {each.key.removeprefix(CLOCK).strip(): each.text for each in store.alerts.all() if each.kind == CLOCK and not each.ended_at}
+    noted = {
+        each.key.removeprefix(CLOCK).strip(): each.text
+        for each in store.alerts.all()
+        if each.kind == CLOCK and not each.ended_at
+    }
     newest = store.stamps.newest()
     if not noted and has_backlog(now, newest):
-        later = f"something was recorded at {newest:%Y-%m-%d %H:%M}" if newest else "there was no Postmottak then"
-        noted[WRONG] = f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {later}; set it (`timedatectl`)"
+        later = (
+            f"something was recorded at {newest:%Y-%m-%d %H:%M}"
+            if newest
+            else "there was no Postmottak then"
+        )
+        noted[WRONG] = (
+            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {later}; set it "
+            "(`timedatectl`)"
+        )
     return noted
 
 
-def _silent(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Problem]:
+def _silent(
+    configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime
+) -> Iterator[Problem]:
     limit = configuration.alerts.silent_after
     for mailbox in configuration.mailboxes:
-        heard = [each.succeeded_at for each in bookmarks if each.mailbox == mailbox.name and each.succeeded_at]
+        heard = [
+            each.succeeded_at
+            for each in bookmarks
+            if each.mailbox == mailbox.name and each.succeeded_at
+        ]
         tried = any(each.mailbox == mailbox.name for each in bookmarks)
         if heard and now - max(heard) > limit:
-            text = f"The mailbox {mailbox.name} was last read at {max(heard):%Y-%m-%d %H:%M} UTC; see `postmottak status`"
+            text = (
+                f"The mailbox {mailbox.name} was last read at {max(heard):%Y-%m-%d %H:%M} UTC; "
+                "see `postmottak status`"
+            )
             yield Problem(kind="silence", about=mailbox.name, text=text)
         elif tried and not heard:
-            yield Problem(kind="silence", about=mailbox.name, text=f"The mailbox {mailbox.name} was never read; see `postmottak check`")
+            yield Problem(
+                kind="silence",
+                about=mailbox.name,
+                text=f"The mailbox {mailbox.name} was never read; see `postmottak check`",
+            )
 
 
 def _refused(configuration: Configuration, bookmarks: Sequence[Bookmark]) -> Iterator[Problem]:
@@ -112,17 +142,32 @@ def _refused(configuration: Configuration, bookmarks: Sequence[Bookmark]) -> Ite
     for each in bookmarks:
         if each.mailbox in names and each.begun and each.refused and not each.retired_at:
             about = f"{each.mailbox} {each.party} {each.service} {each.resource}"
-            yield Problem(kind="rights", about=about, text=f"What could be read is refused now: {about}; see `postmottak check`")
+            yield Problem(
+                kind="rights",
+                about=about,
+                text=f"What could be read is refused now: {about}; see `postmottak check`",
+            )
 
 
-def unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> list[Bookmark]:
+def unread(
+    configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime
+) -> list[Bookmark]:
     """Channels of which no listing has been whole for longer than `silent_after`, the longest first."""
-    names, limit = {each.name for each in configuration.mailboxes}, configuration.alerts.silent_after
-    late = [each for each in bookmarks if each.mailbox in names and each.failing_since and now - each.failing_since > limit]
+    names, limit = (
+        {each.name for each in configuration.mailboxes},
+        configuration.alerts.silent_after,
+    )
+    late = [
+        each
+        for each in bookmarks
+        if each.mailbox in names and each.failing_since and now - each.failing_since > limit
+    ]
     return sorted(late, key=lambda each: each.failing_since or now)
 
 
-def _unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Problem]:
+def _unread(
+    configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime
+) -> Iterator[Problem]:
     """By party: a right is a party's, and a mailbox that cannot be read at all is silent."""
     silent = {each.about for each in _silent(configuration, bookmarks, now)}
     by_party: dict[tuple[str, str], list[Bookmark]] = {}
@@ -130,47 +175,95 @@ def _unread(configuration: Configuration, bookmarks: Sequence[Bookmark], now: da
         if each.mailbox not in silent and not (each.begun and each.refused):
             by_party.setdefault((each.mailbox, each.party), []).append(each)
     for (mailbox, party), late in by_party.items():
-        which = _some([f"{each.service} {each.resource} since {each.failing_since:%Y-%m-%d %H:%M} UTC" for each in late])
-        text = f"The mailbox {mailbox} cannot be read whole for {party}: {which}; see `postmottak status`"
+        which = _some(
+            [
+                f"{each.service} {each.resource} since {each.failing_since:%Y-%m-%d %H:%M} UTC"
+                for each in late
+            ]
+        )
+        text = (
+            f"The mailbox {mailbox} cannot be read whole for {party}: {which}; see `postmottak "
+            "status`"
+        )
         critical = _is_long(configuration, late[0].failing_since, now)
         yield Problem(kind="unread", about=f"{mailbox} {party}", text=text, critical=critical)
 
 
-def unfetched(configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime) -> list[SkippedLetter]:
+def unfetched(
+    configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime
+) -> list[SkippedLetter]:
     """Letters that could not be fetched for longer than `silent_after`, the longest first."""
-    names, limit = {each.name for each in configuration.mailboxes}, configuration.alerts.silent_after
+    names, limit = (
+        {each.name for each in configuration.mailboxes},
+        configuration.alerts.silent_after,
+    )
     retired = {(each.mailbox, each.party, each.resource) for each in bookmarks if each.retired_at}
-    failing = [each for each in store.queries.sightings(SightingState.FAILING) if each.mailbox in names and each.failing_since]
+    failing = [
+        each
+        for each in store.queries.sightings(SightingState.FAILING)
+        if each.mailbox in names and each.failing_since
+    ]
     late = [each for each in failing if each.failing_since and now - each.failing_since > limit]
     wanted = [each for each in late if (each.mailbox, each.party, each.resource) not in retired]
     return sorted(wanted, key=lambda each: each.failing_since or now)
 
 
-def _unfetched(configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime) -> Iterator[Problem]:
+def _unfetched(
+    configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime
+) -> Iterator[Problem]:
     by_mailbox: dict[str, list[SkippedLetter]] = {}
     for each in unfetched(configuration, store, bookmarks, now):
         by_mailbox.setdefault(each.mailbox, []).append(each)
     for mailbox, late in by_mailbox.items():
-        which = _some([f"{each.external_id} since {each.failing_since:%Y-%m-%d %H:%M} UTC" for each in late])
-        text = f"Letters of the mailbox {mailbox} that cannot be fetched: {len(late)}, {which}; see `postmottak status`"
-        yield Problem(kind="unfetched", about=mailbox, text=text, critical=_is_long(configuration, late[0].failing_since, now))
+        which = _some(
+            [f"{each.external_id} since {each.failing_since:%Y-%m-%d %H:%M} UTC" for each in late]
+        )
+        text = (
+            f"Letters of the mailbox {mailbox} that cannot be fetched: {len(late)}, {which}; see "
+            "`postmottak status`"
+        )
+        yield Problem(
+            kind="unfetched",
+            about=mailbox,
+            text=text,
+            critical=_is_long(configuration, late[0].failing_since, now),
+        )
 
 
 def _incomplete(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
-    """Letters of which a part did not come as sent; a part that is gone at the source is told, and never critical."""
+    """Letters of which a part did not come as sent.
+
+    A part that is gone at the source is told, and never critical.
+    """
     for each in store.queries.incomplete(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
         since = f"since {each.fetched_at:%Y-%m-%d %H:%M} UTC"
-        text = f"The letter {each.message_id} is here without {each.missing} of its attachments as sent, {since}"
+        text = (
+            f"The letter {each.message_id} is here without {each.missing} of its attachments as "
+            f"sent, {since}"
+        )
         critical = each.may_come and _is_long(configuration, each.fetched_at, now)
         remedy = f"`postmottak messages refetch {each.message_id}` asks for them again"
-        yield Problem(kind="incomplete", about=str(each.message_id), text=f"{text}; {remedy}", critical=critical)
+        yield Problem(
+            kind="incomplete",
+            about=str(each.message_id),
+            text=f"{text}; {remedy}",
+            critical=critical,
+        )
 
 
 def _untold(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     for mailbox, (count, since) in store.marks.refused().items():
         if _is_long(configuration, since, now):
-            text = f"Senders in the mailbox {mailbox} who cannot be told Read or Confirmed: {count}, since {since:%Y-%m-%d %H:%M} UTC"
-            yield Problem(kind="untold", about=mailbox, text=f"{text}; `postmottak messages show` says why", critical=False)
+            text = (
+                f"Senders in the mailbox {mailbox} who cannot be told Read or Confirmed: {count}, "
+                f"since {since:%Y-%m-%d %H:%M} UTC"
+            )
+            yield Problem(
+                kind="untold",
+                about=mailbox,
+                text=f"{text}; `postmottak messages show` says why",
+                critical=False,
+            )
 
 
 def _is_long(configuration: Configuration, since: datetime | None, now: datetime) -> bool:
@@ -189,22 +282,40 @@ def _undelivered(configuration: Configuration, store: Store, now: datetime) -> I
     limit = configuration.alerts.undelivered_after
     for destination, oldest in store.queries.oldest_waiting().items():
         if now - oldest > limit:
-            text = f"A letter waits for {destination} since {oldest:%Y-%m-%d %H:%M} UTC, longer than {duration_text(limit)}"
-            yield Problem(kind="undelivered", about=destination, text=f"{text}; see `postmottak deliveries list`")
+            text = (
+                f"A letter waits for {destination} since {oldest:%Y-%m-%d %H:%M} UTC, longer than "
+                f"{duration_text(limit)}"
+            )
+            yield Problem(
+                kind="undelivered",
+                about=destination,
+                text=f"{text}; see `postmottak deliveries list`",
+            )
 
 
 def _dead(store: Store) -> Iterator[Problem]:
     for (destination, state), count in store.queries.queues().items():
         if state is DeliveryState.DEAD:
-            text = f"Not delivered to {destination} and not tried again: {count}; see `postmottak deliveries list --state dead`"
+            text = (
+                f"Not delivered to {destination} and not tried again: {count}; see `postmottak "
+                "deliveries list --state dead`"
+            )
             yield Problem(kind="dead", about=destination, text=text)
 
 
 def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[Delivery]:
     """Deliveries that their receivers have neither taken nor rejected in the time that the destination allows, the oldest first."""
-    allowed = {each.name: limit for each in configuration.destinations if (limit := getattr(each.settings, "await_pickup", None))}
+    allowed = {
+        each.name: limit
+        for each in configuration.destinations
+        if (limit := getattr(each.settings, "await_pickup", None))
+    }
     waiting = store.outbox.awaiting_pickup(allowed) if allowed else iter(())
-    return [each for each in waiting if each.delivered_at and now - each.delivered_at > allowed[each.destination]]
+    return [
+        each
+        for each in waiting
+        if each.delivered_at and now - each.delivered_at > allowed[each.destination]
+    ]
 
 
 def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
@@ -216,37 +327,56 @@ def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Ite
 
 def _rejected(store: Store, now: datetime) -> Iterator[Problem]:
     for each in store.queries.rejected(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
-        text = f"The receiver at {each.destination} rejected a letter; see `postmottak deliveries show {each.id}`"
+        text = (
+            f"The receiver at {each.destination} rejected a letter; see `postmottak deliveries "
+            f"show {each.id}`"
+        )
         yield Problem(kind="rejected", about=str(each.id), text=text, critical=False)
 
 
 def _collided(store: Store, now: datetime) -> Iterator[Problem]:
     for each in store.alerts.happened(COLLISION, now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
-        yield Problem(kind=COLLISION, about=each.key.removeprefix(f"{COLLISION} "), text=each.text, critical=each.critical)
+        yield Problem(
+            kind=COLLISION,
+            about=each.key.removeprefix(f"{COLLISION} "),
+            text=each.text,
+            critical=each.critical,
+        )
 
 
 def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
     limit = configuration.alerts.expires_within
     for name, ends in certificates(configuration).items():
         if ends - now < limit:
-            text = f"The certificate of {name} is good until {ends:%Y-%m-%d}; renew the file in client_cert_file"
+            text = (
+                f"The certificate of {name} is good until {ends:%Y-%m-%d}; renew the file in "
+                "client_cert_file"
+            )
             yield Problem(kind="expiry", about=name, text=text, critical=ends <= now)
     for name, ends in keys(configuration).items():
         if ends - now < limit:
-            remedy = "register a new one in Samarbeidsportalen, or the same one again, and correct key_expires"
+            remedy = (
+                "register a new one in Samarbeidsportalen, or the same one again, and correct "
+                "key_expires"
+            )
             text = f"The key of the mailbox {name} is good until {ends:%Y-%m-%d}; {remedy}"
             yield Problem(kind="expiry", about=f"key of {name}", text=text, critical=ends <= now)
 
 
 def keys(configuration: Configuration) -> dict[str, datetime]:
     """When the last day of the mailboxes' keys ends, by mailbox, as far as the configuration says."""
-    days = {each.name: getattr(each.settings, "key_expires", None) for each in configuration.mailboxes}
+    days = {
+        each.name: getattr(each.settings, "key_expires", None) for each in configuration.mailboxes
+    }
     return {name: datetime.combine(day, time.max, NORWAY) for name, day in days.items() if day}
 
 
 def certificates(configuration: Configuration) -> dict[str, datetime]:
     """When the client certificates end, by destination."""
-    paths = {each.name: getattr(each.settings, "client_cert_file", None) for each in configuration.destinations}
+    paths = {
+        each.name: getattr(each.settings, "client_cert_file", None)
+        for each in configuration.destinations
+    }
     return {name: ends for name, path in paths.items() if path and (ends := _ends_at(path))}
 
 
@@ -259,7 +389,10 @@ def _ends_at(path: Path) -> datetime | None:
 
 
 def free_space(configuration: Configuration) -> dict[Path, int]:
-    """Bytes that are free where letters are kept, by folder; of those alone that the system tells of."""
+    """Bytes that are free where letters are kept, by folder.
+
+    Of those alone that the system tells of.
+    """
     places = (configuration.store.database_path.parent, configuration.store.content)
     return {place: free for place in dict.fromkeys(places) if (free := _free(place)) is not None}
 
@@ -274,24 +407,43 @@ def _free(place: Path) -> int | None:
 def _full(configuration: Configuration) -> Iterator[Problem]:
     for place, free in free_space(configuration).items():
         if free < configuration.alerts.free_bytes:
-            yield Problem(kind="disk", about=str(place), text=f"Only {free / 1e6:.0f} MB are free at {place}; make room")
+            yield Problem(
+                kind="disk",
+                about=str(place),
+                text=f"Only {free / 1e6:.0f} MB are free at {place}; make room",
+            )
 
 
 def _faulty(faults: Sequence[Fault]) -> Iterator[Problem]:
     if faults:
-        places = ", ".join(dict.fromkeys(f"{each.file}:{each.line}" if each.line else each.file for each in faults))
-        yield Problem(kind="edit", about="", text=f"An edit is not in force, for it has faults: {places}; see `postmottak check`")
+        places = ", ".join(
+            dict.fromkeys(f"{each.file}:{each.line}" if each.line else each.file for each in faults)
+        )
+        yield Problem(
+            kind="edit",
+            about="",
+            text=f"An edit is not in force, for it has faults: {places}; see `postmottak check`",
+        )
 
 
 def noticed_troubles(*, log: str, watch: str) -> list[Problem]:
     """What the service notices of itself: why its log cannot be written, and why folders cannot be watched; each empty if it can."""
     found = []
     if log:
-        text = f"The service's log cannot be written, and its lines are lost ({log}); see where its stderr goes"
+        text = (
+            f"The service's log cannot be written, and its lines are lost ({log}); see where its "
+            "stderr goes"
+        )
         found.append(Problem(kind=LOG, about="", text=text, critical=False))
     if watch:
-        remedy = "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end what uses them up"
-        text = f"Edits and pickups are noticed some seconds late, for folders cannot be watched ({watch}); {remedy}"
+        remedy = (
+            "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end what "
+            "uses them up"
+        )
+        text = (
+            "Edits and pickups are noticed some seconds late, for folders cannot be watched "
+            f"({watch}); {remedy}"
+        )
         found.append(Problem(kind=WATCH, about="", text=text, critical=False))
     return found
 

@@ -1,4 +1,7 @@
-"""What is wrong with the running service itself, and with nothing that the store knows of. It lasts until it is said to be over."""
+"""What is wrong with the running service itself, and with nothing that the store knows of.
+
+It lasts until it is said to be over.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,20 @@ from daemon.monitoring.problems import Problem
 
 
 class ServiceProblems:
-    """The problems of one service. All methods may be called from any thread, and return at once."""
+    """The problems of one service.
+
+    All methods may be called from any thread, and return at once.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._found: dict[tuple[str, str], Problem] = {}
 
     def begin(self, trouble: Problem) -> bool:
-        """Note a problem, which may be known already. Returns whether there is something new about it."""
+        """Note a problem, which may be known already.
+
+        Returns whether there is something new about it.
+        """
         key = trouble.kind, trouble.about
         with self._lock:
             is_new = self._found.get(key) != trouble

@@ -45,7 +45,9 @@ def matches(route: Route, facts: Facts) -> bool:
 
 def verdicts(route: Route, facts: Facts) -> list[Verdict]:
     """Every condition of the route held against the letter, the confidential guard first."""
-    guard = Verdict(condition="confidential", wanted=route.is_confidential, holds=_admits(route, facts))
+    guard = Verdict(
+        condition="confidential", wanted=route.is_confidential, holds=_admits(route, facts)
+    )
     return [*([] if guard.holds else [guard]), *_verdicts(route, facts)]
 
 
@@ -72,7 +74,10 @@ def _party(wanted: tuple[str, ...], facts: Facts) -> bool:
 
 
 def _sender(wanted: tuple[str, ...], facts: Facts) -> bool:
-    return any(each == facts.sender_org if each.isdigit() else is_like(facts.folded_sender, each) for each in wanted)
+    return any(
+        each == facts.sender_org if each.isdigit() else is_like(facts.folded_sender, each)
+        for each in wanted
+    )
 
 
 def _title_contains(wanted: tuple[str, ...], facts: Facts) -> bool:
@@ -82,7 +87,9 @@ def _title_contains(wanted: tuple[str, ...], facts: Facts) -> bool:
 def _title_matches(wanted: str, facts: Facts) -> bool:
     """Found in the title as it was sent, or as a person sees it."""
     as_sent, as_seen = _compiled(wanted)
-    return as_sent.search(facts.title) is not None or as_seen.search(facts.readable_title) is not None
+    return (
+        as_sent.search(facts.title) is not None or as_seen.search(facts.readable_title) is not None
+    )
 
 
 @lru_cache(maxsize=20_000)
@@ -109,9 +116,9 @@ def _has_attachments(wanted: bool, facts: Facts) -> bool:  # the shape that all 
 def _attachment_type(wanted: tuple[str, ...], facts: Facts) -> bool:
     endings = tuple(f".{fold_whole(each).lstrip('.*')}" for each in wanted if "/" not in each)
     types = [each for each in wanted if "/" in each]
-    return any(fold_whole(name).rstrip(". ").endswith(endings) for name in facts.attachment_names) or any(
-        is_like(fold_whole(sent), each) for sent in facts.attachment_types for each in types
-    )
+    return any(
+        fold_whole(name).rstrip(". ").endswith(endings) for name in facts.attachment_names
+    ) or any(is_like(fold_whole(sent), each) for sent in facts.attachment_types for each in types)
 
 
 def _migrated(wanted: bool, facts: Facts) -> bool:  # the shape that all conditions share

@@ -1,7 +1,8 @@
 """The decision: which recipients and destinations get a letter, and why. Pure.
 
-Order: the confidential guard; then the thread, if the letter belongs to one that is followed; then routes in the table's order, of
-which the first that matches decides and those that say `continue` add copies; then delegations.
+Order: the confidential guard; then the thread, if the letter belongs to one that is followed; then
+routes in the table's order, of which the first that matches decides and those that say `continue`
+add copies; then delegations.
 """
 
 from __future__ import annotations
@@ -48,11 +49,15 @@ class Decision:
     mark_read: Policy | None = None
     confirm: Policy | None = None
     why: dict[str, Any] = field(default_factory=dict)
-    """In JSON values: the conditions that held, the thread, the copies and the covers that changed something."""
+    """In JSON values: the conditions that held, the thread, the copies and the covers that changed
+    something.
+    """
 
 
 def decide(table: Table, facts: Facts, earlier: Earlier | None = None) -> Decision | None:
-    """Where the letter goes; None only for a confidential one that no route appoints a recipient for.
+    """Where the letter goes.
+
+    None only for a confidential one that no route appoints a recipient for.
 
     `earlier` is the newest earlier letter of the same thread, if there is one.
     """
@@ -81,7 +86,9 @@ def assign(table: Table, facts: Facts, recipient: str) -> Decision:
     )
 
 
-def recover(table: Table, facts: Facts, chosen: Iterable[str], direct: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
+def recover(
+    table: Table, facts: Facts, chosen: Iterable[str], direct: Iterable[str]
+) -> dict[str, tuple[str, ...]] | None:
     """The destinations of recipients that were chosen earlier, with the covers of the present moment.
 
     None if the table no longer knows one of them: then nothing should change by itself.
@@ -104,11 +111,17 @@ def _followed(table: Table, facts: Facts, earlier: Earlier | None) -> Earlier | 
     return earlier if wanted and there else None
 
 
-def _decision(table: Table, facts: Facts, route: Route | None, copies: list[Route], thread: Earlier | None) -> Decision:
+def _decision(
+    table: Table, facts: Facts, route: Route | None, copies: list[Route], thread: Earlier | None
+) -> Decision:
     main = [] if route is None or thread else [route]
     first = thread.recipients if thread else ()
-    chosen = _unique([*first, *_names(main, "to"), *_names(copies, "to"), *_names([*main, *copies], "copy_to")])
-    direct = _unique([*(thread.deliver_to if thread else ()), *_names([*main, *copies], "deliver_to")])
+    chosen = _unique(
+        [*first, *_names(main, "to"), *_names(copies, "to"), *_names([*main, *copies], "copy_to")]
+    )
+    direct = _unique(
+        [*(thread.deliver_to if thread else ()), *_names([*main, *copies], "deliver_to")]
+    )
     recipients, covers = _covered(table, facts, chosen)
     decided = route or copies[0]
     policies = (table.route(thread.route) or decided) if thread else decided
@@ -133,7 +146,9 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _covered(table: Table, facts: Facts, chosen: tuple[str, ...]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+def _covered(
+    table: Table, facts: Facts, chosen: tuple[str, ...]
+) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     """The recipients after delegation, and each cover that was followed."""
     recipients: list[str] = []
     covers: list[dict[str, Any]] = []
@@ -146,12 +161,25 @@ def _follow(table: Table, facts: Facts, name: str, covers: list[dict[str, Any]])
     kept: list[str] = []
     seen = {name}
     while delegation := next(
-        (each for each in table.covers(name) if each.covers(facts.day, facts.service, confidential=facts.confidential)), None
+        (
+            each
+            for each in table.covers(name)
+            if each.covers(facts.day, facts.service, confidential=facts.confidential)
+        ),
+        None,
     ):
         to = delegation.to or table.recipients[name].deputy
         if to in seen:
             break  # such a table is refused when it is read
-        covers.append({"from": name, "to": to, "starts": str(delegation.starts), "ends": str(delegation.ends), "reason": delegation.reason})
+        covers.append(
+            {
+                "from": name,
+                "to": to,
+                "starts": str(delegation.starts),
+                "ends": str(delegation.ends),
+                "reason": delegation.reason,
+            }
+        )
         if delegation.keep_copy:
             kept.append(name)
         seen.add(to)
@@ -159,7 +187,9 @@ def _follow(table: Table, facts: Facts, name: str, covers: list[dict[str, Any]])
     return [name, *kept]
 
 
-def _destinations(table: Table, recipients: tuple[str, ...], direct: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def _destinations(
+    table: Table, recipients: tuple[str, ...], direct: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = dict.fromkeys(direct, ())
     for name in recipients:
         for destination in dict.fromkeys(table.recipients[name].deliver_to):
@@ -167,7 +197,13 @@ def _destinations(table: Table, recipients: tuple[str, ...], direct: tuple[str, 
     return found
 
 
-def _why(facts: Facts, route: Route | None, copies: list[Route], thread: Earlier | None, covers: list[dict[str, Any]]) -> dict[str, Any]:
+def _why(
+    facts: Facts,
+    route: Route | None,
+    copies: list[Route],
+    thread: Earlier | None,
+    covers: list[dict[str, Any]],
+) -> dict[str, Any]:
     why: dict[str, Any] = {}
     if thread:
         why["thread"] = {"earlier": thread.message, "shares": thread.thread, "route": thread.route}

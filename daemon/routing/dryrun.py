@@ -51,7 +51,10 @@ def compare(before: Table, after: Table, samples: Iterable[HistoricLetter]) -> D
     found = DryRun()
     for sample in samples:
         found.letters += 1
-        old, new = decide(before, sample.facts, sample.earlier), decide(after, sample.facts, sample.earlier)
+        old, new = (
+            decide(before, sample.facts, sample.earlier),
+            decide(after, sample.facts, sample.earlier),
+        )
         if _goes_to(old) != _goes_to(new):
             found.moves.append(
                 Change(
@@ -71,7 +74,8 @@ def _goes_to(decision: Decision | None) -> tuple[str, ...]:
     if decision is None:
         return ()
     reached = [
-        f"{name} ({', '.join(sorted(d for d, names in decision.destinations.items() if name in names))})" for name in decision.recipients
+        f"{name} ({', '.join(sorted(d for d, names in decision.destinations.items() if name in names))})"
+        for name in decision.recipients
     ]
     alone = [destination for destination, names in decision.destinations.items() if not names]
     policies = {"mark_read": decision.mark_read, "confirm": decision.confirm}

@@ -24,7 +24,10 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Every route in the table's order, and the decision; no decision only for confidential post without a recipient."""
+    """Every route in the table's order, and the decision.
+
+    No decision only for confidential post without a recipient.
+    """
 
     tried: tuple[Tried, ...]
     decision: Decision | None
@@ -40,7 +43,11 @@ def explain(table: Table, facts: Facts, earlier: Earlier | None = None) -> Expla
         if outcome.result == "won":
             decided = True
             if decision and "thread" in decision.why:
-                outcome = Tried(route=route.name, result="overruled", reason="it would have decided, but the letter follows its thread")
+                outcome = Tried(
+                    route=route.name,
+                    result="overruled",
+                    reason="it would have decided, but the letter follows its thread",
+                )
         tried.append(outcome)
     return Explanation(tried=tuple(tried), decision=decision)
 
@@ -81,8 +88,12 @@ def _has(condition: str, facts: Facts) -> str:
         "senders_reference": facts.reference,
         "language": facts.language,
         "has_attachments": f"{len(facts.attachment_names)} attachments",
-        "attachment_types": ", ".join(sorted({name.rpartition(".")[2] for name in facts.attachment_names})),
+        "attachment_types": ", ".join(
+            sorted({name.rpartition(".")[2] for name in facts.attachment_names})
+        ),
         "migrated": str(facts.migrated).lower(),
-        "due_within": f"the due time {facts.due_at:%Y-%m-%d %H:%M}" if facts.due_at else "no due time",
+        "due_within": f"the due time {facts.due_at:%Y-%m-%d %H:%M}"
+        if facts.due_at
+        else "no due time",
     }
     return values[condition] or "none"

@@ -21,7 +21,10 @@ class RouteIndex:
         self._rest: list[int] = []
 
     def file(self, number: int, options: Sequence[Sequence[Key]]) -> Sequence[Key]:
-        """File a number, or keep it with the rest if there is no option. Returns the keys that it is under."""
+        """File a number, or keep it with the rest if there is no option.
+
+        Returns the keys that it is under.
+        """
         if not options:
             self._rest.append(number)
             return ()
@@ -42,12 +45,17 @@ class RouteIndex:
 
 
 class WordMatcher:
-    """Which of many words occur anywhere in a text; costs by the length of the text, not by the number of words."""
+    """Which of many words occur anywhere in a text.
+
+    Costs by the length of the text, not by the number of words.
+    """
 
     def __init__(self) -> None:
         self._words: set[str] = set()
         self._lengths: dict[int, dict[str, set[int]]] = {}
-        """The lengths of the words that begin with a prefix, by the prefix's own length: most words are as long as the longest."""
+        """The lengths of the words that begin with a prefix, by the prefix's own length: most words
+        are as long as the longest.
+        """
 
     def add(self, word: str) -> None:
         """Remember a word; never an empty one."""
@@ -65,7 +73,10 @@ class WordMatcher:
 
 
 class Index:
-    """Numbers of routes, each filed under one condition that its letters must meet. Never changed after it is made."""
+    """Numbers of routes, each filed under one condition that its letters must meet.
+
+    Never changed after it is made.
+    """
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._confidential: list[int] = []
@@ -84,8 +95,15 @@ class Index:
                 self._words[kind].add(str(value))
 
     def candidates(self, facts: Facts) -> list[int]:
-        """The routes that the letter could meet, in the table's order; those left out certainly do not match."""
-        return list(self._confidential) if facts.confidential else self._shelves.find(self._keys(facts))
+        """The routes that the letter could meet, in the table's order.
+
+        Those left out certainly do not match.
+        """
+        return (
+            list(self._confidential)
+            if facts.confidential
+            else self._shelves.find(self._keys(facts))
+        )
 
     def _keys(self, facts: Facts) -> Iterator[Key]:
         yield "service", facts.service
@@ -98,7 +116,10 @@ class Index:
 
 
 def _options(route: Route) -> Iterator[list[Key]]:
-    """What the route could be filed under, one list for each condition; empty where its values are not known beforehand."""
+    """What the route could be filed under, one list for each condition.
+
+    Empty where its values are not known beforehand.
+    """
     yield _if_all([_sender_key(sender) for sender in route.senders])
     yield _if_all([_exact("case", pattern) for pattern in route.case_numbers])
     yield _if_all([_exact("reference", pattern) for pattern in route.senders_reference])
@@ -113,7 +134,10 @@ def _if_all(keys: list[Key | None]) -> list[Key]:
 
 
 def _sender_key(sender: str) -> Key | None:
-    """The organisation number, or the longest piece of the name between the asterisks; nothing if there is no such piece."""
+    """The organisation number, or the longest piece of the name between the asterisks.
+
+    Nothing if there is no such piece.
+    """
     if sender.isdigit():
         return "organisation", sender
     piece = max(fold_whole(sender).split("*"), key=len)

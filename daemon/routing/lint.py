@@ -19,10 +19,13 @@ class Remark:
     text: str
 
 
-def lint(table: Table, *, destinations: Collection[str], matched: Mapping[str, int], today: date) -> list[Remark]:
+def lint(
+    table: Table, *, destinations: Collection[str], matched: Mapping[str, int], today: date
+) -> list[Remark]:
     """Remarks about the table.
 
-    `matched` says how many letters each route took in the past year, copies included; routes without any may be left out.
+    `matched` says how many letters each route took in the past year, copies included; routes
+    without any may be left out.
     """
     return [
         *_zombies(table, matched),
@@ -36,26 +39,42 @@ def _zombies(table: Table, matched: Mapping[str, int]) -> list[Remark]:
     """Routes that took nothing; those that are not enabled are meant to be quiet."""
     asked = [route for route in table.routes if route.enabled and not route.is_catch_all]
     quiet = [route.name for route in asked if not matched.get(route.name)]
-    return [Remark(subject=f"route {name!r}", text="took no letter in the past year") for name in quiet]
+    return [
+        Remark(subject=f"route {name!r}", text="took no letter in the past year") for name in quiet
+    ]
 
 
 def _unused_recipients(table: Table) -> list[Remark]:
     used = {name for route in table.routes for name in (*route.to, *route.copy_to)}
-    used |= {each.to for each in table.delegations} | {each.deputy for each in table.recipients.values()}
-    return [Remark(subject=f"recipient {name!r}", text="no route sends letters to it") for name in table.recipients if name not in used]
+    used |= {each.to for each in table.delegations} | {
+        each.deputy for each in table.recipients.values()
+    }
+    return [
+        Remark(subject=f"recipient {name!r}", text="no route sends letters to it")
+        for name in table.recipients
+        if name not in used
+    ]
 
 
 def _ending(table: Table, today: date) -> list[Remark]:
     remarks = []
     for each in table.delegations:
         if each.ends < today:
-            remarks.append(Remark(subject=f"delegation from {each.from_!r}", text=f"ended on {each.ends}"))
+            remarks.append(
+                Remark(subject=f"delegation from {each.from_!r}", text=f"ended on {each.ends}")
+            )
         elif each.ends - today <= _SOON:
-            remarks.append(Remark(subject=f"delegation from {each.from_!r}", text=f"ends on {each.ends}"))
+            remarks.append(
+                Remark(subject=f"delegation from {each.from_!r}", text=f"ends on {each.ends}")
+            )
     return remarks
 
 
 def _unused_destinations(table: Table, destinations: Collection[str]) -> list[Remark]:
     used = {name for recipient in table.recipients.values() for name in recipient.deliver_to}
     used |= {name for route in table.routes for name in route.deliver_to}
-    return [Remark(subject=f"destination {name!r}", text="no recipient and no route uses it") for name in destinations if name not in used]
+    return [
+        Remark(subject=f"destination {name!r}", text="no recipient and no route uses it")
+        for name in destinations
+        if name not in used
+    ]

@@ -6,7 +6,15 @@ from datetime import date
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    field_validator,
+)
 
 from daemon.config.faults import did_you_mean
 from daemon.core.dpv import CONFIDENTIAL_POST, find_service, service_names
@@ -19,13 +27,18 @@ from daemon.core.settings import Day, Duration, KeepingTime, OrganisationNumber,
 def _in_quotes(value: object) -> object:
     """Refuse numbers where text belongs: they lost their zeros, their slash, or their meaning when the file was read."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f'{value!r} is a number, and text belongs here; write it in quotes: "{value}"')  # noqa: TRY004  # pydantic makes a fault of it
+        raise ValueError(  # noqa: TRY004
+            f'{value!r} is a number, and text belongs here; write it in quotes: "{value}"'
+        )  # pydantic makes a fault of it
     return value
 
 
 def _service_in_quotes(value: object) -> object:
     if isinstance(value, int | float):
-        raise ValueError(f'{value!r} is a number, and no service; write code and edition in quotes, such as "4255/8"')  # noqa: TRY004  # pydantic makes a fault of it
+        raise ValueError(  # noqa: TRY004
+            f"{value!r} is a number, and no service; write code and edition in quotes, such "
+            'as "4255/8"'
+        )  # pydantic makes a fault of it
     return value
 
 
@@ -37,7 +50,9 @@ def _folds_to_something(text: str) -> str:
 
 def _says_something(text: str) -> str:
     if not fold(text).strip():
-        raise ValueError(f"{text!r} has nothing in it that can be seen; write a word, or leave it out")
+        raise ValueError(
+            f"{text!r} has nothing in it that can be seen; write a word, or leave it out"
+        )
     return text
 
 
@@ -46,7 +61,10 @@ def _sender(text: str) -> str:
     if not digits.isdigit():
         return text
     if not is_organisation_number(digits):
-        raise ValueError(f"{text!r} is no organisation number; it has nine digits, of which the last is a check digit")
+        raise ValueError(
+            f"{text!r} is no organisation number; it has nine digits, of which the last is a "
+            "check digit"
+        )
     return digits
 
 
@@ -54,12 +72,18 @@ def _service_code(text: str) -> str:
     service = find_service(text)
     if service is None:
         hint = did_you_mean(text, service_names())
-        raise ValueError(f"{text!r} is no service; {hint or 'write a code such as 4255/8, or see `postmottak services`'}")
+        raise ValueError(
+            f"{text!r} is no service; "
+            f"{hint or 'write a code such as 4255/8, or see `postmottak services`'}"
+        )
     return service.code
 
 
 def compile_expression(text: str) -> Any:
-    """The regular expression, compiled. It takes time in proportion to the title, whatever it is; `re` does not. Raises ValueError."""
+    """The regular expression, compiled.
+
+    It takes time in proportion to the title, whatever it is; `re` does not. Raises ValueError.
+    """
     import re2
 
     quiet = re2.Options()
@@ -67,14 +91,22 @@ def compile_expression(text: str) -> Any:
     try:
         return re2.compile(text, quiet)
     except re2.error as error:
-        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        reason = (
+            error.args[0].decode()
+            if error.args and isinstance(error.args[0], bytes)
+            else str(error)
+        )
         raise ValueError(
-            f"is no regular expression that can be used: {reason}; look-around and back references are not possible"
+            f"is no regular expression that can be used: {reason}; look-around and back "
+            "references are not possible"
         ) from error
 
 
 def compile_readable(text: str) -> Any:
-    """The expression for titles as a person sees them, compiled; as it is where it would not be one without what cannot be seen."""
+    """The expression for titles as a person sees them, compiled.
+
+    As it is where it would not be one without what cannot be seen.
+    """
     try:
         return compile_expression(readable_expression(text))
     except ValueError:
@@ -117,7 +149,10 @@ class Recipient(Row):
 
 
 class Conditions(Row):
-    """What a letter must be like. Those that are written must all hold; of several values in one, any."""
+    """What a letter must be like.
+
+    Those that are written must all hold; of several values in one, any.
+    """
 
     services: tuple[ServiceCode, ...] = ()
     parties: tuple[Party, ...] = ()
@@ -135,7 +170,9 @@ class Conditions(Row):
     @cached_property
     def written(self) -> tuple[str, ...]:
         """The names of the conditions that are written, in a fixed order."""
-        return tuple(name for name in Conditions.model_fields if getattr(self, name) not in {None, ()})
+        return tuple(
+            name for name in Conditions.model_fields if getattr(self, name) not in {None, ()}
+        )
 
     @field_validator(
         "services",
@@ -151,7 +188,10 @@ class Conditions(Row):
     @classmethod
     def _not_empty(cls, value: Any) -> Any:
         if value == []:
-            raise ValueError("is empty, so no letter could meet it; write at least one value, or leave the line out")
+            raise ValueError(
+                "is empty, so no letter could meet it; write at least one value, or leave the "
+                "line out"
+            )
         return value
 
 
@@ -203,7 +243,10 @@ class Delegation(Row):
     reason: str = ""
 
     def covers(self, day: date, service: str, *, confidential: bool) -> bool:
-        """Whether it is in force that day for letters of the service; for confidential ones only where it names confidential post."""
+        """Whether it is in force that day for letters of the service.
+
+        For confidential ones only where it names confidential post.
+        """
         if not self.starts <= day <= self.ends:
             return False
         if confidential:

@@ -27,7 +27,10 @@ _TOP_KEYS = (*SECTIONS, "follow_thread")
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A routing table without a fault. `version` is the SHA-256 of its text; two tables are equal if their rows are."""
+    """A routing table without a fault.
+
+    `version` is the SHA-256 of its text; two tables are equal if their rows are.
+    """
 
     version: str
     text: str
@@ -36,13 +39,18 @@ class Table:
     delegations: tuple[Delegation, ...]
     follow_thread: bool = False
     destinations: frozenset[str] | None = None
-    """The destinations that there are; None for a table of the past, whose destinations may have gone."""
+    """The destinations that there are; None for a table of the past, whose destinations may have
+    gone.
+    """
     warnings: tuple[Fault, ...] = ()
     """What is allowed, and probably not meant."""
 
     @property
     def rows(self) -> dict[str, Any]:
-        """The rows as the values of a TOML file, as they would be written; what is a default is left out."""
+        """The rows as the values of a TOML file, as they would be written.
+
+        What is a default is left out.
+        """
         return {
             **({"follow_thread": True} if self.follow_thread else {}),
             "recipient": [_plain(row) for row in self.recipients.values()],
@@ -53,15 +61,28 @@ class Table:
     @property
     def appointed(self) -> frozenset[str]:
         """The recipients that may get confidential post."""
-        return frozenset(name for route in self.routes if route.is_confidential and route.enabled for name in (*route.to, *route.copy_to))
+        return frozenset(
+            name
+            for route in self.routes
+            if route.is_confidential and route.enabled
+            for name in (*route.to, *route.copy_to)
+        )
 
     @cached_property
     def follows_threads(self) -> bool:
-        """Whether an earlier letter of the same thread can make a difference; if not, nobody needs to look for one."""
-        return self.follow_thread or any(route.follow_thread for route in self.routes if route.enabled)
+        """Whether an earlier letter of the same thread can make a difference.
+
+        If not, nobody needs to look for one.
+        """
+        return self.follow_thread or any(
+            route.follow_thread for route in self.routes if route.enabled
+        )
 
     def candidates(self, facts: Facts) -> Iterator[Route]:
-        """The routes that the letter could meet, in the table's order; those left out certainly do not match."""
+        """The routes that the letter could meet, in the table's order.
+
+        Those left out certainly do not match.
+        """
         return (self.routes[number] for number in self._index.candidates(facts))
 
     def covers(self, recipient: str) -> Sequence[Delegation]:
@@ -97,7 +118,12 @@ class Table:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    return {key: _written(value) for key, value in row.model_dump(mode="python", by_alias=True, exclude_defaults=True).items()}
+    return {
+        key: _written(value)
+        for key, value in row.model_dump(
+            mode="python", by_alias=True, exclude_defaults=True
+        ).items()
+    }
 
 
 def _written(value: Any) -> Any:
@@ -110,7 +136,9 @@ def _written(value: Any) -> Any:
 
 
 def read_table(path: Path, destinations: Collection[str], *, today: date | None = None) -> Table:
-    """Read the table in a file. `destinations` are the names that it may use; with `today` it warns of covers that have ended.
+    """Read the table in a file.
+
+    `destinations` are the names that it may use; with `today` it warns of covers that have ended.
 
     Raises ConfigurationError with every fault.
     """
@@ -121,20 +149,28 @@ def read_table(path: Path, destinations: Collection[str], *, today: date | None 
 def parse_table(text: str, file: str, destinations: Collection[str] | None) -> Table:
     """Read a table from its text. Raises ConfigurationError with every fault.
 
-    `destinations` None is for a table that was in force: it was checked in its time, and what has gone or become stricter since then
-    does not count.
+    `destinations` None is for a table that was in force: it was checked in its time, and what has
+    gone or become stricter since then does not count.
     """
     return _table(text, file, parse_toml(text, file), destinations, None)
 
 
-def _table(text: str, file: str, values: dict[str, Any], destinations: Collection[str] | None, today: date | None) -> Table:
+def _table(
+    text: str,
+    file: str,
+    values: dict[str, Any],
+    destinations: Collection[str] | None,
+    today: date | None,
+) -> Table:
     faults = FaultList(file, text)
     for key in values:
         if key not in _TOP_KEYS:
             faults.unknown((key,), key, _TOP_KEYS, "section")
     follow_thread = values.get("follow_thread", False)
     if not isinstance(follow_thread, bool):
-        faults.add(("follow_thread",), "is neither true nor false", "Write true or false, without quotes")
+        faults.add(
+            ("follow_thread",), "is neither true nor false", "Write true or false, without quotes"
+        )
     recipients = _sound(faults.rows(Recipient, "recipient", values))
     routes = _sound(faults.rows(Route, "route", values))
     delegations = _sound(faults.rows(Delegation, "delegation", values))
@@ -161,4 +197,8 @@ def _sound(rows: Mapping[int, AnyRow | None]) -> dict[int, AnyRow]:
 
 
 def _names(tables: Any) -> tuple[str, ...]:
-    return tuple(str(table.get("name", "")) if isinstance(table, dict) else "" for table in tables) if isinstance(tables, list) else ()
+    return (
+        tuple(str(table.get("name", "")) if isinstance(table, dict) else "" for table in tables)
+        if isinstance(tables, list)
+        else ()
+    )

@@ -1,9 +1,11 @@
 """What time it is, although the clock of this machine may be wrong.
 
-The time is taken from the machine's clock for as long as that goes on as the seconds do that nobody can set, and as Altinn's clock does.
-When it jumps, the time goes on without it, until Altinn agrees with it, or until it has stayed as it is for a while. At the start there
-are no earlier seconds to compare with: then what the store has recorded last says how late it must be at least, and how late it can be
-expected to be. Pure but for what `wall`, `ticks` and the sources tell, which are arguments.
+The time is taken from the machine's clock for as long as that goes on as the seconds do that nobody
+can set, and as Altinn's clock does. When it jumps, the time goes on without it, until Altinn agrees
+with it, or until it has stayed as it is for a while. At the start there are no earlier seconds to
+compare with: then what the store has recorded last says how late it must be at least, and how late
+it can be expected to be. Pure but for what `wall`, `ticks` and the sources tell, which are
+arguments.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ APART = timedelta(hours=1)
 RECENT = timedelta(days=1)
 """A start so soon after the last record is nothing to wonder at."""
 FAR = timedelta(days=30)
-"""A clock that is further ahead of the last record is believed when Altinn or an operator confirms it, and not before."""
+"""A clock that is further ahead of the last record is believed when Altinn or an operator confirms
+it, and not before.
+"""
 STABLE = 600.0
 """Seconds after which a clock that nobody confirms or contradicts is believed."""
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,9 +66,10 @@ def is_far_ahead(now: datetime, newest: datetime | None) -> bool:
 class Clock:
     """The clock of the service: call it for the time. All methods may be called from any thread.
 
-    `newest` is the last time that the store has recorded; `doubted` says that an earlier process had reason to doubt the clock, and that
-    nobody has confirmed it since. `wall` is the clock of the machine, `ticks` counts seconds from anywhere, and `steady` those in
-    which the machine does not sleep.
+    `newest` is the last time that the store has recorded; `doubted` says that an earlier process
+    had reason to doubt the clock, and that nobody has confirmed it since. `wall` is the clock of
+    the machine, `ticks` counts seconds from anywhere, and `steady` those in which the machine does
+    not sleep.
     """
 
     def __init__(
@@ -118,7 +123,10 @@ class Clock:
         return _START + timedelta(seconds=self._seconds() - self._began)
 
     def follow(self, *sources: Source) -> None:
-        """Compare with these clocks from now on; each is asked at every look, and returns at once."""
+        """Compare with these clocks from now on.
+
+        Each is asked at every look, and returns at once.
+        """
         with self._lock:
             self._sources = sources
 
@@ -127,7 +135,9 @@ class Clock:
         """Whether something may be given up for its age, or called expired."""
         with self._lock:
             at = self._look()
-            return self._sound and (self._recent or self._confirmed or at - self._line_since >= STABLE)
+            return self._sound and (
+                self._recent or self._confirmed or at - self._line_since >= STABLE
+            )
 
     @property
     def settled(self) -> bool:
@@ -144,13 +154,19 @@ class Clock:
             return self._confirmed and not self._disputed
 
     def stretch(self) -> int | None:
-        """Which stretch of time without a correction this is; None while nothing may be given up, as `trusted` says."""
+        """Which stretch of time without a correction this is.
+
+        None while nothing may be given up, as `trusted` says.
+        """
         trusted = self.trusted
         with self._lock:
             return self._steps if trusted else None
 
     def right_for(self) -> float:
-        """For how many seconds the machine's clock has not been seen to be wrong; endless if it never was by this process."""
+        """For how many seconds the machine's clock has not been seen to be wrong.
+
+        Endless if it never was by this process.
+        """
         with self._lock:
             at = self._look()
             return float("inf") if self._last_wrong is None else at - self._last_wrong
@@ -168,7 +184,10 @@ class Clock:
             return {} if self._said is None else {WRONG if self._disputed else DOUBTED: self._said}
 
     def corrections(self) -> Sequence[Correction]:
-        """Corrections that nobody has acted upon; nothing is trusted until somebody has, and says so to `mended`."""
+        """Corrections that nobody has acted upon.
+
+        Nothing is trusted until somebody has, and says so to `mended`.
+        """
         with self._lock:
             self._look()
             return tuple(self._corrections)
@@ -206,7 +225,10 @@ class Clock:
         return at
 
     def _is_acceptable(self, wall: datetime, at: float) -> bool:
-        """Whether a clock that has jumped is believed although no source says so; notes since when it says what it does."""
+        """Whether a clock that has jumped is believed although no source says so.
+
+        Notes since when it says what it does.
+        """
         now = wall + timedelta(seconds=at)
         mends = self._behind or (self._doubted and now < self._time(at))
         if mends and self._is_likely(now, at):
@@ -218,7 +240,9 @@ class Clock:
 
     def _is_likely(self, now: datetime, at: float) -> bool:
         """Whether it can be so late, by what was known last."""
-        return self._known - APART <= now <= self._known + timedelta(seconds=at - self._known_at) + FAR
+        return (
+            self._known - APART <= now <= self._known + timedelta(seconds=at - self._known_at) + FAR
+        )
 
     def _believe(self, line: datetime, at: float, *, confirmed: bool = False) -> None:
         """Take the time from this line from now on."""
@@ -232,7 +256,9 @@ class Clock:
         self._line, self._other, self._behind = line, None, False
         if confirmed:
             self._confirmed, self._doubted = True, False
-        if not self._doubted and (self._recent or self._confirmed or at - self._line_since >= STABLE):
+        if not self._doubted and (
+            self._recent or self._confirmed or at - self._line_since >= STABLE
+        ):
             self._known, self._known_at, self._unproven_since = now, at, now
 
     def _say(self, wall: datetime, at: float) -> None:
@@ -246,13 +272,27 @@ class Clock:
             _log.warning("the clock of this machine is right again")
 
     def _words(self, wall: datetime, at: float) -> str | None:
-        remedy = "nothing is deleted or given up meanwhile; set the clock, and see that something keeps it right (`timedatectl`)"
+        remedy = (
+            "nothing is deleted or given up meanwhile; set the clock, and see that something "
+            "keeps it right (`timedatectl`)"
+        )
         if self._disputed:
-            other = "Altinn's clock says otherwise" if not self._agrees else f"it should say {self._time(at):%Y-%m-%d %H:%M}"
-            return f"The clock of this machine says {wall:%Y-%m-%d %H:%M} UTC, and {other}; {remedy}"
+            other = (
+                "Altinn's clock says otherwise"
+                if not self._agrees
+                else f"it should say {self._time(at):%Y-%m-%d %H:%M}"
+            )
+            return (
+                f"The clock of this machine says {wall:%Y-%m-%d %H:%M} UTC, and {other}; {remedy}"
+            )
         if self._doubted:
-            far = "which nobody has confirmed, and is not what the records of the database let expect"
-            right = "if it is right, stop the service and say so: `postmottak retention run --trust-clock`"
+            far = (
+                "which nobody has confirmed, and is not what the records of the database let expect"
+            )
+            right = (
+                "if it is right, stop the service and say so: `postmottak retention run "
+                "--trust-clock`"
+            )
             return f"The clock of this machine says {wall:%Y-%m-%d} UTC, {far}; {remedy}; {right}"
         return None
 

@@ -1,8 +1,9 @@
 """Folders that are watched for changes, and stay so: an emitter of watchdog dies with its folder, and does not say so.
 
-A folder that is removed and made again, or that something is mounted on, is another folder under the same name; `keep` sees that.
-Where the system allows no more watches (inotify(7): instances and watches are limited for each user), nothing fails: `unwatched` says so,
-and whoever asked for the watch looks for himself, more often.
+A folder that is removed and made again, or that something is mounted on, is another folder under
+the same name; `keep` sees that. Where the system allows no more watches (inotify(7): instances and
+watches are limited for each user), nothing fails: `unwatched` says so, and whoever asked for the
+watch looks for himself, more often.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ class _Watched:
 
 
 class FolderWatcher:
-    """Tells `handler` of changes in folders, not of those in folders below. For one thread; `handler` is called from others."""
+    """Tells `handler` of changes in folders, not of those in folders below.
+
+    For one thread; `handler` is called from others.
+    """
 
     def __init__(self, handler: FileSystemEventHandler) -> None:
         self._handler = handler
@@ -39,9 +43,12 @@ class FolderWatcher:
         self._refused: set[Path] = set()
 
     def keep(self, folders: Collection[Path]) -> bool:
-        """Watch these folders and no others. Call it now and then. A folder that is not there is watched when it is.
+        """Watch these folders and no others.
 
-        Returns whether the watching of one was begun (anew): nobody saw what happened in it until now.
+        Call it now and then. A folder that is not there is watched when it is.
+
+        Returns whether the watching of one was begun (anew): nobody saw what happened in it until
+        now.
         """
         self._refusal = ""
         observer = self._observe(folders)
@@ -53,7 +60,11 @@ class FolderWatcher:
     def _keep(self, observer: BaseObserver, folders: Collection[Path]) -> bool:
         alive = {emitter.watch for emitter in observer.emitters if emitter.is_alive()}
         for folder, watched in list(self._watched.items()):
-            if folder not in folders or watched.watch not in alive or watched.identity != _identity(folder):
+            if (
+                folder not in folders
+                or watched.watch not in alive
+                or watched.identity != _identity(folder)
+            ):
                 observer.unschedule(self._watched.pop(folder).watch)
         begun = [self._begin(observer, folder) for folder in folders if folder not in self._watched]
         return any(begun)
@@ -82,7 +93,9 @@ class FolderWatcher:
         reason = getattr(error, "strerror", None) or str(error)
         self._refusal = reason
         if folder not in self._refused:
-            _log.warning("changes in a folder are noticed late only", folder=str(folder), reason=reason)
+            _log.warning(
+                "changes in a folder are noticed late only", folder=str(folder), reason=reason
+            )
             self._refused.add(folder)
 
     def _begin(self, observer: BaseObserver, folder: Path) -> bool:
@@ -91,7 +104,10 @@ class FolderWatcher:
             return False
         try:
             watch = observer.schedule(self._handler, str(folder))
-        except (OSError, RuntimeError) as error:  # the folder is gone in this very moment, or the system allows no more watches
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # the folder is gone in this very moment, or the system allows no more watches
             self._refuse(folder, error)
             return False
         self._refused.discard(folder)

@@ -1,7 +1,8 @@
 """Signs of life: which threads of the service still turn, and which hang.
 
-Whoever works says so again and again; whoever waits says for how long. A thread that says nothing for longer than it may has hung, and
-the service must not look well then. A long delivery is no hung one: every piece of a letter that is read for it is a sign of life.
+Whoever works says so again and again; whoever waits says for how long. A thread that says nothing
+for longer than it may has hung, and the service must not look well then. A long delivery is no hung
+one: every piece of a letter that is read for it is a sign of life.
 """
 
 from __future__ import annotations
@@ -18,16 +19,25 @@ from daemon.core.model import LetterRef, Part
 from daemon.core.ports import Mailbox
 
 OUTBOX = "outbox"  # the name under which deliveries send heartbeats
-LOOP_TIMEOUT = 900.0  # seconds without a sign of life after which a loop hangs; every single call that it makes has a shorter timeout
+# seconds without a sign of life after which a loop hangs; every single call that it makes has a
+# shorter timeout
+LOOP_TIMEOUT = 900.0
 HEARTBEAT_INTERVAL = 10.0  # seconds between the signs of life of a thread that only answers others
-WORKER_TIMEOUT = 60.0  # the same for the agent, which only answers others; it is asked more often than that
-TASK_TIMEOUT = 3600.0  # the same for one delivery, whose connector may have handed all bytes to a slow network
+WORKER_TIMEOUT = (
+    60.0  # the same for the agent, which only answers others; it is asked more often than that
+)
+TASK_TIMEOUT = (
+    3600.0  # the same for one delivery, whose connector may have handed all bytes to a slow network
+)
 
 Heartbeat = Callable[[], None]
 
 
 class Heartbeats:
-    """The signs of life of one service. All methods may be called from any thread; `clock` counts seconds from anywhere."""
+    """The signs of life of one service.
+
+    All methods may be called from any thread; `clock` counts seconds from anywhere.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

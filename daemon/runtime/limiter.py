@@ -8,16 +8,32 @@ from contextlib import contextmanager
 
 
 class ConcurrencyLimiter:
-    """`limit` turns at a time, and only `reduced_limit` while it is `yield_priority`. May be used from several threads."""
+    """`limit` turns at a time, and only `reduced_limit` while it is `yield_priority`.
 
-    def __init__(self, limit: int, *, reduced_limit: int | None = None, yield_priority: Callable[[], bool] = lambda: False) -> None:
-        self._many, self._few, self._others_first = limit, min(reduced_limit or limit, limit), yield_priority
+    May be used from several threads.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        *,
+        reduced_limit: int | None = None,
+        yield_priority: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._many, self._few, self._others_first = (
+            limit,
+            min(reduced_limit or limit, limit),
+            yield_priority,
+        )
         self._taken = 0
         self._over = threading.Condition()
 
     @contextmanager
     def slot(self) -> Iterator[Callable[[], None]]:
-        """Wait for a turn, and have it until the block ends, or until what it yields is called; that may be done again, by this thread."""
+        """Wait for a turn, and have it until the block ends, or until what it yields is called.
+
+        That may be done again, by this thread.
+        """
         with self._over:
             self._over.wait_for(self._is_free)
             self._taken += 1
@@ -29,7 +45,9 @@ class ConcurrencyLimiter:
                 held = False
                 with self._over:
                     self._taken -= 1
-                    self._over.notify(self._many)  # there may be more turns again, and only who waits asks
+                    self._over.notify(
+                        self._many
+                    )  # there may be more turns again, and only who waits asks
 
         try:
             yield end

@@ -1,6 +1,7 @@
 """Where log lines go and how they look: stderr, one line an event, ids and outcomes but never titles, content or secrets.
 
-For systemd's journal each line is JSON with its priority before it (sd-daemon(3)); otherwise it is for people.
+For systemd's journal each line is JSON with its priority before it (sd-daemon(3)); otherwise it is
+for people.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ _NOISY_LOGGERS = ("httpx", "httpcore", "sqlalchemy", "alembic", "apscheduler", "
 """Libraries that write addresses, parameters or whole messages below WARNING."""
 
 
-def _where_it_failed(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _where_it_failed(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     """For an unexpected error: its type and the way to it, without its words, which may quote a letter or a secret."""
     if event.pop("exc_info", None):
         error = sys.exception()
         frames = traceback.extract_tb(error.__traceback__) if error else []
         event["fault"] = type(error).__name__
-        event["at"] = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+        event["at"] = " > ".join(
+            f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames
+        )
     return event
 
 
@@ -52,14 +57,19 @@ def _for_the_journal(_logger: Any, _method: str, event: MutableMapping[str, Any]
     return f"<{_PRIORITIES.get(str(event.get('level')), 6)}>{json.dumps(event, default=str, ensure_ascii=False)}"
 
 
-_PIECE = 4096  # bytes; a pipe that says that it takes more takes so many at once (pipe(7), PIPE_BUF)
-_PATIENCE = 1000  # milliseconds for a reader that does not read; after that, lines are not waited for until it reads again
+_PIECE = (
+    4096  # bytes; a pipe that says that it takes more takes so many at once (pipe(7), PIPE_BUF)
+)
+# milliseconds for a reader that does not read; after that, lines are not waited for until it reads
+# again
+_PATIENCE = 1000
 
 
 class LogStream:
     """Writes lines to a stream, and goes on where that cannot be: a full disk, a reader that has gone, or one that hangs.
 
-    What could not be written is counted, and said in a line of its own when it is possible again. May be used from any thread.
+    What could not be written is counted, and said in a line of its own when it is possible again.
+    May be used from any thread.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -82,7 +92,9 @@ class LogStream:
                 return
             self._lost, self.reason = 0, ""
         if lost:
-            structlog.get_logger(__name__).warning("log lines could not be written", lines=lost, reason=reason)
+            structlog.get_logger(__name__).warning(
+                "log lines could not be written", lines=lost, reason=reason
+            )
             with self._lock:
                 self._lost += lost if self.reason else 0  # it could not be said, and is said later
 
@@ -128,7 +140,10 @@ def trouble() -> str:
 
 
 def configure() -> None:
-    """Set up logging for the process; may be called again. A log that cannot be written stops nothing."""
+    """Set up logging for the process; may be called again.
+
+    A log that cannot be written stops nothing.
+    """
     global _lines  # noqa: PLW0603  # stderr is the process's own, and so is what becomes of it
     lines = _lines = LogStream(sys.stderr)
     for name in _NOISY_LOGGERS:
@@ -139,7 +154,9 @@ def configure() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _where_it_failed,
-            _for_the_journal if _to_the_journal() else structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+            _for_the_journal
+            if _to_the_journal()
+            else structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=lambda *_: lines,

@@ -2,8 +2,9 @@
 
 What there is to do is read from the store, so a tick that is lost or late loses nothing.
 
-APScheduler goes by the time of day, which somebody can set. So an interval begins at the tick before it, and never
-at a time that lies years back; and when the clock was set back, `follow_clock` begins every interval again.
+APScheduler goes by the time of day, which somebody can set. So an interval begins at the tick
+before it, and never at a time that lies years back; and when the clock was set back, `follow_clock`
+begins every interval again.
 """
 
 from __future__ import annotations
@@ -19,41 +20,55 @@ from apscheduler.triggers.base import BaseTrigger
 from daemon.core.elapsed import elapsed
 
 _JITTER = 0.1
-_CLOCK_SET = 5.0  # seconds by which the time of day went otherwise than the seconds that nobody can set
+_CLOCK_SET = (
+    5.0  # seconds by which the time of day went otherwise than the seconds that nobody can set
+)
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]  # which has no types
-    """Fires `interval` after it fired last, however late that was; APScheduler's own trigger catches up, time by time."""
+    """Fires `interval` after it fired last, however late that was.
+
+    APScheduler's own trigger catches up, time by time.
+    """
 
     def __init__(self, interval: timedelta) -> None:
         self._interval = interval
 
     def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
         """When it fires next, a little early or late."""
-        return now + self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # jitter keeps no secret
+        # jitter keeps no secret
+        return now + self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
 
 
 class Scheduler:
-    """Calls `wake` functions at intervals, from a thread of its own. `wall` is the clock that APScheduler goes by."""
+    """Calls `wake` functions at intervals, from a thread of its own.
+
+    `wall` is the clock that APScheduler goes by.
+    """
 
     def __init__(self, wall: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._wall = wall
         self._ahead = self._ahead_of_elapsed()
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
-            # A late tick is still a tick, and many late ones are one: the default drops those that are a second late.
+            # A late tick is still a tick, and many late ones are one: the default drops those that
+            # are a second late.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
     def every(self, interval: timedelta, name: str, wake: Callable[[], None]) -> None:
         """Call `wake` at each interval, a little early or late so that many installations do not call at once.
 
-        `wake` must return at once. Scheduling a name again takes the place of what it was. From any thread.
+        `wake` must return at once. Scheduling a name again takes the place of what it was. From any
+        thread.
         """
         self._scheduler.add_job(wake, _Every(interval), id=name, replace_existing=True)
 
     def follow_clock(self) -> None:
-        """Have everything tick now, and begin its interval again, if the clock was set. Call it every few seconds, from one thread."""
+        """Have everything tick now, and begin its interval again, if the clock was set.
+
+        Call it every few seconds, from one thread.
+        """
         ahead = self._ahead_of_elapsed()
         if abs(ahead - self._ahead) < _CLOCK_SET:
             return

@@ -1,6 +1,7 @@
 """Tells systemd how the service is: ready, reloading, stopping, alive, and one line for people.
 
-The protocol is one datagram for each message, to the socket that NOTIFY_SOCKET names: sd_notify(3). Without systemd nothing is sent.
+The protocol is one datagram for each message, to the socket that NOTIFY_SOCKET names: sd_notify(3).
+Without systemd nothing is sent.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from contextlib import suppress
 
 
 class SystemdNotifier:
-    """Sends messages to whoever started the service. Methods may be called from any thread, never fail, and return at once."""
+    """Sends messages to whoever started the service.
+
+    Methods may be called from any thread, never fail, and return at once.
+    """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         name = environment.get("NOTIFY_SOCKET", "")
@@ -26,8 +30,15 @@ class SystemdNotifier:
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """A reload begins; `ready` ends it. The time lets systemd tell this reload from an earlier one."""
-        self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}", "STATUS=reads its files anew")
+        """A reload begins; `ready` ends it.
+
+        The time lets systemd tell this reload from an earlier one.
+        """
+        self._send(
+            "RELOADING=1",
+            f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}",
+            "STATUS=reads its files anew",
+        )
 
     def stopping(self) -> None:
         """The end begins."""
@@ -45,7 +56,8 @@ class SystemdNotifier:
         if not self._address:
             return
         message = "\n".join(line.replace("\n", " ") for line in lines).encode()
-        with (  # a manager that does not hear us, be it for want of a socket, draws its own conclusions
+        # a manager that does not hear us, be it for want of a socket, draws its own conclusions
+        with (
             suppress(OSError, ValueError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,
         ):
@@ -56,6 +68,10 @@ class SystemdNotifier:
 def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
     """A third of WATCHDOG_USEC, if that is meant for this process: sd_watchdog_enabled(3)."""
     wanted = environment.get("WATCHDOG_USEC", "")
-    if not wanted.isdecimal() or int(wanted) == 0 or environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+    if (
+        not wanted.isdecimal()
+        or int(wanted) == 0
+        or environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid())
+    ):
         return None
     return int(wanted) / 3_000_000

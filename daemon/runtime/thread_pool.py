@@ -15,7 +15,13 @@ _Result = TypeVar("_Result")
 class ThreadPool(ThreadPoolExecutor):
     """A pool whose `submit` does not fail for want of a thread (EAGAIN of pthread_create(3))."""
 
-    def submit(self, fn: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Future[_Result]:
+    def submit(
+        self,
+        fn: Callable[_Arguments, _Result],
+        /,
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
+    ) -> Future[_Result]:
         """Have a thread do it; if there is not even one, it is done here and now."""
         future = super().submit(fn, *args, **kwargs)
         if not self._threads and future.cancel():

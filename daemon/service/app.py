@@ -87,7 +87,14 @@ class PollSummary:
 class App:
     """All parts of the service, wired. Made by `open_app`."""
 
-    def __init__(self, checked: LoadedConfig, store: Store, clock: Clock, agent: WorkerClient | None, lock: InstanceLock) -> None:
+    def __init__(
+        self,
+        checked: LoadedConfig,
+        store: Store,
+        clock: Clock,
+        agent: WorkerClient | None,
+        lock: InstanceLock,
+    ) -> None:
         self._agent, self._lock = agent, lock
         self.problems = ServiceProblems()
         configuration = checked.configuration
@@ -102,7 +109,11 @@ class App:
         clock.follow(*(each.source_time for each in self._mailboxes if isinstance(each, TellsTime)))
         self.polled_mailboxes = polled_mailboxes(configuration, self._mailboxes, self.heartbeats)
         fetcher = Fetcher(store=store, content=content, table=lambda: self.table, clock=clock)
-        self.tokens = TokenGuard(configuration.api.token_file.value, self.problems) if configuration.api else None
+        self.tokens = (
+            TokenGuard(configuration.api.token_file.value, self.problems)
+            if configuration.api
+            else None
+        )
         self.web = self._web_server(configuration, content)
         self.intake = Intake(
             store=store,
@@ -123,7 +134,12 @@ class App:
             stretch=clock.stretch,
             mend=self._mend,
         )
-        self.pickups = Pickups(store=store, destinations=lambda: self.destinations, clock=clock, heartbeats=self.heartbeats)
+        self.pickups = Pickups(
+            store=store,
+            destinations=lambda: self.destinations,
+            clock=clock,
+            heartbeats=self.heartbeats,
+        )
         self._receipts = MarkSender(store=store, clock=clock)
         self._housekeeping = Housekeeping(
             store=store,
@@ -134,7 +150,12 @@ class App:
             settled=lambda: clock.settled,
             right_for=clock.right_for,
         )
-        self._rerouter = Rerouter(store=store, table=lambda: self.table, clock=clock, beat=partial(self.heartbeats.beat, OUTBOX))
+        self._rerouter = Rerouter(
+            store=store,
+            table=lambda: self.table,
+            clock=clock,
+            beat=partial(self.heartbeats.beat, OUTBOX),
+        )
         store.letters.note_table(self.table.version, self.table.text, clock())
         _log_warnings(self.table)
         store.outbox.release_abandoned(clock())
@@ -142,8 +163,13 @@ class App:
         for box in self.polled_mailboxes:
             store.letters.retire(box.mailbox.name, box.mailbox.channels(), clock())
 
-    def _connect(self, configuration: Configuration, exclude: Collection[str] = ()) -> dict[str, Destination]:
-        """The destinations, `exclude` for those named; those on this machine are the agent's business, if there is one."""
+    def _connect(
+        self, configuration: Configuration, exclude: Collection[str] = ()
+    ) -> dict[str, Destination]:
+        """The destinations, `exclude` for those named.
+
+        Those on this machine are the agent's business, if there is one.
+        """
         connected = plugins.connect_destinations(configuration, exclude)
         if self._agent:
             for each in configuration.destinations:
@@ -160,7 +186,9 @@ class App:
         from daemon.web.server import WebServer
 
         api = Api(store=self.store, content=content, tokens=self.tokens, clock=self.clock)
-        return WebServer("the pull API", api.application(), configuration.api.address, problems=self.problems)
+        return WebServer(
+            "the pull API", api.application(), configuration.api.address, problems=self.problems
+        )
 
     def poll(self, stopping: threading.Event) -> PollSummary:
         """One round: fetch what is new, deliver what is due, see what was taken, tell senders what may be told, and tell of trouble.
@@ -176,8 +204,15 @@ class App:
         summary.unfinished = self.store.queries.unfinished()
         return summary
 
-    def alerter(self, faults: Callable[[], Sequence[Fault]], noticed: Callable[[], Sequence[Problem]] = tuple) -> AlertNotifier:
-        """Looks for trouble, and tells it; `faults` are those of an edit that is not in force, `noticed` is what the service notices."""
+    def alerter(
+        self,
+        faults: Callable[[], Sequence[Fault]],
+        noticed: Callable[[], Sequence[Problem]] = tuple,
+    ) -> AlertNotifier:
+        """Looks for trouble, and tells it.
+
+        `faults` are those of an edit that is not in force, `noticed` is what the service notices.
+        """
         return AlertNotifier(
             store=self.store,
             configuration=self.configuration,
@@ -196,12 +231,23 @@ class App:
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:
         """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""
-        return [compared for box in self.polled_mailboxes for compared in self._reconciliation.run(box.mailbox, box.policies, stopping)]
+        return [
+            compared
+            for box in self.polled_mailboxes
+            for compared in self._reconciliation.run(box.mailbox, box.policies, stopping)
+        ]
 
     def is_comparison_due(self, every: timedelta) -> bool:
-        """Whether a channel that can be read was not compared for so long; one that was never read has its first poll before it."""
+        """Whether a channel that can be read was not compared for so long.
+
+        One that was never read has its first poll before it.
+        """
         since = self.clock() - every
-        readable = (each for each in self.store.queries.bookmarks() if each.begun and not (each.refused or each.retired_at))
+        readable = (
+            each
+            for each in self.store.queries.bookmarks()
+            if each.begun and not (each.refused or each.retired_at)
+        )
         return any(each.compared_at is None or each.compared_at <= since for each in readable)
 
     def deliver_due(self, stopping: threading.Event) -> tuple[Counter[Outcome], int]:
@@ -212,12 +258,15 @@ class App:
         self._mend()
         self._follow_covers(stopping)
         outcomes = self._dispatch.deliver_due(stopping)
-        return outcomes, sum(self._receipts.send_due(box.receiver, stopping) for box in self.polled_mailboxes)
+        return outcomes, sum(
+            self._receipts.send_due(box.receiver, stopping) for box in self.polled_mailboxes
+        )
 
     def _follow_covers(self, stopping: threading.Event) -> None:
         """Follow the covers of this day and of the table in force, unless that is done.
 
-        Again where either has changed meanwhile; not while the day is in doubt, because the clock is.
+        Again where either has changed meanwhile; not while the day is in doubt, because the clock
+        is.
         """
         while not (stopping.is_set() or self.clock.troubles()):
             now = self.table.version, norwegian_day(self.clock())
@@ -230,7 +279,8 @@ class App:
     def run_housekeeping(self, stopping: threading.Event) -> bool:
         """Delete what retention lets go. Raises StoreError.
 
-        Returns whether that was done; otherwise it is to be done soon, for the clock is not certain yet.
+        Returns whether that was done; otherwise it is to be done soon, for the clock is not certain
+        yet.
         """
         return not self._housekeeping.run("service", stopping).withheld
 
@@ -247,7 +297,10 @@ class App:
         _log.warning("what was recorded while the clock was wrong is dated now", rows=changed)
 
     def tell_of_letters(self) -> None:
-        """Letters were stored: a `deliver_due` that is under way takes them along. May be called from any thread."""
+        """Letters were stored: a `deliver_due` that is under way takes them along.
+
+        May be called from any thread.
+        """
         self._dispatch.new_work.set()
 
     def next_due(self) -> datetime | None:
@@ -260,11 +313,18 @@ class App:
 
     def token_ends(self) -> dict[str, datetime]:
         """When the tokens end, by mailbox. Not a sign of life of the mailbox."""
-        ends = ((each.name, each.token_ends()) for each in self._mailboxes if isinstance(each, HasTokens))
+        ends = (
+            (each.name, each.token_ends())
+            for each in self._mailboxes
+            if isinstance(each, HasTokens)
+        )
         return {name: moment for name, moment in ends if moment}
 
     def wrong_tokens(self) -> int | None:
-        """Calls of the pull API without the right token since the start; None without a pull API."""
+        """Calls of the pull API without the right token since the start.
+
+        None without a pull API.
+        """
         return self.tokens.wrong if self.tokens else None
 
     def configuration(self) -> Configuration:
@@ -280,14 +340,24 @@ class App:
         return self._configuration.text, self.table.text
 
     def swap(self, checked: LoadedConfig) -> None:
-        """Put an edited configuration in force: its routing table and its destinations. The rest needs a restart, and the log says so."""
+        """Put an edited configuration in force: its routing table and its destinations.
+
+        The rest needs a restart, and the log says so.
+        """
         old, new = self._configuration, checked.configuration
         if _needs_restart(old) != _needs_restart(new):
-            _log.warning("an edit of [store], [mailbox], [delivery], [api] or [monitoring] is in force after a restart")
+            _log.warning(
+                "an edit of [store], [mailbox], [delivery], [api] or [monitoring] is in force "
+                "after a restart"
+            )
         unchanged = {each.name for each in new.destinations if each in old.destinations}
         connected = self._connect(new, exclude=unchanged)
-        replaced = [destination for name, destination in self.destinations.items() if name not in unchanged]
-        self.store.letters.note_table(checked.table.version, checked.table.text, self.clock())  # before a letter can name it
+        replaced = [
+            destination for name, destination in self.destinations.items() if name not in unchanged
+        ]
+        self.store.letters.note_table(
+            checked.table.version, checked.table.text, self.clock()
+        )  # before a letter can name it
         self.destinations = {**{name: self.destinations[name] for name in unchanged}, **connected}
         self.table, self._configuration = checked.table, new
         _log_warnings(self.table)
@@ -295,14 +365,20 @@ class App:
             destination.close()
 
     def has_its_agent(self) -> bool:
-        """Whether there is one, if there should be; one that hangs gives no sign of life. Call it again and again, in the first thread."""
+        """Whether there is one, if there should be; one that hangs gives no sign of life.
+
+        Call it again and again, in the first thread.
+        """
         if self._agent is None:
             return True
         self._agent.look(partial(self.heartbeats.beat, WORKER, WORKER_TIMEOUT))
         return not self._agent.has_ended()
 
     def look_at_lock(self) -> None:
-        """See whether the store is still this process's own. Raises StoreError if it must not be worked with any more."""
+        """See whether the store is still this process's own.
+
+        Raises StoreError if it must not be worked with any more.
+        """
         if trouble := self._lock.look():
             if self.problems.begin(Problem(kind=LOCK, about="the store", text=trouble)):
                 _log.error("the store's lock is not as it should be", reason=trouble)
@@ -319,21 +395,34 @@ class App:
 
 def _needs_restart(configuration: Configuration) -> tuple[object, ...]:
     """The parts that are wired once."""
-    return configuration.store, configuration.mailboxes, configuration.delivery, configuration.api, configuration.monitoring
+    return (
+        configuration.store,
+        configuration.mailboxes,
+        configuration.delivery,
+        configuration.api,
+        configuration.monitoring,
+    )
 
 
 def _log_warnings(table: Table) -> None:
     for warning in table.warnings:
-        _log.warning("the routing table has something that is probably not meant", warning=str(warning))
+        _log.warning(
+            "the routing table has something that is probably not meant", warning=str(warning)
+        )
 
 
 @contextmanager
-def open_app(checked: LoadedConfig, new_clock: Callable[..., Clock] = Clock, *, with_agent: bool = False) -> Iterator[App]:
-    """The service's parts, and the store's lock, until the block ends; `with_agent` if they will work for long, and have a process more.
+def open_app(
+    checked: LoadedConfig, new_clock: Callable[..., Clock] = Clock, *, with_agent: bool = False
+) -> Iterator[App]:
+    """The service's parts, and the store's lock, until the block ends.
+
+    `with_agent` if they will work for long, and have a process more.
 
     `new_clock` makes the clock, as `Clock` does.
 
-    Raises StoreError if the store cannot be opened, lies where other machines share it, or if another process works with it.
+    Raises StoreError if the store cannot be opened, lies where other machines share it, or if
+    another process works with it.
     """
     leave_no_core()
     allow_enough_files()
@@ -342,12 +431,16 @@ def open_app(checked: LoadedConfig, new_clock: Callable[..., Clock] = Clock, *, 
     for warning in readable_secrets(checked.configuration):
         _log.warning("a secret is not kept as one", warning=str(warning))
     with ExitStack() as ends:
-        lock = InstanceLock(checked.configuration.store.database_path, checked.configuration.store.content)
+        lock = InstanceLock(
+            checked.configuration.store.database_path, checked.configuration.store.content
+        )
         ends.callback(lock.release)
         agent = _begin_agent(checked.configuration) if with_agent else None
         if agent:
             ends.callback(agent.close)
-        store = Store(checked.configuration.store.database, BusyWait(limit=None) if with_agent else None)
+        store = Store(
+            checked.configuration.store.database, BusyWait(limit=None) if with_agent else None
+        )
         ends.callback(store.close)
         app = App(checked, store, _clock(store, new_clock), agent, lock)
         app.look_at_lock()  # there may have been no database to lock before
@@ -357,13 +450,16 @@ def open_app(checked: LoadedConfig, new_clock: Callable[..., Clock] = Clock, *, 
 
 def _clock(store: Store, new_clock: Callable[..., Clock]) -> Clock:
     """The clock, compared with what the store knows of the time."""
-    doubted = any(each.key == f"{CLOCK} {DOUBTED}" and not each.ended_at for each in store.alerts.all())
+    doubted = any(
+        each.key == f"{CLOCK} {DOUBTED}" and not each.ended_at for each in store.alerts.all()
+    )
     return new_clock(store.stamps.newest(), doubted=doubted)
 
 
 def _begin_agent(configuration: Configuration) -> WorkerClient:
     """Begin the agent, with the lock, and before anything is opened that a second process must not have."""
-    freeze_gc()  # so that both go on sharing it: the search for garbage writes into what it looks through
+    # so that both go on sharing it: the search for garbage writes into what it looks through
+    freeze_gc()
     return WorkerClient(open_content(configuration), _connect_on_this_machine, pin_to_one_core())
 
 

@@ -16,7 +16,10 @@ from daemon.config.loader import Configuration, ConnectorConfiguration, Kind
 from daemon.core.ports import Destination, Mailbox
 from daemon.core.settings import ConnectorSettings
 
-_PACKAGES: dict[Kind, str] = {"mailbox": "connectors.mailboxes", "destination": "connectors.destinations"}
+_PACKAGES: dict[Kind, str] = {
+    "mailbox": "connectors.mailboxes",
+    "destination": "connectors.destinations",
+}
 
 
 def connector_types() -> dict[Kind, tuple[str, ...]]:
@@ -42,9 +45,18 @@ def connect_mailboxes(configuration: Configuration) -> tuple[Mailbox, ...]:
     return tuple(cast("Mailbox", _connect("mailbox", each)) for each in configuration.mailboxes)
 
 
-def connect_destinations(configuration: Configuration, exclude: Collection[str] = ()) -> dict[str, Destination]:
-    """The configuration's destinations by name, ready for use, `exclude` for those named; no connection is made yet."""
-    return {each.name: connect_destination(each) for each in configuration.destinations if each.name not in exclude}
+def connect_destinations(
+    configuration: Configuration, exclude: Collection[str] = ()
+) -> dict[str, Destination]:
+    """The configuration's destinations by name, ready for use, `exclude` for those named.
+
+    No connection is made yet.
+    """
+    return {
+        each.name: connect_destination(each)
+        for each in configuration.destinations
+        if each.name not in exclude
+    }
 
 
 def connect_destination(connector: ConnectorConfiguration) -> Destination:
@@ -71,5 +83,8 @@ def first_steps() -> ModuleType:
 
 
 def soap_description(source: str) -> str:
-    """What a WSDL, a file or a web address, offers to the destination `soap`. Raises OperatorError."""
+    """What a WSDL, a file or a web address, offers to the destination `soap`.
+
+    Raises OperatorError.
+    """
     return cast("str", importlib.import_module("connectors.soap.describe").describe(source))

@@ -14,15 +14,17 @@ from daemon.core.errors import Fault, StoreError
 from daemon.core.settings import Secret
 
 _MOUNTS = Path("/proc/self/mountinfo")
-_SHARED = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"})
+_SHARED = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
+)
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def refuse_shared_file_systems(store: StoreSettings) -> None:
     """Raise StoreError if database or content lies on a file system of another machine.
 
-    Locks and fsync do not hold there: two processes could work with one database, and a letter could be called kept that is not.
-    A machine that does not tell its mounts is taken at its word.
+    Locks and fsync do not hold there: two processes could work with one database, and a letter
+    could be called kept that is not. A machine that does not tell its mounts is taken at its word.
     """
     try:
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
@@ -30,11 +32,16 @@ def refuse_shared_file_systems(store: StoreSettings) -> None:
         return
     for what, path in (("database", store.database_path), ("content", store.content)):
         if kind := shared_file_system(mounts, path.resolve()):
-            raise StoreError(f"the {what} {path} lies on a file system of type {kind}, which other machines share; keep it on a local disk")
+            raise StoreError(
+                f"the {what} {path} lies on a file system of type {kind}, which other "
+                "machines share; keep it on a local disk"
+            )
 
 
 def shared_file_system(mounts: str, path: Path) -> str | None:
-    """The type of the file system that holds `path`, if other machines share it; `mounts` is the text of /proc/self/mountinfo.
+    """The type of the file system that holds `path`, if other machines share it.
+
+    `mounts` is the text of /proc/self/mountinfo.
 
     Source of the format: proc(5). A later mount hides an earlier one at the same place.
     """
@@ -52,10 +59,22 @@ def shared_file_system(mounts: str, path: Path) -> str | None:
 
 def readable_secrets(configuration: Configuration) -> list[Fault]:
     """The secret files that every user of this machine can read, each as a warning."""
-    sections: list[BaseModel | None] = [each.settings for each in (*configuration.mailboxes, *configuration.destinations)]
-    paths = dict.fromkeys(secret.path for section in (*sections, configuration.api) if section for secret in _secrets(section))
+    sections: list[BaseModel | None] = [
+        each.settings for each in (*configuration.mailboxes, *configuration.destinations)
+    ]
+    paths = dict.fromkeys(
+        secret.path
+        for section in (*sections, configuration.api)
+        if section
+        for secret in _secrets(section)
+    )
     return [
-        Fault(file=str(path), key="", problem="every user of this machine can read this secret", remedy=f"Run: chmod 600 {path}")
+        Fault(
+            file=str(path),
+            key="",
+            problem="every user of this machine can read this secret",
+            remedy=f"Run: chmod 600 {path}",
+        )
         for path in paths
         if _is_open(path)
     ]

@@ -1,8 +1,9 @@
 """An edit of the configuration's files becomes new parts, or the old ones stay.
 
-Files are read whole, checked whole and swapped whole. What wakes it: watchdog's events on the files' folders, SIGHUP, and a look of its
-own every half minute, which alone sees edits from another machine and folders that were removed and made again; or every few seconds where
-nothing can be watched.
+Files are read whole, checked whole and swapped whole. What wakes it: watchdog's events on the
+files' folders, SIGHUP, and a look of its own every half minute, which alone sees edits from another
+machine and folders that were removed and made again; or every few seconds where nothing can be
+watched.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ _HARMLESS = frozenset({"opened", "closed_no_write"})  # reading the files causes
 class Reload:
     """Watches files, and hands on what they say when that has changed and is without a fault.
 
-    `files` names the files to watch, asked anew after each change, and `texts` what they said when they were read for what is in force;
-    `read_and_swap` reads them and puts them in force, or raises ConfigurationError and changes nothing. All are called from one thread;
-    so is `beat`, before each wait of up to `LOOK` seconds.
+    `files` names the files to watch, asked anew after each change, and `texts` what they said when
+    they were read for what is in force; `read_and_swap` reads them and puts them in force, or
+    raises ConfigurationError and changes nothing. All are called from one thread; so is `beat`,
+    before each wait of up to `LOOK` seconds.
     """
 
     def __init__(
@@ -50,17 +52,27 @@ class Reload:
         self._events = _FileEvents()
         self._folders = FolderWatcher(self._events)
         self._asked = False
-        self._seen = tuple(texts())  # and not what they say by now: an edit since then must not go unnoticed
+        self._seen = tuple(
+            texts()
+        )  # and not what they say by now: an edit since then must not go unnoticed
         self.faults: tuple[Fault, ...] = ()
-        """Those of an edit that is not in force; none if what the files say is. May be read from any thread."""
+        """Those of an edit that is not in force; none if what the files say is. May be read from
+        any thread.
+        """
 
     @property
     def unwatched(self) -> str:
-        """Why edits are noticed by looking only; empty if folders are watched. May be read from any thread."""
+        """Why edits are noticed by looking only; empty if folders are watched.
+
+        May be read from any thread.
+        """
         return self._folders.unwatched
 
     def ask(self) -> None:
-        """Read the files soon, whether or not they have changed; returns at once, and may be called from a signal handler."""
+        """Read the files soon, whether or not they have changed.
+
+        Returns at once, and may be called from a signal handler.
+        """
         self._asked = True
         self._events.wake_up()
 
@@ -81,7 +93,10 @@ class Reload:
         self._events.wake_up()
 
     def _look(self) -> None:
-        asked, self._asked = self._asked, False  # before the files are read: who asks while they are is not forgotten
+        asked, self._asked = (
+            self._asked,
+            False,
+        )  # before the files are read: who asks while they are is not forgotten
         found = self._read()
         if found == self._seen and not asked:
             return
@@ -109,14 +124,23 @@ class Reload:
 
     def _watch(self) -> None:
         """Have every folder of the files watched."""
-        wanted = {folder for path in self._files() for folder in (path.parent.absolute(), _resolved(path).parent)}
-        self._events.about(name for path in self._files() for name in (path.name, _resolved(path).name))
+        wanted = {
+            folder
+            for path in self._files()
+            for folder in (path.parent.absolute(), _resolved(path).parent)
+        }
+        self._events.about(
+            name for path in self._files() for name in (path.name, _resolved(path).name)
+        )
         if self._folders.keep(wanted):
             self._events.wake_up()  # nobody saw what happened until now
 
 
 def _resolved(path: Path) -> Path:
-    """Where the path leads to; the path itself while it leads nowhere, in a circle, or is being swapped in this very moment."""
+    """Where the path leads to.
+
+    The path itself while it leads nowhere, in a circle, or is being swapped in this very moment.
+    """
     try:
         return path.resolve()
     except (OSError, RuntimeError):  # before Python 3.13, a circle is a RuntimeError
@@ -135,7 +159,10 @@ class _FileEvents(FileSystemEventHandler):
         self._rung = False
 
     def about(self, names: Iterable[str]) -> None:
-        """Name the files whose changes count; of other files only their coming and going does, for symbolic links are swapped so."""
+        """Name the files whose changes count.
+
+        Of other files only their coming and going does, for symbolic links are swapped so.
+        """
         found = frozenset(names)
         if found != self._names:
             self._names = found
@@ -151,7 +178,9 @@ class _FileEvents(FileSystemEventHandler):
             return
         name = Path(str(event.src_path)).name
         with self._changed:
-            is_ours = name in self._names or name in self._writing  # it may have ceased to be ours while it was being written
+            is_ours = (
+                name in self._names or name in self._writing
+            )  # it may have ceased to be ours while it was being written
             if not is_ours and event.event_type not in _COMINGS_AND_GOINGS:
                 return
             self._last = time.monotonic()
@@ -177,5 +206,7 @@ class _FileEvents(FileSystemEventHandler):
         """How long to go on waiting: until it has been quiet, and longer while a writer holds one of our files open."""
         now = time.monotonic()
         if self._writing:
-            return self._written + _WRITER - now  # and not since whatever else came and went beside it
+            return (
+                self._written + _WRITER - now
+            )  # and not since whatever else came and went beside it
         return min(self._last + _QUIET, latest) - now

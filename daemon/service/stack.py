@@ -1,4 +1,7 @@
-"""What commands open: the configuration, the routing table, the store; each checked, and without the service around it."""
+"""What commands open: the configuration, the routing table, the store.
+
+Each checked, and without the service around it.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +40,17 @@ class LoadedConfig:
 
 
 def load(path: Path) -> LoadedConfig:
-    """Read the configuration and the routing table. Raises ConfigurationError with every fault of both."""
+    """Read the configuration and the routing table.
+
+    Raises ConfigurationError with every fault of both.
+    """
     reading = loader.read(path, plugins.find_settings, plugins.connector_types())
     faults, table = list(reading.faults), None
     if reading.routing_file:
         try:
-            table = read_table(reading.routing_file, reading.destination_names, today=norwegian_day(utc_now()))
+            table = read_table(
+                reading.routing_file, reading.destination_names, today=norwegian_day(utc_now())
+            )
         except ConfigurationError as error:
             faults.extend(error.faults)
     if faults or not (reading.configuration and table):
@@ -71,7 +79,9 @@ def open_store(configuration: Configuration) -> Store:
     """
     path = configuration.store.database_path
     if not path.exists():
-        raise StoreError(f"there is no database at {path}; `postmottak run` and `postmottak poll` make it")
+        raise StoreError(
+            f"there is no database at {path}; `postmottak run` and `postmottak poll` make it"
+        )
     return Store(configuration.store.database)
 
 
@@ -81,7 +91,10 @@ def open_content(configuration: Configuration) -> ContentStore:
 
 
 def table_of(store: Store, version: str) -> Table:
-    """A routing table that was in force; its destinations need not exist any more. Raises NotFound."""
+    """A routing table that was in force; its destinations need not exist any more.
+
+    Raises NotFound.
+    """
     found = store.queries.table(version)
     if found is None:
         raise NotFound(f"There is no routing table {version} in the database")
@@ -97,26 +110,39 @@ def _past_table(store: Store, version: str) -> Table | None:
 
 def retention(store: Store, configuration: Configuration, table: Table) -> Retention:
     """The rules of retention that are in force."""
-    return Retention(settings=configuration.retention, table=table, past=lambda version: _past_table(store, version))
+    return Retention(
+        settings=configuration.retention,
+        table=table,
+        past=lambda version: _past_table(store, version),
+    )
 
 
 @contextmanager
-def housekeeping(checked: LoadedConfig, *, alone: bool, trust_clock: bool = False) -> Iterator[Housekeeping]:
-    """Housekeeping by itself, until the block ends; `alone` with the store's lock, for whoever deletes.
+def housekeeping(
+    checked: LoadedConfig, *, alone: bool, trust_clock: bool = False
+) -> Iterator[Housekeeping]:
+    """Housekeeping by itself, until the block ends.
 
-    With `trust_clock`, what an earlier start doubted of the clock is settled; without it, a clock that can be wrong is an
-    OperatorError for whoever deletes. Raises StoreError if the store cannot be opened, or if another process works with it.
+    `alone` with the store's lock, for whoever deletes.
+
+    With `trust_clock`, what an earlier start doubted of the clock is settled; without it, a clock
+    that can be wrong is an OperatorError for whoever deletes. Raises StoreError if the store cannot
+    be opened, or if another process works with it.
     """
     configuration = checked.configuration
     with ExitStack() as ends:
         if alone:
-            ends.callback(InstanceLock(configuration.store.database_path, configuration.store.content).release)
+            ends.callback(
+                InstanceLock(configuration.store.database_path, configuration.store.content).release
+            )
         store = open_store(configuration)
         ends.callback(store.close)
         if alone:
             _settle_clock(store, utc_now(), trust_clock=trust_clock)
         rules = retention(store, configuration, checked.table)
-        yield Housekeeping(store=store, content=open_content(configuration), retention=lambda: rules, clock=utc_now)
+        yield Housekeeping(
+            store=store, content=open_content(configuration), retention=lambda: rules, clock=utc_now
+        )
 
 
 def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
@@ -129,7 +155,8 @@ def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
     elif noted or has_backlog(now, newest) or is_far_ahead(now, newest):
         last = f"the last record is of {newest:%Y-%m-%d %H:%M}" if newest else "nothing is recorded"
         raise OperatorError(
-            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {last}; nothing was deleted. Set the clock,"
+            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {last}; nothing "
+            "was deleted. Set the clock,"
             " or, if it is right, say so with --trust-clock"
         )
 

@@ -1,8 +1,9 @@
 """The service: the app's parts as threads, which go on until they are told to stop.
 
-One thread for each mailbox, one for the outbox, one that watches for edits, one for pickups, one for alerts, one for housekeeping, one for
-each door, and a clock that rings bells. A thread that ends before the service does ends the service, and one that hangs keeps it from
-giving signs of life: half a service would look well and lose time.
+One thread for each mailbox, one for the outbox, one that watches for edits, one for pickups, one
+for alerts, one for housekeeping, one for each door, and a clock that rings bells. A thread that
+ends before the service does ends the service, and one that hangs keeps it from giving signs of
+life: half a service would look well and lose time.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _LOOK_AT_OUTBOX = 60.0  # seconds; a new letter rings, so this is for what became due by itself
-_GATHER = 0.05  # seconds in which letters that come together are gathered, for a round of deliveries has a price of its own
+# seconds in which letters that come together are gathered, for a round of deliveries has a price of
+# its own
+_GATHER = 0.05
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _RECONCILE_EVERY = timedelta(days=1)
 _TIDY_EVERY = timedelta(days=1)
@@ -69,31 +72,48 @@ class Supervisor:
         self._stalled: list[str] = []
         self._stopping = threading.Event()
         self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        """What is asked of the thread that runs. A signal handler may only put something here: an event that this thread waits for has a
-        lock, and to set it in a handler waits for ever if the signal comes while this thread holds it."""
+        """What is asked of the thread that runs. A signal handler may only put something here: an
+        event that this thread waits for has a lock, and to set it in a handler waits for ever if
+        the signal comes while this thread holds it.
+        """
         self._failure: PostmottakError | None = None
         self._cut_off = threading.Event()
-        """Set where the store was busy to the end, so that what was under way could not be recorded."""
+        """Set where the store was busy to the end, so that what was under way could not be
+        recorded.
+        """
         self._outbox_wake = WakeEvent()
         self._housekeeping_wake = WakeEvent()
         self._wakes = [WakeEvent() for _ in app.polled_mailboxes]
         self._reconcile_due = threading.Event()
         self._schedule = Scheduler()
-        self._reload = Reload(app.files, app.texts, self._read_and_swap, beat=lambda: app.heartbeats.beat_for_wait(_RELOAD, LOOK))
+        self._reload = Reload(
+            app.files,
+            app.texts,
+            self._read_and_swap,
+            beat=lambda: app.heartbeats.beat_for_wait(_RELOAD, LOOK),
+        )
         self._alerter = app.alerter(lambda: self._reload.faults, self._noticed)
         self._monitoring = _monitoring_server(app, lambda: self._reload.faults)
         self._pickups = PickupWatch(app.pickups, lambda: app.destinations, app.heartbeats)
 
     def stop(self) -> None:
-        """Ask the service to end; returns at once, may be called from a signal handler, and more than once."""
+        """Ask the service to end.
+
+        Returns at once, may be called from a signal handler, and more than once.
+        """
         self._asked.put(self._stopping.set)
 
     def reload(self) -> None:
-        """Ask for the configuration to be read anew; returns at once, and may be called from a signal handler."""
+        """Ask for the configuration to be read anew.
+
+        Returns at once, and may be called from a signal handler.
+        """
         self._asked.put(self._reload.ask)
 
     def run(self) -> bool:
-        """Work until `stop` is called. Returns whether all work in flight has ended; what has not is repeated at the next start.
+        """Work until `stop` is called.
+
+        Returns whether all work in flight has ended; what has not is repeated at the next start.
 
         A store that another program holds is waited for. Raises StoreError if the store fails.
         """
@@ -106,7 +126,11 @@ class Supervisor:
         for thread in threads:
             self._app.heartbeats.beat(thread.name)
         self._schedule.start()
-        _log.info("service started", mailboxes=len(self._app.polled_mailboxes), destinations=len(self._app.destinations))
+        _log.info(
+            "service started",
+            mailboxes=len(self._app.polled_mailboxes),
+            destinations=len(self._app.destinations),
+        )
         for thread in threads:
             thread.start()
         self._notifier.ready(self._status_line())
@@ -118,7 +142,9 @@ class Supervisor:
         """Whoever waits for the store has not hung; nor has whoever waits for that one."""
         self._app.heartbeats.excuse(step)
         if total - step < _TELL_BUSY <= total:
-            _log.warning("another program holds the database, and is waited for", seconds=round(total))
+            _log.warning(
+                "another program holds the database, and is waited for", seconds=round(total)
+            )
 
     def _tick(self) -> None:
         """A sign of life of the clock, which is due to give the next one after `_CLOCK_BEAT`, or a little later."""
@@ -151,7 +177,8 @@ class Supervisor:
                 return
             self._feed_watchdog()
             self._schedule.follow_clock()
-            self._app.clock.troubles()  # so that one that is wrong for a few seconds only is in the log as well
+            # so that one that is wrong for a few seconds only is in the log as well
+            self._app.clock.troubles()
             with suppress(queue.Empty):
                 self._asked.get(timeout=every)()
 
@@ -167,10 +194,15 @@ class Supervisor:
 
     def _noticed(self) -> list[Problem]:
         """What nobody but this process can see."""
-        return noticed_troubles(log=logs.trouble(), watch=self._reload.unwatched or self._pickups.unwatched)
+        return noticed_troubles(
+            log=logs.trouble(), watch=self._reload.unwatched or self._pickups.unwatched
+        )
 
     def _status_line(self) -> str:
-        return f"{len(self._app.polled_mailboxes)} mailboxes, {len(self._app.destinations)} destinations"
+        return (
+            f"{len(self._app.polled_mailboxes)} mailboxes, {len(self._app.destinations)} "
+            "destinations"
+        )
 
     def _thread(self, name: str, loop: Callable[..., None], *arguments: object) -> threading.Thread:
         return threading.Thread(target=self._guard, args=(loop, *arguments), name=name, daemon=True)
@@ -183,9 +215,12 @@ class Supervisor:
                 self._cut_off.set()
             else:
                 self._failure = error
-        except Exception as fault:  # noqa: BLE001  # whatever it is, the service must not go on without this thread
+        # whatever it is, the service must not go on without this thread
+        except Exception as fault:  # noqa: BLE001
             _log.exception("a thread of the service failed")
-            self._failure = PostmottakError(f"a thread of the service failed: {type(fault).__name__}; see the log")
+            self._failure = PostmottakError(
+                f"a thread of the service failed: {type(fault).__name__}; see the log"
+            )
         finally:
             self.stop()
 
@@ -209,11 +244,16 @@ class Supervisor:
         return ended
 
     def _release_abandoned(self) -> None:
-        """An orderly stop is not to blame on deliveries that it cuts off; unless the store is busy even now, where the next start does."""
+        """An orderly stop is not to blame on deliveries that it cuts off.
+
+        Unless the store is busy even now, where the next start does.
+        """
         try:
             self._app.store.outbox.release_abandoned(self._app.clock(), stopped=True)
         except StoreBusy as error:
-            _log.warning("deliveries that were under way are repeated at the next start", reason=str(error))
+            _log.warning(
+                "deliveries that were under way are repeated at the next start", reason=str(error)
+            )
 
     def _servers(self) -> list[WebServer]:
         return [server for server in (self._app.web, self._monitoring) if server]
@@ -237,7 +277,8 @@ class Supervisor:
         groups = batches_of_parties(box.mailbox.channels())
         self._schedule.every(box.poll_every / len(groups), name, wake.wake_up)
         if self._app.is_comparison_due(_RECONCILE_EVERY):
-            self._reconcile_due.set()  # a service that is restarted every day would never come to it otherwise
+            # a service that is restarted every day would never come to it otherwise
+            self._reconcile_due.set()
         while not self._stopping.is_set():
             for group in groups:
                 self._poll(box, group)
@@ -254,7 +295,9 @@ class Supervisor:
 
     def _poll(self, box: PolledMailbox, channels: Sequence[Channel]) -> None:
         try:
-            summary = self._app.intake.poll(box.mailbox, box.policies, self._stopping, channels, self._letters_stored)
+            summary = self._app.intake.poll(
+                box.mailbox, box.policies, self._stopping, channels, self._letters_stored
+            )
         except DiskFull as error:
             _log.error("nothing is fetched until there is room", reason=str(error))
             self._notifier.status(f"nothing is fetched until there is room: {error}")
@@ -267,7 +310,9 @@ class Supervisor:
             stored=summary.stored,
             problems=len(summary.problems),
         )
-        self._notifier.status(f"{self._status_line()}; {_polled(box.mailbox.name, summary, self._app.clock())}")
+        self._notifier.status(
+            f"{self._status_line()}; {_polled(box.mailbox.name, summary, self._app.clock())}"
+        )
 
     def _reconcile(self) -> None:
         try:
@@ -287,7 +332,10 @@ class Supervisor:
         self._outbox_wake.wake_up()
 
     def _deliver(self) -> float:
-        """Deliver what is due; after how many seconds to look again. On a full disk no outcome can be kept, so nothing is begun."""
+        """Deliver what is due; after how many seconds to look again.
+
+        On a full disk no outcome can be kept, so nothing is begun.
+        """
         try:
             self._app.deliver_due(self._stopping)
             return self._until_due()
@@ -342,5 +390,9 @@ def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSe
 
 
 def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:
-    amiss = f"{len(summary.problems)} problems, see postmottak status" if summary.problems else "nothing amiss"
+    amiss = (
+        f"{len(summary.problems)} problems, see postmottak status"
+        if summary.problems
+        else "nothing amiss"
+    )
     return f"{mailbox} polled at {now:%H:%M:%S} UTC: {summary.stored} new letters, {amiss}"

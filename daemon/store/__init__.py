@@ -1,6 +1,7 @@
 """All SQL: letters in, the outbox, marks for the mailbox, rerouting, and views for people.
 
-One class for each, all on one `Database`. Only this package and `dispatch` change a delivery's state.
+One class for each, all on one `Database`. Only this package and `dispatch` change a delivery's
+state.
 """
 
 from __future__ import annotations
@@ -61,8 +62,12 @@ class Store:
         self.alerts = Alerts(self._database)
         self.stamps = Stamps(self._database)
 
-    def wait_until(self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing) -> None:
-        """From now on wait for a busy database as long as it takes; StoreBusy is raised only a little after `stopping` is set.
+    def wait_until(
+        self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing
+    ) -> None:
+        """From now on wait for a busy database as long as it takes.
+
+        StoreBusy is raised only a little after `stopping` is set.
 
         `on_wait` is what `BusyWait` says.
         """

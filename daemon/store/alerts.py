@@ -24,16 +24,27 @@ class Alerts:
 
     def happened(self, kind: str, since: datetime, limit: int) -> Sequence[Alert]:
         """Alerts of one kind that began since then and have not ended, the newest first."""
-        wanted = select(Alert).where(Alert.kind == kind, Alert.began_at >= since, col(Alert.ended_at).is_(None))
+        wanted = select(Alert).where(
+            Alert.kind == kind, Alert.began_at >= since, col(Alert.ended_at).is_(None)
+        )
         with self._database.read() as session:
-            return session.exec(wanted.order_by(col(Alert.began_at).desc(), col(Alert.key)).limit(limit)).all()
+            return session.exec(
+                wanted.order_by(col(Alert.began_at).desc(), col(Alert.key)).limit(limit)
+            ).all()
 
     def note(self, current: Collection[Alert], now: datetime) -> None:
-        """What is wrong now: new alerts begin, and so do those that have become critical; those that are not among them end."""
+        """What is wrong now: new alerts begin, and so do those that have become critical.
+
+        Those that are not among them end.
+        """
         by_key = {each.key: each for each in current}
         known = {each.key: each for each in self.all()}
         begun = [
-            each for key, each in by_key.items() if key not in known or known[key].ended_at or (each.critical and not known[key].critical)
+            each
+            for key, each in by_key.items()
+            if key not in known
+            or known[key].ended_at
+            or (each.critical and not known[key].critical)
         ]
         ended = [each for key, each in known.items() if key not in by_key and not each.ended_at]
         if not begun and not ended:

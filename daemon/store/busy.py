@@ -1,9 +1,10 @@
 """A database that another program holds for a while: it is waited for, and that alone is never a failure.
 
-SQLite says `database is locked` in three places only: where a transaction begins, where a single statement stands by itself, and where a
-transaction is committed. Each can be said again, and nothing that a transaction has done is lost by it: a commit that met a reader is
-still to be made, and keeps new readers out until it is. Source: SQLite, "File Locking And Concurrency In SQLite Version 3", and the
-entry SQLITE_BUSY of "Result and Error Codes".
+SQLite says `database is locked` in three places only: where a transaction begins, where a single
+statement stands by itself, and where a transaction is committed. Each can be said again, and
+nothing that a transaction has done is lost by it: a commit that met a reader is still to be made,
+and keeps new readers out until it is. Source: SQLite, "File Locking And Concurrency In SQLite
+Version 3", and the entry SQLITE_BUSY of "Result and Error Codes".
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 STEP = 1.0
-"""Seconds that SQLite itself waits, with a back-off of its own, before it is asked again: so soon a signal to stop is heard."""
+"""Seconds that SQLite itself waits, with a back-off of its own, before it is asked again: so soon a
+signal to stop is heard.
+"""
 _LIMIT = 30.0
 _GRACE = 4.0
 _LIMIT_HERE: ContextVar[float | None] = ContextVar("_AT_MOST", default=None)
@@ -31,7 +34,10 @@ def do_nothing(_step: float, _total: float) -> None:
 
 def is_busy(error: BaseException | None) -> bool:
     """Whether the error says that another connection holds the database, and nothing worse."""
-    return isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return (
+        isinstance(error, sqlite3.OperationalError)
+        and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    )
 
 
 @dataclass(kw_only=True)
@@ -43,7 +49,9 @@ class BusyWait:
     """Seconds; None for as long as it takes, until `stopping` is set and `_GRACE` is over."""
     stopping: threading.Event = field(default_factory=threading.Event)
     on_wait: Callable[[float, float], None] = do_nothing
-    """Called after each step with its seconds, and with those since the wait began; from the thread that waits."""
+    """Called after each step with its seconds, and with those since the wait began; from the thread
+    that waits.
+    """
     _stops_at: float | None = None
 
     def until_free(self, call: Callable[[], T]) -> T:
@@ -64,9 +72,13 @@ class BusyWait:
 
     def _is_over(self, now: float, waited: float) -> bool:
         if self._stops_at is None and self.stopping.is_set():
-            self._stops_at = now + _GRACE  # of all waits together: some wait for each other, and a stop is to be soon
+            self._stops_at = (
+                now + _GRACE
+            )  # of all waits together: some wait for each other, and a stop is to be soon
         limits = (self.limit, _LIMIT_HERE.get())
-        return any(limit is not None and waited >= limit for limit in limits) or (self._stops_at is not None and now >= self._stops_at)
+        return any(limit is not None and waited >= limit for limit in limits) or (
+            self._stops_at is not None and now >= self._stops_at
+        )
 
 
 @contextmanager

@@ -25,7 +25,11 @@ def _claiming(*which: ColumnElement[bool]) -> Executable:
     """Takes deliveries that are due, the longest due first, and reads them."""
     due = (
         sql_select(_DELIVERIES.c.id)
-        .where(_DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)), _DELIVERIES.c.due_at <= bindparam("now"), *which)
+        .where(
+            _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)),
+            _DELIVERIES.c.due_at <= bindparam("now"),
+            *which,
+        )
         .order_by(_DELIVERIES.c.due_at)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
@@ -46,10 +50,13 @@ def _claiming(*which: ColumnElement[bool]) -> Executable:
     return sql_select(Delivery).from_statement(taken)
 
 
-# Statements of which every letter needs some are made once: to make one costs more than to carry it out.
+# Statements of which every letter needs some are made once: to make one costs more than to carry it
+# out.
 _NAMES: BindParameter[Any] = bindparam("names", expanding=True)
 CLAIM_AT = _claiming(_DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destination.in_(_NAMES))
-CLAIM_ELSEWHERE = _claiming(_DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destination.not_in(_NAMES))
+CLAIM_ELSEWHERE = _claiming(
+    _DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destination.not_in(_NAMES)
+)
 CLAIM_POISON = _claiming(_DELIVERIES.c.crashes >= POISON_AFTER)
 SUSPECT_WAITS = (
     sql_select(_DELIVERIES.c.id)
@@ -63,7 +70,11 @@ SUSPECT_WAITS = (
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _MESSAGES_OF = sql_select(Message).where(col(Message.id).in_(_IDS))
 _DECISIONS_OF = sql_select(DecisionRow).where(col(DecisionRow.message_id).in_(_IDS))
-_ATTACHMENTS_OF = sql_select(Attachment).where(col(Attachment.message_id).in_(_IDS)).order_by(col(Attachment.position))
+_ATTACHMENTS_OF = (
+    sql_select(Attachment)
+    .where(col(Attachment.message_id).in_(_IDS))
+    .order_by(col(Attachment.position))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +98,16 @@ class Claim:
         return self.delivery.fence
 
 
-def with_letters(session: Session, deliveries: Sequence[Delivery], lease_ends: datetime) -> list[Claim]:
+def with_letters(
+    session: Session, deliveries: Sequence[Delivery], lease_ends: datetime
+) -> list[Claim]:
     """The claims, with what is read of their letters in one statement for each table."""
     ids = {"ids": list({delivery.message_id for delivery in deliveries})}
     messages = {each.id: each for each in session.execute(_MESSAGES_OF, ids).scalars()}
-    decisions = {(each.message_id, each.number): each for each in session.execute(_DECISIONS_OF, ids).scalars()}
+    decisions = {
+        (each.message_id, each.number): each
+        for each in session.execute(_DECISIONS_OF, ids).scalars()
+    }
     attachments: dict[UUID, list[Attachment]] = defaultdict(list)
     for each in session.execute(_ATTACHMENTS_OF, ids).scalars():
         attachments[each.message_id].append(each)

@@ -1,7 +1,8 @@
 """The bytes of attachments: files named by their SHA-256, durable before anybody is told that they are there.
 
-A file is written under a temporary name while its hashes are computed, synced, renamed, and its folder synced: without the last
-step a power cut lost the newest file. The bytes are never in memory as a whole.
+A file is written under a temporary name while its hashes are computed, synced, renamed, and its
+folder synced: without the last step a power cut lost the newest file. The bytes are never in memory
+as a whole.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class Kept:
 
 
 class ContentStore:
-    """A folder of hash-named files; may be used from several threads, for writing by one process, and by others that are `guarded`."""
+    """A folder of hash-named files.
+
+    May be used from several threads, for writing by one process, and by others that are `guarded`.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Make the folder if it is missing. Raises StoreError."""
@@ -50,17 +54,25 @@ class ContentStore:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._temporary.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
-            raise StoreError(f"the content folder {folder} cannot be made: {error.strerror}") from error
+            raise StoreError(
+                f"the content folder {folder} cannot be made: {error.strerror}"
+            ) from error
 
     def put(self, chunks: Iterable[bytes]) -> Kept:
-        """Keep the bytes durably. Keeping the same bytes again is harmless. Raises StoreError, DiskFull, or what `chunks` raises."""
+        """Keep the bytes durably.
+
+        Keeping the same bytes again is harmless. Raises StoreError, DiskFull, or what `chunks`
+        raises.
+        """
         try:
             return self._put(chunks)
         except _SourceFailed as failed:
             raise failed.error from None
         except OSError as error:
             kind = DiskFull if error.errno in _FULL else StoreError
-            raise kind(f"the content folder {self._folder} cannot be written: {error.strerror}") from error
+            raise kind(
+                f"the content folder {self._folder} cannot be written: {error.strerror}"
+            ) from error
 
     def _put(self, chunks: Iterable[bytes]) -> Kept:
         descriptor, name = tempfile.mkstemp(dir=self._temporary)
@@ -73,7 +85,11 @@ class ContentStore:
         return kept
 
     def _publish(self, temporary: Path, final: Path) -> None:
-        """Give the file its name. What another thread has published, or made a folder for, may not be durable yet: sync all the same."""
+        """Give the file its name.
+
+        What another thread has published, or made a folder for, may not be durable yet: sync all
+        the same.
+        """
         folder = final.parent
         if folder not in self._durable_folders:
             folder.mkdir(exist_ok=True, mode=0o700)
@@ -81,22 +97,31 @@ class ContentStore:
             self._durable_folders.add(folder)
         with self._naming:
             if final.exists():
-                os.utime(final)  # wanted again, by a letter that may not be stored yet: `remove` leaves it alone
+                os.utime(
+                    final
+                )  # wanted again, by a letter that may not be stored yet: `remove` leaves it alone
                 temporary.unlink()
             else:
                 temporary.rename(final)
         sync(folder)
 
     def open(self, sha256: str) -> BufferedReader:
-        """Open the bytes for reading. Raises ContentMissing if they are not there, and StoreError if they cannot be read."""
+        """Open the bytes for reading.
+
+        Raises ContentMissing if they are not there, and StoreError if they cannot be read.
+        """
         try:
             return self.path(sha256).open("rb")
         except FileNotFoundError as error:
             remedy = "bring it back from a backup, and the delivery goes on"
-            raise ContentMissing(f"the content {sha256} is not in {self._folder}; {remedy}") from error
+            raise ContentMissing(
+                f"the content {sha256} is not in {self._folder}; {remedy}"
+            ) from error
         except OSError as error:
             kind = DiskFull if error.errno in _FULL else StoreError
-            raise kind(f"the content {sha256} in {self._folder} cannot be read: {error.strerror}") from error
+            raise kind(
+                f"the content {sha256} in {self._folder} cannot be read: {error.strerror}"
+            ) from error
 
     def kept(self, prefix: str) -> set[str]:
         """The hashes, of those whose first two digits are `prefix`, whose bytes are here."""
@@ -122,10 +147,15 @@ class ContentStore:
         return found.st_size
 
     def fault(self, sha256: str) -> str:
-        """What is wrong with the bytes: `missing`, `damaged`, or why they cannot be read; empty if they are what their name says."""
+        """What is wrong with the bytes: `missing`, `damaged`, or why they cannot be read.
+
+        Empty if they are what their name says.
+        """
         try:
             with self.path(sha256).open("rb") as file:
-                return "" if hashlib.file_digest(file, "sha256").hexdigest() == sha256 else "damaged"
+                return (
+                    "" if hashlib.file_digest(file, "sha256").hexdigest() == sha256 else "damaged"
+                )
         except FileNotFoundError:
             return "missing"
         except OSError as error:
@@ -133,7 +163,9 @@ class ContentStore:
 
     @contextmanager
     def guarded(self, *, alone: bool) -> Iterator[bool]:
-        """Keep others, in this process and in others, from removing bytes; or, `alone`, be the one that removes them.
+        """Keep others, in this process and in others, from removing bytes.
+
+        Or, `alone`, be the one that removes them.
 
         Whoever wants to be alone does not wait: False says that somebody reads. Raises StoreError.
         """
@@ -149,7 +181,10 @@ class ContentStore:
             os.close(descriptor)
 
     def remove_temporaries(self) -> None:
-        """Remove what a process that was killed left half-written. Only for a caller that knows itself to be alone."""
+        """Remove what a process that was killed left half-written.
+
+        Only for a caller that knows itself to be alone.
+        """
         for leftover in self._temporary.iterdir():
             leftover.unlink(missing_ok=True)
 

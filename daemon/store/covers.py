@@ -26,12 +26,22 @@ from daemon.store.results import release_marks
 
 WAITING = frozenset({DeliveryState.PENDING, DeliveryState.HELD})
 """The states of a delivery that nobody has begun, so that it can still go elsewhere."""
-_MESSAGES, _DECISIONS, _DELIVERIES, _ATTEMPTS = (table_of(kind) for kind in (Message, DecisionRow, Delivery, AttemptRow))
+_MESSAGES, _DECISIONS, _DELIVERIES, _ATTEMPTS = (
+    table_of(kind) for kind in (Message, DecisionRow, Delivery, AttemptRow)
+)
 _BY_DUE_TIME = (_DELIVERIES.c.due_at, row_number(Delivery))
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_LETTERS = select(_MESSAGES.c.id, _MESSAGES.c.service, _MESSAGES.c.confidential).where(_MESSAGES.c.id.in_(_IDS))
+_LETTERS = select(_MESSAGES.c.id, _MESSAGES.c.service, _MESSAGES.c.confidential).where(
+    _MESSAGES.c.id.in_(_IDS)
+)
 _DECIDED = (
-    select(_DECISIONS.c.message_id, _DECISIONS.c.number, _DECISIONS.c.chosen, _DECISIONS.c.direct, _DECISIONS.c.why)
+    select(
+        _DECISIONS.c.message_id,
+        _DECISIONS.c.number,
+        _DECISIONS.c.chosen,
+        _DECISIONS.c.direct,
+        _DECISIONS.c.why,
+    )
     .where(_DECISIONS.c.message_id.in_(_IDS))
     .order_by(_DECISIONS.c.number)
 )
@@ -47,7 +57,9 @@ _OF_LETTERS = select(
 ).where(_DELIVERIES.c.message_id.in_(_IDS))
 _FORGET_ATTEMPTS = delete(_ATTEMPTS).where(_ATTEMPTS.c.delivery_id.in_(_IDS))
 _FORGET = delete(_DELIVERIES).where(_DELIVERIES.c.id.in_(_IDS))
-_EXPLAIN = update(_DECISIONS).where(_DECISIONS.c.message_id == bindparam("of"), _DECISIONS.c.number == bindparam("numbered"))
+_EXPLAIN = update(_DECISIONS).where(
+    _DECISIONS.c.message_id == bindparam("of"), _DECISIONS.c.number == bindparam("numbered")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,38 +102,68 @@ class Covers:
         self._database = database
 
     def queued(self, now: datetime) -> Iterator[list[Queued]]:
-        """Letters of which a delivery waits or is held, some at a time. No transaction is open while the caller has them.
+        """Letters of which a delivery waits or is held, some at a time.
 
-        A letter with several may come more than once. Those that an operator releases or retries during the walk come at its end: of
-        these the due time is moved, by which the walk goes, but it is later than `now`.
+        No transaction is open while the caller has them.
+
+        A letter with several may come more than once. Those that an operator releases or retries
+        during the walk come at its end: of these the due time is moved, by which the walk goes, but
+        it is later than `now`.
         """
-        for state in (DeliveryState.PENDING, DeliveryState.HELD):  # what is held during the walk is seen in the second
+        for state in (
+            DeliveryState.PENDING,
+            DeliveryState.HELD,
+        ):  # what is held during the walk is seen in the second
             yield from self._walk(state)
         yield from self._walk(DeliveryState.PENDING, due_since=now)
 
-    def _walk(self, state: DeliveryState, due_since: datetime | None = None) -> Iterator[list[Queued]]:
-        for piece in pieces(self._database, _BY_DUE_TIME, _DELIVERIES.c.state == state, since=due_since, size=LETTERS):
+    def _walk(
+        self, state: DeliveryState, due_since: datetime | None = None
+    ) -> Iterator[list[Queued]]:
+        for piece in pieces(
+            self._database,
+            _BY_DUE_TIME,
+            _DELIVERIES.c.state == state,
+            since=due_since,
+            size=LETTERS,
+        ):
             with self._database.read() as session:
                 connection = session.connection()
-                ids = list(connection.execute(select(_DELIVERIES.c.message_id).where(piece).distinct()).scalars())
+                ids = list(
+                    connection.execute(
+                        select(_DELIVERIES.c.message_id).where(piece).distinct()
+                    ).scalars()
+                )
                 found = list(_queued(connection, ids))
             yield found
 
     def follow(self, covers: Sequence[Cover], now: datetime) -> dict[UUID, Changed]:
-        """Let deliveries that wait or are held follow covers, in one transaction. Returns the letters of which something changed.
+        """Let deliveries that wait or are held follow covers, in one transaction.
 
-        Those that are not wanted, or not on those behalves, give way to those that are; these are held if all that gave way were. A letter
-        about which somebody has decided since is left alone.
+        Returns the letters of which something changed.
+
+        Those that are not wanted, or not on those behalves, give way to those that are; these are
+        held if all that gave way were. A letter about which somebody has decided since is left
+        alone.
         """
         ids = {"ids": [each.message for each in covers]}
         with self._database.write() as session:
             connection = session.connection()
             decisions = {row.message_id: row for row in connection.execute(_DECIDED, ids)}
             deliveries = _by_letter(connection, ids)
-            same = [each for each in covers if each.message in decisions and decisions[each.message].number == each.number]
-            turns = [_Turn.of(each, deliveries[each.message], decisions[each.message].why, now) for each in same]
+            same = [
+                each
+                for each in covers
+                if each.message in decisions and decisions[each.message].number == each.number
+            ]
+            turns = [
+                _Turn.of(each, deliveries[each.message], decisions[each.message].why, now)
+                for each in same
+            ]
             _carry_out(connection, [turn for turn in turns if turn.changes_something])
-            release_marks(session, [turn.cover.message for turn in turns if turn.changes_something], now)
+            release_marks(
+                session, [turn.cover.message for turn in turns if turn.changes_something], now
+            )
         return {turn.cover.message: turn.changed for turn in turns if turn.changes_something}
 
 
@@ -145,8 +187,14 @@ def _queued(connection: Connection, ids: Collection[UUID]) -> Iterator[Queued]:
             number=decision.number,
             chosen=tuple(decision.chosen),
             direct=tuple(decision.direct),
-            waiting={each.destination: tuple(each.recipients) for each in deliveries[key] if each.state in WAITING},
-            others=frozenset(each.destination for each in deliveries[key] if each.state not in WAITING),
+            waiting={
+                each.destination: tuple(each.recipients)
+                for each in deliveries[key]
+                if each.state in WAITING
+            },
+            others=frozenset(
+                each.destination for each in deliveries[key] if each.state not in WAITING
+            ),
         )
 
 
@@ -161,8 +209,12 @@ class _Turn:
     why: Mapping[str, Any]
 
     @classmethod
-    def of(cls, cover: Cover, deliveries: Sequence[Any], why: Mapping[str, Any], now: datetime) -> _Turn:
-        gone = [each for each in deliveries if each.state in WAITING and not _stays(each, cover.wanted)]
+    def of(
+        cls, cover: Cover, deliveries: Sequence[Any], why: Mapping[str, Any], now: datetime
+    ) -> _Turn:
+        gone = [
+            each for each in deliveries if each.state in WAITING and not _stays(each, cover.wanted)
+        ]
         stay = {each.destination for each in deliveries if each not in gone}
         held = bool(gone) and all(each.state == DeliveryState.HELD for each in gone)
         new = [
@@ -187,15 +239,23 @@ class _Turn:
 
     @property
     def changed(self) -> Changed:
-        return Changed(added=tuple(each.destination for each in self.new), withdrawn=tuple(each.destination for each in self.gone))
+        return Changed(
+            added=tuple(each.destination for each in self.new),
+            withdrawn=tuple(each.destination for each in self.gone),
+        )
 
     @property
     def explained(self) -> dict[str, Any]:
-        return {**self.why, "covered": [*self.why.get("covered", ()), *(withdrawn(each) for each in self.gone)]}
+        return {
+            **self.why,
+            "covered": [*self.why.get("covered", ()), *(withdrawn(each) for each in self.gone)],
+        }
 
 
 def _stays(delivery: Any, wanted: Mapping[str, Sequence[str]]) -> bool:
-    return delivery.destination in wanted and list(wanted[delivery.destination]) == delivery.recipients
+    return (
+        delivery.destination in wanted and list(wanted[delivery.destination]) == delivery.recipients
+    )
 
 
 def withdrawn(delivery: Any) -> dict[str, Any]:
@@ -212,7 +272,11 @@ def withdrawn(delivery: Any) -> dict[str, Any]:
 def _carry_out(connection: Connection, turns: Sequence[_Turn]) -> None:
     gone = {"ids": [each.id for turn in turns for each in turn.gone]}
     new = [each.model_dump() for turn in turns for each in turn.new]
-    why = [{"of": turn.cover.message, "numbered": turn.cover.number, "why": turn.explained} for turn in turns if turn.gone]
+    why = [
+        {"of": turn.cover.message, "numbered": turn.cover.number, "why": turn.explained}
+        for turn in turns
+        if turn.gone
+    ]
     if why:
         connection.execute(_FORGET_ATTEMPTS, gone)
         connection.execute(_FORGET, gone)

@@ -1,7 +1,8 @@
 """Opens the database, and is the only place that knows which one it is.
 
-SQLite with a rollback journal and `synchronous=EXTRA`, not WAL: the SQLite that Debian 12 and 13 ship can lose acknowledged rows in
-WAL mode when a second program checkpoints, and in the default mode a power cut lost an acknowledged commit; EXTRA syncs the folder too.
+SQLite with a rollback journal and `synchronous=EXTRA`, not WAL: the SQLite that Debian 12 and 13
+ship can lose acknowledged rows in WAL mode when a second program checkpoints, and in the default
+mode a power cut lost an acknowledged commit; EXTRA syncs the folder too.
 """
 
 from __future__ import annotations
@@ -31,16 +32,21 @@ _PRAGMAS = (
     "secure_delete=ON",  # what retention deletes is overwritten, and not only forgotten
 )
 _PASSES = ("disk is full", "unable to open database file", "out of memory")
-"""What SQLite says when the system has no more space, files or memory to give: it is waited out, and no reason to end (sqlite3_errstr)."""
+"""What SQLite says when the system has no more space, files or memory to give: it is waited out,
+and no reason to end (sqlite3_errstr).
+"""
 
 
 class Database:
     """Transactions on the database; may be used from several threads."""
 
     def __init__(self, url: str, busy_wait: BusyWait | None = None) -> None:
-        """Open the database, make it if it is missing, and bring its tables up to date. Raises StoreError.
+        """Open the database, make it if it is missing, and bring its tables up to date.
 
-        `busy_wait` is for a database that is busy: everything here waits for it so long, and raises StoreBusy then.
+        Raises StoreError.
+
+        `busy_wait` is for a database that is busy: everything here waits for it so long, and raises
+        StoreBusy then.
         """
         self.url = url
         self.busy_wait = busy_wait or BusyWait()
@@ -59,7 +65,10 @@ class Database:
 
     @contextmanager
     def read_one(self) -> Iterator[Connection]:
-        """Read with one statement, which needs no transaction; for questions that come with every letter."""
+        """Read with one statement, which needs no transaction.
+
+        For questions that come with every letter.
+        """
         with _as_store_error(self.url), self._autocommit.connect() as connection:
             yield connection
 
@@ -69,7 +78,12 @@ class Database:
 
         Writers of this process wait for each other here, in turn, and not in SQLite's busy loop.
         """
-        with self._one_writer, _as_store_error(self.url), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with (
+            self._one_writer,
+            _as_store_error(self.url),
+            Session(self._writer, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     def close(self) -> None:
@@ -79,7 +93,11 @@ class Database:
     def _migrate(self) -> None:
         with self._reader.connect() as connection:
             known = inspect(connection).has_table("alembic_version")
-            current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
+            current = (
+                connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+                if known
+                else None
+            )
         if current != HEAD:
             _upgrade(self._writer, self.url)
 
@@ -89,7 +107,9 @@ def _open(url: str, busy_wait: BusyWait) -> Engine:
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         Path(database).touch(mode=0o600)  # SQLite would let everybody read it whom the umask lets
-    engine = create_engine(url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of)
+    engine = create_engine(
+        url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of
+    )
     event.listen(engine, "connect", partial(_prepare_connection, busy_wait))
     event.listen(engine, "do_execute", partial(_execute, busy_wait))
     event.listen(engine, "begin", _begin)
@@ -98,7 +118,10 @@ def _open(url: str, busy_wait: BusyWait) -> Engine:
 
 
 def _json_of(text: str) -> Any:
-    """JSON that is kept; what a version before kept too deep for a reader is cut, so that nothing beside it goes unread."""
+    """JSON that is kept.
+
+    What a version before kept too deep for a reader is cut, so that nothing beside it goes unread.
+    """
     try:
         return json.loads(text)
     except RecursionError:
@@ -107,12 +130,16 @@ def _json_of(text: str) -> Any:
 
 def _prepare_connection(busy_wait: BusyWait, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by us, see _begin
-    connection.execute(f"PRAGMA busy_timeout={round(1000 * busy_wait.step)}")  # first, for the others may have to wait already
+    connection.execute(
+        f"PRAGMA busy_timeout={round(1000 * busy_wait.step)}"
+    )  # first, for the others may have to wait already
     for pragma in _PRAGMAS:
         busy_wait.until_free(partial(connection.execute, f"PRAGMA {pragma}"))
 
 
-def _execute(busy_wait: BusyWait, cursor: Any, statement: str, parameters: Any, _context: object) -> bool:
+def _execute(
+    busy_wait: BusyWait, cursor: Any, statement: str, parameters: Any, _context: object
+) -> bool:
     """Carry out a statement in the dialect's place, and wait where the database is busy."""
     busy_wait.until_free(partial(cursor.execute, statement, parameters))
     return True
@@ -122,12 +149,15 @@ def _begin(connection: Any) -> None:
     """Take the write lock at once: a transaction that upgrades later fails with `database is locked` without waiting."""
     options = connection.get_execution_options()
     if not options.get("single", False):
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("immediate", False) else "BEGIN")
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE" if options.get("immediate", False) else "BEGIN"
+        )
 
 
 def _commit(connection: Connection) -> None:
     """Commit by a statement, which waits as every other does: one that met a reader can be said again, and nothing is lost by it."""
-    if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]  # a connection of sqlite3's
+    # a connection of sqlite3's
+    if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
         connection.exec_driver_sql("COMMIT")
 
 
@@ -143,7 +173,9 @@ def _upgrade(engine: Engine, url: str) -> None:
         try:
             command.upgrade(config, "head")
         except CommandError as error:
-            raise StoreError(f"the database {url} was made by a later version of Postmottak; install that one") from error
+            raise StoreError(
+                f"the database {url} was made by a later version of Postmottak; install that one"
+            ) from error
 
 
 def table_of(kind: type[SQLModel]) -> Table:
@@ -159,11 +191,16 @@ def _as_store_error(url: str) -> Iterator[None]:
         raise NotStorable(f"the database cannot hold this: {error.orig}") from error
     except DBAPIError as error:
         if is_busy(error.orig):
-            raise StoreBusy(f"the database {url} is busy: another program holds it, and went on doing so; try again later") from error
+            raise StoreBusy(
+                f"the database {url} is busy: another program holds it, and went on doing so; "
+                "try again later"
+            ) from error
         kind = DiskFull if any(words in str(error.orig) for words in _PASSES) else StoreError
         raise kind(f"the database {url} failed: {error.orig}") from error
     except (StatementError, OverflowError, UnicodeError) as error:
-        raise NotStorable(f"the database cannot hold this: {type(getattr(error, 'orig', None) or error).__name__}") from error
+        raise NotStorable(
+            f"the database cannot hold this: {type(getattr(error, 'orig', None) or error).__name__}"
+        ) from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database {url} failed: {error}") from error
     except OSError as error:

@@ -31,18 +31,25 @@ from daemon.store.pages import LETTERS, ROWS, pieces, row_number
 from daemon.store.results import release_marks
 
 _HANDED_OVER = frozenset({DeliveryState.CLAIMED, DeliveryState.DELIVERED})
-_MESSAGES, _ATTACHMENTS, _DECISIONS = (table_of(kind) for kind in (Message, Attachment, DecisionRow))
+_MESSAGES, _ATTACHMENTS, _DECISIONS = (
+    table_of(kind) for kind in (Message, Attachment, DecisionRow)
+)
 _BY_ARRIVAL = (_MESSAGES.c.fetched_at, row_number(Message))
 _BY_DECISION = (_DECISIONS.c.decided_at, _DECISIONS.c.route, row_number(DecisionRow))
 _PART = Part(external_id="", original_name="").model_dump()
 
 
 def _left_out() -> dict[str, Any]:
-    """In the place of what no route looks at. Values that are not given cost more to find than all the others."""
+    """In the place of what no route looks at.
+
+    Values that are not given cost more to find than all the others.
+    """
     return {"body": "", "properties": {}, "references": [], "reply_options": []}
 
 
-_OUTLINE = sql_select(*(column for column in _MESSAGES.c if column.name not in _left_out())).order_by(*_BY_ARRIVAL)
+_OUTLINE = sql_select(
+    *(column for column in _MESSAGES.c if column.name not in _left_out())
+).order_by(*_BY_ARRIVAL)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _PARTS = (
     sql_select(_ATTACHMENTS.c.message_id, _ATTACHMENTS.c.original_name, _ATTACHMENTS.c.media_type)
@@ -58,7 +65,10 @@ _NEWEST = (
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:
-    """A stored letter with its attachments and its newest decision; of many at a time, only what routes look at."""
+    """A stored letter with its attachments and its newest decision.
+
+    Of many at a time, only what routes look at.
+    """
 
     message: MessageValues
     attachments: Sequence[Part]
@@ -77,7 +87,10 @@ class Rerouting:
             return _decided(session, message)
 
     def since(self, start: datetime) -> Iterator[Decided]:
-        """Letters that came at `start` or later, the oldest first, without their texts; no transaction is open while the caller has one."""
+        """Letters that came at `start` or later, the oldest first, without their texts.
+
+        No transaction is open while the caller has one.
+        """
         for piece in pieces(self._database, _BY_ARRIVAL, since=start, size=LETTERS):
             with self._database.read() as session:
                 found = _outlines(session.connection(), piece)
@@ -88,7 +101,11 @@ class Rerouting:
         found: Counter[str] = Counter()
         for piece in pieces(self._database, _BY_DECISION, since=start, size=ROWS):
             with self._database.read() as session:
-                rows = session.connection().execute(sql_select(_DECISIONS.c.route, _DECISIONS.c.why).where(piece)).all()
+                rows = (
+                    session.connection()
+                    .execute(sql_select(_DECISIONS.c.route, _DECISIONS.c.why).where(piece))
+                    .all()
+                )
             for route, why in rows:
                 found.update({route, *why.get("copies", ())})
         return found
@@ -102,11 +119,14 @@ class Rerouting:
         again: Collection[str],
         after: int | None = None,
     ) -> Changed | None:
-        """Keep an operator's decision and carry it out; with `after`, only if that is still the number of the newest, and else return None.
+        """Keep an operator's decision and carry it out.
 
-        What was delivered stays recorded. Deliveries that wait or are dead are withdrawn if they are not `wanted`, or on other behalves.
-        A wanted destination that has the letter gets it again, as a new generation, only if it is in `again`, or on behalf of somebody
-        for whom it has not got it yet.
+        With `after`, only if that is still the number of the newest, and else return None.
+
+        What was delivered stays recorded. Deliveries that wait or are dead are withdrawn if they
+        are not `wanted`, or on other behalves. A wanted destination that has the letter gets it
+        again, as a new generation, only if it is in `again`, or on behalf of somebody for whom it
+        has not got it yet.
         """
         with self._database.write() as session:
             newest = _newest(session, decision.message_id).number
@@ -118,41 +138,75 @@ class Rerouting:
             session.add(DecisionRow(**{**decision.model_dump(), "number": number, "why": why}))
             session.flush()  # the deliveries refer to it
             new = _New(number, now, DeliveryState.PENDING)
-            added = _add(session, decision.message_id, wanted, lambda earlier: _is_due(earlier, wanted, again), new)
+            added = _add(
+                session,
+                decision.message_id,
+                wanted,
+                lambda earlier: _is_due(earlier, wanted, again),
+                new,
+            )
             release_marks(session, [decision.message_id], now)
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in gone))
 
 
 def _outlines(connection: Connection, which: ColumnElement[bool]) -> list[Decided]:
     """Letters by plain statements, one for each table: as objects, and one by one, they cost fifty times as much."""
-    messages = [MessageValues.model_construct(**row, **_left_out()) for row in connection.execute(_OUTLINE.where(which)).mappings()]
+    messages = [
+        MessageValues.model_construct(**row, **_left_out())
+        for row in connection.execute(_OUTLINE.where(which)).mappings()
+    ]
     these = {"ids": [message.id for message in messages]}
     parts: dict[UUID, list[Part]] = {key: [] for key in these["ids"]}
     for key, name, kind in connection.execute(_PARTS, these):
-        parts[key].append(Part.model_construct(**{**_PART, "original_name": name, "media_type": kind}))
+        parts[key].append(
+            Part.model_construct(**{**_PART, "original_name": name, "media_type": kind})
+        )
     decisions = {row["message_id"]: row for row in connection.execute(_NEWEST, these).mappings()}
     return [
-        Decided(message=each, attachments=parts[each.id], decision=DecisionValues.model_construct(**decisions[each.id], why={}))
+        Decided(
+            message=each,
+            attachments=parts[each.id],
+            decision=DecisionValues.model_construct(**decisions[each.id], why={}),
+        )
         for each in messages
     ]
 
 
 def _decided(session: Session, message: UUID) -> Decided:
-    attachments = session.exec(select(Attachment).where(Attachment.message_id == message).order_by(col(Attachment.position))).all()
-    return Decided(message=session.get_one(Message, message), attachments=attachments, decision=_newest(session, message))
+    attachments = session.exec(
+        select(Attachment)
+        .where(Attachment.message_id == message)
+        .order_by(col(Attachment.position))
+    ).all()
+    return Decided(
+        message=session.get_one(Message, message),
+        attachments=attachments,
+        decision=_newest(session, message),
+    )
 
 
 def _newest(session: Session, message: UUID) -> DecisionRow:
     return session.exec(
-        select(DecisionRow).where(DecisionRow.message_id == message).order_by(col(DecisionRow.number).desc()).limit(1)
+        select(DecisionRow)
+        .where(DecisionRow.message_id == message)
+        .order_by(col(DecisionRow.number).desc())
+        .limit(1)
     ).one()
 
 
 def _withdraw(
-    session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], states: Collection[DeliveryState]
+    session: Session,
+    message: UUID,
+    wanted: Mapping[str, Sequence[str]],
+    states: Collection[DeliveryState],
 ) -> list[dict[str, Any]]:
-    """Remove deliveries that nobody wants any more; what is returned, and kept with the decision, remembers them."""
-    found = session.exec(select(Delivery).where(Delivery.message_id == message, col(Delivery.state).in_(states))).all()
+    """Remove deliveries that nobody wants any more.
+
+    What is returned, and kept with the decision, remembers them.
+    """
+    found = session.exec(
+        select(Delivery).where(Delivery.message_id == message, col(Delivery.state).in_(states))
+    ).all()
     gone = []
     for each in found:
         if each.destination in wanted and list(wanted[each.destination]) == each.recipients:
@@ -173,7 +227,9 @@ class _New:
     state: DeliveryState
 
 
-def _is_due(earlier: Sequence[Delivery], wanted: Mapping[str, Sequence[str]], again: Collection[str]) -> bool:
+def _is_due(
+    earlier: Sequence[Delivery], wanted: Mapping[str, Sequence[str]], again: Collection[str]
+) -> bool:
     """Whether a destination needs another delivery, after these."""
     if not earlier:
         return True
@@ -185,12 +241,18 @@ def _is_due(earlier: Sequence[Delivery], wanted: Mapping[str, Sequence[str]], ag
 
 
 def _add(
-    session: Session, message: UUID, wanted: Mapping[str, Sequence[str]], is_due: Callable[[Sequence[Delivery]], bool], new: _New
+    session: Session,
+    message: UUID,
+    wanted: Mapping[str, Sequence[str]],
+    is_due: Callable[[Sequence[Delivery]], bool],
+    new: _New,
 ) -> tuple[str, ...]:
     """Add a delivery to each wanted destination for which one `is_due`, as the next generation."""
     added = []
     for destination, recipients in wanted.items():
-        known = select(Delivery).where(Delivery.message_id == message, Delivery.destination == destination)
+        known = select(Delivery).where(
+            Delivery.message_id == message, Delivery.destination == destination
+        )
         earlier = session.exec(known.order_by(col(Delivery.generation))).all()
         if not is_due(earlier):
             continue

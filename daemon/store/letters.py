@@ -55,20 +55,31 @@ _EARLIER = (
     .limit(1)
 )
 _ANY_OF_THREADS = (
-    sql_select(col(Thread.message_id)).where(col(Thread.key).in_(_THREADS), col(Thread.message_id) != bindparam("but")).limit(1)
+    sql_select(col(Thread.message_id))
+    .where(col(Thread.key).in_(_THREADS), col(Thread.message_id) != bindparam("but"))
+    .limit(1)
 )
 """Most letters are the first of their matter: this tells so at less cost."""
 _BOOKMARKS = sql_select(Bookmark).where(
-    col(Bookmark.mailbox) == bindparam("mailbox"), col(Bookmark.party).in_(bindparam("parties", expanding=True))
+    col(Bookmark.mailbox) == bindparam("mailbox"),
+    col(Bookmark.party).in_(bindparam("parties", expanding=True)),
 )
-_TURN = update(table_of(Bookmark)).where(*(table_of(Bookmark).c[name] == bindparam(f"the_{name}") for name in _PLACE))
+_TURN = update(table_of(Bookmark)).where(
+    *(table_of(Bookmark).c[name] == bindparam(f"the_{name}") for name in _PLACE)
+)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _STORED = sql_select(col(Message.id)).where(col(Message.id).in_(_IDS))
 _DELETED = sql_select(col(Tombstone.message_id)).where(col(Tombstone.message_id).in_(_IDS))
 _NUMBERS: BindParameter[Any] = bindparam("numbers", expanding=True)
-_STORED_BY_NUMBER = sql_select(col(Message.altinn2_id), col(Message.id)).where(col(Message.altinn2_id).in_(_NUMBERS))
-_DELETED_BY_NUMBER = sql_select(col(Tombstone.altinn2_id), col(Tombstone.message_id)).where(col(Tombstone.altinn2_id).in_(_NUMBERS))
-_FORGET_SKIPPED = delete(table_of(SkippedLetter)).where(table_of(SkippedLetter).c.message_id.in_(_IDS))
+_STORED_BY_NUMBER = sql_select(col(Message.altinn2_id), col(Message.id)).where(
+    col(Message.altinn2_id).in_(_NUMBERS)
+)
+_DELETED_BY_NUMBER = sql_select(col(Tombstone.altinn2_id), col(Tombstone.message_id)).where(
+    col(Tombstone.altinn2_id).in_(_NUMBERS)
+)
+_FORGET_SKIPPED = delete(table_of(SkippedLetter)).where(
+    table_of(SkippedLetter).c.message_id.in_(_IDS)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +112,8 @@ class Letters:
     def already_handled(self, refs: Iterable[LetterRef], version: str | None) -> set[UUID]:
         """Those of `refs`, by message id, that need no fetching: stored, gone, here under another id, or confidential and left alone.
 
-        With the `version` of a routing table, those that were left alone because another table appointed nobody are not settled.
+        With the `version` of a routing table, those that were left alone because another table
+        appointed nobody are not settled.
         """
         found: set[UUID] = set()
         left_alone = col(SkippedLetter.state) == SightingState.WAITING
@@ -111,14 +123,19 @@ class Letters:
         for some in _chunks({ref.message_id for ref in refs}):
             with self._database.read() as session:
                 found.update(_were_here(session, some))
-                seen = select(SkippedLetter.message_id).where(col(SkippedLetter.message_id).in_(some), left_alone | no_more)
+                seen = select(SkippedLetter.message_id).where(
+                    col(SkippedLetter.message_id).in_(some), left_alone | no_more
+                )
                 found.update(session.exec(seen))
         return found
 
     def add(self, letters: Sequence[StoredLetter]) -> Added:
-        """Keep the letters, with all that belongs to them, in one transaction; those that are, or were, here already stay as they are.
+        """Keep the letters, with all that belongs to them, in one transaction.
 
-        A letter that is here under another id, by the one that it had in Altinn 2, is not kept: two mailboxes may bring it at once.
+        Those that are, or were, here already stay as they are.
+
+        A letter that is here under another id, by the one that it had in Altinn 2, is not kept: two
+        mailboxes may bring it at once.
         """
         with self._database.write() as session:
             new = {letter.message.id: letter for letter in letters}
@@ -133,9 +150,17 @@ class Letters:
         return Added(new=len(kept), duplicates=duplicates)
 
     def record_skipped(
-        self, ref: LetterRef, state: SightingState, now: datetime, error: str | None = None, routing_version: str | None = None
+        self,
+        ref: LetterRef,
+        state: SightingState,
+        now: datetime,
+        error: str | None = None,
+        routing_version: str | None = None,
     ) -> None:
-        """Remember a letter that was listed and is not stored, and why; and the table that appointed nobody for it."""
+        """Remember a letter that was listed and is not stored, and why.
+
+        And the table that appointed nobody for it.
+        """
         with self._database.write() as session:
             _see(session, ref, state, now, error, routing_version)
 
@@ -150,25 +175,45 @@ class Letters:
         return len(new)
 
     def see_older(self, refs: Sequence[LetterRef], now: datetime) -> None:
-        """Remember letters from before the first poll, none of which was looked at yet; those that are known stay as they are."""
+        """Remember letters from before the first poll, none of which was looked at yet.
+
+        Those that are known stay as they are.
+        """
         rows = [_sighting(ref, SightingState.OLDER, now).model_dump() for ref in refs]
         with self._database.write() as session:
             for some in _chunks(rows):
                 ids = [row["message_id"] for row in some]
-                known = set(session.exec(select(SkippedLetter.message_id).where(col(SkippedLetter.message_id).in_(ids))))
+                known = set(
+                    session.exec(
+                        select(SkippedLetter.message_id).where(
+                            col(SkippedLetter.message_id).in_(ids)
+                        )
+                    )
+                )
                 if new := [row for row in some if row["message_id"] not in known]:
                     session.connection().execute(insert(table_of(SkippedLetter)), new)
 
     def older_unseen(self, mailbox: str, channel: Channel) -> list[LetterRef]:
         """Letters of the channel from before the first poll that nobody has looked at yet."""
-        here = (SkippedLetter.mailbox == mailbox, SkippedLetter.party == channel.party, SkippedLetter.resource == channel.resource)
-        wanted = select(SkippedLetter).where(SkippedLetter.state == SightingState.OLDER, *here, SkippedLetter.attempts == 0)
+        here = (
+            SkippedLetter.mailbox == mailbox,
+            SkippedLetter.party == channel.party,
+            SkippedLetter.resource == channel.resource,
+        )
+        wanted = select(SkippedLetter).where(
+            SkippedLetter.state == SightingState.OLDER, *here, SkippedLetter.attempts == 0
+        )
         with self._database.read() as session:
             return [each.ref for each in session.exec(wanted)]
 
     def compared(self, mailbox: str, channel: Channel, now: datetime) -> None:
         """Note that every letter of a channel that has been polled is stored, or seen, as of now."""
-        place = {"mailbox": mailbox, "party": channel.party, "service": channel.service, "resource": channel.resource}
+        place = {
+            "mailbox": mailbox,
+            "party": channel.party,
+            "service": channel.service,
+            "resource": channel.resource,
+        }
         with self._database.write() as session:
             session.execute(update(Bookmark).filter_by(**place, begun=True).values(compared_at=now))
 
@@ -176,13 +221,18 @@ class Letters:
         """Note that these letters from before the first poll were looked at, and are left alone."""
         with self._database.write() as session:
             for some in _chunks(ref.message_id for ref in refs):
-                these = (col(SkippedLetter.message_id).in_(some), col(SkippedLetter.state) == SightingState.OLDER)
+                these = (
+                    col(SkippedLetter.message_id).in_(some),
+                    col(SkippedLetter.state) == SightingState.OLDER,
+                )
                 session.execute(update(SkippedLetter).where(*these).values(attempts=1))
 
     def failing(self, mailbox: str) -> list[LetterRef]:
         """Letters of the mailbox that could not be fetched yet."""
         found: list[LetterRef] = []
-        wanted = select(SkippedLetter).where(SkippedLetter.mailbox == mailbox, SkippedLetter.state == SightingState.FAILING)
+        wanted = select(SkippedLetter).where(
+            SkippedLetter.mailbox == mailbox, SkippedLetter.state == SightingState.FAILING
+        )
         for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=ROWS):
             with self._database.read() as session:
                 found += [sighting.ref for sighting in session.exec(wanted.where(piece))]
@@ -197,9 +247,20 @@ class Letters:
         return found
 
     def with_altinn2_id(self, altinn2_id: int, exclude: UUID) -> UUID | None:
-        """The letter that had this id in Altinn 2 and is, or was, stored, if there is one; never the letter `exclude`."""
-        wanted = select(Message.id).where(Message.altinn2_id == altinn2_id, Message.id != exclude).limit(1)
-        gone = select(Tombstone.message_id).where(Tombstone.altinn2_id == altinn2_id, Tombstone.message_id != exclude).limit(1)
+        """The letter that had this id in Altinn 2 and is, or was, stored, if there is one.
+
+        Never the letter `exclude`.
+        """
+        wanted = (
+            select(Message.id)
+            .where(Message.altinn2_id == altinn2_id, Message.id != exclude)
+            .limit(1)
+        )
+        gone = (
+            select(Tombstone.message_id)
+            .where(Tombstone.altinn2_id == altinn2_id, Tombstone.message_id != exclude)
+            .limit(1)
+        )
         with self._database.read() as session:
             return session.exec(wanted).first() or session.exec(gone).first()
 
@@ -207,7 +268,11 @@ class Letters:
         """The mailbox's ids of all letters of a channel that are stored, or were until retention deleted them."""
         found: set[str] = set()
         for table, key in ((Message, Message.id), (Tombstone, Tombstone.message_id)):
-            here = (table.mailbox == mailbox, table.party == channel.party, table.resource == channel.resource)
+            here = (
+                table.mailbox == mailbox,
+                table.party == channel.party,
+                table.resource == channel.resource,
+            )
             wanted = select(table.external_id).where(*here, table.kind == MessageKind.LETTER)
             for piece in pieces(self._database, (col(key),), size=ROWS):
                 with self._database.read() as session:
@@ -216,19 +281,31 @@ class Letters:
 
     def sighted_in(self, mailbox: str, channel: Channel) -> dict[str, SightingState]:
         """The mailbox's ids of all letters of a channel that were seen and are not stored, and why not."""
-        here = (SkippedLetter.mailbox == mailbox, SkippedLetter.party == channel.party, SkippedLetter.resource == channel.resource)
+        here = (
+            SkippedLetter.mailbox == mailbox,
+            SkippedLetter.party == channel.party,
+            SkippedLetter.resource == channel.resource,
+        )
         found: dict[str, SightingState] = {}
         for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=ROWS):
             with self._database.read() as session:
-                rows = session.exec(select(SkippedLetter.external_id, SkippedLetter.state).where(*here, piece))
+                rows = session.exec(
+                    select(SkippedLetter.external_id, SkippedLetter.state).where(*here, piece)
+                )
                 found |= {key: SightingState(state) for key, state in rows}
         return found
 
     def bookmarks(self, mailbox: str, channels: Sequence[Channel]) -> list[Bookmark]:
-        """How far each of the channels has been read, in their order; one without a position for a channel that never was."""
+        """How far each of the channels has been read, in their order.
+
+        One without a position for a channel that never was.
+        """
         parties = {"mailbox": mailbox, "parties": list({channel.party for channel in channels})}
         with self._database.read() as session:
-            found = {(each.party, each.service, each.resource): each for each in session.execute(_BOOKMARKS, parties).scalars()}
+            found = {
+                (each.party, each.service, each.resource): each
+                for each in session.execute(_BOOKMARKS, parties).scalars()
+            }
         places = ((channel.party, channel.service, channel.resource) for channel in channels)
         return [found.get(place) or _new_bookmark(mailbox, *place) for place in places]
 
@@ -242,13 +319,19 @@ class Letters:
             for bookmark in bookmarks:
                 row = bookmark.model_dump()
                 place = {f"the_{name}": row[name] for name in _PLACE}
-                changes = {name: value for name, value in row.items() if name != "compared_at"}  # another thread may have set it
+                changes = {
+                    name: value for name, value in row.items() if name != "compared_at"
+                }  # another thread may have set it
                 if not session.connection().execute(_TURN, {**place, **changes}).rowcount:
                     session.connection().execute(insert(table_of(Bookmark)), row)
 
     def accept(self, message_id: UUID, now: datetime) -> None:
         """Note that an operator accepts that attachments of the letter did not come as sent."""
-        lacking = (col(Attachment.message_id) == message_id, text(NOT_HAD), col(Attachment.accepted_at).is_(None))
+        lacking = (
+            col(Attachment.message_id) == message_id,
+            text(NOT_HAD),
+            col(Attachment.accepted_at).is_(None),
+        )
         with self._database.write() as session:
             session.execute(update(Attachment).where(*lacking).values(accepted_at=now))
 
@@ -256,24 +339,43 @@ class Letters:
         """Note what came of attachments that were asked for again, unless they have come, or were deleted, meanwhile."""
         with self._database.write() as session:
             for each in came:
-                this = (col(Attachment.message_id) == each.message_id, col(Attachment.position) == each.position)
-                changes = {"state": each.state, "size": each.size, "sha256": each.sha256, "accepted_at": each.accepted_at}
+                this = (
+                    col(Attachment.message_id) == each.message_id,
+                    col(Attachment.position) == each.position,
+                )
+                changes = {
+                    "state": each.state,
+                    "size": each.size,
+                    "sha256": each.sha256,
+                    "accepted_at": each.accepted_at,
+                }
                 session.execute(update(Attachment).where(*this, text(NOT_HAD)).values(**changes))
 
     def retire(self, mailbox: str, channels: Sequence[Channel], now: datetime) -> int:
         """Expect nothing more of bookmarks whose channels are not among these, which are all that there are. Returns how many are new."""
         known = {(each.party, each.service, each.resource) for each in channels}
-        wanted = select(Bookmark).where(Bookmark.mailbox == mailbox, col(Bookmark.retired_at).is_(None))
+        wanted = select(Bookmark).where(
+            Bookmark.mailbox == mailbox, col(Bookmark.retired_at).is_(None)
+        )
         with self._database.read() as session:
-            left = [each for each in session.exec(wanted) if (each.party, each.service, each.resource) not in known]
+            left = [
+                each
+                for each in session.exec(wanted)
+                if (each.party, each.service, each.resource) not in known
+            ]
         for bookmark in left:
             bookmark.retired_at, bookmark.failing_since = now, None
         if left:
             self.save_bookmarks(left)
         return len(left)
 
-    def earlier(self, threads: Sequence[str], at: datetime, exclude: UUID | None = None) -> tuple[Message, DecisionRow, str] | None:
-        """The newest letter that was here `at` that time and shares one of the threads, its newest decision, the thread; never `exclude`."""
+    def earlier(
+        self, threads: Sequence[str], at: datetime, exclude: UUID | None = None
+    ) -> tuple[Message, DecisionRow, str] | None:
+        """The newest letter that was here `at` that time and shares one of the threads.
+
+        With its newest decision, and the thread; never the letter `exclude`.
+        """
         if not threads:
             return None
         values = {"threads": threads, "but": exclude or _NOBODY, "at": at}
@@ -287,7 +389,9 @@ class Letters:
     def note_table(self, version: str, text: str, now: datetime) -> None:
         """Keep a routing table that is in force from now on, unless it is the one that was."""
         with self._database.write() as session:
-            current = session.exec(select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)).first()
+            current = session.exec(
+                select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)
+            ).first()
             if current is None or current.version != version:
                 session.merge(RoutingVersion(version=version, text=text, in_force_since=now))
 
@@ -295,16 +399,28 @@ class Letters:
 def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     """Those of the ids under which a letter is stored, or was until retention deleted it."""
     connection, values = session.connection(), {"ids": ids}
-    return {*connection.execute(_STORED, values).scalars(), *connection.execute(_DELETED, values).scalars()}
+    return {
+        *connection.execute(_STORED, values).scalars(),
+        *connection.execute(_DELETED, values).scalars(),
+    }
 
 
 def _twins(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID]:
-    """Those of the letters that are, or were, stored under another id, or are among these twice; and that id."""
-    numbered = {letter.message.id: letter.message.altinn2_id for letter in letters if letter.message.altinn2_id is not None}
+    """Those of the letters that are, or were, stored under another id, or are among these twice.
+
+    And that id.
+    """
+    numbered = {
+        letter.message.id: letter.message.altinn2_id
+        for letter in letters
+        if letter.message.altinn2_id is not None
+    }
     here: dict[int | None, UUID] = {}
     for some in _chunks(set(numbered.values())):
         for rows in (_DELETED_BY_NUMBER, _STORED_BY_NUMBER):
-            here |= {number: key for number, key in session.connection().execute(rows, {"numbers": some})}  # noqa: C416  # rows are no pairs to mypy
+            here |= dict(
+                session.connection().execute(rows, {"numbers": some})
+            )  # rows are no pairs to mypy
     first = {key: here.setdefault(number, key) for key, number in numbered.items()}
     return {key: found for key, found in first.items() if found != key}
 
@@ -331,12 +447,21 @@ def _new_bookmark(mailbox: str, party: str, service: str, resource: str) -> Book
     return Bookmark(mailbox=mailbox, party=party, service=service, resource=resource)
 
 
-def _see(session: Session, ref: LetterRef, state: SightingState, now: datetime, error: str | None, version: str | None) -> None:
+def _see(
+    session: Session,
+    ref: LetterRef,
+    state: SightingState,
+    now: datetime,
+    error: str | None,
+    version: str | None,
+) -> None:
     sighting = session.get(SkippedLetter, ref.message_id)
     if sighting is None:
         sighting = _sighting(ref, state, now)
     sighting.state = state
-    sighting.failing_since = (sighting.failing_since or now) if state is SightingState.FAILING else None
+    sighting.failing_since = (
+        (sighting.failing_since or now) if state is SightingState.FAILING else None
+    )
     sighting.last_seen_at = now
     sighting.last_error = error
     sighting.routing_version = version

@@ -1,8 +1,9 @@
 """One process for each store: two that fetch and deliver from one database would do everything twice.
 
-A lock on a file holds for the file and not for its name. So the lock file, the database and the folder of the contents are all locked,
-and a running service looks now and then whether the names still lead to what it has locked: a file can be removed, replaced by a
-backup's, or moved away with its folder.
+A lock on a file holds for the file and not for its name. So the lock file, the database and the
+folder of the contents are all locked, and a running service looks now and then whether the names
+still lead to what it has locked: a file can be removed, replaced by a backup's, or moved away with
+its folder.
 """
 
 from __future__ import annotations
@@ -21,15 +22,24 @@ _Inode = tuple[int, int]  # device and inode
 
 
 class InstanceLock:
-    """A lock on the store; the kernel lets go of it when its holders end, however that happens. For one thread at a time."""
+    """A lock on the store; the kernel lets go of it when its holders end, however that happens.
+
+    For one thread at a time.
+    """
 
     def __init__(self, database: Path, content: Path | None = None) -> None:
-        """Take the lock. `content` is the folder that no other store may share. Raises StoreError if another process has any of it."""
+        """Take the lock.
+
+        `content` is the folder that no other store may share. Raises StoreError if another process
+        has any of it.
+        """
         self._database, self._content = database, content
         self._path = database.with_name(database.name + ".lock")
         self._open: list[int] = []
-        """Every descriptor. None is closed before the end: to close any descriptor of a database would end the locks that SQLite holds on
-        it (fcntl(2)), and what has lost its name may still be in use."""
+        """Every descriptor. None is closed before the end: to close any descriptor of a database
+        would end the locks that SQLite holds on it (fcntl(2)), and what has lost its name may still
+        be in use.
+        """
         self._locked: dict[Path, set[_Inode | None]] = {}
         """What is locked, by the name under which it was found."""
         self._unlockable: set[Path] = set()
@@ -41,19 +51,30 @@ class InstanceLock:
             raise
 
     def look(self) -> str:
-        """See whether the store is still where it was, and lock what is new. Returns what is wrong, if something is that may pass.
+        """See whether the store is still where it was, and lock what is new.
 
-        Raises StoreError if the store was put in another's place, or is another process's by now: nothing may be done with it any more.
+        Returns what is wrong, if something is that may pass.
+
+        Raises StoreError if the store was put in another's place, or is another process's by now:
+        nothing may be done with it any more.
         """
         if self._is_replaced(self._database):
-            raise StoreError(f"the database {self._database} was replaced while a service worked with the old one")
+            raise StoreError(
+                f"the database {self._database} was replaced while a service worked with the "
+                "old one"
+            )
         if not self._database.exists():
             remedy = "stop the service, and bring it back"
-            return f"The database {self._database} was removed or moved while the service works with it; {remedy}"
+            return (
+                f"The database {self._database} was removed or moved while the service works with "
+                f"it; {remedy}"
+            )
         try:
             if not self._holds(self._path):
                 self._lock_file()
-                _log.warning("the lock file was removed or replaced; it is there again", path=str(self._path))
+                _log.warning(
+                    "the lock file was removed or replaced; it is there again", path=str(self._path)
+                )
             self._lock_others()
         except _CannotBeMade as error:
             return f"The store is no longer protected from a second service: {error}"
@@ -71,7 +92,9 @@ class InstanceLock:
             while not self._holds(self._path):
                 self._lock(self._path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            raise _CannotBeMade(f"the lock {self._path} cannot be made: {error.strerror}") from error
+            raise _CannotBeMade(
+                f"the lock {self._path} cannot be made: {error.strerror}"
+            ) from error
 
     def _lock_others(self) -> None:
         """Lock the database and the folder of the contents, as far as they are there and the system can."""
@@ -85,7 +108,11 @@ class InstanceLock:
     def _tell_unlockable(self, path: Path, error: OSError) -> None:
         if path not in self._unlockable:
             self._unlockable.add(path)
-            _log.warning("what the lock file protects cannot be locked itself", path=str(path), reason=error.strerror)
+            _log.warning(
+                "what the lock file protects cannot be locked itself",
+                path=str(path),
+                reason=error.strerror,
+            )
 
     def _others(self) -> Iterable[Path]:
         return (path for path in (self._database, self._content) if path)
@@ -97,8 +124,12 @@ class InstanceLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            remedy = "the service polls and deletes by itself, so stop it before you do that by hand"
-            raise StoreError(f"another postmottak works with {self._whose(path)}; {remedy}") from error
+            remedy = (
+                "the service polls and deletes by itself, so stop it before you do that by hand"
+            )
+            raise StoreError(
+                f"another postmottak works with {self._whose(path)}; {remedy}"
+            ) from error
         self._locked.setdefault(path, set()).add(_inode(descriptor))
 
     def _whose(self, path: Path) -> Path:

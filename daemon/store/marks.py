@@ -12,7 +12,9 @@ from sqlmodel import col, select
 from daemon.core.model import OPEN_STATES, Attachment, LetterRef, Mark, MarkState, Message
 from daemon.store.database import Database
 
-_ASKED_FOR = sql_select(col(Message.confirmation_needed)).where(col(Message.id) == bindparam("message"))
+_ASKED_FOR = sql_select(col(Message.confirmation_needed)).where(
+    col(Message.id) == bindparam("message")
+)
 _PARTS_WANTING = sql_select(func.count()).where(
     col(Attachment.message_id) == bindparam("message"),
     col(Attachment.state).in_(OPEN_STATES),
@@ -31,7 +33,11 @@ class Marks:
         wanted = (
             select(Mark, Message)
             .join(Message, col(Message.id) == Mark.message_id)
-            .where(col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)), Mark.due_at <= now, Message.mailbox == mailbox)
+            .where(
+                col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)),
+                Mark.due_at <= now,
+                Message.mailbox == mailbox,
+            )
             .order_by(col(Mark.due_at), col(Mark.message_id), col(Mark.kind).desc())
             .limit(limit)
         )
@@ -50,17 +56,36 @@ class Marks:
 
     def done(self, mark: Mark, now: datetime) -> None:
         """The other side has been told."""
-        self._change(mark, {"state": MarkState.DONE, "done_at": now, "last_error": None, "refused_since": None})
+        self._change(
+            mark,
+            {"state": MarkState.DONE, "done_at": now, "last_error": None, "refused_since": None},
+        )
 
     def dropped(self, mark: Mark, reason: str) -> None:
         """The other side is not to be told after all: nothing is left to do, and no time says that it was done."""
-        self._change(mark, {"state": MarkState.DONE, "done_at": None, "last_error": reason, "refused_since": None})
+        self._change(
+            mark,
+            {"state": MarkState.DONE, "done_at": None, "last_error": reason, "refused_since": None},
+        )
 
     def told(self, mark: Mark, look_at: datetime, lost_since: datetime | None = None) -> None:
-        """The other side has accepted it; look at `look_at` whether it took effect. It has lost others `lost_since`, if any."""
-        self._change(mark, {"state": MarkState.TOLD, "due_at": look_at, "last_error": None, "refused_since": lost_since})
+        """The other side has accepted it; look at `look_at` whether it took effect.
 
-    def deferred(self, mark: Mark, reason: str, due_at: datetime, refused_since: datetime | None = None) -> None:
+        It has lost others `lost_since`, if any.
+        """
+        self._change(
+            mark,
+            {
+                "state": MarkState.TOLD,
+                "due_at": look_at,
+                "last_error": None,
+                "refused_since": lost_since,
+            },
+        )
+
+    def deferred(
+        self, mark: Mark, reason: str, due_at: datetime, refused_since: datetime | None = None
+    ) -> None:
         """The other side could not be told, `refused_since` then; try again at `due_at`."""
         self._change(mark, {"due_at": due_at, "last_error": reason, "refused_since": refused_since})
 
@@ -69,24 +94,36 @@ class Marks:
         wanted = (
             select(Message.mailbox, func.count(), func.min(Mark.refused_since))
             .join(Message, col(Message.id) == Mark.message_id)
-            .where(col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)), col(Mark.refused_since).is_not(None))
+            .where(
+                col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)),
+                col(Mark.refused_since).is_not(None),
+            )
             .group_by(col(Message.mailbox))
         )
         with self._database.read() as session:
-            return {mailbox: (count, since) for mailbox, count, since in session.exec(wanted) if since}
+            return {
+                mailbox: (count, since) for mailbox, count, since in session.exec(wanted) if since
+            }
 
     def due_now(self, message_id: UUID, now: datetime) -> None:
         """Try the letter's marks that are due now, whatever time was set for them."""
-        waiting = (col(Mark.message_id) == message_id, col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)))
+        waiting = (
+            col(Mark.message_id) == message_id,
+            col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)),
+        )
         with self._database.write() as session:
             session.execute(update(Mark).where(*waiting).values(due_at=now))
 
     def outstanding(self) -> int:
         """How many marks are due; those that were told and not yet looked at are not among them."""
         with self._database.read() as session:
-            return session.exec(select(func.count()).select_from(Mark).where(Mark.state == MarkState.DUE)).one()
+            return session.exec(
+                select(func.count()).select_from(Mark).where(Mark.state == MarkState.DUE)
+            ).one()
 
     def _change(self, mark: Mark, changes: dict[str, object]) -> None:
         this = (col(Mark.message_id) == mark.message_id, col(Mark.kind) == mark.kind)
         with self._database.write() as session:
-            session.execute(update(Mark).where(*this).values(attempts=col(Mark.attempts) + 1, **changes))
+            session.execute(
+                update(Mark).where(*this).values(attempts=col(Mark.attempts) + 1, **changes)
+            )

@@ -3,8 +3,8 @@
     pending -> claimed -> delivered         claimed -> dead        (permanent, or too old)
     claimed -> pending (deferred, or the claim's process is gone)  pending <-> held, dead -> pending (an operator)
 
-A claim is a lease: `due_at` pushed into the future. It carries a fence, the count of claims; whoever finishes names the fence,
-and a result that comes with an old one changes nothing.
+A claim is a lease: `due_at` pushed into the future. It carries a fence, the count of claims;
+whoever finishes names the fence, and a result that comes with an old one changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from sqlmodel import Session, col, select
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import AttemptRow, Delivery, DeliveryState, Outcome
 from daemon.core.model import delivery_id as derived_id
-from daemon.store.claims import CLAIM_AT, CLAIM_ELSEWHERE, CLAIM_POISON, POISON_AFTER, SUSPECT_WAITS, Claim, with_letters
+from daemon.store.claims import (
+    CLAIM_AT,
+    CLAIM_ELSEWHERE,
+    CLAIM_POISON,
+    POISON_AFTER,
+    SUSPECT_WAITS,
+    Claim,
+    with_letters,
+)
 from daemon.store.database import Database, table_of
 from daemon.store.pages import LETTERS, pieces, row_number
 from daemon.store.results import ClaimResult, as_text, record_results
@@ -39,15 +47,26 @@ class Outbox:
         self._database = database
 
     def claim(
-        self, owner: str, now: datetime, lease: timedelta, limit: int, *, only: Collection[str] = (), exclude: Collection[str] = ()
+        self,
+        owner: str,
+        now: datetime,
+        lease: timedelta,
+        limit: int,
+        *,
+        only: Collection[str] = (),
+        exclude: Collection[str] = (),
     ) -> list[Claim]:
-        """Take up to `limit` deliveries that are due, the longest due first. One whose lease ran out is due as well.
+        """Take up to `limit` deliveries that are due, the longest due first.
 
-        With `only`, those to these destinations; with `exclude`, none to these. Suspects, at which the process has ended `POISON_AFTER`
-        times, are left to `claim_poison`.
+        One whose lease ran out is due as well.
+
+        With `only`, those to these destinations; with `exclude`, none to these. Suspects, at which
+        the process has ended `POISON_AFTER` times, are left to `claim_poison`.
         """
         names = {"names": list(only or exclude)}
-        return self._claim(CLAIM_AT if only else CLAIM_ELSEWHERE, owner, now, lease, limit=limit, **names)
+        return self._claim(
+            CLAIM_AT if only else CLAIM_ELSEWHERE, owner, now, lease, limit=limit, **names
+        )
 
     def claim_poison(self, owner: str, now: datetime, lease: timedelta) -> list[Claim]:
         """Take one suspect that is due, if there is any: it is to be attempted alone, so that it is known who killed the process."""
@@ -58,7 +77,9 @@ class Outbox:
         with self._database.read_one() as connection:
             return connection.execute(SUSPECT_WAITS, {"now": now}).first() is not None
 
-    def _claim(self, statement: Executable, owner: str, now: datetime, lease: timedelta, **values: object) -> list[Claim]:
+    def _claim(
+        self, statement: Executable, owner: str, now: datetime, lease: timedelta, **values: object
+    ) -> list[Claim]:
         lease_ends = now + lease
         values |= {"now": now, "claimed_by": owner, "lease_ends": lease_ends}
 
@@ -68,7 +89,9 @@ class Outbox:
 
     def renew(self, claims: Collection[Claim], until: datetime) -> None:
         """Let the leases of attempts that take long end later."""
-        rows = [{"claimed": claim.id, "with_fence": claim.fence, "due_at": until} for claim in claims]
+        rows = [
+            {"claimed": claim.id, "with_fence": claim.fence, "due_at": until} for claim in claims
+        ]
         if rows:
             with self._database.write() as session:
                 session.connection().execute(_RENEW, rows)
@@ -76,25 +99,33 @@ class Outbox:
     def end(self, endings: Sequence[ClaimResult]) -> set[UUID]:
         """End claims, all in one transaction: an attempt each, what became of the delivery, and what depends on that.
 
-        Returns the deliveries whose ending was kept. Of one whose claim is no longer the newest, nothing is changed.
+        Returns the deliveries whose ending was kept. Of one whose claim is no longer the newest,
+        nothing is changed.
         """
         with self._database.write() as session:
             return record_results(session, endings)
 
     def delivered_of(self, ids: Collection[UUID]) -> set[UUID]:
         """Those of the deliveries that are delivered."""
-        wanted = select(Delivery.id).where(col(Delivery.id).in_(ids), col(Delivery.state) == DeliveryState.DELIVERED)
+        wanted = select(Delivery.id).where(
+            col(Delivery.id).in_(ids), col(Delivery.state) == DeliveryState.DELIVERED
+        )
         with self._database.read() as session:
             return set(session.exec(wanted))
 
     def release_abandoned(self, now: datetime, *, stopped: bool = False) -> int:
-        """Make every claim due at once: whoever made it is gone, or, if `stopped`, is told to go. Only for a caller that is alone.
+        """Make every claim due at once: whoever made it is gone, or, if `stopped`, is told to go.
 
-        Each is recorded as an attempt that was lost. A third one makes the delivery dead, for it may be what ends the process; one that
-        an orderly stop cut off is not blamed. Returns how many there were.
+        Only for a caller that is alone.
+
+        Each is recorded as an attempt that was lost. A third one makes the delivery dead, for it
+        may be what ends the process; one that an orderly stop cut off is not blamed. Returns how
+        many there were.
         """
         with self._database.write() as session:
-            abandoned = session.exec(select(Delivery).where(Delivery.state == DeliveryState.CLAIMED)).all()
+            abandoned = session.exec(
+                select(Delivery).where(Delivery.state == DeliveryState.CLAIMED)
+            ).all()
             for delivery in abandoned:
                 session.add(
                     AttemptRow(
@@ -103,29 +134,45 @@ class Outbox:
                         started_at=now,
                         duration_ms=0,
                         outcome=Outcome.LOST,
-                        reason="the service was stopped during the attempt" if stopped else "the process ended during the attempt",
+                        reason="the service was stopped during the attempt"
+                        if stopped
+                        else "the process ended during the attempt",
                     )
                 )
                 delivery.state, delivery.due_at, delivery.owner = DeliveryState.PENDING, now, None
                 delivery.crashes += not stopped
                 if delivery.crashes > POISON_AFTER:
-                    delivery.state, delivery.last_error = DeliveryState.DEAD, "the process ended three times during its attempt"
+                    delivery.state, delivery.last_error = (
+                        DeliveryState.DEAD,
+                        "the process ended three times during its attempt",
+                    )
                 session.add(delivery)
             return len(abandoned)
 
     def next_due(self, exclude: Collection[str] = ()) -> datetime | None:
         """When the next delivery is due, claimed ones at the end of their lease, `exclude` for some destinations; None if there is none."""
-        waiting = col(Delivery.state).in_((DeliveryState.PENDING, DeliveryState.CLAIMED)) & col(Delivery.destination).not_in(exclude)
+        waiting = col(Delivery.state).in_((DeliveryState.PENDING, DeliveryState.CLAIMED)) & col(
+            Delivery.destination
+        ).not_in(exclude)
         with self._database.read() as session:
-            return session.exec(select(Delivery.due_at).where(waiting).order_by(col(Delivery.due_at)).limit(1)).first()
+            return session.exec(
+                select(Delivery.due_at).where(waiting).order_by(col(Delivery.due_at)).limit(1)
+            ).first()
 
     def awaiting_pickup(self, only: Collection[str] = ()) -> Iterator[Delivery]:
-        """Deliveries of which it is to be seen whether the receiver takes them, the oldest first; with `only`, at these destinations.
+        """Deliveries of which it is to be seen whether the receiver takes them, the oldest first.
+
+        With `only`, at these destinations.
 
         Some are read at a time, and no transaction is open while the caller has one.
         """
         awaited = col(Delivery.awaiting_pickup).is_(True)
-        for piece in pieces(self._database, (col(Delivery.delivered_at), row_number(Delivery)), awaited, size=LETTERS):
+        for piece in pieces(
+            self._database,
+            (col(Delivery.delivered_at), row_number(Delivery)),
+            awaited,
+            size=LETTERS,
+        ):
             wanted = select(Delivery).where(piece).order_by(col(Delivery.delivered_at))
             if only:
                 wanted = wanted.where(col(Delivery.destination).in_(only))
@@ -133,21 +180,36 @@ class Outbox:
                 found = session.exec(wanted).all()
             yield from found
 
-    def picked_up(self, delivery: UUID, now: datetime, rejection: str | None, *, if_awaited: bool = False) -> bool:
+    def picked_up(
+        self, delivery: UUID, now: datetime, rejection: str | None, *, if_awaited: bool = False
+    ) -> bool:
         """The receiver has taken what was delivered; or has rejected it, and why.
 
-        With `if_awaited`, only where nothing has been heard of it yet. Returns whether it was noted.
+        With `if_awaited`, only where nothing has been heard of it yet. Returns whether it was
+        noted.
         """
-        changes = {"awaiting_pickup": False, "rejection": as_text(rejection) if rejection is not None else None}
+        changes = {
+            "awaiting_pickup": False,
+            "rejection": as_text(rejection) if rejection is not None else None,
+        }
         with self._database.write() as session:
-            wanted = [col(Delivery.id) == delivery, *([col(Delivery.awaiting_pickup).is_(True)] if if_awaited else [])]
-            changed = session.execute(update(Delivery).where(*wanted).values(taken_at=None if rejection else now, **changes))
+            wanted = [
+                col(Delivery.id) == delivery,
+                *([col(Delivery.awaiting_pickup).is_(True)] if if_awaited else []),
+            ]
+            changed = session.execute(
+                update(Delivery)
+                .where(*wanted)
+                .values(taken_at=None if rejection else now, **changes)
+            )
         return bool(getattr(changed, "rowcount", 0))
 
     def retry(self, ids: Sequence[UUID], now: datetime) -> int:
         """Make pending and dead deliveries due now. Returns how many changed."""
         return self._operator(
-            ids, (DeliveryState.PENDING, DeliveryState.DEAD), {"state": DeliveryState.PENDING, "due_at": now, "crashes": 0}
+            ids,
+            (DeliveryState.PENDING, DeliveryState.DEAD),
+            {"state": DeliveryState.PENDING, "due_at": now, "crashes": 0},
         )
 
     def hold(self, ids: Sequence[UUID]) -> int:
@@ -156,10 +218,15 @@ class Outbox:
 
     def release(self, ids: Sequence[UUID], now: datetime) -> int:
         """Make held deliveries due now. Returns how many changed."""
-        return self._operator(ids, (DeliveryState.HELD,), {"state": DeliveryState.PENDING, "due_at": now})
+        return self._operator(
+            ids, (DeliveryState.HELD,), {"state": DeliveryState.PENDING, "due_at": now}
+        )
 
     def resend(self, ids: Sequence[UUID], now: datetime) -> list[UUID]:
-        """Deliver anew, as a new generation each, what has been delivered or is dead. Returns the new ids. Raises as `retry` does."""
+        """Deliver anew, as a new generation each, what has been delivered or is dead.
+
+        Returns the new ids. Raises as `retry` does.
+        """
         new: list[UUID] = []
         with self._database.write() as session:
             for delivery_id in ids:
@@ -184,7 +251,9 @@ class Outbox:
                 new.append(key)
         return new
 
-    def _operator(self, ids: Sequence[UUID], allowed: tuple[DeliveryState, ...], changes: dict[str, object]) -> int:
+    def _operator(
+        self, ids: Sequence[UUID], allowed: tuple[DeliveryState, ...], changes: dict[str, object]
+    ) -> int:
         """Change the deliveries, or none: raises NotFound or OperatorError if any of them is missing or in another state."""
         with self._database.write() as session:
             for delivery_id in ids:
@@ -198,8 +267,14 @@ class Outbox:
 def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]) -> Delivery:
     delivery = session.get(Delivery, delivery_id)
     if delivery is None:
-        raise NotFound(f"There is no delivery {delivery_id}; `postmottak deliveries list` shows those that there are")
+        raise NotFound(
+            f"There is no delivery {delivery_id}; `postmottak deliveries list` shows those "
+            "that there are"
+        )
     if delivery.state not in allowed:
         words = " or ".join(allowed)
-        raise OperatorError(f"The delivery {delivery_id} is {delivery.state}; this is for deliveries that are {words}")
+        raise OperatorError(
+            f"The delivery {delivery_id} is {delivery.state}; this is for deliveries that are "
+            f"{words}"
+        )
     return delivery

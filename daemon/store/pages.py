@@ -1,7 +1,8 @@
 """Long walks over rows, in pieces: with a rollback journal a reader holds up every commit, so that no read may last.
 
-Each piece is a transaction of its own, and between two of them none is open. So what a piece says may no longer be true when the next one
-is read: whoever changes something by it looks again, in the transaction that changes it.
+Each piece is a transaction of its own, and between two of them none is open. So what a piece says
+may no longer be true when the next one is read: whoever changes something by it looks again, in the
+transaction that changes it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from sqlmodel import SQLModel
 from daemon.store.database import Database
 
 LETTERS = 100
-"""Letters in a piece of which everything is read that decides where they go: some 10 ms, and less than 100 on a machine that is busy."""
+"""Letters in a piece of which everything is read that decides where they go: some 10 ms, and less
+than 100 on a machine that is busy.
+"""
 ROWS = 3000
 """Rows in a piece that are read one by one, or looked at to find those that are meant: some 20 ms."""
 COUNTED = 50_000
@@ -28,12 +31,19 @@ def row_number(kind: type[SQLModel]) -> ColumnElement[int]:
 
 
 def pieces(
-    database: Database, order: Sequence[Any], *equal: ColumnElement[bool], since: object = None, until: object = None, size: int
+    database: Database,
+    order: Sequence[Any],
+    *equal: ColumnElement[bool],
+    since: object = None,
+    until: object = None,
+    size: int,
 ) -> Iterator[ColumnElement[bool]]:
-    """Conditions that cut rows into pieces of up to `size`, in their order; those whose first column is from `since` to `until`.
+    """Conditions that cut rows into pieces of up to `size`, in their order.
 
-    `order` are the columns of an index, after those that `equal` makes equal, and what makes them unique. Rows that are added meanwhile
-    are in a piece if they come later in the order.
+    Those whose first column is from `since` to `until`.
+
+    `order` are the columns of an index, after those that `equal` makes equal, and what makes them
+    unique. Rows that are added meanwhile are in a piece if they come later in the order.
     """
     key = tuple_(*order)
     begins = true() if since is None else order[0] >= since

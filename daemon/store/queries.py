@@ -65,29 +65,43 @@ class Queries:
         self._database = database
 
     def counts(self) -> Counts:
-        """How much there is of what, every state named. Counted in pieces, so that what is changed meanwhile may count or not."""
+        """How much there is of what, every state named.
+
+        Counted in pieces, so that what is changed meanwhile may count or not.
+        """
         undelivered = self._oldest(_UNDONE).values()
         with self._database.read() as session:
             last = session.exec(select(func.max(Message.fetched_at))).one()
         return Counts(
             messages=self._count((col(Message.fetched_at), row_number(Message)), Message),
-            deliveries={state: self._count(_BY_DUE_TIME, Delivery, col(Delivery.state) == state) for state in DeliveryState},
+            deliveries={
+                state: self._count(_BY_DUE_TIME, Delivery, col(Delivery.state) == state)
+                for state in DeliveryState
+            },
             sightings=self._count_sightings(),
             oldest_undelivered_at=min(undelivered, default=None),
             last_message_at=last,
         )
 
-    def _count(self, order: Sequence[Any], kind: type[SQLModel], *equal: ColumnElement[bool]) -> int:
+    def _count(
+        self, order: Sequence[Any], kind: type[SQLModel], *equal: ColumnElement[bool]
+    ) -> int:
         found = 0
         for piece in pieces(self._database, order, *equal, size=COUNTED):
             with self._database.read_one() as connection:
-                found += connection.execute(sql_select(func.count()).select_from(table_of(kind)).where(piece)).scalar_one()
+                found += connection.execute(
+                    sql_select(func.count()).select_from(table_of(kind)).where(piece)
+                ).scalar_one()
         return found
 
     def _count_sightings(self) -> dict[SightingState, int]:
         found = dict.fromkeys(SightingState, 0)
         for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=ROWS):
-            counted = sql_select(col(SkippedLetter.state), func.count()).where(piece).group_by(col(SkippedLetter.state))
+            counted = (
+                sql_select(col(SkippedLetter.state), func.count())
+                .where(piece)
+                .group_by(col(SkippedLetter.state))
+            )
             with self._database.read_one() as connection:
                 for state, count in connection.execute(counted):
                     found[SightingState(state)] += count
@@ -96,9 +110,13 @@ class Queries:
     def _oldest(self, states: Sequence[DeliveryState]) -> dict[str, datetime]:
         """When the oldest delivery in one of the states was made, by destination."""
         found: dict[str, datetime] = {}
-        oldest = sql_select(col(Delivery.destination), func.min(col(Delivery.created_at))).group_by(col(Delivery.destination))
+        oldest = sql_select(col(Delivery.destination), func.min(col(Delivery.created_at))).group_by(
+            col(Delivery.destination)
+        )
         for state in states:
-            for piece in pieces(self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=ROWS):
+            for piece in pieces(
+                self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=ROWS
+            ):
                 with self._database.read_one() as connection:
                     for destination, made_at in connection.execute(oldest.where(piece)):
                         found[destination] = min(made_at, found.get(destination, made_at))
@@ -106,16 +124,27 @@ class Queries:
 
     def unfinished(self) -> dict[DeliveryState, int]:
         """How many deliveries wait or are dead, by state; states without any are left out."""
-        wanted = select(Delivery.state, func.count()).where(col(Delivery.state).in_(_UNDONE)).group_by(col(Delivery.state))
+        wanted = (
+            select(Delivery.state, func.count())
+            .where(col(Delivery.state).in_(_UNDONE))
+            .group_by(col(Delivery.state))
+        )
         with self._database.read() as session:
             return {DeliveryState(state): count for state, count in session.exec(wanted)}
 
     def queues(self) -> dict[tuple[str, DeliveryState], int]:
-        """How many deliveries wait or are dead, by destination and state. What is delivered costs nothing."""
-        wanted = select(Delivery.destination, Delivery.state, func.count()).where(col(Delivery.state).in_(_UNDONE))
+        """How many deliveries wait or are dead, by destination and state.
+
+        What is delivered costs nothing.
+        """
+        wanted = select(Delivery.destination, Delivery.state, func.count()).where(
+            col(Delivery.state).in_(_UNDONE)
+        )
         with self._database.read() as session:
             rows = session.exec(wanted.group_by(col(Delivery.destination), col(Delivery.state)))
-            return {(destination, DeliveryState(state)): count for destination, state, count in rows}
+            return {
+                (destination, DeliveryState(state)): count for destination, state, count in rows
+            }
 
     def oldest_waiting(self) -> dict[str, datetime]:
         """When the oldest delivery was made that is neither delivered nor dead, by destination."""
@@ -127,11 +156,18 @@ class Queries:
             col(Delivery.rejection) >= "", col(Delivery.delivered_at) >= since
         )  # unlike IS NOT NULL, SQLite finds that by index
         with self._database.read() as session:
-            return session.exec(wanted.order_by(col(Delivery.delivered_at).desc()).limit(limit)).all()
+            return session.exec(
+                wanted.order_by(col(Delivery.delivered_at).desc()).limit(limit)
+            ).all()
 
     def bookmarks(self) -> Sequence[Bookmark]:
         """How far each channel has been read."""
-        wanted = select(Bookmark).order_by(col(Bookmark.mailbox), col(Bookmark.party), col(Bookmark.service), col(Bookmark.resource))
+        wanted = select(Bookmark).order_by(
+            col(Bookmark.mailbox),
+            col(Bookmark.party),
+            col(Bookmark.service),
+            col(Bookmark.resource),
+        )
         with self._database.read() as session:
             return session.exec(wanted).all()
 
@@ -140,10 +176,14 @@ class Queries:
         found: list[SkippedLetter] = []
         for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=LETTERS):
             with self._database.read() as session:
-                found += session.exec(select(SkippedLetter).where(piece, SkippedLetter.state == state)).all()
+                found += session.exec(
+                    select(SkippedLetter).where(piece, SkippedLetter.state == state)
+                ).all()
         return sorted(found, key=lambda each: each.first_seen_at)
 
-    def incomplete(self, since: datetime | None = None, limit: int | None = None) -> list[Incomplete]:
+    def incomplete(
+        self, since: datetime | None = None, limit: int | None = None
+    ) -> list[Incomplete]:
         """Letters here without some of their attachments as sent, that came since then, the newest first. What came whole costs nothing."""
         open_ones = func.sum(col(Attachment.state).in_(OPEN_STATES).cast(Integer))
         wanted = (
@@ -159,14 +199,25 @@ class Queries:
             wanted = wanted.where(col(Message.fetched_at) >= since)
         with self._database.read_one() as connection:
             rows = connection.execute(wanted)
-            return [Incomplete(message_id=key, fetched_at=at, missing=count, may_come=bool(some)) for key, at, count, some in rows]
+            return [
+                Incomplete(message_id=key, fetched_at=at, missing=count, may_come=bool(some))
+                for key, at, count, some in rows
+            ]
 
     def messages(self, limit: int) -> Sequence[tuple[Message, DecisionRow]]:
         """The letters that came last, the newest first, each with its newest decision."""
-        newest = select(func.max(DecisionRow.number)).where(DecisionRow.message_id == Message.id).correlate(Message).scalar_subquery()
+        newest = (
+            select(func.max(DecisionRow.number))
+            .where(DecisionRow.message_id == Message.id)
+            .correlate(Message)
+            .scalar_subquery()
+        )
         wanted = (
             select(Message, DecisionRow)
-            .join(DecisionRow, (col(DecisionRow.message_id) == Message.id) & (col(DecisionRow.number) == newest))
+            .join(
+                DecisionRow,
+                (col(DecisionRow.message_id) == Message.id) & (col(DecisionRow.number) == newest),
+            )
             .order_by(col(Message.fetched_at).desc(), col(Message.id))
             .limit(limit)
         )
@@ -176,7 +227,11 @@ class Queries:
     def decisions(self, message_id: UUID) -> Sequence[DecisionRow]:
         """Every decision about the letter, the first first."""
         with self._database.read() as session:
-            return session.exec(select(DecisionRow).where(DecisionRow.message_id == message_id).order_by(col(DecisionRow.number))).all()
+            return session.exec(
+                select(DecisionRow)
+                .where(DecisionRow.message_id == message_id)
+                .order_by(col(DecisionRow.number))
+            ).all()
 
     def message(self, name: str) -> Message:
         """The letter with this id, or with the only id that begins like this, or with this id in its mailbox.
@@ -184,21 +239,37 @@ class Queries:
         Raises NotFound, with other words if retention deleted it.
         """
         first, last = _id_range(name)
-        wanted = select(Message).where(col(Message.id).between(first, last) | (col(Message.external_id) == name)).limit(2)
+        wanted = (
+            select(Message)
+            .where(col(Message.id).between(first, last) | (col(Message.external_id) == name))
+            .limit(2)
+        )
         with self._database.read() as session:
             found = session.exec(wanted).all()
         if not found and (left := self.tombstone(name)):
             tells = f"`postmottak messages show {left.message_id}` tells by which rule"
-            raise NotFound(f"The message {left.message_id} was deleted by retention on {left.deleted_at:%Y-%m-%d}; {tells}")
+            raise NotFound(
+                f"The message {left.message_id} was deleted by retention on "
+                f"{left.deleted_at:%Y-%m-%d}; {tells}"
+            )
         return _only(found, f"message {name!r}", "`postmottak messages list`")
 
     def tombstone(self, name: str) -> Tombstone | None:
-        """What is left of a letter whose metadata was deleted, by the same names; None if there is no such letter, or all of it.
+        """What is left of a letter whose metadata was deleted, by the same names.
+
+        None if there is no such letter, or all of it.
 
         Raises OperatorError if there are several.
         """
         first, last = _id_range(name)
-        wanted = select(Tombstone).where(col(Tombstone.message_id).between(first, last) | (col(Tombstone.external_id) == name)).limit(2)
+        wanted = (
+            select(Tombstone)
+            .where(
+                col(Tombstone.message_id).between(first, last)
+                | (col(Tombstone.external_id) == name)
+            )
+            .limit(2)
+        )
         with self._database.read() as session:
             found = session.exec(wanted).all()
         return _only(found, f"message {name!r}", "`postmottak retention log`") if found else None
@@ -207,18 +278,26 @@ class Queries:
         """The letter. Raises NotFound."""
         with self._database.read() as session:
             found = session.get(Message, message_id)
-        return _only([found] if found else [], f"message {message_id}", "`postmottak messages list`")
+        return _only(
+            [found] if found else [], f"message {message_id}", "`postmottak messages list`"
+        )
 
     def delivery_by_id(self, delivery_id: UUID) -> Delivery:
         """The delivery. Raises NotFound."""
         with self._database.read() as session:
             found = session.get(Delivery, delivery_id)
-        return _only([found] if found else [], f"delivery {delivery_id}", "`postmottak deliveries list`")
+        return _only(
+            [found] if found else [], f"delivery {delivery_id}", "`postmottak deliveries list`"
+        )
 
     def attachments(self, message_id: UUID) -> Sequence[Attachment]:
         """The letter's attachments, in the sender's order."""
         with self._database.read() as session:
-            return session.exec(select(Attachment).where(Attachment.message_id == message_id).order_by(col(Attachment.position))).all()
+            return session.exec(
+                select(Attachment)
+                .where(Attachment.message_id == message_id)
+                .order_by(col(Attachment.position))
+            ).all()
 
     def deliveries(
         self,
@@ -228,7 +307,10 @@ class Queries:
         destination: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Delivery]:
-        """Deliveries, the oldest first. Without a letter or a limit, use `delivery_ids`, which reads some at a time."""
+        """Deliveries, the oldest first.
+
+        Without a letter or a limit, use `delivery_ids`, which reads some at a time.
+        """
         wanted = select(Delivery).order_by(col(Delivery.created_at), col(Delivery.id)).limit(limit)
         if message_id:
             wanted = wanted.where(Delivery.message_id == message_id)
@@ -239,10 +321,14 @@ class Queries:
         with self._database.read() as session:
             return session.exec(wanted).all()
 
-    def delivery_ids(self, states: Collection[DeliveryState], destination: str | None = None) -> Iterator[list[UUID]]:
+    def delivery_ids(
+        self, states: Collection[DeliveryState], destination: str | None = None
+    ) -> Iterator[list[UUID]]:
         """The deliveries in these states, at one destination or at all, some at a time, between which no transaction is open."""
         for state in states:
-            for piece in pieces(self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=LETTERS):
+            for piece in pieces(
+                self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=LETTERS
+            ):
                 wanted = select(Delivery.id).where(piece)
                 if destination:
                     wanted = wanted.where(Delivery.destination == destination)
@@ -255,22 +341,32 @@ class Queries:
         first, last = _id_range(name)
         wanted = select(Delivery).where(col(Delivery.id).between(first, last)).limit(2)
         with self._database.read() as session:
-            return _only(session.exec(wanted).all(), f"delivery {name!r}", "`postmottak deliveries list`")
+            return _only(
+                session.exec(wanted).all(), f"delivery {name!r}", "`postmottak deliveries list`"
+            )
 
     def attempts(self, delivery_id: UUID) -> Sequence[AttemptRow]:
         """Every attempt of the delivery, in order."""
         with self._database.read() as session:
-            return session.exec(select(AttemptRow).where(AttemptRow.delivery_id == delivery_id).order_by(col(AttemptRow.id))).all()
+            return session.exec(
+                select(AttemptRow)
+                .where(AttemptRow.delivery_id == delivery_id)
+                .order_by(col(AttemptRow.id))
+            ).all()
 
     def marks(self, message_id: UUID) -> Sequence[Mark]:
         """What the letter's sender was told, or will be."""
         with self._database.read() as session:
-            return session.exec(select(Mark).where(Mark.message_id == message_id).order_by(col(Mark.kind).desc())).all()
+            return session.exec(
+                select(Mark).where(Mark.message_id == message_id).order_by(col(Mark.kind).desc())
+            ).all()
 
     def table_in_force(self) -> RoutingVersion | None:
         """The routing table that was put in force last."""
         with self._database.read() as session:
-            return session.exec(select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)).first()
+            return session.exec(
+                select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)
+            ).first()
 
     def table(self, version: str) -> RoutingVersion | None:
         """A routing table that was in force."""
@@ -282,7 +378,10 @@ _NO_ID = UUID(int=0)
 
 
 def _id_range(name: str) -> tuple[UUID, UUID]:
-    """The first and the last id that begin with `name`; a range without any id if `name` is no beginning of one."""
+    """The first and the last id that begin with `name`.
+
+    A range without any id if `name` is no beginning of one.
+    """
     digits = name.replace("-", "").lower()
     if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
         return _NO_ID, _NO_ID

@@ -43,7 +43,10 @@ _RELEASE_MARKS = (
         _MARKS.c.message_id.in_(_IDS),
         _MARKS.c.policy == Policy.DELIVERED,
         _MARKS.c.state == MarkState.WAITING,
-        ~exists().where(_DELIVERIES.c.message_id == _MARKS.c.message_id, _DELIVERIES.c.state != DeliveryState.DELIVERED),
+        ~exists().where(
+            _DELIVERIES.c.message_id == _MARKS.c.message_id,
+            _DELIVERIES.c.state != DeliveryState.DELIVERED,
+        ),
     )
     .values(state=MarkState.DUE, due_at=bindparam("now"))
 )
@@ -73,7 +76,10 @@ def delivered(
     awaiting_pickup: bool = False,
     alert: Alert | None = None,
 ) -> ClaimResult:
-    """The destination has it. With `awaiting_pickup`, it is still to be seen whether the receiver takes it."""
+    """The destination has it.
+
+    With `awaiting_pickup`, it is still to be seen whether the receiver takes it.
+    """
     evidence = _as_json({**receipt.details, "reference": receipt.reference})
     changes: dict[str, object] = {
         "state": DeliveryState.DELIVERED,
@@ -83,20 +89,47 @@ def delivered(
         "last_error": None,
         "awaiting_pickup": awaiting_pickup,
     }
-    return ClaimResult(claim=claim, outcome=Outcome.DELIVERED, reason="", started_at=started_at, ended_at=now, changes=changes, alert=alert)
+    return ClaimResult(
+        claim=claim,
+        outcome=Outcome.DELIVERED,
+        reason="",
+        started_at=started_at,
+        ended_at=now,
+        changes=changes,
+        alert=alert,
+    )
 
 
 def deferred(
-    claim: Claim, reason: str, due_at: datetime, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None
+    claim: Claim,
+    reason: str,
+    due_at: datetime,
+    started_at: datetime,
+    now: datetime,
+    progress: Mapping[str, Any] | None = None,
 ) -> ClaimResult:
-    """It is to be tried again at `due_at`. `progress`, if there is any, takes the place of what was kept of the delivery's progress."""
+    """It is to be tried again at `due_at`.
+
+    `progress`, if there is any, takes the place of what was kept of the delivery's progress.
+    """
     changes: dict[str, object] = {"state": DeliveryState.PENDING, "due_at": due_at}
     return _failed(claim, Outcome.DEFERRED, reason, started_at, now, changes, progress)
 
 
-def dead(claim: Claim, reason: str, started_at: datetime, now: datetime, progress: Mapping[str, Any] | None = None) -> ClaimResult:
-    """It is not tried again by itself. `progress` is as for `deferred`: an operator may let it be tried again."""
-    return _failed(claim, Outcome.DEAD, reason, started_at, now, {"state": DeliveryState.DEAD}, progress)
+def dead(
+    claim: Claim,
+    reason: str,
+    started_at: datetime,
+    now: datetime,
+    progress: Mapping[str, Any] | None = None,
+) -> ClaimResult:
+    """It is not tried again by itself.
+
+    `progress` is as for `deferred`: an operator may let it be tried again.
+    """
+    return _failed(
+        claim, Outcome.DEAD, reason, started_at, now, {"state": DeliveryState.DEAD}, progress
+    )
 
 
 def _failed(
@@ -112,19 +145,39 @@ def _failed(
     changes |= {"owner": None, "last_error": reason}
     if progress is not None:
         changes["progress"] = _as_json(progress)
-    return ClaimResult(claim=claim, outcome=outcome, reason=reason, started_at=started_at, ended_at=now, changes=changes)
+    return ClaimResult(
+        claim=claim,
+        outcome=outcome,
+        reason=reason,
+        started_at=started_at,
+        ended_at=now,
+        changes=changes,
+    )
 
 
 def record_results(session: Session, endings: Sequence[ClaimResult]) -> set[UUID]:
-    """Keep how attempts ended. Returns the deliveries of which it was kept: not those that have been claimed anew, or have ended."""
+    """Keep how attempts ended.
+
+    Returns the deliveries of which it was kept: not those that have been claimed anew, or have
+    ended.
+    """
     connection = session.connection()
-    newest = {tuple(row) for row in connection.execute(_CLAIMED, {"ids": [each.claim.id for each in endings]})}
+    newest = {
+        tuple(row)
+        for row in connection.execute(_CLAIMED, {"ids": [each.claim.id for each in endings]})
+    }
     ours = [each for each in endings if (each.claim.id, each.claim.fence) in newest]
-    for _, some in groupby(sorted(ours, key=_columns), key=_columns):  # those of one statement change the same columns
+    for _, some in groupby(
+        sorted(ours, key=_columns), key=_columns
+    ):  # those of one statement change the same columns
         connection.execute(_CHANGE, [{"claimed": each.claim.id, **each.changes} for each in some])
     if ours:
         connection.execute(_ATTEMPTED, [_attempt(each) for each in ours])
-        release_marks(session, [each.claim.delivery.message_id for each in ours], max(each.ended_at for each in ours))
+        release_marks(
+            session,
+            [each.claim.delivery.message_id for each in ours],
+            max(each.ended_at for each in ours),
+        )
     for each in ours:
         if each.alert:
             session.merge(each.alert)
@@ -153,10 +206,15 @@ def release_marks(session: Session, messages: Sequence[UUID], now: datetime) -> 
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     """What a destination said, as JSON holds it: a connector's slip must not undo a delivery that was made."""
-    found: dict[str, Any] = json.loads(as_text(json.dumps(values, default=str, ensure_ascii=False, skipkeys=True)))
+    found: dict[str, Any] = json.loads(
+        as_text(json.dumps(values, default=str, ensure_ascii=False, skipkeys=True))
+    )
     return found
 
 
 def as_text(text: str) -> str:
-    """Text that a database holds; half of a surrogate pair, which names of files can have, becomes a question mark."""
+    """Text that a database holds.
+
+    Half of a surrogate pair, which names of files can have, becomes a question mark.
+    """
     return text.encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
 """What retention deletes, and what it must not touch: whatever is not delivered, not taken, not told, or under a legal hold.
 
-A deletion is a row before it is anything else: the same transaction that empties a letter says so. Bytes of attachments are files, and
-go afterwards; `needed` tells which ones have to stay.
+A deletion is a row before it is anything else: the same transaction that empties a letter says so.
+Bytes of attachments are files, and go afterwards; `needed` tells which ones have to stay.
 """
 
 from __future__ import annotations
@@ -61,12 +61,24 @@ class RetentionRows:
         self._database = database
 
     def kinds(self) -> list[tuple[str, str, str]]:
-        """Every combination of service, version of the routing table and route that letters have; few, however many letters there are."""
+        """Every combination of service, version of the routing table and route that letters have.
+
+        Few, however many letters there are.
+        """
         found: set[tuple[str, str, str]] = set()
-        wanted = sql_select(col(Message.service), col(DecisionRow.routing_version), col(DecisionRow.route)).join(*_decided()).distinct()
+        wanted = (
+            sql_select(
+                col(Message.service), col(DecisionRow.routing_version), col(DecisionRow.route)
+            )
+            .join(*_decided())
+            .distinct()
+        )
         for piece in pieces(self._database, _BY_ARRIVAL, size=_PAGE):
             with self._database.read() as session:
-                found |= {(service, version, route) for service, version, route in session.execute(wanted.where(piece))}
+                found |= {
+                    (service, version, route)
+                    for service, version, route in session.execute(wanted.where(piece))
+                }
         return sorted(found)
 
     def candidates(self, until: datetime) -> Iterator[Candidate]:
@@ -75,7 +87,9 @@ class RetentionRows:
             yield from self._page(piece)
 
     def _page(self, which: ColumnElement[bool]) -> list[Candidate]:
-        files = exists().where(col(Attachment.message_id) == Message.id, col(Attachment.state).in_(KEPT_STATES))
+        files = exists().where(
+            col(Attachment.message_id) == Message.id, col(Attachment.state).in_(KEPT_STATES)
+        )
         wanted = (
             sql_select(
                 col(Message.id),
@@ -92,12 +106,17 @@ class RetentionRows:
         )
         names = ("message_id", "service", "version", "route", "fetched_at", "body", "attachments")
         with self._database.read() as session:
-            return [Candidate(**dict(zip(names, row, strict=True))) for row in session.execute(wanted)]
+            return [
+                Candidate(**dict(zip(names, row, strict=True))) for row in session.execute(wanted)
+            ]
 
-    def delete(self, letters: Mapping[UUID, Mapping[LetterPart, str]], by: str, now: datetime) -> list[Deletion]:
+    def delete(
+        self, letters: Mapping[UUID, Mapping[LetterPart, str]], by: str, now: datetime
+    ) -> list[Deletion]:
         """Delete these parts of these letters, each by the rule that stands with it, in one transaction. Returns what was deleted.
 
-        Each letter is looked at again: one that retention must not touch any more stays whole. What is deleted already stays as recorded.
+        Each letter is looked at again: one that retention must not touch any more stays whole. What
+        is deleted already stays as recorded.
         """
         done: list[Deletion] = []
         with self._database.write() as session:
@@ -106,9 +125,15 @@ class RetentionRows:
                 done += _delete_parts(session, message, letters[message.id], by, now)
         return done
 
-    def deletions(self, limit: int | None = None, message_id: UUID | None = None) -> Sequence[Deletion]:
+    def deletions(
+        self, limit: int | None = None, message_id: UUID | None = None
+    ) -> Sequence[Deletion]:
         """What was deleted, the newest first; of all letters, or of one."""
-        wanted = select(Deletion).order_by(col(Deletion.deleted_at).desc(), col(Deletion.message_id), col(Deletion.part)).limit(limit)
+        wanted = (
+            select(Deletion)
+            .order_by(col(Deletion.deleted_at).desc(), col(Deletion.message_id), col(Deletion.part))
+            .limit(limit)
+        )
         if message_id:
             wanted = wanted.where(Deletion.message_id == message_id)
         with self._database.read() as session:
@@ -119,7 +144,10 @@ class RetentionRows:
         with self._database.write() as session:
             current = _hold_in_force(session, message_id)
             if current:
-                raise OperatorError(f"The message {message_id} is under a legal hold since {current.begun_at:%Y-%m-%d %H:%M:%S}")
+                raise OperatorError(
+                    f"The message {message_id} is under a legal hold since "
+                    f"{current.begun_at:%Y-%m-%d %H:%M:%S}"
+                )
             session.add(LegalHold(message_id=message_id, begun_at=now, begun_by=by, reason=reason))
 
     def end_hold(self, message_id: UUID, by: str, now: datetime) -> None:
@@ -127,39 +155,68 @@ class RetentionRows:
         with self._database.write() as session:
             current = _hold_in_force(session, message_id)
             if current is None:
-                raise OperatorError(f"The message {message_id} is under no legal hold; `postmottak messages show` tells")
+                raise OperatorError(
+                    f"The message {message_id} is under no legal hold; `postmottak messages "
+                    "show` tells"
+                )
             current.ended_at, current.ended_by = now, by
             session.add(current)
 
     def holds(self, message_id: UUID) -> Sequence[LegalHold]:
         """Every legal hold of the letter, in order."""
         with self._database.read() as session:
-            return session.exec(select(LegalHold).where(LegalHold.message_id == message_id).order_by(col(LegalHold.id))).all()
+            return session.exec(
+                select(LegalHold)
+                .where(LegalHold.message_id == message_id)
+                .order_by(col(LegalHold.id))
+            ).all()
 
     def held(self) -> int:
         """How many letters are under a legal hold."""
         with self._database.read() as session:
-            return session.exec(select(func.count()).select_from(LegalHold).where(col(LegalHold.ended_at).is_(None))).one()
+            return session.exec(
+                select(func.count()).select_from(LegalHold).where(col(LegalHold.ended_at).is_(None))
+            ).one()
 
     def needed(self, prefix: str) -> dict[str, int]:
         """The attachments' bytes that have to stay, by their hash: those whose hash begins with `prefix`, with their size."""
-        these = (col(Attachment.state).in_(KEPT_STATES), col(Attachment.sha256).between(prefix, prefix + "g"))
-        wanted = sql_select(col(Attachment.sha256), func.max(col(Attachment.size))).where(*these).group_by(col(Attachment.sha256))
+        these = (
+            col(Attachment.state).in_(KEPT_STATES),
+            col(Attachment.sha256).between(prefix, prefix + "g"),
+        )
+        wanted = (
+            sql_select(col(Attachment.sha256), func.max(col(Attachment.size)))
+            .where(*these)
+            .group_by(col(Attachment.sha256))
+        )
         with self._database.read() as session:
             return {str(sha256): size or 0 for sha256, size in session.execute(wanted)}
 
     def letters_with(self, sha256: str) -> list[UUID]:
         """The letters that have an attachment with these bytes."""
-        wanted = select(Attachment.message_id).where(Attachment.sha256 == sha256, col(Attachment.state).in_(KEPT_STATES)).distinct()
+        wanted = (
+            select(Attachment.message_id)
+            .where(Attachment.sha256 == sha256, col(Attachment.state).in_(KEPT_STATES))
+            .distinct()
+        )
         with self._database.read() as session:
             return list(session.exec(wanted))
 
 
 def _decided() -> tuple[Any, ColumnElement[bool]]:
-    """To join a letter with the newest decision about it that a route made; the first always is one."""
+    """To join a letter with the newest decision about it that a route made.
+
+    The first always is one.
+    """
     other = aliased(DecisionRow)
-    newest = sql_select(func.max(other.number)).where(col(other.message_id) == Message.id, col(other.route) != OPERATOR).scalar_subquery()
-    return DecisionRow, and_(col(DecisionRow.message_id) == Message.id, col(DecisionRow.number) == newest)
+    newest = (
+        sql_select(func.max(other.number))
+        .where(col(other.message_id) == Message.id, col(other.route) != OPERATOR)
+        .scalar_subquery()
+    )
+    return DecisionRow, and_(
+        col(DecisionRow.message_id) == Message.id, col(DecisionRow.number) == newest
+    )
 
 
 def _may_go() -> ColumnElement[bool]:
@@ -183,16 +240,35 @@ def _may_go() -> ColumnElement[bool]:
 
 
 def _hold_in_force(session: Session, message_id: UUID) -> LegalHold | None:
-    return session.exec(select(LegalHold).where(LegalHold.message_id == message_id, col(LegalHold.ended_at).is_(None))).first()
+    return session.exec(
+        select(LegalHold).where(
+            LegalHold.message_id == message_id, col(LegalHold.ended_at).is_(None)
+        )
+    ).first()
 
 
-def _delete_parts(session: Session, message: Message, rules: Mapping[LetterPart, str], by: str, now: datetime) -> list[Deletion]:
-    acts = {LetterPart.BODY: _delete_body, LetterPart.ATTACHMENTS: _delete_attachments, LetterPart.METADATA: _delete_metadata}
+def _delete_parts(
+    session: Session, message: Message, rules: Mapping[LetterPart, str], by: str, now: datetime
+) -> list[Deletion]:
+    acts = {
+        LetterPart.BODY: _delete_body,
+        LetterPart.ATTACHMENTS: _delete_attachments,
+        LetterPart.METADATA: _delete_metadata,
+    }
     done = []
     for part in LetterPart:  # metadata last
         what = acts[part](session, message, now) if part in rules else None
         if what is not None:
-            done.append(Deletion(message_id=message.id, part=part, deleted_at=now, by=by, rule=rules[part], what=what))
+            done.append(
+                Deletion(
+                    message_id=message.id,
+                    part=part,
+                    deleted_at=now,
+                    by=by,
+                    rule=rules[part],
+                    what=what,
+                )
+            )
     session.add_all(done)
     return done
 
@@ -225,8 +301,12 @@ def _delete_metadata(session: Session, message: Message, now: datetime) -> dict[
     deliveries = select(Delivery.id).where(Delivery.message_id == message.id)
     counts = {"attempts": _remove(session, AttemptRow, col(AttemptRow.delivery_id).in_(deliveries))}
     for table in (Delivery, DecisionRow, Mark, Thread, Attachment, LegalHold):
-        counts[str(table.__tablename__)] = _remove(session, table, col(table.message_id) == message.id)
-    facts = message.model_dump(include={"kind", "mailbox", "party", "service", "resource", "external_id", "altinn2_id"})
+        counts[str(table.__tablename__)] = _remove(
+            session, table, col(table.message_id) == message.id
+        )
+    facts = message.model_dump(
+        include={"kind", "mailbox", "party", "service", "resource", "external_id", "altinn2_id"}
+    )
     session.add(Tombstone(**facts, message_id=message.id, deleted_at=now))
     session.delete(message)
     session.flush()

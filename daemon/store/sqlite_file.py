@@ -1,4 +1,7 @@
-"""The database as a file: a copy of it at one moment, and whether it is sound. Knows SQLite, as `engine` does."""
+"""The database as a file: a copy of it at one moment, and whether it is sound.
+
+Knows SQLite, as `engine` does.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,9 @@ _MORE = 1.1  # times the size of the database, for its copy
 def copy_database(source: Path, target: Path) -> None:
     """Copy the database as it is at one moment, also while others work with it, durably, to a new file.
 
-    Others' writes wait for one step at a time. Whenever one is made, the copy begins again; after `_RESTARTS` times they wait until it is
-    made, for otherwise it might never be. Raises StoreError.
+    Others' writes wait for one step at a time. Whenever one is made, the copy begins again; after
+    `_RESTARTS` times they wait until it is made, for otherwise it might never be. Raises
+    StoreError.
     """
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -64,7 +68,10 @@ class _AgainAndAgainError(Exception):
 
 
 class _Steps:
-    """Called after each step of a copy. Where a write has made it begin again, there is no less left than before."""
+    """Called after each step of a copy.
+
+    Where a write has made it begin again, there is no less left than before.
+    """
 
     def __init__(self, restarts: int) -> None:
         self._left, self._restarts = sys.maxsize, restarts
@@ -80,7 +87,10 @@ class _Steps:
 
 @contextmanager
 def copied(path: Path) -> Iterator[Path]:
-    """A copy of the database beside it, until the block ends; the database itself where there is no room, or it cannot be copied."""
+    """A copy of the database beside it, until the block ends.
+
+    The database itself where there is no room, or it cannot be copied.
+    """
     copy = path.with_name(f".{path.name}.checked")
     copy.unlink(missing_ok=True)  # of one that was killed
     try:
@@ -100,7 +110,10 @@ def copied(path: Path) -> Iterator[Path]:
 
 
 def roll_back(path: Path) -> None:
-    """Undo what a process that was killed had begun to write, so that the file stands by itself. Does nothing where it cannot be opened."""
+    """Undo what a process that was killed had begun to write, so that the file stands by itself.
+
+    Does nothing where it cannot be opened.
+    """
     with suppress(sqlite3.Error), closing(_open(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
 
@@ -108,8 +121,8 @@ def roll_back(path: Path) -> None:
 def corruption(path: Path, beat: Callable[[], None] | None = None) -> list[str]:
     """What SQLite's own checks say against the database: its pages, its indexes, and rows that refer to what is not there.
 
-    Nobody can write to it meanwhile, which can take minutes: beside a service, look at a copy. `beat` is called now and then.
-    Raises StoreBusy.
+    Nobody can write to it meanwhile, which can take minutes: beside a service, look at a copy.
+    `beat` is called now and then. Raises StoreBusy.
     """
     try:
         with closing(_open(path)) as connection:
@@ -123,7 +136,9 @@ def corruption(path: Path, beat: Callable[[], None] | None = None) -> list[str]:
 
 
 def _corruption(connection: sqlite3.Connection) -> Iterator[str]:
-    yield from (str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok")
+    yield from (
+        str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok"
+    )
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield f"row {row} of {table} refers to a row of {parent} that is not there"
 

@@ -17,7 +17,9 @@ from daemon.store.database import Database, table_of
 _APART = timedelta(hours=1)
 _MESSAGES, _DELIVERIES = table_of(Message), table_of(Delivery)
 _MARKS, _BOOKMARKS, _VERSIONS = table_of(Mark), table_of(Bookmark), table_of(RoutingVersion)
-_UNDONE = _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD))
+_UNDONE = _DELIVERIES.c.state.in_(
+    (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
+)
 _WAITING = _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.HELD))
 _TO_TELL = _MARKS.c.state != MarkState.DONE
 
@@ -29,22 +31,29 @@ class Stamps:
         self._database = database
 
     def newest(self) -> datetime | None:
-        """The last time at which something was recorded: a letter, a look into a mailbox, a table; None in a new database."""
+        """The last time at which something was recorded: a letter, a look into a mailbox, a table.
+
+        None in a new database.
+        """
         questions = [
             sql_select(func.max(_MESSAGES.c.fetched_at)),
             sql_select(func.max(_BOOKMARKS.c.succeeded_at), func.max(_BOOKMARKS.c.failed_at)),
             sql_select(func.max(_VERSIONS.c.in_force_since)),
         ]
         with self._database.read() as session:
-            told = [time for each in questions for row in session.execute(each) for time in row if time]
+            told = [
+                time for each in questions for row in session.execute(each) for time in row if time
+            ]
         return max(told, default=None)
 
     def put_right(self, first: datetime, last: datetime, now: datetime, *, certain: bool) -> int:
-        """Date as of `now` what was recorded from `first` to `last`; and what is dated later, if `now` is `certain`.
+        """Date as of `now` what was recorded from `first` to `last`.
 
-        Returns how many rows changed. Only times by which something is decided: when a letter came and a
-        delivery was made, when something is due, how far a channel was read, since when a table is in force.
-        What is delivered, and attempts, keep their evidence.
+        And what is dated later, if `now` is `certain`.
+
+        Returns how many rows changed. Only times by which something is decided: when a letter came
+        and a delivery was made, when something is due, how far a channel was read, since when a
+        table is in force. What is delivered, and attempts, keep their evidence.
         """
         changed, wrong = 0, partial(_wrong, first=first, last=last, latest=now if certain else None)
         with self._database.write() as session:
@@ -59,15 +68,22 @@ class Stamps:
                 done = session.execute(_dated(table, name, wrong(table.c[name]), which, now))
                 changed += int(getattr(done, "rowcount", 0))
             if certain:
-                session.execute(_dated(_BOOKMARKS, "position", _BOOKMARKS.c.position > now + _APART, None, now))
+                session.execute(
+                    _dated(_BOOKMARKS, "position", _BOOKMARKS.c.position > now + _APART, None, now)
+                )
             return changed + _put_tables_right(session, wrong(_VERSIONS.c.in_force_since), now)
 
     def pull_back(self, now: datetime, longest: timedelta) -> int:
-        """Make due now what waits for a time that is further than `longest` in the future. Returns how many rows changed."""
+        """Make due now what waits for a time that is further than `longest` in the future.
+
+        Returns how many rows changed.
+        """
         changed = 0
         with self._database.write() as session:
             for table, which in ((_DELIVERIES, _WAITING), (_MARKS, _TO_TELL)):
-                done = session.execute(_dated(table, "due_at", table.c.due_at > now + longest, which, now))
+                done = session.execute(
+                    _dated(table, "due_at", table.c.due_at > now + longest, which, now)
+                )
                 changed += int(getattr(done, "rowcount", 0))
         return changed
 
@@ -78,14 +94,24 @@ def _put_tables_right(session: Session, wrong: ColumnElement[bool], now: datetim
     versions = session.execute(rows).scalars().all()
     for place, version in enumerate(versions):
         then = now + place * timedelta(microseconds=1)
-        session.execute(update(_VERSIONS).where(_VERSIONS.c.version == version).values(in_force_since=then))
+        session.execute(
+            update(_VERSIONS).where(_VERSIONS.c.version == version).values(in_force_since=then)
+        )
     return len(versions)
 
 
-def _wrong(column: ColumnElement[datetime], first: datetime, last: datetime, latest: datetime | None) -> ColumnElement[bool]:
+def _wrong(
+    column: ColumnElement[datetime], first: datetime, last: datetime, latest: datetime | None
+) -> ColumnElement[bool]:
     meanwhile = and_(column >= first, column <= last)
     return meanwhile if latest is None else or_(meanwhile, column > latest + _APART)
 
 
-def _dated(table: Table, name: str, wrong: ColumnElement[bool], which: ColumnElement[bool] | None, now: datetime) -> Any:
+def _dated(
+    table: Table,
+    name: str,
+    wrong: ColumnElement[bool],
+    which: ColumnElement[bool] | None,
+    now: datetime,
+) -> Any:
     return update(table).where(wrong, *([] if which is None else [which])).values({name: now})

@@ -6,7 +6,8 @@
     POST /api/v1/deliveries/{id}/ack                  the receiver has taken it
     POST /api/v1/deliveries/{id}/reject               the receiver rejects it; JSON {"reason": "..."}
 
-Every call needs `Authorization: Bearer <token>`. Errors are problem+json. Acknowledging twice is harmless.
+Every call needs `Authorization: Bearer <token>`. Errors are problem+json. Acknowledging twice is
+harmless.
 """
 
 from __future__ import annotations
@@ -50,9 +51,19 @@ class Api:
             routes=[
                 Route(f"{base}/messages/{{id}}", self._guarded(self._message)),
                 Route(f"{base}/messages/{{id}}/body", self._guarded(self._body)),
-                Route(f"{base}/messages/{{id}}/attachments/{{which}}", self._guarded(self._attachment)),
-                Route(f"{base}/deliveries/{{id}}/ack", self._guarded(self._acknowledge), methods=["POST"]),
-                Route(f"{base}/deliveries/{{id}}/reject", self._guarded(self._reject), methods=["POST"]),
+                Route(
+                    f"{base}/messages/{{id}}/attachments/{{which}}", self._guarded(self._attachment)
+                ),
+                Route(
+                    f"{base}/deliveries/{{id}}/ack",
+                    self._guarded(self._acknowledge),
+                    methods=["POST"],
+                ),
+                Route(
+                    f"{base}/deliveries/{{id}}/reject",
+                    self._guarded(self._reject),
+                    methods=["POST"],
+                ),
             ]
         )
 
@@ -66,7 +77,9 @@ class Api:
             except NotFound as error:
                 return _problem(404, str(error))
             except StoreBusy:
-                return _problem(503, "the database is busy; ask again a little later", {"Retry-After": "10"})
+                return _problem(
+                    503, "the database is busy; ask again a little later", {"Retry-After": "10"}
+                )
             except StoreError:
                 return _problem(503, "the letters cannot be had now", {"Retry-After": str(WAIT)})
             except ClientDisconnect:
@@ -79,7 +92,9 @@ class Api:
         return JSONResponse(
             {
                 **message.model_dump(mode="json", exclude={"body"}),
-                "attachments": [each.model_dump(mode="json", exclude={"message_id"}) for each in attachments],
+                "attachments": [
+                    each.model_dump(mode="json", exclude={"message_id"}) for each in attachments
+                ],
             }
         )
 
@@ -87,20 +102,29 @@ class Api:
         message, _ = await run_in_threadpool(self._find, request)
         if message.body_deleted_at:
             return _problem(410, "the text is not here: retention deleted it")
-        headers = {"Content-Disposition": f'attachment; filename="{body_name(message)}"', "X-Content-Type-Options": "nosniff"}
-        return Response(message.body, media_type=f"{message.body_type}; charset=utf-8", headers=headers)
+        headers = {
+            "Content-Disposition": f'attachment; filename="{body_name(message)}"',
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(
+            message.body, media_type=f"{message.body_type}; charset=utf-8", headers=headers
+        )
 
     async def _attachment(self, request: Request) -> Response:
         _, attachments = await run_in_threadpool(self._find, request)
         which = request.path_params["which"]
-        found = next((each for each in attachments if which in {str(each.position), each.safe_name}), None)
+        found = next(
+            (each for each in attachments if which in {str(each.position), each.safe_name}), None
+        )
         if found is None:
             raise NotFound(f"the letter has no attachment {which!r}")
         if found.state not in KEPT_STATES or not found.sha256:
             return _problem(410, f"the attachment is not here: {found.state}")
         path = self.content.path(found.sha256)
         headers = {"X-Content-Type-Options": "nosniff", "Digest": f"sha-256={found.sha256}"}
-        return FileResponse(path, media_type=found.media_type, filename=found.safe_name, headers=headers)
+        return FileResponse(
+            path, media_type=found.media_type, filename=found.safe_name, headers=headers
+        )
 
     def _find(self, request: Request) -> tuple[Message, list[Attachment]]:
         with wait_limit(_ANSWERS_WITHIN):
@@ -116,8 +140,12 @@ class Api:
             told = (await request.json()).get("reason", "") if body else ""
         except (ValueError, AttributeError, RecursionError):
             return _problem(400, 'the body is no JSON object such as {"reason": "..."}')
-        reason = str(told)[:_LONGEST_REASON].encode("utf-8", "replace").decode()  # JSON can hold half a surrogate pair, a database cannot
-        return await run_in_threadpool(self._settle_soon, _id(request), reason or "rejected without a reason")
+        reason = (
+            str(told)[:_LONGEST_REASON].encode("utf-8", "replace").decode()
+        )  # JSON can hold half a surrogate pair, a database cannot
+        return await run_in_threadpool(
+            self._settle_soon, _id(request), reason or "rejected without a reason"
+        )
 
     def _settle_soon(self, delivery_id: UUID, rejection: str | None) -> Response:
         with wait_limit(_ANSWERS_WITHIN):
@@ -126,7 +154,11 @@ class Api:
     def _settle(self, delivery_id: UUID, rejection: str | None) -> Response:
         delivery = self.store.queries.delivery_by_id(delivery_id)
         if delivery.state is not DeliveryState.DELIVERED:
-            return _problem(409, f"the delivery is {delivery.state}; only what was delivered can be taken or rejected")
+            return _problem(
+                409,
+                f"the delivery is {delivery.state}; only what was delivered can be taken or "
+                "rejected",
+            )
         if delivery.taken_at is None and delivery.rejection is None:
             self.store.outbox.picked_up(delivery_id, self.clock(), rejection)
         return Response(status_code=204)
@@ -141,9 +173,15 @@ def _id(request: Request) -> UUID:
 
 def _refused(verdict: TokenVerdict) -> Response:
     if verdict is TokenVerdict.TOO_MANY:
-        return _problem(429, "the token is wrong, as many were", {"Retry-After": str(WAIT), "Connection": "close"})
+        return _problem(
+            429,
+            "the token is wrong, as many were",
+            {"Retry-After": str(WAIT), "Connection": "close"},
+        )
     return _problem(401, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"status": status, "detail": detail}, status, headers, media_type="application/problem+json")
+    return JSONResponse(
+        {"status": status, "detail": detail}, status, headers, media_type="application/problem+json"
+    )

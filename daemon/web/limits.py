@@ -6,7 +6,9 @@ import resource
 from dataclasses import dataclass
 
 _SHARE = 16
-"""One in so many of the files that the process may have open is a connection of one endpoint; a download opens a file more."""
+"""One in so many of the files that the process may have open is a connection of one endpoint; a
+download opens a file more.
+"""
 _MOST, _LEAST = 64, 4
 
 
@@ -17,13 +19,19 @@ class Limits:
     connections: int = _MOST
     """Open at a time. One more takes the place of the one that has waited longest for its request."""
     request_within: float = 20.0
-    """Seconds for a request to arrive whole, its head and its body, since the connection was made or the last answer given."""
+    """Seconds for a request to arrive whole, its head and its body, since the connection was made
+    or the last answer given.
+    """
     idle: int = 5
     """Seconds that a connection is kept after an answer while no further request begins."""
     stalled: float = 60.0
-    """Seconds in which whoever reads an answer must take at least some 48 KiB of it; asyncio's write buffer asks for no less."""
+    """Seconds in which whoever reads an answer must take at least some 48 KiB of it; asyncio's
+    write buffer asks for no less.
+    """
     lingering: float = 2.0
-    """Seconds in which what is still sent after a refusal is discarded, so that its sender has time to read the refusal."""
+    """Seconds in which what is still sent after a refusal is discarded, so that its sender has time
+    to read the refusal.
+    """
     discarded: int = 1 << 20
     """Bytes that are discarded so at most."""
     body: int = 65536

@@ -28,7 +28,9 @@ def _listeners(address: Address) -> list[socket.socket]:
     """A listener at each address that the host's name has, as far as this machine has it."""
     found: list[socket.socket] = []
     missing: OSError | None = None
-    places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    places = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
     try:
         for family, _, _, _, place in dict.fromkeys(places):
             try:
@@ -52,11 +54,21 @@ def reason(error: OSError) -> str:
 
 
 def check_listening(what: str, address: Address) -> Finding:
-    """Whether the service can listen there. That somebody does already is no fault: it may be the service."""
+    """Whether the service can listen there.
+
+    That somebody does already is no fault: it may be the service.
+    """
     try:
         with listening(address):
             return Finding(subject=what, ok=True, text=f"can listen on {address}")
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return Finding(subject=what, ok=True, text=f"something listens on {address}; if the service does not run, it is something else")
+            return Finding(
+                subject=what,
+                ok=True,
+                text=(
+                    f"something listens on {address}; if the service does not run, it is "
+                    "something else"
+                ),
+            )
         return Finding(subject=what, ok=False, text=f"cannot listen on {address}: {reason(error)}")

@@ -1,7 +1,7 @@
 """What monitors ask: is it alive, is it ready, and numbers in Prometheus' text format.
 
-Numbers cost as much as there is that waits, never as much as is stored. They hold no titles, contents or names of persons.
-Source of the format: Prometheus, text-based exposition format 0.0.4.
+Numbers cost as much as there is that waits, never as much as is stored. They hold no titles,
+contents or names of persons. Source of the format: Prometheus, text-based exposition format 0.0.4.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from daemon.store import Store, wait_limit
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
-_ANSWERS_WITHIN = 3.0  # seconds in which the database must answer, or the answer is that it does not
+_ANSWERS_WITHIN = (
+    3.0  # seconds in which the database must answer, or the answer is that it does not
+)
 Labels = Mapping[str, str]
 Sample = tuple[Labels, float]
 
@@ -46,7 +48,13 @@ class Monitoring:
 
     def application(self) -> Starlette:
         """The door."""
-        return Starlette(routes=[Route("/livez", self._livez), Route("/readyz", self._readyz), Route("/metrics", self._metrics)])
+        return Starlette(
+            routes=[
+                Route("/livez", self._livez),
+                Route("/readyz", self._readyz),
+                Route("/metrics", self._metrics),
+            ]
+        )
 
     def _livez(self, _: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -72,45 +80,120 @@ class Monitoring:
 
     def _letters(self) -> Iterable[str]:
         names = [each.name for each in self.configuration().destinations]
-        queues, oldest, now = self.store.queries.queues(), self.store.queries.oldest_waiting(), self.clock()
+        queues, oldest, now = (
+            self.store.queries.queues(),
+            self.store.queries.oldest_waiting(),
+            self.clock(),
+        )
         known = dict.fromkeys([*names, *(name for name, _ in queues)])
-        depth = [({"destination": name, "state": state.value}, float(queues.get((name, state), 0))) for name in known for state in _STATES]
-        ages = [({"destination": name}, (now - oldest[name]).total_seconds() if name in oldest else 0.0) for name in known]
-        ended = [({"destination": name, "outcome": outcome.value}, float(count)) for (name, outcome), count in self.attempts().items()]
+        depth = [
+            ({"destination": name, "state": state.value}, float(queues.get((name, state), 0)))
+            for name in known
+            for state in _STATES
+        ]
+        ages = [
+            ({"destination": name}, (now - oldest[name]).total_seconds() if name in oldest else 0.0)
+            for name in known
+        ]
+        ended = [
+            ({"destination": name, "outcome": outcome.value}, float(count))
+            for (name, outcome), count in self.attempts().items()
+        ]
         yield _metric("deliveries", "gauge", "Deliveries that wait or are dead.", depth)
-        yield _metric("oldest_undelivered_age_seconds", "gauge", "Age of the oldest delivery that is neither delivered nor dead.", ages)
-        yield _metric("delivery_attempts_total", "counter", "Attempts since the start, by outcome.", ended)
-        yield _metric("mailbox_last_success_timestamp_seconds", "gauge", "When a mailbox was last read.", self._heard())
+        yield _metric(
+            "oldest_undelivered_age_seconds",
+            "gauge",
+            "Age of the oldest delivery that is neither delivered nor dead.",
+            ages,
+        )
+        yield _metric(
+            "delivery_attempts_total", "counter", "Attempts since the start, by outcome.", ended
+        )
+        yield _metric(
+            "mailbox_last_success_timestamp_seconds",
+            "gauge",
+            "When a mailbox was last read.",
+            self._heard(),
+        )
         yield from self._not_here()
 
     def _not_here(self) -> Iterable[str]:
-        configuration, bookmarks, now = self.configuration(), self.store.queries.bookmarks(), self.clock()
+        configuration, bookmarks, now = (
+            self.configuration(),
+            self.store.queries.bookmarks(),
+            self.clock(),
+        )
         channels = Counter(each.mailbox for each in bookmarks if each.failing_since)
-        letters = Counter(each.mailbox for each in self.store.queries.sightings(SightingState.FAILING))
+        letters = Counter(
+            each.mailbox for each in self.store.queries.sightings(SightingState.FAILING)
+        )
         refused = {mailbox: count for mailbox, (count, _) in self.store.marks.refused().items()}
         names = [each.name for each in configuration.mailboxes]
         silence = [({"mailbox": name}, _longest(name, bookmarks, now)) for name in names]
-        yield _metric("channels_failing", "gauge", "Channels of a mailbox whose last listing failed.", _counts(names, channels))
-        yield _metric("channel_failing_longest_seconds", "gauge", "For how long the first of them has failed.", silence)
-        yield _metric("letters_unfetched", "gauge", "Letters that were listed and could not be fetched yet.", _counts(names, letters))
-        yield _metric("marks_refused", "gauge", "Senders who could not be told Read or Confirmed yet.", _counts(names, refused))
+        yield _metric(
+            "channels_failing",
+            "gauge",
+            "Channels of a mailbox whose last listing failed.",
+            _counts(names, channels),
+        )
+        yield _metric(
+            "channel_failing_longest_seconds",
+            "gauge",
+            "For how long the first of them has failed.",
+            silence,
+        )
+        yield _metric(
+            "letters_unfetched",
+            "gauge",
+            "Letters that were listed and could not be fetched yet.",
+            _counts(names, letters),
+        )
+        yield _metric(
+            "marks_refused",
+            "gauge",
+            "Senders who could not be told Read or Confirmed yet.",
+            _counts(names, refused),
+        )
         incomplete = float(len(self.store.queries.incomplete()))
-        yield _metric("letters_incomplete", "gauge", "Letters here without some of their attachments as sent.", [({}, incomplete)])
+        yield _metric(
+            "letters_incomplete",
+            "gauge",
+            "Letters here without some of their attachments as sent.",
+            [({}, incomplete)],
+        )
 
     def _heard(self) -> list[Sample]:
         latest: dict[str, datetime] = {}
         for each in self.store.queries.bookmarks():
             if each.succeeded_at:
-                latest[each.mailbox] = max(latest.get(each.mailbox, each.succeeded_at), each.succeeded_at)
+                latest[each.mailbox] = max(
+                    latest.get(each.mailbox, each.succeeded_at), each.succeeded_at
+                )
         return _moments("mailbox", latest)
 
     def _surroundings(self) -> Iterable[str]:
         configuration, table = self.configuration(), self.store.queries.table_in_force()
-        active = Counter(each.kind for each in find_problems(configuration, self.store, self.clock(), self.faults()))
+        active = Counter(
+            each.kind
+            for each in find_problems(configuration, self.store, self.clock(), self.faults())
+        )
         since: list[Sample] = [({}, table.in_force_since.timestamp())] if table else []
-        free = [({"place": str(place)}, float(count)) for place, count in free_space(configuration).items()]
-        yield _metric("edit_faults", "gauge", "Faults of an edit that is not in force.", [({}, float(len(self.faults())))])
-        yield _metric("routing_in_force_timestamp_seconds", "gauge", "Since when the routing table is in force.", since)
+        free = [
+            ({"place": str(place)}, float(count))
+            for place, count in free_space(configuration).items()
+        ]
+        yield _metric(
+            "edit_faults",
+            "gauge",
+            "Faults of an edit that is not in force.",
+            [({}, float(len(self.faults())))],
+        )
+        yield _metric(
+            "routing_in_force_timestamp_seconds",
+            "gauge",
+            "Since when the routing table is in force.",
+            since,
+        )
         yield _metric(
             "certificate_expiry_timestamp_seconds",
             "gauge",
@@ -124,14 +207,29 @@ class Monitoring:
             _moments("mailbox", keys(configuration)),
         )
         yield _metric(
-            "token_expiry_timestamp_seconds", "gauge", "When the first of a mailbox's tokens ends.", _moments("mailbox", self.token_ends())
+            "token_expiry_timestamp_seconds",
+            "gauge",
+            "When the first of a mailbox's tokens ends.",
+            _moments("mailbox", self.token_ends()),
         )
         yield _metric("free_bytes", "gauge", "Free space where letters are kept.", free)
-        yield _metric("alerts", "gauge", "What is wrong now, by kind.", [({"kind": kind}, float(count)) for kind, count in active.items()])
+        yield _metric(
+            "alerts",
+            "gauge",
+            "What is wrong now, by kind.",
+            [({"kind": kind}, float(count)) for kind, count in active.items()],
+        )
         wrong = self.wrong_tokens()
         samples: list[Sample] = [] if wrong is None else [({}, float(wrong))]
-        yield _metric("api_wrong_tokens_total", "counter", "Calls of the pull API without the right token since the start.", samples)
-        yield _metric("build_info", "gauge", "The version that runs.", [({"version": _version()}, 1.0)])
+        yield _metric(
+            "api_wrong_tokens_total",
+            "counter",
+            "Calls of the pull API without the right token since the start.",
+            samples,
+        )
+        yield _metric(
+            "build_info", "gauge", "The version that runs.", [({"version": _version()}, 1.0)]
+        )
 
 
 def _counts(names: Sequence[str], counts: Mapping[str, int]) -> list[Sample]:
@@ -139,7 +237,9 @@ def _counts(names: Sequence[str], counts: Mapping[str, int]) -> list[Sample]:
 
 
 def _longest(mailbox: str, bookmarks: Sequence[Bookmark], now: datetime) -> float:
-    since = [each.failing_since for each in bookmarks if each.mailbox == mailbox and each.failing_since]
+    since = [
+        each.failing_since for each in bookmarks if each.mailbox == mailbox and each.failing_since
+    ]
     return (now - min(since)).total_seconds() if since else 0.0
 
 
@@ -150,11 +250,18 @@ def _moments(label: str, moments: Mapping[str, datetime]) -> list[Sample]:
 def _metric(name: str, kind: str, explanation: str, samples: Iterable[Sample]) -> str:
     name = f"postmottak_{name}"
     lines = [f"# HELP {name} {explanation}", f"# TYPE {name} {kind}"]
-    return "\n".join([*lines, *(f"{name}{_labels(labels)} {value!r}" for labels, value in samples)]) + "\n"
+    return (
+        "\n".join([*lines, *(f"{name}{_labels(labels)} {value!r}" for labels, value in samples)])
+        + "\n"
+    )
 
 
 def _labels(labels: Labels) -> str:
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}" if labels else ""
+    return (
+        "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+        if labels
+        else ""
+    )
 
 
 def _escaped(value: str) -> str:

@@ -1,7 +1,8 @@
 """One connection to a web endpoint: uvicorn's own, with an end to everything that its other side can hold open.
 
-uvicorn ends an idle connection after an answer, and no other: one that says nothing, sends a head byte by byte, or does not read what
-it asked for, stays for ever. Each endpoint looks at all of its connections ten times a second.
+uvicorn ends an idle connection after an answer, and no other: one that says nothing, sends a head
+byte by byte, or does not read what it asked for, stays for ever. Each endpoint looks at all of its
+connections ten times a second.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from daemon.web.framing import StrictConnection
 from daemon.web.limits import Limits
 
 _LARGEST_HEAD = 16384
-_SEND_BUFFER = 256 << 10  # bytes in the kernel for each connection; by itself it lets them grow to some megabytes
+_SEND_BUFFER = (
+    256 << 10
+)  # bytes in the kernel for each connection; by itself it lets them grow to some megabytes
 _WAITING = frozenset({h11.IDLE, h11.SEND_BODY})
 
 
@@ -90,13 +93,18 @@ class EndpointProtocol(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not a request that we take, and hear no more of this connection; `msg` is uvicorn's, which says nothing."""
+        """Refuse what is not a request that we take, and hear no more of this connection.
+
+        `msg` is uvicorn's, which says nothing.
+        """
         del msg
         if self.cycle is not None and not self.cycle.response_complete:
             if self.cycle.response_started:
                 self.abort()
                 return
-            self.cycle.disconnected = True  # so that the application, which may wait for the rest of the body, ends
+            self.cycle.disconnected = (
+                True  # so that the application, which may wait for the rest of the body, ends
+            )
             self.cycle.message_event.set()
         self.transport.write(_refusal(HTTPStatus(self._strict.refusal)))
         self.flow.resume_reading()
@@ -104,7 +112,10 @@ class EndpointProtocol(H11Protocol):
         self._lingers_until = self.loop.time() + self._limits.lingering
 
     def end_if_overdue(self, now: float) -> None:
-        """End the connection if its other side has taken longer than it may; `now` is the loop's time."""
+        """End the connection if its other side has taken longer than it may.
+
+        `now` is the loop's time.
+        """
         if self._is_overdue(now):
             self.abort()
 
@@ -124,9 +135,20 @@ class EndpointProtocol(H11Protocol):
         return self.awaits_request and now - self._since > self._limits.request_within
 
     def _make_room(self) -> None:
-        """End the connection that has waited longest for its request; if all have sent theirs, this one, which has not."""
-        others = [each for each in self.connections if isinstance(each, EndpointProtocol) and each is not self]
-        oldest = min((each for each in others if each.awaits_request), key=lambda each: each._since, default=self)  # noqa: SLF001  # ours
+        """End the connection that has waited longest for its request.
+
+        If all have sent theirs, this one, which has not.
+        """
+        others = [
+            each
+            for each in self.connections
+            if isinstance(each, EndpointProtocol) and each is not self
+        ]
+        oldest = min(
+            (each for each in others if each.awaits_request),
+            key=lambda each: each._since,  # noqa: SLF001
+            default=self,
+        )  # ours
         oldest.abort()
 
 
@@ -137,7 +159,14 @@ def _bound_send_buffer(connection: socket.socket) -> None:
 
 def _refusal(status: HTTPStatus) -> bytes:
     """A whole answer, after which nothing follows."""
-    detail = "the request is too long" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else "this is not a request that is understood"
+    detail = (
+        "the request is too long"
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        else "this is not a request that is understood"
+    )
     body = json.dumps({"status": status.value, "detail": detail}).encode()
-    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n"
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: "
+        f"application/problem+json\r\nContent-Length: {len(body)}\r\n"
+    )
     return f"{head}Connection: close\r\n\r\n".encode() + body

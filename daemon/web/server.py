@@ -1,4 +1,7 @@
-"""Serves the web endpoints, each from a thread of the service. One that cannot listen is a problem that is shown; letters go on."""
+"""Serves the web endpoints, each from a thread of the service.
+
+One that cannot listen is a problem that is shown; letters go on.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +52,17 @@ class WebServer:
         self._server: _Server | None = None
 
     def loop(self, stopping: threading.Event, beat: Callable[[], None]) -> None:
-        """Serve until `stop` is called, with a `beat` every `HEARTBEAT_INTERVAL` seconds. What cannot be done now is tried again and again."""
+        """Serve until `stop` is called, with a `beat` every `HEARTBEAT_INTERVAL` seconds.
+
+        What cannot be done now is tried again and again.
+        """
         while not (stopping.is_set() or self._stopped.is_set()):
             try:
                 self._serve(beat)
             except OSError as error:
                 self._tell(reason(error))
-            except Exception as fault:  # noqa: BLE001  # letters do not wait for those who ask about them
+            # letters do not wait for those who ask about them
+            except Exception as fault:  # noqa: BLE001
                 _log.exception("a web endpoint failed", endpoint=self.what)
                 self._tell(f"unexpected {type(fault).__name__}, see the log")
             beat()
@@ -70,7 +77,9 @@ class WebServer:
 
     def _serve(self, beat: Callable[[], None]) -> None:
         with listening(self._address) as listeners:
-            self._server = server = _Server(_settings(self._application, self._limits), self._limits, self._listens)
+            self._server = server = _Server(
+                _settings(self._application, self._limits), self._limits, self._listens
+            )
             if not self._stopped.is_set():
                 asyncio.run(_serve_with(server, listeners, beat))
 
@@ -78,9 +87,17 @@ class WebServer:
         self._problems.end(ENDPOINT, self.what)
 
     def _tell(self, why: str) -> None:
-        text = f"{self.what} cannot listen on {self._address}: {why}; letters go on, and it is tried again"
+        text = (
+            f"{self.what} cannot listen on {self._address}: {why}; letters go on, and it is tried "
+            "again"
+        )
         if self._problems.begin(Problem(kind=ENDPOINT, about=self.what, text=text)):
-            _log.error("a web endpoint cannot listen", endpoint=self.what, address=str(self._address), reason=why)
+            _log.error(
+                "a web endpoint cannot listen",
+                endpoint=self.what,
+                address=str(self._address),
+                reason=why,
+            )
 
 
 class _Server(uvicorn.Server):
@@ -109,7 +126,9 @@ class _Server(uvicorn.Server):
             each.abort()
 
     def _connections(self) -> list[EndpointProtocol]:
-        return [each for each in self.server_state.connections if isinstance(each, EndpointProtocol)]
+        return [
+            each for each in self.server_state.connections if isinstance(each, EndpointProtocol)
+        ]
 
     async def on_tick(self, counter: int) -> bool:
         """As uvicorn does, ten times a second."""
@@ -122,7 +141,8 @@ class _Server(uvicorn.Server):
 def _settings(application: Starlette, limits: Limits) -> uvicorn.Config:
     settings = EndpointConfig(
         application,
-        http=EndpointProtocol,  # on h11: with httptools, which uvicorn prefers, a head of any length is read into memory
+        # on h11: with httptools, which uvicorn prefers, a head of any length is read into memory
+        http=EndpointProtocol,
         ws="none",  # a connection that changes its protocol would leave our limits behind
         log_level="error",  # what others send is no reason for a line
         access_log=False,
@@ -136,7 +156,9 @@ def _settings(application: Starlette, limits: Limits) -> uvicorn.Config:
     return settings
 
 
-async def _serve_with(server: uvicorn.Server, listeners: list[socket.socket], beat: Callable[[], None]) -> None:
+async def _serve_with(
+    server: uvicorn.Server, listeners: list[socket.socket], beat: Callable[[], None]
+) -> None:
     beating = asyncio.create_task(_beat_on(beat))
     try:
         await server.serve(listeners)

@@ -1,4 +1,6 @@
-"""Who may use the pull API: whoever has the token. Wrong ones are counted, shown when they are many, and answered with a wait.
+"""Who may use the pull API: whoever has the token.
+
+Wrong ones are counted, shown when they are many, and answered with a wait.
 
 The right token is looked at first, so that nobody who guesses can lock out the program that has it.
 """
@@ -40,8 +42,17 @@ class TokenVerdict(Enum):
 class TokenGuard:
     """Judges tokens; may be used from several threads. `clock` counts seconds from anywhere."""
 
-    def __init__(self, token: str, problems: ServiceProblems | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._token, self._problems, self._clock = token.encode(), problems or ServiceProblems(), clock
+    def __init__(
+        self,
+        token: str,
+        problems: ServiceProblems | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._token, self._problems, self._clock = (
+            token.encode(),
+            problems or ServiceProblems(),
+            clock,
+        )
         self._lock = threading.Lock()
         self._latest: deque[float] = deque(maxlen=_MANY)
         self._unlogged, self._logged_at = 0, -_LINE_EVERY
@@ -69,10 +80,17 @@ class TokenGuard:
         self._unlogged += 1
         self._latest.append(now)
         if now - self._logged_at >= _LINE_EVERY:
-            _log.warning("calls of the pull API without the right token", calls=self._unlogged, since_start=self.wrong)
+            _log.warning(
+                "calls of the pull API without the right token",
+                calls=self._unlogged,
+                since_start=self.wrong,
+            )
             self._unlogged, self._logged_at = 0, now
         if len(self._latest) < _MANY or now - self._latest[0] > _WINDOW:
             return TokenVerdict.WRONG
-        text = f"The pull API is called again and again without the right token, {_MANY} times or more within a minute; see the log"
+        text = (
+            f"The pull API is called again and again without the right token, {_MANY} times or "
+            "more within a minute; see the log"
+        )
         self._problems.begin(Problem(kind=WRONG_TOKEN, about=_ABOUT, text=text, critical=False))
         return TokenVerdict.TOO_MANY

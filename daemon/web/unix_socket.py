@@ -1,6 +1,7 @@
 """A Unix socket to listen on, which takes the place of one that nobody listens on any more, and of nothing else.
 
-It gets its name by a rename, so that whoever finds it can connect, and finds it with its final mode; the old one is there until then.
+It gets its name by a rename, so that whoever finds it can connect, and finds it with its final
+mode; the old one is there until then.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ _MODE = 0o660
 
 
 class UnixSocket:
-    """Listens at `path` until the block ends, and leaves nothing there. Entering it raises OSError if the path cannot be had."""
+    """Listens at `path` until the block ends, and leaves nothing there.
+
+    Entering it raises OSError if the path cannot be had.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

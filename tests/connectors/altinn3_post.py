@@ -19,7 +19,11 @@ from daemon.core.model import LetterRef, Part
 from daemon.core.ports import Channel
 
 PARTY, OTHER = "991825827", "974761076"
-ADMINISTRATION, TAX, CONFIDENTIAL = "eformidling-dpv-administrasjon", "skatt", "eformidling-dpv-taushetsbelagt"
+ADMINISTRATION, TAX, CONFIDENTIAL = (
+    "eformidling-dpv-administrasjon",
+    "skatt",
+    "eformidling-dpv-taushetsbelagt",
+)
 QUICK = Timeouts(connect=2, step=2, whole=5, window=0.3, retry_delays=(0.001, 0.001))
 
 
@@ -33,7 +37,11 @@ class Post:
     mailbox: Altinn3
 
     def channel(self, resource: str = ADMINISTRATION, party: str = PARTY) -> Channel:
-        return next(each for each in self.mailbox.channels() if (each.resource, each.party) == (resource, party))
+        return next(
+            each
+            for each in self.mailbox.channels()
+            if (each.resource, each.party) == (resource, party)
+        )
 
     def refs(self, resource: str = ADMINISTRATION, party: str = PARTY) -> dict[str, LetterRef]:
         listing = self.mailbox.list(self.channel(resource, party), None)
@@ -41,7 +49,9 @@ class Post:
         return {ref.external_id: ref for ref in listing.refs}
 
     def publish(self, *attachments: PretendAttachment, **letter: Any) -> LetterRef:
-        new = self.altinn.publish(PretendLetter(**{"party": PARTY, "attachments": attachments, **letter}))
+        new = self.altinn.publish(
+            PretendLetter(**{"party": PARTY, "attachments": attachments, **letter})
+        )
         return self.refs(letter.get("resource", ADMINISTRATION), letter.get("party", PARTY))[new]
 
     def read(self, ref: LetterRef, part: Part) -> bytes:

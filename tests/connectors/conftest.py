@@ -35,14 +35,18 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, handler: type[socketserver.BaseRequestHandler], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, handler: type[socketserver.BaseRequestHandler], tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), handler)
         self.port = int(self.server_address[1])
         self.tls = tls
         self.ended = threading.Event()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        with suppress(OSError):  # a client that goes away, or does not trust us, is what some tests are about
+        with suppress(
+            OSError
+        ):  # a client that goes away, or does not trust us, is what some tests are about
             if self.tls is None:
                 super().finish_request(request, client_address)
                 return
@@ -50,17 +54,20 @@ class Server(socketserver.ThreadingTCPServer):
                 super().finish_request(encrypted, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Nothing but OSError is expected, and that is dealt with; a fault of a test's own handler shows in its assertions."""
+        """Nothing but OSError is expected, and that is dealt with; a fault of a test's own handler
+        shows in its assertions."""
 
 
 class ScriptedMail(Server):
     """A mail server that accepts everything, unless `script` has another answer to a command.
 
-    A key is the beginning of a command as the client sends it, or `greeting`, or `.` for the end of a mail. An empty answer hangs up;
-    None is no answer at all.
+    A key is the beginning of a command as the client sends it, or `greeting`, or `.` for the end of
+    a mail. An empty answer hangs up; None is no answer at all.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(_MailHandler, tls)
         self.starttls = starttls
         self.script: dict[str, str | None] = {}
@@ -71,11 +78,22 @@ class ScriptedMail(Server):
         for beginning, answer in self.script.items():
             if command.upper().startswith(beginning.upper()):
                 return answer
-        usual = {"EHLO": self._greeting(), "DATA": "354 go on", "AUTH": "235 welcome", "GREET": "220 scripted", "START": "220 go on"}
+        usual = {
+            "EHLO": self._greeting(),
+            "DATA": "354 go on",
+            "AUTH": "235 welcome",
+            "GREET": "220 scripted",
+            "START": "220 go on",
+        }
         return usual.get(command[:5].strip().upper(), "250 ok")
 
     def _greeting(self) -> str:
-        offers = ["250-scripted", "250-SIZE 50000000", *(["250-STARTTLS"] if self.starttls else []), "250 AUTH PLAIN"]
+        offers = [
+            "250-scripted",
+            "250-SIZE 50000000",
+            *(["250-STARTTLS"] if self.starttls else []),
+            "250 AUTH PLAIN",
+        ]
         return "\r\n".join(offers)
 
 
@@ -92,7 +110,11 @@ class _MailHandler(socketserver.StreamRequestHandler):
                 return
             if command == "STARTTLS" and self.server.starttls:
                 self.encrypt(self.server.starttls)
-            if command.upper() == "DATA" and self.server.answer(command) == "354 go on" and not self.take_mail():
+            if (
+                command.upper() == "DATA"
+                and self.server.answer(command) == "354 go on"
+                and not self.take_mail()
+            ):
                 return
             if command.upper() == "QUIT":
                 return
@@ -108,7 +130,10 @@ class _MailHandler(socketserver.StreamRequestHandler):
 
     def encrypt(self, context: ssl.SSLContext) -> None:
         self.connection = context.wrap_socket(self.connection, server_side=True)
-        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", buffering=0)
+        self.rfile, self.wfile = (
+            self.connection.makefile("rb"),
+            self.connection.makefile("wb", buffering=0),
+        )
 
     def finish(self) -> None:
         super().finish()
@@ -127,7 +152,8 @@ Answer = Callable[[Any, threading.Event], None]
 
 
 class ScriptedWeb(Server):
-    """A web server that reads each request whole, keeps it, and lets `answer(connection, ended)` write whatever it likes."""
+    """A web server that reads each request whole, keeps it, and lets `answer(connection, ended)`
+    write whatever it likes."""
 
     def __init__(self, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(_WebHandler, tls)
@@ -152,7 +178,9 @@ class _WebHandler(socketserver.StreamRequestHandler):
 
 def status(line: str, *headers: str) -> Answer:
     """An answer of nothing but this status line and these headers."""
-    text = "\r\n".join([f"HTTP/1.1 {line}", *headers, "content-length: 0", "connection: close", "", ""])
+    text = "\r\n".join(
+        [f"HTTP/1.1 {line}", *headers, "content-length: 0", "connection: close", "", ""]
+    )
     return lambda connection, _: connection.sendall(text.encode())
 
 
@@ -162,7 +190,9 @@ class Servers:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
-    def mail(self, *, tls: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None) -> ScriptedMail:
+    def mail(
+        self, *, tls: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None
+    ) -> ScriptedMail:
         return self._start(ScriptedMail(tls, starttls))
 
     def web(self, answer: Answer, *, tls: ssl.SSLContext | None = None) -> ScriptedWeb:

@@ -1,4 +1,5 @@
-"""What a neighbour who may write to a folder can plant in it, and how to see that nothing outside was touched."""
+"""What a neighbour who may write to a folder can plant in it, and how to see that nothing outside
+was touched."""
 
 from __future__ import annotations
 

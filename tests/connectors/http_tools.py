@@ -15,7 +15,9 @@ from connectors.sandbox.http_server import LoopbackServer, Manner, Request, Resp
 JSON = (("Content-Type", "application/json"),)
 FINE = Response(status=200, body=b'{"fine": true}', headers=JSON)
 RESET = Response(status=200, manner=Manner(reset=True))
-QUICK = Timeouts(connect=2, step=2, whole=5, window=0.3, retry_delays=(0.001, 0.001), longest_retry_after=1)
+QUICK = Timeouts(
+    connect=2, step=2, whole=5, window=0.3, retry_delays=(0.001, 0.001), longest_retry_after=1
+)
 
 
 class Server(LoopbackServer):
@@ -74,4 +76,9 @@ def download(http: HttpClient, server: Server) -> Download:
 
 def stream(size: int, *, chunked: bool = True, manner: Manner | None = None) -> Response:
     body = Stream(chunks=[bytes(10_000)] * (size // 10_000), length=size, chunked=chunked)
-    return Response(status=200, body=body, headers=(("Content-Disposition", "attachment"),), manner=manner or Manner())
+    return Response(
+        status=200,
+        body=body,
+        headers=(("Content-Disposition", "attachment"),),
+        manner=manner or Manner(),
+    )

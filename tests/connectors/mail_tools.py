@@ -1,4 +1,5 @@
-"""What the tests of mail share: a destination that mails to a server of the test's, and a reader for what arrives."""
+"""What the tests of mail share: a destination that mails to a server of the test's, and a reader
+for what arrives."""
 
 from __future__ import annotations
 
@@ -51,6 +52,8 @@ def attempt(destination: Mail, parcel: Parcel) -> tuple[Receipt | DeliveryFailur
     try:
         return destination.deliver(parcel), parcel
     except TemporaryFailure as failure:
-        return failure, parcel if failure.progress is None else replace(parcel, progress=failure.progress)
+        return failure, parcel if failure.progress is None else replace(
+            parcel, progress=failure.progress
+        )
     except DeliveryFailure as failure:
         return failure, parcel

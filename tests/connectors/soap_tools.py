@@ -35,7 +35,12 @@ MAPPING: dict[str, Any] = {
 
 def settings(url: str, base: Path = Path(), **options: Any) -> Settings:
     """Settings for the archive at `url`."""
-    given = {"wsdl": str(WSDL), "operation": "ReceiveDocument", "address": url, "input": MAPPING} | options
+    given = {
+        "wsdl": str(WSDL),
+        "operation": "ReceiveDocument",
+        "address": url,
+        "input": MAPPING,
+    } | options
     return Settings.model_validate(given, context={"base": base})
 
 
@@ -44,4 +49,8 @@ def signing(authority: trustme.CA, tmp_path: Path) -> dict[str, Any]:
     pair = authority.issue_cert("postmottak.example.no", key_type=trustme.KeyType.RSA)
     pair.cert_chain_pems[0].write_to_path(str(tmp_path / "sign.pem"))
     pair.private_key_pem.write_to_path(str(tmp_path / "sign.key"))
-    return {"authentication": "x509", "signing_cert_file": "sign.pem", "signing_key_file": "sign.key"}
+    return {
+        "authentication": "x509",
+        "signing_cert_file": "sign.pem",
+        "signing_key_file": "sign.key",
+    }

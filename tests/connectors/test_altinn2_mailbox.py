@@ -1,4 +1,5 @@
-"""The Altinn 2 mailbox against the pretend Altinn 2: what it refuses, what it makes of faults, and that no letter is lost."""
+"""The Altinn 2 mailbox against the pretend Altinn 2: what it refuses, what it makes of faults, and
+that no letter is lost."""
 
 from __future__ import annotations
 
@@ -74,7 +75,10 @@ def read(mailbox: altinn2.Altinn2, ref: LetterRef, part: Part) -> bytes:
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ({"mark_read": "never"}, "cannot be had: Altinn 2 notes a letter as read when it is opened"),
+        (
+            {"mark_read": "never"},
+            "cannot be had: Altinn 2 notes a letter as read when it is opened",
+        ),
         ({"mark_read": "stored"}, 'can only be "fetched"'),
         ({"confidential": "fetch"}, "cannot be had: Altinn 2 notes a letter as read"),
         ({"url": "https://www.altinn.no"}, "switched off in June 2026"),
@@ -87,7 +91,8 @@ def read(mailbox: altinn2.Altinn2, ref: LetterRef, part: Part) -> bytes:
     ],
 )
 def test_what_would_mislead_is_refused(box: Box, told: dict[str, Any], words: str) -> None:
-    """A configuration that cannot be kept, or that leads to the service that is gone, is refused with the reason."""
+    """A configuration that cannot be kept, or that leads to the service that is gone, is refused
+    with the reason."""
     with pytest.raises(ValidationError, match=re.escape(words)):
         box.settings(**told)
 
@@ -101,38 +106,56 @@ def test_it_says_what_to_install(box: Box, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_without_the_extra_the_module_still_loads() -> None:
-    """Neither zeep nor lxml is imported before a mailbox is used, so everything else works where they are missing."""
+    """Neither zeep nor lxml is imported before a mailbox is used, so everything else works where
+    they are missing."""
     code = """
 import sys
 sys.modules["zeep"] = sys.modules["lxml"] = None
 import connectors.mailboxes.altinn2, connectors.altinn2.service, connectors.altinn2.unpack
 """
-    ended = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_each_service_is_known_by_the_name_that_the_letter_bears(box: Box) -> None:
-    """All ten come with code and edition; a letter is in no other field different from what was sent."""
+    """All ten come with code and edition; a letter is in no other field different from what was
+    sent."""
     mailbox = box.mailbox()
-    numbers = {str(box.put(resource=sandbox_resource(each.code))): each.code for each in DPV_SERVICES}
+    numbers = {
+        str(box.put(resource=sandbox_resource(each.code))): each.code for each in DPV_SERVICES
+    }
     found = {ref.external_id: mailbox.fetch(ref).envelope.service for ref in refs(mailbox)}
     assert found == numbers
 
 
-def test_a_letter_with_another_name_keeps_the_code(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_letter_with_another_name_keeps_the_code(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What cannot be told apart is not guessed: the letter is kept under the code alone."""
     box.put()
-    monkeypatch.setattr("connectors.sandbox.altinn2.server.Correspondence.service_name", "Post fra kommunen")
+    monkeypatch.setattr(
+        "connectors.sandbox.altinn2.server.Correspondence.service_name", "Post fra kommunen"
+    )
     mailbox = box.mailbox()
     assert mailbox.fetch(refs(mailbox)[0]).envelope.service == "4255"
 
 
 def test_confidential_post_is_listed_and_never_opened(box: Box) -> None:
-    """A confidential letter is in the list of its own channel, which nobody fetches from, and in no other."""
+    """A confidential letter is in the list of its own channel, which nobody fetches from, and in no
+    other."""
     box.put(resource=sandbox_resources()["5504/1"])
     mailbox = box.mailbox()
     ordinary, confidential = mailbox.channels()
-    assert (len(mailbox.list(ordinary, None).refs), len(mailbox.list(confidential, None).refs)) == (0, 1)
+    assert (len(mailbox.list(ordinary, None).refs), len(mailbox.list(confidential, None).refs)) == (
+        0,
+        1,
+    )
     assert (confidential.list_only, ordinary.list_only) == (True, False)
     assert len(box.mailbox(confidential="off").channels()) == 1
 
@@ -143,9 +166,14 @@ def test_an_empty_inbox_is_no_trouble(box: Box) -> None:
 
 
 def test_a_letter_of_the_archive_keeps_its_name_and_comes_whole(box: Box) -> None:
-    """A letter that somebody archived before it was fetched has the id that it had, and its attachments, and nothing marks it."""
+    """A letter that somebody archived before it was fetched has the id that it had, and its
+    attachments, and nothing marks it."""
     number = box.put(
-        title="Gammelt brev", attachments=(PretendAttachment(name="a.pdf", content=b"%PDF arkiv"), PretendAttachment(name="b"))
+        title="Gammelt brev",
+        attachments=(
+            PretendAttachment(name="a.pdf", content=b"%PDF arkiv"),
+            PretendAttachment(name="b"),
+        ),
     )
     mailbox = box.mailbox()
     before = refs(mailbox)
@@ -161,7 +189,8 @@ def test_a_letter_of_the_archive_keeps_its_name_and_comes_whole(box: Box) -> Non
 
 
 def test_a_letter_that_moves_to_the_archive_meanwhile_is_not_gone(box: Box) -> None:
-    """Archived between list and fetch, a letter is tried again and then comes; only one that no list has any more is gone."""
+    """Archived between list and fetch, a letter is tried again and then comes; only one that no
+    list has any more is gone."""
     number = box.put(title="Flyttet")
     mailbox = box.mailbox()
     (ref,) = refs(mailbox)
@@ -188,8 +217,14 @@ def test_an_attachment_of_the_archive_that_fails_lets_the_letter_wait(box: Box) 
 
 @pytest.mark.parametrize("number", [0, 5, 989])
 def test_a_refusal_of_the_password_is_not_repeated(box: Box, number: int) -> None:
-    """A wrong password is told in words and then left alone, for the user would be locked; the fault's own words are not repeated."""
-    box.altinn.faults.inject(faults.Fault(name="refused", instead=lambda: altinn_fault(number, "Ola Nordmann har feil passord")), "list")
+    """A wrong password is told in words and then left alone, for the user would be locked; the
+    fault's own words are not repeated."""
+    box.altinn.faults.inject(
+        faults.Fault(
+            name="refused", instead=lambda: altinn_fault(number, "Ola Nordmann har feil passord")
+        ),
+        "list",
+    )
     mailbox = box.mailbox()
     for _ in range(3):
         with pytest.raises(AccessRefused, match=rf"ErrorID {number}, ErrorGuid 7b0f4b1e") as caught:
@@ -202,13 +237,41 @@ def test_a_refusal_of_the_password_is_not_repeated(box: Box, number: int) -> Non
 @pytest.mark.parametrize(
     ("fault", "kind", "words"),
     [
-        (faults.Fault(name="x", instead=lambda: altinn_fault(14, "x")), AccessRefused, "lacks the right"),
-        (faults.Fault(name="x", instead=lambda: altinn_fault(21, "x")), AccessRefused, "higher security level"),
-        (faults.Fault(name="x", instead=lambda: altinn_fault(30001, "x")), AccessRefused, "may not act for the party"),
-        (faults.Fault(name="x", instead=lambda: altinn_fault(10000, "x")), MailboxUnavailable, "database refuses"),
-        (faults.Fault(name="x", instead=lambda: altinn_fault(4711, "x")), MailboxUnavailable, "no reason that is documented"),
-        (faults.html_page(), MailboxUnavailable, "a web page came instead of an answer, with status 200"),
-        (faults.status(503), MailboxUnavailable, "a web page came instead of an answer, with status 503"),
+        (
+            faults.Fault(name="x", instead=lambda: altinn_fault(14, "x")),
+            AccessRefused,
+            "lacks the right",
+        ),
+        (
+            faults.Fault(name="x", instead=lambda: altinn_fault(21, "x")),
+            AccessRefused,
+            "higher security level",
+        ),
+        (
+            faults.Fault(name="x", instead=lambda: altinn_fault(30001, "x")),
+            AccessRefused,
+            "may not act for the party",
+        ),
+        (
+            faults.Fault(name="x", instead=lambda: altinn_fault(10000, "x")),
+            MailboxUnavailable,
+            "database refuses",
+        ),
+        (
+            faults.Fault(name="x", instead=lambda: altinn_fault(4711, "x")),
+            MailboxUnavailable,
+            "no reason that is documented",
+        ),
+        (
+            faults.html_page(),
+            MailboxUnavailable,
+            "a web page came instead of an answer, with status 200",
+        ),
+        (
+            faults.status(503),
+            MailboxUnavailable,
+            "a web page came instead of an answer, with status 503",
+        ),
         (faults.status(500), MailboxUnavailable, "something else came instead of an answer"),
         (faults.login_redirect(), MailboxUnavailable, "a redirect, which is not followed"),
         (faults.reset(), MailboxUnavailable, "did not give the list"),
@@ -219,8 +282,11 @@ def test_a_refusal_of_the_password_is_not_repeated(box: Box, number: int) -> Non
     ],
     ids=lambda value: value.name if isinstance(value, faults.Fault) else None,
 )
-def test_every_fault_is_told_in_words(box: Box, fault: faults.Fault, kind: type[MailboxError], words: str) -> None:
-    """Whatever comes instead of an answer is one of the errors of the contract, and passes with its cause."""
+def test_every_fault_is_told_in_words(
+    box: Box, fault: faults.Fault, kind: type[MailboxError], words: str
+) -> None:
+    """Whatever comes instead of an answer is one of the errors of the contract, and passes with its
+    cause."""
     box.put()
     mailbox = box.mailbox()
     box.altinn.faults.inject(fault, "list")
@@ -257,13 +323,20 @@ def test_a_letter_that_is_too_large_stays_and_is_named(box: Box) -> None:
     box.put(title="small")
     mailbox = box.mailbox(largest_letter=1)
     by_id = {ref.external_id: ref for ref in refs(mailbox)}
-    with pytest.raises(MailboxUnavailable, match=rf"letter {large} whole: its answer is larger than 1,048,576 bytes; raise largest_letter"):
+    with pytest.raises(
+        MailboxUnavailable,
+        match=rf"letter {large} whole: its answer is larger than 1,048,576 bytes; raise largest_letter",
+    ):
         mailbox.fetch(by_id[str(large)])
-    assert len(refs(mailbox)) == len([mailbox.fetch(ref) for key, ref in by_id.items() if key != str(large)]) + 1
+    assert (
+        len(refs(mailbox))
+        == len([mailbox.fetch(ref) for key, ref in by_id.items() if key != str(large)]) + 1
+    )
 
 
 def test_no_room_for_attachments_is_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where attachments cannot be put aside, the letter waits, with the reason and what to do; and then comes."""
+    """Where attachments cannot be put aside, the letter waits, with the reason and what to do; and
+    then comes."""
     box.put(attachments=(PretendAttachment(content=b"x"),))
     mailbox = box.mailbox()
     (ref,) = refs(mailbox)
@@ -275,7 +348,8 @@ def test_no_room_for_attachments_is_told(box: Box, monkeypatch: pytest.MonkeyPat
 
 
 def test_thirty_megabytes_take_less_than_three_hundred(box: Box) -> None:
-    """A letter with an attachment of 30 MB is fetched and read in less than 300 MB of memory, all of the process counted."""
+    """A letter with an attachment of 30 MB is fetched and read in less than 300 MB of memory, all
+    of the process counted."""
     box.put(attachments=(PretendAttachment(size=30_000_000),))
     code = """
 import sys
@@ -292,13 +366,16 @@ print(size, int(status["VmHWM"].split()[0]))  # getrusage would count what the p
 """
     box.settings()
     command = [sys.executable, "-c", code, str(box.base), box.altinn.url, PARTY]
-    size, peak = map(int, subprocess.check_output(command, cwd=Path(__file__).parents[2], text=True).split())
+    size, peak = map(
+        int, subprocess.check_output(command, cwd=Path(__file__).parents[2], text=True).split()
+    )
     assert size == 30_000_000
     assert peak < 300_000, f"{peak} kB"
 
 
 def test_nothing_secret_is_logged(box: Box, caplog: pytest.LogCaptureFixture) -> None:
-    """Not even at the finest level do credentials, titles or contents reach the log, nor a setting's repr."""
+    """Not even at the finest level do credentials, titles or contents reach the log, nor a
+    setting's repr."""
     number = box.put(title="Hemmelig tittel", body="Hemmelig tekst")
     mailbox = box.mailbox(confirm="stored")
     with caplog.at_level(logging.DEBUG):
@@ -309,12 +386,19 @@ def test_nothing_secret_is_logged(box: Box, caplog: pytest.LogCaptureFixture) ->
         with pytest.raises(LetterGone) as gone:
             mailbox.fetch(ref)
     shown = caplog.text + repr(box.settings()) + repr(vars(mailbox)) + str(gone.value)
-    for secret in (*(box.altinn.credentials[each] for each in ("systemPassword", "userSSN", "userPassword", "userPinCode")), "Hemmelig"):
+    for secret in (
+        *(
+            box.altinn.credentials[each]
+            for each in ("systemPassword", "userSSN", "userPassword", "userPinCode")
+        ),
+        "Hemmelig",
+    ):
         assert secret not in shown
 
 
 def test_a_letter_that_is_not_to_be_confirmed_is_left_alone(box: Box) -> None:
-    """Where the sender asks for no confirmation, confirming is no error and there is nothing to wait for."""
+    """Where the sender asks for no confirmation, confirming is no error and there is nothing to
+    wait for."""
     box.put(confirmation_needed=False)
     mailbox = box.mailbox()
     (ref,) = refs(mailbox)
@@ -324,7 +408,8 @@ def test_a_letter_that_is_not_to_be_confirmed_is_left_alone(box: Box) -> None:
 
 
 def test_a_list_that_is_cut_is_read_whole(box: Box) -> None:
-    """Behind a list that is cut without a word, every letter is found; times with summer and winter in between."""
+    """Behind a list that is cut without a word, every letter is found; times with summer and winter
+    in between."""
     box.altinn.list_limit = 100
     numbers = {str(box.put(requested_at=NOON + timedelta(hours=5 * each))) for each in range(350)}
     mailbox = box.mailbox()
@@ -333,12 +418,18 @@ def test_a_list_that_is_cut_is_read_whole(box: Box) -> None:
 
 
 def test_a_minute_that_is_cut_is_told() -> None:
-    """More letters of one minute than a list holds are found as far as can be, and that some may be missing is said."""
+    """More letters of one minute than a list holds are found as far as can be, and that some may be
+    missing is said."""
     letters = {str(each): NOON + timedelta(milliseconds=each) for each in range(900)}
 
     def ask(after: datetime | None, before: datetime) -> dict[str, Element]:
-        there = [each for each, at in letters.items() if (after is None or at > after) and at < before]
-        return {each: Element(external_id=each, archive_id=None, changed_at=letters[each]) for each in there[:100]}
+        there = [
+            each for each, at in letters.items() if (after is None or at > after) and at < before
+        ]
+        return {
+            each: Element(external_id=each, archive_id=None, changed_at=letters[each])
+            for each in there[:100]
+        }
 
     found = find_all(ask, None, NOON + timedelta(days=1))
     assert "there may be more" in found.shortfall
@@ -346,12 +437,24 @@ def test_a_minute_that_is_cut_is_told() -> None:
 
 @pytest.mark.parametrize("archived", [False, True])
 @pytest.mark.parametrize(
-    "value", ["0001-01-01T00:00:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59-01:00", "", "0", None]
+    "value",
+    [
+        "0001-01-01T00:00:00",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59.9999999",
+        "9999-12-31T23:59:59-01:00",
+        "",
+        "0",
+        None,
+    ],
 )
 def test_a_time_that_stands_for_none(box: Box, value: str | None, *, archived: bool) -> None:
-    """What .NET leaves in a time that was never set is none: the letter comes, beside others, from the inbox and from the archive."""
+    """What .NET leaves in a time that was never set is none: the letter comes, beside others, from
+    the inbox and from the archive."""
     mailbox, names = box.mailbox(), ("DateSent", "DueDate", "LastChangedDate")
-    told = [name for name in names if not (name == "DateSent" and archived and value in {"", "0", None})]  # an empty letter there is none
+    told = [
+        name for name in names if not (name == "DateSent" and archived and value in {"", "0", None})
+    ]  # an empty letter there is none
     odd = {str(box.put(title=name, overrides={name: value})) for name in told}
     if archived:
         for each in odd:
@@ -367,9 +470,13 @@ def test_a_time_that_stands_for_none(box: Box, value: str | None, *, archived: b
 
 
 def test_characters_that_xml_does_not_have(box: Box) -> None:
-    """What .NET writes as a reference to no character hides neither the letter nor those beside it in the list."""
+    """What .NET writes as a reference to no character hides neither the letter nor those beside it
+    in the list."""
     mailbox = box.mailbox()
-    odd, plain = str(box.put(title="a\0b\ud800c\x1f\ufffe", body="x\0")), str(box.put(title="æ &#x0; <b>"))
+    odd, plain = (
+        str(box.put(title="a\0b\ud800c\x1f\ufffe", body="x\0")),
+        str(box.put(title="æ &#x0; <b>")),
+    )
     found = {ref.external_id: mailbox.fetch(ref).envelope for ref in refs(mailbox)}
     assert (found[odd].title, found[odd].body) == ("a\ufffdb\ufffdc\ufffd\ufffd", "x\ufffd")
     assert found[plain].title == "æ &#x0; <b>"

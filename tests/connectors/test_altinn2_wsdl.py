@@ -1,4 +1,5 @@
-"""Our own WSDLs against those that Altinn served: what the one writes the other reads. Skipped where the latter are not at hand."""
+"""Our own WSDLs against those that Altinn served: what the one writes the other reads. Skipped
+where the latter are not at hand."""
 
 from __future__ import annotations
 
@@ -13,11 +14,21 @@ from connectors.soap.wsdl import open_wsdl, zeep_settings
 OURS = Path(__file__).parents[2] / "connectors" / "altinn2"
 THEIRS = Path(__file__).parents[3] / "shared" / "contracts" / "altinn2-wsdl"
 OPERATIONS = [
-    ("correspondence.wsdl", "CorrespondenceExternalBasicSF.wsdl", "GetCorrespondenceForEndUserSystemsBasicV2"),
-    ("correspondence.wsdl", "CorrespondenceExternalBasicSF.wsdl", "SaveCorrespondenceConfirmationBasic"),
+    (
+        "correspondence.wsdl",
+        "CorrespondenceExternalBasicSF.wsdl",
+        "GetCorrespondenceForEndUserSystemsBasicV2",
+    ),
+    (
+        "correspondence.wsdl",
+        "CorrespondenceExternalBasicSF.wsdl",
+        "SaveCorrespondenceConfirmationBasic",
+    ),
     ("list.wsdl", "ReporteeElementListExternalBasicSF.wsdl", "GetReporteeElementListBasicV2"),
 ]
-needs_theirs = pytest.mark.skipif(not THEIRS.is_dir(), reason="the WSDLs that Altinn served are no part of the project")
+needs_theirs = pytest.mark.skipif(
+    not THEIRS.is_dir(), reason="the WSDLs that Altinn served are no part of the project"
+)
 
 
 def operation(path: Path, name: str) -> Any:
@@ -28,7 +39,13 @@ def operation(path: Path, name: str) -> Any:
 def filled(kind: Any, depth: int = 0) -> Any:
     """A value of a type with every field set, as far as one goes in good faith."""
     if not hasattr(kind, "elements"):
-        accepted = {"int": 7, "long": 7, "boolean": True, "base64Binary": b"data", "dateTime": "2026-03-12T12:00:00"}
+        accepted = {
+            "int": 7,
+            "long": 7,
+            "boolean": True,
+            "base64Binary": b"data",
+            "dateTime": "2026-03-12T12:00:00",
+        }
         return accepted.get(kind.name, "tekst")
     values = {}
     for name, element in kind.elements:
@@ -41,7 +58,8 @@ def filled(kind: Any, depth: int = 0) -> Any:
 @pytest.mark.parametrize(("ours", "theirs", "name"), OPERATIONS)
 @pytest.mark.parametrize("part", ["input", "output"])
 def test_each_reads_what_the_other_writes(ours: str, theirs: str, name: str, part: str) -> None:
-    """A message with every field set, written from either WSDL, is read by the other and says the same again; the action is the same."""
+    """A message with every field set, written from either WSDL, is read by the other and says the
+    same again; the action is the same."""
     mine, other = operation(OURS / ours, name), operation(THEIRS / theirs, name)
     assert mine.soapaction == other.soapaction
     for writer, reader in ((mine, other), (other, mine)):
@@ -65,11 +83,16 @@ def render(element: Any, value: Any) -> bytes:
 def test_our_own_are_read_without_a_remark() -> None:
     """Each of our WSDLs loads by itself, with exactly the operations that are used."""
     found = {
-        path.name: sorted(name for each in open_wsdl(str(path)).bindings.values() for name in each._operations)
+        path.name: sorted(
+            name for each in open_wsdl(str(path)).bindings.values() for name in each._operations
+        )
         for path in OURS.glob("*.wsdl")
     }
     assert found == {
         "archive.wsdl": ["GetArchivedCorrespondenceBasic", "GetAttachmentDataBasicV2"],
-        "correspondence.wsdl": ["GetCorrespondenceForEndUserSystemsBasicV2", "SaveCorrespondenceConfirmationBasic"],
+        "correspondence.wsdl": [
+            "GetCorrespondenceForEndUserSystemsBasicV2",
+            "SaveCorrespondenceConfirmationBasic",
+        ],
         "list.wsdl": ["GetReporteeElementListBasicV2"],
     }

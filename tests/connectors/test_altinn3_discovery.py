@@ -1,4 +1,5 @@
-"""Which resources there are, and whether they can be read: `check` and `discover` of the Altinn 3 mailbox."""
+"""Which resources there are, and whether they can be read: `check` and `discover` of the Altinn 3
+mailbox."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ def found(box: Altinn3) -> dict[str, Finding]:
 
 
 def test_a_check_goes_step_by_step(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """Key, Maskinporten, Altinn, each service, and other resources: one finding each, and nothing in Altinn is changed."""
+    """Key, Maskinporten, Altinn, each service, and other resources: one finding each, and nothing
+    in Altinn is changed."""
     letter = altinn.publish(PretendLetter(party=PARTY))
     findings = found(mailbox(tmp_path, altinn, client))
     assert list(findings) == [
@@ -79,26 +81,39 @@ def test_a_check_goes_step_by_step(tmp_path: Path, altinn: FakeAltinn, client: R
     assert altinn.statuses(letter)[-1] == "Published"
 
 
-@pytest.mark.parametrize(("days", "ok", "words"), [(-1, False, "its last day was"), (0, True, "good until"), (None, True, "`key_expires`")])
+@pytest.mark.parametrize(
+    ("days", "ok", "words"),
+    [(-1, False, "its last day was"), (0, True, "good until"), (None, True, "`key_expires`")],
+)
 def test_the_key_says_until_when_it_is_good(
     tmp_path: Path, altinn: FakeAltinn, client: ReadyClient, days: int | None, ok: bool, words: str
 ) -> None:
-    """A key whose last day is past fails, and the way goes on, for Maskinporten may know better; one without a last day is remarked."""
+    """A key whose last day is past fails, and the way goes on, for Maskinporten may know better;
+    one without a last day is remarked."""
     other = {} if days is None else {"key_expires": datetime.now(UTC).date() + timedelta(days=days)}
     findings = found(mailbox(tmp_path, altinn, client, **other))
     assert (findings["key"].ok, words in findings["key"].text) == (ok, True)
     assert findings[f"{PARTY} Altinn"].ok
 
 
-def test_a_guess_that_cannot_be_read_is_a_remark(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """A service that nobody may read is told with what to write, and fails no check while its resource is only presumed."""
+def test_a_guess_that_cannot_be_read_is_a_remark(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """A service that nobody may read is told with what to write, and fails no check while its
+    resource is only presumed."""
     finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} 4255/8 Skatter og avgifter"]
     assert finding.ok
-    assert all(word in finding.text for word in ("nobody may read it", MIGRATED, "`resources` under '4255/8'", "`services`"))
+    assert all(
+        word in finding.text
+        for word in ("nobody may read it", MIGRATED, "`resources` under '4255/8'", "`services`")
+    )
 
 
-def test_a_configured_resource_that_cannot_be_read_is_a_fault(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """A missing right and a typing mistake are told apart by the resource registry; without that, the right is still told."""
+def test_a_configured_resource_that_cannot_be_read_is_a_fault(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """A missing right and a typing mistake are told apart by the resource registry; without that,
+    the right is still told."""
     altinn.add_resource(PretendResource(id="skatt", title="Skatt"))
     subject = f"{PARTY} 4255/8 Skatter og avgifter"
     right = found(mailbox(tmp_path, altinn, client, resources={"4255/8": ["skatt"]}))[subject]
@@ -111,7 +126,9 @@ def test_a_configured_resource_that_cannot_be_read_is_a_fault(tmp_path: Path, al
     assert "knows no skat: look for a typing mistake" in typo.text
 
 
-def test_each_party_is_checked_by_itself(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
+def test_each_party_is_checked_by_itself(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
     """A party without system user is told why, and the others' findings are the same as ever."""
     findings = found(mailbox(tmp_path, altinn, client, parties=[OTHER, PARTY]))
     assert not findings[f"{OTHER} Maskinporten"].ok
@@ -120,7 +137,9 @@ def test_each_party_is_checked_by_itself(tmp_path: Path, altinn: FakeAltinn, cli
     assert findings[f"{PARTY} 4255/10 Administrasjon"].ok
 
 
-def test_an_exchange_that_fails_ends_a_party(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
+def test_an_exchange_that_fails_ends_a_party(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
     """Without a token of Altinn's there is nothing more to check."""
     altinn.faults.inject(faults.status(500), "exchange", times=None)
     findings = found(mailbox(tmp_path, altinn, client))
@@ -136,31 +155,44 @@ NOBODY = "3f9a0f6e-0000-4000-8000-000000000000"
     [
         ({"client_id": NOBODY}, "compare `client_id`"),
         ({"key_id": "other"}, "MP-100"),
-        ({"maskinporten_url": "http://127.0.0.1:9/"}, "connection refused.*name server and firewall"),
-        ({"maskinporten_url": "https://altinn.invalid/"}, "cannot be resolved.*name server and firewall"),
+        (
+            {"maskinporten_url": "http://127.0.0.1:9/"},
+            "connection refused.*name server and firewall",
+        ),
+        (
+            {"maskinporten_url": "https://altinn.invalid/"},
+            "cannot be resolved.*name server and firewall",
+        ),
     ],
     ids=["client", "key", "refused", "no name"],
 )
 def test_what_concerns_every_party_is_told_once(
     tmp_path: Path, altinn: FakeAltinn, client: ReadyClient, other: dict[str, Any], words: str
 ) -> None:
-    """Where Maskinporten would say the same to the next party, that is not asked, and the line says so."""
+    """Where Maskinporten would say the same to the next party, that is not asked, and the line says
+    so."""
     findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER], **other))
     assert list(findings) == ["key", f"{PARTY} Maskinporten"]
     assert re.search(words, findings[f"{PARTY} Maskinporten"].text)
     assert "rest of this mailbox is not tried" in findings[f"{PARTY} Maskinporten"].text
 
 
-def test_a_platform_that_goes_away_ends_the_check(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """If Correspondence does not answer for the first service, the others and the next party are not waited for."""
+def test_a_platform_that_goes_away_ends_the_check(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """If Correspondence does not answer for the first service, the others and the next party are
+    not waited for."""
     altinn.faults.inject(faults.status(500), "list", times=None)
     findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER]))
     assert list(findings)[3:] == [f"{PARTY} 4255/8 Skatter og avgifter"]
     assert "rest of this mailbox is not tried" in list(findings.values())[3].text
 
 
-def test_a_missing_right_names_the_access_package(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """What somebody must hand out is named; for confidential post that is another package, which nobody has by itself."""
+def test_a_missing_right_names_the_access_package(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """What somebody must hand out is named; for confidential post that is another package, which
+    nobody has by itself."""
     altinn.add_resource(PretendResource(id=CONFIDENTIAL, title="Taushetsbelagt"))
     altinn.revoke(client.client_id, PARTY, [ADMINISTRATION, CONFIDENTIAL])
     resources = {"4255/10": [ADMINISTRATION], "5504/1": [CONFIDENTIAL]}
@@ -177,8 +209,11 @@ def test_a_wrong_clock_is_remarked(tmp_path: Path, altinn: FakeAltinn, client: R
     assert re.search("clock is 7[12][0-9]{2} seconds behind; set it", finding.text)
 
 
-def test_letters_that_nobody_fetches_are_noticed(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """A correspondence resource in use that no service claims is named, with the service that its name speaks of."""
+def test_letters_that_nobody_fetches_are_noticed(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """A correspondence resource in use that no service claims is named, with the service that its
+    name speaks of."""
     altinn.allow(client.client_id, PARTY, ["eformidling-dpv-skatterogavgifter", "nav-brev"])
     for resource in ("eformidling-dpv-skatterogavgifter", "nav-brev", ADMINISTRATION):
         altinn.publish(PretendLetter(party=PARTY, resource=resource))
@@ -202,27 +237,46 @@ def discovered(box: Altinn3) -> dict[str, Discovered]:
         return {each.resource: each for each in box.discover()}
 
 
-def test_discovery_tells_what_is_in_use_and_what_is_configured(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """Resources in use with their names, services and rights; then those of the configuration, whether they exist or not."""
-    altinn.add_resource(PretendResource(id="dpv-x", title="Digital post til virksomheter: Natur og miljø"))
+def test_discovery_tells_what_is_in_use_and_what_is_configured(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """Resources in use with their names, services and rights; then those of the configuration,
+    whether they exist or not."""
+    altinn.add_resource(
+        PretendResource(id="dpv-x", title="Digital post til virksomheter: Natur og miljø")
+    )
     altinn.add_resource(PretendResource(id="a-form", title="A form", type="AltinnApp"))
     altinn.allow(client.client_id, PARTY, ["dpv-x", "a-form"])
     for resource in ("dpv-x", "a-form", ADMINISTRATION):
         altinn.publish(PretendLetter(party=PARTY, resource=resource))
     told = discovered(mailbox(tmp_path, altinn, client))
     assert "a-form" not in told
-    assert (told["dpv-x"].service, told["dpv-x"].guessed, told["dpv-x"].configured, told["dpv-x"].readable) == ("4255/6", True, False, True)
+    assert (
+        told["dpv-x"].service,
+        told["dpv-x"].guessed,
+        told["dpv-x"].configured,
+        told["dpv-x"].readable,
+    ) == ("4255/6", True, False, True)
     assert told["dpv-x"].names["nb"] == "Digital post til virksomheter: Natur og miljø"
     known = told[ADMINISTRATION]
-    assert (known.service, known.guessed, known.configured, known.readable, known.remark) == ("4255/10", False, True, True, "")
+    assert (known.service, known.guessed, known.configured, known.readable, known.remark) == (
+        "4255/10",
+        False,
+        True,
+        True,
+        "",
+    )
     guess = told[MIGRATED]
     assert (guess.service, guess.guessed, guess.readable) == ("4255/8", True, False)
     assert "registry knows no such resource" in guess.remark
     assert told[CONFIDENTIAL].readable
 
 
-def test_discovery_leaves_no_party_out(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """A party for which nothing can be asked is listed with its configuration and the reason, and the next one follows."""
+def test_discovery_leaves_no_party_out(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """A party for which nothing can be asked is listed with its configuration and the reason, and
+    the next one follows."""
     with closing(mailbox(tmp_path, altinn, client, parties=[OTHER, PARTY])) as box:
         told = list(box.discover())
     others = [each for each in told if each.party == OTHER]
@@ -231,8 +285,11 @@ def test_discovery_leaves_no_party_out(tmp_path: Path, altinn: FakeAltinn, clien
     assert any(each.readable for each in told if each.party == PARTY)
 
 
-def test_discovery_and_correspondence_may_disagree(tmp_path: Path, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """Whether letters can be read is asked of Correspondence itself, and a registry that is down only costs a remark."""
+def test_discovery_and_correspondence_may_disagree(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """Whether letters can be read is asked of Correspondence itself, and a registry that is down
+    only costs a remark."""
     altinn.faults.inject(faults.status(500), "list", "resource", times=2)
     altinn.publish(PretendLetter(party=PARTY))
     told = discovered(mailbox(tmp_path, altinn, client))[ADMINISTRATION]

@@ -42,8 +42,15 @@ def attachment(**other: Any) -> dict[str, Any]:
 
 
 def overview(content: dict[str, Any] | None = None, **other: Any) -> dict[str, Any]:
-    """As in Altinn/altinn-correspondence CorrespondenceOverviewMapper.cs, of a letter from eFormidling."""
-    plain = {"attachments": [], "language": "nb", "messageTitle": "Vedtak", "messageSummary": "Kort sagt", "messageBody": "Hei"}
+    """As in Altinn/altinn-correspondence CorrespondenceOverviewMapper.cs, of a letter from
+    eFormidling."""
+    plain = {
+        "attachments": [],
+        "language": "nb",
+        "messageTitle": "Vedtak",
+        "messageSummary": "Kort sagt",
+        "messageBody": "Hei",
+    }
     return {
         "correspondenceId": REF.external_id,
         "content": plain | (content or {}),
@@ -74,7 +81,8 @@ def part(**other: Any) -> Part:
 
 
 def test_a_plain_letter_is_told_whole() -> None:
-    """Every field of a letter from eFormidling finds its place; the real sender is not the technical one."""
+    """Every field of a letter from eFormidling finds its place; the real sender is not the
+    technical one."""
     told = envelope(altinn2CorrespondenceId=4711, isConfirmationNeeded=True)
     assert told.model_dump() == {
         "kind": MessageKind.LETTER,
@@ -121,8 +129,15 @@ def test_the_sender_is_the_best_that_is_known(fields: dict[str, Any], sender: st
 
 
 def test_nulls_and_strange_fields_do_no_harm() -> None:
-    """A letter with nothing but an id and a content is a letter, published now if it tells no time; strange fields are passed over."""
-    bare = {"correspondenceId": REF.external_id, "content": {}, "created": "2026-08-11T07:14:39Z", "status": "Teleported", "new": [1]}
+    """A letter with nothing but an id and a content is a letter, published now if it tells no time;
+    strange fields are passed over."""
+    bare = {
+        "correspondenceId": REF.external_id,
+        "content": {},
+        "created": "2026-08-11T07:14:39Z",
+        "status": "Teleported",
+        "new": [1],
+    }
     told = letter_from(bare, REF, NOW)
     assert (told.envelope.title, told.envelope.body, told.parts) == ("", "", ())
     nothing = dict.fromkeys(overview(), None) | {
@@ -133,7 +148,15 @@ def test_nulls_and_strange_fields_do_no_harm() -> None:
     assert letter_from(nothing, REF, NOW).envelope.published_at == NOW
 
 
-@pytest.mark.parametrize("strange", [{"content": None}, {"content": "x"}, {"correspondenceId": "another"}, {"correspondenceId": None}])
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"content": None},
+        {"content": "x"},
+        {"correspondenceId": "another"},
+        {"correspondenceId": None},
+    ],
+)
 def test_what_is_no_overview_of_the_letter_is_refused(strange: dict[str, Any]) -> None:
     """Nothing is stored of an answer that is of another letter, or has no content."""
     with pytest.raises(ValueError, match=r"^it "):
@@ -184,14 +207,22 @@ def test_a_letter_always_has_a_publish_time(missing: tuple[str, ...], expected: 
     ],
 )
 def test_times_come_in_many_forms(text: object, expected: str | None) -> None:
-    """With a zone or without, with any number of digits: always the same aware time in UTC, or none."""
+    """With a zone or without, with any number of digits: always the same aware time in UTC, or
+    none."""
     time = time_from(text)
     assert (time.isoformat() if time else None) == expected
 
 
-@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=-9, minutes=-30))])))
+@given(
+    st.datetimes(
+        timezones=st.sampled_from(
+            [UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=-9, minutes=-30))]
+        )
+    )
+)
 def test_every_time_that_is_written_is_read(time: datetime) -> None:
-    """What any server writes in ISO 8601 comes back as the same moment, but for what stands for none."""
+    """What any server writes in ISO 8601 comes back as the same moment, but for what stands for
+    none."""
     assert time_from(time.isoformat()) == time_if_set(time)
     assert time_if_set(time) in {None, in_utc(time)}
     assert time.year in {1, 2, 1969, 1970, 9998, 9999} or time_if_set(time)
@@ -199,16 +230,19 @@ def test_every_time_that_is_written_is_read(time: datetime) -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda some: st.lists(some) | st.dictionaries(st.text(), some)
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda some: st.lists(some) | st.dictionaries(st.text(), some),
     )
 )
 def test_no_value_breaks_a_letter(value: Any) -> None:
-    """Whatever stands in a field, the letter is read, or refused as no overview; nothing else happens."""
+    """Whatever stands in a field, the letter is read, or refused as no overview; nothing else
+    happens."""
     for name in overview():
         try:
             letter_from(overview() | {name: value}, REF, NOW)
         except ValueError as error:
-            assert name in {"correspondenceId", "content"}, error  # noqa: PT017  # which fields may be refused is the promise
+            # which fields may be refused is the promise
+            assert name in {"correspondenceId", "content"}, error  # noqa: PT017
     for name in ("attachments", *overview()["content"]):
         letter_from(overview({name: value}), REF, NOW)
     for name in attachment():
@@ -218,7 +252,10 @@ def test_no_value_breaks_a_letter(value: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("Hei\n\nSe **vedlagt** vedtak, <https://example.no> eller <post@example.no>.", "text/markdown"),
+        (
+            "Hei\n\nSe **vedlagt** vedtak, <https://example.no> eller <post@example.no>.",
+            "text/markdown",
+        ),
         ("2 < 3 og 5 > 4; a<b, <p@x.no>", "text/markdown"),
         ("En linje<br>og *en* til, <b>viktig</b>", "text/markdown"),
         ("<p>Hei</p>", "text/html"),
@@ -229,25 +266,38 @@ def test_no_value_breaks_a_letter(value: Any) -> None:
     ],
 )
 def test_the_body_is_markdown_until_it_has_blocks_of_html(body: str, expected: str) -> None:
-    """Autolinks, comparisons and line breaks are Markdown; paragraphs, tables and whole documents are HTML."""
+    """Autolinks, comparisons and line breaks are Markdown; paragraphs, tables and whole documents
+    are HTML."""
     assert body_type(body) == expected
     assert envelope({"messageBody": body}).body_type == expected
 
 
 def test_confidential_is_what_the_letter_or_its_service_says() -> None:
-    """A letter that says so is confidential under any service, and so is one under 5504/1, or of its resource, whatever it says."""
+    """A letter that says so is confidential under any service, and so is one under 5504/1, or of
+    its resource, whatever it says."""
     under = LetterRef(
-        mailbox="a", party=REF.party, service="5504/1", resource="eformidling-dpv-taushetsbelagt", external_id=REF.external_id
+        mailbox="a",
+        party=REF.party,
+        service="5504/1",
+        resource="eformidling-dpv-taushetsbelagt",
+        external_id=REF.external_id,
     )
     assert envelope(isConfidential=True).confidential
     assert envelope(ref=under).confidential
     assert envelope(resourceId=CONFIDENTIAL_POST.resources[0].id.upper()).confidential
-    assert not envelope(isConfidential=False, resourceId="urn:altinn:resource:eformidling-dpv-administrasjon").confidential
+    assert not envelope(
+        isConfidential=False, resourceId="urn:altinn:resource:eformidling-dpv-administrasjon"
+    ).confidential
 
 
-@pytest.mark.parametrize("flag", ["true", "false", "", 1, 0, 10**30, 0.0, float("nan"), [], {}, {"value": False}, "\ud800"], ids=ascii)
+@pytest.mark.parametrize(
+    "flag",
+    ["true", "false", "", 1, 0, 10**30, 0.0, float("nan"), [], {}, {"value": False}, "\ud800"],
+    ids=ascii,
+)
 def test_only_a_real_false_is_not_confidential(flag: object) -> None:
-    """A flag that is neither true, false nor missing guards the letter, and is named; it confirms nothing, which could not be undone."""
+    """A flag that is neither true, false nor missing guards the letter, and is named; it confirms
+    nothing, which could not be undone."""
     told = overview(isConfidential=flag, isConfirmationNeeded=flag)
     found = letter_from(told, REF, NOW).envelope
     assert (found.confidential, found.confirmation_needed) == (True, False)
@@ -257,7 +307,9 @@ def test_only_a_real_false_is_not_confidential(flag: object) -> None:
 @pytest.mark.parametrize("flag", [True, False, None])
 def test_flags_as_they_should_be_are_not_remarked(flag: object) -> None:
     """True, false and nothing are what they say."""
-    assert letter_from(overview(isConfidential=flag), REF, NOW).envelope.confidential is (flag is True)
+    assert letter_from(overview(isConfidential=flag), REF, NOW).envelope.confidential is (
+        flag is True
+    )
     assert odd_flags(overview(isConfidential=flag)) == []
 
 
@@ -284,14 +336,22 @@ PAST, FUTURE = "2026-08-01T00:00:00+00:00", "2026-09-01T00:00:00+00:00"
         ({"id": None}, PartState.UNAVAILABLE),
     ],
 )
-def test_what_is_known_of_an_attachment_decides_whether_it_is_tried(fields: dict[str, Any], state: PartState) -> None:
-    """Only what cannot be there is not tried; a status that nobody knows yet is, and a date decides nothing."""
+def test_what_is_known_of_an_attachment_decides_whether_it_is_tried(
+    fields: dict[str, Any], state: PartState
+) -> None:
+    """Only what cannot be there is not tried; a status that nobody knows yet is, and a date decides
+    nothing."""
     assert part(**fields).state is state
 
 
 @pytest.mark.parametrize(
     ("checksum", "expected"),
-    [("9E107D9D372BB6826BD81D3542A419D6", "9e107d9d372bb6826bd81d3542a419d6"), ("", ""), (None, ""), ("nhB9nTcrtoJr2B01QqQZ1g==", "")],
+    [
+        ("9E107D9D372BB6826BD81D3542A419D6", "9e107d9d372bb6826bd81d3542a419d6"),
+        ("", ""),
+        (None, ""),
+        ("nhB9nTcrtoJr2B01QqQZ1g==", ""),
+    ],
 )
 def test_a_checksum_counts_only_if_it_is_one(checksum: str | None, expected: str) -> None:
     """MD5 in hexadecimal is compared in lower case; anything else can prove nothing."""
@@ -303,7 +363,11 @@ def test_a_checksum_counts_only_if_it_is_one(checksum: str | None, expected: str
     [
         ("application/pdf", "x.pdf", "application/pdf"),
         ("text/plain; charset=utf-8", "x.txt", "text/plain"),
-        ("binary_octet_stream", "Tegning.DOCX", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        (
+            "binary_octet_stream",
+            "Tegning.DOCX",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        ),
         ("application/octet-stream", "x.zip", "application/zip"),
         ("binary_octet_stream", "x.cad", "application/octet-stream"),
         ("binary_octet_stream", "pdf", "application/octet-stream"),
@@ -311,16 +375,26 @@ def test_a_checksum_counts_only_if_it_is_one(checksum: str | None, expected: str
         ("text/html\r\nX: y", "x", "application/octet-stream"),
     ],
 )
-def test_the_media_type_is_told_or_follows_from_the_name(told: str, name: str, expected: str) -> None:
-    """Altinn's word for a type it does not know is replaced by what the name says; what is no media type is never passed on."""
+def test_the_media_type_is_told_or_follows_from_the_name(
+    told: str, name: str, expected: str
+) -> None:
+    """Altinn's word for a type it does not know is replaced by what the name says; what is no media
+    type is never passed on."""
     assert media_type(told, name) == expected
 
 
 def test_attachments_keep_names_order_and_marks() -> None:
     """Names are kept as sent, also empty and equal ones; encryption and expiry are told."""
-    several = [attachment(fileName="../../x", id="1"), attachment(fileName=None, id="2", isEncrypted=True, expirationTime=FUTURE)]
+    several = [
+        attachment(fileName="../../x", id="1"),
+        attachment(fileName=None, id="2", isEncrypted=True, expirationTime=FUTURE),
+    ]
     first, second = letter_from(overview({"attachments": several}), REF, NOW).parts
-    assert (first.external_id, first.original_name, first.display_name) == ("1", "../../x", "Vedtak i byggesak")
+    assert (first.external_id, first.original_name, first.display_name) == (
+        "1",
+        "../../x",
+        "Vedtak i byggesak",
+    )
     assert (second.external_id, second.original_name, second.encrypted, second.expires_at) == (
         "2",
         "",

@@ -19,9 +19,15 @@ MONTH = NOW - timedelta(days=30)
 
 
 class Altinn:
-    """The list as Altinn/altinn-correspondence CorrespondenceRepository.cs makes it: bounds exclude, newest first, cut, no ties broken."""
+    """The list as Altinn/altinn-correspondence CorrespondenceRepository.cs makes it: bounds
+    exclude, newest first, cut, no ties broken."""
 
-    def __init__(self, times: Sequence[datetime], page: int = PAGE, order: Callable[[list[str]], list[str]] = list) -> None:
+    def __init__(
+        self,
+        times: Sequence[datetime],
+        page: int = PAGE,
+        order: Callable[[list[str]], list[str]] = list,
+    ) -> None:
         self.letters = {f"letter-{number}": time for number, time in enumerate(times)}
         self.statuses: dict[str, list[str]] = {}
         self.page = page
@@ -37,7 +43,9 @@ class Altinn:
 
     @staticmethod
     def _in(window: Window, time: datetime) -> bool:
-        return (window.after is None or time > window.after) and (window.before is None or time < window.before)
+        return (window.after is None or time > window.after) and (
+            window.before is None or time < window.before
+        )
 
 
 def spread(number: int, over: timedelta = timedelta(days=29)) -> list[datetime]:
@@ -53,7 +61,8 @@ def test_one_call_is_enough_where_nothing_is_cut(number: int) -> None:
 
 
 def test_many_letters_at_one_time_need_few_calls() -> None:
-    """2,500 letters, 800 of them with one and the same time, are all found, with at most a dozen calls."""
+    """2,500 letters, 800 of them with one and the same time, are all found, with at most a dozen
+    calls."""
     altinn = Altinn([*spread(1700), *[NOW - timedelta(days=3)] * 800])
     found = find_all(altinn.ask, MONTH, NOW)
     assert set(found.ids) == set(altinn.letters)
@@ -79,15 +88,29 @@ def test_no_letter_falls_on_a_seam(since: datetime | None) -> None:
 
 
 def test_letters_of_any_time_are_found() -> None:
-    """Nothing is presumed of the time that a sender asks for: before Altinn was born, or long after now."""
-    odd = [datetime(1, 1, 1, tzinfo=UTC), datetime(1814, 5, 17, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
+    """Nothing is presumed of the time that a sender asks for: before Altinn was born, or long after
+    now."""
+    odd = [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(1814, 5, 17, tzinfo=UTC),
+        datetime(9999, 12, 31, tzinfo=UTC),
+    ]
     altinn = Altinn([*spread(1500), *odd * 2])
     assert set(find_all(altinn.ask, None, NOW).ids) == set(altinn.letters)
 
 
-@pytest.mark.parametrize("at", [NOW, NOW + timedelta(days=400), datetime(9999, 12, 31, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "at",
+    [
+        NOW,
+        NOW + timedelta(days=400),
+        datetime(9999, 12, 31, tzinfo=UTC),
+        datetime(1, 1, 1, tzinfo=UTC),
+    ],
+)
 def test_a_crowd_at_the_edge_of_time_ends_the_search(at: datetime) -> None:
-    """More letters at one instant than a list holds are told, and the search ends, wherever that instant is."""
+    """More letters at one instant than a list holds are told, and the search ends, wherever that
+    instant is."""
     altinn = Altinn([at] * 1001)
     found = find_all(altinn.ask, None, NOW)
     assert "at least 1000 letters" in found.shortfall
@@ -95,19 +118,27 @@ def test_a_crowd_at_the_edge_of_time_ends_the_search(at: datetime) -> None:
 
 
 def test_a_crowd_is_searched_by_status_too() -> None:
-    """Filters that show other letters of a crowd are used, and that there may be more is told all the same."""
+    """Filters that show other letters of a crowd are used, and that there may be more is told all
+    the same."""
     altinn = Altinn([NOW - timedelta(days=3)] * 1300)
-    altinn.statuses = {"Published": list(altinn.letters), "Read": [f"letter-{number}" for number in range(1100, 1300)]}
+    altinn.statuses = {
+        "Published": list(altinn.letters),
+        "Read": [f"letter-{number}" for number in range(1100, 1300)],
+    }
     found = find_all(altinn.ask, MONTH, NOW)
     assert len(found.ids) == 1200
-    assert "at least 1200 letters share the publish time 2026-05-29T12:00:00+00:00" in found.shortfall
+    assert (
+        "at least 1200 letters share the publish time 2026-05-29T12:00:00+00:00" in found.shortfall
+    )
 
 
 def test_every_status_that_the_filter_knows_is_tried() -> None:
     """A letter that only one of the filters shows is found, whichever that is."""
     altinn = Altinn([NOW] * 1100)
     altinn.statuses = {status: [f"letter-{1000 + place}"] for place, status in enumerate(STATUSES)}
-    assert {f"letter-{1000 + place}" for place in range(len(STATUSES))} <= set(find_all(altinn.ask, MONTH, NOW).ids)
+    assert {f"letter-{1000 + place}" for place in range(len(STATUSES))} <= set(
+        find_all(altinn.ask, MONTH, NOW).ids
+    )
 
 
 def test_a_list_without_order_is_read_whole_too() -> None:
@@ -118,7 +149,8 @@ def test_a_list_without_order_is_read_whole_too() -> None:
 
 
 def test_a_list_that_ignores_the_window_is_given_up_and_told() -> None:
-    """A server that always answers with the same full list costs a bounded number of calls, and is no whole listing."""
+    """A server that always answers with the same full list costs a bounded number of calls, and is
+    no whole listing."""
     altinn = Altinn([])
     page = [f"letter-{number}" for number in range(PAGE)]
 
@@ -134,10 +166,17 @@ def test_a_list_that_ignores_the_window_is_given_up_and_told() -> None:
 TIMES = st.lists(st.one_of(st.integers(-6, 6), st.integers(-(10**12), 10**12)), max_size=60)
 
 
-@given(ticks=TIMES, since=st.one_of(st.none(), st.integers(-(10**12), 10)), order=st.sampled_from([list, lambda ids: ids[::-1]]))
+@given(
+    ticks=TIMES,
+    since=st.one_of(st.none(), st.integers(-(10**12), 10)),
+    order=st.sampled_from([list, lambda ids: ids[::-1]]),
+)
 @settings(max_examples=300, deadline=None)
-def test_nothing_is_ever_missing_without_a_word(ticks: list[int], since: int | None, order: Callable[[list[str]], list[str]]) -> None:
-    """Whatever the times and the order: each letter in the window is found, or a shortfall is told; and never one without a crowd."""
+def test_nothing_is_ever_missing_without_a_word(
+    ticks: list[int], since: int | None, order: Callable[[list[str]], list[str]]
+) -> None:
+    """Whatever the times and the order: each letter in the window is found, or a shortfall is told;
+    and never one without a crowd."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listing, "PAGE", 5)
         altinn = Altinn([NOW + tick * TICK for tick in ticks], page=5, order=order)

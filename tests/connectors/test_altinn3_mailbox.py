@@ -1,4 +1,5 @@
-"""The Altinn 3 mailbox against the pretend Altinn: listing, letters that are not simple, and receipts."""
+"""The Altinn 3 mailbox against the pretend Altinn: listing, letters that are not simple, and
+receipts."""
 
 from __future__ import annotations
 
@@ -15,13 +16,24 @@ from connectors.sandbox.http_server import Response
 from connectors.sandbox.letters import AttachmentStatus, PretendAttachment, PretendLetter
 from daemon.core.errors import AccessRefused, LetterGone, MailboxUnavailable, PartUnavailable
 from daemon.core.model import LetterRef, Part
-from tests.connectors.altinn3_post import ADMINISTRATION, CONFIDENTIAL, OTHER, PARTY, QUICK, TAX, Post, new_post, read_settings  # noqa: F401  # the fixture is found by its import
+from tests.connectors.altinn3_post import (  # noqa: F401  # the fixture is found by its import
+    ADMINISTRATION,
+    CONFIDENTIAL,
+    OTHER,
+    PARTY,
+    QUICK,
+    TAX,
+    Post,
+    new_post,
+    read_settings,
+)
 
 # Listing
 
 
 def test_a_large_mailbox_is_listed_whole(post: Post) -> None:
-    """2,500 letters, 800 of them at one time, come over a real socket with at most a dozen calls; and once more with as many."""
+    """2,500 letters, 800 of them at one time, come over a real socket with at most a dozen calls;
+    and once more with as many."""
     now = datetime.now(UTC)
     for number in range(2500):
         at = now - (timedelta(days=3) if number < 800 else timedelta(minutes=15 * number))
@@ -36,8 +48,16 @@ def test_a_large_mailbox_is_listed_whole(post: Post) -> None:
 def test_more_letters_at_one_time_than_a_list_holds_are_told(post: Post) -> None:
     """Where Altinn shows no more, that is said; what its other filters show is found all the same."""
     at = datetime.now(UTC) - timedelta(days=3)
-    letters = sorted(post.altinn.publish(PretendLetter(party=PARTY, requested_at=at)) for _ in range(1010))
-    hidden = LetterRef(mailbox="altinn", party=PARTY, service="4255/10", resource=ADMINISTRATION, external_id=letters[0])
+    letters = sorted(
+        post.altinn.publish(PretendLetter(party=PARTY, requested_at=at)) for _ in range(1010)
+    )
+    hidden = LetterRef(
+        mailbox="altinn",
+        party=PARTY,
+        service="4255/10",
+        resource=ADMINISTRATION,
+        external_id=letters[0],
+    )
     post.mailbox.mark_read(hidden)
     listing = post.mailbox.list(post.channel(), None)
     assert hidden in listing.refs
@@ -45,7 +65,8 @@ def test_more_letters_at_one_time_than_a_list_holds_are_told(post: Post) -> None
 
 
 def test_a_letter_that_turns_up_late_is_listed(post: Post) -> None:
-    """A letter that is published three days behind the newest one is found, because each poll looks back."""
+    """A letter that is published three days behind the newest one is found, because each poll looks
+    back."""
     newest = post.mailbox.fetch(post.publish()).envelope.requested_at
     late = post.publish(requested_at=datetime.now(UTC) - timedelta(days=3))
     since = post.mailbox.earliest(post.channel(), newest, datetime.now(UTC))
@@ -75,24 +96,39 @@ def test_fetching_is_not_reading(post: Post) -> None:
     """Overview and download leave Fetched and AttachmentsDownloaded, and never Read."""
     ref = post.publish(PretendAttachment(content=b"hei"))
     letter = post.mailbox.fetch(ref)
-    assert (letter.envelope.title, letter.envelope.sender_org, letter.envelope.ref) == ("Vedtak i sak 2026/1234", "964965226", ref)
+    assert (letter.envelope.title, letter.envelope.sender_org, letter.envelope.ref) == (
+        "Vedtak i sak 2026/1234",
+        "964965226",
+        ref,
+    )
     assert post.read(ref, letter.parts[0]) == b"hei"
-    assert post.altinn.statuses(ref.external_id)[2:] == ("Published", "Fetched", "AttachmentsDownloaded")
+    assert post.altinn.statuses(ref.external_id)[2:] == (
+        "Published",
+        "Fetched",
+        "AttachmentsDownloaded",
+    )
 
 
 def test_a_letter_that_was_withdrawn_is_gone(post: Post) -> None:
-    """A purged letter stays in Altinn's list; to fetch it, to mark it and to confirm it says that it is gone."""
+    """A purged letter stays in Altinn's list; to fetch it, to mark it and to confirm it says that
+    it is gone."""
     ref = post.publish()
     post.altinn.withdraw(ref.external_id)
     assert ref.external_id in post.refs()
-    for use in (post.mailbox.fetch, post.mailbox.mark_read, post.mailbox.confirm, post.mailbox.confirmed):
+    for use in (
+        post.mailbox.fetch,
+        post.mailbox.mark_read,
+        post.mailbox.confirm,
+        post.mailbox.confirmed,
+    ):
         with pytest.raises(LetterGone, match=ref.external_id):
             use(ref)
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_a_gateway_cannot_make_a_letter_go(post: Post, status: int) -> None:
-    """Only Correspondence itself, by its code, says that a letter is gone or a right is missing; a gateway's page is a passing trouble."""
+    """Only Correspondence itself, by its code, says that a letter is gone or a right is missing; a
+    gateway's page is a passing trouble."""
     ref = post.publish()
     post.altinn.faults.inject(faults.status(status), "overview")
     with pytest.raises(MailboxUnavailable, match=str(status)):
@@ -120,8 +156,11 @@ def test_a_code_is_known_in_both_its_forms(post: Post) -> None:
 
 
 @pytest.mark.parametrize("code", [2006, 2999])
-def test_an_unknown_trouble_with_an_attachment_does_not_hold_its_letter(post: Post, code: int) -> None:
-    """Any code of the attachments' family makes the attachment unavailable, also one that nobody knows yet."""
+def test_an_unknown_trouble_with_an_attachment_does_not_hold_its_letter(
+    post: Post, code: int
+) -> None:
+    """Any code of the attachments' family makes the attachment unavailable, also one that nobody
+    knows yet."""
     ref = post.publish(PretendAttachment(content=b"x"))
     part = post.mailbox.fetch(ref).parts[0]
     post.altinn.faults.inject(answered(400, b'{"errorCode": %d}' % code), "download")
@@ -130,7 +169,8 @@ def test_an_unknown_trouble_with_an_attachment_does_not_hold_its_letter(post: Po
 
 
 def test_an_overview_that_makes_no_sense_is_not_taken(post: Post) -> None:
-    """An overview of another letter, or without content, is refused in words that quote nothing of it."""
+    """An overview of another letter, or without content, is refused in words that quote nothing of
+    it."""
     for strange in ({"correspondenceId": "another"}, {"content": None}):
         ref = post.publish(overrides=strange, title="Hemmelig tittel")
         with pytest.raises(MailboxUnavailable, match="makes no sense") as caught:
@@ -139,9 +179,14 @@ def test_an_overview_that_makes_no_sense_is_not_taken(post: Post) -> None:
 
 
 def test_odd_letters_are_letters(post: Post) -> None:
-    """Unknown values, times without zone, many reply options, confidential under an ordinary service, moved from Altinn 2."""
+    """Unknown values, times without zone, many reply options, confidential under an ordinary
+    service, moved from Altinn 2."""
     options = tuple((f"https://svar.example/{number}", None) for number in range(5))
-    strange = {"status": "Teleported", "published": "2026-08-11T07:15:02.4183770", "someNewField": {"x": 1}}
+    strange = {
+        "status": "Teleported",
+        "published": "2026-08-11T07:15:02.4183770",
+        "someNewField": {"x": 1},
+    }
     ref = post.publish(reply_options=options, confidential=True, altinn2_id=4711, overrides=strange)
     told = post.mailbox.fetch(ref).envelope
     assert told.published_at == datetime(2026, 8, 11, 7, 15, 2, 418377, tzinfo=UTC)
@@ -149,14 +194,21 @@ def test_odd_letters_are_letters(post: Post) -> None:
 
 
 def test_attachments_of_any_size_come_as_they_are(post: Post) -> None:
-    """Empty, small, HTML, and larger than a chunk: byte for byte what the checksum promises, and the same once more."""
+    """Empty, small, HTML, and larger than a chunk: byte for byte what the checksum promises, and
+    the same once more."""
     html = PretendAttachment(name="brev.html", content=b"<html><body>Hei</body></html>")
     ref = post.publish(
-        PretendAttachment(content=b""), PretendAttachment(content=b"x"), html, PretendAttachment(name="a.zip", size=3_000_001)
+        PretendAttachment(content=b""),
+        PretendAttachment(content=b"x"),
+        html,
+        PretendAttachment(name="a.zip", size=3_000_001),
     )
     parts = post.mailbox.fetch(ref).parts
     for part in (*parts, *parts):
-        assert hashlib.md5(post.read(ref, part), usedforsecurity=False).hexdigest() == part.sender_checksum
+        assert (
+            hashlib.md5(post.read(ref, part), usedforsecurity=False).hexdigest()
+            == part.sender_checksum
+        )
 
 
 def test_a_large_attachment_passes_through(post: Post) -> None:
@@ -172,10 +224,15 @@ def test_a_large_attachment_passes_through(post: Post) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "state"), [(AttachmentStatus.Purged, "purged"), (AttachmentStatus.Expired, "expired")], ids=["purged", "expired"]
+    ("status", "state"),
+    [(AttachmentStatus.Purged, "purged"), (AttachmentStatus.Expired, "expired")],
+    ids=["purged", "expired"],
 )
-def test_an_attachment_that_went_meanwhile_is_told(post: Post, status: AttachmentStatus, state: str) -> None:
-    """What happened to an attachment between overview and download is its state; the letter is not concerned."""
+def test_an_attachment_that_went_meanwhile_is_told(
+    post: Post, status: AttachmentStatus, state: str
+) -> None:
+    """What happened to an attachment between overview and download is its state; the letter is not
+    concerned."""
     ref = post.publish(PretendAttachment(content=b"x"))
     part = post.mailbox.fetch(ref).parts[0]
     post.altinn.set_attachment(ref.external_id, part.external_id, status)
@@ -185,7 +242,8 @@ def test_an_attachment_that_went_meanwhile_is_told(post: Post, status: Attachmen
 
 
 def test_a_letter_that_went_before_its_attachment_came_leaves_the_rest(post: Post) -> None:
-    """A letter that is purged while it is being fetched is kept, without the attachments that were not here yet."""
+    """A letter that is purged while it is being fetched is kept, without the attachments that were
+    not here yet."""
     ref = post.publish(PretendAttachment(content=b"x"))
     part = post.mailbox.fetch(ref).parts[0]
     post.altinn.withdraw(ref.external_id)
@@ -204,7 +262,8 @@ def test_an_attachment_that_altinn_does_not_have_is_told(post: Post) -> None:
 
 
 def test_an_attachment_with_a_right_of_its_own_is_told_apart(post: Post) -> None:
-    """Where the letter may be read and its attachment may not, the attachment is unavailable, with the reason."""
+    """Where the letter may be read and its attachment may not, the attachment is unavailable, with
+    the reason."""
     ref = post.publish(PretendAttachment(content=b"x", resource="somebody-elses"))
     with pytest.raises(PartUnavailable, match="a resource of its own") as caught:
         post.read(ref, post.mailbox.fetch(ref).parts[0])
@@ -212,7 +271,8 @@ def test_an_attachment_with_a_right_of_its_own_is_told_apart(post: Post) -> None
 
 
 def test_a_right_that_is_lost_half_way_is_no_state_of_an_attachment(post: Post) -> None:
-    """Where the letter may not be read any more either, nothing is settled: it is fetched whole when the right is back."""
+    """Where the letter may not be read any more either, nothing is settled: it is fetched whole
+    when the right is back."""
     ref = post.publish(PretendAttachment(content=b"x"))
     part = post.mailbox.fetch(ref).parts[0]
     post.altinn.revoke(post.client.client_id, PARTY, [ADMINISTRATION])
@@ -220,7 +280,11 @@ def test_a_right_that_is_lost_half_way_is_no_state_of_an_attachment(post: Post) 
         post.read(ref, part)
 
 
-@pytest.mark.parametrize("fault", [faults.html_page(), faults.login_redirect(), faults.gzip_bomb(1)], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "fault",
+    [faults.html_page(), faults.login_redirect(), faults.gzip_bomb(1)],
+    ids=lambda each: each.name,
+)
 def test_what_is_no_file_is_not_taken_for_one(post: Post, fault: faults.Fault) -> None:
     """A web page, a redirect to a login and a compressed body are never an attachment's bytes."""
     ref = post.publish(PretendAttachment(name="brev.html", content=b"<html>"))
@@ -233,8 +297,15 @@ def test_what_is_no_file_is_not_taken_for_one(post: Post, fault: faults.Fault) -
 
 def test_a_file_of_unknown_length_needs_a_checksum() -> None:
     """Where neither length nor checksum would show that bytes are missing, the file is not taken."""
-    bare = Download(headers={"content-disposition": "attachment"}, chunks=iter(()), close=lambda: None)
-    _require_a_file(bare, Part(external_id="1", original_name="x", sender_checksum="9e107d9d372bb6826bd81d3542a419d6"))
+    bare = Download(
+        headers={"content-disposition": "attachment"}, chunks=iter(()), close=lambda: None
+    )
+    _require_a_file(
+        bare,
+        Part(
+            external_id="1", original_name="x", sender_checksum="9e107d9d372bb6826bd81d3542a419d6"
+        ),
+    )
     with pytest.raises(MailboxUnavailable, match="whether it is whole"):
         _require_a_file(bare, Part(external_id="1", original_name="x"))
 
@@ -243,7 +314,8 @@ def test_a_file_of_unknown_length_needs_a_checksum() -> None:
 
 
 def test_read_and_confirmed_are_set_once(post: Post) -> None:
-    """However often it is told, the history has one Read and one Confirmed; that Confirmed took can be asked."""
+    """However often it is told, the history has one Read and one Confirmed; that Confirmed took can
+    be asked."""
     ref = post.publish(confirmation_needed=True)
     post.mailbox.fetch(ref)
     for _ in range(2):
@@ -259,7 +331,8 @@ def test_read_and_confirmed_are_set_once(post: Post) -> None:
 
 @pytest.mark.parametrize("verb", ["mark_read", "confirm"])
 def test_altinn_wants_a_letter_fetched_first(post: Post, verb: str) -> None:
-    """A letter that Altinn has not seen fetched (1024, 1025), as after a restored backup, is fetched and told again."""
+    """A letter that Altinn has not seen fetched (1024, 1025), as after a restored backup, is
+    fetched and told again."""
     ref = post.publish()
     getattr(post.mailbox, verb)(ref)
     status = "Read" if verb == "mark_read" else "Confirmed"
@@ -279,7 +352,8 @@ def test_an_answer_that_was_lost_does_not_count_twice(post: Post) -> None:
 
 
 def test_a_confirmation_that_never_took_is_seen(post: Post) -> None:
-    """Altinn may say yes and never set Confirmed (VerifyCorrespondenceConfirmation); the history tells."""
+    """Altinn may say yes and never set Confirmed (VerifyCorrespondenceConfirmation); the history
+    tells."""
     post.altinn.letters.confirmations_take = False
     ref = post.publish()
     post.mailbox.fetch(ref)

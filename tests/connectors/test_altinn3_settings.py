@@ -1,4 +1,5 @@
-"""What an operator may write under `[mailbox.NAME]`, what it means, and what is said of what cannot be."""
+"""What an operator may write under `[mailbox.NAME]`, what it means, and what is said of what cannot
+be."""
 
 from __future__ import annotations
 
@@ -27,7 +28,13 @@ def base(tmp_path: Path) -> Path:
 
 
 def read(base: Path, **other: Any) -> Settings:
-    plain = {"environment": "tt02", "client_id": "c", "key_file": "maskinporten.pem", "key_id": "k", "parties": [PARTY]}
+    plain = {
+        "environment": "tt02",
+        "client_id": "c",
+        "key_file": "maskinporten.pem",
+        "key_id": "k",
+        "parties": [PARTY],
+    }
     told = {key: value for key, value in (plain | other).items() if value is not None}
     return Settings.model_validate(told, context={"base": base})
 
@@ -40,11 +47,20 @@ def fault(base: Path, **other: Any) -> tuple[tuple[Any, ...], str]:
 
 
 def test_what_is_left_out_has_the_promised_defaults(base: Path) -> None:
-    """All ten services, confidential post only listed, nothing told to senders, five minutes, seven days, thirty days."""
+    """All ten services, confidential post only listed, nothing told to senders, five minutes, seven
+    days, thirty days."""
     settings = read(base)
     assert settings.services == tuple(each.code for each in DPV_SERVICES)
-    assert (settings.confidential, settings.mark_read, settings.confirm) == ("list", Policy.NEVER, Policy.NEVER)
-    assert (settings.poll_every, settings.look_back, settings.start_from) == (timedelta(minutes=5), timedelta(days=7), timedelta(days=30))
+    assert (settings.confidential, settings.mark_read, settings.confirm) == (
+        "list",
+        Policy.NEVER,
+        Policy.NEVER,
+    )
+    assert (settings.poll_every, settings.look_back, settings.start_from) == (
+        timedelta(minutes=5),
+        timedelta(days=7),
+        timedelta(days=30),
+    )
     assert isinstance(settings, ConnectorSettings)
 
 
@@ -52,17 +68,32 @@ def test_what_is_left_out_has_the_promised_defaults(base: Path) -> None:
     ("told", "maskinporten", "platform"),
     [
         ({"environment": "prod"}, "https://maskinporten.no/", "https://platform.altinn.no"),
-        ({"environment": "tt02"}, "https://test.maskinporten.no/", "https://platform.tt02.altinn.no"),
-        ({"platform_url": "https://proxy.example/"}, "https://test.maskinporten.no/", "https://proxy.example"),
         (
-            {"environment": None, "maskinporten_url": "http://127.0.0.1:1", "platform_url": "http://localhost:1/"},
+            {"environment": "tt02"},
+            "https://test.maskinporten.no/",
+            "https://platform.tt02.altinn.no",
+        ),
+        (
+            {"platform_url": "https://proxy.example/"},
+            "https://test.maskinporten.no/",
+            "https://proxy.example",
+        ),
+        (
+            {
+                "environment": None,
+                "maskinporten_url": "http://127.0.0.1:1",
+                "platform_url": "http://localhost:1/",
+            },
             "http://127.0.0.1:1/",
             "http://localhost:1",
         ),
     ],
 )
-def test_addresses_follow_from_the_environment_or_are_written(base: Path, told: dict[str, Any], maskinporten: str, platform: str) -> None:
-    """Maskinporten's address ends with a slash, as its audience must, and the platform's does not, however they are written."""
+def test_addresses_follow_from_the_environment_or_are_written(
+    base: Path, told: dict[str, Any], maskinporten: str, platform: str
+) -> None:
+    """Maskinporten's address ends with a slash, as its audience must, and the platform's does not,
+    however they are written."""
     settings = read(base, **told)
     assert (settings.maskinporten_url, settings.platform_url) == (maskinporten, platform)
 
@@ -98,8 +129,11 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Any, ...], str]] = {
 
 
 @pytest.mark.parametrize(("told", "where", "words"), FAULTS.values(), ids=list(FAULTS))
-def test_what_cannot_be_is_told_where_it_stands(base: Path, told: dict[str, Any], where: tuple[Any, ...], words: str) -> None:
-    """Each fault names its key, what is wrong and what to write instead, and brings no others with it."""
+def test_what_cannot_be_is_told_where_it_stands(
+    base: Path, told: dict[str, Any], where: tuple[Any, ...], words: str
+) -> None:
+    """Each fault names its key, what is wrong and what to write instead, and brings no others with
+    it."""
     loc, text = fault(base, **told)
     assert loc == where
     assert words in text
@@ -107,7 +141,9 @@ def test_what_cannot_be_is_told_where_it_stands(base: Path, told: dict[str, Any]
 
 def test_a_key_that_cannot_be_read_is_told_at_load(base: Path) -> None:
     """A broken key is a fault of the configuration, not of the first poll."""
-    (base / "broken.pem").write_text("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n")
+    (base / "broken.pem").write_text(
+        "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"
+    )
     loc, text = fault(base, key_file="broken.pem")
     assert loc == ("key_file",)
     assert "MIIB" not in text
@@ -117,7 +153,10 @@ def test_both_addresses_are_missed_without_an_environment(base: Path) -> None:
     """Without an environment each missing address is told by itself."""
     with pytest.raises(ValidationError) as caught:
         read(base, environment=None)
-    assert [found["loc"] for found in caught.value.errors()] == [("maskinporten_url",), ("platform_url",)]
+    assert [found["loc"] for found in caught.value.errors()] == [
+        ("maskinporten_url",),
+        ("platform_url",),
+    ]
 
 
 def test_secrets_do_not_show(base: Path) -> None:
@@ -133,7 +172,8 @@ def channel(service: str, resource: str, party: str = PARTY, **other: bool) -> C
 
 
 def test_channels_are_in_the_order_of_the_configuration(base: Path) -> None:
-    """By party, service and resource; what is configured is no guess, and replaces every guess for its service."""
+    """By party, service and resource; what is configured is no guess, and replaces every guess for
+    its service."""
     settings = read(
         base,
         parties=[OTHER, PARTY],
@@ -152,40 +192,66 @@ def test_channels_are_in_the_order_of_the_configuration(base: Path) -> None:
         )
     ]
     assert channels_of(settings) == tuple(
-        channel(service, resource, party, presumed=presumed) for party in (OTHER, PARTY) for service, resource, presumed in expected
+        channel(service, resource, party, presumed=presumed)
+        for party in (OTHER, PARTY)
+        for service, resource, presumed in expected
     )
 
 
 @pytest.mark.parametrize(("told", "list_only"), [("list", True), ("fetch", False)])
 def test_confidential_post_is_listed_or_fetched(base: Path, told: str, list_only: bool) -> None:
-    """By default confidential post is only noticed, and that it cannot be is no error; to fetch it is a choice."""
+    """By default confidential post is only noticed, and that it cannot be is no error; to fetch it
+    is a choice."""
     fetch = not list_only
     assert channels_of(read(base, services=["4255/1"], confidential=told))[1:] == (
-        channel("5504/1", "eformidling-dpv-taushetsbelagt", presumed=list_only, list_only=list_only, fetch_confidential=fetch),
-        channel("5504/1", "asf-migratedcorrespondence-5504-1", presumed=True, list_only=list_only, fetch_confidential=fetch),
+        channel(
+            "5504/1",
+            "eformidling-dpv-taushetsbelagt",
+            presumed=list_only,
+            list_only=list_only,
+            fetch_confidential=fetch,
+        ),
+        channel(
+            "5504/1",
+            "asf-migratedcorrespondence-5504-1",
+            presumed=True,
+            list_only=list_only,
+            fetch_confidential=fetch,
+        ),
     )
 
 
 def test_confidential_post_can_be_left_alone(base: Path) -> None:
     """With `off` there is no channel for it, whatever its resources."""
-    assert not [each for each in channels_of(read(base, confidential="off", resources={"5504/1": ["x"]})) if each.service == "5504/1"]
+    assert not [
+        each
+        for each in channels_of(read(base, confidential="off", resources={"5504/1": ["x"]}))
+        if each.service == "5504/1"
+    ]
 
 
 def test_a_resource_is_listed_under_one_service(base: Path) -> None:
     """A resource that is presumed for one service and configured for another belongs to the latter."""
     channels = channels_of(read(base, resources={"4255/8": ["eformidling-dpv-administrasjon"]}))
-    assert [each.service for each in channels if each.resource == "eformidling-dpv-administrasjon"] == ["4255/8"]
+    assert [
+        each.service for each in channels if each.resource == "eformidling-dpv-administrasjon"
+    ] == ["4255/8"]
 
 
 @pytest.mark.parametrize(("every", "pause"), [(5, 4.5), (60, 9.5), (1, 0.5), (0.1, 0.05)])
 def test_a_host_that_is_down_is_tried_at_each_poll(every: float, pause: float) -> None:
-    """The longest pause leaves room for a call that takes its time to fail, and is ten minutes at most."""
+    """The longest pause leaves room for a call that takes its time to fail, and is ten minutes at
+    most."""
     assert longest_pause(timedelta(minutes=every)) == timedelta(minutes=pause)
 
 
 def test_each_poll_looks_back(base: Path) -> None:
-    """The first listing begins `start_from` ago, or at the beginning; later ones `look_back` before what has been read."""
-    mailbox, everything = connect("a", read(base)), connect("a", read(base, start_from="all", look_back="12h"))
+    """The first listing begins `start_from` ago, or at the beginning; later ones `look_back` before
+    what has been read."""
+    mailbox, everything = (
+        connect("a", read(base)),
+        connect("a", read(base, start_from="all", look_back="12h")),
+    )
     one = mailbox.channels()[0]
     assert mailbox.earliest(one, None, NOW) == NOW - timedelta(days=30)
     assert mailbox.earliest(one, NOW, NOW) == NOW - timedelta(days=7)

@@ -18,13 +18,24 @@ from connectors.sandbox.letters import PretendAttachment
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 from daemon.core.model import LetterRef, Part
 from daemon.core.ports import Channel
-from tests.connectors.altinn3_post import ADMINISTRATION, CONFIDENTIAL, OTHER, PARTY, QUICK, TAX, Post, new_post, read_settings  # noqa: F401  # the fixture is found by its import
+from tests.connectors.altinn3_post import (  # noqa: F401  # the fixture is found by its import
+    ADMINISTRATION,
+    CONFIDENTIAL,
+    OTHER,
+    PARTY,
+    QUICK,
+    TAX,
+    Post,
+    new_post,
+    read_settings,
+)
 
 # Rights and tokens
 
 
 def test_a_right_that_is_missing_names_itself_and_concerns_nobody_else(post: Post) -> None:
-    """4001 is a right, not a dead token: it is told with party and resource, costs no new token, and other resources go on."""
+    """4001 is a right, not a dead token: it is told with party and resource, costs no new token,
+    and other resources go on."""
     ref = post.publish(resource=TAX)
     post.altinn.revoke(post.client.client_id, PARTY, [TAX])
     for use in (lambda: post.refs(TAX), lambda: post.mailbox.fetch(ref)):
@@ -39,7 +50,11 @@ def test_a_token_that_is_revoked_half_way_is_renewed(post: Post) -> None:
     """401 without a code costs one new token, and the call succeeds; downloads are no exception."""
     ref = post.publish(PretendAttachment(content=b"x"))
     part = post.mailbox.fetch(ref).parts[0]
-    for use in (lambda: post.mailbox.fetch(ref), lambda: post.read(ref, part), lambda: post.mailbox.mark_read(ref)):
+    for use in (
+        lambda: post.mailbox.fetch(ref),
+        lambda: post.read(ref, part),
+        lambda: post.mailbox.mark_read(ref),
+    ):
         post.altinn.clock.advance(timedelta(seconds=2))
         post.altinn.revoke_tokens()
         post.altinn.forget_calls()
@@ -60,7 +75,9 @@ def test_the_gateway_gets_its_key(tmp_path: Path) -> None:
     with FakeAltinn(subscription_key="hush") as altinn:
         client = altinn.ready_client()
         altinn.allow(client.client_id, PARTY, [ADMINISTRATION])
-        with_key = connect("altinn", read_settings(tmp_path, altinn, client, subscription_key="hush"))
+        with_key = connect(
+            "altinn", read_settings(tmp_path, altinn, client, subscription_key="hush")
+        )
         without = connect("altinn", read_settings(tmp_path, altinn, client))
         channel = next(each for each in with_key.channels() if each.resource == ADMINISTRATION)
         assert with_key.list(channel, None).refs == ()
@@ -80,22 +97,40 @@ def test_one_party_without_a_system_user_stands_alone(post: Post) -> None:
 
 
 def test_many_parties_cost_one_call_for_each_channel(post: Post, tmp_path: Path) -> None:
-    """A quiet round over forty parties is one list call a channel, and one grant and one exchange a party, in the first round only."""
-    parties = [number for number in map(_organisation_number, range(810_000_00, 810_000_60)) if number][:40]
+    """A quiet round over forty parties is one list call a channel, and one grant and one exchange a
+    party, in the first round only."""
+    parties = [
+        number for number in map(_organisation_number, range(810_000_00, 810_000_60)) if number
+    ][:40]
     for party in parties:
         post.altinn.allow(post.client.client_id, party, [ADMINISTRATION, TAX, CONFIDENTIAL])
-    settings = read_settings(tmp_path, post.altinn, post.client, parties=parties, services=["4255/8", "4255/10"])
+    settings = read_settings(
+        tmp_path, post.altinn, post.client, parties=parties, services=["4255/8", "4255/10"]
+    )
     mailbox = connect("altinn", settings)
     with ThreadPoolExecutor(8) as pool:
         for tokens in (40, 0):
             post.altinn.forget_calls()
-            assert all(not listing.refs for listing in pool.map(lambda each: mailbox.list(each, None), mailbox.channels()))
-            assert (post.altinn.count("list"), post.altinn.count("token"), post.altinn.count("exchange")) == (120, tokens, tokens)
+            assert all(
+                not listing.refs
+                for listing in pool.map(lambda each: mailbox.list(each, None), mailbox.channels())
+            )
+            assert (
+                post.altinn.count("list"),
+                post.altinn.count("token"),
+                post.altinn.count("exchange"),
+            ) == (120, tokens, tokens)
     mailbox.close()
 
 
 def _organisation_number(eight: int) -> str | None:
-    rest = sum(weight * int(digit) for weight, digit in zip((3, 2, 7, 6, 5, 4, 3, 2), str(eight), strict=True)) % 11
+    rest = (
+        sum(
+            weight * int(digit)
+            for weight, digit in zip((3, 2, 7, 6, 5, 4, 3, 2), str(eight), strict=True)
+        )
+        % 11
+    )
     return None if rest == 1 else f"{eight}{(11 - rest) % 11}"
 
 
@@ -118,19 +153,27 @@ SHAKES = (
 
 
 def _fetch_whole(post: Post, ref: LetterRef) -> bool:
-    """The letter as the service fetches it: a part that is not what it should be is downloaded once more."""
+    """The letter as the service fetches it: a part that is not what it should be is downloaded once
+    more."""
     with suppress(MailboxError):
         return all(_is_whole(post, ref, part) for part in post.mailbox.fetch(ref).parts)
     return False
 
 
 def _is_whole(post: Post, ref: LetterRef, part: Part) -> bool:
-    return any(hashlib.md5(post.read(ref, part), usedforsecurity=False).hexdigest() == part.sender_checksum for _ in range(2))
+    return any(
+        hashlib.md5(post.read(ref, part), usedforsecurity=False).hexdigest() == part.sender_checksum
+        for _ in range(2)
+    )
 
 
 def test_a_storm_passes(post: Post) -> None:
-    """With every tenth call failing in one of fifteen ways, all letters arrive whole in a few rounds, with less than twice the calls."""
-    refs = [post.publish(PretendAttachment(content=bytes(2000)), PretendAttachment(size=100_000)) for _ in range(60)]
+    """With every tenth call failing in one of fifteen ways, all letters arrive whole in a few
+    rounds, with less than twice the calls."""
+    refs = [
+        post.publish(PretendAttachment(content=bytes(2000)), PretendAttachment(size=100_000))
+        for _ in range(60)
+    ]
     post.altinn.forget_calls()
     post.altinn.faults.storm(0.1, SHAKES)
     left = refs
@@ -144,21 +187,32 @@ def test_a_storm_passes(post: Post) -> None:
 
 
 def test_an_outage_is_found_over_at_the_next_poll(post: Post) -> None:
-    """While Altinn is down few calls are made; when it is back, the first poll after the pause reads everything."""
+    """While Altinn is down few calls are made; when it is back, the first poll after the pause
+    reads everything."""
     ref = post.publish()
     seconds = [0.0]
-    mailbox = Altinn3("altinn", post.settings, HttpClient(longest_pause=300, timeouts=QUICK, clock=lambda: seconds[0]))
+    mailbox = Altinn3(
+        "altinn",
+        post.settings,
+        HttpClient(longest_pause=300, timeouts=QUICK, clock=lambda: seconds[0]),
+    )
     post.altinn.forget_calls()
     post.altinn.faults.inject(faults.status(503), times=None)
     with ThreadPoolExecutor(8) as pool:
         for _ in range(12):
-            assert list(pool.map(lambda each: _listed(mailbox, each), mailbox.channels())) == [None] * len(mailbox.channels())
+            assert list(pool.map(lambda each: _listed(mailbox, each), mailbox.channels())) == [
+                None
+            ] * len(mailbox.channels())
             seconds[0] += 300
         assert post.altinn.count() < 40
         post.altinn.faults.clear()
         listed = list(pool.map(lambda each: _listed(mailbox, each), mailbox.channels()))
     assert [each for each in listed if each] == [(ref,)]
-    assert None not in [each for each, channel in zip(listed, mailbox.channels(), strict=True) if not channel.presumed]
+    assert None not in [
+        each
+        for each, channel in zip(listed, mailbox.channels(), strict=True)
+        if not channel.presumed
+    ]
     mailbox.close()
 
 

@@ -1,4 +1,5 @@
-"""A host that is down: left alone after some failures, asked by one call at a time, and used at once when it is back."""
+"""A host that is down: left alone after some failures, asked by one call at a time, and used at
+once when it is back."""
 
 from __future__ import annotations
 
@@ -10,7 +11,16 @@ import pytest
 from connectors.net.http_client import HttpClient
 from connectors.sandbox.http_server import Response
 from daemon.core.errors import MailboxUnavailable
-from tests.connectors.http_tools import FINE, QUICK, Clock, Server, get, new_clock, new_http, new_server  # noqa: F401  # fixtures
+from tests.connectors.http_tools import (  # noqa: F401  # fixtures
+    FINE,
+    QUICK,
+    Clock,
+    Server,
+    get,
+    new_clock,
+    new_http,
+    new_server,
+)
 
 
 def break_circuit(http: HttpClient, server: Server) -> None:
@@ -21,9 +31,12 @@ def break_circuit(http: HttpClient, server: Server) -> None:
 
 
 def test_a_host_that_fails_in_a_row_is_left_alone(http: HttpClient, server: Server) -> None:
-    """After five failures no request leaves, the error says why and for how long, and another host is not concerned."""
+    """After five failures no request leaves, the error says why and for how long, and another host
+    is not concerned."""
     break_circuit(http, server)
-    with pytest.raises(MailboxUnavailable, match=r"failed repeatedly.*answered 500.*again in [0-9]+ s") as caught:
+    with pytest.raises(
+        MailboxUnavailable, match=r"failed repeatedly.*answered 500.*again in [0-9]+ s"
+    ) as caught:
         get(http, server)
     assert caught.value.retry_after
     assert len(server.requests) == 5
@@ -40,7 +53,9 @@ def test_a_success_in_between_starts_the_count_anew(http: HttpClient, server: Se
         assert get(http, server).status == 200
 
 
-def test_a_host_that_is_back_is_used_at_once(http: HttpClient, server: Server, clock: Clock) -> None:
+def test_a_host_that_is_back_is_used_at_once(
+    http: HttpClient, server: Server, clock: Clock
+) -> None:
     """When the pause is over, the first call that succeeds opens the way for all."""
     break_circuit(http, server)
     server.then = FINE
@@ -48,8 +63,11 @@ def test_a_host_that_is_back_is_used_at_once(http: HttpClient, server: Server, c
     assert [get(http, server).status for _ in range(3)] == [200, 200, 200]
 
 
-def test_only_one_call_tries_whether_a_host_is_back(http: HttpClient, server: Server, clock: Clock) -> None:
-    """Threads that come while the first call tries wait for what comes of it, and do not add to the load of a host that is down."""
+def test_only_one_call_tries_whether_a_host_is_back(
+    http: HttpClient, server: Server, clock: Clock
+) -> None:
+    """Threads that come while the first call tries wait for what comes of it, and do not add to the
+    load of a host that is down."""
     break_circuit(http, server)
     clock.now += 31
     server.requests.clear()
@@ -67,7 +85,8 @@ def test_only_one_call_tries_whether_a_host_is_back(http: HttpClient, server: Se
 
 
 def test_an_hour_of_outage_costs_few_calls(http: HttpClient, server: Server, clock: Clock) -> None:
-    """Eight threads with forty channels, a poll every five minutes: fewer than forty requests in an hour, and back at the next poll."""
+    """Eight threads with forty channels, a poll every five minutes: fewer than forty requests in an
+    hour, and back at the next poll."""
     server.then = Response(status=503)
 
     def attempt(_: int) -> bool:

@@ -15,9 +15,15 @@ from connectors.net.diagnostics import explain_error, is_host, remedy_for
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)), "connection refused"),
+        (
+            ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)),
+            "connection refused",
+        ),
         (TimeoutError("timed out"), "there was no answer in time"),
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "its name cannot be resolved (name or service not known)"),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "its name cannot be resolved (name or service not known)",
+        ),
         (OSError(554, b"what the server said"), "otherwise"),
         (OSError("something long"), "otherwise"),
         (ValueError("something else"), "otherwise"),
@@ -47,13 +53,16 @@ def test_the_cause_is_found_behind_a_librarys_error() -> None:
     ids=["refused", "name", "tls", "nonsense"],
 )
 def test_what_to_do_about_it(error: Exception, words: str) -> None:
-    """Where to look depends on how far the connection came, and is told of a library's error as well."""
+    """Where to look depends on how far the connection came, and is told of a library's error as
+    well."""
     library = RuntimeError("the library's words")
     library.__cause__ = error
     assert words in remedy_for(library)
 
 
-@pytest.mark.parametrize("text", ["smtp.example.no", "localhost", "127.0.0.1", "::1", "blåbær.example.no"])
+@pytest.mark.parametrize(
+    "text", ["smtp.example.no", "localhost", "127.0.0.1", "::1", "blåbær.example.no"]
+)
 def test_hosts(text: str) -> None:
     """Names and addresses are hosts."""
     assert is_host(text)

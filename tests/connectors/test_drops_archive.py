@@ -1,4 +1,5 @@
-"""The archive formats: valid by the schemas that are published, whatever a letter holds, and the same for the same letter."""
+"""The archive formats: valid by the schemas that are published, whatever a letter holds, and the
+same for the same letter."""
 
 from __future__ import annotations
 
@@ -28,8 +29,14 @@ KS = {
     "f": "https://ks-no.github.io/standarder/fiks-protokoll/fiks-arkiv/arkivmelding/opprett/v1",
     "m": "https://ks-no.github.io/standarder/fiks-protokoll/fiks-arkiv/metadatakatalog/v1",
 }
-ANY_TEXT = st.text(st.characters() | st.sampled_from("\x00\x08\x1b\ufffe<&>\"']\r\n\ud800æøå🎉"), max_size=40)
-TIMES = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # hypothesis adds the zone
+ANY_TEXT = st.text(
+    st.characters() | st.sampled_from("\x00\x08\x1b\ufffe<&>\"']\r\n\ud800æøå🎉"), max_size=40
+)
+TIMES = st.datetimes(
+    min_value=datetime(1990, 1, 1),  # noqa: DTZ001  # hypothesis adds the zone
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)  # hypothesis adds the zone
 
 
 @cache
@@ -72,14 +79,21 @@ def assert_valid(document: bytes, *schemas: str) -> Any:
 
 
 @given(letter=letters())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # the fixture is a plain function
-def test_arkivmelding_is_valid_by_both_schemas(make_parcel: MakeParcel, letter: dict[str, Any]) -> None:
-    """Whatever the letter is, the schemas of eFormidling's documentation and of its code both accept it."""
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # the fixture is a plain function
+def test_arkivmelding_is_valid_by_both_schemas(
+    make_parcel: MakeParcel, letter: dict[str, Any]
+) -> None:
+    """Whatever the letter is, the schemas of eFormidling's documentation and of its code both
+    accept it."""
     assert_valid(rendered(make_parcel(**letter), "arkivmelding"), *ARKIVMELDING)
 
 
 @given(letter=letters())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # likewise
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # likewise
 def test_fiks_arkiv_is_valid(make_parcel: MakeParcel, letter: dict[str, Any]) -> None:
     """Whatever the letter is, the schema of Fiks Arkiv v1 accepts it."""
     assert_valid(rendered(make_parcel(**letter), "fiks-arkiv"), FIKS)
@@ -101,16 +115,32 @@ def test_the_same_letter_gives_the_same_bytes(make_parcel: MakeParcel, which: st
 
 
 def test_arkivmelding_tells_the_letter(make_parcel: MakeParcel) -> None:
-    """Title, parties, days, documents in their order and their hashes are where an archive looks for them."""
+    """Title, parties, days, documents in their order and their hashes are where an archive looks
+    for them."""
     files = {"Vedtak.pdf": b"%PDF", "Kart.png": b"png"}
-    parcel = make_parcel(files=files, due_at=datetime(2026, 4, 1, 22, 30, tzinfo=UTC), title="Vedtak <om> mva & avgift")
+    parcel = make_parcel(
+        files=files,
+        due_at=datetime(2026, 4, 1, 22, 30, tzinfo=UTC),
+        title="Vedtak <om> mva & avgift",
+    )
     tree = assert_valid(rendered(parcel, "arkivmelding"), *ARKIVMELDING)
     assert texts(tree, "//n:basisregistrering/n:tittel", NOARK) == ["Vedtak <om> mva & avgift"]
     assert texts(tree, "//n:korrespondansepartNavn", NOARK) == ["Skatteetaten", "991825827"]
     assert texts(tree, "//n:forfallsdato", NOARK) == ["2026-04-02"]  # half past midnight, in Norway
-    assert texts(tree, "//n:referanseDokumentfil", NOARK) == ["001-vedtak.pdf", "002-kart.png", "body.md"]
-    assert texts(tree, "//n:tilknyttetRegistreringSom", NOARK) == ["Hoveddokument", "Vedlegg", "Vedlegg"]
-    assert texts(tree, "//n:antallFiler", NOARK) + texts(tree, "//n:antallVedlegg", NOARK) == ["3", "2"]
+    assert texts(tree, "//n:referanseDokumentfil", NOARK) == [
+        "001-vedtak.pdf",
+        "002-kart.png",
+        "body.md",
+    ]
+    assert texts(tree, "//n:tilknyttetRegistreringSom", NOARK) == [
+        "Hoveddokument",
+        "Vedlegg",
+        "Vedlegg",
+    ]
+    assert texts(tree, "//n:antallFiler", NOARK) + texts(tree, "//n:antallVedlegg", NOARK) == [
+        "3",
+        "2",
+    ]
     assert texts(tree, "//n:sha256[@fil='001-vedtak.pdf']", NOARK) == [parcel.parts[0].sha256]
     assert texts(tree, "//n:administrativEnhet", NOARK) == ["Regnskapsavdelingen"] * 2
 
@@ -119,11 +149,15 @@ def test_confidential_post_is_shielded(make_parcel: MakeParcel) -> None:
     """An archive that reads arkivmelding does not show confidential post to everybody."""
     tree = assert_valid(rendered(make_parcel(confidential=True), "arkivmelding"), *ARKIVMELDING)
     assert texts(tree, "//n:tilgangsrestriksjon", NOARK) == ["Taushetsbelagt post"]
-    assert texts(etree.fromstring(rendered(make_parcel(), "arkivmelding")), "//n:skjerming", NOARK) == []
+    assert (
+        texts(etree.fromstring(rendered(make_parcel(), "arkivmelding")), "//n:skjerming", NOARK)
+        == []
+    )
 
 
 def test_fiks_arkiv_tells_the_letter(make_parcel: MakeParcel) -> None:
-    """Original names, sizes, hashes and the key that recognises a repeat are where an archive looks for them."""
+    """Original names, sizes, hashes and the key that recognises a repeat are where an archive looks
+    for them."""
     parcel = make_parcel(files={"Vedtak «endelig» på Ås.pdf": b"%PDF"})
     tree = assert_valid(rendered(parcel, "fiks-arkiv"), FIKS)
     assert texts(tree, "//f:filnavn", KS) == ["Vedtak «endelig» på Ås.pdf", "body.md"]
@@ -134,10 +168,17 @@ def test_fiks_arkiv_tells_the_letter(make_parcel: MakeParcel) -> None:
 
 
 def test_a_rendering_stands_for_the_text(tmp_path: Path, make_parcel: MakeParcel) -> None:
-    """Where letter.pdf is made, an archive gets that and not the text beside it; every file that is named lies in the drop."""
+    """Where letter.pdf is made, an archive gets that and not the text beside it; every file that is
+    named lies in the drop."""
     pytest.importorskip("fpdf", reason="fpdf2 is not installed")
-    options = {"path": str(tmp_path), "letter_pdf": True, "formats": ["json", "arkivmelding", "fiks-arkiv"]}
-    folder = Path(hand_over(FileDrop("erp", Settings.model_validate(options)), make_parcel()).reference)
+    options = {
+        "path": str(tmp_path),
+        "letter_pdf": True,
+        "formats": ["json", "arkivmelding", "fiks-arkiv"],
+    }
+    folder = Path(
+        hand_over(FileDrop("erp", Settings.model_validate(options)), make_parcel()).reference
+    )
     for name in (arkivmelding.FILE_NAME, fiks_arkiv.FILE_NAME):
         files = list(named_files((folder / name).read_bytes()))
         assert files == ["001-vedtak-om-mva.pdf", "letter.pdf"]

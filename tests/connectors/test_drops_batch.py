@@ -40,7 +40,9 @@ class Disk:
         self.done.append(place)
 
     def rename(self, source: str, target: str, source_folder: int, target_folder: int) -> bool:
-        places = [Path(f"/proc/self/fd/{folder}").readlink() for folder in (source_folder, target_folder)]
+        places = [
+            Path(f"/proc/self/fd/{folder}").readlink() for folder in (source_folder, target_folder)
+        ]
         self.done.append(f"{places[0] / source} -> {places[1] / target}")
         return self._rename(source, target, source_folder, target_folder)
 
@@ -54,13 +56,18 @@ def letters(make_parcel: MakeParcel, many: int) -> list[Parcel]:
     return [make_parcel(f"letter-{number}") for number in range(many)]
 
 
-def test_each_letter_is_durable_before_it_is_seen(destination: FileDrop, drop: Path, make_parcel: MakeParcel, disk: Disk) -> None:
-    """Before a letter gets its name, its files and folder, its intent and the folder of both are synced, and afterwards the drop is."""
+def test_each_letter_is_durable_before_it_is_seen(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, disk: Disk
+) -> None:
+    """Before a letter gets its name, its files and folder, its intent and the folder of both are
+    synced, and afterwards the drop is."""
     batch = letters(make_parcel, 4)
     destination.deliver_batch(batch)
     for parcel in batch:
         staged = f"{drop}/.postmottak/{parcel.delivery_id}"
-        (seen,) = [place for place, done in enumerate(disk.done) if done.startswith(f"{staged}.0 -> ")]
+        (seen,) = [
+            place for place, done in enumerate(disk.done) if done.startswith(f"{staged}.0 -> ")
+        ]
         (intent,) = [place for place, done in enumerate(disk.done) if done == f"{staged}.json"]
         files = [place for place, done in enumerate(disk.done) if done.startswith(f"{staged}.0/")]
         (folder,) = [place for place, done in enumerate(disk.done) if done == f"{staged}.0"]
@@ -72,8 +79,11 @@ def test_each_letter_is_durable_before_it_is_seen(destination: FileDrop, drop: P
         assert str(drop) in disk.done[seen:]
 
 
-def test_waits_are_shared(destination: FileDrop, drop: Path, make_parcel: MakeParcel, disk: Disk) -> None:
-    """However many letters are dropped together, the folders that they have in common are synced as often as for one."""
+def test_waits_are_shared(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, disk: Disk
+) -> None:
+    """However many letters are dropped together, the folders that they have in common are synced as
+    often as for one."""
 
     def syncs_in_common(many: int, name: str) -> int:
         disk.done.clear()
@@ -84,8 +94,11 @@ def test_waits_are_shared(destination: FileDrop, drop: Path, make_parcel: MakePa
     assert syncs_in_common(1, "one") == syncs_in_common(9, "many")
 
 
-def test_a_letter_that_fails_stops_no_other(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
-    """Of letters that are dropped together each has an outcome of its own, in their order; a failure leaves nothing of its letter."""
+def test_a_letter_that_fails_stops_no_other(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
+    """Of letters that are dropped together each has an outcome of its own, in their order; a
+    failure leaves nothing of its letter."""
 
     def gone() -> Any:
         raise ContentMissing("the bytes are not where they were put")
@@ -104,7 +117,14 @@ def test_a_letter_that_fails_stops_no_other(destination: FileDrop, drop: Path, m
     ]
     outcomes = destination.deliver_batch(batch)
     kinds = [type(each).__name__ for each in outcomes]
-    assert kinds == ["Receipt", "PermanentFailure", "ContentMissing", "TemporaryFailure", "ConnectorFault", "Receipt"]
+    assert kinds == [
+        "Receipt",
+        "PermanentFailure",
+        "ContentMissing",
+        "TemporaryFailure",
+        "ConnectorFault",
+        "Receipt",
+    ]
     destination.forget([each.delivery_id for each in batch])
     dropped = {each.reference for each in outcomes if isinstance(each, Receipt)}
     assert {str(each) for each in drop.iterdir()} == dropped
@@ -112,8 +132,11 @@ def test_a_letter_that_fails_stops_no_other(destination: FileDrop, drop: Path, m
 
 
 @pytest.mark.parametrize("where", ["SHA256SUMS", ".json", "/drop"])
-def test_a_sync_that_fails_is_no_delivery(destination: FileDrop, drop: Path, make_parcel: MakeParcel, disk: Disk, where: str) -> None:
-    """If what letters wrote cannot be made durable, none of those that waited for it is called delivered; a repeat brings each once."""
+def test_a_sync_that_fails_is_no_delivery(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, disk: Disk, where: str
+) -> None:
+    """If what letters wrote cannot be made durable, none of those that waited for it is called
+    delivered; a repeat brings each once."""
     batch = letters(make_parcel, 3)
     disk.fails_at = where
     outcomes = destination.deliver_batch(batch)
@@ -121,12 +144,16 @@ def test_a_sync_that_fails_is_no_delivery(destination: FileDrop, drop: Path, mak
     assert "look at its disk or share" in str(outcomes[0])
     repeated = destination.deliver_batch(batch)
     destination.forget([each.delivery_id for each in batch])
-    assert sorted(each.reference for each in repeated if isinstance(each, Receipt)) == sorted(map(str, drop.iterdir()))
+    assert sorted(each.reference for each in repeated if isinstance(each, Receipt)) == sorted(
+        map(str, drop.iterdir())
+    )
     assert len(list(drop.iterdir())) == 3
     assert all(is_verified(each) for each in drop.iterdir())
 
 
-def test_a_drop_that_is_not_there(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+def test_a_drop_that_is_not_there(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
     """If the drop cannot be used at all, no letter is called delivered, and the reason is told."""
     batch = letters(make_parcel, 3)
     drop.rmdir()

@@ -1,4 +1,5 @@
-"""A drop whose process dies at any step, beside a consumer that takes everything at once: each file comes exactly once, and whole."""
+"""A drop whose process dies at any step, beside a consumer that takes everything at once: each file
+comes exactly once, and whole."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Dead(BaseException):
 
 
 class Mortal:
-    """A drop that dies before or after its Nth change; from then on nothing has any effect, as after a SIGKILL."""
+    """A drop that dies before or after its Nth change; from then on nothing has any effect, as
+    after a SIGKILL."""
 
     def __init__(self, drop: LocalDrop, number: int, *, before: bool) -> None:
         self.place = drop.place
@@ -65,7 +67,8 @@ class Mortal:
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         for file in files:
-            self._change(lambda file=file: self._drop.write([file]))  # type: ignore[misc]  # mypy cannot type a lambda's default
+            # mypy cannot type a lambda's default
+            self._change(lambda file=file: self._drop.write([file]))  # type: ignore[misc]
 
     def publish(self, source: str, target: str) -> bool:
         return bool(self._change(lambda: self._drop.publish(source, target)))
@@ -78,7 +81,8 @@ class Mortal:
 
     def remove(self, path: str, *, lasting: bool = True) -> None:
         for name in self._drop.names(path):
-            self._change(lambda name=name: self._drop.remove(f"{path}/{name}"))  # type: ignore[misc]  # likewise
+            # likewise
+            self._change(lambda name=name: self._drop.remove(f"{path}/{name}"))  # type: ignore[misc]
         self._change(lambda: self._drop.remove(path, lasting=lasting))
 
     def tidy(self, folder: str) -> None:
@@ -101,7 +105,9 @@ class Consumer:
                 continue
             files = sorted(place.iterdir()) if place.is_dir() else [place]
             for file in files:
-                self.got[str(file.relative_to(self._root)), hashlib.sha256(file.read_bytes()).hexdigest()] += 1
+                self.got[
+                    str(file.relative_to(self._root)), hashlib.sha256(file.read_bytes()).hexdigest()
+                ] += 1
                 file.unlink()
             if place.is_dir():
                 place.rmdir()
@@ -115,8 +121,11 @@ def destination(root: Path, layout: str, drop: LocalDrop | Mortal) -> DropDestin
 @pytest.mark.parametrize("greedy", [True, False], ids=["taken at once", "taken later"])
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_wherever_it_dies_the_letter_comes_once(tmp_path: Path, make_parcel: MakeParcel, layout: str, before: bool, greedy: bool) -> None:
-    """Death before or after any change to the drop, then one repeat if nothing was recorded: every file once, and nothing hidden left."""
+def test_wherever_it_dies_the_letter_comes_once(
+    tmp_path: Path, make_parcel: MakeParcel, layout: str, before: bool, greedy: bool
+) -> None:
+    """Death before or after any change to the drop, then one repeat if nothing was recorded: every
+    file once, and nothing hidden left."""
     wanted: Counter[tuple[str, str]] | None = None
     for number in count(1):
         root = tmp_path / str(number)
@@ -150,8 +159,11 @@ def test_wherever_it_dies_the_letter_comes_once(tmp_path: Path, make_parcel: Mak
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("layout", ["folder", "flat"])
-def test_wherever_it_dies_each_letter_of_a_batch_comes_once(tmp_path: Path, make_parcel: MakeParcel, layout: str, before: bool) -> None:
-    """Death at any change while several letters are dropped together, beside a consumer that takes what it sees: every file once."""
+def test_wherever_it_dies_each_letter_of_a_batch_comes_once(
+    tmp_path: Path, make_parcel: MakeParcel, layout: str, before: bool
+) -> None:
+    """Death at any change while several letters are dropped together, beside a consumer that takes
+    what it sees: every file once."""
     for number in count(1):
         root = tmp_path / str(number)
         root.mkdir()
@@ -161,7 +173,9 @@ def test_wherever_it_dies_each_letter_of_a_batch_comes_once(tmp_path: Path, make
             destination(root, layout, mortal).deliver_batch(batch)
         consumer.take()
         repeat = destination(root, layout, LocalDrop(root, Access()))
-        assert all(isinstance(each, Receipt) for each in repeat.deliver_batch(batch)), f"killed at change {number}"
+        assert all(isinstance(each, Receipt) for each in repeat.deliver_batch(batch)), (
+            f"killed at change {number}"
+        )
         repeat.forget(repeat.dedup_records())
         consumer.take()
         assert set(consumer.got.values()) == {1}, f"killed at change {number}"
@@ -173,13 +187,18 @@ def test_wherever_it_dies_each_letter_of_a_batch_comes_once(tmp_path: Path, make
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-def test_giving_up_a_name_can_be_cut_off(tmp_path: Path, make_parcel: MakeParcel, before: bool) -> None:
-    """If somebody takes the name when all is ready, and the process dies while it clears that away, the letter still comes, once."""
+def test_giving_up_a_name_can_be_cut_off(
+    tmp_path: Path, make_parcel: MakeParcel, before: bool
+) -> None:
+    """If somebody takes the name when all is ready, and the process dies while it clears that away,
+    the letter still comes, once."""
     for number in count(1):
         root = tmp_path / str(number)
         root.mkdir()
         with pytest.raises(Dead):
-            destination(root, "folder", Mortal(LocalDrop(root, Access()), 5, before=False)).deliver(make_parcel())
+            destination(root, "folder", Mortal(LocalDrop(root, Access()), 5, before=False)).deliver(
+                make_parcel()
+            )
         (intent,) = root.glob(".postmottak/*.json")
         name = json.loads(intent.read_bytes())["name"]
         (root / name).write_text("noe annet")
@@ -195,8 +214,11 @@ def test_giving_up_a_name_can_be_cut_off(tmp_path: Path, make_parcel: MakeParcel
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_reader_in_a_hurry_sees_whole_files_only(tmp_path: Path, make_parcel: MakeParcel, layout: str) -> None:
-    """Whoever lists the drop all the time and reads at once everything under a final name finds no file missing, short or changing."""
+def test_a_reader_in_a_hurry_sees_whole_files_only(
+    tmp_path: Path, make_parcel: MakeParcel, layout: str
+) -> None:
+    """Whoever lists the drop all the time and reads at once everything under a final name finds no
+    file missing, short or changing."""
     drop = destination(tmp_path, layout, LocalDrop(tmp_path, Access()))
     seen, done, faults = dict[str, bytes](), threading.Event(), list[str]()
 
@@ -211,7 +233,11 @@ def test_a_reader_in_a_hurry_sees_whole_files_only(tmp_path: Path, make_parcel: 
     reader.start()
     try:
         for number in range(100):
-            drop.deliver(make_parcel(f"letter-{number}", files={"a.pdf": b"x" * 70_000, "b.pdf": b"y" * 30_000}))
+            drop.deliver(
+                make_parcel(
+                    f"letter-{number}", files={"a.pdf": b"x" * 70_000, "b.pdf": b"y" * 30_000}
+                )
+            )
     finally:
         done.set()
         reader.join()
@@ -220,7 +246,8 @@ def test_a_reader_in_a_hurry_sees_whole_files_only(tmp_path: Path, make_parcel: 
 
 
 def look_around(root: Path, seen: dict[str, bytes]) -> Iterator[str]:
-    """What is wrong with what can be seen now; `seen` are the hashes of all files that were seen before."""
+    """What is wrong with what can be seen now; `seen` are the hashes of all files that were seen
+    before."""
     names = {each.name for each in root.iterdir() if not each.name.startswith(".")}
     for name in names - {"index.csv"}:
         place = root / name
@@ -236,14 +263,24 @@ def look_around(root: Path, seen: dict[str, bytes]) -> Iterator[str]:
             yield from look_at(str(file.relative_to(root)), file.read_bytes(), seen)
     for marker in (name for name in names if name.endswith(".ready")):
         letter = marker.removesuffix(".ready")
-        if not {f"{letter}_001-a.pdf", f"{letter}_002-b.pdf", f"{letter}_body.md", f"{letter}.json"} <= names:
+        if (
+            not {
+                f"{letter}_001-a.pdf",
+                f"{letter}_002-b.pdf",
+                f"{letter}_body.md",
+                f"{letter}.json",
+            }
+            <= names
+        ):
             yield f"{marker} is there before its letter"
     if "index.csv" in names and not (root / "index.csv").read_bytes().endswith(b"\r\n"):
         yield "the index is short"
 
 
 def look_at(path: str, data: bytes, seen: dict[str, bytes]) -> Iterator[str]:
-    whole = {"001-a.pdf": 70_000, "002-b.pdf": 30_000}.get(path.replace("/", "_").rpartition("_")[2], len(data))
+    whole = {"001-a.pdf": 70_000, "002-b.pdf": 30_000}.get(
+        path.replace("/", "_").rpartition("_")[2], len(data)
+    )
     if len(data) != whole or not (data or path.endswith(".ready")):
         yield f"{path} is short"
     if seen.setdefault(path, hashlib.sha256(data).digest()) != hashlib.sha256(data).digest():

@@ -1,4 +1,5 @@
-"""Drops on servers, in folders that others may write to: what is shown of links and pipes is not used."""
+"""Drops on servers, in folders that others may write to: what is shown of links and pipes is not
+used."""
 
 from __future__ import annotations
 
@@ -29,7 +30,13 @@ def outside(tmp_path: Path) -> Path:
 def sftp_drop(folder: Path, port: int, known_host: str) -> DropDestination:
     (folder / "known_hosts").write_text(f"[localhost]:{port} {known_host}\n")
     (folder / "password").write_text(PASSWORD)
-    options = {"username": "ola", "password_file": "password", "known_hosts": "known_hosts", "path": "inn", "timeout": "10s"}
+    options = {
+        "username": "ola",
+        "password_file": "password",
+        "known_hosts": "known_hosts",
+        "path": "inn",
+        "timeout": "10s",
+    }
     told = {"host": "localhost", "port": port, "layout": "csv", "await_pickup": "24h", **options}
     destination = sftp.connect("erp", sftp.Settings.model_validate(told, context={"base": folder}))
     assert isinstance(destination, DropDestination)
@@ -54,20 +61,35 @@ def clear(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [*((".postmottak", kind) for kind in NOT_A_FOLDER), *(("index.csv", kind) for kind in NOT_A_FILE)]
+    ("name", "kind"),
+    [
+        *((".postmottak", kind) for kind in NOT_A_FOLDER),
+        *(("index.csv", kind) for kind in NOT_A_FILE),
+    ],
 )
 def test_what_is_planted_on_a_server(
-    remote: DropDestination, drop: Path, outside: Path, make_parcel: MakeParcel, name: str, kind: str
+    remote: DropDestination,
+    drop: Path,
+    outside: Path,
+    make_parcel: MakeParcel,
+    name: str,
+    kind: str,
 ) -> None:
-    """The letter waits, the reason names it, and nothing outside is touched; without it the letter comes, once."""
+    """The letter waits, the reason names it, and nothing outside is touched; without it the letter
+    comes, once."""
     KINDS[kind](drop / name, outside)
     before = picture(outside)
-    with pytest.raises(TemporaryFailure, match=rf"^{name} in the drop .* is .*; move it away, or remove it"):
+    with pytest.raises(
+        TemporaryFailure, match=rf"^{name} in the drop .* is .*; move it away, or remove it"
+    ):
         remote.deliver(make_parcel())
     assert picture(outside) == before
     clear(drop / name)
     receipt = remote.deliver(make_parcel())
-    assert sorted(each.name for each in drop.iterdir() if not each.name.startswith(".")) == [receipt.details["name"], "index.csv"]
+    assert sorted(each.name for each in drop.iterdir() if not each.name.startswith(".")) == [
+        receipt.details["name"],
+        "index.csv",
+    ]
     assert (drop / "index.csv").read_bytes().count(b"\r\n") == 3
 
 
@@ -85,9 +107,15 @@ def test_an_answer_on_a_server_that_is_no_file(
     assert remote.pickup(evidence).state is PickupState.WAITING
 
 
-def test_a_letters_name_on_a_server(remote: DropDestination, drop: Path, outside: Path, make_parcel: MakeParcel) -> None:
+def test_a_letters_name_on_a_server(
+    remote: DropDestination, drop: Path, outside: Path, make_parcel: MakeParcel
+) -> None:
     """A link that has the letter's name is something else: the letter comes under another one."""
-    name = remote.deliver(make_parcel("letter-1")).details["name"].replace(make_parcel("letter-1").document.id.hex[:8], "{}")
+    name = (
+        remote.deliver(make_parcel("letter-1"))
+        .details["name"]
+        .replace(make_parcel("letter-1").document.id.hex[:8], "{}")
+    )
     parcel = make_parcel("letter-2")
     (drop / name.format(parcel.document.id.hex[:8])).symlink_to(outside / "folder")
     before = picture(outside)

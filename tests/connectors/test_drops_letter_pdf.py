@@ -1,4 +1,5 @@
-"""The rendering of a letter: readable, the same every time, and never a reason for a letter not to come."""
+"""The rendering of a letter: readable, the same every time, and never a reason for a letter not to
+come."""
 
 from __future__ import annotations
 
@@ -19,17 +20,25 @@ MakeParcel = Callable[..., Parcel]
 
 
 def text_of(pdf: bytes) -> str:
-    """What the PDF shows, as far as these simple pages need: the strings that its content streams draw."""
+    """What the PDF shows, as far as these simple pages need: the strings that its content streams
+    draw."""
     streams = [
-        zlib.decompressobj().decompress(found) for found in re.findall(rb"stream\r?\n(.*?)\nendstream", pdf, re.DOTALL) if found[:1] == b"x"
+        zlib.decompressobj().decompress(found)
+        for found in re.findall(rb"stream\r?\n(.*?)\nendstream", pdf, re.DOTALL)
+        if found[:1] == b"x"
     ]
     strings = re.findall(rb"\((.*?)(?<!\\)\) Tj", b"\n".join(streams), re.DOTALL)
     return " ".join(re.sub(rb"\\(.)", rb"\1", each).decode("cp1252") for each in strings)
 
 
 def test_it_says_what_is_known_and_what_is_written(make_parcel: MakeParcel) -> None:
-    """Title, sender, deadline, attachments and text are there, with Norwegian letters and typographic signs as they are."""
-    parcel = make_parcel(title="Årsoppgjør", body="Blåbærsyltetøy \u2013 «så godt» … 100 €\n", due_at=datetime(2026, 4, 1, 12, tzinfo=UTC))
+    """Title, sender, deadline, attachments and text are there, with Norwegian letters and
+    typographic signs as they are."""
+    parcel = make_parcel(
+        title="Årsoppgjør",
+        body="Blåbærsyltetøy \u2013 «så godt» … 100 €\n",
+        due_at=datetime(2026, 4, 1, 12, tzinfo=UTC),
+    )
     text = text_of(render_letter(parcel))
     for words in (
         "Årsoppgjør",
@@ -44,14 +53,22 @@ def test_it_says_what_is_known_and_what_is_written(make_parcel: MakeParcel) -> N
 
 def test_html_is_read_as_text(make_parcel: MakeParcel) -> None:
     """A letter in HTML has its paragraphs, and no tags and no scripts."""
-    text = text_of(render_letter(make_parcel(body="<p>Hei</p><script>ondt()</script><p>på deg</p>", body_type="text/html")))
+    text = text_of(
+        render_letter(
+            make_parcel(
+                body="<p>Hei</p><script>ondt()</script><p>på deg</p>", body_type="text/html"
+            )
+        )
+    )
     assert "Hei" in text
     assert "på deg" in text
     assert "<p>" not in text
     assert "ondt" not in text
 
 
-def test_letters_that_cannot_be_shown_are_replaced_and_that_is_said(make_parcel: MakeParcel) -> None:
+def test_letters_that_cannot_be_shown_are_replaced_and_that_is_said(
+    make_parcel: MakeParcel,
+) -> None:
     """Sámi letters lose their marks, others become question marks, and the reader is told."""
     text = text_of(render_letter(make_parcel(title="Čáhput đŋŧ", body="Привет 🎉\n")))
     assert "Cáhput dnt" in text
@@ -72,14 +89,19 @@ def test_the_same_letter_gives_the_same_bytes(make_parcel: MakeParcel) -> None:
 
 
 @given(title=st.text(), body=st.text(), html=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # the fixture is a plain function
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # the fixture is a plain function
 def test_no_letter_is_too_odd(make_parcel: MakeParcel, title: str, body: str, html: bool) -> None:
     """Any characters at all make a PDF."""
     parcel = make_parcel(title=title, body=body, body_type="text/html" if html else "text/markdown")
     assert render_letter(parcel).startswith(b"%PDF-")
 
 
-@pytest.mark.parametrize("body", ["x" * 20_000, "linje\n" * 3_000, "\t" * 500 + "innrykk", "\u202eabc\u200d\n"])
+@pytest.mark.parametrize(
+    "body", ["x" * 20_000, "linje\n" * 3_000, "\t" * 500 + "innrykk", "\u202eabc\u200d\n"]
+)
 def test_nor_too_long(make_parcel: MakeParcel, body: str) -> None:
-    """A word that is longer than a page, and more pages than anybody reads, are laid out all the same."""
+    """A word that is longer than a page, and more pages than anybody reads, are laid out all the
+    same."""
     assert render_letter(make_parcel(body=body)).rstrip().endswith(b"%%EOF")

@@ -23,8 +23,11 @@ from tests.handing_over import hand_over, is_verified
 MakeParcel = Callable[..., Parcel]
 
 
-def test_a_letter_of_many_files_needs_few_at_a_time(destination: FileDrop, make_parcel: MakeParcel) -> None:
-    """Any number of attachments is dropped, with no more files open than a process may have at the least."""
+def test_a_letter_of_many_files_needs_few_at_a_time(
+    destination: FileDrop, make_parcel: MakeParcel
+) -> None:
+    """Any number of attachments is dropped, with no more files open than a process may have at the
+    least."""
     parcel = make_parcel()
     names = [f"{number:03d}-vedlegg.pdf" for number in range(1, 201)]
     files = tuple(parcel.document.files[0].model_copy(update={"name": name}) for name in names)
@@ -48,12 +51,20 @@ def highest_descriptor() -> int:
 
 
 @pytest.mark.parametrize(
-    ("module", "call"), [(os, "open"), (os, "mkdir"), (os, "chmod"), (os, "fsync"), (local, "rename_new")], ids=lambda each: str(each)[:11]
+    ("module", "call"),
+    [(os, "open"), (os, "mkdir"), (os, "chmod"), (os, "fsync"), (local, "rename_new")],
+    ids=lambda each: str(each)[:11],
 )
 def test_a_call_that_fails_is_never_a_delivery(
-    destination: FileDrop, drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str
+    destination: FileDrop,
+    drop: Path,
+    make_parcel: MakeParcel,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    call: str,
 ) -> None:
-    """Whichever open, mkdir, chmod, fsync or rename fails, the letter waits, no half of it is seen, and one repeat brings it."""
+    """Whichever open, mkdir, chmod, fsync or rename fails, the letter waits, no half of it is seen,
+    and one repeat brings it."""
     for number in count(1):
         parcel = make_parcel(f"letter-{number}")
         with monkeypatch.context() as patch:

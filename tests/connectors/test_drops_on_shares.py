@@ -1,4 +1,5 @@
-"""Shares that are mounted here, and refuse some of what a disk does: what nobody asked for is done without."""
+"""Shares that are mounted here, and refuse some of what a disk does: what nobody asked for is done
+without."""
 
 from __future__ import annotations
 
@@ -16,13 +17,24 @@ from tests.handing_over import is_verified
 from tests.processes.under_a_filter import NUMBERS
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(platform.machine() not in NUMBERS, reason="the calls' numbers are not known here")
+pytestmark = pytest.mark.skipif(
+    platform.machine() not in NUMBERS, reason="the calls' numbers are not known here"
+)
 
 
 def drop_where(call: str, error: str, drop: Path, **settings: Any) -> dict[str, Any]:
     """Drop a letter in a process in which such calls are refused."""
-    command = [sys.executable, "-m", "tests.processes.under_a_filter", call, error, json.dumps({"path": str(drop), **settings})]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60, umask=0o022)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.processes.under_a_filter",
+        call,
+        error,
+        json.dumps({"path": str(drop), **settings}),
+    ]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60, umask=0o022
+    )
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     return found
@@ -32,9 +44,13 @@ def modes(folder: Path) -> set[int]:
     return {each.stat().st_mode & 0o777 for each in folder.iterdir()}
 
 
-@pytest.mark.parametrize(("error", "layout"), [("EPERM", "folder"), ("EACCES", "flat"), ("EOPNOTSUPP", "csv"), ("ENOSYS", "folder")])
+@pytest.mark.parametrize(
+    ("error", "layout"),
+    [("EPERM", "folder"), ("EACCES", "flat"), ("EOPNOTSUPP", "csv"), ("ENOSYS", "folder")],
+)
 def test_a_mode_that_nobody_asked_for(drop: Path, error: str, layout: str) -> None:
-    """Where modes cannot be set, letters are dropped with the share's own, never wider than the usual one; a check finds all well."""
+    """Where modes cannot be set, letters are dropped with the share's own, never wider than the
+    usual one; a check finds all well."""
     found = drop_where("chmod", error, drop, layout=layout)
     assert [ok for ok, _ in found["findings"]] == [True]
     assert "failure" not in found
@@ -45,7 +61,8 @@ def test_a_mode_that_nobody_asked_for(drop: Path, error: str, layout: str) -> No
 
 @pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP"])
 def test_a_mode_that_is_asked_for(drop: Path, error: str) -> None:
-    """A mode of the configuration that cannot be set is told, by the check as well, and nothing is dropped with another one."""
+    """A mode of the configuration that cannot be set is told, by the check as well, and nothing is
+    dropped with another one."""
     found = drop_where("chmod", error, drop, mode="0664")
     assert found["failure"].startswith("TemporaryFailure: ")
     for text in (found["failure"], found["findings"][0][1]):
@@ -64,7 +81,8 @@ def test_a_mode_that_is_there_already(drop: Path) -> None:
 
 @pytest.mark.parametrize("error", ["EOPNOTSUPP"])
 def test_owners_on_a_share_that_has_none(drop: Path, error: str) -> None:
-    """An owner of the configuration that cannot be given is told, unless the share gives it by itself."""
+    """An owner of the configuration that cannot be given is told, unless the share gives it by
+    itself."""
     found = drop_where("chown", error, drop, owner=str(os.geteuid()), group=str(os.getegid()))
     assert "dropped" in found
     other = drop.with_name("other")
@@ -75,16 +93,24 @@ def test_owners_on_a_share_that_has_none(drop: Path, error: str) -> None:
 
 @pytest.mark.parametrize(
     ("call", "error", "layout"),
-    [("fsync", "EINVAL", "folder"), ("fsync", "EOPNOTSUPP", "csv"), ("fadvise", "ENOSYS", "folder"), ("renameat2", "EINVAL", "flat")],
+    [
+        ("fsync", "EINVAL", "folder"),
+        ("fsync", "EOPNOTSUPP", "csv"),
+        ("fadvise", "ENOSYS", "folder"),
+        ("renameat2", "EINVAL", "flat"),
+    ],
 )
 def test_what_a_share_does_not_have(drop: Path, call: str, error: str, layout: str) -> None:
-    """Syncing, hints and the rename that never replaces are done without where there is no such thing."""
+    """Syncing, hints and the rename that never replaces are done without where there is no such
+    thing."""
     found = drop_where(call, error, drop, layout=layout)
     assert [ok for ok, _ in found["findings"]] == [True]
     assert layout == "flat" or is_verified(Path(found["dropped"]))
 
 
-@pytest.mark.parametrize(("call", "error"), [("chmod", "EIO"), ("chmod", "EROFS"), ("fsync", "EIO")])
+@pytest.mark.parametrize(
+    ("call", "error"), [("chmod", "EIO"), ("chmod", "EROFS"), ("fsync", "EIO")]
+)
 def test_a_fault_is_no_refusal(drop: Path, call: str, error: str) -> None:
     """A disk that fails, or is full, is not taken for one that knows no modes or no syncing."""
     found = drop_where(call, error, drop)

@@ -1,4 +1,5 @@
-"""The options of a drop: what is accepted, what is refused and why, and the names that templates make."""
+"""The options of a drop: what is accepted, what is refused and why, and the names that templates
+make."""
 
 from __future__ import annotations
 
@@ -42,7 +43,11 @@ def test_the_default_name_is_the_kernels(make_parcel: MakeParcel) -> None:
     """Without a template a letter is called what it always was, and its versions after it."""
     parcel = make_parcel(generation=2)
     own = folder_name(
-        published_at=parcel.document.published_at, service="4255/8", sender="974761076", message_id=parcel.document.id, generation=2
+        published_at=parcel.document.published_at,
+        service="4255/8",
+        sender="974761076",
+        message_id=parcel.document.id,
+        generation=2,
     )
     assert names(DEFAULT_TEMPLATE, parcel) == [own, f"{own}-v2", f"{own}-v3"]
 
@@ -72,20 +77,40 @@ def test_a_template_may_say_everything(make_parcel: MakeParcel) -> None:
     ],
 )
 def test_a_template_that_cannot_be_is_refused(template: str, words: str) -> None:
-    """A template that would make names that are unsafe, too long or the same for two letters is a fault that says so."""
+    """A template that would make names that are unsafe, too long or the same for two letters is a
+    fault that says so."""
     assert words in refusal(name=template)
 
 
 @given(
     template=st.lists(
-        st.sampled_from(["{id}", "{sender}", "{party}", "{service}", "{generation}", "{published:%Y%m%d}", "_", "-", "brev", ".", "/"])
+        st.sampled_from(
+            [
+                "{id}",
+                "{sender}",
+                "{party}",
+                "{service}",
+                "{generation}",
+                "{published:%Y%m%d}",
+                "_",
+                "-",
+                "brev",
+                ".",
+                "/",
+            ]
+        )
     ).map("".join),
     service=st.text(),
     sender=st.none() | st.text(),
 )
-@hypothesis.settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the fixture is a plain function
-def test_a_template_that_is_accepted_makes_plain_names(make_parcel: MakeParcel, template: str, service: str, sender: str | None) -> None:
-    """Whatever a letter's service and sender are, a template that passes the check makes safe names, one after the other different."""
+@hypothesis.settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # the fixture is a plain function
+def test_a_template_that_is_accepted_makes_plain_names(
+    make_parcel: MakeParcel, template: str, service: str, sender: str | None
+) -> None:
+    """Whatever a letter's service and sender are, a template that passes the check makes safe
+    names, one after the other different."""
     try:
         checked_template(template)
     except ValueError:
@@ -95,7 +120,9 @@ def test_a_template_that_is_accepted_makes_plain_names(make_parcel: MakeParcel, 
     assert all(is_plain_name(name) for name in made)
 
 
-@pytest.mark.parametrize("marker", ["ready", ".", ".a/b", ". klar", ".json", ".err", ".old", ".x" * 20])
+@pytest.mark.parametrize(
+    "marker", ["ready", ".", ".a/b", ". klar", ".json", ".err", ".old", ".x" * 20]
+)
 def test_a_marker_that_cannot_be_is_refused(marker: str) -> None:
     """A marker is a suffix that no other file of the drop has."""
     assert "suffix" in refusal(marker=marker) or "choose another" in refusal(marker=marker)
@@ -103,13 +130,22 @@ def test_a_marker_that_cannot_be_is_refused(marker: str) -> None:
 
 def test_each_layout_has_its_own_marker() -> None:
     """Flat has a marker unless none is wanted; the others have none unless one is."""
-    assert [settings(layout=layout).marker_suffix for layout in ("folder", "flat", "csv")] == ["", ".ready", ""]
+    assert [settings(layout=layout).marker_suffix for layout in ("folder", "flat", "csv")] == [
+        "",
+        ".ready",
+        "",
+    ]
     assert settings(layout="flat", marker="none").marker_suffix == ""
-    assert settings(layout="flat", marker=".trg").marker_suffix == settings(marker=".trg").marker_suffix == ".trg"
+    assert (
+        settings(layout="flat", marker=".trg").marker_suffix
+        == settings(marker=".trg").marker_suffix
+        == ".trg"
+    )
 
 
 def test_formats_have_the_document_among_them() -> None:
-    """The document cannot be left out, for a letter is recognised by it; nor is anything written twice."""
+    """The document cannot be left out, for a letter is recognised by it; nor is anything written
+    twice."""
     assert "json" in refusal(formats=["arkivmelding"])
     assert "twice" in refusal(formats=["json", "json"])
     assert "pdf-only" in refusal(layout="pdf-only", formats=["json", "arkivmelding"])
@@ -124,21 +160,34 @@ def test_pickup_may_be_awaited() -> None:
 
 @pytest.mark.parametrize(
     ("module", "options", "words"),
-    [("fpdf", {"letter_pdf": True}, "<the wheel>[pdf]"), ("fpdf", {"layout": "pdf-only"}, "<the wheel>[pdf]")],
+    [
+        ("fpdf", {"letter_pdf": True}, "<the wheel>[pdf]"),
+        ("fpdf", {"layout": "pdf-only"}, "<the wheel>[pdf]"),
+    ],
 )
-def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, module: str, options: dict[str, Any], words: str) -> None:
+def test_a_library_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, module: str, options: dict[str, Any], words: str
+) -> None:
     """An option that needs a library that is not installed is a fault that says how to install it."""
     block(monkeypatch, module)
     assert words in refusal(**options)
     settings()
 
 
-def test_a_server_whose_library_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_server_whose_library_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """So is a destination that cannot be without one."""
     from connectors.destinations import s3, sftp, smb
 
     (tmp_path / "secret").write_text("x")
-    options = {"host": "localhost", "username": "ola", "password_file": "secret", "known_hosts": "secret", "share": "post"}
+    options = {
+        "host": "localhost",
+        "username": "ola",
+        "password_file": "secret",
+        "known_hosts": "secret",
+        "share": "post",
+    }
     wanted: dict[str, tuple[str, type[ConnectorSettings]]] = {
         "sftp": ("asyncssh", sftp.Settings),
         "smb": ("smbclient", smb.Settings),
@@ -147,7 +196,11 @@ def test_a_server_whose_library_is_missing_is_named(monkeypatch: pytest.MonkeyPa
     s3_options = {"bucket": "post", "access_key_id": "ola", "secret_key_file": "secret"}
     for extra, (module, declared) in wanted.items():
         block(monkeypatch, module)
-        given = s3_options if extra == "s3" else {key: value for key, value in options.items() if key in declared.model_fields}
+        given = (
+            s3_options
+            if extra == "s3"
+            else {key: value for key, value in options.items() if key in declared.model_fields}
+        )
         with pytest.raises(ValidationError, match=rf"pip install '<the wheel>\[{extra}\]'"):
             declared.model_validate(given, context={"base": tmp_path})
 

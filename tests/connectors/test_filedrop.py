@@ -1,4 +1,5 @@
-"""The file drop: complete or not there, once, never over something else, and plain words when it cannot be done."""
+"""The file drop: complete or not there, once, never over something else, and plain words when it
+cannot be done."""
 
 from __future__ import annotations
 
@@ -41,24 +42,46 @@ def failing_part(parcel: Parcel, error: Exception) -> Parcel:
                 raise error
             return super().read(min(size or 4, 4))
 
-    return replace(parcel, parts=(replace(parcel.parts[0], open=lambda: Broken(b"%PDF-1.7 vedtak")),))
+    return replace(
+        parcel, parts=(replace(parcel.parts[0], open=lambda: Broken(b"%PDF-1.7 vedtak")),)
+    )
 
 
-def test_a_letter_is_one_folder_that_verifies(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
-    """The folder has the promised name and files, and coreutils find every file to be what SHA256SUMS says."""
-    parcel = make_parcel(files={"Vedtak.pdf": b"%PDF-1", "Kart over Ås.png": b"png"}, missing=["Borte.pdf"])
+def test_a_letter_is_one_folder_that_verifies(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
+    """The folder has the promised name and files, and coreutils find every file to be what
+    SHA256SUMS says."""
+    parcel = make_parcel(
+        files={"Vedtak.pdf": b"%PDF-1", "Kart over Ås.png": b"png"}, missing=["Borte.pdf"]
+    )
     receipt = hand_over(destination, parcel)
     folder = drop / (NAME + parcel.document.id.hex[:8])
     assert names(drop) == [folder.name]
-    assert names(folder) == ["001-vedtak.pdf", "002-kart-over-as.png", "SHA256SUMS", "body.md", "message.json"]
+    assert names(folder) == [
+        "001-vedtak.pdf",
+        "002-kart-over-as.png",
+        "SHA256SUMS",
+        "body.md",
+        "message.json",
+    ]
     assert is_verified(folder)
     assert len((folder / "SHA256SUMS").read_text().splitlines()) == 4
     assert receipt.reference == str(folder)
-    assert receipt.details == {"path": str(folder), "name": folder.name, "dropped": [folder.name], "files": 2, "bytes": 9}
+    assert receipt.details == {
+        "path": str(folder),
+        "name": folder.name,
+        "dropped": [folder.name],
+        "files": 2,
+        "bytes": 9,
+    }
 
 
-def test_message_json_is_the_document(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
-    """message.json is the letter's document in UTF-8, with the missing attachment in it, and ends with a line break."""
+def test_message_json_is_the_document(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
+    """message.json is the letter's document in UTF-8, with the missing attachment in it, and ends
+    with a line break."""
     parcel = make_parcel(missing=["Borte.pdf"], title="Årsoppgjør æøå")
     folder = Path(hand_over(destination, parcel).reference)
     text = (folder / "message.json").read_text(encoding="utf-8")
@@ -74,40 +97,60 @@ def test_an_html_letter_has_an_html_body(destination: FileDrop, make_parcel: Mak
     assert (folder / "body.html").read_text(encoding="utf-8") == "<p>Hei på deg</p>"
 
 
-def test_a_repeat_leaves_the_folder_untouched(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+def test_a_repeat_leaves_the_folder_untouched(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
     """Delivering again finds the letter, writes nothing, and says so."""
     first = hand_over(destination, make_parcel())
-    before = {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in Path(first.reference).iterdir()}
+    before = {
+        each: (each.stat().st_ino, each.stat().st_mtime_ns)
+        for each in Path(first.reference).iterdir()
+    }
     again = hand_over(destination, make_parcel())
     assert again.reference == first.reference
     assert again.details == {**first.details, "found": True}
-    assert {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in Path(first.reference).iterdir()} == before
+    assert {
+        each: (each.stat().st_ino, each.stat().st_mtime_ns)
+        for each in Path(first.reference).iterdir()
+    } == before
     assert names(drop) == [Path(first.reference).name]
 
 
-def test_a_second_drop_of_the_same_folder_is_the_same_letter(drop: Path, destination: FileDrop, make_parcel: MakeParcel) -> None:
+def test_a_second_drop_of_the_same_folder_is_the_same_letter(
+    drop: Path, destination: FileDrop, make_parcel: MakeParcel
+) -> None:
     """Two destinations that share a folder do not put one letter there under two names."""
     first = hand_over(destination, make_parcel())
     other = hand_over(FileDrop("arkiv", Settings(path=drop)), make_parcel(destination="arkiv"))
     assert other.reference == first.reference
 
 
-def test_a_marker_of_the_reader_does_not_make_another_letter(destination: FileDrop, make_parcel: MakeParcel) -> None:
+def test_a_marker_of_the_reader_does_not_make_another_letter(
+    destination: FileDrop, make_parcel: MakeParcel
+) -> None:
     """A file that the reader has added to the folder changes nothing about the letter in it."""
     first = hand_over(destination, make_parcel())
     (Path(first.reference) / "lest.ok").touch()
     assert hand_over(destination, make_parcel()).reference == first.reference
 
 
-def test_a_new_generation_gets_a_folder_of_its_own(destination: FileDrop, make_parcel: MakeParcel) -> None:
+def test_a_new_generation_gets_a_folder_of_its_own(
+    destination: FileDrop, make_parcel: MakeParcel
+) -> None:
     """A letter that is sent again on purpose comes again, and its name says so."""
     first = hand_over(destination, make_parcel())
     assert hand_over(destination, make_parcel(generation=2)).reference == first.reference + "-g2"
 
 
-@pytest.mark.parametrize("occupant", ["empty folder", "file", "dangling link", "other letter", "short file", "broken message"])
-def test_nothing_is_ever_overwritten(destination: FileDrop, drop: Path, make_parcel: MakeParcel, occupant: str) -> None:
-    """Whatever else has the letter's name stays as it is; the letter comes as -v2, the receipt tells, and a repeat finds it there."""
+@pytest.mark.parametrize(
+    "occupant",
+    ["empty folder", "file", "dangling link", "other letter", "short file", "broken message"],
+)
+def test_nothing_is_ever_overwritten(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, occupant: str
+) -> None:
+    """Whatever else has the letter's name stays as it is; the letter comes as -v2, the receipt
+    tells, and a repeat finds it there."""
     parcel = make_parcel()
     place = drop / (NAME + parcel.document.id.hex[:8])
     occupy(place, occupant, destination, make_parcel)
@@ -128,7 +171,10 @@ def occupy(place: Path, occupant: str, destination: FileDrop, make_parcel: MakeP
     elif occupant == "dangling link":
         place.symlink_to(place.parent / "nowhere")
     else:
-        hand_over(destination, make_parcel(body="Et annet brev\n") if occupant == "other letter" else make_parcel())
+        hand_over(
+            destination,
+            make_parcel(body="Et annet brev\n") if occupant == "other letter" else make_parcel(),
+        )
         if occupant == "short file":
             (place / "001-vedtak-om-mva.pdf").write_bytes(b"%PDF")
         if occupant == "broken message":
@@ -144,7 +190,9 @@ def picture(place: Path) -> object:
     return [(each.name, each.stat().st_ino, each.read_bytes()) for each in sorted(place.iterdir())]
 
 
-def test_what_a_crash_left_behind_is_built_anew(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+def test_what_a_crash_left_behind_is_built_anew(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
     """A half-built folder of an earlier attempt is replaced, and none of it reaches the letter."""
     parcel = make_parcel()
     leftover = drop / ".postmottak" / f"{parcel.delivery_id}.0"
@@ -157,7 +205,9 @@ def test_what_a_crash_left_behind_is_built_anew(destination: FileDrop, drop: Pat
     assert "junk" not in names(folder)
 
 
-def test_a_crash_after_the_rename_leaves_no_temporary(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+def test_a_crash_after_the_rename_leaves_no_temporary(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
     """A repeat of a letter that is there already also clears away what an attempt in between left."""
     parcel = make_parcel()
     place = Path(hand_over(destination, parcel).reference)
@@ -171,13 +221,19 @@ def is_whole(folder: Path) -> bool:
     return names(folder) == wanted and (folder / "001-a.bin").stat().st_size == 70_000
 
 
-def test_a_reader_in_a_hurry_sees_whole_letters_only(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+def test_a_reader_in_a_hurry_sees_whole_letters_only(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
     """Whoever lists the folder all the time and reads at once finds every letter complete."""
     done, faults = threading.Event(), list[str]()
 
     def read_all() -> None:
         while not done.is_set():
-            faults.extend(folder.name for folder in drop.iterdir() if not folder.name.startswith(".") and not is_whole(folder))
+            faults.extend(
+                folder.name
+                for folder in drop.iterdir()
+                if not folder.name.startswith(".") and not is_whole(folder)
+            )
 
     reader = threading.Thread(target=read_all)
     reader.start()
@@ -190,10 +246,24 @@ def test_a_reader_in_a_hurry_sees_whole_letters_only(destination: FileDrop, drop
 
 
 @pytest.mark.parametrize(
-    "name", ["../ute.pdf", "/etc/ute.pdf", "..", "a/b.pdf", ".skjult", "message.json", "sha256sums", "body.md", "CON.pdf"]
+    "name",
+    [
+        "../ute.pdf",
+        "/etc/ute.pdf",
+        "..",
+        "a/b.pdf",
+        ".skjult",
+        "message.json",
+        "sha256sums",
+        "body.md",
+        "CON.pdf",
+    ],
 )
-def test_an_unsafe_name_is_refused(destination: FileDrop, drop: Path, make_parcel: MakeParcel, name: str) -> None:
-    """A name that leads out of the folder, or onto one of its own files, is never written, and stands in no message."""
+def test_an_unsafe_name_is_refused(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel, name: str
+) -> None:
+    """A name that leads out of the folder, or onto one of its own files, is never written, and
+    stands in no message."""
     with pytest.raises(PermanentFailure) as caught:
         hand_over(destination, with_part_name(make_parcel(), name))
     assert name not in str(caught.value)
@@ -201,34 +271,51 @@ def test_an_unsafe_name_is_refused(destination: FileDrop, drop: Path, make_parce
     assert names(drop.parent) == ["drop"]
 
 
-def test_bytes_that_are_not_the_right_ones_are_not_dropped(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
-    """An attachment that has changed in the store never reaches the drop; the message names the file, and nothing is left."""
+def test_bytes_that_are_not_the_right_ones_are_not_dropped(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
+    """An attachment that has changed in the store never reaches the drop; the message names the
+    file, and nothing is left."""
     parcel = make_parcel(title="hemmelig tittel")
-    changed = replace(parcel, parts=(replace(parcel.parts[0], open=lambda: io.BytesIO(b"%PDF-1.7 vedtaX")),))
+    changed = replace(
+        parcel, parts=(replace(parcel.parts[0], open=lambda: io.BytesIO(b"%PDF-1.7 vedtaX")),)
+    )
     with pytest.raises(TemporaryFailure, match=r"001-vedtak-om-mva\.pdf") as caught:
         hand_over(destination, changed)
     assert "hemmelig" not in str(caught.value)
     assert names(drop) == []
 
 
-def test_an_unreadable_store_is_not_blamed_on_the_drop(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+def test_an_unreadable_store_is_not_blamed_on_the_drop(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
     """A read error of a stored file names the content folder, and leaves nothing in the drop."""
     with pytest.raises(TemporaryFailure, match="content folder"):
-        hand_over(destination, failing_part(make_parcel(), OSError(errno.EIO, "Input/output error")))
+        hand_over(
+            destination, failing_part(make_parcel(), OSError(errno.EIO, "Input/output error"))
+        )
     assert names(drop) == []
 
 
-def test_a_store_that_fails_stays_the_stores_failure(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
-    """A failure of the store is passed on as it is, for it stops the service; nothing is left in the drop."""
+def test_a_store_that_fails_stays_the_stores_failure(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
+    """A failure of the store is passed on as it is, for it stops the service; nothing is left in
+    the drop."""
     with pytest.raises(StoreError):
         hand_over(destination, failing_part(make_parcel(), StoreError("gone")))
     assert names(drop) == []
 
 
-def test_a_missing_folder_is_waited_for(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
-    """A share that is not mounted is not made up; the letter waits, and arrives when the folder is back."""
+def test_a_missing_folder_is_waited_for(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
+    """A share that is not mounted is not made up; the letter waits, and arrives when the folder is
+    back."""
     drop.rmdir()
-    with pytest.raises(TemporaryFailure, match=r"is not there; make the folder, or mount the share"):
+    with pytest.raises(
+        TemporaryFailure, match=r"is not there; make the folder, or mount the share"
+    ):
         hand_over(destination, make_parcel())
     assert not drop.exists()
     assert [finding.ok for finding in destination.check()] == [False]
@@ -237,7 +324,9 @@ def test_a_missing_folder_is_waited_for(destination: FileDrop, drop: Path, make_
     assert len(names(drop)) == 1
 
 
-def test_a_file_in_place_of_the_folder(destination: FileDrop, drop: Path, make_parcel: MakeParcel) -> None:
+def test_a_file_in_place_of_the_folder(
+    destination: FileDrop, drop: Path, make_parcel: MakeParcel
+) -> None:
     """A path that is no folder is said to be none."""
     drop.rmdir()
     drop.touch()
@@ -248,7 +337,8 @@ def test_a_file_in_place_of_the_folder(destination: FileDrop, drop: Path, make_p
 def test_a_file_system_that_cannot_rename_like_linux(
     destination: FileDrop, drop: Path, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the kernel's rename that never replaces is missing, a look comes first, and nothing is overwritten either."""
+    """Where the kernel's rename that never replaces is missing, a look comes first, and nothing is
+    overwritten either."""
     monkeypatch.setattr(shared_folder, "_renameat2", lambda: None)
     place = Path(hand_over(destination, make_parcel()).reference)
     (place / "message.json").write_text("{}")
@@ -266,10 +356,15 @@ def test_a_file_system_that_cannot_rename_like_linux(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_full_disk_is_waited_for(tmp_path: Path, make_parcel: MakeParcel) -> None:
-    """When there is no room the letter waits, no half of it is left, and it arrives when there is room again."""
+    """When there is no room the letter waits, no half of it is left, and it arrives when there is
+    room again."""
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)],
+        capture_output=True,
+        check=False,
+    ).returncode:
         pytest.skip("mounting is not allowed here")
     try:
         destination = FileDrop("erp", Settings(path=small))
@@ -288,8 +383,11 @@ def test_a_full_disk_is_waited_for(tmp_path: Path, make_parcel: MakeParcel) -> N
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_two_different_letters_with_one_name(drop: Path, destination: FileDrop, make_parcel: MakeParcel) -> None:
-    """Letters that are dropped at once and happen to have the same folder name both arrive, each whole."""
+def test_two_different_letters_with_one_name(
+    drop: Path, destination: FileDrop, make_parcel: MakeParcel
+) -> None:
+    """Letters that are dropped at once and happen to have the same folder name both arrive, each
+    whole."""
     one, other = make_parcel(), make_parcel(body="Et annet brev\n", destination="arkiv")
     barrier, results = threading.Barrier(2), []
 

@@ -1,4 +1,5 @@
-"""A folder mailbox that others write to: whatever lies in it, nothing hangs, and nothing outside is read or touched."""
+"""A folder mailbox that others write to: whatever lies in it, nothing hangs, and nothing outside is
+read or touched."""
 
 from __future__ import annotations
 
@@ -37,7 +38,10 @@ def outside(tmp_path: Path) -> Path:
 def mailbox(tmp_path: Path) -> folder.Folder:
     for name in ("one", "two"):
         put(tmp_path / "letters" / name)
-    return folder.connect("box", folder.Settings.model_validate({"path": str(tmp_path / "letters"), "party": "991825827"}))
+    return folder.connect(
+        "box",
+        folder.Settings.model_validate({"path": str(tmp_path / "letters"), "party": "991825827"}),
+    )
 
 
 def put(place: Path) -> None:
@@ -51,7 +55,11 @@ def clear(place: Path) -> None:
 
 
 def refs(mailbox: folder.Folder) -> dict[str, LetterRef]:
-    return {ref.external_id: ref for channel in mailbox.channels() for ref in mailbox.list(channel, None).refs}
+    return {
+        ref.external_id: ref
+        for channel in mailbox.channels()
+        for ref in mailbox.list(channel, None).refs
+    }
 
 
 def fetched(mailbox: folder.Folder, ref: LetterRef) -> bytes:
@@ -61,13 +69,21 @@ def fetched(mailbox: folder.Folder, ref: LetterRef) -> bytes:
         return b"".join(chunks)
 
 
-CASES = [(where, kind) for where in PLACES for kind in KINDS if (where, kind) != ("attachment", "a_huge_file")]
+CASES = [
+    (where, kind)
+    for where in PLACES
+    for kind in KINDS
+    if (where, kind) != ("attachment", "a_huge_file")
+]
 """Any file may be an attachment."""
 
 
 @pytest.mark.parametrize(("where", "kind"), CASES)
-def test_whatever_is_planted(tmp_path: Path, mailbox: folder.Folder, outside: Path, where: str, kind: str) -> None:
-    """Each thing in each place: it is left, the reason names it or it is no letter; the other letter comes, and this one afterwards."""
+def test_whatever_is_planted(
+    tmp_path: Path, mailbox: folder.Folder, outside: Path, where: str, kind: str
+) -> None:
+    """Each thing in each place: it is left, the reason names it or it is no letter; the other
+    letter comes, and this one afterwards."""
     planted = tmp_path / "letters" / PLACES[where]
     clear(planted)
     KINDS[kind](planted, outside)
@@ -86,7 +102,9 @@ def test_whatever_is_planted(tmp_path: Path, mailbox: folder.Folder, outside: Pa
 
 
 @pytest.mark.parametrize("kind", [*NEITHER_FILE_NOR_FOLDER, "a_folder", "a_hard_link"])
-def test_an_attachment_that_is_exchanged(tmp_path: Path, mailbox: folder.Folder, outside: Path, kind: str) -> None:
+def test_an_attachment_that_is_exchanged(
+    tmp_path: Path, mailbox: folder.Folder, outside: Path, kind: str
+) -> None:
     """An attachment that has become something else since the letter was fetched is not read."""
     ref = refs(mailbox)["one"]
     (part,) = mailbox.fetch(ref).parts
@@ -99,7 +117,9 @@ def test_an_attachment_that_is_exchanged(tmp_path: Path, mailbox: folder.Folder,
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mark", ["READ", "CONFIRMED"])
-def test_a_mark_is_made_nowhere_else(tmp_path: Path, mailbox: folder.Folder, outside: Path, mark: str, kind: str) -> None:
+def test_a_mark_is_made_nowhere_else(
+    tmp_path: Path, mailbox: folder.Folder, outside: Path, mark: str, kind: str
+) -> None:
     """Whatever has a mark's name stays as it is, and nothing is made or touched where a link leads."""
     ref = refs(mailbox)["one"]
     KINDS[kind](tmp_path / "letters" / "one" / mark, outside)
@@ -110,9 +130,15 @@ def test_a_mark_is_made_nowhere_else(tmp_path: Path, mailbox: folder.Folder, out
     assert picture(outside) == before
 
 
-@pytest.mark.parametrize("use", [folder.Folder.mark_read, folder.Folder.confirm, folder.Folder.confirmed, folder.Folder.fetch])
-def test_a_letter_that_became_a_link(tmp_path: Path, mailbox: folder.Folder, outside: Path, use: Callable[..., Any]) -> None:
-    """A letter's folder that has become a link is not used; one that has gone is gone; a mailbox that is not mounted loses no letter."""
+@pytest.mark.parametrize(
+    "use",
+    [folder.Folder.mark_read, folder.Folder.confirm, folder.Folder.confirmed, folder.Folder.fetch],
+)
+def test_a_letter_that_became_a_link(
+    tmp_path: Path, mailbox: folder.Folder, outside: Path, use: Callable[..., Any]
+) -> None:
+    """A letter's folder that has become a link is not used; one that has gone is gone; a mailbox
+    that is not mounted loses no letter."""
     ref, before, letters = refs(mailbox)["one"], picture(outside), tmp_path / "letters"
     clear(letters / "one")
     with pytest.raises(LetterGone):
@@ -143,7 +169,9 @@ def test_an_attachment_that_grows_while_it_is_read(tmp_path: Path, mailbox: fold
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
-def test_a_letter_json_that_is_nested_too_deep(tmp_path: Path, mailbox: folder.Folder, text: str) -> None:
+def test_a_letter_json_that_is_nested_too_deep(
+    tmp_path: Path, mailbox: folder.Folder, text: str
+) -> None:
     """It is told as what it is, and holds up no other letter."""
     (tmp_path / "letters" / "one" / "letter.json").write_text(text)
     found = refs(mailbox)
@@ -168,7 +196,9 @@ def test_a_file_name_that_is_too_long(tmp_path: Path, mailbox: folder.Folder) ->
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800"])
-def test_a_file_name_that_no_file_can_have(tmp_path: Path, mailbox: folder.Folder, name: str) -> None:
+def test_a_file_name_that_no_file_can_have(
+    tmp_path: Path, mailbox: folder.Folder, name: str
+) -> None:
     """Nothing can have that name, so the attachment is missing, and the letter comes without it."""
     told = PLAIN | {"files": [{"file": name, "name": "Vedtak.pdf"}]}
     (tmp_path / "letters" / "one" / "letter.json").write_text(json.dumps(told))
@@ -186,5 +216,8 @@ def test_a_missing_attachment_is_none(tmp_path: Path, mailbox: folder.Folder) ->
 def test_the_mailbox_itself_may_be_named_by_a_link(tmp_path: Path, mailbox: folder.Folder) -> None:
     """Whoever configures it may name it by a link."""
     (tmp_path / "named").symlink_to(tmp_path / "letters")
-    named = folder.connect("box", folder.Settings.model_validate({"path": str(tmp_path / "named"), "party": "991825827"}))
+    named = folder.connect(
+        "box",
+        folder.Settings.model_validate({"path": str(tmp_path / "named"), "party": "991825827"}),
+    )
     assert refs(named).keys() == refs(mailbox).keys() == {"one", "two"}

@@ -1,4 +1,5 @@
-"""Calls over a bad network: real sockets on loopback, a server that misbehaves, and a clock that the test moves where it can."""
+"""Calls over a bad network: real sockets on loopback, a server that misbehaves, and a clock that
+the test moves where it can."""
 
 from __future__ import annotations
 
@@ -21,7 +22,18 @@ from connectors.net.http_response import HttpResponse, json_object
 from connectors.sandbox.altinn3.faults import gzip_bomb
 from connectors.sandbox.http_server import Manner, Response, Stream
 from daemon.core.errors import MailboxUnavailable
-from tests.connectors.http_tools import JSON, QUICK, RESET, Server, download, get, new_clock, new_http, new_server, stream  # noqa: F401  # fixtures
+from tests.connectors.http_tools import (  # noqa: F401  # fixtures
+    JSON,
+    QUICK,
+    RESET,
+    Server,
+    download,
+    get,
+    new_clock,
+    new_http,
+    new_server,
+    stream,
+)
 
 
 def test_an_answer_comes_with_its_meaning(http: HttpClient, server: Server) -> None:
@@ -39,13 +51,19 @@ BLIPS = {
     "504": Response(status=504),
     "503 with a short wait": Response(status=503, headers=(("Retry-After", "0"),)),
     "429 with a short wait": Response(status=429, headers=(("Retry-After", "0"),)),
-    "cut, length announced": Response(status=200, body=Stream(chunks=[b"{"], length=14, chunked=False), manner=Manner(cut_after=1)),
-    "cut, chunked": Response(status=200, body=Stream(chunks=[b"{"], length=14), manner=Manner(cut_after=1)),
+    "cut, length announced": Response(
+        status=200, body=Stream(chunks=[b"{"], length=14, chunked=False), manner=Manner(cut_after=1)
+    ),
+    "cut, chunked": Response(
+        status=200, body=Stream(chunks=[b"{"], length=14), manner=Manner(cut_after=1)
+    ),
 }
 
 
 @pytest.mark.parametrize("blip", BLIPS.values(), ids=list(BLIPS))
-def test_a_blip_is_got_over_within_the_call(http: HttpClient, server: Server, blip: Response) -> None:
+def test_a_blip_is_got_over_within_the_call(
+    http: HttpClient, server: Server, blip: Response
+) -> None:
     """Two blips in a row cost two more requests and nothing else; a third one ends the call."""
     server.script = [blip, blip]
     assert get(http, server).value == {"fine": True}
@@ -56,7 +74,9 @@ def test_a_blip_is_got_over_within_the_call(http: HttpClient, server: Server, bl
 
 
 @pytest.mark.parametrize("blip", [RESET, Response(status=503)], ids=["reset", "503"])
-def test_what_tells_something_is_sent_once(http: HttpClient, server: Server, blip: Response) -> None:
+def test_what_tells_something_is_sent_once(
+    http: HttpClient, server: Server, blip: Response
+) -> None:
     """A POST is not repeated within the call: whether it took effect is for its caller to find out."""
     server.script = [blip]
     with pytest.raises(MailboxUnavailable):
@@ -67,18 +87,32 @@ def test_what_tells_something_is_sent_once(http: HttpClient, server: Server, bli
 NONSENSE = {
     "500": (Response(status=500), "answered 500"),
     "429": (Response(status=429), "answered 429"),
-    "a page": (Response(status=200, body=b"<html>Maintenance</html>", headers=(("Content-Type", "text/html"),)), "no sense .text/html."),
+    "a page": (
+        Response(
+            status=200, body=b"<html>Maintenance</html>", headers=(("Content-Type", "text/html"),)
+        ),
+        "no sense .text/html.",
+    ),
     "a list": (Response(status=200, body=b"[]", headers=JSON), "no sense"),
     "deep": (Response(status=200, body=b"[" * 100_000, headers=JSON), "no sense"),
-    "a login page": (Response(status=302, headers=(("Location", "https://login.example/"),)), "redirect"),
-    "compressed": (Response(status=200, body=b"\x1f\x8b", headers=(*JSON, ("Content-Encoding", "gzip"))), "compressed"),
+    "a login page": (
+        Response(status=302, headers=(("Location", "https://login.example/"),)),
+        "redirect",
+    ),
+    "compressed": (
+        Response(status=200, body=b"\x1f\x8b", headers=(*JSON, ("Content-Encoding", "gzip"))),
+        "compressed",
+    ),
     "too much": (stream(17_000_000), "larger than 16 MiB"),
 }
 
 
 @pytest.mark.parametrize(("answer", "words"), NONSENSE.values(), ids=list(NONSENSE))
-def test_nonsense_is_no_answer(http: HttpClient, server: Server, answer: Response, words: str) -> None:
-    """What cannot come from the application is told in words, once, and nothing follows it or unpacks it."""
+def test_nonsense_is_no_answer(
+    http: HttpClient, server: Server, answer: Response, words: str
+) -> None:
+    """What cannot come from the application is told in words, once, and nothing follows it or
+    unpacks it."""
     server.script = [answer]
     with pytest.raises(MailboxUnavailable, match=words):
         get(http, server)
@@ -106,7 +140,9 @@ WAITS: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("wait", WAITS.values(), ids=list(WAITS))
-def test_a_long_wait_that_is_asked_for_ends_the_call(http: HttpClient, server: Server, status: int, wait: Callable[[], str]) -> None:
+def test_a_long_wait_that_is_asked_for_ends_the_call(
+    http: HttpClient, server: Server, status: int, wait: Callable[[], str]
+) -> None:
     """A long Retry-After is handed on instead of being waited for, and nothing is asked again."""
     server.script = [Response(status=status, headers=(("Retry-After", wait()),))]
     with pytest.raises(MailboxUnavailable) as caught:
@@ -117,10 +153,14 @@ def test_a_long_wait_that_is_asked_for_ends_the_call(http: HttpClient, server: S
 
 
 def test_a_drip_ends_with_the_deadline(server: Server) -> None:
-    """A server that sends a byte now and then, and so never runs into a timeout, holds a call no longer than the whole may take."""
+    """A server that sends a byte now and then, and so never runs into a timeout, holds a call no
+    longer than the whole may take."""
     http = HttpClient(longest_pause=300, timeouts=Timeouts(step=5, whole=0.3, retry_delays=()))
     server.then = Response(status=200, body=bytes(10_000), manner=Manner(seconds_per_byte=0.02))
-    with closing(http), pytest.raises(MailboxUnavailable, match=r"answer in 0\.3 seconds|no answer in time"):
+    with (
+        closing(http),
+        pytest.raises(MailboxUnavailable, match=r"answer in 0\.3 seconds|no answer in time"),
+    ):
         get(http, server)
 
 
@@ -130,7 +170,10 @@ def test_a_head_that_drips_ends_with_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         pool.submit(_drip_a_head, listener, stopping)
         http = HttpClient(longest_pause=300, timeouts=Timeouts(step=5, whole=0.3, retry_delays=()))
-        with closing(http), pytest.raises(MailboxUnavailable, match=r"answer in 0\.3 seconds|no answer in time"):
+        with (
+            closing(http),
+            pytest.raises(MailboxUnavailable, match=r"answer in 0\.3 seconds|no answer in time"),
+        ):
             http.get(f"http://127.0.0.1:{listener.getsockname()[1]}/x", {})
         stopping.set()
 
@@ -170,22 +213,31 @@ def test_a_download_is_streamed_in_pieces(http: HttpClient, server: Server, chun
 
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "length"])
-def test_a_download_that_is_cut_short_is_no_download(http: HttpClient, server: Server, chunked: bool) -> None:
+def test_a_download_that_is_cut_short_is_no_download(
+    http: HttpClient, server: Server, chunked: bool
+) -> None:
     """A body that ends too early raises at its end, with and without a length in the head."""
     server.then = stream(1_000_000, chunked=chunked, manner=Manner(cut_after=500_000))
-    with closing(download(http, server)) as reply, pytest.raises(MailboxUnavailable, match="tried again"):
+    with (
+        closing(download(http, server)) as reply,
+        pytest.raises(MailboxUnavailable, match="tried again"),
+    ):
         list(reply.chunks)
 
 
 def test_a_download_that_drips_is_given_up(http: HttpClient, server: Server) -> None:
     """A download has no deadline, but a lowest rate."""
     server.then = stream(1_000_000, manner=Manner(seconds_per_byte=0.02))
-    with closing(download(http, server)) as reply, pytest.raises(MailboxUnavailable, match="less than 1024 bytes a second"):
+    with (
+        closing(download(http, server)) as reply,
+        pytest.raises(MailboxUnavailable, match="less than 1024 bytes a second"),
+    ):
         list(reply.chunks)
 
 
 def test_a_slow_reader_is_not_held_against_the_server(http: HttpClient, server: Server) -> None:
-    """The time that the receiver takes for what it got, here more than a window, does not count as waiting."""
+    """The time that the receiver takes for what it got, here more than a window, does not count as
+    waiting."""
     server.then = stream(1_000_000)
     with closing(download(http, server)) as reply:
         first = next(reply.chunks)
@@ -211,9 +263,13 @@ def test_a_compressed_download_is_refused(http: HttpClient, server: Server) -> N
 
 
 def test_certificates_are_verified(server_tls: ssl.SSLContext, ca_file: Path) -> None:
-    """A certificate of an unknown authority ends the call with a hint at `ca_file`; with that it is trusted."""
+    """A certificate of an unknown authority ends the call with a hint at `ca_file`; with that it is
+    trusted."""
     with Server(server_tls) as server:
-        with closing(HttpClient(longest_pause=300, timeouts=QUICK)) as http, pytest.raises(MailboxUnavailable, match="ca_file"):
+        with (
+            closing(HttpClient(longest_pause=300, timeouts=QUICK)) as http,
+            pytest.raises(MailboxUnavailable, match="ca_file"),
+        ):
             get(http, server)
         with closing(HttpClient(longest_pause=300, timeouts=QUICK, ca_file=ca_file)) as http:
             assert get(http, server).status == 200

@@ -12,7 +12,9 @@ import pytest
 from connectors.net.http_client import HttpClient
 from connectors.net.http_response import json_object
 from daemon.core.errors import MailboxUnavailable
-from tests.connectors.http_tools import Server, get, new_clock, new_http, new_server  # noqa: F401  # fixtures
+
+# fixtures
+from tests.connectors.http_tools import Server, get, new_clock, new_http, new_server  # noqa: F401
 
 
 def test_connections_are_kept(http: HttpClient, server: Server) -> None:
@@ -27,14 +29,21 @@ def test_connections_are_kept(http: HttpClient, server: Server) -> None:
 
 @contextmanager
 def raw_server(*answers: bytes, leaves: bool = False) -> Iterator[str]:
-    """Sends the next of `answers` on each connection, whatever is asked, and keeps it open or `leaves`; yields the address."""
-    with ExitStack() as connections, socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+    """Sends the next of `answers` on each connection, whatever is asked, and keeps it open or
+    `leaves`; yields the address."""
+    with (
+        ExitStack() as connections,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        ThreadPoolExecutor(1) as pool,
+    ):
         listener.settimeout(10)
         pool.submit(_send_to_each, listener, answers, connections, leaves)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/x"
 
 
-def _send_to_each(listener: socket.socket, answers: tuple[bytes, ...], connections: ExitStack, leaves: bool) -> None:
+def _send_to_each(
+    listener: socket.socket, answers: tuple[bytes, ...], connections: ExitStack, leaves: bool
+) -> None:
     for answer in answers:
         connection = connections.enter_context(listener.accept()[0])
         connection.recv(65536)
@@ -45,11 +54,16 @@ def _send_to_each(listener: socket.socket, answers: tuple[bytes, ...], connectio
 
 
 def raw_answer(body: bytes, *headers: bytes) -> bytes:
-    return b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b"Content-Length: %d" % len(body), b"", body])
+    return b"\r\n".join(
+        [b"HTTP/1.1 200 OK", *headers, b"Content-Length: %d" % len(body), b"", body]
+    )
 
 
-def test_a_connection_that_was_closed_while_nobody_used_it_is_not_used(http: HttpClient, server: Server) -> None:
-    """A POST, which is sent only once, does not go into a connection that the other side has left in the meantime."""
+def test_a_connection_that_was_closed_while_nobody_used_it_is_not_used(
+    http: HttpClient, server: Server
+) -> None:
+    """A POST, which is sent only once, does not go into a connection that the other side has left
+    in the meantime."""
     get(http, server)
     server.stop()
     server.start()
@@ -57,8 +71,11 @@ def test_a_connection_that_was_closed_while_nobody_used_it_is_not_used(http: Htt
 
 
 def test_what_nobody_asked_for_is_no_answer_to_the_next_call(http: HttpClient) -> None:
-    """Where bytes follow the answer, they are not taken for the next one: that comes over another connection."""
-    with raw_server(raw_answer(b'{"at": 1}') + raw_answer(b'{"at": 2}'), raw_answer(b'{"at": 3}')) as url:
+    """Where bytes follow the answer, they are not taken for the next one: that comes over another
+    connection."""
+    with raw_server(
+        raw_answer(b'{"at": 1}') + raw_answer(b'{"at": 2}'), raw_answer(b'{"at": 3}')
+    ) as url:
         assert [http.get(url, {}, json_object).value for _ in range(2)] == [{"at": 1}, {"at": 3}]
 
 
@@ -77,7 +94,9 @@ def chunked(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
 WHOLE = {
     "chunks": chunked(b"{", b'"fine": true', b"}"),
     "a trailer": chunked(b'{"fine": true}', end=b"0\r\nContent-Encoding: gzip\r\n\r\n"),
-    "a chunk's extension": chunked().replace(b"0\r\n\r\n", b"e;x=y\r\n" + b'{"fine": true}' + b"\r\n0\r\n\r\n"),
+    "a chunk's extension": chunked().replace(
+        b"0\r\n\r\n", b"e;x=y\r\n" + b'{"fine": true}' + b"\r\n0\r\n\r\n"
+    ),
     "many small chunks": chunked(*[bytes([each]) for each in b" " * 60_000 + b'{"fine": true}']),
     "an empty line before": b"\r\n" + raw_answer(b'{"fine": true}'),
     "upper case": raw_answer(b'{"fine": true}', b"CONTENT-TYPE: application/json"),
@@ -93,22 +112,29 @@ def test_an_answer_may_come_in_many_ways(http: HttpClient, answer: bytes) -> Non
 
 
 def test_a_body_may_end_with_the_connection(http: HttpClient) -> None:
-    """An answer without a length, as of HTTP/1.0, ends where the other side ends the connection, and that is not used again."""
+    """An answer without a length, as of HTTP/1.0, ends where the other side ends the connection,
+    and that is not used again."""
     head = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"
     with raw_server(head + b'{"at": 1}', head + b'{"at": 2}', leaves=True) as url:
         assert [http.get(url, {}, json_object).value for _ in range(2)] == [{"at": 1}, {"at": 2}]
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent", raw_answer(b"{}")[:-1], chunked(b"{}", end=b"")])
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\nContent", raw_answer(b"{}")[:-1], chunked(b"{}", end=b"")]
+)
 def test_a_connection_that_ends_too_early_brings_no_answer(http: HttpClient, answer: bytes) -> None:
     """An answer that is cut off in its head or its body is none."""
-    with raw_server(answer, leaves=True) as url, pytest.raises(MailboxUnavailable, match="the connection broke off"):
+    with (
+        raw_server(answer, leaves=True) as url,
+        pytest.raises(MailboxUnavailable, match="the connection broke off"),
+    ):
         http.post(url, {})
 
 
 @pytest.mark.parametrize("spoilt", ["a\r\nX: y", "a\nX: y", "a\0", "blåbær", "\ud800"])
 def test_nothing_is_sent_that_ends_a_line_too_early(http: HttpClient, spoilt: str) -> None:
-    """A header, or an address, that would say something else to the other side than to us is not sent."""
+    """A header, or an address, that would say something else to the other side than to us is not
+    sent."""
     for url, headers in (("/x", {"Authorization": f"Bearer {spoilt}"}), (f"/{spoilt} x", {})):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -142,11 +168,16 @@ IN_DOUBT = {
 @pytest.mark.parametrize("answer", IN_DOUBT.values(), ids=list(IN_DOUBT))
 def test_an_answer_whose_end_is_in_doubt_is_none(http: HttpClient, answer: bytes) -> None:
     """What is not HTTP to the letter is not guessed at."""
-    with raw_server(answer) as url, pytest.raises(MailboxUnavailable, match="the connection broke off"):
+    with (
+        raw_server(answer) as url,
+        pytest.raises(MailboxUnavailable, match="the connection broke off"),
+    ):
         http.post(url, {})
 
 
 def test_many_threads_share_the_connections(http: HttpClient, server: Server) -> None:
     """Calls of many threads do not get in each other's way."""
     with ThreadPoolExecutor(16) as pool:
-        assert all(answer.status == 200 for answer in pool.map(lambda _: get(http, server), range(200)))
+        assert all(
+            answer.status == 200 for answer in pool.map(lambda _: get(http, server), range(200))
+        )

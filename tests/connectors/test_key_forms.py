@@ -1,4 +1,5 @@
-"""Keys and certificates in the forms in which people have them: read, or refused by what they are, with the command that mends it."""
+"""Keys and certificates in the forms in which people have them: read, or refused by what they are,
+with the command that mends it."""
 
 from __future__ import annotations
 
@@ -16,7 +17,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat, pkcs7, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs7,
+    pkcs12,
+)
 from joserfc.jwk import RSAKey
 from pydantic import ValidationError
 
@@ -25,7 +33,11 @@ from connectors.destinations.webhook import Settings as Webhook
 from daemon.core.settings import ConnectorSettings
 from tests.connectors.test_webhook_settings import SECRET
 
-_PKCS8, _PKCS1, _OPENSSH = PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL, PrivateFormat.OpenSSH
+_PKCS8, _PKCS1, _OPENSSH = (
+    PrivateFormat.PKCS8,
+    PrivateFormat.TraditionalOpenSSL,
+    PrivateFormat.OpenSSH,
+)
 KEY = rsa.generate_private_key(65537, 2048)
 OTHER = ec.generate_private_key(ec.SECP256R1())
 
@@ -39,8 +51,18 @@ class Mailbox(ConnectorSettings):
 def certificate(key: Any, name: str) -> x509.Certificate:
     who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    begun = x509.CertificateBuilder().subject_name(who).issuer_name(who).serial_number(1).public_key(key.public_key())
-    return begun.not_valid_before(now).not_valid_after(now + timedelta(days=9)).sign(key, hashes.SHA256())
+    begun = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .serial_number(1)
+        .public_key(key.public_key())
+    )
+    return (
+        begun.not_valid_before(now)
+        .not_valid_after(now + timedelta(days=9))
+        .sign(key, hashes.SHA256())
+    )
 
 
 def pem(key: Any, form: PrivateFormat = _PKCS8, password: bytes | None = None) -> bytes:
@@ -50,9 +72,13 @@ def pem(key: Any, form: PrivateFormat = _PKCS8, password: bytes | None = None) -
 
 OWN, CA = certificate(KEY, "own"), certificate(OTHER, "ca")
 OWN_PEM, CA_PEM = OWN.public_bytes(Encoding.PEM), CA.public_bytes(Encoding.PEM)
-P12 = pkcs12.serialize_key_and_certificates(b"x", KEY, OWN, [CA], BestAvailableEncryption(b"passord"))
+P12 = pkcs12.serialize_key_and_certificates(
+    b"x", KEY, OWN, [CA], BestAvailableEncryption(b"passord")
+)
 DER = KEY.private_bytes(Encoding.DER, _PKCS8, NoEncryption())
-PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+PUBLIC = KEY.public_key().public_bytes(
+    Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
 SSH_PUBLIC = KEY.public_key().public_bytes(Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
 JWK = RSAKey.import_key(pem(KEY).decode()).as_dict(private=True)
 PUBLIC_JWK = {name: JWK[name] for name in ("kty", "n", "e")}
@@ -110,7 +136,8 @@ def test_keys_that_are_read(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", WRONG_KEYS)
 def test_keys_that_are_refused(tmp_path: Path, name: str) -> None:
-    """Any other form is refused by its name, with the file and the remedy, and without a word of the key."""
+    """Any other form is refused by its name, with the file and the remedy, and without a word of
+    the key."""
     content, words = WRONG_KEYS[name]
     (tmp_path / "my key").write_bytes(content)
     with pytest.raises(ValidationError) as caught:
@@ -122,7 +149,9 @@ def test_keys_that_are_refused(tmp_path: Path, name: str) -> None:
     assert _shows_nothing(told, content)
 
 
-def webhook(folder: Path, certificates: bytes, key: bytes | None, authorities: bytes | None = None) -> Webhook:
+def webhook(
+    folder: Path, certificates: bytes, key: bytes | None, authorities: bytes | None = None
+) -> Webhook:
     """A webhook's settings with these files."""
     (folder / "secret").write_text(SECRET)
     given = {"url": "https://x.example.no", "secret_file": "secret", "client_cert_file": "cert.pem"}
@@ -151,7 +180,8 @@ def webhook(folder: Path, certificates: bytes, key: bytes | None, authorities: b
     ],
 )
 def test_proofs_that_are_taken(tmp_path: Path, certificates: bytes, key: bytes | None) -> None:
-    """A client's certificate and key are taken in one file or two, with their authorities, with remarks, and also of the kind EC."""
+    """A client's certificate and key are taken in one file or two, with their authorities, with
+    remarks, and also of the kind EC."""
     assert webhook(tmp_path, certificates, key)
 
 
@@ -172,8 +202,11 @@ def test_proofs_that_are_taken(tmp_path: Path, certificates: bytes, key: bytes |
         (OWN_PEM[:-200], pem(KEY), "holds a damaged certificate"),
     ],
 )
-def test_proofs_that_are_refused(tmp_path: Path, certificates: bytes, key: bytes | None, words: str) -> None:
-    """A certificate or a key in another form, in the wrong order or of somebody else is refused by what it is."""
+def test_proofs_that_are_refused(
+    tmp_path: Path, certificates: bytes, key: bytes | None, words: str
+) -> None:
+    """A certificate or a key in another form, in the wrong order or of somebody else is refused by
+    what it is."""
     with pytest.raises(ValidationError) as caught:
         webhook(tmp_path, certificates, key)
     told = _told(caught.value)
@@ -206,15 +239,25 @@ _WITH_PASSWORD = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl
 
 
 @_WITH_PASSWORD
-@pytest.mark.parametrize(("name", "extra"), [("p12", ["-passin", "pass:passord"]), ("der", []), ("encrypted", ["-passin", "pass:passord"])])
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [("p12", ["-passin", "pass:passord"]), ("der", []), ("encrypted", ["-passin", "pass:passord"])],
+)
 def test_the_command_makes_it_right(tmp_path: Path, name: str, extra: list[str]) -> None:
     """What the message says to run makes a key that is read."""
     (tmp_path / "my key").write_bytes(WRONG_KEYS[name][0])
-    read: Callable[[str], Mailbox] = lambda file: Mailbox.model_validate({"key_file": file}, context={"base": tmp_path})  # noqa: E731
+    read: Callable[[str], Mailbox] = lambda file: Mailbox.model_validate(  # noqa: E731
+        {"key_file": file}, context={"base": tmp_path}
+    )
     with pytest.raises(ValidationError) as caught:
         read("my key")
     found = re.search(r"run: (openssl .*? -out key\.pem)", _told(caught.value))
     assert found
     command = " ".join([found[1], *extra])
-    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, capture_output=True, env=dict(os.environ))
-    assert load_key(read("key.pem").key_file.value).thumbprint() == load_key(pem(KEY).decode()).thumbprint()
+    subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, check=True, capture_output=True, env=dict(os.environ)
+    )
+    assert (
+        load_key(read("key.pem").key_file.value).thumbprint()
+        == load_key(pem(KEY).decode()).thumbprint()
+    )

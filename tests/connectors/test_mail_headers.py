@@ -1,4 +1,5 @@
-"""Headers with people's words: what a reader decodes is what was written, on every version of Python and through a real server."""
+"""Headers with people's words: what a reader decodes is what was written, on every version of
+Python and through a real server."""
 
 from __future__ import annotations
 
@@ -26,7 +27,10 @@ from daemon.core.filenames import safe_name
 from daemon.core.ports import Notification, Parcel
 
 MakeParcel = Callable[..., Parcel]
-SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]  # the fixture is a plain function
+SLOW = [
+    HealthCheck.function_scoped_fixture,
+    HealthCheck.too_slow,
+]  # the fixture is a plain function
 _WORDS = (
     "Vedtak",
     "støtte",
@@ -48,7 +52,9 @@ _BLANKS = (" ", " ", " ", "  ", "\u00a0", "\u3000", "\t", "", "\u00ad")
 titles = st.one_of(
     st.text(max_size=200),
     st.text("abå =?_\"'\\<>@,;:\u00a0\u2028\u0085\r\n\x00", max_size=120),
-    st.lists(st.tuples(st.sampled_from(_WORDS), st.sampled_from(_BLANKS)).map("".join), max_size=20).map("".join),
+    st.lists(
+        st.tuples(st.sampled_from(_WORDS), st.sampled_from(_BLANKS)).map("".join), max_size=20
+    ).map("".join),
 )
 
 
@@ -56,13 +62,18 @@ def as_old_readers_decode(raw: bytes, name: str) -> str:
     """The header by Python's first, forgiving decoder, which knows no policy."""
     value = email.message_from_bytes(raw, policy=email.policy.compat32)[name]
     pieces = email.header.decode_header(re.sub(r"\r?\n", "", str(value)))
-    return "".join(piece.decode(charset or "ascii") if isinstance(piece, bytes) else piece for piece, charset in pieces)
+    return "".join(
+        piece.decode(charset or "ascii") if isinstance(piece, bytes) else piece
+        for piece, charset in pieces
+    )
 
 
 def assert_reads_as(raw: bytes, name: str, text: str) -> None:
     lines = raw.partition(b"\r\n\r\n")[0].split(b"\r\n")
     assert all(len(line) <= 76 for line in lines if b"=?" in line)
-    assert all(len(word) <= 75 for line in lines for word in re.findall(rb"=\?[^?]*\?[bq]\?[^?]*\?=", line))
+    assert all(
+        len(word) <= 75 for line in lines for word in re.findall(rb"=\?[^?]*\?[bq]\?[^?]*\?=", line)
+    )
     assert b"?==?" not in raw.partition(b"\r\n\r\n")[0]
     parsed = email.message_from_bytes(raw, policy=email.policy.default)
     assert parsed[name] == text
@@ -78,11 +89,15 @@ def assert_reads_as(raw: bytes, name: str, text: str) -> None:
 @example("\udce5")
 @settings(max_examples=200, deadline=None)
 def test_what_is_decoded_is_what_was_written(title: str) -> None:
-    """Any title comes back with all its blanks, in words and lines as short as RFC 2047 wants them, and makes one header."""
+    """Any title comes back with all its blanks, in words and lines as short as RFC 2047 wants them,
+    and makes one header."""
     text = header_text(title)
     if not text.strip(" "):
         return  # no header has such a value
-    raw = folded_text("Subject", title if title == text else text).encode("ascii") + b"X-Next: 1\r\n\r\n"
+    raw = (
+        folded_text("Subject", title if title == text else text).encode("ascii")
+        + b"X-Next: 1\r\n\r\n"
+    )
     assert_reads_as(raw, "Subject", text)
     assert email.message_from_bytes(raw).keys() == ["Subject", "X-Next"]
 
@@ -99,7 +114,10 @@ def test_other_versions_of_python_read_the_same(version: str, tmp_path: Path) ->
     text = "Vedtak om  støtte til Sør-Østerdal Øvre, =?utf-8?q?x?= " * 4
     mail = tmp_path / "mail.eml"
     mail.write_bytes(folded_text("Subject", text).encode() + b"\r\n")
-    script = "import email, email.policy, sys; m = email.message_from_bytes(open(sys.argv[1], 'rb').read(), policy=email.policy.default)"
+    script = (
+        "import email, email.policy, sys; m = email.message_from_bytes(open(sys.argv[1], "
+        "'rb').read(), policy=email.policy.default)"
+    )
     try:
         done = subprocess.run(
             [f"python{version}", "-c", f"{script}; print(ascii(str(m['Subject'])))", str(mail)],
@@ -116,13 +134,20 @@ def test_other_versions_of_python_read_the_same(version: str, tmp_path: Path) ->
 
 @given(title=titles, name=st.text(max_size=100))
 @settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
-def test_a_title_comes_through_a_mail_server(make_parcel: MakeParcel, title: str, name: str) -> None:
-    """Through a real SMTP hop the subject is the title, the attachment has its safe name, and nobody else is written to."""
+def test_a_title_comes_through_a_mail_server(
+    make_parcel: MakeParcel, title: str, name: str
+) -> None:
+    """Through a real SMTP hop the subject is the title, the attachment has its safe name, and
+    nobody else is written to."""
     with MailSink() as server:
         mail_by(server, subject="{title}").deliver(make_parcel(title=title, files={name: b"x"}))
         (mail,) = server.mails
     text = header_text(title)
-    if text.isspace() or not text or not any(letter.isprintable() and letter != " " for letter in text):
+    if (
+        text.isspace()
+        or not text
+        or not any(letter.isprintable() and letter != " " for letter in text)
+    ):
         assert mail.message["Subject"] == "(uten tittel)"
     else:
         assert_reads_as(mail.raw, "Subject", text)
@@ -131,15 +156,26 @@ def test_a_title_comes_through_a_mail_server(make_parcel: MakeParcel, title: str
     (part,) = mail.message.iter_attachments()
     assert part.get_filename() == safe_name(name, "application/octet-stream", 1)
     old = email.message_from_bytes(mail.raw, policy=email.policy.compat32)
-    assert [each.get_filename() for each in old.walk() if each.get_filename()] == [part.get_filename()]
+    assert [each.get_filename() for each in old.walk() if each.get_filename()] == [
+        part.get_filename()
+    ]
 
 
 @given(titles)
 @settings(max_examples=25, deadline=None)
 def test_an_alert_comes_through_a_mail_server(subject: str) -> None:
-    """The subject of an alert, which may name anything that the configuration does, is read as it was written."""
+    """The subject of an alert, which may name anything that the configuration does, is read as it
+    was written."""
     text = header_text(f"Postmottak: {subject}")
-    alert = Notification(id=UUID(int=1), kind="x", ended=False, critical=True, subject=text, text="x", at=datetime(2026, 3, 1, tzinfo=UTC))
+    alert = Notification(
+        id=UUID(int=1),
+        kind="x",
+        ended=False,
+        critical=True,
+        subject=text,
+        text="x",
+        at=datetime(2026, 3, 1, tzinfo=UTC),
+    )
     with MailSink() as server:
         mail_by(server).notify(alert)
         (mail,) = server.mails
@@ -147,14 +183,25 @@ def test_an_alert_comes_through_a_mail_server(subject: str) -> None:
 
 
 def mail_by(server: MailSink, **settings: Any) -> Mail:
-    known: dict[str, Any] = {"host": server.host, "port": server.port, "security": "none", "sender": "postmottak@example.no"}
+    known: dict[str, Any] = {
+        "host": server.host,
+        "port": server.port,
+        "security": "none",
+        "sender": "postmottak@example.no",
+    }
     return Mail("epost", Settings(**(known | {"recipients": ("regnskap@example.no",)} | settings)))
 
 
 _LOCAL = st.from_regex(r"[a-z0-9+_-]{1,32}(\.[a-z0-9+_-]{1,20})?", fullmatch=True)
 
 
-@given(st.lists(st.builds("{}@{}.no".format, _LOCAL, st.from_regex(r"[a-z0-9]{1,60}", fullmatch=True)), min_size=1, max_size=40))
+@given(
+    st.lists(
+        st.builds("{}@{}.no".format, _LOCAL, st.from_regex(r"[a-z0-9]{1,60}", fullmatch=True)),
+        min_size=1,
+        max_size=40,
+    )
+)
 @settings(max_examples=40, deadline=None)
 def test_addresses_come_back(addresses: list[str]) -> None:
     """Any number of addresses of any length are the same addresses again after folding."""

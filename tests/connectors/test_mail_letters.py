@@ -14,8 +14,14 @@ from tests.connectors.mail_tools import TWO, MakeParcel, mail_to, parsed, text_o
 
 
 def test_a_letter_is_one_mail(servers: Any, make_parcel: MakeParcel) -> None:
-    """The mail has the promised headers, the letter's text, and the attachments byte for byte, and Python's own parser reads it."""
-    server, parcel = servers.mail(), make_parcel(files={"Vedtak.pdf": b"%PDF\r\n.\r\n\x00", "Kart.png": bytes(range(256)) * 300})
+    """The mail has the promised headers, the letter's text, and the attachments byte for byte, and
+    Python's own parser reads it."""
+    server, parcel = (
+        servers.mail(),
+        make_parcel(
+            files={"Vedtak.pdf": b"%PDF\r\n.\r\n\x00", "Kart.png": bytes(range(256)) * 300}
+        ),
+    )
     receipt = mail_to(server).deliver(parcel)
     mail = parsed(server.mails[0])
     assert mail["From"] == "postmottak@example.no"
@@ -27,15 +33,28 @@ def test_a_letter_is_one_mail(servers: Any, make_parcel: MakeParcel) -> None:
     assert mail["X-Postmottak-Delivery"] == str(parcel.delivery_id)
     assert mail["X-Postmottak-Message"] == str(parcel.document.id)
     assert mail["X-Postmottak-Service"] == "4255/8"
-    attached = {part.get_filename(): part.get_payload(decode=True) for part in mail.iter_attachments()}
-    assert attached == {"001-vedtak.pdf": b"%PDF\r\n.\r\n\x00", "002-kart.png": bytes(range(256)) * 300}
-    assert receipt.details == {"message_id": receipt.reference, "mails": 1, "recipients": list(TWO), "with_attachments": True}
+    attached = {
+        part.get_filename(): part.get_payload(decode=True) for part in mail.iter_attachments()
+    }
+    assert attached == {
+        "001-vedtak.pdf": b"%PDF\r\n.\r\n\x00",
+        "002-kart.png": bytes(range(256)) * 300,
+    }
+    assert receipt.details == {
+        "message_id": receipt.reference,
+        "mails": 1,
+        "recipients": list(TWO),
+        "with_attachments": True,
+    }
 
 
 def test_the_text_tells_what_is_known(servers: Any, make_parcel: MakeParcel) -> None:
-    """The text says who wrote, what about, when, which files there are, which are missing and why; then come the letter's own words."""
+    """The text says who wrote, what about, when, which files there are, which are missing and why;
+    then come the letter's own words."""
     server = servers.mail()
-    mail_to(server).deliver(make_parcel(missing=["Borte bilag.pdf"], confirmation_needed=True, summary="Kort sagt"))
+    mail_to(server).deliver(
+        make_parcel(missing=["Borte bilag.pdf"], confirmation_needed=True, summary="Kort sagt")
+    )
     text = text_of(parsed(server.mails[0]))
     for line in (
         "Tjeneste:      4255/8 Skatter og avgifter",
@@ -55,29 +74,41 @@ def test_the_text_tells_what_is_known(servers: Any, make_parcel: MakeParcel) -> 
         assert line in text.splitlines()
 
 
-def test_an_html_letter_is_mailed_as_text_and_as_harmless_html(servers: Any, make_parcel: MakeParcel) -> None:
-    """A reader of plain text gets the words, another the structure; neither gets anything that runs or is fetched."""
+def test_an_html_letter_is_mailed_as_text_and_as_harmless_html(
+    servers: Any, make_parcel: MakeParcel
+) -> None:
+    """A reader of plain text gets the words, another the structure; neither gets anything that runs
+    or is fetched."""
     server = servers.mail()
     body = (
-        "<html><style>p{}</style><p onclick='x()'>Hei &amp; god dag, se <a href='https://skatt.example/a'>vedtaket</a></p>"
-        "<ul><li>én</ul><script>x()</script><img src='https://spor.example/1.gif'><a href='javascript:x()'>her</a>"
+        "<html><style>p{}</style><p onclick='x()'>Hei &amp; god dag, se <a "
+        "href='https://skatt.example/a'>vedtaket</a></p>"
+        "<ul><li>én</ul><script>x()</script><img src='https://spor.example/1.gif'><a "
+        "href='javascript:x()'>her</a>"
     )
     mail_to(server).deliver(make_parcel(body=body, body_type="text/html"))
     mail = parsed(server.mails[0])
     assert "Hei & god dag, se vedtaket <https://skatt.example/a>\n\n- én\n" in text_of(mail)
     assert not re.search(r"<p>|script|x\(\)|p\{\}", text_of(mail))
     html = text_of(mail, "html")
-    assert '<p>Hei &amp; god dag, se <a href="https://skatt.example/a" rel="noopener noreferrer">vedtaket</a></p>' in html
+    assert (
+        '<p>Hei &amp; god dag, se <a href="https://skatt.example/a" rel="noopener '
+        'noreferrer">vedtaket</a></p>' in html
+    )
     assert not re.search(r"script|x\(\)|p\{\}|spor\.example|<img|onclick", html)
 
 
 def test_a_markdown_letter_has_an_html_form(servers: Any, make_parcel: MakeParcel) -> None:
-    """Markdown is shown as its writer meant it, beside the words as they were written, and tells the same facts."""
+    """Markdown is shown as its writer meant it, beside the words as they were written, and tells
+    the same facts."""
     server = servers.mail()
     mail_to(server).deliver(make_parcel(title="Vedtak <b>"))
     mail = parsed(server.mails[0])
     assert mail.get_content_type() == "multipart/mixed"
-    assert [part.get_content_type() for part in mail.iter_parts()] == ["multipart/alternative", "application/pdf"]
+    assert [part.get_content_type() for part in mail.iter_parts()] == [
+        "multipart/alternative",
+        "application/pdf",
+    ]
     html = text_of(mail, "html")
     assert "<p>Vi har behandlet <strong>saken</strong> deres.</p>" in html
     assert "Vedtak &lt;b&gt;" in html
@@ -85,7 +116,8 @@ def test_a_markdown_letter_has_an_html_form(servers: Any, make_parcel: MakeParce
 
 
 def test_a_very_long_letter_is_mailed_as_text_alone(servers: Any, make_parcel: MakeParcel) -> None:
-    """A text so long that reading its markup could hold a worker has no HTML form, and is whole all the same."""
+    """A text so long that reading its markup could hold a worker has no HTML form, and is whole all
+    the same."""
     server = servers.mail()
     mail_to(server).deliver(make_parcel(body="[a][" * 60_000))
     mail = parsed(server.mails[0])
@@ -94,7 +126,8 @@ def test_a_very_long_letter_is_mailed_as_text_alone(servers: Any, make_parcel: M
 
 
 def test_a_mail_in_english(servers: Any, make_parcel: MakeParcel) -> None:
-    """With language en, Postmottak's own words are English in both forms, and the letter's stay what they are."""
+    """With language en, Postmottak's own words are English in both forms, and the letter's stay
+    what they are."""
     server = servers.mail()
     mail_to(server, language="en").deliver(make_parcel(missing=["Kart.pdf"], title=""))
     mail = parsed(server.mails[0])
@@ -105,15 +138,26 @@ def test_a_mail_in_english(servers: Any, make_parcel: MakeParcel) -> None:
         "Routed to:     Regnskapsavdelingen",
     ):
         assert line in text_of(mail).splitlines()
-    assert "002-kart.pdf (Kart.pdf): missing, expired in Altinn before it was fetched" in text_of(mail)
+    assert "002-kart.pdf (Kart.pdf): missing, expired in Altinn before it was fetched" in text_of(
+        mail
+    )
     assert "Vi har behandlet" in text_of(mail)
     assert '<html lang="en">' in text_of(mail, "html")
 
 
 def test_a_title_cannot_smuggle_in_headers(servers: Any, make_parcel: MakeParcel) -> None:
-    """Line breaks and control characters in what the sender wrote end up as spaces in one header, never as headers of their own."""
-    server, title = servers.mail(), "Vedtak\r\nBcc: alle@example.no\r\n\r\nTekst\u2028X: y\x00\u202e" + "å" * 300
-    parcel = make_parcel(title=title, sender_name="A\nX-Evil: 1", sender_reference="B\r\nX-Evil: 2", files={"a\r\nX-Evil: 3.pdf": b"%PDF"})
+    """Line breaks and control characters in what the sender wrote end up as spaces in one header,
+    never as headers of their own."""
+    server, title = (
+        servers.mail(),
+        "Vedtak\r\nBcc: alle@example.no\r\n\r\nTekst\u2028X: y\x00\u202e" + "å" * 300,
+    )
+    parcel = make_parcel(
+        title=title,
+        sender_name="A\nX-Evil: 1",
+        sender_reference="B\r\nX-Evil: 2",
+        files={"a\r\nX-Evil: 3.pdf": b"%PDF"},
+    )
     mail_to(server).deliver(parcel)
     mail = parsed(server.mails[0])
     assert mail["Subject"] == "[4255/8] Vedtak Bcc: alle@example.no Tekst X: y \u202e" + "å" * 300
@@ -122,9 +166,19 @@ def test_a_title_cannot_smuggle_in_headers(servers: Any, make_parcel: MakeParcel
     assert "\nX-Evil" not in text_of(mail)
 
 
-@pytest.mark.parametrize("title", ["=?utf-8?q?Hei=0D=0ABcc:_a=40example.no?=", "=?utf-8?b?SGVpCkJjYzogYUBleGFtcGxlLm5v?= x", "==??=?"])
-def test_a_title_that_looks_encoded_stays_as_it_is(servers: Any, make_parcel: MakeParcel, title: str) -> None:
-    """A title in the notation of encoded headers is shown, not decoded, and so cannot smuggle in line breaks."""
+@pytest.mark.parametrize(
+    "title",
+    [
+        "=?utf-8?q?Hei=0D=0ABcc:_a=40example.no?=",
+        "=?utf-8?b?SGVpCkJjYzogYUBleGFtcGxlLm5v?= x",
+        "==??=?",
+    ],
+)
+def test_a_title_that_looks_encoded_stays_as_it_is(
+    servers: Any, make_parcel: MakeParcel, title: str
+) -> None:
+    """A title in the notation of encoded headers is shown, not decoded, and so cannot smuggle in
+    line breaks."""
     server = servers.mail()
     mail_to(server).deliver(make_parcel(title=title))
     mail = parsed(server.mails[0])
@@ -143,17 +197,23 @@ def test_a_title_that_looks_encoded_stays_as_it_is(servers: Any, make_parcel: Ma
         ("", "application/octet-stream"),
     ],
 )
-def test_any_media_type_can_be_attached(servers: Any, make_parcel: MakeParcel, media_type: str, expected: str) -> None:
-    """A media type that could break the mail, or that is none, is mailed as plain bytes; others are kept."""
+def test_any_media_type_can_be_attached(
+    servers: Any, make_parcel: MakeParcel, media_type: str, expected: str
+) -> None:
+    """A media type that could break the mail, or that is none, is mailed as plain bytes; others are
+    kept."""
     server, parcel = servers.mail(), make_parcel(files={"fil.xml": b"From: x\n\n.\n<a/>\n"})
-    mail_to(server).deliver(replace(parcel, parts=(replace(parcel.parts[0], media_type=media_type),)))
+    mail_to(server).deliver(
+        replace(parcel, parts=(replace(parcel.parts[0], media_type=media_type),))
+    )
     part = next(parsed(server.mails[0]).iter_attachments())
     assert part.get_content_type() == expected
     assert part.get_payload(decode=True) == b"From: x\n\n.\n<a/>\n"
 
 
 def test_big_attachments_stay_at_home(servers: Any, make_parcel: MakeParcel) -> None:
-    """A letter over the limit, as it would travel, is mailed without attachments, and says how big they are and how to get them."""
+    """A letter over the limit, as it would travel, is mailed without attachments, and says how big
+    they are and how to get them."""
     server, parcel = servers.mail(), make_parcel(files={"stor.pdf": b"x" * 3_000_000})
     receipt = mail_to(server, max_attachment_bytes=4_000_000).deliver(parcel)
     mail = parsed(server.mails[0])
@@ -165,17 +225,21 @@ def test_big_attachments_stay_at_home(servers: Any, make_parcel: MakeParcel) -> 
 
 
 def test_the_limit_counts_what_travels(servers: Any, make_parcel: MakeParcel) -> None:
-    """An attachment that is as large as the limit once it is encoded is sent, and one byte of limit less keeps it at home."""
+    """An attachment that is as large as the limit once it is encoded is sent, and one byte of limit
+    less keeps it at home."""
     server, parcel = servers.mail(), make_parcel(files={"stor.pdf": b"x" * 570})
     for limit in (780, 779):
         mail_to(server, max_attachment_bytes=limit).deliver(parcel)
     assert [len(list(parsed(mail).iter_attachments())) for mail in server.mails] == [1, 0]
-    encoded = server.mails[0].split(b"filename=")[1].partition(b"\r\n\r\n")[2].partition(b"\r\n--")[0]
+    encoded = (
+        server.mails[0].split(b"filename=")[1].partition(b"\r\n\r\n")[2].partition(b"\r\n--")[0]
+    )
     assert len(encoded) == 780
 
 
 def test_a_server_that_announces_less_gets_less(servers: Any, make_parcel: MakeParcel) -> None:
-    """A mail that is larger than the server says it takes goes without attachments instead of being refused."""
+    """A mail that is larger than the server says it takes goes without attachments instead of being
+    refused."""
     server = servers.mail()
     server.script["EHLO"] = "250-scripted\r\n250 SIZE 100000"
     receipt = mail_to(server).deliver(make_parcel(files={"stor.pdf": b"x" * 100_000}))
@@ -184,7 +248,9 @@ def test_a_server_that_announces_less_gets_less(servers: Any, make_parcel: MakeP
 
 
 @pytest.mark.parametrize("announced", ["SIZE", "SIZE 0", "SIZE many"])
-def test_a_server_without_a_limit_gets_everything(servers: Any, make_parcel: MakeParcel, announced: str) -> None:
+def test_a_server_without_a_limit_gets_everything(
+    servers: Any, make_parcel: MakeParcel, announced: str
+) -> None:
     """A limit that is none leaves nothing out."""
     server = servers.mail()
     server.script["EHLO"] = f"250-scripted\r\n250 {announced}"
@@ -193,15 +259,30 @@ def test_a_server_without_a_limit_gets_everything(servers: Any, make_parcel: Mak
 
 
 def test_one_attachment_per_mail(servers: Any, make_parcel: MakeParcel) -> None:
-    """Each attachment that is here travels alone with the letter's words, under an id of its own that is the same in every repeat."""
-    server, parcel = servers.mail(), make_parcel(files={"A.pdf": b"%PDF a", "B.pdf": b"%PDF b"}, missing=["C.pdf"])
+    """Each attachment that is here travels alone with the letter's words, under an id of its own
+    that is the same in every repeat."""
+    server, parcel = (
+        servers.mail(),
+        make_parcel(files={"A.pdf": b"%PDF a", "B.pdf": b"%PDF b"}, missing=["C.pdf"]),
+    )
     destination = mail_to(server, one_attachment_per_mail=True)
     receipts = [destination.deliver(parcel) for _ in range(2)]
     mails = [parsed(mail) for mail in server.mails]
-    assert [[part.get_filename() for part in mail.iter_attachments()] for mail in mails] == [["001-a.pdf"], ["002-b.pdf"]] * 2
-    assert [mail["Message-ID"] for mail in mails] == [f"<{parcel.delivery_id}.{place}@example.no>" for place in (1, 2)] * 2
-    assert [mail["Subject"] for mail in mails[:2]] == ["[4255/8] Vedtak om merverdiavgift (1/2)", "[4255/8] Vedtak om merverdiavgift (2/2)"]
-    assert all("Vi har behandlet" in text_of(mail) and "003-c.pdf (C.pdf): mangler" in text_of(mail) for mail in mails)
+    assert [[part.get_filename() for part in mail.iter_attachments()] for mail in mails] == [
+        ["001-a.pdf"],
+        ["002-b.pdf"],
+    ] * 2
+    assert [mail["Message-ID"] for mail in mails] == [
+        f"<{parcel.delivery_id}.{place}@example.no>" for place in (1, 2)
+    ] * 2
+    assert [mail["Subject"] for mail in mails[:2]] == [
+        "[4255/8] Vedtak om merverdiavgift (1/2)",
+        "[4255/8] Vedtak om merverdiavgift (2/2)",
+    ]
+    assert all(
+        "Vi har behandlet" in text_of(mail) and "003-c.pdf (C.pdf): mangler" in text_of(mail)
+        for mail in mails
+    )
     assert {receipt.reference for receipt in receipts} == {mails[0]["Message-ID"]}
     assert receipts[0].details["mails"] == 2
 
@@ -209,25 +290,35 @@ def test_one_attachment_per_mail(servers: Any, make_parcel: MakeParcel) -> None:
 def test_one_attachment_per_mail_and_too_large_a_one(servers: Any, make_parcel: MakeParcel) -> None:
     """Of several attachments only the one that is too large stays at home, and its mail says so."""
     server, parcel = servers.mail(), make_parcel(files={"A.pdf": b"x" * 10_000, "B.pdf": b"%PDF b"})
-    receipt = mail_to(server, one_attachment_per_mail=True, max_attachment_bytes=10_000).deliver(parcel)
+    receipt = mail_to(server, one_attachment_per_mail=True, max_attachment_bytes=10_000).deliver(
+        parcel
+    )
     assert [len(list(parsed(mail).iter_attachments())) for mail in server.mails] == [0, 1]
     assert "Vedlegg er ikke med" in text_of(parsed(server.mails[0]))
     assert receipt.details["with_attachments"] is False
 
 
-def test_one_attachment_per_mail_of_a_letter_without_any(servers: Any, make_parcel: MakeParcel) -> None:
+def test_one_attachment_per_mail_of_a_letter_without_any(
+    servers: Any, make_parcel: MakeParcel
+) -> None:
     """A letter without attachments is one mail in either case, with the same id."""
     server, parcel = servers.mail(), make_parcel(files={}, missing=["C.pdf"])
     for each in (True, False):
         mail_to(server, one_attachment_per_mail=each).deliver(parcel)
-    assert [parsed(mail)["Message-ID"] for mail in server.mails] == [f"<{parcel.delivery_id}@example.no>"] * 2
+    assert [parsed(mail)["Message-ID"] for mail in server.mails] == [
+        f"<{parcel.delivery_id}@example.no>"
+    ] * 2
 
 
 @pytest.mark.parametrize(
     ("first", "second", "together"),
     [
         ({}, {"title": "Noe annet"}, True),
-        ({"title": "Sak 2026/77: varsel"}, {"title": "Vedtak i 2026/77", "sender_reference": "x"}, True),
+        (
+            {"title": "Sak 2026/77: varsel"},
+            {"title": "Vedtak i 2026/77", "sender_reference": "x"},
+            True,
+        ),
         ({}, {"sender_org": "991825827"}, False),
         ({}, {"sender_reference": "2026/9"}, False),
         ({}, {"party": "974761076"}, False),
@@ -235,19 +326,28 @@ def test_one_attachment_per_mail_of_a_letter_without_any(servers: Any, make_parc
     ],
 )
 def test_letters_of_one_matter_are_shown_together(
-    servers: Any, make_parcel: MakeParcel, first: dict[str, str], second: dict[str, str], together: bool
+    servers: Any,
+    make_parcel: MakeParcel,
+    first: dict[str, str],
+    second: dict[str, str],
+    together: bool,
 ) -> None:
-    """The sender with a case number or a reference makes a thread, whichever letter comes first; nothing else does."""
+    """The sender with a case number or a reference makes a thread, whichever letter comes first;
+    nothing else does."""
     server = servers.mail()
     for number, fields in enumerate((first, second)):
         mail_to(server).deliver(make_parcel(f"letter-{number}", **fields))
     threads = [set((parsed(mail)["References"] or "").split()) for mail in server.mails]
     assert bool(threads[0] & threads[1]) == together
-    assert all((parsed(mail)["In-Reply-To"] or "") in (parsed(mail)["References"] or "") for mail in server.mails)
+    assert all(
+        (parsed(mail)["In-Reply-To"] or "") in (parsed(mail)["References"] or "")
+        for mail in server.mails
+    )
 
 
 def test_a_letter_of_nobody_belongs_to_no_thread(servers: Any, make_parcel: MakeParcel) -> None:
-    """Letters of unknown senders are not shown together because they happen to have the same reference."""
+    """Letters of unknown senders are not shown together because they happen to have the same
+    reference."""
     server = servers.mail()
     mail_to(server).deliver(make_parcel(sender_org=None, sender_name=""))
     assert parsed(server.mails[0])["References"] is None
@@ -256,9 +356,14 @@ def test_a_letter_of_nobody_belongs_to_no_thread(servers: Any, make_parcel: Make
 def test_a_subject_of_ones_own(servers: Any, make_parcel: MakeParcel) -> None:
     """A template is filled in with what is known; what a sender wrote in braces stays as it is."""
     server = servers.mail()
-    template = "{recipients}: {title} fra {sender} {sender_number} ({reference}), frist {deadline} {{x}}"
+    template = (
+        "{recipients}: {title} fra {sender} {sender_number} ({reference}), frist {deadline} {{x}}"
+    )
     mail_to(server, subject=template).deliver(make_parcel(title="{sender.__class__} {0}"))
-    expected = "Regnskapsavdelingen: {sender.__class__} {0} fra Skatteetaten 974761076 (2026/1234), frist {x}"
+    expected = (
+        "Regnskapsavdelingen: {sender.__class__} {0} fra Skatteetaten 974761076 (2026/1234), "
+        "frist {x}"
+    )
     assert parsed(server.mails[0])["Subject"] == expected
 
 
@@ -280,11 +385,19 @@ def test_confidential_letters_are_not_mailed(servers: Any, make_parcel: MakeParc
     assert server.commands == []
 
 
-def test_the_notice_of_a_confidential_letter_is_mailed(servers: Any, make_parcel: MakeParcel) -> None:
-    """Postmottak's own word that a confidential letter waits goes by mail, and says nothing about attachments that it cannot have."""
+def test_the_notice_of_a_confidential_letter_is_mailed(
+    servers: Any, make_parcel: MakeParcel
+) -> None:
+    """Postmottak's own word that a confidential letter waits goes by mail, and says nothing about
+    attachments that it cannot have."""
     server = servers.mail()
     body = "Et taushetsbelagt brev til 991825827 venter i Altinn.\n"
-    notice = {"kind": MessageKind.NOTICE, "service": "5504/1", "confidential": True, "title": "Taushetsbelagt post venter i Altinn"}
+    notice = {
+        "kind": MessageKind.NOTICE,
+        "service": "5504/1",
+        "confidential": True,
+        "title": "Taushetsbelagt post venter i Altinn",
+    }
     mail_to(server).deliver(make_parcel(files={}, body=body, **notice))
     mail = parsed(server.mails[0])
     assert mail["Subject"] == "[5504/1] Taushetsbelagt post venter i Altinn"

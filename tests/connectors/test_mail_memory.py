@@ -13,7 +13,8 @@ SOON = 10  # seconds
 
 
 def test_large_ones_wait_for_each_other() -> None:
-    """What is inside at a time is never more than the room, or one alone that is larger than that; and everybody gets in."""
+    """What is inside at a time is never more than the room, or one alone that is larger than that;
+    and everybody gets in."""
     room, lock, inside, most = MemoryBudget(10), threading.Lock(), [0], [0]
 
     def go(size: int) -> None:

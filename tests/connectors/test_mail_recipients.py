@@ -1,4 +1,5 @@
-"""Recipients: each one's answer counts for that one alone, nobody is served twice, and nobody is forgotten."""
+"""Recipients: each one's answer counts for that one alone, nobody is served twice, and nobody is
+forgotten."""
 
 from __future__ import annotations
 
@@ -19,7 +20,11 @@ A, B = TWO
 
 def asked(server: Any) -> list[str]:
     """The recipients whom the server was asked about, in order."""
-    return [re.findall("<(.*)>", command)[0] for command in server.commands if command.upper().startswith("RCPT")]
+    return [
+        re.findall("<(.*)>", command)[0]
+        for command in server.commands
+        if command.upper().startswith("RCPT")
+    ]
 
 
 def refuse(server: Any, recipient: str, answer: str) -> None:
@@ -27,7 +32,8 @@ def refuse(server: Any, recipient: str, answer: str) -> None:
 
 
 def test_one_who_must_wait_waits_alone(servers: Any, make_parcel: MakeParcel) -> None:
-    """A recipient that is refused for now is the only one that is asked at the next attempt, and then all is delivered."""
+    """A recipient that is refused for now is the only one that is asked at the next attempt, and
+    then all is delivered."""
     server = servers.mail()
     destination = mail_to(server)
     refuse(server, B, "450 greylisted")
@@ -44,8 +50,11 @@ def test_one_who_must_wait_waits_alone(servers: Any, make_parcel: MakeParcel) ->
     assert parsed(server.mails[1])["To"] == f"{A}, {B}"
 
 
-def test_one_who_is_refused_for_good_is_named_in_the_end(servers: Any, make_parcel: MakeParcel) -> None:
-    """The others get the letter first; then the delivery fails for good, and says who is refused and who was served."""
+def test_one_who_is_refused_for_good_is_named_in_the_end(
+    servers: Any, make_parcel: MakeParcel
+) -> None:
+    """The others get the letter first; then the delivery fails for good, and says who is refused
+    and who was served."""
     server = servers.mail()
     destination = mail_to(server)
     refuse(server, A, "550 unknown")
@@ -53,7 +62,10 @@ def test_one_who_is_refused_for_good_is_named_in_the_end(servers: Any, make_parc
     second, _ = attempt(destination, parcel)
     assert isinstance(first, TemporaryFailure)
     assert isinstance(second, PermanentFailure)
-    assert f"refuses the recipient {A} (status 550): correct the address, and retry the delivery" in str(second)
+    assert (
+        f"refuses the recipient {A} (status 550): correct the address, and retry the delivery"
+        in str(second)
+    )
     assert f"{B} got the letter" in str(second)
     assert asked(server) == [A, B, A]
     assert len(server.mails) == 1
@@ -84,7 +96,8 @@ def test_a_retry_without_the_refused_one_is_done(servers: Any, make_parcel: Make
 
 
 def test_one_for_good_and_one_for_now(servers: Any, make_parcel: MakeParcel) -> None:
-    """While there is hope for one, the letter waits, and the other is not asked again until that one has it."""
+    """While there is hope for one, the letter waits, and the other is not asked again until that
+    one has it."""
     server = servers.mail()
     destination, parcel = mail_to(server), make_parcel()
     refuse(server, A, "550 unknown")
@@ -105,7 +118,9 @@ def test_one_for_good_and_one_for_now(servers: Any, make_parcel: MakeParcel) -> 
     assert len(server.mails) == 1
 
 
-def test_when_all_are_refused_for_good_it_ends_at_once(servers: Any, make_parcel: MakeParcel) -> None:
+def test_when_all_are_refused_for_good_it_ends_at_once(
+    servers: Any, make_parcel: MakeParcel
+) -> None:
     """There is nothing to remember, and so nothing to wait for; the letter itself is never said."""
     server = servers.mail()
     server.script["RCPT"] = "550 unknown"
@@ -117,7 +132,8 @@ def test_when_all_are_refused_for_good_it_ends_at_once(servers: Any, make_parcel
 
 
 def test_what_is_remembered_can_be_stored(servers: Any, make_parcel: MakeParcel) -> None:
-    """What the next attempt must know is JSON, names no title, and means the same after it was stored."""
+    """What the next attempt must know is JSON, names no title, and means the same after it was
+    stored."""
     server = servers.mail()
     refuse(server, B, "450 later")
     result, parcel = attempt(mail_to(server), make_parcel(title="hemmelig"))
@@ -132,8 +148,11 @@ def two_attachments(make_parcel: MakeParcel) -> Parcel:
     return make_parcel(files={"A.pdf": b"%PDF a", "B.pdf": b"%PDF b"})
 
 
-def test_attachments_that_were_sent_are_not_sent_again(servers: Any, make_parcel: MakeParcel) -> None:
-    """With one attachment per mail, a server that breaks down after the first gets only the second when it is back."""
+def test_attachments_that_were_sent_are_not_sent_again(
+    servers: Any, make_parcel: MakeParcel
+) -> None:
+    """With one attachment per mail, a server that breaks down after the first gets only the second
+    when it is back."""
     server = servers.mail()
     destination = mail_to(server, one_attachment_per_mail=True)
     server.script["RSET"] = ""
@@ -142,12 +161,15 @@ def test_attachments_that_were_sent_are_not_sent_again(servers: Any, make_parcel
     server.script.clear()
     second, _ = attempt(destination, parcel)
     assert isinstance(second, Receipt)
-    files = [part.get_filename() for mail in server.mails for part in parsed(mail).iter_attachments()]
+    files = [
+        part.get_filename() for mail in server.mails for part in parsed(mail).iter_attachments()
+    ]
     assert files == ["001-a.pdf", "002-b.pdf"]
 
 
 def test_each_attachment_has_its_own_recipients_left(servers: Any, make_parcel: MakeParcel) -> None:
-    """A recipient that is refused is not asked about the next attachment, and gets all of them when it is accepted."""
+    """A recipient that is refused is not asked about the next attachment, and gets all of them when
+    it is accepted."""
     server = servers.mail()
     destination = mail_to(server, one_attachment_per_mail=True)
     refuse(server, B, "450 later")
@@ -159,8 +181,11 @@ def test_each_attachment_has_its_own_recipients_left(servers: Any, make_parcel: 
     assert asked(server) == [A, B, A, B, B]
 
 
-def test_an_attachment_that_is_not_there_undoes_nothing(servers: Any, make_parcel: MakeParcel) -> None:
-    """When the bytes of the second attachment are missing, it is remembered that the first was sent."""
+def test_an_attachment_that_is_not_there_undoes_nothing(
+    servers: Any, make_parcel: MakeParcel
+) -> None:
+    """When the bytes of the second attachment are missing, it is remembered that the first was
+    sent."""
     server = servers.mail()
     whole = two_attachments(make_parcel)
 
@@ -185,11 +210,14 @@ def test_missing_bytes_before_anything_is_sent(servers: Any, make_parcel: MakePa
 
     parcel = make_parcel()
     with pytest.raises(ContentMissing):
-        mail_to(servers.mail()).deliver(replace(parcel, parts=(replace(parcel.parts[0], open=missing),)))
+        mail_to(servers.mail()).deliver(
+            replace(parcel, parts=(replace(parcel.parts[0], open=missing),))
+        )
 
 
 def test_left_out_attachments_are_remembered(servers: Any, make_parcel: MakeParcel) -> None:
-    """The receipt says that attachments stayed at home also when the mail without them went in an earlier attempt."""
+    """The receipt says that attachments stayed at home also when the mail without them went in an
+    earlier attempt."""
     server = servers.mail()
     destination = mail_to(server, max_attachment_bytes=0)
     refuse(server, B, "450 later")
@@ -200,7 +228,9 @@ def test_left_out_attachments_are_remembered(servers: Any, make_parcel: MakeParc
 
 
 @pytest.mark.parametrize("command", ["MAIL", "DATA", "."])
-def test_a_mail_that_is_refused_for_now_goes_to_the_same_again(servers: Any, make_parcel: MakeParcel, command: str) -> None:
+def test_a_mail_that_is_refused_for_now_goes_to_the_same_again(
+    servers: Any, make_parcel: MakeParcel, command: str
+) -> None:
     """When sender or mail is refused nobody is served, and all are asked again."""
     server = servers.mail()
     server.script[command] = "451 later"
@@ -214,27 +244,44 @@ def test_a_mail_that_is_refused_for_now_goes_to_the_same_again(servers: Any, mak
 
 
 def test_addresses_of_the_routing_table(servers: Any, make_parcel: MakeParcel) -> None:
-    """Recipients with an address get the letter beside those of the destination, and everybody gets it once."""
+    """Recipients with an address get the letter beside those of the destination, and everybody gets
+    it once."""
     server = servers.mail()
-    addressees = (Addressee(name="lønn", email="lonn@example.no"), Addressee(name="post", email="POST@example.no"), Addressee(name="arkiv"))
+    addressees = (
+        Addressee(name="lønn", email="lonn@example.no"),
+        Addressee(name="post", email="POST@example.no"),
+        Addressee(name="arkiv"),
+    )
     parcel = replace(make_parcel(), addressees=addressees)
     assert mail_to(server).deliver(parcel).details["recipients"] == [A, B, "lonn@example.no"]
-    assert mail_to(server, recipients=[]).deliver(parcel).details["recipients"] == ["lonn@example.no", "POST@example.no"]
+    assert mail_to(server, recipients=[]).deliver(parcel).details["recipients"] == [
+        "lonn@example.no",
+        "POST@example.no",
+    ]
 
 
 def test_a_letter_for_nobody_with_an_address_waits(servers: Any, make_parcel: MakeParcel) -> None:
-    """Where neither the destination nor the routing table has an address, the letter waits until somebody writes one."""
+    """Where neither the destination nor the routing table has an address, the letter waits until
+    somebody writes one."""
     server = servers.mail()
-    with pytest.raises(TemporaryFailure, match=r"no e-mail address for regnskap; write email in the routing table"):
+    with pytest.raises(
+        TemporaryFailure, match=r"no e-mail address for regnskap; write email in the routing table"
+    ):
         mail_to(server, recipients=[]).deliver(make_parcel())
     assert server.commands == []
     assert "routing table" in next(iter(mail_to(server, recipients=[]).check())).text
 
 
-@pytest.mark.parametrize("email", ["blåbær@example.no", "a@b@example.no", "a@example.no\r\nRCPT TO:<x@y.no>"])
-def test_an_address_that_cannot_be_used_waits(servers: Any, make_parcel: MakeParcel, email: str) -> None:
+@pytest.mark.parametrize(
+    "email", ["blåbær@example.no", "a@b@example.no", "a@example.no\r\nRCPT TO:<x@y.no>"]
+)
+def test_an_address_that_cannot_be_used_waits(
+    servers: Any, make_parcel: MakeParcel, email: str
+) -> None:
     """An address that the routing table should not have had is never said to a server."""
     server = servers.mail()
     with pytest.raises(TemporaryFailure, match="no e-mail address that can be used"):
-        mail_to(server).deliver(replace(make_parcel(), addressees=(Addressee(name="x", email=email),)))
+        mail_to(server).deliver(
+            replace(make_parcel(), addressees=(Addressee(name="x", email=email),))
+        )
     assert server.commands == []

@@ -59,13 +59,20 @@ def clock() -> Clock:
 
 @pytest.fixture
 def http(clock: Clock) -> Iterator[HttpClient]:
-    made = HttpClient(longest_pause=300, timeouts=Timeouts(retry_delays=(0.001, 0.001)), clock=clock)
+    made = HttpClient(
+        longest_pause=300, timeouts=Timeouts(retry_delays=(0.001, 0.001)), clock=clock
+    )
     yield made
     made.close()
 
 
 def identity(altinn: FakeAltinn, client: ReadyClient, **other: str) -> Identity:
-    told: dict[str, Any] = {"client_id": client.client_id, "key_id": client.key_id, "issuer": altinn.maskinporten_url, **other}
+    told: dict[str, Any] = {
+        "client_id": client.client_id,
+        "key_id": client.key_id,
+        "issuer": altinn.maskinporten_url,
+        **other,
+    }
     exchange = f"{altinn.platform_url}/authentication/api/v1/exchange/maskinporten"
     return Identity(exchange_url=exchange, key=load_key(client.private_key), **told)
 
@@ -76,8 +83,14 @@ def tokens(http: HttpClient, altinn: FakeAltinn, client: ReadyClient, clock: Clo
 
 
 def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes = b"") -> str:
-    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption).decode()
+    encryption = (
+        serialization.BestAvailableEncryption(password)
+        if password
+        else serialization.NoEncryption()
+    )
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    ).decode()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +105,11 @@ def test_a_key_is_read_from_pem_and_from_jwk(pair: rsa.RSAPrivateKey) -> None:
 
 
 def unusable_keys(pair: rsa.RSAPrivateKey) -> dict[str, str]:
-    public = pair.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    public = (
+        pair.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
     return {
         "": "is empty",
         "rubbish": "holds no private key in PEM",
@@ -107,7 +124,8 @@ def unusable_keys(pair: rsa.RSAPrivateKey) -> dict[str, str]:
 
 
 def test_a_key_that_cannot_be_used_is_refused_with_a_remedy(pair: rsa.RSAPrivateKey) -> None:
-    """Whatever is wrong with a key is told in words that say what to write instead, and show nothing of it."""
+    """Whatever is wrong with a key is told in words that say what to write instead, and show
+    nothing of it."""
     for text, words in unusable_keys(pair).items():
         with pytest.raises(ValueError, match=words) as caught:
             load_key(text)
@@ -115,8 +133,11 @@ def test_a_key_that_cannot_be_used_is_refused_with_a_remedy(pair: rsa.RSAPrivate
         assert not text or text not in str(caught.value)
 
 
-def test_a_token_is_fetched_once_for_each_party(tokens: Tokens, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """Grant and exchange happen once, however often the token is wanted; another party has a token of its own."""
+def test_a_token_is_fetched_once_for_each_party(
+    tokens: Tokens, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """Grant and exchange happen once, however often the token is wanted; another party has a token
+    of its own."""
     altinn.allow(client.client_id, OTHER, ["eformidling-dpv-administrasjon"])
     mine = {tokens.token(PARTY, SCOPE) for _ in range(5)}
     assert len(mine) == 1
@@ -131,8 +152,11 @@ def test_threads_do_not_stampede(tokens: Tokens, altinn: FakeAltinn) -> None:
     assert (altinn.count("token"), altinn.count("exchange")) == (1, 1)
 
 
-def test_a_token_is_renewed_before_it_ends(tokens: Tokens, altinn: FakeAltinn, clock: Clock) -> None:
-    """The token's own lifetime decides, whatever this machine's clock says: 30 minutes less a margin."""
+def test_a_token_is_renewed_before_it_ends(
+    tokens: Tokens, altinn: FakeAltinn, clock: Clock
+) -> None:
+    """The token's own lifetime decides, whatever this machine's clock says: 30 minutes less a
+    margin."""
     altinn.clock.skew = timedelta(seconds=5)
     first = tokens.token(PARTY, SCOPE)
     clock.now += 28 * 60
@@ -141,8 +165,11 @@ def test_a_token_is_renewed_before_it_ends(tokens: Tokens, altinn: FakeAltinn, c
     assert tokens.token(PARTY, SCOPE) != first
 
 
-def test_when_the_first_token_ends(tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, clock: Clock) -> None:
-    """The first of the tokens counts, by the time of day; one that was dropped does not, and asking asks nobody."""
+def test_when_the_first_token_ends(
+    tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, clock: Clock
+) -> None:
+    """The first of the tokens counts, by the time of day; one that was dropped does not, and asking
+    asks nobody."""
     assert tokens.first_end(SCOPE) is None
     began = datetime.now(UTC)
     first = tokens.token(PARTY, SCOPE)
@@ -159,7 +186,9 @@ def test_when_the_first_token_ends(tokens: Tokens, altinn: FakeAltinn, client: R
     assert altinn.count("token") == 2
 
 
-def test_a_token_of_a_few_seconds_is_of_use(tokens: Tokens, altinn: FakeAltinn, clock: Clock) -> None:
+def test_a_token_of_a_few_seconds_is_of_use(
+    tokens: Tokens, altinn: FakeAltinn, clock: Clock
+) -> None:
     """A lifetime shorter than the margin does not make every call fetch a token."""
     altinn.exchange.lifetime = timedelta(seconds=10)
     first = tokens.token(PARTY, SCOPE)
@@ -179,25 +208,38 @@ def test_a_token_that_was_dropped_is_replaced_once(tokens: Tokens, altinn: FakeA
     assert altinn.count("token") == 2
 
 
-def test_the_external_reference_must_fit(http: HttpClient, altinn: FakeAltinn, client: ReadyClient) -> None:
+def test_the_external_reference_must_fit(
+    http: HttpClient, altinn: FakeAltinn, client: ReadyClient
+) -> None:
     """A system user with a reference is found with exactly that reference."""
     altinn.allow(client.client_id, OTHER, ["x"], external_ref="post-1")
-    assert Tokens(http, identity(altinn, client, external_ref="post-1"), refusal_lasts=0).token(OTHER, SCOPE)
+    assert Tokens(http, identity(altinn, client, external_ref="post-1"), refusal_lasts=0).token(
+        OTHER, SCOPE
+    )
     for other in ({"external_ref": "post-2"}, {}):
         with pytest.raises(AccessRefused, match="external_ref"):
             Tokens(http, identity(altinn, client, **other), refusal_lasts=0).token(OTHER, SCOPE)
 
 
-def test_no_system_user_is_explained_and_concerns_one_party(tokens: Tokens, altinn: FakeAltinn) -> None:
-    """MP-303 names its four usual causes and Maskinporten's reference; the other party's token is not touched."""
+def test_no_system_user_is_explained_and_concerns_one_party(
+    tokens: Tokens, altinn: FakeAltinn
+) -> None:
+    """MP-303 names its four usual causes and Maskinporten's reference; the other party's token is
+    not touched."""
     with pytest.raises(AccessRefused) as caught:
         tokens.token(OTHER, SCOPE)
-    assert all(word in str(caught.value) for word in (OTHER, "1) `client_id`", "2)", "3) `external_ref`", "4)", "MP-303", "id"))
+    assert all(
+        word in str(caught.value)
+        for word in (OTHER, "1) `client_id`", "2)", "3) `external_ref`", "4)", "MP-303", "id")
+    )
     assert tokens.token(PARTY, SCOPE)
 
 
-def test_a_refusal_is_remembered_for_a_while(tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, clock: Clock) -> None:
-    """A party without system user costs one call a poll, and is served as soon as that has been mended."""
+def test_a_refusal_is_remembered_for_a_while(
+    tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, clock: Clock
+) -> None:
+    """A party without system user costs one call a poll, and is served as soon as that has been
+    mended."""
     for _ in range(5):
         with pytest.raises(AccessRefused, match="MP-303"):
             tokens.token(OTHER, SCOPE)
@@ -207,8 +249,11 @@ def test_a_refusal_is_remembered_for_a_while(tokens: Tokens, altinn: FakeAltinn,
     assert tokens.token(OTHER, SCOPE)
 
 
-def test_refusals_name_what_to_mend(http: HttpClient, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """Unknown client, unknown key, wrong key, unregistered scope, expired key: each with its code and its remedy."""
+def test_refusals_name_what_to_mend(
+    http: HttpClient, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """Unknown client, unknown key, wrong key, unregistered scope, expired key: each with its code
+    and its remedy."""
     stranger = {"client_id": "3f9a0f6e-0000-4000-8000-000000000000"}
     for other, scope, words in (
         (stranger, SCOPE, "compare `client_id`.*MP-100"),
@@ -218,16 +263,29 @@ def test_refusals_name_what_to_mend(http: HttpClient, altinn: FakeAltinn, client
         with pytest.raises(AccessRefused, match=words):
             Tokens(http, identity(altinn, client, **other), refusal_lasts=0).token(PARTY, scope)
     public = RSAKey.import_key(client.private_key).as_dict(private=False)
-    altinn.add_client(client.client_id, public, client.key_id, PARTY, key_expires=datetime.now(UTC) - timedelta(days=1))
+    altinn.add_client(
+        client.client_id,
+        public,
+        client.key_id,
+        PARTY,
+        key_expires=datetime.now(UTC) - timedelta(days=1),
+    )
     with pytest.raises(AccessRefused, match=r"register a new one.*MP-121"):
         Tokens(http, identity(altinn, client), refusal_lasts=0).token(PARTY, SCOPE)
 
 
 @pytest.mark.parametrize("code", [*REMEDIES, "MP-999"])
-def test_every_code_says_what_to_do(http: HttpClient, altinn: FakeAltinn, client: ReadyClient, code: str) -> None:
-    """Each of Maskinporten's codes is told with its remedy, the code and Maskinporten's own words; one that is not known is looked up."""
-    body = json.dumps({"error": "invalid_grant", "error_description": f"{code}: No (id 7f3a)"}).encode()
-    altinn.faults.inject(faults.Fault(name=code, instead=lambda: Response(status=400, body=body)), "token")
+def test_every_code_says_what_to_do(
+    http: HttpClient, altinn: FakeAltinn, client: ReadyClient, code: str
+) -> None:
+    """Each of Maskinporten's codes is told with its remedy, the code and Maskinporten's own words;
+    one that is not known is looked up."""
+    body = json.dumps(
+        {"error": "invalid_grant", "error_description": f"{code}: No (id 7f3a)"}
+    ).encode()
+    altinn.faults.inject(
+        faults.Fault(name=code, instead=lambda: Response(status=400, body=body)), "token"
+    )
     with pytest.raises(AccessRefused) as caught:
         Tokens(http, identity(altinn, client), refusal_lasts=0).token(PARTY, SCOPE)
     assert REMEDIES.get(code, "look the code up") in str(caught.value)
@@ -235,16 +293,23 @@ def test_every_code_says_what_to_do(http: HttpClient, altinn: FakeAltinn, client
     assert isinstance(caught.value, PartyRefused) == (code in {"MP-251", "MP-303"})
 
 
-def test_the_wrong_key_is_told_apart(http: HttpClient, altinn: FakeAltinn, client: ReadyClient, pair: rsa.RSAPrivateKey) -> None:
+def test_the_wrong_key_is_told_apart(
+    http: HttpClient, altinn: FakeAltinn, client: ReadyClient, pair: rsa.RSAPrivateKey
+) -> None:
     """A signature that does not fit the registered key says which file to look at."""
-    wrong = ReadyClient(client_id=client.client_id, key_id=client.key_id, private_key=pem(pair), organisation=PARTY)
+    wrong = ReadyClient(
+        client_id=client.client_id, key_id=client.key_id, private_key=pem(pair), organisation=PARTY
+    )
     with pytest.raises(AccessRefused, match=r"`key_file` must hold.*MP-124"):
         Tokens(http, identity(altinn, wrong), refusal_lasts=0).token(PARTY, SCOPE)
 
 
 @pytest.mark.parametrize("skew", [-40, -3600, 300, 86400])
-def test_a_wrong_clock_is_got_over(http: HttpClient, altinn: FakeAltinn, client: ReadyClient, skew: int) -> None:
-    """Where this machine's clock is ahead or behind, Maskinporten's is used: one more call the first time, and none later."""
+def test_a_wrong_clock_is_got_over(
+    http: HttpClient, altinn: FakeAltinn, client: ReadyClient, skew: int
+) -> None:
+    """Where this machine's clock is ahead or behind, Maskinporten's is used: one more call the
+    first time, and none later."""
     altinn.clock.skew = timedelta(seconds=skew)
     altinn.allow(client.client_id, OTHER, ["x"])
     tokens = Tokens(http, identity(altinn, client), refusal_lasts=0)
@@ -253,10 +318,18 @@ def test_a_wrong_clock_is_got_over(http: HttpClient, altinn: FakeAltinn, client:
     assert altinn.count("token") == 3
 
 
-def test_a_clock_that_cannot_be_got_over_is_told(http: HttpClient, altinn: FakeAltinn, client: ReadyClient) -> None:
-    """If Maskinporten's own answer does not help, the operator is told to set the clock, and the call is tried again later."""
+def test_a_clock_that_cannot_be_got_over_is_told(
+    http: HttpClient, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """If Maskinporten's own answer does not help, the operator is told to set the clock, and the
+    call is tried again later."""
     answers = iter([0.0, 0.0, 10_000.0])  # ours leaps ahead between the two grants
-    tokens = Tokens(http, identity(altinn, client), refusal_lasts=0, wall=lambda: datetime.now(UTC).timestamp() + next(answers, 10_000.0))
+    tokens = Tokens(
+        http,
+        identity(altinn, client),
+        refusal_lasts=0,
+        wall=lambda: datetime.now(UTC).timestamp() + next(answers, 10_000.0),
+    )
     altinn.clock.skew = timedelta(seconds=-1000)
     with pytest.raises(MailboxUnavailable, match="set this machine's clock"):
         tokens.token(PARTY, SCOPE)
@@ -264,10 +337,15 @@ def test_a_clock_that_cannot_be_got_over_is_told(http: HttpClient, altinn: FakeA
 
 @pytest.mark.parametrize("kind", ["token", "exchange"])
 @pytest.mark.parametrize(
-    "fault", [faults.status(500), faults.html_page(), faults.login_redirect(), faults.gzip_bomb(1)], ids=lambda each: each.name
+    "fault",
+    [faults.status(500), faults.html_page(), faults.login_redirect(), faults.gzip_bomb(1)],
+    ids=lambda each: each.name,
 )
-def test_a_shaky_platform_is_tried_again_later(tokens: Tokens, altinn: FakeAltinn, kind: str, fault: faults.Fault) -> None:
-    """What is no answer of Maskinporten or of the exchange is no refusal either, and the next try succeeds."""
+def test_a_shaky_platform_is_tried_again_later(
+    tokens: Tokens, altinn: FakeAltinn, kind: str, fault: faults.Fault
+) -> None:
+    """What is no answer of Maskinporten or of the exchange is no refusal either, and the next try
+    succeeds."""
     altinn.faults.inject(fault, kind)
     with pytest.raises(MailboxUnavailable):
         tokens.token(PARTY, SCOPE)
@@ -283,7 +361,9 @@ def test_a_token_that_is_none_is_not_kept(tokens: Tokens, altinn: FakeAltinn) ->
     assert tokens.token(PARTY, SCOPE).count(".") == 2
 
 
-def test_nothing_secret_is_ever_said(tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, tmp_path: Path) -> None:
+def test_nothing_secret_is_ever_said(
+    tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, tmp_path: Path
+) -> None:
     """Neither an error nor a representation shows a key, a grant or a token."""
     said = [repr(tokens), repr(identity(altinn, client)), repr(vars(tokens))]
     token = tokens.token(PARTY, SCOPE)
@@ -306,7 +386,9 @@ def test_a_token_that_never_ends(tokens: Tokens, altinn: FakeAltinn, exp: str) -
     """A token whose end no calendar has is good for a day, and when it ends can be told."""
     claims = base64.urlsafe_b64encode(f'{{"iat": 1, "exp": {exp}}}'.encode()).decode().rstrip("=")
     endless = f"e30.{claims}.x".encode()
-    altinn.faults.inject(faults.Fault(name="endless", instead=lambda: Response(status=200, body=endless)), "exchange")
+    altinn.faults.inject(
+        faults.Fault(name="endless", instead=lambda: Response(status=200, body=endless)), "exchange"
+    )
     assert tokens.token(PARTY, SCOPE) == endless.decode()
     end = tokens.first_end(SCOPE)
     assert end is not None

@@ -58,7 +58,23 @@ def test_no_html_is_too_broken(html: str) -> None:
     assert isinstance(readable_text(html), str)
 
 
-@pytest.mark.parametrize("piece", ["<a ", "<a b='", "<!", "<!--", "<!-- x>", "</", "<![x", "&", "<a>", '<a b=">', "<script>", "<p"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<a ",
+        "<a b='",
+        "<!",
+        "<!--",
+        "<!-- x>",
+        "</",
+        "<![x",
+        "&",
+        "<a>",
+        '<a b=">',
+        "<script>",
+        "<p",
+    ],
+)
 @pytest.mark.timeout(20)
 def test_broken_html_does_not_hold_a_worker(piece: str) -> None:
     """A big body made to keep a parser busy is read in the time of any other body."""
@@ -86,7 +102,9 @@ def test_every_state_of_an_attachment_has_words(make_parcel: MakeParcel, state: 
 
 def test_a_letter_with_little_in_it(make_parcel: MakeParcel) -> None:
     """A letter without text, attachments and sender's name still reads well."""
-    text = plain_letter(make_parcel(files={}, body="", sender_name="", sender_org=None, sender_reference=""))
+    text = plain_letter(
+        make_parcel(files={}, body="", sender_name="", sender_org=None, sender_reference="")
+    )
     assert "Avsender:      ukjent\n" in text
     assert "Ingen vedlegg." in text
     assert "(Brevet har ingen tekst.)" in text
@@ -105,7 +123,10 @@ def test_control_characters_do_not_reach_the_reader(make_parcel: MakeParcel) -> 
     assert "a[2Jb\nc\td" in text
 
 
-@pytest.mark.parametrize(("size", "text"), [(0, "0,0 kB"), (12_345, "12,3 kB"), (1_000_000, "1,0 MB"), (31_440_000, "31,4 MB")])
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0,0 kB"), (12_345, "12,3 kB"), (1_000_000, "1,0 MB"), (31_440_000, "31,4 MB")],
+)
 def test_sizes(size: int, text: str) -> None:
     """Sizes are written as Norwegians write them, and in English with a point."""
     assert NB.size(size) == text
@@ -116,7 +137,9 @@ def test_sizes(size: int, text: str) -> None:
 def test_every_language_has_every_word(make_parcel: MakeParcel, words: Phrases) -> None:
     """No language lacks a word, or a reason why an attachment may be missing."""
     assert set(words.why_missing) == set(PartState) - KEPT_STATES
-    text = plain_letter(make_parcel(missing=["a.pdf"], due_at=MOMENT, confirmation_needed=True), words, "NB!")
+    text = plain_letter(
+        make_parcel(missing=["a.pdf"], due_at=MOMENT, confirmation_needed=True), words, "NB!"
+    )
     assert html_letter(make_parcel(), words)
     assert "{" not in text
     assert "\n\nNB!\n\n" in text
@@ -125,31 +148,68 @@ def test_every_language_has_every_word(make_parcel: MakeParcel, words: Phrases) 
 @pytest.mark.parametrize(
     ("text", "kind", "expected"),
     [
-        ("# Vedtak\n\n- a\n- b", "text/markdown", "<h1>Vedtak</h1>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n"),
+        (
+            "# Vedtak\n\n- a\n- b",
+            "text/markdown",
+            "<h1>Vedtak</h1>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n",
+        ),
         ("<b>fet</b> <script>x()</script>", "text/markdown", "<p><b>fet</b></p>\n"),
-        ('![Kart & "sted"](https://spor.example/1.gif)', "text/markdown", '<p>Kart &amp; "sted"</p>\n'),
+        (
+            '![Kart & "sted"](https://spor.example/1.gif)',
+            "text/markdown",
+            '<p>Kart &amp; "sted"</p>\n',
+        ),
         ("[her](javascript:x())", "text/markdown", "<p>[her](javascript:x())</p>\n"),
         ("[her](/lokal)", "text/markdown", '<p><a rel="noopener noreferrer">her</a></p>\n'),
         ("a <b & c", "text/plain", "<pre>a &lt;b &amp; c</pre>"),
         ("<td background='https://spor.example'>a", "text/html", "<p>a</p>\n"),
-        ("<p style='background:url(https://spor.example)' class=x id=y>a</p>", "text/html", "<p>a</p>"),
-        ("<form action='https://x.example'><input name=a>b</form>", "text/html", "<div>b</div>"),
-        ("<iframe src='https://x.example'></iframe><object data=x></object><svg onload=x()>c</svg>", "text/html", "<p>c</p>\n"),
         (
-            "<meta http-equiv=refresh content='0;url=https://x.example'><base href=x><link rel=stylesheet href=x>d",
+            "<p style='background:url(https://spor.example)' class=x id=y>a</p>",
+            "text/html",
+            "<p>a</p>",
+        ),
+        ("<form action='https://x.example'><input name=a>b</form>", "text/html", "<div>b</div>"),
+        (
+            (
+                "<iframe src='https://x.example'></iframe><object data=x></object><svg "
+                "onload=x()>c</svg>"
+            ),
+            "text/html",
+            "<p>c</p>\n",
+        ),
+        (
+            (
+                "<meta http-equiv=refresh content='0;url=https://x.example'><base href=x><link "
+                "rel=stylesheet href=x>d"
+            ),
             "text/html",
             "<p>d</p>\n",
         ),
-        ("<video src='https://x.example'></video><picture><source srcset='https://x.example'></picture>e", "text/html", "<p>e</p>\n"),
-        ("<a href=' jAvascript:x()' ping='https://x.example'>f</a>", "text/html", '<p><a rel="noopener noreferrer">f</a></p>\n'),
+        (
+            (
+                "<video src='https://x.example'></video><picture><source "
+                "srcset='https://x.example'></picture>e"
+            ),
+            "text/html",
+            "<p>e</p>\n",
+        ),
+        (
+            "<a href=' jAvascript:x()' ping='https://x.example'>f</a>",
+            "text/html",
+            '<p><a rel="noopener noreferrer">f</a></p>\n',
+        ),
     ],
 )
 def test_html_that_is_safe(text: str, kind: str, expected: str) -> None:
-    """Nothing in a letter runs, is sent or is fetched, however it is written; its structure and its links stay."""
+    """Nothing in a letter runs, is sent or is fetched, however it is written; its structure and its
+    links stay."""
     assert safe_html(text, kind) == expected
 
 
-@given(st.text(alphabet="<>[]()!*_`#/ab \n&;-\"'=:", max_size=80), st.sampled_from(["text/html", "text/markdown"]))
+@given(
+    st.text(alphabet="<>[]()!*_`#/ab \n&;-\"'=:", max_size=80),
+    st.sampled_from(["text/html", "text/markdown"]),
+)
 def test_nothing_active_comes_through(text: str, kind: str) -> None:
     """Whatever a sender writes, only harmless tags and attributes are left of it."""
     tags = re.findall(r"<([^>]*)>", safe_html(text, kind) or "")

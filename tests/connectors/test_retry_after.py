@@ -1,4 +1,5 @@
-"""The wait that another side asks for: understood as it is meant, and never so long that it silences us."""
+"""The wait that another side asks for: understood as it is meant, and never so long that it
+silences us."""
 
 from __future__ import annotations
 
@@ -30,5 +31,6 @@ NOW = datetime(2026, 3, 12, 12, 0, tzinfo=UTC)
     ],
 )
 def test_retry_after(header: str, expected: timedelta | None) -> None:
-    """Seconds and dates are understood, at most a day is waited for, a date that is over asks for nothing, and the rest is no wish."""
+    """Seconds and dates are understood, at most a day is waited for, a date that is over asks for
+    nothing, and the rest is no wish."""
     assert retry_after(header, NOW) == expected

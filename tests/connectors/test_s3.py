@@ -1,4 +1,5 @@
-"""S3 where it differs from a folder: what comes last, copies that were cut off, and what it says when it cannot."""
+"""S3 where it differs from a folder: what comes last, copies that were cut off, and what it says
+when it cannot."""
 
 from __future__ import annotations
 
@@ -36,13 +37,27 @@ class Bucket:
         from obstore.store import S3Store
 
         httpx.put(f"{self.server}/{self.name}").raise_for_status()
-        how = {"endpoint": self.server, "region": "us-east-1", "access_key_id": "ola", "secret_access_key": "x"}
-        self.store = S3Store(self.name, config=how, client_options={"allow_http": True})  # type: ignore[arg-type]  # plain names are enough
+        how = {
+            "endpoint": self.server,
+            "region": "us-east-1",
+            "access_key_id": "ola",
+            "secret_access_key": "x",
+        }
+        # plain names are enough
+        self.store = S3Store(self.name, config=how, client_options={"allow_http": True})  # type: ignore[arg-type]
 
     def settings(self, **options: Any) -> Settings:
         (self.folder / "secret").write_text(PASSWORD)
-        usual = {"bucket": self.name, "endpoint": self.server, "region": "us-east-1", "access_key_id": "ola", "secret_key_file": "secret"}
-        return Settings.model_validate({**usual, "timeout": "20s", **options}, context={"base": self.folder})
+        usual = {
+            "bucket": self.name,
+            "endpoint": self.server,
+            "region": "us-east-1",
+            "access_key_id": "ola",
+            "secret_key_file": "secret",
+        }
+        return Settings.model_validate(
+            {**usual, "timeout": "20s", **options}, context={"base": self.folder}
+        )
 
     def paths(self) -> list[str]:
         return sorted(each["path"] for page in self.store.list() for each in page)
@@ -64,21 +79,31 @@ def test_without_a_prefix(bucket: Bucket, make_parcel: MakeParcel) -> None:
     receipt = hand_over(s3.connect("erp", bucket.settings()), make_parcel())
     assert receipt.reference == f"s3://{bucket.name}/{receipt.details['name']}"
     assert bucket.paths() == [
-        f"{receipt.details['name']}/{file}" for file in ("001-vedtak-om-mva.pdf", "SHA256SUMS", "body.md", "message.json")
+        f"{receipt.details['name']}/{file}"
+        for file in ("001-vedtak-om-mva.pdf", "SHA256SUMS", "body.md", "message.json")
     ]
 
 
 def test_message_json_comes_last(bucket: Bucket, make_parcel: MakeParcel) -> None:
     """Of a letter's folder message.json is the last to come, so that a consumer can wait for it."""
-    hand_over(s3.connect("erp", bucket.settings()), make_parcel(files={"a.bin": b"x" * LARGE, "z.bin": b"y"}))
-    made = {each["path"].partition("/")[2]: each["last_modified"] for page in bucket.store.list() for each in page}
+    hand_over(
+        s3.connect("erp", bucket.settings()),
+        make_parcel(files={"a.bin": b"x" * LARGE, "z.bin": b"y"}),
+    )
+    made = {
+        each["path"].partition("/")[2]: each["last_modified"]
+        for page in bucket.store.list()
+        for each in page
+    }
     assert made["message.json"] == max(made.values())
 
 
 def test_large_files_come_whole(bucket: Bucket, make_parcel: MakeParcel) -> None:
     """A file that is uploaded in pieces and copied by the server has the bytes that it should."""
     data = bytes(range(256)) * (LARGE // 256)
-    name = hand_over(s3.connect("erp", bucket.settings()), make_parcel(files={"a.bin": data})).details["name"]
+    name = hand_over(
+        s3.connect("erp", bucket.settings()), make_parcel(files={"a.bin": data})
+    ).details["name"]
     assert bytes(bucket.store.get(f"{name}/001-a.bin").bytes()) == data
 
 
@@ -116,7 +141,8 @@ def test_a_copy_that_was_cut_off_goes_on(drop: S3Drop, bucket: Bucket) -> None:
 
 
 def test_a_removal_that_was_cut_off_copies_nothing_again(drop: S3Drop, bucket: Bucket) -> None:
-    """If message.json is gone from where it was staged the letter was published, even if its consumer has taken it since."""
+    """If message.json is gone from where it was staged the letter was published, even if its
+    consumer has taken it since."""
     source = staged(drop)
     bucket.store.delete(f"{source}/message.json")
     assert drop.publish(source, "brev")
@@ -124,7 +150,8 @@ def test_a_removal_that_was_cut_off_copies_nothing_again(drop: S3Drop, bucket: B
 
 
 def test_another_letter_of_that_name_is_not_mixed_with(drop: S3Drop, bucket: Bucket) -> None:
-    """While another letter is being copied to a name, or if a file there is another one, nothing is published under it."""
+    """While another letter is being copied to a name, or if a file there is another one, nothing is
+    published under it."""
     source = staged(drop)
     bucket.store.put(".postmottak/claim-brev", b".postmottak/y/brev")
     assert not drop.publish(source, "brev")
@@ -143,15 +170,21 @@ def test_a_bucket_that_is_not_there_is_said(bucket: Bucket, make_parcel: MakePar
     assert [finding.ok for finding in destination.check()] == [False]
 
 
-def test_a_store_that_fails_stays_the_stores_failure(bucket: Bucket, make_parcel: MakeParcel) -> None:
-    """A failure of the store is passed on as it is through the library, and nothing is left in the bucket."""
+def test_a_store_that_fails_stays_the_stores_failure(
+    bucket: Bucket, make_parcel: MakeParcel
+) -> None:
+    """A failure of the store is passed on as it is through the library, and nothing is left in the
+    bucket."""
 
     def broken() -> Any:
         raise StoreError("gone")
 
     parcel = make_parcel()
     with pytest.raises(StoreError):
-        hand_over(s3.connect("erp", bucket.settings()), replace(parcel, parts=(replace(parcel.parts[0], open=broken),)))
+        hand_over(
+            s3.connect("erp", bucket.settings()),
+            replace(parcel, parts=(replace(parcel.parts[0], open=broken),)),
+        )
     assert bucket.paths() == []
 
 
@@ -165,10 +198,13 @@ def test_a_store_that_fails_stays_the_stores_failure(bucket: Bucket, make_parcel
         ({"timeout": "0s"}, "is no time at all"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(tmp_path: Path, options: dict[str, str], words: str) -> None:
+def test_settings_that_cannot_be_are_refused(
+    tmp_path: Path, options: dict[str, str], words: str
+) -> None:
     """A configuration that could never work is a fault that says what to write."""
     (tmp_path / "secret").write_text(PASSWORD)
     with pytest.raises(ValidationError, match=words):
         Settings.model_validate(
-            {"bucket": "post", "access_key_id": "ola", "secret_key_file": "secret", **options}, context={"base": tmp_path}
+            {"bucket": "post", "access_key_id": "ola", "secret_key_file": "secret", **options},
+            context={"base": tmp_path},
         )

@@ -1,4 +1,5 @@
-"""Who is let in: the exchange, two kinds of token, scopes, ends of tokens, and the Accept rule. File names are Altinn's."""
+"""Who is let in: the exchange, two kinds of token, scopes, ends of tokens, and the Accept rule.
+File names are Altinn's."""
 
 from __future__ import annotations
 
@@ -29,9 +30,13 @@ class World:
     attachment: str
 
     def token(self, *scopes: str, exchanged: bool = True) -> str:
-        return self.altinn.token(self.client_id, PARTY, scopes=scopes or (READ_SCOPE,), exchanged=exchanged)
+        return self.altinn.token(
+            self.client_id, PARTY, scopes=scopes or (READ_SCOPE,), exchanged=exchanged
+        )
 
-    def ask(self, path: str, token: str | None = None, method: str = "GET", **headers: str) -> httpx.Response:
+    def ask(
+        self, path: str, token: str | None = None, method: str = "GET", **headers: str
+    ) -> httpx.Response:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         return httpx.request(method, f"{self.altinn.platform_url}{path}", headers=headers)
@@ -51,7 +56,10 @@ class World:
         }
 
     def statuses(self, token: str | None, **headers: str) -> dict[str, int]:
-        return {name: self.ask(path, token, method, **headers).status_code for name, (method, path) in self.endpoints.items()}
+        return {
+            name: self.ask(path, token, method, **headers).status_code
+            for name, (method, path) in self.endpoints.items()
+        }
 
 
 @pytest.fixture
@@ -59,12 +67,15 @@ def world() -> Iterator[World]:
     with FakeAltinn() as altinn:
         ready = altinn.ready_client("991825827")
         altinn.allow(ready.client_id, PARTY, [RESOURCE])
-        letter = altinn.publish(PretendLetter(party=PARTY, attachments=(PretendAttachment(content=b"abc"),)))
+        letter = altinn.publish(
+            PretendLetter(party=PARTY, attachments=(PretendAttachment(content=b"abc"),))
+        )
         yield World(altinn, ready.client_id, letter, altinn.record(letter).attachments[0].id)
 
 
 def test_the_exchange_gives_a_bare_token_or_a_quoted_one(world: World) -> None:
-    """Without Accept, or for text/plain, the body is the token itself; for JSON it is a string in quotes."""
+    """Without Accept, or for text/plain, the body is the token itself; for JSON it is a string in
+    quotes."""
     raw = world.token(exchanged=False)
     plain = world.ask(EXCHANGE, raw, Accept="text/plain")
     quoted = world.ask(EXCHANGE, raw, Accept="application/json")
@@ -75,7 +86,8 @@ def test_the_exchange_gives_a_bare_token_or_a_quoted_one(world: World) -> None:
 
 
 def test_the_exchanged_token_is_altinns(world: World) -> None:
-    """It has Altinn's issuer, thirty minutes, the vendor's number, and the system user; `client_amr` is gone."""
+    """It has Altinn's issuer, thirty minutes, the vendor's number, and the system user;
+    `client_amr` is gone."""
     token = world.ask(EXCHANGE, world.token(exchanged=False)).text
     claims = jwt.decode(token, rsa_key("altinn"), algorithms=["RS256"]).claims
     assert claims["iss"] == f"{world.altinn.platform_url}/authentication/api/v1/openid/"
@@ -86,7 +98,8 @@ def test_the_exchanged_token_is_altinns(world: World) -> None:
 
 
 def test_the_exchange_tolerates_ten_seconds(world: World) -> None:
-    """A Maskinporten token that has just ended is still exchanged; one that ended longer ago is 401 without a body."""
+    """A Maskinporten token that has just ended is still exchanged; one that ended longer ago is 401
+    without a body."""
     raw = world.token(exchanged=False)
     world.altinn.clock.advance(timedelta(seconds=125))
     assert world.ask(EXCHANGE, raw).status_code == 200
@@ -96,11 +109,17 @@ def test_the_exchange_tolerates_ten_seconds(world: World) -> None:
 
 
 def test_the_exchange_refuses_all_else(world: World) -> None:
-    """No token, Altinn's own token and nonsense are 401; another provider is 400; the enterprise user's header is 410."""
+    """No token, Altinn's own token and nonsense are 401; another provider is 400; the enterprise
+    user's header is 410."""
     raw = world.token(exchanged=False)
-    assert [world.ask(EXCHANGE, token).status_code for token in (None, world.token(), "nonsense")] == [401, 401, 401]
+    assert [
+        world.ask(EXCHANGE, token).status_code for token in (None, world.token(), "nonsense")
+    ] == [401, 401, 401]
     assert world.ask("/authentication/api/v1/exchange/other", raw).status_code == 400
-    assert world.ask(EXCHANGE, raw, **{"X-Altinn-EnterpriseUser-Authentication": "x"}).status_code == 410
+    assert (
+        world.ask(EXCHANGE, raw, **{"X-Altinn-EnterpriseUser-Authentication": "x"}).status_code
+        == 410
+    )
 
 
 def test_an_exchanged_token_opens_everything(world: World) -> None:
@@ -109,18 +128,30 @@ def test_an_exchanged_token_opens_everything(world: World) -> None:
 
 
 def test_a_raw_maskinporten_token_does_not(world: World) -> None:
-    """Half of the endpoints tell its bearer to exchange it (API/Auth/DependencyInjection.cs, AltinnTokenEventsHelper.cs)."""
+    """Half of the endpoints tell its bearer to exchange it (API/Auth/DependencyInjection.cs,
+    AltinnTokenEventsHelper.cs)."""
     raw = world.token(exchanged=False)
     statuses = world.statuses(raw)
-    assert {name for name, status in statuses.items() if status == 403} == {"content", "markasread", "confirm", "download"}
-    assert {name for name, status in statuses.items() if status == 200} == {"list", "overview", "details", "purge"}
+    assert {name for name, status in statuses.items() if status == 403} == {
+        "content",
+        "markasread",
+        "confirm",
+        "download",
+    }
+    assert {name for name, status in statuses.items() if status == 200} == {
+        "list",
+        "overview",
+        "details",
+        "purge",
+    }
     refused = world.ask(f"{BASE}/{world.letter}/content", raw)
     assert refused.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     assert refused.headers["content-type"] == "application/problem+json"
 
 
 def test_without_a_token_there_is_a_challenge_and_no_body(world: World) -> None:
-    """401 with WWW-Authenticate, an empty body, and none of the headers that answers have after authorization."""
+    """401 with WWW-Authenticate, an empty body, and none of the headers that answers have after
+    authorization."""
     response = world.ask(f"{BASE}/{world.letter}")
     assert (response.status_code, response.content) == (401, b"")
     assert response.headers["www-authenticate"] == "Bearer"
@@ -128,7 +159,8 @@ def test_without_a_token_there_is_a_challenge_and_no_body(world: World) -> None:
 
 
 def test_a_download_without_a_token_leads_to_a_login_page(world: World) -> None:
-    """A 302 where a program expects a file; a bad bearer token is 401 there too (API/Auth/CascadeAuthenticationHandler.cs)."""
+    """A 302 where a program expects a file; a bad bearer token is 401 there too
+    (API/Auth/CascadeAuthenticationHandler.cs)."""
     _, path = world.endpoints["download"]
     response = world.ask(path)
     assert response.status_code == 302
@@ -143,7 +175,10 @@ def test_a_token_ends_to_the_second(world: World) -> None:
     assert world.ask(f"{BASE}/{world.letter}", token).status_code == 200
     world.altinn.clock.advance(timedelta(seconds=2))
     ended = world.ask(f"{BASE}/{world.letter}", token)
-    assert (ended.status_code, ended.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+    assert (ended.status_code, ended.headers["www-authenticate"]) == (
+        401,
+        'Bearer error="invalid_token"',
+    )
 
 
 def test_tokens_can_be_revoked_halfway(world: World) -> None:
@@ -165,7 +200,12 @@ def test_a_missing_scope_is_403_without_a_body(world: World) -> None:
 def test_the_write_scope_alone_does_not_receive(world: World) -> None:
     """It opens what senders and recipients share, and nothing of the recipient's own."""
     statuses = world.statuses(world.token(WRITE_SCOPE))
-    assert {name for name, status in statuses.items() if status == 403} == {"content", "markasread", "confirm", "download"}
+    assert {name for name, status in statuses.items() if status == 403} == {
+        "content",
+        "markasread",
+        "confirm",
+        "download",
+    }
 
 
 @pytest.mark.parametrize(
@@ -181,7 +221,8 @@ def test_the_write_scope_alone_does_not_receive(world: World) -> None:
     ],
 )
 def test_accept_must_name_the_type(world: World, accept: str, status: int) -> None:
-    """API/Helpers/AcceptHeaderValidationMiddleware.cs: one part must be the very type, or everything."""
+    """API/Helpers/AcceptHeaderValidationMiddleware.cs: one part must be the very type, or
+    everything."""
     response = world.ask(f"{BASE}/{world.letter}", world.token(), Accept=accept)
     assert response.status_code == status
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -197,8 +238,13 @@ def test_accept_comes_after_authorization_and_before_the_letter(world: World) ->
 def test_content_is_text_and_downloads_take_any_accept(world: World) -> None:
     """The content endpoint wants text/plain; the download has no declared type."""
     token = world.token()
-    assert world.ask(f"{BASE}/{world.letter}/content", token, Accept="application/json").status_code == 406
-    assert world.ask(f"{BASE}/{world.letter}/content", token, Accept="text/plain").status_code == 200
+    assert (
+        world.ask(f"{BASE}/{world.letter}/content", token, Accept="application/json").status_code
+        == 406
+    )
+    assert (
+        world.ask(f"{BASE}/{world.letter}/content", token, Accept="text/plain").status_code == 200
+    )
     assert world.ask(world.endpoints["download"][1], token, Accept="image/png").status_code == 200
 
 

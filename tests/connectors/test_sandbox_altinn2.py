@@ -1,4 +1,5 @@
-"""The pretend Altinn 2 is no friendlier than the real one: requests by the letter, and reading that shows."""
+"""The pretend Altinn 2 is no friendlier than the real one: requests by the letter, and reading that
+shows."""
 
 from __future__ import annotations
 
@@ -27,12 +28,24 @@ def altinn() -> Iterator[PretendAltinn2]:
 def body(altinn: PretendAltinn2, number: int) -> str:
     credentials = "".join(f"<{name}>{value}</{name}>" for name, value in altinn.credentials.items())
     operation = "GetCorrespondenceForEndUserSystemsBasicV2"
-    inside = f"{credentials}<correspondenceID>{number}</correspondenceID><languageID>1044</languageID>"
+    inside = (
+        f"{credentials}<correspondenceID>{number}</correspondenceID><languageID>1044</languageID>"
+    )
     text = f'<{operation} xmlns="{SPACE}">{inside}</{operation}>'
-    return f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>{text}</s:Body></s:Envelope>'
+    return (
+        "<s:Envelope "
+        f'xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>{text}</s:Body></s:Envelope>'
+    )
 
 
-def send(altinn: PretendAltinn2, text: str, *, path: str = PATH, action: str = ACTION, media_type: str = "text/xml") -> tuple[int, str]:
+def send(
+    altinn: PretendAltinn2,
+    text: str,
+    *,
+    path: str = PATH,
+    action: str = ACTION,
+    media_type: str = "text/xml",
+) -> tuple[int, str]:
     headers = {"Content-Type": media_type, "SOAPAction": action}
     request = urllib.request.Request(altinn.url + path, data=text.encode(), headers=headers)
     try:
@@ -71,8 +84,11 @@ def test_opening_a_letter_is_reading_it(altinn: PretendAltinn2) -> None:
         (("", ""), {"media_type": "application/soap+xml"}),
     ],
 )
-def test_what_is_not_by_the_contract_is_refused(altinn: PretendAltinn2, change: tuple[str, str], more: dict[str, str]) -> None:
-    """A wrong name, order, namespace, value, action, address, type or password is a fault, and reads nothing."""
+def test_what_is_not_by_the_contract_is_refused(
+    altinn: PretendAltinn2, change: tuple[str, str], more: dict[str, str]
+) -> None:
+    """A wrong name, order, namespace, value, action, address, type or password is a fault, and
+    reads nothing."""
     number = altinn.publish(PretendLetter(party="991825827"))
     status, text = send(altinn, body(altinn, number).replace(*change), **more)
     assert status >= 400

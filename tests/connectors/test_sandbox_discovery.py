@@ -39,7 +39,8 @@ def found(response: httpx.Response) -> list[str]:
 
 
 def test_dialogporten_tells_what_is_in_use_and_may_be_read(altinn: FakeAltinn) -> None:
-    """Neither an allowed resource without letters nor one with letters that is not allowed is there."""
+    """Neither an allowed resource without letters nor one with letters that is not allowed is
+    there."""
     client_id = client_for(altinn, "used", "unused")
     for resource in ("used", "foreign"):
         altinn.publish(PretendLetter(party=PARTY, resource=resource))
@@ -60,7 +61,8 @@ def test_dialogporten_writes_types_in_lower_case(altinn: FakeAltinn) -> None:
 
 
 def test_another_party_has_nothing(altinn: FakeAltinn) -> None:
-    """Asking for an organisation that the system user does not act for gives an empty list, and a bad number a 400."""
+    """Asking for an organisation that the system user does not act for gives an empty list, and a
+    bad number a 400."""
     client_id = client_for(altinn, "r")
     altinn.publish(PretendLetter(party=PARTY, resource="r"))
     token = altinn.token(client_id, PARTY)
@@ -70,11 +72,17 @@ def test_another_party_has_nothing(altinn: FakeAltinn) -> None:
 
 
 def test_dialogporten_wants_its_own_scope(altinn: FakeAltinn) -> None:
-    """No token is 401, a token without the scope 403; a Maskinporten token that was not exchanged is fine."""
+    """No token is 401, a token without the scope 403; a Maskinporten token that was not exchanged
+    is fine."""
     client_id = client_for(altinn, "r")
     altinn.publish(PretendLetter(party=PARTY, resource="r"))
     assert ask(altinn, None).status_code == 401
-    assert ask(altinn, altinn.token(client_id, PARTY, scopes=["altinn:correspondence.read"])).status_code == 403
+    assert (
+        ask(
+            altinn, altinn.token(client_id, PARTY, scopes=["altinn:correspondence.read"])
+        ).status_code
+        == 403
+    )
     assert found(ask(altinn, altinn.token(client_id, PARTY, exchanged=False))) == ["r"]
 
 
@@ -91,8 +99,13 @@ def test_the_registry_is_public(altinn: FakeAltinn) -> None:
     altinn.add_resource(PretendResource(id="r", title="Post fra kommunen"))
     altinn.publish(PretendLetter(party=PARTY, resource="s"))
     listed = httpx.get(f"{altinn.platform_url}{REGISTRY}/resourcelist").json()
-    assert {each["identifier"]: each["resourceType"] for each in listed} == {"r": "CorrespondenceService", "s": "CorrespondenceService"}
-    assert httpx.get(f"{altinn.platform_url}{REGISTRY}/r").json()["title"]["nb"] == "Post fra kommunen"
+    assert {each["identifier"]: each["resourceType"] for each in listed} == {
+        "r": "CorrespondenceService",
+        "s": "CorrespondenceService",
+    }
+    assert (
+        httpx.get(f"{altinn.platform_url}{REGISTRY}/r").json()["title"]["nb"] == "Post fra kommunen"
+    )
     assert httpx.get(f"{altinn.platform_url}{REGISTRY}/unknown").status_code == 404
 
 
@@ -100,4 +113,6 @@ def test_the_metadata_of_what_is_in_use_is_public(altinn: FakeAltinn) -> None:
     """Everything that has letters, whoever may read it."""
     altinn.publish(PretendLetter(party=PARTY, resource="s"))
     altinn.add_resource(PretendResource(id="unused", title="Ubrukt"))
-    assert found(httpx.get(f"{altinn.platform_url}/dialogporten/api/v1/metadata/serviceresources")) == ["s"]
+    assert found(
+        httpx.get(f"{altinn.platform_url}/dialogporten/api/v1/metadata/serviceresources")
+    ) == ["s"]

@@ -1,6 +1,8 @@
-"""Downloads at the pretend Altinn: the bytes, the headers, the order of the checks, and the trace that each one leaves.
+"""Downloads at the pretend Altinn: the bytes, the headers, the order of the checks, and the trace
+that each one leaves.
 
-Real tests of the same: Altinn.Correspondence.Tests/TestingController/Correspondence/CorrespondenceAttachmentTests.cs.
+Real tests of the same:
+Altinn.Correspondence.Tests/TestingController/Correspondence/CorrespondenceAttachmentTests.cs.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ class World:
 
     def publish(self, *attachments: PretendAttachment, **more: Any) -> tuple[str, list[str]]:
         letter = self.altinn.publish(PretendLetter(party=PARTY, attachments=attachments, **more))
-        return letter, [f"{BASE}/{letter}/attachment/{each.id}/download" for each in self.altinn.record(letter).attachments]
+        return letter, [
+            f"{BASE}/{letter}/attachment/{each.id}/download"
+            for each in self.altinn.record(letter).attachments
+        ]
 
     def download(self, attachment: PretendAttachment, **headers: str) -> httpx.Response:
         return self.http.get(self.publish(attachment)[1][0], headers=headers)
@@ -58,20 +63,43 @@ def code(response: httpx.Response) -> tuple[int, int]:
         ("A.PNG", "image/png", "inline; filename*=UTF-8''A.PNG"),
         ("a.jpeg", "image/jpeg", "inline; filename*=UTF-8''a.jpeg"),
         ("blå bær.pdf", "application/pdf", "inline; filename*=UTF-8''bl%C3%A5%20b%C3%A6r.pdf"),
-        ("a.txt", "text/plain; charset=utf-8", "attachment; filename=a.txt; filename*=UTF-8''a.txt"),
+        (
+            "a.txt",
+            "text/plain; charset=utf-8",
+            "attachment; filename=a.txt; filename*=UTF-8''a.txt",
+        ),
         ("a.csv", "text/csv; charset=utf-8", "attachment; filename=a.csv; filename*=UTF-8''a.csv"),
-        ("a.html", "text/html; charset=utf-8", "attachment; filename=a.html; filename*=UTF-8''a.html"),
+        (
+            "a.html",
+            "text/html; charset=utf-8",
+            "attachment; filename=a.html; filename*=UTF-8''a.html",
+        ),
         ("a.json", "application/json", "attachment; filename=a.json; filename*=UTF-8''a.json"),
         ("a.xml", "application/xml", "attachment; filename=a.xml; filename*=UTF-8''a.xml"),
         ("a.dicom", "application/dicom", "attachment; filename=a.dicom; filename*=UTF-8''a.dicom"),
-        ("a.docx", "application/octet-stream", "attachment; filename=a.docx; filename*=UTF-8''a.docx"),
-        ("blåbær.zip", "application/octet-stream", "attachment; filename=bl_b_r.zip; filename*=UTF-8''bl%C3%A5b%C3%A6r.zip"),
-        ('a "b".txt', "text/plain; charset=utf-8", "attachment; filename=\"a _b_.txt\"; filename*=UTF-8''a%20%22b%22.txt"),
+        (
+            "a.docx",
+            "application/octet-stream",
+            "attachment; filename=a.docx; filename*=UTF-8''a.docx",
+        ),
+        (
+            "blåbær.zip",
+            "application/octet-stream",
+            "attachment; filename=bl_b_r.zip; filename*=UTF-8''bl%C3%A5b%C3%A6r.zip",
+        ),
+        (
+            'a "b".txt',
+            "text/plain; charset=utf-8",
+            "attachment; filename=\"a _b_.txt\"; filename*=UTF-8''a%20%22b%22.txt",
+        ),
         ("", "application/octet-stream", "attachment; filename=\"\"; filename*=UTF-8''"),
     ],
 )
-def test_headers_follow_the_extension(world: World, name: str, media_type: str, disposition: str) -> None:
-    """API/Helpers/FileDownloadResponseHelper.cs: what a browser can show is inline and has no plain file name."""
+def test_headers_follow_the_extension(
+    world: World, name: str, media_type: str, disposition: str
+) -> None:
+    """API/Helpers/FileDownloadResponseHelper.cs: what a browser can show is inline and has no plain
+    file name."""
     response = world.download(PretendAttachment(name=name, content=b"abc"))
     assert (response.status_code, response.content) == (200, b"abc")
     assert response.headers["content-type"] == media_type
@@ -99,7 +127,8 @@ def test_empty_files_are_files(world: World) -> None:
 
 
 def test_large_files_are_made_up_as_they_go(world: World) -> None:
-    """A size without content has the promised length and the checksum that the overview tells, and no two megabytes are equal."""
+    """A size without content has the promised length and the checksum that the overview tells, and
+    no two megabytes are equal."""
     size = 5 * MEGABYTE + 17
     letter, (path,) = world.publish(PretendAttachment(size=size))
     digest, length, pieces = hashlib.md5(usedforsecurity=False), 0, set()
@@ -113,7 +142,8 @@ def test_large_files_are_made_up_as_they_go(world: World) -> None:
 
 
 def test_each_download_leaves_a_row_and_needs_no_fetched(world: World) -> None:
-    """Two downloads are two rows, whose text names the attachment; nothing is Fetched or Read by it."""
+    """Two downloads are two rows, whose text names the attachment; nothing is Fetched or Read by
+    it."""
     letter, (path,) = world.publish(PretendAttachment(content=b"abc"))
     for _ in range(2):
         world.http.get(path)
@@ -132,7 +162,8 @@ def test_the_row_is_there_though_the_transfer_breaks(world: World) -> None:
 
 
 def test_the_checks_have_an_order(world: World) -> None:
-    """Letter, attachment, right to the attachment's own resource, purged or expired, and only then whether the letter is available."""
+    """Letter, attachment, right to the attachment's own resource, purged or expired, and only then
+    whether the letter is available."""
     letter, paths = world.publish(
         PretendAttachment(content=b"a", resource="not-mine", status=AttachmentStatus.Purged),
         PretendAttachment(content=b"b", status=AttachmentStatus.Purged),
@@ -143,7 +174,13 @@ def test_the_checks_have_an_order(world: World) -> None:
     world.altinn.withdraw(letter)
     assert code(world.http.get(f"{BASE}/{UNKNOWN}/attachment/{UNKNOWN}/download")) == (404, 1001)
     assert code(world.http.get(f"{BASE}/{letter}/attachment/{UNKNOWN}/download")) == (404, 2001)
-    assert [code(world.http.get(path)) for path in paths] == [(401, 4001), (400, 2019), (400, 2020), (400, 2020), (404, 1001)]
+    assert [code(world.http.get(path)) for path in paths] == [
+        (401, 4001),
+        (400, 2019),
+        (400, 2020),
+        (400, 2020),
+        (404, 1001),
+    ]
     assert world.http.get(f"{BASE}/{letter}/attachment/abc/download").json()["code"] == "STD-00000"
 
 
@@ -171,11 +208,18 @@ def test_attachments_change_while_the_letter_lies_there(world: World) -> None:
         PretendAttachment(content=b"a", data_location_type="ExternalStorage"),
     ],
 )
-def test_bytes_that_altinn_does_not_have_are_an_unhandled_error(world: World, attachment: PretendAttachment) -> None:
+def test_bytes_that_altinn_does_not_have_are_an_unhandled_error(
+    world: World, attachment: PretendAttachment
+) -> None:
     """A failed scan or a file kept elsewhere is a 500 problem without a code, and leaves no row."""
     letter, (path,) = world.publish(attachment)
     response = world.http.get(path)
     body = response.json()
-    assert (response.status_code, body["title"], body["detail"], body["instance"]) == (500, "Internal Server Error", "", path)
+    assert (response.status_code, body["title"], body["detail"], body["instance"]) == (
+        500,
+        "Internal Server Error",
+        "",
+        path,
+    )
     assert "errorCode" not in body
     assert world.altinn.statuses(letter)[3:] == ()

@@ -42,7 +42,9 @@ def world() -> Iterator[World]:
         ready = altinn.ready_client()
         altinn.allow(ready.client_id, PARTY, [RESOURCE])
         http.headers["Authorization"] = f"Bearer {altinn.token(ready.client_id, PARTY)}"
-        letter = altinn.publish(PretendLetter(party=PARTY, attachments=(PretendAttachment(content=b"abcdef"),)))
+        letter = altinn.publish(
+            PretendLetter(party=PARTY, attachments=(PretendAttachment(content=b"abcdef"),))
+        )
         yield World(altinn, http, letter)
 
 
@@ -69,7 +71,10 @@ def test_a_web_page_comes_with_200(world: World) -> None:
     """HTML where JSON should be."""
     world.altinn.faults.inject(faults.html_page())
     response = world.overview()
-    assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert (response.status_code, response.headers["content-type"]) == (
+        200,
+        "text/html; charset=utf-8",
+    )
 
 
 def test_a_redirect_leads_to_a_login_page(world: World) -> None:
@@ -99,7 +104,9 @@ def test_bodies_are_cut_short(world: World, *, announced: bool) -> None:
 def test_a_body_drips(world: World) -> None:
     """The head comes, and the body so slowly that a client without a deadline waits for ever."""
     world.altinn.faults.inject(faults.drip(3600))
-    with world.http.stream("GET", f"{BASE}/{world.letter}", timeout=httpx.Timeout(5, read=0.2)) as response:
+    with world.http.stream(
+        "GET", f"{BASE}/{world.letter}", timeout=httpx.Timeout(5, read=0.2)
+    ) as response:
         assert response.status_code == 200
         with pytest.raises(httpx.ReadTimeout):
             response.read()
@@ -114,7 +121,9 @@ def test_a_byte_is_wrong(world: World) -> None:
 
 def test_an_empty_file_can_be_wrong_too(world: World) -> None:
     """It gets a byte that it should not have."""
-    world.letter = world.altinn.publish(PretendLetter(party=PARTY, attachments=(PretendAttachment(content=b""),)))
+    world.letter = world.altinn.publish(
+        PretendLetter(party=PARTY, attachments=(PretendAttachment(content=b""),))
+    )
     world.altinn.faults.inject(faults.wrong_bytes(), "download")
     assert world.download().content == b"\xff"
 
@@ -156,7 +165,9 @@ def test_a_storm_can_be_repeated() -> None:
     def storm(seed: int) -> list[str]:
         chances = faults.Faults(seed)
         chances.storm(0.1, [faults.status(500), faults.reset(), faults.html_page()])
-        return [fault.name if fault else "" for fault in (chances.next("list") for _ in range(1000))]
+        return [
+            fault.name if fault else "" for fault in (chances.next("list") for _ in range(1000))
+        ]
 
     assert storm(7) == storm(7)
     assert storm(7) != storm(8)
@@ -181,7 +192,8 @@ def test_latency_is_for_each_request(world: World) -> None:
 
 
 def test_calls_are_counted(world: World) -> None:
-    """Each request is kept with its kind, its query and its outcome, also one that was refused or befallen by a fault."""
+    """Each request is kept with its kind, its query and its outcome, also one that was refused or
+    befallen by a fault."""
     world.http.get(BASE, params={"resourceId": RESOURCE, "role": "Recipient"})
     world.altinn.faults.inject(faults.status(503), "overview")
     world.overview()
@@ -195,7 +207,11 @@ def test_calls_are_counted(world: World) -> None:
         ("other", "GET", 404, None),
     ]
     assert world.altinn.calls("list")[0].query == f"resourceId={RESOURCE}&role=Recipient"
-    assert (world.altinn.count("overview"), world.altinn.count("list", "other"), world.altinn.count()) == (2, 2, 4)
+    assert (
+        world.altinn.count("overview"),
+        world.altinn.count("list", "other"),
+        world.altinn.count(),
+    ) == (2, 2, 4)
     world.altinn.forget_calls()
     assert world.altinn.calls() == ()
 

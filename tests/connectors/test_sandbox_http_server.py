@@ -16,7 +16,10 @@ from connectors.sandbox.http_server import LoopbackServer, Manner, Request, Resp
 
 
 def echo(request: Request) -> Response:
-    return Response(status=200, body=f"{request.method} {request.path} {request.query} {request.body.decode()}".encode())
+    return Response(
+        status=200,
+        body=f"{request.method} {request.path} {request.query} {request.body.decode()}".encode(),
+    )
 
 
 @pytest.fixture
@@ -46,7 +49,9 @@ def test_requests_arrive_whole_on_one_connection(client: httpx.Client) -> None:
 
 def test_a_repeated_header_is_one_header(client: httpx.Client) -> None:
     """Names of headers are in lower case, and two of one name are joined."""
-    with LoopbackServer(lambda request: Response(status=200, body=request.headers["accept"].encode())) as server:
+    with LoopbackServer(
+        lambda request: Response(status=200, body=request.headers["accept"].encode())
+    ) as server:
         headers = [("Accept", "a/b"), ("ACCEPT", "c/d")]
         assert client.get(server.url, headers=headers).text == "a/b, c/d"
 
@@ -69,7 +74,10 @@ def test_streams_arrive_whole(client: httpx.Client, *, chunked: bool) -> None:
 
 def test_a_reset_is_a_reset() -> None:
     """The connection ends with a TCP reset, not with an orderly end."""
-    with answering(Response(status=200, manner=Manner(reset=True))) as server, closing(_connected(server)) as connection:
+    with (
+        answering(Response(status=200, manner=Manner(reset=True))) as server,
+        closing(_connected(server)) as connection,
+    ):
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
@@ -77,7 +85,8 @@ def test_a_reset_is_a_reset() -> None:
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_cut_body_is_half_a_body(client: httpx.Client, *, chunked: bool) -> None:
-    """So many bytes come and then the connection ends, which a client that looks can tell from a whole body."""
+    """So many bytes come and then the connection ends, which a client that looks can tell from a
+    whole body."""
     body = Stream(chunks=[b"abc", b"def"], length=6, chunked=chunked)
     got = io.BytesIO()
     with (
@@ -90,7 +99,8 @@ def test_a_cut_body_is_half_a_body(client: httpx.Client, *, chunked: bool) -> No
 
 
 def test_a_drip_comes_byte_by_byte_and_ends_with_the_server() -> None:
-    """The head comes at once and a body a byte at a time; stopping the server does not wait for the rest."""
+    """The head comes at once and a body a byte at a time; stopping the server does not wait for the
+    rest."""
     slow = Response(status=200, body=b"abc", manner=Manner(seconds_per_byte=0.01))
     endless = Response(status=200, body=b"abc", manner=Manner(seconds_per_byte=3600))
     with answering(slow) as server:
@@ -122,7 +132,10 @@ def test_nobody_else_gets_the_port_of_a_server_that_is_down() -> None:
     """While a server is down, its port is not given to anyone."""
     with LoopbackServer(echo) as server:
         server.stop()
-        with closing(socket.socket()) as other, pytest.raises(OSError, match="Address already in use"):
+        with (
+            closing(socket.socket()) as other,
+            pytest.raises(OSError, match="Address already in use"),
+        ):
             other.bind(("127.0.0.1", server.port))
 
 
@@ -132,7 +145,9 @@ def test_a_port_that_is_taken_is_refused() -> None:
         LoopbackServer(echo, port=server.port)
 
 
-def test_a_fault_of_the_sandbox_shows(client: httpx.Client, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_of_the_sandbox_shows(
+    client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
     """An exception is answered with 500, and its traceback is on stderr."""
 
     def answer(_: Request) -> Response:
@@ -144,7 +159,8 @@ def test_a_fault_of_the_sandbox_shows(client: httpx.Client, capsys: pytest.Captu
 
 
 def test_it_speaks_tls() -> None:
-    """With a certificate, it is an https server that a client can verify, and it outlives a client that does not trust it."""
+    """With a certificate, it is an https server that a client can verify, and it outlives a client
+    that does not trust it."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

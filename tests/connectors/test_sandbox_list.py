@@ -1,6 +1,7 @@
 """The list, which is no mailbox cursor: strict bounds, newest first, cut at a thousand, ids only.
 
-Real tests of the same: Altinn.Correspondence.Tests/TestingController/Correspondence/CorrespondenceSearchTests.cs.
+Real tests of the same:
+Altinn.Correspondence.Tests/TestingController/Correspondence/CorrespondenceSearchTests.cs.
 """
 
 from __future__ import annotations
@@ -66,12 +67,16 @@ def test_newest_requested_time_comes_first(world: World) -> None:
 
 
 def test_both_bounds_are_exclusive(world: World) -> None:
-    """A letter at exactly `from` or `to` is not in the list (PER/Repositories/CorrespondenceRepository.cs)."""
+    """A letter at exactly `from` or `to` is not in the list
+    (PER/Repositories/CorrespondenceRepository.cs)."""
     before, at, after = (world.publish(NOON + timedelta(microseconds=step)) for step in (-1, 0, 1))
     assert world.ids(**{"from": NOON.isoformat()}) == [after]
     assert world.ids(to=NOON.isoformat()) == [before]
     assert world.ids(**{"from": NOON.isoformat(), "to": NOON.isoformat()}) == []
-    wide = {"from": (NOON - timedelta(microseconds=1)).isoformat(), "to": (NOON + timedelta(microseconds=1)).isoformat()}
+    wide = {
+        "from": (NOON - timedelta(microseconds=1)).isoformat(),
+        "to": (NOON + timedelta(microseconds=1)).isoformat(),
+    }
     assert world.ids(**wide) == [at]
 
 
@@ -86,18 +91,32 @@ def test_a_thousand_with_one_time_cannot_be_told_apart_by_time(world: World) -> 
     """No window of time finds more than a thousand of them; their references do."""
     for number in range(1003):
         world.publish(NOON, senders_reference=f"reference {number}")
-    window = {"from": (NOON - timedelta(microseconds=1)).isoformat(), "to": (NOON + timedelta(microseconds=1)).isoformat()}
+    window = {
+        "from": (NOON - timedelta(microseconds=1)).isoformat(),
+        "to": (NOON + timedelta(microseconds=1)).isoformat(),
+    }
     found = set(world.ids(**window))
     assert len(found) == 1000
-    assert all(len(world.ids(sendersReference=f"reference {number}")) == 1 for number in range(0, 1003, 100))
+    assert all(
+        len(world.ids(sendersReference=f"reference {number}")) == 1
+        for number in range(0, 1003, 100)
+    )
 
 
 def test_bounds_may_be_in_any_zone(world: World) -> None:
-    """Offsets, Z, and no zone at all, which counts as UTC, are understood; a plus sign that was not encoded is not."""
+    """Offsets, Z, and no zone at all, which counts as UTC, are understood; a plus sign that was not
+    encoded is not."""
     letter = world.publish(NOON + timedelta(seconds=1))
-    for text in ("2026-08-11T14:00:00+02:00", "2026-08-11T12:00:00Z", "2026-08-11T12:00:00", "2026-08-11T12:00:00.1234567+00:00"):
+    for text in (
+        "2026-08-11T14:00:00+02:00",
+        "2026-08-11T12:00:00Z",
+        "2026-08-11T12:00:00",
+        "2026-08-11T12:00:00.1234567+00:00",
+    ):
         assert world.ids(**{"from": text}) == [letter]
-    unencoded = world.http.get(f"{BASE}?resourceId={RESOURCE}&role=Recipient&from=2026-08-11T12:00:00+00:00")
+    unencoded = world.http.get(
+        f"{BASE}?resourceId={RESOURCE}&role=Recipient&from=2026-08-11T12:00:00+00:00"
+    )
     assert unencoded.status_code == 400
 
 
@@ -105,7 +124,11 @@ def test_from_may_not_be_later_than_to(world: World) -> None:
     """1027, as a problem document."""
     problem = world.ask(**{"from": "2026-08-12", "to": "2026-08-11"})
     assert problem.headers["content-type"] == "application/problem+json"
-    assert (problem.status_code, problem.json()["errorCode"], problem.json()["code"]) == (400, 1027, "CORR-01027")
+    assert (problem.status_code, problem.json()["errorCode"], problem.json()["code"]) == (
+        400,
+        1027,
+        "CORR-01027",
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,15 +139,21 @@ def test_from_may_not_be_later_than_to(world: World) -> None:
         (f"resourceId={RESOURCE}&role=Reader", {"role"}),
         (f"resourceId={RESOURCE}&role=Recipient&from=yesterday&to=2026-13-01", {"from", "to"}),
         (f"resourceId={RESOURCE}&role=Recipient&status=Unread", {"status"}),
-        (f"resourceId={RESOURCE}&role=Recipient&idempotentKey=1&altinn2CorrespondenceId=x", {"idempotentKey", "altinn2CorrespondenceId"}),
+        (
+            f"resourceId={RESOURCE}&role=Recipient&idempotentKey=1&altinn2CorrespondenceId=x",
+            {"idempotentKey", "altinn2CorrespondenceId"},
+        ),
         (f"resourceId={RESOURCE}&role=Recipient&onBehalfOf={PARTY}", {"onBehalfOf"}),
         (f"resourceId={RESOURCE}&role=Recipient&onBehalfOf=0192:12345678", {"onBehalfOf"}),
         (f"resourceId={RESOURCE}&role=Recipient&onBehalfOf=12345678901", {"onBehalfOf"}),
         (f"resourceId={RESOURCE}&role=Recipient&onBehalfOf=", {"onBehalfOf"}),
     ],
 )
-def test_wrong_parameters_are_a_validation_problem(world: World, query: str, wrong: set[str]) -> None:
-    """STD-00000 names each parameter twice, in the new way and in the old, where sound ones have an empty array."""
+def test_wrong_parameters_are_a_validation_problem(
+    world: World, query: str, wrong: set[str]
+) -> None:
+    """STD-00000 names each parameter twice, in the new way and in the old, where sound ones have an
+    empty array."""
     response = world.http.get(f"{BASE}?{query}")
     body = response.json()
     assert (response.status_code, body["code"], body["title"]) == (400, "STD-00000", "Bad Request")
@@ -152,7 +181,8 @@ def test_no_access_is_401_whether_or_not_the_resource_exists(world: World) -> No
 
 
 def test_status_means_has_ever_been(world: World) -> None:
-    """PER/Helpers/QueryableExtensions.cs: read letters are Published still, and Fetched finds nothing."""
+    """PER/Helpers/QueryableExtensions.cs: read letters are Published still, and Fetched finds
+    nothing."""
     read, fetched = world.publish(), world.publish()
     for letter in (read, fetched):
         world.http.get(f"{BASE}/{letter}")
@@ -181,12 +211,16 @@ def test_purged_letters_stay_in_the_list(world: World) -> None:
     world.altinn.withdraw(withdrawn)
     world.altinn.withdraw(infected, Status.Failed)
     assert set(world.ids()) == {purged, withdrawn}
-    assert [world.http.get(f"{BASE}/{each}").json()["errorCode"] for each in (purged, withdrawn, infected)] == [1001] * 3
+    assert [
+        world.http.get(f"{BASE}/{each}").json()["errorCode"]
+        for each in (purged, withdrawn, infected)
+    ] == [1001] * 3
     assert world.ids(status="PurgedByRecipient") == [purged]
 
 
 def test_keys_look_up_single_letters(world: World) -> None:
-    """A migrated letter is found by its old id whatever the window, and a letter by its idempotent key whatever the rest."""
+    """A migrated letter is found by its old id whatever the window, and a letter by its idempotent
+    key whatever the rest."""
     key = "0b6c0a5e-3f0f-4f6e-9c39-2f4f3f7f5a11"
     migrated = world.publish(NOON - timedelta(days=4000), altinn2_id=4711)
     keyed = world.publish(idempotent_key=key)
@@ -205,7 +239,8 @@ def test_other_roles(world: World) -> None:
 
 
 def test_ten_thousand_letters_are_no_burden(world: World) -> None:
-    """Publishing ten thousand and listing among them stays quick enough for tests that do nothing else."""
+    """Publishing ten thousand and listing among them stays quick enough for tests that do nothing
+    else."""
     begin = time.perf_counter()
     for step in range(10_000):
         world.publish(NOON - timedelta(seconds=step))

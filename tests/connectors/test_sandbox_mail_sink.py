@@ -1,4 +1,5 @@
-"""The mail sink: takes what it should, insists on encryption and a login where told to, and refuses on request."""
+"""The mail sink: takes what it should, insists on encryption and a login where told to, and refuses
+on request."""
 
 from __future__ import annotations
 
@@ -45,9 +46,15 @@ def connected(sink: MailSink) -> Iterator[smtplib.SMTP]:
 
 def mail(text: str = "Hei på deg") -> EmailMessage:
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = "fra@example.no", ", ".join(RECIPIENTS), "Et brev"
+    message["From"], message["To"], message["Subject"] = (
+        "fra@example.no",
+        ", ".join(RECIPIENTS),
+        "Et brev",
+    )
     message.set_content(text)
-    message.add_attachment(b"\x00\r\n.\r\n\xff", maintype="application", subtype="pdf", filename="Vedtak på blåbær.pdf")
+    message.add_attachment(
+        b"\x00\r\n.\r\n\xff", maintype="application", subtype="pdf", filename="Vedtak på blåbær.pdf"
+    )
     return message
 
 
@@ -61,9 +68,17 @@ def test_a_mail_is_kept_whole() -> None:
         send(smtp)
         assert sink.wait_for(1)
         (kept,) = sink.mails
-    assert (kept.sender, kept.recipients, kept.tls, kept.user) == ("fra@example.no", tuple(RECIPIENTS), False, None)
+    assert (kept.sender, kept.recipients, kept.tls, kept.user) == (
+        "fra@example.no",
+        tuple(RECIPIENTS),
+        False,
+        None,
+    )
     (attachment,) = kept.message.iter_attachments()
-    assert (attachment.get_filename(), attachment.get_content()) == ("Vedtak på blåbær.pdf", b"\x00\r\n.\r\n\xff")
+    assert (attachment.get_filename(), attachment.get_content()) == (
+        "Vedtak på blåbær.pdf",
+        b"\x00\r\n.\r\n\xff",
+    )
 
 
 def test_mails_can_be_files(tmp_path: Path) -> None:
@@ -98,7 +113,9 @@ def test_tls_from_the_first_byte(certificate: ssl.SSLContext, trusting: ssl.SSLC
         assert (sink.mails[0].user, sink.mails[0].tls) == ("postmottak", True)
 
 
-def test_a_login_is_required_and_checked(certificate: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+def test_a_login_is_required_and_checked(
+    certificate: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
     """No login is 530, a wrong password 535, and logging in is offered only after STARTTLS."""
     with MailSink(starttls=certificate, login=LOGIN) as sink, connected(sink) as smtp:
         smtp.ehlo()
@@ -133,7 +150,8 @@ def test_everybody_can_be_refused_until_it_is_over(code: int) -> None:
             ("RCPT", smtplib.SMTPRecipientsRefused),
             ("DATA", smtplib.SMTPDataError),
         ):
-            sink.refuse(f"{code} no", at=stage)  # type: ignore[arg-type]  # a tuple's strings are no literals
+            # a tuple's strings are no literals
+            sink.refuse(f"{code} no", at=stage)  # type: ignore[arg-type]
             with connected(sink) as smtp, pytest.raises(error):
                 send(smtp)
             sink.accept()

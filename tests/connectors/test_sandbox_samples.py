@@ -1,4 +1,5 @@
-"""The sample letters: every service is there, every one is readable, and the same ones come each time."""
+"""The sample letters: every service is there, every one is readable, and the same ones come each
+time."""
 
 from __future__ import annotations
 
@@ -10,7 +11,13 @@ import pytest
 
 from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.pdf import pdf
-from connectors.sandbox.samples import HOSTILE_NAMES, SAMPLES, letters, sandbox_resource, sandbox_resources
+from connectors.sandbox.samples import (
+    HOSTILE_NAMES,
+    SAMPLES,
+    letters,
+    sandbox_resource,
+    sandbox_resources,
+)
 from daemon.core.dpv import ALL_SERVICES, DPV_SERVICES
 from daemon.core.organisation import is_organisation_number
 
@@ -25,7 +32,11 @@ def test_each_service_has_a_resource_of_its_own() -> None:
     assert len(set(resources.values())) == len(ALL_SERVICES)
     assert resources["4255/10"] == "eformidling-dpv-administrasjon"
     assert resources["5504/1"] == "eformidling-dpv-taushetsbelagt"
-    assert resources["4255/8"] == sandbox_resource("skatter-avgifter") == "sandbox-dpv-skatter-avgifter"
+    assert (
+        resources["4255/8"]
+        == sandbox_resource("skatter-avgifter")
+        == "sandbox-dpv-skatter-avgifter"
+    )
     assert "5504/1" not in sandbox_resources(confidential=False)
     with pytest.raises(KeyError):
         sandbox_resource("9999/1")
@@ -34,7 +45,9 @@ def test_each_service_has_a_resource_of_its_own() -> None:
 def test_the_first_ten_are_one_for_each_service() -> None:
     """Then come a confidential letter, one with several attachments, and one with hostile names."""
     sample = letters(SAMPLES, party=PARTY, now=NOW)
-    assert [letter.resource for letter in sample[:10]] == [sandbox_resource(service.code) for service in DPV_SERVICES]
+    assert [letter.resource for letter in sample[:10]] == [
+        sandbox_resource(service.code) for service in DPV_SERVICES
+    ]
     assert [letter.is_confidential for letter in sample] == [False] * 10 + [True, False, False]
     assert len(sample[11].attachments) > 3
     assert tuple(attachment.name for attachment in sample[12].attachments) == HOSTILE_NAMES
@@ -43,7 +56,10 @@ def test_the_first_ten_are_one_for_each_service() -> None:
 
 def test_senders_have_right_numbers() -> None:
     """Every sender's number has its check digit."""
-    assert all(is_organisation_number(letter.sender_org or "") for letter in letters(SAMPLES, party=PARTY, now=NOW))
+    assert all(
+        is_organisation_number(letter.sender_org or "")
+        for letter in letters(SAMPLES, party=PARTY, now=NOW)
+    )
 
 
 def test_letters_scale_and_repeat() -> None:
@@ -51,7 +67,9 @@ def test_letters_scale_and_repeat() -> None:
     many = letters(500, party=PARTY, now=NOW)
     assert many == letters(500, party=PARTY, now=NOW)
     assert many[:20] == letters(20, party=PARTY, now=NOW)
-    assert len({letter.id for letter in many}) == len({letter.requested_at for letter in many}) == 500
+    assert (
+        len({letter.id for letter in many}) == len({letter.requested_at for letter in many}) == 500
+    )
     assert letters(0, party=PARTY, now=NOW) == ()
 
 
@@ -64,18 +82,26 @@ def test_letters_arrive_as_they_are() -> None:
         for letter in letters(SAMPLES, party=PARTY, now=NOW):
             base = f"/correspondence/api/v1/correspondence/{altinn.publish(letter)}"
             told = http.get(base).json()["content"]["attachments"]
-            assert [each["fileName"] for each in told] == [attachment.name for attachment in letter.attachments]
+            assert [each["fileName"] for each in told] == [
+                attachment.name for attachment in letter.attachments
+            ]
             for each, attachment in zip(told, letter.attachments, strict=True):
-                assert http.get(f"{base}/attachment/{each['id']}/download").content == attachment.content
+                assert (
+                    http.get(f"{base}/attachment/{each['id']}/download").content
+                    == attachment.content
+                )
 
 
 def test_pdfs_are_pdfs() -> None:
-    """Every object is where the table says, so that any reader finds it, and Norwegian letters and brackets survive."""
+    """Every object is where the table says, so that any reader finds it, and Norwegian letters and
+    brackets survive."""
     document = pdf("Vedtak (endelig) på blåbær\nLinje 2")
     start = int(re.findall(rb"startxref\n(\d+)\n%%EOF\n$", document)[0])
     assert document[start:].startswith(b"xref\n0 6\n")
     offsets = [int(offset) for offset in re.findall(rb"(\d{10}) 00000 n ", document)]
-    assert [document[offset:].split(b"\n")[0] for offset in offsets] == [b"%d 0 obj" % number for number in range(1, 6)]
+    assert [document[offset:].split(b"\n")[0] for offset in offsets] == [
+        b"%d 0 obj" % number for number in range(1, 6)
+    ]
     assert "Vedtak \\(endelig\\) på blåbær".encode("cp1252") in document
     length = int(re.findall(rb"/Length (\d+)", document)[0])
     assert document.split(b"stream\n", 1)[1][length:].startswith(b"\nendstream")

@@ -19,14 +19,24 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"type":"letter","data":{"title":"Blåbær"}}'
 
 
-def signed(body: str = BODY, *, secret: str = SECRET, at: datetime | None = None, hook: str = "msg_1") -> dict[str, str]:
+def signed(
+    body: str = BODY, *, secret: str = SECRET, at: datetime | None = None, hook: str = "msg_1"
+) -> dict[str, str]:
     at = at or datetime.now(UTC)
     signature = Webhook(secret).sign(hook, at, body)
-    return {"webhook-id": hook, "webhook-timestamp": str(int(at.timestamp())), "webhook-signature": signature}
+    return {
+        "webhook-id": hook,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": signature,
+    }
 
 
-def post(sink: WebhookSink, body: str = BODY, headers: dict[str, str] | None = None) -> httpx.Response:
-    return httpx.post(sink.url, content=body.encode(), headers=signed() if headers is None else headers)
+def post(
+    sink: WebhookSink, body: str = BODY, headers: dict[str, str] | None = None
+) -> httpx.Response:
+    return httpx.post(
+        sink.url, content=body.encode(), headers=signed() if headers is None else headers
+    )
 
 
 def test_a_signed_request_is_taken() -> None:
@@ -35,7 +45,12 @@ def test_a_signed_request_is_taken() -> None:
         assert post(sink).status_code == 204
         assert sink.wait_for(1)
         (hook,) = sink.taken
-    assert (hook.method, hook.id, hook.body, hook.verified) == ("POST", "msg_1", BODY.encode(), True)
+    assert (hook.method, hook.id, hook.body, hook.verified) == (
+        "POST",
+        "msg_1",
+        BODY.encode(),
+        True,
+    )
     assert hook.json["data"]["title"] == "Blåbær"
 
 
@@ -70,7 +85,9 @@ def test_replies_come_in_their_order_and_then_the_usual_one() -> None:
     """Status, headers and body are as scripted."""
     with WebhookSink() as sink:
         sink.usual = Reply(status=200, body=b"ok")
-        sink.script(Reply(status=503, headers={"Retry-After": "7"}), Reply(status=410, body=b"gone"))
+        sink.script(
+            Reply(status=503, headers={"Retry-After": "7"}), Reply(status=410, body=b"gone")
+        )
         replies = [post(sink) for _ in range(3)]
     assert [reply.status_code for reply in replies] == [503, 410, 200]
     assert (replies[0].headers["retry-after"], replies[1].text) == ("7", "gone")

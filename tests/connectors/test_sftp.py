@@ -1,4 +1,5 @@
-"""SFTP where it differs from a folder: whom it trusts, how it logs in, servers that can less, and what it says when it cannot."""
+"""SFTP where it differs from a folder: whom it trusts, how it logs in, servers that can less, and
+what it says when it cannot."""
 
 from __future__ import annotations
 
@@ -34,8 +35,16 @@ def server(tmp_path: Path) -> Iterator[SftpServer]:
 def settings(folder: Path, server: SftpServer, **options: Any) -> Settings:
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {server.known_host}\n")
     (folder / "password").write_text(PASSWORD)
-    usual = {"host": "127.0.0.1", "port": server.port, "username": "ola", "password_file": "password", "known_hosts": "known_hosts"}
-    return Settings.model_validate({**usual, "path": "inn", "timeout": "20s", **options}, context={"base": folder})
+    usual = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "username": "ola",
+        "password_file": "password",
+        "known_hosts": "known_hosts",
+    }
+    return Settings.model_validate(
+        {**usual, "path": "inn", "timeout": "20s", **options}, context={"base": folder}
+    )
 
 
 def failure(folder: Path, server: SftpServer, parcel: Parcel, **options: Any) -> str:
@@ -48,8 +57,11 @@ def names(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir())
 
 
-def test_a_server_with_another_key_gets_nothing(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
-    """If the server's key is not the known one no letter is handed over, and the message says whom to ask."""
+def test_a_server_with_another_key_gets_nothing(
+    tmp_path: Path, server: SftpServer, make_parcel: MakeParcel
+) -> None:
+    """If the server's key is not the known one no letter is handed over, and the message says whom
+    to ask."""
     other = settings(tmp_path, server)
     stranger = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {stranger}")
@@ -90,10 +102,17 @@ def _key(kind: str = "ssh-ed25519") -> str:
 def test_known_another_unknown_and_revoked_are_told_apart(
     tmp_path: Path, server: SftpServer, make_parcel: MakeParcel, entry: str, said: str
 ) -> None:
-    """Only a known key gets the letter; an unknown server is told with the command that asks for its key, and another key as a danger."""
+    """Only a known key gets the letter; an unknown server is told with the command that asks for
+    its key, and another key as a danger."""
     chosen = settings(tmp_path, server)
-    keys = {"right": server.known_host, "other": _key(), "hashed": _hashed(f"[127.0.0.1]:{server.port}")}
-    (tmp_path / "known_hosts").write_text(entry.format(port=server.port, **keys) + "\n", encoding="utf-8")
+    keys = {
+        "right": server.known_host,
+        "other": _key(),
+        "hashed": _hashed(f"[127.0.0.1]:{server.port}"),
+    }
+    (tmp_path / "known_hosts").write_text(
+        entry.format(port=server.port, **keys) + "\n", encoding="utf-8"
+    )
     if not said:
         hand_over(sftp.connect("erp", chosen), make_parcel())
         assert len(names(server.root / "inn")) == 1
@@ -106,10 +125,14 @@ def test_known_another_unknown_and_revoked_are_told_apart(
 
 
 def test_a_key_of_another_kind(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
-    """A server without a key of the known kind gets nothing, and its key is named as what to ask for, whoever hangs up first."""
+    """A server without a key of the known kind gets nothing, and its key is named as what to ask
+    for, whoever hangs up first."""
     chosen = settings(tmp_path, server)
     (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {_key('ssh-rsa')}\n")
-    with pytest.raises(TemporaryFailure, match=r"has another key than|no key of the kinds that .*known_hosts has for it"):
+    with pytest.raises(
+        TemporaryFailure,
+        match=r"has another key than|no key of the kinds that .*known_hosts has for it",
+    ):
         hand_over(sftp.connect("erp", chosen), make_parcel())
     assert names(server.root / "inn") == []
 
@@ -124,8 +147,11 @@ def test_a_key_of_another_kind(tmp_path: Path, server: SftpServer, make_parcel: 
         (b"one-word", "cannot be read"),
     ],
 )
-def test_a_known_hosts_without_a_key(tmp_path: Path, server: SftpServer, content: bytes, said: str) -> None:
-    """A file with no key in it, or in a form that PowerShell writes, is a fault of the configuration, with the command to run."""
+def test_a_known_hosts_without_a_key(
+    tmp_path: Path, server: SftpServer, content: bytes, said: str
+) -> None:
+    """A file with no key in it, or in a form that PowerShell writes, is a fault of the
+    configuration, with the command to run."""
     settings(tmp_path, server)
     (tmp_path / "hosts").write_bytes(content)
     with pytest.raises(ValidationError) as caught:
@@ -135,7 +161,9 @@ def test_a_known_hosts_without_a_key(tmp_path: Path, server: SftpServer, content
     assert f"ssh-keyscan -p {server.port} 127.0.0.1" in told
 
 
-def test_a_wrong_password_is_said(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
+def test_a_wrong_password_is_said(
+    tmp_path: Path, server: SftpServer, make_parcel: MakeParcel
+) -> None:
     """A refused log-in names the options to look at, and not the password."""
     (tmp_path / "wrong").write_text("feil-passord")
     said = failure(tmp_path, server, make_parcel(), password_file="wrong")
@@ -154,15 +182,24 @@ def test_a_key_logs_in(tmp_path: Path, make_parcel: MakeParcel) -> None:
     assert len(names(tmp_path / "world" / "inn")) == 1
 
 
-def test_a_missing_folder_is_not_made(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
-    """The drop's own folder must be there: it may be on a share that comes and goes behind the server."""
-    assert "is not there; make the folder on the server" in failure(tmp_path, server, make_parcel(), path="borte")
+def test_a_missing_folder_is_not_made(
+    tmp_path: Path, server: SftpServer, make_parcel: MakeParcel
+) -> None:
+    """The drop's own folder must be there: it may be on a share that comes and goes behind the
+    server."""
+    assert "is not there; make the folder on the server" in failure(
+        tmp_path, server, make_parcel(), path="borte"
+    )
     assert names(server.root) == ["inn"]
 
 
-def test_an_absolute_path_is_the_servers(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
+def test_an_absolute_path_is_the_servers(
+    tmp_path: Path, server: SftpServer, make_parcel: MakeParcel
+) -> None:
     """A path may start at the server's root, and the receipt shows where the letter lies."""
-    receipt = hand_over(sftp.connect("erp", settings(tmp_path, server, path="/inn/")), make_parcel())
+    receipt = hand_over(
+        sftp.connect("erp", settings(tmp_path, server, path="/inn/")), make_parcel()
+    )
     assert receipt.reference == f"sftp://127.0.0.1:{server.port}/inn/{receipt.details['name']}"
     assert names(server.root / "inn") == [receipt.details["name"]]
 
@@ -178,7 +215,8 @@ def test_the_mode_is_asked_for(tmp_path: Path, server: SftpServer, make_parcel: 
 def test_a_server_that_can_less_is_enough(tmp_path: Path, make_parcel: MakeParcel) -> None:
     """Without fsync and posix-rename a letter comes all the same, and so do its lines in the index."""
 
-    class Plain(asyncssh.SFTPServer):  # type: ignore[misc, name-defined]  # of a library that may be missing
+    # of a library that may be missing
+    class Plain(asyncssh.SFTPServer):  # type: ignore[misc, name-defined]
         def fsync(self, *_: object) -> None:
             raise asyncssh.SFTPOpUnsupported("no")
 
@@ -196,7 +234,9 @@ def test_a_server_that_can_less_is_enough(tmp_path: Path, make_parcel: MakeParce
 
 
 @pytest.mark.parametrize("layout", ["flat", "pdf-only"])
-def test_other_layouts(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel, layout: str) -> None:
+def test_other_layouts(
+    tmp_path: Path, server: SftpServer, make_parcel: MakeParcel, layout: str
+) -> None:
     """Each layout is the same here as on a disk, and a repeat finds it."""
     pytest.importorskip("fpdf", reason="fpdf2 is not installed")
     destination = sftp.connect("erp", settings(tmp_path, server, layout=layout))
@@ -205,7 +245,9 @@ def test_other_layouts(tmp_path: Path, server: SftpServer, make_parcel: MakeParc
     assert hand_over(destination, make_parcel()).details["found"]
 
 
-def test_a_store_that_fails_stays_the_stores_failure(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
+def test_a_store_that_fails_stays_the_stores_failure(
+    tmp_path: Path, server: SftpServer, make_parcel: MakeParcel
+) -> None:
     """A failure of the store is passed on as it is, and nothing is left on the server."""
 
     def broken() -> Any:
@@ -213,11 +255,16 @@ def test_a_store_that_fails_stays_the_stores_failure(tmp_path: Path, server: Sft
 
     parcel = make_parcel()
     with pytest.raises(StoreError):
-        hand_over(sftp.connect("erp", settings(tmp_path, server)), replace(parcel, parts=(replace(parcel.parts[0], open=broken),)))
+        hand_over(
+            sftp.connect("erp", settings(tmp_path, server)),
+            replace(parcel, parts=(replace(parcel.parts[0], open=broken),)),
+        )
     assert names(server.root / "inn") == []
 
 
-def test_a_server_that_says_nothing_is_not_waited_for(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
+def test_a_server_that_says_nothing_is_not_waited_for(
+    tmp_path: Path, server: SftpServer, make_parcel: MakeParcel
+) -> None:
     """A server that accepts a connection and keeps silent is given up after the timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         said = failure(tmp_path, server, make_parcel(), port=silent.getsockname()[1], timeout="1s")
@@ -235,8 +282,11 @@ def test_a_server_that_says_nothing_is_not_waited_for(tmp_path: Path, server: Sf
         ({"owner": "ola"}, "owner"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(tmp_path: Path, server: SftpServer, options: dict[str, str], words: str) -> None:
-    """A configuration that could never work is a fault that says what to write, and holds no secret."""
+def test_settings_that_cannot_be_are_refused(
+    tmp_path: Path, server: SftpServer, options: dict[str, str], words: str
+) -> None:
+    """A configuration that could never work is a fault that says what to write, and holds no
+    secret."""
     with pytest.raises(ValidationError) as caught:
         settings(tmp_path, server, **options)
     assert words in str(caught.value)

@@ -1,4 +1,5 @@
-"""SMB where it differs from a folder: how it logs in, what it encrypts, and what it says when it cannot."""
+"""SMB where it differs from a folder: how it logs in, what it encrypts, and what it says when it
+cannot."""
 
 from __future__ import annotations
 
@@ -38,8 +39,16 @@ def drop(samba: SmbServer, tmp_path: Path) -> Path:
 
 def settings(folder: Path, samba: SmbServer, **options: Any) -> Settings:
     (folder / "password").write_text(PASSWORD)
-    usual = {"host": "127.0.0.1", "port": samba.port, "share": "post", "username": samba.username, "password_file": "password"}
-    return Settings.model_validate({**usual, "path": folder.name, "timeout": "20s", **options}, context={"base": folder})
+    usual = {
+        "host": "127.0.0.1",
+        "port": samba.port,
+        "share": "post",
+        "username": samba.username,
+        "password_file": "password",
+    }
+    return Settings.model_validate(
+        {**usual, "path": folder.name, "timeout": "20s", **options}, context={"base": folder}
+    )
 
 
 def failure(folder: Path, samba: SmbServer, parcel: Parcel, **options: Any) -> str:
@@ -52,7 +61,9 @@ def names(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir())
 
 
-def test_a_wrong_password_is_said(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel) -> None:
+def test_a_wrong_password_is_said(
+    tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel
+) -> None:
     """A refused log-in names the options to look at, and not the password."""
     (tmp_path / "wrong").write_text("feil-passord")
     said = failure(tmp_path, samba, make_parcel(), password_file="wrong")
@@ -65,20 +76,29 @@ def test_a_missing_share_or_folder_is_said(
     tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, options: dict[str, str]
 ) -> None:
     """A wrong share or folder is told from a server that is down, and nothing is made up."""
-    assert "is not there; look at share, or make the folder" in failure(tmp_path, samba, make_parcel(), **options)
+    assert "is not there; look at share, or make the folder" in failure(
+        tmp_path, samba, make_parcel(), **options
+    )
     assert not (samba.root / "borte").exists()
 
 
 @pytest.mark.parametrize("encrypt", [True, False])
-def test_a_folder_in_the_share(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, encrypt: bool) -> None:
+def test_a_folder_in_the_share(
+    tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, encrypt: bool
+) -> None:
     """A path of several folders, encrypted or only signed, holds the letter where the receipt says."""
     (drop / "a" / "b").mkdir(parents=True)
-    receipt = hand_over(smb.connect("erp", settings(tmp_path, samba, path=f"{drop.name}/a\\b", encrypt=encrypt)), make_parcel())
+    receipt = hand_over(
+        smb.connect("erp", settings(tmp_path, samba, path=f"{drop.name}/a\\b", encrypt=encrypt)),
+        make_parcel(),
+    )
     assert names(drop / "a" / "b") == [receipt.details["name"]]
 
 
 @pytest.mark.parametrize("layout", ["flat", "pdf-only", "csv"])
-def test_other_layouts(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, layout: str) -> None:
+def test_other_layouts(
+    tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, layout: str
+) -> None:
     """Each layout is the same here as on a disk, and a repeat finds it."""
     pytest.importorskip("fpdf", reason="fpdf2 is not installed")
     destination = smb.connect("erp", settings(tmp_path, samba, layout=layout))
@@ -88,7 +108,9 @@ def test_other_layouts(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel
     assert hand_over(destination, make_parcel()).details["found"]
 
 
-def test_a_store_that_fails_stays_the_stores_failure(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel) -> None:
+def test_a_store_that_fails_stays_the_stores_failure(
+    tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel
+) -> None:
     """A failure of the store is passed on as it is, and nothing is left on the server."""
 
     def broken() -> Any:
@@ -96,11 +118,16 @@ def test_a_store_that_fails_stays_the_stores_failure(tmp_path: Path, samba: SmbS
 
     parcel = make_parcel()
     with pytest.raises(StoreError):
-        hand_over(smb.connect("erp", settings(tmp_path, samba)), replace(parcel, parts=(replace(parcel.parts[0], open=broken),)))
+        hand_over(
+            smb.connect("erp", settings(tmp_path, samba)),
+            replace(parcel, parts=(replace(parcel.parts[0], open=broken),)),
+        )
     assert names(drop) == []
 
 
-def test_a_server_that_says_nothing_is_not_waited_for(tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel) -> None:
+def test_a_server_that_says_nothing_is_not_waited_for(
+    tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel
+) -> None:
     """A server that accepts a connection and keeps silent is given up after the timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         said = failure(tmp_path, samba, make_parcel(), port=silent.getsockname()[1], timeout="1s")
@@ -108,9 +135,12 @@ def test_a_server_that_says_nothing_is_not_waited_for(tmp_path: Path, samba: Smb
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"share": "post/inn"}, "folders in path"), ({"host": "fil server"}, "is no name or address")]
+    ("options", "words"),
+    [({"share": "post/inn"}, "folders in path"), ({"host": "fil server"}, "is no name or address")],
 )
-def test_settings_that_cannot_be_are_refused(tmp_path: Path, samba: SmbServer, options: dict[str, str], words: str) -> None:
+def test_settings_that_cannot_be_are_refused(
+    tmp_path: Path, samba: SmbServer, options: dict[str, str], words: str
+) -> None:
     """A configuration that could never work is a fault that says what to write."""
     with pytest.raises(ValidationError, match=words):
         settings(tmp_path, samba, **options)

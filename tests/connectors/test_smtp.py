@@ -1,4 +1,5 @@
-"""The mail server: nothing unverified, no password in the clear or in words, and settings that are checked when they are read."""
+"""The mail server: nothing unverified, no password in the clear or in words, and settings that are
+checked when they are read."""
 
 from __future__ import annotations
 
@@ -40,8 +41,11 @@ PASSWORD = "correct-horse-battery"
         (".", "nonsense", TemporaryFailure),
     ],
 )
-def test_what_a_refusal_means(servers: Any, make_parcel: MakeParcel, command: str, answer: str, kind: type[DeliveryFailure]) -> None:
-    """Each stage's refusal is temporary or permanent as its status says; what the operator can mend waits; none shows the letter."""
+def test_what_a_refusal_means(
+    servers: Any, make_parcel: MakeParcel, command: str, answer: str, kind: type[DeliveryFailure]
+) -> None:
+    """Each stage's refusal is temporary or permanent as its status says; what the operator can mend
+    waits; none shows the letter."""
     server = servers.mail()
     server.script[command] = answer
     with pytest.raises(kind) as caught:
@@ -68,19 +72,28 @@ def test_a_silent_server_is_not_waited_for_long(servers: Any, make_parcel: MakeP
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_encrypted_and_logged_in(servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, ca_file: Path, security: str) -> None:
-    """Over TLS from the start or by STARTTLS, with a certificate of an own authority, the password is sent only when encrypted."""
+def test_encrypted_and_logged_in(
+    servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, ca_file: Path, security: str
+) -> None:
+    """Over TLS from the start or by STARTTLS, with a certificate of an own authority, the password
+    is sent only when encrypted."""
     server = servers.mail(**{security: server_tls})
     secret = Secret(Path("mail.secret"), PASSWORD)
-    destination = mail_to(server, security=security, ca_file=ca_file, username="ola", password_file=secret)
+    destination = mail_to(
+        server, security=security, ca_file=ca_file, username="ola", password_file=secret
+    )
     destination.deliver(make_parcel())
     assert len(server.mails) == 1
     if security == "starttls":
-        assert server.commands.index("STARTTLS") < next(place for place, each in enumerate(server.commands) if each.startswith("AUTH"))
+        assert server.commands.index("STARTTLS") < next(
+            place for place, each in enumerate(server.commands) if each.startswith("AUTH")
+        )
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_an_unknown_certificate_is_refused(servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, security: str) -> None:
+def test_an_unknown_certificate_is_refused(
+    servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, security: str
+) -> None:
     """A server whose certificate the system does not know gets nothing, and the remedy is said."""
     server = servers.mail(**{security: server_tls})
     with pytest.raises(TemporaryFailure, match=r"certificate cannot be verified .* ca_file"):
@@ -88,7 +101,9 @@ def test_an_unknown_certificate_is_refused(servers: Any, make_parcel: MakeParcel
     assert server.mails == []
 
 
-def test_a_server_with_another_name_is_refused(servers: Any, make_parcel: MakeParcel, authority: trustme.CA, ca_file: Path) -> None:
+def test_a_server_with_another_name_is_refused(
+    servers: Any, make_parcel: MakeParcel, authority: trustme.CA, ca_file: Path
+) -> None:
     """A good certificate of somebody else is no good certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("annen.example.no").configure_cert(context)
@@ -98,7 +113,8 @@ def test_a_server_with_another_name_is_refused(servers: Any, make_parcel: MakePa
 
 
 def test_no_starttls_means_no_mail(servers: Any, make_parcel: MakeParcel) -> None:
-    """A server, or somebody in between, that leaves out STARTTLS does not get the letter unencrypted."""
+    """A server, or somebody in between, that leaves out STARTTLS does not get the letter
+    unencrypted."""
     server = servers.mail()
     with pytest.raises(TemporaryFailure, match="offers no STARTTLS"):
         mail_to(server, security="starttls").deliver(make_parcel())
@@ -118,7 +134,13 @@ def test_a_server_without_log_in_is_said_to_be_one(
     server = servers.mail(tls=server_tls)
     for features in ("250 scripted", "250-scripted\r\n250 AUTH GSSAPI"):
         server.script["EHLO"] = features
-        destination = mail_to(server, security="tls", ca_file=ca_file, username="ola", password_file=Secret(Path("mail.secret"), PASSWORD))
+        destination = mail_to(
+            server,
+            security="tls",
+            ca_file=ca_file,
+            username="ola",
+            password_file=Secret(Path("mail.secret"), PASSWORD),
+        )
         with pytest.raises(TemporaryFailure, match="no way to log in"):
             destination.deliver(make_parcel())
     assert server.mails == []
@@ -128,15 +150,25 @@ def test_a_server_without_log_in_is_said_to_be_one(
 def test_a_refused_log_in_waits_for_the_operator(
     servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, ca_file: Path, answer: str
 ) -> None:
-    """A wrong password is mended by the operator, so the letter waits; the password is not in what is said."""
+    """A wrong password is mended by the operator, so the letter waits; the password is not in what
+    is said."""
     server = servers.mail(tls=server_tls)
     server.script["AUTH"] = answer
-    destination = mail_to(server, security="tls", ca_file=ca_file, username="ola", password_file=Secret(Path("mail.secret"), PASSWORD))
+    destination = mail_to(
+        server,
+        security="tls",
+        ca_file=ca_file,
+        username="ola",
+        password_file=Secret(Path("mail.secret"), PASSWORD),
+    )
     with pytest.raises(TemporaryFailure) as caught:
         destination.deliver(make_parcel())
     findings = list(destination.check())
     assert [finding.ok for finding in findings] == [False]
-    assert PASSWORD not in f"{caught.value}{caught.value!r}{findings}{destination!r}{destination._settings!r}"
+    assert (
+        PASSWORD
+        not in f"{caught.value}{caught.value!r}{findings}{destination!r}{destination._settings!r}"
+    )
 
 
 def test_check_sends_nothing(servers: Any) -> None:
@@ -178,7 +210,8 @@ GOOD = {"host": "smtp.example.no", "sender": "a@example.no", "recipients": ["b@e
     ],
 )
 def test_settings_that_cannot_work(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
-    """A mistake in the settings is found when they are read, and the password is not in what is said."""
+    """A mistake in the settings is found when they are read, and the password is not in what is
+    said."""
     (tmp_path / "secret").write_text(PASSWORD)
     (tmp_path / "norsk").write_text("blåbær" + PASSWORD, encoding="utf-8")
     with pytest.raises(ValidationError, match=words) as caught:
@@ -191,7 +224,12 @@ def test_settings_that_work(tmp_path: Path, ca_file: Path) -> None:
     (tmp_path / "secret").write_text(PASSWORD + "\n")
     given = {"username": "ola", "password_file": "secret", "ca_file": ""}
     settings = Settings.model_validate(GOOD | given, context={"base": tmp_path})
-    assert (settings.port, settings.security, settings.ca_file, settings.timeout.total_seconds()) == (587, "starttls", None, 30)
+    assert (
+        settings.port,
+        settings.security,
+        settings.ca_file,
+        settings.timeout.total_seconds(),
+    ) == (587, "starttls", None, 30)
     assert settings.password_file is not None
     assert settings.password_file.value == PASSWORD
     assert Settings.model_validate(GOOD | {"ca_file": str(ca_file)}).ca_file == ca_file

@@ -38,7 +38,10 @@ ROW = MAPPING["File"][1]
         ({"Sender": "Skatteetaten"}, "gives ReceiveDocument.Sender no elements"),
         ({"Sender": {}}, "does not map ReceiveDocument.Sender.Name, which the service must have"),
         ({"Sender": {"$each": "attachments", "Name": "x"}}, "takes it only once"),
-        ({"Confidential": "ja"}, "constant 'ja' for ReceiveDocument.Confidential, where the service wants a boolean"),
+        (
+            {"Confidential": "ja"},
+            "constant 'ja' for ReceiveDocument.Confidential, where the service wants a boolean",
+        ),
         ({"DocumentDate": "$title"}, "a text, but the service wants a date"),
         ({"Received": "$due_at"}, "which not every letter has"),
         ({"File": {**ROW, "$each": "alt"}}, "write one of: attachments, missing"),
@@ -54,36 +57,63 @@ def test_what_does_not_fit_the_wsdl_is_named(change: dict[str, Any], words: str)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({}, "maps none of Code, Words, Language in ReceiveDocument, of which the service must have one"),
-        ({"Code": "INN", "Words": "x", "Language": "nb"}, "maps Code and Words in ReceiveDocument, of which the service takes only one"),
+        (
+            {},
+            (
+                "maps none of Code, Words, Language in ReceiveDocument, of which the service must "
+                "have one"
+            ),
+        ),
+        (
+            {"Code": "INN", "Words": "x", "Language": "nb"},
+            "maps Code and Words in ReceiveDocument, of which the service takes only one",
+        ),
         ({"Words": "x", "Language": "nb"}, ""),
         ({"Code": "INN"}, ""),
     ],
 )
-def test_of_a_choice_one_branch_is_mapped(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_of_a_choice_one_branch_is_mapped(
+    change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     """None, and more than one, would be a message that the service cannot take."""
-    branches = '<xs:element name="Code" type="xs:string"/><xs:sequence><xs:element name="Words" type="xs:string"/>'
-    choice = f'<xs:choice>{branches}<xs:element name="Language" type="xs:string"/></xs:sequence></xs:choice>'
-    (tmp_path / "a.wsdl").write_text(WSDL.read_text().replace('<xs:element name="Text"', f'{choice}<xs:element name="Text"'))
+    branches = (
+        '<xs:element name="Code" type="xs:string"/><xs:sequence><xs:element name="Words" '
+        'type="xs:string"/>'
+    )
+    choice = (
+        f'<xs:choice>{branches}<xs:element name="Language" '
+        'type="xs:string"/></xs:sequence></xs:choice>'
+    )
+    (tmp_path / "a.wsdl").write_text(
+        WSDL.read_text().replace('<xs:element name="Text"', f'{choice}<xs:element name="Text"')
+    )
     made = {"wsdl": "a.wsdl", "input": MAPPING | change}
     if not words:
         settings(URL, tmp_path, **made)
         return
     with pytest.raises(ValidationError, match=words):
         settings(URL, tmp_path, **made)
-    assert 'Words = "$?"  # text, required unless there is Code' in describe(str(tmp_path / "a.wsdl"))
+    assert 'Words = "$?"  # text, required unless there is Code' in describe(
+        str(tmp_path / "a.wsdl")
+    )
 
 
 def test_every_fault_of_a_mapping_is_told_at_once() -> None:
     """Nobody mends a mapping one fault at a time."""
     with pytest.raises(ValidationError, match=r"'Tittel'.*does not map ReceiveDocument\.Title"):
-        settings(URL, input={"Tittel" if key == "Title" else key: value for key, value in MAPPING.items()})
+        settings(
+            URL,
+            input={"Tittel" if key == "Title" else key: value for key, value in MAPPING.items()},
+        )
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"operation": "ReceiveDocuments"}, "no operation 'ReceiveDocuments' in its WSDL; did you mean 'ReceiveDocument'"),
+        (
+            {"operation": "ReceiveDocuments"},
+            "no operation 'ReceiveDocuments' in its WSDL; did you mean 'ReceiveDocument'",
+        ),
         ({"service": "Archive"}, "did you mean 'ArchiveService'"),
         ({"port": "X"}, "it has: ArchivePort"),
         ({"attachments": "swa"}, "'base64' or 'mtom'"),
@@ -96,7 +126,9 @@ def test_every_fault_of_a_mapping_is_told_at_once() -> None:
         ({"address": "ftp://x"}, "is no web address"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_settings_that_cannot_work_are_refused(
+    options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     """Whatever is wrong with a section is told when it is read."""
     with pytest.raises(ValidationError, match=words):
         settings(URL, tmp_path, **options)
@@ -116,12 +148,21 @@ def test_a_pair_that_does_not_belong_together_is_refused(tmp_path: Path) -> None
     """A certificate and a key for signing are tried when the configuration is read."""
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("no pem")
-    with pytest.raises(ValidationError, match="signing_cert_file and signing_key_file that cannot be used"):
-        settings(URL, tmp_path, authentication="x509", signing_cert_file="cert.pem", signing_key_file="key.pem")
+    with pytest.raises(
+        ValidationError, match="signing_cert_file and signing_key_file that cannot be used"
+    ):
+        settings(
+            URL,
+            tmp_path,
+            authentication="x509",
+            signing_cert_file="cert.pem",
+            signing_key_file="key.pem",
+        )
 
 
 def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without zeep a section says what to install, and so does the command; everything else is found as before."""
+    """Without zeep a section says what to install, and so does the command; everything else is
+    found as before."""
     monkeypatch.setitem(sys.modules, "zeep", None)
     with pytest.raises(ValidationError, match=r"pip install '<the wheel>\[soap\]'"):
         settings(URL)
@@ -130,7 +171,9 @@ def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     assert plugins.find_settings("destination", "filedrop")
 
 
-@pytest.mark.parametrize("head", ['<!DOCTYPE x [<!ENTITY a "b">]>', '<!DOCTYPE x SYSTEM "http://127.0.0.1:1/x.dtd">'])
+@pytest.mark.parametrize(
+    "head", ['<!DOCTYPE x [<!ENTITY a "b">]>', '<!DOCTYPE x SYSTEM "http://127.0.0.1:1/x.dtd">']
+)
 def test_a_wsdl_with_a_dtd_is_refused(head: str, tmp_path: Path) -> None:
     """A DTD could read files and grow without end, so none is read."""
     text = WSDL.read_text().replace("<wsdl:definitions", f"{head}<wsdl:definitions", 1)
@@ -139,22 +182,37 @@ def test_a_wsdl_with_a_dtd_is_refused(head: str, tmp_path: Path) -> None:
         settings(URL, tmp_path, wsdl="a.wsdl")
 
 
-@pytest.mark.parametrize("place", ["http://127.0.0.1:1/x.xsd", "../x.xsd", "/etc/passwd", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "place", ["http://127.0.0.1:1/x.xsd", "../x.xsd", "/etc/passwd", "file:///etc/passwd"]
+)
 def test_a_wsdl_imports_nothing_from_elsewhere(place: str, tmp_path: Path) -> None:
     """An import from outside the WSDL's folder is refused, by its name."""
-    imported = f'<xs:import namespace="urn:x" schemaLocation="{place}"/><xs:element name="ReceiveDocument">'
+    imported = (
+        f'<xs:import namespace="urn:x" schemaLocation="{place}"/><xs:element '
+        'name="ReceiveDocument">'
+    )
     (tmp_path / "inside").mkdir()
-    (tmp_path / "inside" / "a.wsdl").write_text(WSDL.read_text().replace('<xs:element name="ReceiveDocument">', imported, 1))
-    (tmp_path / "x.xsd").write_text('<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:x"/>')
+    (tmp_path / "inside" / "a.wsdl").write_text(
+        WSDL.read_text().replace('<xs:element name="ReceiveDocument">', imported, 1)
+    )
+    (tmp_path / "x.xsd").write_text(
+        '<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:x"/>'
+    )
     with pytest.raises(ValidationError, match="imports a document from elsewhere"):
         settings(URL, tmp_path, wsdl="inside/a.wsdl")
 
 
 def test_a_schema_beside_the_wsdl_is_read(tmp_path: Path) -> None:
     """A WSDL may be in several files of one folder."""
-    imported = '<xs:import namespace="urn:x" schemaLocation="x.xsd"/><xs:element name="ReceiveDocument">'
-    (tmp_path / "a.wsdl").write_text(WSDL.read_text().replace('<xs:element name="ReceiveDocument">', imported, 1))
-    (tmp_path / "x.xsd").write_text('<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:x"/>')
+    imported = (
+        '<xs:import namespace="urn:x" schemaLocation="x.xsd"/><xs:element name="ReceiveDocument">'
+    )
+    (tmp_path / "a.wsdl").write_text(
+        WSDL.read_text().replace('<xs:element name="ReceiveDocument">', imported, 1)
+    )
+    (tmp_path / "x.xsd").write_text(
+        '<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:x"/>'
+    )
     assert settings(URL, tmp_path, wsdl="a.wsdl").contract
 
 
@@ -174,11 +232,19 @@ def test_nonsense_is_no_wsdl(tmp_path: Path) -> None:
 
 
 def test_a_letter_is_what_the_schema_says(make_parcel: MakeParcel) -> None:
-    """Dates are days in Norway, moments are UTC, what is missing is nil or left out, and what XML cannot hold is replaced."""
+    """Dates are days in Norway, moments are UTC, what is missing is nil or left out, and what XML
+    cannot hold is replaced."""
     late = datetime(2026, 6, 1, 22, 30, tzinfo=UTC)
     with SoapSink() as sink:
         destination = connect("arkiv", settings(sink.url))
-        destination.deliver(make_parcel(title="Å \x0b\ud800 & <b>", published_at=late, sender_org=None, files={"a b.pdf": b"x" * 100_001}))
+        destination.deliver(
+            make_parcel(
+                title="Å \x0b\ud800 & <b>",
+                published_at=late,
+                sender_org=None,
+                files={"a b.pdf": b"x" * 100_001},
+            )
+        )
         document = sink.documents[0]
     assert sink.refused == ()
     assert document.text("DocumentDate") == "2026-06-02"
@@ -191,15 +257,23 @@ def test_a_letter_is_what_the_schema_says(make_parcel: MakeParcel) -> None:
 
 def test_an_attachment_that_is_missing_can_be_told_of(make_parcel: MakeParcel) -> None:
     """A mapping can go through the attachments that are not here as well."""
-    row = {"$each": "missing", "FileName": "$file.name", "MediaType": "$file.state", "Content": "$file.content"}
+    row = {
+        "$each": "missing",
+        "FileName": "$file.name",
+        "MediaType": "$file.state",
+        "Content": "$file.content",
+    }
     with SoapSink() as sink:
-        connect("arkiv", settings(sink.url, input=MAPPING | {"File": row})).deliver(make_parcel(missing=["Kart.pdf"]))
+        connect("arkiv", settings(sink.url, input=MAPPING | {"File": row})).deliver(
+            make_parcel(missing=["Kart.pdf"])
+        )
         assert list(sink.documents[0].files.values()) == [b""]
         assert sink.documents[0].text("MediaType") == "expired"
 
 
 def test_a_wsdl_at_a_web_address_is_fetched_once(make_parcel: MakeParcel) -> None:
-    """It is fetched at the first use, kept, and its own address is called; one that cannot be had leaves the letter waiting."""
+    """It is fetched at the first use, kept, and its own address is called; one that cannot be had
+    leaves the letter waiting."""
     with SoapSink() as sink:
         destination = connect("arkiv", settings("", wsdl=sink.wsdl_url))
         sink.go_down()
@@ -215,7 +289,9 @@ def test_too_large_a_letter_is_refused_before_anything_is_sent(make_parcel: Make
     """It is not for this service; the reason says both sizes and what to do."""
     with SoapSink() as sink:
         destination = connect("arkiv", settings(sink.url, max_bytes=10_000))
-        with pytest.raises(PermanentFailure, match=r"more than the 10,000 that max_bytes allows; raise max_bytes"):
+        with pytest.raises(
+            PermanentFailure, match=r"more than the 10,000 that max_bytes allows; raise max_bytes"
+        ):
             destination.deliver(make_parcel(files={"a.pdf": b"x" * 10_000}))
         assert sink.requests == ()
 
@@ -231,32 +307,49 @@ def test_what_describe_prints_can_be_pasted(tmp_path: Path) -> None:
 
 
 def test_what_nobody_can_know_is_left_open(tmp_path: Path) -> None:
-    """A date, a list and bytes under names that say nothing are no guess: each is open, and refused by its name until it is written."""
-    text = WSDL.read_text().replace("DocumentDate", "CaseClosed").replace('name="File"', 'name="CoSender"', 1).replace("Content", "Blob")
+    """A date, a list and bytes under names that say nothing are no guess: each is open, and refused
+    by its name until it is written."""
+    text = (
+        WSDL.read_text()
+        .replace("DocumentDate", "CaseClosed")
+        .replace('name="File"', 'name="CoSender"', 1)
+        .replace("Content", "Blob")
+    )
     text = text.replace('type="a:File" minOccurs="0"', 'type="a:File"')
-    text = text.replace('<xs:element name="Text" type="xs:string" minOccurs="0"/>', '<xs:element name="Picture" type="xs:base64Binary"/>')
+    text = text.replace(
+        '<xs:element name="Text" type="xs:string" minOccurs="0"/>',
+        '<xs:element name="Picture" type="xs:base64Binary"/>',
+    )
     (tmp_path / "a.wsdl").write_text(text)
     section = tomllib.loads(describe(str(tmp_path / "a.wsdl")))["destination"]["arkiv"]
     given = section["input"]
     (row,) = given["CoSender"]
-    assert (given["CaseClosed"], given["Picture"], row["$each"], row["FileName"], row["Blob"]) == ("$?",) * 5
+    assert (given["CaseClosed"], given["Picture"], row["$each"], row["FileName"], row["Blob"]) == (
+        "$?",
+    ) * 5
     assert (given["Received"], given["DueDate"]) == ("$fetched_at", "$due_at")
     section.pop("type")
     with pytest.raises(ValidationError) as caught:
         settings(URL, tmp_path, **section | {"wsdl": str(tmp_path / "a.wsdl")})
-    assert all(name in str(caught.value) for name in ("CaseClosed", "Picture", "CoSender", "@series"))
+    assert all(
+        name in str(caught.value) for name in ("CaseClosed", "Picture", "CoSender", "@series")
+    )
 
 
 def test_a_list_that_may_be_left_out_is_commented_out(tmp_path: Path) -> None:
-    """A list that nobody can know and that may be missing stands there as a comment, so that nothing wrong is sent."""
+    """A list that nobody can know and that may be missing stands there as a comment, so that
+    nothing wrong is sent."""
     (tmp_path / "a.wsdl").write_text(WSDL.read_text().replace('name="File"', 'name="CoSender"', 1))
     section = tomllib.loads(describe(str(tmp_path / "a.wsdl")))["destination"]["arkiv"]
     assert "CoSender" not in section["input"]
     assert '# "$each" = "$?"' in describe(str(tmp_path / "a.wsdl"))
 
 
-def test_what_the_sandbox_writes_for_its_archive_works(tmp_path: Path, make_parcel: MakeParcel) -> None:
-    """The section sends letters as it stands; the archive fails in the way that the address asks for."""
+def test_what_the_sandbox_writes_for_its_archive_works(
+    tmp_path: Path, make_parcel: MakeParcel
+) -> None:
+    """The section sends letters as it stands; the archive fails in the way that the address asks
+    for."""
     with FakeAltinn() as altinn, SoapSink(folder=tmp_path / "kept") as sink:
         scene = Scene(folder=tmp_path)
         path = prepare_archive(altinn, prepare(altinn, scene), sink, scene)
@@ -265,22 +358,30 @@ def test_what_the_sandbox_writes_for_its_archive_works(tmp_path: Path, make_parc
         connect("arkiv", settings(URL, tmp_path, **section)).deliver(make_parcel())
         assert len(list((tmp_path / "kept").iterdir())) == 1
         with pytest.raises(TemporaryFailure, match="HTML"):
-            connect("arkiv", settings(URL, tmp_path, **section | {"address": f"{sink.url}?html"})).deliver(make_parcel())
+            connect(
+                "arkiv", settings(URL, tmp_path, **section | {"address": f"{sink.url}?html"})
+            ).deliver(make_parcel())
 
 
 def test_a_file_that_must_be_there_needs_more_than_attachments(tmp_path: Path) -> None:
-    """Letters without attachments come too; a mapping that such a letter could not fill is refused when it is read."""
-    (tmp_path / "a.wsdl").write_text(WSDL.read_text().replace('type="a:File" minOccurs="0"', 'type="a:File"'))
+    """Letters without attachments come too; a mapping that such a letter could not fill is refused
+    when it is read."""
+    (tmp_path / "a.wsdl").write_text(
+        WSDL.read_text().replace('type="a:File" minOccurs="0"', 'type="a:File"')
+    )
     with pytest.raises(ValidationError, match="wants at least one, and a letter may have none"):
         settings(URL, tmp_path, wsdl="a.wsdl", input=MAPPING | {"File": ROW})
     settings(URL, tmp_path, wsdl="a.wsdl")
 
 
 def test_the_wsdls_address_gets_no_password(tmp_path: Path, make_parcel: MakeParcel) -> None:
-    """A WSDL may lie on another machine than the service, which is not to know the service's password."""
+    """A WSDL may lie on another machine than the service, which is not to know the service's
+    password."""
     (tmp_path / "pw").write_text("hemmelig")
     with SoapSink() as elsewhere, SoapSink(login=("ola", "hemmelig")) as sink:
         login = {"authentication": "basic", "username": "ola", "password_file": "pw"}
-        connect("arkiv", settings(sink.url, tmp_path, wsdl=elsewhere.wsdl_url, **login)).deliver(make_parcel())
+        connect("arkiv", settings(sink.url, tmp_path, wsdl=elsewhere.wsdl_url, **login)).deliver(
+            make_parcel()
+        )
         assert [request.headers.get("authorization") for request in elsewhere.requests] == [None]
         assert len(sink.documents) == 1

@@ -1,4 +1,5 @@
-"""Altinn's clock: what the mailbox hears of it, and that a machine whose own is wrong still gets its tokens."""
+"""Altinn's clock: what the mailbox hears of it, and that a machine whose own is wrong still gets
+its tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ SECONDS = timedelta(seconds=10)
 
 
 def test_every_answer_tells_the_time(post: Post) -> None:
-    """Nothing is known before the first call; then it is what Altinn's `Date` said, at the second at which it was heard."""
+    """Nothing is known before the first call; then it is what Altinn's `Date` said, at the second
+    at which it was heard."""
     assert post.mailbox.source_time() is None
     post.altinn.clock.skew = YEAR
     before = elapsed()
@@ -26,7 +28,8 @@ def test_every_answer_tells_the_time(post: Post) -> None:
 
 
 def test_a_machine_that_is_a_year_off(post: Post) -> None:
-    """The clock goes by Altinn's as soon as the first list is there; when the machine's is set right, tokens still come at once."""
+    """The clock goes by Altinn's as soon as the first list is there; when the machine's is set
+    right, tokens still come at once."""
     post.mailbox._tokens._wall = lambda: time.time() - YEAR.total_seconds()
     clock = Clock(utc_now() - YEAR, wall=lambda: datetime.now(UTC) - YEAR)
     clock.follow(post.mailbox.source_time)

@@ -1,4 +1,5 @@
-"""The webhook: a signed CloudEvent, one id for ever, statuses read rightly, and no receiver that holds a worker."""
+"""The webhook: a signed CloudEvent, one id for ever, statuses read rightly, and no receiver that
+holds a worker."""
 
 from __future__ import annotations
 
@@ -33,9 +34,12 @@ def webhook_to(server: Any, scheme: str = "http", **settings: Any) -> Webhook:
 
 
 def test_a_letter_is_one_signed_event(servers: Any, make_parcel: MakeParcel) -> None:
-    """The receiver gets a CloudEvent whose data is the letter, and the signature proves it with the reference library."""
+    """The receiver gets a CloudEvent whose data is the letter, and the signature proves it with the
+    reference library."""
     server = servers.web_status("204 No Content")
-    parcel = make_parcel(files={"Vedtak.pdf": b"%PDF"}, missing=["Borte.pdf"], title="Årsoppgjør 🎉")
+    parcel = make_parcel(
+        files={"Vedtak.pdf": b"%PDF"}, missing=["Borte.pdf"], title="Årsoppgjør 🎉"
+    )
     receipt = webhook_to(server).deliver(parcel)
     request, headers, body = server.requests[0]
     assert request == "POST /hooks/post?token=capability HTTP/1.1"
@@ -77,12 +81,17 @@ def test_a_repeat_is_the_same_event(servers: Any, make_parcel: MakeParcel) -> No
 
 
 def test_the_receiver_of_the_manual_verifies(servers: Any, make_parcel: MakeParcel) -> None:
-    """The few lines of docs/mail-and-webhook.md tell a call of ours from one that was changed, signed by another, or is old."""
-    manual = Path(__file__).parents[2].joinpath("docs/mail-and-webhook.md").read_text(encoding="utf-8")
+    """The few lines of docs/mail-and-webhook.md tell a call of ours from one that was changed,
+    signed by another, or is old."""
+    manual = (
+        Path(__file__).parents[2].joinpath("docs/mail-and-webhook.md").read_text(encoding="utf-8")
+    )
     code: dict[str, Any] = {}
     exec(manual.split("```python\n")[1].split("```")[0], code)
     server = servers.web_status("200 OK")
-    webhook_to(server, secret_file=Secret(Path("webhook.secret"), f"{OTHER}\n{SECRET}")).deliver(make_parcel())
+    webhook_to(server, secret_file=Secret(Path("webhook.secret"), f"{OTHER}\n{SECRET}")).deliver(
+        make_parcel()
+    )
     _, headers, body = server.requests[0]
     assert code["is_genuine"](SECRET, headers, body)
     assert code["is_genuine"](OTHER, headers, body)
@@ -92,9 +101,12 @@ def test_the_receiver_of_the_manual_verifies(servers: Any, make_parcel: MakeParc
 
 
 def test_several_secrets_all_sign(servers: Any, make_parcel: MakeParcel) -> None:
-    """While secrets are changed, a receiver that knows either one can verify the call; one that knows neither cannot."""
+    """While secrets are changed, a receiver that knows either one can verify the call; one that
+    knows neither cannot."""
     server = servers.web_status("200 OK")
-    webhook_to(server, secret_file=Secret(Path("webhook.secret"), f"{OTHER}\n\n{SECRET}\n")).deliver(make_parcel())
+    webhook_to(
+        server, secret_file=Secret(Path("webhook.secret"), f"{OTHER}\n\n{SECRET}\n")
+    ).deliver(make_parcel())
     _, headers, body = server.requests[0]
     assert len(headers["webhook-signature"].split()) == 2
     for secret in (SECRET, OTHER):
@@ -104,10 +116,15 @@ def test_several_secrets_all_sign(servers: Any, make_parcel: MakeParcel) -> None
 
 
 def test_headers_from_files(servers: Any, make_parcel: MakeParcel) -> None:
-    """A receiver that wants an API key gets it with each call, and beside it everything that is always there."""
+    """A receiver that wants an API key gets it with each call, and beside it everything that is
+    always there."""
     server = servers.web_status("403 Forbidden")
     destination = webhook_to(
-        server, headers={"X-Api-Key": Secret(Path("key"), "letmein"), "Authorization": Secret(Path("auth"), "Bearer abc")}
+        server,
+        headers={
+            "X-Api-Key": Secret(Path("key"), "letmein"),
+            "Authorization": Secret(Path("auth"), "Bearer abc"),
+        },
     )
     with pytest.raises(TemporaryFailure) as caught:
         destination.deliver(make_parcel())
@@ -120,8 +137,12 @@ def test_headers_from_files(servers: Any, make_parcel: MakeParcel) -> None:
 
 
 def test_links_lead_to_what_the_event_does_not_hold(servers: Any, make_parcel: MakeParcel) -> None:
-    """With links, the data also says where the letter, its text and the attachments that are here can be had, and where to answer."""
-    server, parcel = servers.web_status("200 OK"), make_parcel(files={"Vedtak.pdf": b"%PDF"}, missing=["Borte.pdf"])
+    """With links, the data also says where the letter, its text and the attachments that are here
+    can be had, and where to answer."""
+    server, parcel = (
+        servers.web_status("200 OK"),
+        make_parcel(files={"Vedtak.pdf": b"%PDF"}, missing=["Borte.pdf"]),
+    )
     webhook_to(server, payload="with-links", link_base="http://127.0.0.1:8765/").deliver(parcel)
     data = json.loads(server.requests[0][2])["data"]
     message = f"http://127.0.0.1:8765/api/v1/messages/{parcel.document.id}"
@@ -140,7 +161,10 @@ def test_a_strange_mailbox_name_is_a_valid_source(servers: Any, make_parcel: Mak
     """The event's source is a URI whatever the mailbox is called."""
     server = servers.web_status("200 OK")
     webhook_to(server).deliver(make_parcel(mailbox="post på Ås"))
-    assert json.loads(server.requests[0][2])["source"] == "urn:postmottak:mailbox:post%20p%C3%A5%20%C3%85s"
+    assert (
+        json.loads(server.requests[0][2])["source"]
+        == "urn:postmottak:mailbox:post%20p%C3%A5%20%C3%85s"
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,8 +187,11 @@ def test_a_strange_mailbox_name_is_a_valid_source(servers: Any, make_parcel: Mak
         ("503 Unavailable", TemporaryFailure),
     ],
 )
-def test_what_a_status_means(servers: Any, make_parcel: MakeParcel, line: str, kind: type[DeliveryFailure]) -> None:
-    """What the receiver or the operator can mend waits, the rest is given up; a redirect is not followed; no secret is shown."""
+def test_what_a_status_means(
+    servers: Any, make_parcel: MakeParcel, line: str, kind: type[DeliveryFailure]
+) -> None:
+    """What the receiver or the operator can mend waits, the rest is given up; a redirect is not
+    followed; no secret is shown."""
     server = servers.web_status(line, "location: /elsewhere")
     with pytest.raises(kind, match=f"status {line[:3]}") as caught:
         webhook_to(server).deliver(make_parcel(title="hemmelig tittel"))
@@ -182,7 +209,8 @@ def test_the_receiver_may_ask_for_time(servers: Any, make_parcel: MakeParcel, li
 
 
 def test_a_date_is_meant_by_the_receivers_clock(servers: Any, make_parcel: MakeParcel) -> None:
-    """A receiver that asks for time until a date means its own clock, whatever that of this machine says."""
+    """A receiver that asks for time until a date means its own clock, whatever that of this machine
+    says."""
     theirs = "date: Tue, 05 Jan 2038 09:00:00 GMT\r\nretry-after: Tue, 05 Jan 2038 09:02:00 GMT"
     server = servers.web_status("503 Unavailable", theirs)
     with pytest.raises(TemporaryFailure) as caught:
@@ -202,14 +230,24 @@ def drip(beginning: bytes, drop: bytes) -> Callable[[Any, threading.Event], None
 
 
 @pytest.mark.parametrize("tls", [False, True])
-@pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early"])
+@pytest.mark.parametrize(
+    "beginning", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early"]
+)
 def test_a_dripping_answer_does_not_hold_a_worker(
-    servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, ca_file: Path, beginning: bytes, tls: bool
+    servers: Any,
+    make_parcel: MakeParcel,
+    server_tls: ssl.SSLContext,
+    ca_file: Path,
+    beginning: bytes,
+    tls: bool,
 ) -> None:
-    """A receiver whose headers never end is given up when the time for the whole call is over, not when it falls silent."""
+    """A receiver whose headers never end is given up when the time for the whole call is over, not
+    when it falls silent."""
     server = servers.web(drip(beginning, b"x: y\r\n"), tls=server_tls if tls else None)
     with pytest.raises(TemporaryFailure, match="no whole answer within 1 second"):
-        webhook_to(server, "https" if tls else "http", ca_file=ca_file, timeout="1s").deliver(make_parcel())
+        webhook_to(server, "https" if tls else "http", ca_file=ca_file, timeout="1s").deliver(
+            make_parcel()
+        )
 
 
 def test_a_dripping_body_does_not_undo_a_delivery(servers: Any, make_parcel: MakeParcel) -> None:
@@ -223,7 +261,9 @@ def test_an_endless_body_is_not_read(servers: Any, make_parcel: MakeParcel) -> N
     sent = []
 
     def answer(connection: Any, ended: threading.Event) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1000000000\r\n\r\n")
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1000000000\r\n\r\n"
+        )
         with suppress(OSError):
             while not ended.is_set():
                 sent.append(connection.send(b"x" * 65536))
@@ -235,20 +275,30 @@ def test_an_endless_body_is_not_read(servers: Any, make_parcel: MakeParcel) -> N
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200"])
 def test_no_answer_is_no_delivery(servers: Any, make_parcel: MakeParcel, answer: bytes) -> None:
-    """A connection that ends early, and one to something else, is a failure for now, and says nothing of what was said."""
+    """A connection that ends early, and one to something else, is a failure for now, and says
+    nothing of what was said."""
     server = servers.web(lambda connection, _: connection.sendall(answer))
     with pytest.raises(TemporaryFailure, match="no whole answer") as caught:
         webhook_to(server).deliver(make_parcel())
     assert "OpenSSH" not in str(caught.value)
 
 
-def test_a_certificate_of_an_own_authority(servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, ca_file: Path) -> None:
+def test_a_certificate_of_an_own_authority(
+    servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, ca_file: Path
+) -> None:
     """With ca_file an own authority's certificate is good."""
-    server = servers.web(lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), tls=server_tls)
-    assert webhook_to(server, "https", ca_file=ca_file).deliver(make_parcel()).details["status"] == 200
+    server = servers.web(
+        lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        tls=server_tls,
+    )
+    assert (
+        webhook_to(server, "https", ca_file=ca_file).deliver(make_parcel()).details["status"] == 200
+    )
 
 
-def test_an_unknown_certificate_is_refused(servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext) -> None:
+def test_an_unknown_certificate_is_refused(
+    servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext
+) -> None:
     """A receiver whose certificate the system does not know gets nothing, and the remedy is said."""
     server = servers.web_status("200 OK")
     server.tls = server_tls
@@ -257,7 +307,9 @@ def test_an_unknown_certificate_is_refused(servers: Any, make_parcel: MakeParcel
     assert server.requests == []
 
 
-def test_the_environment_does_not_redirect_letters(servers: Any, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_does_not_redirect_letters(
+    servers: Any, make_parcel: MakeParcel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A proxy in the service's environment gets no letter."""
     server, proxy = servers.web_status("200 OK"), servers.web_status("200 OK")
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
@@ -291,12 +343,15 @@ def test_check_finds_a_bad_certificate(servers: Any, server_tls: ssl.SSLContext)
 
 
 def test_plain_http_to_another_machine_is_remarked_upon(servers: Any) -> None:
-    """Unencrypted post to another machine is possible, and the check says what it means; on loopback it means nothing."""
+    """Unencrypted post to another machine is possible, and the check says what it means; on
+    loopback it means nothing."""
     server = servers.web_status("200 OK")
     here = webhook_to(server)
     assert len(list(here.check())) == 1
     assert len(list(webhook_to(server, url=f"http://localhost:{server.port}/x").check())) == 1
-    named = webhook_to(server, url=f"http://0.0.0.0:{server.port}/x")  # an address of this machine that is not a loopback address
+    named = webhook_to(
+        server, url=f"http://0.0.0.0:{server.port}/x"
+    )  # an address of this machine that is not a loopback address
     findings = list(named.check())
     assert [finding.ok for finding in findings] == [True, True]
     assert "anybody on the way can read them" in findings[1].text

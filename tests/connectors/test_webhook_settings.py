@@ -1,4 +1,5 @@
-"""What an operator writes about a webhook's receiver: mistakes are found when it is read, and the certificate is one that is used."""
+"""What an operator writes about a webhook's receiver: mistakes are found when it is read, and the
+certificate is one that is used."""
 
 from __future__ import annotations
 
@@ -9,7 +10,12 @@ from typing import Any
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from pydantic import ValidationError
 
 from connectors.destinations.webhook import Settings, connect
@@ -30,9 +36,15 @@ def client_files(authority: trustme.CA, tmp_path: Path) -> tuple[str, str]:
 
 
 def test_a_client_certificate_proves_who_calls(
-    servers: Any, make_parcel: MakeParcel, authority: trustme.CA, ca_file: Path, tmp_path: Path, client_files: tuple[str, str]
+    servers: Any,
+    make_parcel: MakeParcel,
+    authority: trustme.CA,
+    ca_file: Path,
+    tmp_path: Path,
+    client_files: tuple[str, str],
 ) -> None:
-    """A receiver that asks for a certificate gets the letter with one, also from a single file, and nothing without."""
+    """A receiver that asks for a certificate gets the letter with one, also from a single file, and
+    nothing without."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -40,22 +52,37 @@ def test_a_client_certificate_proves_who_calls(
     server = servers.web(status("200 OK"), tls=context)
     (tmp_path / "webhook.secret").write_text(SECRET)
     (tmp_path / "both.pem").write_text("".join(Path(name).read_text() for name in client_files))
-    given = {"url": f"https://127.0.0.1:{server.port}/", "secret_file": "webhook.secret", "ca_file": str(ca_file)}
-    for files in ({"client_cert_file": client_files[0], "client_key_file": client_files[1]}, {"client_cert_file": "both.pem"}):
+    given = {
+        "url": f"https://127.0.0.1:{server.port}/",
+        "secret_file": "webhook.secret",
+        "ca_file": str(ca_file),
+    }
+    for files in (
+        {"client_cert_file": client_files[0], "client_key_file": client_files[1]},
+        {"client_cert_file": "both.pem"},
+    ):
         settings = Settings.model_validate(given | files, context={"base": tmp_path})
         assert connect("erp-webhook", settings).deliver(make_parcel()).details["status"] == 200
     with pytest.raises(TemporaryFailure):
-        connect("erp-webhook", Settings.model_validate(given, context={"base": tmp_path})).deliver(make_parcel())
+        connect("erp-webhook", Settings.model_validate(given, context={"base": tmp_path})).deliver(
+            make_parcel()
+        )
     assert len(server.requests) == 2
 
 
 def test_a_key_with_a_password_asks_nobody(tmp_path: Path, client_files: tuple[str, str]) -> None:
-    """A key that cannot be read without a password is refused when the settings are read, and no terminal is asked."""
+    """A key that cannot be read without a password is refused when the settings are read, and no
+    terminal is asked."""
     key = load_pem_private_key(Path(client_files[1]).read_bytes(), None)
     locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
     (tmp_path / "locked.key").write_bytes(locked)
     (tmp_path / "good").write_text(SECRET)
-    given = {"url": "https://x.example.no", "secret_file": "good", "client_cert_file": client_files[0], "client_key_file": "locked.key"}
+    given = {
+        "url": "https://x.example.no",
+        "secret_file": "good",
+        "client_cert_file": client_files[0],
+        "client_key_file": "locked.key",
+    }
     with pytest.raises(ValidationError, match=r"locked\.key; run: openssl pkey"):
         Settings.model_validate(given, context={"base": tmp_path})
 
@@ -97,7 +124,8 @@ def test_a_key_with_a_password_asks_nobody(tmp_path: Path, client_files: tuple[s
     ],
 )
 def test_settings_that_cannot_work(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
-    """A mistake in the settings is found when they are read, and no part of the secret is in what is said."""
+    """A mistake in the settings is found when they are read, and no part of the secret is in what
+    is said."""
     texts = {
         "good": SECRET,
         "short": "whsec_c2hvcnQ=",
@@ -105,18 +133,29 @@ def test_settings_that_cannot_work(tmp_path: Path, settings: dict[str, Any], wor
         "odd": "whsec_???" + SECRET[6:],
         "half": f"{SECRET}\nwhsec_c2hvcnQ=",
     }
-    for name, text in (texts | {"empty": "", "key": "letmein", "lines": "letmein\nX-Evil: 1"}).items():
+    for name, text in (
+        texts | {"empty": "", "key": "letmein", "lines": "letmein\nX-Evil: 1"}
+    ).items():
         (tmp_path / name).write_text(text)
     given = {"url": "https://erp.example.no/hooks/post", "secret_file": "good"} | settings
     with pytest.raises(ValidationError, match=words) as caught:
         Settings.model_validate(given, context={"base": tmp_path})
-    assert not any(secret in str(caught.value.errors(include_input=False)) for secret in ("c2hvcnQ", SECRET[6:], "capability", "letmein"))
+    assert not any(
+        secret in str(caught.value.errors(include_input=False))
+        for secret in ("c2hvcnQ", SECRET[6:], "capability", "letmein")
+    )
 
 
 def test_settings_that_work(tmp_path: Path) -> None:
     """A secret file with a line break at its end is read, and shown by nothing."""
     (tmp_path / "webhook.secret").write_text(SECRET + "\n")
-    empty = {"ca_file": "", "client_cert_file": "", "client_key_file": "", "link_base": "", "headers": {}}
+    empty = {
+        "ca_file": "",
+        "client_cert_file": "",
+        "client_key_file": "",
+        "link_base": "",
+        "headers": {},
+    }
     given = {"url": "https://erp.example.no/hooks/post", "secret_file": "webhook.secret", **empty}
     settings = Settings.model_validate(given, context={"base": tmp_path})
     destination = connect("erp-webhook", settings)

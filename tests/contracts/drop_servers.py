@@ -1,4 +1,5 @@
-"""Real servers on loopback that a drop can be on: SFTP in this process, Samba and S3 beside it; each behind a gate that can be shut."""
+"""Real servers on loopback that a drop can be on: SFTP in this process, Samba and S3 beside it;
+each behind a gate that can be shut."""
 
 from __future__ import annotations
 
@@ -47,7 +48,9 @@ class Gate:
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
 
     def shut(self) -> None:
         if self._server is not None:
@@ -100,11 +103,13 @@ class SftpServer:
 
 @contextmanager
 def sftp_server(root: Path, *, factory: Any = None, authorized: str = "") -> Iterator[SftpServer]:
-    """The server, for the user `ola` with PASSWORD or the `authorized` public key. `factory` is the class of a special server."""
+    """The server, for the user `ola` with PASSWORD or the `authorized` public key. `factory` is the
+    class of a special server."""
     asyncssh = pytest.importorskip("asyncssh", reason="asyncssh is not installed")
     key = asyncssh.generate_private_key("ssh-ed25519")
 
-    class Doorkeeper(asyncssh.SSHServer):  # type: ignore[misc, name-defined]  # the library is imported only where it is there
+    # the library is imported only where it is there
+    class Doorkeeper(asyncssh.SSHServer):  # type: ignore[misc, name-defined]
         def password_auth_supported(self) -> bool:
             return True
 
@@ -125,10 +130,14 @@ def sftp_server(root: Path, *, factory: Any = None, authorized: str = "") -> Ite
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    listening = asyncssh.listen("127.0.0.1", 0, server_factory=Doorkeeper, server_host_keys=[key], sftp_factory=files)
+    listening = asyncssh.listen(
+        "127.0.0.1", 0, server_factory=Doorkeeper, server_host_keys=[key], sftp_factory=files
+    )
     try:
         server = asyncio.run_coroutine_threadsafe(_awaited(listening), loop).result(_READY_WITHIN)
-        yield SftpServer(port=server.get_port(), root=root, known_host=key.export_public_key().decode().strip())
+        yield SftpServer(
+            port=server.get_port(), root=root, known_host=key.export_public_key().decode().strip()
+        )
         asyncio.run_coroutine_threadsafe(_closed(server), loop).result(_READY_WITHIN)
     finally:
         loop.call_soon_threadsafe(loop.stop)
@@ -174,12 +183,21 @@ def smb_server(folder: Path) -> Iterator[SmbServer]:
     )
     if added.returncode:
         pytest.skip(f"Samba's user cannot be made here: {added.stderr.strip()[:200]}")
-    with _process([smbd, "-F", "--no-process-group", "-p", str(port), "-s", str(configuration)], port):
+    with _process(
+        [smbd, "-F", "--no-process-group", "-p", str(port), "-s", str(configuration)], port
+    ):
         yield SmbServer(port=port, root=root, username=user)
 
 
 def _smb_configuration(folder: Path, root: Path, user: str) -> str:
-    places = ("private dir", "lock directory", "state directory", "cache directory", "pid directory", "ncalrpc dir")
+    places = (
+        "private dir",
+        "lock directory",
+        "state directory",
+        "cache directory",
+        "pid directory",
+        "ncalrpc dir",
+    )
     lines = [f"{place} = {folder / place.replace(' ', '-')}" for place in places]
     for place in places:
         (folder / place.replace(" ", "-")).mkdir(mode=0o755)
@@ -220,7 +238,11 @@ def s3_server() -> Iterator[int]:
 def _process(command: list[str], port: int) -> Iterator[None]:
     """A server in a session of its own, from when it can be reached on."""
     process = subprocess.Popen(
-        command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         _wait_for(port, process)

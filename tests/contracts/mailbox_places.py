@@ -28,11 +28,13 @@ class Place(ABC):
     mailbox: Mailbox
     settings: altinn3.Settings | altinn2.Settings | folder.Settings
     listed_as = SERVICE
-    """What a listing says of a letter of SERVICE: that, or as much of it as can be known before the letter is open."""
+    """What a listing says of a letter of SERVICE: that, or as much of it as can be known before the
+    letter is open."""
 
     @property
     def read_by_fetching(self) -> bool:
-        """What the mailbox declares (daemon/core/ports.py): fetching a letter notes it as read. All others promise that it does not."""
+        """What the mailbox declares (daemon/core/ports.py): fetching a letter notes it as read. All
+        others promise that it does not."""
         return self.settings.mark_read == "fetched"
 
     @abstractmethod
@@ -82,8 +84,14 @@ class Altinn3Place(Place):
         self.mailbox = altinn3.connect("box", self.settings)
 
     def put(self, name: str, at: datetime = NOON, files: Mapping[str, bytes] | None = None) -> str:
-        attachments = tuple(PretendAttachment(name=each, content=content) for each, content in (files or {}).items())
-        return self.altinn.publish(PretendLetter(party=PARTY, resource="skatt", title=name, requested_at=at, attachments=attachments))
+        attachments = tuple(
+            PretendAttachment(name=each, content=content) for each, content in (files or {}).items()
+        )
+        return self.altinn.publish(
+            PretendLetter(
+                party=PARTY, resource="skatt", title=name, requested_at=at, attachments=attachments
+            )
+        )
 
     def remove(self, external_id: str) -> None:
         self.altinn.withdraw(external_id)
@@ -117,7 +125,10 @@ class Altinn2Place(Place):
             resource=sandbox_resource(SERVICE),
             title=name,
             requested_at=at,
-            attachments=tuple(PretendAttachment(name=each, content=content) for each, content in (files or {}).items()),
+            attachments=tuple(
+                PretendAttachment(name=each, content=content)
+                for each, content in (files or {}).items()
+            ),
             confirmation_needed=True,
         )
         return str(self.altinn.publish(told))
@@ -127,11 +138,16 @@ class Altinn2Place(Place):
 
     def remove_file(self, external_id: str, name: str) -> None:
         self.altinn.withdraw_bytes(int(external_id), name)
-        self.mailbox.close()  # attachments come with their letter: those that were put aside are let go
+        # attachments come with their letter: those that were put aside are let go
+        self.mailbox.close()
 
     def marks(self, external_id: str) -> list[str]:
         record = self.altinn.record(int(external_id))
-        return [name for name, at in (("Read", record.read_at), ("Confirmed", record.confirmed_at)) if at]
+        return [
+            name
+            for name, at in (("Read", record.read_at), ("Confirmed", record.confirmed_at))
+            if at
+        ]
 
 
 class FolderPlace(Place):
@@ -140,7 +156,9 @@ class FolderPlace(Place):
     def __init__(self, base: Path) -> None:
         self.path = base / "letters"
         self.path.mkdir()
-        self.settings = folder.Settings.model_validate({"path": "letters", "party": PARTY}, context={"base": base})
+        self.settings = folder.Settings.model_validate(
+            {"path": "letters", "party": PARTY}, context={"base": base}
+        )
         self.mailbox = folder.connect("box", self.settings)
 
     def put(self, name: str, at: datetime = NOON, files: Mapping[str, bytes] | None = None) -> str:
@@ -164,7 +182,11 @@ class FolderPlace(Place):
         (self.path / external_id / name).unlink()
 
     def marks(self, external_id: str) -> list[str]:
-        return [each for each in ("Read", "Confirmed") if (self.path / external_id / each.upper()).exists()]
+        return [
+            each
+            for each in ("Read", "Confirmed")
+            if (self.path / external_id / each.upper()).exists()
+        ]
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""A pretend Altinn, a service's middle, and every kind of destination behind it: for letters with values that no contract allows."""
+"""A pretend Altinn, a service's middle, and every kind of destination behind it: for letters with
+values that no contract allows."""
 
 from __future__ import annotations
 
@@ -32,7 +33,11 @@ from tests.connectors.soap_tools import settings as soap_settings
 PARTY, RESOURCE = "991825827", "eformidling-dpv-administrasjon"
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 _DROPS: Mapping[str, dict[str, Any]] = {
-    "folder": {"layout": "folder", "formats": ["json", "arkivmelding", "fiks-arkiv"], "letter_pdf": True},
+    "folder": {
+        "layout": "folder",
+        "formats": ["json", "arkivmelding", "fiks-arkiv"],
+        "letter_pdf": True,
+    },
     "flat": {"layout": "flat", "formats": ["json", "arkivmelding", "fiks-arkiv"]},
     "pdf-only": {"layout": "pdf-only"},
     "csv": {"layout": "csv"},
@@ -82,7 +87,9 @@ class World:
     def publish(self, attachment: Mapping[str, Any] | None = None, /, **overrides: Any) -> str:
         """A letter with an attachment, whose overviews tell these values; its id."""
         part = PretendAttachment(content=b"%PDF-1.4 x", overrides=attachment or {})
-        return self.altinn.publish(PretendLetter(party=PARTY, resource=RESOURCE, attachments=(part,), overrides=overrides))
+        return self.altinn.publish(
+            PretendLetter(party=PARTY, resource=RESOURCE, attachments=(part,), overrides=overrides)
+        )
 
     def poll(self) -> IntakeSummary:
         """One round."""
@@ -150,14 +157,24 @@ def _destinations(base: Path, stack: ExitStack) -> dict[str, Destination]:
     found: dict[str, Destination] = {}
     for name, options in _DROPS.items():
         (base / name).mkdir()
-        found[name] = filedrop.connect(name, filedrop.Settings.model_validate({"path": str(base / name), **options}))
+        found[name] = filedrop.connect(
+            name, filedrop.Settings.model_validate({"path": str(base / name), **options})
+        )
     mails, hooks = stack.enter_context(MailSink()), stack.enter_context(WebhookSink(secret=SECRET))
     archive = stack.enter_context(SoapSink())
     (base / "webhook.secret").write_text(SECRET)
-    mail = {"host": "127.0.0.1", "port": mails.port, "security": "none", "sender": "post@example.no", "recipients": ["regnskap@example.no"]}
+    mail = {
+        "host": "127.0.0.1",
+        "port": mails.port,
+        "security": "none",
+        "sender": "post@example.no",
+        "recipients": ["regnskap@example.no"],
+    }
     hook = {"url": hooks.url, "secret_file": "webhook.secret"}
     found["mail"] = smtp.connect("mail", smtp.Settings.model_validate(mail, context={"base": base}))
-    found["hook"] = webhook.connect("hook", webhook.Settings.model_validate(hook, context={"base": base}))
+    found["hook"] = webhook.connect(
+        "hook", webhook.Settings.model_validate(hook, context={"base": base})
+    )
     found["soap"] = soap.connect("soap", soap_settings(archive.url, base))
     for each in found.values():
         stack.callback(each.close)

@@ -1,4 +1,5 @@
-"""The same letters through Altinn 2 and through Altinn 3: the same drops, but for what the old contract cannot tell."""
+"""The same letters through Altinn 2 and through Altinn 3: the same drops, but for what the old
+contract cannot tell."""
 
 from __future__ import annotations
 
@@ -29,19 +30,33 @@ CANNOT_TELL = {
     "delivery": "follows from the message",
     "files.sender_checksum": "Altinn 2 gives none",
 }
-"""Every difference between the two message.json of a letter, and why it is there. Beside them, Altinn 2 cuts times to thousandths."""
+"""Every difference between the two message.json of a letter, and why it is there. Beside them,
+Altinn 2 cuts times to thousandths."""
 
 
 def poll(configuration: Path) -> dict[str, Any]:
-    command = [sys.executable, "-c", "import postmottak; postmottak.main()", "-c", str(configuration), "poll", "--json"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    command = [
+        sys.executable,
+        "-c",
+        "import postmottak; postmottak.main()",
+        "-c",
+        str(configuration),
+        "poll",
+        "--json",
+    ]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+    )
     summary: dict[str, Any] = json.loads(ended.stdout)
     return summary
 
 
 def drops(folder: Path) -> dict[str, Path]:
     """Each dropped letter by its sender's reference."""
-    found = {json.loads((each / "message.json").read_text())["sender_reference"]: each for each in folder.iterdir()}
+    found = {
+        json.loads((each / "message.json").read_text())["sender_reference"]: each
+        for each in folder.iterdir()
+    }
     assert len(found) == len(list(folder.iterdir()))
     return found
 
@@ -62,15 +77,24 @@ def differences(ours: Any, theirs: Any, place: str = "") -> set[str]:
         pairs = zip_longest(ours, theirs)
         return {found for ours, theirs in pairs for found in differences(ours, theirs, place)}
     names = {*ours, *theirs}
-    return {found for name in names for found in differences(ours.get(name), theirs.get(name), f"{place}.{name}".lstrip("."))}
+    return {
+        found
+        for name in names
+        for found in differences(ours.get(name), theirs.get(name), f"{place}.{name}".lstrip("."))
+    }
 
 
 def contents(drop: Path) -> dict[str, bytes]:
-    return {each.name: each.read_bytes() for each in drop.iterdir() if each.name not in {"message.json", "SHA256SUMS"}}
+    return {
+        each.name: each.read_bytes()
+        for each in drop.iterdir()
+        if each.name not in {"message.json", "SHA256SUMS"}
+    }
 
 
 def test_both_ways_give_the_same_drops(tmp_path: Path) -> None:
-    """Two hundred letters of every service give the same folders both ways: names, texts, attachments, routes; differences are listed."""
+    """Two hundred letters of every service give the same folders both ways: names, texts,
+    attachments, routes; differences are listed."""
     three, two = Scene(folder=tmp_path / "three"), Scene(folder=tmp_path / "two")
     routing = """
         recipient = [{ name = "skatt", deliver_to = ["mappe"] }, { name = "post", deliver_to = ["mappe"] }]
@@ -86,8 +110,14 @@ def test_both_ways_give_the_same_drops(tmp_path: Path) -> None:
         one = poll(three.configuration)
         other = poll(prepare_altinn2(altinn2, two))
     expected = sum("taushetsbelagt" not in letter.resource for letter in published)
-    assert (one["stored"], one["delivered"], one["waiting"]) == (expected, expected, NUMBER - expected)
-    assert [other[key] for key in ("stored", "delivered", "waiting")] == [one[key] for key in ("stored", "delivered", "waiting")]
+    assert (one["stored"], one["delivered"], one["waiting"]) == (
+        expected,
+        expected,
+        NUMBER - expected,
+    )
+    assert [other[key] for key in ("stored", "delivered", "waiting")] == [
+        one[key] for key in ("stored", "delivered", "waiting")
+    ]
     ours, theirs = drops(two.drop), drops(three.drop)
     assert set(ours) == set(theirs)
     found: set[str] = set()
@@ -99,13 +129,22 @@ def test_both_ways_give_the_same_drops(tmp_path: Path) -> None:
 
 
 def test_a_letter_that_comes_both_ways_is_kept_once(tmp_path: Path) -> None:
-    """A letter that Altinn 3 has from Altinn 2 is stored by whichever mailbox brings it first, and a duplicate to the other."""
+    """A letter that Altinn 3 has from Altinn 2 is stored by whichever mailbox brings it first, and
+    a duplicate to the other."""
     scene = Scene(folder=tmp_path)
     with FakeAltinn() as altinn, PretendAltinn2() as altinn2:
         prepare(altinn, scene)
         path = prepare_altinn2(altinn2, scene)
-        path.write_text(path.read_text().replace("altinn2.db", "postmottak.db").replace("content-altinn2", "content"))
-        for number, configuration in ((7_000_001, path), (7_000_002, scene.configuration), (7_000_003, path)):
+        path.write_text(
+            path.read_text()
+            .replace("altinn2.db", "postmottak.db")
+            .replace("content-altinn2", "content")
+        )
+        for number, configuration in (
+            (7_000_001, path),
+            (7_000_002, scene.configuration),
+            (7_000_003, path),
+        ):
             letter = PretendLetter(party=scene.party, altinn2_id=number, title=f"Brev {number}")
             altinn.publish(letter)
             altinn2.publish(letter)

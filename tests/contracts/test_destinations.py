@@ -21,8 +21,23 @@ from connectors.sandbox.sinks.soap import response as soap_response
 from connectors.sandbox.sinks.webhook import WebhookSink
 from daemon.core.ports import Destination
 from tests.connectors.soap_tools import settings as soap_settings
-from tests.contracts.destination_contract import LARGE, DestinationContract, DropContract, DropReceiver, MakeParcel, Receiver
-from tests.contracts.drop_servers import PASSWORD, Gate, SmbServer, gate, s3_server, sftp_server, smb_server
+from tests.contracts.destination_contract import (
+    LARGE,
+    DestinationContract,
+    DropContract,
+    DropReceiver,
+    MakeParcel,
+    Receiver,
+)
+from tests.contracts.drop_servers import (
+    PASSWORD,
+    Gate,
+    SmbServer,
+    gate,
+    s3_server,
+    sftp_server,
+    smb_server,
+)
 
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
@@ -49,7 +64,11 @@ class Consumer:
 
     def contents(self) -> Mapping[str, bytes]:
         paths = [each.relative_to(self._path) for each in self._path.rglob("*") if each.is_file()]
-        return {str(path): (self._path / path).read_bytes() for path in paths if not path.parts[0].startswith(".")}
+        return {
+            str(path): (self._path / path).read_bytes()
+            for path in paths
+            if not path.parts[0].startswith(".")
+        }
 
     def dedup_records(self) -> Sequence[str]:
         return [str(each.relative_to(self._path)) for each in self._path.rglob("*")]
@@ -76,7 +95,8 @@ class Consumer:
 
 
 def _letter(name: str) -> str:
-    """The letter that a name in a drop belongs to: its first four words, and a version or a generation."""
+    """The letter that a name in a drop belongs to: its first four words, and a version or a
+    generation."""
     return "_".join(name.partition(".")[0].split("_")[:4])
 
 
@@ -89,7 +109,9 @@ class OnDisk(DropContract):
     def drop(self, tmp_path: Path) -> Consumer:
         path = tmp_path / "drop"
         path.mkdir()
-        settings = filedrop.Settings.model_validate({"path": str(path), "layout": self.layout, "await_pickup": "24h"})
+        settings = filedrop.Settings.model_validate(
+            {"path": str(path), "layout": self.layout, "await_pickup": "24h"}
+        )
         return Consumer(path, filedrop.connect("erp", settings))
 
     @pytest.fixture
@@ -137,8 +159,16 @@ class TestSftp(OnServer):
         path.mkdir(parents=True)
         with sftp_server(path.parent) as server, gate(server.port) as door:
             (tmp_path / "known_hosts").write_text(f"[localhost]:{door.port} {server.known_host}\n")
-            options = {"host": "localhost", "port": door.port, "username": "ola", "password_file": "password", "known_hosts": "known_hosts"}
-            settings = sftp.Settings.model_validate(_settings(tmp_path, path="inn", **options), context={"base": tmp_path})
+            options = {
+                "host": "localhost",
+                "port": door.port,
+                "username": "ola",
+                "password_file": "password",
+                "known_hosts": "known_hosts",
+            }
+            settings = sftp.Settings.model_validate(
+                _settings(tmp_path, path="inn", **options), context={"base": tmp_path}
+            )
             yield Consumer(path, sftp.connect("erp", settings), door)
 
 
@@ -157,8 +187,17 @@ class TestSmb(OnServer):
         path = samba.root / tmp_path.name / "inn"
         path.mkdir(parents=True)
         with gate(samba.port) as door:
-            options = {"host": "localhost", "port": door.port, "username": samba.username, "password_file": "password", "share": "post"}
-            settings = smb.Settings.model_validate(_settings(tmp_path, path=f"{tmp_path.name}/inn", **options), context={"base": tmp_path})
+            options = {
+                "host": "localhost",
+                "port": door.port,
+                "username": samba.username,
+                "password_file": "password",
+                "share": "post",
+            }
+            settings = smb.Settings.model_validate(
+                _settings(tmp_path, path=f"{tmp_path.name}/inn", **options),
+                context={"base": tmp_path},
+            )
             yield Consumer(path, smb.connect("erp", settings), door)
 
 
@@ -222,13 +261,25 @@ class TestS3(OnServer):
         httpx.put(f"{server}/{name}").raise_for_status()
         bucket = S3Store(
             name,
-            config={"endpoint": server, "region": "us-east-1", "access_key_id": "ola", "secret_access_key": "x"},
+            config={
+                "endpoint": server,
+                "region": "us-east-1",
+                "access_key_id": "ola",
+                "secret_access_key": "x",
+            },
             client_options={"allow_http": True},
         )
         with gate(bucket_server) as door:
-            options = {"bucket": name, "prefix": "inn", "region": "us-east-1", "access_key_id": "ola", "secret_key_file": "password"}
+            options = {
+                "bucket": name,
+                "prefix": "inn",
+                "region": "us-east-1",
+                "access_key_id": "ola",
+                "secret_key_file": "password",
+            }
             settings = s3.Settings.model_validate(
-                _settings(tmp_path, endpoint=f"http://127.0.0.1:{door.port}", **options), context={"base": tmp_path}
+                _settings(tmp_path, endpoint=f"http://127.0.0.1:{door.port}", **options),
+                context={"base": tmp_path},
             )
             yield BucketConsumer(bucket, s3.connect("erp", settings), door)
 
@@ -246,7 +297,11 @@ class Mailboxes:
         return [str(mail.message["Message-ID"]) for mail in self._sink.mails]
 
     def file_names(self) -> Sequence[str]:
-        return [part.get_filename() or "" for mail in self._sink.mails for part in mail.message.iter_attachments()]
+        return [
+            part.get_filename() or ""
+            for mail in self._sink.mails
+            for part in mail.message.iter_attachments()
+        ]
 
     def dedup_records(self) -> Sequence[str]:
         return self.received()
@@ -262,7 +317,9 @@ class TestMail(DestinationContract):
     """E-mail."""
 
     @pytest.fixture
-    def receiver(self, tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path) -> Iterator[Mailboxes]:
+    def receiver(
+        self, tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path
+    ) -> Iterator[Mailboxes]:
         (tmp_path / "mail.secret").write_text(PASSWORD)
         with MailSink(starttls=server_tls, login=("ola", PASSWORD)) as sink:
             settings = {
@@ -274,7 +331,9 @@ class TestMail(DestinationContract):
                 "sender": "postmottak@example.no",
                 "recipients": ["regnskap@example.no", "post@example.no"],
             }
-            yield Mailboxes(sink, smtp.Settings.model_validate(settings, context={"base": tmp_path}))
+            yield Mailboxes(
+                sink, smtp.Settings.model_validate(settings, context={"base": tmp_path})
+            )
 
 
 class Erp:
@@ -309,7 +368,11 @@ class TestWebhook(DestinationContract):
     def receiver(self, tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path) -> Iterator[Erp]:
         (tmp_path / "webhook.secret").write_text(SECRET)
         with WebhookSink(secret=SECRET, tls=server_tls) as sink:
-            settings = {"url": f"{sink.url}?token=capability", "secret_file": "webhook.secret", "ca_file": str(ca_file)}
+            settings = {
+                "url": f"{sink.url}?token=capability",
+                "secret_file": "webhook.secret",
+                "ca_file": str(ca_file),
+            }
             erp = Erp(sink, webhook.Settings.model_validate(settings, context={"base": tmp_path}))
             yield erp
             erp.destination.close()
@@ -351,7 +414,10 @@ class Draining(socketserver.StreamRequestHandler):
         while left > 0:
             left -= len(self.rfile.read(min(left, 1 << 16)))
         body = soap_response().body
-        self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        self.wfile.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: %d\r\n\r\n%b"
+            % (len(body), body)
+        )
 
 
 class TestSoap(DestinationContract):
@@ -360,24 +426,39 @@ class TestSoap(DestinationContract):
     attachments = "base64"
 
     @pytest.fixture
-    def receiver(self, tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path) -> Iterator[Archive]:
+    def receiver(
+        self, tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path
+    ) -> Iterator[Archive]:
         (tmp_path / "soap.password").write_text(PASSWORD)
         with SoapSink(login=("ola", PASSWORD), tls=server_tls) as sink:
-            options = {"authentication": "basic", "username": "ola", "password_file": "soap.password", "ca_file": str(ca_file)}
+            options = {
+                "authentication": "basic",
+                "username": "ola",
+                "password_file": "soap.password",
+                "ca_file": str(ca_file),
+            }
             options["attachments"] = self.attachments
-            archive = Archive(sink, soap_settings(f"{sink.url}?token=capability", tmp_path, **options))
+            archive = Archive(
+                sink, soap_settings(f"{sink.url}?token=capability", tmp_path, **options)
+            )
             yield archive
             archive.destination.close()
 
-    def test_a_large_attachment_is_not_held_in_memory(self, receiver: Receiver, make_parcel: MakeParcel) -> None:
-        """As for all; the receiver is one that keeps nothing, for the sandbox's archive is in this process."""
+    def test_a_large_attachment_is_not_held_in_memory(
+        self, receiver: Receiver, make_parcel: MakeParcel
+    ) -> None:
+        """As for all; the receiver is one that keeps nothing, for the sandbox's archive is in this
+        process."""
         with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Draining) as server:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
             thread.start()
             try:
                 url = f"http://127.0.0.1:{server.server_address[1]}/archive"
                 assert isinstance(receiver, Archive)
-                drained = Archive(receiver._sink, soap_settings(url, max_bytes=2 * LARGE, attachments=self.attachments))
+                drained = Archive(
+                    receiver._sink,
+                    soap_settings(url, max_bytes=2 * LARGE, attachments=self.attachments),
+                )
                 super().test_a_large_attachment_is_not_held_in_memory(drained, make_parcel)
             finally:
                 server.shutdown()

@@ -1,4 +1,5 @@
-"""The contract that every mailbox keeps (daemon/core/ports.py), tried on each of them with whatever is at its other side."""
+"""The contract that every mailbox keeps (daemon/core/ports.py), tried on each of them with whatever
+is at its other side."""
 
 from __future__ import annotations
 
@@ -12,10 +13,20 @@ import pytest
 
 from daemon.core.errors import LetterGone, MailboxError, PartUnavailable
 from daemon.core.model import LetterRef, PartState
-from tests.contracts.mailbox_places import NOON, PARTY, SERVICE, Place, altinn2_place, altinn3_place, folder_place
+from tests.contracts.mailbox_places import (
+    NOON,
+    PARTY,
+    SERVICE,
+    Place,
+    altinn2_place,
+    altinn3_place,
+    folder_place,
+)
 
 
-@pytest.fixture(params=[altinn3_place, altinn2_place, folder_place], ids=["altinn3", "altinn2", "folder"])
+@pytest.fixture(
+    params=[altinn3_place, altinn2_place, folder_place], ids=["altinn3", "altinn2", "folder"]
+)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with request.param(tmp_path) as opened:
         yield opened
@@ -37,13 +48,19 @@ def test_channels_are_the_same_each_time(place: Place) -> None:
 
 
 def test_a_list_names_its_letters_so_that_they_can_be_fetched(place: Place) -> None:
-    """A reference says mailbox, party, service and resource as its channel does, and fetches that letter, which knows its service."""
+    """A reference says mailbox, party, service and resource as its channel does, and fetches that
+    letter, which knows its service."""
     ids = {place.put(name): name for name in ("first", "second")}
     refs = place.refs()
     assert set(refs) == set(ids)
     for external_id, ref in refs.items():
         channel = place.channel()
-        assert (ref.mailbox, ref.party, ref.service, ref.resource) == ("box", channel.party, place.listed_as, channel.resource)
+        assert (ref.mailbox, ref.party, ref.service, ref.resource) == (
+            "box",
+            channel.party,
+            place.listed_as,
+            channel.resource,
+        )
         envelope = place.mailbox.fetch(ref).envelope
         assert (envelope.title, envelope.ref) == (ids[external_id], replace(ref, service=SERVICE))
 
@@ -64,7 +81,8 @@ def test_the_first_listing_can_begin_at_the_beginning(place: Place) -> None:
 
 
 def test_a_letter_is_the_same_each_time(place: Place) -> None:
-    """Fetching twice gives the same letter, with aware times in UTC and its attachments in the same order."""
+    """Fetching twice gives the same letter, with aware times in UTC and its attachments in the same
+    order."""
     place.put("a", files={"b.pdf": b"b", "a.pdf": b"a"})
     (ref,) = place.refs().values()
     letter = place.mailbox.fetch(ref)
@@ -74,7 +92,8 @@ def test_a_letter_is_the_same_each_time(place: Place) -> None:
 
 
 def test_attachments_come_whole_and_again(place: Place) -> None:
-    """The bytes are those that were sent, from the start, as often as they are asked for; also none at all, and many."""
+    """The bytes are those that were sent, from the start, as often as they are asked for; also none
+    at all, and many."""
     contents = {"empty.txt": b"", "small.pdf": b"%PDF", "large.zip": bytes(range(256)) * 4000}
     place.put("a", files=contents)
     (ref,) = place.refs().values()
@@ -102,22 +121,31 @@ def test_a_letter_that_went_is_gone(place: Place) -> None:
 
 
 def test_an_attachment_that_went_concerns_nothing_else(place: Place) -> None:
-    """A missing attachment is told by its state, before or on opening; the letter and its other attachments can be had."""
+    """A missing attachment is told by its state, before or on opening; the letter and its other
+    attachments can be had."""
     place.put("a", files={"gone.pdf": b"x", "here.pdf": b"y"})
     (ref,) = place.refs().values()
     before = {each.original_name: each for each in place.mailbox.fetch(ref).parts}
     place.remove_file(ref.external_id, "gone.pdf")
-    with pytest.raises(PartUnavailable) as caught, place.mailbox.open_part(ref, before["gone.pdf"]) as chunks:
+    with (
+        pytest.raises(PartUnavailable) as caught,
+        place.mailbox.open_part(ref, before["gone.pdf"]) as chunks,
+    ):
         list(chunks)
     assert PartState(caught.value.state) is not PartState.PRESENT
     after = {each.original_name: each for each in place.mailbox.fetch(ref).parts}
-    assert (after["gone.pdf"].state is PartState.PRESENT, read(place, ref, "here.pdf")) == (False, b"y")
+    assert (after["gone.pdf"].state is PartState.PRESENT, read(place, ref, "here.pdf")) == (
+        False,
+        b"y",
+    )
 
 
 def test_only_marking_marks(place: Place) -> None:
-    """Neither listing nor checking nor, unless the mailbox declares it, fetching and downloading tells the sender that a letter was read.
+    """Neither listing nor checking nor, unless the mailbox declares it, fetching and downloading
+    tells the sender that a letter was read.
 
-    Where it is declared, fetching marks just that, at once, and that letter only; and the check says so.
+    Where it is declared, fetching marks just that, at once, and that letter only; and the check
+    says so.
     """
     first, second = place.put("a", files={"a.pdf": b"x"}), place.put("b")
     ref = place.refs()[first]
@@ -147,7 +175,8 @@ def test_marks_are_set_once(place: Place) -> None:
 
 
 def test_many_threads_may_work_at_once(place: Place) -> None:
-    """Lists, fetches, downloads and marks of several threads at a time give what they would give one after the other."""
+    """Lists, fetches, downloads and marks of several threads at a time give what they would give
+    one after the other."""
     for number in range(20):
         place.put(f"letter {number}", files={"a.bin": bytes([number]) * 100_000})
 
@@ -165,7 +194,13 @@ def test_many_threads_may_work_at_once(place: Place) -> None:
 
 def test_every_trouble_is_a_mailbox_error(place: Place) -> None:
     """A reference to nothing raises one of the errors of the contract, never anything else."""
-    ref = LetterRef(mailbox="box", party=PARTY, service=SERVICE, resource="skatt", external_id="../../no/such letter?x=1#y")
+    ref = LetterRef(
+        mailbox="box",
+        party=PARTY,
+        service=SERVICE,
+        resource="skatt",
+        external_id="../../no/such letter?x=1#y",
+    )
     for use in (place.mailbox.fetch, place.mailbox.mark_read, place.mailbox.confirm):
         with pytest.raises(MailboxError):
             use(ref)

@@ -1,6 +1,7 @@
 """Whole journeys: the command line as a child process, against the sandbox on loopback.
 
-`POSTMOTTAK` names the command to run, for the journeys against an installed wheel; without it the checkout is run.
+`POSTMOTTAK` names the command to run, for the journeys against an installed wheel; without it the
+checkout is run.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ PYTHON = str(Path(_INSTALLED).with_name("python")) if _INSTALLED else sys.execut
 
 @cache
 def _warm(python: str) -> Warm:
-    """Most commands are forks of one process, for Python's start takes longer than what most of them do."""
+    """Most commands are forks of one process, for Python's start takes longer than what most of
+    them do."""
     warm = Warm(python=python)
     atexit.register(warm.close)
     return warm
@@ -52,21 +54,34 @@ class Journey:
     webhook: WebhookSink
     scene: Scene
     checkout: bool = False
-    """Run the checkout even where a wheel is installed: for what needs an extra, which the wheel's environment is without."""
+    """Run the checkout even where a wheel is installed: for what needs an extra, which the wheel's
+    environment is without."""
 
     @property
     def _python(self) -> str:
         return sys.executable if self.checkout else PYTHON
 
     def start(
-        self, *arguments: str, output: int | TextIO = subprocess.PIPE, errors: int | TextIO = subprocess.PIPE
+        self,
+        *arguments: str,
+        output: int | TextIO = subprocess.PIPE,
+        errors: int | TextIO = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         """Start a command, as its users do."""
-        command = [self._python, "-c", "import postmottak; postmottak.main()", "-c", str(self.scene.configuration), *arguments]
+        command = [
+            self._python,
+            "-c",
+            "import postmottak; postmottak.main()",
+            "-c",
+            str(self.scene.configuration),
+            *arguments,
+        ]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         if self._python == sys.executable:
             environment["PYTHONPATH"] = str(ROOT)
-        return subprocess.Popen(command, stdout=output, stderr=errors, text=True, env=environment, cwd=self.scene.folder)
+        return subprocess.Popen(
+            command, stdout=output, stderr=errors, text=True, env=environment, cwd=self.scene.folder
+        )
 
     def run(self, *arguments: str, crash: str = "") -> Ended:
         """Run a command to its end; with `crash`, it kills itself at that point (see crash_at.py)."""
@@ -86,7 +101,9 @@ class Journey:
             process = self.start(*arguments, output=out, errors=err)
             _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        return Ended(code=process.returncode, output=output.read_text(), errors=errors.read_text()), usage.ru_maxrss * 1024
+        return Ended(
+            code=process.returncode, output=output.read_text(), errors=errors.read_text()
+        ), usage.ru_maxrss * 1024
 
     def poll(self) -> Ended:
         return self.run("poll", "--json")
@@ -94,14 +111,21 @@ class Journey:
     def publish(self, number: int) -> list[str]:
         """Publish sample letters; the ids of those that are not confidential."""
         samples = sample_letters(number, party=self.scene.party, now=datetime.now(UTC))
-        return [letter_id for letter in samples if (letter_id := self.altinn.publish(letter)) and not letter.is_confidential]
+        return [
+            letter_id
+            for letter in samples
+            if (letter_id := self.altinn.publish(letter)) and not letter.is_confidential
+        ]
 
     def metrics(self, port: int) -> str:
         """What the running service tells monitors, as soon as it listens there."""
         told: list[str] = []
 
         def asked() -> bool:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            with (
+                suppress(OSError),
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer,
+            ):
                 told.append(answer.read().decode())
             return bool(told)
 
@@ -118,7 +142,10 @@ class Journey:
 
     def dropped_ids(self) -> list[str]:
         """The Altinn id of each dropped letter."""
-        return sorted(json.loads((drop / "message.json").read_text())["source"]["id"] for drop in self.whole_drops())
+        return sorted(
+            json.loads((drop / "message.json").read_text())["source"]["id"]
+            for drop in self.whole_drops()
+        )
 
 
 class Begin:

@@ -1,4 +1,5 @@
-"""The commands that the documents show, taken from the documents themselves: code blocks, tables and the text."""
+"""The commands that the documents show, taken from the documents themselves: code blocks, tables
+and the text."""
 
 from __future__ import annotations
 
@@ -14,7 +15,21 @@ from daemon.cli import app
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _PROGRAMS = frozenset(
-    {"postmottak", ".venv/bin/postmottak", "make", "sh", "sudo", "apt", "apt-get", "dpkg", "pip", "pipx", "uv", "python", "python3"}
+    {
+        "postmottak",
+        ".venv/bin/postmottak",
+        "make",
+        "sh",
+        "sudo",
+        "apt",
+        "apt-get",
+        "dpkg",
+        "pip",
+        "pipx",
+        "uv",
+        "python",
+        "python3",
+    }
     | {"systemctl", "journalctl", "curl", "sha256sum", "strace"}
 )
 _OURS = frozenset(typer.main.get_group(app).commands)
@@ -22,7 +37,8 @@ _BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def commands() -> dict[str, str]:
-    """Every command, and the page that shows it first; those of which the text names only what comes after `postmottak` are completed."""
+    """Every command, and the page that shows it first; those of which the text names only what
+    comes after `postmottak` are completed."""
     found: dict[str, str] = {}
     for page in PAGES:
         for command in _shown(page.read_text(encoding="utf-8")):
@@ -33,13 +49,18 @@ def commands() -> dict[str, str]:
 def _shown(text: str) -> Iterator[str]:
     for kind, body in _BLOCK.findall(text):
         if kind in {"", "sh"}:
-            yield from (command for line in body.splitlines() for command in _commands_of(line.partition(" #")[0].strip()))
+            yield from (
+                command
+                for line in body.splitlines()
+                for command in _commands_of(line.partition(" #")[0].strip())
+            )
     for span in re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text)):
         yield from _commands_of(span)
 
 
 def _commands_of(text: str) -> Iterator[str]:
-    """The command that the text is, or those, where one word stands for several: `retry|hold`. What begins with dots is no whole one."""
+    """The command that the text is, or those, where one word stands for several: `retry|hold`. What
+    begins with dots is no whole one."""
     words = text.split()
     if len(words) < 2 or words[1] == "=":
         return

@@ -1,4 +1,5 @@
-"""A routing table that is edited while the service runs, in the ways in which editors and scripts save files."""
+"""A routing table that is edited while the service runs, in the ways in which editors and scripts
+save files."""
 
 from __future__ import annotations
 
@@ -32,21 +33,27 @@ def version(text: str) -> str:
 
 
 def query(journey: Journey, sql: str, *values: str) -> list[tuple[str, ...]]:
-    with closing(sqlite3.connect(f"file:{journey.scene.folder}/postmottak.db?mode=ro", uri=True, timeout=10)) as database:
+    with closing(
+        sqlite3.connect(f"file:{journey.scene.folder}/postmottak.db?mode=ro", uri=True, timeout=10)
+    ) as database:
         return database.execute(sql, values).fetchall()
 
 
 def in_force(journey: Journey) -> str:
     if not (journey.scene.folder / "postmottak.db").exists():
         return ""
-    found = query(journey, "SELECT version FROM routing_versions ORDER BY in_force_since DESC LIMIT 1")
+    found = query(
+        journey, "SELECT version FROM routing_versions ORDER BY in_force_since DESC LIMIT 1"
+    )
     return found[0][0] if found else ""
 
 
 def decisions(journey: Journey) -> dict[str, tuple[str, str]]:
     """The route and the table of each stored letter, by its id in Altinn."""
     rows = query(
-        journey, "SELECT m.external_id, d.route, d.routing_version FROM messages m JOIN decisions d ON d.message_id = m.id AND d.number = 1"
+        journey,
+        "SELECT m.external_id, d.route, d.routing_version FROM messages m JOIN decisions d ON "
+        "d.message_id = m.id AND d.number = 1",
     )
     return {letter: (route, table) for letter, route, table in rows}
 
@@ -109,10 +116,11 @@ STYLES = (slowly, renamed, streamed, broken, linked, in_place, slowly, renamed)
 
 
 def link_swapped_further_up(journey: Journey, text: str) -> tuple[Path, Callable[[], Path]]:
-    """A configuration whose routing table lies behind a link, and what swaps that link so that no watched folder tells of it.
+    """A configuration whose routing table lies behind a link, and what swaps that link so that no
+    watched folder tells of it.
 
-    After the swap the table says `text`; its new place is returned. Nothing else happens in the configuration's folder, for any file that
-    comes or goes there lets the service look.
+    After the swap the table says `text`; its new place is returned. Nothing else happens in the
+    configuration's folder, for any file that comes or goes there lets the service look.
     """
     tables, etc = journey.scene.folder / "tables", journey.scene.folder / "etc"
     for name, content in (("old", TABLE), ("new", text)):
@@ -123,7 +131,9 @@ def link_swapped_further_up(journey: Journey, text: str) -> tuple[Path, Callable
     configured = journey.scene.configuration.read_text().replace("sqlite:///", "sqlite:///../")
     for name in ("content", "maskinporten.pem", "drop", "webhook.secret"):
         configured = configured.replace(f'"{name}"', f'"../{name}"')
-    (etc / "postmottak.toml").write_text(configured.replace('"routing.toml"', '"../tables/current/routing.toml"'))
+    (etc / "postmottak.toml").write_text(
+        configured.replace('"routing.toml"', '"../tables/current/routing.toml"')
+    )
 
     def swap() -> Path:
         (tables / "next").symlink_to("new")

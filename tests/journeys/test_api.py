@@ -24,10 +24,17 @@ def api(journey: Journey) -> Iterator[httpx.Client]:
     (journey.scene.folder / "api.token").write_text(TOKEN + "\n")
     with journey.scene.configuration.open("a") as configuration:
         configuration.write(f'\n[api]\ntoken_file = "api.token"\nport = {port}\n')
-    journey.altinn.publish(PretendLetter(party=journey.scene.party, attachments=(PretendAttachment(name="Brev.pdf", content=CONTENT),)))
+    journey.altinn.publish(
+        PretendLetter(
+            party=journey.scene.party,
+            attachments=(PretendAttachment(name="Brev.pdf", content=CONTENT),),
+        )
+    )
     process = journey.start("run")
     assert journey.altinn.wait_for(lambda: len(journey.whole_drops()) == 1, timeout=20)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}/api/v1", headers={"Authorization": f"Bearer {TOKEN}"}
+    ) as client:
         assert journey.altinn.wait_for(lambda: _answers(client), timeout=20)
         yield client
     process.send_signal(signal.SIGTERM)
@@ -47,7 +54,8 @@ def _message(journey: Journey) -> str:
 
 
 def test_a_letter_and_its_attachments(journey: Journey, api: httpx.Client) -> None:
-    """The letter, its text and its attachments are there, whole and in ranges, under the names that a webhook tells."""
+    """The letter, its text and its attachments are there, whole and in ranges, under the names that
+    a webhook tells."""
     letter = api.get(f"/messages/{_message(journey)}").json()
     (attachment,) = letter["attachments"]
     assert (attachment["original_name"], attachment["size"]) == ("Brev.pdf", len(CONTENT))
@@ -62,7 +70,10 @@ def test_a_letter_and_its_attachments(journey: Journey, api: httpx.Client) -> No
 def test_taken(journey: Journey, api: httpx.Client) -> None:
     """An acknowledgement counts as taken, and once; what is not delivered cannot be taken."""
     (delivery,) = journey.run("deliveries", "list", "--json").json
-    assert [api.post(f"/deliveries/{delivery['id']}/ack").status_code for _ in range(2)] == [204, 204]
+    assert [api.post(f"/deliveries/{delivery['id']}/ack").status_code for _ in range(2)] == [
+        204,
+        204,
+    ]
     (taken,) = journey.run("deliveries", "list", "--json").json
     assert taken["taken_at"]
     assert api.post("/deliveries/00000000-0000-0000-0000-000000000001/ack").status_code == 404
@@ -71,14 +82,24 @@ def test_taken(journey: Journey, api: httpx.Client) -> None:
 def test_rejected(journey: Journey, api: httpx.Client) -> None:
     """A rejection is kept with its reason, and the operator sees it."""
     (delivery,) = journey.run("deliveries", "list", "--json").json
-    assert api.post(f"/deliveries/{delivery['id']}/reject", json={"reason": "ukjent kunde"}).status_code == 204
+    assert (
+        api.post(
+            f"/deliveries/{delivery['id']}/reject", json={"reason": "ukjent kunde"}
+        ).status_code
+        == 204
+    )
     assert "ukjent kunde" in journey.run("deliveries", "show", delivery["id"]).output
     assert api.post(f"/deliveries/{delivery['id']}/reject", content=b"[").status_code == 400
 
 
 def test_only_with_the_token(journey: Journey, api: httpx.Client) -> None:
-    """Without the token, or with another one, nothing is told: neither the letter nor whether it exists."""
+    """Without the token, or with another one, nothing is told: neither the letter nor whether it
+    exists."""
     address = f"/messages/{_message(journey)}"
-    for headers in ({"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
+    for headers in (
+        {"Authorization": ""},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {TOKEN}"},
+    ):
         refused = api.get(address, headers=headers)
         assert (refused.status_code, "title" in refused.json()) == (401, False)

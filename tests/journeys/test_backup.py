@@ -1,4 +1,5 @@
-"""Backup in the middle of the work, and restore: every letter arrives, and what is repeated has the names that it had."""
+"""Backup in the middle of the work, and restore: every letter arrives, and what is repeated has the
+names that it had."""
 
 from __future__ import annotations
 
@@ -7,12 +8,14 @@ from tests.sweeps.restore_sweep import lose_and_restore
 
 
 def test_restored_from_the_middle() -> None:
-    """After a backup beside the service at work, the loss of the store and a restore, one poll brings every letter to its one place."""
+    """After a backup beside the service at work, the loss of the store and a restore, one poll
+    brings every letter to its one place."""
     assert lose_and_restore(39, 0.1).faults == ()
 
 
 def test_a_damaged_store_is_told(journey: Journey) -> None:
-    """`db check` ends with 1 and names the letter whose bytes are damaged or missing; a backup says so too, and is made."""
+    """`db check` ends with 1 and names the letter whose bytes are damaged or missing; a backup says
+    so too, and is made."""
     journey.publish(6)
     assert journey.poll().code == 0
     one, two = sorted(path for path in (journey.scene.folder / "content").glob("??/*"))[:2]
@@ -27,7 +30,8 @@ def test_a_damaged_store_is_told(journey: Journey) -> None:
 
 
 def test_a_running_service_keeps_restore_and_retention_out(journey: Journey) -> None:
-    """Beside a service at work, a restore and a deletion are refused; a dry run and a backup are not."""
+    """Beside a service at work, a restore and a deletion are refused; a dry run and a backup are
+    not."""
     journey.publish(3)
     assert journey.poll().code == 0
     backup = str(journey.scene.folder / "backup")

@@ -48,7 +48,8 @@ to = ["post"]
 
 
 def test_every_fault_at_once(journey: Journey) -> None:
-    """Unknown keys, wrong types, missing files, check digits, names and no catch-all are told together, with a remedy each."""
+    """Unknown keys, wrong types, missing files, check digits, names and no catch-all are told
+    together, with a remedy each."""
     journey.scene.configuration.write_text(WRONG)
     (journey.scene.folder / "routing.toml").write_text(TABLE)
     for command in (["check", "--offline"], ["poll"], ["run"]):
@@ -72,7 +73,8 @@ def test_every_fault_at_once(journey: Journey) -> None:
 
 
 def test_faults_as_json(journey: Journey) -> None:
-    """check --json tells each fault with file, line, key, problem and remedy, and stdout is one JSON document."""
+    """check --json tells each fault with file, line, key, problem and remedy, and stdout is one
+    JSON document."""
     journey.scene.configuration.write_text(WRONG)
     ended = journey.run("check", "--offline", "--json")
     assert ended.code == 1
@@ -83,7 +85,8 @@ def test_faults_as_json(journey: Journey) -> None:
 
 
 def test_a_right_configuration(journey: Journey) -> None:
-    """A right configuration passes; online each mailbox and destination is proved, and nothing is changed at either."""
+    """A right configuration passes; online each mailbox and destination is proved, and nothing is
+    changed at either."""
     journey.publish(3)
     assert journey.run("check", "--offline").code == 0
     assert journey.altinn.count() == 0

@@ -1,4 +1,5 @@
-"""Killed at any moment, and polled again: every letter arrives, each drop once, and a repeat is recognisable as one."""
+"""Killed at any moment, and polled again: every letter arrives, each drop once, and a repeat is
+recognisable as one."""
 
 from __future__ import annotations
 
@@ -13,9 +14,12 @@ from tests.journeys.conftest import Begin, Journey, kill
 from tests.processes.crash_at import POINTS
 
 
-@pytest.mark.parametrize("point", [*POINTS, "bytes-written:7", "drop-renamed:5", "delivered-committed:2"])
+@pytest.mark.parametrize(
+    "point", [*POINTS, "bytes-written:7", "drop-renamed:5", "delivered-committed:2"]
+)
 def test_killed_at_a_named_point(begun: Callable[..., Begin], point: str) -> None:
-    """After a kill at this point one poll brings everything to an end: nothing lost, nothing dropped twice, no temporary left."""
+    """After a kill at this point one poll brings everything to an end: nothing lost, nothing
+    dropped twice, no temporary left."""
     with begun(mailbox='mark_read = "delivered"\n') as journey:
         letters = journey.publish(13)
         crashed = journey.run("poll", "--json", crash=point)
@@ -25,9 +29,13 @@ def test_killed_at_a_named_point(begun: Callable[..., Begin], point: str) -> Non
         assert all(journey.altinn.statuses(letter).count("Read") == 1 for letter in letters)
 
 
-@pytest.mark.parametrize("point", ["drop-before-rename:2", "drop-renamed:2", "delivered-before-commit", "drop-unsettled:2"])
+@pytest.mark.parametrize(
+    "point",
+    ["drop-before-rename:2", "drop-renamed:2", "delivered-before-commit", "drop-unsettled:2"],
+)
 def test_a_consumer_that_is_quicker_than_the_repeat(journey: Journey, point: str) -> None:
-    """A consumer that takes every drop at once, also between a crash and the repeat, gets each letter once."""
+    """A consumer that takes every drop at once, also between a crash and the repeat, gets each
+    letter once."""
     letters = journey.publish(6)
     assert journey.run("poll", "--json", crash=point).code == -9
     taken = journey.dropped_ids()

@@ -1,4 +1,5 @@
-"""Every command that the documents show is run, as a newcomer would, against the sandbox; the documents themselves say which there are."""
+"""Every command that the documents show is run, as a newcomer would, against the sandbox; the
+documents themselves say which there are."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ NOT_RUN = {
     "apt install python3-venv": "it would change the machine that runs the tests",
     "curl http://127.0.0.1:8766/metrics": "curl need not be here; test_monitoring.py asks the same",
     "curl --unix-socket /run/postmottak/monitor.sock http://localhost/metrics": "likewise; test_unix_socket.py",
-    "make demo": "makes the environment that the tests run in, and then says `postmottak demo`, which is run",
+    "make demo": (
+        "makes the environment that the tests run in, and then says `postmottak demo`, which is run"
+    ),
     "make test": "runs this",
     "make journeys": "runs this",
     "make deb": "`make system-test` begins with it",
@@ -62,14 +65,16 @@ CODES = {"postmottak init": 3}
 
 @dataclass(frozen=True, kw_only=True)
 class Newcomer:
-    """Somebody with an installation of the sandbox's, of which each command gets a copy, and a service manager that hears of readiness."""
+    """Somebody with an installation of the sandbox's, of which each command gets a copy, and a
+    service manager that hears of readiness."""
 
     warm: Warm
     template: Path
     manager: socket.socket
 
     def try_out(self, command: str, place: Path) -> str:
-        """Run a command in a copy of the installation, and what has to come before it; what went wrong, or nothing."""
+        """Run a command in a copy of the installation, and what has to come before it; what went
+        wrong, or nothing."""
         shutil.copytree(self.template, place)
         shutil.copy(place / "routing.toml", place / "COPY")
         shutil.copy(soap.WSDL, place / "arkiv.wsdl")
@@ -79,7 +84,11 @@ class Newcomer:
             (place / "postmottak.db").unlink()
         ended = self._run(place, re.sub(r"^(\.venv/bin/)?postmottak ", "", command))
         wanted = CODES.get(command, 0)
-        return "" if ended.code == wanted and "Traceback" not in ended.errors else f"{command} ended with {ended.code}: {ended.errors}"
+        return (
+            ""
+            if ended.code == wanted and "Traceback" not in ended.errors
+            else f"{command} ended with {ended.code}: {ended.errors}"
+        )
 
     def _run(self, place: Path, command: str) -> Ended:
         arguments = [self._meant(place, command, word) for word in shlex.split(command)]
@@ -99,15 +108,25 @@ class Newcomer:
 
     def _meant(self, place: Path, command: str, word: str) -> str:
         """What a newcomer writes for a word that stands for something."""
-        meant = {"WSDL": "arkiv.wsdl", "FILE": "COPY", "RECIPIENT": "post", "500": "2", "/backup/2026-11-24": str(place / "backup")}
+        meant = {
+            "WSDL": "arkiv.wsdl",
+            "FILE": "COPY",
+            "RECIPIENT": "post",
+            "500": "2",
+            "/backup/2026-11-24": str(place / "backup"),
+        }
         if word == "ID":
-            return _first_id(place, "deliveries" if command.startswith("deliveries") else "messages")
+            return _first_id(
+                place, "deliveries" if command.startswith("deliveries") else "messages"
+            )
         return meant.get(word, word.replace("/tmp/postmottak-sandbox", str(place)))
 
 
 def _first_id(place: Path, table: str) -> str:
     with closing(sqlite3.connect(place / "postmottak.db")) as database:
-        order = "state = 'delivered', id" if table == "deliveries" else "id"  # one that waits, if there is one
+        order = (
+            "state = 'delivered', id" if table == "deliveries" else "id"
+        )  # one that waits, if there is one
         return str(database.execute(f"SELECT id FROM {table} ORDER BY {order}").fetchone()[0])
 
 
@@ -130,7 +149,9 @@ def _sandbox(command: str, folder: Path) -> Iterator[None]:
     words = command.replace("8080", "0").replace("/tmp/postmottak-sandbox", str(folder)).split()
     child = [sys.executable, "-c", "import postmottak; postmottak.main()", *words[1:]]
     environment = {**os.environ, "PYTHONPATH": str(documents.ROOT)}
-    with subprocess.Popen(child, stdout=subprocess.PIPE, text=True, cwd=folder.parent, env=environment) as sandbox:
+    with subprocess.Popen(
+        child, stdout=subprocess.PIPE, text=True, cwd=folder.parent, env=environment
+    ) as sandbox:
         assert sandbox.stdout
         said_how_to_end = any("End it" in line for line in sandbox.stdout)
         try:
@@ -142,8 +163,13 @@ def _sandbox(command: str, folder: Path) -> Iterator[None]:
 
 @pytest.mark.timeout(400)
 def test_every_command_of_the_documents_works(newcomer: Newcomer, tmp_path: Path) -> None:
-    """Whatever command a page shows does what it is shown for; a new one is found, and run, by itself."""
-    ours = [each for each in documents.commands() if re.match(r"(\.venv/bin/)?postmottak ", each) and each != _SANDBOX]
+    """Whatever command a page shows does what it is shown for; a new one is found, and run, by
+    itself."""
+    ours = [
+        each
+        for each in documents.commands()
+        if re.match(r"(\.venv/bin/)?postmottak ", each) and each != _SANDBOX
+    ]
     sandboxes = [each for each in ours if each.startswith("postmottak sandbox")]
     for number, command in enumerate(sandboxes):
         with _sandbox(command, tmp_path / f"sandbox-{number}"):
@@ -152,15 +178,31 @@ def test_every_command_of_the_documents_works(newcomer: Newcomer, tmp_path: Path
     faults = [newcomer.try_out(command, tmp_path / f"place-{number}") for number, command in places]
     assert [fault for fault in faults if fault] == []
     drop = next(newcomer.template.glob("drop/2*"))
-    assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=drop, capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            ["sha256sum", "-c", "SHA256SUMS"], cwd=drop, capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 def test_no_command_of_the_documents_is_left_out() -> None:
-    """What is not run here is run in whole Debian systems, or stands on a list with the reason; and nothing else stands there."""
+    """What is not run here is run in whole Debian systems, or stands on a list with the reason; and
+    nothing else stands there."""
     shown = documents.commands()
-    others = {each for each in shown if not re.match(r"(\.venv/bin/)?postmottak ", each)} - {"sha256sum -c SHA256SUMS"}
-    assert {each: page for each, page in shown.items() if each in others and each not in NOT_RUN and each not in _SYSTEM} == {}
+    others = {each for each in shown if not re.match(r"(\.venv/bin/)?postmottak ", each)} - {
+        "sha256sum -c SHA256SUMS"
+    }
+    assert {
+        each: page
+        for each, page in shown.items()
+        if each in others and each not in NOT_RUN and each not in _SYSTEM
+    } == {}
     assert set(NOT_RUN) - others == set()
     assert (set(FIRST) | set(CODES)) - set(shown) == set()
-    targets = set(re.findall(r"^([\w-]+):", (documents.ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(
+        re.findall(
+            r"^([\w-]+):", (documents.ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+        )
+    )
     assert {each.split()[1] for each in others if each.startswith("make ")} <= targets

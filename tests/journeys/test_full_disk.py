@@ -39,7 +39,8 @@ def _fill(place: Path, room: int) -> None:
 
 
 def _made(place: Path) -> set[str]:
-    """The files on the small disk, but for locks and for bytes in the store that no letter needs yet."""
+    """The files on the small disk, but for locks and for bytes in the store that no letter needs
+    yet."""
     made = {path for path in place.rglob("*") if path.is_file() and not path.name.endswith(".lock")}
     return {path.name for path in made - set(place.glob("store/content/??/*"))}
 
@@ -47,13 +48,16 @@ def _made(place: Path) -> set[str]:
 def _store_on(place: Path, journey: Journey) -> Path:
     """A second configuration, whose store is on that disk."""
     path = journey.scene.folder / "second.toml"
-    text = journey.scene.configuration.read_text().replace("sqlite:///", f"sqlite:///{place}/store/")
+    text = journey.scene.configuration.read_text().replace(
+        "sqlite:///", f"sqlite:///{place}/store/"
+    )
     path.write_text(text.replace('content = "content"', f'content = "{place}/store/content"'))
     return path
 
 
 def test_no_room(journey: Journey, small: Path) -> None:
-    """`init`, `backup`, `restore` and an export on a full disk end with one line and leave no file; with room, the same commands work."""
+    """`init`, `backup`, `restore` and an export on a full disk end with one line and leave no file;
+    with room, the same commands work."""
     journey.publish(3)
     here, second = journey.scene.configuration, _store_on(small, journey)
     with Warm() as warm:

@@ -32,11 +32,15 @@ def _configure(journey: Journey) -> Path:
     return other
 
 
-@pytest.mark.parametrize(("name", "kind"), [("index.csv", "a_pipe"), (".postmottak", "a_link_to_a_folder"), (".postmottak", "a_pipe")])
-def test_something_planted_in_a_drop(tmp_path: Path, begun: Callable[..., Begin], name: str, kind: str) -> None:
-    """Letters go to the other drop, those of this one wait with a reason that names it, SIGTERM ends the service in order, and when what
-    was planted is removed each letter comes once.
-    """
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("index.csv", "a_pipe"), (".postmottak", "a_link_to_a_folder"), (".postmottak", "a_pipe")],
+)
+def test_something_planted_in_a_drop(
+    tmp_path: Path, begun: Callable[..., Begin], name: str, kind: str
+) -> None:
+    """Letters go to the other drop, those of this one wait with a reason that names it, SIGTERM
+    ends the service in order, and when what was planted is removed each letter comes once."""
     outside = make_outside(tmp_path)
     with begun(routing=TABLE) as journey:
         other = _configure(journey)
@@ -48,9 +52,14 @@ def test_something_planted_in_a_drop(tmp_path: Path, begun: Callable[..., Begin]
 
         def waiting() -> bool:
             found = journey.run("deliveries", "list", "--destination", "mappe", "--json").json
-            return len(found) >= len(letters) and all(name in (each["last_error"] or "") for each in found)
+            return len(found) >= len(letters) and all(
+                name in (each["last_error"] or "") for each in found
+            )
 
-        assert journey.altinn.wait_for(lambda: len([each for each in other.iterdir() if each.name[0] != "."]) == len(letters), timeout=30)
+        assert journey.altinn.wait_for(
+            lambda: len([each for each in other.iterdir() if each.name[0] != "."]) == len(letters),
+            timeout=30,
+        )
         assert journey.altinn.wait_for(waiting, timeout=30)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20)
@@ -64,4 +73,7 @@ def test_something_planted_in_a_drop(tmp_path: Path, begun: Callable[..., Begin]
         folders = [each for each in journey.whole_drops() if each.name != "index.csv"]
         assert len(folders) == len(letters)
         index = (journey.scene.drop / "index.csv").read_text()
-        assert all(f";{each.name};message.json" not in index and f";{each.name};" in index for each in folders)
+        assert all(
+            f";{each.name};message.json" not in index and f";{each.name};" in index
+            for each in folders
+        )

@@ -16,13 +16,18 @@ from tests.processes.warm import ROOT
 
 
 def _init(folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin"} | ({"PYTHONPATH": str(ROOT)} if sys.executable == PYTHON else {})
+    environment = {"PATH": "/usr/bin:/bin"} | (
+        {"PYTHONPATH": str(ROOT)} if sys.executable == PYTHON else {}
+    )
     command = [PYTHON, "-c", "import postmottak; postmottak.main()", "init", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd="/")
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd="/"
+    )
 
 
 def test_first_steps(tmp_path: Path) -> None:
-    """The first run writes files and a private key, and prints its public half; the second changes nothing; both say what is missing."""
+    """The first run writes files and a private key, and prints its public half; the second changes
+    nothing; both say what is missing."""
     folder = tmp_path / "new"
     first = _init(folder)
     assert first.returncode == 3, first.stderr
@@ -31,7 +36,9 @@ def test_first_steps(tmp_path: Path) -> None:
     private = RSAKey.import_key((folder / "maskinporten.pem").read_text())
     assert printed["n"] == private.as_dict(private=False)["n"]
     assert "d" not in printed
-    expires = tomllib.loads((folder / "postmottak.toml").read_text())["mailbox"]["altinn"]["key_expires"]
+    expires = tomllib.loads((folder / "postmottak.toml").read_text())["mailbox"]["altinn"][
+        "key_expires"
+    ]
     assert timedelta(days=360) < expires - datetime.now(UTC).date() < timedelta(days=366)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     second = _init(folder)
@@ -47,7 +54,11 @@ def test_filled_in(tmp_path: Path) -> None:
     """With what only the operator knows filled in, nothing is missing."""
     _init(tmp_path)
     path = tmp_path / "postmottak.toml"
-    path.write_text(path.read_text().replace('client_id = ""', 'client_id = "abc"').replace("parties = []", 'parties = ["974761076"]'))
+    path.write_text(
+        path.read_text()
+        .replace('client_id = ""', 'client_id = "abc"')
+        .replace("parties = []", 'parties = ["974761076"]')
+    )
     ended = _init(tmp_path)
     assert ended.returncode == 0, ended.stdout
     assert "Nothing is missing" in ended.stdout

@@ -1,4 +1,5 @@
-"""What the machine around refuses: a log that cannot be written, output that nobody takes, folders that cannot be watched.
+"""What the machine around refuses: a log that cannot be written, output that nobody takes, folders
+that cannot be watched.
 
 Letters go on.
 """
@@ -62,7 +63,11 @@ def _with_a_reader_that_hangs() -> int:
 
 def _published_in_two_halves(journey: Journey) -> list[str]:
     """The second half is published when the first has arrived; the ids of all."""
-    samples = [each for each in sample_letters(13, party=journey.scene.party, now=datetime.now(UTC)) if not each.is_confidential]
+    samples = [
+        each
+        for each in sample_letters(13, party=journey.scene.party, now=datetime.now(UTC))
+        if not each.is_confidential
+    ]
     letters: list[str] = []
     for half in (samples[:5], samples[5:]):
         letters += [journey.altinn.publish(letter) for letter in half]
@@ -76,7 +81,8 @@ def _arrived(journey: Journey, count: int) -> bool:
 
 @pytest.mark.parametrize("log", [_full, _without_reader, _with_a_reader_that_hangs])
 def test_a_log_that_cannot_be_written(begun: Callable[..., Begin], log: Callable[[], int]) -> None:
-    """On a full disk, and where its reader has gone or hangs, the service delivers, says in `status` what is wrong, and ends well."""
+    """On a full disk, and where its reader has gone or hangs, the service delivers, says in
+    `status` what is wrong, and ends well."""
     with begun(mailbox='poll_every = "1s"\n') as journey, os.fdopen(log(), "w") as errors:
         process = journey.start("run", errors=errors)
         with ends_well(process):
@@ -92,28 +98,44 @@ exec "$@"
 
 
 def _without_inotify(journey: Journey) -> subprocess.Popen[str]:
-    """The service in a user namespace that has no inotify instance (namespaces(7): the limit is the namespace's own)."""
+    """The service in a user namespace that has no inotify instance (namespaces(7): the limit is the
+    namespace's own)."""
     inside = ["unshare", "--user", "--map-root-user", "sh", "-c", _NOTHING_TO_WATCH, "sh"]
     if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine allows no user namespaces")
-    command = [*inside, sys.executable, "-c", "import postmottak; postmottak.main()", "-c", str(journey.scene.configuration), "run"]
+    command = [
+        *inside,
+        sys.executable,
+        "-c",
+        "import postmottak; postmottak.main()",
+        "-c",
+        str(journey.scene.configuration),
+        "run",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     errors = (journey.scene.folder / "log.txt").open("w")
     with errors:
-        return subprocess.Popen(command, text=True, env=environment, cwd=journey.scene.folder, stderr=errors)
+        return subprocess.Popen(
+            command, text=True, env=environment, cwd=journey.scene.folder, stderr=errors
+        )
 
 
 def test_no_inotify_instance(begun: Callable[..., Begin]) -> None:
-    """Where no folder can be watched, letters are delivered, an edit comes into force by looking, and log and `status` say so."""
+    """Where no folder can be watched, letters are delivered, an edit comes into force by looking,
+    and log and `status` say so."""
     with begun(mailbox='poll_every = "1s"\n') as journey:
         with ends_well(_without_inotify(journey)):
             letters = journey.publish(13)
-            assert journey.altinn.wait_for(lambda: len(journey.whole_drops()) == len(letters), timeout=SOON)
+            assert journey.altinn.wait_for(
+                lambda: len(journey.whole_drops()) == len(letters), timeout=SOON
+            )
             assert "watch" in alerts(journey)
             table = journey.scene.folder / "routing.toml"
             table.write_text(table.read_text() + "\n# another version\n")
             log = journey.scene.folder / "log.txt"
-            assert journey.altinn.wait_for(lambda: "an edit is in force" in log.read_text(), timeout=SOON)
+            assert journey.altinn.wait_for(
+                lambda: "an edit is in force" in log.read_text(), timeout=SOON
+            )
         assert "changes in a folder are noticed late only" in log.read_text()
         assert "Traceback" not in log.read_text()
         assert journey.dropped_ids() == sorted(letters)
@@ -129,13 +151,22 @@ def _printed(journey: Journey, *arguments: str, output: int) -> tuple[int, str]:
     return process.returncode, errors
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("status", "--json"), ("messages", "list"), ("services",), ("poll", "--json")])
-def test_output_that_nobody_takes(journey: Journey, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command whose output cannot be written ends with one line and a code that is not success; one whose reader has gone, with 141."""
+@pytest.mark.parametrize(
+    "arguments",
+    [("status",), ("status", "--json"), ("messages", "list"), ("services",), ("poll", "--json")],
+)
+def test_output_that_nobody_takes(
+    journey: Journey, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command whose output cannot be written ends with one line and a code that is not success;
+    one whose reader has gone, with 141."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     journey.publish(5)
     journey.poll()
-    assert _printed(journey, *arguments, output=_full()) == (4, "the output cannot be written: no space left on device\n")
+    assert _printed(journey, *arguments, output=_full()) == (
+        4,
+        "the output cannot be written: no space left on device\n",
+    )
     code, errors = _printed(journey, *arguments, output=_without_reader())
     assert (code, "Traceback" in errors, "Exception ignored" in errors) == (141, False, False)
 
@@ -149,12 +180,18 @@ def test_words_that_nobody_reads(journey: Journey) -> None:
 
 
 def test_streams_that_are_closed(journey: Journey) -> None:
-    """A command that was started without stdin, stdout and stderr writes nothing into whatever file it opens first."""
+    """A command that was started without stdin, stdout and stderr writes nothing into whatever file
+    it opens first."""
     journey.publish(5)
     words = "import postmottak; postmottak.main()"
-    command = f'exec "{sys.executable}" -c "{words}" -c "{journey.scene.configuration}" poll --json <&- >&- 2>&-'
+    command = (
+        f'exec "{sys.executable}" -c "{words}" -c "{journey.scene.configuration}" poll --json <&- '
+        ">&- 2>&-"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(["sh", "-c", command], env=environment, cwd=journey.scene.folder, timeout=60, check=False)
+    ended = subprocess.run(
+        ["sh", "-c", command], env=environment, cwd=journey.scene.folder, timeout=60, check=False
+    )
     assert ended.returncode in {0, 3}
     assert json.loads(journey.run("status", "--json").output)["messages"] > 0
     assert journey.run("db", "check").code == 0

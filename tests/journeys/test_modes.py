@@ -25,11 +25,17 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_everything_that_is_written_is_private(journey: Journey, elsewhere: Path) -> None:
-    """Store, backups by links and by copies, a restored store, and an export: files 0600 and folders 0700."""
+    """Store, backups by links and by copies, a restored store, and an export: files 0600 and
+    folders 0700."""
     umask = os.umask(0)
     try:
         journey.publish(5)
-        for arguments in (("poll",), ("backup", "kept"), ("backup", str(elsewhere / "kept")), ("restore", "kept", "--replace")):
+        for arguments in (
+            ("poll",),
+            ("backup", "kept"),
+            ("backup", str(elsewhere / "kept")),
+            ("restore", "kept", "--replace"),
+        ):
             ended = journey.start(*arguments)
             ended.communicate(timeout=60)
             assert ended.returncode in {0, 3}
@@ -39,7 +45,15 @@ def test_everything_that_is_written_is_private(journey: Journey, elsewhere: Path
     finally:
         os.umask(umask)
     folder = journey.scene.folder
-    written = [*folder.glob("postmottak.db*"), folder / "letter.zip", folder / "content", folder / "kept", elsewhere / "kept"]
+    written = [
+        *folder.glob("postmottak.db*"),
+        folder / "letter.zip",
+        folder / "content",
+        folder / "kept",
+        elsewhere / "kept",
+    ]
     found = [each for place in written for each in (place, *place.rglob("*"))]
     assert len(found) > 20
-    assert {str(each): oct(each.stat().st_mode & 0o077) for each in found if each.stat().st_mode & 0o077} == {}
+    assert {
+        str(each): oct(each.stat().st_mode & 0o077) for each in found if each.stat().st_mode & 0o077
+    } == {}

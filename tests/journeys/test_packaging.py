@@ -1,4 +1,5 @@
-"""Installed, Postmottak takes no top-level name that is not its own; PyPI's python-daemon, which owns `daemon`, is the neighbour."""
+"""Installed, Postmottak takes no top-level name that is not its own; PyPI's python-daemon, which
+owns `daemon`, is the neighbour."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NEIGHBOUR = ["--require-hashes", "--requirement", str(Path(__file__).with_name("neighbour.lock"))]
 
-pytestmark = pytest.mark.skipif("POSTMOTTAK" not in os.environ, reason="needs the wheel, which `make journeys` builds")
+pytestmark = pytest.mark.skipif(
+    "POSTMOTTAK" not in os.environ, reason="needs the wheel, which `make journeys` builds"
+)
 
 
 class Place:
@@ -38,16 +41,36 @@ class Place:
         self._pip("uninstall", "--yes", name)
 
     def _pip(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "pip", "--python", str(self.python), "--quiet", "--disable-pip-version-check", *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(self.python),
+            "--quiet",
+            "--disable-pip-version-check",
+            *arguments,
+        ]
         subprocess.run(command, check=True)
 
     def succeeds(self, code: str) -> bool:
-        return subprocess.run([str(self.python), "-c", code], capture_output=True, check=False, cwd="/").returncode == 0
+        return (
+            subprocess.run(
+                [str(self.python), "-c", code], capture_output=True, check=False, cwd="/"
+            ).returncode
+            == 0
+        )
 
     @property
     def postmottak_works(self) -> bool:
         command = self.python.with_name("postmottak")
-        return command.exists() and subprocess.run([str(command), "services"], capture_output=True, check=False, cwd="/").returncode == 0
+        return (
+            command.exists()
+            and subprocess.run(
+                [str(command), "services"], capture_output=True, check=False, cwd="/"
+            ).returncode
+            == 0
+        )
 
     @property
     def neighbour_works(self) -> bool:
@@ -61,7 +84,8 @@ def wheel() -> str:
 
 
 def test_alone_it_takes_no_name(tmp_path: Path, wheel: str) -> None:
-    """Where only our wheel is installed, neither `daemon` nor `connectors` can be imported, and the command works."""
+    """Where only our wheel is installed, neither `daemon` nor `connectors` can be imported, and the
+    command works."""
     place = Place(tmp_path)
     place.install(wheel)
     assert place.postmottak_works
@@ -71,8 +95,11 @@ def test_alone_it_takes_no_name(tmp_path: Path, wheel: str) -> None:
 
 @pytest.mark.parametrize("ours_first", [True, False])
 @pytest.mark.parametrize("ours_leaves", [True, False])
-def test_beside_python_daemon(tmp_path: Path, wheel: str, *, ours_first: bool, ours_leaves: bool) -> None:
-    """Beside python-daemon, installed in either order, both work; and removing either leaves the other whole."""
+def test_beside_python_daemon(
+    tmp_path: Path, wheel: str, *, ours_first: bool, ours_leaves: bool
+) -> None:
+    """Beside python-daemon, installed in either order, both work; and removing either leaves the
+    other whole."""
     place = Place(tmp_path)
     for what in ([wheel], NEIGHBOUR) if ours_first else (NEIGHBOUR, [wheel]):
         place.install(*what)

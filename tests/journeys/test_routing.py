@@ -1,4 +1,5 @@
-"""The routing table as an operator meets it: asked about, tried, carried to a spreadsheet, and edited while the service runs."""
+"""The routing table as an operator meets it: asked about, tried, carried to a spreadsheet, and
+edited while the service runs."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ from tests.journeys.edits import (
     version,
 )
 
-OLD_COVER = '\n[[delegation]]\nfrom = "regnskap"\nto = "post"\nstarts = 2020-12-21\nends = 2021-01-03\n'
+OLD_COVER = (
+    '\n[[delegation]]\nfrom = "regnskap"\nto = "post"\nstarts = 2020-12-21\nends = 2021-01-03\n'
+)
 OFTEN = 'poll_every = "1s"\n'
 IN_TIME = 20  # seconds; far more than it takes, for a machine that has much else to do
 
@@ -51,11 +54,14 @@ def publish(journey: Journey) -> str:
 
 
 def test_an_edit_is_in_force_while_the_service_runs(begun: Callable[..., Begin]) -> None:
-    """A saved edit is in force soon and decides about later letters; a broken one changes nothing, and status and log say what to do."""
+    """A saved edit is in force soon and decides about later letters; a broken one changes nothing,
+    and status and log say what to do."""
     with begun(mailbox=OFTEN, routing=TABLE) as journey, running(journey) as log:
         edited = TABLE.replace("Alt annet", "Resten")
         table_file(journey).write_text(edited)
-        assert journey.altinn.wait_for(lambda: in_force(journey) == version(edited), timeout=IN_TIME)
+        assert journey.altinn.wait_for(
+            lambda: in_force(journey) == version(edited), timeout=IN_TIME
+        )
         letter = publish(journey)
         assert journey.altinn.wait_for(lambda: letter in decisions(journey), timeout=IN_TIME)
         assert decisions(journey)[letter] == ("Resten", version(edited))
@@ -66,11 +72,18 @@ def test_an_edit_is_in_force_while_the_service_runs(begun: Callable[..., Begin])
         told = status.json["routing"]
         assert (told["state"], told["version"]) == ("faulty", version(edited))
         (fault,) = told["faults"]
-        assert (Path(fault["file"]).name, fault["line"], fault["problem"]) == ("routing.toml", 12, "'sevices' is no key here")
+        assert (Path(fault["file"]).name, fault["line"], fault["problem"]) == (
+            "routing.toml",
+            12,
+            "'sevices' is no key here",
+        )
         assert fault["remedy"] == "Did you mean 'services'?"
         shown = journey.run("status").output
         assert "the table in force stays" in shown
-        assert "routing.toml:12: route[1].sevices: 'sevices' is no key here. Did you mean 'services'?" in shown
+        assert (
+            "routing.toml:12: route[1].sevices: 'sevices' is no key here. Did you mean 'services'?"
+            in shown
+        )
         assert journey.run("messages", "list").code == 0
         later = publish(journey)
         assert journey.altinn.wait_for(lambda: later in decisions(journey), timeout=IN_TIME)
@@ -78,30 +91,47 @@ def test_an_edit_is_in_force_while_the_service_runs(begun: Callable[..., Begin])
 
         mended = edited + OLD_COVER
         table_file(journey).write_text(mended)
-        assert journey.altinn.wait_for(lambda: in_force(journey) == version(mended), timeout=IN_TIME)
+        assert journey.altinn.wait_for(
+            lambda: in_force(journey) == version(mended), timeout=IN_TIME
+        )
         assert journey.run("status", "--json").json["routing"]["state"] == "in force"
-    assert any("an edit is not in force" in line and "routing.toml:12" in line and "services" in line for line in log)
+    assert any(
+        "an edit is not in force" in line and "routing.toml:12" in line and "services" in line
+        for line in log
+    )
     assert any("the cover for" in line and "ended on 2021-01-03" in line for line in log)
 
 
 def test_no_letter_meets_a_half_written_table(begun: Callable[..., Begin]) -> None:
-    """While letters arrive and the table is saved in the worst ways, each letter is decided by a whole table, and none is lost."""
+    """While letters arrive and the table is saved in the worst ways, each letter is decided by a
+    whole table, and none is lost."""
     with begun(mailbox=OFTEN, routing=TABLE) as journey, running(journey):
         letters: list[str] = []
         texts = [TABLE]
         for number, save in enumerate(STYLES):
             texts.append(TABLE.replace("Alt annet", f"utgave {number}"))
-            save(table_file(journey), texts[-1], lambda: letters.extend(publish(journey) for _ in range(5)))
-            assert journey.altinn.wait_for(lambda: in_force(journey) == version(texts[-1]), timeout=IN_TIME), save.__name__
+            save(
+                table_file(journey),
+                texts[-1],
+                lambda: letters.extend(publish(journey) for _ in range(5)),
+            )
+            assert journey.altinn.wait_for(
+                lambda: in_force(journey) == version(texts[-1]), timeout=IN_TIME
+            ), save.__name__
             letters.append(publish(journey))
-        assert journey.altinn.wait_for(lambda: set(letters) == set(decisions(journey)), timeout=IN_TIME)
+        assert journey.altinn.wait_for(
+            lambda: set(letters) == set(decisions(journey)), timeout=IN_TIME
+        )
         assert {table for _, table in decisions(journey).values()} <= set(map(version, texts))
         assert decisions(journey)[letters[-1]] == (f"utgave {len(STYLES) - 1}", version(texts[-1]))
-        assert journey.altinn.wait_for(lambda: len(journey.whole_drops()) == len(letters), timeout=IN_TIME)
+        assert journey.altinn.wait_for(
+            lambda: len(journey.whole_drops()) == len(letters), timeout=IN_TIME
+        )
 
 
 def test_sighup_reads_at_once(begun: Callable[..., Begin]) -> None:
-    """An edit that nothing tells of, a link swapped further up the path, is in force as soon as somebody sends SIGHUP."""
+    """An edit that nothing tells of, a link swapped further up the path, is in force as soon as
+    somebody sends SIGHUP."""
     with begun(mailbox=OFTEN, routing=TABLE) as journey:
         new = TABLE.replace("Alt annet", "Resten")
         configuration, swap = link_swapped_further_up(journey, new)
@@ -126,24 +156,33 @@ def decided(journey: Journey) -> Journey:
 
 
 def test_list_and_check(decided: Journey) -> None:
-    """`list` shows the routes in order, as JSON with everything; `check` warns of a cover that has ended and passes."""
+    """`list` shows the routes in order, as JSON with everything; `check` warns of a cover that has
+    ended and passes."""
     table_file(decided).write_text(TABLE + OLD_COVER)
     listed = decided.run("routes", "list")
     assert listed.output.index("Skatt") < listed.output.index("Alt annet")
     assert "services: 4255/8" in listed.output
     rows = decided.run("routes", "list", "--json").json
     assert rows["version"] == version(TABLE + OLD_COVER)
-    assert rows["delegation"] == [{"from": "regnskap", "to": "post", "starts": "2020-12-21", "ends": "2021-01-03"}]
+    assert rows["delegation"] == [
+        {"from": "regnskap", "to": "post", "starts": "2020-12-21", "ends": "2021-01-03"}
+    ]
     checked = decided.run("check", "--offline")
     assert checked.code == 0
-    assert "routing.toml:23: delegation[1].ends: the cover for 'regnskap' ended on 2021-01-03" in checked.output
+    assert (
+        "routing.toml:23: delegation[1].ends: the cover for 'regnskap' ended on 2021-01-03"
+        in checked.output
+    )
     assert len(decided.run("check", "--offline", "--json").json["warnings"]) == 1
     assert decided.run("status", "--json").json["routing"]["state"] == "edited"
 
 
 def test_explain(decided: Journey) -> None:
-    """A described letter is explained route by route by the file; neither nothing nor an unknown service can be."""
-    explained = decided.run("routes", "explain", "--service", "4255/1", "--sender", "974 761 076", "--title", "Hei")
+    """A described letter is explained route by route by the file; neither nothing nor an unknown
+    service can be."""
+    explained = decided.run(
+        "routes", "explain", "--service", "4255/1", "--sender", "974 761 076", "--title", "Hei"
+    )
     assert explained.code == 0
     assert "services must be 4255/8; the letter has 4255/1" in explained.output
     assert "it has no conditions" in explained.output
@@ -155,11 +194,14 @@ def test_explain(decided: Journey) -> None:
 
 
 def test_explain_years_later(decided: Journey) -> None:
-    """A stored letter is explained by the table that decided it, when that is long gone, with its destinations, and the file is broken."""
+    """A stored letter is explained by the table that decided it, when that is long gone, with its
+    destinations, and the file is broken."""
     (key,) = query(decided, "SELECT m.id FROM messages m WHERE m.service = '4255/8'")
     message = str(UUID(key[0]))
     configuration = decided.scene.configuration
-    configuration.write_text(configuration.read_text().replace("[destination.mappe]", "[destination.arkiv]"))
+    configuration.write_text(
+        configuration.read_text().replace("[destination.mappe]", "[destination.arkiv]")
+    )
     table_file(decided).write_text("nonsense")
     explained = decided.run("routes", "explain", message)
     assert explained.code == 0, explained.errors
@@ -171,7 +213,8 @@ def test_explain_years_later(decided: Journey) -> None:
 
 
 def test_try_an_edit(decided: Journey) -> None:
-    """`routes test` ends with 0 where nothing changes, with 5 where something does, from whom to whom, and with 1 for a faulty table."""
+    """`routes test` ends with 0 where nothing changes, with 5 where something does, from whom to
+    whom, and with 1 for a faulty table."""
     edit = decided.scene.folder / "edit.toml"
     edit.write_text(TABLE + "# a comment")
     same = decided.run("routes", "test", "edit.toml")
@@ -193,7 +236,10 @@ def test_try_an_edit(decided: Journey) -> None:
 
 def test_lint(decided: Journey) -> None:
     """`lint` tells of routes that took nothing, and of destinations nobody uses."""
-    quiet = '[[route]]\nname = "Stille"\nservices = ["4255/7"]\ntitle_contains = ["zzz"]\nto = ["post"]\n\n'
+    quiet = (
+        '[[route]]\nname = "Stille"\nservices = ["4255/7"]\ntitle_contains = ["zzz"]\nto = '
+        '["post"]\n\n'
+    )
     table_file(decided).write_text(RECIPIENTS + quiet + TAX + REST)
     told = decided.run("routes", "lint")
     assert told.code == 0
@@ -214,37 +260,56 @@ def test_to_a_spreadsheet_and_back(decided: Journey, name: str) -> None:
 
 
 def test_import_an_edit(decided: Journey) -> None:
-    """Import shows the difference and what is lost before it writes anything, writes only when it is told to, and keeps the old file."""
+    """Import shows the difference and what is lost before it writes anything, writes only when it
+    is told to, and keeps the old file."""
     decided.run("routes", "export", "ark.csv")
     sheet = decided.scene.folder / "ark.csv"
-    sheet.write_bytes(sheet.read_bytes().replace(b"Alt annet", b"Resten").replace(b"skatter-avgifter", b"naeringsutvikling"))
+    sheet.write_bytes(
+        sheet.read_bytes()
+        .replace(b"Alt annet", b"Resten")
+        .replace(b"skatter-avgifter", b"naeringsutvikling")
+    )
     shown = decided.run("routes", "import", "ark.csv")
     assert shown.code == 0
-    assert "- route 'Alt annet'\n+ route 'Resten'\n~ route 'Skatt': services: 4255/8 -> 4255/7\n" in shown.output
+    assert (
+        "- route 'Alt annet'\n+ route 'Resten'\n~ route 'Skatt': services: 4255/8 -> 4255/7\n"
+        in shown.output
+    )
     assert "comments in it are lost, and the old file is kept as routing.toml.old" in shown.output
     assert table_file(decided).read_text() == TABLE
     written = decided.run("routes", "import", "ark.csv", "--write")
     assert written.code == 0
     assert written.output.index("Resten") < written.output.index("comments in it are lost")
     assert (decided.scene.folder / "routing.toml.old").read_text() == TABLE
-    assert [route["name"] for route in decided.run("routes", "list", "--json").json["route"]] == ["Skatt", "Resten"]
+    assert [route["name"] for route in decided.run("routes", "list", "--json").json["route"]] == [
+        "Skatt",
+        "Resten",
+    ]
     sheet.write_bytes(sheet.read_bytes().replace(b"Resten;post;", b"Resten;pots;"))
     wrong = decided.run("routes", "import", "ark.csv", "--write")
     assert (wrong.code, "'pots' is no recipient" in wrong.errors) == (1, True)
 
 
 def test_a_spreadsheet_mends_a_broken_table(decided: Journey) -> None:
-    """Where routing.toml has faults, a spreadsheet is compared with the table in force and can be put in its place."""
+    """Where routing.toml has faults, a spreadsheet is compared with the table in force and can be
+    put in its place."""
     decided.run("routes", "export", "ark.csv")
     table_file(decided).write_text("nonsense")
     shown = decided.run("routes", "import", "ark.csv", "--write")
-    assert (shown.code, "compares with the table in force\nnothing would change" in shown.output) == (0, True)
-    assert [route["name"] for route in decided.run("routes", "list", "--json").json["route"]] == ["Skatt", "Alt annet"]
+    assert (
+        shown.code,
+        "compares with the table in force\nnothing would change" in shown.output,
+    ) == (0, True)
+    assert [route["name"] for route in decided.run("routes", "list", "--json").json["route"]] == [
+        "Skatt",
+        "Alt annet",
+    ]
     assert (decided.scene.folder / "routing.toml.old").read_text() == "nonsense"
 
 
 def test_status_needs_its_configuration(decided: Journey) -> None:
-    """A routing table with faults does not stop commands that only look; a configuration with faults does."""
+    """A routing table with faults does not stop commands that only look; a configuration with
+    faults does."""
     table_file(decided).write_text("nonsense")
     assert decided.run("deliveries", "list").code == 0
     assert decided.run("poll").code == 1

@@ -19,7 +19,9 @@ def test_polls_on_its_schedule(begun: Callable[..., Begin]) -> None:
         process = journey.start("run")
         assert journey.altinn.wait_for_calls("list", 1, timeout=20)
         letters = journey.publish(13)
-        assert journey.altinn.wait_for(lambda: len(journey.whole_drops()) == len(letters), timeout=20)
+        assert journey.altinn.wait_for(
+            lambda: len(journey.whole_drops()) == len(letters), timeout=20
+        )
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=10)
     assert process.returncode == 0, errors
@@ -27,7 +29,8 @@ def test_polls_on_its_schedule(begun: Callable[..., Begin]) -> None:
 
 
 def test_stops_with_work_in_flight(journey: Journey) -> None:
-    """SIGTERM ends the service within ten seconds although a destination does not answer; nothing is lost by it."""
+    """SIGTERM ends the service within ten seconds although a destination does not answer; nothing
+    is lost by it."""
     letters = journey.publish(13)
     journey.webhook.script(*[Reply(delay=12)] * 3)
     process = journey.start("run")
@@ -65,9 +68,12 @@ def _sends(listener: socket.socket, beginning: str) -> str:
 
 
 def test_tells_systemd(journey: Journey, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ready while Altinn is away, alive while it works, reloading and ready again with the fault in words, and stopping at the end."""
+    """Ready while Altinn is away, alive while it works, reloading and ready again with the fault in
+    words, and stopping at the end."""
     text = journey.scene.configuration.read_text()
-    journey.scene.configuration.write_text(text.replace(journey.altinn.maskinporten_url, "http://127.0.0.1:9/"))
+    journey.scene.configuration.write_text(
+        text.replace(journey.altinn.maskinporten_url, "http://127.0.0.1:9/")
+    )
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(journey.scene.folder / "notify"))
         listener.settimeout(20)

@@ -20,7 +20,8 @@ TITLE, BODY = "Oppsigelse av Kari Nordmann", "Fortrolig innhold om Ola"
 
 
 def test_nothing_that_must_not_be_read(journey: Journey, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not in what any command logs or prints about the service, not for monitors, not in alerts, whether all goes well or not.
+    """Not in what any command logs or prints about the service, not for monitors, not in alerts,
+    whether all goes well or not.
 
     In the journal's form each line has its priority and is JSON.
     """
@@ -31,7 +32,16 @@ def test_nothing_that_must_not_be_read(journey: Journey, monkeypatch: pytest.Mon
     for letter in sample_letters(6, party=journey.scene.party, now=datetime.now(UTC)):
         journey.altinn.publish(replace(letter, title=TITLE, body=BODY))
     journey.webhook.script(Reply(status=418), Reply(status=500))
-    seen = [journey.run(*command) for command in (("check",), ("poll",), ("status",), ("status", "--json"), ("status", "--monitor"))]
+    seen = [
+        journey.run(*command)
+        for command in (
+            ("check",),
+            ("poll",),
+            ("status",),
+            ("status", "--json"),
+            ("status", "--monitor"),
+        )
+    ]
     journey.webhook.script()
     log = journey.scene.folder / "log.txt"
     with log.open("w") as errors:
@@ -45,9 +55,20 @@ def test_nothing_that_must_not_be_read(journey: Journey, monkeypatch: pytest.Mon
     lines = log.read_text().splitlines()
     assert lines
     assert alerts
-    assert all(line[0] == "<" and line[2] == ">" and json.loads(line[3:])["event"] for line in lines)
-    everything = "\n".join([*(each.output + each.errors for each in seen), *lines, metrics, json.dumps(alerts)])
-    for planted in (TITLE, BODY, "Nordmann", WEBHOOK_SECRET, WEBHOOK_SECRET.removeprefix("whsec_"), "PRIVATE KEY"):
+    assert all(
+        line[0] == "<" and line[2] == ">" and json.loads(line[3:])["event"] for line in lines
+    )
+    everything = "\n".join(
+        [*(each.output + each.errors for each in seen), *lines, metrics, json.dumps(alerts)]
+    )
+    for planted in (
+        TITLE,
+        BODY,
+        "Nordmann",
+        WEBHOOK_SECRET,
+        WEBHOOK_SECRET.removeprefix("whsec_"),
+        "PRIVATE KEY",
+    ):
         assert planted not in everything
 
 

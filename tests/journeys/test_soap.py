@@ -28,7 +28,10 @@ def add_archive(journey: Journey, url: str) -> None:
     """Send a copy of everything there too."""
     folder = journey.scene.folder
     shutil.copy(WSDL, folder / "arkiv.wsdl")
-    section = f'[destination.arkiv]\ntype = "soap"\nwsdl = "arkiv.wsdl"\noperation = "ReceiveDocument"\naddress = "{url}"\n'
+    section = (
+        '[destination.arkiv]\ntype = "soap"\nwsdl = "arkiv.wsdl"\noperation = '
+        f'"ReceiveDocument"\naddress = "{url}"\n'
+    )
     with journey.scene.configuration.open("a") as file:
         file.write(f"{section}[destination.arkiv.input]{_ROWS}")
     table = folder / "routing.toml"
@@ -36,7 +39,8 @@ def add_archive(journey: Journey, url: str) -> None:
 
 
 def test_letters_reach_an_archive_by_soap(journey: Journey) -> None:
-    """`check` proves WSDL, mapping and address and sends nothing; `poll` brings every letter there once, and a second poll none."""
+    """`check` proves WSDL, mapping and address and sends nothing; `poll` brings every letter there
+    once, and a second poll none."""
     journey = replace(journey, checkout=True)
     with SoapSink() as sink:
         add_archive(journey, sink.url)
@@ -55,9 +59,12 @@ def test_letters_reach_an_archive_by_soap(journey: Journey) -> None:
     assert "operation ReceiveDocument" in described.output
 
 
-@pytest.mark.skipif("POSTMOTTAK" not in os.environ, reason="the checkout's environment has all extras")
+@pytest.mark.skipif(
+    "POSTMOTTAK" not in os.environ, reason="the checkout's environment has all extras"
+)
 def test_without_the_extra_the_configuration_says_what_to_install(journey: Journey) -> None:
-    """A wheel without the extra tells it, shows no traceback, and works as ever without that section."""
+    """A wheel without the extra tells it, shows no traceback, and works as ever without that
+    section."""
     whole = journey.scene.configuration.read_text()
     table = Path(journey.scene.folder, "routing.toml").read_text()
     add_archive(journey, "http://127.0.0.1:1/archive")

@@ -1,4 +1,5 @@
-"""Neighbours of the web endpoints who take what they can get, and addresses that cannot be had: letters go on."""
+"""Neighbours of the web endpoints who take what they can get, and addresses that cannot be had:
+letters go on."""
 
 from __future__ import annotations
 
@@ -84,38 +85,59 @@ def _connect(place: int, port: int) -> socket.socket:
 
 
 def test_letters_go_on_beside_1500_connections(journey: Journey, ports: tuple[int, int]) -> None:
-    """More idle and half-open connections than the service may have files hold up no letter, and keep out nobody who asks."""
+    """More idle and half-open connections than the service may have files hold up no letter, and
+    keep out nobody who asks."""
     with _many_files(), _running(journey), contextlib.ExitStack() as ends:
         journey.metrics(ports[1])
         for place in range(_CONNECTIONS):
             ends.enter_context(_connect(place, ports[place // 2 % 2]))
         letters = journey.publish(12)
-        assert journey.altinn.wait_for(lambda: len(journey.whole_drops()) == len(letters), timeout=60)
+        assert journey.altinn.wait_for(
+            lambda: len(journey.whole_drops()) == len(letters), timeout=60
+        )
         assert "postmottak_deliveries" in journey.metrics(ports[1])
-        asked = httpx.get(f"http://127.0.0.1:{ports[0]}/api/v1/messages/none", headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=60)
+        asked = httpx.get(
+            f"http://127.0.0.1:{ports[0]}/api/v1/messages/none",
+            headers={"Authorization": f"Bearer {_TOKEN}"},
+            timeout=60,
+        )
         assert asked.status_code == 404
     assert "Too many open files" not in _errors(journey)
 
 
 def test_an_address_in_use(journey: Journey, ports: tuple[int, int]) -> None:
-    """Endpoints whose address somebody else has are a problem that is shown and tried again; letters go on meanwhile."""
-    with socket.create_server(("127.0.0.1", ports[0])), socket.create_server(("127.0.0.1", ports[1])), _running(journey):
+    """Endpoints whose address somebody else has are a problem that is shown and tried again;
+    letters go on meanwhile."""
+    with (
+        socket.create_server(("127.0.0.1", ports[0])),
+        socket.create_server(("127.0.0.1", ports[1])),
+        _running(journey),
+    ):
         journey.publish(3)
         assert journey.altinn.wait_for(lambda: bool(journey.whole_drops()), timeout=30)
-        assert journey.altinn.wait_for(lambda: "the pull API cannot listen" in journey.run("status", "--monitor").output, timeout=60)
+        assert journey.altinn.wait_for(
+            lambda: "the pull API cannot listen" in journey.run("status", "--monitor").output,
+            timeout=60,
+        )
     assert _errors(journey).count("a web endpoint cannot listen") == 2
 
 
 def test_guesses_of_the_token(journey: Journey, ports: tuple[int, int]) -> None:
-    """Wrong tokens are counted, logged once a minute, shown, and answered with a wait; whoever has the right one is not kept out."""
+    """Wrong tokens are counted, logged once a minute, shown, and answered with a wait; whoever has
+    the right one is not kept out."""
     address = f"http://127.0.0.1:{ports[0]}/api/v1/messages/none"
     with _running(journey):
         journey.metrics(ports[1])
-        answers = [httpx.get(address, headers={"Authorization": f"Bearer {guess}"}) for guess in range(30)]
+        answers = [
+            httpx.get(address, headers={"Authorization": f"Bearer {guess}"}) for guess in range(30)
+        ]
         assert [each.status_code for each in answers] == [401] * 9 + [429] * 21
         assert answers[-1].headers["Retry-After"] == "60"
         assert httpx.get(address, headers={"Authorization": f"Bearer {_TOKEN}"}).status_code == 404
         with urllib.request.urlopen(f"http://127.0.0.1:{ports[1]}/metrics") as numbers:
             assert b"postmottak_api_wrong_tokens_total 30.0\n" in numbers.read()
-        assert journey.altinn.wait_for(lambda: "without the right token" in journey.run("status", "--monitor").output, timeout=60)
+        assert journey.altinn.wait_for(
+            lambda: "without the right token" in journey.run("status", "--monitor").output,
+            timeout=60,
+        )
     assert _errors(journey).count("calls of the pull API without the right token") == 1

@@ -11,14 +11,17 @@ from tests.journeys.conftest import Journey, agent_of
 
 
 def test_a_service_whose_agent_is_killed(journey: Journey) -> None:
-    """The service ends and says why, for it could not drop anything any more; the next one drops what is left, each letter once."""
+    """The service ends and says why, for it could not drop anything any more; the next one drops
+    what is left, each letter once."""
     letters = journey.publish(40)
     process = journey.start("run")
     assert journey.altinn.wait_for(lambda: bool(journey.whole_drops()), timeout=20)
     os.kill(agent_of(process), signal.SIGKILL)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 4, errors
-    assert errors.splitlines()[-1].startswith("the agent, the process that writes drops, has ended; ")
+    assert errors.splitlines()[-1].startswith(
+        "the agent, the process that writes drops, has ended; "
+    )
     assert "Traceback" not in errors
     assert journey.poll().code == 0
     assert journey.dropped_ids() == sorted(letters)
@@ -27,7 +30,8 @@ def test_a_service_whose_agent_is_killed(journey: Journey) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_for_both(journey: Journey, number: int) -> None:
-    """Ctrl-C, and systemd, signal every process; the agent then goes on with its work until the service has ended in order."""
+    """Ctrl-C, and systemd, signal every process; the agent then goes on with its work until the
+    service has ended in order."""
     letters = journey.publish(13)
     process = journey.start("run")
     assert journey.altinn.wait_for(lambda: bool(journey.whole_drops()), timeout=20)

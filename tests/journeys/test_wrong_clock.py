@@ -1,4 +1,5 @@
-"""A service, as a process, whose machine's clock is set while it runs: letters arrive, none is deleted, and it is said."""
+"""A service, as a process, whose machine's clock is set while it runs: letters arrive, none is
+deleted, and it is said."""
 
 from __future__ import annotations
 
@@ -24,10 +25,17 @@ KEEP = '[retention]\nbody = "365d"\nattachments = "365d"\nmetadata = "365d"\n\n[
 
 @contextmanager
 def running(journey: Journey, days: float) -> Iterator[Path]:
-    """A service whose machine's clock is so many days ahead, as the file says that is yielded; it ends well."""
+    """A service whose machine's clock is so many days ahead, as the file says that is yielded; it
+    ends well."""
     ahead, errors = journey.scene.folder / "ahead", journey.scene.folder / "service.log"
     ahead.write_text(str(days))
-    command = [sys.executable, "-m", "tests.processes.wrong_clock", str(journey.scene.configuration), str(ahead)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.processes.wrong_clock",
+        str(journey.scene.configuration),
+        str(ahead),
+    ]
     with errors.open("a") as log:
         process = subprocess.Popen(command, stderr=log, cwd=ROOT, env=os.environ)
         try:
@@ -67,7 +75,8 @@ def pending(journey: Journey) -> dict[str, datetime]:
 
 @pytest.mark.parametrize("days", [365, -9000])
 def test_set_wrong_and_right_again(begun: Callable[..., Begin], days: float) -> None:
-    """With a webhook down and the clock years off for some seconds nothing dies, nothing waits for years, and letters arrive."""
+    """With a webhook down and the clock years off for some seconds nothing dies, nothing waits for
+    years, and letters arrive."""
     with begun(mailbox='poll_every = "1s"\n') as journey:
         journey.webhook.script(*[Reply(status=503)] * 6)
         publish(journey, 0, 3)
@@ -93,7 +102,8 @@ def test_set_wrong_and_right_again(begun: Callable[..., Begin], days: float) -> 
 
 
 def test_a_start_400_days_ahead(begun: Callable[..., Begin]) -> None:
-    """A service that starts 400 days ahead deletes nothing that is to be kept for a year, goes by Altinn's clock, and goes on rightly."""
+    """A service that starts 400 days ahead deletes nothing that is to be kept for a year, goes by
+    Altinn's clock, and goes on rightly."""
     with begun(mailbox='poll_every = "1s"\n') as journey:
         text = journey.scene.configuration.read_text()
         journey.scene.configuration.write_text(text.replace("[routing]", KEEP))
@@ -103,7 +113,9 @@ def test_a_start_400_days_ahead(begun: Callable[..., Begin]) -> None:
         with running(journey, 400) as ahead:
             assert journey.altinn.wait_for(logged(journey, "cannot be right"), timeout=40)
             publish(journey, 5, 9)
-            assert journey.altinn.wait_for(lambda: journey.run("status", "--json").json["messages"] > before, timeout=40)
+            assert journey.altinn.wait_for(
+                lambda: journey.run("status", "--json").json["messages"] > before, timeout=40
+            )
             set_clock(ahead, 0)
             assert journey.altinn.wait_for(logged(journey, "is right again"), timeout=40)
             well = lambda: "clock" not in journey.run("status", "--monitor").output  # noqa: E731

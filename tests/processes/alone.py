@@ -1,4 +1,5 @@
-"""Calls a function in a process of its own with one thread, as the service forks its agent: a test runner has more."""
+"""Calls a function in a process of its own with one thread, as the service forks its agent: a test
+runner has more."""
 
 from __future__ import annotations
 
@@ -23,8 +24,17 @@ class Called:
 
 def call_alone(module: str, function: str, *arguments: object) -> Called:
     """Call the function with strings; it returns what JSON can say."""
-    command = [sys.executable, "-m", "tests.processes.alone", module, function, *map(str, arguments)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.processes.alone",
+        module,
+        function,
+        *map(str, arguments),
+    ]
+    ended = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
     assert ended.returncode == 0, ended.stderr
     return Called(result=json.loads(ended.stdout.splitlines()[-1]), errors=ended.stderr)
 

@@ -1,4 +1,5 @@
-"""Points at which a command kills itself with SIGKILL: each is before or after one call of the service."""
+"""Points at which a command kills itself with SIGKILL: each is before or after one call of the
+service."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ POINTS = {
 
 
 def arm(where: str) -> None:
-    """Wrap the call that is meant, by the name of its point; with `:N`, the process is killed at the Nth time that it is reached."""
+    """Wrap the call that is meant, by the name of its point; with `:N`, the process is killed at
+    the Nth time that it is reached."""
     point, _, number = where.partition(":")
     module_name, path, when = POINTS[point]
     holder: Any = importlib.import_module(module_name)

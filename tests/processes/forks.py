@@ -1,10 +1,13 @@
-"""A process that has imported the service and waits: each command runs in a fork of it, and so begins at once.
+"""A process that has imported the service and waits: each command runs in a fork of it, and so
+begins at once.
 
-Run as `forks.py threads|one-thread` by the Python whose Postmottak is meant. Reads one JSON request a line on stdin (see warm.py), and
-answers each with two lines: the child's id, and its exit code when it has ended.
+Run as `forks.py threads|one-thread` by the Python whose Postmottak is meant. Reads one JSON request
+a line on stdin (see warm.py), and answers each with two lines: the child's id, and its exit code
+when it has ended.
 
-With `one-thread` the pools run each piece of work at once, in the thread that hands it in. Then the Nth system call is the same in each
-run, and a sweep reaches every one; strace counts for each thread by itself.
+With `one-thread` the pools run each piece of work at once, in the thread that hands it in. Then the
+Nth system call is the same in each run, and a sweep reaches every one; strace counts for each
+thread by itself.
 """
 
 from __future__ import annotations
@@ -27,19 +30,24 @@ class OneThread(concurrent.futures.Executor):
     def __init__(self, *_: object, **__: object) -> None:
         """Takes what a pool of threads takes."""
 
-    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> concurrent.futures.Future[Any]:
+    def submit(
+        self, work: Callable[..., Any], /, *arguments: Any, **named: Any
+    ) -> concurrent.futures.Future[Any]:
         """Do it."""
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         try:
             future.set_result(work(*arguments, **named))
-        except Exception as error:  # noqa: BLE001  # as a pool does: the error is the caller's, through the future
+        # as a pool does: the error is the caller's, through the future
+        except Exception as error:  # noqa: BLE001
             future.set_exception(error)
         return future
 
 
 def _import_everything() -> None:
     import alembic.command  # noqa: F401  # imported when tables are made otherwise
-    import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401  # imported at the first connection otherwise
+
+    # imported at the first connection otherwise
+    import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
 
     import connectors.destinations
     import connectors.mailboxes
@@ -109,7 +117,9 @@ if __name__ == "__main__":
     if sys.argv[1] == "one-thread":
         from daemon.runtime import thread_pool
 
-        thread_pool.ThreadPool = OneThread  # type: ignore[misc,assignment]  # what is imported from now on gets it
-        concurrent.futures.ThreadPoolExecutor = OneThread  # type: ignore[misc,assignment]  # what is imported from now on gets it
+        # what is imported from now on gets it
+        thread_pool.ThreadPool = OneThread  # type: ignore[misc,assignment]
+        # what is imported from now on gets it
+        concurrent.futures.ThreadPoolExecutor = OneThread  # type: ignore[misc,assignment]
     _import_everything()
     _serve()

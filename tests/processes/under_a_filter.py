@@ -1,6 +1,8 @@
-"""Runs a drop in a process whose kernel refuses certain calls (seccomp), as a share refuses what it cannot do.
+"""Runs a drop in a process whose kernel refuses certain calls (seccomp), as a share refuses what it
+cannot do.
 
-`under_a_filter.py CALL ERRNO SETTINGS`: the outcome, as JSON, of one letter that is dropped with these settings, and of a check.
+`under_a_filter.py CALL ERRNO SETTINGS`: the outcome, as JSON, of one letter that is dropped with
+these settings, and of a check.
 """
 
 from __future__ import annotations
@@ -14,8 +16,20 @@ import sys
 from typing import Any
 
 NUMBERS = {
-    "x86_64": {"chmod": (90, 91, 268, 452), "chown": (92, 93, 94, 260), "fsync": (74, 75), "fadvise": (221,), "renameat2": (316,)},
-    "aarch64": {"chmod": (52, 53, 452), "chown": (54, 55), "fsync": (82, 83), "fadvise": (223,), "renameat2": (276,)},
+    "x86_64": {
+        "chmod": (90, 91, 268, 452),
+        "chown": (92, 93, 94, 260),
+        "fsync": (74, 75),
+        "fadvise": (221,),
+        "renameat2": (316,),
+    },
+    "aarch64": {
+        "chmod": (52, 53, 452),
+        "chown": (54, 55),
+        "fsync": (82, 83),
+        "fadvise": (223,),
+        "renameat2": (276,),
+    },
 }
 """Of system calls that do the same, in the kernel's unistd.h."""
 _LOAD, _IF_EQUAL, _END = 0x20, 0x15, 0x06

@@ -1,4 +1,5 @@
-"""The process of forks.py, from the outside: commands that begin at once, as child processes that can really be killed."""
+"""The process of forks.py, from the outside: commands that begin at once, as child processes that
+can really be killed."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A command to run in `folder`. With `hold`, the child waits until somebody has opened that named pipe for writing.
+    """A command to run in `folder`. With `hold`, the child waits until somebody has opened that
+    named pipe for writing.
 
     With `crash` it kills itself at that point (see crash_at.py).
     """
@@ -34,7 +36,9 @@ class Request:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
-def request(configuration: Path, arguments: Sequence[str], *, hold: str = "", crash: str = "") -> Request:
+def request(
+    configuration: Path, arguments: Sequence[str], *, hold: str = "", crash: str = ""
+) -> Request:
     """A command, run beside its configuration; what it prints is there in two files."""
     folder = configuration.parent
     return Request(
@@ -48,20 +52,32 @@ def request(configuration: Path, arguments: Sequence[str], *, hold: str = "", cr
 
 
 class Warm:
-    """The warm process. It is the checkout's, or that of another `python` which has Postmottak installed. For one thread."""
+    """The warm process. It is the checkout's, or that of another `python` which has Postmottak
+    installed. For one thread."""
 
     def __init__(self, *, one_thread: bool = False, python: str = sys.executable) -> None:
         self._child = 0
-        command = [python, str(Path(__file__).with_name("forks.py")), "one-thread" if one_thread else "threads"]
+        command = [
+            python,
+            str(Path(__file__).with_name("forks.py")),
+            "one-thread" if one_thread else "threads",
+        ]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         if python == sys.executable:
             environment["PYTHONPATH"] = str(ROOT)
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -97,7 +113,11 @@ class Warm:
     def ended(self, configuration: Path) -> Ended:
         """Wait for the end of a command that was begun so."""
         code, folder = self.end(), configuration.parent
-        return Ended(code=code, output=(folder / "output.txt").read_text(), errors=(folder / "errors.txt").read_text())
+        return Ended(
+            code=code,
+            output=(folder / "output.txt").read_text(),
+            errors=(folder / "errors.txt").read_text(),
+        )
 
     def _answer(self) -> int:
         return int(self._pipe(self._process.stdout).readline())

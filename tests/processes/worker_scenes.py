@@ -1,4 +1,5 @@
-"""Scenes with an agent, for a process of their own: a destination that does as its settings and its parcels say."""
+"""Scenes with an agent, for a process of their own: a destination that does as its settings and its
+parcels say."""
 
 from __future__ import annotations
 
@@ -75,7 +76,10 @@ class Place:
             for _ in range(3):
                 time.sleep(0.6)
                 parcel.parts[0].open().read()
-        return Receipt(reference=f"{self.how} {parcel.generation}", details={"process": os.getpid(), "sizes": sizes})
+        return Receipt(
+            reference=f"{self.how} {parcel.generation}",
+            details={"process": os.getpid(), "sizes": sizes},
+        )
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
         """One after the other."""
@@ -146,8 +150,17 @@ def entrusted(agent: WorkerClient, how: str = "well", name: str = "erp") -> Remo
 def parcels(content: ContentStore, many: int = 3) -> list[Parcel]:
     """Parcels with an attachment each, which only the content store can open."""
     kept = content.put([b"%PDF"])
-    part = ParcelPart(name="001-a.pdf", media_type="application/pdf", size=kept.size, sha256=kept.sha256, open=lambda: sys.exit("here"))
-    return [replace(new_parcel(), delivery_id=uuid4(), generation=number + 1, parts=(part,)) for number in range(many)]
+    part = ParcelPart(
+        name="001-a.pdf",
+        media_type="application/pdf",
+        size=kept.size,
+        sha256=kept.sha256,
+        open=lambda: sys.exit("here"),
+    )
+    return [
+        replace(new_parcel(), delivery_id=uuid4(), generation=number + 1, parts=(part,))
+        for number in range(many)
+    ]
 
 
 def delivers_elsewhere(folder: str) -> Any:
@@ -163,7 +176,11 @@ def delivers_elsewhere(folder: str) -> Any:
         facts = {
             "here": os.getpid(),
             "checked in": [int(each.text) for each in place.check()],
-            "receipts": [[each.reference, each.details] for each in [*receipts, alone] if isinstance(each, Receipt)],
+            "receipts": [
+                [each.reference, each.details]
+                for each in [*receipts, alone]
+                if isinstance(each, Receipt)
+            ],
             "forgotten": place.dedup_records() == [some],
             "taken": place.pickup({"name": "a"}).state,
         }
@@ -191,7 +208,11 @@ def _raised(call: Any) -> Any:
 
 
 def _told(outcome: Any) -> Any:
-    more = [str(outcome.retry_after), outcome.progress] if isinstance(outcome, TemporaryFailure) else []
+    more = (
+        [str(outcome.retry_after), outcome.progress]
+        if isinstance(outcome, TemporaryFailure)
+        else []
+    )
     return [type(outcome).__name__, str(outcome), *more]
 
 
@@ -213,7 +234,8 @@ def signs_of_life(folder: str) -> int:
 
 
 def one_that_hangs(folder: str) -> Any:
-    """Another destination is served meanwhile, and the agent ends when it is told to, after how many seconds."""
+    """Another destination is served meanwhile, and the agent ends when it is told to, after how
+    many seconds."""
     content = ContentStore(Path(folder))
     lost: list[str] = []
     with agent_with(content) as agent:
@@ -234,7 +256,8 @@ def one_that_hangs(folder: str) -> Any:
 
 
 def signals(folder: str) -> Any:
-    """The agent outlives the signals that are the service's, and not the one that nobody outlives; and then nothing is asked in vain."""
+    """The agent outlives the signals that are the service's, and not the one that nobody outlives;
+    and then nothing is asked in vain."""
     content = ContentStore(Path(folder))
     with agent_with(content) as agent:
         place = entrusted(agent)
@@ -254,12 +277,23 @@ def signals(folder: str) -> Any:
 
 
 def one_that_cannot_be_handed_over(folder: str, why: str) -> Any:
-    """What came of deliveries that are handed over together, one of which cannot be packed or unpacked here or there."""
+    """What came of deliveries that are handed over together, one of which cannot be packed or
+    unpacked here or there."""
     logs.configure()
     content = ContentStore(Path(folder))
-    odd: dict[str, Any] = {"packed here": _nested(3000), "unpacked there": _Unreadable(), "packed there": 1, "unpacked here": 1}
-    how = {"packed there": "tells too much", "unpacked here": "tells what cannot be read"}.get(why, "well")
-    some = [replace(each, progress={"odd": odd[why]}) if each.generation == _ODD else each for each in parcels(content)]
+    odd: dict[str, Any] = {
+        "packed here": _nested(3000),
+        "unpacked there": _Unreadable(),
+        "packed there": 1,
+        "unpacked here": 1,
+    }
+    how = {"packed there": "tells too much", "unpacked here": "tells what cannot be read"}.get(
+        why, "well"
+    )
+    some = [
+        replace(each, progress={"odd": odd[why]}) if each.generation == _ODD else each
+        for each in parcels(content)
+    ]
     with agent_with(content) as agent:
         outcomes = dispatch._hand_over(entrusted(agent, how), some)
         after = entrusted(agent, "well", "other").deliver(parcels(content)[0]).reference
@@ -302,12 +336,15 @@ def a_standstill(folder: str) -> Any:
 
 
 def killed_service(folder: str, how: str) -> None:
-    """A service with the store's lock that is killed while the agent has something to do; tells which process the agent is."""
+    """A service with the store's lock that is killed while the agent has something to do; tells
+    which process the agent is."""
     content = ContentStore(Path(folder))
     InstanceLock(Path(folder) / "x.db")
     with agent_with(content) as agent:
         process = entrusted(agent, "well", "other").deliver(parcels(content)[0]).details["process"]
-        threading.Thread(target=lambda: entrusted(agent, how).deliver(parcels(content)[0]), daemon=True).start()
+        threading.Thread(
+            target=lambda: entrusted(agent, how).deliver(parcels(content)[0]), daemon=True
+        ).start()
         time.sleep(0.2)
         sys.stdout.write(f"{process}\n")
         sys.stdout.flush()
@@ -320,4 +357,8 @@ def cores(folder: str) -> Any:
     content = ContentStore(Path(folder))
     with agent_with(content, left) as agent:
         process = entrusted(agent).deliver(parcels(content)[0]).details["process"]
-        return {"left": sorted(left), "here": sorted(os.sched_getaffinity(0)), "there": sorted(os.sched_getaffinity(process))}
+        return {
+            "left": sorted(left),
+            "here": sorted(os.sched_getaffinity(0)),
+            "there": sorted(os.sched_getaffinity(process)),
+        }

@@ -1,4 +1,5 @@
-"""A service in a process of its own whose machine's clock is wrong: by as many days as a file says, which may change while it runs."""
+"""A service in a process of its own whose machine's clock is wrong: by as many days as a file says,
+which may change while it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What must be true of an installation after a crash and one normal run: the promises, looked at from outside."""
+"""What must be true of an installation after a crash and one normal run: the promises, looked at
+from outside."""
 
 from __future__ import annotations
 
@@ -25,10 +26,14 @@ to = ["post"]
 """
 
 
-def faults(journey: Journey, published: Sequence[str], *, most_repeats: int, disk_failed: bool = False) -> Iterator[str]:
-    """Everything that is wrong once every letter should have arrived everywhere; repeats are counted over both sinks.
+def faults(
+    journey: Journey, published: Sequence[str], *, most_repeats: int, disk_failed: bool = False
+) -> Iterator[str]:
+    """Everything that is wrong once every letter should have arrived everywhere; repeats are
+    counted over both sinks.
 
-    With `disk_failed`, the drop's hidden folder may be left if nothing is in it: the next delivery removes it.
+    With `disk_failed`, the drop's hidden folder may be left if nothing is in it: the next delivery
+    removes it.
     """
     if journey.dropped_ids() != sorted(published):
         yield f"{len(journey.whole_drops())} drops of {len(published)} letters"
@@ -38,13 +43,17 @@ def faults(journey: Journey, published: Sequence[str], *, most_repeats: int, dis
     may_stay = {STAGING} if disk_failed and hidden.exists() and not any(hidden.iterdir()) else set()
     yield from (f"{left} remains" for left in temporaries(journey) if left not in may_stay)
     states = delivery_states(journey)
-    if Counter(state for _, _, state in states) != Counter({"delivered": PER_LETTER * len(published)}):
+    if Counter(state for _, _, state in states) != Counter(
+        {"delivered": PER_LETTER * len(published)}
+    ):
         yield f"deliveries ended {sorted(Counter(state for _, _, state in states).items())}"
     yield from _sinks(journey, states, most_repeats)
     yield from damage(journey)
 
 
-def _sinks(journey: Journey, states: Sequence[tuple[str, str, str]], most_repeats: int) -> Iterator[str]:
+def _sinks(
+    journey: Journey, states: Sequence[tuple[str, str, str]], most_repeats: int
+) -> Iterator[str]:
     hooks, mails = taken(journey)
     for name, seen in (("webhook", hooks), ("epost", mails)):
         if set(seen) != {key for key, destination, _ in states if destination == name}:
@@ -59,13 +68,18 @@ def told_too_early(journey: Journey) -> Iterator[str]:
     hooks, mails = taken(journey)
     states = delivery_states(journey)
     told = {
-        name: {key for key, destination, state in states if (destination, state) == (name, "delivered")} for name in ("epost", "webhook")
+        name: {
+            key for key, destination, state in states if (destination, state) == (name, "delivered")
+        }
+        for name in ("epost", "webhook")
     }
     if told["epost"] - set(mails):
         yield "a mail is told as delivered and was not taken"
     if told["webhook"] - set(hooks):
         yield "a webhook is told as delivered and was not taken"
-    dropped = sum(state == "delivered" and destination == "mappe" for _, destination, state in states)
+    dropped = sum(
+        state == "delivered" and destination == "mappe" for _, destination, state in states
+    )
     if dropped > len(journey.whole_drops()):
         yield "a drop is told as delivered and is not there"
 
@@ -73,7 +87,9 @@ def told_too_early(journey: Journey) -> Iterator[str]:
 def taken(journey: Journey) -> tuple[Counter[str], Counter[str]]:
     """How often each delivery came, by its id: at the webhook sink and at the mail sink."""
     hooks = Counter(hook.id for hook in journey.webhook.taken)
-    mails = Counter(str(mail.message["Message-ID"]).strip("<>").partition("@")[0] for mail in journey.mail.mails)
+    mails = Counter(
+        str(mail.message["Message-ID"]).strip("<>").partition("@")[0] for mail in journey.mail.mails
+    )
     return hooks, mails
 
 
@@ -87,7 +103,9 @@ def states_in(database: Path) -> list[tuple[str, str, str]]:
     if not database.exists():
         return []
     with closing(sqlite3.connect(database)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'deliveries'").fetchone():
+        if not connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'deliveries'"
+        ).fetchone():
             return []
         rows = connection.execute("SELECT id, destination, state FROM deliveries").fetchall()
     return [(_with_dashes(str(key)), destination, state) for key, destination, state in rows]
@@ -115,7 +133,9 @@ def temporaries(journey: Journey) -> list[str]:
     """What is left over of work that was cut short."""
     hidden = [drop.name for drop in journey.drops() if drop.name.startswith(".")]
     content = journey.scene.folder / "content" / "tmp"
-    return hidden + ([f"content/tmp/{left.name}" for left in content.iterdir()] if content.exists() else [])
+    return hidden + (
+        [f"content/tmp/{left.name}" for left in content.iterdir()] if content.exists() else []
+    )
 
 
 def not_whole(drop: Path) -> Iterator[str]:
@@ -123,7 +143,11 @@ def not_whole(drop: Path) -> Iterator[str]:
     try:
         lines = (drop / "SHA256SUMS").read_text().splitlines()
         sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-        wrong = [name for name, digest in sums.items() if hashlib.sha256((drop / name).read_bytes()).hexdigest() != digest]
+        wrong = [
+            name
+            for name, digest in sums.items()
+            if hashlib.sha256((drop / name).read_bytes()).hexdigest() != digest
+        ]
     except (OSError, ValueError) as error:
         yield f"the drop {drop.name} is not whole: {error}"
         return

@@ -1,10 +1,13 @@
-"""Kills the service at every system call that matters, lets every one fail, and looks whether one run afterwards puts all right.
+"""Kills the service at every system call that matters, lets every one fail, and looks whether one
+run afterwards puts all right.
 
-`crash_sweep.py [--fault KILL|EIO|ENOSPC] [--every K] [--processes N] [--report FILE]`; needs strace and the right to trace.
+`crash_sweep.py [--fault KILL|EIO|ENOSPC] [--every K] [--processes N] [--report FILE]`; needs strace
+and the right to trace.
 
-One run fetches three letters and delivers them to a file drop, a mail sink and a webhook sink, in one thread, so that the Nth call of
-each kind is the same in each run. A first run, only watched, tells how many calls there are; then each is struck once for each fault.
-Calls on what is no file of the service and no socket (its log) are not struck.
+One run fetches three letters and delivers them to a file drop, a mail sink and a webhook sink, in
+one thread, so that the Nth call of each kind is the same in each run. A first run, only watched,
+tells how many calls there are; then each is struck once for each fault. Calls on what is no file of
+the service and no socket (its log) are not struck.
 """
 
 from __future__ import annotations
@@ -22,13 +25,25 @@ from connectors.sandbox.samples import letters as sample_letters
 from tests.journeys.conftest import Begin, Journey
 from tests.processes.warm import Warm
 from tests.sweeps import aftermath
-from tests.sweeps.strike import FATAL, Point, Result, last_error, main, not_told_well, points, struck_at, traced
+from tests.sweeps.strike import (
+    FATAL,
+    Point,
+    Result,
+    last_error,
+    main,
+    not_told_well,
+    points,
+    struck_at,
+    traced,
+)
 
 LETTERS = 3
 _MAILBOX = 'services = ["4255/1", "4255/2", "4255/3"]\n'
 _OURS = ("postmottak.db", "/content")
 _POLL = ("poll", "--json")
-_MOST_REPEATS = 6  # the mail and the webhook of each letter: in one thread all attempts end before any of them is recorded
+# the mail and the webhook of each letter: in one thread all attempts end before any of them is
+# recorded
+_MOST_REPEATS = 6
 
 
 class Sweep:
@@ -44,7 +59,10 @@ class Sweep:
             self._lay_down(journey)
             code = traced(self._warm, journey.scene.configuration, _POLL, None)
             if code:
-                raise SystemExit(f"the run that is only watched ended with {code}: {last_error(journey.scene.folder)}")
+                raise SystemExit(
+                    f"the run that is only watched ended with {code}: "
+                    f"{last_error(journey.scene.folder)}"
+                )
             return points(journey.scene.folder)
 
     def strike(self, point: Point) -> Result:
@@ -58,8 +76,12 @@ class Sweep:
                 self._run(journey, "deliveries", "retry", "--state", "pending")
             after = self._run(journey, *_POLL)
             if after:
-                found.append(f"the run afterwards ended with {after}: {last_error(journey.scene.folder)}")
-            found += aftermath.faults(journey, published, most_repeats=_MOST_REPEATS, disk_failed=point.fault != "KILL")
+                found.append(
+                    f"the run afterwards ended with {after}: {last_error(journey.scene.folder)}"
+                )
+            found += aftermath.faults(
+                journey, published, most_repeats=_MOST_REPEATS, disk_failed=point.fault != "KILL"
+            )
             hooks, mails = aftermath.taken(journey)
         repeats = hooks.total() - len(hooks) + mails.total() - len(mails)
         return Result(point=point, struck=struck, faults=tuple(found), repeats=repeats)
@@ -69,10 +91,16 @@ class Sweep:
         self._warm.close()
 
     def _empty_database(self) -> bytes:
-        """A database with its tables and no letter: making the tables is no part of the run that is struck."""
-        with tempfile.TemporaryDirectory() as folder, Begin(Path(folder), mailbox=_MAILBOX, routing=aftermath.ROUTING) as journey:
+        """A database with its tables and no letter: making the tables is no part of the run that is
+        struck."""
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Begin(Path(folder), mailbox=_MAILBOX, routing=aftermath.ROUTING) as journey,
+        ):
             if code := self._run(journey, *_POLL):
-                raise SystemExit(f"a poll of nothing ended with {code}: {last_error(journey.scene.folder)}")
+                raise SystemExit(
+                    f"a poll of nothing ended with {code}: {last_error(journey.scene.folder)}"
+                )
             return (Path(folder) / "postmottak.db").read_bytes()
 
     def _lay_down(self, journey: Journey) -> None:
@@ -98,7 +126,8 @@ class _journey:  # noqa: N801  # reads as the function that it would be
 
 
 def _of_first_run(journey: Journey, point: Point, code: int, struck: str) -> Iterator[str]:
-    """What must be true at once: nothing is told as delivered that is not, and a disk that fails ends the run with one clear line."""
+    """What must be true at once: nothing is told as delivered that is not, and a disk that fails
+    ends the run with one clear line."""
     yield from aftermath.told_too_early(journey)
     if point.fault == "KILL":
         return
@@ -112,7 +141,11 @@ def _of_first_run(journey: Journey, point: Point, code: int, struck: str) -> Ite
 def _must_be_fatal(struck: str) -> bool:
     """Whether the call was a write, a sync or a rename of the store's or the content's files."""
     kind = struck.partition("(")[0].rpartition(" ")[2]
-    return any(ours in struck for ours in _OURS) and "/drop" not in struck and kind not in {"unlink", "unlinkat", "rmdir", "mkdir"}
+    return (
+        any(ours in struck for ours in _OURS)
+        and "/drop" not in struck
+        and kind not in {"unlink", "unlinkat", "rmdir", "mkdir"}
+    )
 
 
 def _place(struck: str) -> str:

@@ -1,8 +1,8 @@
-"""A consumer in a hurry: lists the drop without pause and reads each letter the moment it has a name, while the service is killed,
-or its agent.
+"""A consumer in a hurry: lists the drop without pause and reads each letter the moment it has a
+name, while the service is killed, or its agent.
 
-`drop_reader.py [--letters N] [--kills K] [--seed S] [--report FILE]`. Each letter must be whole when it is first seen, by its own
-SHA256SUMS, and the same to the last byte when all is over.
+`drop_reader.py [--letters N] [--kills K] [--seed S] [--report FILE]`. Each letter must be whole
+when it is first seen, by its own SHA256SUMS, and the same to the last byte when all is over.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ from tests.journeys.conftest import Begin, Journey, agent_of, kill
 from tests.sweeps import aftermath
 from tests.sweeps.report import write_section
 
-ROUTING = '[[recipient]]\nname = "post"\ndeliver_to = ["mappe"]\n\n[[route]]\nname = "Alt"\nto = ["post"]\n'
+ROUTING = (
+    '[[recipient]]\nname = "post"\ndeliver_to = ["mappe"]\n\n[[route]]\nname = "Alt"\nto = '
+    '["post"]\n'
+)
 Seen = tuple[str, str, tuple[str, ...]]
 """A drop's name, the digest of all that is in it, and what was wrong with it."""
 
@@ -39,7 +42,9 @@ class Reader:
     def __init__(self, drop: Path) -> None:
         self._drop = drop
         self._found: SimpleQueue[Seen] = multiprocessing.get_context("spawn").SimpleQueue()
-        self._process = multiprocessing.get_context("spawn").Process(target=_read, args=(drop, self._found), daemon=True)
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=_read, args=(drop, self._found), daemon=True
+        )
         self._process.start()
         self.digests: dict[str, str] = {}
         self.faults: list[str] = []
@@ -77,16 +82,22 @@ def _digest(folder: Path) -> str:
 
 
 def race(letters: int, kills: int, seed: int) -> list[str]:
-    """Drop so many letters, kill the service or its agent so often meanwhile, and let the consumer read all the time; what was wrong."""
+    """Drop so many letters, kill the service or its agent so often meanwhile, and let the consumer
+    read all the time; what was wrong."""
     chance = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="drop-reader-") as folder, Begin(Path(folder), routing=ROUTING) as journey:
+    with (
+        tempfile.TemporaryDirectory(prefix="drop-reader-") as folder,
+        Begin(Path(folder), routing=ROUTING) as journey,
+    ):
         reader = Reader(journey.scene.drop)
         published = 0
         for number, wave in enumerate(_waves(journey, letters, kills + 1)):
             published += wave
             if published == letters:
                 break
-            _kill_while_dropping(journey, reader, published - chance.randrange(1, wave), agent=number % 2 == 1)
+            _kill_while_dropping(
+                journey, reader, published - chance.randrange(1, wave), agent=number % 2 == 1
+            )
         code = journey.poll().code
         faults = [f"the last run ended with {code}"] if code else []
         while len(reader.digests) < len(journey.whole_drops()):
@@ -97,7 +108,11 @@ def race(letters: int, kills: int, seed: int) -> list[str]:
             faults.append(f"{letters} letters, {len(names)} drops, {len(reader.digests)} seen")
         if len(set(journey.dropped_ids())) != letters:
             faults.append("a letter was dropped twice")
-        return [*faults, *reader.faults, *(f"{left} remains" for left in aftermath.temporaries(journey))]
+        return [
+            *faults,
+            *reader.faults,
+            *(f"{left} remains" for left in aftermath.temporaries(journey)),
+        ]
 
 
 def _waves(journey: Journey, letters: int, number: int) -> Iterator[int]:
@@ -112,8 +127,11 @@ def _waves(journey: Journey, letters: int, number: int) -> Iterator[int]:
 
 
 def _kill_while_dropping(journey: Journey, reader: Reader, wanted: int, *, agent: bool) -> None:
-    """Run the service until the consumer has seen so many letters in all, and kill it, or its `agent`, after which it ends by itself."""
-    process = journey.start("run", output=sys.stderr.fileno(), errors=os.open(os.devnull, os.O_WRONLY))
+    """Run the service until the consumer has seen so many letters in all, and kill it, or its
+    `agent`, after which it ends by itself."""
+    process = journey.start(
+        "run", output=sys.stderr.fileno(), errors=os.open(os.devnull, os.O_WRONLY)
+    )
     while len(reader.digests) < wanted:
         reader.take()
     if agent:
@@ -125,7 +143,9 @@ def _kill_while_dropping(journey: Journey, reader: Reader, wanted: int, *, agent
 
 def main() -> int:
     """Race, print the result, and fail if anything was wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--letters", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 20))
@@ -134,8 +154,14 @@ def main() -> int:
     faults = race(options.letters, options.kills, options.seed)
     for fault in faults:
         print(fault)  # a report
-    where = f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python {platform.python_version()}"
-    text = f"{where}: {options.letters} drops, {options.kills} kills, seed {options.seed}; wrong: {len(faults)}."
+    where = (
+        f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python "
+        f"{platform.python_version()}"
+    )
+    text = (
+        f"{where}: {options.letters} drops, {options.kills} kills, seed {options.seed}; wrong: "
+        f"{len(faults)}."
+    )
     print(text)  # a report
     if options.report:
         write_section(options.report, "drop-reader", text)

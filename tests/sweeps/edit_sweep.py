@@ -1,7 +1,9 @@
-"""Saves the routing table in the worst ways while letters arrive, and looks whether every edit and every letter came through.
+"""Saves the routing table in the worst ways while letters arrive, and looks whether every edit and
+every letter came through.
 
-`python tests/sweeps/edit_sweep.py [--edits N] [--letters N]`. Each edit must be in force within 2 seconds after it was saved, or within
-half a minute where only the look of its own can see it; each letter must be decided by a whole table, and none may be lost.
+`python tests/sweeps/edit_sweep.py [--edits N] [--letters N]`. Each edit must be in force within 2
+seconds after it was saved, or within half a minute where only the look of its own can see it; each
+letter must be decided by a whole table, and none may be lost.
 """
 
 from __future__ import annotations
@@ -19,9 +21,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from connectors.sandbox.letters import PretendLetter  # noqa: E402  # the checkout is on the path now
+# the checkout is on the path now
+from connectors.sandbox.letters import PretendLetter  # noqa: E402
 from tests.journeys.conftest import Begin, Journey  # noqa: E402  # likewise
-from tests.journeys.edits import STYLES, TABLE, decisions, in_force, link_swapped_further_up, version  # noqa: E402  # likewise
+from tests.journeys.edits import (  # noqa: E402  # likewise
+    STYLES,
+    TABLE,
+    decisions,
+    in_force,
+    link_swapped_further_up,
+    version,
+)
 
 SOON, BY_LOOKING = 2.0, 31.0  # seconds; the look comes every 30, and takes a moment
 SETTLED = 2.0  # seconds after which nothing of what happened is still to be noticed
@@ -42,7 +52,10 @@ def main() -> int:
 
 def storm(edits: int, letters: int) -> list[str]:
     """Edits in every style, one after the other, while letters arrive."""
-    with tempfile.TemporaryDirectory() as folder, Begin(Path(folder), mailbox='poll_every = "1s"\n', routing=TABLE) as journey:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Begin(Path(folder), mailbox='poll_every = "1s"\n', routing=TABLE) as journey,
+    ):
         file = journey.scene.folder / "routing.toml"
         published: list[str] = []
         texts = [TABLE]
@@ -51,15 +64,22 @@ def storm(edits: int, letters: int) -> list[str]:
 
         def arrive() -> None:
             some = min(each, letters - len(published))
-            published.extend(journey.altinn.publish(PretendLetter(party=journey.scene.party)) for _ in range(some))
+            published.extend(
+                journey.altinn.publish(PretendLetter(party=journey.scene.party))
+                for _ in range(some)
+            )
 
         with serving(journey):
             for number, save in enumerate(islice(cycle(STYLES), edits)):
                 texts.append(TABLE.replace("Alt annet", f"utgave {number}"))
                 save(file, texts[-1], once(arrive))
                 waits.append(wait_until_in_force(journey, texts[-1]))
-            everything = journey.altinn.wait_for(lambda: set(published) == set(decisions(journey)), timeout=IN_TIME)
-            journey.altinn.wait_for(lambda: len(journey.whole_drops()) == len(published), timeout=IN_TIME)
+            everything = journey.altinn.wait_for(
+                lambda: set(published) == set(decisions(journey)), timeout=IN_TIME
+            )
+            journey.altinn.wait_for(
+                lambda: len(journey.whole_drops()) == len(published), timeout=IN_TIME
+            )
         half = {table for _, table in decisions(journey).values()} - set(map(version, texts))
         drops = journey.dropped_ids()
     print(
@@ -75,8 +95,12 @@ def storm(edits: int, letters: int) -> list[str]:
 
 
 def unseen() -> list[str]:
-    """Edits that nothing tells of: a link is swapped further up, and a folder is removed and made again."""
-    with tempfile.TemporaryDirectory() as folder, Begin(Path(folder), mailbox='poll_every = "1s"\n', routing=TABLE) as journey:
+    """Edits that nothing tells of: a link is swapped further up, and a folder is removed and made
+    again."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Begin(Path(folder), mailbox='poll_every = "1s"\n', routing=TABLE) as journey,
+    ):
         configuration, swap = link_swapped_further_up(journey, TABLE.replace("Alt annet", "new"))
         with serving(journey, configuration):
             time.sleep(SETTLED)
@@ -87,17 +111,28 @@ def unseen() -> list[str]:
             new.parent.mkdir()
             new.write_text(TABLE.replace("Alt annet", "newer"))
             made_again = wait_until_in_force(journey, TABLE.replace("Alt annet", "newer"))
-    print(f"a link swapped further up: in force after {swapped:.1f} s; a folder made again: {made_again:.1f} s")
-    return [f"an edit that only the look can see took {each:.1f} s" for each in (swapped, made_again) if each > BY_LOOKING]
+    print(
+        f"a link swapped further up: in force after {swapped:.1f} s; a folder made again: "
+        f"{made_again:.1f} s"
+    )
+    return [
+        f"an edit that only the look can see took {each:.1f} s"
+        for each in (swapped, made_again)
+        if each > BY_LOOKING
+    ]
 
 
 class serving:  # noqa: N801  # it is used as a verb: with serving(journey)
     """The service, until the block ends."""
 
     def __init__(self, journey: Journey, configuration: Path | None = None) -> None:
-        self._log = journey.scene.folder / "log.txt"  # a pipe that nobody reads would fill up, and stop the service
+        self._log = (
+            journey.scene.folder / "log.txt"
+        )  # a pipe that nobody reads would fill up, and stop the service
         with self._log.open("w") as log:
-            self._process = journey.start("-c", str(configuration or journey.scene.configuration), "run", errors=log)
+            self._process = journey.start(
+                "-c", str(configuration or journey.scene.configuration), "run", errors=log
+            )
         assert journey.altinn.wait_for_calls("list", 1, timeout=IN_TIME)
 
     def __enter__(self) -> None:

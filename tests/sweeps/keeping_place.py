@@ -1,7 +1,9 @@
-"""An installation that has worked for a while, to be copied for each strike of the sweep over keeping; and how two of them compare.
+"""An installation that has worked for a while, to be copied for each strike of the sweep over
+keeping; and how two of them compare.
 
-Its letters are in every state in which retention must leave one alone, and the rest may go. There is a backup from before the last
-changes, and beside the newer database the journal of a writer that was killed, which only its own database may ever see.
+Its letters are in every state in which retention must leave one alone, and the rest may go. There
+is a backup from before the last changes, and beside the newer database the journal of a writer that
+was killed, which only its own database may ever see.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ _OLD = timedelta(days=3)
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The template: its folder, what its database says, and the ids of letters that retention must not touch, by their state."""
+    """The template: its folder, what its database says, and the ids of letters that retention must
+    not touch, by their state."""
 
     folder: Path
     picture: Picture
@@ -58,7 +61,9 @@ class Place:
         found = picture(folder / "postmottak.db")
         letters = ids(folder / "postmottak.db", "messages", "id")
         _be_killed_while_writing(folder / "postmottak.db")
-        return cls(folder=folder, picture=found, of_backup=of_backup, letters=letters, protected=protected)
+        return cls(
+            folder=folder, picture=found, of_backup=of_backup, letters=letters, protected=protected
+        )
 
 
 class _Letters:
@@ -70,14 +75,24 @@ class _Letters:
 
     def work(self) -> dict[str, str]:
         configuration = self._journey.scene.configuration
-        waits = configuration.read_text().replace('path = "drop"\n', 'path = "drop"\nawait_pickup = "24h"\n')
+        waits = configuration.read_text().replace(
+            'path = "drop"\n', 'path = "drop"\nawait_pickup = "24h"\n'
+        )
         configuration.write_text(waits + _RETENTION)
         self._journey.webhook.script(Reply(status=400))
-        for letter in sample_letters(LETTERS, party=self._journey.scene.party, now=datetime.now(UTC)):
+        for letter in sample_letters(
+            LETTERS, party=self._journey.scene.party, now=datetime.now(UTC)
+        ):
             self._journey.altinn.publish(letter)
         self._run(3, "poll")
-        found = {"dead": _ask(self._journey, "SELECT message_id FROM deliveries WHERE state = 'dead'")[0]}
-        self._left = [key for key in _ask(self._journey, "SELECT id FROM messages ORDER BY external_id") if key != found["dead"]]
+        found = {
+            "dead": _ask(self._journey, "SELECT message_id FROM deliveries WHERE state = 'dead'")[0]
+        }
+        self._left = [
+            key
+            for key in _ask(self._journey, "SELECT id FROM messages ORDER BY external_id")
+            if key != found["dead"]
+        ]
         found |= {state: self._left.pop() for state in STATES if state not in found}
         self._take_all_but(found["not taken"], found["rejected"])
         self._run(3, "poll")
@@ -90,14 +105,19 @@ class _Letters:
 
     def _take_all_but(self, not_taken: str, rejected: str) -> None:
         """A consumer takes every drop, but for one that it leaves and one that it rejects."""
-        drops = {json.loads((drop / "message.json").read_text())["id"].replace("-", ""): drop for drop in self._journey.whole_drops()}
+        drops = {
+            json.loads((drop / "message.json").read_text())["id"].replace("-", ""): drop
+            for drop in self._journey.whole_drops()
+        }
         for key, drop in drops.items():
             if key not in {not_taken, rejected}:
                 shutil.rmtree(drop)
         drops[rejected].with_name(f"{drops[rejected].name}.err").write_text("nei")
 
     def _hook(self, message: str, generation: int) -> str:
-        where = f"destination = 'webhook' AND message_id = '{message}' AND generation = {generation}"
+        where = (
+            f"destination = 'webhook' AND message_id = '{message}' AND generation = {generation}"
+        )
         return _ask(self._journey, f"SELECT id FROM deliveries WHERE {where}")[0]
 
     def _run(self, wanted: int, *arguments: str) -> None:
@@ -112,7 +132,8 @@ def _ask(journey: Journey, sql: str) -> list[str]:
 
 
 def _be_killed_while_writing(database: Path) -> None:
-    """Leave what a process leaves that was killed in a transaction: pages of it in the database, and the journal to undo them."""
+    """Leave what a process leaves that was killed in a transaction: pages of it in the database,
+    and the journal to undo them."""
     half = database.with_name("half.db")
     shutil.copy(database, half)
     with closing(sqlite3.connect(half, isolation_level=None)) as connection:
@@ -130,8 +151,15 @@ def _be_killed_while_writing(database: Path) -> None:
 def picture(database: Path) -> Picture:
     """What a database says; what its journal undoes is undone."""
     with closing(sqlite3.connect(database)) as connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-        return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in tables}
+        tables = [
+            name
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+            )
+        ]
+        return {
+            name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in tables
+        }
 
 
 def ids(database: Path, table: str, column: str = "message_id") -> set[str]:
@@ -148,10 +176,19 @@ def about(found: Picture, message: str) -> list[tuple[object, ...]]:
 
 def bytes_kept(content: Path) -> set[str]:
     """The hashes of whole files in a content store; those of damaged ones are not among them."""
-    return {path.name for path in content.glob("??/*") if hashlib.sha256(path.read_bytes()).hexdigest() == path.name}
+    return {
+        path.name
+        for path in content.glob("??/*")
+        if hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    }
 
 
 def needed(database: Path) -> set[str]:
     """The hashes that a database says are kept."""
     with closing(sqlite3.connect(database)) as connection:
-        return {key for (key,) in connection.execute("SELECT sha256 FROM attachments WHERE sha256 IS NOT NULL")}
+        return {
+            key
+            for (key,) in connection.execute(
+                "SELECT sha256 FROM attachments WHERE sha256 IS NOT NULL"
+            )
+        }

@@ -1,9 +1,12 @@
-"""Strikes backup, restore, deletion, export and init at every system call that matters, and looks whether the next one puts all right.
+"""Strikes backup, restore, deletion, export and init at every system call that matters, and looks
+whether the next one puts all right.
 
-`keeping_sweep.py [--fault KILL|EIO|ENOSPC] [--every K] [--processes N] [--report FILE]`; needs strace and the right to trace.
+`keeping_sweep.py [--fault KILL|EIO|ENOSPC] [--every K] [--processes N] [--report FILE]`; needs
+strace and the right to trace.
 
-After each strike: what looks whole is whole; nothing that is undelivered, not taken or held is gone, and no letter's bytes are gone
-without a record. Then the same command runs again, and everything is as if nothing had befallen it.
+After each strike: what looks whole is whole; nothing that is undelivered, not taken or held is
+gone, and no letter's bytes are gone without a record. Then the same command runs again, and
+everything is as if nothing had befallen it.
 """
 
 from __future__ import annotations
@@ -25,7 +28,17 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from connectors.altinn3.maskinporten import load_key
 from tests.processes.warm import Warm
 from tests.sweeps.keeping_place import Place, about, bytes_kept, ids, needed, picture
-from tests.sweeps.strike import FATAL, Point, Result, last_error, main, not_told_well, points, struck_at, traced
+from tests.sweeps.strike import (
+    FATAL,
+    Point,
+    Result,
+    last_error,
+    main,
+    not_told_well,
+    points,
+    struck_at,
+    traced,
+)
 
 
 class Keeping:
@@ -62,12 +75,18 @@ class Keeping:
             found += command.after(copy)
         return Result(point=point, struck=struck, faults=tuple(found))
 
-    def _of_first_run(self, copy: _Copy, command: Command, point: Point, code: int) -> Iterator[str]:
+    def _of_first_run(
+        self, copy: _Copy, command: Command, point: Point, code: int
+    ) -> Iterator[str]:
         if point.fault != "KILL":
             yield from not_told_well(copy.folder, code)
             if code not in {command.usual, 1, FATAL}:
                 yield f"ended with {code}"
-            left = [*copy.folder.glob(".*"), *copy.folder.glob("new/**/.*")] if point.call not in _REMOVING else []
+            left = (
+                [*copy.folder.glob(".*"), *copy.folder.glob("new/**/.*")]
+                if point.call not in _REMOVING
+                else []
+            )
             yield from (f"{path.name} remains" for path in left)
 
     def run(self, copy: _Copy, *arguments: str) -> tuple[int, str]:
@@ -89,7 +108,11 @@ class _Copy:
         self._temporary = tempfile.TemporaryDirectory(prefix="struck-")
         self.folder = Path(self._temporary.name) / "place"
         self.configuration = self.folder / "postmottak.toml"
-        self.database, self.content, self.backup = self.folder / "postmottak.db", self.folder / "content", self.folder / "backup"
+        self.database, self.content, self.backup = (
+            self.folder / "postmottak.db",
+            self.folder / "content",
+            self.folder / "backup",
+        )
 
     def __enter__(self) -> Self:
         shutil.copytree(self.place.folder, self.folder)
@@ -108,7 +131,8 @@ class _Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command, what is laid out for it, what must be so right after a strike, and what once more must bring about."""
+    """A command, what is laid out for it, what must be so right after a strike, and what once more
+    must bring about."""
 
     arguments: tuple[str, ...]
     usual: int = 0
@@ -151,7 +175,9 @@ def _backed_up(copy: _Copy) -> Iterator[str]:
         yield f"a backup afterwards ended with {code}: {said}"
         return
     yield from _whole_backup(copy, new)
-    if picture(copy.database) != copy.place.picture or needed(copy.database) - bytes_kept(copy.content):
+    if picture(copy.database) != copy.place.picture or needed(copy.database) - bytes_kept(
+        copy.content
+    ):
         yield "the store has changed"
 
 
@@ -163,7 +189,10 @@ def _lose_store(copy: _Copy) -> None:
 
 def _old_or_none(copy: _Copy) -> Iterator[str]:
     """Whatever database is in place is a whole one."""
-    if copy.database.exists() and picture(copy.database) not in (copy.place.picture, copy.place.of_backup):
+    if copy.database.exists() and picture(copy.database) not in (
+        copy.place.picture,
+        copy.place.of_backup,
+    ):
         yield "half a database is in place"
 
 
@@ -181,30 +210,44 @@ def _restored(copy: _Copy) -> Iterator[str]:
 
 def _replaced(copy: _Copy) -> Iterator[str]:
     yield from _restored(copy)
-    aside = [path for path in copy.folder.glob("postmottak.db.replaced-*") if not path.name.endswith("-journal")]
+    aside = [
+        path
+        for path in copy.folder.glob("postmottak.db.replaced-*")
+        if not path.name.endswith("-journal")
+    ]
     if copy.place.picture not in [picture(path) for path in aside]:
         yield "the database that was there is gone"
 
 
 def _nothing_gone(copy: _Copy) -> Iterator[str]:
-    """Each letter is there with its bytes, or its deletion is recorded; and whoever must be left alone is."""
+    """Each letter is there with its bytes, or its deletion is recorded; and whoever must be left
+    alone is."""
     found = picture(copy.database)
     if needed(copy.database) - bytes_kept(copy.content):
         yield "bytes are gone without a record"
     with closing(sqlite3.connect(copy.database)) as connection:
-        if connection.execute("PRAGMA integrity_check").fetchone() != ("ok",) or connection.execute("PRAGMA foreign_key_check").fetchone():
+        if (
+            connection.execute("PRAGMA integrity_check").fetchone() != ("ok",)
+            or connection.execute("PRAGMA foreign_key_check").fetchone()
+        ):
             yield "the database is not whole"
     for state, letter in copy.place.protected.items():
         if about(found, letter) != about(copy.place.picture, letter):
             yield f"a letter that is {state} was touched"
-    if ids(copy.database, "messages", "id") | ids(copy.database, "tombstones") != copy.place.letters:
+    if (
+        ids(copy.database, "messages", "id") | ids(copy.database, "tombstones")
+        != copy.place.letters
+    ):
         yield "a letter is gone without a tombstone"
 
 
 def _deleted(copy: _Copy) -> Iterator[str]:
     yield from copy.again(0)
     yield from _nothing_gone(copy)
-    gone, dead = copy.place.letters - set(copy.place.protected.values()), ids(copy.database, "tombstones")
+    gone, dead = (
+        copy.place.letters - set(copy.place.protected.values()),
+        ids(copy.database, "tombstones"),
+    )
     if ids(copy.database, "deletions") != gone or not dead or dead - gone:
         yield "what should go was not deleted, or is not recorded"
     if bytes_kept(copy.content) != needed(copy.database):
@@ -238,7 +281,8 @@ def _choose(copy: _Copy) -> None:
     """The letter that is exported has an id that the command can name before it knows it."""
     with closing(sqlite3.connect(copy.database)) as connection, connection:
         connection.execute(
-            "UPDATE messages SET external_id = 'chosen' WHERE id = (SELECT message_id FROM attachments ORDER BY rowid LIMIT 1)"
+            "UPDATE messages SET external_id = 'chosen' WHERE id = (SELECT message_id FROM "
+            "attachments ORDER BY rowid LIMIT 1)"
         )
 
 
@@ -261,23 +305,52 @@ def _begun(copy: _Copy) -> Iterator[str]:
     after = _hashes(copy.folder / "new")
     if set(after) != {"maskinporten.pem", "postmottak.toml", "routing.toml"}:
         yield f"the folder has {sorted(after)}"
-    if any(after.get(name) != digest for name, digest in before.items() if not name.startswith(".")):
+    if any(
+        after.get(name) != digest for name, digest in before.items() if not name.startswith(".")
+    ):
         yield "a file was overwritten"
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()} if folder.exists() else {}
+    return (
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+        if folder.exists()
+        else {}
+    )
 
 
 COMMANDS = {
-    "backup": Command(arguments=("backup", "new"), before=_as_it_is, meanwhile=_half_or_whole_backup, after=_backed_up),
-    "restore": Command(arguments=("restore", "backup"), before=_lose_store, meanwhile=_old_or_none, after=_restored),
-    "replace": Command(arguments=("restore", "backup", "--replace"), before=_as_it_is, meanwhile=_old_or_none, after=_replaced),
-    "retention": Command(arguments=("retention", "run"), before=_as_it_is, meanwhile=_nothing_gone, after=_deleted),
-    "export": Command(
-        arguments=("messages", "export", "chosen", "-o", "letter.zip"), before=_choose, meanwhile=_half_or_whole_zip, after=_exported
+    "backup": Command(
+        arguments=("backup", "new"),
+        before=_as_it_is,
+        meanwhile=_half_or_whole_backup,
+        after=_backed_up,
     ),
-    "init": Command(arguments=("init", "new"), usual=3, before=_as_it_is, meanwhile=_half_or_whole_files, after=_begun),
+    "restore": Command(
+        arguments=("restore", "backup"), before=_lose_store, meanwhile=_old_or_none, after=_restored
+    ),
+    "replace": Command(
+        arguments=("restore", "backup", "--replace"),
+        before=_as_it_is,
+        meanwhile=_old_or_none,
+        after=_replaced,
+    ),
+    "retention": Command(
+        arguments=("retention", "run"), before=_as_it_is, meanwhile=_nothing_gone, after=_deleted
+    ),
+    "export": Command(
+        arguments=("messages", "export", "chosen", "-o", "letter.zip"),
+        before=_choose,
+        meanwhile=_half_or_whole_zip,
+        after=_exported,
+    ),
+    "init": Command(
+        arguments=("init", "new"),
+        usual=3,
+        before=_as_it_is,
+        meanwhile=_half_or_whole_files,
+        after=_begun,
+    ),
 }
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""Cuts the power under the service: a file system of its own is shut down without writing anything more, and mounted again.
+"""Cuts the power under the service: a file system of its own is shut down without writing anything
+more, and mounted again.
 
-`power_cut.py [--cuts N] [--seed S] [--kind ext4|xfs] [--report FILE]`; needs root, loop devices, and mkfs for each kind.
+`power_cut.py [--cuts N] [--seed S] [--kind ext4|xfs] [--report FILE]`; needs root, loop devices,
+and mkfs for each kind.
 
-The store, the content and the drop lie on the file system; letters come from a pretend Altinn outside of it. Whatever Altinn, the mail
-sink, the webhook sink or the log were told before the cut must be there when the file system is mounted again.
+The store, the content and the drop lie on the file system; letters come from a pretend Altinn
+outside of it. Whatever Altinn, the mail sink, the webhook sink or the log were told before the cut
+must be there when the file system is mounted again.
 """
 
 from __future__ import annotations
@@ -84,7 +87,9 @@ def one_cut(kind: str, seed: int) -> list[str]:
     with (
         tempfile.TemporaryDirectory(prefix="power-cut-") as name,
         _disk(kind, Path(name)) as disk,
-        Begin(disk.place / "post", mailbox='mark_read = "stored"\n', routing=aftermath.ROUTING) as journey,
+        Begin(
+            disk.place / "post", mailbox='mark_read = "stored"\n', routing=aftermath.ROUTING
+        ) as journey,
     ):
         published = journey.publish(_LETTERS)
         log = Path(name) / "log"
@@ -95,12 +100,15 @@ def one_cut(kind: str, seed: int) -> list[str]:
         faults = list(_lost(journey, log))
         after = journey.poll()
         if after.code:
-            faults.append(f"the run afterwards ended with {after.code}: {after.errors.splitlines()[-1:]}")
+            faults.append(
+                f"the run afterwards ended with {after.code}: {after.errors.splitlines()[-1:]}"
+            )
         return [*faults, *aftermath.faults(journey, published, most_repeats=_IN_FLIGHT)]
 
 
 def _run_until_cut(journey: Journey, disk: Disk, chance: random.Random, log: Path) -> None:
-    """Let the service work until it has made so many requests, and a moment more, or has had its time."""
+    """Let the service work until it has made so many requests, and a moment more, or has had its
+    time."""
     wanted, moment = chance.randrange(1, _REQUESTS), chance.random() / 2
     with log.open("w") as errors:
         process = journey.start("run", errors=errors)
@@ -113,13 +121,18 @@ def _run_until_cut(journey: Journey, disk: Disk, chance: random.Random, log: Pat
 
 
 def _lost(journey: Journey, log: Path) -> Iterator[str]:
-    """What somebody was told of before the cut, and is not there after it; and drops that are not whole."""
+    """What somebody was told of before the cut, and is not there after it; and drops that are not
+    whole."""
     states = aftermath.delivery_states(journey)
     known = {key for key, _, _ in states}
     hooks, mails = aftermath.taken(journey)
     if (set(hooks) | set(mails)) - known:
         yield "a sink has a letter that the database does not"
-    told = {line.split(" delivery='")[1][:36] for line in log.read_text().splitlines() if "outcome='delivered'" in line}
+    told = {
+        line.split(" delivery='")[1][:36]
+        for line in log.read_text().splitlines()
+        if "outcome='delivered'" in line
+    }
     if told - {key for key, _, state in states if state == "delivered"}:
         yield "the log told of a delivery that the database does not"
     read = {call.path.split("/")[-2] for call in journey.altinn.calls("markasread")}
@@ -132,7 +145,9 @@ def _lost(journey: Journey, log: Path) -> Iterator[str]:
 
 def main() -> int:
     """Cut, print a line for each kind, and fail if anything was wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cuts", type=int, default=25, help="for each kind of file system")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 20))
     parser.add_argument("--kind", choices=KINDS, action="append")
@@ -154,9 +169,14 @@ def main() -> int:
 
 
 def _be_alone() -> None:
-    """Begin again with mounts of our own: a copy in somebody else's namespace would keep the file system alive over the cut."""
+    """Begin again with mounts of our own: a copy in somebody else's namespace would keep the file
+    system alive over the cut."""
     if _ALONE not in os.environ:
-        os.execvpe("unshare", ["unshare", "--mount", sys.executable, *sys.argv], {**os.environ, _ALONE: "1"})
+        os.execvpe(
+            "unshare",
+            ["unshare", "--mount", sys.executable, *sys.argv],
+            {**os.environ, _ALONE: "1"},
+        )
 
 
 def _cuts(kind: str, seed: int, number: int) -> int:
@@ -164,13 +184,20 @@ def _cuts(kind: str, seed: int, number: int) -> int:
     for cut in range(number):
         faults = one_cut(kind, seed + cut)
         wrong += bool(faults)
-        print(f"{kind}, seed {seed + cut}: {'; '.join(faults) or 'nothing lost'}", flush=True)  # a report
+        print(
+            f"{kind}, seed {seed + cut}: {'; '.join(faults) or 'nothing lost'}", flush=True
+        )  # a report
     return wrong
 
 
 def _result(lines: Sequence[str]) -> str:
-    head = f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python {platform.python_version()}."
-    return "\n".join([head, "", "| file system | cuts | first seed | wrong |", "|---|---:|---:|---:|", *lines])
+    head = (
+        f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python "
+        f"{platform.python_version()}."
+    )
+    return "\n".join(
+        [head, "", "| file system | cuts | first seed | wrong |", "|---|---:|---:|---:|", *lines]
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""A backup in the middle of the work, the loss of everything, a restore on an empty place: every letter arrives, under its one name.
+"""A backup in the middle of the work, the loss of everything, a restore on an empty place: every
+letter arrives, under its one name.
 
-`restore_sweep.py [--letters N] [--report FILE]`. While the service fetches and delivers, a backup is taken; the service goes on, is
-killed, and its store removed. After `restore` and one `poll` each letter is dropped once, and whatever the folder, the mail sink and the
-webhook sink got before has the name, the Message-ID and the id that it has afterwards. Once for each moment of the backup.
+`restore_sweep.py [--letters N] [--report FILE]`. While the service fetches and delivers, a backup
+is taken; the service goes on, is killed, and its store removed. After `restore` and one `poll` each
+letter is dropped once, and whatever the folder, the mail sink and the webhook sink got before has
+the name, the Message-ID and the id that it has afterwards. Once for each moment of the backup.
 """
 
 from __future__ import annotations
@@ -49,7 +51,10 @@ class Result:
 
 def lose_and_restore(letters: int, moment: float) -> Result:
     """One installation, one backup, one loss, one restore, one poll; what was wrong."""
-    with tempfile.TemporaryDirectory(prefix="restore-") as name, Begin(Path(name), routing=aftermath.ROUTING) as journey:
+    with (
+        tempfile.TemporaryDirectory(prefix="restore-") as name,
+        Begin(Path(name), routing=aftermath.ROUTING) as journey,
+    ):
         published = _publish(journey, letters)
         backup = journey.scene.folder / "backup"
         faults = [*_work_until_lost(journey, backup, letters, moment)]
@@ -57,11 +62,21 @@ def lose_and_restore(letters: int, moment: float) -> Result:
         _lose(journey)
         for arguments in (("restore", str(backup)), ("poll", "--json"), ("db", "check")):
             ended = journey.run(*arguments)
-            faults += [f"{arguments[0]} ended with {ended.code}: {ended.errors.splitlines()[-1:]}"] if ended.code else []
-        done = {key for key, destination, state in saved if state == "delivered" and destination != "mappe"}
+            faults += (
+                [f"{arguments[0]} ended with {ended.code}: {ended.errors.splitlines()[-1:]}"]
+                if ended.code
+                else []
+            )
+        done = {
+            key
+            for key, destination, state in saved
+            if state == "delivered" and destination != "mappe"
+        }
         since = len(before & _sinks(journey)) - len(done)
         faults += aftermath.faults(journey, published, most_repeats=since)
-        faults += [f"{len(lost)} names of before are gone"] if (lost := before - _names(journey)) else []
+        faults += (
+            [f"{len(lost)} names of before are gone"] if (lost := before - _names(journey)) else []
+        )
         hooks, mails = aftermath.taken(journey)
     return Result(
         letters=letters,
@@ -83,12 +98,16 @@ def _work_until_lost(journey: Journey, backup: Path, letters: int, moment: float
     """Let the service fetch and deliver, take a backup at the moment, let it go on, and kill it."""
     with (journey.scene.folder / "log").open("w") as log:
         service = journey.start("run", errors=log)
-    if not journey.altinn.wait_for(lambda: journey.altinn.count("overview") >= letters * moment, timeout=_LONG):
+    if not journey.altinn.wait_for(
+        lambda: journey.altinn.count("overview") >= letters * moment, timeout=_LONG
+    ):
         yield "the service did not get so far"
     made = journey.run("backup", str(backup))
     if made.code:
         yield f"the backup ended with {made.code}: {made.errors}"
-    journey.webhook.wait_for(min(letters, len(journey.webhook.taken) + int(letters * _GOES_ON)), timeout=_LONG)
+    journey.webhook.wait_for(
+        min(letters, len(journey.webhook.taken) + int(letters * _GOES_ON)), timeout=_LONG
+    )
     kill(service)
 
 
@@ -110,7 +129,9 @@ def _lose(journey: Journey) -> None:
 
 def main() -> int:
     """Lose and restore at each moment, print a table, and fail if anything was wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--letters", type=int, default=1000)
     parser.add_argument("--report", type=Path, help="write the result into this page")
     options = parser.parse_args()
@@ -127,9 +148,29 @@ def main() -> int:
 
 
 def _table(results: Sequence[Result], seconds: float) -> str:
-    where = f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python {platform.python_version()}; {seconds / 60:.0f} minutes."
-    columns = ("letters", "in the backup", "deliveries done then", "mails and webhooks since", "repeats under the same id", "wrong")
-    rows = [(each.letters, each.saved, each.delivered_then, each.delivered_since, each.repeats, len(each.faults)) for each in results]
+    where = (
+        f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python "
+        f"{platform.python_version()}; {seconds / 60:.0f} minutes."
+    )
+    columns = (
+        "letters",
+        "in the backup",
+        "deliveries done then",
+        "mails and webhooks since",
+        "repeats under the same id",
+        "wrong",
+    )
+    rows = [
+        (
+            each.letters,
+            each.saved,
+            each.delivered_then,
+            each.delivered_since,
+            each.repeats,
+            len(each.faults),
+        )
+        for each in results
+    ]
     lines = [f"| {' | '.join(map(str, row))} |" for row in (columns, *rows)]
     return "\n".join([where, "", lines[0], f"|{'---:|' * len(columns)}", *lines[1:]])
 

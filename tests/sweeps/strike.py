@@ -1,6 +1,8 @@
-"""Strikes one command at one system call with strace: kills it there, or lets the call fail. What the sweeps over all calls share.
+"""Strikes one command at one system call with strace: kills it there, or lets the call fail. What
+the sweeps over all calls share.
 
-The command runs in one thread of a warm process, so that the Nth call of each kind is the same in each run.
+The command runs in one thread of a warm process, so that the Nth call of each kind is the same in
+each run.
 """
 
 from __future__ import annotations
@@ -24,8 +26,30 @@ from tests.processes.warm import Warm, request
 from tests.sweeps.report import write_section
 
 CALLS = (
-    *("write", "writev", "pwrite64", "pwritev", "fsync", "fdatasync", "ftruncate", "mkdir", "mkdirat", "rmdir"),
-    *("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "connect", "sendto", "sendmsg"),
+    *(
+        "write",
+        "writev",
+        "pwrite64",
+        "pwritev",
+        "fsync",
+        "fdatasync",
+        "ftruncate",
+        "mkdir",
+        "mkdirat",
+        "rmdir",
+    ),
+    *(
+        "rename",
+        "renameat",
+        "renameat2",
+        "link",
+        "linkat",
+        "unlink",
+        "unlinkat",
+        "connect",
+        "sendto",
+        "sendmsg",
+    ),
 )
 FAULTS = ("KILL", "EIO", "ENOSPC")
 FATAL = 4
@@ -68,11 +92,23 @@ class Sweeper(Protocol):
 
 
 def traced(warm: Warm, configuration: Path, arguments: Sequence[str], point: Point | None) -> int:
-    """Run a command under strace, struck at the point if there is one; its exit code. The trace is beside the configuration."""
+    """Run a command under strace, struck at the point if there is one; its exit code. The trace is
+    beside the configuration."""
     folder = configuration.parent
     os.mkfifo(folder / "go")
     child = warm.start(request(configuration, arguments, hold=str(folder / "go")))
-    command = ["strace", "-f", "-y", "-o", str(folder / "trace"), "-e", f"trace={','.join(CALLS)}", *_inject(point), "-p", str(child)]
+    command = [
+        "strace",
+        "-f",
+        "-y",
+        "-o",
+        str(folder / "trace"),
+        "-e",
+        f"trace={','.join(CALLS)}",
+        *_inject(point),
+        "-p",
+        str(child),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
         assert strace.stderr is not None
         attached = strace.stderr.readline()
@@ -106,7 +142,11 @@ def struck_at(folder: Path, point: Point, code: int) -> str:
     """The line of the trace with the call that was struck; empty if none was."""
     lines = _trace(folder).splitlines()
     if point.fault == "KILL":
-        return next((line for line in reversed(lines) if f" {point.call}(" in line), "") if code == -9 else ""
+        return (
+            next((line for line in reversed(lines) if f" {point.call}(" in line), "")
+            if code == -9
+            else ""
+        )
     return next((line for line in lines if "INJECTED" in line), "")
 
 
@@ -117,7 +157,8 @@ def last_error(folder: Path) -> str:
 
 
 def not_told_well(folder: Path, code: int) -> Iterator[str]:
-    """What is wrong with how a command told that a call failed: a traceback, or not one line where it ended for that."""
+    """What is wrong with how a command told that a call failed: a traceback, or not one line where
+    it ended for that."""
     errors = (folder / "errors.txt").read_text()
     if "Traceback" in errors or "fault=" in errors:
         yield f"a fault that was not foreseen: {last_error(folder)}"
@@ -162,7 +203,9 @@ def _table(results: Sequence[Result]) -> str:
     lines.append(_row("all", [len(some) for some in by_fault]))
     lines.append(_row("wrong", [sum(bool(each.faults) for each in some) for some in by_fault]))
     if any(each.repeats for each in results):
-        lines.append(_row("repeats at the sinks", [sum(each.repeats for each in some) for some in by_fault]))
+        lines.append(
+            _row("repeats at the sinks", [sum(each.repeats for each in some) for some in by_fault])
+        )
     return "\n".join(lines)
 
 
@@ -172,15 +215,25 @@ def _row(name: str, cells: Sequence[object]) -> str:
 
 def _about(results: Sequence[Result], seconds: float) -> str:
     missed = sum(not result.struck for result in results)
-    where = f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python {platform.python_version()}"
-    return f"{where}; {len(results)} runs, of which {missed} ended before the call; {seconds / 60:.0f} minutes."
+    where = (
+        f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, Python "
+        f"{platform.python_version()}"
+    )
+    return (
+        f"{where}; {len(results)} runs, of which {missed} ended before the call; "
+        f"{seconds / 60:.0f} minutes."
+    )
 
 
 def main(make: Callable[[], Sweeper], section: str, about: str | None) -> int:
     """Sweep, print what was wrong and the table, and fail if anything was wrong."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--every", type=int, default=1, help="strike only at each Kth call")
-    parser.add_argument("--fault", choices=FAULTS, action="append", help="only this fault; may be repeated")
+    parser.add_argument(
+        "--fault", choices=FAULTS, action="append", help="only this fault; may be repeated"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="runs at a time")
     parser.add_argument("--report", type=Path, help="write the table into this page")
     options = parser.parse_args()
@@ -204,4 +257,6 @@ def _tell(results: Sequence[Result], wanted: int) -> None:
         print(f"{len(results)} of {wanted} runs", file=sys.stderr, flush=True)  # it takes long
     for fault in last.faults:
         where = f"{last.point.command}, {last.point.call} {last.point.number} {last.point.fault}"
-        print(f"{where}: {fault}\n    {last.struck.partition(' ')[2].strip()}", flush=True)  # a report
+        print(
+            f"{where}: {fault}\n    {last.struck.partition(' ')[2].strip()}", flush=True
+        )  # a report

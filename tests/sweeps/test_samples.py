@@ -1,4 +1,5 @@
-"""A little of each sweep, in every `make test`; the whole is `make crash-sweep`, `make power-cut` and `make drop-reader`."""
+"""A little of each sweep, in every `make test`; the whole is `make crash-sweep`, `make power-cut`
+and `make drop-reader`."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ def _why_not() -> str:
     """Why nothing can be traced here; empty if it can."""
     if not shutil.which("strace"):
         return "strace is not installed"
-    tried = subprocess.run(["strace", "-e", "trace=none", "true"], capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        ["strace", "-e", "trace=none", "true"], capture_output=True, text=True, check=False
+    )
     return f"tracing is denied: {tried.stderr.strip()}" if tried.returncode else ""
 
 
@@ -42,10 +45,13 @@ def calls(sweep: Sweep) -> list[Point]:
 
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "renameat2", "sendto"])
 def test_a_struck_run_is_put_right_by_the_next(sweep: Sweep, calls: list[Point], call: str) -> None:
-    """Killed at a call, or with the call failing, a run loses nothing, repeats nothing it should not, and claims nothing untrue."""
+    """Killed at a call, or with the call failing, a run loses nothing, repeats nothing it should
+    not, and claims nothing untrue."""
     numbers = [each.number for each in calls if each.call == call]
     for place, fault in enumerate(FAULTS, start=1):
-        result = sweep.strike(Point(call=call, number=numbers[place * len(numbers) // 4], fault=fault))
+        result = sweep.strike(
+            Point(call=call, number=numbers[place * len(numbers) // 4], fault=fault)
+        )
         assert result.struck
         assert not result.faults
 
@@ -61,18 +67,25 @@ def keeping() -> Iterator[Keeping]:
 
 
 @pytest.mark.parametrize(
-    ("command", "call", "fault"), [("backup", "link", "KILL"), ("replace", "rename", "ENOSPC"), ("retention", "unlink", "KILL")]
+    ("command", "call", "fault"),
+    [("backup", "link", "KILL"), ("replace", "rename", "ENOSPC"), ("retention", "unlink", "KILL")],
 )
-def test_keeping_that_is_struck_is_put_right_by_the_next(keeping: Keeping, command: str, call: str, fault: str) -> None:
-    """A backup, a restore or a deletion that is cut off leaves nothing that looks whole and is not, and loses nothing."""
+def test_keeping_that_is_struck_is_put_right_by_the_next(
+    keeping: Keeping, command: str, call: str, fault: str
+) -> None:
+    """A backup, a restore or a deletion that is cut off leaves nothing that looks whole and is not,
+    and loses nothing."""
     numbers = [each.number for each in keeping.calls(command) if each.call == call]
-    result = keeping.strike(Point(command=command, call=call, number=numbers[len(numbers) // 2], fault=fault))
+    result = keeping.strike(
+        Point(command=command, call=call, number=numbers[len(numbers) // 2], fault=fault)
+    )
     assert result.struck
     assert not result.faults
 
 
 def test_a_consumer_in_a_hurry_sees_whole_letters_only() -> None:
-    """Whoever reads each drop the moment that it has a name finds it whole and final, though the service is killed meanwhile."""
+    """Whoever reads each drop the moment that it has a name finds it whole and final, though the
+    service is killed meanwhile."""
     assert race(12, 1, 1) == []
 
 

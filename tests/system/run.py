@@ -1,6 +1,8 @@
-"""The package and the service in whole Debian systems: `make system-test`, as root. Names of releases may follow; usual are both.
+"""The package and the service in whole Debian systems: `make system-test`, as root. Names of
+releases may follow; usual are both.
 
-Each step says what holds when it has passed. Systems are kept in build/system, so that the next run is faster.
+Each step says what holds when it has passed. Systems are kept in build/system, so that the next run
+is faster.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ sys.path.insert(0, str(HOME))
 from tests.system.machine import Machine, made
 
 LETTERS = 12
-HOLE = "import socket; s=socket.create_server(('127.0.0.1', 8099), backlog=99); import threading; threading.Event().wait()"
+HOLE = (
+    "import socket; s=socket.create_server(('127.0.0.1', 8099), backlog=99); import threading; "
+    "threading.Event().wait()"
+)
 """Takes connections, and never answers."""
 INSTALL = "cd /opt && apt install ./dist/postmottak_*.deb"
 MORE = """
@@ -27,14 +32,21 @@ secret_file = "webhook.secret"
 
 
 def installs(machine: Machine) -> None:
-    """The package installs without a network, and a service that is not set up is skipped, not failed."""
+    """The package installs without a network, and a service that is not set up is skipped, not
+    failed."""
     (machine.root / "opt/dist").mkdir()
     shutil.copy(next((HOME / "dist").glob("postmottak_*.deb")), machine.root / "opt/dist")
     machine.run(INSTALL)
     machine.run("postmottak --help && test -s /usr/share/man/man1/postmottak.1.gz")
-    machine.run("postmottak soap describe /usr/lib/postmottak/python3.11/postmottak/_app/connectors/sandbox/archive.wsdl")
+    machine.run(
+        "postmottak soap describe "
+        "/usr/lib/postmottak/python3.11/postmottak/_app/connectors/sandbox/archive.wsdl"
+    )
     machine.run("systemctl start postmottak")
-    assert (machine.property("ActiveState"), machine.property("ConditionResult")) == ("inactive", "no")
+    assert (machine.property("ActiveState"), machine.property("ConditionResult")) == (
+        "inactive",
+        "no",
+    )
 
 
 def unit_is_clean(machine: Machine) -> None:
@@ -42,18 +54,33 @@ def unit_is_clean(machine: Machine) -> None:
     assert machine.run("systemd-analyze verify --man=no postmottak.service") == ""
     verdict = machine.run("systemd-analyze security --no-pager postmottak.service | tail -1")
     print("     ", verdict)
-    assert float(next(word for word in verdict.split() if word.replace(".", "", 1).isdigit())) <= 1.5
+    assert (
+        float(next(word for word in verdict.split() if word.replace(".", "", 1).isdigit())) <= 1.5
+    )
 
 
 def starts(machine: Machine) -> None:
     """With a configuration for the sandbox it is ready, and every letter arrives in the drop."""
     machine.run("systemd-run --unit=sandbox postmottak sandbox --port 8080 --folder /srv/sandbox")
-    machine.until(lambda: "postmottak.toml" in machine.run("ls /srv/sandbox", check=False), "the sandbox is up")
+    machine.until(
+        lambda: "postmottak.toml" in machine.run("ls /srv/sandbox", check=False),
+        "the sandbox is up",
+    )
     machine.run(f'systemd-run --unit=hole python3 -c "{HOLE}"')
-    machine.run("install -d -o postmottak /srv/drop && cp /srv/sandbox/* /etc/postmottak/ 2>/dev/null; true")
+    machine.run(
+        "install -d -o postmottak /srv/drop && cp /srv/sandbox/* /etc/postmottak/ 2>/dev/null; true"
+    )
     configuration = machine.root / "etc/postmottak/postmottak.toml"
-    text = configuration.read_text().replace("sqlite:///", "sqlite:////var/lib/postmottak/").replace('"drop"', '"/srv/drop"')
-    configuration.write_text(text.replace('content = "', 'content = "/var/lib/postmottak/').replace("[routing]", MORE + "\n[routing]", 1))
+    text = (
+        configuration.read_text()
+        .replace("sqlite:///", "sqlite:////var/lib/postmottak/")
+        .replace('"drop"', '"/srv/drop"')
+    )
+    configuration.write_text(
+        text.replace('content = "', 'content = "/var/lib/postmottak/').replace(
+            "[routing]", MORE + "\n[routing]", 1
+        )
+    )
     table = machine.root / "etc/postmottak/routing.toml"
     table.write_text(table.read_text().replace('["mappe"', '["mappe", "treg"'))
     machine.run("chmod 600 /etc/postmottak/maskinporten.pem; chgrp postmottak /etc/postmottak/*")
@@ -92,12 +119,16 @@ def nothing_lost(machine: Machine) -> None:
     """Each letter is in the drop once and in the store once, and what is not delivered waits."""
     assert drops(machine) == LETTERS
     assert f"{LETTERS} letters stored" in machine.run("postmottak status")
-    waiting = machine.run('postmottak deliveries list --destination treg --json | grep -c \'"state": "\\(pending\\|claimed\\)"\'')
+    waiting = machine.run(
+        'postmottak deliveries list --destination treg --json | grep -c \'"state": '
+        '"\\(pending\\|claimed\\)"\''
+    )
     assert int(waiting) == LETTERS
 
 
 def reloads(machine: Machine) -> None:
-    """A good edit is in force after `systemctl reload`; a bad one is told in the status line, and the service goes on."""
+    """A good edit is in force after `systemctl reload`; a bad one is told in the status line, and
+    the service goes on."""
     table = machine.root / "etc/postmottak/routing.toml"
     good = table.read_text()
     machine.run("systemctl reload postmottak")
@@ -108,14 +139,18 @@ def reloads(machine: Machine) -> None:
     assert machine.property("ActiveState") == "active"
     table.write_text(good)
     machine.run("systemctl reload postmottak")
-    machine.until(lambda: "not in force" not in machine.property("StatusText"), "the good table is in force")
+    machine.until(
+        lambda: "not in force" not in machine.property("StatusText"), "the good table is in force"
+    )
 
 
 def survives(machine: Machine, signal: str, process: str) -> None:
     """After this signal to this process systemd starts the service again, and nothing is lost."""
     before = int(machine.property("NRestarts"))
     machine.run(f"kill -{signal} {process}")
-    machine.until(lambda: int(machine.property("NRestarts")) > before, f"started again after {signal}")
+    machine.until(
+        lambda: int(machine.property("NRestarts")) > before, f"started again after {signal}"
+    )
     machine.until(lambda: machine.property("ActiveState") == "active", "ready again")
     nothing_lost(machine)
 
@@ -130,7 +165,9 @@ def is_killed(machine: Machine) -> None:
 def loses_its_agent(machine: Machine) -> None:
     """A service whose agent is killed ends, and says so, and is started again."""
     survives(machine, "KILL", agent(machine))
-    assert "the agent, the process that writes drops, has ended" in machine.run("journalctl --no-pager --unit=postmottak")
+    assert "the agent, the process that writes drops, has ended" in machine.run(
+        "journalctl --no-pager --unit=postmottak"
+    )
 
 
 def hangs(machine: Machine) -> None:
@@ -140,7 +177,8 @@ def hangs(machine: Machine) -> None:
 
 
 def stops(machine: Machine) -> None:
-    """`systemctl stop` with a call under way that nobody answers ends well, and what was under way waits."""
+    """`systemctl stop` with a call under way that nobody answers ends well, and what was under way
+    waits."""
     machine.run("systemctl stop postmottak")
     assert (machine.property("ActiveState"), machine.property("Result")) == ("inactive", "success")
     nothing_lost(machine)
@@ -153,7 +191,10 @@ def upgrades(machine: Machine) -> None:
     machine.until(lambda: machine.property("ActiveState") == "active", "running after the upgrade")
     nothing_lost(machine)
     machine.run("echo y | apt purge postmottak")
-    machine.run("test -s /var/lib/postmottak/postmottak.db && test -s /etc/postmottak/postmottak.toml && test ! -e /usr/lib/postmottak")
+    machine.run(
+        "test -s /var/lib/postmottak/postmottak.db && test -s /etc/postmottak/postmottak.toml "
+        "&& test ! -e /usr/lib/postmottak"
+    )
     machine.run(f"{INSTALL} && systemctl start postmottak")
     nothing_lost(machine)
 
@@ -175,7 +216,9 @@ STEPS: tuple[Callable[[Machine], None], ...] = (
 def main(releases: list[str]) -> None:
     """Every step on every release; the first that fails ends it with its reason."""
     for release in releases or ["bookworm", "trixie"]:
-        with Machine(made(release, HOME / "build/system"), HOME / "build/system/running") as machine:
+        with Machine(
+            made(release, HOME / "build/system"), HOME / "build/system/running"
+        ) as machine:
             for step in STEPS:
                 print(f"{release} {step.__name__}: {step.__doc__}", flush=True)
                 step(machine)

@@ -1,4 +1,5 @@
-"""What the tests of the service's middle share: a real store, and a mailbox and a destination that live in memory."""
+"""What the tests of the service's middle share: a real store, and a mailbox and a destination that
+live in memory."""
 
 from __future__ import annotations
 
@@ -152,24 +153,57 @@ def stored_letter(
         why={},
     )
     attachment = Attachment(
-        message_id=key, position=1, external_id="1", original_name="Å.pdf", safe_name="001-a.pdf", size=3, sha256=sha256(b"pdf")
+        message_id=key,
+        position=1,
+        external_id="1",
+        original_name="Å.pdf",
+        safe_name="001-a.pdf",
+        size=3,
+        sha256=sha256(b"pdf"),
     )
     deliveries = [
-        Delivery(id=delivery_id(key, name, 1), message_id=key, destination=name, recipients=["post"], created_at=due_at, due_at=due_at)
+        Delivery(
+            id=delivery_id(key, name, 1),
+            message_id=key,
+            destination=name,
+            recipients=["post"],
+            created_at=due_at,
+            due_at=due_at,
+        )
         for name in destinations
     ]
-    return StoredLetter(message=message, attachments=[attachment], decision=decision, deliveries=deliveries, marks=_marks(key, marks or {}))
+    return StoredLetter(
+        message=message,
+        attachments=[attachment],
+        decision=decision,
+        deliveries=deliveries,
+        marks=_marks(key, marks or {}),
+    )
 
 
 def _marks(message: UUID, policies: dict[MarkKind, Policy]) -> list[Mark]:
     states = {Policy.STORED: MarkState.DUE, Policy.DELIVERED: MarkState.WAITING}
-    return [Mark(message_id=message, kind=kind, policy=policy, state=states[policy], due_at=NOW) for kind, policy in policies.items()]
+    return [
+        Mark(message_id=message, kind=kind, policy=policy, state=states[policy], due_at=NOW)
+        for kind, policy in policies.items()
+    ]
 
 
-def new_intake(store: Store, content: ContentStore, clock: Clock, table: Callable[[], Table] = lambda: TABLE, workers: int = 8) -> Intake:
+def new_intake(
+    store: Store,
+    content: ContentStore,
+    clock: Clock,
+    table: Callable[[], Table] = lambda: TABLE,
+    workers: int = 8,
+) -> Intake:
     """An intake with all that it works with."""
     fetcher = Fetcher(store=store, content=content, table=table, clock=clock)
-    return Intake(store=store, fetcher=fetcher, notices=Notices(store=store, table=table, clock=clock), workers=workers)
+    return Intake(
+        store=store,
+        fetcher=fetcher,
+        notices=Notices(store=store, table=table, clock=clock),
+        workers=workers,
+    )
 
 
 def newest_decision(store: Store, external_id: str) -> DecisionRow:
@@ -183,10 +217,12 @@ def nothing_happens(*_: object) -> None:
 
 @dataclass
 class MemoryMailbox:
-    """A mailbox in memory: keeps what is published, notes what it is asked, and fails as it is told.
+    """A mailbox in memory: keeps what is published, notes what it is asked, and fails as it is
+    told.
 
-    `fails[verb, what]` yields the errors of the next calls; `during` is called in the middle of each call. `contents` are the
-    versions of a file that are served one after another, the last one for ever; `twists` are what it says of a letter beside the truth.
+    `fails[verb, what]` yields the errors of the next calls; `during` is called in the middle of
+    each call. `contents` are the versions of a file that are served one after another, the last one
+    for ever; `twists` are what it says of a letter beside the truth.
     """
 
     name: str = "altinn"
@@ -204,13 +240,21 @@ class MemoryMailbox:
     told_confirmed: list[str] = field(default_factory=list)
     closed: bool = False
 
-    def publish(self, external_id: str, *files: bytes, channel: Channel = TAX, **changes: Any) -> LetterRef:
+    def publish(
+        self, external_id: str, *files: bytes, channel: Channel = TAX, **changes: Any
+    ) -> LetterRef:
         """Put a letter into the box."""
         parts = []
         for number, content in enumerate(files, start=1):
             key = f"{external_id}/{number}"
             self.contents[key] = [content]
-            parts.append(Part(external_id=key, original_name=f"Vedlegg {number}.pdf", sender_checksum=md5(content)))
+            parts.append(
+                Part(
+                    external_id=key,
+                    original_name=f"Vedlegg {number}.pdf",
+                    sender_checksum=md5(content),
+                )
+            )
         sent = envelope(external_id, channel, mailbox=self.name, **changes)
         self.letters[external_id] = (channel, Letter(envelope=sent, parts=tuple(parts)))
         return sent.ref
@@ -230,7 +274,12 @@ class MemoryMailbox:
         """Everything to list."""
         return tuple(self.boxes)
 
-    def earliest(self, channel: Channel, position: datetime | None, now: datetime) -> datetime | None:  # noqa: ARG002  # the port's
+    def earliest(
+        self,
+        channel: Channel,  # noqa: ARG002  # a port\'s argument
+        position: datetime | None,
+        now: datetime,  # noqa: ARG002
+    ) -> datetime | None:  # the port's
         """Look back from the bookmark; at first, list everything."""
         return position - self.look_back if position else None
 
@@ -238,8 +287,14 @@ class MemoryMailbox:
         """The channel's letters later than `since`."""
         self.listed_since.append(since)
         self._called("list", channel.resource)
-        here = {name: letter.envelope for name, (box, letter) in self.letters.items() if box == channel}
-        late = {name: each for name, each in here.items() if since is None or (each.requested_at or each.published_at) > since}
+        here = {
+            name: letter.envelope for name, (box, letter) in self.letters.items() if box == channel
+        }
+        late = {
+            name: each
+            for name, each in here.items()
+            if since is None or (each.requested_at or each.published_at) > since
+        }
         refs = tuple(replace(each.ref, external_id=name) for name, each in late.items())
         return Listing(refs=refs, shortfall=self.shortfall)
 
@@ -247,10 +302,15 @@ class MemoryMailbox:
         """The letter."""
         self._called("fetch", ref.external_id)
         letter, twist = self.letters[ref.external_id][1], self.twists.get(ref.external_id)
-        return replace(letter, envelope=Envelope.model_validate(letter.envelope.model_dump() | twist)) if twist else letter
+        return (
+            replace(letter, envelope=Envelope.model_validate(letter.envelope.model_dump() | twist))
+            if twist
+            else letter
+        )
 
     @contextmanager
-    def open_part(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:  # noqa: ARG002  # the port's
+    # the port's
+    def open_part(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:  # noqa: ARG002
         """The file's bytes, three at a time; what fails does so after the first three."""
         versions = self.contents[part.external_id]
         content = versions.pop(0) if len(versions) > 1 else versions[0]
@@ -288,7 +348,8 @@ class MemoryMailbox:
 
 @dataclass
 class MemoryDestination:
-    """A destination in memory: keeps each parcel with its bytes, once for each delivery id, and fails as it is told."""
+    """A destination in memory: keeps each parcel with its bytes, once for each delivery id, and
+    fails as it is told."""
 
     name: str = "erp"
     fails: Iterator[Exception] = field(default_factory=lambda: iter(()))
@@ -308,12 +369,17 @@ class MemoryDestination:
         error = next(self.fails, None)
         if error:
             raise error
-        files = {"message.json": parcel.document.model_dump_json().encode(), parcel.document.body.name: parcel.body}
+        files = {
+            "message.json": parcel.document.model_dump_json().encode(),
+            parcel.document.body.name: parcel.body,
+        }
         for part in parcel.parts:
             with part.open() as file:
                 files[part.name] = file.read()
         self.kept.setdefault(parcel.delivery_id, files)
-        return Receipt(reference=f"{self.name}/{parcel.delivery_id}", details={"files": sorted(files)})
+        return Receipt(
+            reference=f"{self.name}/{parcel.delivery_id}", details={"files": sorted(files)}
+        )
 
     def close(self) -> None:
         """Note that it was closed."""
@@ -372,7 +438,8 @@ def logged() -> Iterator[list[Any]]:
 
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
-    """A test that sets up logging does so for itself only; until it does, log lines are plain, for coloured tracebacks take their time."""
+    """A test that sets up logging does so for itself only; until it does, log lines are plain, for
+    coloured tracebacks take their time."""
     structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
     yield
     structlog.reset_defaults()

@@ -33,11 +33,17 @@ class Desk:
 
     def now_is(self, external_id: str = "a", destination: str = "erp") -> Delivery:
         """How a delivery stands."""
-        return self.store.queries.delivery(str(delivery_id(message_id("altinn", external_id), destination, 1)))
+        return self.store.queries.delivery(
+            str(delivery_id(message_id("altinn", external_id), destination, 1))
+        )
 
-    def outcomes(self, external_id: str = "a", destination: str = "erp") -> list[tuple[Outcome, str]]:
+    def outcomes(
+        self, external_id: str = "a", destination: str = "erp"
+    ) -> list[tuple[Outcome, str]]:
         """Every attempt of a delivery."""
-        attempts = self.store.queries.attempts(delivery_id(message_id("altinn", external_id), destination, 1))
+        attempts = self.store.queries.attempts(
+            delivery_id(message_id("altinn", external_id), destination, 1)
+        )
         return [(each.outcome, each.reason) for each in attempts]
 
 

@@ -91,9 +91,19 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
     configuration = Configuration(
         path=tmp_path / "postmottak.toml",
         text="",
-        store=StoreSettings(database=f"sqlite:///{tmp_path / 'postmottak.db'}", content=tmp_path / "content"),
-        mailboxes=(ConnectorConfiguration(name="altinn", type="altinn3", settings=Expiring(key_expires=(NOW + KEY_LASTS).date())),),
-        destinations=(ConnectorConfiguration(name="mail", type="smtp", settings=ConnectorSettings()),),
+        store=StoreSettings(
+            database=f"sqlite:///{tmp_path / 'postmottak.db'}", content=tmp_path / "content"
+        ),
+        mailboxes=(
+            ConnectorConfiguration(
+                name="altinn",
+                type="altinn3",
+                settings=Expiring(key_expires=(NOW + KEY_LASTS).date()),
+            ),
+        ),
+        destinations=(
+            ConnectorConfiguration(name="mail", type="smtp", settings=ConnectorSettings()),
+        ),
         delivery=DeliverySettings(),
         routing=RoutingSettings(file=tmp_path / "routing.toml"),
         alerts=AlertSettings(to=("mail",), free_bytes=0),
@@ -111,7 +121,8 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
 
 
 def test_a_key_that_ends_is_told_in_time(desk: Desk) -> None:
-    """Thirty days before its last day a key is told of, once, on the last day it is no worse, and after that it is critical."""
+    """Thirty days before its last day a key is told of, once, on the last day it is no worse, and
+    after that it is critical."""
     desk.clock.advance(days=(KEY_LASTS - timedelta(days=30)).days)
     desk.make().look()
     assert desk.kinds() == []
@@ -121,20 +132,34 @@ def test_a_key_that_ends_is_told_in_time(desk: Desk) -> None:
     assert desk.kinds() == [("expiry", False)]
     assert "key of the mailbox altinn" in desk.bell.told[0].text
     desk.clock.advance(days=28)
-    critical = [[each.critical for each in find_problems(desk.configuration, desk.store, desk.clock.advance(days=day))] for day in (0, 1)]
+    critical = [
+        [
+            each.critical
+            for each in find_problems(desk.configuration, desk.store, desk.clock.advance(days=day))
+        ]
+        for day in (0, 1)
+    ]
     assert critical == [[False], [True]]
 
 
 def read(desk: Desk, *, refused: bool = False) -> None:
     """The mailbox was read now, or was refused."""
-    bookmark = Bookmark(mailbox="altinn", party="991825827", service="4255/8", resource="skatt", begun=True, refused=refused)
+    bookmark = Bookmark(
+        mailbox="altinn",
+        party="991825827",
+        service="4255/8",
+        resource="skatt",
+        begun=True,
+        refused=refused,
+    )
     bookmark.succeeded_at = desk.clock()
     with desk.store.letters._database.write() as session:
         session.merge(bookmark)
 
 
 def test_told_once_and_its_end_once(desk: Desk) -> None:
-    """A letter that waits longer than four hours is told once, over a restart too, and once that it is over; not a word of its title."""
+    """A letter that waits longer than four hours is told once, over a restart too, and once that it
+    is over; not a word of its title."""
     desk.store.letters.add([stored_letter("a", ("erp",), title="Oppsigelse")])
     alerter = desk.make()
     alerter.look()
@@ -152,13 +177,23 @@ def test_told_once_and_its_end_once(desk: Desk) -> None:
     assert [each.kind for each in desk.store.alerts.all()] == ["dead"]
 
 
-def test_a_collision_is_told_once(desk: Desk, content: ContentStore, stopping: threading.Event) -> None:
-    """A letter that had to take another name is told once, over a restart and after the next one too, stays for a week, and has no end."""
+def test_a_collision_is_told_once(
+    desk: Desk, content: ContentStore, stopping: threading.Event
+) -> None:
+    """A letter that had to take another name is told once, over a restart and after the next one
+    too, stays for a week, and has no end."""
     content.put([b"pdf"])
     erp = {"erp": Collider("erp")}
-    desk.store.letters.add([stored_letter("a", ("erp",), title="Oppsigelse"), stored_letter("b", ("erp",))])
+    desk.store.letters.add(
+        [stored_letter("a", ("erp",), title="Oppsigelse"), stored_letter("b", ("erp",))]
+    )
     dispatch = Dispatch(
-        store=desk.store, content=content, destinations=lambda: erp, table=lambda: TABLE, clock=desk.clock, give_up_after=timedelta(days=5)
+        store=desk.store,
+        content=content,
+        destinations=lambda: erp,
+        table=lambda: TABLE,
+        clock=desk.clock,
+        give_up_after=timedelta(days=5),
     )
     assert dispatch.deliver_due(stopping) == {Outcome.DELIVERED: 2}
     for _ in range(2):
@@ -174,7 +209,8 @@ def test_a_collision_is_told_once(desk: Desk, content: ContentStore, stopping: t
 
 
 def test_silence_and_lost_rights(desk: Desk) -> None:
-    """A mailbox that has not been read for an hour is told, and so is a channel that was readable and is refused."""
+    """A mailbox that has not been read for an hour is told, and so is a channel that was readable
+    and is refused."""
     read(desk)
     desk.make().look()
     desk.clock.advance(hours=1, minutes=1)
@@ -185,11 +221,18 @@ def test_silence_and_lost_rights(desk: Desk) -> None:
     assert sorted(desk.kinds()) == [("rights", False), ("silence", False), ("silence", True)]
 
 
-@pytest.mark.parametrize("error", [TemporaryFailure("away"), KeyError("x")], ids=["temporary", "fault"])
+@pytest.mark.parametrize(
+    "error", [TemporaryFailure("away"), KeyError("x")], ids=["temporary", "fault"]
+)
 def test_who_cannot_be_told_is_told_later(desk: Desk, error: Exception) -> None:
-    """A destination that fails is left alone for a while and then told; the trouble stands in the store meanwhile."""
+    """A destination that fails is left alone for a while and then told; the trouble stands in the
+    store meanwhile."""
     desk.bell.deaf = iter([error])
-    desk.faults.append(Fault(file="routing.toml", line=3, key="to", problem="names Kari Nordmann", remedy="Mend it"))
+    desk.faults.append(
+        Fault(
+            file="routing.toml", line=3, key="to", problem="names Kari Nordmann", remedy="Mend it"
+        )
+    )
     alerter = desk.make()
     alerter.look()
     alerter.look()
@@ -225,7 +268,9 @@ def test_a_repeat_has_the_same_id(desk: Desk) -> None:
     assert first.id == second.id
 
 
-def test_a_full_disk_is_waited_out(desk: Desk, monkeypatch: pytest.MonkeyPatch, logged: list[Any]) -> None:
+def test_a_full_disk_is_waited_out(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
+) -> None:
     """Where no alert can be kept because the disk is full, the log says so and the looking goes on."""
     monkeypatch.setattr(alerts, "_LOOK", 0.01)
     stopping, looks = threading.Event(), [DiskFull("no room"), None]
@@ -238,4 +283,8 @@ def test_a_full_disk_is_waited_out(desk: Desk, monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(alerter, "look", look)
     alerter.loop(stopping)
-    assert [line["reason"] for line in logged if line["event"] == "no alert can be kept until there is room"] == ["no room"]
+    assert [
+        line["reason"]
+        for line in logged
+        if line["event"] == "no alert can be kept until there is room"
+    ] == ["no room"]

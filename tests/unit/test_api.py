@@ -26,7 +26,9 @@ def ask(store: Store, kept: ContentStore, method: str, path: str, **what: Any) -
     async def answer() -> httpx.Response:
         transport = httpx.ASGITransport(api.application())
         headers = {b"Authorization": b"Bearer " + TOKEN.encode()}
-        async with httpx.AsyncClient(transport=transport, base_url="http://api/api/v1", headers=headers) as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://api/api/v1", headers=headers
+        ) as client:
             return await client.request(method, path, **what)
 
     return asyncio.run(answer())
@@ -34,16 +36,29 @@ def ask(store: Store, kept: ContentStore, method: str, path: str, **what: Any) -
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b'{"reason": "\\ud800 half"}', 204), (b'{"reason": [1]}', 204), (b"[" * 20_000, 400), (b"[1]", 400), (b"\xff", 400)],
+    [
+        (b'{"reason": "\\ud800 half"}', 204),
+        (b'{"reason": [1]}', 204),
+        (b"[" * 20_000, 400),
+        (b"[1]", 400),
+        (b"\xff", 400),
+    ],
     ids=["half a surrogate pair", "a list", "deep", "no object", "not UTF-8"],
 )
 def test_odd_reasons(store: Store, content: ContentStore, body: bytes, status: int) -> None:
-    """Whatever a program sends as a reason is kept as well as it can be, or refused in words, and is no failure of ours."""
+    """Whatever a program sends as a reason is kept as well as it can be, or refused in words, and
+    is no failure of ours."""
     letter = stored_letter("a")
     store.letters.add([letter])
     with store.letters._database.write() as session:
         session.connection().exec_driver_sql("UPDATE deliveries SET state = 'delivered'")
-    found = ask(store, content, "POST", f"/deliveries/{delivery_id(letter.message.id, 'erp', 1)}/reject", content=body)
+    found = ask(
+        store,
+        content,
+        "POST",
+        f"/deliveries/{delivery_id(letter.message.id, 'erp', 1)}/reject",
+        content=body,
+    )
     assert found.status_code == status
 
 
@@ -52,14 +67,22 @@ def test_a_database_that_does_not_answer(store: Store, content: ContentStore) ->
     with store.letters._database.write() as session:
         session.connection().exec_driver_sql("DROP TABLE messages")
     found = ask(store, content, "GET", "/messages/00000000-0000-0000-0000-000000000001")
-    assert (found.status_code, found.headers["Retry-After"], "messages" in found.text) == (503, "60", False)
+    assert (found.status_code, found.headers["Retry-After"], "messages" in found.text) == (
+        503,
+        "60",
+        False,
+    )
 
 
 def test_the_right_token_is_never_locked_out(clock: Clock) -> None:
-    """However many wrong ones came, the right one is right; the many are a problem until there were none for an hour."""
+    """However many wrong ones came, the right one is right; the many are a problem until there were
+    none for an hour."""
     problems = ServiceProblems()
     tokens = TokenGuard(TOKEN, problems, clock=lambda: clock().timestamp())
-    right, wrong = b"bearer " + TOKEN.encode(), [b"", b"Bearer", b"Bearer x", b"Basic " + TOKEN.encode()]
+    right, wrong = (
+        b"bearer " + TOKEN.encode(),
+        [b"", b"Bearer", b"Bearer x", b"Basic " + TOKEN.encode()],
+    )
     verdicts = [tokens.judge(wrong[number % 4]) for number in range(12)]
     assert verdicts == [TokenVerdict.WRONG] * 9 + [TokenVerdict.TOO_MANY] * 3
     assert (tokens.judge(right), tokens.wrong, len(problems.all())) == (TokenVerdict.RIGHT, 12, 1)

@@ -1,4 +1,5 @@
-"""A database that another program holds: it is waited for, and nothing that was to be kept is lost by it."""
+"""A database that another program holds: it is waited for, and nothing that was to be kept is lost
+by it."""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ sys.stdin.read()
 def held(database: Path, lock: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the database until it is let go, or until the block ends."""
     command = [sys.executable, "-c", HOLDER, str(database), LOCKS[lock]]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout
         assert process.stdout.readline() == "held\n"
         try:
@@ -83,12 +86,17 @@ def keep(session: Session, version: str) -> None:
 def kept(opened: Database) -> set[str]:
     """The rows of `keep`."""
     with opened.read() as session:
-        return set(session.execute(text("SELECT version FROM routing_versions WHERE length(version) < 20")).scalars())
+        return set(
+            session.execute(
+                text("SELECT version FROM routing_versions WHERE length(version) < 20")
+            ).scalars()
+        )
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_write_waits_longer_than_sqlite_does(database: Path, lock: str) -> None:
-    """A transaction that meets another program waits until that is done, through many waits of SQLite's, and is kept once and whole."""
+    """A transaction that meets another program waits until that is done, through many waits of
+    SQLite's, and is kept once and whole."""
     opened = open_database(database)
     with held(database, lock) as process:
         opened.busy_wait.limit, opened.busy_wait.on_wait = None, (waits := Waits(process, after=5))
@@ -101,11 +109,15 @@ def test_a_write_waits_longer_than_sqlite_does(database: Path, lock: str) -> Non
 
 
 def test_reads_wait_as_well(database: Path) -> None:
-    """What is asked while another program has the database for itself alone is answered when that is done."""
+    """What is asked while another program has the database for itself alone is answered when that
+    is done."""
     opened = open_database(database)
     for read_one in (opened.read, opened.read_one):
         with held(database, "alone") as process:
-            opened.busy_wait.limit, opened.busy_wait.on_wait = None, (waits := Waits(process, after=3))
+            opened.busy_wait.limit, opened.busy_wait.on_wait = (
+                None,
+                (waits := Waits(process, after=3)),
+            )
             with read_one() as place:
                 assert place.execute(text("SELECT count(*) FROM alembic_version")).scalar() == 1
             assert waits.count >= 3
@@ -113,7 +125,8 @@ def test_reads_wait_as_well(database: Path) -> None:
 
 
 def test_a_new_connection_waits_as_well(database: Path) -> None:
-    """A store can be opened while another program has it for itself alone, for its very first question is one that waits."""
+    """A store can be opened while another program has it for itself alone, for its very first
+    question is one that waits."""
     with held(database, "alone") as process:
         busy_wait = BusyWait(step=STEP, limit=None, on_wait=(waits := Waits(process, after=3)))
         opened = Database(f"sqlite:///{database}", busy_wait)
@@ -123,9 +136,14 @@ def test_a_new_connection_waits_as_well(database: Path) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_whoever_does_not_wait_for_ever_is_told(database: Path, lock: str) -> None:
-    """When the limit is over, the error says that the database is busy, nothing of the transaction is kept, and the next one is."""
+    """When the limit is over, the error says that the database is busy, nothing of the transaction
+    is kept, and the next one is."""
     opened = open_database(database)
-    with held(database, lock), pytest.raises(StoreBusy, match="is busy: another program holds it"), opened.write() as session:
+    with (
+        held(database, lock),
+        pytest.raises(StoreBusy, match="is busy: another program holds it"),
+        opened.write() as session,
+    ):
         keep(session, "lost")
     with opened.write() as session:
         keep(session, "kept")
@@ -146,7 +164,8 @@ def test_whoever_waits_for_an_answer_is_told_sooner(database: Path) -> None:
 
 
 def test_a_stop_ends_every_wait(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits, and who waits for that one, end soon when the service is to stop, though the database stays busy."""
+    """Who waits, and who waits for that one, end soon when the service is to stop, though the
+    database stays busy."""
     monkeypatch.setattr("daemon.store.busy._GRACE", 2 * STEP)
     opened, stopping, waiting = open_database(database), threading.Event(), threading.Event()
     failures: list[BaseException] = []
@@ -174,7 +193,8 @@ def test_a_stop_ends_every_wait(database: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_holder_that_is_killed_is_waited_for(database: Path) -> None:
-    """Another program that is killed in the middle of its transaction leaves nothing that has to be waited for."""
+    """Another program that is killed in the middle of its transaction leaves nothing that has to be
+    waited for."""
     opened = open_database(database)
     opened.busy_wait.limit = None
     with held(database, "alone") as process:

@@ -36,7 +36,10 @@ class Drop(ConnectorSettings):
     path: FilePath
 
 
-DECLARED: Mapping[Kind, Mapping[str, type[ConnectorSettings]]] = {"mailbox": {"box": Box}, "destination": {"drop": Drop}}
+DECLARED: Mapping[Kind, Mapping[str, type[ConnectorSettings]]] = {
+    "mailbox": {"box": Box},
+    "destination": {"drop": Drop},
+}
 TYPES: dict[Kind, tuple[str, ...]] = {"mailbox": ("box",), "destination": ("drop",)}
 WHOLE = """\
 [store]
@@ -81,7 +84,8 @@ def the_fault(folder: Path, old: str, new: str) -> Fault:
 
 
 def test_a_whole_configuration(tmp_path: Path) -> None:
-    """A right file is read whole: its paths relative to it, its connectors in its order, its secrets read."""
+    """A right file is read whole: its paths relative to it, its connectors in its order, its
+    secrets read."""
     reading = read(tmp_path, WHOLE)
     found = reading.configuration
     assert reading.faults == ()
@@ -89,8 +93,14 @@ def test_a_whole_configuration(tmp_path: Path) -> None:
     assert found.store.database == f"sqlite:///{tmp_path}/data/postmottak.db"
     assert found.store.database_path == tmp_path / "data" / "postmottak.db"
     assert found.store.content == tmp_path / "content"
-    assert [(each.name, each.type) for each in found.destinations] == [("erp", "drop"), ("arkiv", "drop")]
-    assert [each.settings for each in found.destinations] == [Drop(path=Path("/srv/erp")), Drop(path=tmp_path / "arkiv")]
+    assert [(each.name, each.type) for each in found.destinations] == [
+        ("erp", "drop"),
+        ("arkiv", "drop"),
+    ]
+    assert [each.settings for each in found.destinations] == [
+        Drop(path=Path("/srv/erp")),
+        Drop(path=tmp_path / "arkiv"),
+    ]
     (mailbox,) = found.mailboxes
     assert isinstance(mailbox.settings, Box)
     assert (mailbox.settings.key_file.value, mailbox.settings.mark_read) == ("KEY", Policy.STORED)
@@ -109,23 +119,85 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "key", "words"),
     [
-        ("[delivery]", "[delivry]", 19, "delivry", "'delivry' is no section. Did you mean 'delivery'?"),
-        ("content =", "contnt = 1\ncontent =", 3, "store.contnt", "'contnt' is no key here. Did you mean 'content'?"),
+        (
+            "[delivery]",
+            "[delivry]",
+            19,
+            "delivry",
+            "'delivry' is no section. Did you mean 'delivery'?",
+        ),
+        (
+            "content =",
+            "contnt = 1\ncontent =",
+            3,
+            "store.contnt",
+            "'contnt' is no key here. Did you mean 'content'?",
+        ),
         ('content = "content"\n', "", 1, "store.content", "is missing. Write it"),
-        ("mark_read", "mark_raed", 9, "mailbox.altinn.mark_raed", "'mark_raed' is no key here. Did you mean 'mark_read'?"),
-        ('"stored"', '"sometimes"', 9, "mailbox.altinn.mark_read", "'sometimes' is not possible here. Write one of: 'never', 'stored'"),
+        (
+            "mark_read",
+            "mark_raed",
+            9,
+            "mailbox.altinn.mark_raed",
+            "'mark_raed' is no key here. Did you mean 'mark_read'?",
+        ),
+        (
+            '"stored"',
+            '"sometimes"',
+            9,
+            "mailbox.altinn.mark_read",
+            "'sometimes' is not possible here. Write one of: 'never', 'stored'",
+        ),
         ('type = "box"\n', "", 5, "mailbox.altinn.type", "is missing. Write one of: box"),
-        ('"box"', '"altin"', 6, "mailbox.altinn.type", "'altin' is no type of mailbox. Write one of: box"),
-        ("991825827", "991825828", 7, "mailbox.altinn.parties[1]", "'991825828' is no organisation number. It has nine digits"),
-        ('"key.pem"', '"kye.pem"', 8, "mailbox.altinn.key_file", "kye.pem: no such file or directory. Make the file"),
-        ('"3d"', '"3 days"', 20, "delivery.give_up_after", "is no length of time. Write a whole number and s, m, h or d"),
+        (
+            '"box"',
+            '"altin"',
+            6,
+            "mailbox.altinn.type",
+            "'altin' is no type of mailbox. Write one of: box",
+        ),
+        (
+            "991825827",
+            "991825828",
+            7,
+            "mailbox.altinn.parties[1]",
+            "'991825828' is no organisation number. It has nine digits",
+        ),
+        (
+            '"key.pem"',
+            '"kye.pem"',
+            8,
+            "mailbox.altinn.key_file",
+            "kye.pem: no such file or directory. Make the file",
+        ),
+        (
+            '"3d"',
+            '"3 days"',
+            20,
+            "delivery.give_up_after",
+            "is no length of time. Write a whole number and s, m, h or d",
+        ),
         ('"3d"', '"9999999999d"', 20, "delivery.give_up_after", "is no length of time"),
-        ("sqlite:///data", "postgresql://x/data", 2, "store.database", 'is no database that can be used. Write "sqlite:////var'),
-        ("sqlite:///data", "sqlite:///var/lib", 2, "store.database", "write four slashes: sqlite:////var/lib"),
+        (
+            "sqlite:///data",
+            "postgresql://x/data",
+            2,
+            "store.database",
+            'is no database that can be used. Write "sqlite:////var',
+        ),
+        (
+            "sqlite:///data",
+            "sqlite:///var/lib",
+            2,
+            "store.database",
+            "write four slashes: sqlite:////var/lib",
+        ),
         ('"sqlite:///data/postmottak.db"', '"sqlite:///"', 2, "store.database", ""),
     ],
 )
-def test_each_fault_says_where_and_what_to_do(tmp_path: Path, old: str, new: str, line: int, key: str, words: str) -> None:
+def test_each_fault_says_where_and_what_to_do(
+    tmp_path: Path, old: str, new: str, line: int, key: str, words: str
+) -> None:
     """A mistake is told once, with its line, its key, what is wrong and what to write."""
     fault = the_fault(tmp_path, old, new)
     assert fault.file == str(tmp_path / "postmottak.toml")
@@ -134,7 +206,8 @@ def test_each_fault_says_where_and_what_to_do(tmp_path: Path, old: str, new: str
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
-    """Faults in different sections, of connectors and of secret files come together, and there is no configuration then."""
+    """Faults in different sections, of connectors and of secret files come together, and there is
+    no configuration then."""
     text = (
         WHOLE.replace("991825827", "991825828")
         .replace('"key.pem"', '"kye.pem"')
@@ -159,11 +232,19 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     ("text", "keys"),
     [
         ("", {"store.database", "store.content", "mailbox", "destination", "routing.file"}),
-        (WHOLE.replace("[mailbox.altinn]", "[mailbox]"), {"mailbox.type", "mailbox.parties", "mailbox.key_file", "mailbox.mark_read"}),
-        ("store = 1\n" + WHOLE.replace("[store]", "[delivery]").split("\n\n[delivery]\ngive")[0], set()),
+        (
+            WHOLE.replace("[mailbox.altinn]", "[mailbox]"),
+            {"mailbox.type", "mailbox.parties", "mailbox.key_file", "mailbox.mark_read"},
+        ),
+        (
+            "store = 1\n" + WHOLE.replace("[store]", "[delivery]").split("\n\n[delivery]\ngive")[0],
+            set(),
+        ),
     ],
 )
-def test_sections_that_are_missing_or_no_sections(tmp_path: Path, text: str, keys: set[str]) -> None:
+def test_sections_that_are_missing_or_no_sections(
+    tmp_path: Path, text: str, keys: set[str]
+) -> None:
     """What must be there is named, and a value in the place of a section is no surprise."""
     reading = read(tmp_path, text)
     assert reading.configuration is None
@@ -171,7 +252,8 @@ def test_sections_that_are_missing_or_no_sections(tmp_path: Path, text: str, key
 
 
 def test_a_relative_path_beside_a_folder_of_that_name(tmp_path: Path) -> None:
-    """A relative database in a folder that is really there is no slip, even if the root has a folder of that name."""
+    """A relative database in a folder that is really there is no slip, even if the root has a
+    folder of that name."""
     (tmp_path / "var").mkdir()
     found = read(tmp_path, WHOLE.replace("sqlite:///data", "sqlite:///var")).configuration
     assert found

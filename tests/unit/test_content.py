@@ -30,8 +30,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_bytes_are_kept_under_their_hash(content: ContentStore, folder: Path) -> None:
-    """What comes in pieces is kept as one file that is named by its SHA-256, with the hashes and the size told."""
-    assert content.put([b"one ", b"", b"two"]) == Kept(sha256=sha256(b"one two"), md5=md5(b"one two"), size=7)
+    """What comes in pieces is kept as one file that is named by its SHA-256, with the hashes and
+    the size told."""
+    assert content.put([b"one ", b"", b"two"]) == Kept(
+        sha256=sha256(b"one two"), md5=md5(b"one two"), size=7
+    )
     assert [path.name for path in files(folder)] == [sha256(b"one two")]
     with content.open(sha256(b"one two")) as file:
         assert file.read() == b"one two"
@@ -46,7 +49,8 @@ def test_an_empty_file_is_a_file(content: ContentStore) -> None:
 
 
 def test_the_same_bytes_are_kept_once(content: ContentStore, folder: Path) -> None:
-    """Keeping the same bytes again writes nothing and tells the same; the file counts as wanted from then on."""
+    """Keeping the same bytes again writes nothing and tells the same; the file counts as wanted
+    from then on."""
     first = content.put([b"same"])
     (path,) = files(folder)
     before = path.stat()
@@ -58,16 +62,25 @@ def test_the_same_bytes_are_kept_once(content: ContentStore, folder: Path) -> No
 def test_several_keep_the_same_bytes_at_once(content: ContentStore, folder: Path) -> None:
     """Threads that keep the same and different bytes at a time do not disturb each other."""
     with ThreadPoolExecutor(8) as pool:
-        kept = list(pool.map(lambda number: content.put([b"x" * 1000, bytes([number % 4])]), range(64)))
+        kept = list(
+            pool.map(lambda number: content.put([b"x" * 1000, bytes([number % 4])]), range(64))
+        )
     assert len({each.sha256 for each in kept}) == len(files(folder)) == 4
 
 
 @pytest.mark.parametrize(
     "error",
-    [MailboxUnavailable("cut off"), ConnectionResetError("cut off"), KeyError("x"), KeyboardInterrupt()],
+    [
+        MailboxUnavailable("cut off"),
+        ConnectionResetError("cut off"),
+        KeyError("x"),
+        KeyboardInterrupt(),
+    ],
     ids=lambda e: type(e).__name__,
 )
-def test_a_download_that_breaks_leaves_nothing(content: ContentStore, folder: Path, error: BaseException) -> None:
+def test_a_download_that_breaks_leaves_nothing(
+    content: ContentStore, folder: Path, error: BaseException
+) -> None:
     """If the bytes stop coming, whatever the reason, that reason is passed on and no file remains."""
 
     def chunks() -> Iterator[bytes]:
@@ -88,8 +101,13 @@ def test_nobody_else_reads_the_content(content: ContentStore, folder: Path) -> N
         fresh.put([b"x"])
     finally:
         os.umask(before)
-    modes = {path.relative_to(folder): path.stat().st_mode & 0o777 for path in (folder / "new" / "store").rglob("*")}
-    assert all(mode == (0o700 if (folder / path).is_dir() else 0o600) for path, mode in modes.items())
+    modes = {
+        path.relative_to(folder): path.stat().st_mode & 0o777
+        for path in (folder / "new" / "store").rglob("*")
+    }
+    assert all(
+        mode == (0o700 if (folder / path).is_dir() else 0o600) for path, mode in modes.items()
+    )
     assert (folder / "new" / "store").stat().st_mode & 0o777 == 0o700
 
 
@@ -114,7 +132,8 @@ def test_leftovers_are_removed_and_nothing_else(content: ContentStore, folder: P
 
 
 def test_content_that_is_missing(content: ContentStore) -> None:
-    """Bytes that ought to be there and are not are told by their hash, and what to do; it is the trouble of one letter only."""
+    """Bytes that ought to be there and are not are told by their hash, and what to do; it is the
+    trouble of one letter only."""
     with pytest.raises(ContentMissing, match=sha256(b"gone") + ".* backup"):
         content.open(sha256(b"gone"))
 

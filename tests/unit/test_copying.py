@@ -1,4 +1,5 @@
-"""A copy of the database, and a check of it, beside a service that writes: it need not wait, and the copy is of one moment."""
+"""A copy of the database, and a check of it, beside a service that writes: it need not wait, and
+the copy is of one moment."""
 
 from __future__ import annotations
 
@@ -41,7 +42,10 @@ def write_at_once(path: Path) -> None:
 def tells_one_state(path: Path) -> bool:
     """Whether both tables still say the same, and nothing is damaged."""
     with closing(sqlite3.connect(path)) as database:
-        first, second = (database.execute(f"SELECT sum(number) FROM {name}").fetchone() for name in ("one", "other"))
+        first, second = (
+            database.execute(f"SELECT sum(number) FROM {name}").fetchone()
+            for name in ("one", "other")
+        )
     return first == second and corruption(path) == []
 
 
@@ -58,18 +62,27 @@ class Writing:
         self._then(*step)
 
 
-def test_others_write_while_a_copy_is_made(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two steps another program commits without waiting, and the copy is of one moment all the same."""
+def test_others_write_while_a_copy_is_made(
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two steps another program commits without waiting, and the copy is of one moment all
+    the same."""
     monkeypatch.setattr(sqlite_file, "_STEP", 20)
     steps = sqlite_file._Steps
-    monkeypatch.setattr(sqlite_file, "_Steps", lambda restarts: Writing(large, steps(restarts), times=5))
+    monkeypatch.setattr(
+        sqlite_file, "_Steps", lambda restarts: Writing(large, steps(restarts), times=5)
+    )
     copy_database(large, tmp_path / "copy.db")
     assert tells_one_state(tmp_path / "copy.db")
 
 
-def test_a_copy_is_made_though_others_write_all_the_time(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_is_made_though_others_write_all_the_time(
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where each step meets a write, the copy is made in one step in the end, and is of one moment."""
-    monkeypatch.setattr(sqlite_file, "_STEP", 700)  # more than a cache holds, so that half a copy is in the file
+    monkeypatch.setattr(
+        sqlite_file, "_STEP", 700
+    )  # more than a cache holds, so that half a copy is in the file
     steps, made = sqlite_file._Steps, []
 
     def writing(restarts: int) -> Writing:
@@ -82,8 +95,11 @@ def test_a_copy_is_made_though_others_write_all_the_time(large: Path, tmp_path: 
     assert [1000 - each._left for each in made] == [sqlite_file._RESTARTS + 2, 1]
 
 
-def test_a_copy_of_a_busy_database(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where another program holds the database to the end, that is said, nothing is called damaged, and no copy is left."""
+def test_a_copy_of_a_busy_database(
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another program holds the database to the end, that is said, nothing is called damaged,
+    and no copy is left."""
     monkeypatch.setattr(sqlite_file, "_TIMEOUT", 0.1)
     with closing(sqlite3.connect(large)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -97,7 +113,8 @@ def test_a_copy_of_a_busy_database(large: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_is_checked_is_a_copy_that_goes(large: Path) -> None:
-    """While a copy is looked at, the database itself can be written to; afterwards the copy is gone, also one that was left behind."""
+    """While a copy is looked at, the database itself can be written to; afterwards the copy is
+    gone, also one that was left behind."""
     remnant = large.with_name(".large.db.checked")
     remnant.write_text("of a check that was killed")
     with copied(large) as copy:
@@ -109,7 +126,9 @@ def test_what_is_checked_is_a_copy_that_goes(large: Path) -> None:
     assert not remnant.exists()
 
 
-def test_without_room_the_database_itself_is_checked(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_the_database_itself_is_checked(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A disk that has no room for a copy does not stop a check."""
     monkeypatch.setattr(sqlite_file, "_MORE", 1e12)
     with copied(large) as checked:

@@ -44,7 +44,11 @@ def add(session: Session, version: str) -> None:
 def versions(database: Path) -> set[str]:
     """The rows of `add`, as another program sees them."""
     with sqlite3.connect(database) as connection:
-        found = {row[0] for row in connection.execute("SELECT version FROM routing_versions") if len(row[0]) < 20}
+        found = {
+            row[0]
+            for row in connection.execute("SELECT version FROM routing_versions")
+            if len(row[0]) < 20
+        }
     connection.close()
     return found
 
@@ -54,12 +58,21 @@ def shape(engine: Engine) -> dict[str, Any]:
     found = inspect(engine)
     return {
         table: {
-            "columns": [(column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns(table)],
+            "columns": [
+                (column["name"], str(column["type"]), column["nullable"])
+                for column in found.get_columns(table)
+            ],
             "key": found.get_pk_constraint(table)["constrained_columns"],
-            "references": sorted((each["constrained_columns"], each["referred_table"]) for each in found.get_foreign_keys(table)),
+            "references": sorted(
+                (each["constrained_columns"], each["referred_table"])
+                for each in found.get_foreign_keys(table)
+            ),
             "unique": sorted(each["column_names"] for each in found.get_unique_constraints(table)),
             "checks": sorted(each["sqltext"] for each in found.get_check_constraints(table)),
-            "indexes": sorted((each["name"] or "", each["column_names"], each["unique"]) for each in found.get_indexes(table)),
+            "indexes": sorted(
+                (each["name"] or "", each["column_names"], each["unique"])
+                for each in found.get_indexes(table)
+            ),
         }
         for table in found.get_table_names()
         if table != "alembic_version"
@@ -68,10 +81,19 @@ def shape(engine: Engine) -> dict[str, Any]:
 
 def test_the_migrations_make_the_tables_of_the_models(database: Path, tmp_path: Path) -> None:
     """A database that was migrated differs in nothing from what the models say."""
-    migrated, declared = create_engine(f"sqlite:///{database}"), create_engine(f"sqlite:///{tmp_path}/declared.db")
+    migrated, declared = (
+        create_engine(f"sqlite:///{database}"),
+        create_engine(f"sqlite:///{tmp_path}/declared.db"),
+    )
     SQLModel.metadata.create_all(declared)
     with migrated.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), SQLModel.metadata) == []
+        assert (
+            compare_metadata(
+                MigrationContext.configure(connection, opts={"compare_type": True}),
+                SQLModel.metadata,
+            )
+            == []
+        )
     assert shape(migrated) == shape(declared)
     migrated.dispose()
     declared.dispose()
@@ -116,17 +138,30 @@ def test_two_that_open_a_new_database_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("pragma", "value"),
-    [("journal_mode", "truncate"), ("synchronous", 3), ("foreign_keys", 1), ("busy_timeout", 1000), ("trusted_schema", 0)],
+    [
+        ("journal_mode", "truncate"),
+        ("synchronous", 3),
+        ("foreign_keys", 1),
+        ("busy_timeout", 1000),
+        ("trusted_schema", 0),
+    ],
 )
 def test_every_connection_is_durable(opened: Database, pragma: str, value: object) -> None:
-    """Each connection, for reading and for writing, syncs everything, checks references and waits for its turn."""
+    """Each connection, for reading and for writing, syncs everything, checks references and waits
+    for its turn."""
     with ExitStack() as stack:
-        sessions = [stack.enter_context(opened.write()), *(stack.enter_context(opened.read()) for _ in range(3))]
-        assert [session.execute(text(f"PRAGMA {pragma}")).scalar() for session in sessions] == [value] * 4
+        sessions = [
+            stack.enter_context(opened.write()),
+            *(stack.enter_context(opened.read()) for _ in range(3)),
+        ]
+        assert [session.execute(text(f"PRAGMA {pragma}")).scalar() for session in sessions] == [
+            value
+        ] * 4
 
 
 def test_a_block_is_written_whole_or_not_at_all(opened: Database, database: Path) -> None:
-    """What a block wrote is there when it ends, and nothing of it if the block raises, by whatever error."""
+    """What a block wrote is there when it ends, and nothing of it if the block raises, by whatever
+    error."""
     with opened.write() as session:
         add(session, "kept")
     for then, error in ((stumble, KeyError), (add_again, NotStorable)):
@@ -175,7 +210,10 @@ def test_writers_wait_for_each_other(opened: Database, database: Path) -> None:
         for turn in range(5):
             _write_one(mine, f"{number}.{turn}")
 
-    threads = [threading.Thread(target=work, args=((opened, other)[number % 2], number)) for number in range(6)]
+    threads = [
+        threading.Thread(target=work, args=((opened, other)[number % 2], number))
+        for number in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -194,7 +232,9 @@ def test_times_come_back_aware_and_in_utc(opened: Database) -> None:
     assert found == moment
     assert found.tzinfo is UTC
     with pytest.raises(NotStorable), opened.write() as session:
-        session.add(RoutingVersion(version="y", text="", in_force_since=moment.replace(tzinfo=None)))
+        session.add(
+            RoutingVersion(version="y", text="", in_force_since=moment.replace(tzinfo=None))
+        )
 
 
 def test_folders_are_made_for_the_service_alone(tmp_path: Path) -> None:
@@ -208,7 +248,10 @@ def test_a_database_that_cannot_be_used(database: Path, tmp_path: Path, kind: st
     """What is no database, or one of a newer program, is refused with its path, and left alone."""
     path = database
     if kind == "no database":
-        path.write_bytes(b"this is something else, and long enough to be looked at as a header of a database\n" * 9)
+        path.write_bytes(
+            b"this is something else, and long enough to be looked at as a header of a database\n"
+            * 9
+        )
     elif kind == "a folder":
         path = tmp_path
     elif kind == "under a file":
@@ -226,7 +269,12 @@ def test_a_database_that_cannot_be_used(database: Path, tmp_path: Path, kind: st
 def test_an_error_tells_nothing_of_the_letter(opened: Database) -> None:
     """What was to be written is in no error, since that is logged."""
     with pytest.raises(NotStorable) as caught, opened.write() as session:
-        session.add_all([RoutingVersion(version="x", text="Oppsigelse av Kari", in_force_since=NOW) for _ in range(2)])
+        session.add_all(
+            [
+                RoutingVersion(version="x", text="Oppsigelse av Kari", in_force_since=NOW)
+                for _ in range(2)
+            ]
+        )
     assert "Kari" not in str(caught.value)
     assert "Kari" not in str(caught.value.__cause__)
 
@@ -250,7 +298,8 @@ def test_closing_twice(opened: Database) -> None:
 
 
 def test_what_failed_before_an_upgrade_fails_since_then(tmp_path: Path) -> None:
-    """A store of the version before says after the upgrade since when its letters and marks fail, and nothing of those that do not."""
+    """A store of the version before says after the upgrade since when its letters and marks fail,
+    and nothing of those that do not."""
     path = tmp_path / "old.db"
     engine = create_engine(f"sqlite:///{path}")
     config = Config()
@@ -259,7 +308,10 @@ def test_what_failed_before_an_upgrade_fails_since_then(tmp_path: Path) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "0003")
     engine.dispose()
-    row = "INSERT INTO sightings (message_id, mailbox, party, service, resource, external_id, state, first_seen_at, last_seen_at, attempts)"
+    row = (
+        "INSERT INTO sightings (message_id, mailbox, party, service, resource, external_id, "
+        "state, first_seen_at, last_seen_at, attempts)"
+    )
     with closing(sqlite3.connect(path)) as old, old:
         for key, state in ((1, "failing"), (2, "waiting")):
             values = (
@@ -276,6 +328,12 @@ def test_what_failed_before_an_upgrade_fails_since_then(tmp_path: Path) -> None:
             )
             old.execute(f"{row} VALUES ({', '.join('?' * len(values))})", values)
     store = Store(f"sqlite:///{path}")
-    (failing,), (waiting,) = store.queries.sightings(SightingState.FAILING), store.queries.sightings(SightingState.WAITING)
-    assert (failing.failing_since, waiting.failing_since) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None)
+    (failing,), (waiting,) = (
+        store.queries.sightings(SightingState.FAILING),
+        store.queries.sightings(SightingState.WAITING),
+    )
+    assert (failing.failing_since, waiting.failing_since) == (
+        datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        None,
+    )
     store.close()

@@ -1,4 +1,5 @@
-"""Traces: a destination forgets a delivery only when its end is recorded, and then always, whoever was killed meanwhile."""
+"""Traces: a destination forgets a delivery only when its end is recorded, and then always, whoever
+was killed meanwhile."""
 
 from __future__ import annotations
 
@@ -100,7 +101,8 @@ def of(external_id: str) -> UUID:
 
 
 def test_a_delivery_is_settled_when_its_end_is_recorded(desk: Desk) -> None:
-    """By the end of the round nothing is left, and nothing was removed before the store had it as delivered."""
+    """By the end of the round nothing is left, and nothing was removed before the store had it as
+    delivered."""
     desk.store.letters.add([stored_letter(str(number)) for number in range(20)])
     assert desk.round() == {Outcome.DELIVERED: 20}
     assert desk.drop.left == set()
@@ -123,8 +125,11 @@ def test_a_destination_is_told_of_many_at_a_time(desk: Desk) -> None:
     assert most < 100
 
 
-def test_what_a_failing_store_left_is_settled_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the store fails in the middle of a round, what was recorded before is settled by the next round."""
+def test_what_a_failing_store_left_is_settled_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the store fails in the middle of a round, what was recorded before is settled by the next
+    round."""
     end = desk.store.outbox.end
     worked: list[int] = []
 
@@ -142,7 +147,9 @@ def test_what_a_failing_store_left_is_settled_later(desk: Desk, monkeypatch: pyt
     assert desk.drop.told == 0
     desk.round()
     assert desk.drop.told > 0
-    assert {desk.store.queries.delivery(str(each)).state for each in desk.drop.left} <= {DeliveryState.CLAIMED}
+    assert {desk.store.queries.delivery(str(each)).state for each in desk.drop.left} <= {
+        DeliveryState.CLAIMED
+    }
 
 
 def test_what_is_not_delivered_keeps_its_trace(desk: Desk) -> None:
@@ -153,7 +160,9 @@ def test_what_is_not_delivered_keeps_its_trace(desk: Desk) -> None:
     assert desk.drop.left == {of("a")}
 
 
-def test_nor_is_one_settled_that_was_not_recorded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nor_is_one_settled_that_was_not_recorded(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If the end cannot be recorded, the trace stays."""
 
     def fail(*_: object) -> set[UUID]:
@@ -167,9 +176,12 @@ def test_nor_is_one_settled_that_was_not_recorded(desk: Desk, monkeypatch: pytes
 
 
 def test_what_a_killed_process_left_is_settled(desk: Desk) -> None:
-    """A new process sees to it though nothing is due; it leaves what is not delivered, and what is not its own."""
+    """A new process sees to it though nothing is due; it leaves what is not delivered, and what is
+    not its own."""
     foreign = uuid4()
-    desk.store.letters.add([stored_letter("a"), stored_letter("b", due_at=NOW + timedelta(hours=1))])
+    desk.store.letters.add(
+        [stored_letter("a"), stored_letter("b", due_at=NOW + timedelta(hours=1))]
+    )
     desk.round()
     desk.drop.left = {of("a"), of("b"), foreign}
     assert desk.round() == {}
@@ -179,15 +191,20 @@ def test_what_a_killed_process_left_is_settled(desk: Desk) -> None:
     assert desk.drop.left == {of("b"), foreign}
 
 
-@pytest.mark.parametrize("error", [TemporaryFailure("the share is away"), ZeroDivisionError("x")], ids=["away", "fault"])
+@pytest.mark.parametrize(
+    "error", [TemporaryFailure("the share is away"), ZeroDivisionError("x")], ids=["away", "fault"]
+)
 def test_a_destination_that_cannot_settle(desk: Desk, error: Exception, logged: list[Any]) -> None:
-    """The delivery is delivered all the same, the log says so, and the next delivery settles what is left, by whomever."""
+    """The delivery is delivered all the same, the log says so, and the next delivery settles what
+    is left, by whomever."""
     desk.drop.left = {of("a")}
     desk.drop.settling = iter([error])
     desk.store.letters.add([stored_letter("a", ("mail", "erp"))])
     desk.drop.fails = iter([])
     assert desk.round() == {Outcome.DELIVERED: 2}
-    assert {line["destination"] for line in logged if line["event"] != "delivery attempted"} == {"erp"}
+    assert {line["destination"] for line in logged if line["event"] != "delivery attempted"} == {
+        "erp"
+    }
     desk.start()
     for name, errors in (("b", []), ("c", [error]), ("d", [])):
         desk.drop.settling = iter(errors)
@@ -197,7 +214,8 @@ def test_a_destination_that_cannot_settle(desk: Desk, error: Exception, logged: 
 
 
 def test_one_that_hangs_holds_no_other(desk: Desk) -> None:
-    """While a destination takes its time with its traces, letters that come go to the others, in the same round."""
+    """While a destination takes its time with its traces, letters that come go to the others, in
+    the same round."""
     desk.drop.hangs = True
     seen = set[str]()
 

@@ -24,7 +24,8 @@ LETTER = message_id("altinn", "a")
 
 
 def test_a_parcel_is_handed_over_whole(desk: Desk) -> None:
-    """The destination gets the letter's text, its attachments' bytes, and for whom they are; the receipt is kept as evidence."""
+    """The destination gets the letter's text, its attachments' bytes, and for whom they are; the
+    receipt is kept as evidence."""
     desk.store.letters.add([stored_letter("a")])
     assert desk.deliver() == {Outcome.DELIVERED: 1}
     (parcel,) = desk.erp.handed
@@ -32,16 +33,22 @@ def test_a_parcel_is_handed_over_whole(desk: Desk) -> None:
     assert (parcel.delivery_id, parcel.generation, parcel.destination) == (delivery.id, 1, "erp")
     assert parcel.addressees == (Addressee(name="post"),)
     assert parcel.document.id == LETTER
-    assert {name: text for name, text in desk.erp.kept[delivery.id].items() if name != "message.json"} == {
+    assert {
+        name: text for name, text in desk.erp.kept[delivery.id].items() if name != "message.json"
+    } == {
         "body.md": "Hei på deg".encode(),
         "001-a.pdf": b"pdf",
     }
     assert delivery.state is DeliveryState.DELIVERED
-    assert delivery.evidence == {"reference": f"erp/{delivery.id}", "files": ["001-a.pdf", "body.md", "message.json"]}
+    assert delivery.evidence == {
+        "reference": f"erp/{delivery.id}",
+        "files": ["001-a.pdf", "body.md", "message.json"],
+    }
 
 
 def test_only_parts_that_are_here_are_in_the_parcel(desk: Desk) -> None:
-    """What could not be had is in the document and not in the parcel; what failed its check is in both."""
+    """What could not be had is in the document and not in the parcel; what failed its check is in
+    both."""
     letter = stored_letter("a")
     states = [PartState.PRESENT, PartState.EXPIRED, PartState.CHECKSUM_FAILED, PartState.EXTERNAL]
     kept = {PartState.PRESENT, PartState.CHECKSUM_FAILED}
@@ -73,12 +80,25 @@ def test_only_parts_that_are_here_are_in_the_parcel(desk: Desk) -> None:
         (None, Outcome.DELIVERED, DeliveryState.DELIVERED, ""),
         (NOT_NOW, Outcome.DEFERRED, DeliveryState.PENDING, "nobody is at home"),
         (NEVER, Outcome.DEAD, DeliveryState.DEAD, "no such folder"),
-        (ZeroDivisionError("x"), Outcome.DEFERRED, DeliveryState.PENDING, "unexpected ZeroDivisionError in the connector; see the log"),
-        (OSError(5, "x"), Outcome.DEFERRED, DeliveryState.PENDING, "unexpected OSError in the connector; see the log"),
+        (
+            ZeroDivisionError("x"),
+            Outcome.DEFERRED,
+            DeliveryState.PENDING,
+            "unexpected ZeroDivisionError in the connector; see the log",
+        ),
+        (
+            OSError(5, "x"),
+            Outcome.DEFERRED,
+            DeliveryState.PENDING,
+            "unexpected OSError in the connector; see the log",
+        ),
     ],
 )
-def test_three_outcomes(desk: Desk, error: Exception | None, outcome: Outcome, state: DeliveryState, reason: str) -> None:
-    """What a destination reports is recorded as an attempt, and what it did not mean to say is a fault that is deferred."""
+def test_three_outcomes(
+    desk: Desk, error: Exception | None, outcome: Outcome, state: DeliveryState, reason: str
+) -> None:
+    """What a destination reports is recorded as an attempt, and what it did not mean to say is a
+    fault that is deferred."""
     desk.store.letters.add([stored_letter("a"), stored_letter("b", ("mail",))])
     desk.erp.fails = iter([error] if error else [])
     assert desk.deliver() == Counter([outcome, Outcome.DELIVERED])
@@ -88,16 +108,28 @@ def test_three_outcomes(desk: Desk, error: Exception | None, outcome: Outcome, s
 
 
 def test_each_attempt_is_one_line(desk: Desk, logged: list[Any]) -> None:
-    """The log has one line for each attempt: what, where to, how it ended and why; and a connector's fault says so in a line of its own."""
+    """The log has one line for each attempt: what, where to, how it ended and why; and a
+    connector's fault says so in a line of its own."""
     desk.store.letters.add([stored_letter("a", ("erp", "mail"), title="Oppsigelse")])
     desk.erp.fails = iter([ZeroDivisionError("x")])
     desk.deliver()
-    attempts = {line["destination"]: line for line in logged if line["event"] == "delivery attempted"}
-    assert (attempts["mail"]["outcome"], attempts["mail"]["message"], attempts["mail"]["attempt"]) == ("delivered", str(LETTER), 1)
-    assert (attempts["erp"]["outcome"], attempts["erp"]["delivery"]) == ("deferred", str(desk.now_is().id))
+    attempts = {
+        line["destination"]: line for line in logged if line["event"] == "delivery attempted"
+    }
+    assert (
+        attempts["mail"]["outcome"],
+        attempts["mail"]["message"],
+        attempts["mail"]["attempt"],
+    ) == ("delivered", str(LETTER), 1)
+    assert (attempts["erp"]["outcome"], attempts["erp"]["delivery"]) == (
+        "deferred",
+        str(desk.now_is().id),
+    )
     assert "ZeroDivisionError" in attempts["erp"]["reason"]
     faults = [line for line in logged if line.get("exc_info")]
-    assert [(line["destination"], line["delivery"]) for line in faults] == [("erp", str(desk.now_is().id))]
+    assert [(line["destination"], line["delivery"]) for line in faults] == [
+        ("erp", str(desk.now_is().id))
+    ]
     assert "Oppsigelse" not in str(logged)
 
 
@@ -110,7 +142,11 @@ def test_a_deferred_delivery_is_tried_again(desk: Desk) -> None:
     while desk.now_is().state is DeliveryState.PENDING:
         desk.clock.now = desk.now_is().due_at
         desk.deliver()
-    assert [outcome for outcome, _ in desk.outcomes()] == [Outcome.DEFERRED, Outcome.DEFERRED, Outcome.DELIVERED]
+    assert [outcome for outcome, _ in desk.outcomes()] == [
+        Outcome.DEFERRED,
+        Outcome.DEFERRED,
+        Outcome.DELIVERED,
+    ]
     assert desk.now_is().attempts == 3
 
 
@@ -123,7 +159,8 @@ def test_what_the_destination_asked_for_is_kept(desk: Desk) -> None:
 
 
 def test_what_is_done_is_not_done_again(desk: Desk) -> None:
-    """What a destination says it has done already comes back with the next attempt, also when an attempt says nothing of it."""
+    """What a destination says it has done already comes back with the next attempt, also when an
+    attempt says nothing of it."""
     desk.store.letters.add([stored_letter("a")])
     done = {"sent_to": ["post@example.no"]}
     desk.erp.fails = iter([TemporaryFailure("half of it", progress=done), NOT_NOW])
@@ -139,13 +176,21 @@ def test_a_destination_that_left_the_configuration(desk: Desk) -> None:
     """A delivery to a destination that is not there any more waits, and says what to do."""
     desk.store.letters.add([stored_letter("a", ("old",))])
     assert desk.deliver() == {Outcome.DEFERRED: 1}
-    assert "no destination 'old' in the configuration; add it again, or hold" in (desk.now_is("a", "old").last_error or "")
+    assert "no destination 'old' in the configuration; add it again, or hold" in (
+        desk.now_is("a", "old").last_error or ""
+    )
 
 
 @pytest.mark.parametrize("error", [NOT_NOW, KeyError("x")], ids=["temporary", "fault"])
-@pytest.mark.parametrize(("age", "state"), [(timedelta(days=4, hours=23), DeliveryState.PENDING), (timedelta(days=5), DeliveryState.DEAD)])
-def test_giving_up_by_age(desk: Desk, error: Exception, age: timedelta, state: DeliveryState) -> None:
-    """A delivery that still fails after five days is dead with its last reason; it is not thrown away, and can be retried."""
+@pytest.mark.parametrize(
+    ("age", "state"),
+    [(timedelta(days=4, hours=23), DeliveryState.PENDING), (timedelta(days=5), DeliveryState.DEAD)],
+)
+def test_giving_up_by_age(
+    desk: Desk, error: Exception, age: timedelta, state: DeliveryState
+) -> None:
+    """A delivery that still fails after five days is dead with its last reason; it is not thrown
+    away, and can be retried."""
     desk.store.letters.add([stored_letter("a", due_at=NOW - age)])
     desk.erp.fails = iter([error])
     desk.deliver()
@@ -191,8 +236,11 @@ def test_destinations_are_served_at_a_time(desk: Desk) -> None:
 
 
 def test_a_slow_destination_leaves_room_for_others(desk: Desk) -> None:
-    """However many deliveries wait in a destination that hangs, another destination's are made meanwhile."""
-    desk.store.letters.add([stored_letter(f"slow{number}", due_at=NOW - timedelta(hours=1)) for number in range(20)])
+    """However many deliveries wait in a destination that hangs, another destination's are made
+    meanwhile."""
+    desk.store.letters.add(
+        [stored_letter(f"slow{number}", due_at=NOW - timedelta(hours=1)) for number in range(20)]
+    )
     desk.store.letters.add([stored_letter("a", ("mail",))])
     mailed, stalled = threading.Event(), threading.Event()
 
@@ -207,7 +255,8 @@ def test_a_slow_destination_leaves_room_for_others(desk: Desk) -> None:
 
 
 def test_stopping(desk: Desk) -> None:
-    """When asked to stop, deliveries under way end and are recorded, and no more are begun; the rest stays due."""
+    """When asked to stop, deliveries under way end and are recorded, and no more are begun; the
+    rest stays due."""
     desk.store.letters.add([stored_letter(str(number)) for number in range(30)])
     desk.erp.during = lambda _: desk.stopping.set()
     outcomes = desk.deliver()
@@ -221,13 +270,18 @@ def test_stopping(desk: Desk) -> None:
     assert desk.deliver() == {Outcome.DELIVERED: left[DeliveryState.PENDING]}
 
 
-def test_a_repeat_after_a_crash_is_the_same_parcel(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the process dies after the destination has the parcel and before that is recorded, the same parcel comes again, byte for byte."""
+def test_a_repeat_after_a_crash_is_the_same_parcel(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the process dies after the destination has the parcel and before that is recorded, the
+    same parcel comes again, byte for byte."""
 
     def crash(*_: object, **__: object) -> bool:
         raise StoreError("the disk is gone")
 
-    desk.store.letters.add([stored_letter("a", published_at=NOW, title="Æ", properties={"b": 1, "a": [None, "ø"]})])
+    desk.store.letters.add(
+        [stored_letter("a", published_at=NOW, title="Æ", properties={"b": 1, "a": [None, "ø"]})]
+    )
     with monkeypatch.context() as broken:
         broken.setattr(desk.store.outbox, "end", crash)
         with pytest.raises(StoreError, match="the disk is gone"):
@@ -237,15 +291,23 @@ def test_a_repeat_after_a_crash_is_the_same_parcel(desk: Desk, monkeypatch: pyte
     desk.store.outbox.release_abandoned(desk.clock())
     assert desk.deliver() == {Outcome.DELIVERED: 1}
     first, second = desk.erp.handed
-    assert (first.delivery_id, first.generation, first.addressees) == (second.delivery_id, second.generation, second.addressees)
+    assert (first.delivery_id, first.generation, first.addressees) == (
+        second.delivery_id,
+        second.generation,
+        second.addressees,
+    )
     assert first.document.model_dump_json() == second.document.model_dump_json()
-    assert (first.body, [part.sha256 for part in first.parts]) == (second.body, [part.sha256 for part in second.parts])
+    assert (first.body, [part.sha256 for part in first.parts]) == (
+        second.body,
+        [part.sha256 for part in second.parts],
+    )
     assert len(desk.erp.kept) == 1
     assert [outcome for outcome, _ in desk.outcomes()] == [Outcome.LOST, Outcome.DELIVERED]
 
 
 def test_the_document_does_not_depend_on_the_attempt(desk: Desk) -> None:
-    """However often and whenever a delivery is tried, and whoever asks for it, its document has the same bytes."""
+    """However often and whenever a delivery is tried, and whoever asks for it, its document has the
+    same bytes."""
     desk.store.letters.add([stored_letter("a")])
     desk.erp.fails = iter([NOT_NOW, NEVER])
     desk.deliver()
@@ -258,7 +320,8 @@ def test_the_document_does_not_depend_on_the_attempt(desk: Desk) -> None:
 
 
 def test_a_result_that_comes_too_late(desk: Desk, logged: list[Any]) -> None:
-    """If the lease ran out and another has claimed the delivery, the late result is not counted, and the log says so."""
+    """If the lease ran out and another has claimed the delivery, the late result is not counted,
+    and the log says so."""
     desk.store.letters.add([stored_letter("a")])
 
     def somebody_else_claims(_: Parcel) -> None:
@@ -288,7 +351,8 @@ def test_a_store_that_fails_ends_the_round(desk: Desk) -> None:
 
 
 def test_a_store_that_fails_one_attempt_keeps_the_others(desk: Desk) -> None:
-    """If the store fails under one delivery, the round ends with that error, and those that were under way are recorded."""
+    """If the store fails under one delivery, the round ends with that error, and those that were
+    under way are recorded."""
     others = threading.Semaphore(0)
 
     def during(parcel: Parcel) -> None:
@@ -303,4 +367,6 @@ def test_a_store_that_fails_one_attempt_keeps_the_others(desk: Desk) -> None:
     desk.erp.during = during
     with pytest.raises(StoreError, match="the disk is gone"):
         desk.deliver()
-    assert [desk.now_is(name).state for name in ("a", "b", "c", "d")] == [DeliveryState.CLAIMED] + [DeliveryState.DELIVERED] * 3
+    assert [desk.now_is(name).state for name in ("a", "b", "c", "d")] == [DeliveryState.CLAIMED] + [
+        DeliveryState.DELIVERED
+    ] * 3

@@ -1,4 +1,5 @@
-"""Dispatch: what a connector says and no store can keep, and content that is gone, concern one delivery."""
+"""Dispatch: what a connector says and no store can keep, and content that is gone, concern one
+delivery."""
 
 from __future__ import annotations
 
@@ -31,10 +32,13 @@ class Careless(MemoryDestination):
 
 
 @pytest.mark.parametrize(
-    "details", [{"path": Path("/srv")}, {"when": NOW}, {"set": {1}}, {1: {2: object()}}], ids=["path", "time", "set", "object"]
+    "details",
+    [{"path": Path("/srv")}, {"when": NOW}, {"set": {1}}, {1: {2: object()}}],
+    ids=["path", "time", "set", "object"],
 )
 def test_a_receipt_that_cannot_be_kept_as_it_is(desk: Desk, details: dict[Any, Any]) -> None:
-    """What a connector must not put into a receipt does not undo the delivery, which was made, and is kept as text."""
+    """What a connector must not put into a receipt does not undo the delivery, which was made, and
+    is kept as text."""
     desk.erp = Careless("erp", say=lambda: Receipt(reference="x", details=details))
     desk.store.letters.add([stored_letter("a")])
     assert desk.deliver() == {Outcome.DELIVERED: 1}
@@ -42,14 +46,16 @@ def test_a_receipt_that_cannot_be_kept_as_it_is(desk: Desk, details: dict[Any, A
 
 
 def test_a_reason_that_cannot_be_kept_concerns_one_delivery(desk: Desk) -> None:
-    """An error whose text is no text, as a file name of the system can be, is recorded all the same."""
+    """An error whose text is no text, as a file name of the system can be, is recorded all the
+    same."""
     desk.erp.fails = iter([TemporaryFailure("the folder \udcff is away")])
     desk.store.letters.add([stored_letter("a"), stored_letter("b", ("mail",))])
     assert desk.deliver() == {Outcome.DEFERRED: 1, Outcome.DELIVERED: 1}
 
 
 def test_content_that_is_missing_concerns_one_letter(desk: Desk, tmp_path: Path) -> None:
-    """A file that somebody removed from the content store keeps its letter waiting, and lets the service deliver the others."""
+    """A file that somebody removed from the content store keeps its letter waiting, and lets the
+    service deliver the others."""
     desk.store.letters.add([stored_letter("a"), stored_letter("b", ("mail",))])
     lost = tmp_path / "content" / sha256(b"pdf")[:2] / sha256(b"pdf")
     lost.rename(tmp_path / "aside")

@@ -1,4 +1,5 @@
-"""Dispatch with destinations in trouble: each has its own lane, and whatever kills the process is found out."""
+"""Dispatch with destinations in trouble: each has its own lane, and whatever kills the process is
+found out."""
 
 from __future__ import annotations
 
@@ -44,7 +45,12 @@ def dispatch(store: Store, content: ContentStore, clock: Clock, places: Places) 
     """A dispatch to the two destinations; the content of every `stored_letter` is kept."""
     content.put([b"pdf"])
     return Dispatch(
-        store=store, content=content, destinations=lambda: places, table=lambda: TABLE, clock=clock, give_up_after=timedelta(days=5)
+        store=store,
+        content=content,
+        destinations=lambda: places,
+        table=lambda: TABLE,
+        clock=clock,
+        give_up_after=timedelta(days=5),
     )
 
 
@@ -56,7 +62,12 @@ def deliver(dispatch: Dispatch, stopping: threading.Event) -> Deliver:
 
 def add(store: Store, count: int, *destinations: str) -> None:
     """So many letters that are due."""
-    store.letters.add([stored_letter(f"{destinations[0]}{number}", destinations, due_at=NOW - HOUR) for number in range(count)])
+    store.letters.add(
+        [
+            stored_letter(f"{destinations[0]}{number}", destinations, due_at=NOW - HOUR)
+            for number in range(count)
+        ]
+    )
 
 
 @dataclass
@@ -70,12 +81,17 @@ class Wide(MemoryDestination):
         """Take them side by side."""
         self.batches.append(len(parcels))
         with ThreadPoolExecutor(len(parcels)) as pool:
-            return list(pool.map(lambda parcel: call_connector(lambda: self.deliver(parcel)), parcels))
+            return list(
+                pool.map(lambda parcel: call_connector(lambda: self.deliver(parcel)), parcels)
+            )
 
 
 def test_several_in_one_call(deliver: Deliver, store: Store, places: Places) -> None:
-    """What is due at a destination that takes batches is handed over in two calls at a time; each letter has an outcome of its own."""
-    erp = places["erp"] = Wide("erp", fails=iter([PermanentFailure("never"), NOT_NOW, KeyError("title")]))
+    """What is due at a destination that takes batches is handed over in two calls at a time; each
+    letter has an outcome of its own."""
+    erp = places["erp"] = Wide(
+        "erp", fails=iter([PermanentFailure("never"), NOT_NOW, KeyError("title")])
+    )
     add(store, 30, "erp")
     assert deliver() == {Outcome.DELIVERED: 27, Outcome.DEAD: 1, Outcome.DEFERRED: 2}
     assert sum(erp.batches) == 30
@@ -84,9 +100,14 @@ def test_several_in_one_call(deliver: Deliver, store: Store, places: Places) -> 
 
 @pytest.mark.parametrize("kind", [MemoryDestination, Wide])
 def test_a_letter_that_cannot_be_put_into_words(
-    deliver: Deliver, store: Store, places: Places, monkeypatch: pytest.MonkeyPatch, kind: type[MemoryDestination]
+    deliver: Deliver,
+    store: Store,
+    places: Places,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[MemoryDestination],
 ) -> None:
-    """If one letter's parcel cannot be made, for a reason that nobody foresaw, that letter waits, and all others are delivered."""
+    """If one letter's parcel cannot be made, for a reason that nobody foresaw, that letter waits,
+    and all others are delivered."""
     places["erp"] = kind("erp")
     add(store, 5, "erp")
     bad = message_id("altinn", "erp3")
@@ -99,7 +120,10 @@ def test_a_letter_that_cannot_be_put_into_words(
     monkeypatch.setattr(dispatching, "letter_document", document)
     assert deliver() == {Outcome.DELIVERED: 4, Outcome.DEFERRED: 1}
     (waits,) = store.queries.deliveries(state=DeliveryState.PENDING)
-    assert (waits.message_id, waits.last_error) == (bad, "unexpected ZeroDivisionError in the connector; see the log")
+    assert (waits.message_id, waits.last_error) == (
+        bad,
+        "unexpected ZeroDivisionError in the connector; see the log",
+    )
 
 
 @dataclass
@@ -114,21 +138,36 @@ class Broken(Wide):
         raise self.error
 
 
-@pytest.mark.parametrize(("error", "words"), [(NOT_NOW, "nobody is at home"), (KeyError("title"), "unexpected KeyError")])
-def test_a_batch_that_fails_as_a_whole(deliver: Deliver, store: Store, places: Places, error: Exception, words: str) -> None:
-    """If a destination takes nothing of a batch, each letter of it waits with the reason, and other destinations get theirs."""
+@pytest.mark.parametrize(
+    ("error", "words"), [(NOT_NOW, "nobody is at home"), (KeyError("title"), "unexpected KeyError")]
+)
+def test_a_batch_that_fails_as_a_whole(
+    deliver: Deliver, store: Store, places: Places, error: Exception, words: str
+) -> None:
+    """If a destination takes nothing of a batch, each letter of it waits with the reason, and other
+    destinations get theirs."""
     places["erp"] = Broken("erp", error=error)
     add(store, 3, "erp")
     add(store, 3, "mail")
     assert deliver() == {Outcome.DELIVERED: 3, Outcome.DEFERRED: 3}
-    assert all(words in (each.last_error or "") for each in store.queries.deliveries(state=DeliveryState.PENDING))
+    assert all(
+        words in (each.last_error or "")
+        for each in store.queries.deliveries(state=DeliveryState.PENDING)
+    )
 
 
 @pytest.mark.parametrize(("kind", "tells"), [(Wide, True), (MemoryDestination, False)])
 def test_it_tells_when_it_is_behind(
-    deliver: Deliver, dispatch: Dispatch, store: Store, places: Places, kind: type[MemoryDestination], *, tells: bool
+    deliver: Deliver,
+    dispatch: Dispatch,
+    store: Store,
+    places: Places,
+    kind: type[MemoryDestination],
+    *,
+    tells: bool,
 ) -> None:
-    """While more is due on this machine than there is room for it says so, for those who bring more; a slow mail server slows nobody."""
+    """While more is due on this machine than there is room for it says so, for those who bring
+    more; a slow mail server slows nobody."""
     said = []
     places["erp"] = kind("erp", during=lambda _: said.append(dispatch.backlog.is_set()))
     add(store, 10 * CONCURRENCY, "erp")
@@ -138,11 +177,18 @@ def test_it_tells_when_it_is_behind(
     assert not dispatch.backlog.is_set()
 
 
-@pytest.mark.parametrize(("kind", "width"), [(MemoryDestination, CONCURRENCY), (Wide, CONCURRENCY + 4)])
+@pytest.mark.parametrize(
+    ("kind", "width"), [(MemoryDestination, CONCURRENCY), (Wide, CONCURRENCY + 4)]
+)
 def test_no_more_than_so_many_at_a_time(
-    deliver: Deliver, store: Store, places: Places, kind: type[MemoryDestination], concurrency_limit: int
+    deliver: Deliver,
+    store: Store,
+    places: Places,
+    kind: type[MemoryDestination],
+    concurrency_limit: int,
 ) -> None:
-    """A destination never has more attempts at a time than its lane is wide, and is given as many as that."""
+    """A destination never has more attempts at a time than its lane is wide, and is given as many
+    as that."""
     places["erp"] = kind("erp")
     add(store, 5 * concurrency_limit, "erp")
     together = threading.Barrier(concurrency_limit, timeout=10)
@@ -165,8 +211,11 @@ def test_no_more_than_so_many_at_a_time(
     assert most == concurrency_limit
 
 
-def test_a_destination_that_keeps_failing_is_left_alone(deliver: Deliver, dispatch: Dispatch, store: Store, places: Places) -> None:
-    """Of many letters for a destination that is down a few are tried, the rest stays due, and other destinations get theirs."""
+def test_a_destination_that_keeps_failing_is_left_alone(
+    deliver: Deliver, dispatch: Dispatch, store: Store, places: Places
+) -> None:
+    """Of many letters for a destination that is down a few are tried, the rest stays due, and other
+    destinations get theirs."""
     add(store, 100, "erp")
     add(store, 20, "mail")
     places["erp"].fails = repeat(NOT_NOW)
@@ -180,8 +229,11 @@ def test_a_destination_that_keeps_failing_is_left_alone(deliver: Deliver, dispat
     assert dispatch.next_due() == NOW + timedelta(seconds=30)
 
 
-def test_a_destination_that_is_back(deliver: Deliver, store: Store, places: Places, clock: Clock) -> None:
-    """After its pause a destination is tried with one delivery; if that is made, all the others follow in the same round."""
+def test_a_destination_that_is_back(
+    deliver: Deliver, store: Store, places: Places, clock: Clock
+) -> None:
+    """After its pause a destination is tried with one delivery; if that is made, all the others
+    follow in the same round."""
     add(store, 40, "erp")
     places["erp"].fails = repeat(NOT_NOW)
     deliver()
@@ -195,13 +247,16 @@ def test_a_destination_that_is_back(deliver: Deliver, store: Store, places: Plac
 
 
 def test_letters_that_fail_close_no_lane(deliver: Deliver, store: Store, places: Places) -> None:
-    """Failures that are a letter's own, and tell nothing of the destination, keep no other letter waiting."""
+    """Failures that are a letter's own, and tell nothing of the destination, keep no other letter
+    waiting."""
     add(store, 30, "erp")
     places["erp"].fails = cycle([PermanentFailure("no such folder"), KeyError("title")])
     assert deliver() == {Outcome.DEAD: 15, Outcome.DEFERRED: 15}
 
 
-def test_what_came_meanwhile_is_not_kept_waiting(deliver: Deliver, store: Store, places: Places, clock: Clock) -> None:
+def test_what_came_meanwhile_is_not_kept_waiting(
+    deliver: Deliver, store: Store, places: Places, clock: Clock
+) -> None:
     """While one destination hangs, what comes in for another is delivered, in the same round."""
     add(store, 1, "erp")
     mailed = threading.Event()
@@ -219,7 +274,8 @@ def test_what_came_meanwhile_is_not_kept_waiting(deliver: Deliver, store: Store,
 def test_a_long_attempt_keeps_its_lease(
     deliver: Deliver, store: Store, places: Places, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An attempt that takes longer than a lease is not claimed by somebody else while it is under way."""
+    """An attempt that takes longer than a lease is not claimed by somebody else while it is under
+    way."""
     add(store, 1, "erp")
     this = str(delivery_id(message_id("altinn", "erp0"), "erp", 1))
     renewed = threading.Event()
@@ -253,7 +309,8 @@ def test_destinations_that_are_unknown_are_no_hindrance(deliver: Deliver, store:
 
 @dataclass
 class Watched(MemoryDestination):
-    """A destination that notes, for each attempt in turn, how many are under way at all such destinations together."""
+    """A destination that notes, for each attempt in turn, how many are under way at all such
+    destinations together."""
 
     under_way: set[UUID] = field(default_factory=set)
     order: list[tuple[UUID, int]] = field(default_factory=list)
@@ -268,8 +325,11 @@ class Watched(MemoryDestination):
             self.under_way.discard(parcel.delivery_id)
 
 
-def test_a_suspect_is_attempted_alone(deliver: Deliver, store: Store, places: Places, clock: Clock) -> None:
-    """A delivery at which the process ended twice is attempted when nothing else is due or under way, and nothing beside it."""
+def test_a_suspect_is_attempted_alone(
+    deliver: Deliver, store: Store, places: Places, clock: Clock
+) -> None:
+    """A delivery at which the process ended twice is attempted when nothing else is due or under
+    way, and nothing beside it."""
     erp = Watched("erp")
     places["erp"], places["mail"] = erp, Watched("mail", under_way=erp.under_way, order=erp.order)
     add(store, 2, "erp")
@@ -283,8 +343,11 @@ def test_a_suspect_is_attempted_alone(deliver: Deliver, store: Store, places: Pl
     assert [count for _, count in erp.order[-2:]] == [1, 1]
 
 
-def test_a_letter_that_kills_the_process_takes_no_other_along(deliver: Deliver, store: Store, clock: Clock) -> None:
-    """Of deliveries that were under way together when the process ended three times, only the one that did it is dead."""
+def test_a_letter_that_kills_the_process_takes_no_other_along(
+    deliver: Deliver, store: Store, clock: Clock
+) -> None:
+    """Of deliveries that were under way together when the process ended three times, only the one
+    that did it is dead."""
     add(store, 4, "erp")
     killer = delivery_id(message_id("altinn", "erp0"), "erp", 1)
     for _ in range(POISON_AFTER):

@@ -16,12 +16,15 @@ from tests.unit.conftest import NOW, ROOT, SENDER, TABLE, sha256, stored_letter
 SCHEMA_FILE = ROOT / "docs" / "message.schema.json"
 RENEW = (
     'python -c "import json; from daemon.document import LetterDocument as D; '
-    "print(json.dumps(D.model_json_schema(mode='serialization'), indent=2, sort_keys=False, ensure_ascii=False))\""
+    "print(json.dumps(D.model_json_schema(mode='serialization'), indent=2, sort_keys=False, "
+    'ensure_ascii=False))"'
     " > docs/message.schema.json"
 )
 
 
-def document(destination: str = "erp", attachments: list[Attachment] | None = None, **changes: Any) -> LetterDocument:
+def document(
+    destination: str = "erp", attachments: list[Attachment] | None = None, **changes: Any
+) -> LetterDocument:
     """The document of a letter with these changes."""
     letter = stored_letter("a", (destination,), **changes)
     files = letter.attachments if attachments is None else attachments
@@ -33,11 +36,14 @@ def validate(found: LetterDocument) -> None:
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     validator = jsonschema.validators.validator_for(schema)
     validator.check_schema(schema)
-    validator(schema, format_checker=validator.FORMAT_CHECKER).validate(json.loads(found.model_dump_json()))
+    validator(schema, format_checker=validator.FORMAT_CHECKER).validate(
+        json.loads(found.model_dump_json())
+    )
 
 
 def test_the_published_schema_is_the_codes() -> None:
-    """docs/message.schema.json is what the code says; when a change is meant, renew it with the command that a failure shows."""
+    """docs/message.schema.json is what the code says; when a change is meant, renew it with the
+    command that a failure shows."""
     schema = LetterDocument.model_json_schema(mode="serialization")
     text = json.dumps(schema, indent=2, sort_keys=False, ensure_ascii=False) + "\n"
     assert SCHEMA_FILE.exists(), f"Renew it: {RENEW}"
@@ -48,9 +54,25 @@ def test_the_published_schema_is_the_codes() -> None:
     "changes",
     [
         {},
-        {"service": "5504/1", "confidential": True, "due_at": NOW + timedelta(days=21), "created_at": NOW, "language": "nb"},
-        {"service": "9999/1", "sender_org": None, "altinn2_id": 2**40, "body_type": "text/html", "body": "<p>Hei</p>"},
-        {"properties": {"ø": [1, None, {"x": True}]}, "references": [{"type": "x"}], "reply_options": [{"url": "x"}]},
+        {
+            "service": "5504/1",
+            "confidential": True,
+            "due_at": NOW + timedelta(days=21),
+            "created_at": NOW,
+            "language": "nb",
+        },
+        {
+            "service": "9999/1",
+            "sender_org": None,
+            "altinn2_id": 2**40,
+            "body_type": "text/html",
+            "body": "<p>Hei</p>",
+        },
+        {
+            "properties": {"ø": [1, None, {"x": True}]},
+            "references": [{"type": "x"}],
+            "reply_options": [{"url": "x"}],
+        },
         {"body_type": "text/plain", "body": "", "summary": "S" * 4000, "title": "🎉"},
     ],
     ids=["ordinary", "confidential", "unknown service", "properties", "plain text"],
@@ -85,23 +107,47 @@ def test_a_document_that_breaks_the_schema_is_told() -> None:
     """The schema is no empty promise: it refuses what a document never has."""
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     whole = json.loads(document().model_dump_json())
-    for broken in (whole | {"extra": 1}, whole | {"schema_version": 2}, {k: v for k, v in whole.items() if k != "sender"}):
+    for broken in (
+        whole | {"extra": 1},
+        whole | {"schema_version": 2},
+        {k: v for k, v in whole.items() if k != "sender"},
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(broken, schema)
 
 
 def test_what_a_document_says() -> None:
-    """The document has the real sender and the technical one, the service by all its names, and why the letter went this way."""
+    """The document has the real sender and the technical one, the service by all its names, and why
+    the letter went this way."""
     found = document(technical_sender="964965226", body="Hei på deg", altinn2_id=7)
-    assert (found.sender.organisation, found.sender.name, found.sender.technical_organisation) == (SENDER, "Skatteetaten", "964965226")
-    assert (found.service.code, found.service.slug, found.service.name["nn"]) == ("4255/8", "skatter-avgifter", "Skattar og avgifter")
+    assert (found.sender.organisation, found.sender.name, found.sender.technical_organisation) == (
+        SENDER,
+        "Skatteetaten",
+        "964965226",
+    )
+    assert (found.service.code, found.service.slug, found.service.name["nn"]) == (
+        "4255/8",
+        "skatter-avgifter",
+        "Skattar og avgifter",
+    )
     assert (found.source.mailbox, found.source.id, found.source.altinn2_id) == ("altinn", "a", 7)
-    assert (found.routing.version, found.routing.route, found.routing.recipients) == (TABLE.version, "Alt annet", ("post",))
-    assert (found.body.name, found.body.size, found.body.sha256) == ("body.md", 11, sha256("Hei på deg".encode()))
+    assert (found.routing.version, found.routing.route, found.routing.recipients) == (
+        TABLE.version,
+        "Alt annet",
+        ("post",),
+    )
+    assert (found.body.name, found.body.size, found.body.sha256) == (
+        "body.md",
+        11,
+        sha256("Hei på deg".encode()),
+    )
     assert found.delivery.id == stored_letter("a").deliveries[0].id
 
 
-@pytest.mark.parametrize(("media_type", "name"), [("text/markdown", "body.md"), ("text/html", "body.html"), ("text/x", "body.txt")])
+@pytest.mark.parametrize(
+    ("media_type", "name"),
+    [("text/markdown", "body.md"), ("text/html", "body.html"), ("text/x", "body.txt")],
+)
 def test_the_name_of_the_text(media_type: str, name: str) -> None:
     """The letter's text has a file name that fits its type."""
     assert document(body_type=media_type).body.name == name

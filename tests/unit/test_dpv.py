@@ -16,7 +16,10 @@ from daemon.core.dpv import (
 
 def test_there_are_ten_services_and_confidential_post() -> None:
     """The table has the ten services 4255/1 to 4255/10, in order, and 5504/1 last."""
-    assert [service.code for service in ALL_SERVICES] == [*(f"4255/{edition}" for edition in range(1, 11)), "5504/1"]
+    assert [service.code for service in ALL_SERVICES] == [
+        *(f"4255/{edition}" for edition in range(1, 11)),
+        "5504/1",
+    ]
     assert (*DPV_SERVICES, CONFIDENTIAL_POST) == ALL_SERVICES
 
 
@@ -30,7 +33,8 @@ def test_nothing_names_two_services(field: str) -> None:
 
 @pytest.mark.parametrize("service", ALL_SERVICES, ids=lambda service: service.slug)
 def test_each_service_has_its_names_and_process(service: Service) -> None:
-    """A service is named in bokmål, nynorsk and English, and its slug and process can stand in file names and requests."""
+    """A service is named in bokmål, nynorsk and English, and its slug and process can stand in file
+    names and requests."""
     assert service.names == {"nb": service.nb, "nn": service.nn, "en": service.en}
     assert service.slug.isascii()
     assert service.slug == service.slug.lower()
@@ -44,13 +48,24 @@ def test_only_5504_is_confidential() -> None:
 
 
 def test_known_and_presumed_resources_are_told_apart() -> None:
-    """Two resources are known from public sources; all others say that they are guesses, and on what ground."""
-    known = {resource.id: service.code for service in ALL_SERVICES for resource in service.resources if resource.known}
-    assert known == {"eformidling-dpv-administrasjon": "4255/10", "eformidling-dpv-taushetsbelagt": "5504/1"}
+    """Two resources are known from public sources; all others say that they are guesses, and on
+    what ground."""
+    known = {
+        resource.id: service.code
+        for service in ALL_SERVICES
+        for resource in service.resources
+        if resource.known
+    }
+    assert known == {
+        "eformidling-dpv-administrasjon": "4255/10",
+        "eformidling-dpv-taushetsbelagt": "5504/1",
+    }
     resources = [resource for service in ALL_SERVICES for resource in service.resources]
     assert len({resource.id for resource in resources}) == len(resources)
     assert all(resource.source for resource in resources)
-    assert all(any(not resource.known for resource in service.resources) for service in ALL_SERVICES)
+    assert all(
+        any(not resource.known for resource in service.resources) for service in ALL_SERVICES
+    )
 
 
 @pytest.mark.parametrize("service", ALL_SERVICES, ids=lambda service: service.slug)
@@ -59,7 +74,9 @@ def test_a_service_is_found_by_code_and_slug(service: Service) -> None:
     assert find_service(service.code) is find_service(service.slug) is service
 
 
-@pytest.mark.parametrize("name", ["", "4255", "4255/0", "4255/11", "4255/08", "Skatter og avgifter", "4255/8 "])
+@pytest.mark.parametrize(
+    "name", ["", "4255", "4255/0", "4255/11", "4255/08", "Skatter og avgifter", "4255/8 "]
+)
 def test_other_names_find_nothing(name: str) -> None:
     """Nothing but the exact code or slug names a service."""
     assert find_service(name) is None
@@ -67,4 +84,6 @@ def test_other_names_find_nothing(name: str) -> None:
 
 def test_every_name_is_listed() -> None:
     """The names that a near miss is looked for in are all codes and slugs."""
-    assert set(service_names()) == {name for service in ALL_SERVICES for name in (service.code, service.slug)}
+    assert set(service_names()) == {
+        name for service in ALL_SERVICES for name in (service.code, service.slug)
+    }

@@ -41,7 +41,10 @@ for _kind in ("mailbox", "destination"):
     for _name, _table in EXAMPLE[_kind].items():
         _settings = plugins.find_settings(_kind, _table["type"])
         assert _settings
-        SECTIONS[f"{_kind}.{_name}"] = ({key: value for key, value in _table.items() if key != "type"}, _settings)
+        SECTIONS[f"{_kind}.{_name}"] = (
+            {key: value for key, value in _table.items() if key != "type"},
+            _settings,
+        )
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -52,10 +55,13 @@ def test_every_option_stands_in_the_example(section: str) -> None:
 
 
 def test_the_example_is_in_order_and_shows_the_defaults(tmp_path: Path) -> None:
-    """With the files that it names, the example passes the check; and what is a default there is the code's."""
+    """With the files that it names, the example passes the check; and what is a default there is
+    the code's."""
     text = (CONFIG / "postmottak.example.toml").read_text(encoding="utf-8")
     (tmp_path / "postmottak.toml").write_text(text, encoding="utf-8")
-    (tmp_path / "routing.toml").write_text((CONFIG / "routing.example.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "routing.toml").write_text(
+        (CONFIG / "routing.example.toml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     _write_secrets(tmp_path)
     checked = stack.load(tmp_path / "postmottak.toml")
     connectors = [*checked.configuration.mailboxes, *checked.configuration.destinations]
@@ -65,7 +71,16 @@ def test_the_example_is_in_order_and_shows_the_defaults(tmp_path: Path) -> None:
         checked.configuration.alerts,
         *(each.settings for each in connectors),
     ]
-    examples = {"environment", "username", "recipients", "maskinporten_url", "platform_url", "port", "security", "password_file"}
+    examples = {
+        "environment",
+        "username",
+        "recipients",
+        "maskinporten_url",
+        "platform_url",
+        "port",
+        "security",
+        "password_file",
+    }
     for settings in shown:
         for name, field in type(settings).model_fields.items():
             default = field.get_default(call_default_factory=True)
@@ -81,17 +96,23 @@ def test_the_addresses_follow_from_the_environment() -> None:
 
 
 def test_the_lines_that_are_enough_are(tmp_path: Path) -> None:
-    """With the two files as README shows them, and a number and a key filled in, nothing is missing."""
+    """With the two files as README shows them, and a number and a key filled in, nothing is
+    missing."""
     readme = (CONFIG.parent / "README.md").read_text(encoding="utf-8")
     configuration, table = re.findall(r"^ *```toml\n(.*?)^ *```$", readme, re.MULTILINE | re.DOTALL)
-    (tmp_path / "postmottak.toml").write_text(configuration.replace("your organisation number", "974761076"))
+    (tmp_path / "postmottak.toml").write_text(
+        configuration.replace("your organisation number", "974761076")
+    )
     (tmp_path / "routing.toml").write_text(table)
     _write_secrets(tmp_path)
-    assert [each.name for each in stack.load(tmp_path / "postmottak.toml").configuration.destinations] == ["erp"]
+    assert [
+        each.name for each in stack.load(tmp_path / "postmottak.toml").configuration.destinations
+    ] == ["erp"]
 
 
 def test_every_type_of_connector_has_its_section() -> None:
-    """Nobody must read the code to find out that a connector exists; `folder` is for tests and imports."""
+    """Nobody must read the code to find out that a connector exists; `folder` is for tests and
+    imports."""
     for kind, types in plugins.connector_types().items():
         assert {table["type"] for table in EXAMPLE[kind].values()} == set(types) - {"folder"}
 
@@ -101,7 +122,12 @@ def _write_secrets(folder: Path) -> None:
 
     (folder / "maskinporten.pem").write_text(ready_client("991825827").private_key)
     (folder / "api.token").write_text("not a secret")
-    altinn2 = ("altinn2-system-password", "altinn2-user-ssn", "altinn2-user-password", "altinn2-user-pin")
+    altinn2 = (
+        "altinn2-system-password",
+        "altinn2-user-ssn",
+        "altinn2-user-password",
+        "altinn2-user-pin",
+    )
     for name in ("sftp.password", "smb.password", "s3.secret", *altinn2):
         (folder / name).write_text("not a secret")
     key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()

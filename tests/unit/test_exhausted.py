@@ -1,4 +1,5 @@
-"""Where the system has no more files to give, that is waited out like a full disk, and is no reason to end."""
+"""Where the system has no more files to give, that is waited out like a full disk, and is no reason
+to end."""
 
 from __future__ import annotations
 
@@ -52,7 +53,12 @@ print("goes on")
 
 @pytest.mark.parametrize("what", ["put", "read", "ask", "tidy"])
 def test_no_file_to_be_had(tmp_path: Path, what: str) -> None:
-    """Storing, reading, asking and tidying wait for files as for room on the disk, and go on when there are some again."""
+    """Storing, reading, asking and tidying wait for files as for room on the disk, and go on when
+    there are some again."""
     command = [sys.executable, "-c", _SCENE, str(tmp_path), what]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)
-    assert (ended.returncode, ended.stdout.split("\n")[:2]) == (0, ["waits", "goes on"]), ended.stderr
+    ended = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert (ended.returncode, ended.stdout.split("\n")[:2]) == (0, ["waits", "goes on"]), (
+        ended.stderr
+    )

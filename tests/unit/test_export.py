@@ -33,7 +33,8 @@ def part(place: int, state: PartState, data: bytes | None) -> Attachment:
 
 
 def test_a_letter_is_written_whole(content: ContentStore, tmp_path: Path) -> None:
-    """The zip has the letter's text, what is known of it, and every attachment that is here, under its safe name."""
+    """The zip has the letter's text, what is known of it, and every attachment that is here, under
+    its safe name."""
     attachments = [
         part(1, PartState.PRESENT, b"one"),
         part(2, PartState.EXPIRED, None),
@@ -57,7 +58,9 @@ def test_a_file_that_is_there_stays(content: ContentStore, tmp_path: Path) -> No
     """Nothing is written over, and the error says what to do."""
     target = tmp_path / "letter.zip"
     target.write_text("mine")
-    with pytest.raises(OperatorError, match=rf"{target} is there already; name another file with --output"):
+    with pytest.raises(
+        OperatorError, match=rf"{target} is there already; name another file with --output"
+    ):
         write_zip(target, LETTER.message, [], FACTS, content)
     assert target.read_text() == "mine"
 
@@ -73,7 +76,10 @@ def test_half_a_letter_is_removed(content: ContentStore, tmp_path: Path) -> None
 def test_a_place_that_cannot_be_written(content: ContentStore, tmp_path: Path) -> None:
     """A folder that is not there is the operator's to mend."""
     target = tmp_path / "missing" / "letter.zip"
-    with pytest.raises(OperatorError, match=rf"{target} cannot be written: No such file or directory; name another file"):
+    with pytest.raises(
+        OperatorError,
+        match=rf"{target} cannot be written: No such file or directory; name another file",
+    ):
         write_zip(target, LETTER.message, [], FACTS, content)
 
 

@@ -101,14 +101,16 @@ d.e.f = 1
     ],
 )
 def test_the_line_of_a_key(path: KeyPath, line: int | None) -> None:
-    """Each key is found in its line, and what has no line of its own in that of the nearest thing around it."""
+    """Each key is found in its line, and what has no line of its own in that of the nearest thing
+    around it."""
     tomllib.loads(TEXT)
     assert KeyLines(TEXT).find(path) == line
 
 
 @pytest.mark.parametrize("end", ["\u2028", "\x85"])
 def test_only_a_line_feed_ends_a_line(end: str) -> None:
-    """Characters that some programs take for the end of a line, and editors do not, leave the count alone."""
+    """Characters that some programs take for the end of a line, and editors do not, leave the count
+    alone."""
     text = f'a = "x{end}y"\nb = 1\n'
     tomllib.loads(text)
     assert KeyLines(text).find(("b",)) == 2
@@ -130,7 +132,9 @@ def test_strings_that_look_like_sections(text: str) -> None:
     assert KeyLines(text).find(("nothing",)) is None
 
 
-CRUMBS = st.lists(st.sampled_from(["[é]", "[[x]]", "]", "}", "[", '"', "#", "x = 1", "\\"]), max_size=6).map("\n".join)
+CRUMBS = st.lists(
+    st.sampled_from(["[é]", "[[x]]", "]", "}", "[", '"', "#", "x = 1", "\\"]), max_size=6
+).map("\n".join)
 STRINGS = st.one_of(
     CRUMBS.map(lambda text: f"'''\n{text}\n'''"),
     CRUMBS.map(lambda text: '"""\\"""\n' + text.replace('"', "").replace("\\", "\\\\") + '"""'),
@@ -140,9 +144,16 @@ COMMENTS = st.sampled_from(["", " # ]", " # [[", " # it's \"", " # '''", ' # """
 LISTS = st.lists(st.tuples(STRINGS, COMMENTS), max_size=3).map(
     lambda items: "[" + "".join(f"{item},{note}\n" for item, note in items) + "]"
 )
-KEYS = st.sampled_from(["a", "b-1", "c.d", '"é [x]"', "'a.b'", '"a=b"', '"a\\"b"', "''.'[[é]]'", '"#"'])
+KEYS = st.sampled_from(
+    ["a", "b-1", "c.d", '"é [x]"', "'a.b'", '"a=b"', '"a\\"b"', "''.'[[é]]'", '"#"']
+)
 VALUES = st.one_of(STRINGS, LISTS, LISTS.map("{{ x = {} }}".format))
-ROWS = st.one_of(st.builds("{} = {}{}".format, KEYS, VALUES, COMMENTS), KEYS.map("[{}] # [".format), KEYS.map("[[ {} ]]".format), COMMENTS)
+ROWS = st.one_of(
+    st.builds("{} = {}{}".format, KEYS, VALUES, COMMENTS),
+    KEYS.map("[{}] # [".format),
+    KEYS.map("[[ {} ]]".format),
+    COMMENTS,
+)
 
 
 def is_toml(text: str) -> bool:
@@ -165,7 +176,11 @@ def test_no_toml_breaks_the_search(text: str) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.text("abc", min_size=1, max_size=8), st.sampled_from(["1", '"a]"', "[\n 1, # [\n 2]", '"""\n[x]\n"""'])), min_size=1
+        st.tuples(
+            st.text("abc", min_size=1, max_size=8),
+            st.sampled_from(["1", '"a]"', "[\n 1, # [\n 2]", '"""\n[x]\n"""']),
+        ),
+        min_size=1,
     )
 )
 def test_every_key_has_its_line(pairs: list[tuple[str, str]]) -> None:
@@ -193,7 +208,13 @@ def test_a_key_is_written_as_people_count(path: KeyPath, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("regnskp", "did you mean 'regnskap'?"), ("pst", "did you mean 'post'?"), ("zzz", ""), ("", "")]
+    ("word", "hint"),
+    [
+        ("regnskp", "did you mean 'regnskap'?"),
+        ("pst", "did you mean 'post'?"),
+        ("zzz", ""),
+        ("", ""),
+    ],
 )
 def test_near_misses(word: str, hint: str) -> None:
     """A word that is nearly right is answered with the right one, and any other with nothing."""
@@ -233,11 +254,26 @@ def faults_of(text: str) -> list[Fault]:
     ("line", "key", "problem", "remedy"),
     [
         ("nmae = 1", "nmae", "'nmae' is no key here", "Did you mean 'name'?"),
-        ("zzzzz = 1", "zzzzz", "'zzzzz' is no key here", "Known keys are: name, mode, on, words, table, inner, rows, some"),
+        (
+            "zzzzz = 1",
+            "zzzzz",
+            "'zzzzz' is no key here",
+            "Known keys are: name, mode, on, words, table, inner, rows, some",
+        ),
         ("inner = { prt = 1 }", "inner.prt", "'prt' is no key here", "Did you mean 'port'?"),
-        ("rows = [{ port = 1 }, { zz = 1 }]", "rows[2].zz", "'zz' is no key here", "Known keys are: port, when"),
+        (
+            "rows = [{ port = 1 }, { zz = 1 }]",
+            "rows[2].zz",
+            "'zz' is no key here",
+            "Known keys are: port, when",
+        ),
         ('mode = "slow"', "mode", "'slow' is not possible here", "Write one of: 'fast' or 'safe'"),
-        ('inner = { port = "x" }', "inner.port", "is no whole number", "Write a number without quotes"),
+        (
+            'inner = { port = "x" }',
+            "inner.port",
+            "is no whole number",
+            "Write a number without quotes",
+        ),
         ('on = "perhaps"', "on", "", ""),
         ("words = 3", "words", "is no list", 'Write it in brackets: ["…", "…"]'),
         ("words = [3]", "words[1]", "is no text", 'Write it in quotes: "…"'),
@@ -260,7 +296,13 @@ def test_what_is_wrong_and_what_to_write(line: str, key: str, problem: str, reme
 def test_every_fault_is_told_at_once() -> None:
     """One look shows everything that is wrong, each in its own line."""
     text = 'zz = 1\nmode = "slow"\non = [1]\n\n[inner]\nport = "x"\n'
-    assert {(fault.key, fault.line) for fault in faults_of(text)} == {("zz", 1), ("mode", 2), ("on", 3), ("inner.port", 6), ("name", None)}
+    assert {(fault.key, fault.line) for fault in faults_of(text)} == {
+        ("zz", 1),
+        ("mode", 2),
+        ("on", 3),
+        ("inner.port", 6),
+        ("name", None),
+    }
 
 
 def test_faults_are_raised_together_and_read_well() -> None:
@@ -279,7 +321,10 @@ def test_faults_are_raised_together_and_read_well() -> None:
     ]
 
 
-@pytest.mark.parametrize(("text", "line"), [("a = 1\nb = \n", 2), ("a = 1\na = 2\n", 2), ("[a]\n[a]\n", 2), ("x = [1,\n", None)])
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a = 1\nb = \n", 2), ("a = 1\na = 2\n", 2), ("[a]\n[a]\n", 2), ("x = [1,\n", None)],
+)
 def test_text_that_is_no_toml(text: str, line: int | None) -> None:
     """A mistake of writing is told with its line."""
     with pytest.raises(ConfigurationError) as caught:

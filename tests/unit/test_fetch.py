@@ -44,13 +44,16 @@ def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailb
 
     def once(table: Table = TABLE, policies: MarkPolicies | None = None) -> IntakeSummary:
         store.letters.note_table(table.version, table.text, clock())
-        return new_intake(store, content, clock, lambda: table).poll(mailbox, policies or MarkPolicies(), threading.Event())
+        return new_intake(store, content, clock, lambda: table).poll(
+            mailbox, policies or MarkPolicies(), threading.Event()
+        )
 
     return once
 
 
 def test_a_letter_of_altinn_2_comes_once(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """A letter that is here already by the id that it had in Altinn 2 is not stored again, downloaded again or asked for again."""
+    """A letter that is here already by the id that it had in Altinn 2 is not stored again,
+    downloaded again or asked for again."""
     mailbox.publish("old", b"x", altinn2_id=4711)
     poll()
     mailbox.publish("moved", b"x", altinn2_id=4711)
@@ -58,13 +61,19 @@ def test_a_letter_of_altinn_2_comes_once(poll: Poll, store: Store, mailbox: Memo
     summary = poll()
     assert (summary.stored, summary.duplicates, summary.problems) == (1, 1, [])
     (seen,) = store.queries.sightings(SightingState.DUPLICATE)
-    assert (seen.external_id, seen.last_error) == ("moved", f"here already, as message {message_id('altinn', 'old')}")
+    assert (seen.external_id, seen.last_error) == (
+        "moved",
+        f"here already, as message {message_id('altinn', 'old')}",
+    )
     assert "moved/1" not in mailbox.asked("open_part")
     assert (poll().duplicates, mailbox.asked("fetch").count("moved")) == (0, 1)
 
 
-def test_a_letter_that_two_mailboxes_bring_at_once_is_kept_once(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """A letter that another mailbox has stored by the time that this one has it is a duplicate, and the others of its batch are kept."""
+def test_a_letter_that_two_mailboxes_bring_at_once_is_kept_once(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
+    """A letter that another mailbox has stored by the time that this one has it is a duplicate, and
+    the others of its batch are kept."""
 
     def another_mailbox_is_quicker(verb: str, what: str) -> None:
         if (verb, what) == ("open_part", "moved/1"):
@@ -76,7 +85,10 @@ def test_a_letter_that_two_mailboxes_bring_at_once_is_kept_once(poll: Poll, stor
     summary = poll()
     assert (summary.stored, summary.duplicates, summary.problems) == (1, 1, [])
     (seen,) = store.queries.sightings(SightingState.DUPLICATE)
-    assert (seen.external_id, seen.last_error) == ("moved", f"here already, as message {message_id('altinn', 'old')}")
+    assert (seen.external_id, seen.last_error) == (
+        "moved",
+        f"here already, as message {message_id('altinn', 'old')}",
+    )
     assert (poll().duplicates, mailbox.asked("fetch").count("moved")) == (0, 1)
 
 
@@ -96,17 +108,27 @@ def test_a_repeat_is_no_duplicate_of_itself(store: Store, mailbox: MemoryMailbox
     assert store.letters.with_altinn2_id(4711, ref.message_id) is None
 
 
-def test_an_ordinary_channel_opens_no_confidential_post(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """Where confidential post is only listed, a letter that turns out to be confidential waits, whoever is appointed for it."""
+def test_an_ordinary_channel_opens_no_confidential_post(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
+    """Where confidential post is only listed, a letter that turns out to be confidential waits,
+    whoever is appointed for it."""
     mailbox.boxes = [TAX]
     mailbox.publish("s", b"x", confidential=True)
     assert (poll(APPOINTED).waiting, mailbox.asked("open_part")) == (1, [])
     (seen,) = store.queries.sightings(SightingState.WAITING)
-    assert (seen.external_id, seen.last_error, seen.routing_version) == ("s", "confidential, and confidential post is only listed", None)
+    assert (seen.external_id, seen.last_error, seen.routing_version) == (
+        "s",
+        "confidential, and confidential post is only listed",
+        None,
+    )
 
 
-def test_a_letter_waits_until_somebody_is_appointed(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """A confidential letter for which a table appoints nobody is not opened again under that table, and comes under one that does."""
+def test_a_letter_waits_until_somebody_is_appointed(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
+    """A confidential letter for which a table appoints nobody is not opened again under that table,
+    and comes under one that does."""
     mailbox.publish("s", b"x", channel=SECRET, confidential=True)
     assert [poll(TABLE).waiting for _ in range(3)] == [1, 0, 0]
     assert mailbox.asked("fetch") == ["s"]
@@ -120,21 +142,31 @@ def test_a_letter_waits_until_somebody_is_appointed(poll: Poll, store: Store, ma
 BY_ROUTE = TABLE_TEXT.replace('["skatt"]', '["skatt"]\nfollow_thread = true')
 
 
-@pytest.mark.parametrize("text", ["follow_thread = true\n" + TABLE_TEXT, BY_ROUTE], ids=["all", "of one route"])
-def test_a_matter_stays_together(poll: Poll, store: Store, mailbox: MemoryMailbox, text: str) -> None:
-    """With `follow_thread`, a letter with the case number of an earlier one from the same sender goes to the same recipient."""
+@pytest.mark.parametrize(
+    "text", ["follow_thread = true\n" + TABLE_TEXT, BY_ROUTE], ids=["all", "of one route"]
+)
+def test_a_matter_stays_together(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, text: str
+) -> None:
+    """With `follow_thread`, a letter with the case number of an earlier one from the same sender
+    goes to the same recipient."""
     table = table_of(text)
     mailbox.publish("a", title="Skatt, sak 2026/1234")
     poll(table)
     mailbox.publish("b", title="Svar i sak 2026/1234")
     mailbox.publish("c", title="Svar i sak 2026/1234", sender_org="964965226")
     poll(table)
-    assert [newest_decision(store, name).recipients for name in "abc"] == [["regnskap"], ["regnskap"], ["post"]]
+    assert [newest_decision(store, name).recipients for name in "abc"] == [
+        ["regnskap"],
+        ["regnskap"],
+        ["post"],
+    ]
     assert newest_decision(store, "b").why["thread"]["earlier"] == str(message_id("altinn", "a"))
 
 
 def test_a_matter_that_nobody_follows(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """Without `follow_thread`, also where only a route that is not enabled has it, each letter goes by its own words."""
+    """Without `follow_thread`, also where only a route that is not enabled has it, each letter goes
+    by its own words."""
     table = table_of(BY_ROUTE.replace("follow_thread", "enabled = false\nfollow_thread"))
     for name, title in (("a", "Skatt, sak 2026/1234"), ("b", "Skatt, sak 2026/1234")):
         mailbox.publish(name, title=title)
@@ -142,19 +174,32 @@ def test_a_matter_that_nobody_follows(poll: Poll, store: Store, mailbox: MemoryM
     assert [newest_decision(store, name).recipients for name in "ab"] == [["regnskap"], ["post"]]
 
 
-def test_a_route_has_its_own_word_to_the_sender(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+def test_a_route_has_its_own_word_to_the_sender(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
     """A route's policy goes before the mailbox's for the letters that it takes, and for no others."""
     table = table_of(
-        TABLE_TEXT.replace('title_contains = ["skatt"]', 'title_contains = ["skatt"]\nmark_read = "stored"\nconfirm = "never"')
+        TABLE_TEXT.replace(
+            'title_contains = ["skatt"]',
+            'title_contains = ["skatt"]\nmark_read = "stored"\nconfirm = "never"',
+        )
     )
     mailbox.publish("a", title="Skatt", confirmation_needed=True)
     mailbox.publish("b", confirmation_needed=True)
     poll(table, MarkPolicies(read=Policy.NEVER, confirmed=Policy.DELIVERED))
-    marks = {name: {mark.kind: mark.state for mark in store.queries.marks(message_id("altinn", name))} for name in "ab"}
-    assert marks == {"a": {MarkKind.READ: MarkState.DUE}, "b": {MarkKind.CONFIRMED: MarkState.WAITING}}
+    marks = {
+        name: {mark.kind: mark.state for mark in store.queries.marks(message_id("altinn", name))}
+        for name in "ab"
+    }
+    assert marks == {
+        "a": {MarkKind.READ: MarkState.DUE},
+        "b": {MarkKind.CONFIRMED: MarkState.WAITING},
+    }
 
 
-def test_a_letter_of_another_name_is_not_taken(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+def test_a_letter_of_another_name_is_not_taken(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
     """An answer that is about another letter, or another party, than was asked for is not believed."""
     mailbox.publish("a")
     mailbox.twists["a"] = {"party": "974761076"}
@@ -164,7 +209,8 @@ def test_a_letter_of_another_name_is_not_taken(poll: Poll, store: Store, mailbox
 
 
 def test_the_first_listing_is_remembered(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """A bookmark tells how far back the channel's first whole listing went, and keeps that whatever comes later."""
+    """A bookmark tells how far back the channel's first whole listing went, and keeps that whatever
+    comes later."""
     mailbox.boxes = [TAX, replace(TAX, resource="plan")]
     mailbox.shortfall = "there may be more"
     poll()

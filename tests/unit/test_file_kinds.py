@@ -1,4 +1,5 @@
-"""What an attachment is by its first bytes, and the ending that its name gets by them when it is stored."""
+"""What an attachment is by its first bytes, and the ending that its name gets by them when it is
+stored."""
 
 from __future__ import annotations
 
@@ -41,7 +42,10 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500)
 @pytest.mark.parametrize(
     ("head", "kind"),
     [
-        *((b"%PDF-" + version + b"\n", "pdf") for version in (b"1.0", b"1.3", b"1.4", b"1.5", b"1.7", b"2.0")),
+        *(
+            (b"%PDF-" + version + b"\n", "pdf")
+            for version in (b"1.0", b"1.3", b"1.4", b"1.5", b"1.7", b"2.0")
+        ),
         (PDF, "pdf"),
         (b"\xef\xbb\xbf\r\n" + PDF, "pdf"),
         (PNG, "png"),
@@ -66,7 +70,8 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500)
     ],
 )
 def test_bytes_say_what_a_file_is(head: bytes, kind: str) -> None:
-    """The usual kinds of attachments are known by their first bytes, and what is not known stays unknown."""
+    """The usual kinds of attachments are known by their first bytes, and what is not known stays
+    unknown."""
     assert kind_of(head[:HEAD]) == kind
 
 
@@ -86,7 +91,11 @@ def test_bytes_say_what_a_file_is(head: bytes, kind: str) -> None:
         ("Bilde", PNG, "001-bilde.png"),
         ("Søknad", DOCX, "001-soknad.docx"),
         ("Firma A.S", XLSX, "001-firma-a-s.xlsx"),
-        ("Signert.asice", zipped("mimetype", first=b"application/vnd.etsi.asic-e+zip"), "001-signert.asice"),
+        (
+            "Signert.asice",
+            zipped("mimetype", first=b"application/vnd.etsi.asic-e+zip"),
+            "001-signert.asice",
+        ),
         ("Makro.xlsm", XLSX, "001-makro.xlsm"),
         ("Melding", XML, "001-melding.xml"),
         ("Kart.gml", XML, "001-kart.gml"),
@@ -100,15 +109,22 @@ def test_bytes_say_what_a_file_is(head: bytes, kind: str) -> None:
 def test_a_stored_name_ends_as_its_bytes_say(
     store: Store, content: ContentStore, clock: Clock, original: str, data: bytes, expected: str
 ) -> None:
-    """An ending that tells is added where the name has none or a misleading one; one that can be right stays, and the name as sent too."""
+    """An ending that tells is added where the name has none or a misleading one; one that can be
+    right stays, and the name as sent too."""
     mailbox = MemoryMailbox()
     mailbox.publish("letter", data)
     channel, letter = mailbox.letters["letter"]
-    part = letter.parts[0].model_copy(update={"original_name": original, "media_type": "text/plain"})
+    part = letter.parts[0].model_copy(
+        update={"original_name": original, "media_type": "text/plain"}
+    )
     mailbox.letters["letter"] = (channel, Letter(envelope=letter.envelope, parts=(part,)))
     new_intake(store, content, clock).poll(mailbox, MarkPolicies(), threading.Event())
     (stored,) = store.queries.attachments(store.queries.message("letter").id)
-    assert (stored.safe_name, stored.original_name, stored.media_type) == (expected, original, "text/plain")
+    assert (stored.safe_name, stored.original_name, stored.media_type) == (
+        expected,
+        original,
+        "text/plain",
+    )
 
 
 @given(st.binary(max_size=200), st.text(max_size=40))

@@ -39,11 +39,15 @@ def test_a_thread_that_rests_does_not_hang() -> None:
 
 
 def test_a_long_healthy_delivery_does_not_hang(tmp_path: Path) -> None:
-    """A delivery that goes on reading its letter is well however long it takes; one that stands still has hung."""
+    """A delivery that goes on reading its letter is well however long it takes; one that stands
+    still has hung."""
     clock = Clock()
     heartbeats = Heartbeats(clock)
     (tmp_path / "part").write_bytes(b"x" * 5 * 1024 * 1024)
-    with heartbeats.task("delivery") as beat, with_heartbeat((tmp_path / "part").open("rb"), beat) as file:
+    with (
+        heartbeats.task("delivery") as beat,
+        with_heartbeat((tmp_path / "part").open("rb"), beat) as file,
+    ):
         while file.read(1024 * 1024):
             clock.now += TASK_TIMEOUT - 1
             assert heartbeats.stalled() == []

@@ -59,11 +59,25 @@ def mailbox() -> MemoryMailbox:
 
 
 @pytest.fixture
-def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailbox, stopping: threading.Event) -> Poll:
+def poll(
+    store: Store,
+    content: ContentStore,
+    clock: Clock,
+    mailbox: MemoryMailbox,
+    stopping: threading.Event,
+) -> Poll:
     """One round with the mailbox."""
 
-    def once(policies: MarkPolicies = NO_MARKS, table: Table = TABLE, workers: int = 8, *, backlog: bool = False) -> IntakeSummary:
-        intake = replace(new_intake(store, content, clock, lambda: table, workers), backlog=lambda: backlog)
+    def once(
+        policies: MarkPolicies = NO_MARKS,
+        table: Table = TABLE,
+        workers: int = 8,
+        *,
+        backlog: bool = False,
+    ) -> IntakeSummary:
+        intake = replace(
+            new_intake(store, content, clock, lambda: table, workers), backlog=lambda: backlog
+        )
         return intake.poll(mailbox, policies, stopping)
 
     return once
@@ -79,15 +93,28 @@ def position(store: Store, mailbox: MemoryMailbox) -> datetime | None:
     return store.letters.bookmark(mailbox.name, mailbox.boxes[0]).position
 
 
-def test_a_letter_comes_whole(poll: Poll, store: Store, content: ContentStore, mailbox: MemoryMailbox) -> None:
-    """A letter is stored with its attachments' bytes, the route that decided and a delivery for each destination."""
+def test_a_letter_comes_whole(
+    poll: Poll, store: Store, content: ContentStore, mailbox: MemoryMailbox
+) -> None:
+    """A letter is stored with its attachments' bytes, the route that decided and a delivery for
+    each destination."""
     ref = mailbox.publish("a", b"first file", b"second", title="Skatt for 2026")
     summary = poll()
     assert (summary.listed, summary.fetched, summary.stored, summary.problems) == (1, 1, 1, [])
     letter = store.queries.message("a")
-    assert (letter.id, letter.ref, letter.title, letter.fetched_at) == (message_id("altinn", "a"), ref, "Skatt for 2026", NOW)
+    assert (letter.id, letter.ref, letter.title, letter.fetched_at) == (
+        message_id("altinn", "a"),
+        ref,
+        "Skatt for 2026",
+        NOW,
+    )
     decision = newest_decision(store, "a")
-    assert (decision.number, decision.route, decision.recipients, decision.routing_version) == (1, "Skatt", ["regnskap"], TABLE.version)
+    assert (decision.number, decision.route, decision.recipients, decision.routing_version) == (
+        1,
+        "Skatt",
+        ["regnskap"],
+        TABLE.version,
+    )
     attachments = store.queries.attachments(letter.id)
     assert [(each.position, each.safe_name, each.size, each.state) for each in attachments] == [
         (1, "001-vedlegg-1.pdf", 10, PartState.PRESENT),
@@ -96,8 +123,12 @@ def test_a_letter_comes_whole(poll: Poll, store: Store, content: ContentStore, m
     with content.open(attachments[0].sha256 or "") as file:
         assert file.read() == b"first file"
     deliveries = store.queries.deliveries(message_id=letter.id)
-    assert {each.id for each in deliveries} == {delivery_id(letter.id, name, 1) for name in DESTINATIONS}
-    assert {(each.state, each.due_at, tuple(each.recipients)) for each in deliveries} == {(DeliveryState.PENDING, NOW, ("regnskap",))}
+    assert {each.id for each in deliveries} == {
+        delivery_id(letter.id, name, 1) for name in DESTINATIONS
+    }
+    assert {(each.state, each.due_at, tuple(each.recipients)) for each in deliveries} == {
+        (DeliveryState.PENDING, NOW, ("regnskap",))
+    }
 
 
 def test_everything_comes_once(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
@@ -111,22 +142,29 @@ def test_everything_comes_once(poll: Poll, store: Store, mailbox: MemoryMailbox)
     assert sorted(mailbox.asked("fetch")) == sorted(set(mailbox.letters))
 
 
-def test_a_letter_is_stored_before_anything_is_told(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+def test_a_letter_is_stored_before_anything_is_told(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
     """Fetching is not reading: whatever the policy, intake itself tells the sender nothing."""
     mailbox.publish("a", b"x")
     poll(MarkPolicies(read=Policy.STORED, confirmed=Policy.STORED))
     assert {verb for verb, _ in mailbox.calls} == {"list", "fetch", "open_part"}
 
 
-def test_a_letter_in_two_channels_comes_once(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+def test_a_letter_in_two_channels_comes_once(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
     """A letter that is listed twice in one round is fetched once."""
     mailbox.boxes = [TAX, TAX]
     mailbox.publish("a")
     assert (poll().stored, mailbox.asked("fetch")) == (1, ["a"])
 
 
-def test_the_bookmark_is_the_newest_letter(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """A round that stored everything moves the bookmark to the newest letter, and the next one lists from there on."""
+def test_the_bookmark_is_the_newest_letter(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
+    """A round that stored everything moves the bookmark to the newest letter, and the next one
+    lists from there on."""
     assert position(store, mailbox) is None
     mailbox.look_back = timedelta(hours=2)
     for hours in (3, 1, 2):
@@ -156,12 +194,17 @@ def test_a_mailbox_without_letters(poll: Poll, store: Store, mailbox: MemoryMail
     assert poll() == IntakeSummary()
 
 
-def test_a_confidential_channel_is_only_listed(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """Letters of a channel that is only listed are noticed and left alone; no overview and no download is asked for."""
+def test_a_confidential_channel_is_only_listed(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
+    """Letters of a channel that is only listed are noticed and left alone; no overview and no
+    download is asked for."""
     mailbox.boxes = [replace(SECRET, list_only=True)]
     for name in ("s1", "s2"):
         mailbox.publish(name, b"x", channel=mailbox.boxes[0], confidential=True)
-    assert [(summary.waiting, summary.stored) for summary in (poll(), poll(), poll(table=APPOINTED))] == [(2, 0)] * 3
+    assert [
+        (summary.waiting, summary.stored) for summary in (poll(), poll(), poll(table=APPOINTED))
+    ] == [(2, 0)] * 3
     assert {verb for verb, _ in mailbox.calls} == {"list"}
     assert sorted(waiting(store)) == ["s1", "s2"]
     assert store.letters.stored_in("altinn", SECRET) == set()
@@ -169,11 +212,25 @@ def test_a_confidential_channel_is_only_listed(poll: Poll, store: Store, mailbox
 
 @pytest.mark.parametrize("channel", [TAX, SECRET])
 def test_a_confidential_letter_without_a_recipient_leaves_no_word(
-    poll: Poll, store: Store, content: ContentStore, mailbox: MemoryMailbox, database: Path, channel: Channel
+    poll: Poll,
+    store: Store,
+    content: ContentStore,
+    mailbox: MemoryMailbox,
+    database: Path,
+    channel: Channel,
 ) -> None:
-    """A letter that turns out to be confidential, when no route appoints a recipient, is left alone; nothing of it is kept."""
+    """A letter that turns out to be confidential, when no route appoints a recipient, is left
+    alone; nothing of it is kept."""
     mailbox.boxes = [TAX, SECRET]
-    mailbox.publish("s", b"hemmelig", channel=channel, confidential=True, title="Oppsigelse", body="Kjære Kari", sender_name="NAV")
+    mailbox.publish(
+        "s",
+        b"hemmelig",
+        channel=channel,
+        confidential=True,
+        title="Oppsigelse",
+        body="Kjære Kari",
+        sender_name="NAV",
+    )
     assert (poll().waiting, poll().stored) == (1, 0)
     assert waiting(store) == ["s"]
     assert (mailbox.asked("fetch"), mailbox.asked("open_part")) == (["s"], [])
@@ -181,8 +238,11 @@ def test_a_confidential_letter_without_a_recipient_leaves_no_word(
     assert not any(word in kept for word in (b"Oppsigelse", "Kjære".encode(), b"NAV", b"hemmelig"))
 
 
-def test_a_confidential_letter_with_a_recipient(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """Where a route appoints a recipient for confidential post, a channel that is fetched brings it, to that recipient only."""
+def test_a_confidential_letter_with_a_recipient(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
+    """Where a route appoints a recipient for confidential post, a channel that is fetched brings
+    it, to that recipient only."""
     mailbox.boxes = [SECRET]
     mailbox.publish("s", b"x", channel=SECRET, confidential=True)
     assert poll(table=APPOINTED).stored == 1
@@ -192,7 +252,8 @@ def test_a_confidential_letter_with_a_recipient(poll: Poll, store: Store, mailbo
 
 
 def test_what_waited_comes_once_it_may(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """When an operator appoints a recipient and lets confidential post be fetched, the letters that waited come too."""
+    """When an operator appoints a recipient and lets confidential post be fetched, the letters that
+    waited come too."""
     listed = replace(SECRET, list_only=True)
     mailbox.boxes = [listed]
     mailbox.publish("s", channel=listed, confidential=True)
@@ -203,11 +264,20 @@ def test_what_waited_comes_once_it_may(poll: Poll, store: Store, mailbox: Memory
     assert waiting(store) == []
 
 
-def test_a_failing_letter_of_a_channel_that_is_now_only_listed(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """Once confidential post is only listed, a letter of it that failed earlier is not opened again, wherever the listing begins."""
+def test_a_failing_letter_of_a_channel_that_is_now_only_listed(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
+    """Once confidential post is only listed, a letter of it that failed earlier is not opened
+    again, wherever the listing begins."""
     mailbox.boxes = [replace(SECRET, list_only=True)]
     mailbox.look_back = timedelta()
-    ref = LetterRef(mailbox="altinn", party=SECRET.party, service=SECRET.service, resource=SECRET.resource, external_id="s")
+    ref = LetterRef(
+        mailbox="altinn",
+        party=SECRET.party,
+        service=SECRET.service,
+        resource=SECRET.resource,
+        external_id="s",
+    )
     store.letters.record_skipped(ref, SightingState.FAILING, NOW, "broken")
     poll(table=APPOINTED)
     assert mailbox.asked("fetch") == []
@@ -216,20 +286,33 @@ def test_a_failing_letter_of_a_channel_that_is_now_only_listed(poll: Poll, store
 @pytest.mark.parametrize("read", Policy)
 @pytest.mark.parametrize("confirmed", Policy)
 @pytest.mark.parametrize("asked", [True, False])
-def test_policies_make_marks(poll: Poll, store: Store, mailbox: MemoryMailbox, read: Policy, confirmed: Policy, *, asked: bool) -> None:
-    """`never` makes no mark, `stored` one that is due, `delivered` one that waits; nobody is confirmed to who did not ask for it."""
+def test_policies_make_marks(
+    poll: Poll,
+    store: Store,
+    mailbox: MemoryMailbox,
+    read: Policy,
+    confirmed: Policy,
+    *,
+    asked: bool,
+) -> None:
+    """`never` makes no mark, `stored` one that is due, `delivered` one that waits; nobody is
+    confirmed to who did not ask for it."""
     mailbox.publish("a", confirmation_needed=asked)
     poll(MarkPolicies(read=read, confirmed=confirmed))
     expected = {Policy.STORED: MarkState.DUE, Policy.DELIVERED: MarkState.WAITING}
     marks = {mark.kind: mark for mark in store.queries.marks(message_id("altinn", "a"))}
     wanted = {MarkKind.READ: read, MarkKind.CONFIRMED: confirmed if asked else Policy.NEVER}
-    assert {kind: mark.policy for kind, mark in marks.items()} == {k: p for k, p in wanted.items() if p is not Policy.NEVER}
+    assert {kind: mark.policy for kind, mark in marks.items()} == {
+        k: p for k, p in wanted.items() if p is not Policy.NEVER
+    }
     assert all(mark.state is expected[mark.policy] for mark in marks.values())
 
 
 def test_the_day_is_norways(poll: Poll, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
     """A delegation begins at midnight in Norway, an hour before it does in UTC in winter."""
-    cover = '[[delegation]]\nfrom = "post"\nto = "regnskap"\nstarts = 2026-12-21\nends = 2026-12-21\n'
+    cover = (
+        '[[delegation]]\nfrom = "post"\nto = "regnskap"\nstarts = 2026-12-21\nends = 2026-12-21\n'
+    )
     table = table_of(TABLE_TEXT + cover)
     store.letters.note_table(table.version, table.text, NOW)
     for hour, name in ((22, "before"), (23, "from"), (46, "until"), (47, "after")):
@@ -242,12 +325,19 @@ def test_the_day_is_norways(poll: Poll, store: Store, mailbox: MemoryMailbox, cl
 
 
 @pytest.mark.parametrize("checksum", [md5(b"the file"), md5(b"the file").upper(), ""])
-def test_a_right_checksum_or_none(poll: Poll, store: Store, mailbox: MemoryMailbox, checksum: str) -> None:
-    """Bytes that are what the sender's checksum promises, or for which there is none, are downloaded once."""
+def test_a_right_checksum_or_none(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, checksum: str
+) -> None:
+    """Bytes that are what the sender's checksum promises, or for which there is none, are
+    downloaded once."""
     publish_with(mailbox, [b"the file"], checksum)
     poll()
     (kept,) = store.queries.attachments(message_id("altinn", "a"))
-    assert (kept.state, kept.sha256, len(mailbox.asked("open_part"))) == (PartState.PRESENT, sha256(b"the file"), 1)
+    assert (kept.state, kept.sha256, len(mailbox.asked("open_part"))) == (
+        PartState.PRESENT,
+        sha256(b"the file"),
+        1,
+    )
 
 
 def publish_with(mailbox: MemoryMailbox, versions: list[bytes], checksum: str) -> None:
@@ -260,19 +350,27 @@ def publish_with(mailbox: MemoryMailbox, versions: list[bytes], checksum: str) -
 
 
 def test_a_broken_download_is_repeated(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """Bytes that are not what the checksum promises are downloaded again, more than once, which mends what the way here had broken."""
+    """Bytes that are not what the checksum promises are downloaded again, more than once, which
+    mends what the way here had broken."""
     publish_with(mailbox, [b"the fil3", b"the f", b"", b"the file"], md5(b"the file"))
     assert poll().problems == []
     (kept,) = store.queries.attachments(message_id("altinn", "a"))
     assert (kept.state, kept.sha256, kept.size) == (PartState.PRESENT, sha256(b"the file"), 8)
 
 
-def test_a_checksum_that_stays_wrong(poll: Poll, store: Store, content: ContentStore, mailbox: MemoryMailbox) -> None:
-    """If the bytes are wrong each time they are kept as they are, the attachment says so, and the letter is delivered."""
+def test_a_checksum_that_stays_wrong(
+    poll: Poll, store: Store, content: ContentStore, mailbox: MemoryMailbox
+) -> None:
+    """If the bytes are wrong each time they are kept as they are, the attachment says so, and the
+    letter is delivered."""
     publish_with(mailbox, [b"the fil3"], md5(b"the file"))
     assert poll().stored == 1
     (kept,) = store.queries.attachments(message_id("altinn", "a"))
-    assert (kept.state, kept.sha256, len(mailbox.asked("open_part"))) == (PartState.CHECKSUM_FAILED, sha256(b"the fil3"), 4)
+    assert (kept.state, kept.sha256, len(mailbox.asked("open_part"))) == (
+        PartState.CHECKSUM_FAILED,
+        sha256(b"the fil3"),
+        4,
+    )
     content.open(sha256(b"the fil3")).close()
 
 
@@ -291,7 +389,8 @@ def test_letters_are_fetched_several_at_a_time(poll: Poll, mailbox: MemoryMailbo
 
 
 def test_deliveries_that_are_behind_come_first(poll: Poll, mailbox: MemoryMailbox) -> None:
-    """While more letters wait for their delivery than are being delivered, two are fetched at a time, and all of them come."""
+    """While more letters wait for their delivery than are being delivered, two are fetched at a
+    time, and all of them come."""
     at_a_time = AtATime()
     for number in range(12):
         mailbox.publish(f"a{number}")
@@ -306,8 +405,11 @@ def test_deliveries_that_are_behind_come_first(poll: Poll, mailbox: MemoryMailbo
     assert at_a_time.most == 2
 
 
-def test_a_letter_that_is_synced_holds_no_call(poll: Poll, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the bytes of one letter become durable the next one is asked for, even where there may be one call at a time."""
+def test_a_letter_that_is_synced_holds_no_call(
+    poll: Poll, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the bytes of one letter become durable the next one is asked for, even where there may
+    be one call at a time."""
     asked, publish = threading.Event(), ContentStore._publish
 
     def during(verb: str, letter: str) -> None:

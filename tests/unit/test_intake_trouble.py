@@ -1,4 +1,5 @@
-"""Intake when something goes wrong: nothing is lost, nothing is forgotten, and the trouble of one is the trouble of no other."""
+"""Intake when something goes wrong: nothing is lost, nothing is forgotten, and the trouble of one
+is the trouble of no other."""
 
 from __future__ import annotations
 
@@ -44,7 +45,13 @@ def mailbox() -> MemoryMailbox:
 
 
 @pytest.fixture
-def poll(store: Store, content: ContentStore, clock: Clock, mailbox: MemoryMailbox, stopping: threading.Event) -> Poll:
+def poll(
+    store: Store,
+    content: ContentStore,
+    clock: Clock,
+    mailbox: MemoryMailbox,
+    stopping: threading.Event,
+) -> Poll:
     """One round with the mailbox."""
     intake = new_intake(store, content, clock, workers=4)
     return lambda: intake.poll(mailbox, MarkPolicies(), stopping)
@@ -62,12 +69,17 @@ def seen(store: Store, state: SightingState) -> dict[str, str | None]:
 
 def position(store: Store, resource: str = "skatt") -> datetime | None:
     """How far a channel has been read."""
-    return next((each.position for each in store.queries.bookmarks() if each.resource == resource), None)
+    return next(
+        (each.position for each in store.queries.bookmarks() if each.resource == resource), None
+    )
 
 
 @pytest.mark.parametrize("error", [AWAY, AccessRefused("no right to this letter")])
-def test_a_letter_that_fails_is_tried_again(poll: Poll, store: Store, mailbox: MemoryMailbox, error: MailboxError) -> None:
-    """A letter that cannot be fetched is told, remembered and tried again in each round, though the listing no longer names it."""
+def test_a_letter_that_fails_is_tried_again(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, error: MailboxError
+) -> None:
+    """A letter that cannot be fetched is told, remembered and tried again in each round, though the
+    listing no longer names it."""
     mailbox.publish("a", requested_at=NOW - timedelta(days=2))
     mailbox.publish("b", requested_at=NOW - timedelta(days=1))
     mailbox.fails["fetch", "a"] = iter([error, error])
@@ -84,7 +96,9 @@ def test_a_letter_that_fails_is_tried_again(poll: Poll, store: Store, mailbox: M
     assert channel == TAX
 
 
-def test_a_letter_that_fails_holds_the_bookmark(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+def test_a_letter_that_fails_holds_the_bookmark(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
     """The bookmark of a channel does not pass a letter that is missing; other channels' go on."""
     mailbox.publish("a")
     mailbox.publish("b")
@@ -96,8 +110,11 @@ def test_a_letter_that_fails_holds_the_bookmark(poll: Poll, store: Store, mailbo
     assert position(store) == NOW - timedelta(hours=1)
 
 
-def test_a_download_that_breaks_fails_the_letter(poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path) -> None:
-    """If the connection breaks in the middle of an attachment, nothing half is stored, and the next round has it whole."""
+def test_a_download_that_breaks_fails_the_letter(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path
+) -> None:
+    """If the connection breaks in the middle of an attachment, nothing half is stored, and the next
+    round has it whole."""
     mailbox.publish("a", b"the whole file", b"another")
     mailbox.fails["open_part", "a/2"] = iter([AWAY])
     assert poll().stored == 0
@@ -106,7 +123,9 @@ def test_a_download_that_breaks_fails_the_letter(poll: Poll, store: Store, mailb
     assert [each.size for each in store.queries.attachments(message_id("altinn", "a"))] == [14, 7]
 
 
-def test_a_letter_that_is_gone_is_remembered(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+def test_a_letter_that_is_gone_is_remembered(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
     """A letter that was removed is told once, never asked for again, and holds no bookmark."""
     mailbox.publish("a")
     mailbox.publish("b")
@@ -120,19 +139,34 @@ def test_a_letter_that_is_gone_is_remembered(poll: Poll, store: Store, mailbox: 
 
 
 @pytest.mark.parametrize(
-    "fault", [KeyError("title"), ValueError("x"), AttributeError("x"), TimeoutError("x")], ids=lambda e: type(e).__name__
+    "fault",
+    [KeyError("title"), ValueError("x"), AttributeError("x"), TimeoutError("x")],
+    ids=lambda e: type(e).__name__,
 )
-@pytest.mark.parametrize("where", [("fetch", "a"), ("open_part", "a/1")], ids=["fetch", "open_part"])
+@pytest.mark.parametrize(
+    "where", [("fetch", "a"), ("open_part", "a/1")], ids=["fetch", "open_part"]
+)
 def test_a_fault_of_the_connector_concerns_one_letter(
-    poll: Poll, store: Store, mailbox: MemoryMailbox, logged: list[Any], fault: Exception, where: tuple[str, str]
+    poll: Poll,
+    store: Store,
+    mailbox: MemoryMailbox,
+    logged: list[Any],
+    fault: Exception,
+    where: tuple[str, str],
 ) -> None:
-    """A letter that the connector stumbles over is told and tried again; all others come; the log has the fault."""
+    """A letter that the connector stumbles over is told and tried again; all others come; the log
+    has the fault."""
     mailbox.publish("a", b"a file")
     mailbox.publish("b", b"a file")
     mailbox.fails[where] = iter([fault])
     summary = poll()
-    assert (kept(store), summary.problems) == ({"b"}, [f"letter a: unexpected {type(fault).__name__}; see the log"])
-    assert [(line["external_id"], line["exc_info"]) for line in logged if line["log_level"] == "error"] == [("a", True)]
+    assert (kept(store), summary.problems) == (
+        {"b"},
+        [f"letter a: unexpected {type(fault).__name__}; see the log"],
+    )
+    assert [
+        (line["external_id"], line["exc_info"]) for line in logged if line["log_level"] == "error"
+    ] == [("a", True)]
     assert poll().stored == 1
 
 
@@ -145,8 +179,11 @@ def test_a_fault_of_the_connector_concerns_one_letter(
     ],
     ids=["a time without a zone", "no JSON", "another letter's id"],
 )
-def test_a_letter_that_cannot_be_kept_concerns_itself(poll: Poll, store: Store, mailbox: MemoryMailbox, change: dict[str, Any]) -> None:
-    """What a connector must not say of a letter, and a store cannot keep, is that letter's trouble and stops no other."""
+def test_a_letter_that_cannot_be_kept_concerns_itself(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, change: dict[str, Any]
+) -> None:
+    """What a connector must not say of a letter, and a store cannot keep, is that letter's trouble
+    and stops no other."""
     mailbox.publish("a", b"a file")
     mailbox.publish("b", b"a file")
     mailbox.twists["a"] = change
@@ -155,7 +192,9 @@ def test_a_letter_that_cannot_be_kept_concerns_itself(poll: Poll, store: Store, 
     assert len(summary.problems) == 1
 
 
-def test_what_the_connector_stumbled_over_is_not_logged(poll: Poll, mailbox: MemoryMailbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_connector_stumbled_over_is_not_logged(
+    poll: Poll, mailbox: MemoryMailbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The log of a letter that could not be understood has no word of the letter."""
     logs.configure()
     mailbox.publish("a")
@@ -166,7 +205,16 @@ def test_what_the_connector_stumbled_over_is_not_logged(poll: Poll, mailbox: Mem
     assert WORD not in told
 
 
-@pytest.mark.parametrize("state", [PartState.EXPIRED, PartState.PURGED, PartState.SCAN_FAILED, PartState.EXTERNAL, PartState.UNAVAILABLE])
+@pytest.mark.parametrize(
+    "state",
+    [
+        PartState.EXPIRED,
+        PartState.PURGED,
+        PartState.SCAN_FAILED,
+        PartState.EXTERNAL,
+        PartState.UNAVAILABLE,
+    ],
+)
 @pytest.mark.parametrize("told_at", ["list", "download"])
 def test_a_part_that_cannot_be_had_holds_nothing_back(
     poll: Poll, store: Store, mailbox: MemoryMailbox, state: PartState, told_at: str
@@ -178,11 +226,16 @@ def test_a_part_that_cannot_be_had_holds_nothing_back(
         missing = Part(external_id="a/1", original_name="x.pdf", state=state)
         mailbox.letters["a"] = (channel, replace(letter, parts=(missing, letter.parts[1])))
     else:
-        mailbox.fails["open_part", "a/1"] = repeat(PartUnavailable("it cannot be had", state=state.value))
+        mailbox.fails["open_part", "a/1"] = repeat(
+            PartUnavailable("it cannot be had", state=state.value)
+        )
     assert poll().stored == 1
     assert poll().fetched == 0
     attachments = store.queries.attachments(message_id("altinn", "a"))
-    assert [(each.state, each.size, each.sha256 is None) for each in attachments] == [(state, None, True), (PartState.PRESENT, 7, False)]
+    assert [(each.state, each.size, each.sha256 is None) for each in attachments] == [
+        (state, None, True),
+        (PartState.PRESENT, 7, False),
+    ]
     assert len(mailbox.asked("open_part")) == (1 if told_at == "list" else 2)
 
 
@@ -195,14 +248,21 @@ def test_a_channel_that_cannot_be_listed(poll: Poll, store: Store, mailbox: Memo
     assert (summary.stored, summary.unreachable) == (1, False)
     assert summary.problems == ["991825827 4255/8 skatt: Altinn does not answer"]
     bookmark = store.letters.bookmark("altinn", TAX)
-    assert (bookmark.position, bookmark.failed_at, bookmark.succeeded_at, bookmark.last_error) == (None, NOW, None, str(AWAY))
+    assert (bookmark.position, bookmark.failed_at, bookmark.succeeded_at, bookmark.last_error) == (
+        None,
+        NOW,
+        None,
+        str(AWAY),
+    )
     poll()
     bookmark = store.letters.bookmark("altinn", TAX)
     assert (bookmark.succeeded_at, bookmark.last_error) == (NOW, None)
     assert kept(store) == {"a", "b"}
 
 
-def test_a_fault_of_the_connector_while_listing_concerns_one_channel(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
+def test_a_fault_of_the_connector_while_listing_concerns_one_channel(
+    poll: Poll, store: Store, mailbox: MemoryMailbox
+) -> None:
     """A channel that the connector stumbles over is told, and the others are read."""
     mailbox.publish("b", channel=OTHER)
     mailbox.fails["list", "skatt"] = iter([KeyError("items")])
@@ -219,8 +279,11 @@ def test_nothing_can_be_reached(poll: Poll, mailbox: MemoryMailbox) -> None:
 
 
 @pytest.mark.parametrize("presumed", [True, False])
-def test_a_presumed_channel_that_is_refused_is_a_remark(poll: Poll, mailbox: MemoryMailbox, *, presumed: bool) -> None:
-    """That a resource which we only guessed cannot be read is a remark; of one that the operator named it is a problem."""
+def test_a_presumed_channel_that_is_refused_is_a_remark(
+    poll: Poll, mailbox: MemoryMailbox, *, presumed: bool
+) -> None:
+    """That a resource which we only guessed cannot be read is a remark; of one that the operator
+    named it is a problem."""
     mailbox.boxes = [replace(TAX, presumed=presumed), OTHER]
     mailbox.fails["list", "skatt"] = repeat(AccessRefused("no right to this resource"))
     summary = poll()
@@ -239,8 +302,11 @@ def test_a_listing_that_is_not_whole(poll: Poll, store: Store, mailbox: MemoryMa
     assert kept(store) == {"a"}
 
 
-def test_stopping_early(poll: Poll, store: Store, mailbox: MemoryMailbox, stopping: threading.Event) -> None:
-    """When asked to stop, intake keeps what is under way, begins nothing more, and leaves the bookmark; the next round has the rest."""
+def test_stopping_early(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, stopping: threading.Event
+) -> None:
+    """When asked to stop, intake keeps what is under way, begins nothing more, and leaves the
+    bookmark; the next round has the rest."""
     for number in range(40):
         mailbox.publish(f"a{number}")
     mailbox.during = lambda verb, _: stopping.set() if verb == "fetch" else None
@@ -253,7 +319,9 @@ def test_stopping_early(poll: Poll, store: Store, mailbox: MemoryMailbox, stoppi
     assert position(store) == NOW - timedelta(hours=1)
 
 
-def test_stopping_before_the_first_listing(poll: Poll, store: Store, mailbox: MemoryMailbox, stopping: threading.Event) -> None:
+def test_stopping_before_the_first_listing(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, stopping: threading.Event
+) -> None:
     """A round that is called off at once asks for nothing and blames nobody."""
     stopping.set()
     summary = poll()
@@ -263,8 +331,11 @@ def test_stopping_before_the_first_listing(poll: Poll, store: Store, mailbox: Me
 
 
 @pytest.mark.parametrize("how", ["file", "gone"])
-def test_a_content_folder_that_is_lost_ends_the_round(poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path, how: str) -> None:
-    """If bytes cannot be kept, the round ends with that error, nothing is stored that lacks them, and it does not hang."""
+def test_a_content_folder_that_is_lost_ends_the_round(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path, how: str
+) -> None:
+    """If bytes cannot be kept, the round ends with that error, nothing is stored that lacks them,
+    and it does not hang."""
     for number in range(30):
         mailbox.publish(f"a{number}", b"a file")
     shutil.rmtree(tmp_path / "content")
@@ -275,8 +346,11 @@ def test_a_content_folder_that_is_lost_ends_the_round(poll: Poll, store: Store, 
     assert (kept(store), seen(store, SightingState.FAILING), position(store)) == (set(), {}, None)
 
 
-def test_a_database_that_is_lost_ends_the_round_soon(poll: Poll, mailbox: MemoryMailbox, database: Path) -> None:
-    """If letters cannot be kept, the round ends with that error, and does not first fetch all the others."""
+def test_a_database_that_is_lost_ends_the_round_soon(
+    poll: Poll, mailbox: MemoryMailbox, database: Path
+) -> None:
+    """If letters cannot be kept, the round ends with that error, and does not first fetch all the
+    others."""
     for number in range(3000):
         mailbox.publish(f"a{number}")
 
@@ -292,17 +366,25 @@ def test_a_database_that_is_lost_ends_the_round_soon(poll: Poll, mailbox: Memory
     assert len(mailbox.asked("fetch")) < 3000
 
 
-def test_a_crash_before_the_commit_repeats_the_letter(poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path) -> None:
+def test_a_crash_before_the_commit_repeats_the_letter(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path
+) -> None:
     """Bytes that were kept before a crash are found again, and the letter comes under the same ids."""
     mailbox.publish("a", b"a file")
     ContentStore(tmp_path / "content").put([b"a file"])
     assert poll().stored == 1
     (delivery,) = store.queries.deliveries()
-    assert (delivery.message_id, delivery.state) == (message_id("altinn", "a"), DeliveryState.PENDING)
+    assert (delivery.message_id, delivery.state) == (
+        message_id("altinn", "a"),
+        DeliveryState.PENDING,
+    )
 
 
-def test_a_bookmark_in_the_future_is_not_believed(poll: Poll, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
-    """A bookmark that a letter, or a wrong clock, has put into the future comes back, and what it has hidden meanwhile is found."""
+def test_a_bookmark_in_the_future_is_not_believed(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, clock: Clock
+) -> None:
+    """A bookmark that a letter, or a wrong clock, has put into the future comes back, and what it
+    has hidden meanwhile is found."""
     mailbox.publish("a")
     poll()
     bookmark = store.letters.bookmark(mailbox.name, TAX)
@@ -316,8 +398,11 @@ def test_a_bookmark_in_the_future_is_not_believed(poll: Poll, store: Store, mail
     assert position(store) == NOW
 
 
-def test_a_channel_that_cannot_even_be_begun(poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault in working out from when on to list is one channel's trouble, and so is an id that is no text."""
+def test_a_channel_that_cannot_even_be_begun(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault in working out from when on to list is one channel's trouble, and so is an id that is
+    no text."""
     mailbox.publish("a", channel=OTHER)
     whole = mailbox.list
 
@@ -342,10 +427,15 @@ def test_a_channel_that_cannot_even_be_begun(poll: Poll, store: Store, mailbox: 
 
 
 @pytest.mark.parametrize(
-    "odd", [{"altinn2_id": 2**70}, {"title": "a\0"}, {"properties": {"\ud800": float("nan")}}], ids=["number", "NUL", "half"]
+    "odd",
+    [{"altinn2_id": 2**70}, {"title": "a\0"}, {"properties": {"\ud800": float("nan")}}],
+    ids=["number", "NUL", "half"],
 )
-def test_a_mailbox_that_lets_everything_through(poll: Poll, store: Store, mailbox: MemoryMailbox, odd: dict[str, Any]) -> None:
-    """What a mailbox should have seen to is seen to before the letter is stored: it comes once, and as whole as it can be."""
+def test_a_mailbox_that_lets_everything_through(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, odd: dict[str, Any]
+) -> None:
+    """What a mailbox should have seen to is seen to before the letter is stored: it comes once, and
+    as whole as it can be."""
     mailbox.publish("a", b"x", **odd)
     mailbox.publish("b", b"x")
     assert (poll().stored, poll().fetched) == (2, 0)

@@ -25,10 +25,14 @@ def test_no_more_than_so_many_at_a_time() -> None:
 
 
 def test_fewer_while_others_come_first() -> None:
-    """While others need the processor more there are few turns at a time, at least one of them goes on, and afterwards many again."""
+    """While others need the processor more there are few turns at a time, at least one of them goes
+    on, and afterwards many again."""
     busy = threading.Event()
     busy.set()
-    turns, taken = ConcurrencyLimiter(4, reduced_limit=2, yield_priority=busy.is_set), threading.Semaphore(0)
+    turns, taken = (
+        ConcurrencyLimiter(4, reduced_limit=2, yield_priority=busy.is_set),
+        threading.Semaphore(0),
+    )
     ends = [threading.Event() for _ in range(5)]
 
     def take(end: threading.Event) -> None:
@@ -50,7 +54,10 @@ def test_fewer_while_others_come_first() -> None:
 
 def test_few_are_never_more_than_many() -> None:
     """Where there is one turn at a time there are no two because others come first."""
-    turns, taken = ConcurrencyLimiter(1, reduced_limit=2, yield_priority=lambda: True), threading.Event()
+    turns, taken = (
+        ConcurrencyLimiter(1, reduced_limit=2, yield_priority=lambda: True),
+        threading.Event(),
+    )
 
     def take() -> None:
         with turns.slot():
@@ -64,7 +71,8 @@ def test_few_are_never_more_than_many() -> None:
 
 
 def test_a_turn_that_is_over_early_is_the_next_ones() -> None:
-    """Whoever ends a turn and works on does not hold others up; ending it again gives nobody a second one."""
+    """Whoever ends a turn and works on does not hold others up; ending it again gives nobody a
+    second one."""
     turns, taken = ConcurrencyLimiter(1), threading.Event()
 
     def take() -> None:

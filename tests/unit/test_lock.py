@@ -30,14 +30,18 @@ sys.stdin.read()
 def test_a_second_holder_is_refused(tmp_path: Path) -> None:
     """Whoever comes second is told whose database it is and what to do, until the first lets go."""
     first = InstanceLock(tmp_path / "x.db")
-    with pytest.raises(StoreError, match=rf"another postmottak works with {tmp_path}/x\.db; .*stop it before you do that by hand"):
+    with pytest.raises(
+        StoreError,
+        match=rf"another postmottak works with {tmp_path}/x\.db; .*stop it before you do that by hand",
+    ):
         InstanceLock(tmp_path / "x.db")
     first.release()
     InstanceLock(tmp_path / "x.db").release()
 
 
 def test_different_stores_do_not_mind_each_other(tmp_path: Path) -> None:
-    """Each database has a lock of its own, and the folder is made when it is missing, for the service's user alone."""
+    """Each database has a lock of its own, and the folder is made when it is missing, for the
+    service's user alone."""
     locks = [InstanceLock(tmp_path / "data" / name) for name in ("a.db", "b.db")]
     for lock in locks:
         lock.release()
@@ -49,7 +53,9 @@ def test_a_holder_that_is_killed_holds_no_longer(tmp_path: Path) -> None:
     """After a kill the lock is free, whatever file it left."""
     database = tmp_path / "x.db"
     command = [sys.executable, "-c", _HOLDER, str(database)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(StoreError, match="another postmottak"):
@@ -70,7 +76,9 @@ def test_a_lock_that_cannot_be_made(tmp_path: Path) -> None:
 def held(database: Path, content: Path) -> Iterator[None]:
     """A store that is in another process's hands until the block ends."""
     command = [sys.executable, "-c", _HOLDER, str(database), str(content)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == b"held\n"
         yield
@@ -116,9 +124,14 @@ def _database_moved(place: Path) -> Path:
     return _removed(place)
 
 
-@pytest.mark.parametrize("change", [_removed, _replaced, _renamed, _linked, _database_linked, _restored, _database_moved])
-def test_a_store_in_use_is_refused_whatever_happens_to_its_files(tmp_path: Path, change: Callable[[Path], Path]) -> None:
-    """No second process gets the store beside the first, although what it would find there is not what the first has locked."""
+@pytest.mark.parametrize(
+    "change", [_removed, _replaced, _renamed, _linked, _database_linked, _restored, _database_moved]
+)
+def test_a_store_in_use_is_refused_whatever_happens_to_its_files(
+    tmp_path: Path, change: Callable[[Path], Path]
+) -> None:
+    """No second process gets the store beside the first, although what it would find there is not
+    what the first has locked."""
     place = tmp_path / "data"
     content = tmp_path / "content"
     for folder in (place, content):
@@ -132,27 +145,36 @@ def test_a_store_in_use_is_refused_whatever_happens_to_its_files(tmp_path: Path,
 
 
 def test_two_stores_never_share_their_contents(tmp_path: Path) -> None:
-    """A second database with the same content folder is refused: each would delete what only the other needs."""
+    """A second database with the same content folder is refused: each would delete what only the
+    other needs."""
     (tmp_path / "content").mkdir()
-    with held(tmp_path / "a.db", tmp_path / "content"), pytest.raises(StoreError, match=r"works with .*/content;"):
+    with (
+        held(tmp_path / "a.db", tmp_path / "content"),
+        pytest.raises(StoreError, match=r"works with .*/content;"),
+    ):
         InstanceLock(tmp_path / "b.db", tmp_path / "content")
 
 
 @pytest.mark.parametrize("change", [_removed, _replaced])
-def test_a_lock_file_that_is_gone_is_made_again(tmp_path: Path, change: Callable[[Path], Path], logged: list[Any]) -> None:
+def test_a_lock_file_that_is_gone_is_made_again(
+    tmp_path: Path, change: Callable[[Path], Path], logged: list[Any]
+) -> None:
     """Whoever works with the store sees that its lock file is another one, and locks that as well."""
     (tmp_path / "x.db").touch()
     lock = InstanceLock(tmp_path / "x.db")
     change(tmp_path)
     assert [lock.look(), lock.look()] == ["", ""]
-    assert [line["event"] for line in logged] == ["the lock file was removed or replaced; it is there again"]
+    assert [line["event"] for line in logged] == [
+        "the lock file was removed or replaced; it is there again"
+    ]
     with (tmp_path / "x.db.lock").open() as found, pytest.raises(BlockingIOError):
         fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
     lock.release()
 
 
 def test_a_database_that_is_replaced_is_worked_with_no_longer(tmp_path: Path) -> None:
-    """What is written to a file without a name would be lost, so the holder of the lock hears of it; moved away, it may come back."""
+    """What is written to a file without a name would be lost, so the holder of the lock hears of
+    it; moved away, it may come back."""
     database = tmp_path / "x.db"
     database.touch()
     lock = InstanceLock(database)
@@ -179,7 +201,8 @@ def test_a_lock_that_another_took_meanwhile(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_renamed_is_told(tmp_path: Path) -> None:
-    """Where the store cannot be found any more, that is told, and no new folder is made in its place."""
+    """Where the store cannot be found any more, that is told, and no new folder is made in its
+    place."""
     place = tmp_path / "data"
     lock = InstanceLock(place / "x.db")
     (place / "x.db").touch()

@@ -14,18 +14,26 @@ from daemon.runtime import logs
 
 
 def test_one_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
-    """An event is one line on stderr, with its time and its level, whatever its values hold; stdout stays for documents."""
+    """An event is one line on stderr, with its time and its level, whatever its values hold; stdout
+    stays for documents."""
     logs.configure()
     structlog.get_logger("x").info("delivery attempted", reason="two\nlines", destination="erp")
     out, err = capsys.readouterr()
     assert out == ""
     assert len(err.splitlines()) == 1
-    for piece in ("timestamp='20", "level='info'", "event='delivery attempted'", "destination='erp'", r"'two\nlines'"):
+    for piece in (
+        "timestamp='20",
+        "level='info'",
+        "event='delivery attempted'",
+        "destination='erp'",
+        r"'two\nlines'",
+    ):
         assert piece in err
 
 
 def test_an_unexpected_error_says_where_and_not_what(capsys: pytest.CaptureFixture[str]) -> None:
-    """A fault is one line with its type and the way to it; its words, which may quote a letter or a secret, are left out."""
+    """A fault is one line with its type and the way to it; its words, which may quote a letter or a
+    secret, are left out."""
     logs.configure()
     try:
         int("Oppsigelse")
@@ -39,22 +47,31 @@ def test_an_unexpected_error_says_where_and_not_what(capsys: pytest.CaptureFixtu
 
 
 def test_what_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    """Details for developers, and what other libraries say about requests and statements, are not logged."""
+    """Details for developers, and what other libraries say about requests and statements, are not
+    logged."""
     logs.configure()
     logs.configure()
     structlog.get_logger("x").debug("detail")
-    for name in ("httpx", "sqlalchemy.engine", "alembic.runtime.migration", "apscheduler.scheduler"):
+    for name in (
+        "httpx",
+        "sqlalchemy.engine",
+        "alembic.runtime.migration",
+        "apscheduler.scheduler",
+    ):
         assert not logging.getLogger(name).isEnabledFor(logging.INFO)
     assert capsys.readouterr() == ("", "")
 
 
 def test_lines_that_were_lost_are_counted() -> None:
-    """Lines that nobody read are counted, and said when somebody reads again; a line that was cut off spoils no other."""
+    """Lines that nobody read are counted, and said when somebody reads again; a line that was cut
+    off spoils no other."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 8192)
     with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb", buffering=0) as reader:
         lines = logs.LogStream(stream)
-        structlog.configure(processors=[structlog.processors.KeyValueRenderer()], logger_factory=lambda *_: lines)
+        structlog.configure(
+            processors=[structlog.processors.KeyValueRenderer()], logger_factory=lambda *_: lines
+        )
         for line in ("whole " * 500, "cut off " * 700, "lost"):
             lines.msg(line)
         assert lines.reason == "nobody reads it"

@@ -1,4 +1,5 @@
-"""Walks over thousands of rows: between two pieces anybody may commit, whatever is changed meanwhile is seen, and nothing is done twice."""
+"""Walks over thousands of rows: between two pieces anybody may commit, whatever is changed
+meanwhile is seen, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -43,14 +44,19 @@ SINCE = NOW - timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def full_database(new_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Letters by the thousand that wait for kari; half of them are due at one moment, as after `deliveries retry`."""
+    """Letters by the thousand that wait for kari; half of them are due at one moment, as after
+    `deliveries retry`."""
     path = Path(shutil.copy(new_database, tmp_path_factory.mktemp("full") / "full.db"))
     store = Store(f"sqlite:///{path}")
     put_in_force(store, TEXT)
     store.letters.add([_letter(number) for number in range(MANY)])
     with store.queries._database.write() as session:
         session.add_all(_sighting(number) for number in range(300))
-        session.execute(update(Delivery).where(col(Delivery.destination) == "archive").values(awaiting_pickup=True, delivered_at=NOW))
+        session.execute(
+            update(Delivery)
+            .where(col(Delivery.destination) == "archive")
+            .values(awaiting_pickup=True, delivered_at=NOW)
+        )
     store.close()
     return path
 
@@ -65,8 +71,19 @@ def full_store(full_database: Path, database: Path) -> Iterator[Store]:
 
 
 def _sighting(number: int) -> SkippedLetter:
-    ref = LetterRef(mailbox="altinn", party=TAX.party, service=TAX.service, resource=TAX.resource, external_id=f"lost {number}")
-    facts = {"message_id": ref.message_id, "state": SightingState.FAILING, "first_seen_at": NOW, "last_seen_at": NOW}
+    ref = LetterRef(
+        mailbox="altinn",
+        party=TAX.party,
+        service=TAX.service,
+        resource=TAX.resource,
+        external_id=f"lost {number}",
+    )
+    facts = {
+        "message_id": ref.message_id,
+        "state": SightingState.FAILING,
+        "first_seen_at": NOW,
+        "last_seen_at": NOW,
+    }
     return SkippedLetter.model_validate(asdict(ref) | facts)
 
 
@@ -74,7 +91,11 @@ def _letter(number: int) -> StoredLetter:
     at = NOW + timedelta(seconds=max(0, number - MANY // 2))
     letter = stored_letter(f"letter-{number}", ("archive", "mail"), due_at=at, title="Skatt")
     letter.message.fetched_at = letter.decision.decided_at = at
-    letter.decision.route, letter.decision.chosen, letter.decision.recipients = "Skatt", ["kari"], ["kari"]
+    letter.decision.route, letter.decision.chosen, letter.decision.recipients = (
+        "Skatt",
+        ["kari"],
+        ["kari"],
+    )
     letter.decision.routing_version = table(TEXT).version
     for each in letter.deliveries:
         each.recipients = ["kari"]
@@ -103,7 +124,10 @@ def commit_at_once(database: Path) -> None:
     """Commit from a connection of another program, which does not wait for anybody."""
     with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        other.execute("INSERT INTO routing_versions VALUES (lower(hex(randomblob(16))), '', '2026-01-01 00:00:00.000000')")
+        other.execute(
+            "INSERT INTO routing_versions VALUES (lower(hex(randomblob(16))), '', '2026-01-01 "
+            "00:00:00.000000')"
+        )
         other.execute("COMMIT")
 
 
@@ -117,7 +141,8 @@ WALKS: dict[str, Callable[[Store], Iterable[object]]] = {
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_anybody_may_commit_during_a_walk(full: Store, database: Path, walk: str) -> None:
-    """Wherever a walk stands, no transaction is open, so that another program commits without waiting for a moment."""
+    """Wherever a walk stands, no transaction is open, so that another program commits without
+    waiting for a moment."""
     count = 0
     for number, _ in enumerate(WALKS[walk](full)):
         if number % 100 == 0 or walk == "letters that wait":
@@ -134,20 +159,29 @@ LONG_READS: dict[str, Callable[[Store], object]] = {
     "the oldest": lambda store: store.queries.oldest_waiting(),
     "pickups": lambda store: list(store.outbox.awaiting_pickup(["archive"])),
     "retention's rules": lambda store: store.retention.kinds(),
-    "what retention may delete": lambda store: list(store.retention.candidates(NOW + timedelta(days=1))),
+    "what retention may delete": lambda store: list(
+        store.retention.candidates(NOW + timedelta(days=1))
+    ),
     "what is here": lambda store: store.letters.stored_in("altinn", TAX),
     "what was seen": lambda store: store.letters.sighted_in("altinn", TAX),
     "what fails": lambda store: store.letters.failing("altinn"),
     "sightings": lambda store: store.queries.sightings(SightingState.FAILING),
-    "what is settled": lambda store: store.letters.already_handled([_letter(number).message.ref for number in range(MANY)], None),
-    "what is stored": lambda store: store.letters.stored_of([_letter(number).message.id for number in range(MANY)]),
+    "what is settled": lambda store: store.letters.already_handled(
+        [_letter(number).message.ref for number in range(MANY)], None
+    ),
+    "what is stored": lambda store: store.letters.stored_of(
+        [_letter(number).message.id for number in range(MANY)]
+    ),
 }
 """Everything that reads as many rows as are stored, seen or waiting."""
 
 
 @pytest.mark.parametrize("read", LONG_READS)
-def test_no_transaction_reads_everything(full: Store, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
-    """Whatever looks at as many rows as there are does it in pieces, each in a transaction of its own."""
+def test_no_transaction_reads_everything(
+    full: Store, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    """Whatever looks at as many rows as there are does it in pieces, each in a transaction of its
+    own."""
     for module in (letters, outbox, decisions, retention, queries, covers):
         for name in ("LETTERS", "ROWS", "COUNTED", "_PAGE"):
             monkeypatch.setattr(module, name, 100, raising=False)
@@ -158,7 +192,8 @@ def test_no_transaction_reads_everything(full: Store, monkeypatch: pytest.Monkey
 
 
 def test_a_walk_has_some_letters_at_a_time(full: Store) -> None:
-    """A piece holds a bounded number of letters, however many are due at the same moment, and all of them come."""
+    """A piece holds a bounded number of letters, however many are due at the same moment, and all
+    of them come."""
     walked = list(full.covers.queued(NOW + timedelta(days=1)))
     assert max(len(some) for some in walked) <= LETTERS
     assert len({each.message for some in walked for each in some}) == MANY
@@ -176,12 +211,17 @@ def test_an_outline_says_what_the_letter_does(full: Store) -> None:
     """Of many letters at a time, each has the facts that it has alone, but for its text."""
     for outline in list(full.rerouting.since(SINCE))[::500]:
         whole = full.rerouting.decided(outline.message.id)
-        assert outline.message.model_dump(exclude={"body"}) == whole.message.model_dump(exclude={"body"})
-        assert outline.decision.model_dump(exclude={"why"}) == whole.decision.model_dump(exclude={"why"})
+        assert outline.message.model_dump(exclude={"body"}) == whole.message.model_dump(
+            exclude={"body"}
+        )
+        assert outline.decision.model_dump(exclude={"why"}) == whole.decision.model_dump(
+            exclude={"why"}
+        )
 
 
 def test_a_cover_for_thousands(full: Store, database: Path) -> None:
-    """All that wait follow a cover, each once, while others commit and signs of life are given; again, nothing changes."""
+    """All that wait follow a cover, each once, while others commit and signs of life are given;
+    again, nothing changes."""
     beats: list[None] = []
 
     def beat() -> None:
@@ -213,7 +253,8 @@ def test_a_walk_that_is_stopped_goes_on_later(full: Store) -> None:
 
 
 def test_what_is_held_and_released_during_a_walk_is_not_missed(full: Store) -> None:
-    """Whatever an operator holds, releases or retries while the walk goes on follows the cover all the same."""
+    """Whatever an operator holds, releases or retries while the walk goes on follows the cover all
+    the same."""
     ids = [each.id for each in full.queries.deliveries(state=DeliveryState.PENDING)]
     full.outbox.hold(ids[: MANY // 2])
     turns: Iterator[Callable[[], object]] = iter(
@@ -232,15 +273,33 @@ def test_what_is_held_and_released_during_a_walk_is_not_missed(full: Store) -> N
 
 @pytest.mark.parametrize("what", ["claimed", "delivered"])
 def test_what_is_begun_between_read_and_change_stays(full: Store, what: str) -> None:
-    """A delivery that was claimed or made after the walk read it stays as it is; what still waits beside it goes to whoever covers."""
+    """A delivery that was claimed or made after the walk read it stays as it is; what still waits
+    beside it goes to whoever covers."""
     stale = next(full.covers.queued(NOW))[0]
-    (archive,) = (each for each in full.queries.deliveries(message_id=stale.message) if each.destination == "archive")
-    claims = [each for each in full.outbox.claim("me", NOW, timedelta(hours=1), MANY, only=["archive"]) if each.id == archive.id]
+    (archive,) = (
+        each
+        for each in full.queries.deliveries(message_id=stale.message)
+        if each.destination == "archive"
+    )
+    claims = [
+        each
+        for each in full.outbox.claim("me", NOW, timedelta(hours=1), MANY, only=["archive"])
+        if each.id == archive.id
+    ]
     if what == "delivered":
-        full.outbox.end([results.delivered(each, Receipt(reference="x", details={}), NOW, NOW) for each in claims])
-    changed = full.covers.follow([Cover(message=stale.message, number=stale.number, wanted={"erp": ["ola"]})], NOW)
+        full.outbox.end(
+            [
+                results.delivered(each, Receipt(reference="x", details={}), NOW, NOW)
+                for each in claims
+            ]
+        )
+    changed = full.covers.follow(
+        [Cover(message=stale.message, number=stale.number, wanted={"erp": ["ola"]})], NOW
+    )
     assert (changed[stale.message].added, changed[stale.message].withdrawn) == (("erp",), ("mail",))
-    states = {each.destination: each.state for each in full.queries.deliveries(message_id=stale.message)}
+    states = {
+        each.destination: each.state for each in full.queries.deliveries(message_id=stale.message)
+    }
     assert states == {"archive": what, "erp": DeliveryState.PENDING}
 
 
@@ -249,7 +308,12 @@ def test_what_is_decided_between_read_and_change_stays(full: Store) -> None:
     stale = next(full.covers.queued(NOW))[0]
     rerouter(full, TEXT).route(stale.message, "per")
     before = full.queries.deliveries(message_id=stale.message)
-    assert full.covers.follow([Cover(message=stale.message, number=stale.number, wanted={"erp": ["ola"]})], NOW) == {}
+    assert (
+        full.covers.follow(
+            [Cover(message=stale.message, number=stale.number, wanted={"erp": ["ola"]})], NOW
+        )
+        == {}
+    )
     assert full.queries.deliveries(message_id=stale.message) == before
 
 
@@ -259,19 +323,30 @@ def test_applying_leaves_what_was_decided_meanwhile(full: Store) -> None:
     letter = next(iter(full.rerouting.since(SINCE)))
     applying.route(letter.message.id, "per")
     result = full.rerouting.decide(
-        letter.decision.model_copy(update={"route": "Skatt"}), {"erp": ["ola"]}, NOW, again=(), after=letter.decision.number
+        letter.decision.model_copy(update={"route": "Skatt"}),
+        {"erp": ["ola"]},
+        NOW,
+        again=(),
+        after=letter.decision.number,
     )
     assert result is None
     assert full.rerouting.decided(letter.message.id).decision.recipients == ["per"]
 
 
 def test_pieces_have_so_many_rows_and_no_more(full: Store) -> None:
-    """Every row is in exactly one piece, and a piece has at most so many rows, for sizes that divide their number and others."""
+    """Every row is in exactly one piece, and a piece has at most so many rows, for sizes that
+    divide their number and others."""
     messages = table_of(Message)
     for size in (70, 500, MANY, MANY + 1):
         counts = []
-        for piece in pieces(full.queries._database, (messages.c.fetched_at, row_number(Message)), size=size):
+        for piece in pieces(
+            full.queries._database, (messages.c.fetched_at, row_number(Message)), size=size
+        ):
             with full.queries._database.read_one() as connection:
-                counts.append(connection.execute(select(func.count()).select_from(messages).where(piece)).scalar_one())
+                counts.append(
+                    connection.execute(
+                        select(func.count()).select_from(messages).where(piece)
+                    ).scalar_one()
+                )
         assert sum(counts) == MANY
         assert max(counts) <= size

@@ -37,19 +37,29 @@ def the_mark(store: Store, external_id: str = "a") -> Mark:
 
 
 @pytest.mark.parametrize("kind", MarkKind)
-def test_stored_is_told_at_once(tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock, kind: MarkKind) -> None:
-    """With the policy `stored` the sender is told as soon as the letter is stored, once, and only what the policy says."""
+def test_stored_is_told_at_once(
+    tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock, kind: MarkKind
+) -> None:
+    """With the policy `stored` the sender is told as soon as the letter is stored, once, and only
+    what the policy says."""
     store.letters.add([stored_letter("a", marks={kind: Policy.STORED}), stored_letter("b")])
     assert (tell(), tell()) == (0, 0)
     clock.advance(minutes=1)
     assert tell() == 0
-    assert (mailbox.told_read, mailbox.told_confirmed) == ((["a"], []) if kind is MarkKind.READ else ([], ["a"]))
+    assert (mailbox.told_read, mailbox.told_confirmed) == (
+        (["a"], []) if kind is MarkKind.READ else ([], ["a"])
+    )
     done_at = NOW if kind is MarkKind.READ else clock()
-    assert (the_mark(store).state, the_mark(store).done_at, the_mark(store).policy) == (MarkState.DONE, done_at, Policy.STORED)
+    assert (the_mark(store).state, the_mark(store).done_at, the_mark(store).policy) == (
+        MarkState.DONE,
+        done_at,
+        Policy.STORED,
+    )
 
 
 def test_delivered_is_told_only_then(tell: Tell, store: Store, mailbox: MemoryMailbox) -> None:
-    """With the policy `delivered` the sender is told when the last destination has the letter, and not before."""
+    """With the policy `delivered` the sender is told when the last destination has the letter, and
+    not before."""
     store.letters.add([stored_letter("a", ("erp", "mail"), {MarkKind.READ: Policy.DELIVERED})])
     for claim in store.outbox.claim("me", NOW, timedelta(hours=1), 2):
         tell()
@@ -61,16 +71,29 @@ def test_delivered_is_told_only_then(tell: Tell, store: Store, mailbox: MemoryMa
 
 def test_read_comes_before_confirmed(tell: Tell, store: Store, mailbox: MemoryMailbox) -> None:
     """A sender who is told both hears Read first."""
-    store.letters.add([stored_letter("a", marks={MarkKind.CONFIRMED: Policy.STORED, MarkKind.READ: Policy.STORED})])
+    store.letters.add(
+        [
+            stored_letter(
+                "a", marks={MarkKind.CONFIRMED: Policy.STORED, MarkKind.READ: Policy.STORED}
+            )
+        ]
+    )
     tell()
     assert mailbox.calls == [("mark_read", "a"), ("confirm", "a")]
 
 
-def test_a_confirmation_is_looked_at(tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
-    """A confirmation that was accepted is not called done before it is seen to have taken effect, and is sent once until then."""
+def test_a_confirmation_is_looked_at(
+    tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock
+) -> None:
+    """A confirmation that was accepted is not called done before it is seen to have taken effect,
+    and is sent once until then."""
     store.letters.add([stored_letter("a", marks={MarkKind.CONFIRMED: Policy.STORED})])
     assert (tell(), tell()) == (0, 0)
-    assert (the_mark(store).state, the_mark(store).done_at, store.marks.outstanding()) == (MarkState.TOLD, None, 0)
+    assert (the_mark(store).state, the_mark(store).done_at, store.marks.outstanding()) == (
+        MarkState.TOLD,
+        None,
+        0,
+    )
     assert mailbox.calls == [("confirm", "a")]
     clock.now = the_mark(store).due_at
     tell()
@@ -78,8 +101,11 @@ def test_a_confirmation_is_looked_at(tell: Tell, store: Store, mailbox: MemoryMa
     assert the_mark(store).state is MarkState.DONE
 
 
-def test_a_confirmation_that_was_lost_is_told_again(tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
-    """If the other side accepted a confirmation and lost it, it is told again, until it is seen to have taken effect."""
+def test_a_confirmation_that_was_lost_is_told_again(
+    tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock
+) -> None:
+    """If the other side accepted a confirmation and lost it, it is told again, until it is seen to
+    have taken effect."""
     store.letters.add([stored_letter("a", marks={MarkKind.CONFIRMED: Policy.STORED})])
     for _ in range(3):
         tell()
@@ -92,8 +118,11 @@ def test_a_confirmation_that_was_lost_is_told_again(tell: Tell, store: Store, ma
     assert (the_mark(store).state, mailbox.asked("confirm")) == (MarkState.DONE, ["a"] * 4)
 
 
-def test_a_look_that_fails_is_repeated(tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
-    """If it cannot be seen whether a confirmation took effect, the look is repeated, and not the confirmation."""
+def test_a_look_that_fails_is_repeated(
+    tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock
+) -> None:
+    """If it cannot be seen whether a confirmation took effect, the look is repeated, and not the
+    confirmation."""
     store.letters.add([stored_letter("a", marks={MarkKind.CONFIRMED: Policy.STORED})])
     tell()
     mailbox.fails["confirmed", "a"] = iter([MailboxUnavailable("Altinn does not answer")])
@@ -103,8 +132,12 @@ def test_a_look_that_fails_is_repeated(tell: Tell, store: Store, mailbox: Memory
     assert (tell(), the_mark(store).state, mailbox.asked("confirm")) == (0, MarkState.DONE, ["a"])
 
 
-@pytest.mark.parametrize("error", [MailboxUnavailable("Altinn does not answer"), AccessRefused("no right")])
-def test_a_failure_defers(tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock, error: MailboxError) -> None:
+@pytest.mark.parametrize(
+    "error", [MailboxUnavailable("Altinn does not answer"), AccessRefused("no right")]
+)
+def test_a_failure_defers(
+    tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock, error: MailboxError
+) -> None:
     """What cannot be told now is counted, noted and told later; other senders are told meanwhile."""
     store.letters.add([stored_letter(name, marks={MarkKind.READ: Policy.STORED}) for name in "ab"])
     mailbox.fails["mark_read", "a"] = iter([error])
@@ -119,7 +152,9 @@ def test_a_failure_defers(tell: Tell, store: Store, mailbox: MemoryMailbox, cloc
     assert (the_mark(store).state, the_mark(store).last_error) == (MarkState.DONE, None)
 
 
-def test_a_letter_that_is_gone_counts_as_told(tell: Tell, store: Store, mailbox: MemoryMailbox) -> None:
+def test_a_letter_that_is_gone_counts_as_told(
+    tell: Tell, store: Store, mailbox: MemoryMailbox
+) -> None:
     """A letter that its sender has removed since needs no mark, and is asked about once."""
     store.letters.add([stored_letter("a", marks={MarkKind.READ: Policy.STORED})])
     mailbox.fails["mark_read", "a"] = repeat(LetterGone("removed"))
@@ -127,7 +162,9 @@ def test_a_letter_that_is_gone_counts_as_told(tell: Tell, store: Store, mailbox:
     assert (the_mark(store).state, mailbox.asked("mark_read")) == (MarkState.DONE, ["a"])
 
 
-def test_a_fault_of_the_connector_concerns_one_mark(tell: Tell, store: Store, mailbox: MemoryMailbox) -> None:
+def test_a_fault_of_the_connector_concerns_one_mark(
+    tell: Tell, store: Store, mailbox: MemoryMailbox
+) -> None:
     """A mark that the connector stumbles over is deferred like one that fails; the others are set."""
     store.letters.add([stored_letter(name, marks={MarkKind.READ: Policy.STORED}) for name in "ab"])
     mailbox.fails["mark_read", "a"] = iter([KeyError("status")])
@@ -136,34 +173,59 @@ def test_a_fault_of_the_connector_concerns_one_mark(tell: Tell, store: Store, ma
 
 def test_many_marks(tell: Tell, store: Store, mailbox: MemoryMailbox) -> None:
     """All marks that are due are set in one go, however many they are."""
-    store.letters.add([stored_letter(str(number), marks={MarkKind.READ: Policy.STORED}) for number in range(150)])
+    store.letters.add(
+        [stored_letter(str(number), marks={MarkKind.READ: Policy.STORED}) for number in range(150)]
+    )
     assert (tell(), len(set(mailbox.told_read)), len(mailbox.told_read)) == (0, 150, 150)
 
 
-def test_stopping(tell: Tell, store: Store, mailbox: MemoryMailbox, stopping: threading.Event) -> None:
-    """When asked to stop, the mark under way is set and recorded, and the rest stays due without being called a failure."""
-    store.letters.add([stored_letter(str(number), marks={MarkKind.READ: Policy.STORED}) for number in range(5)])
+def test_stopping(
+    tell: Tell, store: Store, mailbox: MemoryMailbox, stopping: threading.Event
+) -> None:
+    """When asked to stop, the mark under way is set and recorded, and the rest stays due without
+    being called a failure."""
+    store.letters.add(
+        [stored_letter(str(number), marks={MarkKind.READ: Policy.STORED}) for number in range(5)]
+    )
     mailbox.during = lambda *_: stopping.set()
     assert (tell(), len(mailbox.told_read), store.marks.outstanding()) == (0, 1, 4)
 
 
-def test_each_mailbox_is_told_of_its_own_letters(tell: Tell, store: Store, mailbox: MemoryMailbox) -> None:
+def test_each_mailbox_is_told_of_its_own_letters(
+    tell: Tell, store: Store, mailbox: MemoryMailbox
+) -> None:
     """A mailbox hears nothing of another mailbox's letters."""
     store.letters.add([stored_letter("a", marks={MarkKind.READ: Policy.STORED}, mailbox="other")])
     assert (tell(), mailbox.calls) == (0, [])
 
 
-def test_nobody_is_confirmed_to_who_did_not_ask(tell: Tell, store: Store, mailbox: MemoryMailbox) -> None:
-    """A mark of before, for a letter whose sender asked for no confirmation, is dropped at its turn, and Read is told all the same."""
+def test_nobody_is_confirmed_to_who_did_not_ask(
+    tell: Tell, store: Store, mailbox: MemoryMailbox
+) -> None:
+    """A mark of before, for a letter whose sender asked for no confirmation, is dropped at its
+    turn, and Read is told all the same."""
     both = {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.STORED}
-    store.letters.add([stored_letter("a", marks=both, confirmation_needed=False), stored_letter("b", marks=both)])
+    store.letters.add(
+        [stored_letter("a", marks=both, confirmation_needed=False), stored_letter("b", marks=both)]
+    )
     assert (tell(), sorted(mailbox.told_read), mailbox.told_confirmed) == (0, ["a", "b"], ["b"])
-    (dropped,) = [mark for mark in store.queries.marks(message_id("altinn", "a")) if mark.kind is MarkKind.CONFIRMED]
-    assert (dropped.state, dropped.done_at, dropped.last_error) == (MarkState.DONE, None, "the sender asked for no confirmation")
+    (dropped,) = [
+        mark
+        for mark in store.queries.marks(message_id("altinn", "a"))
+        if mark.kind is MarkKind.CONFIRMED
+    ]
+    assert (dropped.state, dropped.done_at, dropped.last_error) == (
+        MarkState.DONE,
+        None,
+        "the sender asked for no confirmation",
+    )
 
 
-def test_a_refused_mark_backs_off(tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
-    """A mark that is refused for a month is tried ever more seldom, up to once a day and apart from others, and never given up."""
+def test_a_refused_mark_backs_off(
+    tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock
+) -> None:
+    """A mark that is refused for a month is tried ever more seldom, up to once a day and apart from
+    others, and never given up."""
     store.letters.add([stored_letter(name, marks={MarkKind.READ: Policy.STORED}) for name in "abc"])
     for name in "abc":
         mailbox.fails["mark_read", name] = repeat(AccessRefused("no right"))
@@ -182,8 +244,11 @@ def test_a_refused_mark_backs_off(tell: Tell, store: Store, mailbox: MemoryMailb
     assert (tell(), store.marks.refused()) == (0, {})
 
 
-def test_a_confirmation_that_is_lost_for_ever_backs_off(tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock) -> None:
-    """If the other side accepts a confirmation and loses it each time, it is told ever more seldom, and that is shown."""
+def test_a_confirmation_that_is_lost_for_ever_backs_off(
+    tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock
+) -> None:
+    """If the other side accepts a confirmation and loses it each time, it is told ever more seldom,
+    and that is shown."""
     store.letters.add([stored_letter("a", marks={MarkKind.CONFIRMED: Policy.STORED})])
     while clock.now < NOW + timedelta(days=3):
         tell()
@@ -198,7 +263,8 @@ def test_a_confirmation_that_is_lost_for_ever_backs_off(tell: Tell, store: Store
 def test_a_letter_whose_parts_may_still_come_is_not_told(
     tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock, state: PartState, kind: MarkKind
 ) -> None:
-    """While an attachment may still come the sender hears nothing; once nothing more can come, or an operator accepts that, it does."""
+    """While an attachment may still come the sender hears nothing; once nothing more can come, or
+    an operator accepts that, it does."""
     letter = stored_letter("a", marks={kind: Policy.STORED})
     letter.attachments[0].state = state
     store.letters.add([letter])

@@ -16,7 +16,9 @@ BOTH = {MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.DELIVERED}
 
 def states(store: Store, external_id: str = "a") -> dict[MarkKind, MarkState]:
     """How the letter's marks stand."""
-    return {mark.kind: mark.state for mark in store.queries.marks(message_id("altinn", external_id))}
+    return {
+        mark.kind: mark.state for mark in store.queries.marks(message_id("altinn", external_id))
+    }
 
 
 def due(store: Store, limit: int = 100) -> list[tuple[str, MarkKind]]:
@@ -43,8 +45,16 @@ def test_what_waits_for_nothing_is_due(store: Store) -> None:
 
 def test_a_mark_waits_for_every_delivery(store: Store) -> None:
     """With two destinations, the sender is told when both have the letter, and not when one has."""
-    store.letters.add([stored_letter("a", ("erp", "mail"), {MarkKind.READ: Policy.DELIVERED}), stored_letter("b", marks=BOTH)])
-    claims = {(each.message.external_id, each.delivery.destination): each for each in store.outbox.claim("me", NOW, LEASE, 10)}
+    store.letters.add(
+        [
+            stored_letter("a", ("erp", "mail"), {MarkKind.READ: Policy.DELIVERED}),
+            stored_letter("b", marks=BOTH),
+        ]
+    )
+    claims = {
+        (each.message.external_id, each.delivery.destination): each
+        for each in store.outbox.claim("me", NOW, LEASE, 10)
+    }
     deliver(store, claims["a", "erp"])
     assert states(store) == {MarkKind.READ: MarkState.WAITING}
     deliver(store, claims["a", "mail"])
@@ -54,7 +64,8 @@ def test_a_mark_waits_for_every_delivery(store: Store) -> None:
 
 @pytest.mark.parametrize("other", ["pending", "claimed", "held", "dead"])
 def test_a_delivery_that_is_not_delivered_blocks(store: Store, other: str) -> None:
-    """While one delivery waits, is held or is dead, the sender is not told; once it is delivered after all, the sender is."""
+    """While one delivery waits, is held or is dead, the sender is not told; once it is delivered
+    after all, the sender is."""
     store.letters.add([stored_letter("a", ("erp", "mail"), {MarkKind.CONFIRMED: Policy.DELIVERED})])
     this = delivery_id(message_id("altinn", "a"), "mail", 1)
     if other == "held":
@@ -77,24 +88,41 @@ def test_a_delivery_that_is_not_delivered_blocks(store: Store, other: str) -> No
 def test_read_comes_before_confirmed(store: Store) -> None:
     """A letter is Read before it is Confirmed, and one mailbox's marks are no other's."""
     marks = {MarkKind.CONFIRMED: Policy.STORED, MarkKind.READ: Policy.STORED}
-    store.letters.add([stored_letter("a", marks=marks), stored_letter("b", marks=marks, mailbox="other")])
+    store.letters.add(
+        [stored_letter("a", marks=marks), stored_letter("b", marks=marks, mailbox="other")]
+    )
     assert due(store) == [("a", MarkKind.READ), ("a", MarkKind.CONFIRMED)]
     assert due(store, limit=1) == [("a", MarkKind.READ)]
 
 
 def test_what_was_told_is_told_once(store: Store) -> None:
     """A mark that is done is not due again; one that failed is due later; both keep when and why."""
-    store.letters.add([stored_letter("a", marks={MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.STORED})])
+    store.letters.add(
+        [
+            stored_letter(
+                "a", marks={MarkKind.READ: Policy.STORED, MarkKind.CONFIRMED: Policy.STORED}
+            )
+        ]
+    )
     (read, _), (confirmed, _) = store.marks.due("altinn", NOW, 10)
     store.marks.done(read, NOW)
     store.marks.deferred(confirmed, "not now", NOW + LEASE)
     assert due(store) == []
     assert store.marks.outstanding() == 1
     ((later, ref),) = store.marks.due("altinn", NOW + LEASE, 10)
-    assert (later.kind, later.attempts, later.last_error, ref.external_id) == (MarkKind.CONFIRMED, 1, "not now", "a")
+    assert (later.kind, later.attempts, later.last_error, ref.external_id) == (
+        MarkKind.CONFIRMED,
+        1,
+        "not now",
+        "a",
+    )
     assert _done(store) == [(MarkKind.READ, NOW)]
 
 
 def _done(store: Store) -> list[tuple[MarkKind, object]]:
-    marks: list[Mark] = [mark for mark in store.queries.marks(message_id("altinn", "a")) if mark.state is MarkState.DONE]
+    marks: list[Mark] = [
+        mark
+        for mark in store.queries.marks(message_id("altinn", "a"))
+        if mark.state is MarkState.DONE
+    ]
     return [(mark.kind, mark.done_at) for mark in marks]

@@ -1,4 +1,5 @@
-"""Numbers for monitors: in a form that Prometheus reads, and at a cost that does not grow with what is stored."""
+"""Numbers for monitors: in a form that Prometheus reads, and at a cost that does not grow with what
+is stored."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ from daemon.store import Store
 from daemon.web.metrics import Monitoring
 from tests.unit.conftest import NOW, Clock, envelope, stored_letter
 
-_LINE = re.compile(r'postmottak_[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
+_LINE = re.compile(
+    r'postmottak_[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+'
+)
 
 
 class Expiring(ConnectorSettings):
@@ -43,7 +46,11 @@ def configuration(folder: Path) -> Configuration:
         path=folder / "postmottak.toml",
         text="",
         store=StoreSettings(database=f"sqlite:///{folder / 'postmottak.db'}", content=folder),
-        mailboxes=(ConnectorConfiguration(name="altinn", type="altinn3", settings=Expiring(key_expires=NOW.date())),),
+        mailboxes=(
+            ConnectorConfiguration(
+                name="altinn", type="altinn3", settings=Expiring(key_expires=NOW.date())
+            ),
+        ),
         destinations=(),
         delivery=DeliverySettings(),
         routing=RoutingSettings(file=folder / "routing.toml"),
@@ -66,39 +73,55 @@ def ask(door: Monitoring, *paths: str) -> list[httpx.Response]:
     """The door's answers."""
 
     async def answers() -> list[httpx.Response]:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(door.application()), base_url="http://monitor") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(door.application()), base_url="http://monitor"
+        ) as client:
             return [await client.get(path) for path in paths]
 
     return asyncio.run(answers())
 
 
 def test_the_numbers(store: Store, clock: Clock, tmp_path: Path) -> None:
-    """Each line is in the format, and says what the store says; no title is in it, and odd names are escaped."""
+    """Each line is in the format, and says what the store says; no title is in it, and odd names
+    are escaped."""
     store.letters.add([stored_letter("a", ('e"r\\p',), title="Oppsigelse")])
     clock.advance(seconds=90)
     [answer] = ask(monitoring(store, clock, tmp_path), "/metrics")
     lines = answer.text.splitlines()
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        200,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )
     assert [line for line in lines if not line.startswith("# ") and not _LINE.fullmatch(line)] == []
     assert 'postmottak_deliveries{destination="e\\"r\\\\p",state="pending"} 1.0' in lines
     assert 'postmottak_oldest_undelivered_age_seconds{destination="e\\"r\\\\p"} 90.0' in lines
     assert 'postmottak_delivery_attempts_total{destination="erp",outcome="delivered"} 2.0' in lines
     assert "postmottak_edit_faults 1.0" in lines
-    assert f'postmottak_token_expiry_timestamp_seconds{{mailbox="altinn"}} {NOW.timestamp()!r}' in lines
-    [key] = [line for line in lines if line.startswith('postmottak_key_expiry_timestamp_seconds{mailbox="altinn"} ')]
+    assert (
+        f'postmottak_token_expiry_timestamp_seconds{{mailbox="altinn"}} {NOW.timestamp()!r}'
+        in lines
+    )
+    [key] = [
+        line
+        for line in lines
+        if line.startswith('postmottak_key_expiry_timestamp_seconds{mailbox="altinn"} ')
+    ]
     assert datetime.fromtimestamp(float(key.partition(" ")[2]), NORWAY).date() == NOW.date()
     assert "Oppsigelse" not in answer.text
 
 
 def test_what_is_not_here_is_counted(store: Store, clock: Clock, tmp_path: Path) -> None:
-    """Channels, letters, parts and marks that fail have numbers, and what is wrong is what status says is wrong."""
+    """Channels, letters, parts and marks that fail have numbers, and what is wrong is what status
+    says is wrong."""
     letter = stored_letter("a", (), marks={MarkKind.READ: Policy.STORED})
     letter.attachments[0].state = PartState.UNAVAILABLE
     store.letters.add([letter])
     [(mark, _)] = store.marks.due("altinn", NOW, 1)
     store.marks.deferred(mark, "no right", NOW, NOW)
     store.letters.record_skipped(envelope("b").ref, SightingState.FAILING, NOW, "away")
-    place = Bookmark(mailbox="altinn", party="991825827", service="4255/8", resource="skatt", failing_since=NOW)
+    place = Bookmark(
+        mailbox="altinn", party="991825827", service="4255/8", resource="skatt", failing_since=NOW
+    )
     store.letters.save_bookmarks([place])
     clock.advance(hours=5)
     lines = monitoring(store, clock, tmp_path).text().splitlines()
@@ -107,7 +130,11 @@ def test_what_is_not_here_is_counted(store: Store, clock: Clock, tmp_path: Path)
     assert 'postmottak_channel_failing_longest_seconds{mailbox="altinn"} 18000.0' in lines
     assert "postmottak_letters_incomplete 1.0" in lines
     wrong = {each.kind for each in find_problems(configuration(tmp_path), store, clock())}
-    shown = {line.partition('kind="')[2].partition('"')[0] for line in lines if line.startswith("postmottak_alerts{")}
+    shown = {
+        line.partition('kind="')[2].partition('"')[0]
+        for line in lines
+        if line.startswith("postmottak_alerts{")
+    }
     assert shown == wrong | {"edit"}
     assert {"unfetched", "incomplete", "untold"} <= wrong
 
@@ -118,32 +145,49 @@ def test_alive_and_ready(store: Store, clock: Clock, tmp_path: Path) -> None:
     assert [each.status_code for each in ask(door, "/livez", "/readyz")] == [200, 200]
     with store.letters._database.write() as session:
         session.connection().exec_driver_sql("DROP TABLE routing_versions")
-    assert [each.status_code for each in ask(door, "/livez", "/readyz", "/metrics")] == [200, 503, 503]
+    assert [each.status_code for each in ask(door, "/livez", "/readyz", "/metrics")] == [
+        200,
+        503,
+        503,
+    ]
 
 
 def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
-    """No question for monitors or alerts reads a table of letters or deliveries from end to end; an index of a few rows is no table."""
+    """No question for monitors or alerts reads a table of letters or deliveries from end to end; an
+    index of a few rows is no table."""
     statements: list[tuple[str, object]] = []
     engine = store.letters._database._reader
-    event.listen(engine, "before_cursor_execute", lambda _c, _k, statement, parameters, *_: statements.append((statement, parameters)))
+    event.listen(
+        engine,
+        "before_cursor_execute",
+        lambda _c, _k, statement, parameters, *_: statements.append((statement, parameters)),
+    )
     monitoring(store, clock, tmp_path).text()
     find_problems(configuration(tmp_path), store, NOW)
     plans = []
     with engine.connect() as connection:
         for statement, parameters in [each for each in statements if each[0].startswith("SELECT")]:
-            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]  # as recorded
+            # as recorded
+            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]
             plans += [str(row[3]) for row in found]
     assert plans
     scanned = r"SCAN (deliveries|messages|attempts|attachments|decisions|marks)(?! USING INDEX attachments_not_had)"
     assert [plan for plan in plans if re.search(scanned, plan)] == []
 
 
-def test_a_disk_that_does_not_tell(store: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of which the system does not tell how much is free is left out, and is no failure of whoever asks."""
+def test_a_disk_that_does_not_tell(
+    store: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of which the system does not tell how much is free is left out, and is no failure of
+    whoever asks."""
 
     def refuse(_: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr("shutil.disk_usage", refuse)
-    assert not [each for each in find_problems(configuration(tmp_path), store, clock()) if each.kind == "disk"]
+    assert not [
+        each
+        for each in find_problems(configuration(tmp_path), store, clock())
+        if each.kind == "disk"
+    ]
     assert ask(monitoring(store, clock, tmp_path), "/metrics")[0].status_code == 200

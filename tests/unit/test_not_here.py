@@ -1,4 +1,5 @@
-"""What is not here: channels, letters and parts that did not come are seen by status, monitors and alerts alike."""
+"""What is not here: channels, letters and parts that did not come are seen by status, monitors and
+alerts alike."""
 
 from __future__ import annotations
 
@@ -67,11 +68,15 @@ def office(store: Store, clock: Clock, content: ContentStore, tmp_path: Path) ->
         path=tmp_path / "postmottak.toml",
         text="",
         store=StoreSettings(database=f"sqlite:///{tmp_path / 'postmottak.db'}", content=tmp_path),
-        mailboxes=(ConnectorConfiguration(name="altinn", type="altinn3", settings=ConnectorSettings()),),
+        mailboxes=(
+            ConnectorConfiguration(name="altinn", type="altinn3", settings=ConnectorSettings()),
+        ),
         destinations=(),
         delivery=DeliverySettings(),
         routing=RoutingSettings(file=tmp_path / "routing.toml"),
-        alerts=AlertSettings(free_bytes=0, undelivered_after=timedelta(hours=4), silent_after=timedelta(hours=1)),
+        alerts=AlertSettings(
+            free_bytes=0, undelivered_after=timedelta(hours=4), silent_after=timedelta(hours=1)
+        ),
     )
     mailbox = MemoryMailbox(boxes=[TAX, OTHER, PRESUMED])
     return Office(store, clock, mailbox, new_intake(store, content, clock), configuration)
@@ -79,8 +84,11 @@ def office(store: Store, clock: Clock, content: ContentStore, tmp_path: Path) ->
 
 @pytest.mark.parametrize("error", [AWAY, AccessRefused("no right")])
 @pytest.mark.parametrize("read_before", [True, False])
-def test_one_service_of_several_that_cannot_be_read(office: Office, error: Exception, *, read_before: bool) -> None:
-    """It is nothing for an hour, then a warning, then critical, with which and since when; it ends with a listing that is whole."""
+def test_one_service_of_several_that_cannot_be_read(
+    office: Office, error: Exception, *, read_before: bool
+) -> None:
+    """It is nothing for an hour, then a warning, then critical, with which and since when; it ends
+    with a listing that is whole."""
     if read_before:
         office.poll()
     office.mailbox.fails["list", "plan"] = repeat(error)
@@ -90,7 +98,9 @@ def test_one_service_of_several_that_cannot_be_read(office: Office, error: Excep
     office.poll(minutes=61)
     office.poll(minutes=61)
     assert office.kinds() == [("rights", True) if refused else ("unread", False)]
-    assert f"4255/1 plan{'' if refused else ' since 2026-11-24 09:00 UTC'};" in office.wrong()[0].text
+    assert (
+        f"4255/1 plan{'' if refused else ' since 2026-11-24 09:00 UTC'};" in office.wrong()[0].text
+    )
     office.poll(hours=3)
     assert office.kinds() == [("rights", True) if refused else ("unread", True)]
     office.mailbox.fails.clear()
@@ -119,14 +129,18 @@ def test_what_nobody_asked_for_may_be_refused(office: Office) -> None:
 
 @pytest.mark.parametrize("error", [AWAY, AccessRefused("no right")])
 def test_a_service_that_is_no_longer_configured(office: Office, error: Exception) -> None:
-    """What an operator takes out of the configuration is missed no longer, nor are its letters that failed; and it is when it is back."""
+    """What an operator takes out of the configuration is missed no longer, nor are its letters that
+    failed; and it is when it is back."""
     office.mailbox.publish("a", channel=OTHER)
     office.mailbox.fails["fetch", "a"] = repeat(AWAY)
     office.poll()
     office.mailbox.fails["list", "plan"] = repeat(error)
     office.poll()
     office.poll(days=1)
-    assert {kind for kind, _ in office.kinds()} == {"unfetched", "rights" if isinstance(error, AccessRefused) else "unread"}
+    assert {kind for kind, _ in office.kinds()} == {
+        "unfetched",
+        "rights" if isinstance(error, AccessRefused) else "unread",
+    }
     office.mailbox.boxes = [TAX]
     assert office.store.letters.retire("altinn", office.mailbox.channels(), office.clock()) == 2
     assert office.kinds() == []
@@ -134,7 +148,10 @@ def test_a_service_that_is_no_longer_configured(office: Office, error: Exception
     office.mailbox.boxes = [TAX, OTHER]
     office.poll()
     office.poll(days=1)
-    assert {kind for kind, _ in office.kinds()} == {"unfetched", "rights" if isinstance(error, AccessRefused) else "unread"}
+    assert {kind for kind, _ in office.kinds()} == {
+        "unfetched",
+        "rights" if isinstance(error, AccessRefused) else "unread",
+    }
 
 
 def test_a_mailbox_that_is_silent_is_told_once(office: Office) -> None:
@@ -147,7 +164,8 @@ def test_a_mailbox_that_is_silent_is_told_once(office: Office) -> None:
 
 
 def test_a_letter_that_cannot_be_fetched(office: Office) -> None:
-    """It is nothing for an hour, then a warning, then critical, with its id and since when, until it is here."""
+    """It is nothing for an hour, then a warning, then critical, with its id and since when, until
+    it is here."""
     office.mailbox.publish("stuck", title="Oppsigelse av Kari")
     office.mailbox.fails["fetch", "stuck"] = repeat(AWAY)
     office.poll()
@@ -175,8 +193,11 @@ def test_a_letter_that_failed_after_it_was_left_alone(office: Office, clock: Clo
 
 
 @pytest.mark.parametrize("state", PartState)
-def test_a_letter_without_a_part(office: Office, store: Store, clock: Clock, state: PartState) -> None:
-    """A letter that came without a part is a warning; if the part may still come, critical after a while; when accepted, nothing."""
+def test_a_letter_without_a_part(
+    office: Office, store: Store, clock: Clock, state: PartState
+) -> None:
+    """A letter that came without a part is a warning; if the part may still come, critical after a
+    while; when accepted, nothing."""
     letter = stored_letter("a", ())
     letter.attachments[0].state = state
     store.letters.add([letter])
@@ -185,7 +206,9 @@ def test_a_letter_without_a_part(office: Office, store: Store, clock: Clock, sta
     clock.advance(hours=5)
     may_come = state in {PartState.CHECKSUM_FAILED, PartState.UNAVAILABLE}
     assert office.kinds() == ([] if whole else [("incomplete", may_come)])
-    assert [each.message_id for each in store.queries.incomplete()] == ([] if whole else [letter.message.id])
+    assert [each.message_id for each in store.queries.incomplete()] == (
+        [] if whole else [letter.message.id]
+    )
     store.letters.accept(letter.message.id, clock())
     assert (office.kinds(), store.queries.incomplete()) == ([], [])
 
@@ -194,7 +217,9 @@ def test_a_sender_who_cannot_be_told(office: Office, store: Store, clock: Clock)
     """A mark that is refused for hours is a warning, with how many and since when."""
     store.letters.add([stored_letter("a", (), marks={MarkKind.READ: Policy.STORED})])
     office.mailbox.fails["mark_read", "a"] = repeat(AccessRefused("no right"))
-    tell: Callable[[], int] = lambda: MarkSender(store=store, clock=clock).send_due(office.mailbox, threading.Event())  # noqa: E731
+    tell: Callable[[], int] = lambda: MarkSender(store=store, clock=clock).send_due(  # noqa: E731
+        office.mailbox, threading.Event()
+    )
     tell()
     assert office.kinds() == []
     clock.advance(hours=5)
@@ -206,10 +231,14 @@ def test_a_sender_who_cannot_be_told(office: Office, store: Store, clock: Clock)
 
 
 def test_what_becomes_critical_is_told_again(store: Store) -> None:
-    """An alert that was a warning when it was told begins once more when it has become critical, and only then."""
+    """An alert that was a warning when it was told begins once more when it has become critical,
+    and only then."""
 
     def note(*, critical: bool) -> Alert:
-        store.alerts.note([Alert(key="unread altinn", kind="unread", critical=critical, text="x", began_at=NOW)], NOW)
+        store.alerts.note(
+            [Alert(key="unread altinn", kind="unread", critical=critical, text="x", began_at=NOW)],
+            NOW,
+        )
         (alert,) = store.alerts.all()
         return alert
 

@@ -20,7 +20,9 @@ def test_a_right_number_is_one(number: str) -> None:
 @pytest.mark.parametrize("number", REAL)
 def test_any_other_last_digit_is_wrong(number: str) -> None:
     """Only one check digit is right for each number."""
-    assert not any(is_organisation_number(number[:8] + digit) for digit in "0123456789" if digit != number[8])
+    assert not any(
+        is_organisation_number(number[:8] + digit) for digit in "0123456789" if digit != number[8]
+    )
 
 
 @given(st.text("0123456789", min_size=8, max_size=8))
@@ -36,7 +38,19 @@ def test_one_mistyped_digit_is_found(number: str, place: int, digit: str) -> Non
     assert is_organisation_number(mistyped) == (mistyped == number)
 
 
-@pytest.mark.parametrize("text", ["", "99182582", "9918258270", "99182582a", " 991825827", "991825827\n", "991 825 827", "٩٩١٨٢٥٨٢٧"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "99182582",
+        "9918258270",
+        "99182582a",
+        " 991825827",
+        "991825827\n",
+        "991 825 827",
+        "٩٩١٨٢٥٨٢٧",
+    ],
+)
 def test_other_texts_are_none(text: str) -> None:
     """Anything but nine plain digits is no organisation number."""
     assert not is_organisation_number(text)

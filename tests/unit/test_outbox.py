@@ -22,9 +22,15 @@ SECOND = timedelta(seconds=1)
 
 End = Callable[[Outbox, Claim], set[UUID]]
 ENDS: dict[str, End] = {
-    "delivered": lambda outbox, claim: outbox.end([results.delivered(claim, RECEIPT, NOW, NOW + SECOND)]),
-    "deferred": lambda outbox, claim: outbox.end([results.deferred(claim, "nobody is at home", NOW + LEASE, NOW, NOW + SECOND)]),
-    "dead": lambda outbox, claim: outbox.end([results.dead(claim, "no such folder", NOW, NOW + SECOND)]),
+    "delivered": lambda outbox, claim: outbox.end(
+        [results.delivered(claim, RECEIPT, NOW, NOW + SECOND)]
+    ),
+    "deferred": lambda outbox, claim: outbox.end(
+        [results.deferred(claim, "nobody is at home", NOW + LEASE, NOW, NOW + SECOND)]
+    ),
+    "dead": lambda outbox, claim: outbox.end(
+        [results.dead(claim, "no such folder", NOW, NOW + SECOND)]
+    ),
 }
 
 
@@ -45,22 +51,41 @@ def claim_one(store: Store, now: datetime = NOW) -> Claim:
 
 
 def test_a_claim_has_all_that_a_delivery_needs(store: Store) -> None:
-    """A claim carries the letter and its attachments, and counts as an attempt of its owner until the lease ends."""
+    """A claim carries the letter and its attachments, and counts as an attempt of its owner until
+    the lease ends."""
     store.letters.add([stored_letter("a")])
     claim = claim_one(store)
-    assert (claim.id, claim.message.external_id, [each.safe_name for each in claim.attachments]) == (delivery_of("a"), "a", ["001-a.pdf"])
+    assert (
+        claim.id,
+        claim.message.external_id,
+        [each.safe_name for each in claim.attachments],
+    ) == (delivery_of("a"), "a", ["001-a.pdf"])
     assert (claim.fence, claim.lease_ends) == (1, NOW + LEASE)
     now = now_is(store)
-    assert (now.state, now.owner, now.attempts, now.due_at) == (DeliveryState.CLAIMED, "me", 1, NOW + LEASE)
+    assert (now.state, now.owner, now.attempts, now.due_at) == (
+        DeliveryState.CLAIMED,
+        "me",
+        1,
+        NOW + LEASE,
+    )
 
 
 def test_the_longest_due_comes_first(store: Store) -> None:
-    """Of many deliveries the ones that have waited longest are claimed, as many as are asked for, and none before its time."""
+    """Of many deliveries the ones that have waited longest are claimed, as many as are asked for,
+    and none before its time."""
     hours = {"new": -1, "old": -3, "older": -4, "middle": -2, "future": 1}
-    store.letters.add([stored_letter(name, due_at=NOW + timedelta(hours=hour)) for name, hour in hours.items()])
-    batches = [{claim.message.external_id for claim in store.outbox.claim("me", NOW, LEASE, 2)} for _ in range(3)]
+    store.letters.add(
+        [stored_letter(name, due_at=NOW + timedelta(hours=hour)) for name, hour in hours.items()]
+    )
+    batches = [
+        {claim.message.external_id for claim in store.outbox.claim("me", NOW, LEASE, 2)}
+        for _ in range(3)
+    ]
     assert batches == [{"old", "older"}, {"middle", "new"}, set()]
-    assert {claim.message.external_id for claim in store.outbox.claim("me", NOW + LEASE - SECOND, LEASE, 9)} == set()
+    assert {
+        claim.message.external_id
+        for claim in store.outbox.claim("me", NOW + LEASE - SECOND, LEASE, 9)
+    } == set()
 
 
 def test_a_delivery_is_due_from_its_time_on(store: Store) -> None:
@@ -81,7 +106,8 @@ def test_a_lease_that_ran_out_is_claimed_again(store: Store) -> None:
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_a_late_result_changes_nothing(store: Store, end: End) -> None:
-    """A result that comes when another claim has been made, or when it came already, is refused and leaves no trace."""
+    """A result that comes when another claim has been made, or when it came already, is refused and
+    leaves no trace."""
     store.letters.add([stored_letter("a")])
     first, second = claim_one(store), claim_one(store, NOW + LEASE)
     before = now_is(store)
@@ -104,13 +130,22 @@ def test_a_late_result_changes_nothing(store: Store, end: End) -> None:
         ("dead", DeliveryState.DEAD, "no such folder"),
     ],
 )
-def test_each_outcome_is_recorded(store: Store, name: str, state: DeliveryState, reason: str) -> None:
-    """An attempt is a row with its outcome, reason and length, and the delivery shows where it stands."""
+def test_each_outcome_is_recorded(
+    store: Store, name: str, state: DeliveryState, reason: str
+) -> None:
+    """An attempt is a row with its outcome, reason and length, and the delivery shows where it
+    stands."""
     store.letters.add([stored_letter("a")])
     claim = claim_one(store)
     assert ENDS[name](store.outbox, claim)
     (attempt,) = store.queries.attempts(claim.id)
-    assert (attempt.outcome, attempt.reason, attempt.started_at, attempt.duration_ms, attempt.fence) == (
+    assert (
+        attempt.outcome,
+        attempt.reason,
+        attempt.started_at,
+        attempt.duration_ms,
+        attempt.fence,
+    ) == (
         Outcome(name),
         reason,
         NOW,
@@ -120,7 +155,9 @@ def test_each_outcome_is_recorded(store: Store, name: str, state: DeliveryState,
     now = now_is(store)
     assert (now.state, now.owner, now.last_error or "") == (state, None, reason)
     assert now.delivered_at == (NOW + SECOND if name == "delivered" else None)
-    assert now.evidence == ({"reference": "/srv/erp/x", "files": ["a"]} if name == "delivered" else None)
+    assert now.evidence == (
+        {"reference": "/srv/erp/x", "files": ["a"]} if name == "delivered" else None
+    )
     assert store.outbox.claim("me", NOW + LEASE - SECOND, LEASE, 1) == []
     assert len(store.outbox.claim("me", NOW + LEASE, LEASE, 1)) == (1 if name == "deferred" else 0)
 
@@ -131,17 +168,30 @@ def test_success_clears_the_last_error(store: Store) -> None:
     ENDS["deferred"](store.outbox, claim_one(store))
     ENDS["delivered"](store.outbox, claim_one(store, NOW + LEASE))
     assert now_is(store).last_error is None
-    assert [each.outcome for each in store.queries.attempts(delivery_of("a"))] == [Outcome.DEFERRED, Outcome.DELIVERED]
+    assert [each.outcome for each in store.queries.attempts(delivery_of("a"))] == [
+        Outcome.DEFERRED,
+        Outcome.DELIVERED,
+    ]
 
 
 def test_abandoned_claims_are_lost_attempts(store: Store) -> None:
-    """What a process that is gone had claimed is due at once and recorded as lost; nothing else is touched."""
-    store.letters.add([stored_letter("a"), stored_letter("b"), stored_letter("c", due_at=NOW + LEASE)])
-    claims = {claim.message.external_id: claim for claim in store.outbox.claim("gone", NOW, LEASE, 2)}
+    """What a process that is gone had claimed is due at once and recorded as lost; nothing else is
+    touched."""
+    store.letters.add(
+        [stored_letter("a"), stored_letter("b"), stored_letter("c", due_at=NOW + LEASE)]
+    )
+    claims = {
+        claim.message.external_id: claim for claim in store.outbox.claim("gone", NOW, LEASE, 2)
+    }
     ENDS["delivered"](store.outbox, claims["b"])
     assert store.outbox.release_abandoned(NOW + SECOND) == 1
     now = now_is(store, "a")
-    assert (now.state, now.due_at, now.owner, now.attempts) == (DeliveryState.PENDING, NOW + SECOND, None, 1)
+    assert (now.state, now.due_at, now.owner, now.attempts) == (
+        DeliveryState.PENDING,
+        NOW + SECOND,
+        None,
+        1,
+    )
     (lost,) = store.queries.attempts(claims["a"].id)
     assert (lost.outcome, lost.fence) == (Outcome.LOST, 1)
     assert now_is(store, "b").state is DeliveryState.DELIVERED
@@ -153,26 +203,34 @@ def test_abandoned_claims_are_lost_attempts(store: Store) -> None:
 def crash(store: Store, external_id: str, times: int) -> None:
     """The process ends so many times during an attempt of this letter's delivery, and of no other."""
     for _ in range(times):
-        claims = [*store.outbox.claim("gone", NOW, LEASE, 99), *store.outbox.claim_poison("gone", NOW, LEASE)]
+        claims = [
+            *store.outbox.claim("gone", NOW, LEASE, 99),
+            *store.outbox.claim_poison("gone", NOW, LEASE),
+        ]
         for other in (claim for claim in claims if claim.message.external_id != external_id):
             ENDS["deferred"](store.outbox, other)
         store.outbox.release_abandoned(NOW)
 
 
 def test_a_letter_that_kills_the_process_three_times_is_dead(store: Store) -> None:
-    """A delivery whose process ended three times during the attempt is not tried a fourth time by itself, and an operator can."""
+    """A delivery whose process ended three times during the attempt is not tried a fourth time by
+    itself, and an operator can."""
     store.letters.add([stored_letter("a")])
     crash(store, "a", 2)
     assert now_is(store).state is DeliveryState.PENDING
     crash(store, "a", 1)
-    assert (now_is(store).state, now_is(store).last_error) == (DeliveryState.DEAD, "the process ended three times during its attempt")
+    assert (now_is(store).state, now_is(store).last_error) == (
+        DeliveryState.DEAD,
+        "the process ended three times during its attempt",
+    )
     assert [each.outcome for each in store.queries.attempts(delivery_of("a"))] == [Outcome.LOST] * 3
     store.outbox.retry([delivery_of("a")], NOW)
     assert claim_one(store).id == delivery_of("a")
 
 
 def test_an_orderly_stop_is_nobodys_fault(store: Store) -> None:
-    """However often the service is stopped during its attempt, a delivery is pending afterwards, and no suspect."""
+    """However often the service is stopped during its attempt, a delivery is pending afterwards,
+    and no suspect."""
     store.letters.add([stored_letter("a")])
     for _ in range(POISON_AFTER + 2):
         claim_one(store)
@@ -181,7 +239,8 @@ def test_an_orderly_stop_is_nobodys_fault(store: Store) -> None:
 
 
 def test_a_suspect_is_claimed_by_itself(store: Store) -> None:
-    """A delivery at which the process ended twice is claimed with no other, so that the third time it is known who did it."""
+    """A delivery at which the process ended twice is claimed with no other, so that the third time
+    it is known who did it."""
     store.letters.add([stored_letter(name) for name in "ab"])
     crash(store, "a", 1)
     assert {claim.message.external_id for claim in store.outbox.claim("me", NOW, LEASE, 9)} == {"a"}
@@ -197,17 +256,25 @@ def test_a_suspect_is_claimed_by_itself(store: Store) -> None:
 
 
 def test_claims_are_for_some_destinations(store: Store) -> None:
-    """A claim can be for named destinations only, or for all but these; when the next is due can leave some out."""
+    """A claim can be for named destinations only, or for all but these; when the next is due can
+    leave some out."""
     store.letters.add([stored_letter("a", ("erp", "mail", "old"))])
-    assert [claim.delivery.destination for claim in store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])] == ["mail"]
-    assert [claim.delivery.destination for claim in store.outbox.claim("me", NOW, LEASE, 9, exclude=["erp", "mail"])] == ["old"]
+    assert [
+        claim.delivery.destination
+        for claim in store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
+    ] == ["mail"]
+    assert [
+        claim.delivery.destination
+        for claim in store.outbox.claim("me", NOW, LEASE, 9, exclude=["erp", "mail"])
+    ] == ["old"]
     assert store.outbox.next_due(["mail", "old"]) == NOW
     assert store.outbox.next_due(["erp", "mail"]) == NOW + LEASE
     assert store.outbox.next_due(["erp", "mail", "old"]) is None
 
 
 def test_when_the_next_is_due(store: Store) -> None:
-    """The time to wake is that of the first delivery that is pending, or whose lease ends; of no other."""
+    """The time to wake is that of the first delivery that is pending, or whose lease ends; of no
+    other."""
     assert store.outbox.next_due() is None
     store.letters.add([stored_letter("a", due_at=NOW), stored_letter("b", due_at=NOW + 2 * LEASE)])
     assert store.outbox.next_due() == NOW
@@ -225,29 +292,44 @@ def put_into(store: Store, state: DeliveryState, external_id: str) -> None:
     if state is DeliveryState.HELD:
         store.outbox.hold([delivery_of(external_id)])
     elif state is not DeliveryState.PENDING:
-        claim = next(each for each in store.outbox.claim("me", NOW, LEASE, 99) if each.message.external_id == external_id)
+        claim = next(
+            each
+            for each in store.outbox.claim("me", NOW, LEASE, 99)
+            if each.message.external_id == external_id
+        )
         if state is not DeliveryState.CLAIMED:
             ENDS[state.value](store.outbox, claim)
 
 
 @pytest.mark.parametrize("name", ["delivered", "dead"])
 def test_resending_makes_a_new_generation(store: Store, name: str) -> None:
-    """What was delivered or is dead is delivered anew under a new id each time; the old delivery stays as it was."""
+    """What was delivered or is dead is delivered anew under a new id each time; the old delivery
+    stays as it was."""
     store.letters.add([stored_letter("a")])
     ENDS[name](store.outbox, claim_one(store))
     before = now_is(store)
     new = [store.outbox.resend([delivery_of("a")], NOW + LEASE) for _ in range(2)]
-    assert new == [[delivery_id(message_id("altinn", "a"), "erp", generation)] for generation in (2, 3)]
+    assert new == [
+        [delivery_id(message_id("altinn", "a"), "erp", generation)] for generation in (2, 3)
+    ]
     assert now_is(store) == before
     second = store.queries.delivery(str(new[0][0]))
-    assert (second.state, second.due_at, second.recipients, second.attempts) == (DeliveryState.PENDING, NOW + LEASE, ["post"], 0)
-    with pytest.raises(OperatorError, match="is pending; this is for deliveries that are delivered or dead"):
+    assert (second.state, second.due_at, second.recipients, second.attempts) == (
+        DeliveryState.PENDING,
+        NOW + LEASE,
+        ["post"],
+        0,
+    )
+    with pytest.raises(
+        OperatorError, match="is pending; this is for deliveries that are delivered or dead"
+    ):
         store.outbox.resend([delivery_of("a"), new[0][0]], NOW)
     assert len(store.queries.deliveries()) == 3
 
 
 def test_a_lease_is_renewed_by_its_holder_only(store: Store) -> None:
-    """An attempt that takes long keeps its lease; one that somebody else has claimed since, or that has ended, gets none back."""
+    """An attempt that takes long keeps its lease; one that somebody else has claimed since, or that
+    has ended, gets none back."""
     store.letters.add([stored_letter("a")])
     first = claim_one(store)
     store.outbox.renew([first], NOW + 3 * LEASE)
@@ -274,8 +356,11 @@ ALLOWED = {
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("state", DeliveryState)
-def test_an_operator_changes_what_may_be_changed(store: Store, verb: str, state: DeliveryState) -> None:
-    """Each verb is for certain states; for others it says which state the delivery is in and which it would need."""
+def test_an_operator_changes_what_may_be_changed(
+    store: Store, verb: str, state: DeliveryState
+) -> None:
+    """Each verb is for certain states; for others it says which state the delivery is in and which
+    it would need."""
     put_into(store, state, "a")
     before = now_is(store)
     if state in ALLOWED[verb]:
@@ -284,14 +369,18 @@ def test_an_operator_changes_what_may_be_changed(store: Store, verb: str, state:
         assert now.state is (DeliveryState.HELD if verb == "hold" else DeliveryState.PENDING)
         assert now.due_at == (before.due_at if verb == "hold" else NOW + LEASE)
     else:
-        with pytest.raises(OperatorError, match=rf"{before.id} is {state.value}; this is for deliveries that are \w+"):
+        with pytest.raises(
+            OperatorError,
+            match=rf"{before.id} is {state.value}; this is for deliveries that are \w+",
+        ):
             VERBS[verb](store.outbox, [delivery_of("a")])
         assert now_is(store) == before
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_operator_changes_all_or_none(store: Store, verb: str) -> None:
-    """If one of several deliveries is not there, or may not be changed, none of them is, and the error says which."""
+    """If one of several deliveries is not there, or may not be changed, none of them is, and the
+    error says which."""
     right = next(iter(ALLOWED[verb]))
     put_into(store, DeliveryState.DELIVERED, "b")
     put_into(store, right, "a")
@@ -314,7 +403,8 @@ def test_a_held_delivery_is_not_claimed(store: Store) -> None:
 
 
 def test_threads_and_processes_never_share_a_claim(store: Store, database: Path) -> None:
-    """However many claim at a time, through one store or two, each delivery has one holder, and every one has."""
+    """However many claim at a time, through one store or two, each delivery has one holder, and
+    every one has."""
     store.letters.add([stored_letter(str(number)) for number in range(60)])
     other = Store(f"sqlite:///{database}")
     together, lock = threading.Barrier(6), threading.Lock()
@@ -326,7 +416,10 @@ def test_threads_and_processes_never_share_a_claim(store: Store, database: Path)
             with lock:
                 taken.extend(claim.id for claim in claims)
 
-    threads = [threading.Thread(target=work, args=((store, other)[number % 2], str(number))) for number in range(6)]
+    threads = [
+        threading.Thread(target=work, args=((store, other)[number % 2], str(number)))
+        for number in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

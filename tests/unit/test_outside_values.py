@@ -36,7 +36,9 @@ from daemon.core.times import (
     written,
 )
 
-ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=6)  # halves of surrogate pairs and NUL too
+ANY_TEXT = st.text(
+    st.characters(exclude_categories=()), max_size=6
+)  # halves of surrogate pairs and NUL too
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
     lambda some: st.lists(some, max_size=3) | st.dictionaries(ANY_TEXT, some, max_size=3),
@@ -57,7 +59,8 @@ def nested(levels: int) -> Any:
 
 @given(ANY_JSON)
 def test_what_passed_can_be_kept(value: Any) -> None:
-    """Every JSON value comes out as one that UTF-8, JSON, pickle and a column of 64 bits hold; and what could be kept, as it was."""
+    """Every JSON value comes out as one that UTF-8, JSON, pickle and a column of 64 bits hold; and
+    what could be kept, as it was."""
     found = storable(value)
     assert json.loads(json.dumps(found, ensure_ascii=False, allow_nan=False).encode()) == found
     assert pickle.loads(pickle.dumps(found)) == found
@@ -66,9 +69,15 @@ def test_what_passed_can_be_kept(value: Any) -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**63 - 1)
+        | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
         lambda some: (
-            st.lists(some, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0")), some, max_size=3)
+            st.lists(some, max_size=3)
+            | st.dictionaries(
+                st.text(st.characters(codec="utf-8", exclude_characters="\0")), some, max_size=3
+            )
         ),
         max_leaves=8,
     )
@@ -81,8 +90,15 @@ def test_what_is_as_it_should_be_is_not_touched(value: Any) -> None:
 
 @pytest.mark.parametrize("levels", [DEEPEST_READ, DEEPEST_READ + 1, 300, 900, 990, 5000, 200_000])
 def test_json_of_any_depth_is_read(levels: int) -> None:
-    """JSON is read however deep it is, and however deep the caller is; what is beside the deep value is untouched."""
-    document = '{"before": "[[[{\\"", "deep": ' + '{"a":[' * levels + "1" + "]}" * levels + ', "after": [[2]]}'
+    """JSON is read however deep it is, and however deep the caller is; what is beside the deep
+    value is untouched."""
+    document = (
+        '{"before": "[[[{\\"", "deep": '
+        + '{"a":[' * levels
+        + "1"
+        + "]}" * levels
+        + ', "after": [[2]]}'
+    )
     found: list[Any] = [json_from(document), json_from(document.encode("utf-16"))]
     called_deep(700, lambda: found.append(json_from(document)))
     assert all(each == found[0] for each in found)
@@ -105,7 +121,17 @@ def called_deep(frames: int, call: Any) -> None:
 
 @pytest.mark.parametrize(
     "nonsense",
-    ["", "[", "[" * 200_000, "]" * 200_000, '{"a":' * 200_000, "[" * 5000 + "}" * 5000, '["' + "[" * 5000, b"\xff\xfe\x00", "{1:2}"],
+    [
+        "",
+        "[",
+        "[" * 200_000,
+        "]" * 200_000,
+        '{"a":' * 200_000,
+        "[" * 5000 + "}" * 5000,
+        '["' + "[" * 5000,
+        b"\xff\xfe\x00",
+        "{1:2}",
+    ],
 )
 def test_what_is_no_json_is_a_value_error(nonsense: str | bytes) -> None:
     """Nonsense raises ValueError, as shallow as it is deep, and nothing else."""
@@ -115,19 +141,33 @@ def test_what_is_no_json_is_a_value_error(nonsense: str | bytes) -> None:
 
 
 def test_numbers_and_names_that_cannot_be_kept() -> None:
-    """A number that is none, or too large, is kept as text, and so is still said; keys that become the same are both kept."""
+    """A number that is none, or too large, is kept as text, and so is still said; keys that become
+    the same are both kept."""
     found = json_from(
-        '{"a": NaN, "b": 1e999, "c": 9223372036854775808, "d": ' + "9" * 5000 + ', "\\ud800": 1, "\\udfff": 2, "e": -9223372036854775808}'
+        '{"a": NaN, "b": 1e999, "c": 9223372036854775808, "d": '
+        + "9" * 5000
+        + ', "\\ud800": 1, "\\udfff": 2, "e": -9223372036854775808}'
     )
-    assert found == {"a": "NaN", "b": "inf", "c": "9223372036854775808", "d": "9" * 5000, "\ufffd": 1, "\ufffd (2)": 2, "e": -(2**63)}
+    assert found == {
+        "a": "NaN",
+        "b": "inf",
+        "c": "9223372036854775808",
+        "d": "9" * 5000,
+        "\ufffd": 1,
+        "\ufffd (2)": 2,
+        "e": -(2**63),
+    }
     assert storable([math.nan, 10**6000])[0] == "nan"
     assert text_from("a\ud83d\ude00\0") == "a\ufffd\ufffd\ufffd"
     assert json_from('"\\ud83d\\ude00"') == "\U0001f600"
 
 
-@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30, 1.0, math.nan, "1", True, None, [], {}])
+@pytest.mark.parametrize(
+    "value", [2**63, -(2**63) - 1, 10**30, 1.0, math.nan, "1", True, None, [], {}]
+)
 def test_what_is_no_number_is_none(value: Any) -> None:
-    """Only whole numbers of 64 bits are numbers, and only those above zero stand for something else."""
+    """Only whole numbers of 64 bits are numbers, and only those above zero stand for something
+    else."""
     assert whole_number_from(value) is None
     assert identifier_from(value) is None
     assert [identifier_from(each) for each in (0, -1, 1, 2**63 - 1)] == [None, None, 1, 2**63 - 1]
@@ -142,8 +182,14 @@ def test_a_flag_is_said_unless_it_is_false_or_nothing(value: Any) -> None:
 
 @given(ANY_TIME, st.timedeltas() | st.sampled_from([timedelta.min, timedelta.max]))
 def test_times_saturate(moment: datetime, by: timedelta) -> None:
-    """Whatever is added to a time, and wherever it is looked at from, is a time; it is the right one wherever there is a right one."""
-    for found in (shifted(moment, by), in_utc(moment), in_norway(moment), in_utc(shifted(moment, by))):
+    """Whatever is added to a time, and wherever it is looked at from, is a time; it is the right
+    one wherever there is a right one."""
+    for found in (
+        shifted(moment, by),
+        in_utc(moment),
+        in_norway(moment),
+        in_utc(shifted(moment, by)),
+    ):
         assert found.tzinfo
         assert len(written(found, "%Y%m%d-%H%M%S")) == 15
     norwegian_day(moment)
@@ -155,7 +201,8 @@ def test_times_saturate(moment: datetime, by: timedelta) -> None:
 
 @given(ANY_TIME)
 def test_a_time_that_is_set_is_far_from_the_ends(moment: datetime) -> None:
-    """What stands for no time is none, and every other time is the same moment in UTC, which any zone can show."""
+    """What stands for no time is none, and every other time is the same moment in UTC, which any
+    zone can show."""
     found = time_if_set(moment)
     if found is None:
         assert moment.year in {1, 2, 1969, 1970, 9998, 9999}

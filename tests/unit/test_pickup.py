@@ -24,7 +24,8 @@ WAITING = Pickup(state=PickupState.WAITING)
 
 @dataclass
 class Shelf(MemoryDestination):
-    """A destination where the receiver fetches what is delivered, and says what became of it, each in its turn."""
+    """A destination where the receiver fetches what is delivered, and says what became of it, each
+    in its turn."""
 
     await_pickup: timedelta | None = timedelta(days=1)
     says: Iterator[Pickup | Exception] = field(default_factory=lambda: iter(()))
@@ -54,12 +55,23 @@ def shelf(places: dict[str, Destination]) -> Shelf:
 
 
 @pytest.fixture
-def look(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event, places: dict[str, Destination]) -> Callable[[], int]:
+def look(
+    store: Store,
+    content: ContentStore,
+    clock: Clock,
+    stopping: threading.Event,
+    places: dict[str, Destination],
+) -> Callable[[], int]:
     """Deliver what is due, and look what has been taken; how many still wait."""
     content.put([b"pdf"])
     store.letters.add([stored_letter("a", ("erp", "mail"))])
     dispatch = Dispatch(
-        store=store, content=content, destinations=lambda: places, table=lambda: TABLE, clock=clock, give_up_after=timedelta(days=5)
+        store=store,
+        content=content,
+        destinations=lambda: places,
+        table=lambda: TABLE,
+        clock=clock,
+        give_up_after=timedelta(days=5),
     )
 
     def once() -> int:
@@ -74,39 +86,63 @@ def on_the_shelf(store: Store) -> Delivery:
     return store.queries.delivery(str(delivery_id(message_id("altinn", "a"), "erp", 1)))
 
 
-def test_what_is_taken_is_told_once(look: Callable[[], int], store: Store, shelf: Shelf, clock: Clock) -> None:
+def test_what_is_taken_is_told_once(
+    look: Callable[[], int], store: Store, shelf: Shelf, clock: Clock
+) -> None:
     """What lies on the shelf is asked about by its receipt until it is taken, and then no more."""
     assert look() == 1
-    assert (on_the_shelf(store).state, on_the_shelf(store).awaiting_pickup) == (DeliveryState.DELIVERED, True)
+    assert (on_the_shelf(store).state, on_the_shelf(store).awaiting_pickup) == (
+        DeliveryState.DELIVERED,
+        True,
+    )
     shelf.says = iter([Pickup(state=PickupState.TAKEN)])
     clock.advance(hours=1)
     assert (look(), look()) == (0, 0)
     now = on_the_shelf(store)
-    assert (now.awaiting_pickup, now.taken_at, now.rejection) == (False, NOW + timedelta(hours=1), None)
+    assert (now.awaiting_pickup, now.taken_at, now.rejection) == (
+        False,
+        NOW + timedelta(hours=1),
+        None,
+    )
     assert len(shelf.asked) == 2
     assert shelf.asked[0]["reference"] == f"erp/{now.id}"
 
 
 @pytest.mark.parametrize("reason", ["", "wrong department"])
-def test_what_is_rejected_says_why(look: Callable[[], int], store: Store, shelf: Shelf, reason: str) -> None:
-    """A rejection is kept with the receiver's reason; the delivery was made, and is not tried again by itself."""
+def test_what_is_rejected_says_why(
+    look: Callable[[], int], store: Store, shelf: Shelf, reason: str
+) -> None:
+    """A rejection is kept with the receiver's reason; the delivery was made, and is not tried again
+    by itself."""
     shelf.says = iter([Pickup(state=PickupState.REJECTED, reason=reason)])
     assert (look(), look()) == (0, 0)
     now = on_the_shelf(store)
-    assert (now.state, now.taken_at, now.rejection) == (DeliveryState.DELIVERED, None, reason or "rejected without a reason")
+    assert (now.state, now.taken_at, now.rejection) == (
+        DeliveryState.DELIVERED,
+        None,
+        reason or "rejected without a reason",
+    )
 
 
-@pytest.mark.parametrize("error", [TemporaryFailure("the share is away"), KeyError("x")], ids=["temporary", "fault"])
-def test_a_look_that_fails_is_repeated(look: Callable[[], int], store: Store, shelf: Shelf, error: Exception) -> None:
-    """If it cannot be seen what became of a parcel, it is looked at again, and nothing else is disturbed."""
+@pytest.mark.parametrize(
+    "error", [TemporaryFailure("the share is away"), KeyError("x")], ids=["temporary", "fault"]
+)
+def test_a_look_that_fails_is_repeated(
+    look: Callable[[], int], store: Store, shelf: Shelf, error: Exception
+) -> None:
+    """If it cannot be seen what became of a parcel, it is looked at again, and nothing else is
+    disturbed."""
     shelf.says = iter([error, Pickup(state=PickupState.TAKEN)])
     assert (look(), look()) == (1, 0)
     assert on_the_shelf(store).taken_at == NOW
 
 
 @pytest.mark.parametrize("gone", [True, False])
-def test_a_shelf_that_left_the_configuration(look: Callable[[], int], store: Store, places: dict[str, Destination], *, gone: bool) -> None:
-    """What lies on a shelf that the configuration no longer has, or that is none any more, goes on waiting and troubles nobody."""
+def test_a_shelf_that_left_the_configuration(
+    look: Callable[[], int], store: Store, places: dict[str, Destination], *, gone: bool
+) -> None:
+    """What lies on a shelf that the configuration no longer has, or that is none any more, goes on
+    waiting and troubles nobody."""
     look()
     places.pop("erp")
     if not gone:
@@ -115,7 +151,9 @@ def test_a_shelf_that_left_the_configuration(look: Callable[[], int], store: Sto
     assert on_the_shelf(store).awaiting_pickup
 
 
-def test_where_delivering_is_the_end_of_it(look: Callable[[], int], store: Store, shelf: Shelf) -> None:
+def test_where_delivering_is_the_end_of_it(
+    look: Callable[[], int], store: Store, shelf: Shelf
+) -> None:
     """A destination that awaits no pickup is not asked about any."""
     shelf.await_pickup = None
     assert look() == 0

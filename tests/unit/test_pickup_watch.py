@@ -1,4 +1,5 @@
-"""Drops that are watched: what is taken is noticed at once, whatever happens to the folder meanwhile."""
+"""Drops that are watched: what is taken is noticed at once, whatever happens to the folder
+meanwhile."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Looks(Pickups):
 
     def look(self, only: Collection[str] = ()) -> int:
         still = super().look(only)
-        self.seen.put(set(only))  # type: ignore[attr-defined]  # set above, past the frozen dataclass
+        # set above, past the frozen dataclass
+        self.seen.put(set(only))  # type: ignore[attr-defined]
         return still
 
     def next(self) -> set[str]:
@@ -49,14 +51,17 @@ def drop(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def looks(store: Store, clock: Clock, drop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Looks]:
+def looks(
+    store: Store, clock: Clock, drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Looks]:
     """The watch at work; its first look is over."""
     monkeypatch.setattr(pickup, "_KEEP", 0.1)
     waits = FileDrop("erp", Settings(path=drop, await_pickup=duration("1h")))
     idle = FileDrop("idle", Settings(path=drop.parent))
     places = {"erp": waits, "idle": idle, "mail": MemoryDestination("mail")}
     pickups = Looks(store, places, clock)  # type: ignore[arg-type]  # any destination will do
-    watch, stopping = PickupWatch(pickups, lambda: places, Heartbeats()), threading.Event()  # type: ignore[arg-type,return-value]  # likewise
+    # likewise
+    watch, stopping = PickupWatch(pickups, lambda: places, Heartbeats()), threading.Event()  # type: ignore[arg-type,return-value]
     thread = threading.Thread(target=watch.loop, args=(stopping,), daemon=True)
     thread.start()
     assert pickups.next() == set()
@@ -80,7 +85,8 @@ def test_an_answer(looks: Looks, drop: Path) -> None:
 
 
 def test_a_folder_that_comes_back(looks: Looks, drop: Path) -> None:
-    """A folder that was removed and made again is looked at whole, for nobody saw it meanwhile, and is watched as before."""
+    """A folder that was removed and made again is looked at whole, for nobody saw it meanwhile, and
+    is watched as before."""
     shutil.rmtree(drop)
     (drop / "another").mkdir(parents=True)
     while looks.next() != set():
@@ -91,7 +97,8 @@ def test_a_folder_that_comes_back(looks: Looks, drop: Path) -> None:
 
 
 def test_a_folder_in_the_place_of_another(looks: Looks, drop: Path, tmp_path: Path) -> None:
-    """Another folder under the same name, as when a share is mounted, is noticed although the first is still there."""
+    """Another folder under the same name, as when a share is mounted, is noticed although the first
+    is still there."""
     other = tmp_path / "other"
     (other / "another").mkdir(parents=True)
     drop.rename(tmp_path / "aside")
@@ -109,8 +116,11 @@ def test_a_look_now_and_then(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> N
     assert (looks.next(), looks.next()) == (set(), set())
 
 
-def test_a_full_disk_is_waited_out(store: Store, clock: Clock, drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a pickup cannot be kept because the disk is full, the watch goes on, and keeps it when there is room."""
+def test_a_full_disk_is_waited_out(
+    store: Store, clock: Clock, drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a pickup cannot be kept because the disk is full, the watch goes on, and keeps it when
+    there is room."""
     monkeypatch.setattr(pickup, "_LOOK", 0.1)
     full = [DiskFull("no room"), DiskFull("no room")]
 

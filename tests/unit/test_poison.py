@@ -1,4 +1,5 @@
-"""Deliveries that may be what ends the process: each gets its turn, alone, although there is always other work."""
+"""Deliveries that may be what ends the process: each gets its turn, alone, although there is always
+other work."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ class Street:
 
 @dataclass
 class Busy(MemoryDestination):
-    """A destination whose attempts take a while, and where something new is due as soon as one ends, up to `most` letters."""
+    """A destination whose attempts take a while, and where something new is due as soon as one
+    ends, up to `most` letters."""
 
     street: Street = field(kw_only=True)
     store: Store = field(kw_only=True)
@@ -63,7 +65,9 @@ class Busy(MemoryDestination):
         self.street.enter(parcel.delivery_id)
         number = next(self.numbers)
         if number < self.most:
-            self.store.letters.add([stored_letter(f"more-{self.name}-{number}", (self.name,), due_at=NOW - HOUR)])
+            self.store.letters.add(
+                [stored_letter(f"more-{self.name}-{number}", (self.name,), due_at=NOW - HOUR)]
+            )
         try:
             return super().deliver(parcel)
         finally:
@@ -72,7 +76,9 @@ class Busy(MemoryDestination):
 
 def suspects(store: Store, count: int, now: datetime) -> set[UUID]:
     """So many deliveries to erp at which the process has ended twice."""
-    store.letters.add([stored_letter(f"bad{number}", ("erp",), due_at=NOW - HOUR) for number in range(count)])
+    store.letters.add(
+        [stored_letter(f"bad{number}", ("erp",), due_at=NOW - HOUR) for number in range(count)]
+    )
     for _ in range(POISON_AFTER):
         store.outbox.claim("gone", now, HOUR, count, only=["erp"])
         store.outbox.release_abandoned(now)
@@ -80,14 +86,19 @@ def suspects(store: Store, count: int, now: datetime) -> set[UUID]:
 
 
 @pytest.mark.parametrize("takes", [0.4, 3.0], ids=["quick", "slow"])
-def test_suspects_get_their_turn(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event, takes: float) -> None:
-    """Ten suspects are attempted, each alone, although other work is always due; that goes on before and after."""
+def test_suspects_get_their_turn(
+    store: Store, content: ContentStore, clock: Clock, stopping: threading.Event, takes: float
+) -> None:
+    """Ten suspects are attempted, each alone, although other work is always due; that goes on
+    before and after."""
     content.put([b"pdf"])
     street = Street(clock)
     erp = Busy("erp", street=street, store=store, most=0, takes=0.1)
     mail = Busy("mail", street=street, store=store, takes=takes)
     bad = suspects(store, 10, clock())
-    store.letters.add([stored_letter(f"mail{number}", ("mail",), due_at=NOW - HOUR) for number in range(16)])
+    store.letters.add(
+        [stored_letter(f"mail{number}", ("mail",), due_at=NOW - HOUR) for number in range(16)]
+    )
     dispatch = Dispatch(
         store=store,
         content=content,
@@ -98,7 +109,9 @@ def test_suspects_get_their_turn(store: Store, content: ContentStore, clock: Clo
     )
     dispatch.deliver_due(stopping)
     places = [place for place, (delivery, _, _) in enumerate(street.begun) if delivery in bad]
-    assert [street.begun[place][2] for place in places] == [{street.begun[place][0]} for place in places]
+    assert [street.begun[place][2] for place in places] == [
+        {street.begun[place][0]} for place in places
+    ]
     assert all(not (bad & beside) for delivery, _, beside in street.begun if delivery not in bad)
     assert {street.begun[place][0] for place in places} == bad
     assert places[0] > 16
@@ -106,8 +119,11 @@ def test_suspects_get_their_turn(store: Store, content: ContentStore, clock: Clo
     assert store.queries.unfinished() == {}
 
 
-def test_nothing_begins_beside_a_suspect(store: Store, content: ContentStore, clock: Clock, stopping: threading.Event) -> None:
-    """A letter that comes while a suspect is attempted waits until that has ended: the suspect's crash must not be blamed on it."""
+def test_nothing_begins_beside_a_suspect(
+    store: Store, content: ContentStore, clock: Clock, stopping: threading.Event
+) -> None:
+    """A letter that comes while a suspect is attempted waits until that has ended: the suspect's
+    crash must not be blamed on it."""
     content.put([b"pdf"])
     street = Street(clock)
     came = threading.Event()
@@ -133,14 +149,19 @@ def test_nothing_begins_beside_a_suspect(store: Store, content: ContentStore, cl
     dispatch.new_work.set()
     while store.queries.unfinished():
         dispatch.deliver_due(stopping)
-    assert [beside for _, _, beside in street.begun] == [{delivery} for delivery, _, _ in street.begun]
+    assert [beside for _, _, beside in street.begun] == [
+        {delivery} for delivery, _, _ in street.begun
+    ]
     assert store.queries.delivery(str(bad)).state is DeliveryState.DELIVERED
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(0.2, 4), min_size=1, max_size=4), st.floats(30, 300), st.integers(0, 5))
-def test_a_slow_attempt_holds_up_its_own_lane_only(quick: list[float], slow: float, at: int) -> None:
-    """Until the slowest attempt has ended other lanes go on but for some seconds, and then the suspect is alone, and soon."""
+def test_a_slow_attempt_holds_up_its_own_lane_only(
+    quick: list[float], slow: float, at: int
+) -> None:
+    """Until the slowest attempt has ended other lanes go on but for some seconds, and then the
+    suspect is alone, and soon."""
     turn, now = PoisonTurn(), NOW
     queues = ["slow", *(f"quick{number}" for number in range(len(quick)))]
     lasts = dict(zip(queues, [slow, *quick], strict=True))
@@ -149,7 +170,11 @@ def test_a_slow_attempt_holds_up_its_own_lane_only(quick: list[float], slow: flo
     alone_at = None
     while alone_at is None and now < NOW + timedelta(seconds=1000):
         now += timedelta(seconds=0.2)
-        running = {lane: since for lane, since in running.items() if now - since < timedelta(seconds=lasts[lane])}
+        running = {
+            lane: since
+            for lane, since in running.items()
+            if now - since < timedelta(seconds=lasts[lane])
+        }
         if turn.is_worth_a_look(now):
             turn.looked(now, waits=now >= NOW + timedelta(seconds=at))
         closed = turn.closed(now, queues, running)
@@ -161,5 +186,9 @@ def test_a_slow_attempt_holds_up_its_own_lane_only(quick: list[float], slow: flo
         if not running:
             alone_at = now
     assert alone_at is not None
-    latest = max(timedelta(seconds=slow), poison.PATIENCE + poison.LOOK_EVERY) + timedelta(seconds=at + slow) + 2 * poison.LONG
+    latest = (
+        max(timedelta(seconds=slow), poison.PATIENCE + poison.LOOK_EVERY)
+        + timedelta(seconds=at + slow)
+        + 2 * poison.LONG
+    )
     assert alone_at - NOW <= latest

@@ -1,4 +1,5 @@
-"""Surroundings: a store that other machines share is refused, and a secret that everybody can read is warned of."""
+"""Surroundings: a store that other machines share is refused, and a secret that everybody can read
+is warned of."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ def test_where_a_path_lies(path: str, kind: str | None) -> None:
 
 
 def store_at(folder: Path) -> StoreSettings:
-    return StoreSettings(database=f"sqlite:///{folder / 'postmottak.db'}", content=folder / "content")
+    return StoreSettings(
+        database=f"sqlite:///{folder / 'postmottak.db'}", content=folder / "content"
+    )
 
 
 def test_a_shared_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +60,10 @@ def test_a_shared_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     refuse_shared_file_systems(store_at(tmp_path))
     (tmp_path / "mountinfo").write_text(f"1 1 0:1 / {tmp_path} rw - nfs4 server:/ rw\n")
     monkeypatch.setattr(preflight, "_MOUNTS", tmp_path / "mountinfo")
-    with pytest.raises(StoreError, match=r"database .*postmottak\.db lies on a file system of type nfs4.*keep it on a local disk"):
+    with pytest.raises(
+        StoreError,
+        match=r"database .*postmottak\.db lies on a file system of type nfs4.*keep it on a local disk",
+    ):
         refuse_shared_file_systems(store_at(tmp_path))
 
 

@@ -45,14 +45,20 @@ print(os.sched_getaffinity(0) == before)
 
 
 def test_all_threads_keep_to_one_core() -> None:
-    """A thread that is started later has the one core that the first one has; to ask for it twice is harmless."""
-    ended = subprocess.run([sys.executable, "-c", _THREADS_AND_CORES], check=True, capture_output=True, text=True)  # our own words
+    """A thread that is started later has the one core that the first one has; to ask for it twice
+    is harmless."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _THREADS_AND_CORES], check=True, capture_output=True, text=True
+    )  # our own words
     assert ended.stdout.split() == ["2", "1"]
 
 
-@pytest.mark.skipif(platform.machine() not in _NUMBERS, reason="the call's number is not known here")
+@pytest.mark.skipif(
+    platform.machine() not in _NUMBERS, reason="the call's number is not known here"
+)
 def test_a_filter_that_kills() -> None:
-    """Where a filter kills whoever chooses cores, as the service's own unit once did, the process goes on, on all of them."""
+    """Where a filter kills whoever chooses cores, as the service's own unit once did, the process
+    goes on, on all of them."""
     command = [sys.executable, "-c", _UNDER_A_FILTER, str(_NUMBERS[platform.machine()])]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
@@ -72,8 +78,11 @@ print(json.dumps([*limits, ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)]
 
 
 def test_files_and_cores() -> None:
-    """Where no unit says so, the process itself raises the number of its files as far as it may, and leaves no core."""
-    ended = subprocess.run([sys.executable, "-c", _LIMITS], check=True, capture_output=True, text=True)  # our own words
+    """Where no unit says so, the process itself raises the number of its files as far as it may,
+    and leaves no core."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _LIMITS], check=True, capture_output=True, text=True
+    )  # our own words
     assert json.loads(ended.stdout) == [[300, 300], [0, 0], 0]
 
 
@@ -82,4 +91,7 @@ def test_the_unit_says_the_same() -> None:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read(ROOT / "systemd" / "postmottak.service")
-    assert (unit["Service"]["LimitNOFILE"], unit["Service"]["LimitCORE"]) == (str(process._FILES), "0")
+    assert (unit["Service"]["LimitNOFILE"], unit["Service"]["LimitCORE"]) == (
+        str(process._FILES),
+        "0",
+    )

@@ -19,10 +19,18 @@ LEASE = timedelta(hours=1)
 @pytest.fixture
 def filled(store: Store) -> Store:
     """Three letters: one delivered halfway, one dead, one held; and one that waits."""
-    store.letters.add([stored_letter("a", ("erp", "mail")), stored_letter("b", due_at=NOW - LEASE), stored_letter("c", due_at=NOW + LEASE)])
+    store.letters.add(
+        [
+            stored_letter("a", ("erp", "mail")),
+            stored_letter("b", due_at=NOW - LEASE),
+            stored_letter("c", due_at=NOW + LEASE),
+        ]
+    )
     (b,) = store.outbox.claim("me", NOW - LEASE, LEASE, 1)
     store.outbox.end([results.dead(b, "never", NOW, NOW)])
-    store.outbox.hold([each.id for each in store.queries.deliveries(message_id=message_id("altinn", "c"))])
+    store.outbox.hold(
+        [each.id for each in store.queries.deliveries(message_id=message_id("altinn", "c"))]
+    )
     store.outbox.claim("me", NOW, LEASE, 1)
     store.letters.record_waiting([envelope("d", SECRET).ref], NOW)
     return store
@@ -38,11 +46,16 @@ def test_an_empty_store(store: Store) -> None:
         last_message_at=None,
     )
     assert store.queries.unfinished() == {}
-    assert [*store.queries.messages(10), *store.queries.deliveries(), *store.queries.bookmarks()] == []
+    assert [
+        *store.queries.messages(10),
+        *store.queries.deliveries(),
+        *store.queries.bookmarks(),
+    ] == []
 
 
 def test_counts(filled: Store) -> None:
-    """Letters and deliveries are counted by state, with the oldest that is not delivered and the newest that came."""
+    """Letters and deliveries are counted by state, with the oldest that is not delivered and the
+    newest that came."""
     counts = filled.queries.counts()
     assert counts.messages == 3
     assert counts.deliveries == {
@@ -52,7 +65,9 @@ def test_counts(filled: Store) -> None:
         DeliveryState.HELD: 1,
         DeliveryState.DEAD: 1,
     }
-    assert counts.sightings == {state: int(state is SightingState.WAITING) for state in SightingState}
+    assert counts.sightings == {
+        state: int(state is SightingState.WAITING) for state in SightingState
+    }
     assert (counts.oldest_undelivered_at, counts.last_message_at) == (NOW - LEASE, NOW)
 
 
@@ -77,7 +92,13 @@ def test_what_is_undone(filled: Store) -> None:
         (None, "x", None, 0),
     ],
 )
-def test_deliveries_are_sought(filled: Store, state: DeliveryState | None, destination: str | None, limit: int | None, count: int) -> None:
+def test_deliveries_are_sought(
+    filled: Store,
+    state: DeliveryState | None,
+    destination: str | None,
+    limit: int | None,
+    count: int,
+) -> None:
     """Deliveries are listed by state and destination, the oldest first."""
     found = filled.queries.deliveries(state=state, destination=destination, limit=limit)
     assert len(found) == count
@@ -86,17 +107,36 @@ def test_deliveries_are_sought(filled: Store, state: DeliveryState | None, desti
 
 def test_what_belongs_to_a_letter(filled: Store) -> None:
     """A letter shows its own attachments, deliveries and marks, and no other's."""
-    filled.letters.add([stored_letter("e", marks={MarkKind.CONFIRMED: Policy.STORED, MarkKind.READ: Policy.STORED})])
+    filled.letters.add(
+        [
+            stored_letter(
+                "e", marks={MarkKind.CONFIRMED: Policy.STORED, MarkKind.READ: Policy.STORED}
+            )
+        ]
+    )
     letter = filled.queries.message("e")
     assert [each.position for each in filled.queries.attachments(letter.id)] == [1]
     assert [each.destination for each in filled.queries.deliveries(message_id=letter.id)] == ["erp"]
-    assert [each.kind for each in filled.queries.marks(letter.id)] == [MarkKind.READ, MarkKind.CONFIRMED]
+    assert [each.kind for each in filled.queries.marks(letter.id)] == [
+        MarkKind.READ,
+        MarkKind.CONFIRMED,
+    ]
     assert filled.queries.marks(message_id("altinn", "a")) == []
 
 
-@pytest.mark.parametrize("shorten", [lambda text: text, lambda text: text[:8], lambda text: text[:4], lambda text: text[:11], str.upper])
+@pytest.mark.parametrize(
+    "shorten",
+    [
+        lambda text: text,
+        lambda text: text[:8],
+        lambda text: text[:4],
+        lambda text: text[:11],
+        str.upper,
+    ],
+)
 def test_an_id_may_be_shortened(filled: Store, shorten: type[str]) -> None:
-    """A letter and a delivery are found by their id or its beginning, in capitals or not, with or without hyphens."""
+    """A letter and a delivery are found by their id or its beginning, in capitals or not, with or
+    without hyphens."""
     message, delivery = filled.queries.messages(1)[0][0], filled.queries.deliveries(limit=1)[0]
     assert filled.queries.message(shorten(str(message.id))) == message
     assert filled.queries.message(shorten(message.id.hex)) == message
@@ -112,7 +152,8 @@ def test_a_letter_is_found_by_its_id_in_the_mailbox(store: Store) -> None:
 
 
 def test_a_beginning_that_two_share(store: Store) -> None:
-    """A beginning that fits several letters, or an id that two mailboxes use, is refused, not guessed at."""
+    """A beginning that fits several letters, or an id that two mailboxes use, is refused, not
+    guessed at."""
     names, seen = [], dict[str, str]()
     for number in range(2000):
         name = str(number)
@@ -129,12 +170,19 @@ def test_a_beginning_that_two_share(store: Store) -> None:
         store.queries.message("same")
 
 
-@pytest.mark.parametrize("name", ["", "abc", "%", "____", "xyz12345", "-", "a" * 33, str(UUID(int=0)), "0000", "ffffffff"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "abc", "%", "____", "xyz12345", "-", "a" * 33, str(UUID(int=0)), "0000", "ffffffff"],
+)
 def test_what_is_not_there(filled: Store, name: str) -> None:
     """A name that fits nothing is answered with where to look."""
-    with pytest.raises(NotFound, match=r"There is no message '.*'; `postmottak messages list` shows"):
+    with pytest.raises(
+        NotFound, match=r"There is no message '.*'; `postmottak messages list` shows"
+    ):
         filled.queries.message(name)
-    with pytest.raises(NotFound, match=r"There is no delivery '.*'; `postmottak deliveries list` shows"):
+    with pytest.raises(
+        NotFound, match=r"There is no delivery '.*'; `postmottak deliveries list` shows"
+    ):
         filled.queries.delivery(name)
 
 
@@ -151,5 +199,8 @@ def test_sightings_are_told_the_oldest_first(filled: Store) -> None:
     """What waits longest is told first, and only what is in the state that was asked for."""
     filled.letters.record_skipped(envelope("f").ref, SightingState.FAILING, NOW)
     filled.letters.record_waiting([envelope("e", SECRET).ref], NOW - LEASE)
-    assert [each.external_id for each in filled.queries.sightings(SightingState.WAITING)] == ["e", "d"]
+    assert [each.external_id for each in filled.queries.sightings(SightingState.WAITING)] == [
+        "e",
+        "d",
+    ]
     assert [each.external_id for each in filled.queries.sightings(SightingState.FAILING)] == ["f"]

@@ -1,4 +1,5 @@
-"""Reconciliation: everything in the mailbox against everything here, in numbers, and what is missing is fetched."""
+"""Reconciliation: everything in the mailbox against everything here, in numbers, and what is
+missing is fetched."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ class FromADay(MemoryMailbox):
 
     start: datetime = NOW - timedelta(days=30)
 
-    def earliest(self, channel: Channel, position: datetime | None, now: datetime) -> datetime | None:
+    def earliest(
+        self, channel: Channel, position: datetime | None, now: datetime
+    ) -> datetime | None:
         """Look back from the bookmark; at first, to the day."""
         return super().earliest(channel, position, now) or self.start
 
@@ -57,13 +60,19 @@ def poll(intake: Intake, mailbox: FromADay, stopping: threading.Event) -> Callab
 
 
 @pytest.fixture
-def reconcile(store: Store, intake: Intake, mailbox: FromADay, stopping: threading.Event) -> Reconcile:
+def reconcile(
+    store: Store, intake: Intake, mailbox: FromADay, stopping: threading.Event
+) -> Reconcile:
     """Compare, and tell each channel by its resource."""
     reconciliation = Reconciliation(store=store, intake=intake)
-    return lambda: {each.resource: each for each in reconciliation.run(mailbox, MarkPolicies(), stopping)}
+    return lambda: {
+        each.resource: each for each in reconciliation.run(mailbox, MarkPolicies(), stopping)
+    }
 
 
-def test_when_everything_is_here(poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay) -> None:
+def test_when_everything_is_here(
+    poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay
+) -> None:
     """Two numbers that are the same, for each channel, and nothing is fetched."""
     mailbox.boxes = [TAX, OTHER]
     for number in range(3):
@@ -71,7 +80,9 @@ def test_when_everything_is_here(poll: Callable[[], object], reconcile: Reconcil
     poll()
     fetched = len(mailbox.asked("fetch"))
     found = reconcile()
-    assert {name: (each.remote, each.local, each.missing, each.problems) for name, each in found.items()} == {
+    assert {
+        name: (each.remote, each.local, each.missing, each.problems) for name, each in found.items()
+    } == {
         "skatt": (3, 3, [], []),
         "plan": (0, 0, [], []),
     }
@@ -79,8 +90,11 @@ def test_when_everything_is_here(poll: Callable[[], object], reconcile: Reconcil
     assert len(mailbox.asked("fetch")) == fetched
 
 
-def test_what_is_missing_is_fetched(poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay, store: Store) -> None:
-    """A letter that came in so late that no poll looks there any more is told by its id, and fetched."""
+def test_what_is_missing_is_fetched(
+    poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay, store: Store
+) -> None:
+    """A letter that came in so late that no poll looks there any more is told by its id, and
+    fetched."""
     mailbox.publish("new", requested_at=NOW)
     poll()
     mailbox.publish("late", requested_at=NOW - timedelta(days=9))
@@ -89,7 +103,9 @@ def test_what_is_missing_is_fetched(poll: Callable[[], object], reconcile: Recon
     position = store.letters.bookmark("altinn", TAX).position
     found = reconcile()["skatt"]
     assert (found.remote, found.local, found.missing, found.fetched) == (2, 1, ["late"], 1)
-    assert found.sentence == "991825827 4255/8 skatt: Altinn 2, here 1, missing: late; 1 fetched now"
+    assert (
+        found.sentence == "991825827 4255/8 skatt: Altinn 2, here 1, missing: late; 1 fetched now"
+    )
     assert store.letters.stored_in("altinn", TAX) == {"new", "late"}
     assert store.letters.bookmark("altinn", TAX).position == position
     assert reconcile()["skatt"].missing == []
@@ -98,7 +114,8 @@ def test_what_is_missing_is_fetched(poll: Callable[[], object], reconcile: Recon
 def test_what_is_older_than_the_first_poll_is_left_alone(
     poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay, clock: Clock
 ) -> None:
-    """Letters from before `start_from` are counted and never fetched, also when the first poll is long past."""
+    """Letters from before `start_from` are counted and never fetched, also when the first poll is
+    long past."""
     mailbox.publish("ancient", requested_at=NOW - timedelta(days=31))
     mailbox.publish("new", requested_at=NOW)
     poll()
@@ -119,8 +136,11 @@ def test_a_channel_that_was_never_polled(reconcile: Reconcile, mailbox: FromADay
     assert (found.older, found.missing, found.fetched) == (1, ["a"], 1)
 
 
-def test_what_is_gone_or_waits_is_counted(poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay, store: Store) -> None:
-    """Letters that were removed, and confidential ones that are left alone, are no letters that are missing; none is opened."""
+def test_what_is_gone_or_waits_is_counted(
+    poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay, store: Store
+) -> None:
+    """Letters that were removed, and confidential ones that are left alone, are no letters that are
+    missing; none is opened."""
     mailbox.boxes = [TAX, LISTED]
     mailbox.publish("went")
     mailbox.publish("here")
@@ -129,14 +149,20 @@ def test_what_is_gone_or_waits_is_counted(poll: Callable[[], object], reconcile:
     poll()
     found = reconcile()
     assert (found["skatt"].gone, found["skatt"].missing) == (1, [])
-    assert (found["taushetsbelagt"].remote, found["taushetsbelagt"].waiting, found["taushetsbelagt"].missing) == (1, 1, [])
+    assert (
+        found["taushetsbelagt"].remote,
+        found["taushetsbelagt"].waiting,
+        found["taushetsbelagt"].missing,
+    ) == (1, 1, [])
     assert "(1 confidential and left alone)" in found["taushetsbelagt"].sentence
     assert found["taushetsbelagt"].local == 0, "a notice is no letter of the mailbox"
     assert "s" not in mailbox.asked("fetch")
     assert store.queries.counts().sightings[SightingState.WAITING] == 1
 
 
-def test_a_letter_that_fails_is_missing(poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay) -> None:
+def test_a_letter_that_fails_is_missing(
+    poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay
+) -> None:
     """A letter that cannot be fetched is told as missing, with the reason, and the rest is fetched."""
     mailbox.publish("fails", requested_at=NOW)
     mailbox.publish("late", requested_at=NOW)
@@ -144,18 +170,26 @@ def test_a_letter_that_fails_is_missing(poll: Callable[[], object], reconcile: R
     mailbox.fails["fetch", "late"] = iter([AWAY])
     poll()
     found = reconcile()["skatt"]
-    assert (found.missing, found.fetched, found.problems) == (["fails", "late"], 1, ["letter fails: Altinn does not answer"])
+    assert (found.missing, found.fetched, found.problems) == (
+        ["fails", "late"],
+        1,
+        ["letter fails: Altinn does not answer"],
+    )
 
 
 def test_trouble_with_one_channel(reconcile: Reconcile, mailbox: FromADay) -> None:
-    """A channel that cannot be listed is told, and so is a listing that is not whole; the others are compared."""
+    """A channel that cannot be listed is told, and so is a listing that is not whole; the others
+    are compared."""
     mailbox.boxes = [TAX, OTHER]
     mailbox.publish("b", channel=OTHER)
     mailbox.fails["list", "skatt"] = iter([AWAY])
     mailbox.shortfall = "more than 1000 letters in one second"
     found = reconcile()
     assert found["skatt"].problems == ["Altinn does not answer"]
-    assert (found["plan"].problems, found["plan"].fetched) == (["more than 1000 letters in one second"], 1)
+    assert (found["plan"].problems, found["plan"].fetched) == (
+        ["more than 1000 letters in one second"],
+        1,
+    )
 
 
 def test_stopping(reconcile: Reconcile, mailbox: FromADay, stopping: threading.Event) -> None:

@@ -1,4 +1,5 @@
-"""Asking again for what did not come with a letter: what comes is kept, and what is here is never made worse."""
+"""Asking again for what did not come with a letter: what comes is kept, and what is here is never
+made worse."""
 
 from __future__ import annotations
 
@@ -78,27 +79,35 @@ def withhold(desk: Desk, name: str = "a/1") -> None:
 
 @pytest.mark.parametrize("trouble", [corruption, withhold])
 def test_what_comes_is_kept(desk: Desk, trouble: Callable[[Desk], None]) -> None:
-    """The attachment is here as it was sent, under the name that it had, the others are as they were, and the sender is told."""
+    """The attachment is here as it was sent, under the name that it had, the others are as they
+    were, and the sender is told."""
     desk.mailbox.publish("a", RIGHT, b"the other")
     trouble(desk)
     desk.poll()
     before = desk.parts
     assert (desk.tell(), before[0].state is not PartState.PRESENT) == ([], True)
-    assert [(each.before, each.after) for each in desk.ask()] == [(before[0].state, before[0].state)], "it is still in trouble"
+    assert [(each.before, each.after) for each in desk.ask()] == [
+        (before[0].state, before[0].state)
+    ], "it is still in trouble"
     desk.mailbox.fails.clear()
     desk.mailbox.contents["a/1"] = [RIGHT]
     (asked,) = desk.ask()
     assert (asked.position, asked.name, asked.came) == (1, before[0].safe_name, True)
     with desk.content.open(str(desk.parts[0].sha256)) as file:
         assert file.read() == RIGHT
-    assert (desk.parts[0].state, desk.parts[0].size, desk.parts[0].safe_name) == (PartState.PRESENT, len(RIGHT), before[0].safe_name)
+    assert (desk.parts[0].state, desk.parts[0].size, desk.parts[0].safe_name) == (
+        PartState.PRESENT,
+        len(RIGHT),
+        before[0].safe_name,
+    )
     assert desk.parts[1] == before[1]
     assert (desk.tell(), desk.store.queries.incomplete(), desk.ask()) == (["a"], [], [])
 
 
 @pytest.mark.parametrize("state", [PartState.EXPIRED, PartState.PURGED])
 def test_what_is_gone_is_known_to_be(desk: Desk, state: PartState) -> None:
-    """Once the source itself says that an attachment is gone, nobody waits for it any more; worse bytes than were sent stay."""
+    """Once the source itself says that an attachment is gone, nobody waits for it any more; worse
+    bytes than were sent stay."""
     desk.mailbox.publish("a", RIGHT, RIGHT)
     corruption(desk)
     withhold(desk, "a/2")
@@ -126,13 +135,17 @@ def test_a_letter_that_is_gone(desk: Desk) -> None:
 
 
 def test_a_mailbox_that_is_away(desk: Desk) -> None:
-    """What cannot be asked for now stays as it is, with the reason; the other attachments are asked for."""
+    """What cannot be asked for now stays as it is, with the reason; the other attachments are asked
+    for."""
     desk.mailbox.publish("a", RIGHT, RIGHT)
     withhold(desk)
     withhold(desk, "a/2")
     desk.poll()
     desk.mailbox.fails = {("open_part", "a/1"): repeat(AWAY)}
-    assert [(each.after, each.problem) for each in desk.ask()] == [(PartState.UNAVAILABLE, str(AWAY)), (PartState.PRESENT, "")]
+    assert [(each.after, each.problem) for each in desk.ask()] == [
+        (PartState.UNAVAILABLE, str(AWAY)),
+        (PartState.PRESENT, ""),
+    ]
     desk.mailbox.fails["fetch", "a"] = iter([AWAY])
     with pytest.raises(MailboxUnavailable):
         desk.ask()
@@ -140,7 +153,8 @@ def test_a_mailbox_that_is_away(desk: Desk) -> None:
 
 
 def test_an_operator_may_accept_it(desk: Desk) -> None:
-    """With `accept` what does not come is waited for no longer: the sender is told, and it may be asked for all the same."""
+    """With `accept` what does not come is waited for no longer: the sender is told, and it may be
+    asked for all the same."""
     desk.mailbox.publish("a", RIGHT)
     withhold(desk)
     desk.poll()
@@ -151,13 +165,20 @@ def test_an_operator_may_accept_it(desk: Desk) -> None:
     assert [each.came for each in desk.ask()] == [True]
 
 
-answers = st.lists(st.sampled_from(["right", "wrong", "unavailable", "expired", "away", "gone", "left out"]), min_size=1, max_size=6)
+answers = st.lists(
+    st.sampled_from(["right", "wrong", "unavailable", "expired", "away", "gone", "left out"]),
+    min_size=1,
+    max_size=6,
+)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(answers=answers)
 def test_nothing_is_made_worse(desk: Desk, answers: list[str]) -> None:
-    """Whatever the source says time after time, bytes that are here stay, or give way to better ones."""
+    """Whatever the source says time after time, bytes that are here stay, or give way to better
+    ones."""
     desk.mailbox = MemoryMailbox(name=uuid4().hex)
     ref = desk.mailbox.publish("a", RIGHT)
     worth = {PartState.PRESENT: 2, PartState.CHECKSUM_FAILED: 1}
@@ -172,7 +193,13 @@ def test_nothing_is_made_worse(desk: Desk, answers: list[str]) -> None:
         if answer == "gone":
             desk.mailbox.fails["fetch", "a"] = repeat(LetterGone("withdrawn"))
         channel, letter = desk.mailbox.letters["a"]
-        here = () if answer == "left out" else (Part(external_id="a/1", original_name="Vedlegg 1.pdf", sender_checksum=md5(RIGHT)),)
+        here = (
+            ()
+            if answer == "left out"
+            else (
+                Part(external_id="a/1", original_name="Vedlegg 1.pdf", sender_checksum=md5(RIGHT)),
+            )
+        )
         desk.mailbox.letters["a"] = channel, replace(letter, parts=here)
         if not desk.store.letters.stored_of([ref.message_id]):
             if answer not in {"left out", "gone"}:
@@ -184,11 +211,14 @@ def test_nothing_is_made_worse(desk: Desk, answers: list[str]) -> None:
         assert now >= best, place
         best = max(now, 2 if answer == "right" and desk.parts else now)
         assert now == best
-        assert all(desk.content.fault(str(each.sha256)) == "" for each in desk.parts if each.state in worth)
+        assert all(
+            desk.content.fault(str(each.sha256)) == "" for each in desk.parts if each.state in worth
+        )
 
 
 def test_a_mark_that_was_put_off_is_due_at_once(desk: Desk) -> None:
-    """When the missing part is here, the sender need not wait for the time that was set for the next try."""
+    """When the missing part is here, the sender need not wait for the time that was set for the
+    next try."""
     desk.mailbox.publish("a", RIGHT)
     withhold(desk)
     desk.poll()

@@ -34,7 +34,9 @@ class Parts:
         self.texts = self._read()
         self.reload = Reload(lambda: self.files, lambda: self.texts, self._read_and_swap)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self.reload.loop, args=(self._stopping,), daemon=True)
+        self._thread = threading.Thread(
+            target=self.reload.loop, args=(self._stopping,), daemon=True
+        )
 
     def _read_and_swap(self) -> None:
         self.reads += 1
@@ -42,7 +44,9 @@ class Parts:
         while self.while_reading:
             self.while_reading.pop()()
         if BROKEN in texts:
-            raise ConfigurationError([Fault(file=str(self.files[0]), key="x", problem="is wrong", remedy="Mend it")])
+            raise ConfigurationError(
+                [Fault(file=str(self.files[0]), key="x", problem="is wrong", remedy="Mend it")]
+            )
         self.texts = texts
         self.force.put(" ".join(texts))
 
@@ -50,7 +54,8 @@ class Parts:
         return [path.read_text() if path.exists() else "missing" for path in self.files]
 
     def start(self, *, asked: bool = True) -> None:
-        """Watch; when this returns, something has come into force, and unless it was not `asked` for, the folders are being watched."""
+        """Watch; when this returns, something has come into force, and unless it was not `asked`
+        for, the folders are being watched."""
         if asked:
             self.reload.ask()
         self._thread.start()
@@ -115,7 +120,8 @@ def save(path: Path, text: str) -> None:
 
 
 def test_a_file_that_is_replaced(watch: Callable[..., Parts], file: Path) -> None:
-    """An edit that is saved by renaming is in force soon, each time, and without an edit nothing is read."""
+    """An edit that is saved by renaming is in force soon, each time, and without an edit nothing is
+    read."""
     parts = watch(file)
     for text in ("two", "three"):
         save(file, text)
@@ -136,7 +142,9 @@ def test_a_file_that_is_written_in_place(watch: Callable[..., Parts], file: Path
     parts.in_force("half and half")
 
 
-def test_a_writer_that_never_closes(watch: Callable[..., Parts], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_never_closes(
+    watch: Callable[..., Parts], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A program that keeps the file open is not waited for for ever."""
     monkeypatch.setattr(reload, "_WRITER", 0.5)
     parts = watch(file)
@@ -147,7 +155,8 @@ def test_a_writer_that_never_closes(watch: Callable[..., Parts], file: Path, mon
 
 
 def test_a_file_that_is_moved_aside(watch: Callable[..., Parts], file: Path) -> None:
-    """An editor may move the old file aside, write a new one and remove the old: what is in force in the end is the new one."""
+    """An editor may move the old file aside, write a new one and remove the old: what is in force
+    in the end is the new one."""
     parts = watch(file)
     for text in ("two", "three"):
         backup = file.with_name(file.name + "~")
@@ -158,7 +167,8 @@ def test_a_file_that_is_moved_aside(watch: Callable[..., Parts], file: Path) -> 
 
 
 def test_a_link_that_is_swapped(watch: Callable[..., Parts], tmp_path: Path) -> None:
-    """Files that are linked through a folder are read anew when that link is swapped, and edited in their new place."""
+    """Files that are linked through a folder are read anew when that link is swapped, and edited in
+    their new place."""
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "routing.toml").write_text(name)
@@ -196,8 +206,11 @@ def settle(parts: Parts) -> None:
     parts.force.get(timeout=SOON)
 
 
-def test_a_folder_that_is_made_again(watch: Callable[..., Parts], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that is removed and made again is found by looking, and from then on watched like the first."""
+def test_a_folder_that_is_made_again(
+    watch: Callable[..., Parts], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is removed and made again is found by looking, and from then on watched like
+    the first."""
     monkeypatch.setattr(reload, "LOOK", 0.1)
     parts = watch(file)
     old = parts.reload._folders._watched[file.parent].watch
@@ -216,8 +229,11 @@ def test_a_folder_that_is_made_again(watch: Callable[..., Parts], file: Path, mo
     parts.in_force("three")
 
 
-def test_a_system_that_allows_no_watch(file: Path, monkeypatch: pytest.MonkeyPatch, logged: list[Any]) -> None:
-    """Where folders cannot be watched, edits are found by looking, and the log says that they take longer."""
+def test_a_system_that_allows_no_watch(
+    file: Path, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
+) -> None:
+    """Where folders cannot be watched, edits are found by looking, and the log says that they take
+    longer."""
 
     def no_more(*_: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -232,8 +248,11 @@ def test_a_system_that_allows_no_watch(file: Path, monkeypatch: pytest.MonkeyPat
     assert any(line.get("reason") == "Too many open files" for line in logged)
 
 
-def test_an_edit_that_is_broken_and_mended(watch: Callable[..., Parts], file: Path, logged: list[Any]) -> None:
-    """What is broken is told once, with where and what to do, and changes nothing; once mended, it is in force."""
+def test_an_edit_that_is_broken_and_mended(
+    watch: Callable[..., Parts], file: Path, logged: list[Any]
+) -> None:
+    """What is broken is told once, with where and what to do, and changes nothing; once mended, it
+    is in force."""
     parts = watch(file)
     save(file, BROKEN)
     assert parts.quiet(1.2)
@@ -262,7 +281,8 @@ def test_an_edit_while_the_files_are_read(watch: Callable[..., Parts], file: Pat
 
 
 def test_other_files_do_not_keep_it_waiting(watch: Callable[..., Parts], file: Path) -> None:
-    """However much goes on with other files of the folder, an edit is in force soon, and without one nothing is."""
+    """However much goes on with other files of the folder, an edit is in force soon, and without
+    one nothing is."""
     parts = watch(file)
     enough = threading.Event()
 
@@ -286,7 +306,9 @@ def test_other_files_do_not_keep_it_waiting(watch: Callable[..., Parts], file: P
         busy.join()
 
 
-def test_each_of_several_files_counts(watch: Callable[..., Parts], file: Path, tmp_path: Path) -> None:
+def test_each_of_several_files_counts(
+    watch: Callable[..., Parts], file: Path, tmp_path: Path
+) -> None:
     """Files in different folders are watched together, and what they say is put in force together."""
     other = tmp_path / "postmottak.toml"
     other.write_text("a")
@@ -298,7 +320,8 @@ def test_each_of_several_files_counts(watch: Callable[..., Parts], file: Path, t
 
 
 def test_asking_reads_what_is_there(watch: Callable[..., Parts], file: Path) -> None:
-    """Who asks has the files read also if nothing has changed, so that a restart of something else can be followed."""
+    """Who asks has the files read also if nothing has changed, so that a restart of something else
+    can be followed."""
     parts = watch(file)
     for _ in range(2):
         parts.reload.ask()
@@ -306,7 +329,8 @@ def test_asking_reads_what_is_there(watch: Callable[..., Parts], file: Path) -> 
 
 
 def test_an_edit_before_the_first_look(file: Path) -> None:
-    """An edit that is saved after the start read the files, and before anybody watches them, is not missed."""
+    """An edit that is saved after the start read the files, and before anybody watches them, is not
+    missed."""
     parts = Parts(file)
     save(file, "two")
     parts.start(asked=False)
@@ -315,7 +339,8 @@ def test_an_edit_before_the_first_look(file: Path) -> None:
 
 
 def test_a_link_to_itself(watch: Callable[..., Parts], tmp_path: Path, logged: list[Any]) -> None:
-    """A link that leads in a circle is a fault like any other, and once it is mended, the file is in force."""
+    """A link that leads in a circle is a fault like any other, and once it is mended, the file is
+    in force."""
     file = tmp_path / "routing.toml"
     file.write_text("one")
     parts = watch(file)
@@ -329,7 +354,8 @@ def test_a_link_to_itself(watch: Callable[..., Parts], tmp_path: Path, logged: l
 
 
 def test_coming_and_going_beside_it_delays_nothing(watch: Callable[..., Parts], file: Path) -> None:
-    """Other files that come and go all the time in the same folder, as a database's journal does, do not put an edit off."""
+    """Other files that come and go all the time in the same folder, as a database's journal does,
+    do not put an edit off."""
     parts = watch(file)
     stopping = threading.Event()
 

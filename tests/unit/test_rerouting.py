@@ -76,7 +76,9 @@ class Office:
         self.table = parse_table(text, "routing.toml", None)
         self.store.letters.note_table(self.table.version, self.table.text, self.clock())
 
-    def fetch(self, external_id: str = "a", policies: MarkPolicies | None = None, **changes: Any) -> UUID:
+    def fetch(
+        self, external_id: str = "a", policies: MarkPolicies | None = None, **changes: Any
+    ) -> UUID:
         """A letter about tax, unless it is to be different, comes in now."""
         self.mailbox.publish(external_id, **{"title": "Skatt", **changes})
         summary = new_intake(self.store, self.content, self.clock, lambda: self.table).poll(
@@ -88,19 +90,32 @@ class Office:
     def deliver(self, *destinations: str) -> None:
         """These destinations get what is due."""
         for claim in self.store.outbox.claim("me", self.clock(), LEASE, 99, only=destinations):
-            assert self.store.outbox.end([results.delivered(claim, Receipt(reference="x", details={}), self.clock(), self.clock())])
+            assert self.store.outbox.end(
+                [
+                    results.delivered(
+                        claim, Receipt(reference="x", details={}), self.clock(), self.clock()
+                    )
+                ]
+            )
 
     def deliveries(self, external_id: str = "a") -> dict[str, list[Delivery]]:
         """The letter's deliveries by destination, each destination's by generation."""
         found: dict[str, list[Delivery]] = {}
         for each in self.store.queries.deliveries(message_id=message_id("altinn", external_id)):
             found.setdefault(each.destination, []).append(each)
-        return {name: sorted(each, key=lambda delivery: delivery.generation) for name, each in found.items()}
+        return {
+            name: sorted(each, key=lambda delivery: delivery.generation)
+            for name, each in found.items()
+        }
 
     def goes_to(self, external_id: str = "a") -> dict[str, tuple[str, ...]]:
         """What waits: destinations, and on whose behalf."""
         every = (each for some in self.deliveries(external_id).values() for each in some)
-        return {each.destination: tuple(each.recipients) for each in every if each.state is DeliveryState.PENDING}
+        return {
+            each.destination: tuple(each.recipients)
+            for each in every
+            if each.state is DeliveryState.PENDING
+        }
 
     @property
     def rerouter(self) -> Rerouter:
@@ -117,22 +132,28 @@ def new_office(store: Store, content: ContentStore, clock: Clock) -> Office:
 
 
 def test_a_letter_that_waits_follows_a_cover_and_comes_back(office: Office) -> None:
-    """What waits goes to whoever covers from the day on which the cover begins, and back again when it has ended."""
+    """What waits goes to whoever covers from the day on which the cover begins, and back again when
+    it has ended."""
     office.fetch()
     assert office.goes_to() == {"archive": ("kari",), "mail": ("kari",)}
     office.put_in_force(TEXT + FOR_OLA)
     assert (office.rerouter.follow_covers(), office.goes_to()) == (1, {"erp": ("ola",)})
     assert office.rerouter.follow_covers() == 0
     office.clock.advance(days=2)
-    assert (office.rerouter.follow_covers(), office.goes_to()) == (1, {"archive": ("kari",), "mail": ("kari",)})
+    assert (office.rerouter.follow_covers(), office.goes_to()) == (
+        1,
+        {"archive": ("kari",), "mail": ("kari",)},
+    )
     assert office.rerouter.follow_covers() == 0
     assert {delivery.id for (delivery,) in office.deliveries().values()} == {
-        delivery_id(message_id("altinn", "a"), destination, 1) for destination in ("archive", "mail")
+        delivery_id(message_id("altinn", "a"), destination, 1)
+        for destination in ("archive", "mail")
     }
 
 
 def test_what_a_cover_withdrew_is_remembered(office: Office) -> None:
-    """The decision says which deliveries gave way to a cover, with their attempts and the last reason."""
+    """The decision says which deliveries gave way to a cover, with their attempts and the last
+    reason."""
     office.fetch()
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
     office.store.outbox.end([results.deferred(claim, "nobody is at home", NOW, NOW, NOW)])
@@ -140,18 +161,26 @@ def test_what_a_cover_withdrew_is_remembered(office: Office) -> None:
     office.rerouter.follow_covers()
     decision = newest_decision(office.store, "a")
     assert (decision.number, decision.chosen) == (1, ["kari"])
-    covered = {each["destination"]: (each["state"], each["attempts"], each["error"]) for each in decision.why["covered"]}
+    covered = {
+        each["destination"]: (each["state"], each["attempts"], each["error"])
+        for each in decision.why["covered"]
+    }
     assert covered == {"archive": ("pending", 0, None), "mail": ("pending", 1, "nobody is at home")}
 
 
-@pytest.mark.parametrize("state", [DeliveryState.CLAIMED, DeliveryState.DELIVERED, DeliveryState.DEAD])
+@pytest.mark.parametrize(
+    "state", [DeliveryState.CLAIMED, DeliveryState.DELIVERED, DeliveryState.DEAD]
+)
 def test_what_does_not_wait_follows_no_cover(office: Office, state: DeliveryState) -> None:
-    """What is under way, delivered or dead stays as it is; what waits beside it goes to whoever covers."""
+    """What is under way, delivered or dead stays as it is; what waits beside it goes to whoever
+    covers."""
     key = office.fetch()
     mail = delivery_id(key, "mail", 1)
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
     if state is DeliveryState.DELIVERED:
-        office.store.outbox.end([results.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)])
+        office.store.outbox.end(
+            [results.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)]
+        )
     elif state is DeliveryState.DEAD:
         office.store.outbox.end([results.dead(claim, "never", NOW, NOW)])
     before = office.store.queries.delivery(str(mail))
@@ -161,7 +190,8 @@ def test_what_does_not_wait_follows_no_cover(office: Office, state: DeliveryStat
 
 
 def test_what_is_held_follows_a_cover_and_stays_held(office: Office) -> None:
-    """A letter that an operator put aside goes to whoever covers when it is released, and not before."""
+    """A letter that an operator put aside goes to whoever covers when it is released, and not
+    before."""
     key = office.fetch()
     office.store.outbox.hold([delivery_id(key, name, 1) for name in ("archive", "mail")])
     office.put_in_force(TEXT + FOR_OLA)
@@ -172,7 +202,8 @@ def test_what_is_held_follows_a_cover_and_stays_held(office: Office) -> None:
 
 
 def test_a_cover_at_the_same_destination(office: Office) -> None:
-    """Where both are reached through one destination, what waits there is for whoever covers, and no longer for the other."""
+    """Where both are reached through one destination, what waits there is for whoever covers, and
+    no longer for the other."""
     office.fetch()
     office.put_in_force(TEXT + FOR_OLA.replace('to = "ola"', 'to = "per"'))
     assert (office.rerouter.follow_covers(), office.goes_to()) == (1, {"mail": ("per",)})
@@ -188,10 +219,14 @@ def test_a_cover_that_leaves_a_copy(office: Office) -> None:
 
 
 def test_a_recipient_that_left_the_table(office: Office) -> None:
-    """What waits for somebody whom the table no longer knows stays where it is, until an operator decides."""
+    """What waits for somebody whom the table no longer knows stays where it is, until an operator
+    decides."""
     office.fetch()
     office.put_in_force(TO_OLA.replace('name = "kari"', 'name = "karin"'))
-    assert (office.rerouter.follow_covers(), office.goes_to()) == (0, {"archive": ("kari",), "mail": ("kari",)})
+    assert (office.rerouter.follow_covers(), office.goes_to()) == (
+        0,
+        {"archive": ("kari",), "mail": ("kari",)},
+    )
 
 
 def test_a_letter_that_has_arrived_follows_no_cover(office: Office) -> None:
@@ -203,22 +238,31 @@ def test_a_letter_that_has_arrived_follows_no_cover(office: Office) -> None:
 
 
 def test_routing_a_letter_anew_sends_it_again(office: Office) -> None:
-    """An operator who routes a letter anew has it delivered again, as a new generation, also where it has arrived."""
+    """An operator who routes a letter anew has it delivered again, as a new generation, also where
+    it has arrived."""
     key = office.fetch()
     office.deliver("archive", "mail")
     applied = office.rerouter.route(key, None)
-    assert (applied.letters, applied.added, applied.withdrawn) == (1, {key: ("archive", "mail")}, {key: ()})
+    assert (applied.letters, applied.added, applied.withdrawn) == (
+        1,
+        {key: ("archive", "mail")},
+        {key: ()},
+    )
     first, second = office.deliveries()["mail"]
     assert (first.generation, first.state, first.decision) == (1, DeliveryState.DELIVERED, 1)
     assert (second.generation, second.state, second.decision) == (2, DeliveryState.PENDING, 2)
     assert second.id == delivery_id(key, "mail", 2)
-    assert [(each.number, each.route) for each in office.store.queries.decisions(key)] == [(1, "Skatt"), (2, "Skatt")]
+    assert [(each.number, each.route) for each in office.store.queries.decisions(key)] == [
+        (1, "Skatt"),
+        (2, "Skatt"),
+    ]
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
     assert (claim.delivery.generation, claim.decision.number) == (2, 2)
 
 
 def test_routing_a_letter_to_somebody(office: Office) -> None:
-    """An operator can name the recipient; what was delivered stays recorded, and what waits for others is withdrawn and remembered."""
+    """An operator can name the recipient; what was delivered stays recorded, and what waits for
+    others is withdrawn and remembered."""
     key = office.fetch()
     office.deliver("archive")
     applied = office.rerouter.route(key, "ola")
@@ -243,11 +287,14 @@ def test_routing_withdraws_what_is_held_or_dead(office: Office, state: DeliveryS
     office.rerouter.route(key, "per")
     assert office.goes_to() == {"mail": ("per",)}
     assert set(office.deliveries()) == {"mail"}
-    assert [each["state"] for each in newest_decision(office.store, "a").why["withdrawn"]] == [state.value]
+    assert [each["state"] for each in newest_decision(office.store, "a").why["withdrawn"]] == [
+        state.value
+    ]
 
 
 def test_routing_to_somebody_at_the_same_destination(office: Office) -> None:
-    """A delivery that waits at the right destination for the wrong recipient becomes one for the right."""
+    """A delivery that waits at the right destination for the wrong recipient becomes one for the
+    right."""
     key = office.fetch()
     office.rerouter.route(key, "per")
     assert office.goes_to() == {"mail": ("per",)}
@@ -261,7 +308,8 @@ def test_a_delivery_that_waits_is_not_doubled(office: Office) -> None:
 
 
 def test_routing_to_nobody_that_is_known(office: Office) -> None:
-    """A recipient that the table does not know is told with the nearest that it does, and nothing is changed."""
+    """A recipient that the table does not know is told with the nearest that it does, and nothing
+    is changed."""
     key = office.fetch()
     with pytest.raises(NotFound, match=r"no recipient 'kary'; did you mean 'kari'\?"):
         office.rerouter.route(key, "kary")
@@ -269,19 +317,26 @@ def test_routing_to_nobody_that_is_known(office: Office) -> None:
 
 
 def test_a_confidential_letter_goes_to_the_appointed_only(office: Office) -> None:
-    """No operator's slip sends a confidential letter to somebody whom no route for confidential post appoints."""
+    """No operator's slip sends a confidential letter to somebody whom no route for confidential
+    post appoints."""
     key = office.fetch("s", channel=SECRET, confidential=True)
     assert office.goes_to("s") == {"mail": ("per",)}
     with pytest.raises(OperatorError, match=r"confidential.*'kari'"):
         office.rerouter.route(key, "kari")
-    office.put_in_force(TEXT.replace('services = ["5504/1"]', 'services = ["5504/1"]\nenabled = false'))
+    office.put_in_force(
+        TEXT.replace('services = ["5504/1"]', 'services = ["5504/1"]\nenabled = false')
+    )
     with pytest.raises(OperatorError, match="no route appoints"):
         office.rerouter.route(key, None)
-    assert (office.goes_to("s"), newest_decision(office.store, "s").number) == ({"mail": ("per",)}, 1)
+    assert (office.goes_to("s"), newest_decision(office.store, "s").number) == (
+        {"mail": ("per",)},
+        1,
+    )
 
 
 def test_applying_changes_only_what_the_table_changes(office: Office) -> None:
-    """Letters that belong elsewhere by the present table go there; others, and what came before, stay as they are."""
+    """Letters that belong elsewhere by the present table go there; others, and what came before,
+    stay as they are."""
     office.fetch("early")
     office.clock.advance(days=1)
     since = office.clock()
@@ -289,7 +344,9 @@ def test_applying_changes_only_what_the_table_changes(office: Office) -> None:
     office.put_in_force(TO_OLA)
     applied = office.rerouter.apply(since)
     assert (applied.letters, applied.added) == (2, {moved: ("erp",)})
-    assert {key: sorted(names) for key, names in applied.withdrawn.items()} == {moved: ["archive", "mail"]}
+    assert {key: sorted(names) for key, names in applied.withdrawn.items()} == {
+        moved: ["archive", "mail"]
+    }
     assert [office.goes_to(name) for name in ("early", "a", "b")] == [
         {"archive": ("kari",), "mail": ("kari",)}, {"erp": ("ola",)}, {"erp": ("ola",)},
     ]  # fmt: skip  # one line reads as the three letters
@@ -298,25 +355,47 @@ def test_applying_changes_only_what_the_table_changes(office: Office) -> None:
 
 
 def test_applying_sends_nothing_twice(office: Office) -> None:
-    """A letter that has arrived where it now belongs does not go there again, and what was delivered elsewhere stays recorded."""
+    """A letter that has arrived where it now belongs does not go there again, and what was
+    delivered elsewhere stays recorded."""
     key = office.fetch()
     office.deliver("archive", "mail")
-    office.put_in_force(TEXT.replace('title_contains = ["skatt"]\nto = ["kari"]', 'title_contains = ["skatt"]\nto = ["kari", "ola"]'))
+    office.put_in_force(
+        TEXT.replace(
+            'title_contains = ["skatt"]\nto = ["kari"]',
+            'title_contains = ["skatt"]\nto = ["kari", "ola"]',
+        )
+    )
     assert office.rerouter.apply(NOW).added == {key: ("erp",)}
-    assert states(office, ("archive", "mail", "erp")) == [[DeliveryState.DELIVERED], [DeliveryState.DELIVERED], [DeliveryState.PENDING]]
+    assert states(office, ("archive", "mail", "erp")) == [
+        [DeliveryState.DELIVERED],
+        [DeliveryState.DELIVERED],
+        [DeliveryState.PENDING],
+    ]
 
 
 @pytest.mark.parametrize("under_way", [False, True], ids=["delivered", "under way"])
-def test_applying_reaches_somebody_new_at_the_same_destination(office: Office, under_way: bool) -> None:
-    """Where the destination got the letter for somebody else, it gets it once more for whoever has it now, and no third time."""
+def test_applying_reaches_somebody_new_at_the_same_destination(
+    office: Office, under_way: bool
+) -> None:
+    """Where the destination got the letter for somebody else, it gets it once more for whoever has
+    it now, and no third time."""
     key = office.fetch()
     office.deliver("archive")
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
     if not under_way:
-        office.store.outbox.end([results.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)])
-    office.put_in_force(TEXT.replace('title_contains = ["skatt"]\nto = ["kari"]', 'title_contains = ["skatt"]\nto = ["per"]'))
+        office.store.outbox.end(
+            [results.delivered(claim, Receipt(reference="x", details={}), NOW, NOW)]
+        )
+    office.put_in_force(
+        TEXT.replace(
+            'title_contains = ["skatt"]\nto = ["kari"]', 'title_contains = ["skatt"]\nto = ["per"]'
+        )
+    )
     assert office.rerouter.apply(NOW).added == {key: ("mail",)}
-    assert [(each.generation, each.recipients) for each in office.deliveries()["mail"]] == [(1, ["kari"]), (2, ["per"])]
+    assert [(each.generation, each.recipients) for each in office.deliveries()["mail"]] == [
+        (1, ["kari"]),
+        (2, ["per"]),
+    ]
     office.deliver("mail")
     assert office.rerouter.apply(NOW).added == {}
 
@@ -327,14 +406,17 @@ def states(office: Office, destinations: Sequence[str]) -> list[list[DeliverySta
 
 
 def test_a_mark_waits_for_what_is_left(office: Office) -> None:
-    """Where the last delivery that was missing is withdrawn, the sender may be told; the others have the letter."""
+    """Where the last delivery that was missing is withdrawn, the sender may be told; the others
+    have the letter."""
     key = office.fetch(policies=MarkPolicies(read=Policy.DELIVERED))
     office.deliver("archive", "mail")
     (mark,) = office.store.queries.marks(key)
     assert mark.state is MarkState.DUE
     other = office.fetch("b", MarkPolicies(read=Policy.DELIVERED))
     office.deliver("archive")
-    office.put_in_force(TEXT.replace('deliver_to = ["archive", "mail"]', 'deliver_to = ["archive"]'))
+    office.put_in_force(
+        TEXT.replace('deliver_to = ["archive", "mail"]', 'deliver_to = ["archive"]')
+    )
     assert office.store.queries.marks(other)[0].state is MarkState.WAITING
     office.rerouter.follow_covers()
     assert office.store.queries.marks(other)[0].state is MarkState.DUE

@@ -40,11 +40,16 @@ def keeper(store: Store, content: ContentStore, clock: Clock, **rules: object) -
     """Housekeeping by these rules, with the usual table."""
     rule = RetentionSettings.model_validate(rules)
     return Housekeeping(
-        store=store, content=content, retention=lambda: Retention(settings=rule, table=TABLE, past=lambda _: None), clock=clock
+        store=store,
+        content=content,
+        retention=lambda: Retention(settings=rule, table=TABLE, past=lambda _: None),
+        clock=clock,
     )
 
 
-def add(store: Store, content: ContentStore, name: str, state: DeliveryState = DeliveryState.DELIVERED) -> UUID:
+def add(
+    store: Store, content: ContentStore, name: str, state: DeliveryState = DeliveryState.DELIVERED
+) -> UUID:
     """A letter with an attachment, whose delivery is in this state."""
     content.put([b"pdf"])
     letter = stored_letter(name)
@@ -71,8 +76,11 @@ def test_nothing_goes_by_default(store: Store, content: ContentStore, clock: Clo
     assert (dict(tidied.deleted), tidied.files) == ({}, 0)
 
 
-def test_each_part_goes_in_its_time_and_is_recorded(store: Store, content: ContentStore, clock: Clock, database: Path) -> None:
-    """Attachments, text and metadata go one after another; each is recorded, and a tombstone keeps the letter from coming again."""
+def test_each_part_goes_in_its_time_and_is_recorded(
+    store: Store, content: ContentStore, clock: Clock, database: Path
+) -> None:
+    """Attachments, text and metadata go one after another; each is recorded, and a tombstone keeps
+    the letter from coming again."""
     key, house = add(store, content, "a"), keeper(store, content, clock, **ALL)
     path = age(content, b"pdf")
     clock.advance(days=19)
@@ -81,14 +89,24 @@ def test_each_part_goes_in_its_time_and_is_recorded(store: Store, content: Conte
     assert house.run("service", threading.Event()).deleted == {LetterPart.ATTACHMENTS: 1}
     assert not path.exists()
     (attachment,) = store.queries.attachments(key)
-    assert (attachment.state, attachment.sha256, attachment.deleted_at) == (PartState.DELETED, None, clock.now)
+    assert (attachment.state, attachment.sha256, attachment.deleted_at) == (
+        PartState.DELETED,
+        None,
+        clock.now,
+    )
     clock.advance(days=10)
     house.run("kari", threading.Event())
     letter = store.queries.message_by_id(key)
-    assert (letter.body, letter.title, letter.body_deleted_at) == ("", "Vedtak om næringsareal", clock.now)
+    assert (letter.body, letter.title, letter.body_deleted_at) == (
+        "",
+        "Vedtak om næringsareal",
+        clock.now,
+    )
     clock.advance(days=10)
     house.run("service", threading.Event())
-    records = {each.part: (each.by, each.rule) for each in store.retention.deletions(message_id=key)}
+    records = {
+        each.part: (each.by, each.rule) for each in store.retention.deletions(message_id=key)
+    }
     assert records == {
         LetterPart.ATTACHMENTS: ("service", "[retention]: attachments = 20d"),
         LetterPart.BODY: ("kari", "[retention]: body = 30d"),
@@ -99,7 +117,9 @@ def test_each_part_goes_in_its_time_and_is_recorded(store: Store, content: Conte
     assert "Hei på deg".encode() not in database.read_bytes()
 
 
-def test_a_letter_that_was_deleted_never_comes_again(store: Store, content: ContentStore, clock: Clock) -> None:
+def test_a_letter_that_was_deleted_never_comes_again(
+    store: Store, content: ContentStore, clock: Clock
+) -> None:
     """What a tombstone stands for counts as stored: it is neither fetched nor kept nor missing."""
     letter = stored_letter("a", altinn2_id=7)
     key = add(store, content, "a")
@@ -112,7 +132,9 @@ def test_a_letter_that_was_deleted_never_comes_again(store: Store, content: Cont
     assert store.letters.add([letter]).new == 0
 
 
-def test_bytes_that_another_letter_needs_stay(store: Store, content: ContentStore, clock: Clock) -> None:
+def test_bytes_that_another_letter_needs_stay(
+    store: Store, content: ContentStore, clock: Clock
+) -> None:
     """A file goes with the last letter that has it, and not while it is new."""
     add(store, content, "a")
     held = add(store, content, "b", DeliveryState.DEAD)
@@ -122,7 +144,9 @@ def test_bytes_that_another_letter_needs_stay(store: Store, content: ContentStor
     house.run("service", threading.Event())
     assert path.exists()
     with store._database.write() as session:
-        session.exec(select(Delivery).where(Delivery.message_id == held)).one().state = DeliveryState.DELIVERED
+        session.exec(
+            select(Delivery).where(Delivery.message_id == held)
+        ).one().state = DeliveryState.DELIVERED
     with content.guarded(alone=False):
         assert house.run("service", threading.Event()).files is None
     assert path.exists()
@@ -149,9 +173,12 @@ def test_a_legal_hold(store: Store, content: ContentStore, clock: Clock) -> None
 
 
 def test_the_nearest_rule_counts() -> None:
-    """The route comes before the service, the service before the rest, for each part by itself; metadata outlives the others."""
+    """The route comes before the service, the service before the rest, for each part by itself;
+    metadata outlives the others."""
     table = table_of(TABLE_TEXT.replace('to = ["regnskap"]', 'to = ["regnskap"]\nkeep_body = "9d"'))
-    rule = RetentionSettings.model_validate({**ALL, "metadata": "1d", "service": {"4255/8": {"body": "7d", "attachments": "forever"}}})
+    rule = RetentionSettings.model_validate(
+        {**ALL, "metadata": "1d", "service": {"4255/8": {"body": "7d", "attachments": "forever"}}}
+    )
     retention = Retention(settings=rule, table=table, past={TABLE.version: TABLE}.get)
     days = {part: keep.time.days for part, keep in retention.of("4255/1", "x", "Skatt").items()}
     assert days == {LetterPart.BODY: 9, LetterPart.ATTACHMENTS: 20, LetterPart.METADATA: 20}
@@ -161,17 +188,30 @@ def test_the_nearest_rule_counts() -> None:
     assert retention.of("4255/1", TABLE.version, "Skatt")[LetterPart.BODY].time.days == 9
 
 
-deliveries = st.tuples(st.sampled_from(DeliveryState), st.booleans(), st.sampled_from((None, "nei")))
+deliveries = st.tuples(
+    st.sampled_from(DeliveryState), st.booleans(), st.sampled_from((None, "nei"))
+)
 RUNS = count()  # the examples share a database
 marks = st.none() | st.sampled_from(MarkState)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(letters=st.lists(st.tuples(st.lists(deliveries, min_size=1, max_size=2), marks, st.booleans()), min_size=1, max_size=6))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    letters=st.lists(
+        st.tuples(st.lists(deliveries, min_size=1, max_size=2), marks, st.booleans()),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_nothing_undelivered_or_not_taken_is_ever_deleted(
-    store: Store, content: ContentStore, letters: list[tuple[list[tuple[DeliveryState, bool, str | None]], MarkState | None, bool]]
+    store: Store,
+    content: ContentStore,
+    letters: list[tuple[list[tuple[DeliveryState, bool, str | None]], MarkState | None, bool]],
 ) -> None:
-    """Whatever state letters are in: what goes was delivered and taken everywhere, its sender was told, and no hold is in force."""
+    """Whatever state letters are in: what goes was delivered and taken everywhere, its sender was
+    told, and no hold is in force."""
     run = next(RUNS)
     clock = Clock()
     may_go: set[UUID] = set()
@@ -182,19 +222,31 @@ def test_nothing_undelivered_or_not_taken_is_ever_deleted(
         key = letter.message.id
         store.letters.add([letter])
         with store._database.write() as session:
-            rows = session.exec(select(Delivery).where(Delivery.message_id == key).order_by(col(Delivery.destination))).all()
+            rows = session.exec(
+                select(Delivery)
+                .where(Delivery.message_id == key)
+                .order_by(col(Delivery.destination))
+            ).all()
             for row, (state, waiting, rejection) in zip(rows, states, strict=True):
                 row.state, row.awaiting_pickup, row.rejection = state, waiting, rejection
             for each in session.exec(select(Mark).where(Mark.message_id == key)):
                 each.state = mark or MarkState.DONE
         if held:
             store.retention.hold(key, "kari", "", NOW)
-        done = all(state is DeliveryState.DELIVERED and not waiting and not rejection for state, waiting, rejection in states)
+        done = all(
+            state is DeliveryState.DELIVERED and not waiting and not rejection
+            for state, waiting, rejection in states
+        )
         (may_go if done and mark in {None, MarkState.DONE} and not held else stays).add(key)
     clock.advance(days=1000)
     keeper(store, content, clock, **ALL).run("service", threading.Event())
     with store._database.read() as session:
-        left = {each.id: each for each in session.exec(select(Message).where(col(Message.external_id).startswith(f"run {run}/")))}
+        left = {
+            each.id: each
+            for each in session.exec(
+                select(Message).where(col(Message.external_id).startswith(f"run {run}/"))
+            )
+        }
     assert left.keys() == stays
     assert all(each.body == "Hei på deg" for each in left.values())
     assert {each.message_id for each in store.retention.deletions()} >= may_go

@@ -41,13 +41,19 @@ def test_the_wait_is_bounded_and_spread(age: timedelta, chance: float) -> None:
 
 def test_two_that_failed_together_do_not_come_back_together() -> None:
     """Different chances give different times."""
-    times = {next_attempt(created_at=NOW, now=NOW, retry_after=None, chance=chance / 10) for chance in range(11)}
+    times = {
+        next_attempt(created_at=NOW, now=NOW, retry_after=None, chance=chance / 10)
+        for chance in range(11)
+    }
     assert len(times) == 11
 
 
 @given(AGES, CHANCES, st.timedeltas(min_value=timedelta()))
-def test_what_the_other_side_asked_for_is_kept(age: timedelta, chance: float, asked: timedelta) -> None:
-    """No attempt comes sooner than the destination asked for, nor sooner than it would have; but for ever is a day at the longest."""
+def test_what_the_other_side_asked_for_is_kept(
+    age: timedelta, chance: float, asked: timedelta
+) -> None:
+    """No attempt comes sooner than the destination asked for, nor sooner than it would have; but
+    for ever is a day at the longest."""
     when = next_attempt(created_at=NOW - age, now=NOW, retry_after=asked, chance=chance)
     unasked = next_attempt(created_at=NOW - age, now=NOW, retry_after=None, chance=chance)
     assert when == max(NOW + min(asked, LONGEST_ASKED), unasked)
@@ -55,7 +61,12 @@ def test_what_the_other_side_asked_for_is_kept(age: timedelta, chance: float, as
 
 @pytest.mark.parametrize(
     ("age", "too_old"),
-    [(timedelta(), False), (timedelta(days=5) - timedelta(microseconds=1), False), (timedelta(days=5), True), (timedelta(days=9), True)],
+    [
+        (timedelta(), False),
+        (timedelta(days=5) - timedelta(microseconds=1), False),
+        (timedelta(days=5), True),
+        (timedelta(days=9), True),
+    ],
 )
 def test_giving_up_is_a_matter_of_age(age: timedelta, *, too_old: bool) -> None:
     """A delivery is given up once it is as old as the configuration says, and not before."""

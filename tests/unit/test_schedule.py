@@ -26,7 +26,8 @@ def schedule() -> Iterator[Scheduler]:
 
 
 def test_each_is_woken_again_and_again(schedule: Scheduler) -> None:
-    """What is scheduled is woken at its interval, each by itself, and not before the first has passed."""
+    """What is scheduled is woken at its interval, each by itself, and not before the first has
+    passed."""
     woken = {name: threading.Semaphore(0) for name in ("one", "two")}
     for name, semaphore in woken.items():
         schedule.every(SOON, name, semaphore.release)
@@ -58,7 +59,8 @@ def test_a_name_is_scheduled_once(schedule: Scheduler) -> None:
 
 
 def test_a_clock_that_is_set_back_silences_nothing() -> None:
-    """When the clock was set, everything ticks at once, and only once, and begins its interval again."""
+    """When the clock was set, everything ticks at once, and only once, and begins its interval
+    again."""
     set_by = timedelta()
     schedule, woken = Scheduler(lambda: datetime.now(UTC) + set_by), threading.Semaphore(0)
     schedule.every(timedelta(hours=1), "name", woken.release)
@@ -75,7 +77,8 @@ def test_a_clock_that_is_set_back_silences_nothing() -> None:
 
 @given(st.datetimes(timezones=_UTC), st.datetimes(max_value=_LATEST, timezones=_UTC))
 def test_the_next_tick_is_one_interval_away(before: datetime, now: datetime) -> None:
-    """Whenever the last tick was by a clock that has been set since, the next one comes an interval from now, give or take a tenth."""
+    """Whenever the last tick was by a clock that has been set since, the next one comes an interval
+    from now, give or take a tenth."""
     interval = timedelta(minutes=5)
     away = _Every(interval).get_next_fire_time(before, now) - now
     assert 0.9 * interval <= away <= 1.1 * interval
@@ -94,7 +97,8 @@ def test_nothing_is_woken_after_the_end() -> None:
 
 
 def test_a_ring_while_nobody_waits_is_kept() -> None:
-    """However often a bell rings while its worker works, the worker goes round once more, and then waits again."""
+    """However often a bell rings while its worker works, the worker goes round once more, and then
+    waits again."""
     bell = WakeEvent()
     bell.wake_up()
     bell.wake_up()

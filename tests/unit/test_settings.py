@@ -60,7 +60,9 @@ def test_a_length_of_time(text: object, length: timedelta) -> None:
     assert duration(text) == length
 
 
-@pytest.mark.parametrize("text", ["", "5", "m", "5 m", "5M", "-5m", "1.5h", "5m30s", "5min", "\u0665m", 5, True, None])
+@pytest.mark.parametrize(
+    "text", ["", "5", "m", "5 m", "5M", "-5m", "1.5h", "5m30s", "5min", "\u0665m", 5, True, None]
+)
 def test_no_length_of_time(text: object, tmp_path: Path) -> None:
     """Anything else is a fault that says how to write one."""
     assert 'such as "5m"' in problem(tmp_path, every=text)
@@ -79,7 +81,8 @@ def test_a_relative_path_starts_at_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["folder", "password_file"])
 def test_the_home_of_nobody_is_a_fault(tmp_path: Path, field: str) -> None:
-    """A path that begins with the home of somebody who is not there is a fault of the configuration, not of the program."""
+    """A path that begins with the home of somebody who is not there is a fault of the
+    configuration, not of the program."""
     assert problem(tmp_path, **{field: "~nobody-of-this-name/x"})
 
 
@@ -89,20 +92,32 @@ def test_a_secret_is_read_and_never_shown(tmp_path: Path) -> None:
     read = example(tmp_path, password_file="password")
     assert read.password_file
     assert read.password_file.value == "hunter2"
-    shown = (str(read), repr(read), str(read.password_file), repr(read.password_file), f"{read.password_file}")
+    shown = (
+        str(read),
+        repr(read),
+        str(read.password_file),
+        repr(read.password_file),
+        f"{read.password_file}",
+    )
     assert not any("hunter2" in text for text in shown)
     assert str(tmp_path / "password") in str(read.password_file)
 
 
-def test_a_secret_comes_from_credentials_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_comes_from_credentials_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A credential that the service manager hands over is used before a file of the same name."""
     credentials = tmp_path / "credentials"
     credentials.mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     (tmp_path / "password").write_text("from the file")
-    assert example(tmp_path, password_file="password").password_file == Secret(tmp_path / "password", "from the file")
+    assert example(tmp_path, password_file="password").password_file == Secret(
+        tmp_path / "password", "from the file"
+    )
     (credentials / "password").write_text("from the manager")
-    assert example(tmp_path, password_file="password").password_file == Secret(credentials / "password", "from the manager")
+    assert example(tmp_path, password_file="password").password_file == Secret(
+        credentials / "password", "from the manager"
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,14 +156,21 @@ def test_a_secret_that_cannot_be_read(tmp_path: Path, name: object, words: str) 
 
 
 @settings(deadline=None)
-@given(secret=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1), before=st.sampled_from(["", "\ufeff"]))
+@given(
+    secret=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1),
+    before=st.sampled_from(["", "\ufeff"]),
+)
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\n\r\n"])
-def test_a_secret_from_any_editor(tmp_path_factory: pytest.TempPathFactory, secret: str, before: str, end: str) -> None:
+def test_a_secret_from_any_editor(
+    tmp_path_factory: pytest.TempPathFactory, secret: str, before: str, end: str
+) -> None:
     """A mark before UTF-8 and ends of lines of any system are no part of a secret."""
     assume(secret.strip() and not secret.startswith("\ufeff"))
     folder = tmp_path_factory.mktemp("secret")
     (folder / "password").write_bytes((before + secret + end).encode())
-    assert example(folder, password_file="password").password_file == Secret(folder / "password", secret.strip())
+    assert example(folder, password_file="password").password_file == Secret(
+        folder / "password", secret.strip()
+    )
 
 
 def test_a_mistyped_organisation_number(tmp_path: Path) -> None:
@@ -167,5 +189,6 @@ def test_a_key_that_is_not_declared(tmp_path: Path) -> None:
 def test_settings_do_not_change(tmp_path: Path) -> None:
     """What was read stays as it was read."""
     with pytest.raises(ValidationError):
-        setattr(example(tmp_path), "every", timedelta(days=1))  # noqa: B010  # mypy knows already that it cannot be set
+        # mypy knows already that it cannot be set
+        setattr(example(tmp_path), "every", timedelta(days=1))  # noqa: B010
     assert json.loads(example(tmp_path).model_dump_json())["every"] == "PT5M"

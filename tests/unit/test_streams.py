@@ -30,7 +30,8 @@ def shown(value: Any) -> str:
 @settings(deadline=None)
 @given(value=st.recursive(_TEXTS, lambda inner: st.dictionaries(_TEXTS, inner) | st.lists(inner)))
 def test_json_is_harmless_and_the_same(value: Any) -> None:
-    """Controls, bidi marks, halves of pairs and whatever nobody can see are escaped; the document is one, and says the same."""
+    """Controls, bidi marks, halves of pairs and whatever nobody can see are escaped; the document
+    is one, and says the same."""
     text = shown(value)
     assert json.loads(text) == value
     assert text.replace("\n", "").isprintable()
@@ -47,8 +48,16 @@ def test_plain_text_is_harmless(title: str) -> None:
         print_table(("title",), [[title]])
     out.seek(0)
     found = set(out.read()) - {"\n", "\t"}
-    assert not {letter for letter in found if letter < " " or "\x7f" <= letter <= "\x9f" or letter in "\u061c\u200e\u200f\u2028\u2029"}
-    assert not {letter for letter in found if "\u202a" <= letter <= "\u202e" or "\u2066" <= letter <= "\u2069"}
+    assert not {
+        letter
+        for letter in found
+        if letter < " " or "\x7f" <= letter <= "\x9f" or letter in "\u061c\u200e\u200f\u2028\u2029"
+    }
+    assert not {
+        letter
+        for letter in found
+        if "\u202a" <= letter <= "\u202e" or "\u2066" <= letter <= "\u2069"
+    }
 
 
 def test_names_stay_readable() -> None:

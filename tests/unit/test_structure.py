@@ -1,4 +1,5 @@
-"""The rules of the house: where files lie, how they are named, how long they get, and how they speak."""
+"""The rules of the house: where files lie, how they are named, how long they get, and how they
+speak."""
 
 from __future__ import annotations
 
@@ -13,21 +14,6 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for top in ("daemon", "connectors") for path in (ROOT / top).rglob("*.py"))
 _NAMED_BY_PORT = {"Settings"}  # what a connector's module must call its settings
 _LONGEST_FILE, _LONGEST_FUNCTION, _MEDIAN, _P90 = 400, 60, 8, 20
-
-OLD_WORDS = {
-    r"\bis no (?!longer\b|more\b|t\b|such\b)": "is not a valid …",
-    r"\bat the most\b": "at most, maximum",
-    r"\bin its stead\b": "instead",
-    r"\banew\b": "again",
-    r"\bsigns? of life\b": "heartbeat",
-    r"\bthe doors? for\b": "the endpoint for",
-    r"\bthat there (is|are) not\b": "missing",
-    r"\bof one's own\b": "own",
-    r"\blets? go of\b": "close, release",
-    r"\bnothing amiss\b": "all is well",
-    r"\bthere are none in use\b": "none",
-}
-"""Words that read as translated, and plain ones. Norwegian pages and the changelog of old releases are left out."""
 
 
 def _trees() -> Iterator[tuple[Path, ast.Module]]:
@@ -67,13 +53,19 @@ def test_no_class_name_stands_for_two_things() -> None:
 
 
 def test_functions_and_files_stay_short() -> None:
-    """Half of the functions have at most 8 lines, nine of ten at most 20, none over 60; no file has over 400."""
+    """Half of the functions have at most 8 lines, nine of ten at most 20, none over 60; no file has
+    over 400."""
     lengths: dict[str, int] = {}
     for path, tree in _trees():
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and "migrations" not in path.parts:
+            if (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                and "migrations" not in path.parts
+            ):
                 assert node.end_lineno
-                lengths[f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"] = node.end_lineno - node.lineno + 1
+                lengths[f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"] = (
+                    node.end_lineno - node.lineno + 1
+                )
     assert {name: length for name, length in lengths.items() if length > _LONGEST_FUNCTION} == {}
     assert median(lengths.values()) <= _MEDIAN
     assert quantiles(lengths.values(), n=10)[-1] <= _P90

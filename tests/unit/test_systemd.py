@@ -27,7 +27,8 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
 
 
 def test_every_message(manager: tuple[socket.socket, str]) -> None:
-    """Ready, reloading with its time, alive and stopping arrive as sd_notify(3) has them, each status as one line."""
+    """Ready, reloading with its time, alive and stopping arrive as sd_notify(3) has them, each
+    status as one line."""
     listener, name = manager
     notifier = SystemdNotifier({"NOTIFY_SOCKET": name})
     notifier.ready("1 mailboxes\nand more")
@@ -60,7 +61,13 @@ print("alive")
 
 def test_no_file_to_be_had() -> None:
     """Where not even a socket can be made, a message is lost and nothing else."""
-    ended = subprocess.run([sys.executable, "-c", _WITHOUT_FILES], check=False, capture_output=True, text=True, cwd=ROOT)
+    ended = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_FILES],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr
 
 

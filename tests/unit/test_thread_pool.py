@@ -42,13 +42,16 @@ with Workers(4) as pool:
 def test_few_threads(threads: int) -> None:
     """All work is done: by the threads that could be had, and without any by whoever submits it."""
     command = [sys.executable, "-c", _FEW_THREADS, str(threads)]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    ended = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == [[number, threads == 0] for number in range(6)]
 
 
 def test_one_that_waits_holds_up_no_other() -> None:
-    """The second thing to do is begun beside the first, however long that takes, from the very beginning."""
+    """The second thing to do is begun beside the first, however long that takes, from the very
+    beginning."""
     for _ in range(50):
         with ThreadPool(2) as pool:
             go_on = threading.Event()
@@ -59,7 +62,8 @@ def test_one_that_waits_holds_up_no_other() -> None:
 
 
 def test_enough_threads() -> None:
-    """With threads to be had it is a pool like any other: as many as asked for, and an error is the submitter's."""
+    """With threads to be had it is a pool like any other: as many as asked for, and an error is the
+    submitter's."""
     with ThreadPool(3) as pool:
         assert sorted(pool.map(abs, range(-20, 0))) == list(range(1, 21))
         assert len(pool._threads) <= 3

@@ -21,7 +21,8 @@ def fail(queue: DestinationQueue, times: int) -> None:
 
 
 def test_a_lane_has_room_for_so_many() -> None:
-    """As many attempts as the lane is wide are under way at a time, and one more for each that ends."""
+    """As many attempts as the lane is wide are under way at a time, and one more for each that
+    ends."""
     queue = DestinationQueue()
     assert queue.free_slots(NOW) == CONCURRENCY
     queue.running = CONCURRENCY
@@ -31,7 +32,8 @@ def test_a_lane_has_room_for_so_many() -> None:
 
 
 def test_several_deliveries_are_claimed_together() -> None:
-    """While others are under way, a lane waits until it has room for half of its width; with nothing under way, for one."""
+    """While others are under way, a lane waits until it has room for half of its width; with
+    nothing under way, for one."""
     queue = DestinationQueue(concurrency_limit=6, running=4)
     assert not queue.should_claim(NOW)
     queue.running = 3
@@ -42,13 +44,17 @@ def test_several_deliveries_are_claimed_together() -> None:
 
 
 def test_five_failures_in_a_row_close_a_lane() -> None:
-    """A destination that could not be used five times in a row is left alone for half a minute, and then tried with one delivery."""
+    """A destination that could not be used five times in a row is left alone for half a minute, and
+    then tried with one delivery."""
     queue = DestinationQueue()
     fail(queue, 4)
     assert queue.free_slots(NOW) == CONCURRENCY
     fail(queue, 1)
     assert queue.closed_until == NOW + FIRST_PAUSE
-    assert [queue.free_slots(NOW + FIRST_PAUSE - SECOND), queue.free_slots(NOW + FIRST_PAUSE)] == [0, 1]
+    assert [queue.free_slots(NOW + FIRST_PAUSE - SECOND), queue.free_slots(NOW + FIRST_PAUSE)] == [
+        0,
+        1,
+    ]
     queue.running = 1
     assert queue.free_slots(NOW + FIRST_PAUSE) == 0
 
@@ -86,7 +92,8 @@ def test_late_failures_make_a_pause_no_longer() -> None:
 
 
 def test_a_success_opens_a_lane_wide() -> None:
-    """The first delivery that is made opens the lane, and the next trouble begins with a short pause again."""
+    """The first delivery that is made opens the lane, and the next trouble begins with a short
+    pause again."""
     queue = DestinationQueue()
     fail(queue, 5)
     after = NOW + FIRST_PAUSE
@@ -98,30 +105,43 @@ def test_a_success_opens_a_lane_wide() -> None:
 
 
 def test_a_lane_that_had_nothing_is_asked_again_after_a_while() -> None:
-    """A lane for which nothing was due is not asked at each turn, but soon enough for letters that came meanwhile."""
+    """A lane for which nothing was due is not asked at each turn, but soon enough for letters that
+    came meanwhile."""
     queue = DestinationQueue()
     assert queue.should_claim(NOW)
     queue.drained_at = NOW
-    assert [queue.should_claim(NOW + LOOK_AGAIN / 2), queue.should_claim(NOW + LOOK_AGAIN)] == [False, True]
+    assert [queue.should_claim(NOW + LOOK_AGAIN / 2), queue.should_claim(NOW + LOOK_AGAIN)] == [
+        False,
+        True,
+    ]
 
 
 def test_lanes_are_remembered_from_round_to_round() -> None:
-    """A new round looks at each lane anew and keeps its pause; a destination that is no more is forgotten once nothing runs there."""
+    """A new round looks at each lane anew and keeps its pause; a destination that is no more is
+    forgotten once nothing runs there."""
     queues = DestinationQueues()
     queues.begin_round({"erp": CONCURRENCY, "mail": CONCURRENCY, "old": CONCURRENCY})
     fail(queues["erp"], 5)
     queues["mail"].drained_at = NOW
     queues["old"].running = 1
     queues.begin_round({"erp": CONCURRENCY, "mail": CONCURRENCY})
-    assert (queues["erp"].failures, queues["mail"].should_claim(NOW), queues.running) == (5, True, 1)
+    assert (queues["erp"].failures, queues["mail"].should_claim(NOW), queues.running) == (
+        5,
+        True,
+        1,
+    )
     queues["old"].running = 0
     fail(queues["old"], 5)
     queues.begin_round({"mail": CONCURRENCY})
     assert queues.paused(NOW) == ()
 
 
-@pytest.mark.parametrize(("after", "paused", "again"), [(0, ("erp",), 30), (29, ("erp",), 30), (30, (), None)])
-def test_what_is_paused_and_until_when(after: int, paused: tuple[str, ...], again: int | None) -> None:
+@pytest.mark.parametrize(
+    ("after", "paused", "again"), [(0, ("erp",), 30), (29, ("erp",), 30), (30, (), None)]
+)
+def test_what_is_paused_and_until_when(
+    after: int, paused: tuple[str, ...], again: int | None
+) -> None:
     """Destinations that are left alone are named, with the time when the next may be tried."""
     queues = DestinationQueues()
     queues.begin_round({"erp": CONCURRENCY, "mail": CONCURRENCY})
@@ -132,7 +152,8 @@ def test_what_is_paused_and_until_when(after: int, paused: tuple[str, ...], agai
 
 
 def test_when_a_lane_is_behind() -> None:
-    """More is due than there is room for while a lane is at work and may have more; one that has nothing, or rests, is not behind."""
+    """More is due than there is room for while a lane is at work and may have more; one that has
+    nothing, or rests, is not behind."""
     queue = DestinationQueue(concurrency_limit=4)
     assert not queue.has_backlog
     queue.running = 4

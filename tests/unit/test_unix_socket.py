@@ -119,7 +119,10 @@ def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
     """Whoever comes second is refused in words, and the first goes on answering."""
     path = tmp_path / "monitor.sock"
     with opened(path):
-        assert re.match(r"the door cannot listen on unix:.*monitor\.sock: something else listens there", refusal(path))
+        assert re.match(
+            r"the door cannot listen on unix:.*monitor\.sock: something else listens there",
+            refusal(path),
+        )
         assert says_ok(path)
 
 
@@ -137,7 +140,8 @@ def test_a_socket_in_use_is_tried_again(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_check_tells_where_nobody_can_listen(tmp_path: Path) -> None:
-    """What `check` says is what the service would meet, and that somebody listens already is no fault, for it may be the service."""
+    """What `check` says is what the service would meet, and that somebody listens already is no
+    fault, for it may be the service."""
     path = tmp_path / "monitor.sock"
     assert check_listening("the door", Address(path=path)).ok
     with opened(path):
@@ -145,7 +149,10 @@ def test_a_check_tells_where_nobody_can_listen(tmp_path: Path) -> None:
         assert (found.ok, "something listens on" in found.text) == (True, True)
     for address, words in (
         (Address(host="192.0.2.1", port=8765), "cannot assign"),  # RFC 5737: nobody's
-        (Address(host="no-such-host.invalid", port=8765), "cannot listen on no-such-host.invalid:8765"),
+        (
+            Address(host="no-such-host.invalid", port=8765),
+            "cannot listen on no-such-host.invalid:8765",
+        ),
         (Address(path=tmp_path / "x" / "monitor.sock"), "no such file"),
     ):
         found = check_listening("the door", address)
@@ -154,7 +161,11 @@ def test_a_check_tells_where_nobody_can_listen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "words"),
-    [(Path.touch, "is no socket; move it away"), (Path.mkdir, "is no socket"), (lambda path: path.symlink_to("x"), "is no socket")],
+    [
+        (Path.touch, "is no socket; move it away"),
+        (Path.mkdir, "is no socket"),
+        (lambda path: path.symlink_to("x"), "is no socket"),
+    ],
     ids=["file", "folder", "link"],
 )
 def test_nothing_but_a_socket_is_replaced(tmp_path: Path, make: Any, words: str) -> None:
@@ -170,7 +181,9 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
     assert "x/monitor.sock: no such file or directory" in refusal(tmp_path / "x" / "monitor.sock")
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:8766", "localhost:1", "[::1]:65535", "unix:/run/postmottak/monitor.sock"])
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:8766", "localhost:1", "[::1]:65535", "unix:/run/postmottak/monitor.sock"]
+)
 def test_an_address_is_what_it_says(text: str) -> None:
     """Host and port, also of IPv6, and a socket's path."""
     assert str(ADDRESSES.validate_python(text)) == text
@@ -178,11 +191,25 @@ def test_an_address_is_what_it_says(text: str) -> None:
 
 def test_a_path_is_beside_the_file(tmp_path: Path) -> None:
     """A relative path starts where every other one does."""
-    assert ADDRESSES.validate_python("unix:monitor.sock", context={"base": tmp_path}).path == tmp_path / "monitor.sock"
+    assert (
+        ADDRESSES.validate_python("unix:monitor.sock", context={"base": tmp_path}).path
+        == tmp_path / "monitor.sock"
+    )
 
 
 @pytest.mark.parametrize(
-    "value", ["", "8766", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:80", "http://127.0.0.1:80", "unix:", 8766]
+    "value",
+    [
+        "",
+        "8766",
+        "127.0.0.1",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "::1:80",
+        "http://127.0.0.1:80",
+        "unix:",
+        8766,
+    ],
 )
 def test_what_is_no_address(value: object) -> None:
     """It is told, with what to write instead."""

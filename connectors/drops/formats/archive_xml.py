@@ -30,14 +30,22 @@ class Document:
 
 
 def root(tag: str, **namespaces: str) -> ET.Element:
-    """A root element; `default` is the namespace without a prefix. Tags below it are written as they will stand, with their prefix."""
-    names = {"xmlns" if prefix == "default" else f"xmlns:{prefix}": name for prefix, name in namespaces.items()}
+    """A root element; `default` is the namespace without a prefix.
+
+    Tags below it are written as they will stand, with their prefix.
+    """
+    names = {
+        "xmlns" if prefix == "default" else f"xmlns:{prefix}": name
+        for prefix, name in namespaces.items()
+    }
     return ET.Element(tag, {**names, "xmlns:xsi": _XSI})
 
 
 def add(parent: ET.Element, tag: str, content: object = "", **attributes: str) -> ET.Element:
     """Add an element with this text. What XML cannot hold becomes U+FFFD."""
-    element = ET.SubElement(parent, tag, {name: _holdable(value) for name, value in attributes.items()})
+    element = ET.SubElement(
+        parent, tag, {name: _holdable(value) for name, value in attributes.items()}
+    )
     element.text = _holdable(str(content)) or None
     return element
 
@@ -50,7 +58,11 @@ def add_typed(parent: ET.Element, tag: str, xsi_type: str) -> ET.Element:
 def to_bytes(element: ET.Element) -> bytes:
     """The document in UTF-8."""
     ET.indent(element)
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(element, encoding="unicode").encode() + b"\n"
+    return (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n'
+        + ET.tostring(element, encoding="unicode").encode()
+        + b"\n"
+    )
 
 
 def title(parcel: Parcel) -> str:

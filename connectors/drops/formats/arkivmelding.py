@@ -1,8 +1,9 @@
 """A letter as arkivmelding.xml of eFormidling, which archives of the public sector read.
 
-The schema is published in two forms that differ (felleslosninger/docs and efm-integrasjonspunkt); what is written here is valid by both.
-A case is demanded that an incoming letter does not have yet: each letter gets one of its own, for the archive to file anew. There is no
-element for an organisation number or a hash, so these are metadata of our own.
+The schema is published in two forms that differ (felleslosninger/docs and efm-integrasjonspunkt);
+what is written here is valid by both. A case is demanded that an incoming letter does not have yet:
+each letter gets one of its own, for the archive to file anew. There is no element for an
+organisation number or a hash, so these are metadata of our own.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def render(parcel: Parcel, documents: Sequence[Document]) -> bytes:
     add(case, "systemID", _id(parcel, "mappe"))
     add(case, "tittel", archive_xml.title(parcel))
     _created(case, parcel)
-    _journal_entry(archive_xml.add_typed(case, "basisregistrering", "journalpost"), parcel, documents)
+    _journal_entry(
+        archive_xml.add_typed(case, "basisregistrering", "journalpost"), parcel, documents
+    )
     add(case, "saksdato", norwegian_day(parcel.document.fetched_at))
     add(case, "administrativEnhet", archive_xml.addressees(parcel))
     add(case, "saksansvarlig", archive_xml.addressees(parcel))
@@ -129,5 +132,8 @@ def _parties(entry: ET.Element, parcel: Parcel) -> None:
 
 
 def _id(parcel: Parcel, what: str) -> str:
-    """An id of something that is made for the letter; the same in every repeat, and for every destination."""
+    """An id of something that is made for the letter.
+
+    The same in every repeat, and for every destination.
+    """
     return str(uuid5(parcel.document.id, f"arkivmelding/{what}"))

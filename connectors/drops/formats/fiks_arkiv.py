@@ -1,7 +1,8 @@
 """A letter as Fiks Arkiv's arkivmelding v1 (KS), the successor of GeoIntegrasjon Arkiv.
 
-It needs no case: one incoming journal entry stands alone, temporarily registered (`M`) until the archive has looked at it. The letter's
-id is the external key by which the archive recognises a repeat.
+It needs no case: one incoming journal entry stands alone, temporarily registered (`M`) until the
+archive has looked at it. The letter's id is the external key by which the archive recognises a
+repeat.
 """
 
 from __future__ import annotations
@@ -29,7 +30,14 @@ def render(parcel: Parcel, documents: Sequence[Document]) -> bytes:
     for number, document in archive_xml.numbered(documents):
         _description(add(entry, "dokumentbeskrivelse"), parcel, document, number)
     add(entry, "tittel", archive_xml.title(parcel))
-    _party(entry, "EA", "Avsender", archive_xml.sender(parcel), parcel.document.sender.organisation, parcel.document.sender_reference)
+    _party(
+        entry,
+        "EA",
+        "Avsender",
+        archive_xml.sender(parcel),
+        parcel.document.sender.organisation,
+        parcel.document.sender_reference,
+    )
     _party(entry, "EM", "Mottaker", parcel.document.party, parcel.document.party)
     key = add(entry, "referanseEksternNoekkel")
     add(key, "m:fagsystem", archive_xml.SYSTEM)
@@ -63,7 +71,14 @@ def _description(description: ET.Element, parcel: Parcel, document: Document, nu
     add(file, "filstoerrelse", document.size)
 
 
-def _party(entry: ET.Element, code: str, words: str, name: str, organisation: str | None, reference: str = "") -> None:
+def _party(
+    entry: ET.Element,
+    code: str,
+    words: str,
+    name: str,
+    organisation: str | None,
+    reference: str = "",
+) -> None:
     party = add(entry, "korrespondansepart")
     _code(party, "korrespondanseparttype", code, words)
     add(party, "korrespondansepartNavn", name)

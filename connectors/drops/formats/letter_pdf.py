@@ -1,7 +1,8 @@
 """A letter as a PDF that a person reads: what is known of it, and its text.
 
-It is set in one of the fonts that every PDF reader has, which know the letters of Western European languages (Windows-1252). Other letters
-are written without their marks, or as a question mark; the PDF then says so. The letter's own text is never changed.
+It is set in one of the fonts that every PDF reader has, which know the letters of Western European
+languages (Windows-1252). Other letters are written without their marks, or as a question mark; the
+PDF then says so. The letter's own text is never changed.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 
 _ENCODING = "cp1252"
 _FONT = "helvetica"
-_NO_DECOMPOSITION = str.maketrans({"đ": "d", "Đ": "D", "ŋ": "n", "Ŋ": "N", "ŧ": "t", "Ŧ": "T", "ł": "l", "Ł": "L"})
-_REPLACED = "Tegn som denne fremstillingen ikke kan vise, er erstattet. Brevets egen tekst er uendret."
+_NO_DECOMPOSITION = str.maketrans(
+    {"đ": "d", "Đ": "D", "ŋ": "n", "Ŋ": "N", "ŧ": "t", "Ŧ": "T", "ł": "l", "Ł": "L"}
+)
+_REPLACED = (
+    "Tegn som denne fremstillingen ikke kan vise, er erstattet. Brevets egen tekst er uendret."
+)
 _LINE = 5
 
 

@@ -1,8 +1,9 @@
 """The pretend Altinn 2: inbox, archive and confirmation over SOAP 1.1 in the Basic flavour, with the letters of the pretend Altinn 3.
 
-Written from Altinn/docs `api/soap` and the published interfaces, and independent of the client: it takes requests apart by tables of
-its own, and refuses whatever is not exactly so. What nobody has published is a guess here, and said to be: an unknown letter is
-answered with nothing, and a confirmation that is not asked for with a fault.
+Written from Altinn/docs `api/soap` and the published interfaces, and independent of the client: it
+takes requests apart by tables of its own, and refuses whatever is not exactly so. What nobody has
+published is a guess here, and said to be: an unknown letter is answered with nothing, and a
+confirmation that is not asked for with a fault.
 """
 
 from __future__ import annotations
@@ -38,7 +39,13 @@ from daemon.core.times import shifted
 _NOTHING = 5
 _LOGIN = 989
 _NOT_ASKED_FOR = 40010
-_TYPES = {"pdf": "application_pdf", "txt": "text_plain", "xml": "text_xml", "zip": "application_zip", "jpg": "image_jpeg"}
+_TYPES = {
+    "pdf": "application_pdf",
+    "txt": "text_plain",
+    "xml": "text_xml",
+    "zip": "application_zip",
+    "jpg": "image_jpeg",
+}
 
 
 @dataclass(kw_only=True)
@@ -86,9 +93,12 @@ class Correspondence:
 
 
 class PretendAltinn2(Peer):
-    """A context manager that serves on 127.0.0.1 from entry to exit. Every method is safe from any thread.
+    """A context manager that serves on 127.0.0.1 from entry to exit.
 
-    Kinds for `faults` and `count` are list, letter, confirm, archived, attachment, and other. `list_limit` cuts lists without a word.
+    Every method is safe from any thread.
+
+    Kinds for `faults` and `count` are list, letter, confirm, archived, attachment, and other.
+    `list_limit` cuts lists without a word.
     """
 
     def __init__(self, *, port: int = 0, seed: int = 1) -> None:
@@ -114,12 +124,17 @@ class PretendAltinn2(Peer):
     # Letters
 
     def publish(self, letter: PretendLetter) -> int:
-        """Put a letter in; its number, which is the one that a migrated letter had, if it says so."""
+        """Put a letter in.
+
+        Its number, which is the one that a migrated letter had, if it says so.
+        """
         now = self.clock.now()
         sent = letter.published_at or letter.requested_at or now
         with self._lock:
             number = letter.altinn2_id or next(self._numbers)
-            self._letters[number] = Correspondence(number=number, letter=letter, sent_at=sent, changed_at=sent)
+            self._letters[number] = Correspondence(
+                number=number, letter=letter, sent_at=sent, changed_at=sent
+            )
         return number
 
     def record(self, number: int) -> Correspondence:
@@ -186,9 +201,15 @@ class PretendAltinn2(Peer):
 
     def _list(self, call: Call) -> Response:
         """Newest first, and cut without a word."""
-        wanted = [each for each in self._letters.values() if _is_searched(each, call) and not each.withdrawn]
+        wanted = [
+            each
+            for each in self._letters.values()
+            if _is_searched(each, call) and not each.withdrawn
+        ]
         wanted.sort(key=lambda each: each.changed_at, reverse=True)
-        return answer(call, ("ReporteeElementBEV2", [_row(each) for each in wanted[: self.list_limit]]))
+        return answer(
+            call, ("ReporteeElementBEV2", [_row(each) for each in wanted[: self.list_limit]])
+        )
 
     def _letter(self, call: Call) -> Response:
         letter = self._letters.get(int(call.texts["correspondenceID"]))
@@ -210,7 +231,14 @@ class PretendAltinn2(Peer):
 
     def _archived(self, call: Call) -> Response:
         wanted = int(call.texts["archiveId"])
-        found = next((each for each in self._letters.values() if each.archive_id == wanted and not each.withdrawn), None)
+        found = next(
+            (
+                each
+                for each in self._letters.values()
+                if each.archive_id == wanted and not each.withdrawn
+            ),
+            None,
+        )
         return answer(call, _archived_fields(found) if found else None)
 
     def _attachment(self, call: Call) -> Response:
@@ -233,7 +261,11 @@ def _is_searched(letter: Correspondence, call: Call) -> bool:
 
 
 def _row(letter: Correspondence) -> Fields:
-    status = "NotOpenedConfirmationReq" if letter.letter.confirmation_needed else "NotOpenedNoConfirmationReq"
+    status = (
+        "NotOpenedConfirmationReq"
+        if letter.letter.confirmation_needed
+        else "NotOpenedNoConfirmationReq"
+    )
     return _overridden(
         letter,
         ("ArchiveId", letter.archive_id),
@@ -271,7 +303,12 @@ def _letter_fields(letter: Correspondence) -> Fields:
         ("DueDate", local(letter.due_at)),
         ("ExternalSystemReference", content.senders_reference),
         ("IsConfirmationNeeded", content.confirmation_needed),
-        ("LanguageID", {"nb": "NorwegianNO", "nn": "NorwegianNN", "en": "English"}.get(content.language, "Default")),
+        (
+            "LanguageID",
+            {"nb": "NorwegianNO", "nn": "NorwegianNN", "en": "English"}.get(
+                content.language, "Default"
+            ),
+        ),
         ("SentBy", content.message_sender),
     )
     return (
@@ -283,7 +320,10 @@ def _letter_fields(letter: Correspondence) -> Fields:
 
 
 def _archived_fields(letter: Correspondence) -> Fields:
-    """Attachments come without their bytes, which have an operation of their own; whether they did is not published."""
+    """Attachments come without their bytes, which have an operation of their own.
+
+    Whether they did is not published.
+    """
     content = letter.letter
     return _overridden(
         letter,
@@ -304,20 +344,28 @@ def _archived_fields(letter: Correspondence) -> Fields:
 
 def _attachments(letter: Correspondence, *, inline: bool) -> Raw:
     rows = [
-        ("AttachmentBEV2", Raw("attachment", _attachment_fields(letter, place, each, inline=inline)))
+        (
+            "AttachmentBEV2",
+            Raw("attachment", _attachment_fields(letter, place, each, inline=inline)),
+        )
         for place, each in enumerate(letter.letter.attachments, start=1)
     ]
     return Raw("attachment", tuple(rows))
 
 
-def _attachment_fields(letter: Correspondence, place: int, attachment: PretendAttachment, *, inline: bool) -> Fields:
+def _attachment_fields(
+    letter: Correspondence, place: int, attachment: PretendAttachment, *, inline: bool
+) -> Fields:
     here = inline and attachment.name not in letter.without_bytes
     return (
         ("AttachmentData", attachment.chunks() if here else None),
         ("AttachmentFunctionTypeID", "Unspecified"),
         ("AttachmentID", _attachment_number(letter, place)),
         ("AttachmentName", attachment.display_name),
-        ("AttachmentTypeID", _TYPES.get(attachment.name.rpartition(".")[2].lower(), "binary_octet_stream")),
+        (
+            "AttachmentTypeID",
+            _TYPES.get(attachment.name.rpartition(".")[2].lower(), "binary_octet_stream"),
+        ),
         ("CreatedDateTime", local(letter.sent_at)),
         ("DestinationType", "ShowToAll"),
         ("FileName", attachment.name),
@@ -332,7 +380,10 @@ def _attachment_number(letter: Correspondence, place: int) -> int:
 
 def _links(letter: Correspondence) -> Raw:
     rows = [
-        ("CorrespondenceLink", Raw("link", (("LinkText", text), ("LinkType", "ServiceURL"), ("LinkURL", link))))
+        (
+            "CorrespondenceLink",
+            Raw("link", (("LinkText", text), ("LinkType", "ServiceURL"), ("LinkURL", link))),
+        )
         for link, text in letter.letter.reply_options
     ]
     return Raw("link", tuple(rows))

@@ -35,10 +35,19 @@ _CONTENTS = MappingProxyType({
     "list": f"{_SCHEMAS}/ServiceEngine/Notification/2009/10",
 })  # fmt: skip  # one line for each
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-CREDENTIALS = ("systemUserName", "systemPassword", "userSSN", "userPassword", "userPinCode", "authMethod")
+CREDENTIALS = (
+    "systemUserName",
+    "systemPassword",
+    "userSSN",
+    "userPassword",
+    "userPinCode",
+    "authMethod",
+)
 
 Fields = Sequence[tuple[str, Any]]
-"""Names and values, in the schema's order: text, numbers, Raw for a type of another namespace, an iterator of bytes; None for nil."""
+"""Names and values, in the schema's order: text, numbers, Raw for a type of another namespace, an
+iterator of bytes; None for nil.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,11 +70,19 @@ class _Operation:
     """The namespace of what is in the result."""
 
 
-def _operation(kind: str, namespace: str, interface: str, name: str, *parameters: str, result: str = "") -> _Operation:
+def _operation(
+    kind: str, namespace: str, interface: str, name: str, *parameters: str, result: str = ""
+) -> _Operation:
     path = "/ArchiveExternal/" if namespace == _ARCHIVE else "/ServiceEngineExternal/"
     service = interface.removeprefix("I")
     return _Operation(
-        kind=kind, path=f"{path}{service}.svc", namespace=namespace, interface=interface, name=name, parameters=parameters, result=result
+        kind=kind,
+        path=f"{path}{service}.svc",
+        namespace=namespace,
+        interface=interface,
+        name=name,
+        parameters=parameters,
+        result=result,
     )
 
 
@@ -73,7 +90,13 @@ _OPERATIONS = {
     each.name: each
     for each in (
         _operation(
-            "list", _LIST, "IReporteeElementListExternalBasic", "GetReporteeElementListBasicV2", "searchBE", "languageID", result=_ROWS
+            "list",
+            _LIST,
+            "IReporteeElementListExternalBasic",
+            "GetReporteeElementListBasicV2",
+            "searchBE",
+            "languageID",
+            result=_ROWS,
         ),
         _operation(
             "letter",
@@ -84,7 +107,13 @@ _OPERATIONS = {
             "languageID",
             result=_CONTENTS["correspondence"],
         ),
-        _operation("confirm", _LETTER, "ICorrespondenceExternalBasic", "SaveCorrespondenceConfirmationBasic", "reporteeElementID"),
+        _operation(
+            "confirm",
+            _LETTER,
+            "ICorrespondenceExternalBasic",
+            "SaveCorrespondenceConfirmationBasic",
+            "reporteeElementID",
+        ),
         _operation(
             "archived",
             _ARCHIVE,
@@ -93,7 +122,14 @@ _OPERATIONS = {
             "archiveId",
             result=f"{_SCHEMAS}/Archive/ReporteeArchive/2019/07",
         ),
-        _operation("attachment", _ARCHIVE, "IReporteeArchiveExternalBasic", "GetAttachmentDataBasicV2", "attachmentId", result=_ROWS),
+        _operation(
+            "attachment",
+            _ARCHIVE,
+            "IReporteeArchiveExternalBasic",
+            "GetAttachmentDataBasicV2",
+            "attachmentId",
+            result=_ROWS,
+        ),
     )
 }
 _SEARCH_FIELDS = (
@@ -108,7 +144,9 @@ class BadRequest(Exception):
 
     def __init__(self, words: str, status: int = 500) -> None:
         super().__init__(words)
-        self.response = _fault(f"<faultcode>s:Client</faultcode><faultstring>{escape(words)}</faultstring>", status)
+        self.response = _fault(
+            f"<faultcode>s:Client</faultcode><faultstring>{escape(words)}</faultstring>", status
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +166,9 @@ class Call:
 
 def read_call(request: Request) -> Call:
     """What a request asks for. Raises BadRequest."""
-    if request.method != "POST" or not request.headers.get("content-type", "").startswith("text/xml"):
+    if request.method != "POST" or not request.headers.get("content-type", "").startswith(
+        "text/xml"
+    ):
         raise BadRequest("a POST of text/xml is wanted", 415)
     try:
         root = parse(request.body)
@@ -143,9 +183,16 @@ def read_call(request: Request) -> Call:
 def _read_operation(request: Request, element: Any) -> Call:
     name = element.tag.rpartition("}")[2]
     operation = _OPERATIONS.get(name)
-    if operation is None or element.tag != f"{{{operation.namespace}}}{name}" or request.path != operation.path:
+    if (
+        operation is None
+        or element.tag != f"{{{operation.namespace}}}{name}"
+        or request.path != operation.path
+    ):
         raise BadRequest("no such operation at this address")
-    if request.headers.get("soapaction", "").strip('"') != f"{operation.namespace}/{operation.interface}/{name}":
+    if (
+        request.headers.get("soapaction", "").strip('"')
+        != f"{operation.namespace}/{operation.interface}/{name}"
+    ):
         raise BadRequest("the SOAPAction is of another operation")
     wanted = (*CREDENTIALS, *operation.parameters)
     if [each.tag for each in element] != [f"{{{operation.namespace}}}{each}" for each in wanted]:
@@ -159,7 +206,11 @@ def _read_operation(request: Request, element: Any) -> Call:
             texts |= found
         else:
             texts[parameter] = value.text or ""
-    if any(not re.fullmatch("[0-9]{1,10}", texts[each]) for each in operation.parameters if each != "searchBE"):
+    if any(
+        not re.fullmatch("[0-9]{1,10}", texts[each])
+        for each in operation.parameters
+        if each != "searchBE"
+    ):
         raise BadRequest("a number is wanted")
     return Call(operation=operation, texts=texts, times=times, codes=codes)
 
@@ -168,10 +219,20 @@ def _read_search(search: Any) -> tuple[dict[str, str], dict[str, datetime], tupl
     names = [each.tag.removeprefix(f"{{{_SEARCH}}}") for each in search]
     places = [_SEARCH_FIELDS.index(each) if each in _SEARCH_FIELDS else -1 for each in names]
     if -1 in places or places != sorted(set(places)) or not set(names) >= _SEARCH_NEEDS:
-        raise BadRequest("the search has fields that are unknown, missing, or not in the alphabet's order")
+        raise BadRequest(
+            "the search has fields that are unknown, missing, or not in the alphabet's order"
+        )
     by_name = dict(zip(names, search, strict=True))
-    times = {name: _time(by_name[name].text or "") for name in ("FromDate", "ToDate") if by_name[name].get(f"{{{_XSI}}}nil") != "true"}
-    codes = [each.text or "" for each in by_name["ServiceCodeList"]] if "ServiceCodeList" in by_name else []
+    times = {
+        name: _time(by_name[name].text or "")
+        for name in ("FromDate", "ToDate")
+        if by_name[name].get(f"{{{_XSI}}}nil") != "true"
+    }
+    codes = (
+        [each.text or "" for each in by_name["ServiceCodeList"]]
+        if "ServiceCodeList" in by_name
+        else []
+    )
     if any(each.tag != f"{{{_STRINGS}}}string" for each in by_name.get("ServiceCodeList", ())):
         raise BadRequest("the list of service codes is no list of strings")
     return {"Reportee": by_name["Reportee"].text or ""}, times, tuple(codes)
@@ -208,12 +269,19 @@ def altinn_fault(number: int, words: str) -> Response:
         )
     )
     detail = f'<detail><AltinnFault xmlns="{_FAULT}">{told}</AltinnFault></detail>'
-    return _fault(f'<faultcode>s:Client</faultcode><faultstring xml:lang="nb-NO">An error occurred</faultstring>{detail}')
+    return _fault(
+        '<faultcode>s:Client</faultcode><faultstring xml:lang="nb-NO">An error '
+        f"occurred</faultstring>{detail}"
+    )
 
 
 def _fault(inside: str, status: int = 500) -> Response:
-    text = f'<s:Envelope xmlns:s="{_SOAP}"><s:Body><s:Fault>{inside}</s:Fault></s:Body></s:Envelope>'
-    return Response(status=status, body=text.encode(), headers=(("Content-Type", "text/xml; charset=utf-8"),))
+    text = (
+        f'<s:Envelope xmlns:s="{_SOAP}"><s:Body><s:Fault>{inside}</s:Fault></s:Body></s:Envelope>'
+    )
+    return Response(
+        status=status, body=text.encode(), headers=(("Content-Type", "text/xml; charset=utf-8"),)
+    )
 
 
 def answer(call: Call, fields: Any) -> Response:
@@ -221,14 +289,24 @@ def answer(call: Call, fields: Any) -> Response:
     pieces = list(_envelope(call, fields))
     return Response(
         status=200,
-        body=Stream(chunks=(each for piece in pieces for each in ([piece] if isinstance(piece, bytes) else _base64(piece))), length=0),
+        body=Stream(
+            chunks=(
+                each
+                for piece in pieces
+                for each in ([piece] if isinstance(piece, bytes) else _base64(piece))
+            ),
+            length=0,
+        ),
         headers=(("Content-Type", "text/xml; charset=utf-8"),),
     )
 
 
 def _envelope(call: Call, fields: Any) -> Iterator[bytes | Iterable[bytes]]:
     operation = call.operation
-    yield f'<s:Envelope xmlns:s="{_SOAP}" xmlns:i="{_XSI}"><s:Body><{operation.name}Response xmlns="{operation.namespace}">'.encode()
+    yield (
+        f'<s:Envelope xmlns:s="{_SOAP}" xmlns:i="{_XSI}"><s:Body><{operation.name}Response '
+        f'xmlns="{operation.namespace}">'
+    ).encode()
     if fields is None:
         yield f'<{operation.name}Result i:nil="true"/>'.encode()
     elif operation.result:

@@ -90,16 +90,29 @@ class Access:
         with self._lock:
             return self._clients.get(client_id)
 
-    def allow(self, client_id: str, party: str, resources: Iterable[str], external_ref: str | None = None) -> str:
-        """Give the client's system user for `party` the right to read `resources`; the system user's id."""
+    def allow(
+        self, client_id: str, party: str, resources: Iterable[str], external_ref: str | None = None
+    ) -> str:
+        """Give the client's system user for `party` the right to read `resources`.
+
+        The system user's id.
+        """
         key = (client_id, party, external_ref or party)
         with self._lock:
-            user = self._users.get(key) or SystemUser(id=str(uuid4()), client_id=client_id, party=party)
+            user = self._users.get(key) or SystemUser(
+                id=str(uuid4()), client_id=client_id, party=party
+            )
             self._users[key] = self._by_id[user.id] = user
             user.resources |= set(resources)
             return user.id
 
-    def revoke(self, client_id: str, party: str, resources: Iterable[str] | None, external_ref: str | None = None) -> None:
+    def revoke(
+        self,
+        client_id: str,
+        party: str,
+        resources: Iterable[str] | None,
+        external_ref: str | None = None,
+    ) -> None:
         """Take rights away; without `resources`, the whole system user."""
         key = (client_id, party, external_ref or party)
         with self._lock:
@@ -110,7 +123,10 @@ class Access:
             del self._by_id[user.id]
 
     def find_user(self, client_id: str, party: str, external_ref: str | None) -> SystemUser | None:
-        """The system user with exactly this reference; without one, the reference is the organisation number on both sides."""
+        """The system user with exactly this reference.
+
+        Without one, the reference is the organisation number on both sides.
+        """
         with self._lock:
             return self._users.get((client_id, party, external_ref or party))
 

@@ -1,6 +1,7 @@
 """The letters of the pretend Altinn, and the rules by which they change: what the real server's handlers do, without HTTP.
 
-File names in the docstrings are those of Altinn/altinn-correspondence; APP is its src/Altinn.Correspondence.Application.
+File names in the docstrings are those of Altinn/altinn-correspondence; APP is its
+src/Altinn.Correspondence.Application.
 """
 
 from __future__ import annotations
@@ -55,12 +56,17 @@ class Filters:
 
 
 class Correspondences:
-    """All letters. Every method is safe from any thread, and raises Problem where the real server says no."""
+    """All letters.
+
+    Every method is safe from any thread, and raises Problem where the real server says no.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.confirm_delay = timedelta(seconds=4)
         self.confirmations_take = True
-        """If not, confirming is answered as ever, and its row never comes (APP/VerifyCorrespondenceConfirmation)."""
+        """If not, confirming is answered as ever, and its row never comes
+        (APP/VerifyCorrespondenceConfirmation).
+        """
         self.lock = threading.RLock()
         self._clock = clock
         self._records: dict[str, Record] = {}
@@ -121,7 +127,11 @@ class Correspondences:
                 return (found,) if found else ()
             channel = self._channels.get((filters.resource, filters.party), [])
             if filters.altinn2_id is not None:
-                migrated = (each for _, each in channel if self._records[each].letter.altinn2_id == filters.altinn2_id)
+                migrated = (
+                    each
+                    for _, each in channel
+                    if self._records[each].letter.altinn2_id == filters.altinn2_id
+                )
                 return tuple(islice(migrated, 1))
             return self._listed(channel, filters)
 
@@ -138,7 +148,10 @@ class Correspondences:
         return tuple(found)
 
     def _passes(self, record: Record, filters: Filters) -> bool:
-        if filters.senders_reference and record.letter.senders_reference != filters.senders_reference:
+        if (
+            filters.senders_reference
+            and record.letter.senders_reference != filters.senders_reference
+        ):
             return False
         if filters.status is None:
             return record.newest.status not in _HIDDEN_IN_LISTS
@@ -203,7 +216,10 @@ class Correspondences:
                 record.confirmations.append((now + self.confirm_delay, now))
 
     def purge(self, caller: Caller, letter_id: str) -> None:
-        """APP/PurgeCorrespondence, by the recipient's rules. A purge that another status hides is repeated without effect."""
+        """APP/PurgeCorrespondence, by the recipient's rules.
+
+        A purge that another status hides is repeated without effect.
+        """
         with self.lock:
             record = self.record(letter_id)
             if any(kind == "DialogportenTransmissionId" for kind, _ in record.references):
@@ -219,7 +235,9 @@ class Correspondences:
                 self._purge(record)
 
     def download(self, caller: Caller, letter_id: str, attachment_id: str) -> AttachmentRecord:
-        """APP/DownloadCorrespondenceAttachment: leaves a row each time, before the first byte. Needs no Fetched.
+        """APP/DownloadCorrespondenceAttachment: leaves a row each time, before the first byte.
+
+        Needs no Fetched.
 
         Also raises StorageFailure, and then leaves no row.
         """
@@ -235,9 +253,14 @@ class Correspondences:
             if part.status is AttachmentStatus.Expired or (expires and expires <= now):
                 raise Problem(2020)
             _require_available(record)
-            if part.status is not AttachmentStatus.Published or part.attachment.data_location_type == "ExternalStorage":
+            if (
+                part.status is not AttachmentStatus.Published
+                or part.attachment.data_location_type == "ExternalStorage"
+            ):
                 raise StorageFailure
-            record.add(Status.AttachmentsDownloaded, now, f"Attachment {part.id} has been downloaded")
+            record.add(
+                Status.AttachmentsDownloaded, now, f"Attachment {part.id} has been downloaded"
+            )
             return part
 
     def _readable(self, caller: Caller, letter_id: str) -> Record:

@@ -1,6 +1,7 @@
 """Correspondence's endpoints for recipients: who may call, what is accepted, and what is answered.
 
-Sources: COR API/Controllers/CorrespondenceController.cs, API/Auth/DependencyInjection.cs, API/Helpers/*Middleware.cs.
+Sources: COR API/Controllers/CorrespondenceController.cs, API/Auth/DependencyInjection.cs,
+API/Helpers/*Middleware.cs.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class CorrespondenceApi:
     def __init__(self, letters: Correspondences, access: Access, tokens: Tokens) -> None:
         self.letters = letters
         self.announce_lengths = False
-        """Whether a download tells its length. The real server does not promise it, so the sandbox does not either."""
+        """Whether a download tells its length. The real server does not promise it, so the sandbox
+        does not either.
+        """
         self._access = access
         self._tokens = tokens
 
@@ -60,7 +63,9 @@ class CorrespondenceApi:
         response = refused or self._carry_out(endpoint, bearer, request, ids)
         return replace(response, headers=(*response.headers, *_SAFE))
 
-    def _carry_out(self, endpoint: Endpoint, bearer: Bearer, request: Request, ids: tuple[str, ...]) -> Response:
+    def _carry_out(
+        self, endpoint: Endpoint, bearer: Bearer, request: Request, ids: tuple[str, ...]
+    ) -> Response:
         try:
             return endpoint.answer(self, self._caller(bearer), request, ids)
         except Problem as problem:
@@ -71,7 +76,10 @@ class CorrespondenceApi:
             return unhandled(request.path)
 
     def _admitted(self, endpoint: Endpoint, request: Request) -> Bearer | Response:
-        """The bearer, or the answer of one who is not let in; such answers lack the headers that all others have."""
+        """The bearer, or the answer of one who is not let in.
+
+        Such answers lack the headers that all others have.
+        """
         authorization = request.headers.get("authorization")
         if endpoint.takes == "download" and not (authorization or "").startswith("Bearer"):
             return _login(request)
@@ -96,7 +104,10 @@ class CorrespondenceApi:
         )
 
     def list(self, caller: Caller, request: Request, _ids: tuple[str, ...]) -> Response:
-        """Ids, and nothing else. Nobody sends through the sandbox, so the sender's role finds nothing."""
+        """Ids, and nothing else.
+
+        Nobody sends through the sandbox, so the sender's role finds nothing.
+        """
         role, filters = list_filters(request.query, caller.organisation)
         found = self.letters.list(caller, filters)
         return _json({"ids": list(found) if role != "Sender" else []})
@@ -117,7 +128,11 @@ class CorrespondenceApi:
         """The body as text; marks as read."""
         (letter_id,) = guids(correspondenceId=ids[0])
         record = self.letters.content(caller, letter_id)
-        return Response(status=200, body=record.letter.body.encode(), headers=(("Content-Type", "text/plain; charset=utf-8"),))
+        return Response(
+            status=200,
+            body=record.letter.body.encode(),
+            headers=(("Content-Type", "text/plain; charset=utf-8"),),
+        )
 
     def mark_read(self, caller: Caller, _request: Request, ids: tuple[str, ...]) -> Response:
         """The id again."""
@@ -141,17 +156,25 @@ class CorrespondenceApi:
         """The whole file, whatever a Range asks for."""
         letter_id, attachment_id = guids(correspondenceId=ids[0], attachmentId=ids[1])
         attachment = self.letters.download(caller, letter_id, attachment_id).attachment
-        body = Stream(chunks=attachment.chunks(), length=attachment.length, chunked=not self.announce_lengths)
+        body = Stream(
+            chunks=attachment.chunks(), length=attachment.length, chunked=not self.announce_lengths
+        )
         return Response(status=200, body=body, headers=views.download_headers(attachment.name))
 
 
 ENDPOINTS: dict[str, Endpoint] = {
     "list": Endpoint(takes="any", produces="application/json", answer=CorrespondenceApi.list),
-    "overview": Endpoint(takes="any", produces="application/json", answer=CorrespondenceApi.overview),
+    "overview": Endpoint(
+        takes="any", produces="application/json", answer=CorrespondenceApi.overview
+    ),
     "details": Endpoint(takes="any", produces="application/json", answer=CorrespondenceApi.details),
     "content": Endpoint(takes="altinn", produces="text/plain", answer=CorrespondenceApi.content),
-    "markasread": Endpoint(takes="altinn", produces="application/json", answer=CorrespondenceApi.mark_read),
-    "confirm": Endpoint(takes="altinn", produces="application/json", answer=CorrespondenceApi.confirm),
+    "markasread": Endpoint(
+        takes="altinn", produces="application/json", answer=CorrespondenceApi.mark_read
+    ),
+    "confirm": Endpoint(
+        takes="altinn", produces="application/json", answer=CorrespondenceApi.confirm
+    ),
     "purge": Endpoint(takes="any", produces="application/json", answer=CorrespondenceApi.purge),
     "download": Endpoint(takes="download", produces=None, answer=CorrespondenceApi.download),
 }
@@ -161,7 +184,9 @@ def _has_scope(endpoint: Endpoint, bearer: Bearer) -> bool:
     if READ_SCOPE in bearer.scopes:
         return True
     if endpoint.takes == "any":
-        return WRITE_SCOPE in bearer.scopes and (bearer.issuer == "altinn" or SERVICE_OWNER_SCOPE in bearer.scopes)
+        return WRITE_SCOPE in bearer.scopes and (
+            bearer.issuer == "altinn" or SERVICE_OWNER_SCOPE in bearer.scopes
+        )
     return endpoint.takes == "download" and PORTAL_SCOPE in bearer.scopes
 
 
@@ -174,12 +199,17 @@ def _not_acceptable(endpoint: Endpoint, request: Request) -> Response | None:
     if any(part.partition(";")[0].strip().lower() in offered for part in accept.split(",")):
         return None
     text = f"The Accept header must name {endpoint.produces} or */*."
-    return Response(status=406, body=text.encode(), headers=(("Content-Type", "text/plain; charset=utf-8"),))
+    return Response(
+        status=406, body=text.encode(), headers=(("Content-Type", "text/plain; charset=utf-8"),)
+    )
 
 
 def _login(request: Request) -> Response:
     """COR API/Auth/CascadeAuthenticationHandler.cs: without a bearer token, a person is presumed, and sent to log in."""
-    return Response(status=302, headers=(("Location", f"/authentication/api/v1/openid/authorize?state={request.path}"),))
+    return Response(
+        status=302,
+        headers=(("Location", f"/authentication/api/v1/openid/authorize?state={request.path}"),),
+    )
 
 
 def _json(document: Any) -> Response:

@@ -1,7 +1,8 @@
 """How a recipient finds out which resources there are: Dialogporten's authorised service resources, and the public resource registry.
 
-Sources: Altinn/dialogporten …/EndUser/ServiceResources/Queries/Search, Altinn/altinn-resource-registry ResourceController.cs.
-Dialogporten lists a resource only when it is in use, writes its type in lower case, and its id without the URN.
+Sources: Altinn/dialogporten …/EndUser/ServiceResources/Queries/Search,
+Altinn/altinn-resource-registry ResourceController.cs. Dialogporten lists a resource only when it is
+in use, writes its type in lower case, and its id without the URN.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class PretendResource:
     type: str = "CorrespondenceService"
     delegable: bool = True
     status: str = "Completed"
-    access_packages: tuple[str, ...] = field(default=("urn:altinn:accesspackage:ordinaer-post-til-virksomheten",))
+    access_packages: tuple[str, ...] = field(
+        default=("urn:altinn:accesspackage:ordinaer-post-til-virksomheten",)
+    )
 
 
 class Discovery:
@@ -55,7 +58,9 @@ class Discovery:
     def add_missing(self, resource_id: str) -> None:
         """Register a resource that nobody has described."""
         with self._lock:
-            self._resources.setdefault(resource_id, PretendResource(id=resource_id, title=resource_id))
+            self._resources.setdefault(
+                resource_id, PretendResource(id=resource_id, title=resource_id)
+            )
 
     def resource_list(self, _request: Request) -> Response:
         """`GET /resourceregistry/api/v1/resource/resourcelist`: needs no token."""
@@ -69,7 +74,10 @@ class Discovery:
         return _json(_entry(found)) if found else Response(status=404)
 
     def metadata(self, _request: Request) -> Response:
-        """`GET /dialogporten/api/v1/metadata/serviceresources`: everything in use; needs no token."""
+        """`GET /dialogporten/api/v1/metadata/serviceresources`: everything in use.
+
+        Needs no token.
+        """
         return self._items(self._letters.resources())
 
     def service_resources(self, request: Request) -> Response:
@@ -83,18 +91,36 @@ class Discovery:
         own = bearer.organisation or ""
         asked = parse_qs(request.query, keep_blank_values=True).get("party", [urn(own)])
         parties = [party.removeprefix(urn("")) for party in asked if party.startswith(urn(""))]
-        if len(parties) != len(asked) or len(asked) > _MOST_PARTIES or not all(is_organisation_number(party) for party in parties):
+        if (
+            len(parties) != len(asked)
+            or len(asked) > _MOST_PARTIES
+            or not all(is_organisation_number(party) for party in parties)
+        ):
             return _invalid_party()
-        readable = self._access.resources_of(bearer.system_user, own) if own in parties else frozenset()
+        readable = (
+            self._access.resources_of(bearer.system_user, own) if own in parties else frozenset()
+        )
         return self._items(readable & self._letters.resources())
 
     def _items(self, resource_ids: frozenset[str]) -> Response:
         with self._lock:
-            return _json({"items": [_item(self._resources[each]) for each in sorted(resource_ids) if each in self._resources]})
+            return _json(
+                {
+                    "items": [
+                        _item(self._resources[each])
+                        for each in sorted(resource_ids)
+                        if each in self._resources
+                    ]
+                }
+            )
 
 
 def _json(document: Any) -> Response:
-    return Response(status=200, body=json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), headers=_JSON)
+    return Response(
+        status=200,
+        body=json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(),
+        headers=_JSON,
+    )
 
 
 def _invalid_party() -> Response:
@@ -102,9 +128,20 @@ def _invalid_party() -> Response:
         "type": "https://tools.ietf.org/html/rfc7231#section-6.5.1",
         "title": "One or more validation errors occurred.",
         "status": 400,
-        "errors": {"party": ["A party must be a URN with a valid organisation number, and there may be 100 at most"]},
+        "errors": {
+            "party": [
+                (
+                    "A party must be a URN with a valid organisation number, and there may be 100 "
+                    "at most"
+                )
+            ]
+        },
     }
-    return Response(status=400, body=json.dumps(problem).encode(), headers=(("Content-Type", "application/problem+json"),))
+    return Response(
+        status=400,
+        body=json.dumps(problem).encode(),
+        headers=(("Content-Type", "application/problem+json"),),
+    )
 
 
 def _words(text: str) -> list[dict[str, str]]:
@@ -122,9 +159,15 @@ def _item(resource: PretendResource) -> dict[str, Any]:
             "name": _words(resource.title),
             "links": {"self": f"/resourceregistry/api/v1/resource/{resource.id}"},
         },
-        "serviceOwner": {"code": resource.owner, "orgNumber": resource.owner_organisation, "name": _words(resource.owner)},
+        "serviceOwner": {
+            "code": resource.owner,
+            "orgNumber": resource.owner_organisation,
+            "name": _words(resource.owner),
+        },
         "roles": [],
-        "accessPackages": [{"urn": each, "name": [], "links": {"self": each}} for each in resource.access_packages],
+        "accessPackages": [
+            {"urn": each, "name": [], "links": {"self": each}} for each in resource.access_packages
+        ],
     }
 
 
@@ -137,6 +180,10 @@ def _entry(resource: PretendResource) -> dict[str, Any]:
         "status": resource.status,
         "delegable": resource.delegable,
         "visible": True,
-        "hasCompetentAuthority": {"name": {}, "organization": resource.owner_organisation, "orgcode": resource.owner},
+        "hasCompetentAuthority": {
+            "name": {},
+            "organization": resource.owner_organisation,
+            "orgcode": resource.owner,
+        },
         "resourceType": resource.type,
     }

@@ -30,7 +30,11 @@ class Exchange:
     def answer(self, request: Request, provider: str) -> Response:
         """The token: bare, or as a JSON string for one who accepts JSON."""
         if provider != "maskinporten":
-            return Response(status=400, body=b"Invalid provider", headers=(("Content-Type", "text/plain; charset=utf-8"),))
+            return Response(
+                status=400,
+                body=b"Invalid provider",
+                headers=(("Content-Type", "text/plain; charset=utf-8"),),
+            )
         if _OLD_HEADER in request.headers:
             return _gone()
         text = bearer_text(request.headers.get("authorization"))
@@ -39,8 +43,16 @@ class Exchange:
             return Response(status=401)
         token = self.issue(bearer)
         if "application/json" in request.headers.get("accept", ""):
-            return Response(status=200, body=json.dumps(token).encode(), headers=(("Content-Type", "application/json; charset=utf-8"),))
-        return Response(status=200, body=token.encode(), headers=(("Content-Type", "text/plain; charset=utf-8"),))
+            return Response(
+                status=200,
+                body=json.dumps(token).encode(),
+                headers=(("Content-Type", "application/json; charset=utf-8"),),
+            )
+        return Response(
+            status=200,
+            body=token.encode(),
+            headers=(("Content-Type", "text/plain; charset=utf-8"),),
+        )
 
     def issue(self, bearer: Bearer) -> str:
         """Altinn's token for the bearer of a Maskinporten token."""
@@ -60,4 +72,8 @@ class Exchange:
 
 def _gone() -> Response:
     problem = {"title": "Gone", "status": 410, "detail": "Enterprise users are no longer supported"}
-    return Response(status=410, body=json.dumps(problem).encode(), headers=(("Content-Type", "application/problem+json"),))
+    return Response(
+        status=410,
+        body=json.dumps(problem).encode(),
+        headers=(("Content-Type", "application/problem+json"),),
+    )

@@ -1,7 +1,7 @@
 """What can go wrong between a client and Altinn, to be switched on while everything runs.
 
-A fault either takes the place of an answer, so that nothing happened at the server, or spoils an answer that was right, so that
-whatever it was about has happened.
+A fault either takes the place of an answer, so that nothing happened at the server, or spoils an
+answer that was right, so that whatever it was about has happened.
 """
 
 from __future__ import annotations
@@ -34,10 +34,19 @@ class Fault:
 
 
 def status(code: int, *, retry_after: str | None = None) -> Fault:
-    """The server's 500 (problem+json), or a gateway's 429, 502, 503 or 504 (a web page). `retry_after` is the header as it stands."""
+    """The server's 500 (problem+json), or a gateway's 429, 502, 503 or 504 (a web page).
+
+    `retry_after` is the header as it stands.
+    """
     page = f"<html><head><title>{code}</title></head><body><h1>{code}</h1></body></html>".encode()
-    right = unhandled("/") if code == HTTPStatus.INTERNAL_SERVER_ERROR else Response(status=code, body=page, headers=_HTML)
-    response = replace(right, headers=(*right.headers, *((("Retry-After", retry_after),) if retry_after else ())))
+    right = (
+        unhandled("/")
+        if code == HTTPStatus.INTERNAL_SERVER_ERROR
+        else Response(status=code, body=page, headers=_HTML)
+    )
+    response = replace(
+        right, headers=(*right.headers, *((("Retry-After", retry_after),) if retry_after else ()))
+    )
     return Fault(name=f"status {code}", instead=lambda: response)
 
 
@@ -64,24 +73,38 @@ def lost_answer() -> Fault:
 
 
 def cut_short(*, announced: bool) -> Fault:
-    """Half a body, then the end of the connection; with the length of the whole announced, or chunked."""
-    return Fault(name=f"cut short, {'length' if announced else 'chunked'}", spoil=lambda right: _cut(right, announced=announced))
+    """Half a body, then the end of the connection.
+
+    With the length of the whole announced, or chunked.
+    """
+    return Fault(
+        name=f"cut short, {'length' if announced else 'chunked'}",
+        spoil=lambda right: _cut(right, announced=announced),
+    )
 
 
 def drip(seconds_per_byte: float) -> Fault:
     """The head at once, and then the body a byte at a time."""
-    return Fault(name="drip", spoil=lambda right: replace(right, manner=Manner(seconds_per_byte=seconds_per_byte)))
+    return Fault(
+        name="drip",
+        spoil=lambda right: replace(right, manner=Manner(seconds_per_byte=seconds_per_byte)),
+    )
 
 
 def wrong_bytes() -> Fault:
     """A body of the right length, one byte of which is wrong; an empty one gets a byte."""
-    return Fault(name="wrong bytes", spoil=lambda right: replace(right, body=_corrupted(right.body)))
+    return Fault(
+        name="wrong bytes", spoil=lambda right: replace(right, body=_corrupted(right.body))
+    )
 
 
 def gzip_bomb(megabytes: int = 1024) -> Fault:
     """A small gzip-encoded body that unpacks to so many megabytes."""
     headers = (("Content-Type", "application/json"), ("Content-Encoding", "gzip"))
-    return Fault(name="gzip bomb", instead=lambda: Response(status=200, body=_bomb(megabytes), headers=headers))
+    return Fault(
+        name="gzip bomb",
+        instead=lambda: Response(status=200, body=_bomb(megabytes), headers=headers),
+    )
 
 
 @dataclass(kw_only=True)
@@ -93,7 +116,10 @@ class _Plan:
 
 
 class Faults:
-    """The faults that are switched on. Safe from any thread; the chances follow from `seed` and the order of requests."""
+    """The faults that are switched on.
+
+    Safe from any thread; the chances follow from `seed` and the order of requests.
+    """
 
     def __init__(self, seed: int = 1) -> None:
         self._lock = threading.Lock()
@@ -101,7 +127,9 @@ class Faults:
         self._plans: list[_Plan] = []
         self._hits: Counter[str] = Counter()
 
-    def inject(self, fault: Fault, *kinds: str, times: int | None = 1, probability: float = 1.0) -> None:
+    def inject(
+        self, fault: Fault, *kinds: str, times: int | None = 1, probability: float = 1.0
+    ) -> None:
         """Fail the next `times` requests of these kinds (of any kind if none is named), or each with a probability; None: for good.
 
         Kinds are those of `FakeAltinn.calls`. What was injected first acts first.
@@ -139,14 +167,30 @@ class Faults:
                 return fault
         return None
 
-    def _add(self, fault: Callable[[random.Random], Fault], kinds: tuple[str, ...], times: int | None, probability: float) -> None:
+    def _add(
+        self,
+        fault: Callable[[random.Random], Fault],
+        kinds: tuple[str, ...],
+        times: int | None,
+        probability: float,
+    ) -> None:
         with self._lock:
-            self._plans.append(_Plan(fault=fault, kinds=frozenset(kinds) or None, left=times, probability=probability))
+            self._plans.append(
+                _Plan(
+                    fault=fault, kinds=frozenset(kinds) or None, left=times, probability=probability
+                )
+            )
 
 
 def _cut(right: Response, *, announced: bool) -> Response:
-    body = Stream(chunks=[right.body], length=len(right.body)) if isinstance(right.body, bytes) else right.body
-    return replace(right, body=replace(body, chunked=not announced), manner=Manner(cut_after=body.length // 2))
+    body = (
+        Stream(chunks=[right.body], length=len(right.body))
+        if isinstance(right.body, bytes)
+        else right.body
+    )
+    return replace(
+        right, body=replace(body, chunked=not announced), manner=Manner(cut_after=body.length // 2)
+    )
 
 
 def _corrupted(body: bytes | Stream) -> bytes | Stream:
@@ -174,5 +218,7 @@ def _bomb(megabytes: int) -> bytes:
     for _ in range(megabytes):
         checksum = zlib.crc32(zeros, checksum)
     head = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-    tail = checksum.to_bytes(4, "little") + (megabytes * _MEGABYTE & 0xFFFFFFFF).to_bytes(4, "little")
+    tail = checksum.to_bytes(4, "little") + (megabytes * _MEGABYTE & 0xFFFFFFFF).to_bytes(
+        4, "little"
+    )
     return head + piece * megabytes + packer.flush() + tail

@@ -1,7 +1,8 @@
 """The query of a list request: which parameters there are, and what makes each of them invalid.
 
-Sources: COR API/Controllers/CorrespondenceController.cs, API/ValidationAttributes/OnBehalfOfAttribute.cs, RequiredEnumAttribute.cs.
-Values of enums must have their exact case here; the real server is more lenient.
+Sources: COR API/Controllers/CorrespondenceController.cs,
+API/ValidationAttributes/OnBehalfOfAttribute.cs, RequiredEnumAttribute.cs. Values of enums must have
+their exact case here; the real server is more lenient.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def guids(**values: str) -> tuple[str, ...]:
     """The GUIDs of a path. Raises BadRequest."""
     faults = {name: _invalid(value) for name, value in values.items() if not _is(guid, value)}
     if faults:
-        raise BadRequest(validation_problem(faults, [name for name in values if name not in faults]))
+        raise BadRequest(
+            validation_problem(faults, [name for name in values if name not in faults])
+        )
     return tuple(guid(value) for value in values.values())
 
 
@@ -53,7 +56,11 @@ def list_filters(query: str, default_party: str) -> tuple[str, Filters]:
     given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
     by_lower_name = {name.lower(): value for name, value in given.items()}
     values: dict[str, Any] = {}
-    faults = {name: f"The {name} field is required." for name in _REQUIRED if not by_lower_name.get(name.lower())}
+    faults = {
+        name: f"The {name} field is required."
+        for name in _REQUIRED
+        if not by_lower_name.get(name.lower())
+    }
     for name, read in _READERS.items():
         text = by_lower_name.get(name.lower())
         if text and _is(read, text):
@@ -61,7 +68,9 @@ def list_filters(query: str, default_party: str) -> tuple[str, Filters]:
         elif text or (text is not None and name == "onBehalfOf"):
             faults[name] = _invalid(text)
     if faults:
-        raise BadRequest(validation_problem(faults, [name for name in values if name not in faults]))
+        raise BadRequest(
+            validation_problem(faults, [name for name in values if name not in faults])
+        )
     return values["role"], _filters(values, default_party)
 
 
@@ -103,8 +112,13 @@ def _status(text: str) -> Status:
 
 
 def _moment(text: str) -> datetime:
-    """A time without an offset counts as UTC. A `+` that was not encoded has become a space, and is refused."""
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:]{5,8}(\.[0-9]{1,7})?(Z|[+-][0-9]{2}:[0-9]{2})?)?", text):
+    """A time without an offset counts as UTC.
+
+    A `+` that was not encoded has become a space, and is refused.
+    """
+    if not re.fullmatch(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:]{5,8}(\.[0-9]{1,7})?(Z|[+-][0-9]{2}:[0-9]{2})?)?", text
+    ):
         raise ValueError(text)
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -123,7 +137,10 @@ def _on_behalf_of(text: str) -> str:
 def _is_person(number: str) -> bool:
     """Whether both check digits of a national identity number are right."""
     digits = [int(digit) for digit in number]
-    return all(sum(weight * digit for weight, digit in zip(weights, digits, strict=False)) % 11 == 0 for weights in _WEIGHTS)
+    return all(
+        sum(weight * digit for weight, digit in zip(weights, digits, strict=False)) % 11 == 0
+        for weights in _WEIGHTS
+    )
 
 
 _READERS: dict[str, Callable[[str], Any]] = {

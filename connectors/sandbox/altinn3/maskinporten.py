@@ -1,7 +1,8 @@
 """The pretend Maskinporten: a token endpoint that verifies each grant as the real one does.
 
-Rules and error codes: felleslosninger/docs `_docs/Maskinporten/maskinporten_protocol_jwtgrant.md`, `maskinporten_func_systembruker.md`
-and `maskinporten_feilsoking.md`. Which HTTP status belongs to a code is not documented; only the body tells.
+Rules and error codes: felleslosninger/docs `_docs/Maskinporten/maskinporten_protocol_jwtgrant.md`,
+`maskinporten_func_systembruker.md` and `maskinporten_feilsoking.md`. Which HTTP status belongs to a
+code is not documented; only the body tells.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ class Refusal(Exception):
 
 
 class Maskinporten:
-    """Answers the token endpoint and the metadata. `issuer` ends with a slash; grants must name it as their audience."""
+    """Answers the token endpoint and the metadata.
+
+    `issuer` ends with a slash; grants must name it as their audience.
+    """
 
     def __init__(self, issuer: str, access: Access, tokens: Tokens, clock: Clock) -> None:
         self.issuer = issuer
@@ -80,7 +84,9 @@ class Maskinporten:
 
     def issue(self, client: Client, scopes: str, user: SystemUser | None) -> str:
         """A token for the client, as the system user if there is one."""
-        return self._tokens.issue("maskinporten", _token_claims(client, scopes, user), self.token_lifetime)
+        return self._tokens.issue(
+            "maskinporten", _token_claims(client, scopes, user), self.token_lifetime
+        )
 
     def _grant(self, assertion: str) -> Response:
         client, claims = self._verified(assertion)
@@ -91,7 +97,12 @@ class Maskinporten:
         self._use_once(client, claims, assertion)
         seconds = int(self.token_lifetime.total_seconds())
         token = self.issue(client, scopes, user)
-        answer = {"access_token": token, "token_type": "Bearer", "expires_in": seconds, "scope": scopes}
+        answer = {
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": seconds,
+            "scope": scopes,
+        }
         return Response(status=200, body=json.dumps(answer).encode(), headers=_JSON)
 
     def _verified(self, assertion: str) -> tuple[Client, dict[str, Any]]:
@@ -100,7 +111,11 @@ class Maskinporten:
         if not client:
             raise Refusal("invalid_grant", "MP-100", "The client is unknown")
         if "x5c" in header:
-            raise Refusal("invalid_grant", "MP-123", "The sandbox takes registered keys only, no enterprise certificates")
+            raise Refusal(
+                "invalid_grant",
+                "MP-123",
+                "The sandbox takes registered keys only, no enterprise certificates",
+            )
         registered = client.keys.get(str(header.get("kid")))
         if not registered:
             raise Refusal("invalid_grant", "MP-100", "The header's kid is no key of this client")
@@ -114,7 +129,9 @@ class Maskinporten:
 
     def _check_audience(self, claims: dict[str, Any]) -> None:
         if claims.get("aud") != self.issuer:
-            raise Refusal("invalid_grant", "MP-110", "The audience must be the issuer, with its slash")
+            raise Refusal(
+                "invalid_grant", "MP-110", "The audience must be the issuer, with its slash"
+            )
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         now = self._clock.now().timestamp()
@@ -176,7 +193,9 @@ def _scopes(claims: dict[str, Any], client: Client) -> str:
         raise Refusal("invalid_request", "MP-011", "scope is required")
     missing = [scope for scope in asked if scope not in client.scopes]
     if missing:
-        raise Refusal("invalid_scope", "MP-200", f"Not registered on the client: {' '.join(missing)}")
+        raise Refusal(
+            "invalid_scope", "MP-200", f"Not registered on the client: {' '.join(missing)}"
+        )
     return " ".join(asked)
 
 
@@ -186,17 +205,33 @@ def _read_details(details: Any) -> tuple[str, str | None]:
         raise _no_system_user()
     detail = details[0]
     if detail.get("type") != SYSTEM_USER:
-        raise Refusal("invalid_authorization_details", "MP-301", "The type of the authorization details is unknown")
+        raise Refusal(
+            "invalid_authorization_details",
+            "MP-301",
+            "The type of the authorization details is unknown",
+        )
     holder = detail.get("systemuser_org")
-    unknown = (detail.keys() - _DETAIL_FIELDS) | (holder.keys() - {"authority", "ID"} if isinstance(holder, dict) else set())
+    unknown = (detail.keys() - _DETAIL_FIELDS) | (
+        holder.keys() - {"authority", "ID"} if isinstance(holder, dict) else set()
+    )
     if unknown:
-        raise Refusal("invalid_authorization_details", "MP-302", f"Unknown fields: {' '.join(sorted(unknown))}")
+        raise Refusal(
+            "invalid_authorization_details",
+            "MP-302",
+            f"Unknown fields: {' '.join(sorted(unknown))}",
+        )
     return _party(holder), detail.get("externalRef")
 
 
 def _party(holder: Any) -> str:
-    text = holder.get("ID") if isinstance(holder, dict) and holder.get("authority") == "iso6523-actorid-upis" else None
-    party = organisation_number(text) if isinstance(text, str) and text.startswith("0192:") else None
+    text = (
+        holder.get("ID")
+        if isinstance(holder, dict) and holder.get("authority") == "iso6523-actorid-upis"
+        else None
+    )
+    party = (
+        organisation_number(text) if isinstance(text, str) and text.startswith("0192:") else None
+    )
     if not party:
         raise _no_system_user()
     return party
@@ -204,7 +239,11 @@ def _party(holder: Any) -> str:
 
 def _no_system_user() -> Refusal:
     """The catch-all: client not on the system, reference left out or wrong, or another customer."""
-    return Refusal("invalid_altinn_customer_configuration", "MP-303", "No system user was found for the values given")
+    return Refusal(
+        "invalid_altinn_customer_configuration",
+        "MP-303",
+        "No system user was found for the values given",
+    )
 
 
 def _token_claims(client: Client, scopes: str, user: SystemUser | None) -> dict[str, Any]:

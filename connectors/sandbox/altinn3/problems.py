@@ -1,7 +1,8 @@
 """How Correspondence says no: its error codes, and the shapes of problem+json.
 
-Codes and their statuses: COR APP/Errors.cs; shapes: COR API/Helpers/ProblemDetailsHelper.cs. The texts of 1001, 1025 and 4001 are part of
-the wire contract; the others are the sandbox's own, and clients should go by `errorCode`.
+Codes and their statuses: COR APP/Errors.cs; shapes: COR API/Helpers/ProblemDetailsHelper.cs. The
+texts of 1001, 1025 and 4001 are part of the wire contract; the others are the sandbox's own, and
+clients should go by `errorCode`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ _RFC9110 = "https://tools.ietf.org/html/rfc9110#section-"
 _SECTIONS = {400: "15.5.1", 401: "15.5.2", 403: "15.5.4", 404: "15.5.5", 500: "15.6.1"}
 _PROBLEM_JSON = (("Content-Type", "application/problem+json"),)
 _NO_ACCESS = (
-    "You must use an Altinn token, DialogToken or log in to IDPorten as someone with access to the resource and organization in "
+    "You must use an Altinn token, DialogToken or log in to IDPorten as someone with access "
+    "to the resource and organization in "
     "Altinn Authorization"
 )
 
@@ -50,13 +52,22 @@ class Problem(Exception):
     def response(self) -> Response:
         """The problem as it is answered."""
         status, detail = _CODES[self.code]
-        return _problem(status, detail, {"code": f"CORR-{self.code:05}", "traceId": _trace(), "errorCode": self.code})
+        return _problem(
+            status,
+            detail,
+            {"code": f"CORR-{self.code:05}", "traceId": _trace(), "errorCode": self.code},
+        )
 
 
 def validation_problem(faults: Mapping[str, str], sound: Sequence[str]) -> Response:
-    """The 400 for parameters that cannot be understood: one text each. `sound` names the parameters that were fine."""
+    """The 400 for parameters that cannot be understood: one text each.
+
+    `sound` names the parameters that were fine.
+    """
     errors = {name: [faults[name]] if name in faults else [] for name in (*sound, *faults)}
-    listed = [{"code": "CORR.VLD-00000", "detail": text, "paths": [name]} for name, text in faults.items()]
+    listed = [
+        {"code": "CORR.VLD-00000", "detail": text, "paths": [name]} for name, text in faults.items()
+    ]
     rest = {"code": "STD-00000", "validationErrors": listed, "errors": errors, "traceId": _trace()}
     return _problem(400, "One or more validation errors occurred.", rest)
 
@@ -68,7 +79,11 @@ def unhandled(path: str) -> Response:
 
 def exchange_first() -> Response:
     """The 403 for a Maskinporten token where an Altinn token is needed (COR API/Auth/AltinnTokenEventsHelper.cs)."""
-    body = {"title": "IDX10205: Issuer validation failed", "status": 403, "detail": "Exchange the Maskinporten token to an Altinn token"}
+    body = {
+        "title": "IDX10205: Issuer validation failed",
+        "status": 403,
+        "detail": "Exchange the Maskinporten token to an Altinn token",
+    }
     return Response(
         status=403,
         body=json.dumps(body).encode(),
@@ -77,8 +92,15 @@ def exchange_first() -> Response:
 
 
 def _problem(status: int, detail: str, rest: Mapping[str, Any]) -> Response:
-    head = {"type": _RFC9110 + _SECTIONS[status], "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return Response(status=status, body=json.dumps({**head, **rest}).encode(), headers=_PROBLEM_JSON)
+    head = {
+        "type": _RFC9110 + _SECTIONS[status],
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    return Response(
+        status=status, body=json.dumps({**head, **rest}).encode(), headers=_PROBLEM_JSON
+    )
 
 
 def _trace() -> str:

@@ -1,6 +1,7 @@
 """A letter as the server keeps it: what was sent, and the rows that say what has happened to it since.
 
-File names in the docstrings are those of Altinn/altinn-correspondence; APP is its src/Altinn.Correspondence.Application.
+File names in the docstrings are those of Altinn/altinn-correspondence; APP is its
+src/Altinn.Correspondence.Application.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ def new_record(letter: PretendLetter, now: datetime) -> Record:
         published_at=published,
         references=(("DialogportenDialogId", str(uuid4())),) if references is None else references,
         notification_id=str(uuid4()),
-        attachments=tuple(_attachment(each, letter.resource, created) for each in letter.attachments),
+        attachments=tuple(
+            _attachment(each, letter.resource, created) for each in letter.attachments
+        ),
     )
     _write_first_rows(record, created, published or now)
     return record
@@ -110,7 +113,9 @@ def _write_first_rows(record: Record, created: datetime, published: datetime) ->
         record.add(last, published)
 
 
-def _attachment(attachment: PretendAttachment, resource: str, created: datetime) -> AttachmentRecord:
+def _attachment(
+    attachment: PretendAttachment, resource: str, created: datetime
+) -> AttachmentRecord:
     return AttachmentRecord(
         id=(attachment.id or str(uuid4())).lower(),
         attachment=attachment,

@@ -1,8 +1,9 @@
 """The pretend Altinn: Maskinporten, the platform's token exchange, Correspondence, Dialogporten and the resource registry on one port.
 
-It is meant to be no friendlier than the real ones. What it knows of them, and where from, is said in the modules that it is made of;
-there, COR is Altinn/altinn-correspondence, and API, APP, COM, CORE, INT and PER are its src/Altinn.Correspondence.API, .Application,
-.Common, .Core, .Integrations and .Persistence.
+It is meant to be no friendlier than the real ones. What it knows of them, and where from, is said
+in the modules that it is made of; there, COR is Altinn/altinn-correspondence, and API, APP, COM,
+CORE, INT and PER are its src/Altinn.Correspondence.API, .Application, .Common, .Core, .Integrations
+and .Persistence.
 """
 
 from __future__ import annotations
@@ -72,8 +73,9 @@ class Call:
     """One request, and what came of it."""
 
     kind: str
-    """list, overview, details, content, markasread, confirm, purge, download, token, exchange, metadata, keys, serviceresources,
-    servicemetadata, resourcelist, resource, or other."""
+    """list, overview, details, content, markasread, confirm, purge, download, token, exchange,
+    metadata, keys, serviceresources, servicemetadata, resourcelist, resource, or other.
+    """
     method: str
     path: str
     query: str
@@ -85,13 +87,17 @@ class Call:
 
 
 class FakeAltinn(Peer):
-    """A context manager that serves on 127.0.0.1 from entry to exit. Every method is safe from any thread.
+    """A context manager that serves on 127.0.0.1 from entry to exit.
 
-    `port` 0 takes a free one. With a `subscription_key`, the platform's gateway wants it in every call.
+    Every method is safe from any thread.
 
-    Its parts may be set while it runs: `clock.skew` (server's clock wrong), `clock.advance(...)`, `latency` (seconds for each request),
-    `maskinporten.token_lifetime`, `exchange.lifetime`, `letters.confirm_delay`, `letters.confirmations_take`,
-    `correspondence.announce_lengths`, `faults.inject(...)`, `faults.storm(...)`.
+    `port` 0 takes a free one. With a `subscription_key`, the platform's gateway wants it in every
+    call.
+
+    Its parts may be set while it runs: `clock.skew` (server's clock wrong), `clock.advance(...)`,
+    `latency` (seconds for each request), `maskinporten.token_lifetime`, `exchange.lifetime`,
+    `letters.confirm_delay`, `letters.confirmations_take`, `correspondence.announce_lengths`,
+    `faults.inject(...)`, `faults.storm(...)`.
     """
 
     def __init__(self, *, port: int = 0, subscription_key: str = "", seed: int = 1) -> None:
@@ -107,7 +113,9 @@ class FakeAltinn(Peer):
         self.maskinporten_url = f"{self._server.url}/"
         """The issuer, and so the audience of grants; the token endpoint is this and `token`."""
         issuer = f"{self.platform_url}/authentication/api/v1/openid/"
-        tokens = self._tokens = Tokens(self.clock, {"maskinporten": self.maskinporten_url, "altinn": issuer})
+        tokens = self._tokens = Tokens(
+            self.clock, {"maskinporten": self.maskinporten_url, "altinn": issuer}
+        )
         self.maskinporten = Maskinporten(self.maskinporten_url, self.access, tokens, self.clock)
         self.exchange = Exchange(tokens, self.clock)
         self.correspondence = CorrespondenceApi(self.letters, self.access, tokens)
@@ -118,10 +126,18 @@ class FakeAltinn(Peer):
 
     # Who may do what
 
-    def ready_client(self, organisation: str = "991825827", scopes: Iterable[str] = RECIPIENT_SCOPES) -> ReadyClient:
+    def ready_client(
+        self, organisation: str = "991825827", scopes: Iterable[str] = RECIPIENT_SCOPES
+    ) -> ReadyClient:
         """Register a client of `organisation`; what a program needs to be it."""
         ready = ready_client(organisation)
-        self.add_client(ready.client_id, rsa_key("client").as_dict(private=False), ready.key_id, organisation, scopes=scopes)
+        self.add_client(
+            ready.client_id,
+            rsa_key("client").as_dict(private=False),
+            ready.key_id,
+            organisation,
+            scopes=scopes,
+        )
         return ready
 
     def add_client(
@@ -136,17 +152,35 @@ class FakeAltinn(Peer):
     ) -> None:
         """Register a client with its public key, in PEM or as a JWK."""
         registered = ClientKey(key=public_key(key, key_id), expires=key_expires)
-        self.access.add_client(Client(id=client_id, organisation=organisation, scopes=frozenset(scopes), keys={key_id: registered}))
+        self.access.add_client(
+            Client(
+                id=client_id,
+                organisation=organisation,
+                scopes=frozenset(scopes),
+                keys={key_id: registered},
+            )
+        )
 
-    def allow(self, client_id: str, party: str, resources: Iterable[str], external_ref: str | None = None) -> str:
+    def allow(
+        self, client_id: str, party: str, resources: Iterable[str], external_ref: str | None = None
+    ) -> str:
         """Let the client's system user for `party` read `resources`, in addition to what it may already; the system user's id."""
         wanted = tuple(resources)
         for resource in wanted:
             self.discovery.add_missing(resource)
         return self.access.allow(client_id, party, wanted, external_ref)
 
-    def revoke(self, client_id: str, party: str, resources: Iterable[str] | None = None, external_ref: str | None = None) -> None:
-        """Take rights away: 4001 from now on. Without `resources`, the whole system user: MP-303 from now on."""
+    def revoke(
+        self,
+        client_id: str,
+        party: str,
+        resources: Iterable[str] | None = None,
+        external_ref: str | None = None,
+    ) -> None:
+        """Take rights away: 4001 from now on.
+
+        Without `resources`, the whole system user: MP-303 from now on.
+        """
         self.access.revoke(client_id, party, resources, external_ref)
 
     def token(
@@ -162,7 +196,10 @@ class FakeAltinn(Peer):
 
         Raises LookupError if there is no such client or no such system user.
         """
-        client, user = self.access.client(client_id), self.access.find_user(client_id, party, external_ref)
+        client, user = (
+            self.access.client(client_id),
+            self.access.find_user(client_id, party, external_ref),
+        )
         if not client or not user:
             raise LookupError(f"client {client_id} has no system user for {party}")
         raw = self.maskinporten.issue(client, " ".join(scopes), user)
@@ -185,11 +222,17 @@ class FakeAltinn(Peer):
         return self.letters.publish(letter)
 
     def complete(self, letter_id: str) -> None:
-        """Publish a letter that was put in unpublished; its requested time stays as old as it is."""
+        """Publish a letter that was put in unpublished.
+
+        Its requested time stays as old as it is.
+        """
         self.letters.advance(letter_id, Status.Published)
 
     def withdraw(self, letter_id: str, status: Status = Status.PurgedByAltinn) -> None:
-        """Take a letter away: it stays in the list, and cannot be had. Failed is what malware makes of it, and hides it from the list."""
+        """Take a letter away: it stays in the list, and cannot be had.
+
+        Failed is what malware makes of it, and hides it from the list.
+        """
         self.letters.advance(letter_id, status)
 
     def set_attachment(self, letter_id: str, attachment_id: str, status: AttachmentStatus) -> None:
@@ -197,7 +240,10 @@ class FakeAltinn(Peer):
         self.letters.set_attachment(letter_id, attachment_id, status)
 
     def record(self, letter_id: str) -> Record:
-        """The letter as the server keeps it, with the ids of its attachments. Raises Problem for an unknown id."""
+        """The letter as the server keeps it, with the ids of its attachments.
+
+        Raises Problem for an unknown id.
+        """
         return self.letters.record(letter_id)
 
     def history(self, letter_id: str) -> tuple[StatusRow, ...]:
@@ -228,7 +274,10 @@ class FakeAltinn(Peer):
             self._counts.clear()
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> bool:
-        """Wait until something is so; whether it became so in time. `condition` is tried after each request, and often."""
+        """Wait until something is so; whether it became so in time.
+
+        `condition` is tried after each request, and often.
+        """
         deadline = time.monotonic() + timeout
         while not condition():
             left = deadline - time.monotonic()
@@ -273,7 +322,10 @@ class FakeAltinn(Peer):
         return response
 
     def _right_answer(self, kind: str, request: Request, ids: tuple[str, ...]) -> Response:
-        if kind not in _WITHOUT_GATEWAY and self._subscription_key not in {"", request.headers.get("ocp-apim-subscription-key")}:
+        if kind not in _WITHOUT_GATEWAY and self._subscription_key not in {
+            "",
+            request.headers.get("ocp-apim-subscription-key"),
+        }:
             return _no_subscription()
         if kind in correspondence_api.ENDPOINTS:
             return self.correspondence.answer(kind, request, ids)
@@ -295,7 +347,15 @@ class FakeAltinn(Peer):
 
     def _note(self, request: Request, kind: str, status: int, fault: str | None) -> None:
         now = self.clock.now()
-        call = Call(kind=kind, method=request.method, path=request.path, query=request.query, status=status, fault=fault, at=now)
+        call = Call(
+            kind=kind,
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            status=status,
+            fault=fault,
+            at=now,
+        )
         with self._changed:
             self._calls.append(call)
             self._counts[kind] += 1
@@ -312,9 +372,15 @@ def _route(request: Request) -> tuple[str, tuple[str, ...]]:
 
 def _nothing_here(request: Request) -> Response:
     allowed = [method for _, method, pattern in _ROUTES if pattern.fullmatch(request.path)]
-    return Response(status=405, headers=(("Allow", ", ".join(allowed)),)) if allowed else Response(status=404)
+    return (
+        Response(status=405, headers=(("Allow", ", ".join(allowed)),))
+        if allowed
+        else Response(status=404)
+    )
 
 
 def _no_subscription() -> Response:
-    body = b'{"statusCode":401,"message":"Access denied due to missing or invalid subscription key."}'
+    body = (
+        b'{"statusCode":401,"message":"Access denied due to missing or invalid subscription key."}'
+    )
     return Response(status=401, body=body, headers=(("Content-Type", "application/json"),))

@@ -1,6 +1,7 @@
 """Signed tokens as Maskinporten and Altinn issue them, and what a token says of its bearer.
 
-Claims: Altinn/altinn-authentication AuthenticationController, felleslosninger/docs `maskinporten_protocol_token.md`.
+Claims: Altinn/altinn-authentication AuthenticationController, felleslosninger/docs
+`maskinporten_protocol_token.md`.
 """
 
 from __future__ import annotations
@@ -92,7 +93,10 @@ class Tokens:
             self._revoked |= self._issued
 
     def read(self, text: str, *, leeway: timedelta = timedelta()) -> Bearer | None:
-        """Who bears the token; None if it is forged, malformed, revoked, or has ended longer than `leeway` ago."""
+        """Who bears the token.
+
+        None if it is forged, malformed, revoked, or has ended longer than `leeway` ago.
+        """
         bearer = _verified(text)
         if not bearer or bearer.claims["iss"] != self._issuers[bearer.issuer]:
             return None
@@ -112,7 +116,9 @@ def _verified(text: str) -> Bearer | None:
     issuers: tuple[Issuer, ...] = ("altinn", "maskinporten")
     for issuer in issuers:
         try:
-            return Bearer(issuer=issuer, claims=jwt.decode(text, rsa_key(issuer), algorithms=["RS256"]).claims)
+            return Bearer(
+                issuer=issuer, claims=jwt.decode(text, rsa_key(issuer), algorithms=["RS256"]).claims
+            )
         except (JoseError, ValueError):
             continue
     return None

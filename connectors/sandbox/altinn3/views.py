@@ -62,10 +62,16 @@ def overview(record: Record, *, with_replies_in_body: bool = True) -> dict[str, 
         "sendersReference": letter.senders_reference,
         "messageSender": letter.message_sender,
         "requestedPublishTime": written(record.requested_at),
-        "dueDateTime": written(shifted(record.requested_at, letter.due_after)) if letter.due_after else None,
-        "externalReferences": [{"referenceValue": value, "referenceType": kind} for kind, value in record.references],
+        "dueDateTime": written(shifted(record.requested_at, letter.due_after))
+        if letter.due_after
+        else None,
+        "externalReferences": [
+            {"referenceValue": value, "referenceType": kind} for kind, value in record.references
+        ],
         "propertyList": _properties(record),
-        "replyOptions": [{"linkURL": link, "linkText": text} for link, text in letter.reply_options],
+        "replyOptions": [
+            {"linkURL": link, "linkText": text} for link, text in letter.reply_options
+        ],
         "notification": None,
         "ignoreReservation": False,
         "isConfirmationNeeded": letter.confirmation_needed,
@@ -74,7 +80,14 @@ def overview(record: Record, *, with_replies_in_body: bool = True) -> dict[str, 
     }
     content: dict[str, Any] = document["content"]
     own = {name: value for name, value in letter.overrides.items() if name not in content}
-    return {**document, "content": {**content, **{name: value for name, value in letter.overrides.items() if name in content}}, **own}
+    return {
+        **document,
+        "content": {
+            **content,
+            **{name: value for name, value in letter.overrides.items() if name in content},
+        },
+        **own,
+    }
 
 
 def details(record: Record) -> dict[str, Any]:
@@ -97,7 +110,13 @@ def _content(record: Record, *, with_replies_in_body: bool) -> dict[str, Any]:
     body = letter.body
     if with_replies_in_body and len(letter.reply_options) > _MANY_REPLIES:
         heading = _REPLY_HEADINGS.get(letter.language, "Svarvalg:")
-        body = "\n".join([f"{body}\n", heading, *(f"{text or ''}: {link}" for link, text in letter.reply_options)])
+        body = "\n".join(
+            [
+                f"{body}\n",
+                heading,
+                *(f"{text or ''}: {link}" for link, text in letter.reply_options),
+            ]
+        )
     return {
         "attachments": [_attachment(part) for part in record.attachments],
         "language": letter.language,
@@ -113,9 +132,12 @@ def _attachment(part: AttachmentRecord) -> dict[str, Any]:
         "created": written_in_ticks(part.created_at),
         "dataLocationType": attachment.data_location_type,
         "status": part.status.value,
-        "statusText": "The attachment has expired" if part.status == "Expired" else part.status.value,
+        "statusText": "The attachment has expired"
+        if part.status == "Expired"
+        else part.status.value,
         "statusChanged": written(part.status_at),
-        "dataType": attachment.data_type or _MEDIA_TYPES.get(_extension(attachment.name), _UNKNOWN_TYPE),
+        "dataType": attachment.data_type
+        or _MEDIA_TYPES.get(_extension(attachment.name), _UNKNOWN_TYPE),
         "expirationTime": written(attachment.expires_at),
         "id": part.id,
         "fileName": attachment.name,
@@ -139,7 +161,11 @@ def _notification(record: Record) -> dict[str, Any]:
         "notificationChannel": "EmailPreferred",
         "ignoreReservation": True,
         "resourceId": record.letter.resource,
-        "processingStatus": {"status": "Completed", "description": "Order processing is completed", "lastUpdate": at},
+        "processingStatus": {
+            "status": "Completed",
+            "description": "Order processing is completed",
+            "lastUpdate": at,
+        },
         "notificationStatusDetails": {"email": None, "sms": None, "emails": [], "smses": []},
     }
 
@@ -153,7 +179,11 @@ def download_headers(name: str) -> tuple[tuple[str, str], ...]:
     extension = _extension(name)
     # As .NET does it: everything but letters, digits and a few marks is percent-encoded.
     starred = f"filename*=UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"
-    disposition = f"inline; {starred}" if extension in _SHOWN_INLINE else f"attachment; filename={_plain(name)}; {starred}"
+    disposition = (
+        f"inline; {starred}"
+        if extension in _SHOWN_INLINE
+        else f"attachment; filename={_plain(name)}; {starred}"
+    )
     return (("Content-Type", _download_type(extension)), ("Content-Disposition", disposition))
 
 
@@ -167,9 +197,19 @@ def _download_type(extension: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """The fallback name: what is not printable ASCII becomes an underscore; quoted if it is more than one token."""
-    text = "".join(character if " " <= character <= "~" and character not in '"\\' else "_" for character in name)
-    return text if text and all(character.isalnum() or character in "!#$%&'*+-.^_`|~" for character in text) else f'"{text}"'
+    """The fallback name: what is not printable ASCII becomes an underscore.
+
+    Quoted if it is more than one token.
+    """
+    text = "".join(
+        character if " " <= character <= "~" and character not in '"\\' else "_"
+        for character in name
+    )
+    return (
+        text
+        if text and all(character.isalnum() or character in "!#$%&'*+-.^_`|~" for character in text)
+        else f'"{text}"'
+    )
 
 
 def _extension(name: str) -> str:

@@ -44,9 +44,11 @@ class ReceivedMail:
 class MailSink:
     """A context manager that takes mail on 127.0.0.1. Every method is safe from any thread.
 
-    With `starttls` it refuses mail until the client has encrypted; with `tls` it speaks TLS from the first byte. With `login`, a name and a
-    password, it takes mail from nobody else, and offers to log in only where the connection is encrypted, if it can be at all. With
-    `folder`, each mail is also a file there, `0001.eml` and so on. Larger mails than `size_limit` (bytes) are refused with 552.
+    With `starttls` it refuses mail until the client has encrypted; with `tls` it speaks TLS from
+    the first byte. With `login`, a name and a password, it takes mail from nobody else, and offers
+    to log in only where the connection is encrypted, if it can be at all. With `folder`, each mail
+    is also a file there, `0001.eml` and so on. Larger mails than `size_limit` (bytes) are refused
+    with 552.
     """
 
     def __init__(
@@ -100,13 +102,22 @@ class MailSink:
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
-        server = self._loop.run_until_complete(self._loop.create_server(self._protocol, _LOOPBACK, self.port, ssl=self._tls))
+        server = self._loop.run_until_complete(
+            self._loop.create_server(self._protocol, _LOOPBACK, self.port, ssl=self._tls)
+        )
         self.port = server.sockets[0].getsockname()[1]
-        self._thread = threading.Thread(target=_serve, args=(self._loop, server), name=f"mail-sink-{self.port}", daemon=True)
+        self._thread = threading.Thread(
+            target=_serve, args=(self._loop, server), name=f"mail-sink-{self.port}", daemon=True
+        )
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._loop and self._thread:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -127,10 +138,18 @@ class MailSink:
             loop=self._loop,
         )
 
-    def _authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
-        given = (data.login.decode(), data.password.decode()) if isinstance(data, LoginPassword) else None
+    def _authenticate(
+        self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any
+    ) -> AuthResult:
+        given = (
+            (data.login.decode(), data.password.decode())
+            if isinstance(data, LoginPassword)
+            else None
+        )
         right = self._login is not None and given == self._login
-        return AuthResult(success=right, handled=False, auth_data=given[0] if given and right else None)
+        return AuthResult(
+            success=right, handled=False, auth_data=given[0] if given and right else None
+        )
 
     @property
     def encrypts_at_once(self) -> bool:
@@ -163,7 +182,9 @@ class _Handler:
     def __init__(self, sink: MailSink) -> None:
         self._sink = sink
 
-    async def handle_MAIL(self, _server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802 - its name
+    async def handle_MAIL(  # noqa: N802
+        self, _server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
         if self._sink.needs_login and not session.authenticated:
             return "530 5.7.0 Authentication required"
         refusal = self._sink.refusal("MAIL")
@@ -173,14 +194,16 @@ class _Handler:
         envelope.mail_options.extend(options)
         return "250 OK"
 
-    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]) -> str:  # noqa: N802 - its name
+    async def handle_RCPT(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
         refusal = self._sink.refusal("RCPT", address)
         if refusal:
             return refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - its name
+    async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         refusal = self._sink.refusal("DATA")
         if refusal:
             return refusal

@@ -1,6 +1,7 @@
 """An archive on loopback that takes letters by SOAP: checks each against its own schema, answers as it is told, and keeps what it got.
 
-The check is libxml2's, with the schema in archive.wsdl, after MTOM is undone; nothing of the client's own library has a part in it.
+The check is libxml2's, with the schema in archive.wsdl, after MTOM is undone; nothing of the
+client's own library has a part in it.
 """
 
 from __future__ import annotations
@@ -53,27 +54,41 @@ def envelope(content: str) -> bytes:
 def response(status: str = "OK", case: str = "2026/1") -> Reply:
     """The operation's own answer; the letter is kept if the status is OK."""
     inner = f"<Status>{status}</Status><CaseNumber>{case}</CaseNumber>"
-    body = envelope(f'<ReceiveDocumentResponse xmlns="{_A[1:-1]}">{inner}</ReceiveDocumentResponse>')
+    body = envelope(
+        f'<ReceiveDocumentResponse xmlns="{_A[1:-1]}">{inner}</ReceiveDocumentResponse>'
+    )
     return Reply(body=body, takes=status == "OK")
 
 
 def fault(code: str, *, detail: str = "", status: int = 500, text: str = "It failed") -> Reply:
     """A fault, such as `s:Client` or `s:Server`."""
-    inner = f"<faultcode>{code}</faultcode><faultstring>{text}</faultstring><detail>{detail}</detail>"
+    inner = (
+        f"<faultcode>{code}</faultcode><faultstring>{text}</faultstring><detail>{detail}</detail>"
+    )
     return Reply(status=status, body=envelope(f"<s:Fault>{inner}</s:Fault>"))
 
 
 def html(status: int = 200) -> Reply:
     """A web page, as a proxy or a login would send."""
-    return Reply(status=status, body=b"<!DOCTYPE html><html><body>Please log in</body></html>", headers=_HTML)
+    return Reply(
+        status=status, body=b"<!DOCTYPE html><html><body>Please log in</body></html>", headers=_HTML
+    )
 
 
 def in_parts(reply: Reply) -> Reply:
     """The same answer as MTOM, with a part beside it, and the envelope not first."""
     part = b"--x\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\nContent-ID: <1@sink>\r\n\r\n\x89PNG\r\n\x00"
     kind = b'Content-Type: application/xop+xml; charset=utf-8; type="text/xml"'
-    root = b"\r\n--x\r\n" + kind + b"\r\nContent-Transfer-Encoding: 8bit\r\nContent-ID: <0@sink>\r\n\r\n" + reply.body
-    told = 'multipart/related; type="application/xop+xml"; start="<0@sink>"; start-info="text/xml"; boundary=x'
+    root = (
+        b"\r\n--x\r\n"
+        + kind
+        + b"\r\nContent-Transfer-Encoding: 8bit\r\nContent-ID: <0@sink>\r\n\r\n"
+        + reply.body
+    )
+    told = (
+        'multipart/related; type="application/xop+xml"; start="<0@sink>"; start-info="text/xml"; '
+        "boundary=x"
+    )
     return replace(reply, body=part + root + b"\r\n--x--", headers=(("Content-Type", told),))
 
 
@@ -137,8 +152,8 @@ class SoapSink(Peer):
 
     `wsdl` may say more of letters than the archive's own does.
 
-    `login` (name and password) is asked for as Basic, and what `guard` wants by WS-Security. With `tls` it speaks https. With `folder`,
-    files that were kept lie there.
+    `login` (name and password) is asked for as Basic, and what `guard` wants by WS-Security. With
+    `tls` it speaks https. With `folder`, files that were kept lie there.
     """
 
     def __init__(
@@ -153,7 +168,9 @@ class SoapSink(Peer):
     ) -> None:
         self.usual = response()
         """The answer when nothing else is scripted; may be set."""
-        self._login = "Basic " + base64.b64encode(":".join(login).encode()).decode() if login else None
+        self._login = (
+            "Basic " + base64.b64encode(":".join(login).encode()).decode() if login else None
+        )
         self._guard = guard
         self._folder = folder
         self._wsdl = wsdl
@@ -173,7 +190,9 @@ class SoapSink(Peer):
     @property
     def wsdl(self) -> str:
         """Its WSDL, with its own address."""
-        return self._wsdl.read_text(encoding="utf-8").replace("http://127.0.0.1:1/archive", self.url)
+        return self._wsdl.read_text(encoding="utf-8").replace(
+            "http://127.0.0.1:1/archive", self.url
+        )
 
     @property
     def wsdl_url(self) -> str:
@@ -206,7 +225,9 @@ class SoapSink(Peer):
     @property
     def repeats(self) -> int:
         """How many of the letters had come before, by their MessageId."""
-        return sum(number - 1 for number in Counter(each.message_id for each in self.documents).values())
+        return sum(
+            number - 1 for number in Counter(each.message_id for each in self.documents).values()
+        )
 
     def _answer(self, request: Request) -> Response:
         with self._lock:
@@ -216,7 +237,9 @@ class SoapSink(Peer):
         reply = self._judged(request)
         if reply.delay:
             self._server.stopping.wait(reply.delay)
-        return Response(status=reply.status, body=reply.body, headers=reply.headers, manner=reply.manner)
+        return Response(
+            status=reply.status, body=reply.body, headers=reply.headers, manner=reply.manner
+        )
 
     def _judged(self, request: Request) -> Reply:
         if self._login and request.headers.get("authorization") != self._login:
@@ -231,13 +254,17 @@ class SoapSink(Peer):
         with self._lock:
             if self._guard and not self._guard.lets_in(envelope):
                 return fault("wsse:FailedAuthentication")
-            reply = self._script.popleft() if self._script else BY_NAME.get(request.query, self.usual)
+            reply = (
+                self._script.popleft() if self._script else BY_NAME.get(request.query, self.usual)
+            )
         if reply.takes:
             self._keep(letter, request)
         return reply
 
     def _valid(self, envelope: Any) -> Any:
-        letter = next((each for soap in (_SOAP, _SOAP12) for each in envelope.iterfind(f"{soap}Body/*")), None)
+        letter = next(
+            (each for soap in (_SOAP, _SOAP12) for each in envelope.iterfind(f"{soap}Body/*")), None
+        )
         if letter is None or not self._schema.validate(letter):
             raise ValueError(str(self._schema.error_log))
         return letter
@@ -246,7 +273,10 @@ class SoapSink(Peer):
         from lxml import etree
 
         xml = etree.tostring(letter.getroottree())
-        files = {each.findtext(f"{_A}FileName"): base64.b64decode(each.findtext(f"{_A}Content")) for each in letter.iter(f"{_A}File")}
+        files = {
+            each.findtext(f"{_A}FileName"): base64.b64decode(each.findtext(f"{_A}Content"))
+            for each in letter.iter(f"{_A}File")
+        }
         kept = Document(
             message_id=letter.findtext(f"{_A}MessageId"),
             title=letter.findtext(f"{_A}Title") or "",

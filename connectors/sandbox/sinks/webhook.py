@@ -30,7 +30,9 @@ class Reply:
     delay: float = 0.0
     """Seconds before the answer."""
     manner: Manner = field(default_factory=Manner)
-    """How the answer goes over the wire; a reset answer leaves a request that was taken and not acknowledged."""
+    """How the answer goes over the wire; a reset answer leaves a request that was taken and not
+    acknowledged.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +64,19 @@ class Hook:
 class WebhookSink(Peer):
     """A context manager that takes webhooks on 127.0.0.1. Every method is safe from any thread.
 
-    With a `secret` (Standard Webhooks, `whsec_...`), a request with a wrong signature is answered with 401. With `tls` it speaks https.
-    With `folder`, each body that was taken is also a file there, `0001.json` and so on. Any path is taken.
+    With a `secret` (Standard Webhooks, `whsec_...`), a request with a wrong signature is answered
+    with 401. With `tls` it speaks https. With `folder`, each body that was taken is also a file
+    there, `0001.json` and so on. Any path is taken.
     """
 
-    def __init__(self, *, port: int = 0, secret: str | None = None, tls: ssl.SSLContext | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        secret: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self.usual = Reply()
         """The answer when nothing else is scripted; may be set."""
         self._verifier = Webhook(secret) if secret else None
@@ -82,7 +92,10 @@ class WebhookSink(Peer):
         return f"{self._server.url}{_PATH}"
 
     def script(self, *replies: Reply) -> None:
-        """Answer the next requests like this, in this order. A wrong signature gets its 401 all the same, and uses up no reply."""
+        """Answer the next requests like this, in this order.
+
+        A wrong signature gets its 401 all the same, and uses up no reply.
+        """
         with self._changed:
             self._script.extend(replies)
 
@@ -104,11 +117,18 @@ class WebhookSink(Peer):
 
     def _answer(self, request: Request) -> Response:
         verified = self._verified(request)
-        reply = self._next_reply() if verified else Reply(status=401, body=b"The signature is wrong")
+        reply = (
+            self._next_reply() if verified else Reply(status=401, body=b"The signature is wrong")
+        )
         self._keep(request, reply, verified=verified)
         if reply.delay:
             self._server.stopping.wait(reply.delay)
-        return Response(status=reply.status, body=reply.body, headers=tuple(reply.headers.items()), manner=reply.manner)
+        return Response(
+            status=reply.status,
+            body=reply.body,
+            headers=tuple(reply.headers.items()),
+            manner=reply.manner,
+        )
 
     def _verified(self, request: Request) -> bool:
         if not self._verifier:

@@ -1,4 +1,6 @@
-"""Whether an envelope proves that its sender knows a password, by WS-Security's UsernameToken; nothing is shared with the sender.
+"""Whether an envelope proves that its sender knows a password, by WS-Security's UsernameToken.
+
+Nothing is shared with the sender.
 
 Source: OASIS Web Services Security UsernameToken Profile 1.1.1.
 """
@@ -31,21 +33,40 @@ class Guard:
     def lets_in(self, envelope: Any) -> bool:
         """Whether the envelope's token is right."""
         token = envelope.find(f".//{_E}Security/{_E}UsernameToken")
-        if token is None or token.findtext(f"{_E}Username") != self._name or not _is_now(envelope.find(f".//{_E}Security/{_U}Timestamp")):
+        if (
+            token is None
+            or token.findtext(f"{_E}Username") != self._name
+            or not _is_now(envelope.find(f".//{_E}Security/{_U}Timestamp"))
+        ):
             return False
         password = token.find(f"{_E}Password")
         if password is None or password.get("Type") != f"{_TYPE}{self._form.capitalize()}":
             return False
         wanted = self._password if self._form == "text" else self._digest(token)
-        return wanted is not None and hmac.compare_digest((password.text or "").encode(), wanted.encode())
+        return wanted is not None and hmac.compare_digest(
+            (password.text or "").encode(), wanted.encode()
+        )
 
     def _digest(self, token: Any) -> str | None:
-        """Base64 of SHA-1 over nonce, time and password; None if the nonce was here before, or the time is not now."""
-        nonce, created = base64.b64decode(token.findtext(f"{_E}Nonce") or ""), token.findtext(f"{_U}Created") or ""
-        if len(nonce) < _SHORTEST_NONCE or nonce in self._nonces or not created or abs(datetime.now(UTC) - _moment(created)) > _FRESH:
+        """Base64 of SHA-1 over nonce, time and password.
+
+        None if the nonce was here before, or the time is not now.
+        """
+        nonce, created = (
+            base64.b64decode(token.findtext(f"{_E}Nonce") or ""),
+            token.findtext(f"{_U}Created") or "",
+        )
+        if (
+            len(nonce) < _SHORTEST_NONCE
+            or nonce in self._nonces
+            or not created
+            or abs(datetime.now(UTC) - _moment(created)) > _FRESH
+        ):
             return None
         self._nonces.add(nonce)
-        return base64.b64encode(hashlib.sha1(nonce + created.encode() + self._password.encode()).digest()).decode()  # noqa: S324  # the profile's
+        return base64.b64encode(
+            hashlib.sha1(nonce + created.encode() + self._password.encode()).digest()  # noqa: S324
+        ).decode()  # the profile's
 
 
 def _is_now(stamp: Any) -> bool:

@@ -1,6 +1,7 @@
 """The receiver's side of MTOM: a package becomes the envelope that it stands for, or is refused by the rule that it breaks.
 
-Written from W3C XOP 1.0 (sections 2 to 5) and MTOM, RFC 2046 and 2387, and what WCF demands; it shares nothing with the sender.
+Written from W3C XOP 1.0 (sections 2 to 5) and MTOM, RFC 2046 and 2387, and what WCF demands; it
+shares nothing with the sender.
 """
 
 from __future__ import annotations
@@ -30,10 +31,18 @@ def is_package(content_type: str) -> bool:
 
 
 def envelope_of(content_type: str, body: bytes) -> bytes:
-    """The envelope, with everything that was beside it inside as base64. Raises ValueError with the rule that is broken."""
+    """The envelope, with everything that was beside it inside as base64.
+
+    Raises ValueError with the rule that is broken.
+    """
     told = _parameters(content_type, "multipart/related")
-    _must(told.get("type") == "application/xop+xml", "the message's type is not application/xop+xml")
-    _must(told.get("start-info") in _ENVELOPES, "start-info is neither text/xml nor application/soap+xml")
+    _must(
+        told.get("type") == "application/xop+xml", "the message's type is not application/xop+xml"
+    )
+    _must(
+        told.get("start-info") in _ENVELOPES,
+        "start-info is neither text/xml nor application/soap+xml",
+    )
     parts = _parts(told.get("boundary", ""), body)
     start = told.get("start")
     _must(start is None or start in parts, "start names no part")
@@ -58,7 +67,10 @@ def _parts(boundary: str, body: bytes) -> dict[str, Part]:
     _must(bool(_BOUNDARY.fullmatch(boundary)), "the boundary is missing or no boundary")
     line = b"--" + boundary.encode()
     first, *between, last = (b"\r\n" + body).split(b"\r\n" + line)
-    _must(not first and bool(between) and last in {b"--", b"--\r\n"}, "the parts do not begin and end as they must")
+    _must(
+        not first and bool(between) and last in {b"--", b"--\r\n"},
+        "the parts do not begin and end as they must",
+    )
     parts = [_part(each) for each in between]
     found = {headers["content-id"]: (headers, content) for headers, content in parts}
     _must(len(found) == len(parts), "two parts have the same Content-ID")
@@ -70,8 +82,13 @@ def _part(data: bytes) -> Part:
     _must(head.startswith(b"\r\n") and bool(gap), "a part has no headers")
     lines = [line.partition(":") for line in head[2:].decode("ascii").split("\r\n")]
     headers = {name.lower(): value.strip() for name, _, value in lines}
-    _must({"content-type", "content-transfer-encoding", "content-id"} <= set(headers), "a part lacks one of its three headers")
-    _must(bool(re.fullmatch(r"<[^<>\s@]+@[^<>\s@]+>", headers["content-id"])), "a Content-ID is none")
+    _must(
+        {"content-type", "content-transfer-encoding", "content-id"} <= set(headers),
+        "a part lacks one of its three headers",
+    )
+    _must(
+        bool(re.fullmatch(r"<[^<>\s@]+@[^<>\s@]+>", headers["content-id"])), "a Content-ID is none"
+    )
     return headers, content
 
 
@@ -82,8 +99,14 @@ def _document(root: Part, start_info: str) -> Any:
     told = _parameters(headers["content-type"], "application/xop+xml")
     _must(told.get("type") == start_info, "the envelope's type is another than start-info")
     _must(told.get("charset", "").lower() == "utf-8", "the envelope does not say that it is UTF-8")
-    _must(headers["content-transfer-encoding"] in {"8bit", "binary"}, "the envelope is encoded once more")
-    document = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True))
+    _must(
+        headers["content-transfer-encoding"] in {"8bit", "binary"},
+        "the envelope is encoded once more",
+    )
+    document = etree.fromstring(
+        content,
+        etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True),
+    )
     _must(document.tag == _ENVELOPES[start_info], "the envelope is of another SOAP than start-info")
     return document
 
@@ -94,14 +117,23 @@ def _put_together(document: Any, parts: dict[str, Part]) -> bytes:
     used = set()
     for include in list(document.iter(f"{_XOP}Include")):
         around, href = include.getparent(), include.get("href", "")
-        _must(list(include.attrib) == ["href"] and not len(include) and not include.text, "an Include is more than a reference")
-        _must(len(around) == 1 and not around.text and not include.tail, "an Include is not alone in its element")
+        _must(
+            list(include.attrib) == ["href"] and not len(include) and not include.text,
+            "an Include is more than a reference",
+        )
+        _must(
+            len(around) == 1 and not around.text and not include.tail,
+            "an Include is not alone in its element",
+        )
         _must(href.startswith("cid:"), "an Include refers to something that is no part")
         name = f"<{unquote(href[4:])}>"
         _must(name in parts, "an Include refers to a part that is not there")
         headers, content = parts[name]
         _must(headers["content-transfer-encoding"] == "binary", "a part is not binary")
-        _must(around.get(_XMIME, headers["content-type"]) == headers["content-type"], "a part is of another type than contentType says")
+        _must(
+            around.get(_XMIME, headers["content-type"]) == headers["content-type"],
+            "a part is of another type than contentType says",
+        )
         around.remove(include)
         around.text = base64.b64encode(content).decode()
         used.add(name)

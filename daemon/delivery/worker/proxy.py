@@ -17,12 +17,16 @@ from daemon.delivery.worker.worker_client import WorkerClient
 
 
 class RemoteDestination:
-    """A destination whose drops the agent makes, and clears up after. What only looks is asked here.
+    """A destination whose drops the agent makes, and clears up after.
+
+    What only looks is asked here.
 
     May be used from several threads, as the destination itself.
     """
 
-    def __init__(self, destination: LocalDestination, connector: ConnectorConfiguration, agent: WorkerClient) -> None:
+    def __init__(
+        self, destination: LocalDestination, connector: ConnectorConfiguration, agent: WorkerClient
+    ) -> None:
         self.name = destination.name
         self.concurrency = destination.concurrency
         self.await_pickup: timedelta | None = destination.await_pickup
@@ -30,7 +34,9 @@ class RemoteDestination:
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
         """As the destination does; raises AgentLost as well."""
-        outcomes = self._agent.ask(self._connector, "deliver_batch", [_portable(each) for each in parcels], parcels[0].beat)
+        outcomes = self._agent.ask(
+            self._connector, "deliver_batch", [_portable(each) for each in parcels], parcels[0].beat
+        )
         return cast("Sequence[Receipt | PostmottakError]", outcomes)
 
     def deliver(self, parcel: Parcel) -> Receipt:
@@ -67,8 +73,13 @@ class RemoteDestination:
 
 
 def _portable(parcel: Parcel) -> Parcel:
-    """The parcel without what cannot leave this process; the agent opens attachments by their hash."""
-    return replace(parcel, beat=nothing, parts=tuple(replace(part, open=_elsewhere) for part in parcel.parts))
+    """The parcel without what cannot leave this process.
+
+    The agent opens attachments by their hash.
+    """
+    return replace(
+        parcel, beat=nothing, parts=tuple(replace(part, open=_elsewhere) for part in parcel.parts)
+    )
 
 
 def _elsewhere() -> NoReturn:

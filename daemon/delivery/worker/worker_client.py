@@ -1,8 +1,10 @@
 """The service's agent: a process of its own for deliveries on this machine, so that they and fetching need not share one core.
 
-Python runs one thread of a process at a time, and to write a letter's files takes as long as to fetch them. The agent is a fork of the
-service, made before it has threads, with which it shares what is in memory. It holds the store's lock as well (flock(2)), so that no
-other service begins while it works; and it ends when its service does, however that ends, for it sees the end of the line to it.
+Python runs one thread of a process at a time, and to write a letter's files takes as long as to
+fetch them. The agent is a fork of the service, made before it has threads, with which it shares
+what is in memory. It holds the store's lock as well (flock(2)), so that no other service begins
+while it works; and it ends when its service does, however that ends, for it sees the end of the
+line to it.
 """
 
 from __future__ import annotations
@@ -40,8 +42,13 @@ from daemon.runtime.process import pin_to
 from daemon.store.content import ContentStore
 
 WORKER = "agent"  # whose signs of life are the agent's
-LOST = "the agent, the process that writes drops, has ended; what it had under way is repeated when the service is started again"
-_PATIENCE = 2.0  # seconds for a killed agent to end; one in a call to a dead share is left to the system
+LOST = (
+    "the agent, the process that writes drops, has ended; what it had under way is repeated when "
+    "the service is started again"
+)
+_PATIENCE = (
+    2.0  # seconds for a killed agent to end; one in a call to a dead share is left to the system
+)
 _LOOK = 0.01
 
 
@@ -54,12 +61,18 @@ class _PendingCall:
 
 
 class WorkerClient:
-    """The agent, as the service sees it. `ask` may be called from several threads, everything else from the first one."""
+    """The agent, as the service sees it.
 
-    def __init__(self, content: ContentStore, connect: Connect, cores: Collection[int] = ()) -> None:
+    `ask` may be called from several threads, everything else from the first one.
+    """
+
+    def __init__(
+        self, content: ContentStore, connect: Connect, cores: Collection[int] = ()
+    ) -> None:
         """Begin the agent, on these cores, or on the service's own.
 
-        Call this while there is one thread only: the others would be missing in a fork, with what they hold locked.
+        Call this while there is one thread only: the others would be missing in a fork, with what
+        they hold locked.
         """
         self._line, theirs = Pipe()
         self._pid = os.fork()
@@ -76,20 +89,34 @@ class WorkerClient:
         self._silent = False
         self._ended = False
 
-    def ask(self, connector: ConnectorConfiguration, method: Method, about: Any = None, beat: Heartbeat = nothing) -> Any:
-        """Have the agent do something at a destination, and wait until it is done; `beat` is called as long as it gets on.
+    def ask(
+        self,
+        connector: ConnectorConfiguration,
+        method: Method,
+        about: Any = None,
+        beat: Heartbeat = nothing,
+    ) -> Any:
+        """Have the agent do something at a destination, and wait until it is done.
 
-        Returns what the destination does, and raises the PostmottakError that it raises; the outcomes of deliveries are returned, errors
-        among them. Raises AgentLost, and what pickle raises if `about` cannot be handed over.
+        `beat` is called as long as it gets on.
+
+        Returns what the destination does, and raises the PostmottakError that it raises; the
+        outcomes of deliveries are returned, errors among them. Raises AgentLost, and what pickle
+        raises if `about` cannot be handed over.
         """
-        request = Request(number=next(self._numbers), connector=connector, method=method, about=packed(about))
+        request = Request(
+            number=next(self._numbers), connector=connector, method=method, about=packed(about)
+        )
         outcome = unpacked(self._send(request, beat).result())
         if isinstance(outcome, PostmottakError):
             raise outcome
         return outcome
 
     def look(self, beat: Heartbeat) -> None:
-        """Ask whether the agent still turns; `beat` is called if it has answered the last such question, so call this again and again."""
+        """Ask whether the agent still turns.
+
+        `beat` is called if it has answered the last such question, so call this again and again.
+        """
         if self._asked is None or self._asked.done():
             beat()
             with suppress(WorkerLost):  # which `has_ended` tells
@@ -119,7 +146,10 @@ class WorkerClient:
         return self._ended
 
     def close(self) -> None:
-        """End the agent, whatever it is doing; the next service goes on with that. May be called twice."""
+        """End the agent, whatever it is doing; the next service goes on with that.
+
+        May be called twice.
+        """
         ends = time.monotonic() + _PATIENCE
         if not self.has_ended():
             with suppress(ProcessLookupError):
@@ -139,7 +169,8 @@ class WorkerClient:
     def _hear(self) -> None:
         try:
             while True:
-                answer: Reply = pickle.loads(self._line.recv_bytes())  # noqa: S301  # from our own agent
+                # from our own agent
+                answer: Reply = pickle.loads(self._line.recv_bytes())  # noqa: S301
                 if answer.ended:
                     self._calls.pop(answer.number).answer.set_result(answer.outcome)
                 else:

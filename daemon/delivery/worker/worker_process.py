@@ -26,7 +26,9 @@ from daemon.store.content import ContentStore
 Connect = Callable[[ConnectorConfiguration], LocalDestination]
 Method = Literal["deliver_batch", "settled", "traces"]
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_THREADS = 2  # for each destination: one writes while the other waits for the disk; more would only take turns at the interpreter
+# for each destination: one writes while the other waits for the disk; more would only take turns at
+# the interpreter
+_THREADS = 2
 _HEARTBEAT_INTERVAL = 1.0  # seconds
 
 
@@ -76,23 +78,33 @@ class WorkerProcess:
         self._pools: dict[str, _DestinationPool] = {}
 
     def run(self) -> NoReturn:
-        """Do what is asked, and end with the service. A signal to stop or to reload is meant for the service, wherever it arrives."""
+        """Do what is asked, and end with the service.
+
+        A signal to stop or to reload is meant for the service, wherever it arrives.
+        """
         for each in _NOT_FOR_US:
             signal.signal(each, signal.SIG_IGN)
         while True:
             try:
-                asked: Request | Ping = pickle.loads(self._line.recv_bytes())  # noqa: S301  # from our own service
+                # from our own service
+                asked: Request | Ping = pickle.loads(self._line.recv_bytes())  # noqa: S301
             except (EOFError, OSError):
-                os._exit(0)  # nobody is there to record what comes of it; the next service repeats it
+                os._exit(
+                    0
+                )  # nobody is there to record what comes of it; the next service repeats it
             if isinstance(asked, Ping):
                 self._answer(Reply(number=asked.number))
             else:
                 self._begin(asked)
 
     def _begin(self, request: Request) -> None:
-        desk = call_connector(partial(self._desk, request.connector), destination=request.connector.name)
+        desk = call_connector(
+            partial(self._desk, request.connector), destination=request.connector.name
+        )
         if isinstance(desk, PostmottakError):
-            self._answer(Reply(number=request.number, outcome=_packed_outcome(desk, request.connector.name)))
+            self._answer(
+                Reply(number=request.number, outcome=_packed_outcome(desk, request.connector.name))
+            )
         else:
             desk.threads.submit(self._do, desk.destination, request)
 
@@ -105,13 +117,19 @@ class WorkerProcess:
             found.threads.shutdown(wait=False)
             found.destination.close()
         destination = self._connect(connector)
-        self._pools[connector.name] = desk = _DestinationPool(connector=connector, destination=destination, threads=ThreadPool(_THREADS))
+        self._pools[connector.name] = desk = _DestinationPool(
+            connector=connector, destination=destination, threads=ThreadPool(_THREADS)
+        )
         return desk
 
     def _do(self, destination: LocalDestination, request: Request) -> None:
         try:
-            outcome = call_connector(partial(self._run_errand, destination, request), destination=destination.name)
-            self._answer(Reply(number=request.number, outcome=_packed_outcome(outcome, destination.name)))
+            outcome = call_connector(
+                partial(self._run_errand, destination, request), destination=destination.name
+            )
+            self._answer(
+                Reply(number=request.number, outcome=_packed_outcome(outcome, destination.name))
+            )
         except BaseException:  # noqa: BLE001  # without an answer the service would wait for ever
             end_with_traceback()
 
@@ -119,14 +137,18 @@ class WorkerProcess:
         match request.method:
             case "deliver_batch":
                 beat = _Beat(lambda: self._answer(Reply(number=request.number, ended=False)))
-                return destination.deliver_batch([self._with_content(each, beat) for each in unpacked(request.about)])
+                return destination.deliver_batch(
+                    [self._with_content(each, beat) for each in unpacked(request.about)]
+                )
             case "settled":
                 return destination.forget(unpacked(request.about))
             case "traces":
                 return destination.dedup_records()
 
     def _with_content(self, parcel: Parcel, beat: Heartbeat) -> Parcel:
-        parts = tuple(replace(part, open=partial(self._open, part.sha256, beat)) for part in parcel.parts)
+        parts = tuple(
+            replace(part, open=partial(self._open, part.sha256, beat)) for part in parcel.parts
+        )
         return replace(parcel, parts=parts)
 
     def _open(self, sha256: str, beat: Heartbeat) -> BinaryIO:
@@ -142,7 +164,10 @@ class WorkerProcess:
 
 
 def packed(value: Any) -> bytes:
-    """The value for the other process. Raises whatever its parts raise: a RecursionError, for one."""
+    """The value for the other process.
+
+    Raises whatever its parts raise: a RecursionError, for one.
+    """
     return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
@@ -152,7 +177,10 @@ def unpacked(data: bytes) -> Any:
 
 
 def _packed_outcome(outcome: Any, destination: str) -> bytes:
-    """The outcome; or if that cannot be told to the service, which is tried out, that the connector is at fault."""
+    """The outcome.
+
+    Or if that cannot be told to the service, which is tried out, that the connector is at fault.
+    """
 
     def tried() -> bytes:
         data = packed(outcome)
@@ -172,7 +200,10 @@ def end_with_traceback() -> NoReturn:
 
 
 class _Beat:
-    """Passes signs of life on, but not more often than anybody needs them. May be called from any thread."""
+    """Passes signs of life on, but not more often than anybody needs them.
+
+    May be called from any thread.
+    """
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell, self._next = tell, time.monotonic() + _HEARTBEAT_INTERVAL

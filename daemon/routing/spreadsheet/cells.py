@@ -1,7 +1,7 @@
 """One value of the table as one cell of a spreadsheet, and back, whatever a spreadsheet program does to it in between.
 
-A cell is text, or what Excel has made of it: a date, a truth value, something doubtful.
-Text that Excel would take for a number, a date or a formula stands in quotes.
+A cell is text, or what Excel has made of it: a date, a truth value, something doubtful. Text that
+Excel would take for a number, a date or a formula stands in quotes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,23 @@ Cell = str | date | bool | Doubtful
 
 _MONTHS = "jan|feb|mar|apr|mai|may|jun|jul|aug|sep|okt|oct|nov|des|dec"
 _FORMULA = re.compile(r'^[=+\-@"]')
-_NUMBERLIKE = re.compile(rf"(?=.*\d)(?:[\d.,:;/\\\-+ %()€$£'*]|(?:{_MONTHS})\w*|kr|nok|usd|eur|am|pm|e)+", re.IGNORECASE)
+_NUMBERLIKE = re.compile(
+    rf"(?=.*\d)(?:[\d.,:;/\\\-+ %()€$£'*]|(?:{_MONTHS})\w*|kr|nok|usd|eur|am|pm|e)+", re.IGNORECASE
+)
 _NINE_DIGITS = re.compile(r"[1-9][0-9]{8}")
 _TRUTH = re.compile(r"true|false|sann|usann", re.IGNORECASE)
 _LOST = re.compile(r"^$|^\s|\s$|[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NO_XML = re.compile(r"_x[0-9A-Fa-f]{4}_|[\x7f-\x9f\ufffe\uffff]")
-_TRUE_OR_FALSE = {"true": True, "sann": True, "ja": True, "1": True, "false": False, "usann": False, "nei": False, "0": False}
+_TRUE_OR_FALSE = {
+    "true": True,
+    "sann": True,
+    "ja": True,
+    "1": True,
+    "false": False,
+    "usann": False,
+    "nei": False,
+    "0": False,
+}
 
 
 class Unreadable(ValueError):
@@ -46,7 +57,10 @@ class Unreadable(ValueError):
 
 
 def to_cell(value: Any) -> str:
-    """The value, as the rows of a table have it, as text; several values stand on lines of their own."""
+    """The value, as the rows of a table have it, as text.
+
+    Several values stand on lines of their own.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -74,10 +88,19 @@ def _changed(cell: date | bool | Doubtful) -> Unreadable:
     """What to say of a cell that Excel has made something else of."""
     if isinstance(cell, Doubtful) and not cell.made.endswith("of this cell"):
         return Unreadable(
-            f"there is {cell.made} here{cell.text and f': {cell.text}'}", "Write the value itself, into a cell formatted as text"
+            f"there is {cell.made} here{cell.text and f': {cell.text}'}",
+            "Write the value itself, into a cell formatted as text",
         )
-    made = cell.made if isinstance(cell, Doubtful) else "true or false of this cell" if isinstance(cell, bool) else "a date of this cell"
-    return Unreadable(f"Excel has made {made}: {cell}", "Format the cell as text, and write it again")
+    made = (
+        cell.made
+        if isinstance(cell, Doubtful)
+        else "true or false of this cell"
+        if isinstance(cell, bool)
+        else "a date of this cell"
+    )
+    return Unreadable(
+        f"Excel has made {made}: {cell}", "Format the cell as text, and write it again"
+    )
 
 
 def _types(annotation: Any) -> Iterator[Any]:
@@ -100,7 +123,16 @@ def _quoted(text: str) -> str:
     """The text, in JSON's quotes where a spreadsheet would change it."""
     if _NINE_DIGITS.fullmatch(text):
         return text  # an organisation number is the same as a number
-    if any(found(text) for found in (_FORMULA.search, _NUMBERLIKE.fullmatch, _TRUTH.fullmatch, _LOST.search, _NO_XML.search)):
+    if any(
+        found(text)
+        for found in (
+            _FORMULA.search,
+            _NUMBERLIKE.fullmatch,
+            _TRUTH.fullmatch,
+            _LOST.search,
+            _NO_XML.search,
+        )
+    ):
         return _escaped(text)
     return text
 

@@ -23,17 +23,25 @@ def toml_text(values: Row) -> str:
     sections = [tomli_w.dumps(top)] if top else []
     for kind in SECTIONS:
         for row in values.get(kind, ()):
-            sections.append(f"[[{kind}]]\n" + tomli_w.dumps({key: value for key, value in row.items() if key != "not"}))
+            sections.append(
+                f"[[{kind}]]\n"
+                + tomli_w.dumps({key: value for key, value in row.items() if key != "not"})
+            )
             if "not" in row:
                 sections.append(f"[{kind}.not]\n" + tomli_w.dumps(row["not"]))
     return "\n".join(sections)
 
 
 def differences(before: Table, after: Table) -> list[str]:
-    """What the second table adds, removes, changes and moves, a line each; none only if the tables are equal."""
+    """What the second table adds, removes, changes and moves, a line each.
+
+    None only if the tables are equal.
+    """
     lines = []
     if before.follow_thread != after.follow_thread:
-        lines.append(f"~ follow_thread: {in_words(before.follow_thread)} -> {in_words(after.follow_thread)}")
+        lines.append(
+            f"~ follow_thread: {in_words(before.follow_thread)} -> {in_words(after.follow_thread)}"
+        )
     old, new = before.rows, after.rows
     for kind in SECTIONS:
         lines += _row_differences(kind, dict(_named(old[kind])), dict(_named(new[kind])))
@@ -41,10 +49,17 @@ def differences(before: Table, after: Table) -> list[str]:
 
 
 def _named(rows: list[Row]) -> Iterator[tuple[str, Row]]:
-    """The rows by what people call them; of delegations that are called the same, the second is (2)."""
+    """The rows by what people call them.
+
+    Of delegations that are called the same, the second is (2).
+    """
     seen: Counter[str] = Counter()
     for row in rows:
-        name = repr(row["name"]) if "name" in row else f"from {row['from']!r}, {row['starts']} to {row['ends']}"
+        name = (
+            repr(row["name"])
+            if "name" in row
+            else f"from {row['from']!r}, {row['starts']} to {row['ends']}"
+        )
         seen[name] += 1
         yield name if seen[name] == 1 else f"{name} ({seen[name]})", row
 

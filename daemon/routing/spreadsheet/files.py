@@ -24,18 +24,31 @@ _ZIP, _OLD_EXCEL = b"PK", bytes.fromhex("d0cf11e0a1b11ae1")
 _DELIMITERS = (";", ",", "\t")
 
 
-def sheet_fault(path: Path, line: int | None, problem: str, remedy: str, column: str = "") -> ConfigurationError:
+def sheet_fault(
+    path: Path, line: int | None, problem: str, remedy: str, column: str = ""
+) -> ConfigurationError:
     """One fault in a spreadsheet."""
-    return ConfigurationError([Fault(file=str(path), key=column, line=line, problem=problem, remedy=remedy)])
+    return ConfigurationError(
+        [Fault(file=str(path), key=column, line=line, problem=problem, remedy=remedy)]
+    )
 
 
 def write_cells(rows: Sequence[Sequence[str]], path: Path) -> None:
-    """Write a new file of the kind that its name ends in. Raises ConfigurationError, and OSError if it is there already."""
+    """Write a new file of the kind that its name ends in.
+
+    Raises ConfigurationError, and OSError if it is there already.
+    """
     is_excel = _is_excel(path)
     for line, row in enumerate(rows, start=1):
         for column, cell in zip(rows[0], row, strict=True):
             if is_excel and len(cell) > _MOST_IN_A_CELL:
-                raise sheet_fault(path, line, f"this is more than the {_MOST_IN_A_CELL} characters of a cell", "Write a .csv file", column)
+                raise sheet_fault(
+                    path,
+                    line,
+                    f"this is more than the {_MOST_IN_A_CELL} characters of a cell",
+                    "Write a .csv file",
+                    column,
+                )
     content = _xlsx_bytes(rows) if is_excel else _csv_text(rows).encode("utf-8-sig")
     with new_file(path) as file:
         file.write(content)
@@ -48,9 +61,16 @@ def read_cells(path: Path) -> list[list[Cell]]:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
-        raise sheet_fault(path, None, f"the file cannot be read: {(error.strerror or '').lower()}", "Name another one") from error
+        raise sheet_fault(
+            path,
+            None,
+            f"the file cannot be read: {(error.strerror or '').lower()}",
+            "Name another one",
+        ) from error
     if len(content) > _LARGEST:
-        raise sheet_fault(path, None, f"the file has more than {_LARGEST >> 20} MB", "Keep only the table in it")
+        raise sheet_fault(
+            path, None, f"the file has more than {_LARGEST >> 20} MB", "Keep only the table in it"
+        )
     if content.startswith(_OLD_EXCEL):
         what = "this is a workbook with a password, or of an Excel before 2007"
         raise sheet_fault(path, None, what, "Save it as .xlsx without a password, or as .csv")
@@ -62,13 +82,20 @@ def read_cells(path: Path) -> list[list[Cell]]:
 
 def _refuse_other_zips(content: bytes, path: Path) -> None:
     if b"mimetypeapplication/vnd.oasis.opendocument" in content[:200]:
-        raise sheet_fault(path, None, "this is an OpenDocument sheet", "Save it as .xlsx, or as .csv")
+        raise sheet_fault(
+            path, None, "this is an OpenDocument sheet", "Save it as .xlsx, or as .csv"
+        )
 
 
 def _is_excel(path: Path) -> bool:
     kind = path.suffix.lower()
     if kind not in {".csv", ".xlsx"}:
-        raise sheet_fault(path, None, "the name ends neither in .csv nor in .xlsx", "Give the file one of these endings")
+        raise sheet_fault(
+            path,
+            None,
+            "the name ends neither in .csv nor in .xlsx",
+            "Give the file one of these endings",
+        )
     return kind == ".xlsx"
 
 
@@ -88,7 +115,9 @@ def _xlsx_bytes(rows: Iterable[Sequence[str]]) -> bytes:
     sheet.freeze_panes = "B2"
     for number, row in enumerate(rows):
         if number == 0:
-            for column in range(1, len(row) + 1):  # new cells are text as well: Excel would make a date of 2026/12
+            for column in range(
+                1, len(row) + 1
+            ):  # new cells are text as well: Excel would make a date of 2026/12
                 sheet.column_dimensions[get_column_letter(column)].number_format = "@"
         sheet.append([_text_cell(WriteOnlyCell(sheet, value=text)) for text in row])
     content = io.BytesIO()
@@ -105,12 +134,18 @@ def _read_csv(content: bytes, path: Path) -> list[list[Cell]]:
     text = _csv_as_text(content, path)
     text, delimiter = _delimiter(text)
     try:
-        # strict: a quotation mark that is not closed would make one cell of all the rows that follow it
-        return [list(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)]
+        # strict: a quotation mark that is not closed would make one cell of all the rows that
+        # follow it
+        return [
+            list(row)
+            for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        ]
     except csv.Error as error:
         problem = f"this is no CSV file that can be read: {error}"
         if "unexpected end" in str(error):
-            problem = "a quotation mark is not closed, so that everything behind it would be one cell"
+            problem = (
+                "a quotation mark is not closed, so that everything behind it would be one cell"
+            )
         raise sheet_fault(path, None, problem, "Save it as CSV UTF-8, or as .xlsx") from error
 
 
@@ -122,7 +157,12 @@ def _csv_as_text(content: bytes, path: Path) -> str:
     except UnicodeDecodeError as error:
         raise sheet_fault(path, None, "the file is not in UTF-8", "Save it as CSV UTF-8") from error
     if "\0" in text:
-        raise sheet_fault(path, None, "this is no text, or one in UTF-16 that does not say so", "Save it as CSV UTF-8")
+        raise sheet_fault(
+            path,
+            None,
+            "this is no text, or one in UTF-16 that does not say so",
+            "Save it as CSV UTF-8",
+        )
     return text
 
 

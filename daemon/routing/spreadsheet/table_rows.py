@@ -1,7 +1,7 @@
 """The table as a spreadsheet, there and back without loss.
 
-One row of the sheet is one row of the table. The first column says which kind, the others are the keys of routing.toml; several values in
-one cell stand on lines of their own.
+One row of the sheet is one row of the table. The first column says which kind, the others are the
+keys of routing.toml; several values in one cell stand on lines of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from daemon.routing.spreadsheet.diff import toml_text
 from daemon.routing.spreadsheet.files import read_cells, sheet_fault, write_cells
 from daemon.routing.table import SECTIONS, Table, parse_table
 
-_MODELS: Mapping[str, type[BaseModel]] = dict(zip(SECTIONS, (Recipient, Route, Delegation), strict=True))
+_MODELS: Mapping[str, type[BaseModel]] = dict(
+    zip(SECTIONS, (Recipient, Route, Delegation), strict=True)
+)
 _TABLE = "table"
 _KIND = "kind"
 _NOT = "not "
@@ -32,7 +34,9 @@ _PLACE = re.compile(r"(\w+)\[(\d+)\]")
 def _columns() -> Iterator[str]:
     yield _KIND
     for model in (Route, Recipient, Delegation):
-        yield from (field.alias or name for name, field in model.model_fields.items() if name != "not_")
+        yield from (
+            field.alias or name for name, field in model.model_fields.items() if name != "not_"
+        )
     yield from (f"{_NOT}{name}" for name in Conditions.model_fields)
 
 
@@ -40,7 +44,10 @@ COLUMNS = tuple(dict.fromkeys(_columns()))
 
 
 def write_sheet(table: Table, path: Path) -> None:
-    """Write the table to a new file, by its ending `.csv` or `.xlsx`. Raises ConfigurationError, and OSError if it is there already."""
+    """Write the table to a new file, by its ending `.csv` or `.xlsx`.
+
+    Raises ConfigurationError, and OSError if it is there already.
+    """
     write_cells([COLUMNS, *_to_rows(table)], path)
 
 
@@ -50,7 +57,9 @@ def read_sheet(path: Path, destinations: Sequence[str]) -> Table:
     try:
         return parse_table(toml_text(sheet.values), str(path), destinations)
     except ConfigurationError as error:
-        raise ConfigurationError([replace(fault, line=sheet.line_of(fault.key)) for fault in error.faults]) from error
+        raise ConfigurationError(
+            [replace(fault, line=sheet.line_of(fault.key)) for fault in error.faults]
+        ) from error
 
 
 def _to_rows(table: Table) -> Iterator[list[str]]:
@@ -66,7 +75,9 @@ def _row(kind: str, values: dict[str, Any]) -> list[str]:
     flat = {_KIND: kind, **{key: value for key, value in values.items() if key != "not"}}
     flat |= {f"{_NOT}{key}": value for key, value in values.get("not", {}).items()}
     for column in flat.keys() & {"services", f"{_NOT}services"}:
-        flat[column] = [service.slug for service in map(find_service, flat[column]) if service]  # Excel takes 4255/8 for a month
+        flat[column] = [
+            service.slug for service in map(find_service, flat[column]) if service
+        ]  # Excel takes 4255/8 for a month
     return [to_cell(flat.get(column)) for column in COLUMNS]
 
 
@@ -88,9 +99,13 @@ def _from_cells(rows: list[list[Cell]], path: Path) -> _Sheet:
     values: dict[str, Any] = {kind: [] for kind in SECTIONS}
     lines: dict[tuple[str, int], int] = {}
     for line, cells in enumerate(rows[1:], start=2):
-        filled = {column: cell for column, cell in zip(header, cells, strict=False) if str(cell).strip()}
+        filled = {
+            column: cell for column, cell in zip(header, cells, strict=False) if str(cell).strip()
+        }
         if any(str(cell).strip() for cell in cells[len(header) :]) or "" in filled:
-            raise sheet_fault(path, line, "there is something in a column without a name", "Empty the cell")
+            raise sheet_fault(
+                path, line, "there is something in a column without a name", "Empty the cell"
+            )
         if filled:
             kind = _add_row(values, filled, path, line)
             lines[kind, len(values.get(kind, ()))] = line
@@ -100,17 +115,31 @@ def _from_cells(rows: list[list[Cell]], path: Path) -> _Sheet:
 def _check_header(header: list[str], path: Path) -> None:
     for column in header:
         if column and column not in COLUMNS:
-            raise sheet_fault(path, 1, f"{column!r} is no column", f"Known are: {', '.join(COLUMNS)}")
+            raise sheet_fault(
+                path, 1, f"{column!r} is no column", f"Known are: {', '.join(COLUMNS)}"
+            )
         if column and header.count(column) > 1:
-            raise sheet_fault(path, 1, f"the column {column!r} is there twice", "Remove one of them")
+            raise sheet_fault(
+                path, 1, f"the column {column!r} is there twice", "Remove one of them"
+            )
     if _KIND not in header:
-        raise sheet_fault(path, 1, f"there is no column {_KIND!r}", "Begin from what `postmottak routes export` writes")
+        raise sheet_fault(
+            path,
+            1,
+            f"there is no column {_KIND!r}",
+            "Begin from what `postmottak routes export` writes",
+        )
 
 
 def _add_row(values: dict[str, Any], filled: dict[str, Cell], path: Path, line: int) -> str:
     kind = str(filled.pop(_KIND, "")).strip().lower()
     if kind != _TABLE and kind not in SECTIONS:
-        raise sheet_fault(path, line, f"{kind!r} is no kind of row", f"Write one of: {', '.join((*SECTIONS, _TABLE))}")
+        raise sheet_fault(
+            path,
+            line,
+            f"{kind!r} is no kind of row",
+            f"Write one of: {', '.join((*SECTIONS, _TABLE))}",
+        )
     row: dict[str, Any] = {}
     for column, cell in filled.items():
         try:

@@ -1,8 +1,10 @@
 """The table's sheet in an Excel workbook, by what its cells hold and not by what the workbook says about itself.
 
-Programs other than Excel leave the labels of a workbook as they were: how far a sheet goes (`dimension`), which sheet is the first or
-visible, which row comes next. openpyxl's own ways of reading believe some of them and leave out rows without a word, so its parser is
-asked for every cell, and what cannot be placed is refused. Source: ECMA-376, part 1, 18.3 (SpreadsheetML worksheets).
+Programs other than Excel leave the labels of a workbook as they were: how far a sheet goes
+(`dimension`), which sheet is the first or visible, which row comes next. openpyxl's own ways of
+reading believe some of them and leave out rows without a word, so its parser is asked for every
+cell, and what cannot be placed is refused. Source: ECMA-376, part 1, 18.3 (SpreadsheetML
+worksheets).
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
 LARGEST_UNPACKED = 64 << 20
 """Bytes of a workbook when it is unpacked; a few kilobytes can unpack to gigabytes."""
-_MOST_ROWS, _MOST_CELLS = 1_048_576, 5_000_000  # Excel's limit, and as many cells as fit into a gigabyte
+_MOST_ROWS, _MOST_CELLS = (
+    1_048_576,
+    5_000_000,
+)  # Excel's limit, and as many cells as fit into a gigabyte
 _EXACT = 10**15  # Excel keeps fifteen digits of a number, and makes zeros of the others
 _KIND = "kind"
 _PADDED = re.compile(r"0{2,}")
@@ -39,37 +44,57 @@ class NotUsable(ValueError):
 
 
 def read_workbook(content: bytes) -> Rows:
-    """Every row of the one sheet that holds a table; the first sheet's if none does. Raises NotUsable."""
+    """Every row of the one sheet that holds a table; the first sheet's if none does.
+
+    Raises NotUsable.
+    """
     try:
         _refuse_what_unpacks_too_large(content)
-        with warnings.catch_warnings(action="ignore"):  # openpyxl's, of what it does not keep, which is not kept here either
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # openpyxl's, of what it does not keep, which is not kept here either
             return _the_table(_sheets(content))
     except (NotUsable, MemoryError):
         raise
     except Exception as error:  # what a damaged workbook raises in the library is not a closed list
-        raise NotUsable("this is no Excel file that can be read", "Save it as .xlsx, or as .csv") from error
+        raise NotUsable(
+            "this is no Excel file that can be read", "Save it as .xlsx, or as .csv"
+        ) from error
 
 
 def _refuse_what_unpacks_too_large(content: bytes) -> None:
-    with ZipFile(io.BytesIO(content)) as archive:  # it gives no more bytes of a member than its directory says
+    with ZipFile(
+        io.BytesIO(content)
+    ) as archive:  # it gives no more bytes of a member than its directory says
         if sum(each.file_size for each in archive.infolist()) > LARGEST_UNPACKED:
             raise NotUsable(
-                f"the workbook has more than {LARGEST_UNPACKED >> 20} MB when it is unpacked", "Keep only the sheet with the table in it"
+                f"the workbook has more than {LARGEST_UNPACKED >> 20} MB when it is unpacked",
+                "Keep only the sheet with the table in it",
             )
 
 
 def _the_table(sheets: Mapping[str, Rows]) -> Rows:
-    tables = [name for name, rows in sheets.items() if any(str(cell).strip() == _KIND for row in rows for cell in row)]
+    tables = [
+        name
+        for name, rows in sheets.items()
+        if any(str(cell).strip() == _KIND for row in rows for cell in row)
+    ]
     if len(tables) > 1:
         names = ", ".join(map(repr, tables))
-        raise NotUsable(f"several sheets, of which some may be hidden, hold a table: {names}", "Keep one of them in the workbook")
+        raise NotUsable(
+            f"several sheets, of which some may be hidden, hold a table: {names}",
+            "Keep one of them in the workbook",
+        )
     return sheets[tables[0]] if tables else next(iter(sheets.values()))
 
 
 def _sheets(content: bytes) -> dict[str, Rows]:
     from openpyxl import load_workbook
 
-    values, formulas = (load_workbook(io.BytesIO(content), read_only=True, data_only=known) for known in (True, False))
+    values, formulas = (
+        load_workbook(io.BytesIO(content), read_only=True, data_only=known)
+        for known in (True, False)
+    )
     return {sheet.title: _read_sheet(sheet, formulas[sheet.title]) for sheet in values.worksheets}
 
 
@@ -81,7 +106,9 @@ def _read_sheet(sheet: Any, with_formulas: Any) -> Rows:
     for found in _cells(parser):
         if found["value"] is not None:
             _put(cells, found, _as_written(sheet, found))
-        if found["value"] is not None or found["data_type"] == "str":  # a formula's result can be an empty text
+        if (
+            found["value"] is not None or found["data_type"] == "str"
+        ):  # a formula's result can be an empty text
             results.add((found["row"], found["column"]))
     for found in _cells(_parser(with_formulas)):
         place = found["row"], found["column"]
@@ -96,7 +123,8 @@ def _parser(sheet: Any) -> WorkSheetParser:
 
     book = sheet.parent
     return WorkSheetParser(
-        sheet._get_source(),  # noqa: SLF001  # as the library's own reading does; there is no public way to every cell
+        # as the library's own reading does; there is no public way to every cell
+        sheet._get_source(),  # noqa: SLF001
         sheet._shared_strings,  # noqa: SLF001
         data_only=book.data_only,
         epoch=book.epoch,
@@ -113,9 +141,14 @@ def _cells(parser: WorkSheetParser) -> Iterator[dict[str, Any]]:
 def _put(cells: dict[tuple[int, int], Cell], found: Mapping[str, Any], value: Cell) -> None:
     place = found["row"], found["column"]
     if str(value).strip() and cells.setdefault(place, value) != value:
-        raise NotUsable(f"there are two cells in row {place[0]} and column {place[1]}", "Open it in Excel, and save it again")
+        raise NotUsable(
+            f"there are two cells in row {place[0]} and column {place[1]}",
+            "Open it in Excel, and save it again",
+        )
     if place[0] > _MOST_ROWS or len(cells) > _MOST_CELLS:
-        raise NotUsable("the sheet has more rows or cells than Excel can have", "Keep only the table in it")
+        raise NotUsable(
+            "the sheet has more rows or cells than Excel can have", "Keep only the table in it"
+        )
 
 
 def _refuse_merged(parser: WorkSheetParser, cells: Mapping[tuple[int, int], Cell]) -> None:
@@ -125,7 +158,10 @@ def _refuse_merged(parser: WorkSheetParser, cells: Mapping[tuple[int, int], Cell
     for each in parser.merged_cells.mergeCell if parser.merged_cells else ():
         column, row, *_ = range_boundaries(each.ref)
         if (row, column) in cells:
-            raise NotUsable(f"the cells {each.ref} are merged, so that only the first of them has a value", "Unmerge and fill them")
+            raise NotUsable(
+                f"the cells {each.ref} are merged, so that only the first of them has a value",
+                "Unmerge and fill them",
+            )
 
 
 def _in_rows(cells: Mapping[tuple[int, int], Cell]) -> Rows:
@@ -149,7 +185,11 @@ def _as_written(sheet: Any, found: Mapping[str, Any]) -> Cell:
         return value.date()
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(sheet, found)
-    return value if isinstance(value, str | bool | date) else Doubtful("a time of this cell", str(value))
+    return (
+        value
+        if isinstance(value, str | bool | date)
+        else Doubtful("a time of this cell", str(value))
+    )
 
 
 def _number(sheet: Any, found: Mapping[str, Any]) -> Cell:

@@ -23,10 +23,12 @@ def check(
     written: Mapping[str, Sequence[str]],
     faults: FaultList,
 ) -> None:
-    """Note everything that is wrong with the rows; each mapping is from the row's place in the file.
+    """Note everything that is wrong with the rows.
 
-    `written` has the names of recipients and of routes as they stand in the file, also of rows with faults of their own: a mistake in one
-    row is not a mistake of those that name it.
+    Each mapping is from the row's place in the file.
+
+    `written` has the names of recipients and of routes as they stand in the file, also of rows with
+    faults of their own: a mistake in one row is not a mistake of those that name it.
     """
     names = written["recipient"]
     _check_unique("recipient", {place: each.name for place, each in recipients.items()}, faults)
@@ -34,7 +36,9 @@ def check(
     _check_recipients(recipients, names, destinations, faults)
     for place, route in routes.items():
         _check_route(("route", place), route, names, destinations, faults)
-    _check_delegations(delegations, {each.name: each for each in recipients.values()}, names, faults)
+    _check_delegations(
+        delegations, {each.name: each for each in recipients.values()}, names, faults
+    )
     _check_last(routes, written["route"], faults)
     check_shadows(routes, faults)
 
@@ -43,41 +47,77 @@ def _check_unique(section: str, names: Mapping[int, str], faults: FaultList) -> 
     seen: set[str] = set()
     for place, name in names.items():
         if name in seen:
-            faults.add((section, place, "name"), f"{name!r} is the name of another {section}", "Give each a name of its own")
+            faults.add(
+                (section, place, "name"),
+                f"{name!r} is the name of another {section}",
+                "Give each a name of its own",
+            )
         seen.add(name)
 
 
 def _check_recipients(
-    recipients: Mapping[int, Recipient], names: Collection[str], destinations: Collection[str], faults: FaultList
+    recipients: Mapping[int, Recipient],
+    names: Collection[str],
+    destinations: Collection[str],
+    faults: FaultList,
 ) -> None:
     if not names and not faults.faults:
-        faults.add(("recipient",), "there is no recipient", "Write at least one: [[recipient]] with a name and deliver_to")
+        faults.add(
+            ("recipient",),
+            "there is no recipient",
+            "Write at least one: [[recipient]] with a name and deliver_to",
+        )
     for place, recipient in recipients.items():
         where: KeyPath = ("recipient", place)
         if not recipient.deliver_to:
-            remedy = f'Write deliver_to = ["…"]; destinations are: {", ".join(sorted(destinations)) or "none"}'
+            remedy = (
+                'Write deliver_to = ["…"]; destinations are: '
+                f"{', '.join(sorted(destinations)) or 'none'}"
+            )
             faults.add(where, f"the recipient {recipient.name!r} has no destination", remedy)
-        _all_known((*where, "deliver_to"), recipient.deliver_to, destinations, "destination", faults)
+        _all_known(
+            (*where, "deliver_to"), recipient.deliver_to, destinations, "destination", faults
+        )
         if recipient.deputy == recipient.name:
-            faults.add((*where, "deputy"), f"{recipient.name!r} cannot cover for itself", "Write the name of another recipient")
+            faults.add(
+                (*where, "deputy"),
+                f"{recipient.name!r} cannot cover for itself",
+                "Write the name of another recipient",
+            )
         elif recipient.deputy:
             _all_known((*where, "deputy"), [recipient.deputy], names, "recipient", faults)
 
 
-def _all_known(where: KeyPath, words: Iterable[str], known: Collection[str], what: str, faults: FaultList) -> None:
+def _all_known(
+    where: KeyPath, words: Iterable[str], known: Collection[str], what: str, faults: FaultList
+) -> None:
     for word in words:
         if word not in known:
             faults.unknown(where, word, tuple(sorted(known)), what)
 
 
-def _check_route(where: KeyPath, route: Route, names: Collection[str], destinations: Collection[str], faults: FaultList) -> None:
+def _check_route(
+    where: KeyPath,
+    route: Route,
+    names: Collection[str],
+    destinations: Collection[str],
+    faults: FaultList,
+) -> None:
     _all_known((*where, "to"), route.to, names, "recipient", faults)
     _all_known((*where, "copy_to"), route.copy_to, names, "recipient", faults)
     _all_known((*where, "deliver_to"), route.deliver_to, destinations, "destination", faults)
     if not (route.to or route.copy_to or route.deliver_to):
-        faults.add(where, f"the route {route.name!r} sends letters to nobody", 'Write to = ["…"] with the name of a recipient')
+        faults.add(
+            where,
+            f"the route {route.name!r} sends letters to nobody",
+            'Write to = ["…"] with the name of a recipient',
+        )
     elif not (route.to or route.deliver_to or route.continue_):
-        faults.add(where, f"the route {route.name!r} has copies only", 'Write to = ["…"] as well, or continue = true to go on looking')
+        faults.add(
+            where,
+            f"the route {route.name!r} has copies only",
+            'Write to = ["…"] as well, or continue = true to go on looking',
+        )
     _check_confidential(where, route, faults)
 
 
@@ -97,20 +137,33 @@ def _check_confidential(where: KeyPath, route: Route, faults: FaultList) -> None
 
 
 def _check_delegations(
-    delegations: Mapping[int, Delegation], recipients: Mapping[str, Recipient], names: Collection[str], faults: FaultList
+    delegations: Mapping[int, Delegation],
+    recipients: Mapping[str, Recipient],
+    names: Collection[str],
+    faults: FaultList,
 ) -> None:
     for place, each in delegations.items():
         where: KeyPath = ("delegation", place)
         _all_known((*where, "from"), [each.from_], names, "recipient", faults)
         if each.from_ == each.to:
-            faults.add((*where, "to"), f"{each.to!r} cannot cover for itself", "Write the name of another recipient")
+            faults.add(
+                (*where, "to"),
+                f"{each.to!r} cannot cover for itself",
+                "Write the name of another recipient",
+            )
         elif each.to:
             _all_known((*where, "to"), [each.to], names, "recipient", faults)
         elif each.from_ in recipients and not recipients[each.from_].deputy:
-            faults.add(where, f"does not say who covers for {each.from_!r}", 'Write to = "…", or give the recipient a deputy')
+            faults.add(
+                where,
+                f"does not say who covers for {each.from_!r}",
+                'Write to = "…", or give the recipient a deputy',
+            )
         if each.ends < each.starts:
             faults.add(
-                (*where, "ends"), f"{each.ends} is before {each.starts}, the day on which it starts", "Write the last day of the cover"
+                (*where, "ends"),
+                f"{each.ends} is before {each.starts}, the day on which it starts",
+                "Write the last day of the cover",
             )
     if not faults.faults:
         check_circles(delegations, recipients, faults)
@@ -121,27 +174,44 @@ def check_dates(delegations: Mapping[int, Delegation], today: date, faults: Faul
     for place, each in delegations.items():
         if each.ends < today:
             faults.warn(
-                ("delegation", place, "ends"), f"the cover for {each.from_!r} ended on {each.ends}", "Remove it, or write a new last day"
+                ("delegation", place, "ends"),
+                f"the cover for {each.from_!r} ended on {each.ends}",
+                "Remove it, or write a new last day",
             )
 
 
 def _check_last(routes: Mapping[int, Route], written: Sequence[str], faults: FaultList) -> None:
     if not written:
         if not faults.faults:
-            faults.add(("route",), "there is no route", "Write at least a last route without conditions: [[route]] with a name and to")
+            faults.add(
+                ("route",),
+                "there is no route",
+                "Write at least a last route without conditions: [[route]] with a name and to",
+            )
         return
     place = len(written) - 1
     too_early = [each for each in routes if each < place and routes[each].is_catch_all]
     for each in too_early:
-        problem = f"the route {routes[each].name!r} has no conditions and is not the last: no ordinary letter gets past it"
+        problem = (
+            f"the route {routes[each].name!r} has no conditions and is not the last: no ordinary "
+            "letter gets past it"
+        )
         faults.add(("route", each), problem, "Move it to the end")
     last = routes.get(place)  # missing if it has faults of its own
     if last and not last.is_catch_all and not too_early:
         problem = f"the last route, {last.name!r}, {_why_not_catch_all(last)}"
-        faults.add(("route", place), problem, "Add a last route without conditions, so that no letter is unrouted")
+        faults.add(
+            ("route", place),
+            problem,
+            "Add a last route without conditions, so that no letter is unrouted",
+        )
 
 
 def _why_not_catch_all(route: Route) -> str:
     if not route.enabled:
         return "is not enabled"
-    return "goes on looking, and there is nothing left" if route.continue_ and not route.written else "has conditions"
+    return (
+        "goes on looking, and there is nothing left"
+        if route.continue_ and not route.written
+        else "has conditions"
+    )

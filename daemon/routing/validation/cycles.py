@@ -13,9 +13,19 @@ Rows = Mapping[int, tuple[Delegation, str]]
 """Delegations by their place in the file, each with the name of who covers."""
 
 
-def check_circles(delegations: Mapping[int, Delegation], recipients: Mapping[str, Recipient], faults: FaultList) -> None:
-    """Refuse circles, each once, where its last delegation stands. Every name in the rows must be known."""
-    rows = _risky({place: (each, each.to or recipients[each.from_].deputy) for place, each in delegations.items()})
+def check_circles(
+    delegations: Mapping[int, Delegation], recipients: Mapping[str, Recipient], faults: FaultList
+) -> None:
+    """Refuse circles, each once, where its last delegation stands.
+
+    Every name in the rows must be known.
+    """
+    rows = _risky(
+        {
+            place: (each, each.to or recipients[each.from_].deputy)
+            for place, each in delegations.items()
+        }
+    )
     known: set[frozenset[int]] = set()
     for day in sorted(_turning_days(rows)):
         for service in ALL_SERVICES:
@@ -26,11 +36,21 @@ def check_circles(delegations: Mapping[int, Delegation], recipients: Mapping[str
 
 
 def _risky(rows: Rows) -> Rows:
-    """Only the covers of those who could be part of a circle, whatever the days. Those that lead out of it count too: they go first."""
+    """Only the covers of those who could be part of a circle, whatever the days.
+
+    Those that lead out of it count too: they go first.
+    """
     left = rows
     while True:
-        covered, covering = {each.from_ for each, _ in left.values()}, {to for _, to in left.values()}
-        fewer = {place: row for place, row in left.items() if row[1] in covered and row[0].from_ in covering}
+        covered, covering = (
+            {each.from_ for each, _ in left.values()},
+            {to for _, to in left.values()},
+        )
+        fewer = {
+            place: row
+            for place, row in left.items()
+            if row[1] in covered and row[0].from_ in covering
+        }
         if len(fewer) == len(left):
             return {place: row for place, row in rows.items() if row[0].from_ in covered}
         left = fewer
@@ -49,7 +69,9 @@ def _circles(rows: Rows, day: date, service: str) -> Iterator[list[int]]:
     in_force: dict[str, int] = {}
     for place, (each, _) in rows.items():
         if each.covers(day, service, confidential=service == CONFIDENTIAL_POST.code):
-            in_force.setdefault(each.from_, place)  # of several for the same recipient, the first in the file counts
+            in_force.setdefault(
+                each.from_, place
+            )  # of several for the same recipient, the first in the file counts
     finished: set[str] = set()
     for start in in_force:
         name, way = start, dict[str, int]()
@@ -65,4 +87,8 @@ def _report(rows: Rows, circle: list[int], day: date, faults: FaultList) -> None
     names = [rows[place][0].from_ for place in circle]
     first = names.index(min(names))
     way = " to ".join(repr(name) for name in (*names[first:], *names[:first], names[first]))
-    faults.add(("delegation", max(circle)), f"covers go in a circle from {day}: {way}", "Change the days, or let somebody else cover")
+    faults.add(
+        ("delegation", max(circle)),
+        f"covers go in a circle from {day}: {way}",
+        "Change the days, or let somebody else cover",
+    )

@@ -14,7 +14,10 @@ _UNLIKE = frozenset({"title_contains", "due_within"})
 
 
 def check_shadows(routes: Mapping[int, Route], faults: FaultList) -> None:
-    """Refuse every enabled route that is in the shadow of an earlier one. Costs little for routes that differ."""
+    """Refuse every enabled route that is in the shadow of an earlier one.
+
+    Costs little for routes that differ.
+    """
     earlier = _Earlier()
     for place, route in routes.items():
         if not route.enabled:
@@ -24,7 +27,8 @@ def check_shadows(routes: Mapping[int, Route], faults: FaultList) -> None:
                 name = routes[other].name
                 faults.add(
                     ("route", place),
-                    f"the route {route.name!r} can never match: {name!r}, before it, takes all its letters",
+                    f"the route {route.name!r} can never match: {name!r}, before it, takes "
+                    "all its letters",
                     f"Move it before {name!r}, or remove it",
                 )
                 break
@@ -40,7 +44,11 @@ class _Earlier:
         self._words = WordMatcher()
 
     def add(self, place: int, route: Route) -> None:
-        options: list[list[Key]] = [[(name, value) for value in _values(route, name)] for name in route.written if name not in _UNLIKE]
+        options: list[list[Key]] = [
+            [(name, value) for value in _values(route, name)]
+            for name in route.written
+            if name not in _UNLIKE
+        ]
         if route.title_contains:
             options.append([("title_contains", fold(words)) for words in route.title_contains])
         for kind, value in self._shelves.file(place, options):
@@ -51,9 +59,14 @@ class _Earlier:
         return self._shelves.find(self._keys(route))
 
     def _keys(self, route: Route) -> Iterator[Key]:
-        yield from ((name, _values(route, name)[0]) for name in route.written if name not in _UNLIKE)
+        yield from (
+            (name, _values(route, name)[0]) for name in route.written if name not in _UNLIKE
+        )
         if route.title_contains:
-            yield from (("title_contains", word) for word in self._words.in_text(fold(route.title_contains[0])))
+            yield from (
+                ("title_contains", word)
+                for word in self._words.in_text(fold(route.title_contains[0]))
+            )
 
 
 def _values(route: Route, name: str) -> tuple[object, ...]:

@@ -21,7 +21,15 @@ DESTINATIONS = ("erp", "epost", "arkiv")
 NAMES = ("lønn", "regnskap", "post", "SANN")
 SERVICES = [service.code for service in DPV_SERVICES[6:9]]
 ORGANISATIONS = ("974761076", "974760673")
-TITLES = ("Vedtak om MVA", "vedtak", "Lønnsoppgave for 2026/123", "sak 26/4567", "  ", "RÉSUMÉ ™", "")
+TITLES = (
+    "Vedtak om MVA",
+    "vedtak",
+    "Lønnsoppgave for 2026/123",
+    "sak 26/4567",
+    "  ",
+    "RÉSUMÉ ™",
+    "",
+)
 SENDERS = ("Skatteetaten", "Ås [kommune]", "NAV", "")
 AWKWARD = (
     "=1+1",
@@ -41,7 +49,9 @@ AWKWARD = (
     "12345678901",
 )
 
-words = st.one_of(st.sampled_from(("mva", "vedtak", "VEDTAK om", "2026", "é", "t")), st.sampled_from(AWKWARD)).filter(str.strip)
+words = st.one_of(
+    st.sampled_from(("mva", "vedtak", "VEDTAK om", "2026", "é", "t")), st.sampled_from(AWKWARD)
+).filter(str.strip)
 patterns = st.one_of(
     st.sampled_from(ORGANISATIONS),
     st.sampled_from(("skatt*", "*", "*KOMMUNE]", "Skatteetaten", "s*a*n", "nav")),
@@ -84,7 +94,8 @@ actions: dict[str, st.SearchStrategy[Any]] = {
 }
 route_rows = st.fixed_dictionaries({"to": some(recipients)}, optional=CONDITIONS | actions)
 confidential_rows = st.fixed_dictionaries(
-    {"to": some(recipients), "services": st.just([CONFIDENTIAL_POST.code])}, optional=actions | {"title_contains": some(words)}
+    {"to": some(recipients), "services": st.just([CONFIDENTIAL_POST.code])},
+    optional=actions | {"title_contains": some(words)},
 )
 days = st.dates(date(2026, 12, 28), date(2027, 1, 3))
 delegation_rows = st.fixed_dictionaries(
@@ -101,13 +112,25 @@ delegation_rows = st.fixed_dictionaries(
 def tables(draw: st.DrawFn) -> Table:
     """A table without a fault: rows that cannot stand together are left out."""
     recipient_rows = [
-        {"name": name, "deliver_to": draw(some(st.sampled_from(DESTINATIONS))), "title": draw(st.sampled_from(("", "Avdeling", *AWKWARD)))}
+        {
+            "name": name,
+            "deliver_to": draw(some(st.sampled_from(DESTINATIONS))),
+            "title": draw(st.sampled_from(("", "Avdeling", *AWKWARD))),
+        }
         for name in NAMES
     ]
-    routes = [{"name": f"rute {number}", **row} for number, row in enumerate(draw(st.lists(route_rows | confidential_rows, max_size=6)))]
+    routes = [
+        {"name": f"rute {number}", **row}
+        for number, row in enumerate(draw(st.lists(route_rows | confidential_rows, max_size=6)))
+    ]
     last = {"name": "Alt annet", "to": ["post"]}
     delegations = draw(st.lists(delegation_rows, max_size=5))
-    values = {"follow_thread": draw(st.booleans()), "recipient": recipient_rows, "route": [*routes, last], "delegation": delegations}
+    values = {
+        "follow_thread": draw(st.booleans()),
+        "recipient": recipient_rows,
+        "route": [*routes, last],
+        "delegation": delegations,
+    }
     return _without_faults(values)
 
 
@@ -126,7 +149,8 @@ def _places(error: ConfigurationError) -> Iterator[tuple[str, int]]:
         yield kind, int(rest.partition("]")[0]) - 1
 
 
-moments = st.datetimes(datetime(2026, 12, 27), datetime(2027, 1, 5), timezones=st.just(UTC))  # noqa: DTZ001  # hypothesis adds the zone
+# hypothesis adds the zone
+moments = st.datetimes(datetime(2026, 12, 27), datetime(2027, 1, 5), timezones=st.just(UTC))  # noqa: DTZ001
 letters = st.builds(
     Facts,
     service=st.sampled_from(SERVICES),
@@ -142,7 +166,9 @@ letters = st.builds(
     migrated=st.booleans(),
     due_at=st.none() | moments.map(lambda moment: moment + timedelta(days=7)),
     confidential=st.booleans(),
-) | st.builds(Facts, service=st.just(CONFIDENTIAL_POST.code), at=moments, confidential=st.just(True))
+) | st.builds(
+    Facts, service=st.just(CONFIDENTIAL_POST.code), at=moments, confidential=st.just(True)
+)
 earlier_letters = st.none() | st.builds(
     Earlier,
     message=st.just("m"),

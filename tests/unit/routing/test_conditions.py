@@ -25,7 +25,13 @@ name = "post"
 deliver_to = ["erp"]
 """
 REST = '[[route]]\nname = "rest"\nto = ["post"]\n'
-MATTER = Earlier(message="m1", thread="case:p:974761076:2026/1234", route="first", recipients=("lonn",), deliver_to=())
+MATTER = Earlier(
+    message="m1",
+    thread="case:p:974761076:2026/1234",
+    route="first",
+    recipients=("lonn",),
+    deliver_to=(),
+)
 
 
 def table(rows: str, top: str = "") -> Table:
@@ -68,7 +74,11 @@ def letter(**changes: Any) -> Facts:
         ("title_matches = '^vedtak'", {}, False),
         ('case_numbers = ["2026/*"]', {}, True),
         ('case_numbers = ["2026/1234"]', {"title": "x", "summary": "Gjelder 2026/1234-5"}, True),
-        ('case_numbers = ["*"]', {"title": "Frist 21/12, periode 12/2026, skoleåret 2026/27 og 2026/2027"}, False),
+        (
+            'case_numbers = ["*"]',
+            {"title": "Frist 21/12, periode 12/2026, skoleåret 2026/27 og 2026/2027"},
+            False,
+        ),
         ('case_numbers = ["26/123"]', {"title": "Sak 26/123"}, True),
         ('senders_reference = ["ref-*"]', {}, True),
         ('language = ["NB"]', {}, True),
@@ -96,7 +106,8 @@ def test_conditions(conditions: str, changes: dict[str, Any], *, holds: bool) ->
 
 @pytest.mark.parametrize("confidential", [{"service": "5504/1"}, {}])
 def test_confidential_post_meets_no_ordinary_route(confidential: dict[str, str]) -> None:
-    """Confidential by its service or by its own word, it goes to the appointed and is covered only by a cover that names it."""
+    """Confidential by its service or by its own word, it goes to the appointed and is covered only
+    by a cover that names it."""
     secret = letter(confidential=True, **confidential)
     cover = '[[delegation]]\nfrom = "lonn"\nto = "post"\nstarts = 2026-11-24\nends = 2026-11-24\n'
     appointed = route('services = ["5504/1"]')
@@ -117,13 +128,20 @@ def test_a_copy_goes_on_looking() -> None:
 
 
 def test_a_thread_is_followed() -> None:
-    """A letter of a known matter goes to whoever got the earlier one, with its route's policies; if they have left, routes decide."""
-    by_table = table(route('services = ["4255/1"]\nmark_read = "delivered"'), "follow_thread = true\n")
+    """A letter of a known matter goes to whoever got the earlier one, with its route's policies; if
+    they have left, routes decide."""
+    by_table = table(
+        route('services = ["4255/1"]\nmark_read = "delivered"'), "follow_thread = true\n"
+    )
     by_route = table(route('services = ["4255/1"]\nmark_read = "delivered"\nfollow_thread = true'))
     for followed in (by_table, by_route):
         decision = decide(followed, letter(), MATTER)
         assert decision
-        assert (decision.route, decision.recipients, decision.mark_read) == ("first", ("lonn",), "delivered")
+        assert (decision.route, decision.recipients, decision.mark_read) == (
+            "first",
+            ("lonn",),
+            "delivered",
+        )
         tried = explain(followed, letter(), MATTER).tried
         assert [each.result for each in tried] == ["lost", "overruled"]
     gone = (
@@ -137,8 +155,12 @@ def test_a_thread_is_followed() -> None:
 
 
 def test_a_thread_is_of_one_party_and_one_sender() -> None:
-    """Two organisations, and two senders, that happen to use the same number do not share a matter; nor do senders nobody knows."""
-    keys = [set(letter(**changes).threads) for changes in ({}, {"party": "974760673"}, {"sender_org": "974760673"})]
+    """Two organisations, and two senders, that happen to use the same number do not share a matter;
+    nor do senders nobody knows."""
+    keys = [
+        set(letter(**changes).threads)
+        for changes in ({}, {"party": "974760673"}, {"sender_org": "974760673"})
+    ]
     assert not keys[0] & keys[1]
     assert not keys[0] & keys[2]
     assert letter(sender_org=None, sender_name="").threads == ()
@@ -153,7 +175,9 @@ def test_why_a_route_was_passed_by() -> None:
         + route('services = ["4255/7"]\nenabled = false', "av")
         + route('services = ["4255/8"]\nsenders = ["974761076"]', "skatt")
     )
-    tried = [(each.route, each.result, each.reason) for each in explain(table(rows), letter()).tried]
+    tried = [
+        (each.route, each.result, each.reason) for each in explain(table(rows), letter()).tried
+    ]
     assert tried == [
         ("frist", "lost", "due_within must be 14d; the letter has no due time"),
         ("uten", "lost", "has_attachments must not be true; the letter has 1 attachments"),
@@ -165,7 +189,8 @@ def test_why_a_route_was_passed_by() -> None:
 
 
 def test_a_dry_run_shows_only_what_changes() -> None:
-    """It counts every letter and tells those that would go elsewhere, from whom to whom; what the sender is told counts too."""
+    """It counts every letter and tells those that would go elsewhere, from whom to whom; what the
+    sender is told counts too."""
     before, after = table(""), table(route('services = ["4255/8"]\nmark_read = "stored"'))
     letters = [
         HistoricLetter(message="1", facts=letter()),
@@ -179,14 +204,17 @@ def test_a_dry_run_shows_only_what_changes() -> None:
 
 
 def test_remarks() -> None:
-    """Routes that took nothing, recipients and destinations nobody uses, and covers that end are remarked on; what is meant is not."""
+    """Routes that took nothing, recipients and destinations nobody uses, and covers that end are
+    remarked on; what is meant is not."""
     rows = (
         route('services = ["4255/1"]', "stille")
         + route('services = ["4255/2"]\ncontinue = true', "kopi")
         + '[[recipient]]\nname = "ledig"\ndeliver_to = ["erp"]\n'
         + '[[delegation]]\nfrom = "lonn"\nstarts = 2026-11-01\nends = 2026-11-30\n'
     )
-    remarks = lint(table(rows), destinations=["erp", "epost", "arkiv"], matched={"rest": 9}, today=NOW.date())
+    remarks = lint(
+        table(rows), destinations=["erp", "epost", "arkiv"], matched={"rest": 9}, today=NOW.date()
+    )
     assert [f"{each.subject}: {each.text}" for each in remarks] == [
         "route 'stille': took no letter in the past year",
         "route 'kopi': took no letter in the past year",

@@ -30,7 +30,9 @@ ends = LAST
 """
 
 
-@pytest.fixture(autouse=True, params=["UTC", "Pacific/Kiritimati", "America/Los_Angeles", "Europe/Oslo"])
+@pytest.fixture(
+    autouse=True, params=["UTC", "Pacific/Kiritimati", "America/Los_Angeles", "Europe/Oslo"]
+)
 def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine that stands somewhere else."""
     monkeypatch.setenv("TZ", request.param)
@@ -62,14 +64,23 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         ("2026-10-25", "2026-10-25", "2026-10-25T23:00:00", False),
     ],
 )
-def test_a_cover_has_its_first_and_its_last_day(first: str, last: str, moment: str, *, covered: bool) -> None:
-    """Both days count whole, from midnight to midnight in Norway, also when a day has 23 or 25 hours and when the year ends."""
-    table = parse_table(TABLE.replace("FIRST", first).replace("LAST", last), "routing.toml", ["erp"])
-    decision = decide(table, Facts(service="4255/8", at=datetime.fromisoformat(moment).replace(tzinfo=UTC)))
+def test_a_cover_has_its_first_and_its_last_day(
+    first: str, last: str, moment: str, *, covered: bool
+) -> None:
+    """Both days count whole, from midnight to midnight in Norway, also when a day has 23 or 25
+    hours and when the year ends."""
+    table = parse_table(
+        TABLE.replace("FIRST", first).replace("LAST", last), "routing.toml", ["erp"]
+    )
+    decision = decide(
+        table, Facts(service="4255/8", at=datetime.fromisoformat(moment).replace(tzinfo=UTC))
+    )
     assert decision
     assert decision.recipients == (("ola",) if covered else ("kari",))
 
 
 def test_the_day_is_norwegian() -> None:
     """A letter that is decided at half past eleven in the evening, UTC, is decided on the next day."""
-    assert Facts(service="4255/8", at=datetime(2026, 12, 31, 23, 30, tzinfo=UTC)).day == date(2027, 1, 1)
+    assert Facts(service="4255/8", at=datetime(2026, 12, 31, 23, 30, tzinfo=UTC)).day == date(
+        2027, 1, 1
+    )

@@ -8,7 +8,9 @@ from pathlib import Path
 from daemon.routing.rows import Conditions, Delegation, Recipient, Route
 from daemon.routing.table import Table, parse_table
 
-EXAMPLE = (Path(__file__).parents[3] / "config" / "routing.example.toml").read_text(encoding="utf-8")
+EXAMPLE = (Path(__file__).parents[3] / "config" / "routing.example.toml").read_text(
+    encoding="utf-8"
+)
 GUIDE = (Path(__file__).parents[3] / "docs" / "routing.md").read_text(encoding="utf-8")
 DESTINATIONS = ["erp", "regnskap-epost"]
 
@@ -32,6 +34,10 @@ def test_the_example_shows_everything() -> None:
     for section, model in (("recipient", Recipient), ("route", Route), ("delegation", Delegation)):
         shown = {key for row in rows[section] for key in row}
         offered = {field.alias or name for name, field in model.model_fields.items()}
-        written = {key for key in offered if re.search(rf"^(?:# )?(?:\[route\.{key}\]|{key} = )", EXAMPLE, flags=re.MULTILINE)}
+        written = {
+            key
+            for key in offered
+            if re.search(rf"^(?:# )?(?:\[route\.{key}\]|{key} = )", EXAMPLE, flags=re.MULTILINE)
+        }
         assert shown <= offered == written
     assert all(f"`{name}`" in GUIDE for name in Conditions.model_fields)

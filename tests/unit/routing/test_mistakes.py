@@ -1,6 +1,7 @@
-"""What an administrator is told after a typical mistake: the whole text, for it is the manual that gets read."""
+"""What an administrator is told after a typical mistake: the whole text, for it is the manual that
+gets read."""
 
-# ruff: noqa: E501  # each message stands in one line, as it is printed
+# each message stands in one line, as it is printed
 
 from __future__ import annotations
 
@@ -40,11 +41,17 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "a service with a typing mistake": (
         table(route('services = ["skatt-avgifter"]')),
-        "routing.toml:9: route[1].services[1]: 'skatt-avgifter' is no service. Did you mean 'skatter-avgifter'?",
+        (
+            "routing.toml:9: route[1].services[1]: 'skatt-avgifter' is no service. Did you mean "
+            "'skatter-avgifter'?"
+        ),
     ),
     "a service as a number": (
         table(route("services = [4255]")),
-        'routing.toml:9: route[1].services[1]: 4255 is a number, and no service. Write code and edition in quotes, such as "4255/8"',
+        (
+            "routing.toml:9: route[1].services[1]: 4255 is a number, and no service. Write code "
+            'and edition in quotes, such as "4255/8"'
+        ),
     ),
     "a service without a list": (
         table(route('services = "4255/8"')),
@@ -56,43 +63,73 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "an organisation as a number": (
         table(route("senders = [974761076]")),
-        'routing.toml:9: route[1].senders[1]: 974761076 is a number, and text belongs here. Write it in quotes: "974761076"',
+        (
+            "routing.toml:9: route[1].senders[1]: 974761076 is a number, and text belongs here. "
+            'Write it in quotes: "974761076"'
+        ),
     ),
     "an organisation with a wrong digit": (
         table(route('senders = ["974761077"]')),
-        "routing.toml:9: route[1].senders[1]: '974761077' is no organisation number. It has nine digits, of which the last is a check digit",
+        (
+            "routing.toml:9: route[1].senders[1]: '974761077' is no organisation number. It has "
+            "nine digits, of which the last is a check digit"
+        ),
     ),
     "a case number as a number": (
         table(route("case_numbers = [2026]")),
-        'routing.toml:9: route[1].case_numbers[1]: 2026 is a number, and text belongs here. Write it in quotes: "2026"',
+        (
+            "routing.toml:9: route[1].case_numbers[1]: 2026 is a number, and text belongs here. "
+            'Write it in quotes: "2026"'
+        ),
     ),
     "an empty list": (
         table(route("senders = []")),
-        "routing.toml:9: route[1].senders: is empty, so no letter could meet it. Write at least one value, or leave the line out",
+        (
+            "routing.toml:9: route[1].senders: is empty, so no letter could meet it. Write at "
+            "least one value, or leave the line out"
+        ),
     ),
     "a title of accents only": (
         table(route('title_contains = [" "]')),
-        "routing.toml:9: route[1].title_contains[1]: ' ' is in every title. Write a word, or leave it out",
+        (
+            "routing.toml:9: route[1].title_contains[1]: ' ' is in every title. Write a word, or "
+            "leave it out"
+        ),
     ),
     "a regular expression that is none": (
         table(route("title_matches = '(mva'")),
-        "routing.toml:9: route[1].title_matches: is no regular expression that can be used: missing ): (mva. Look-around and back references are not possible",
+        (
+            "routing.toml:9: route[1].title_matches: is no regular expression that can be used: "
+            "missing ): (mva. Look-around and back references are not possible"
+        ),
     ),
     "a regular expression that takes too long": (
         table(route("title_matches = '(?=mva)'")),
-        "routing.toml:9: route[1].title_matches: is no regular expression that can be used: invalid perl operator: (?=. Look-around and back references are not possible",
+        (
+            "routing.toml:9: route[1].title_matches: is no regular expression that can be used: "
+            "invalid perl operator: (?=. Look-around and back references are not possible"
+        ),
     ),
     "true in quotes": (
         table(route('has_attachments = "true"')),
-        "routing.toml:9: route[1].has_attachments: is neither true nor false. Write true or false, without quotes",
+        (
+            "routing.toml:9: route[1].has_attachments: is neither true nor false. Write true or "
+            "false, without quotes"
+        ),
     ),
     "a length of time without a unit": (
         table(route("due_within = 14")),
-        'routing.toml:9: route[1].due_within: is no length of time. Write a whole number and s, m, h or d, such as "5m"',
+        (
+            "routing.toml:9: route[1].due_within: is no length of time. Write a whole number and "
+            's, m, h or d, such as "5m"'
+        ),
     ),
     "a policy that does not exist": (
         table(route('services = ["4255/8"]\nmark_read = "always"')),
-        "routing.toml:10: route[1].mark_read: 'always' is not possible here. Write one of: 'never', 'stored' or 'delivered'",
+        (
+            "routing.toml:10: route[1].mark_read: 'always' is not possible here. Write one of: "
+            "'never', 'stored' or 'delivered'"
+        ),
     ),
     "a recipient that does not exist": (
         table(route('services = ["4255/8"]', to='to = ["lønn"]')),
@@ -100,87 +137,153 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "a destination that does not exist": (
         (POST + LONN + REST).replace('"erp-epost"', '"erp-post"'),
-        "routing.toml:6: recipient[2].deliver_to: 'erp-post' is no destination. Did you mean 'erp-epost'?",
+        (
+            "routing.toml:6: recipient[2].deliver_to: 'erp-post' is no destination. Did you mean "
+            "'erp-epost'?"
+        ),
     ),
     "a recipient without a destination": (
         '[[recipient]]\nname = "post"\n' + REST,
-        "routing.toml:1: recipient[1]: the recipient 'post' has no destination. Write deliver_to = [\"…\"]; destinations are: erp, erp-epost",
+        (
+            "routing.toml:1: recipient[1]: the recipient 'post' has no destination. Write "
+            'deliver_to = ["…"]; destinations are: erp, erp-epost'
+        ),
     ),
     "two recipients of one name": (
         POST + POST + REST,
-        "routing.toml:5: recipient[2].name: 'post' is the name of another recipient. Give each a name of its own",
+        (
+            "routing.toml:5: recipient[2].name: 'post' is the name of another recipient. Give "
+            "each a name of its own"
+        ),
     ),
     "two routes of one name": (
         table(route('services = ["4255/8"]') + route('services = ["4255/7"]')),
-        "routing.toml:12: route[2].name: 'Skatt' is the name of another route. Give each a name of its own",
+        (
+            "routing.toml:12: route[2].name: 'Skatt' is the name of another route. Give each a "
+            "name of its own"
+        ),
     ),
     "a route to nobody": (
         table(route('services = ["4255/8"]', to="")),
-        "routing.toml:7: route[1]: the route 'Skatt' sends letters to nobody. Write to = [\"…\"] with the name of a recipient",
+        (
+            "routing.toml:7: route[1]: the route 'Skatt' sends letters to nobody. Write to = "
+            '["…"] with the name of a recipient'
+        ),
     ),
     "copies only": (
         table(route('services = ["4255/8"]', to='copy_to = ["lonn"]')),
-        "routing.toml:7: route[1]: the route 'Skatt' has copies only. Write to = [\"…\"] as well, or continue = true to go on looking",
+        (
+            "routing.toml:7: route[1]: the route 'Skatt' has copies only. Write to = [\"…\"] as "
+            "well, or continue = true to go on looking"
+        ),
     ),
     "an empty not": (
         table(route('services = ["4255/8"]') + "[route.not]\n"),
-        "routing.toml:11: route[1].not: is empty. Write at least one condition below it, or leave it out",
+        (
+            "routing.toml:11: route[1].not: is empty. Write at least one condition below it, or "
+            "leave it out"
+        ),
     ),
     "confidential post with other post": (
         table(route('services = ["5504/1", "4255/8"]')),
-        "routing.toml:9: route[1].services: has confidential post together with ordinary post. Give confidential post a route of its own, so that nobody gets it by accident",
+        (
+            "routing.toml:9: route[1].services: has confidential post together with ordinary "
+            "post. Give confidential post a route of its own, so that nobody gets it by accident"
+        ),
     ),
     "confidential post under not": (
         table(route('services = ["4255/8"]') + '[route.not]\nservices = ["5504/1"]\n'),
-        "routing.toml:12: route[1].not.services: names confidential post, which no ordinary route takes anyway. Leave it out",
+        (
+            "routing.toml:12: route[1].not.services: names confidential post, which no ordinary "
+            "route takes anyway. Leave it out"
+        ),
     ),
     "a shadowed route": (
-        table(route('title_contains = ["mva"]', "Avgift") + route('title_contains = ["mva-melding"]\nservices = ["4255/8"]')),
-        "routing.toml:11: route[2]: the route 'Skatt' can never match: 'Avgift', before it, takes all its letters. Move it before 'Avgift', or remove it",
+        table(
+            route('title_contains = ["mva"]', "Avgift")
+            + route('title_contains = ["mva-melding"]\nservices = ["4255/8"]')
+        ),
+        (
+            "routing.toml:11: route[2]: the route 'Skatt' can never match: 'Avgift', before it, "
+            "takes all its letters. Move it before 'Avgift', or remove it"
+        ),
     ),
     "an empty table": (
         "",
-        "routing.toml: recipient: there is no recipient. Write at least one: [[recipient]] with a name and deliver_to",
+        (
+            "routing.toml: recipient: there is no recipient. Write at least one: [[recipient]] "
+            "with a name and deliver_to"
+        ),
     ),
     "no route": (
         POST,
-        "routing.toml: route: there is no route. Write at least a last route without conditions: [[route]] with a name and to",
+        (
+            "routing.toml: route: there is no route. Write at least a last route without "
+            "conditions: [[route]] with a name and to"
+        ),
     ),
     "no catch-all": (
         POST + LONN + route('services = ["4255/8"]'),
-        "routing.toml:7: route[1]: the last route, 'Skatt', has conditions. Add a last route without conditions, so that no letter is unrouted",
+        (
+            "routing.toml:7: route[1]: the last route, 'Skatt', has conditions. Add a last route "
+            "without conditions, so that no letter is unrouted"
+        ),
     ),
     "a catch-all that is not last": (
         POST + LONN + REST + route('services = ["4255/8"]'),
-        "routing.toml:7: route[1]: the route 'Alt annet' has no conditions and is not the last: no ordinary letter gets past it. Move it to the end",
+        (
+            "routing.toml:7: route[1]: the route 'Alt annet' has no conditions and is not the "
+            "last: no ordinary letter gets past it. Move it to the end"
+        ),
     ),
     "a catch-all that goes on": (
         POST + REST + "continue = true\n",
-        "routing.toml:4: route[1]: the last route, 'Alt annet', goes on looking, and there is nothing left. Add a last route without conditions, so that no letter is unrouted",
+        (
+            "routing.toml:4: route[1]: the last route, 'Alt annet', goes on looking, and there is "
+            "nothing left. Add a last route without conditions, so that no letter is unrouted"
+        ),
     ),
     "a catch-all that is not enabled": (
         POST + REST + "enabled = false\n",
-        "routing.toml:4: route[1]: the last route, 'Alt annet', is not enabled. Add a last route without conditions, so that no letter is unrouted",
+        (
+            "routing.toml:4: route[1]: the last route, 'Alt annet', is not enabled. Add a last "
+            "route without conditions, so that no letter is unrouted"
+        ),
     ),
     "days in the wrong order": (
         table(cover("lonn", "post", "2027-01-03", "2026-12-21")),
-        "routing.toml:11: delegation[1].ends: 2026-12-21 is before 2027-01-03, the day on which it starts. Write the last day of the cover",
+        (
+            "routing.toml:11: delegation[1].ends: 2026-12-21 is before 2027-01-03, the day on "
+            "which it starts. Write the last day of the cover"
+        ),
     ),
     "a date in quotes": (
         table(cover("lonn", "post", '"2026-12-21"')),
-        "routing.toml:10: delegation[1].starts: is no date. Write a date without quotes, such as 2026-12-21",
+        (
+            "routing.toml:10: delegation[1].starts: is no date. Write a date without quotes, such "
+            "as 2026-12-21"
+        ),
     ),
     "a date with a time": (
         table(cover("lonn", "post", "2026-12-21T08:00:00")),
-        "routing.toml:10: delegation[1].starts: is no date. Write a date without quotes, such as 2026-12-21",
+        (
+            "routing.toml:10: delegation[1].starts: is no date. Write a date without quotes, such "
+            "as 2026-12-21"
+        ),
     ),
     "a date as Norwegians write it": (
         table(cover("lonn", "post", "21.12.2026")),
-        "routing.toml:10: this is not TOML: expected newline or end of document after a statement. Write a date with the year first: 2026-12-21",
+        (
+            "routing.toml:10: this is not TOML: expected newline or end of document after a "
+            "statement. Write a date with the year first: 2026-12-21"
+        ),
     ),
     "a cover for oneself": (
         table(cover("lonn", "lonn")),
-        "routing.toml:9: delegation[1].to: 'lonn' cannot cover for itself. Write the name of another recipient",
+        (
+            "routing.toml:9: delegation[1].to: 'lonn' cannot cover for itself. Write the name of "
+            "another recipient"
+        ),
     ),
     "a cover by somebody unknown": (
         table(cover("lonn", "pots")),
@@ -188,15 +291,29 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "a cover by nobody": (
         table('[[delegation]]\nfrom = "lonn"\nstarts = 2026-12-21\nends = 2027-01-03\n'),
-        "routing.toml:7: delegation[1]: does not say who covers for 'lonn'. Write to = \"…\", or give the recipient a deputy",
+        (
+            "routing.toml:7: delegation[1]: does not say who covers for 'lonn'. Write to = \"…\", "
+            "or give the recipient a deputy"
+        ),
     ),
     "a circle of covers": (
         table(cover("lonn", "post") + cover("post", "lonn", "2026-12-24", "2026-12-24")),
-        "routing.toml:12: delegation[2]: covers go in a circle from 2026-12-24: 'lonn' to 'post' to 'lonn'. Change the days, or let somebody else cover",
+        (
+            "routing.toml:12: delegation[2]: covers go in a circle from 2026-12-24: 'lonn' to "
+            "'post' to 'lonn'. Change the days, or let somebody else cover"
+        ),
     ),
     "a circle that closes when a cover ends": (
-        table(cover("lonn", "kari", ends="2026-12-24") + cover("lonn", "post") + cover("post", "lonn") + POST.replace("post", "kari")),
-        "routing.toml:17: delegation[3]: covers go in a circle from 2026-12-25: 'lonn' to 'post' to 'lonn'. Change the days, or let somebody else cover",
+        table(
+            cover("lonn", "kari", ends="2026-12-24")
+            + cover("lonn", "post")
+            + cover("post", "lonn")
+            + POST.replace("post", "kari")
+        ),
+        (
+            "routing.toml:17: delegation[3]: covers go in a circle from 2026-12-25: 'lonn' to "
+            "'post' to 'lonn'. Change the days, or let somebody else cover"
+        ),
     ),
     "a section that does not exist": (
         table("[[recipients]]\nname = 'x'\n"),
@@ -208,18 +325,25 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "a missing quote": (
         table(route('services = ["4255/8]')),
-        "routing.toml:9: this is not TOML: illegal character '\\n'. Look for a missing quote, bracket or equals sign in or just before this line",
+        (
+            "routing.toml:9: this is not TOML: illegal character '\\n'. Look for a missing quote, "
+            "bracket or equals sign in or just before this line"
+        ),
     ),
     "follow_thread in quotes": (
         'follow_thread = "yes"\n' + POST + REST,
-        "routing.toml:1: follow_thread: is neither true nor false. Write true or false, without quotes",
+        (
+            "routing.toml:1: follow_thread: is neither true nor false. Write true or false, "
+            "without quotes"
+        ),
     ),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_what_a_mistake_is_told(mistake: str) -> None:
-    """Each fault says the line, the key, the offending words, and what to write instead; one mistake is one fault."""
+    """Each fault says the line, the key, the offending words, and what to write instead; one
+    mistake is one fault."""
     text, told = MISTAKES[mistake]
     with pytest.raises(ConfigurationError) as caught:
         parse_table(text, "routing.toml", DESTINATIONS)
@@ -227,23 +351,37 @@ def test_what_a_mistake_is_told(mistake: str) -> None:
 
 
 def test_several_mistakes_are_told_at_once() -> None:
-    """Whoever made three mistakes reads of three, in the order of the file's checks, and mends them in one go."""
-    text = table(route('services = ["4255/18"]') + route("senders = [1]", "Lønn", 'to = ["lon"]') + cover("lonn", "pots"))
+    """Whoever made three mistakes reads of three, in the order of the file's checks, and mends them
+    in one go."""
+    text = table(
+        route('services = ["4255/18"]')
+        + route("senders = [1]", "Lønn", 'to = ["lon"]')
+        + cover("lonn", "pots")
+    )
     with pytest.raises(ConfigurationError) as caught:
         parse_table(text, "routing.toml", DESTINATIONS)
-    assert [fault.key for fault in caught.value.faults] == ["route[1].services[1]", "route[2].senders[1]", "delegation[1].to"]
+    assert [fault.key for fault in caught.value.faults] == [
+        "route[1].services[1]",
+        "route[2].senders[1]",
+        "delegation[1].to",
+    ]
 
 
 def test_a_table_of_the_past_is_not_judged_again() -> None:
-    """A table that was in force can be read although a destination has gone and a check has become stricter since."""
+    """A table that was in force can be read although a destination has gone and a check has become
+    stricter since."""
     text = POST.replace("erp", "nedlagt") + route('services = ["4255/8"]', to='to = ["post"]')
     assert parse_table(text, "table 0123", None).routes[0].name == "Skatt"
 
 
 def test_a_cover_that_has_ended_is_a_warning(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A cover whose last day is over keeps no table out of force; the table says where it stands and when it ended."""
+    """A cover whose last day is over keeps no table out of force; the table says where it stands
+    and when it ended."""
     path = tmp_path_factory.mktemp("table") / "routing.toml"
     path.write_text(table(cover("lonn", "post")), encoding="utf-8")
     assert read_table(path, DESTINATIONS, today=date(2027, 1, 3)).warnings == ()
     (warning,) = read_table(path, DESTINATIONS, today=date(2027, 1, 4)).warnings
-    assert str(warning) == f"{path}:11: delegation[1].ends: the cover for 'lonn' ended on 2027-01-03. Remove it, or write a new last day"
+    assert str(warning) == (
+        f"{path}:11: delegation[1].ends: the cover for 'lonn' ended on 2027-01-03. Remove it, "
+        "or write a new last day"
+    )

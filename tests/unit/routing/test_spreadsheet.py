@@ -1,6 +1,7 @@
-"""The table in a spreadsheet: as Excel opens it, as Excel gives it back, and what is wrong with a sheet, by its own lines."""
+"""The table in a spreadsheet: as Excel opens it, as Excel gives it back, and what is wrong with a
+sheet, by its own lines."""
 
-# ruff: noqa: E501  # each message stands in one line, as it is printed
+# ruff: noqa: E501  # each message stands in one line, as it is printed  # noqa: RUF100
 
 from __future__ import annotations
 
@@ -82,7 +83,8 @@ def csv_of(tmp_path: Path, *rows: dict[str, str]) -> Path:
 
 
 def test_csv_opens_by_a_double_click(tmp_path: Path, table: Table) -> None:
-    """A Norwegian Excel needs the byte order mark and semicolons; no cell is left that it would take for a formula or a month."""
+    """A Norwegian Excel needs the byte order mark and semicolons; no cell is left that it would
+    take for a formula or a month."""
     path = tmp_path / "ark.csv"
     write_sheet(table, path)
     content = path.read_bytes()
@@ -101,14 +103,20 @@ def test_csv_as_a_norwegian_excel_saves_it(tmp_path: Path, table: Table) -> None
     path = tmp_path / "ark.csv"
     write_sheet(table, path)
     text = (
-        path.read_text(encoding="utf-8-sig").replace("true", "SANN").replace("2026-12-21", "21.12.2026").replace("2027-01-03", "3.1.2027")
+        path.read_text(encoding="utf-8-sig")
+        .replace("true", "SANN")
+        .replace("2026-12-21", "21.12.2026")
+        .replace("2027-01-03", "3.1.2027")
     )
     path.write_bytes((text + ";" * 40 + "\r\n;;;\r\n").encode("utf-8-sig"))
     assert differences(table, read_sheet(path, DESTINATIONS)) == []
 
 
-def test_xlsx_is_text_and_comes_back_whatever_excel_made_of_it(tmp_path: Path, table: Table) -> None:
-    """Every cell is text; numbers, dates and truth values that Excel made of some come back as what they were."""
+def test_xlsx_is_text_and_comes_back_whatever_excel_made_of_it(
+    tmp_path: Path, table: Table
+) -> None:
+    """Every cell is text; numbers, dates and truth values that Excel made of some come back as what
+    they were."""
     path = tmp_path / "ark.xlsx"
     write_sheet(table, path)
     book: Any = load_workbook(path)
@@ -118,7 +126,11 @@ def test_xlsx_is_text_and_comes_back_whatever_excel_made_of_it(tmp_path: Path, t
     assert sheet.column_dimensions["B"].number_format == "@"
     for row in sheet.iter_rows():
         for cell in row:
-            cell.value = {"974761076": 974761076.0, "true": True, "2026-12-21": datetime(2026, 12, 21)}.get(cell.value, cell.value)  # noqa: DTZ001  # Excel knows no zones
+            cell.value = {
+                "974761076": 974761076.0,
+                "true": True,
+                "2026-12-21": datetime(2026, 12, 21),  # noqa: DTZ001
+            }.get(cell.value, cell.value)  # Excel knows no zones
     book.save(path)
     assert differences(table, read_sheet(path, DESTINATIONS)) == []
 
@@ -128,16 +140,21 @@ def test_a_date_where_text_belongs(tmp_path: Path) -> None:
     book: Any = Workbook()
     book.active.append(["kind", "name", "deliver_to", "case_numbers", "to"])
     book.active.append(["recipient", "post", "erp", None, None])
-    book.active.append(["route", "x", None, datetime(2026, 12, 1), "post"])  # noqa: DTZ001  # Excel knows no zones
+    # Excel knows no zones
+    book.active.append(["route", "x", None, datetime(2026, 12, 1), "post"])  # noqa: DTZ001
     book.save(tmp_path / "ark.xlsx")
-    expected = "case_numbers: Excel has made a date of this cell: 2026-12-01. Format the cell as text, and write it again"
+    expected = (
+        "case_numbers: Excel has made a date of this cell: 2026-12-01. Format the cell as text, "
+        "and write it again"
+    )
     assert told(tmp_path / "ark.xlsx") == f"ark.xlsx:3: {expected}"
 
 
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ({"kind": "rute"}, "ark.csv:3: 'rute' is no kind of row. Write one of: recipient, route, delegation, table"),
+        ({"kind": "rute"}, ("ark.csv:3: 'rute' is no kind of row. Write one of: recipient, route, delegation, "
+        "table")),
         ({"kind": "route", "name": "x", "email": "a@b.no"}, "ark.csv:3: email: this does not belong to this kind of row. Empty the cell"),
         ({"kind": "route", "name": "x", "enabled": "kanskje"}, "ark.csv:3: enabled: 'kanskje' is neither true nor false. Write true or false"),
         ({"kind": "delegation", "from": "post", "starts": "12/21/2026"}, "ark.csv:3: starts: '12/21/2026' is no date. Write it as 2026-12-21"),
@@ -153,17 +170,54 @@ def test_mistakes_in_a_sheet(tmp_path: Path, row: dict[str, str], expected: str)
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("ark.ods", b"", "ark.ods: the name ends neither in .csv nor in .xlsx. Give the file one of these endings"),
-        ("ark.xlsx", b"PK not really", "ark.xlsx: this is no Excel file that can be read. Save it as .xlsx, or as .csv"),
-        ("ark.csv", "kind;name\nroute;Lønn".encode("cp1252"), "ark.csv: the file is not in UTF-8. Save it as CSV UTF-8"),
-        ("ark.csv", b"", "ark.csv:1: there is no column 'kind'. Begin from what `postmottak routes export` writes"),
-        ("ark.csv", b"kind;navn", f"ark.csv:1: 'navn' is no column. Known are: {', '.join(COLUMNS)}"),
-        ("ark.csv", b"kind;name;name", "ark.csv:1: the column 'name' is there twice. Remove one of them"),
-        ("ark.csv", b"kind;name\nroute;x;y", "ark.csv:2: there is something in a column without a name. Empty the cell"),
+        (
+            "ark.ods",
+            b"",
+            (
+                "ark.ods: the name ends neither in .csv nor in .xlsx. Give the file one of these "
+                "endings"
+            ),
+        ),
+        (
+            "ark.xlsx",
+            b"PK not really",
+            "ark.xlsx: this is no Excel file that can be read. Save it as .xlsx, or as .csv",
+        ),
+        (
+            "ark.csv",
+            "kind;name\nroute;Lønn".encode("cp1252"),
+            "ark.csv: the file is not in UTF-8. Save it as CSV UTF-8",
+        ),
+        (
+            "ark.csv",
+            b"",
+            (
+                "ark.csv:1: there is no column 'kind'. Begin from what `postmottak routes export` "
+                "writes"
+            ),
+        ),
+        (
+            "ark.csv",
+            b"kind;navn",
+            f"ark.csv:1: 'navn' is no column. Known are: {', '.join(COLUMNS)}",
+        ),
+        (
+            "ark.csv",
+            b"kind;name;name",
+            "ark.csv:1: the column 'name' is there twice. Remove one of them",
+        ),
+        (
+            "ark.csv",
+            b"kind;name\nroute;x;y",
+            "ark.csv:2: there is something in a column without a name. Empty the cell",
+        ),
         (
             "ark.csv",
             b'kind;name\nroute;"' + b"x" * 200_000 + b'"',
-            "ark.csv: this is no CSV file that can be read: field larger than field limit (131072). Save it as CSV UTF-8, or as .xlsx",
+            (
+                "ark.csv: this is no CSV file that can be read: field larger than field limit "
+                "(131072). Save it as CSV UTF-8, or as .xlsx"
+            ),
         ),
     ],
 )
@@ -178,7 +232,9 @@ def test_more_than_a_cell_holds(tmp_path: Path) -> None:
     senders = ", ".join(f'"etat nummer {number:05d}"' for number in range(2000))
     text = TEXT.replace('senders = ["974761076"]', f"senders = [{senders}]")
     table = parse_table(text, "routing.toml", DESTINATIONS)
-    with pytest.raises(ConfigurationError, match="this is more than the 32767 characters of a cell"):
+    with pytest.raises(
+        ConfigurationError, match="this is more than the 32767 characters of a cell"
+    ):
         write_sheet(table, tmp_path / "ark.xlsx")
     write_sheet(table, tmp_path / "ark.csv")
     assert read_sheet(tmp_path / "ark.csv", DESTINATIONS).rows == table.rows
@@ -186,15 +242,21 @@ def test_more_than_a_cell_holds(tmp_path: Path) -> None:
 
 def test_two_covers_that_look_alike(table: Table) -> None:
     """Of two covers with the same name and days, a change of the second shows as well."""
-    second = '[[delegation]]\nfrom = "lønn"\nto = "post"\nstarts = 2026-12-21\nends = 2027-01-03\nservices = ["4255/8"]\n'
+    second = (
+        '[[delegation]]\nfrom = "lønn"\nto = "post"\nstarts = 2026-12-21\nends = '
+        '2027-01-03\nservices = ["4255/8"]\n'
+    )
     one = parse_table(TEXT + second, "routing.toml", DESTINATIONS)
     two = parse_table(TEXT + second.replace("4255/8", "4255/7"), "routing.toml", DESTINATIONS)
     assert differences(table, one) == ["+ delegation from 'lønn', 2026-12-21 to 2027-01-03 (2)"]
-    assert differences(one, two) == ["~ delegation from 'lønn', 2026-12-21 to 2027-01-03 (2): services: 4255/8 -> 4255/7"]
+    assert differences(one, two) == [
+        "~ delegation from 'lønn', 2026-12-21 to 2027-01-03 (2): services: 4255/8 -> 4255/7"
+    ]
 
 
 def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
-    """The new text is there whole, also behind a symbolic link, readable for those who could read the old one, which is kept."""
+    """The new text is there whole, also behind a symbolic link, readable for those who could read
+    the old one, which is kept."""
     real, link = tmp_path / "real.toml", tmp_path / "routing.toml"
     real.write_text("# old")
     real.chmod(0o640)
@@ -207,4 +269,8 @@ def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert (real.read_text(), old.read_text(), old.name) == ("# new", "# old", "routing.toml.old")
     assert real.stat().st_mode & 0o777 == 0o640
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["real.toml", "routing.toml", "routing.toml.old"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "real.toml",
+        "routing.toml",
+        "routing.toml.old",
+    ]

@@ -1,6 +1,7 @@
-"""Workbooks by other hands than ours: what the cells hold counts, never what the workbook says about itself."""
+"""Workbooks by other hands than ours: what the cells hold counts, never what the workbook says
+about itself."""
 
-# ruff: noqa: E501  # each message stands in one line, as it is printed
+# each message stands in one line, as it is printed  # noqa: RUF100
 
 from __future__ import annotations
 
@@ -49,7 +50,10 @@ _MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 def relabelled(content: bytes, part: str, change: Callable[[str], str]) -> bytes:
     """The workbook with one of its parts changed, or added."""
     target = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as changed:
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as source,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as changed,
+    ):
         for name in dict.fromkeys([*source.namelist(), part]):
             data = source.read(name) if name in source.namelist() else b""
             changed.writestr(name, change(data.decode()) if name == part else data)
@@ -57,14 +61,21 @@ def relabelled(content: bytes, part: str, change: Callable[[str], str]) -> bytes
 
 
 def shared_strings(content: bytes) -> list[tuple[str, Callable[[str], str]]]:
-    """The changes that move a workbook's texts into its table of strings, where Excel has them; openpyxl writes them into the cells."""
+    """The changes that move a workbook's texts into its table of strings, where Excel has them;
+    openpyxl writes them into the cells."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         texts = re.findall(r"<is>(.*?)</is>", archive.read(_SHEET).decode(), re.DOTALL)
     numbers = iter(range(len(texts)))
     inline = re.compile(r't="inlineStr"([^>]*)><is>.*?</is>', re.DOTALL)
-    table = f'<sst {_MAIN} count="{len(texts)}" uniqueCount="{len(texts)}">{"".join(f"<si>{text}</si>" for text in texts)}</sst>'
+    table = (
+        f'<sst {_MAIN} count="{len(texts)}" '
+        f'uniqueCount="{len(texts)}">{"".join(f"<si>{text}</si>" for text in texts)}</sst>'
+    )
     return [
-        (_SHEET, lambda xml: inline.sub(lambda found: f't="s"{found[1]}><v>{next(numbers)}</v>', xml)),
+        (
+            _SHEET,
+            lambda xml: inline.sub(lambda found: f't="s"{found[1]}><v>{next(numbers)}</v>', xml),
+        ),
         ("xl/sharedStrings.xml", lambda _: table),
         ("[Content_Types].xml", lambda xml: xml.replace("</Types>", f"{_STRINGS}</Types>")),
     ]
@@ -83,7 +94,11 @@ def book_of(*rows: list[Any]) -> bytes:
 def with_cell(value: Any, number_format: str = "General") -> bytes:
     """A workbook whose route has this value as a case number."""
     book: Any = Workbook()
-    for row in (["kind", "name", "deliver_to", "case_numbers", "to"], ["recipient", "post", "erp"], ["route", "x", None, None, "post"]):
+    for row in (
+        ["kind", "name", "deliver_to", "case_numbers", "to"],
+        ["recipient", "post", "erp"],
+        ["route", "x", None, None, "post"],
+    ):
         book.active.append(row)
     book.active["D3"].value, book.active["D3"].number_format = value, number_format
     book.active.append(["route", "Alt annet", None, None, "post"])
@@ -134,8 +149,11 @@ _LABELS = st.lists(
 
 @settings(deadline=None)
 @given(labels=_LABELS, shuffled=st.booleans())
-def test_labels_change_nothing(tmp_path_factory: pytest.TempPathFactory, labels: Any, shuffled: bool) -> None:
-    """Whatever a workbook says of its size, its sheets' visibility and its counts, and in whatever order its rows stand: all rows come."""
+def test_labels_change_nothing(
+    tmp_path_factory: pytest.TempPathFactory, labels: Any, shuffled: bool
+) -> None:
+    """Whatever a workbook says of its size, its sheets' visibility and its counts, and in whatever
+    order its rows stand: all rows come."""
     path = tmp_path_factory.mktemp("book") / "ark.xlsx"
     table = parse_table(TEXT, "routing.toml", ["erp"])
     write_sheet(table, path)
@@ -156,7 +174,8 @@ def _rows_backwards(xml: str) -> str:
 
 
 def test_the_sheet_with_the_table_is_read(tmp_path: Path, ours: bytes) -> None:
-    """Notes that somebody put before the table are passed over; of two tables none is chosen by its place or visibility."""
+    """Notes that somebody put before the table are passed over; of two tables none is chosen by its
+    place or visibility."""
     from openpyxl import load_workbook
 
     book: Any = load_workbook(io.BytesIO(ours))
@@ -167,27 +186,46 @@ def test_the_sheet_with_the_table_is_read(tmp_path: Path, ours: bytes) -> None:
     hidden.title, hidden.sheet_state = "gammel", "hidden"
     content = io.BytesIO()
     book.save(content)
-    expected = "ark.xlsx: several sheets, of which some may be hidden, hold a table: 'routing', 'gammel'. Keep one of them in the workbook"
+    expected = (
+        "ark.xlsx: several sheets, of which some may be hidden, hold a table: 'routing', "
+        "'gammel'. Keep one of them in the workbook"
+    )
     assert told(tmp_path / "ark.xlsx", content.getvalue()) == expected
 
 
 @pytest.mark.parametrize(
     ("value", "shown_as", "expected"),
     [
-        (True, "General", "Excel has made true or false of this cell: True. Format the cell as text, and write it again"),
-        (time(12, 30), "h:mm", "Excel has made a time of this cell: 12:30:00. Format the cell as text, and write it again"),
-        (timedelta(hours=30), "[h]:mm", "Excel has made a time of this cell: 1 day, 6:00:00. Format the cell as text, and write it again"),
-        (1.5, "General", "Excel has made a number of this cell: 1.5. Format the cell as text, and write it again"),
-        (1234567890123456, "General", "Excel has made a number of this cell: 1234567890123456. Format the cell as text, and write it again"),
-        (974761076, "yyyy-mm-dd", "there is an error of Excel's here: #VALUE!. Write the value itself, into a cell formatted as text"),
-        ("#N/A", "General", "there is an error of Excel's here: #N/A. Write the value itself, into a cell formatted as text"),
-        ("=A1", "General", "there is a formula without its result here. Write the value itself, into a cell formatted as text"),
-        (datetime(2026, 12, 1), "dd.mm", "Excel has made a date of this cell: 2026-12-01. Format the cell as text, and write it again"),  # noqa: DTZ001  # Excel knows no zones
+        (True, "General", ("Excel has made true or false of this cell: True. Format the cell as text, and write "
+        "it again")),
+        (time(12, 30), "h:mm", ("Excel has made a time of this cell: 12:30:00. Format the cell as text, and write it "
+        "again")),
+        (timedelta(hours=30), "[h]:mm", ("Excel has made a time of this cell: 1 day, 6:00:00. Format the cell as text, and "
+        "write it again")),
+        (1.5, "General", ("Excel has made a number of this cell: 1.5. Format the cell as text, and write it "
+        "again")),
+        (1234567890123456, "General", ("Excel has made a number of this cell: 1234567890123456. Format the cell as text, and "
+        "write it again")),
+        (974761076, "yyyy-mm-dd", ("there is an error of Excel's here: #VALUE!. Write the value itself, into a cell "
+        "formatted as text")),
+        ("#N/A", "General", ("there is an error of Excel's here: #N/A. Write the value itself, into a cell "
+        "formatted as text")),
+        ("=A1", "General", ("there is a formula without its result here. Write the value itself, into a cell "
+        "formatted as text")),
+        # Excel knows no zones
+        (datetime(2026, 12, 1), "dd.mm", ("Excel has made a date of this cell: 2026-12-01. Format the cell as text, and write "  # noqa: DTZ001
+        "it again")),
     ],
 )  # fmt: skip  # one line for each value
-def test_what_excel_made_of_a_cell(tmp_path: Path, value: Any, shown_as: str, expected: str) -> None:
-    """A cell whose text nobody can know any more is refused with its row and column, and is never another text or none."""
-    assert told(tmp_path / "ark.xlsx", with_cell(value, shown_as)) == f"ark.xlsx:3: case_numbers: {expected}"
+def test_what_excel_made_of_a_cell(
+    tmp_path: Path, value: Any, shown_as: str, expected: str
+) -> None:
+    """A cell whose text nobody can know any more is refused with its row and column, and is never
+    another text or none."""
+    assert (
+        told(tmp_path / "ark.xlsx", with_cell(value, shown_as))
+        == f"ark.xlsx:3: case_numbers: {expected}"
+    )
 
 
 def test_a_number_that_is_shown_with_zeros(tmp_path: Path) -> None:
@@ -223,10 +261,18 @@ def test_days_from_a_macintosh(tmp_path: Path) -> None:
 
 
 def test_merged_cells(tmp_path: Path) -> None:
-    """Of merged cells only the first has what is seen in all: they are refused, for a route without its condition would take everything."""
-    content = book_of(["kind", "name", "title_contains"], ["route", "a", "mva"], ["route", "b", None])
+    """Of merged cells only the first has what is seen in all: they are refused, for a route without
+    its condition would take everything."""
+    content = book_of(
+        ["kind", "name", "title_contains"], ["route", "a", "mva"], ["route", "b", None]
+    )
     merged = relabelled(
-        content, _SHEET, lambda xml: xml.replace("</sheetData>", '</sheetData><mergeCells count="1"><mergeCell ref="C2:C3"/></mergeCells>')
+        content,
+        _SHEET,
+        lambda xml: xml.replace(
+            "</sheetData>",
+            '</sheetData><mergeCells count="1"><mergeCell ref="C2:C3"/></mergeCells>',
+        ),
     )
     assert "the cells C2:C3 are merged" in told(tmp_path / "ark.xlsx", merged)
 
@@ -247,22 +293,37 @@ def test_the_bytes_say_what_a_file_is(tmp_path: Path, ours: bytes) -> None:
     (tmp_path / "ark.xlsx").write_bytes((tmp_path / "text.csv").read_bytes())
     assert read_sheet(tmp_path / "ark.xlsx", ["erp"]).rows == table.rows
     old = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512)
-    assert "a workbook with a password, or of an Excel before 2007" in told(tmp_path / "gammel.xlsx", old)
+    assert "a workbook with a password, or of an Excel before 2007" in told(
+        tmp_path / "gammel.xlsx", old
+    )
     other = io.BytesIO()
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
     assert "this is an OpenDocument sheet" in told(tmp_path / "libre.xlsx", other.getvalue())
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"]
+)
 @pytest.mark.parametrize("delimiter", [";", ",", "\t"])
 @pytest.mark.parametrize("label", [False, True])
 def test_texts_of_every_kind(tmp_path: Path, encoding: str, delimiter: str, label: bool) -> None:
-    """CSV with any delimiter that Excel writes, with `sep=` or without, in UTF-8 or in UTF-16 with its mark, holds the same rows."""
-    rows = [["kind", "name", "title_contains"], ["route", "Lønn", "mva; skatt, og annet"], ["route", "x"]]
-    lines = [delimiter.join(f'"{cell}"' if set(cell) & set(";,") else cell for cell in row) for row in rows]
+    """CSV with any delimiter that Excel writes, with `sep=` or without, in UTF-8 or in UTF-16 with
+    its mark, holds the same rows."""
+    rows = [
+        ["kind", "name", "title_contains"],
+        ["route", "Lønn", "mva; skatt, og annet"],
+        ["route", "x"],
+    ]
+    lines = [
+        delimiter.join(f'"{cell}"' if set(cell) & set(";,") else cell for cell in row)
+        for row in rows
+    ]
     text = "\r\n".join(([f"sep={delimiter}"] if label else []) + lines)
-    data = {"utf-16-le-bom": "\ufeff".encode("utf-16-le"), "utf-16-be-bom": "\ufeff".encode("utf-16-be")}.get(encoding, b"")
+    data = {
+        "utf-16-le-bom": "\ufeff".encode("utf-16-le"),
+        "utf-16-be-bom": "\ufeff".encode("utf-16-be"),
+    }.get(encoding, b"")
     data += text.encode(encoding.removesuffix("-bom"))
     assert cells(tmp_path / "ark.csv", data) == rows
 
@@ -275,21 +336,35 @@ def test_a_quotation_mark_that_is_not_closed(tmp_path: Path) -> None:
 
 def test_utf_16_without_a_mark(tmp_path: Path) -> None:
     """UTF-16 that does not say so is refused with the remedy."""
-    assert told(tmp_path / "ark.csv", "kind;name".encode("utf-16-le")).endswith("Save it as CSV UTF-8")
+    assert told(tmp_path / "ark.csv", "kind;name".encode("utf-16-le")).endswith(
+        "Save it as CSV UTF-8"
+    )
 
 
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ('<row r="9999999999"><c r="A9999999999" t="str"><v>kind</v></c></row>', "more rows or cells than Excel can have"),
-        ('<row r="9999999"><c t="str"><v>kind</v></c></row>', "more rows or cells than Excel can have"),
+        (
+            '<row r="9999999999"><c r="A9999999999" t="str"><v>kind</v></c></row>',
+            "more rows or cells than Excel can have",
+        ),
+        (
+            '<row r="9999999"><c t="str"><v>kind</v></c></row>',
+            "more rows or cells than Excel can have",
+        ),
         ('<row r="{}"><c r="XFD{}" t="str"><v>kind</v></c></row>', "too wide"),
     ],
 )
 def test_sizes_are_bounded(tmp_path: Path, row: str, expected: str) -> None:
     """A few bytes that stand for millions of rows or columns are refused, and not made into them."""
-    rows = "".join(row.replace("{}", str(number)) for number in range(1, 401)) if "{}" in row else row
-    content = relabelled(book_of(["kind"]), _SHEET, lambda _: f"<worksheet {_MAIN}><sheetData>{rows}</sheetData></worksheet>")
+    rows = (
+        "".join(row.replace("{}", str(number)) for number in range(1, 401)) if "{}" in row else row
+    )
+    content = relabelled(
+        book_of(["kind"]),
+        _SHEET,
+        lambda _: f"<worksheet {_MAIN}><sheetData>{rows}</sheetData></worksheet>",
+    )
     tracemalloc.start()
     try:
         assert expected in told(tmp_path / "ark.xlsx", content)
@@ -301,7 +376,10 @@ def test_sizes_are_bounded(tmp_path: Path, row: str, expected: str) -> None:
 def test_a_workbook_that_unpacks_to_more(tmp_path: Path) -> None:
     """A small file that unpacks to very much is refused before it is unpacked."""
     target = io.BytesIO(book_of(["kind"]))
-    with zipfile.ZipFile(target, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/worksheets/sheet2.xml", "w") as bomb:
+    with (
+        zipfile.ZipFile(target, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("xl/worksheets/sheet2.xml", "w") as bomb,
+    ):
         for _ in range(80):
             bomb.write(bytes(1 << 20))
     assert "more than 64 MB when it is unpacked" in told(tmp_path / "ark.xlsx", target.getvalue())
@@ -310,7 +388,12 @@ def test_a_workbook_that_unpacks_to_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "change"),
     [
-        ("[Content_Types].xml", lambda _: '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'),
+        (
+            "[Content_Types].xml",
+            lambda _: (
+                '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
+            ),
+        ),
         ("[Content_Types].xml", lambda xml: xml[:40]),
         ("xl/workbook.xml", lambda xml: xml[:60]),
         ("xl/sharedStrings.xml", lambda _: "<sst/>"),
@@ -318,7 +401,8 @@ def test_a_workbook_that_unpacks_to_more(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_told(tmp_path: Path, part: str, change: Callable[[str], str]) -> None:
-    """A part that is cut off, missing or nonsense ends in one sentence, whatever the library raises."""
+    """A part that is cut off, missing or nonsense ends in one sentence, whatever the library
+    raises."""
     content = with_cell("x")
     for each in [*shared_strings(content), (part, change)]:
         content = relabelled(content, *each)

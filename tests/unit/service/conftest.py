@@ -1,4 +1,5 @@
-"""What the tests of the whole service share: its connectors, found by name like every other, its configuration, and its commands."""
+"""What the tests of the whole service share: its connectors, found by name like every other, its
+configuration, and its commands."""
 
 from __future__ import annotations
 
@@ -87,7 +88,10 @@ def memory_connectors(tmp_path: Path) -> Iterator[Path]:
     import connectors.mailboxes
 
     folder = tmp_path / "connectors"
-    for package, text in ((connectors.mailboxes, _MAILBOX_MODULE), (connectors.destinations, _DESTINATION_MODULE)):
+    for package, text in (
+        (connectors.mailboxes, _MAILBOX_MODULE),
+        (connectors.destinations, _DESTINATION_MODULE),
+    ):
         place = folder / package.__name__.rpartition(".")[2]
         place.mkdir(parents=True)
         (place / "memory.py").write_text(text)
@@ -103,7 +107,8 @@ def memory_connectors(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def configuration_file(tmp_path: Path) -> Path:
-    """A whole configuration with its routing table; its connectors are those of `memory_connectors`."""
+    """A whole configuration with its routing table; its connectors are those of
+    `memory_connectors`."""
     (tmp_path / "routing.toml").write_text(TABLE_TEXT)
     path = tmp_path / "postmottak.toml"
     path.write_text(CONFIGURATION)
@@ -129,7 +134,10 @@ Command = Callable[..., Ended]
 
 @pytest.fixture
 def command(
-    memory_connectors: object, configuration_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    memory_connectors: object,
+    configuration_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Command]:
     """A command with the memory connectors, in this process; without signal handlers left behind."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -28,7 +28,15 @@ from daemon.service.app import App
 from daemon.service.stack import utc_now
 from daemon.service.supervisor import Supervisor
 from tests.machine import Machine
-from tests.unit.conftest import APPOINTED, NOW, TABLE, TABLE_TEXT, TAX, MemoryDestination, MemoryMailbox
+from tests.unit.conftest import (
+    APPOINTED,
+    NOW,
+    TABLE,
+    TABLE_TEXT,
+    TAX,
+    MemoryDestination,
+    MemoryMailbox,
+)
 from tests.unit.service.conftest import MAILBOXES, PLACES
 
 AWAY = MailboxUnavailable("Altinn does not answer")
@@ -58,27 +66,47 @@ def parts(mailbox: MemoryMailbox, places: object, configuration_file: Path) -> I
         yield parts
 
 
-def test_loading_tells_every_fault_of_both_files(memory_connectors: Path, configuration_file: Path) -> None:
+def test_loading_tells_every_fault_of_both_files(
+    memory_connectors: Path, configuration_file: Path
+) -> None:
     """Faults of the configuration and of the routing table come together, and nothing is made."""
-    configuration_file.write_text(configuration_file.read_text().replace('poll_every = "1h"', 'poll_every = "often"'))
-    (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT.replace('"erp", "mail"', '"erp", "mial"'))
+    configuration_file.write_text(
+        configuration_file.read_text().replace('poll_every = "1h"', 'poll_every = "often"')
+    )
+    (configuration_file.parent / "routing.toml").write_text(
+        TABLE_TEXT.replace('"erp", "mail"', '"erp", "mial"')
+    )
     with pytest.raises(ConfigurationError) as caught:
         stack.load(configuration_file)
-    assert [(Path(each.file).name, each.line) for each in caught.value.faults] == [("postmottak.toml", 8), ("routing.toml", 4)]
+    assert [(Path(each.file).name, each.line) for each in caught.value.faults] == [
+        ("postmottak.toml", 8),
+        ("routing.toml", 4),
+    ]
     assert not (configuration_file.parent / "data").exists()
 
 
 def test_a_routing_table_that_is_missing(memory_connectors: Path, configuration_file: Path) -> None:
     """A routing table that is not where the configuration says is a fault that names the file."""
     (configuration_file.parent / "routing.toml").unlink()
-    with pytest.raises(ConfigurationError, match=r"routing\.toml: the file cannot be read: no such file"):
+    with pytest.raises(
+        ConfigurationError, match=r"routing\.toml: the file cannot be read: no such file"
+    ):
         stack.load(configuration_file)
 
 
-def test_one_round(parts: App, mailbox: MemoryMailbox, places: dict[str, MemoryDestination], stopping: threading.Event) -> None:
+def test_one_round(
+    parts: App,
+    mailbox: MemoryMailbox,
+    places: dict[str, MemoryDestination],
+    stopping: threading.Event,
+) -> None:
     """One round fetches, routes and delivers everything, and the next one finds nothing to do."""
     summary = parts.poll(stopping)
-    assert (summary.total(lambda each: each.stored), summary.outcomes, summary.problems) == (1, {Outcome.DELIVERED: 2}, [])
+    assert (summary.total(lambda each: each.stored), summary.outcomes, summary.problems) == (
+        1,
+        {Outcome.DELIVERED: 2},
+        [],
+    )
     assert (summary.unfinished, summary.unreachable, summary.marks_failed) == ({}, False, 0)
     assert [len(place.kept) for place in places.values()] == [1, 1]
     assert mailbox.told_read == []
@@ -87,7 +115,10 @@ def test_one_round(parts: App, mailbox: MemoryMailbox, places: dict[str, MemoryD
 
 
 def test_a_round_in_which_much_goes_wrong(
-    parts: App, mailbox: MemoryMailbox, places: dict[str, MemoryDestination], stopping: threading.Event
+    parts: App,
+    mailbox: MemoryMailbox,
+    places: dict[str, MemoryDestination],
+    stopping: threading.Event,
 ) -> None:
     """What is left undone is told, by state, with the mailboxes' problems."""
     mailbox.publish("b")
@@ -99,7 +130,9 @@ def test_a_round_in_which_much_goes_wrong(
     assert summary.problems == ["letter b: Altinn does not answer"]
 
 
-def test_a_round_without_a_mailbox(parts: App, mailbox: MemoryMailbox, stopping: threading.Event) -> None:
+def test_a_round_without_a_mailbox(
+    parts: App, mailbox: MemoryMailbox, stopping: threading.Event
+) -> None:
     """If no mailbox can be reached, that is told, and what is stored is delivered all the same."""
     parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, stopping)
     mailbox.fails["list", "skatt"] = repeat(AWAY)
@@ -107,9 +140,15 @@ def test_a_round_without_a_mailbox(parts: App, mailbox: MemoryMailbox, stopping:
     assert (summary.unreachable, summary.outcomes) == (True, {Outcome.DELIVERED: 2})
 
 
-def test_the_policy_of_the_mailbox(mailbox: MemoryMailbox, places: object, configuration_file: Path, stopping: threading.Event) -> None:
+def test_the_policy_of_the_mailbox(
+    mailbox: MemoryMailbox, places: object, configuration_file: Path, stopping: threading.Event
+) -> None:
     """Senders are told by the policy that stands with their mailbox."""
-    configuration_file.write_text(configuration_file.read_text().replace('poll_every = "1h"', 'poll_every = "1h"\nmark_read = "delivered"'))
+    configuration_file.write_text(
+        configuration_file.read_text().replace(
+            'poll_every = "1h"', 'poll_every = "1h"\nmark_read = "delivered"'
+        )
+    )
     with app.open_app(stack.load(configuration_file)) as parts:
         parts.poll(stopping)
     assert (mailbox.told_read, mailbox.told_confirmed) == (["a"], [])
@@ -117,14 +156,19 @@ def test_the_policy_of_the_mailbox(mailbox: MemoryMailbox, places: object, confi
 
 def test_one_process_for_each_store(parts: App, configuration_file: Path) -> None:
     """While the parts are open nobody else opens them; looking at the database is allowed."""
-    with pytest.raises(StoreError, match="another postmottak"), app.open_app(stack.load(configuration_file)):
+    with (
+        pytest.raises(StoreError, match="another postmottak"),
+        app.open_app(stack.load(configuration_file)),
+    ):
         pass
     store = stack.open_store(stack.load(configuration_file).configuration)
     assert store.queries.counts().messages == 0
     store.close()
 
 
-def test_everything_is_let_go(mailbox: MemoryMailbox, places: dict[str, MemoryDestination], configuration_file: Path) -> None:
+def test_everything_is_let_go(
+    mailbox: MemoryMailbox, places: dict[str, MemoryDestination], configuration_file: Path
+) -> None:
     """In the end, and after an error, all connections are closed and the store is free."""
     checked = stack.load(configuration_file)
     for _ in range(2):
@@ -134,7 +178,9 @@ def test_everything_is_let_go(mailbox: MemoryMailbox, places: dict[str, MemoryDe
         assert all(place.closed for place in places.values())
 
 
-def test_a_start_that_fails_lets_go_of_the_store(mailbox: MemoryMailbox, places: object, configuration_file: Path) -> None:
+def test_a_start_that_fails_lets_go_of_the_store(
+    mailbox: MemoryMailbox, places: object, configuration_file: Path
+) -> None:
     """If the parts cannot be put together, the store is free again for the next try."""
     content = configuration_file.parent / "content"
     content.write_text("")
@@ -149,7 +195,8 @@ def test_a_start_that_fails_lets_go_of_the_store(mailbox: MemoryMailbox, places:
 def test_a_start_clears_up_after_a_crash(
     mailbox: MemoryMailbox, places: object, configuration_file: Path, stopping: threading.Event
 ) -> None:
-    """Half-written files are removed, what was claimed is due again, and the routing table in force is kept."""
+    """Half-written files are removed, what was claimed is due again, and the routing table in force
+    is kept."""
     checked = stack.load(configuration_file)
     with app.open_app(checked) as parts:
         parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, stopping)
@@ -163,7 +210,9 @@ def test_a_start_clears_up_after_a_crash(
         assert parts.poll(stopping).outcomes == {Outcome.DELIVERED: 2}
 
 
-def test_the_table_may_change(parts: App, mailbox: MemoryMailbox, stopping: threading.Event) -> None:
+def test_the_table_may_change(
+    parts: App, mailbox: MemoryMailbox, stopping: threading.Event
+) -> None:
     """A table that comes into force while the service runs decides on the next letter."""
 
     def put_into_force(table: Table) -> None:
@@ -174,7 +223,10 @@ def test_the_table_may_change(parts: App, mailbox: MemoryMailbox, stopping: thre
     put_into_force(APPOINTED)
     mailbox.publish("b")
     parts.poll(stopping)
-    versions = {message.external_id: decision.routing_version for message, decision in parts.store.queries.messages(9)}
+    versions = {
+        message.external_id: decision.routing_version
+        for message, decision in parts.store.queries.messages(9)
+    }
     assert versions == {"a": TABLE.version, "b": APPOINTED.version}
 
 
@@ -231,7 +283,9 @@ def arrival(place: MemoryDestination, count: int = 1) -> Callable[[], None]:
     return wait
 
 
-def test_a_service_delivers_what_comes(start: Callable[[], Running], places: dict[str, MemoryDestination]) -> None:
+def test_a_service_delivers_what_comes(
+    start: Callable[[], Running], places: dict[str, MemoryDestination]
+) -> None:
     """The service polls at once, delivers what came, and ends whole when it is told to."""
     came = arrival(places["erp"])
     running = start()
@@ -241,9 +295,13 @@ def test_a_service_delivers_what_comes(start: Callable[[], Running], places: dic
 
 
 def test_a_service_that_is_restarted_every_day_compares(
-    mailbox: MemoryMailbox, places: dict[str, MemoryDestination], configuration_file: Path, stopping: threading.Event
+    mailbox: MemoryMailbox,
+    places: dict[str, MemoryDestination],
+    configuration_file: Path,
+    stopping: threading.Event,
 ) -> None:
-    """What no poll looks at is compared after the start if that was not done for a day, and not after each start."""
+    """What no poll looks at is compared after the start if that was not done for a day, and not
+    after each start."""
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
     with app.open_app(stack.load(configuration_file)) as parts:
         parts.poll(stopping)
@@ -259,10 +317,12 @@ def test_a_service_that_is_restarted_every_day_compares(
 
 
 def test_to_stop_takes_no_lock(start: Callable[[], Running]) -> None:
-    """A signal's handler runs in the thread that it interrupts, so it asks for the end while that thread holds what it waits with."""
+    """A signal's handler runs in the thread that it interrupts, so it asks for the end while that
+    thread holds what it waits with."""
     running = start()
     asked = threading.Thread(target=running.service.stop, daemon=True)
-    with running.service._stopping._cond:  # type: ignore[attr-defined]  # what the interrupted thread may hold
+    # what the interrupted thread may hold
+    with running.service._stopping._cond:  # type: ignore[attr-defined]
         asked.start()
         asked.join(SOON)
         assert not asked.is_alive()
@@ -271,9 +331,13 @@ def test_to_stop_takes_no_lock(start: Callable[[], Running]) -> None:
 
 
 def test_a_service_polls_again(
-    mailbox: MemoryMailbox, places: dict[str, MemoryDestination], configuration_file: Path, logged: list[Any]
+    mailbox: MemoryMailbox,
+    places: dict[str, MemoryDestination],
+    configuration_file: Path,
+    logged: list[Any],
 ) -> None:
-    """A letter that comes later is fetched at the next interval; a round that fails in between is no hindrance."""
+    """A letter that comes later is fetched at the next interval; a round that fails in between is
+    no hindrance."""
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
     mailbox.fails["list", "skatt"] = iter([AWAY])
     came = arrival(places["erp"])
@@ -285,7 +349,9 @@ def test_a_service_polls_again(
 
 
 def test_a_service_tries_again_by_itself(
-    start: Callable[[], Running], places: dict[str, MemoryDestination], monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], Running],
+    places: dict[str, MemoryDestination],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A deferred delivery is made when its time has come, without a poll."""
     monkeypatch.setattr(retry, "FLOOR", timedelta(milliseconds=10))
@@ -310,7 +376,9 @@ def hanging(place: MemoryDestination) -> tuple[threading.Event, threading.Event]
     return begun, go_on
 
 
-def test_a_service_ends_work_in_flight(start: Callable[[], Running], places: dict[str, MemoryDestination], parts: App) -> None:
+def test_a_service_ends_work_in_flight(
+    start: Callable[[], Running], places: dict[str, MemoryDestination], parts: App
+) -> None:
     """A delivery under way when the service is stopped is ended and recorded."""
     begun, go_on = hanging(places["erp"])
     running = start()
@@ -322,9 +390,12 @@ def test_a_service_ends_work_in_flight(start: Callable[[], Running], places: dic
 
 
 def test_a_service_does_not_wait_for_ever(
-    start: Callable[[], Running], places: dict[str, MemoryDestination], monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], Running],
+    places: dict[str, MemoryDestination],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Work that hangs is left after a while, and the service says so; it is repeated at the next start."""
+    """Work that hangs is left after a while, and the service says so; it is repeated at the next
+    start."""
     monkeypatch.setattr(supervisor, "_GRACE", 0.1)
     begun, go_on = hanging(places["erp"])
     running = start()
@@ -338,12 +409,19 @@ def test_a_service_does_not_wait_for_ever(
                 thread.join(SOON)
 
 
-@pytest.mark.parametrize("error", [StoreError("the disk is gone"), KeyError("x")], ids=["store", "fault"])
+@pytest.mark.parametrize(
+    "error", [StoreError("the disk is gone"), KeyError("x")], ids=["store", "fault"]
+)
 @pytest.mark.parametrize("part", ["poll", "outbox"])
 def test_a_service_that_cannot_go_on_ends(
-    start: Callable[[], Running], parts: App, monkeypatch: pytest.MonkeyPatch, error: Exception, part: str
+    start: Callable[[], Running],
+    parts: App,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    part: str,
 ) -> None:
-    """If the store fails, or a thread does for whatever reason, the service ends and says why, and does not run on half."""
+    """If the store fails, or a thread does for whatever reason, the service ends and says why, and
+    does not run on half."""
 
     def fail(*_: object, **__: object) -> None:
         raise error
@@ -355,13 +433,22 @@ def test_a_service_that_cannot_go_on_ends(
     running = start()
     running.wait()
     assert isinstance(running.error, PostmottakError)
-    assert str(error) == str(running.error) if isinstance(error, StoreError) else "KeyError; see the log" in str(running.error)
+    assert (
+        str(error) == str(running.error)
+        if isinstance(error, StoreError)
+        else "KeyError; see the log" in str(running.error)
+    )
 
 
 def test_a_full_disk_stops_fetching_only(
-    start: Callable[[], Running], parts: App, places: dict[str, MemoryDestination], mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], Running],
+    parts: App,
+    places: dict[str, MemoryDestination],
+    mailbox: MemoryMailbox,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While there is no room for new letters the service fetches none, and delivers those that it has."""
+    """While there is no room for new letters the service fetches none, and delivers those that it
+    has."""
     parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, threading.Event())
     mailbox.publish("b", b"large")
     full = threading.Event()
@@ -379,8 +466,11 @@ def test_a_full_disk_stops_fetching_only(
     assert running.error is None
 
 
-def test_a_full_disk_does_not_end_the_service(start: Callable[[], Running], parts: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While outcomes cannot be kept the service delivers nothing, goes on, and can be stopped as usual."""
+def test_a_full_disk_does_not_end_the_service(
+    start: Callable[[], Running], parts: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While outcomes cannot be kept the service delivers nothing, goes on, and can be stopped as
+    usual."""
     full = threading.Event()
 
     def no_room(*_: object, **__: object) -> None:

@@ -1,4 +1,5 @@
-"""A store that another program holds, and the service: it waits, gives signs of life, ends when it is told to, and loses nothing."""
+"""A store that another program holds, and the service: it waits, gives signs of life, ends when it
+is told to, and loses nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Time:
 
 
 def test_a_wait_is_no_hang() -> None:
-    """Time that was spent waiting for the store counts against nobody, once, also when several waited; a hang is seen afterwards."""
+    """Time that was spent waiting for the store counts against nobody, once, also when several
+    waited; a hang is seen afterwards."""
     time = Time()
     heartbeats = Heartbeats(time)
     heartbeats.beat("outbox", 10)
@@ -45,7 +47,8 @@ def test_a_wait_is_no_hang() -> None:
 def test_the_service_waits_for_a_busy_store(
     memory_connectors: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch, lock: str
 ) -> None:
-    """A letter that comes while another program holds the database is stored and delivered when that is done; the service does not end."""
+    """A letter that comes while another program holds the database is stored and delivered when
+    that is done; the service does not end."""
     database = configuration_file.parent / "data" / "postmottak.db"
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
     with app.open_app(stack.load(configuration_file)) as parts:
@@ -87,8 +90,11 @@ def _delivered(store: Store, never: threading.Event) -> bool:
     return False
 
 
-def test_a_stop_while_the_store_is_busy(memory_connectors: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service ends when it is told to, in good order and without blame, though another program holds the database to the end."""
+def test_a_stop_while_the_store_is_busy(
+    memory_connectors: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service ends when it is told to, in good order and without blame, though another program
+    holds the database to the end."""
     monkeypatch.setattr("daemon.store.busy._GRACE", STEP)
     database = configuration_file.parent / "data" / "postmottak.db"
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))

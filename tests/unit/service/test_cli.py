@@ -22,7 +22,15 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nothing"], ["poll", "--nothing"], ["deliveries", "hold"], ["messages", "list", "--limit", "0"], ["-c"], []]
+    "arguments",
+    [
+        ["nothing"],
+        ["poll", "--nothing"],
+        ["deliveries", "hold"],
+        ["messages", "list", "--limit", "0"],
+        ["-c"],
+        [],
+    ],
 )
 def test_wrong_usage(command: Command, arguments: list[str]) -> None:
     """A command that is written wrong ends with 2 and does nothing."""
@@ -31,42 +39,58 @@ def test_wrong_usage(command: Command, arguments: list[str]) -> None:
     assert "Traceback" not in ended.err
 
 
-@pytest.mark.parametrize("name", ["poll", "run", "check", "status", "messages list", "deliveries list", "routes list"])
+@pytest.mark.parametrize(
+    "name", ["poll", "run", "check", "status", "messages list", "deliveries list", "routes list"]
+)
 def test_a_wrong_configuration(command: Command, configuration_file: Path, name: str) -> None:
-    """A configuration that is wrong is told with every fault and without a traceback, ends with 1, and nothing is made."""
+    """A configuration that is wrong is told with every fault and without a traceback, ends with 1,
+    and nothing is made."""
     before = {path.name for path in configuration_file.parent.iterdir()}
     configuration_file.write_text('[store]\ndatabase = "x"\n\n[delivry]\n')
     ended = command(*name.split())
     assert (ended.code, ended.out) == (1, "")
     lines = ended.err.splitlines()
-    assert f"{configuration_file}:4: delivry: 'delivry' is no section. Did you mean 'delivery'?" in lines
+    assert (
+        f"{configuration_file}:4: delivry: 'delivry' is no section. Did you mean 'delivery'?"
+        in lines
+    )
     assert all(line.startswith(f"{configuration_file}") for line in lines)
     assert {path.name for path in configuration_file.parent.iterdir()} == before
 
 
 def test_services_for_people(command: Command) -> None:
-    """Without `--json` each service is a line, with its name in Norwegian and whether its resource is only presumed."""
+    """Without `--json` each service is a line, with its name in Norwegian and whether its resource
+    is only presumed."""
     ended = command("services")
     assert ended.code == 0
-    assert all(word in ended.out for word in ("Næringsutvikling", "5504/1", "eformidling-dpv-administrasjon", "(presumed)"))
+    assert all(
+        word in ended.out
+        for word in ("Næringsutvikling", "5504/1", "eformidling-dpv-administrasjon", "(presumed)")
+    )
 
 
 def test_a_round(command: Command, configure: Callable[[str, str], None]) -> None:
-    """`poll` ends with 0 when nothing is left, with its numbers as one JSON document; a second round has nothing to do."""
+    """`poll` ends with 0 when nothing is left, with its numbers as one JSON document; a second
+    round has nothing to do."""
     with_letters(configure)
     ended = command("poll", "--json")
     assert ended.code == 0
     numbers = {"listed": 2, "fetched": 2, "stored": 2, "delivered": 2}
-    nothing = dict.fromkeys(("deferred", "dead", "errors", "gone", "duplicates", "waiting", "notices"), 0)
+    nothing = dict.fromkeys(
+        ("deferred", "dead", "errors", "gone", "duplicates", "waiting", "notices"), 0
+    )
     assert ended.json == {**numbers, **nothing, "undone": {}, "problems": [], "remarks": []}
     again = command("poll", "--json")
     assert (again.code, again.json["fetched"], again.json["delivered"]) == (0, 0, 0)
 
 
 def test_a_round_that_leaves_work(command: Command, configure: Callable[[str, str], None]) -> None:
-    """`poll` ends with 3 while something waits, also when the next round did nothing about it; the list says when that is due."""
+    """`poll` ends with 3 while something waits, also when the next round did nothing about it; the
+    list says when that is due."""
     with_letters(configure)
-    configure('[destination.erp]\ntype = "memory"', '[destination.erp]\ntype = "memory"\naway = true')
+    configure(
+        '[destination.erp]\ntype = "memory"', '[destination.erp]\ntype = "memory"\naway = true'
+    )
     ended = command("poll", "--json")
     assert (ended.code, ended.json["deferred"], ended.json["undone"]) == (3, 2, {"pending": 2})
     assert command("poll", "--json").code == 3
@@ -74,14 +98,19 @@ def test_a_round_that_leaves_work(command: Command, configure: Callable[[str, st
 
 
 @pytest.mark.parametrize("how", ["mailbox", "database", "lock"])
-def test_what_cannot_be_reached(command: Command, configure: Callable[[str, str], None], tmp_path: Path, how: str) -> None:
-    """A mailbox that does not answer, a database that cannot be used and one that another process has end with 4, and say why."""
+def test_what_cannot_be_reached(
+    command: Command, configure: Callable[[str, str], None], tmp_path: Path, how: str
+) -> None:
+    """A mailbox that does not answer, a database that cannot be used and one that another process
+    has end with 4, and say why."""
     if how == "mailbox":
         configure('poll_every = "1h"', 'poll_every = "1h"\naway = true')
         ended, words = command("poll"), "nobody answers"
     elif how == "database":
         (tmp_path / "data").mkdir()
-        (tmp_path / "data" / "postmottak.db").write_bytes(b"no database, but long enough to be taken for one at first " * 9)
+        (tmp_path / "data" / "postmottak.db").write_bytes(
+            b"no database, but long enough to be taken for one at first " * 9
+        )
         ended, words = command("poll"), "postmottak.db failed"
     else:
         lock = InstanceLock(tmp_path / "data" / "postmottak.db")
@@ -96,21 +125,44 @@ def test_what_cannot_be_reached(command: Command, configure: Callable[[str, str]
 def test_check(command: Command, tmp_path: Path, options: list[str]) -> None:
     """`check` reads the files and asks each connector, unless it is offline; it changes nothing."""
     ended = command("check", "--json", *options)
-    asked = [] if options else [{"subject": name, "ok": True, "text": "is in memory"} for name in ("altinn", "erp", "mail")]
-    assert (ended.code, ended.json) == (0, {"ok": True, "faults": [], "warnings": [], "findings": asked})
+    asked = (
+        []
+        if options
+        else [
+            {"subject": name, "ok": True, "text": "is in memory"}
+            for name in ("altinn", "erp", "mail")
+        ]
+    )
+    assert (ended.code, ended.json) == (
+        0,
+        {"ok": True, "faults": [], "warnings": [], "findings": asked},
+    )
     assert "are in order" in command("check", *options).out
     assert not (tmp_path / "data").exists()
 
 
-def test_check_of_several_mailboxes(command: Command, configure: Callable[[str, str], None]) -> None:
+def test_check_of_several_mailboxes(
+    command: Command, configure: Callable[[str, str], None]
+) -> None:
     """Where there are several mailboxes, each line about one says which."""
-    configure("[mailbox.altinn]", '[mailbox.old]\ntype = "memory"\nparties = ["974761076"]\npoll_every = "1h"\n\n[mailbox.altinn]')
+    configure(
+        "[mailbox.altinn]",
+        '[mailbox.old]\ntype = "memory"\nparties = ["974761076"]\npoll_every = '
+        '"1h"\n\n[mailbox.altinn]',
+    )
     ended = command("check", "--json")
-    assert [each["subject"] for each in ended.json["findings"]] == ["mailbox old, old", "mailbox altinn, altinn", "erp", "mail"]
+    assert [each["subject"] for each in ended.json["findings"]] == [
+        "mailbox old, old",
+        "mailbox altinn, altinn",
+        "erp",
+        "mail",
+    ]
     assert "mailbox old, old: is in memory" in command("check").out
 
 
-def test_check_of_a_wrong_configuration(command: Command, configure: Callable[[str, str], None]) -> None:
+def test_check_of_a_wrong_configuration(
+    command: Command, configure: Callable[[str, str], None]
+) -> None:
     """With `--json` the faults are the document, and it ends with 1."""
     configure("991825827", "991825828")
     ended = command("check", "--json")
@@ -122,50 +174,90 @@ def test_check_of_a_wrong_configuration(command: Command, configure: Callable[[s
 
 
 def test_status(command: Command, configure: Callable[[str, str], None]) -> None:
-    """`status` says how many letters there are, how their deliveries stand, and when each channel was read."""
+    """`status` says how many letters there are, how their deliveries stand, and when each channel
+    was read."""
     with_letters(configure)
     command("poll")
     ended = command("status", "--json")
-    assert (ended.code, ended.json["messages"], ended.json["marks_due"], ended.json["waiting"]) == (0, 2, 0, [])
-    assert ended.json["deliveries"] == {"pending": 0, "claimed": 0, "delivered": 2, "held": 0, "dead": 0}
+    assert (ended.code, ended.json["messages"], ended.json["marks_due"], ended.json["waiting"]) == (
+        0,
+        2,
+        0,
+        [],
+    )
+    assert ended.json["deliveries"] == {
+        "pending": 0,
+        "claimed": 0,
+        "delivered": 2,
+        "held": 0,
+        "dead": 0,
+    }
     assert ended.json["routing_version"] == TABLE.version
     assert [each["resource"] for each in ended.json["channels"]] == ["skatt"]
-    assert re.match(r"2 letters stored, the last at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n", command("status").out)
+    assert re.match(
+        r"2 letters stored, the last at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n", command("status").out
+    )
 
 
 def test_status_of_what_is_not_stored(command: Command) -> None:
-    """Letters that wait, that fail and that are gone are told apart, each with the reason, and a round with a problem prints it."""
+    """Letters that wait, that fail and that are gone are told apart, each with the reason, and a
+    round with a problem prints it."""
     MAILBOXES["altinn"] = box = MemoryMailbox()
     for name in ("waits", "fails", "went"):
         box.publish(name, confidential=name == "waits")
-    box.fails = {("fetch", "fails"): repeat(MailboxUnavailable("it breaks off")), ("fetch", "went"): iter([LetterGone("it was removed")])}
+    box.fails = {
+        ("fetch", "fails"): repeat(MailboxUnavailable("it breaks off")),
+        ("fetch", "went"): iter([LetterGone("it was removed")]),
+    }
     ended = command("poll")
     assert ended.code == 3
     assert "letter fails: it breaks off" in ended.out
     document = command("status", "--json").json
-    assert {name: [each["id"] for each in document[name]] for name in ("waiting", "failing", "gone")} == {
+    assert {
+        name: [each["id"] for each in document[name]] for name in ("waiting", "failing", "gone")
+    } == {
         "waiting": ["waits"],
         "failing": ["fails"],
         "gone": ["went"],
     }
     shown = command("status").out
-    assert all(words in shown for words in ("1 confidential letters wait", "1 letters could not be fetched", "1 letters were removed"))
+    assert all(
+        words in shown
+        for words in (
+            "1 confidential letters wait",
+            "1 letters could not be fetched",
+            "1 letters were removed",
+        )
+    )
 
 
 def test_letters_and_deliveries(command: Command, configure: Callable[[str, str], None]) -> None:
-    """Letters and deliveries are listed and shown, with why they went where they went, for people and for programs."""
+    """Letters and deliveries are listed and shown, with why they went where they went, for people
+    and for programs."""
     with_letters(configure)
     command("poll")
     letters = command("messages", "list", "--json").json
     assert [each["deliveries"] for each in letters] == [{"erp": "delivered"}] * 2
     shown = command("messages", "show", letters[0]["id"][:8], "--json").json
     (decision,) = shown["decisions"]
-    assert (decision["route"], decision["routing_version"], len(shown["attachments"])) == ("Alt annet", TABLE.version, 1)
+    assert (decision["route"], decision["routing_version"], len(shown["attachments"])) == (
+        "Alt annet",
+        TABLE.version,
+        1,
+    )
     assert [each["outcome"] for each in shown["deliveries"][0]["tries"]] == ["delivered"]
-    deliveries = command("deliveries", "list", "--destination", "erp", "--state", "delivered", "--json").json
+    deliveries = command(
+        "deliveries", "list", "--destination", "erp", "--state", "delivered", "--json"
+    ).json
     assert {each["message_id"] for each in deliveries} == {each["id"] for each in letters}
-    assert not _DATE.search(command("deliveries", "list").out)  # when something was due means nothing once it is delivered
-    assert command("deliveries", "show", deliveries[0]["id"], "--json").json["evidence"]["reference"].startswith("erp/")
+    assert not _DATE.search(
+        command("deliveries", "list").out
+    )  # when something was due means nothing once it is delivered
+    assert (
+        command("deliveries", "show", deliveries[0]["id"], "--json")
+        .json["evidence"]["reference"]
+        .startswith("erp/")
+    )
     for arguments in (
         ["messages", "list"],
         ["messages", "show", letters[0]["id"]],
@@ -177,8 +269,11 @@ def test_letters_and_deliveries(command: Command, configure: Callable[[str, str]
         assert letters[0]["id"] in ended.out or deliveries[0]["id"] in ended.out
 
 
-def test_a_letter_is_exported(command: Command, configure: Callable[[str, str], None], tmp_path: Path) -> None:
-    """A letter is written to a zip file with its text, its attachments and all that is known of it; a file that is there stays."""
+def test_a_letter_is_exported(
+    command: Command, configure: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """A letter is written to a zip file with its text, its attachments and all that is known of it;
+    a file that is there stays."""
     with_letters(configure)
     command("poll")
     target = tmp_path / "letter.zip"
@@ -187,14 +282,18 @@ def test_a_letter_is_exported(command: Command, configure: Callable[[str, str], 
         assert sorted(archive.namelist()) == ["001-vedlegg-1.pdf", "body.md", "message.json"]
         assert archive.read("001-vedlegg-1.pdf") == b"pdf"
         assert archive.read("body.md") == "Hei på deg".encode()
-        assert json.loads(archive.read("message.json"))["id"] == str(message_id("altinn", "letter-0"))
+        assert json.loads(archive.read("message.json"))["id"] == str(
+            message_id("altinn", "letter-0")
+        )
     before = target.read_bytes()
     again = command("messages", "export", "letter-1", "-o", str(target))
     assert (again.code, target.read_bytes()) == (1, before)
     assert "is there already" in again.err
 
 
-def test_an_export_that_fails_leaves_no_file(command: Command, configure: Callable[[str, str], None], tmp_path: Path) -> None:
+def test_an_export_that_fails_leaves_no_file(
+    command: Command, configure: Callable[[str, str], None], tmp_path: Path
+) -> None:
     """If an attachment's bytes are not there, no half file is left that looks like the letter."""
     with_letters(configure)
     command("poll")
@@ -205,12 +304,18 @@ def test_an_export_that_fails_leaves_no_file(command: Command, configure: Callab
 
 
 def test_an_operators_verbs(command: Command, configure: Callable[[str, str], None]) -> None:
-    """Deliveries are held, released and retried by id; what cannot be done ends with 1 and says why."""
+    """Deliveries are held, released and retried by id; what cannot be done ends with 1 and says
+    why."""
     with_letters(configure)
-    configure('[destination.erp]\ntype = "memory"', '[destination.erp]\ntype = "memory"\naway = true')
+    configure(
+        '[destination.erp]\ntype = "memory"', '[destination.erp]\ntype = "memory"\naway = true'
+    )
     command("poll")
     ids = [each["id"] for each in command("deliveries", "list", "--json").json]
-    assert (command("deliveries", "hold", *ids).out, command("deliveries", "hold", *ids).code) == ("2 held\n", 1)
+    assert (command("deliveries", "hold", *ids).out, command("deliveries", "hold", *ids).code) == (
+        "2 held\n",
+        1,
+    )
     assert command("deliveries", "release", ids[0][:8]).out == "1 due now\n"
     refused = command("deliveries", "retry", *ids)
     assert (refused.code, refused.out) == (1, "")
@@ -220,7 +325,14 @@ def test_an_operators_verbs(command: Command, configure: Callable[[str, str], No
     assert states == ["held", "pending"]
 
 
-@pytest.mark.parametrize("arguments", [["messages", "show", "abcdef"], ["deliveries", "show", "abcdef"], ["deliveries", "retry", "abcdef"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["messages", "show", "abcdef"],
+        ["deliveries", "show", "abcdef"],
+        ["deliveries", "retry", "abcdef"],
+    ],
+)
 def test_what_is_not_there(command: Command, arguments: list[str]) -> None:
     """A name that fits nothing ends with 1, and says where to look."""
     command("poll")
@@ -229,9 +341,19 @@ def test_what_is_not_there(command: Command, arguments: list[str]) -> None:
     assert "'abcdef'; `postmottak" in ended.err
 
 
-@pytest.mark.parametrize("name", ["status", "messages list", "deliveries list", "deliveries hold abcdef", "messages route abcdef"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "status",
+        "messages list",
+        "deliveries list",
+        "deliveries hold abcdef",
+        "messages route abcdef",
+    ],
+)
 def test_looking_makes_no_database(command: Command, tmp_path: Path, name: str) -> None:
-    """Where there is no database yet, a command that looks at it says so, ends with 4 and makes none: a wrong path must be seen."""
+    """Where there is no database yet, a command that looks at it says so, ends with 4 and makes
+    none: a wrong path must be seen."""
     ended = command(*name.split())
     assert (ended.code, ended.out) == (4, "")
     assert ended.err.startswith(f"there is no database at {tmp_path}/data/postmottak.db; ")
@@ -254,12 +376,18 @@ def test_routes(command: Command) -> None:
     assert "Alt annet" in command("routes", "list").out
 
 
-def test_a_letter_cannot_write_on_the_operators_screen(command: Command, configure: Callable[[str, str], None]) -> None:
-    """What a sender wrote is shown without the control characters that would move the cursor or forge a line."""
+def test_a_letter_cannot_write_on_the_operators_screen(
+    command: Command, configure: Callable[[str, str], None]
+) -> None:
+    """What a sender wrote is shown without the control characters that would move the cursor or
+    forge a line."""
     MAILBOXES["altinn"] = MemoryMailbox()
     MAILBOXES["altinn"].publish("x", title="ny\x1b[2J\x1b]0;tittel\x07")
     command("poll")
-    shown = command("messages", "list").out + command("messages", "show", str(message_id("altinn", "x"))).out
+    shown = (
+        command("messages", "list").out
+        + command("messages", "show", str(message_id("altinn", "x"))).out
+    )
     assert "tittel" in shown
     assert "\x1b" not in shown
     assert "\x07" not in shown

@@ -1,4 +1,5 @@
-"""The operator's commands as processes of their own: how they end, and what they print, with nothing of ours around them."""
+"""The operator's commands as processes of their own: how they end, and what they print, with
+nothing of ours around them."""
 
 from __future__ import annotations
 
@@ -14,7 +15,18 @@ import pytest
 from tests.unit.conftest import ROOT
 from tests.unit.service.conftest import Ended, with_letters
 
-COMMANDS = ["run", "poll", "check", "status", "messages", "deliveries", "routes", "services", "sandbox", "demo"]
+COMMANDS = [
+    "run",
+    "poll",
+    "check",
+    "status",
+    "messages",
+    "deliveries",
+    "routes",
+    "services",
+    "sandbox",
+    "demo",
+]
 MEMORY = """
 import connectors.mailboxes, connectors.destinations
 for package in (connectors.mailboxes, connectors.destinations):
@@ -30,7 +42,15 @@ def child(*arguments: str, before: str = "") -> list[str]:
 def run_child(folder: Path, *arguments: str) -> Ended:
     """A command as a child process, in a folder that is not the checkout."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    ended = subprocess.run(child(*arguments), cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(
+        child(*arguments),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
@@ -52,21 +72,34 @@ def test_a_wrong_configuration_as_a_process(tmp_path: Path) -> None:
     """A mistake of the operator ends the process with 1 and without a traceback."""
     ended = run_child(tmp_path, "-c", "missing.toml", "poll")
     assert (ended.code, ended.out) == (1, "")
-    assert "missing.toml: the file cannot be read: no such file or directory. Make it, or name another one" in ended.err
+    assert (
+        "missing.toml: the file cannot be read: no such file or directory. Make it, or name "
+        "another one" in ended.err
+    )
     assert "Traceback" not in ended.err
 
 
 def test_services(tmp_path: Path) -> None:
-    """The services are one JSON document with eleven entries; and a table, which says what is only presumed."""
+    """The services are one JSON document with eleven entries; and a table, which says what is only
+    presumed."""
     ended = run_child(tmp_path, "services", "--json")
     assert (ended.code, ended.err) == (0, "")
-    assert [each["code"] for each in ended.json] == [*(f"4255/{edition}" for edition in range(1, 11)), "5504/1"]
-    assert all(set(each) >= {"slug", "nb", "nn", "en", "process", "resources", "confidential"} for each in ended.json)
+    assert [each["code"] for each in ended.json] == [
+        *(f"4255/{edition}" for edition in range(1, 11)),
+        "5504/1",
+    ]
+    assert all(
+        set(each) >= {"slug", "nb", "nn", "en", "process", "resources", "confidential"}
+        for each in ended.json
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_run_until_a_signal(
-    memory_connectors: Path, configuration_file: Path, configure: Callable[[str, str], None], number: signal.Signals
+    memory_connectors: Path,
+    configuration_file: Path,
+    configure: Callable[[str, str], None],
+    number: signal.Signals,
 ) -> None:
     """The service polls, delivers, and ends with 0 when it gets the signal; its log is on stderr."""
     with_letters(configure)

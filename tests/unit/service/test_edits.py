@@ -1,4 +1,5 @@
-"""Edits of a configuration that is in force: what changes at once, what waits for a restart, and what changes nothing."""
+"""Edits of a configuration that is in force: what changes at once, what waits for a restart, and
+what changes nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ from tests.unit.conftest import TABLE, TABLE_TEXT, MemoryDestination, MemoryMail
 from tests.unit.service.conftest import MAILBOXES, PLACES
 
 SOON = 10  # seconds in which a thread must have done what it is waited for
-TO_MAIL = TABLE_TEXT.replace('name = "post"\ndeliver_to = ["erp"]', 'name = "post"\ndeliver_to = ["mail"]')
+TO_MAIL = TABLE_TEXT.replace(
+    'name = "post"\ndeliver_to = ["erp"]', 'name = "post"\ndeliver_to = ["mail"]'
+)
 
 
 @pytest.fixture
@@ -49,11 +52,16 @@ def edit(configuration_file: Path) -> Callable[[str, str], None]:
     return replace
 
 
-def test_a_swap_keeps_what_has_not_changed(parts: App, configuration_file: Path, edit: Callable[[str, str], None]) -> None:
-    """Destinations that were edited or removed are closed and replaced; the others go on, with their connections."""
+def test_a_swap_keeps_what_has_not_changed(
+    parts: App, configuration_file: Path, edit: Callable[[str, str], None]
+) -> None:
+    """Destinations that were edited or removed are closed and replaced; the others go on, with
+    their connections."""
     before = dict(parts.destinations)
     edit('[destination.mail]\ntype = "memory"', '[destination.archive]\ntype = "memory"')
-    (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT.replace('"erp", "mail"', '"erp", "archive"'))
+    (configuration_file.parent / "routing.toml").write_text(
+        TABLE_TEXT.replace('"erp", "mail"', '"erp", "archive"')
+    )
     parts.swap(stack.load(configuration_file))
     assert set(parts.destinations) == {"erp", "archive"}
     assert parts.destinations["erp"] is before["erp"]
@@ -68,32 +76,52 @@ def test_a_swap_keeps_what_has_not_changed(parts: App, configuration_file: Path,
         ('poll_every = "1h"', 'poll_every = "2h"', True),
         ('content = "content"', 'content = "elsewhere"', True),
         ("[routing]", '[delivery]\ngive_up_after = "1d"\n\n[routing]', True),
-        ('[destination.mail]\ntype = "memory"', '[destination.mail]\ntype = "memory"\naway = true', False),
+        (
+            '[destination.mail]\ntype = "memory"',
+            '[destination.mail]\ntype = "memory"\naway = true',
+            False,
+        ),
     ],
     ids=["mailbox", "store", "delivery", "destination"],
 )
 def test_what_waits_for_a_restart_is_told(
-    parts: App, configuration_file: Path, edit: Callable[[str, str], None], logged: list[Any], old: str, new: str, *, waits: bool
+    parts: App,
+    configuration_file: Path,
+    edit: Callable[[str, str], None],
+    logged: list[Any],
+    old: str,
+    new: str,
+    *,
+    waits: bool,
 ) -> None:
-    """An edit that is in force only after a restart says so; one of a destination is in force at once."""
+    """An edit that is in force only after a restart says so; one of a destination is in force at
+    once."""
     edit(old, new)
     parts.swap(stack.load(configuration_file))
     assert any("after a restart" in line["event"] for line in logged) is waits
 
 
-def test_what_waits_follows_an_edit(parts: App, mailbox: MemoryMailbox, configuration_file: Path, stopping: threading.Event) -> None:
+def test_what_waits_follows_an_edit(
+    parts: App, mailbox: MemoryMailbox, configuration_file: Path, stopping: threading.Event
+) -> None:
     """When a recipient is reached elsewhere from now on, letters that wait for it go there too."""
     mailbox.publish("a")
     parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, stopping)
     (configuration_file.parent / "routing.toml").write_text(TO_MAIL)
     parts.swap(stack.load(configuration_file))
     parts.deliver_due(stopping)
-    assert [(each.destination, each.state) for each in parts.store.queries.deliveries()] == [("mail", DeliveryState.DELIVERED)]
+    assert [(each.destination, each.state) for each in parts.store.queries.deliveries()] == [
+        ("mail", DeliveryState.DELIVERED)
+    ]
 
 
-def test_covers_are_followed_once_a_day(mailbox: MemoryMailbox, configuration_file: Path, stopping: threading.Event) -> None:
+def test_covers_are_followed_once_a_day(
+    mailbox: MemoryMailbox, configuration_file: Path, stopping: threading.Event
+) -> None:
     """A cover begins at midnight in Norway for letters that wait since before, without any edit."""
-    cover = '[[delegation]]\nfrom = "post"\nto = "regnskap"\nstarts = 2026-12-21\nends = 2026-12-21\n'
+    cover = (
+        '[[delegation]]\nfrom = "post"\nto = "regnskap"\nstarts = 2026-12-21\nends = 2026-12-21\n'
+    )
     (configuration_file.parent / "routing.toml").write_text(TABLE_TEXT + cover)
     mailbox.publish("a")
     machine = Machine(datetime(2026, 12, 20, 22, 30, tzinfo=UTC))
@@ -121,7 +149,8 @@ def running(parts: App) -> tuple[Supervisor, threading.Thread]:
 def test_a_running_service_follows_an_edit(
     parts: App, mailbox: MemoryMailbox, configuration_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An edit of the routing table is in force soon, without a restart; a broken one changes nothing."""
+    """An edit of the routing table is in force soon, without a restart; a broken one changes
+    nothing."""
     swapped, delivered = threading.Event(), threading.Event()
     swap = parts.swap
 

@@ -26,9 +26,12 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from daemon.cli import app\n"
         "try:\n    app(['--help'])\n"
-        f"except SystemExit:\n    sys.stderr.write(' '.join(name for name in {_HEAVY} if name in sys.modules))"
+        f"except SystemExit:\n    sys.stderr.write(' '.join(name for name in {_HEAVY} if name "
+        "in sys.modules))"
     )
     home = Path(__file__).parents[3]
-    ended = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True
+    )
     assert "run" in ended.stdout
     assert ended.stderr == ""

@@ -1,4 +1,5 @@
-"""The watchdog: whichever thread hangs, the service gives no sign of life, says which one it is, and goes on when that does."""
+"""The watchdog: whichever thread hangs, the service gives no sign of life, says which one it is,
+and goes on when that does."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ SOON = 10  # seconds in which something must happen that is waited for
 
 
 def certain_of_time(parts: App) -> App:
-    """The same, on a machine whose clock has been right for a while, so that housekeeping may delete by it."""
+    """The same, on a machine whose clock has been right for a while, so that housekeeping may
+    delete by it."""
     parts.clock._line_since -= 3600
     return parts
 
@@ -70,20 +72,31 @@ def wait_for(listener: socket.socket, message: str) -> None:
 
 
 @pytest.mark.parametrize("name", HANGS)
-def test_a_thread_that_hangs(memory_connectors: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Each of the threads that wait for others or for time is missed when it hangs, alone, and welcome when it goes on."""
+def test_a_thread_that_hangs(
+    memory_connectors: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Each of the threads that wait for others or for time is missed when it hangs, alone, and
+    welcome when it goes on."""
     monkeypatch.setattr(pickup, "_KEEP", 0.1)  # whoever rests shortly says soon that it is well
     monkeypatch.setattr(server, "HEARTBEAT_INTERVAL", 0.1)
     folder, time = configuration_file.parent, Time()
-    configuration_file.write_text(configuration_file.read_text() + '[monitoring]\nlisten = "unix:monitor.sock"\n')
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, app.open_app(stack.load(configuration_file)) as parts:
+    configuration_file.write_text(
+        configuration_file.read_text() + '[monitoring]\nlisten = "unix:monitor.sock"\n'
+    )
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
+        app.open_app(stack.load(configuration_file)) as parts,
+    ):
         listener.bind(str(folder / "notify"))
         listener.settimeout(SOON)
         monkeypatch.setattr(parts.heartbeats, "_clock", time)
         place, call = HANGS[name](parts)
         hang = Hang(getattr(place, call))
         monkeypatch.setattr(place, call, hang)
-        service = Supervisor(parts, SystemdNotifier({"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "150000"}))
+        service = Supervisor(
+            parts,
+            SystemdNotifier({"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "150000"}),
+        )
         thread = threading.Thread(target=service.run)
         thread.start()
         try:

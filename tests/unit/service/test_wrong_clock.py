@@ -1,4 +1,5 @@
-"""The service on a machine whose clock is wrong: no letter is given up, deleted or left waiting for it."""
+"""The service on a machine whose clock is wrong: no letter is given up, deleted or left waiting for
+it."""
 
 from __future__ import annotations
 
@@ -64,7 +65,9 @@ def places(memory_connectors: Path) -> dict[str, MemoryDestination]:
 
 
 @pytest.fixture
-def start(memory_connectors: Path, configuration_file: Path, places: object, machine: Machine) -> Start:
+def start(
+    memory_connectors: Path, configuration_file: Path, places: object, machine: Machine
+) -> Start:
     """Starts the service's parts on the machine."""
     return lambda: app.open_app(stack.load(configuration_file), machine.new_clock)
 
@@ -80,12 +83,23 @@ def box(request: pytest.FixtureRequest, memory_connectors: Path, machine: Machin
     return box
 
 
-def works(parts: App, machine: Machine, seconds: float, stopping: threading.Event, *, polls: bool = True, step: float = 60) -> None:
-    """The service works for so long: looks at its outbox when something is due, and once a minute at least, and polls every five."""
+def works(
+    parts: App,
+    machine: Machine,
+    seconds: float,
+    stopping: threading.Event,
+    *,
+    polls: bool = True,
+    step: float = 60,
+) -> None:
+    """The service works for so long: looks at its outbox when something is due, and once a minute
+    at least, and polls every five."""
     ends = machine.truth + timedelta(seconds=seconds)
     polled = machine.truth
     if polls:
-        parts.intake.poll(parts.polled_mailboxes[0].mailbox, parts.polled_mailboxes[0].policies, stopping)
+        parts.intake.poll(
+            parts.polled_mailboxes[0].mailbox, parts.polled_mailboxes[0].policies, stopping
+        )
     while machine.truth < ends:
         parts.deliver_due(stopping)
         due = parts.next_due()
@@ -93,7 +107,9 @@ def works(parts: App, machine: Machine, seconds: float, stopping: threading.Even
         machine.truth = min(ends, machine.truth + timedelta(seconds=min(max(wait, 1), step)))
         if polls and machine.truth - polled >= timedelta(minutes=5):
             polled = machine.truth
-            parts.intake.poll(parts.polled_mailboxes[0].mailbox, parts.polled_mailboxes[0].policies, stopping)
+            parts.intake.poll(
+                parts.polled_mailboxes[0].mailbox, parts.polled_mailboxes[0].policies, stopping
+            )
     parts.deliver_due(stopping)
 
 
@@ -114,7 +130,8 @@ def test_a_jump_while_a_webhook_is_down(
     jump: timedelta,
     lasts: int,
 ) -> None:
-    """Nothing is given up while the clock is wrong, and 75 seconds after it is right all goes on; nothing waits longer than usual."""
+    """Nothing is given up while the clock is wrong, and 75 seconds after it is right all goes on;
+    nothing waits longer than usual."""
     places["erp"].fails = repeat(NOT_NOW)
     with start() as parts:
         works(parts, machine, 360, stopping)
@@ -130,7 +147,9 @@ def test_a_jump_while_a_webhook_is_down(
         latest = parts.clock() + retry.LONGEST
         assert all(each.due_at <= latest for each in deliveries(parts))
         places["erp"].fails = iter(())
-        works(parts, machine, (retry.LONGEST + 2 * LONGEST_PAUSE).total_seconds(), stopping, step=600)
+        works(
+            parts, machine, (retry.LONGEST + 2 * LONGEST_PAUSE).total_seconds(), stopping, step=600
+        )
         assert parts.store.queries.unfinished() == {}
         letters = [message for message, _ in parts.store.queries.messages(9)]
         assert len(letters) == 3
@@ -139,9 +158,15 @@ def test_a_jump_while_a_webhook_is_down(
 
 @pytest.mark.parametrize("jump", [YEAR, timedelta(days=400), timedelta(days=-9000)], ids=str)
 def test_a_start_with_a_wrong_clock(
-    start: Start, box: MemoryMailbox, places: dict[str, MemoryDestination], machine: Machine, stopping: threading.Event, jump: timedelta
+    start: Start,
+    box: MemoryMailbox,
+    places: dict[str, MemoryDestination],
+    machine: Machine,
+    stopping: threading.Event,
+    jump: timedelta,
 ) -> None:
-    """What was fetched and deferred with the wrong time goes on 75 seconds after that is right, and is dated rightly."""
+    """What was fetched and deferred with the wrong time goes on 75 seconds after that is right, and
+    is dated rightly."""
     with start() as parts:
         works(parts, machine, 60, stopping)
     machine.truth += DAY
@@ -155,7 +180,11 @@ def test_a_start_with_a_wrong_clock(
         machine.ahead = timedelta()
         works(parts, machine, SOON, stopping, polls=isinstance(box, Timely))
         assert parts.store.queries.unfinished() == {}
-        (letter,) = [message for message, _ in parts.store.queries.messages(9) if message.external_id == "meanwhile"]
+        (letter,) = [
+            message
+            for message, _ in parts.store.queries.messages(9)
+            if message.external_id == "meanwhile"
+        ]
         assert abs(letter.fetched_at - machine.truth) < timedelta(hours=1)
         assert parts.clock() == machine.wall()
 
@@ -163,11 +192,14 @@ def test_a_start_with_a_wrong_clock(
 def test_a_killed_service_whose_clock_was_wrong(
     start: Start, places: dict[str, MemoryDestination], machine: Machine, stopping: threading.Event
 ) -> None:
-    """Due times, leases and marks that an earlier process left a year ahead are pulled back at the start."""
+    """Due times, leases and marks that an earlier process left a year ahead are pulled back at the
+    start."""
     with start() as parts:
         late = parts.clock() + YEAR
         parts._dispatch.content.put([b"pdf"])
-        parts.store.letters.add([stored_letter("a", ("erp",), {MarkKind.READ: Policy.STORED}, due_at=late)])
+        parts.store.letters.add(
+            [stored_letter("a", ("erp",), {MarkKind.READ: Policy.STORED}, due_at=late)]
+        )
         parts.store.letters.add([stored_letter("b", ("erp",), due_at=parts.clock())])
         assert len(parts.store.outbox.claim("gone", late, _LEASE, 1)) == 1
         (mark,) = parts.store.marks.due("altinn", late, 9)[0][:1]
@@ -175,7 +207,9 @@ def test_a_killed_service_whose_clock_was_wrong(
     with start() as parts:
         works(parts, machine, SOON, stopping, polls=False)
         assert parts.store.queries.unfinished() == {}
-        assert {each.state for each in parts.store.queries.marks(mark.message_id)} == {MarkState.DONE}
+        assert {each.state for each in parts.store.queries.marks(mark.message_id)} == {
+            MarkState.DONE
+        }
 
 
 def keep(configuration_file: Path, days: int) -> None:
@@ -185,7 +219,9 @@ def keep(configuration_file: Path, days: int) -> None:
     configuration_file.write_text(text)
 
 
-def run_housekeeping(parts: App, machine: Machine, seconds: float, stopping: threading.Event) -> bool:
+def run_housekeeping(
+    parts: App, machine: Machine, seconds: float, stopping: threading.Event
+) -> bool:
     """Let housekeeping try for so long; whether it was done."""
     ends, done = machine.truth + timedelta(seconds=seconds), False
     while machine.truth <= ends:
@@ -195,9 +231,14 @@ def run_housekeeping(parts: App, machine: Machine, seconds: float, stopping: thr
 
 
 def test_a_start_400_days_ahead_deletes_nothing(
-    start: Start, box: MemoryMailbox, configuration_file: Path, machine: Machine, stopping: threading.Event
+    start: Start,
+    box: MemoryMailbox,
+    configuration_file: Path,
+    machine: Machine,
+    stopping: threading.Event,
 ) -> None:
-    """With retention of a year nothing goes in a start 400 days ahead, nor in the next one; it is said, and known to the next process."""
+    """With retention of a year nothing goes in a start 400 days ahead, nor in the next one; it is
+    said, and known to the next process."""
     keep(configuration_file, 365)
     with start() as parts:
         works(parts, machine, 60, stopping)
@@ -220,8 +261,15 @@ def test_a_start_400_days_ahead_deletes_nothing(
         assert parts.clock() == machine.wall()
 
 
-def test_a_year_goes_by(start: Start, box: MemoryMailbox, configuration_file: Path, machine: Machine, stopping: threading.Event) -> None:
-    """When a service that works has kept a letter for a year it is deleted by itself, with a source and without one."""
+def test_a_year_goes_by(
+    start: Start,
+    box: MemoryMailbox,
+    configuration_file: Path,
+    machine: Machine,
+    stopping: threading.Event,
+) -> None:
+    """When a service that works has kept a letter for a year it is deleted by itself, with a source
+    and without one."""
     keep(configuration_file, 365)
     with start() as parts:
         works(parts, machine, 60, stopping)
@@ -236,9 +284,14 @@ def test_a_year_goes_by(start: Start, box: MemoryMailbox, configuration_file: Pa
 
 
 def test_an_operator_says_that_the_clock_is_right(
-    command: Command, start: Start, configuration_file: Path, machine: Machine, stopping: threading.Event
+    command: Command,
+    start: Start,
+    configuration_file: Path,
+    machine: Machine,
+    stopping: threading.Event,
 ) -> None:
-    """`retention run` refuses to delete by a clock that nobody confirms, says what to do, and does it when told that the clock is right."""
+    """`retention run` refuses to delete by a clock that nobody confirms, says what to do, and does
+    it when told that the clock is right."""
     keep(configuration_file, 100)
     MAILBOXES["altinn"] = MemoryMailbox()
     MAILBOXES["altinn"].publish("before", b"pdf")
@@ -263,8 +316,11 @@ def test_an_operator_says_that_the_clock_is_right(
         assert (parts.clock.settled, parts.store.queries.counts().messages) == (True, 0)
 
 
-def test_files_of_letters_that_are_being_fetched_stay(start: Start, machine: Machine, stopping: threading.Event) -> None:
-    """Bytes that were written while the machine's clock was behind look old; they stay for as long as their letter may still come."""
+def test_files_of_letters_that_are_being_fetched_stay(
+    start: Start, machine: Machine, stopping: threading.Event
+) -> None:
+    """Bytes that were written while the machine's clock was behind look old; they stay for as long
+    as their letter may still come."""
     MAILBOXES["altinn"] = MemoryMailbox()
     with start() as parts:
         works(parts, machine, STABLE, stopping)
@@ -285,7 +341,8 @@ def test_files_of_letters_that_are_being_fetched_stay(start: Start, machine: Mac
 def test_a_letter_under_way_is_not_sent_twice(
     start: Start, places: dict[str, MemoryDestination], machine: Machine, stopping: threading.Event
 ) -> None:
-    """When the time moves on by years under a slow attempt, its lease moves too, and nobody claims the letter a second time."""
+    """When the time moves on by years under a slow attempt, its lease moves too, and nobody claims
+    the letter a second time."""
     MAILBOXES["altinn"] = box = Timely()
     box.machine = machine
     box.publish("a", b"pdf")
@@ -298,7 +355,9 @@ def test_a_letter_under_way_is_not_sent_twice(
 
     places["erp"].during = slowly
     with start() as parts:
-        parts.intake.poll(parts.polled_mailboxes[0].mailbox, parts.polled_mailboxes[0].policies, stopping)
+        parts.intake.poll(
+            parts.polled_mailboxes[0].mailbox, parts.polled_mailboxes[0].policies, stopping
+        )
         machine.heard = None
         machine.booted -= timedelta(hours=20)  # the machine sleeps, and its clock is set meanwhile
         worker = threading.Thread(target=parts.deliver_due, args=(stopping,))
@@ -319,7 +378,8 @@ def test_a_letter_under_way_is_not_sent_twice(
 def test_a_receiver_that_refuses_the_wrong_time(
     start: Start, places: dict[str, MemoryDestination], machine: Machine, stopping: threading.Event
 ) -> None:
-    """What a receiver refuses for good while the clock is wrong is tried again, for the time may be why; and given up when it is right."""
+    """What a receiver refuses for good while the clock is wrong is tried again, for the time may be
+    why; and given up when it is right."""
     MAILBOXES["altinn"] = MemoryMailbox()
     MAILBOXES["altinn"].publish("a", b"pdf")
     places["erp"].fails = repeat(PermanentFailure("a signature of another year"))
@@ -333,7 +393,9 @@ def test_a_receiver_that_refuses_the_wrong_time(
         assert parts.store.queries.unfinished() == {DeliveryState.DEAD: 1}
 
 
-def test_covers_do_not_follow_a_wrong_day(start: Start, box: MemoryMailbox, machine: Machine, stopping: threading.Event) -> None:
+def test_covers_do_not_follow_a_wrong_day(
+    start: Start, box: MemoryMailbox, machine: Machine, stopping: threading.Event
+) -> None:
     """Letters that wait are not decided anew for a day that is not."""
     with start() as parts:
         works(parts, machine, 60, stopping)
@@ -346,7 +408,8 @@ def test_covers_do_not_follow_a_wrong_day(start: Start, box: MemoryMailbox, mach
 def test_the_first_look_of_a_clock_that_is_ahead(
     start: Start, configuration_file: Path, machine: Machine, stopping: threading.Event
 ) -> None:
-    """A mailbox that is first read by a clock a year ahead is read again from where the other side's clock says, and is marked so."""
+    """A mailbox that is first read by a clock a year ahead is read again from where the other
+    side's clock says, and is marked so."""
     MAILBOXES["altinn"] = box = Timely()
     box.machine = machine
     box.earliest = lambda _channel, position, now: position or now - 30 * DAY  # type: ignore[assignment,method-assign]
@@ -356,7 +419,10 @@ def test_the_first_look_of_a_clock_that_is_ahead(
         works(parts, machine, 1, stopping)
         assert parts.store.queries.counts().messages == 1
         assert bookmark(parts.store).begins_at is not None
-        assert abs((bookmark(parts.store).begins_at or machine.truth) - (machine.truth - 30 * DAY)) < DAY
+        assert (
+            abs((bookmark(parts.store).begins_at or machine.truth) - (machine.truth - 30 * DAY))
+            < DAY
+        )
 
 
 def bookmark(store: Store) -> Bookmark:

@@ -27,7 +27,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "messages",
-        sa.Column("kind", sa.Enum("letter", "notice", name="messagekind", native_enum=False, length=20), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum("letter", "notice", name="messagekind", native_enum=False, length=20),
+            nullable=False,
+        ),
         sa.Column("mailbox", sa.String(), nullable=False),
         sa.Column("external_id", sa.String(), nullable=False),
         sa.Column("party", sa.String(), nullable=False),
@@ -75,7 +79,17 @@ def upgrade() -> None:
         sa.Column("resource", sa.String(), nullable=False),
         sa.Column("external_id", sa.String(), nullable=False),
         sa.Column(
-            "state", sa.Enum("waiting", "gone", "failing", "duplicate", name="sightingstate", native_enum=False, length=20), nullable=False
+            "state",
+            sa.Enum(
+                "waiting",
+                "gone",
+                "failing",
+                "duplicate",
+                name="sightingstate",
+                native_enum=False,
+                length=20,
+            ),
+            nullable=False,
         ),
         sa.Column("first_seen_at", UTCDateTime(), nullable=False),
         sa.Column("last_seen_at", UTCDateTime(), nullable=False),
@@ -144,7 +158,16 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column(
             "state",
-            sa.Enum("pending", "claimed", "delivered", "held", "dead", name="deliverystate", native_enum=False, length=20),
+            sa.Enum(
+                "pending",
+                "claimed",
+                "delivered",
+                "held",
+                "dead",
+                name="deliverystate",
+                native_enum=False,
+                length=20,
+            ),
             nullable=False,
         ),
         sa.Column("created_at", UTCDateTime(), nullable=False),
@@ -165,16 +188,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("message_id", "destination", "generation"),
     )
-    op.create_index("deliveries_awaiting_pickup", "deliveries", ["awaiting_pickup", "delivered_at"], unique=False)
-    op.create_index("deliveries_by_state_and_destination", "deliveries", ["state", "destination", "due_at"], unique=False)
+    op.create_index(
+        "deliveries_awaiting_pickup",
+        "deliveries",
+        ["awaiting_pickup", "delivered_at"],
+        unique=False,
+    )
+    op.create_index(
+        "deliveries_by_state_and_destination",
+        "deliveries",
+        ["state", "destination", "due_at"],
+        unique=False,
+    )
     op.create_index("deliveries_by_state_and_due", "deliveries", ["state", "due_at"], unique=False)
     op.create_index("ix_deliveries_message_id", "deliveries", ["message_id"], unique=False)
     op.create_table(
         "marks",
         sa.Column("message_id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.Enum("read", "confirmed", name="markkind", native_enum=False, length=20), nullable=False),
-        sa.Column("policy", sa.Enum("never", "stored", "delivered", name="policy", native_enum=False, length=20), nullable=False),
-        sa.Column("state", sa.Enum("waiting", "due", "told", "done", name="markstate", native_enum=False, length=20), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum("read", "confirmed", name="markkind", native_enum=False, length=20),
+            nullable=False,
+        ),
+        sa.Column(
+            "policy",
+            sa.Enum("never", "stored", "delivered", name="policy", native_enum=False, length=20),
+            nullable=False,
+        ),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "waiting", "due", "told", "done", name="markstate", native_enum=False, length=20
+            ),
+            nullable=False,
+        ),
         sa.Column("due_at", UTCDateTime(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("done_at", UTCDateTime(), nullable=True),
@@ -198,7 +245,17 @@ def upgrade() -> None:
         sa.Column("started_at", UTCDateTime(), nullable=False),
         sa.Column("duration_ms", sa.Integer(), nullable=False),
         sa.Column(
-            "outcome", sa.Enum("delivered", "deferred", "dead", "lost", name="outcome", native_enum=False, length=20), nullable=False
+            "outcome",
+            sa.Enum(
+                "delivered",
+                "deferred",
+                "dead",
+                "lost",
+                name="outcome",
+                native_enum=False,
+                length=20,
+            ),
+            nullable=False,
         ),
         sa.Column("reason", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"]),

@@ -15,7 +15,13 @@ def upgrade() -> None:
     op.create_table(
         "deletions",
         sa.Column("message_id", sa.Uuid(), nullable=False),
-        sa.Column("part", sa.Enum("body", "attachments", "metadata", name="letterpart", native_enum=False, length=20), nullable=False),
+        sa.Column(
+            "part",
+            sa.Enum(
+                "body", "attachments", "metadata", name="letterpart", native_enum=False, length=20
+            ),
+            nullable=False,
+        ),
         sa.Column("deleted_at", UTCDateTime(), nullable=False),
         sa.Column("by", sa.String(), nullable=False),
         sa.Column("rule", sa.String(), nullable=False),
@@ -25,7 +31,11 @@ def upgrade() -> None:
     op.create_table(
         "tombstones",
         sa.Column("message_id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.Enum("letter", "notice", name="messagekind", native_enum=False, length=20), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum("letter", "notice", name="messagekind", native_enum=False, length=20),
+            nullable=False,
+        ),
         sa.Column("mailbox", sa.String(), nullable=False),
         sa.Column("party", sa.String(), nullable=False),
         sa.Column("service", sa.String(), nullable=False),
