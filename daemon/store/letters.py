@@ -418,9 +418,8 @@ def _twins(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID
     here: dict[int | None, UUID] = {}
     for some in _chunks(set(numbered.values())):
         for rows in (_DELETED_BY_NUMBER, _STORED_BY_NUMBER):
-            here |= dict(
-                session.connection().execute(rows, {"numbers": some})
-            )  # rows are no pairs to mypy
+            found = session.connection().execute(rows, {"numbers": some})
+            here |= {number: key for number, key in found}  # noqa: C416  # rows are not pairs to mypy
     first = {key: here.setdefault(number, key) for key, number in numbered.items()}
     return {key: found for key, found in first.items() if found != key}
 

@@ -178,7 +178,7 @@ def test_it_tells_when_it_is_behind(
 
 
 @pytest.mark.parametrize(
-    ("kind", "width"), [(MemoryDestination, CONCURRENCY), (Wide, CONCURRENCY + 4)]
+    ("kind", "concurrency_limit"), [(MemoryDestination, CONCURRENCY), (Wide, CONCURRENCY + 4)]
 )
 def test_no_more_than_so_many_at_a_time(
     deliver: Deliver,

@@ -14,15 +14,15 @@ from tests.unit.conftest import ROOT
 _SCENE = """\
 import resource, sys
 from pathlib import Path
-from daemon.content import ContentStore
-from daemon.errors import DiskFull
+from daemon.store.content import ContentStore
+from daemon.core.errors import DiskFull
 from daemon.store import Store
 
 folder, what = Path(sys.argv[1]), sys.argv[2]
 content = ContentStore(folder / "content")
 kept = content.put([b"a letter"])
 store = Store(f"sqlite:///{folder / 'x.db'}")
-store.views.undone()
+store.queries.unfinished()
 
 def put():
     content.put([b"another"])
@@ -32,7 +32,7 @@ def read():
 
 def ask():
     store._database._reader.dispose()
-    store.views.undone()
+    store.queries.unfinished()
 
 def tidy():
     with content.guarded(alone=True):

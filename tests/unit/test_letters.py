@@ -164,7 +164,7 @@ def test_a_routing_table_is_kept_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "settled"),
+    ("state", "already_handled"),
     [
         (SightingState.WAITING, True),
         (SightingState.GONE, True),

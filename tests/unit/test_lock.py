@@ -20,7 +20,7 @@ from tests.unit.conftest import ROOT
 _HOLDER = """
 import sys
 from pathlib import Path
-from daemon.lock import InstanceLock
+from daemon.store.lock import InstanceLock
 lock = InstanceLock(*map(Path, sys.argv[1:]))
 print("held", flush=True)
 sys.stdin.read()
