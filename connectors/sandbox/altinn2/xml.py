@@ -10,13 +10,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from xml.sax.saxutils import escape
-from zoneinfo import ZoneInfo
 
 from connectors.sandbox.http_server import Request, Response, Stream
 from connectors.soap.xml import UnsafeXml, parse
-from daemon.core.times import in_norway
+from daemon.core.times import NORWAY, in_norway
 
-_NORWAY = ZoneInfo("Europe/Oslo")
 _SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _ALTINN = "http://www.altinn.no/services"
@@ -243,7 +241,7 @@ def _time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise BadRequest("a date is no date") from None
-    return time if time.tzinfo else time.replace(tzinfo=_NORWAY)
+    return time if time.tzinfo else time.replace(tzinfo=NORWAY)
 
 
 def local(moment: datetime | None) -> str | None:
