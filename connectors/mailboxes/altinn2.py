@@ -42,7 +42,6 @@ from connectors.net.settings import (
     all_or_duration,
     is_safe,
     need_library,
-    some_time,
     without_repeats,
 )
 from connectors.net.tls import CaFile, tls_context
@@ -52,7 +51,13 @@ from daemon.core.elapsed import SourceTime
 from daemon.core.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable
 from daemon.core.model import Letter, LetterRef, Part, PartState, Policy
 from daemon.core.ports import Channel, Finding, Listing
-from daemon.core.settings import ConnectorSettings, Duration, OrganisationNumber, SecretFile
+from daemon.core.settings import (
+    ConnectorSettings,
+    Duration,
+    OrganisationNumber,
+    PositiveDuration,
+    SecretFile,
+)
 from daemon.core.times import shifted
 
 _SPOOLED_LETTERS = 16
@@ -104,7 +109,7 @@ class Settings(ConnectorSettings):
     auth_method: Annotated[str, AfterValidator(_some_text)] = "AltinnPin"
     parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(without_repeats)]
     confidential: Annotated[Literal["list", "off"], BeforeValidator(_not_fetch)] = "list"
-    poll_every: Annotated[Duration, AfterValidator(some_time)] = timedelta(hours=1)
+    poll_every: PositiveDuration = timedelta(hours=1)
     look_back: Duration = timedelta(days=7)
     start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: Annotated[Literal["fetched"], BeforeValidator(_not_never)] = "fetched"
