@@ -37,7 +37,7 @@ from daemon.core.dpv import (
     CONFIDENTIAL_POST,
     DPV_SERVICES,
     Service,
-    service_named,
+    known_service,
 )
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import MailboxUnavailable
@@ -69,7 +69,7 @@ def _some_text(text: str) -> str:
 
 
 def _listed_service(name: str) -> str:
-    service = service_named(name)
+    service = known_service(name)
     if service is CONFIDENTIAL_POST:
         raise ValueError(
             f"{name!r} does not belong here; confidential post has a key of its own, `confidential`"
@@ -143,7 +143,7 @@ class Settings(ConnectorSettings):
         by_code: dict[str, tuple[str, ...]] = {}
         owners: dict[str, str] = {}
         for name, ids in resources.items():
-            code = service_named(name).code
+            code = known_service(name).code
             if code in by_code:
                 raise ValueError(f"names {code} twice, by code and by name; strike one of them out")
             by_code[code] = without_repeats(ids)
@@ -177,7 +177,7 @@ def longest_pause(poll_every: timedelta) -> timedelta:
 def channels_of(settings: Settings) -> tuple[Channel, ...]:
     """Every channel that the settings ask for: by party, then service, then resource."""
     services = [
-        *(service_named(code) for code in settings.services),
+        *(known_service(code) for code in settings.services),
         *([CONFIDENTIAL_POST] if settings.confidential != "off" else []),
     ]
     return tuple(

@@ -122,7 +122,7 @@ def find_service(name: str) -> Service | None:
     return _BY_NAME.get(name)
 
 
-def service_named(name: str) -> Service:
+def known_service(name: str) -> Service:
     """Return the service with this code or slug.
 
     Raises ValueError, with the closest name, if there is none.
@@ -139,7 +139,7 @@ def service_named(name: str) -> Service:
 
 def service_code(name: str) -> str:
     """Return the code of the service with this code or slug. Raises ValueError."""
-    return service_named(name).code
+    return known_service(name).code
 
 
 def service_names() -> tuple[str, ...]:

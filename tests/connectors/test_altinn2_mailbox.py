@@ -77,10 +77,10 @@ def read(mailbox: altinn2.Altinn2, ref: LetterRef, part: Part) -> bytes:
     [
         (
             {"mark_read": "never"},
-            "cannot be had: Altinn 2 notes a letter as read when it is opened",
+            "is not possible: Altinn 2 marks a letter as read when it is opened",
         ),
         ({"mark_read": "stored"}, 'can only be "fetched"'),
-        ({"confidential": "fetch"}, "cannot be had: Altinn 2 notes a letter as read"),
+        ({"confidential": "fetch"}, "is not possible: Altinn 2 marks a letter as read"),
         ({"url": "https://www.altinn.no"}, "switched off in June 2026"),
         ({"url": "https://tt02.altinn.no/ServiceEngineExternal"}, "switched off in June 2026"),
         ({"url": "https://ALTINN.no."}, 'use type = "altinn3"'),
