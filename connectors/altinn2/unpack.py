@@ -85,7 +85,7 @@ def _is_xml(reference: str) -> bool:
 def _check(root: Element, operation: str) -> None:
     if root.getroottree().docinfo.doctype:
         raise CallFailed("its answer has a DTD, which is not read")
-    inside = [each for body in root if _name(body) == "RequestBody" for each in body]
+    inside = [each for body in root if _name(body) == "Body" for each in body]
     if len(inside) != 1 or _name(inside[0]) not in {f"{operation}Response", "Fault"}:
         raise CallFailed("its answer is none to what was asked")
 
