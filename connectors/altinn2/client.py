@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -68,13 +68,26 @@ _ARCHIVE = _Port(
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What an operation returned, None for nothing.
-
-    And the attachments, which `AttachmentData` names by number.
-    """
+    """What an operation returned, with the attachments that came with it."""
 
     value: Any
+    """None for nothing."""
     parts: list[Spooled]
+    """The attachments, which `AttachmentData` in `value` names by number."""
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Close the attachments if what is done with them fails."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the attachments. May be called twice."""
+        for each in self.parts:
+            each.close()
 
 
 class Faulted(Exception):

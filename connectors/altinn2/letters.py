@@ -7,13 +7,14 @@ Altinn/docs `api/soap/grensesnitt`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors.altinn3.envelope import body_type, media_type
 from daemon.core.dpv import ALL_SERVICES, CONFIDENTIAL_POST, DPV_SERVICES
+from daemon.core.errors import LetterGone
 from daemon.core.model import Envelope, Letter, LetterRef, Part, PartState
 from daemon.core.outside_values import identifier_from, time_if_set
 from daemon.core.times import NORWAY
@@ -21,6 +22,7 @@ from daemon.core.times import NORWAY
 DPV_CODE = DPV_SERVICES[0].code.partition("/")[0]
 CONFIDENTIAL_CODE = CONFIDENTIAL_POST.code.partition("/")[0]
 _LANGUAGES = {"English": "en", "NorwegianNO": "nb", "NorwegianNN": "nn", "Sami": "se"}
+_Bytes = TypeVar("_Bytes")
 _GONE = frozenset({"DeletedByUser", "DeletedByAltinn"})
 
 
@@ -116,6 +118,28 @@ def rows_of(value: Any, name: str) -> list[Any]:
     """The rows of a list type. An empty one comes as nothing."""
     rows = getattr(value, name, None) if value is not None else None
     return [each for each in rows or () if each is not None]
+
+
+def inbox_number(ref: LetterRef) -> int:
+    """Return the number by which the inbox knows the letter.
+
+    Raises LetterGone for a reference that cannot be one of a letter there.
+    """
+    text = ref.external_id
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= number < 1 << 31:
+        raise LetterGone(f"letter {text} has no number in Altinn 2's inbox")
+    return number
+
+
+def parts_by_id(attachments: Any, parts: Sequence[_Bytes]) -> dict[str, _Bytes]:
+    """Return those of `parts` that belong to the attachments, by the attachments' ids."""
+    rows = enumerate(rows_of(attachments, "AttachmentBEV2"), start=1)
+    return {
+        part_id(row, place): parts[int(row.AttachmentData)]
+        for place, row in rows
+        if row.AttachmentData is not None
+    }
 
 
 def part_id(told: Any, place: int) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import UUID
 
-from daemon.core.filenames import MAX_LENGTH, folder_name, is_plain_name
+from daemon.core.filenames import MAX_LENGTH, is_plain_name, short_id, slug
 from daemon.core.ports import Parcel
 from daemon.core.times import in_utc, written
 
@@ -103,23 +103,11 @@ def _filled(template: str, naming: Naming) -> str:
 
 
 def _words(naming: Naming) -> dict[str, str]:
-    """The placeholders' values, as the kernel writes them in a folder's name."""
-    whole = {
-        role: folder_name(
-            published_at=naming.published_at,
-            service=naming.service,
-            sender=organisation,
-            message_id=naming.message_id,
-            generation=1,
-        )
-        for role, organisation in (("sender", naming.sender), ("party", naming.party))
-    }
-    _, service, sender, short_id = whole["sender"].split("_")
-    party = whole["party"].split("_")[2]
+    """The placeholders' values."""
     return {
-        "service": service,
-        "sender": sender,
-        "party": party,
-        "id": short_id,
+        "service": slug(naming.service),
+        "sender": slug(naming.sender or ""),
+        "party": slug(naming.party),
+        "id": short_id(naming.message_id),
         "generation": str(naming.generation),
     }

@@ -16,7 +16,7 @@ from connectors.mail.subjects import subject
 from connectors.parcel.language import Phrases
 from connectors.parcel.render import html_letter, one_line, plain_letter
 from connectors.parcel.verify import verified_chunks
-from daemon.core.casenumbers import case_numbers
+from daemon.core.cases import case_keys
 from daemon.core.document import LetterDocument
 from daemon.core.model import ParcelPart
 from daemon.core.ports import Notification, Parcel
@@ -134,20 +134,33 @@ def _media_type(part: ParcelPart) -> tuple[str, str]:
 
 
 _NAMESPACE = UUID("b5f3c0a4-52c1-5f0b-9d0a-3f6e0c1d7a92")
+_BY_NUMBER = re.compile(r"(case|reference):([0-9]+):([0-9]+):(.*)", re.DOTALL)
+"""The key of a case whose sender is known by its organisation number."""
 
 
 def thread_ids(document: LetterDocument, domain: str) -> tuple[str, ...]:
-    """One id for the sender's first case number, if title or summary has one, and one for the sender's reference, if there is one.
+    """Return one id for each case that the letter belongs to (`daemon.core.cases`).
 
-    A letter whose sender is not known belongs to no thread.
+    Two mails share an id if and only if the routing table takes their letters for one case.
     """
-    sender = document.sender.organisation or document.sender.name
-    case = next(iter(case_numbers(f"{document.title} {document.summary}")), "")
-    known = (("case", case), ("reference", document.sender_reference.strip()))
-    keys = [
-        f"{document.party}/{sender}/{kind}/{value}" for kind, value in known if sender and value
-    ]
-    return tuple(f"<thread.{uuid5(_NAMESPACE, key)}@{domain}>" for key in keys)
+    keys = case_keys(
+        party=document.party,
+        sender_org=document.sender.organisation,
+        sender_name=document.sender.name,
+        text=f"{document.title} {document.summary}",
+        reference=document.sender_reference,
+    )
+    return tuple(f"<thread.{uuid5(_NAMESPACE, _thread_name(key))}@{domain}>" for key in keys)
+
+
+def _thread_name(key: str) -> str:
+    """The text that a case's id is derived from.
+
+    Where the sender has an organisation number it is the one that versions up to 0.1 used, so that
+    threads in mailboxes go on. It differs for different keys: the others keep their colons.
+    """
+    found = _BY_NUMBER.fullmatch(key)
+    return f"{found[2]}/{found[3]}/{found[1]}/{found[4]}" if found else key
 
 
 def alert_mail(notification: Notification, sender: str, recipients: Sequence[str]) -> EmailMessage:

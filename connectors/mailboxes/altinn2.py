@@ -1,8 +1,8 @@
-"""A mailbox that speaks Altinn 2's SOAP interfaces, in the Basic flavour (docs/altinn2.md).
+"""A mailbox that uses Altinn 2's SOAP interfaces in the Basic variant (docs/altinn2.md).
 
-Altinn switched them off in June 2026; what is left to talk to are archives and test beds that speak
-them still. Opening a letter of the inbox there is reading it, and nothing can be done about that:
-so this mailbox marks as read by fetching, and says so.
+Altinn switched them off in June 2026; only archives and test systems still offer them. Opening a
+letter in the inbox marks it as read there, and nothing can prevent that, so this mailbox marks
+letters as read by fetching them, and says so.
 """
 
 from __future__ import annotations
@@ -10,17 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from connectors.altinn2.client import Altinn2Service, Credentials, Faulted, Result
 from connectors.altinn2.letters import (
@@ -29,22 +21,18 @@ from connectors.altinn2.letters import (
     Element,
     archived_letter_from,
     elements_from,
+    inbox_number,
     is_confirmed,
     is_gone,
     letter_from,
-    part_id,
+    parts_by_id,
     rows_of,
 )
 from connectors.altinn2.listing import find_all
+from connectors.altinn2.settings import Address, ConfidentialPost, ReadWhenFetched, SomeText
 from connectors.altinn2.spool import Spool, Spooled
 from connectors.net.diagnostics import Timeout
-from connectors.net.settings import (
-    all_or_duration,
-    is_safe,
-    need_library,
-    some_time,
-    without_repeats,
-)
+from connectors.net.settings import all_or_duration, need_library, without_repeats
 from connectors.net.tls import CaFile, tls_context
 from connectors.soap.call import SoapCaller
 from daemon.core.dpv import CONFIDENTIAL_POST
@@ -52,7 +40,13 @@ from daemon.core.elapsed import SourceTime
 from daemon.core.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable
 from daemon.core.model import Letter, LetterRef, Part, PartState, Policy
 from daemon.core.ports import Channel, Finding, Listing
-from daemon.core.settings import ConnectorSettings, Duration, OrganisationNumber, SecretFile
+from daemon.core.settings import (
+    ConnectorSettings,
+    Duration,
+    OrganisationNumber,
+    PositiveDuration,
+    SecretFile,
+)
 from daemon.core.times import shifted
 
 _SPOOLED_LETTERS = 16
@@ -61,76 +55,28 @@ _CLOCKS_APART = timedelta(days=1)
 _MIB = 1 << 20
 
 
-def _some_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("is empty; write what the system you log in to has given you")
-    return text
-
-
-def _not_never(policy: object) -> object:
-    if policy == "never":
-        raise ValueError(
-            "cannot be had: Altinn 2 notes a letter as read when it is opened, and there is "
-            "no other way to fetch it;"
-            ' write "fetched", or leave the key out'
-        )
-    if policy != "fetched":
-        raise ValueError(
-            'can only be "fetched": Altinn 2 notes a letter as read when it is opened, '
-            "neither earlier nor later"
-        )
-    return policy
-
-
-def _not_fetch(confidential: object) -> object:
-    if confidential == "fetch":
-        raise ValueError(
-            "cannot be had: Altinn 2 notes a letter as read when it is opened, and a "
-            "confidential one may not be called read"
-            ' before it is known that somebody is appointed for it; write "list" or "off"'
-        )
-    return confidential
-
-
 class Settings(ConnectorSettings):
     """`[mailbox.NAME]` with `type = "altinn2"`."""
 
-    url: str
-    system_name: Annotated[str, AfterValidator(_some_text)]
+    url: Address
+    system_name: SomeText
     system_password_file: SecretFile
     user_ssn_file: SecretFile
     user_password_file: SecretFile
     user_pin_file: SecretFile
-    auth_method: Annotated[str, AfterValidator(_some_text)] = "AltinnPin"
+    auth_method: SomeText = "AltinnPin"
     parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(without_repeats)]
-    confidential: Annotated[Literal["list", "off"], BeforeValidator(_not_fetch)] = "list"
-    poll_every: Annotated[Duration, AfterValidator(some_time)] = timedelta(hours=1)
+    confidential: ConfidentialPost = "list"
+    poll_every: PositiveDuration = timedelta(hours=1)
     look_back: Duration = timedelta(days=7)
     start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
-    mark_read: Annotated[Literal["fetched"], BeforeValidator(_not_never)] = "fetched"
+    mark_read: ReadWhenFetched = "fetched"
     confirm: Policy = Policy.NEVER
     largest_letter: int = Field(default=64, ge=1, le=1024)
-    """In MiB, as it travels: a third more than its attachments on disk."""
+    """In MiB as transferred, which is a third more than its attachments on disk."""
     timeout: Timeout = timedelta(minutes=5)
-    """For the whole of a call."""
+    """Limit on a whole call."""
     ca_file: CaFile = None
-
-    @field_validator("url")
-    @classmethod
-    def _address(cls, url: str) -> str:
-        host = (urlsplit(url).hostname or "").rstrip(".").lower()
-        if host == "altinn.no" or host.endswith(".altinn.no"):
-            raise ValueError(
-                f"names Altinn's own host {host}, where Altinn 2 was switched off in June "
-                "2026: nothing answers there any more;"
-                ' for letters from Altinn use type = "altinn3"'
-            )
-        if not is_safe(url):
-            raise ValueError(
-                "is no plain https address; passwords would travel in the clear, so write one "
-                "that begins with https://"
-            )
-        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -139,7 +85,7 @@ class Settings(ConnectorSettings):
 
 
 def connect(name: str, settings: Settings) -> Altinn2:
-    """The mailbox, ready for use; no connection is opened yet."""
+    """Make the mailbox; no connection is opened yet."""
     tls = tls_context(settings.ca_file)
 
     def new_caller() -> SoapCaller:
@@ -171,7 +117,7 @@ def _credentials(settings: Settings) -> Credentials:
 
 
 class Altinn2:
-    """The mailbox, over `service`; `clock` tells the time of day."""
+    """The mailbox, over `service`; `clock` gives the time of day."""
 
     def __init__(
         self,
@@ -191,9 +137,10 @@ class Altinn2:
         )
 
     def channels(self) -> Sequence[Channel]:
-        """For each party the ten services together, for a list tells a code and no edition.
+        """Return two channels for each party: the ten services together, and confidential post.
 
-        And confidential post, which is only listed.
+        The ten share one because a list names a service code without its edition. Confidential post
+        is only listed, and only if the settings ask for it.
         """
         return self._channels
 
@@ -211,13 +158,13 @@ class Altinn2:
 
     def earliest(
         self,
-        channel: Channel,  # noqa: ARG002  # a port\'s argument
+        channel: Channel,  # noqa: ARG002  # the port has it
         position: datetime | None,
         now: datetime,
-    ) -> datetime | None:  # a port's method
-        """`look_back` before the position.
+    ) -> datetime | None:
+        """Return the position less `look_back`.
 
-        Where there is none, `start_from` before now, or everything.
+        Without a position: now less `start_from`, or None, which means everything.
         """
         if position is not None:
             return shifted(position, -self._settings.look_back)
@@ -228,9 +175,9 @@ class Altinn2:
         )
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
-        """The letters of inbox and archive that have changed later than `since`.
+        """List the letters in inbox and archive that changed after `since`.
 
-        A change is never earlier than the sending.
+        A letter's change is never earlier than its sending.
         """
         code = channel.service.partition("/")[0]
 
@@ -238,8 +185,8 @@ class Altinn2:
             rows = self._service.elements(channel.party, code, after, before)
             return {each.external_id: each for each in elements_from(rows, code)}
 
-        # Whether the server counts in days, and which clock it has, is not known: so a day more at
-        # both ends.
+        # It is not known whether the server counts in days, or which clock it has: so ask for a day
+        # more at both ends.
         found = find_all(
             ask, shifted(since, -_CLOCKS_APART) if since else None, self._clock() + _CLOCKS_APART
         )
@@ -255,9 +202,9 @@ class Altinn2:
         )
 
     def fetch(self, ref: LetterRef) -> Letter:
-        """The letter, with its attachments put aside for `open_part`.
+        """Fetch the letter, and keep its attachments for `open_part`.
 
-        Altinn notes a letter of the inbox as read.
+        Altinn marks a letter in the inbox as read.
         """
         about = f"letter {ref.external_id}"
         try:
@@ -268,13 +215,13 @@ class Altinn2:
             )
         except (ValidationError, ValueError) as error:
             reason = (
-                "a field is of an unexpected kind"
+                "a field has an unexpected type"
                 if isinstance(error, ValidationError)
                 else str(error)
             )
             words = (
-                f"Altinn 2's answer for {about} makes no sense: {reason}; it is tried again at "
-                "the next poll"
+                f"Altinn 2's answer for {about} is not valid: {reason}; it is tried again at the "
+                "next poll"
             )
             raise MailboxUnavailable(words) from None
         self._spool.put(ref.external_id, parts)
@@ -282,64 +229,66 @@ class Altinn2:
 
     @contextmanager
     def open_part(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
-        """The attachment's bytes, which came with the letter.
+        """Open the attachment's bytes, which came with the letter.
 
-        The letter is fetched once more if it was a while ago.
+        The letter is fetched again if its attachments are no longer kept.
         """
         if not self._spool.has(ref.external_id):
             self.fetch(ref)
         with self._spool.read(ref.external_id, part.external_id) as chunks:
             if chunks is None:
                 words = (
-                    f"attachment {part.external_id} of letter {ref.external_id} does not come "
-                    "with the letter any more"
+                    f"attachment {part.external_id} of letter {ref.external_id} no longer comes "
+                    "with the letter"
                 )
                 raise PartUnavailable(words, state=PartState.UNAVAILABLE)
             yield chunks
 
     def mark_read(self, ref: LetterRef) -> None:
-        """Open the letter, which is reading it.
+        """Open the letter, which marks it as read.
 
-        A letter of the archive was read before it came there.
+        A letter in the archive was read before it was moved there.
         """
         self._look(ref)
 
     def confirm(self, ref: LetterRef) -> None:
-        """Confirm the letter, if that is asked for and not done.
+        """Confirm the letter, if the sender asks for that and it is not done yet.
 
         Raises LetterGone, AccessRefused or MailboxUnavailable.
         """
         if is_confirmed(self._look(ref)):
             return
         try:
-            self._service.confirm(_number(ref), f"the confirmation of letter {ref.external_id}")
+            self._service.confirm(
+                inbox_number(ref), f"the confirmation of letter {ref.external_id}"
+            )
         except Faulted as faulted:
             if not self.confirmed(ref):
                 raise faulted.fault.error(f"to confirm letter {ref.external_id}") from None
 
     def confirmed(self, ref: LetterRef) -> bool:
-        """Whether the letter is confirmed, or was never to be. Raises as `confirm` does."""
+        """Whether the letter is confirmed, or needs no confirmation. Raises as `confirm` does."""
         return is_confirmed(self._look(ref))
 
     def check(self) -> Iterator[Finding]:
-        """Whether each party's letters can be listed; and what this interface cannot do."""
+        """Check that each party's letters can be listed, and say what the interface cannot do."""
         for channel in self.channels():
             yield self._check(channel)
         yield Finding(
             subject="limits",
             ok=True,
-            text="every letter that is fetched counts as read at once; the ten services are told apart by the name that a letter bears, and"
-            f" letters with another name keep the service {DPV_CODE}; senders have names and "
-            "no numbers; larger letters than"
-            f" {self._settings.largest_letter} MiB stay where they are, and status names them",
+            text="every letter that is fetched is marked as read at once; the ten services are "
+            "told apart by the service name in the letter, and letters with another name keep the "
+            f"service {DPV_CODE}; senders have names but no organisation numbers; letters larger "
+            f"than {self._settings.largest_letter} MiB are not fetched, and status lists them",
         )
 
     def source_time(self) -> SourceTime | None:
-        """What the clock of Altinn 2 said last."""
+        """Return the time that Altinn 2 last sent."""
         return self._service.heard
 
     def close(self) -> None:
-        """Let go of attachments that were put aside; connections end with each call."""
+        """Delete the attachments that are kept; connections end with each call."""
         self._spool.clear()
 
     def _check(self, channel: Channel) -> Finding:
@@ -356,15 +305,15 @@ class Altinn2:
         return LetterRef(mailbox=self.name, external_id=element.external_id, **place)
 
     def _remember(self, element: Element) -> None:
-        """Where a letter is: with one that moved to the archive only the list tells both numbers."""
+        """Note where a letter is: only the list has both numbers of one moved to the archive."""
         if element.archive_id is None:
             self._archived.pop(element.external_id, None)
         else:
             self._archived[element.external_id] = element.archive_id
 
     def _letter(self, ref: LetterRef, about: str) -> tuple[Letter, dict[str, Spooled]]:
-        result = self._service.letter(_number(ref), about)
-        with _kept(result):
+        result = self._service.letter(inbox_number(ref), about)
+        with result.kept():
             if result.value is None or is_gone(result.value.Correspondence):
                 raise self._vanished(ref, about)
             told = result.value
@@ -375,24 +324,23 @@ class Altinn2:
                 ref,
                 self._clock(),
             )
-            return letter, _by_id(told.CorrespondenceAttachments, result)
+            return letter, parts_by_id(told.CorrespondenceAttachments, result.parts)
 
     def _archived_letter(self, ref: LetterRef, about: str) -> tuple[Letter, dict[str, Spooled]]:
         result = self._service.archived_letter(self._archived[ref.external_id], about)
-        with _kept(result):
+        with result.kept():
             if (
                 result.value is None or result.value.DateSent is None
-            ):  # zeep makes an empty letter of nothing
+            ):  # zeep returns an empty letter for none
                 raise self._vanished(ref, about)
             for row in rows_of(result.value.CorrespondenceAttachments, "AttachmentBEV2"):
                 if row.AttachmentData is None and row.AttachmentID:
                     self._add_archived(row, result, about)
-            return archived_letter_from(result.value, ref, self._clock()), _by_id(
-                result.value.CorrespondenceAttachments, result
-            )
+            parts = parts_by_id(result.value.CorrespondenceAttachments, result.parts)
+            return archived_letter_from(result.value, ref, self._clock()), parts
 
     def _vanished(self, ref: LetterRef, about: str) -> MailboxError:
-        """What it means that a letter does not come: gone for good, or only moved since it was listed, into the archive or out of it."""
+        """Tell a letter that is gone from one that moved to or from the archive since the list."""
         channel = next(
             (
                 each
@@ -409,12 +357,12 @@ class Altinn2:
                 f"{about} is no longer in Altinn 2, neither in the inbox nor in the archive"
             )
         return MailboxUnavailable(
-            f"{about} does not come, though it is listed; it may have been moved, and is "
-            "tried again at the next poll"
+            f"{about} is listed but was not returned; it may have been moved, and is tried again "
+            "at the next poll"
         )
 
     def _add_archived(self, row: Any, result: Result, about: str) -> None:
-        """An attachment that did not come with its letter; it joins those that did."""
+        """Fetch an attachment that did not come with its letter, and add it to those that did."""
         found = self._service.archived_attachment(
             row.AttachmentID, f"attachment {row.AttachmentID} of {about}"
         )
@@ -423,42 +371,9 @@ class Altinn2:
             result.parts.extend(found.parts)
 
     def _look(self, ref: LetterRef) -> Any:
-        """The letter without its attachments. Raises LetterGone too."""
-        result = self._service.letter(_number(ref), f"letter {ref.external_id}")
-        for each in result.parts:
-            each.close()
+        """Fetch the letter without its attachments. Raises LetterGone too."""
+        result = self._service.letter(inbox_number(ref), f"letter {ref.external_id}")
+        result.close()
         if result.value is None or is_gone(result.value.Correspondence):
             raise LetterGone(f"letter {ref.external_id} is no longer in Altinn 2's inbox")
         return result.value.Correspondence
-
-
-@contextmanager
-def _kept(result: Result) -> Iterator[None]:
-    """Let go of the attachments if the letter turns out to be of no use."""
-    try:
-        yield
-    except BaseException:
-        for each in result.parts:
-            each.close()
-        raise
-
-
-def _by_id(attachments: Any, result: Result) -> dict[str, Spooled]:
-    rows = rows_of(attachments, "AttachmentBEV2")
-    numbered = enumerate(rows, start=1)
-    return {
-        part_id(row, place): result.parts[int(row.AttachmentData)]
-        for place, row in numbered
-        if row.AttachmentData is not None
-    }
-
-
-def _number(ref: LetterRef) -> int:
-    """The number that the interface knows the letter by.
-
-    Raises LetterGone, for a reference to something that can be no letter there.
-    """
-    number = int(ref.external_id) if ref.external_id.isascii() and ref.external_id.isdigit() else -1
-    if not 0 <= number < 1 << 31:
-        raise LetterGone(f"letter {ref.external_id} has no number in Altinn 2's inbox")
-    return number

@@ -6,7 +6,6 @@ its public source, Altinn/altinn-correspondence.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -32,21 +31,25 @@ from connectors.altinn3.listing import Window, find_all
 from connectors.altinn3.maskinporten import Identity, KeyFile, Tokens, load_key
 from connectors.altinn3.platform import READ, Platform
 from connectors.net.http_client import HttpClient, Timeouts
-from connectors.net.settings import all_or_duration, is_safe, some_time, without_repeats
+from connectors.net.settings import all_or_duration, is_safe, without_repeats
 from connectors.net.tls import CaFile, none_if_empty
 from daemon.core.dpv import (
-    ALL_SERVICES,
     CONFIDENTIAL_POST,
     DPV_SERVICES,
     Service,
-    find_service,
-    service_names,
+    known_service,
 )
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.model import Letter, LetterRef, Part, Policy
 from daemon.core.ports import Channel, Discovered, Finding, Listing
-from daemon.core.settings import ConnectorSettings, Day, Duration, OrganisationNumber
+from daemon.core.settings import (
+    ConnectorSettings,
+    Day,
+    Duration,
+    OrganisationNumber,
+    PositiveDuration,
+)
 from daemon.core.times import in_utc, shifted
 
 _log = structlog.get_logger(__name__)
@@ -65,26 +68,11 @@ def _some_text(text: str) -> str:
     return text
 
 
-def _service(name: str) -> Service:
-    """The service that an operator means. Raises ValueError."""
-    found = find_service(name)
-    if found is None:
-        close = difflib.get_close_matches(name, service_names(), n=1)
-        remedy = (
-            f"did you mean {close[0]!r}?"
-            if close
-            else f"known are: {', '.join(each.code for each in ALL_SERVICES)}"
-        )
-        raise ValueError(f"{name!r} is no service; {remedy}")
-    return found
-
-
-def _service_code(name: str) -> str:
-    service = _service(name)
+def _listed_service(name: str) -> str:
+    service = known_service(name)
     if service is CONFIDENTIAL_POST:
         raise ValueError(
-            f"{name!r} is not to be listed here; confidential post is governed by the key "
-            "`confidential`"
+            f"{name!r} does not belong here; confidential post has a key of its own, `confidential`"
         )
     return service.code
 
@@ -111,13 +99,13 @@ class Settings(ConnectorSettings):
     """The last day of the key at Maskinporten, where it lasts a year; the key itself does not say."""
     parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(without_repeats)]
     services: Annotated[
-        tuple[Annotated[str, AfterValidator(_service_code)], ...], AfterValidator(without_repeats)
+        tuple[Annotated[str, AfterValidator(_listed_service)], ...], AfterValidator(without_repeats)
     ] = tuple(each.code for each in DPV_SERVICES)
     resources: dict[str, tuple[Annotated[str, AfterValidator(_resource)], ...]] = Field(
         default_factory=dict
     )
     confidential: Literal["list", "fetch", "off"] = "list"
-    poll_every: Annotated[Duration, AfterValidator(some_time)] = timedelta(minutes=5)
+    poll_every: PositiveDuration = timedelta(minutes=5)
     look_back: Duration = timedelta(days=7)
     start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: Policy = Policy.NEVER
@@ -155,7 +143,7 @@ class Settings(ConnectorSettings):
         by_code: dict[str, tuple[str, ...]] = {}
         owners: dict[str, str] = {}
         for name, ids in resources.items():
-            code = _service(name).code
+            code = known_service(name).code
             if code in by_code:
                 raise ValueError(f"names {code} twice, by code and by name; strike one of them out")
             by_code[code] = without_repeats(ids)
@@ -189,7 +177,7 @@ def longest_pause(poll_every: timedelta) -> timedelta:
 def channels_of(settings: Settings) -> tuple[Channel, ...]:
     """Every channel that the settings ask for: by party, then service, then resource."""
     services = [
-        *(_service(code) for code in settings.services),
+        *(known_service(code) for code in settings.services),
         *([CONFIDENTIAL_POST] if settings.confidential != "off" else []),
     ]
     return tuple(

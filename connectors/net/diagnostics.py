@@ -7,21 +7,12 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import AfterValidator
-
-from daemon.core.settings import Duration
+from daemon.core.settings import PositiveDuration
 
 if TYPE_CHECKING:
     import httpx
-
-
-def _some_time(length: timedelta) -> timedelta:
-    if not length:
-        raise ValueError('is no time at all; write how long to wait, such as "30s"')
-    return length
 
 
 CHECK_PROXY = (
@@ -29,7 +20,7 @@ CHECK_PROXY = (
     "proxy"
 )
 """What to do about an answer that the other side itself is not likely to have given."""
-Timeout = Annotated[Duration, AfterValidator(_some_time)]
+Timeout = PositiveDuration
 """How long to wait for the other side, written `"30s"`."""
 
 

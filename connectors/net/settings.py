@@ -13,13 +13,6 @@ from connectors.net.diagnostics import is_host, is_loopback
 from daemon.core.settings import duration
 
 
-def some_time(length: timedelta) -> timedelta:
-    """A length of time that is more than none. Raises ValueError."""
-    if not length:
-        raise ValueError('is no time at all; write for example "5m"')
-    return length
-
-
 def all_or_duration(value: object) -> timedelta | None:
     """A length of time, or None for `"all"`. Raises ValueError."""
     return None if value is None or value == "all" else duration(value)

@@ -8,13 +8,13 @@ repeated. `"$each"` in a table repeats it for each file. `$$` begins a constant 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
 from typing import Any, Protocol
 
+from connectors.parcel.xml_characters import as_xml_text
 from connectors.soap.fields import FILE, GROUPS, LETTER, Content, Field, find, members, value
 from connectors.soap.shape import Kind, Node
 from daemon.core.ports import Parcel
@@ -23,7 +23,6 @@ from daemon.core.times import in_utc, norwegian_day
 EACH = "$each"
 OPEN = "?"
 """The field that is none, for what is still to be written; a mapping with it is refused."""
-_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAKES: dict[Kind, frozenset[str]] = {
     Kind.TEXT: frozenset({"text", "number", "boolean", "moment", "names", "content"}),
     Kind.BINARY: frozenset({"content"}),
@@ -313,4 +312,4 @@ def _clean(found: Any) -> str:
         text = ", ".join(found)
     else:
         text = str(found.value if isinstance(found, Enum) else found)
-    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    return as_xml_text(text)

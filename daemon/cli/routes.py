@@ -269,7 +269,7 @@ def _print_dry_run(result: DryRun) -> None:
 
 def lint(context: typer.Context, *, json: Json = False) -> None:
     """Tell what in the table is probably no longer meant: routes without letters, recipients without routes, covers that end."""
-    from daemon.routing.facts import norwegian_day
+    from daemon.core.times import norwegian_day
     from daemon.routing.lint import lint as lint_table
     from daemon.service import stack
 

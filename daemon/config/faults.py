@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from daemon.core.errors import ConfigurationError, Fault
+from daemon.core.spelling import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
@@ -37,12 +37,6 @@ _WORDS = {
     "date_from_datetime_parsing": ("is no date", "Write a date without quotes, such as 2026-12-21"),
     "date_type": ("is no date", "Write a date without quotes, such as 2026-12-21"),
 }
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean …?` for the known word that is closest to `word`, or an empty text."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def key_text(path: KeyPath) -> str:

@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from daemon.config.faults import FaultList, Model, did_you_mean, read_toml
+from daemon.config.faults import FaultList, Model, read_toml
 from daemon.config.listen import Address, ListenAddress
-from daemon.core.dpv import find_service, service_names
+from daemon.core.dpv import service_code
 from daemon.core.errors import Fault
 from daemon.core.settings import (
     FOREVER,
@@ -91,17 +91,6 @@ class DeliverySettings(BaseModel):
     give_up_after: Duration = timedelta(days=5)
 
 
-def _service_code(text: str) -> str:
-    service = find_service(text)
-    if service is None:
-        hint = did_you_mean(text, service_names())
-        raise ValueError(
-            f"{text!r} is no service; "
-            f"{hint or 'write a code such as 4255/8, or see `postmottak services`'}"
-        )
-    return service.code
-
-
 class ServiceRetention(BaseModel):
     """`[retention.service."CODE"]`: how long letters of one service are kept.
 
@@ -126,7 +115,7 @@ class RetentionSettings(BaseModel):
     body: KeepingTime = FOREVER
     attachments: KeepingTime = FOREVER
     metadata: KeepingTime = FOREVER
-    service: Mapping[Annotated[str, AfterValidator(_service_code)], ServiceRetention] = Field(
+    service: Mapping[Annotated[str, AfterValidator(service_code)], ServiceRetention] = Field(
         default_factory=dict
     )
 

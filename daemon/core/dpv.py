@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from daemon.core.spelling import did_you_mean
+
 _PROCESS = "urn:no:difi:profile:arkivmelding:{}:ver1.0"
 
 
@@ -118,6 +120,26 @@ _BY_NAME = MappingProxyType(
 def find_service(name: str) -> Service | None:
     """The service with this code (`4255/8`) or slug (`skatter-avgifter`), or None."""
     return _BY_NAME.get(name)
+
+
+def known_service(name: str) -> Service:
+    """Return the service with this code or slug.
+
+    Raises ValueError, with the closest name, if there is none.
+    """
+    service = find_service(name)
+    if service is None:
+        hint = did_you_mean(name, service_names())
+        raise ValueError(
+            f"{name!r} is not a service; "
+            f"{hint or 'write a code such as 4255/8, or see `postmottak services`'}"
+        )
+    return service
+
+
+def service_code(name: str) -> str:
+    """Return the code of the service with this code or slug. Raises ValueError."""
+    return known_service(name).code
 
 
 def service_names() -> tuple[str, ...]:

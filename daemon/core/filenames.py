@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import datetime
 from uuid import UUID
 
 from daemon.core.folding import readable
-from daemon.core.times import in_utc, written
 
 MAX_LENGTH = 80
 """No name of a file is longer, in characters and so in bytes."""
+_SLUG_LENGTH = 20
 
 _NO_DECOMPOSITION = str.maketrans(
     {
@@ -62,21 +61,18 @@ def safe_name(original: str, media_type: str, position: int, kind: str = "") -> 
     stem, suffix = _split(_ascii(readable(original)), media_type, kind)
     prefix = f"{position:03d}-"
     ending = f".{suffix}" if suffix else ""
-    slug = _slug(stem)[: MAX_LENGTH - len(prefix) - len(ending)].strip("-")
-    return f"{prefix}{slug or 'vedlegg'}{ending}"
+    name = _hyphenated(stem)[: MAX_LENGTH - len(prefix) - len(ending)].strip("-")
+    return f"{prefix}{name or 'vedlegg'}{ending}"
 
 
-def folder_name(
-    *, published_at: datetime, service: str, sender: str | None, message_id: UUID, generation: int
-) -> str:
-    """The name of a letter's folder in a drop: `<yyyymmdd-hhmmss>_<service>_<sender>_<short id>`, with the time in UTC.
+def slug(text: str) -> str:
+    """Return at most 20 characters of `a-z0-9-` that say what the text says, or `ukjent`."""
+    return _hyphenated(_ascii(text))[:_SLUG_LENGTH].strip("-") or "ukjent"
 
-    A letter that is sent again on purpose is told from the first by its generation, at the end.
-    """
-    moment = written(in_utc(published_at), "%Y%m%d-%H%M%S")
-    words = [_slug(_ascii(text))[:20].strip("-") or "ukjent" for text in (service, sender or "")]
-    again = f"-g{generation}" if generation > 1 else ""
-    return "_".join([moment, *words, message_id.hex[:8]]) + again
+
+def short_id(message_id: UUID) -> str:
+    """Return the eight characters that tell a letter's files from another's."""
+    return message_id.hex[:8]
 
 
 def is_plain_name(name: str) -> bool:
@@ -109,5 +105,5 @@ def _can_be(suffix: str, kind: str) -> bool:
     return suffix in known if known else len(suffix) > 1
 
 
-def _slug(text: str) -> str:
+def _hyphenated(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text).strip("-")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
+from daemon.core.callbacks import do_nothing
 from daemon.core.document import LetterDocument
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import PostmottakError
@@ -123,10 +124,6 @@ class Mailbox(Protocol):
         """Let go of connections. May be called twice."""
 
 
-def nothing() -> None:
-    """Does nothing."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
     """What a destination is handed: one letter, for one delivery.
@@ -145,7 +142,7 @@ class Parcel:
     """The attachments that are here, in the sender's order; those that are not are only in the
     document.
     """
-    beat: Callable[[], None] = nothing
+    beat: Callable[[], None] = do_nothing
     """A sign of life, for whoever takes long without reading an attachment, which is one as well.
     May be called from any thread.
     """

@@ -78,8 +78,16 @@ def duration_text(length: timedelta) -> str:
     return f"{seconds // _UNITS[unit]}{unit}"
 
 
+def _longer_than_zero(length: timedelta) -> timedelta:
+    if not length:
+        raise ValueError('must be longer than zero; write for example "5m"')
+    return length
+
+
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 """A length of time, written `"5m"`."""
+PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero)]
+"""A length of time that is longer than zero."""
 
 
 Day = Annotated[date, Strict()]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from daemon.core.callbacks import do_nothing
 from daemon.core.errors import (
     LetterGone,
     MailboxError,
@@ -48,10 +49,6 @@ _log = structlog.get_logger(__name__)
 # of an attachment that is not what the sender promises: two in a row are damaged now and then where
 # one in fifty is
 _DOWNLOADS = 4
-
-
-def do_nothing() -> None:
-    """For what nobody waits for."""
 
 
 @dataclass(frozen=True, kw_only=True)

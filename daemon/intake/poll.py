@@ -21,11 +21,12 @@ from uuid import UUID
 import structlog
 
 from daemon.core.bookkeeping import Bookmark
+from daemon.core.callbacks import do_nothing
 from daemon.core.errors import AccessRefused, MailboxError, NotStorable, StoreError
 from daemon.core.model import LetterRef, MessageValues, SightingState
 from daemon.core.outside_values import is_storable, text_from
 from daemon.core.ports import Channel, Listing, Mailbox
-from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, do_nothing, duplicate
+from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, duplicate
 from daemon.intake.notices import Notices
 from daemon.runtime.limiter import ConcurrencyLimiter
 from daemon.runtime.thread_pool import ThreadPool

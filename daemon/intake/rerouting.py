@@ -11,10 +11,11 @@ from uuid import UUID
 
 import structlog
 
-from daemon.config.faults import did_you_mean
+from daemon.core.callbacks import do_nothing
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DecisionValues
+from daemon.core.spelling import did_you_mean
 from daemon.routing.decide import OPERATOR, Decision, Earlier, assign, decide, recover
 from daemon.routing.dryrun import HistoricLetter
 from daemon.routing.facts import Facts, facts_of
@@ -26,10 +27,6 @@ _log = structlog.get_logger(__name__)
 # the same for one
 _TOGETHER = 100
 _REMEMBERED = 10_000
-
-
-def do_nothing() -> None:
-    """For what nobody waits for."""
 
 
 @dataclass(kw_only=True)

@@ -6,15 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daemon.core.callbacks import do_nothing
 from daemon.store import Store
 from daemon.store.content import PREFIXES, ContentStore
 from daemon.store.sqlite_file import corruption
 
 Tell = Callable[[str], None]
-
-
-def do_nothing(_what: str) -> None:
-    """For checks that nobody watches."""
 
 
 @dataclass(kw_only=True)

@@ -27,7 +27,7 @@ from daemon.core.bookkeeping import (
 from daemon.core.errors import Fault
 from daemon.core.model import Delivery, DeliveryState, SightingState
 from daemon.core.settings import duration_text
-from daemon.routing.facts import NORWAY
+from daemon.core.times import NORWAY
 from daemon.runtime.clock import WRONG, has_backlog
 from daemon.store import Store
 

@@ -6,19 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from zoneinfo import ZoneInfo
 
 from daemon.core.casenumbers import case_numbers
+from daemon.core.cases import case_keys
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.folding import fold_title, fold_whole, readable
 from daemon.core.model import Envelope, Part
-
-NORWAY = ZoneInfo("Europe/Oslo")
-
-
-def norwegian_day(moment: datetime) -> date:
-    """The day that it is in Norway."""
-    return moment.astimezone(NORWAY).date()
+from daemon.core.times import norwegian_day
 
 
 @dataclass(frozen=True)
@@ -73,14 +67,14 @@ class Facts:
 
     @property
     def threads(self) -> tuple[str, ...]:
-        """What a later letter of the same matter would share: party and sender with each case number, and with the reference."""
-        sender = self.sender_org or self.folded_sender
-        if not sender:
-            return ()  # two senders that nobody knows are not one
-        both = f"{self.party}:{sender}"
-        keys = [f"case:{both}:{number}" for number in self.case_numbers]
-        reference = readable(self.reference)
-        return tuple(keys + ([f"reference:{both}:{reference}"] if reference else []))
+        """The keys of the letter's cases (`daemon.core.cases`)."""
+        return case_keys(
+            party=self.party,
+            sender_org=self.sender_org,
+            sender_name=self.sender_name,
+            text=f"{self.title} {self.summary}",
+            reference=self.reference,
+        )
 
 
 def facts_of(envelope: Envelope, parts: Sequence[Part], at: datetime) -> Facts:

@@ -16,8 +16,7 @@ from pydantic import (
     field_validator,
 )
 
-from daemon.config.faults import did_you_mean
-from daemon.core.dpv import CONFIDENTIAL_POST, find_service, service_names
+from daemon.core.dpv import CONFIDENTIAL_POST, service_code
 from daemon.core.folding import fold, readable, readable_expression
 from daemon.core.model import Policy
 from daemon.core.organisation import is_organisation_number
@@ -68,17 +67,6 @@ def _sender(text: str) -> str:
     return digits
 
 
-def _service_code(text: str) -> str:
-    service = find_service(text)
-    if service is None:
-        hint = did_you_mean(text, service_names())
-        raise ValueError(
-            f"{text!r} is no service; "
-            f"{hint or 'write a code such as 4255/8, or see `postmottak services`'}"
-        )
-    return service.code
-
-
 def compile_expression(text: str) -> Any:
     """The regular expression, compiled.
 
@@ -127,7 +115,7 @@ TitleWords = Annotated[Words, AfterValidator(_folds_to_something)]
 SeenWords = Annotated[Words, AfterValidator(_says_something)]
 Sender = Annotated[SeenWords, AfterValidator(_sender)]
 Party = Annotated[OrganisationNumber, BeforeValidator(_in_quotes)]
-ServiceCode = Annotated[str, BeforeValidator(_service_in_quotes), AfterValidator(_service_code)]
+ServiceCode = Annotated[str, BeforeValidator(_service_in_quotes), AfterValidator(service_code)]
 YesOrNo = Annotated[bool, Strict()]
 
 

@@ -19,6 +19,7 @@ from daemon.core.bookkeeping import CLOCK, LOCK
 from daemon.core.errors import Fault
 from daemon.core.model import DeliveryState, Outcome
 from daemon.core.ports import Destination, HasTokens, LocalDestination, TellsTime
+from daemon.core.times import norwegian_day
 from daemon.delivery import retry
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.marks import MarkSender
@@ -35,7 +36,6 @@ from daemon.maintenance.housekeeping import Housekeeping
 from daemon.monitoring.alerts import AlertNotifier
 from daemon.monitoring.problems import Problem, clock_troubles
 from daemon.monitoring.service_problems import ServiceProblems
-from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table
 from daemon.runtime.clock import DOUBTED, Clock
 from daemon.runtime.heartbeat import OUTBOX, WORKER_TIMEOUT, Heartbeats

@@ -15,10 +15,10 @@ from daemon.config import loader
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK
 from daemon.core.errors import ConfigurationError, NotFound, OperatorError, StoreError
+from daemon.core.times import norwegian_day
 from daemon.intake.rerouting import Rerouter
 from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
-from daemon.routing.facts import norwegian_day
 from daemon.routing.table import Table, parse_table, read_table
 from daemon.runtime import clock
 from daemon.runtime.clock import DOUBTED, has_backlog, is_far_ahead

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from daemon.core.callbacks import do_nothing
 from daemon.store.alerts import Alerts
-from daemon.store.busy import BusyWait, do_nothing, wait_limit
+from daemon.store.busy import BusyWait, wait_limit
 from daemon.store.claims import Claim
 from daemon.store.covers import WAITING, Cover, Covers, Queued
 from daemon.store.database import Database

@@ -18,6 +18,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from daemon.core.callbacks import do_nothing
+
 T = TypeVar("T")
 STEP = 1.0
 """Seconds that SQLite itself waits, with a back-off of its own, before it is asked again: so soon a
@@ -26,10 +28,6 @@ signal to stop is heard.
 _LIMIT = 30.0
 _GRACE = 4.0
 _LIMIT_HERE: ContextVar[float | None] = ContextVar("_AT_MOST", default=None)
-
-
-def do_nothing(_step: float, _total: float) -> None:
-    """For waits that nobody needs to know of."""
 
 
 def is_busy(error: BaseException | None) -> bool:

@@ -77,15 +77,15 @@ def read(mailbox: altinn2.Altinn2, ref: LetterRef, part: Part) -> bytes:
     [
         (
             {"mark_read": "never"},
-            "cannot be had: Altinn 2 notes a letter as read when it is opened",
+            "is not possible: Altinn 2 marks a letter as read when it is opened",
         ),
         ({"mark_read": "stored"}, 'can only be "fetched"'),
-        ({"confidential": "fetch"}, "cannot be had: Altinn 2 notes a letter as read"),
+        ({"confidential": "fetch"}, "is not possible: Altinn 2 marks a letter as read"),
         ({"url": "https://www.altinn.no"}, "switched off in June 2026"),
         ({"url": "https://tt02.altinn.no/ServiceEngineExternal"}, "switched off in June 2026"),
         ({"url": "https://ALTINN.no."}, 'use type = "altinn3"'),
-        ({"url": "http://altinn2.example.no"}, "no plain https address"),
-        ({"url": "https://user:hemmelig@altinn2.example.no"}, "no plain https address"),
+        ({"url": "http://altinn2.example.no"}, "not an https address"),
+        ({"url": "https://user:hemmelig@altinn2.example.no"}, "not an https address"),
         ({"system_name": " "}, "is empty"),
         ({"user_pin_file": "nowhere"}, "make the file"),
     ],
@@ -111,7 +111,7 @@ def test_without_the_extra_the_module_still_loads() -> None:
     code = """
 import sys
 sys.modules["zeep"] = sys.modules["lxml"] = None
-import connectors.mailboxes.altinn2, connectors.altinn2.service, connectors.altinn2.unpack
+import connectors.mailboxes.altinn2, connectors.altinn2.client, connectors.altinn2.unpack
 """
     ended = subprocess.run(
         [sys.executable, "-c", code],

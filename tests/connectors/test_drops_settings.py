@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from connectors.destinations.filedrop import Settings
 from connectors.drops.names import DEFAULT_TEMPLATE, candidates, checked_template
-from daemon.core.filenames import folder_name, is_plain_name
+from daemon.core.filenames import is_plain_name
 from daemon.core.ports import Parcel
 from daemon.core.settings import ConnectorSettings
 
@@ -39,17 +39,17 @@ def names(template: str, parcel: Parcel) -> list[str]:
     return list(islice(candidates(checked_template(template), parcel), 3))
 
 
-def test_the_default_name_is_the_kernels(make_parcel: MakeParcel) -> None:
-    """Without a template a letter is called what it always was, and its versions after it."""
-    parcel = make_parcel(generation=2)
-    own = folder_name(
-        published_at=parcel.document.published_at,
-        service="4255/8",
-        sender="974761076",
-        message_id=parcel.document.id,
-        generation=2,
-    )
+def test_the_default_name(make_parcel: MakeParcel) -> None:
+    """Without a template a letter is named for its time in UTC, service, sender, id and generation,
+    and its versions after it."""
+    elsewhere = datetime(2026, 3, 12, 10, 46, 5, tzinfo=timezone(timedelta(hours=1)))
+    parcel = make_parcel(published_at=elsewhere)
+    own = f"20260312-094605_4255-8_974761076_{parcel.document.id.hex[:8]}"
     assert names(DEFAULT_TEMPLATE, parcel) == [own, f"{own}-v2", f"{own}-v3"]
+    again = make_parcel(published_at=elsewhere, generation=2, sender_org=None)
+    assert names(DEFAULT_TEMPLATE, again)[0] == (
+        f"20260312-094605_4255-8_ukjent_{parcel.document.id.hex[:8]}-g2"
+    )
 
 
 def test_a_template_may_say_everything(make_parcel: MakeParcel) -> None:

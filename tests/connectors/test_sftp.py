@@ -278,7 +278,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(
         ({"known_hosts": "nowhere"}, "ssh-keyscan"),
         ({"key_file": "password"}, "no private key in PEM"),
         ({"host": "sftp.example.no/inn"}, "is no name or address of a server"),
-        ({"timeout": "0s"}, "is no time at all"),
+        ({"timeout": "0s"}, "must be longer than zero"),
         ({"owner": "ola"}, "owner"),
     ],
 )

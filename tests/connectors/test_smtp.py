@@ -200,7 +200,7 @@ GOOD = {"host": "smtp.example.no", "sender": "a@example.no", "recipients": ["b@e
         ({"subject": "{title"}, "is no template"),
         ({"subject": " "}, "makes an empty subject"),
         ({"language": "nn"}, "should be 'nb' or 'en'"),
-        ({"timeout": "0s"}, "is no time at all"),
+        ({"timeout": "0s"}, "must be longer than zero"),
         ({"port": 0}, "greater than or equal to 1"),
         ({"username": "ola"}, "one of username and password_file"),
         ({"username": "ola", "password_file": "secret", "security": "none"}, "unencrypted"),

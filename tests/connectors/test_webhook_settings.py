@@ -103,7 +103,7 @@ def test_a_key_with_a_password_asks_nobody(tmp_path: Path, client_files: tuple[s
         ({"secret_file": "missing"}, "cannot be read"),
         ({"secret_file": "half"}, "a line that is none"),
         ({"secret_file": "empty"}, "is empty"),
-        ({"timeout": "0s"}, "is no time at all"),
+        ({"timeout": "0s"}, "must be longer than zero"),
         ({"payload": "all"}, "should be 'metadata' or 'with-links'"),
         ({"payload": "with-links"}, "without the other"),
         ({"link_base": "http://127.0.0.1:8765"}, "without the other"),

@@ -64,7 +64,7 @@ def test_every_fault_at_once(journey: Journey) -> None:
             "look_back: is no length of time",
             "'carrier-pigeon' is no type of destination",
             "'mape' is no destination. Did you mean 'mappe'?",
-            "'4255/18' is no service",
+            "'4255/18' is not a service",
             "the last route, 'bygg', has conditions",
         ):
             assert words in ended.errors

@@ -16,12 +16,12 @@ from daemon.config.faults import (
     FaultList,
     KeyLines,
     KeyPath,
-    did_you_mean,
     key_text,
     parse_toml,
     read_toml,
 )
 from daemon.core.errors import ConfigurationError, Fault
+from daemon.core.spelling import did_you_mean
 
 TEXT = """\
 title = "x" # = [

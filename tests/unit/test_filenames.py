@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import PurePosixPath, PureWindowsPath
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.filenames import MAX_LENGTH, folder_name, is_plain_name, safe_name
+from daemon.core.filenames import MAX_LENGTH, is_plain_name, safe_name, short_id, slug
 
 LETTER = UUID("0f9d2c1e-1111-5222-8333-444455556666")
 NASTY = st.one_of(
@@ -143,42 +142,30 @@ def test_names_that_are_plain(name: str) -> None:
     assert is_plain_name(name)
 
 
-def test_folder_name() -> None:
-    """A folder is named for its time in UTC, service, sender and message, whatever zone the time
-    was given in."""
-    moment = datetime(2026, 3, 12, 10, 46, 5, tzinfo=timezone(timedelta(hours=1)))
-    name = folder_name(
-        published_at=moment, service="4255/8", sender="974761076", message_id=LETTER, generation=1
-    )
-    assert name == "20260312-094605_4255-8_974761076_0f9d2c1e"
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4255/8", "4255-8"),
+        ("974761076", "974761076"),
+        ("", "ukjent"),
+        ("__/..", "ukjent"),
+        ("Sør-Varanger kommune, avd. 2", "sor-varanger-kommune"),
+    ],
+)
+def test_slugs(text: str, expected: str) -> None:
+    """A slug is recognisable, short and never empty."""
+    assert slug(text) == expected
 
 
-def test_folder_name_of_a_later_generation_and_an_unknown_sender() -> None:
-    """A letter sent again on purpose gets a folder of its own; a missing sender is `ukjent`."""
-    moment = datetime(2026, 3, 12, tzinfo=UTC)
-    name = folder_name(
-        published_at=moment, service="5504/1", sender=None, message_id=LETTER, generation=2
-    )
-    assert name == "20260312-000000_5504-1_ukjent_0f9d2c1e-g2"
+@given(NASTY)
+def test_every_slug_is_harmless(text: str) -> None:
+    """Whatever the text, a slug is a plain name without an underscore, and the same for itself."""
+    assert is_plain_name(f"x_{slug(text)}")
+    assert "_" not in slug(text)
+    assert 0 < len(slug(text)) <= 20
+    assert slug(slug(text)) == slug(text)
 
 
-@given(
-    NASTY,
-    NASTY,
-    st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    st.uuids(),
-    st.integers(1, 99),
-)  # hypothesis wants the bound without a zone
-def test_every_folder_name_is_harmless(
-    service: str, sender: str, moment: datetime, message: UUID, generation: int
-) -> None:
-    """A service or sender that is not what it should be cannot make a folder leave its drop."""
-    name = folder_name(
-        published_at=moment,
-        service=service,
-        sender=sender,
-        message_id=message,
-        generation=generation,
-    )
-    assert is_plain_name(name)
-    assert len(name) <= MAX_LENGTH
+def test_short_id() -> None:
+    """A letter's short id is the beginning of its id."""
+    assert short_id(LETTER) == "0f9d2c1e"

@@ -23,8 +23,8 @@ from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import Fault
 from daemon.core.model import MarkKind, Outcome, PartState, Policy, SightingState
 from daemon.core.settings import ConnectorSettings, Day
+from daemon.core.times import NORWAY
 from daemon.monitoring.problems import find_problems
-from daemon.routing.facts import NORWAY
 from daemon.store import Store
 from daemon.web.metrics import Monitoring
 from tests.unit.conftest import NOW, Clock, envelope, stored_letter

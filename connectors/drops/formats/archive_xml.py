@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connectors.parcel.render import one_line
+from connectors.parcel.xml_characters import as_xml_text
 from daemon.core.ports import Parcel
 
 SYSTEM = "Postmottak"
@@ -15,7 +15,6 @@ NO_TITLE = "(uten tittel)"
 UNKNOWN = "Ukjent"
 MAIN, ATTACHED = "Hoveddokument", "Vedlegg"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +43,9 @@ def root(tag: str, **namespaces: str) -> ET.Element:
 def add(parent: ET.Element, tag: str, content: object = "", **attributes: str) -> ET.Element:
     """Add an element with this text. What XML cannot hold becomes U+FFFD."""
     element = ET.SubElement(
-        parent, tag, {name: _holdable(value) for name, value in attributes.items()}
+        parent, tag, {name: as_xml_text(value) for name, value in attributes.items()}
     )
-    element.text = _holdable(str(content)) or None
+    element.text = as_xml_text(str(content)) or None
     return element
 
 
@@ -93,7 +92,3 @@ def role(number: int) -> str:
 def numbered(documents: Sequence[Document]) -> list[tuple[int, Document]]:
     """The documents with their numbers, from 1 on."""
     return list(enumerate(documents, start=1))
-
-
-def _holdable(text: str) -> str:
-    return _NOT_XML.sub("\ufffd", text)

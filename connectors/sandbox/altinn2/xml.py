@@ -10,13 +10,12 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from xml.sax.saxutils import escape
-from zoneinfo import ZoneInfo
 
+from connectors.parcel.xml_characters import NOT_XML
 from connectors.sandbox.http_server import Request, Response, Stream
 from connectors.soap.xml import UnsafeXml, parse
-from daemon.core.times import in_norway
+from daemon.core.times import NORWAY, in_norway
 
-_NORWAY = ZoneInfo("Europe/Oslo")
 _SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _ALTINN = "http://www.altinn.no/services"
@@ -34,7 +33,6 @@ _CONTENTS = MappingProxyType({
     "link": f"{_SCHEMAS}/ServiceEngine/Correspondence/2009/10",
     "list": f"{_SCHEMAS}/ServiceEngine/Notification/2009/10",
 })  # fmt: skip  # one line for each
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 CREDENTIALS = (
     "systemUserName",
     "systemPassword",
@@ -243,7 +241,7 @@ def _time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise BadRequest("a date is no date") from None
-    return time if time.tzinfo else time.replace(tzinfo=_NORWAY)
+    return time if time.tzinfo else time.replace(tzinfo=NORWAY)
 
 
 def local(moment: datetime | None) -> str | None:
@@ -335,7 +333,7 @@ def _written(fields: Fields, prefix: str) -> Iterator[bytes | Iterable[bytes]]:
             yield f"</{tag}>".encode()
         elif isinstance(value, (str, int)):
             text = str(value).lower() if isinstance(value, bool) else str(value)
-            yield f"<{tag}>{_NOT_XML.sub(_reference, escape(text))}</{tag}>".encode()
+            yield f"<{tag}>{NOT_XML.sub(_reference, escape(text))}</{tag}>".encode()
         else:
             yield f"<{tag}>".encode()
             yield value

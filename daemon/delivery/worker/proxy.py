@@ -10,9 +10,10 @@ from typing import Any, NoReturn, cast
 from uuid import UUID
 
 from daemon.config.loader import ConnectorConfiguration
+from daemon.core.callbacks import do_nothing
 from daemon.core.errors import PostmottakError
 from daemon.core.model import Receipt
-from daemon.core.ports import Finding, LocalDestination, Parcel, Pickup, nothing
+from daemon.core.ports import Finding, LocalDestination, Parcel, Pickup
 from daemon.delivery.worker.worker_client import WorkerClient
 
 
@@ -78,7 +79,9 @@ def _portable(parcel: Parcel) -> Parcel:
     The agent opens attachments by their hash.
     """
     return replace(
-        parcel, beat=nothing, parts=tuple(replace(part, open=_elsewhere) for part in parcel.parts)
+        parcel,
+        beat=do_nothing,
+        parts=tuple(replace(part, open=_elsewhere) for part in parcel.parts),
     )
 
 

@@ -24,8 +24,8 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from daemon.config.loader import ConnectorConfiguration
+from daemon.core.callbacks import do_nothing
 from daemon.core.errors import PostmottakError, WorkerLost
-from daemon.core.ports import nothing
 from daemon.delivery.worker.worker_process import (
     Connect,
     Method,
@@ -94,7 +94,7 @@ class WorkerClient:
         connector: ConnectorConfiguration,
         method: Method,
         about: Any = None,
-        beat: Heartbeat = nothing,
+        beat: Heartbeat = do_nothing,
     ) -> Any:
         """Have the agent do something at a destination, and wait until it is done.
 
@@ -120,7 +120,7 @@ class WorkerClient:
         if self._asked is None or self._asked.done():
             beat()
             with suppress(WorkerLost):  # which `has_ended` tells
-                self._asked = self._send(Ping(number=next(self._numbers)), nothing)
+                self._asked = self._send(Ping(number=next(self._numbers)), do_nothing)
 
     def _send(self, what: Request | Ping, beat: Heartbeat) -> Future[Any]:
         call = _PendingCall(beat)

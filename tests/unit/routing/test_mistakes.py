@@ -37,12 +37,12 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "a service that does not exist": (
         table(route('services = ["4255/18"]')),
-        "routing.toml:9: route[1].services[1]: '4255/18' is no service. Did you mean '4255/8'?",
+        "routing.toml:9: route[1].services[1]: '4255/18' is not a service. Did you mean '4255/8'?",
     ),
     "a service with a typing mistake": (
         table(route('services = ["skatt-avgifter"]')),
         (
-            "routing.toml:9: route[1].services[1]: 'skatt-avgifter' is no service. Did you mean "
+            "routing.toml:9: route[1].services[1]: 'skatt-avgifter' is not a service. Did you mean "
             "'skatter-avgifter'?"
         ),
     ),
