@@ -1,4 +1,4 @@
-"""The commands that the documents show, taken from the documents themselves: code blocks, tables and the text."""
+"""The commands in the documents, taken from the documents: code blocks, tables and the text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ PAGES = (
     ROOT / "SECURITY.md",
 )
 _PROGRAMS = frozenset(
-    {"postmottak", ".venv/bin/postmottak", "make", "sh", "sudo", "apt", "apt-get", "dpkg", "pip", "pipx", "uv", "python", "python3"}
+    {"postmottak", ".venv/bin/postmottak", "make", "sh", "sudo", "apt", "apt-get", "dpkg"}
+    | {"pip", "pipx", "uv", "python", "python3"}
     | {"systemctl", "journalctl", "curl", "sha256sum", "strace"}
 )
 _OURS = frozenset(typer.main.get_group(app).commands)
@@ -41,15 +42,16 @@ def commands() -> dict[str, str]:
 def _shown(text: str) -> Iterator[str]:
     for kind, body in _BLOCK.findall(text):
         if kind in {"", "sh"}:
-            yield from (command for line in body.splitlines() for command in _commands_of(line.partition(" #")[0].strip()))
+            for line in body.splitlines():
+                yield from _commands_of(line.partition(" #")[0].strip())
     for span in re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text)):
         yield from _commands_of(span)
 
 
 def _commands_of(text: str) -> Iterator[str]:
-    """The commands in a piece of code: several where one word stands for several, as in `retry|hold`.
+    """The commands in a piece of code: several where a word means several, as in `retry|hold`.
 
-    A text that begins with `…` is not a whole command; the tests refuse it, because it cannot be run.
+    A text that begins with `…` is not a whole command; the tests refuse it, as it cannot be run.
     """
     words = text.split()
     if len(words) < 2 or words[1] == "=":
