@@ -1,4 +1,5 @@
-# Two commands do everything: `make demo` and `make test`. Each makes its environment first, if that is missing or old.
+# Two commands do everything: `make demo` and `make test`. Each creates its environment first if it is
+# missing or out of date.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,9 +12,7 @@ demo: .venv/made
 
 test: check journeys
 
-# Every gate on the checkout.
-#
-# The journeys run against the wheel only, as it would be installed.
+# All checks on the checkout. The journeys are separate: they run against the wheel, as installed.
 check: .venv/made
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -21,11 +20,12 @@ check: .venv/made
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses 2 tests/unit tests/connectors tests/contracts tests/sweeps
 
-# Which lines and branches the tests reach; not a part of the tests, because nothing depends on it and to watch them takes time.
+# Line and branch coverage. Not part of `test`, because nothing depends on it and it is slow.
 coverage: .venv/made
 	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts
 
-# Whole journeys: the installed command line as child processes, which wait a good deal; so three at a time.
+# Whole journeys of the installed command line, as child processes. They mostly wait, so run three at
+# a time.
 journeys: .venv-wheel/made
 	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 3 tests/journeys
 
@@ -46,47 +46,52 @@ SOURCES := $(shell find daemon connectors postmottak.py -name '*.py' -o -name '*
 	$(WHEEL_BIN)/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	touch $@
 
-# Time and memory, beside programs that do less; takes some ten minutes, and writes docs/performance.md.
+# Time and memory, compared with simpler programs. Takes about ten minutes and writes
+# docs/performance.md.
 #
-# BENCH names the parts, if not all are wanted: throughput latency memory stored waiting idle routing.
+# BENCH selects parts: throughput latency memory stored waiting idle routing.
 bench: .venv/made
 	$(BIN)/python -m benchmarks $(BENCH)
 
-# Proofs that take long; each writes its last result into docs/reliability.md.
+# Long proofs. Each writes its latest result into docs/reliability.md, except edit-sweep.
 
-# Strikes every system call that matters, three times each; needs strace. TMPDIR=/dev/shm makes it quicker.
+# Interrupts every relevant system call in three ways. Needs strace; TMPDIR=/dev/shm makes it faster.
 crash-sweep: .venv/made
 	$(BIN)/python tests/sweeps/crash_sweep.py --report docs/reliability.md
 
-# Cuts the power under the service, on file systems of its own; needs root and loop devices.
+# Simulates power cuts, on file systems created for it. Needs root and loop devices.
 power-cut: .venv/made
 	$(BIN)/python tests/sweeps/power_cut.py --report docs/reliability.md
 
-# A consumer that reads each drop at once, while the service is killed.
+# A consumer reads each drop immediately, while the service is killed repeatedly.
 drop-reader: .venv/made
 	$(BIN)/python tests/sweeps/drop_reader.py --report docs/reliability.md
 
-# Loses the store of an installation at work, and restores a backup, with a thousand letters; some minutes.
+# Deletes the store of a busy installation with a thousand letters and restores a backup. Takes some
+# minutes.
 restore-sweep: .venv/made
 	$(BIN)/python tests/sweeps/restore_sweep.py --report docs/reliability.md
 
-# Strikes backup, restore, deletion, export and init at every system call; needs strace. TMPDIR=/dev/shm makes it quicker.
+# Interrupts backup, restore, deletion, export and init at every system call. Needs strace;
+# TMPDIR=/dev/shm makes it faster.
 keeping-sweep: .venv/made
 	$(BIN)/python tests/sweeps/keeping_sweep.py --report docs/reliability.md
 
-# Saves the routing table a hundred times in the worst ways while a thousand letters arrive.
+# Saves the routing table a hundred times in awkward ways while a thousand letters arrive.
 edit-sweep: .venv/made
 	$(BIN)/python tests/sweeps/edit_sweep.py
 
-# A package for Debian 12 and 13, in dist/; needs dpkg-deb.
+# The package for Debian 12 and 13, in dist/. Needs dpkg-deb.
 deb: .venv-wheel/made
 	packaging/debian/build.sh
 
-# The package and the service in whole Debian systems, 12 and 13; needs root, debootstrap and systemd-nspawn, and takes some minutes.
+# Tests the package and the service in complete Debian 12 and 13 systems. Needs root, debootstrap and
+# systemd-nspawn; takes some minutes.
 system-test: deb
 	$(BIN)/python tests/system/run.py
 
-# Renew the lock files; needs uv. Extras stay in them, because pip before 23.3 does not take a pin without its extra for one with it.
+# Renews the lock files; needs uv. Extras stay in them because pip before 23.3 does not accept a pin
+# without the extra for a requirement that has it.
 lock:
 	uv pip compile pyproject.toml --no-strip-extras --universal --generate-hashes --no-header --quiet --output-file requirements.lock
 	uv pip compile pyproject.toml --no-strip-extras --group dev --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock

@@ -1,5 +1,7 @@
-"""Every command that the documents show is run, as a newcomer would, against the sandbox; the
-documents themselves say which there are."""
+"""Every command that the documents show is run against the sandbox, as a newcomer would.
+
+The documents themselves say which commands there are.
+"""
 
 from __future__ import annotations
 
@@ -24,30 +26,42 @@ from tests.journeys import documents
 from tests.processes.ended import Ended
 from tests.processes.warm import Warm
 
+_OURS = r"(\.venv/bin/)?postmottak "
 _SANDBOX = "postmottak sandbox --port 8080 --folder /tmp/postmottak-sandbox"
-_LONG = "takes long; its result stands in the documents, and a sample is part of `make test`"
+_LONG = "takes long; its result is in the documents, and a sample is part of `make test`"
 _SYSTEM = (documents.ROOT / "tests/system/run.py").read_text(encoding="utf-8")
 """Where commands are run that need root, systemd or a Debian system."""
+_NO_PIPX = "pipx may be missing here"
 NOT_RUN = {
     "apt install python3-venv": "it would change the machine that runs the tests",
-    "curl http://127.0.0.1:8766/metrics": "curl need not be here; test_monitoring.py asks the same",
-    "curl --unix-socket /run/postmottak/monitor.sock http://localhost/metrics": "likewise; test_unix_socket.py",
-    "make demo": (
-        "makes the environment that the tests run in, and then says `postmottak demo`, which is run"
+    "curl http://127.0.0.1:8766/metrics": "curl may be missing; test_monitoring.py does the same",
+    "curl --unix-socket /run/postmottak/monitor.sock http://localhost/metrics": (
+        "curl may be missing; test_unix_socket.py does the same"
     ),
-    "make test": "runs this",
-    "make journeys": "runs this",
+    "dpkg -s postmottak": "needs the installed package; it shows the version of any package",
+    "make demo": "creates the tests' own environment, then runs `postmottak demo`, which is run",
+    "make test": "runs this test",
+    "make check": "a part of `make test`",
+    "make journeys": "runs this test",
+    "make coverage": "runs the tests of `make check` again",
     "make deb": "`make system-test` begins with it",
-    "make bench": "takes long; its result stands in the documents",
-    "make power-cut": "takes long, and needs root; its result stands in the documents",
+    "make system-test": "takes long, and needs root",
+    "make lock": "would change the lock files, and needs uv and the network",
+    "make bench": "takes long; its result is in the documents",
+    'make bench BENCH="throughput memory"': "a part of `make bench`",
+    "make bench BENCH=waiting": "takes long",
+    "make power-cut": "takes long, and needs root; its result is in the documents",
     "make crash-sweep": _LONG,
     "make drop-reader": _LONG,
     "make restore-sweep": _LONG,
     "make keeping-sweep": _LONG,
-    "pipx install dist/postmottak-*.whl": "pipx need not be here; test_packaging.py installs the wheel",
-    'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': "pipx need not be here; `make deb` installs the same",
-    "systemctl edit postmottak": "opens an editor; `make system-test` writes the file that it would",
+    "pipx install dist/postmottak-*.whl": f"{_NO_PIPX}; test_packaging.py installs the wheel",
+    'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': (
+        f"{_NO_PIPX}; `make deb` installs the same"
+    ),
+    "systemctl edit postmottak": "opens an editor; `make system-test` writes the file it would",
 }
+"""Commands that are shown and not run here, each with the reason."""
 FIRST = {
     "postmottak messages end-legal-hold ID": ("messages legal-hold ID",),
     "postmottak deliveries retry ID": ("deliveries resend ID",),
@@ -58,23 +72,27 @@ FIRST = {
     "postmottak routes import table.csv": ("routes export table.csv",),
     "postmottak routes import FILE.xlsx": ("routes export FILE.xlsx",),
 }
-"""What has to be done before a command makes sense."""
+"""Commands that must run before a command makes sense."""
 CODES = {"postmottak init": 3}
-"""Exit codes that are not 0, and that the documents tell of."""
+"""Exit codes other than 0 that the documents mention."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Newcomer:
-    """Somebody with an installation of the sandbox's, of which each command gets a copy, and a
-    service manager that hears of readiness."""
+    """A user with an installation of the sandbox, and a service manager that hears of readiness.
+
+    Each command gets a copy of the installation.
+    """
 
     warm: Warm
     template: Path
     manager: socket.socket
 
     def try_out(self, command: str, place: Path) -> str:
-        """Run a command in a copy of the installation, and what has to come before it; what went
-        wrong, or nothing."""
+        """Run a command, after those it needs, in a copy of the installation.
+
+        Returns what went wrong, or an empty text.
+        """
         shutil.copytree(self.template, place)
         shutil.copy(place / "routing.toml", place / "COPY")
         shutil.copy(soap.WSDL, place / "arkiv.wsdl")
@@ -84,11 +102,9 @@ class Newcomer:
             (place / "postmottak.db").unlink()
         ended = self._run(place, re.sub(r"^(\.venv/bin/)?postmottak ", "", command))
         wanted = CODES.get(command, 0)
-        return (
-            ""
-            if ended.code == wanted and "Traceback" not in ended.errors
-            else f"{command} ended with {ended.code}: {ended.errors}"
-        )
+        if ended.code == wanted and "Traceback" not in ended.errors:
+            return ""
+        return f"{command} ended with {ended.code}: {ended.errors}"
 
     def _run(self, place: Path, command: str) -> Ended:
         arguments = [self._meant(place, command, word) for word in shlex.split(command)]
@@ -99,7 +115,7 @@ class Newcomer:
         return self.warm.run(place / "postmottak.toml", *arguments)
 
     def _serve(self, place: Path, arguments: list[str]) -> Ended:
-        """A service, from when it is ready until SIGTERM."""
+        """Run a service until it is ready, then stop it with SIGTERM."""
         child = self.warm.begin(place / "postmottak.toml", *arguments)
         while b"READY=1" not in self.manager.recv(4096):
             pass
@@ -107,7 +123,7 @@ class Newcomer:
         return self.warm.ended(place / "postmottak.toml")
 
     def _meant(self, place: Path, command: str, word: str) -> str:
-        """What a newcomer writes for a word that stands for something."""
+        """Return what a newcomer writes instead of a placeholder."""
         meant = {
             "WSDL": "arkiv.wsdl",
             "FILE": "COPY",
@@ -116,23 +132,20 @@ class Newcomer:
             "/backup/2026-11-24": str(place / "backup"),
         }
         if word == "ID":
-            return _first_id(
-                place, "deliveries" if command.startswith("deliveries") else "messages"
-            )
+            deliveries = command.startswith("deliveries")
+            return _first_id(place, "deliveries" if deliveries else "messages")
         return meant.get(word, word.replace("/tmp/postmottak-sandbox", str(place)))
 
 
 def _first_id(place: Path, table: str) -> str:
     with closing(sqlite3.connect(place / "postmottak.db")) as database:
-        order = (
-            "state = 'delivered', id" if table == "deliveries" else "id"
-        )  # one that waits, if there is one
+        order = "state = 'delivered', id" if table == "deliveries" else "id"  # a waiting one first
         return str(database.execute(f"SELECT id FROM {table} ORDER BY {order}").fetchone()[0])
 
 
 @pytest.fixture
 def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Newcomer]:
-    """After the sandbox was started as the documents say, and one poll."""
+    """Start the sandbox as the documents say, and poll once."""
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(tmp_path / "notify"))
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
@@ -145,7 +158,7 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Newcom
 
 @contextmanager
 def _sandbox(command: str, folder: Path) -> Iterator[None]:
-    """The sandbox, started as the documents say, but for port and folder, and ended as it says."""
+    """Start the sandbox as the documents say, except port and folder, and end it as it says."""
     words = command.replace("8080", "0").replace("/tmp/postmottak-sandbox", str(folder)).split()
     child = [sys.executable, "-c", "import postmottak; postmottak.main()", *words[1:]]
     environment = {**os.environ, "PYTHONPATH": str(documents.ROOT)}
@@ -163,13 +176,9 @@ def _sandbox(command: str, folder: Path) -> Iterator[None]:
 
 @pytest.mark.timeout(400)
 def test_every_command_of_the_documents_works(newcomer: Newcomer, tmp_path: Path) -> None:
-    """Whatever command a page shows does what it is shown for; a new one is found, and run, by
-    itself."""
-    ours = [
-        each
-        for each in documents.commands()
-        if re.match(r"(\.venv/bin/)?postmottak ", each) and each != _SANDBOX
-    ]
+    """Every command that a page shows works; a new one is found and run automatically."""
+    shown = [each for each in documents.commands() if re.match(_OURS, each)]
+    ours = [each for each in shown if each != _SANDBOX]
     sandboxes = [each for each in ours if each.startswith("postmottak sandbox")]
     for number, command in enumerate(sandboxes):
         with _sandbox(command, tmp_path / f"sandbox-{number}"):
@@ -178,31 +187,18 @@ def test_every_command_of_the_documents_works(newcomer: Newcomer, tmp_path: Path
     faults = [newcomer.try_out(command, tmp_path / f"place-{number}") for number, command in places]
     assert [fault for fault in faults if fault] == []
     drop = next(newcomer.template.glob("drop/2*"))
-    assert (
-        subprocess.run(
-            ["sha256sum", "-c", "SHA256SUMS"], cwd=drop, capture_output=True, check=False
-        ).returncode
-        == 0
-    )
+    check = ["sha256sum", "-c", "SHA256SUMS"]
+    assert subprocess.run(check, cwd=drop, capture_output=True, check=False).returncode == 0
 
 
 def test_no_command_of_the_documents_is_left_out() -> None:
-    """What is not run here is run in whole Debian systems, or stands on a list with the reason; and
-    nothing else stands there."""
+    """A command that is not run here is run in Debian systems, or listed with the reason."""
     shown = documents.commands()
-    others = {each for each in shown if not re.match(r"(\.venv/bin/)?postmottak ", each)} - {
-        "sha256sum -c SHA256SUMS"
-    }
-    assert {
-        each: page
-        for each, page in shown.items()
-        if each in others and each not in NOT_RUN and each not in _SYSTEM
-    } == {}
+    others = {each for each in shown if not re.match(_OURS, each)} - {"sha256sum -c SHA256SUMS"}
+    left_out = {each for each in others if each not in NOT_RUN and each not in _SYSTEM}
+    assert {each: shown[each] for each in left_out} == {}
     assert set(NOT_RUN) - others == set()
     assert (set(FIRST) | set(CODES)) - set(shown) == set()
-    targets = set(
-        re.findall(
-            r"^([\w-]+):", (documents.ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
-        )
-    )
+    makefile = (documents.ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
     assert {each.split()[1] for each in others if each.startswith("make ")} <= targets
