@@ -1,11 +1,12 @@
 """The operator's commands.
 
-Heavy modules are imported by the command that needs them, so that `--help` answers at once.
+Each command imports the heavy modules that it needs by itself, so that `--help` answers at once.
 
-Exit codes: 0 fine, 1 the configuration or a check is wrong, 2 wrong usage, 3 work remains, 4 Altinn
-or the database cannot be reached, or the output cannot be written; 141, as a shell has it, if
-whoever read the output has gone. With `--json`, stdout carries one JSON document and nothing else;
-everything else goes to stderr.
+Exit codes (`daemon.cli.output.Exit`): 0 success, 1 the configuration is not valid or a check failed,
+2 wrong usage, 3 work remains, 4 Altinn or the database cannot be reached or the output cannot be
+written, 5 `routes test` found changes, 130 interrupted with SIGINT, 141 the reader of the output has
+gone. With `--json`, stdout carries one JSON document and nothing else; everything else goes to
+stderr.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from daemon.cli.streams import OutputLost, guarded_streams
 from daemon.core.errors import OperatorError, PostmottakError
 
 _DEFAULT = Path("/etc/postmottak/postmottak.toml")
-_READER_GONE = 141  # 128 and SIGPIPE, as 130 below is 128 and SIGINT
 
 app = typer.Typer(
     help=(
@@ -63,7 +63,7 @@ def main() -> None:
             _run()
     except OutputLost as error:
         if error.reader_gone:
-            sys.exit(_READER_GONE)
+            sys.exit(Exit.READER_GONE)
         _end(error, Exit.UNREACHABLE)
 
 
@@ -77,7 +77,7 @@ def _run() -> None:
     except PostmottakError as error:
         _end(error, Exit.UNREACHABLE)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(Exit.INTERRUPTED)
 
 
 def _end(error: PostmottakError, code: Exit) -> None:

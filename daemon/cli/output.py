@@ -23,13 +23,35 @@ _SAY_EVERY = 10.0  # seconds
 
 
 class Exit(IntEnum):
-    """The exit codes; scripts rely on them."""
+    """The exit codes; scripts rely on them. `status --monitor` uses 0 to 3 as monitors do."""
 
     FINE = 0
     WRONG = 1
     USAGE = 2
     REMAINS = 3
     UNREACHABLE = 4
+    CHANGED = 5
+    INTERRUPTED = 130  # 128 and SIGINT, as shells report it
+    READER_GONE = 141  # 128 and SIGPIPE
+
+    @property
+    def meaning(self) -> str:
+        """What the code means, as a sentence for people; the man page lists these."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Exit.FINE: "Success.",
+    Exit.WRONG: "The configuration is not valid, or a check failed.",
+    Exit.USAGE: "The command was used incorrectly.",
+    Exit.REMAINS: "Work remains: something is waiting, dead, missing, or could not be fetched.",
+    Exit.UNREACHABLE: (
+        "Altinn or the database cannot be reached, or the output cannot be written."
+    ),
+    Exit.CHANGED: "`routes test` found letters that would go elsewhere.",
+    Exit.INTERRUPTED: "The command was interrupted with Ctrl-C (SIGINT).",
+    Exit.READER_GONE: "The program that read the output ended first, such as `head`.",
+}
 
 
 @dataclass(frozen=True)

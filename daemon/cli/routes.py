@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from daemon.routing.table import Table
     from daemon.service.stack import LoadedConfig
 
-_CHANGED = 5
 Since = Annotated[str, typer.Option(help="Letters that came in this length of time, such as 90d.")]
 
 
@@ -245,7 +244,7 @@ def try_table(
         print_json({"letters": result.letters, "changed": len(result.moves), "moves": result.moves})
     else:
         _print_dry_run(result)
-    raise typer.Exit(_CHANGED if result.moves else Exit.FINE)
+    raise typer.Exit(Exit.CHANGED if result.moves else Exit.FINE)
 
 
 def _start(since: str) -> datetime:
