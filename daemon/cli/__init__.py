@@ -18,7 +18,17 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import init, maintenance, messages, routes, service, tools
+from daemon.cli import (
+    checks,
+    deliveries,
+    init,
+    maintenance,
+    messages,
+    routes,
+    service,
+    status,
+    tools,
+)
 from daemon.cli.output import Exit, Options
 from daemon.cli.streams import OutputLost, guarded_streams
 from daemon.core.errors import OperatorError, PostmottakError
@@ -35,12 +45,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-init.add_to(app)
-service.add_to(app)
-messages.add_to(app)
-maintenance.add_to(app)
-routes.add_to(app)
-tools.add_to(app)
+for _part in (init, service, checks, status, messages, deliveries, maintenance, routes, tools):
+    _part.add_to(app)
 
 
 @app.callback()

@@ -159,3 +159,16 @@ def printable(value: object) -> str:
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
     )
+
+
+def print_facts(facts: dict[str, Any], indent: str = "") -> None:
+    """Print names and values, one to a line; lists of facts are numbered and indented."""
+    for name, value in facts.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            for number, each in enumerate(value, start=1):
+                typer.echo(f"{indent}{name} {number}:")
+                print_facts(each, indent + "    ")
+        elif value not in (None, "", [], {}):
+            typer.echo(
+                f"{indent}{name}: {', '.join(map(printable, value)) if isinstance(value, list) else printable(value)}"
+            )
