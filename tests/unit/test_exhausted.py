@@ -15,7 +15,7 @@ _SCENE = """\
 import resource, sys
 from pathlib import Path
 from daemon.content import ContentStore
-from daemon.errors import DiskFull
+from daemon.core.errors import DiskFull
 from daemon.store import Store
 
 folder, what = Path(sys.argv[1]), sys.argv[2]
