@@ -2,10 +2,10 @@
 
 Each command imports the heavy modules that it needs by itself, so that `--help` answers at once.
 
-Exit codes (`daemon.cli.output.Exit`): 0 success, 1 the configuration is not valid or a check failed,
-2 wrong usage, 3 work remains, 4 Altinn or the database cannot be reached or the output cannot be
-written, 5 `routes test` found changes, 130 interrupted with SIGINT, 141 the reader of the output has
-gone. With `--json`, stdout carries one JSON document and nothing else; everything else goes to
+Exit codes (`daemon.cli.output.Exit`): 0 success, 1 the configuration is not valid or a check
+failed, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be reached or the output
+cannot be written, 5 `routes test` found changes, 130 interrupted with SIGINT, 141 the reader of the
+output has gone. With `--json`, stdout carries one JSON document and nothing else; everything else goes to
 stderr.
 """
 
@@ -37,8 +37,8 @@ _DEFAULT = Path("/etc/postmottak/postmottak.toml")
 
 app = typer.Typer(
     help=(
-        "Receives government mail (Digital post til virksomheter) from Altinn and hands each "
-        "letter to those who must act on it."
+        "Fetch government mail (Digital post til virksomheter) from Altinn, and route each letter"
+        " to the people and systems that handle it."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -53,16 +53,16 @@ for _part in (init, service, checks, status, messages, deliveries, maintenance, 
 def _options(
     context: typer.Context,
     config: Annotated[
-        Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration file.")
+        Path, typer.Option("-c", "--config", metavar="FILE", help="Configuration file.")
     ] = _DEFAULT,
 ) -> None:
     context.obj = Options(config=config)
 
 
 def main() -> None:
-    """Run one command; the process ends with its exit code.
+    """Run one command and exit with its code.
 
-    Mistakes of the operator end without a traceback.
+    An operator's mistake ends with a message and without a traceback.
     """
     try:
         with guarded_streams():

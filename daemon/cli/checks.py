@@ -1,4 +1,4 @@
-"""`check` and `discover`: ask mailboxes and destinations without changing anything."""
+"""`check` and `discover`: ask mailboxes and destinations, and change nothing."""
 
 from __future__ import annotations
 
@@ -28,11 +28,14 @@ def check(
     context: typer.Context,
     *,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Read the files only, and connect to nobody.")
+        bool, typer.Option("--offline", help="Check the files only; do not connect to anything.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Check the configuration and the routing table, then every step of the way to each mailbox and destination. Changes nothing."""
+    """Check the configuration, the routing table, and access to each mailbox and destination.
+
+    Changes nothing. Exits with code 1 if anything is wrong.
+    """
     from daemon.core.errors import ConfigurationError
     from daemon.runtime import logs
     from daemon.service import stack
@@ -73,7 +76,7 @@ def _findings(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _endpoints(configuration: Configuration) -> Iterator[Finding]:
-    """Whether the service can listen where it is to."""
+    """Check whether the service can listen on its configured addresses."""
     from daemon.web.listening import check_listening
 
     if configuration.api:
@@ -88,7 +91,7 @@ def _checked(part: Mailbox | Destination) -> Iterator[Finding]:
 
 
 def _printed(findings: Iterable[Finding], warnings: Sequence[Fault]) -> Iterator[Finding]:
-    """The findings, each printed as soon as there is one: a step can take its time."""
+    """Yield the findings, printing each at once, because a step can take time."""
     typer.echo("The configuration and the routing table are in order.")
     for warning in warnings:
         typer.echo(f"warning: {warning}")
@@ -98,7 +101,10 @@ def _printed(findings: Iterable[Finding], warnings: Sequence[Fault]) -> Iterator
 
 
 def discover(context: typer.Context, *, json: Json = False) -> None:
-    """Ask Altinn which resources each party's mail can come under, and print the configuration lines for them. Changes nothing."""
+    """List the resources that each party's mail can arrive under in Altinn.
+
+    Also prints the configuration lines for them. Changes nothing.
+    """
     from daemon.core.ports import Discovers
     from daemon.runtime import logs
     from daemon.service import plugins, stack
@@ -113,14 +119,14 @@ def discover(context: typer.Context, *, json: Json = False) -> None:
     if json:
         print_json([{"mailbox": name, **asdict(each)} for name, each in found])
         return
-    columns = ("mailbox", "party", "resource", "name", "service", "may be read", "remark")
+    columns = ("mailbox", "party", "resource", "name", "service", "readable", "remark")
     print_table(columns, [_discovered_row(name, each) for name, each in found])
     for line in _lines_to_paste([each for _, each in found]):
         typer.echo(line)
 
 
 def _discovered_row(mailbox: str, found: Discovered) -> list[object]:
-    service = f"{found.service}{' (a guess)' if found.guessed else ''}" if found.service else ""
+    service = f"{found.service}{' (guess)' if found.guessed else ''}" if found.service else ""
     return [
         mailbox,
         found.party,
@@ -138,7 +144,7 @@ def _lines_to_paste(found: Sequence[Discovered]) -> Iterator[str]:
         if each.readable and each.service:
             by_service.setdefault(each.service, {})[each.resource] = None
     if by_service:
-        yield "For the section of the mailbox:"
+        yield "For the mailbox's section:"
         lines = ", ".join(
             f'"{service}" = {dumps(list(resources))}'
             for service, resources in sorted(by_service.items())

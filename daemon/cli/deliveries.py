@@ -9,20 +9,22 @@ from uuid import UUID
 
 import typer
 
-from daemon.cli.output import Json, print_facts, print_json, print_table
+from daemon.cli.output import Json, counted, print_facts, print_json, print_table
 from daemon.cli.stored import Limit, delivery_facts, opened_store
 
 if TYPE_CHECKING:
     from daemon.core.model import Delivery, DeliveryState
     from daemon.store import Outbox, Store
 
-_TOGETHER = 100  # deliveries that are changed in one transaction
-State = Annotated[str | None, typer.Option(help="pending, claimed, delivered, held or dead.")]
+_TOGETHER = 100  # deliveries changed in one transaction
+State = Annotated[
+    str | None, typer.Option(help="Delivery state: pending, claimed, delivered, held or dead.")
+]
 ToDestination = Annotated[str | None, typer.Option("--destination", help="Name of a destination.")]
 Ids = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[DELIVERY...]", help="Ids, or the beginnings of ids.", show_default=False
+        metavar="[DELIVERY...]", help="Delivery IDs, or their first characters.", show_default=False
     ),
 ]
 
@@ -48,7 +50,7 @@ def list_deliveries(
     limit: Limit = 200,
     json: Json = False,
 ) -> None:
-    """List deliveries, the oldest first."""
+    """List deliveries, oldest first."""
     with opened_store(context) as store:
         found = store.queries.deliveries(state=_state(state), destination=destination, limit=limit)
     if json:
@@ -59,7 +61,7 @@ def list_deliveries(
 
 
 def _shown(delivery: Delivery, column: str) -> object:
-    """A column for people: when something is due means nothing once it has ended."""
+    """Return a column for people; a due time means nothing once a delivery has ended."""
     return (
         None
         if column == "due_at" and delivery.state in {"delivered", "dead"}
@@ -75,16 +77,18 @@ def _state(name: str | None) -> Any:
     try:
         return DeliveryState(name)
     except ValueError as error:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(DeliveryState)}") from error
+        raise typer.BadParameter(
+            f"{name!r} is not a state; use one of: {', '.join(DeliveryState)}"
+        ) from error
 
 
 def show_delivery(
     context: typer.Context,
-    delivery: Annotated[str, typer.Argument(help="An id, or its beginning.")],
+    delivery: Annotated[str, typer.Argument(help="A delivery ID, or its first characters.")],
     *,
     json: Json = False,
 ) -> None:
-    """Show one delivery and every attempt of it."""
+    """Show one delivery and all its attempts."""
     with opened_store(context) as store:
         facts = delivery_facts(store, store.queries.delivery(delivery))
     if json:
@@ -101,10 +105,10 @@ def retry(
     destination: ToDestination = None,
     json: Json = False,
 ) -> None:
-    """Make pending or dead deliveries due now."""
+    """Try pending or dead deliveries now."""
     _act(
         context,
-        "due now",
+        "will be tried now",
         ("pending", "dead"),
         deliveries,
         state,
@@ -122,7 +126,7 @@ def hold(
     destination: ToDestination = None,
     json: Json = False,
 ) -> None:
-    """Put pending deliveries aside until they are released."""
+    """Hold pending deliveries until they are released."""
     _act(
         context,
         "held",
@@ -143,10 +147,10 @@ def release(
     destination: ToDestination = None,
     json: Json = False,
 ) -> None:
-    """Make held deliveries due now."""
+    """Release held deliveries, and try them now."""
     _act(
         context,
-        "due now",
+        "will be tried now",
         ("held",),
         deliveries,
         state,
@@ -164,13 +168,13 @@ def resend(
     destination: ToDestination = None,
     json: Json = False,
 ) -> None:
-    """Deliver anew what has been delivered or is dead, to the same destination as configured now.
+    """Deliver again what was delivered or is dead, to the same destination.
 
-    For the receiver it is new.
+    It uses the destination's current configuration. The receiver sees a new delivery.
     """
     _act(
         context,
-        "delivered anew",
+        "queued again",
         ("delivered", "dead"),
         deliveries,
         state,
@@ -191,15 +195,15 @@ def _act(
     *,
     json: bool,
 ) -> None:
-    """Do something with all deliveries that are named, or with none.
+    """Apply a change to all the named deliveries, or to none of them.
 
-    Or with those of a state or destination for which it is possible.
+    Without names, apply it to those of a state or destination that allow it.
     """
     from daemon.core.model import DeliveryState
     from daemon.service.stack import utc_now
 
     if not names and not (state or destination):
-        raise typer.BadParameter("name deliveries, or say which with --state or --destination")
+        raise typer.BadParameter("name deliveries, or select them with --state or --destination")
     with opened_store(context) as store:
         wanted = _state(state)
         found = [store.queries.delivery(name).id for name in names or ()]
@@ -215,7 +219,7 @@ def _act(
     if json:
         print_json(found)
         return
-    typer.echo(f"{len(found)} {done}")
+    typer.echo(f"{counted(len(found), 'delivery', 'deliveries')} {done}")
 
 
 def _act_on_all(
@@ -224,10 +228,10 @@ def _act_on_all(
     destination: str | None,
     act: Callable[[list[UUID]], object],
 ) -> Iterator[UUID]:
-    """Do something with all deliveries of a state, some at a time, so that the service can work beside it.
+    """Apply a change to all deliveries in a state, in batches, beside a running service.
 
-    They are found before the first one is changed. One that the service has taken meanwhile is left
-    alone.
+    They are found before the first one is changed. Deliveries that the service has claimed
+    meanwhile are skipped.
     """
     wanted = [key for some in store.queries.delivery_ids(states, destination) for key in some]
     for start in range(0, len(wanted), _TOGETHER):
@@ -240,6 +244,6 @@ def _could(act: Callable[[list[UUID]], object], ids: list[UUID]) -> bool:
 
     try:
         act(ids)
-    except OperatorError:  # one of them is in another state by now
+    except OperatorError:  # one of them has changed its state meanwhile
         return False
     return True

@@ -42,7 +42,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_messages(context: typer.Context, *, limit: Limit = 50, json: Json = False) -> None:
-    """List the letters that came last, the newest first."""
+    """List the most recent letters, newest first."""
     with opened_store(context) as store:
         rows: list[dict[str, Any]] = [
             {
@@ -79,7 +79,10 @@ def show_message(
     *,
     json: Json = False,
 ) -> None:
-    """Show one letter: what is known of it, why it went where it went, and every attempt to deliver it; or that it was deleted."""
+    """Show one letter: its facts, why it was routed as it was, and every delivery attempt.
+
+    Of a deleted letter, shows what was kept.
+    """
     with opened_store(context) as store:
         left = store.queries.tombstone(message)
         facts = (
@@ -91,7 +94,7 @@ def show_message(
         print_json(facts)
         return
     if left:
-        typer.echo("Retention has deleted this letter. This is all that is left of it:")
+        typer.echo("Retention has deleted this letter. This is what was kept:")
     print_facts(facts)
 
 
@@ -138,10 +141,13 @@ def export_message(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The file to write; MESSAGE.zip if left out."),
+        typer.Option("-o", "--output", help="File to write.  [default: MESSAGE.zip]"),
     ] = None,
 ) -> None:
-    """Write one letter to a zip file: its text, its attachments, and everything that is known of it. A file that is there already stays."""
+    """Write one letter to a zip file: its text, its attachments, and all recorded facts.
+
+    An existing file is not overwritten.
+    """
     from daemon.maintenance.export import write_zip
     from daemon.runtime import logs
     from daemon.service import stack
@@ -165,11 +171,11 @@ def route_message(
     *,
     to: Annotated[
         str | None,
-        typer.Option(help="Name of the recipient; without it, the present table decides."),
+        typer.Option(help="Recipient. If omitted, the current routing table decides."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Route a letter anew, and deliver it to all its destinations, also to those that have it."""
+    """Route a letter again, and deliver it to all its destinations, including earlier ones."""
     from daemon.runtime import logs
     from daemon.service import stack
 
@@ -194,28 +200,28 @@ def legal_hold(
     context: typer.Context,
     message: MessageId,
     *,
-    reason: Annotated[str, typer.Option(help="Why; it is kept and shown.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason; recorded and shown.")] = "",
 ) -> None:
-    """Let retention delete nothing of a letter until the hold is ended.
+    """Keep retention from deleting any part of a letter until the hold is ended.
 
-    Its deliveries go on as before.
+    Deliveries are not affected.
     """
     from daemon.service.stack import utc_now
 
     with opened_store(context) as store:
         key = store.queries.message(message).id
         store.retention.hold(key, whoami(), reason, utc_now())
-    typer.echo(f"message {key} is under a legal hold")
+    typer.echo(f"message {key} is now under a legal hold")
 
 
 def end_legal_hold(context: typer.Context, message: MessageId) -> None:
-    """Let retention delete a letter again when its time is over."""
+    """End a legal hold; retention may delete the letter again when it is due."""
     from daemon.service.stack import utc_now
 
     with opened_store(context) as store:
         key = store.queries.message(message).id
         store.retention.end_hold(key, whoami(), utc_now())
-    typer.echo(f"message {key} is under no legal hold any more")
+    typer.echo(f"message {key} is no longer under a legal hold")
 
 
 def services(*, json: Json = False) -> None:

@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(context: typer.Context) -> None:
-    """Be the service, in the foreground, until SIGTERM or SIGINT."""
+    """Run the service in the foreground until SIGTERM or SIGINT."""
     from daemon.runtime import logs
     from daemon.runtime.process import freeze_gc
     from daemon.service import app, stack
@@ -45,18 +45,23 @@ def run(context: typer.Context) -> None:
 
 
 def _leave_at_once() -> None:
-    """End without waiting for threads that hang in a call to somebody else.
+    """Exit without waiting for threads that hang in a call to another system.
 
     What they did not finish is repeated at the next start.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, PostmottakError):  # what cannot be written keeps nobody from ending
+        with suppress(
+            OSError, PostmottakError
+        ):  # a stream that cannot be written must not prevent the exit
             stream.flush()
     os._exit(Exit.FINE)
 
 
 def poll(context: typer.Context, *, json: Json = False) -> None:
-    """One round: list, fetch, route, and deliver what is due. Exit code 3 if something is left."""
+    """Run one round: list, fetch and route letters, and deliver what is due.
+
+    Exits with code 3 if work remains.
+    """
     from daemon.runtime import logs
     from daemon.service import app, stack
 
@@ -111,7 +116,10 @@ def _print_poll(summary: PollSummary, *, json: bool) -> None:
 
 
 def reconcile(context: typer.Context, *, json: Json = False) -> None:
-    """Compare everything in Altinn with everything here, over the whole time, and fetch and deliver what is missing."""
+    """Compare all letters in Altinn with all stored letters; fetch and deliver any missing ones.
+
+    Exits with code 3 if work remains.
+    """
     from daemon.runtime import logs
     from daemon.service import app, stack
 
@@ -141,7 +149,7 @@ def reconcile(context: typer.Context, *, json: Json = False) -> None:
 
 
 def _until_signalled() -> threading.Event:
-    """An event that SIGTERM and SIGINT set.
+    """Return an event that SIGTERM and SIGINT set.
 
     The main thread must not wait for it: see `Supervisor`.
     """
@@ -150,7 +158,7 @@ def _until_signalled() -> threading.Event:
 
     def ask(number: int, _frame: object) -> None:
         asked.append(number)
-        if len(asked) == 1:  # a second signal may come while this very line of the first is at work
+        if len(asked) == 1:  # a second signal may arrive while this line handles the first
             stopping.set()
 
     for signal_number in (signal.SIGTERM, signal.SIGINT):

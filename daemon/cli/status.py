@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.output import Json, options, print_json, print_table
+from daemon.cli.output import Json, counted, options, print_json, print_table
 
 if TYPE_CHECKING:
     from daemon.store import Store
@@ -26,11 +26,11 @@ def status(
         bool,
         typer.Option(
             "--monitor",
-            help="Print one line for a monitor. Exit code 0 fine, 1 warning, 2 critical, 3 unknown.",
+            help="Print one line for a monitor. Exits with 0 OK, 1 warning, 2 critical, 3 unknown.",
         ),
     ] = False,
 ) -> None:
-    """Show how things stand: letters, deliveries, what waits and what is wrong, when each mailbox was last read, and the routing table."""
+    """Show letters, deliveries, problems, mailboxes, and the state of the routing table."""
     from daemon.cli.status_facts import (
         alerts,
         current_problems,
@@ -99,54 +99,56 @@ def _facts(store: Store) -> dict[str, Any]:
     }
 
 
+_SIGHTINGS = {
+    "waiting": (
+        "confidential letter waits in Altinn and was not opened",
+        "confidential letters wait in Altinn and were not opened",
+    ),
+    "failing": ("letter could not be fetched yet", "letters could not be fetched yet"),
+    "gone": (
+        "letter was removed before it could be fetched",
+        "letters were removed before they could be fetched",
+    ),
+    "duplicate": (
+        "letter had been stored already, under its Altinn 2 id",
+        "letters had been stored already, under their Altinn 2 ids",
+    ),
+}
+"""What a sighting's state means, for one letter and for several."""
+
+
 def _print_status(facts: dict[str, Any]) -> None:
     last = facts["last_message_at"]
-    typer.echo(
-        f"{facts['messages']} letters stored, the last at "
-        f"{last.strftime('%Y-%m-%d %H:%M:%S') if last else 'no time yet'}"
-    )
-    typer.echo(
-        "deliveries: "
-        + ", ".join(f"{count} {state}" for state, count in facts["deliveries"].items())
-    )
+    received = f"last received {last:%Y-%m-%d %H:%M:%S}" if last else "none received yet"
+    typer.echo(f"{counted(facts['messages'], 'letter')} stored; {received}")
+    states = (f"{count} {state}" for state, count in facts["deliveries"].items())
+    typer.echo(f"deliveries: {', '.join(states)}")
     if facts["oldest_undelivered_at"]:
-        typer.echo(
-            "the oldest that is not delivered is from "
-            f"{facts['oldest_undelivered_at']:%Y-%m-%d %H:%M:%S}"
-        )
+        typer.echo(f"oldest undelivered letter: {facts['oldest_undelivered_at']:%Y-%m-%d %H:%M:%S}")
     if facts["legal_holds"]:
-        typer.echo(f"under a legal hold: {facts['legal_holds']}")
+        typer.echo(f"letters under a legal hold: {facts['legal_holds']}")
     for late in facts["not_taken"]:
-        typer.echo(
-            f"not taken in time: {late['reference']}, delivered "
-            f"{late['delivered_at']:%Y-%m-%d %H:%M:%S}"
-        )
-    words = {
-        "waiting": "confidential letters wait in Altinn and were not opened",
-        "failing": "letters could not be fetched yet",
-        "gone": "letters were removed before they could be fetched",
-        "duplicate": "letters were here already, under the id that they had in Altinn 2",
-    }
-    for name, text in words.items():
-        if facts[name]:
-            typer.echo(f"{len(facts[name])} {text}:")
-            print_table(
-                ("party", "service", "id", "seen", "why"),
-                [list(each.values()) for each in facts[name]],
-            )
-    if facts["older"]:
-        typer.echo(
-            f"{facts['older']} letters are older than the first poll, and stay where they are"
-        )
+        delivered = f"{late['delivered_at']:%Y-%m-%d %H:%M:%S}"
+        typer.echo(f"not picked up in time: {late['reference']}, delivered {delivered}")
+    _print_sightings(facts)
     if facts["incomplete"]:
-        typer.echo(
-            f"{len(facts['incomplete'])} letters are here without some of their attachments "
-            "as sent (`postmottak messages refetch`):"
-        )
-        print_table(
-            ("message", "came", "missing", "may come"),
-            [list(each.values()) for each in facts["incomplete"]],
-        )
+        letters = counted(len(facts["incomplete"]), "letter lacks", "letters lack")
+        typer.echo(f"{letters} attachments that were sent (see `postmottak messages refetch`):")
+        columns: tuple[str, ...] = ("message", "received", "missing", "may still arrive")
+        print_table(columns, [list(each.values()) for each in facts["incomplete"]])
     if facts["channels"]:
-        columns = ("party", "service", "resource", "succeeded_at", "failed_at", "last_error")
-        print_table(columns, [[each[column] for column in columns] for each in facts["channels"]])
+        keys = ("party", "service", "resource", "succeeded_at", "failed_at", "last_error")
+        columns = ("party", "service", "resource", "last read", "last failure", "reason")
+        print_table(columns, [[each[key] for key in keys] for each in facts["channels"]])
+
+
+def _print_sightings(facts: dict[str, Any]) -> None:
+    """Print the letters that were seen in a mailbox and are not stored."""
+    columns = ("party", "service", "id", "first seen", "reason")
+    for name, words in _SIGHTINGS.items():
+        if facts[name]:
+            typer.echo(f"{counted(len(facts[name]), *words)}:")
+            print_table(columns, [list(each.values()) for each in facts[name]])
+    if facts["older"]:
+        older = counted(facts["older"], "letter is", "letters are")
+        typer.echo(f"{older} older than the first poll; left in the mailbox")

@@ -1,4 +1,8 @@
-"""How things stand that configuration and database tell only together: the routing table in force, drops that nobody took, what ends."""
+"""What `status` collects from the configuration and the database together.
+
+This covers the state of the routing table, problems, letters that no receiver picked up, and expiry
+dates.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +26,24 @@ from daemon.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How the routing table stands."""
+    """The state of the routing table."""
 
     file: Path
     version: str | None
-    """The one in force; none before the first start."""
+    """The active one; None before the first start."""
     in_force_since: datetime | None
     state: str
-    """in force: the file says what is in force; edited: it says something else; faulty: it cannot
-    be used, and the old one stays.
-    """
+    """in force: the file is active; edited: it differs from the active table; faulty: it has
+    errors, and the previous table stays active."""
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
 
 
 def routing_standing(configuration: Configuration, store: Store) -> Standing:
-    """How the routing table stands. Reads the file, and never fails because of it."""
+    """Return the state of the routing table.
+
+    Reads the file, and never fails because of it.
+    """
     current = store.queries.table_in_force()
     version, since = (current.version, current.in_force_since) if current else (None, None)
     file = configuration.routing.file
@@ -54,18 +60,16 @@ def routing_standing(configuration: Configuration, store: Store) -> Standing:
 
 
 def print_standing(standing: Standing) -> None:
-    """Say it to people."""
+    """Print the state of the routing table for people."""
     if standing.version and standing.in_force_since:
         typer.echo(
-            f"routing table {standing.version[:12]} is in force since "
+            f"routing table {standing.version[:12]} active since "
             f"{standing.in_force_since:%Y-%m-%d %H:%M:%S}"
         )
     if standing.state == "edited":
-        typer.echo(
-            f"{standing.file} says something else; the service puts it in force when it runs"
-        )
+        typer.echo(f"{standing.file} has changes; the running service activates them")
     if standing.state == "faulty":
-        typer.echo(f"{standing.file} cannot be used, and the table in force stays:")
+        typer.echo(f"{standing.file} has errors; the previous table stays active:")
     for fault in standing.faults:
         typer.echo(f"  {fault}")
     for warning in standing.warnings:
@@ -73,7 +77,10 @@ def print_standing(standing: Standing) -> None:
 
 
 def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[dict[str, Any]]:
-    """Deliveries that their receivers have neither taken nor rejected in the time that the destination allows, the oldest first."""
+    """Return deliveries that were neither picked up nor rejected in time, oldest first.
+
+    Each destination sets its own time.
+    """
     return [
         {
             "delivery": each.id,
@@ -86,7 +93,7 @@ def not_taken(configuration: Configuration, store: Store, now: datetime) -> list
 
 
 def expiries(configuration: Configuration) -> list[dict[str, Any]]:
-    """What ends some day, the first first: client certificates and keys."""
+    """Return when client certificates and keys expire, earliest first."""
     found = [
         *(
             {"what": "certificate", "of": name, "ends_at": ends}
@@ -101,9 +108,9 @@ def expiries(configuration: Configuration) -> list[dict[str, Any]]:
 
 
 def print_expiries(found: Sequence[Mapping[str, Any]]) -> None:
-    """Say it to people."""
+    """Print expiry dates for people."""
     for each in found:
-        typer.echo(f"the {each['what']} of {each['of']} is good until {each['ends_at']:%Y-%m-%d}")
+        typer.echo(f"the {each['what']} of {each['of']} expires on {each['ends_at']:%Y-%m-%d}")
 
 
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -112,14 +119,14 @@ _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 def current_problems(
     configuration: Configuration, store: Store, faults: Sequence[Fault]
 ) -> list[Problem]:
-    """What is wrong now, the worst first."""
+    """Return what is wrong now, the worst first."""
     return sorted(
         find_problems(configuration, store, utc_now(), faults), key=lambda each: not each.critical
     )
 
 
 def alerts(store: Store, to: Sequence[str]) -> list[dict[str, Any]]:
-    """What the service has noticed, and who is still to be told of it."""
+    """Return the alerts of the service, and which destinations have not received each yet."""
     return [
         {
             "kind": each.kind,
@@ -137,20 +144,20 @@ def alerts(store: Store, to: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def print_troubles(facts: Mapping[str, Any]) -> None:
-    """Say it to people."""
+    """Print problems and unsent alerts for people."""
     for trouble in facts["troubles"]:
-        typer.echo(f"{'WRONG' if trouble.critical else 'note'}: {printable(trouble.text)}")
+        typer.echo(f"{'CRITICAL' if trouble.critical else 'warning'}: {printable(trouble.text)}")
     for alert in facts["alerts"]:
         if alert["not_told"]:
             typer.echo(
-                f"alert not told to {', '.join(alert['not_told'])} yet: {printable(alert['text'])}"
+                f"alert not yet sent to {', '.join(alert['not_told'])}: {printable(alert['text'])}"
             )
 
 
 def report(configuration_file: Path) -> int:
-    """Print the line; the exit code for it.
+    """Print the line for a monitor, and return its exit code.
 
-    What stops the question from being answered is unknown, and never a traceback.
+    An error that prevents the answer is 3 (unknown), and never a traceback.
     """
     try:
         code, text, data = _judge(configuration_file)
@@ -175,7 +182,7 @@ def _judge(configuration_file: Path) -> tuple[int, str, str]:
     code = 0 if not found else 2 if found[0].critical else 1
     return (
         code,
-        "; ".join(each.text for each in found) or "every letter is where it belongs, or on its way",
+        "; ".join(each.text for each in found) or "all letters are delivered or on their way",
         data,
     )
 

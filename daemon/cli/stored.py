@@ -1,4 +1,4 @@
-"""The store as commands open it, and what several commands show of it."""
+"""Open the store for a command, and collect what several commands show of it."""
 
 from __future__ import annotations
 
