@@ -1,4 +1,4 @@
-"""What routes look at: a letter reduced to the facts that conditions are about."""
+"""The facts about a letter that routes look at."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def norwegian_day(moment: datetime) -> date:
 
 @dataclass(frozen=True)
 class Facts:
-    """One letter, as routes see it."""
+    """One letter as routes see it."""
 
     service: str
     at: datetime
-    """When it is decided; delegations and `due_within` count from here."""
+    """When it is decided; delegations and `due_within` are relative to this."""
     party: str = ""
     sender_org: str | None = None
     sender_name: str = ""
@@ -73,10 +73,13 @@ class Facts:
 
     @property
     def threads(self) -> tuple[str, ...]:
-        """What a later letter of the same matter would share: party and sender with each case number, and with the reference."""
+        """What a later letter of the same matter would share.
+
+        This is party and sender, with each case number and with the reference.
+        """
         sender = self.sender_org or self.folded_sender
         if not sender:
-            return ()  # two senders that nobody knows are not one
+            return ()  # two unknown senders are not the same sender
         both = f"{self.party}:{sender}"
         keys = [f"case:{both}:{number}" for number in self.case_numbers]
         reference = readable(self.reference)
