@@ -1,4 +1,4 @@
-"""The man page, made of the command line's own help, so that it says what is so. Prints it."""
+"""Print the man page, generated from the command line's own help so that it is always up to date."""
 
 from __future__ import annotations
 
@@ -10,26 +10,23 @@ import typer
 from typer.core import TyperGroup
 
 from daemon.cli import app
+from daemon.cli.output import Exit
 
-_EXIT_CODES = (
-    ("0", "Fine."),
-    ("1", "The configuration or a check is wrong."),
-    ("2", "Wrong usage."),
-    ("3", "Work remains: something waits, is dead, or could not be fetched."),
-    ("4", "Altinn or the database cannot be reached."),
-)
 _FILES = (
     (
         "/etc/postmottak/postmottak.toml",
         "The configuration; every option is in /usr/share/doc/postmottak/examples.",
     ),
-    ("/etc/postmottak/routing.toml", "Who gets which letter, if the configuration says so."),
-    ("/var/lib/postmottak", "The letters."),
+    (
+        "/etc/postmottak/routing.toml",
+        "The routing table, unless the configuration names another file.",
+    ),
+    ("/var/lib/postmottak", "The database and the attachments."),
 )
 
 
 def _plain(text: str) -> str:
-    """Text as roff reads it."""
+    """Escape text for roff."""
     safe = text.replace("\\", "\\e").replace("-", "\\-")
     return "\n".join(
         f"\\&{line}" if line.startswith((".", "'")) else line for line in safe.splitlines()
@@ -37,7 +34,7 @@ def _plain(text: str) -> str:
 
 
 def _commands(command: Any, context: typer.Context) -> Iterator[tuple[Any, typer.Context]]:
-    """The commands that can be run, each with what stands before it."""
+    """Yield every command that can be run, with its context."""
     if not isinstance(command, TyperGroup):
         yield command, context
         return
@@ -72,7 +69,7 @@ def _page() -> Iterator[str]:
         yield f".SS {_plain(usage)}\n{_plain(command.help or '')}"
         yield from _options(command, place)
     yield ".SH EXIT STATUS\n" + "\n".join(
-        f".TP\n.B {code}\n{_plain(text)}" for code, text in _EXIT_CODES
+        f".TP\n.B {code.value}\n{_plain(code.meaning)}" for code in Exit
     )
     yield ".SH FILES\n" + "\n".join(
         f".TP\n.I {_plain(name)}\n{_plain(text)}" for name, text in _FILES

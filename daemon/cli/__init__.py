@@ -1,11 +1,12 @@
 """The operator's commands.
 
-Heavy modules are imported by the command that needs them, so that `--help` answers at once.
+Each command imports the heavy modules that it needs by itself, so that `--help` answers at once.
 
-Exit codes: 0 fine, 1 the configuration or a check is wrong, 2 wrong usage, 3 work remains, 4 Altinn
-or the database cannot be reached, or the output cannot be written; 141, as a shell has it, if
-whoever read the output has gone. With `--json`, stdout carries one JSON document and nothing else;
-everything else goes to stderr.
+Exit codes (`daemon.cli.output.Exit`): 0 success, 1 the configuration is not valid or a check
+failed, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be reached or the output
+cannot be written, 5 `routes test` found changes, 130 interrupted with SIGINT, 141 the reader of the
+output has gone. With `--json`, stdout carries one JSON document and nothing else; everything else goes to
+stderr.
 """
 
 from __future__ import annotations
@@ -17,53 +18,58 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import init, maintenance, messages, routes, service, tools
+from daemon.cli import (
+    checks,
+    deliveries,
+    init,
+    maintenance,
+    messages,
+    routes,
+    service,
+    status,
+    tools,
+)
 from daemon.cli.output import Exit, Options
 from daemon.cli.streams import OutputLost, guarded_streams
 from daemon.core.errors import OperatorError, PostmottakError
 
 _DEFAULT = Path("/etc/postmottak/postmottak.toml")
-_READER_GONE = 141  # 128 and SIGPIPE, as 130 below is 128 and SIGINT
 
 app = typer.Typer(
     help=(
-        "Receives government mail (Digital post til virksomheter) from Altinn and hands each "
-        "letter to those who must act on it."
+        "Fetch government mail (Digital post til virksomheter) from Altinn, and route each letter"
+        " to the people and systems that handle it."
     ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-init.add_to(app)
-service.add_to(app)
-messages.add_to(app)
-maintenance.add_to(app)
-routes.add_to(app)
-tools.add_to(app)
+for _part in (init, service, checks, status, messages, deliveries, maintenance, routes, tools):
+    _part.add_to(app)
 
 
 @app.callback()
 def _options(
     context: typer.Context,
     config: Annotated[
-        Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration file.")
+        Path, typer.Option("-c", "--config", metavar="FILE", help="Configuration file.")
     ] = _DEFAULT,
 ) -> None:
     context.obj = Options(config=config)
 
 
 def main() -> None:
-    """Run one command; the process ends with its exit code.
+    """Run one command and exit with its code.
 
-    Mistakes of the operator end without a traceback.
+    An operator's mistake ends with a message and without a traceback.
     """
     try:
         with guarded_streams():
             _run()
     except OutputLost as error:
         if error.reader_gone:
-            sys.exit(_READER_GONE)
+            sys.exit(Exit.READER_GONE)
         _end(error, Exit.UNREACHABLE)
 
 
@@ -77,7 +83,7 @@ def _run() -> None:
     except PostmottakError as error:
         _end(error, Exit.UNREACHABLE)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(Exit.INTERRUPTED)
 
 
 def _end(error: PostmottakError, code: Exit) -> None:

@@ -1,6 +1,6 @@
-"""`postmottak init`: from nothing to files that can be filled in.
+"""`postmottak init`: write the first configuration, and say what is still missing.
 
-And, run again, what is still missing.
+Running it again lists what is missing by then.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _EXAMPLE = Path(daemon.__file__).parents[1] / "config" / "postmottak.example.tom
 _WANTED = ("", "store", "delivery", "routing", "mailbox.altinn", "destination.erp")
 _KEY = "maskinporten.pem"
 _ROUTING = """\
-# Who gets which letter. The first route that matches decides. More can be said: docs/routing.md and routing.example.toml.
+# Who gets which letter. The first route that matches decides. See docs/routing.md.
 
 [[recipient]]
 name = "post"
 deliver_to = ["erp"]
 
-[[route]]                        # a last route without conditions is required: no letter is unrouted
+[[route]]                        # the last route must have no conditions, so it takes the rest
 name = "Alt"
 to = ["post"]
 """
@@ -41,9 +41,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where the files are, or are to be.")] = _USUAL,
+    folder: Annotated[Path, typer.Argument(help="Folder of the configuration files.")] = _USUAL,
 ) -> None:
-    """Write a configuration and a key where there is none, say what to register where, and what is missing. Overwrites nothing."""
+    """Write a first configuration and key, list what to register and where, and what is missing.
+
+    Existing files are never overwritten. Run it again to see what is still missing.
+    """
     from daemon.core.settings import secret_text
     from daemon.service import plugins
 
@@ -51,7 +54,7 @@ def init(
         folder.mkdir(parents=True, exist_ok=True)
         first_steps = plugins.first_steps()
         new = not (folder / _KEY).exists()
-        # the operator's day
+        # today, as the operator sees it
         key_expires = first_steps.key_expires(date.today()) if new else None  # noqa: DTZ011
         _write(folder / _KEY, first_steps.new_key, 0o600)
         _write(folder / "postmottak.toml", lambda: _configuration(folder, key_expires), 0o644)
@@ -61,8 +64,8 @@ def init(
         )
     except OSError as error:
         raise OperatorError(
-            f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; mend that, or "
-            "name another folder"
+            f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; fix that, or "
+            "choose another folder"
         ) from error
     except ValueError as error:
         raise OperatorError(f"{folder / _KEY} {error}") from error
@@ -70,29 +73,27 @@ def init(
         typer.echo(f"\n{number}. {step}")
     if folder.absolute() != _USUAL:
         typer.echo(
-            "\nThe files are not where Postmottak looks by itself, so begin each command "
-            f"with: postmottak -c {folder / 'postmottak.toml'}"
+            "\nThe files are not in the default folder, so begin each command with: "
+            f"postmottak -c {folder / 'postmottak.toml'}"
         )
-    _tell_missing(folder / "postmottak.toml")
+    _report_missing(folder / "postmottak.toml")
 
 
 def _write(path: Path, text: Callable[[], str], mode: int) -> None:
-    """Write a file that is not there yet; whole, or not at all."""
+    """Write a new file completely; leave an existing one unchanged."""
     try:
         with new_file(path, mode) as file:
             file.write(text().encode())
-        typer.echo(f"{path} is written")
+        typer.echo(f"{path} written")
     except FileExistsError:
-        typer.echo(f"{path} is there already, and stays as it is")
+        typer.echo(f"{path} exists already; left unchanged")
 
 
 def _configuration(folder: Path, key_expires: date | None) -> str:
-    """The example's sections that everybody needs, with its comments.
+    """Return the example's sections that everybody needs, with its comments.
 
-    What only the operator knows is left empty.
-
-    `key_expires` is the last day of a key that is registered today; None for a key that may be
-    registered already.
+    What only the operator knows is left empty. `key_expires` is the last day of a key that is
+    registered today; None for a key that may be registered already.
     """
     text = _EXAMPLE.read_text(encoding="utf-8")
     kept = "\n\n".join(block for block in text.split("\n\n") if _section(block) in _WANTED)
@@ -102,8 +103,8 @@ def _configuration(folder: Path, key_expires: date | None) -> str:
     )
     kept = re.sub(r'(?m)^client_id = "[^"]*"', 'client_id = ""', kept)
     kept = re.sub(r"(?m)^parties = \[[^\]]*\]", "parties = []", kept)
-    # a name
-    kept = re.sub(r'(?m)^key_id = "[^"]*"', f'key_id = "postmottak-{date.today():%Y-%m-%d}"', kept)  # noqa: DTZ011
+    key_id = f"postmottak-{date.today():%Y-%m-%d}"  # noqa: DTZ011  # only a name
+    kept = re.sub(r'(?m)^key_id = "[^"]*"', f'key_id = "{key_id}"', kept)
     if key_expires:
         kept = re.sub(r'(?m)^key_expires = "" *', f"key_expires = {key_expires}".ljust(33), kept)
     kept = re.sub(
@@ -122,14 +123,14 @@ def _section(block: str) -> str:
 
 
 def _key_id(folder: Path) -> str:
-    """The key's id as the configuration has it, also in one that is not in order yet."""
+    """Return the key's id from the configuration, even if that is not valid yet."""
     found = re.search(
         r'(?m)^\s*key_id\s*=\s*"([^"]+)"', (folder / "postmottak.toml").read_text(encoding="utf-8")
     )
     return found[1] if found else "postmottak"
 
 
-def _tell_missing(path: Path) -> None:
+def _report_missing(path: Path) -> None:
     from daemon.service import stack
 
     try:
@@ -138,7 +139,7 @@ def _tell_missing(path: Path) -> None:
     except ConfigurationError as error:
         faults = [str(fault) for fault in error.faults]
     if not faults:
-        typer.echo(f"\nNothing is missing in the files. Go on with: postmottak -c {path} check")
+        typer.echo(f"\nThe files are complete. Continue with: postmottak -c {path} check")
         return
     typer.echo("\nStill missing in the files:")
     for fault in faults:

@@ -1,4 +1,4 @@
-"""Commands about keeping and deleting: what retention deletes and has deleted, backup, restore, and whether the store is sound."""
+"""Commands for retention, backup, restore, and the integrity of the store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.output import Exit, Json, Progress, options, print_json, print_table, whoami
+from daemon.cli.output import (
+    Exit,
+    Json,
+    Progress,
+    counted,
+    options,
+    print_json,
+    print_table,
+    whoami,
+)
 
 if TYPE_CHECKING:
     from daemon.maintenance.integrity import IntegrityReport
@@ -19,11 +28,13 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     retention = typer.Typer(
-        help="How long letters are kept, and what was deleted.", no_args_is_help=True
+        help="Delete expired letters, and list what was deleted.", no_args_is_help=True
     )
     for command in (run, log):
         retention.command()(command)
-    database = typer.Typer(help="The database and the attachments' bytes.", no_args_is_help=True)
+    database = typer.Typer(
+        help="Check the database and the stored attachments.", no_args_is_help=True
+    )
     database.command("check")(check)
     app.add_typer(retention, name="retention")
     app.add_typer(database, name="db")
@@ -35,20 +46,20 @@ def run(
     context: typer.Context,
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would go, and delete nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")
     ] = False,
     trust_clock: Annotated[
         bool,
         typer.Option(
             "--trust-clock",
-            help="The clock of this machine is right, whatever the last record in the database.",
+            help="Trust this machine's clock even if the database has later records.",
         ),
     ] = False,
     json: Json = False,
 ) -> None:
     """Delete what [retention] and the routes no longer keep.
 
-    The service does it every day by itself, and has to be stopped for this.
+    The service does this every day by itself; stop it before running this command.
     """
     from daemon.runtime import logs as logging
     from daemon.service import stack
@@ -70,22 +81,25 @@ def run(
         print_json(tidied)
         return
     typer.echo(
-        ", ".join(f"{count} times {part}" for part, count in tidied.deleted.items())
-        or "no letter's time is over"
+        ", ".join(
+            f"{part} of {counted(count, 'letter')} deleted"
+            for part, count in tidied.deleted.items()
+        )
+        or "nothing to delete"
     )
     if tidied.files is None:
-        typer.echo("files were left for a later round: a backup or a check reads them")
+        typer.echo("unused files stay until the next run: a backup or a check is reading them")
     else:
-        typer.echo(f"{tidied.files} files removed that no letter needs, {tidied.bytes} bytes")
+        typer.echo(f"{counted(tidied.files, 'unused file')} removed, {tidied.bytes} bytes")
 
 
 def log(
     context: typer.Context,
     *,
-    limit: Annotated[int, typer.Option(help="How many at the most.", min=1)] = 200,
+    limit: Annotated[int, typer.Option(help="Maximum number to list.", min=1)] = 200,
     json: Json = False,
 ) -> None:
-    """List what was deleted, the newest first: when, by whom, and by which rule."""
+    """List what was deleted, newest first: when, by whom, and by which rule."""
     from daemon.runtime import logs as logging
     from daemon.service import stack
 
@@ -103,20 +117,21 @@ def log(
 
 def backup(
     context: typer.Context,
-    folder: Annotated[
-        Path, typer.Argument(help="A folder that is empty, or that there is not yet.")
-    ],
+    folder: Annotated[Path, typer.Argument(help="An empty or a new folder.")],
     *,
     json: Json = False,
 ) -> None:
-    """Write the store to a folder, also while the service runs: the database as it is at one moment, and the bytes that it names."""
+    """Write a backup of the database and the attachments to a folder.
+
+    The service may run: the backup shows the store at one moment.
+    """
     from daemon.maintenance.backup import make_backup
     from daemon.runtime import logs as logging
     from daemon.service import stack
 
     logging.configure()
     configuration = stack.load_configuration(options(context).config)
-    stack.open_store(configuration).close()  # there is one, and its tables are up to date
+    stack.open_store(configuration).close()  # the database exists, and its schema is current
     made = make_backup(
         configuration.store.database_path,
         stack.open_content(configuration),
@@ -126,7 +141,10 @@ def backup(
     if json:
         print_json(made)
     else:
-        typer.echo(f"{made.messages} letters and {made.files} files are in {folder}, and checked")
+        typer.echo(
+            f"{counted(made.messages, 'letter')} and {counted(made.files, 'file')} saved in "
+            f"{folder} and verified"
+        )
         for fault in made.faults:
             typer.echo(f"FAIL {fault}")
     raise typer.Exit(Exit.WRONG if made.faults else Exit.FINE)
@@ -134,19 +152,17 @@ def backup(
 
 def restore(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="A folder that `postmottak backup` has written.")],
+    folder: Annotated[Path, typer.Argument(help="A folder written by `postmottak backup`.")],
     *,
     replace: Annotated[
         bool,
-        typer.Option(
-            "--replace", help="Put the database that is there aside, and take the backup's."
-        ),
+        typer.Option("--replace", help="Set the existing database aside, and use the backup's."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Put a backup in the place of the store.
+    """Restore a backup.
 
-    The service must not run; nothing is delivered before it does again.
+    The service must be stopped; nothing is delivered until it is started again.
     """
     from daemon.maintenance.backup import restore_backup
     from daemon.runtime import logs as logging
@@ -167,11 +183,10 @@ def restore(
 
 
 def check(context: typer.Context, *, json: Json = False) -> None:
-    """Check the database, and that every attachment's bytes are what they were.
+    """Check the database, and that every attachment is stored unchanged.
 
-    Reads everything, and changes nothing.
-
-    The service may run: of the database, a copy beside it is checked, if there is room for one.
+    Reads everything and changes nothing. The service may run: if there is room, a copy of the
+    database is checked.
     """
     from daemon.core.errors import StoreError
     from daemon.maintenance.integrity import IntegrityReport, check_store
@@ -206,18 +221,18 @@ def _print_soundness(found: IntegrityReport, *, json: bool) -> None:
         for line in found.faults:
             typer.echo(f"FAIL content: {line}")
         typer.echo(
-            f"{found.files} files are needed, {found.orphans} more are there, which the "
-            "service removes when they are a day old"
+            f"{counted(found.files, 'file')} in use, {found.orphans} unused "
+            "(unused files are removed after a day)"
         )
         if found.corruption:
             typer.echo(
-                "The database is damaged. Stop the service, and take the newest backup: "
+                "The database is damaged. Stop the service, and restore the newest backup: "
                 "`postmottak restore FOLDER --replace`"
             )
         elif found.faults:
             typer.echo(
-                "Copy the missing files from a backup's folder `content` to the same place in "
-                "the store's; deliveries then go on"
+                "Copy the missing files from the folder `content` of a backup to the same place in "
+                "the content folder; the deliveries then continue"
             )
         else:
             typer.echo("The store is in order.")

@@ -23,18 +23,40 @@ _SAY_EVERY = 10.0  # seconds
 
 
 class Exit(IntEnum):
-    """The exit codes; scripts rely on them."""
+    """The exit codes; scripts rely on them. `status --monitor` uses 0 to 3 as monitors do."""
 
     FINE = 0
     WRONG = 1
     USAGE = 2
     REMAINS = 3
     UNREACHABLE = 4
+    CHANGED = 5
+    INTERRUPTED = 130  # 128 and SIGINT, as shells report it
+    READER_GONE = 141  # 128 and SIGPIPE
+
+    @property
+    def meaning(self) -> str:
+        """What the code means, as a sentence for people; the man page lists these."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Exit.FINE: "Success.",
+    Exit.WRONG: "The configuration is not valid, or a check failed.",
+    Exit.USAGE: "The command was used incorrectly.",
+    Exit.REMAINS: "Work remains: something is waiting, dead, missing, or could not be fetched.",
+    Exit.UNREACHABLE: (
+        "Altinn or the database cannot be reached, or the output cannot be written."
+    ),
+    Exit.CHANGED: "`routes test` found letters that would go elsewhere.",
+    Exit.INTERRUPTED: "The command was interrupted with Ctrl-C (SIGINT).",
+    Exit.READER_GONE: "The program that read the output ended first, such as `head`.",
+}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What stands before the command."""
+    """The options that stand before the command."""
 
     config: Path
 
@@ -43,14 +65,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def options(context: typer.Context) -> Options:
-    """What stood before the command."""
+    """Return the options that stood before the command."""
     found = context.obj
     assert isinstance(found, Options)
     return found
 
 
 def whoami() -> str:
-    """The user who gives the command, for the record; the one behind sudo, if there is one."""
+    """Return the user who gives the command, for the record; behind sudo, the one who called it."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (
@@ -61,12 +83,12 @@ def whoami() -> str:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document; names of letters and people stay readable."""
+    """Print one JSON document; non-ASCII letters stay readable."""
     sys.stdout.write(to_json(value))
 
 
 def to_json(value: object) -> str:
-    """One JSON document as text, with ids, times and paths as they are usually written."""
+    """Return one JSON document as text, with ids, times and paths as they are usually written."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
     return (
         "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
@@ -75,7 +97,10 @@ def to_json(value: object) -> str:
 
 
 def _escaped(line: str) -> str:
-    """The line of JSON, with the same value, without characters that a terminal obeys or that nobody can see."""
+    """Return the line of JSON with its invisible and control characters escaped.
+
+    Its value stays the same.
+    """
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in line)
 
 
@@ -86,18 +111,21 @@ def _plain(value: object) -> object:
         return value.isoformat()
     if isinstance(value, UUID | Path):
         return str(value)
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 class Progress:
-    """Says on stderr what a command does that takes long: now and then, and nothing where it is quick."""
+    """Reports on stderr what a slow command is doing, now and then.
+
+    Quick commands print nothing.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began = self._said = clock()
 
     def __call__(self, what: str) -> None:
-        """Say it, if it is time."""
+        """Report it, if enough time has passed since the last report."""
         now = self._clock()
         if now - self._said >= _SAY_EVERY:
             sys.stderr.write(f"{what}, {now - self._began:.0f} s\n")
@@ -105,10 +133,7 @@ class Progress:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows for people, each cell as it is.
-
-    A terminal gets lines, a pipe gets plain columns.
-    """
+    """Print rows for people: with lines on a terminal, as plain columns in a pipe."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -133,7 +158,27 @@ def _cell(value: object) -> str:
 
 
 def printable(value: object) -> str:
-    """Text for a terminal, without the control characters with which what a sender wrote could move the cursor or forge a line."""
+    """Return text for a terminal, without control characters.
+
+    With those, a sender could move the cursor or forge a line.
+    """
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
     )
+
+
+def print_facts(facts: dict[str, Any], indent: str = "") -> None:
+    """Print names and values, one to a line; lists of facts are numbered and indented."""
+    for name, value in facts.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            for number, each in enumerate(value, start=1):
+                typer.echo(f"{indent}{name} {number}:")
+                print_facts(each, indent + "    ")
+        elif value not in (None, "", [], {}):
+            values = value if isinstance(value, list) else [value]
+            typer.echo(f"{indent}{name}: {', '.join(map(printable, values))}")
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: `1 letter`, `2 letters`; `many` is for irregular plurals."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,4 +1,4 @@
-"""`messages refetch`: ask the mailbox again for what did not come with a letter."""
+"""`messages refetch`: ask the mailbox again for what did not arrive with a letter."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 def refetch_message(
     context: typer.Context,
-    message: Annotated[str, typer.Argument(help="An id, or its beginning.")],
+    message: Annotated[str, typer.Argument(help="A message ID, or its first characters.")],
     *,
     resend: Annotated[
         bool,
         typer.Option(
             "--resend",
             help=(
-                "If something came, deliver the letter anew where it was delivered without; there "
-                "it is new."
+                "If anything arrived, deliver the letter again to destinations that got it "
+                "without; they see a new delivery."
             ),
         ),
     ] = False,
@@ -39,14 +39,17 @@ def refetch_message(
         bool,
         typer.Option(
             "--accept",
-            help="Accept what does not come now: it is shown no more, and the sender may be told.",
+            help=(
+                "Accept what is still missing: it is no longer shown, and the sender may be "
+                "notified."
+            ),
         ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Ask the mailbox again for attachments that did not come as sent.
+    """Ask the mailbox again for attachments that did not arrive as they were sent.
 
-    Exit code 3 if some still did not. The service may run meanwhile.
+    The service may run meanwhile. Exits with code 3 if some are still missing.
     """
     from daemon.runtime import logs
     from daemon.service import stack
@@ -97,7 +100,7 @@ def _refetch(
 def _ask(configuration: Configuration, work: Any, message: Message, *, accept: bool) -> list[Asked]:
     """Ask the mailbox that the letter came from.
 
-    Raises OperatorError if there is none of its name.
+    Raises OperatorError if no mailbox has that name any longer.
     """
     from daemon.core.errors import OperatorError
     from daemon.service import plugins
@@ -107,8 +110,8 @@ def _ask(configuration: Configuration, work: Any, message: Message, *, accept: b
         mailbox = next((each for each in mailboxes if each.name == message.mailbox), None)
         if mailbox is None:
             raise OperatorError(
-                f"The letter came from the mailbox {message.mailbox}, which is not in the "
-                "configuration any more"
+                f"The letter came from the mailbox {message.mailbox}, which is no longer in the "
+                "configuration"
             )
         asked: list[Asked] = work.run(mailbox, message, accept=accept)
         return asked
@@ -118,9 +121,9 @@ def _ask(configuration: Configuration, work: Any, message: Message, *, accept: b
 
 
 def _require_owner(content: Path) -> None:
-    """Files that another user puts there are none that the service can read.
+    """Raise OperatorError if the content folder belongs to another user.
 
-    Raises OperatorError.
+    The service could not read files that this user writes there.
     """
     from daemon.core.errors import OperatorError
 
@@ -128,8 +131,8 @@ def _require_owner(content: Path) -> None:
     if owner != os.geteuid():
         name = next((each.pw_name for each in pwd.getpwall() if each.pw_uid == owner), str(owner))
         raise OperatorError(
-            f"What comes could not be read by the service, for {content} belongs to {name}; "
-            f"run this as {name}"
+            f"The service could not read new files here, because {content} belongs to {name}; "
+            f"run this command as {name}"
         )
 
 
@@ -140,12 +143,12 @@ def _print(facts: dict[str, Any]) -> None:
     columns = ("position", "name", "before", "after", "problem")
     print_table(columns, [[part[column] for column in columns] for part in facts["parts"]])
     if facts["resent"]:
-        typer.echo(f"delivered anew: {', '.join(map(str, facts['resent']))}")
+        typer.echo(f"queued again: {', '.join(map(str, facts['resent']))}")
     ready = [each for each in facts["without"] if each["state"] == "delivered"]
     if ready:
         typer.echo(
             f"{', '.join(each['destination'] for each in ready)} got the letter without what "
-            "came now. To deliver it anew:"
+            "has arrived now. To deliver it again:"
         )
         typer.echo(
             f"    postmottak deliveries resend {' '.join(str(each['delivery']) for each in ready)}"
@@ -153,6 +156,6 @@ def _print(facts: dict[str, Any]) -> None:
     for each in facts["without"]:
         if each["state"] != "delivered":
             typer.echo(
-                f"a delivery to {each['destination']} is under way, and may be without it: "
+                f"a delivery to {each['destination']} is in progress, and may lack it: "
                 f"{each['delivery']}"
             )

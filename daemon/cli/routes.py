@@ -1,4 +1,4 @@
-"""Commands about the routing table: look at it, ask why, try an edit, carry it to a spreadsheet and back, and put it to work anew."""
+"""Commands for the routing table: list, explain, test, lint, apply, export and import."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.output import Exit, Json, options, print_json, print_table, printable
+from daemon.cli.output import Exit, Json, counted, options, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from daemon.config.loader import Configuration
@@ -20,13 +20,21 @@ if TYPE_CHECKING:
     from daemon.routing.table import Table
     from daemon.service.stack import LoadedConfig
 
-_CHANGED = 5
-Since = Annotated[str, typer.Option(help="Letters that came in this length of time, such as 90d.")]
+_RESULTS = {
+    "won": "matched",
+    "copy": "copy",
+    "overruled": "overruled",
+    "lost": "no match",
+    "not enabled": "not enabled",
+    "not reached": "not tried",
+}
+"""What people read for each result of `explain`; `--json` has the keys."""
+Since = Annotated[str, typer.Option(help="Letters that arrived within this time, such as 90d.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    routes = typer.Typer(help="The routing table.", no_args_is_help=True)
+    routes = typer.Typer(help="Inspect, test and edit the routing table.", no_args_is_help=True)
     routes.command("list")(list_routes)
     for command in (explain, lint, apply):
         routes.command()(command)
@@ -37,9 +45,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_routes(context: typer.Context, *, json: Json = False) -> None:
-    """List the table's routes in the order in which they are tried, as the file says now.
+    """List the routes in the order in which they are tried, as the file says now.
 
-    `status` says whether it is in force.
+    `postmottak status` shows whether the file is active.
     """
     from pydantic_core import to_jsonable_python
 
@@ -74,16 +82,20 @@ def _checked(context: typer.Context) -> LoadedConfig:
 
 def explain(
     context: typer.Context,
-    message: Annotated[str, typer.Argument(help="A stored letter: an id, or its beginning.")] = "",
+    message: Annotated[
+        str, typer.Argument(help="A stored letter: its ID, or the first characters.")
+    ] = "",
     *,
-    service: Annotated[str, typer.Option(help="Instead of a stored letter: its service.")] = "",
-    sender: Annotated[str, typer.Option(help="Its sender: an organisation number or a name.")] = "",
-    title: Annotated[str, typer.Option(help="Its title.")] = "",
-    party: Annotated[str, typer.Option(help="The organisation that it is for.")] = "",
+    service: Annotated[str, typer.Option(help="Instead of a stored letter: the service.")] = "",
+    sender: Annotated[str, typer.Option(help="The sender: an organisation number or a name.")] = "",
+    title: Annotated[str, typer.Option(help="The title.")] = "",
+    party: Annotated[
+        str, typer.Option(help="The organisation number that the letter is for.")
+    ] = "",
     reference: Annotated[str, typer.Option(help="The sender's reference.")] = "",
     json: Json = False,
 ) -> None:
-    """Say why a letter goes where it goes: every route that is tried, and what decides."""
+    """Explain how a letter is routed: every route tried, and which one decides."""
     from daemon.routing.explain import explain as explain_facts
     from daemon.service.stack import utc_now
 
@@ -118,7 +130,10 @@ def explain(
 
 
 def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None:
-    """Explain with the table that decided it, whatever has become of routing.toml and of the destinations since."""
+    """Explain with the table that decided it.
+
+    Later changes of routing.toml and of the destinations do not matter.
+    """
     from daemon.intake import rerouting
     from daemon.routing.explain import explain as explain_facts
     from daemon.runtime import logs
@@ -151,7 +166,7 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
 
 
 def _followed(decision: DecisionValues) -> Earlier | None:
-    """The earlier letter that this decision followed, as it was then."""
+    """Return the earlier letter that this decision followed, as it was then."""
     from daemon.routing.decide import Earlier
 
     thread = decision.why.get("thread")
@@ -175,7 +190,9 @@ def _facts(
 
     known = find_service(service) if service else None
     if service and known is None:
-        raise typer.BadParameter(f"{service!r} is no service; see `postmottak services`")
+        raise typer.BadParameter(
+            f"{service!r} is not a service; list them with `postmottak services`"
+        )
     number = readable(sender).replace(" ", "")
     return Facts(
         service=known.code if known else "",
@@ -192,20 +209,20 @@ def _facts(
 def _print_explanation(explanation: Explanation) -> None:
     print_table(
         ("route", "result", "why"),
-        [(each.route, each.result, each.reason) for each in explanation.tried],
+        [(each.route, _RESULTS[each.result], each.reason) for each in explanation.tried],
     )
     decision = explanation.decision
     if decision is None:
         typer.echo(
             "Confidential, and no route appoints a recipient: it stays in Altinn, and "
-            "`postmottak status` says that it waits."
+            "`postmottak status` lists it as waiting."
         )
         return
     if "thread" in decision.why:
         thread = decision.why["thread"]
         kind, *_, value = thread["shares"].split(":", 3)
-        shared = f"the {'case number' if kind == 'case' else 'reference'} {printable(value)}"
-        typer.echo(f"thread: follows letter {thread['earlier']}, with which it shares {shared}")
+        shared = f"{'case number' if kind == 'case' else 'reference'} {printable(value)}"
+        typer.echo(f"thread: follows letter {thread['earlier']} with the same {shared}")
     for cover in decision.why.get("delegations", ()):
         typer.echo(
             f"delegation: {cover['to']} covers for {cover['from']} from {cover['starts']} to "
@@ -224,9 +241,9 @@ def try_table(
     since: Since = "90d",
     json: Json = False,
 ) -> None:
-    """Run another table over stored letters, and show only what would change.
+    """Compare another routing table with the current one, using stored letters.
 
-    Exit code 5 if anything would.
+    Shows only what would change. Exits with code 5 if anything would.
     """
     from daemon.intake import rerouting
     from daemon.routing import dryrun
@@ -245,7 +262,7 @@ def try_table(
         print_json({"letters": result.letters, "changed": len(result.moves), "moves": result.moves})
     else:
         _print_dry_run(result)
-    raise typer.Exit(_CHANGED if result.moves else Exit.FINE)
+    raise typer.Exit(Exit.CHANGED if result.moves else Exit.FINE)
 
 
 def _start(since: str) -> datetime:
@@ -259,16 +276,19 @@ def _start(since: str) -> datetime:
 
 
 def _print_dry_run(result: DryRun) -> None:
-    typer.echo(f"{result.letters} letters: {len(result.moves)} would change")
+    typer.echo(f"{counted(result.letters, 'letter')}: {len(result.moves)} would change")
     for before, after, count in result.summary:
         typer.echo(
-            f"  {count} from {' and '.join(before) or 'nobody'} to "
-            f"{' and '.join(after) or 'nobody'}"
+            f"  {count} from {' and '.join(before) or 'no one'} to "
+            f"{' and '.join(after) or 'no one'}"
         )
 
 
 def lint(context: typer.Context, *, json: Json = False) -> None:
-    """Tell what in the table is probably no longer meant: routes without letters, recipients without routes, covers that end."""
+    """Point out table entries that look outdated.
+
+    These are routes without letters, recipients without routes, and covers that end soon.
+    """
     from daemon.core.times import norwegian_day
     from daemon.routing.lint import lint as lint_table
     from daemon.service import stack
@@ -290,9 +310,9 @@ def lint(context: typer.Context, *, json: Json = False) -> None:
 
 
 def apply(context: typer.Context, *, since: Since, json: Json = False) -> None:
-    """Route letters anew with the present table.
+    """Route stored letters again with the current table.
 
-    Those that belong elsewhere get new deliveries, and what was delivered stays recorded.
+    Letters that belong elsewhere get new deliveries. Earlier deliveries stay on record.
     """
     from daemon.service import stack
 
@@ -307,39 +327,39 @@ def apply(context: typer.Context, *, since: Since, json: Json = False) -> None:
     if json:
         print_json({"letters": applied.letters, "changed": changed})
         return
-    typer.echo(f"{applied.letters} letters: {len(changed)} routed anew")
+    typer.echo(f"{counted(applied.letters, 'letter')}: {len(changed)} routed again")
 
 
 def export_table(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A name that ends in .csv or .xlsx.")],
+    file: Annotated[Path, typer.Argument(help="File to write; its name ends in .csv or .xlsx.")],
 ) -> None:
-    """Write the table to a spreadsheet."""
+    """Export the table to a spreadsheet."""
     from daemon.core.errors import OperatorError
     from daemon.routing.spreadsheet.table_rows import write_sheet
 
     try:
         write_sheet(_checked(context).table, file)
     except FileExistsError as error:
-        raise OperatorError(f"{file} is there already; name another file") from error
+        raise OperatorError(f"{file} exists already; choose another file") from error
     except OSError as error:
         raise OperatorError(
-            f"{file} cannot be written: {error.strerror}; name another file"
+            f"{file} cannot be written: {error.strerror}; choose another file"
         ) from error
     typer.echo(f"written to {file}")
 
 
 def import_table(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A spreadsheet as `routes export` writes it.")],
+    file: Annotated[Path, typer.Argument(help="A spreadsheet in the format of `routes export`.")],
     *,
     write: Annotated[
-        bool, typer.Option("--write", help="Put it in force: replace the routing table's file.")
+        bool, typer.Option("--write", help="Replace the routing table's file, which activates it.")
     ] = False,
 ) -> None:
-    """Show what a spreadsheet would change in the table, and with --write, change it.
+    """Show what a spreadsheet would change in the table; with --write, change it.
 
-    Comments in routing.toml are lost then; the old file is kept as routing.toml.old.
+    Comments in routing.toml are lost; the old file is kept as routing.toml.old.
     """
     from daemon.core.errors import OperatorError
     from daemon.routing.spreadsheet import diff
@@ -357,8 +377,8 @@ def import_table(
         typer.echo(printable(line))
     if not (differences or is_faulty):
         return
-    keeps = f"comments in it are lost, and the old file is kept as {target.name}.old"
-    typer.echo(f"{'writing' if write else 'with --write, this goes into'} {target}: {keeps}")
+    keeps = f"comments in it are lost; the old file is kept as {target.name}.old"
+    typer.echo(f"{'writing' if write else 'use --write to update'} {target}: {keeps}")
     if write:
         try:
             diff.replace_file(target, other.text)
@@ -369,9 +389,9 @@ def import_table(
 
 
 def _present(configuration: Configuration) -> tuple[Table, bool]:
-    """The table that the file says now.
+    """Return the table that the file says now, and False.
 
-    Where that has faults, the one in force, and True: a spreadsheet must be able to mend it.
+    If the file has faults, return the active table, and True: a spreadsheet must be able to fix it.
     """
     from daemon.core.errors import ConfigurationError
     from daemon.service import stack
@@ -384,7 +404,7 @@ def _present(configuration: Configuration) -> tuple[Table, bool]:
         if current is None:
             raise
         typer.echo(
-            f"{configuration.routing.file} has faults; this compares with the table in force"
+            f"{configuration.routing.file} has errors; comparing with the active table instead"
         )
         in_force = stack.table_of(store, current.version)
         store.close()

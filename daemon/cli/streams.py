@@ -1,9 +1,9 @@
-"""What commands print to: a terminal that no letter may take over, a pipe whose reader may go, a disk that may be full.
+"""Guarded streams: a terminal no letter may control, a pipe that may close, a full disk.
 
-Whatever a command prints passes here. Control characters and marks that turn the direction of
-writing, which come from letters, are shown as U+FFFD; only what draws a table by itself goes around
-that. What cannot be printed on stdout ends the command with an exit code of its own, and never with
-a traceback; what cannot be printed on stderr is left out.
+All output of a command passes through here. Control characters and marks that change the direction
+of writing, which come from letters, are shown as U+FFFD; only what draws a table by itself bypasses
+that. If stdout cannot be written, the command ends with an exit code of its own and never with a
+traceback; what stderr cannot take is dropped.
 """
 
 from __future__ import annotations
@@ -27,18 +27,17 @@ lines; halves of surrogate pairs.
 
 
 class OutputLost(PostmottakError):
-    """Somebody waits in vain for what a command says."""
+    """The output of a command cannot be written."""
 
     def __init__(self, error: OSError) -> None:
         self.reader_gone = error.errno == EPIPE
         super().__init__(
-            "the output cannot be written: "
-            f"{(error.strerror or 'the other side refuses it').lower()}"
+            f"the output cannot be written: {(error.strerror or 'the reader refuses it').lower()}"
         )
 
 
 def without_controls(text: str) -> str:
-    """The text, in which nothing moves a cursor, forges a line or turns the direction of writing."""
+    """Return the text without anything that moves a cursor, forges a line or turns its direction."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -46,16 +45,17 @@ class Guarded:
     """A stream around another one, whose attributes it has."""
 
     def __init__(self, under: TextIO, *, heard: bool, clean: bool = True) -> None:
-        """`heard`: raise OutputLost where nothing can be written; otherwise it is left out.
+        """Wrap `under`.
 
-        `clean`: no control characters.
+        `heard`: raise OutputLost where nothing can be written; otherwise the text is dropped.
+        `clean`: replace control characters.
         """
         self.under, self._heard, self._clean = under, heard, clean
 
     def write(self, text: str) -> int:
         """Write the text.
 
-        Where there is none, nothing is tried, for some only want to see whether this takes text.
+        Nothing is tried for an empty text: some callers only test whether the stream takes text.
         """
         shown = without_controls(text) if self._clean else text
         if shown:
@@ -86,7 +86,10 @@ class Guarded:
 
 
 def _pour_away(stream: TextIO) -> None:
-    """Let what is left in the stream's buffer go nowhere: Python tries to write it again at the end, and fails with a code of its own."""
+    """Point the stream at /dev/null, so that the rest of its buffer is discarded.
+
+    Python would try to write it again at exit, and fail with a code of its own.
+    """
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -121,7 +124,10 @@ def drawn() -> TextIO:
 
 
 def _open_what_is_closed() -> None:
-    """Give a process that was started without stdin, stdout or stderr empty ones: the next file to be opened would take their places."""
+    """Give a process that was started without stdin, stdout or stderr empty ones.
+
+    Otherwise the next file to be opened would take their places.
+    """
     # stderr is the last of the three
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004
         pass

@@ -1,4 +1,4 @@
-"""Commands that need no configuration: the sandbox and the demo, both on loopback, and what a SOAP service offers."""
+"""Commands that need no configuration: the sandbox, the demo, and the description of a WSDL."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Annotated
 
 import typer
 
-_soap = typer.Typer(
-    no_args_is_help=True, help="What a SOAP service offers, and how to map letters to it."
-)
+_soap = typer.Typer(no_args_is_help=True, help="Describe a SOAP service, to map letters to it.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,13 +20,13 @@ def add_to(app: typer.Typer) -> None:
 
 def sandbox(
     *,
-    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0,
-    letters: Annotated[int, typer.Option(help="How many letters to publish.", min=0)] = 13,
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 picks a free one.")] = 0,
+    letters: Annotated[int, typer.Option(help="Number of letters to publish.", min=0)] = 13,
     folder: Annotated[
-        Path, typer.Option(help="Where the key and a configuration for it are written.")
+        Path, typer.Option(help="Folder for the key and a configuration that uses the sandbox.")
     ] = Path("postmottak-sandbox"),
 ) -> None:
-    """Be a pretend Altinn on loopback, for trying things out, until SIGINT."""
+    """Run a simulated Altinn on loopback, for trying things out, until SIGINT."""
     from daemon.service import plugins
 
     plugins.sandbox("standalone").run(port=port, letters=letters, folder=folder)
@@ -36,12 +34,15 @@ def sandbox(
 
 def demo(
     *,
-    letters: Annotated[int, typer.Option(help="How many letters to publish.", min=1)] = 13,
+    letters: Annotated[int, typer.Option(help="Number of letters to publish.", min=1)] = 13,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the folder with everything that was made.")
+        bool, typer.Option("--keep", help="Keep the folder with all the results.")
     ] = False,
 ) -> None:
-    """Show the whole way: sample letters in a pretend Altinn, through the real service, to a folder, an e-mail and a webhook."""
+    """Demonstrate the service with sample letters from a simulated Altinn.
+
+    They are delivered to a folder, by e-mail and to a webhook.
+    """
     from daemon.cli.streams import drawing
     from daemon.service import plugins
 
@@ -50,8 +51,8 @@ def demo(
 
 
 @_soap.command()
-def describe(wsdl: Annotated[str, typer.Argument(help="A file's path or a web address.")]) -> None:
-    """Print the operations of a WSDL, each as a section of the configuration to paste and complete."""
+def describe(wsdl: Annotated[str, typer.Argument(help="Path or web address of a WSDL.")]) -> None:
+    """Print the operations of a WSDL, each as a configuration section to paste and complete."""
     from daemon.service import plugins
 
     sys.stdout.write(plugins.soap_description(wsdl))
@@ -59,4 +60,4 @@ def describe(wsdl: Annotated[str, typer.Argument(help="A file's path or a web ad
 
 @_soap.callback()
 def _soap_group() -> None:
-    """Keep `describe` a command of its own although it is the only one."""
+    """Keep `describe` a subcommand although it is the only one."""

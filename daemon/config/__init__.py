@@ -1,1 +1,1 @@
-"""Reading postmottak.toml, and saying what is wrong and where."""
+"""Read postmottak.toml, and report what is wrong and where."""

@@ -1,4 +1,7 @@
-"""From what a parser or pydantic found to faults that an operator can act on: file, line, key, what is wrong, what to write instead."""
+"""Turn errors of a parser or of pydantic into faults that an operator can act on.
+
+Each has the file, the line, the key, what is wrong, and what to write instead.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +28,25 @@ _KEY_PIECE = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 _STRING = re.compile(r""""(?:\\.|[^"\\])*"|'[^']*'""")
 _DAY_FIRST = re.compile(r"=\s*(\d{1,2})[./-](\d{1,2})[./-](\d{4})\s*(?:#|$)")
 _WORDS = {
-    "missing": ("is missing", "Write it"),
-    "bool_type": ("is neither true nor false", "Write true or false, without quotes"),
-    "int_type": ("is no whole number", "Write a number without quotes"),
-    "int_parsing": ("is no whole number", "Write a number without quotes"),
-    "string_type": ("is no text", 'Write it in quotes: "…"'),
-    "list_type": ("is no list", 'Write it in brackets: ["…", "…"]'),
-    "tuple_type": ("is no list", 'Write it in brackets: ["…", "…"]'),
-    "dict_type": ("is no table", 'Write it as a table: { "…" = … }'),
-    "too_short": ("is empty", "Write at least one"),
-    "date_from_datetime_parsing": ("is no date", "Write a date without quotes, such as 2026-12-21"),
-    "date_type": ("is no date", "Write a date without quotes, such as 2026-12-21"),
+    "missing": ("is required", "Add it"),
+    "bool_type": ("must be true or false", "Write true or false, without quotes"),
+    "int_type": ("must be a whole number", "Write a number without quotes"),
+    "int_parsing": ("must be a whole number", "Write a number without quotes"),
+    "string_type": ("must be text in quotes", 'Write it as "…"'),
+    "list_type": ("must be a list", 'Write it in brackets: ["…", "…"]'),
+    "tuple_type": ("must be a list", 'Write it in brackets: ["…", "…"]'),
+    "dict_type": ("must be a table", 'Write it as a table: { "…" = … }'),
+    "too_short": ("is empty", "Write at least one value"),
+    "date_from_datetime_parsing": (
+        "must be a date",
+        "Write a date without quotes, such as 2026-12-21",
+    ),
+    "date_type": ("must be a date", "Write a date without quotes, such as 2026-12-21"),
 }
 
 
 def key_text(path: KeyPath) -> str:
-    """A key as an operator would point at it: `mailbox.altinn.parties[1]`."""
+    """Return a key as an operator would refer to it: `mailbox.altinn.parties[1]`."""
     text = ""
     for piece in path:
         text += f"[{piece + 1}]" if isinstance(piece, int) else f"{'.' if text else ''}{piece}"
@@ -48,7 +54,7 @@ def key_text(path: KeyPath) -> str:
 
 
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
-    """Read the text of a TOML file, and what it says. Raises ConfigurationError."""
+    """Read a TOML file; return its text and its values. Raises ConfigurationError."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -57,7 +63,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
             file=str(path),
             key="",
             problem=f"the file cannot be read: {reason}",
-            remedy="Make it, or name another one",
+            remedy="Create it, or choose another file",
         )
         raise ConfigurationError([fault]) from error
     except UnicodeDecodeError as error:
@@ -69,13 +75,16 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def parse_toml(text: str, file: str) -> dict[str, Any]:
-    """What TOML text says. Raises ConfigurationError, with the line, where it is no TOML."""
+    """Return the values in a TOML text.
+
+    Raises ConfigurationError, with the line, if the text is not valid TOML.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         line = int(found[1]) if found else None
-        problem = "this is not TOML: " + re.sub(r"\s*\(at [^)]*\)", "", str(error)).lower()
+        problem = "this is not valid TOML: " + re.sub(r"\s*\(at [^)]*\)", "", str(error)).lower()
         remedy = _remedy_for(text.split("\n")[line - 1] if line else "")
         raise ConfigurationError(
             [Fault(file=file, key="", line=line, problem=problem, remedy=remedy)]
@@ -83,14 +92,14 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
 
 
 def _remedy_for(line: str) -> str:
-    """What to do about a line that is no TOML."""
+    """Say what to do about a line that is not valid TOML."""
     if day := _DAY_FIRST.search(line):
         return f"Write a date with the year first: {day[3]}-{day[2]:0>2}-{day[1]:0>2}"
     return "Look for a missing quote, bracket or equals sign in or just before this line"
 
 
 class KeyLines:
-    """In which line of a TOML text each key stands. The text must be valid TOML."""
+    """Finds the line of each key in a TOML text. The text must be valid TOML."""
 
     def __init__(self, text: str) -> None:
         self._lines: dict[KeyPath, int] = {}
@@ -122,7 +131,7 @@ class KeyLines:
         return (*where, self._counts[where]) if where in self._counts else where
 
     def find(self, path: KeyPath) -> int | None:
-        """The line of the key, or of the nearest thing around it; None where nothing is known."""
+        """Return the line of the key, or of the nearest thing around it; None if nothing is known."""
         for length in range(len(path), 0, -1):
             if path[:length] in self._lines:
                 return self._lines[path[:length]]
@@ -134,7 +143,10 @@ def _pieces(dotted: str) -> KeyPath:
 
 
 def _opened(value: str) -> str:
-    """What must come before a value that begins with `value` ends: a triple quote, brackets, or nothing."""
+    """Return what must come before the value that begins with `value` ends.
+
+    This is a triple quote, brackets, or nothing.
+    """
     value = value.strip()
     for quotes in ('"""', "'''"):
         if value.startswith(quotes):
@@ -163,7 +175,7 @@ class FaultList:
         self.warnings: list[Fault] = []
 
     def add(self, path: KeyPath, problem: str, remedy: str) -> None:
-        """Note one fault of the key at `path`."""
+        """Record a fault of the key at `path`."""
         self.faults.append(self._fault(path, problem, remedy))
 
     def _fault(self, path: KeyPath, problem: str, remedy: str) -> Fault:
@@ -182,7 +194,7 @@ class FaultList:
     def validate(
         self, model: type[Model], values: Mapping[str, Any], path: KeyPath, base: Path
     ) -> Model | None:
-        """The values as `model`, or None and a fault for each thing that is wrong with them."""
+        """Return the values as `model`, or None after recording a fault for each error in them."""
         try:
             return model.model_validate(dict(values), context={"base": base})
         except ValidationError as error:
@@ -197,14 +209,16 @@ class FaultList:
     def rows(
         self, model: type[Model], section: str, values: Mapping[str, Any]
     ) -> dict[int, Model | None]:
-        """The sections `[[section]]` as models, by their place in the file.
+        """Return the sections `[[section]]` as models, by their place in the file.
 
-        None for one with faults.
+        A section with faults is None.
         """
         tables = values.get(section, [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             self.add(
-                (section,), "is no list of sections", f"Write it in double brackets: [[{section}]]"
+                (section,),
+                "must be a list of sections",
+                f"Write it in double brackets: [[{section}]]",
             )
             return {}
         return {
@@ -213,23 +227,26 @@ class FaultList:
         }
 
     def warn(self, path: KeyPath, problem: str, remedy: str) -> None:
-        """Note something that is allowed, and probably not meant."""
+        """Record something that is allowed but probably not intended."""
         self.warnings.append(self._fault(path, problem, remedy))
 
     def unknown(self, path: KeyPath, word: str, known: Sequence[str], what: str) -> None:
-        """Note that `word`, at `path`, is no `what`, with the nearest one that is."""
+        """Record that `word`, at `path`, is not a known `what`, and suggest the nearest one."""
         hint = did_you_mean(word, known)
-        remedy = hint[0].upper() + hint[1:] if hint else f"Known are: {', '.join(known) or 'none'}"
-        self.add(path, f"{word!r} is no {what}", remedy)
+        remedy = hint[0].upper() + hint[1:] if hint else f"Use one of: {', '.join(known) or 'none'}"
+        self.add(path, f"{word!r} is not a known {what}", remedy)
 
     def raise_if_any(self) -> None:
-        """Raise ConfigurationError if a fault was noted."""
+        """Raise ConfigurationError if a fault was recorded."""
         if self.faults:
             raise ConfigurationError(self.faults)
 
 
 def _is_echo(found: Any, errors: Sequence[Any]) -> bool:
-    """Whether a list is called too short only because its items are wrong: pydantic counts none but the right ones."""
+    """Return whether a list is called too short only because its items are wrong.
+
+    pydantic counts only valid items.
+    """
     where = found["loc"]
     return found["type"] == "too_short" and any(
         each["loc"][: len(where)] == where for each in errors if each is not found
@@ -243,13 +260,13 @@ def _explain(found: Any, model: type[BaseModel]) -> tuple[str, str]:
         known = _keys_at(model, found["loc"][:-1])
         hint = did_you_mean(word, known)
         remedy = hint[0].upper() + hint[1:] if hint else f"Known keys are: {', '.join(known)}"
-        return f"{word!r} is no key here", remedy
+        return f"{word!r} is not a known key here", remedy
     if kind in _WORDS:
         return _WORDS[kind]
     if kind in {"literal_error", "enum"}:
         return (
-            f"{found['input']!r} is not possible here",
-            f"Write one of: {found['ctx']['expected']}",
+            f"{found['input']!r} is not a valid value here",
+            f"Use one of: {found['ctx']['expected']}",
         )
     message = str(found["msg"]).removeprefix("Value error, ")
     problem, _, remedy = message.partition("; ")
@@ -258,7 +275,7 @@ def _explain(found: Any, model: type[BaseModel]) -> tuple[str, str]:
 
 
 def _keys_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
-    """The keys that a (nested) model knows at `loc`."""
+    """Return the keys that a (nested) model knows at `loc`."""
     current: Any = model
     for piece in loc:
         if (
@@ -275,9 +292,9 @@ def _keys_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> Any:
-    """The model in an annotation such as `list[Model]` or `Model | None`.
+    """Return the model in an annotation such as `list[Model]` or `Model | None`.
 
-    The annotation itself if there is none.
+    Without one, return the annotation itself.
     """
     for inner in (annotation, *getattr(annotation, "__args__", ())):
         if isinstance(inner, type) and issubclass(inner, BaseModel):

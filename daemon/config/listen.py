@@ -1,4 +1,4 @@
-"""Where a door listens: a host and a port, or a Unix socket."""
+"""The address an endpoint listens on: a host and a port, or a Unix socket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pydantic import BeforeValidator, ValidationInfo
 from daemon.core.settings import at_home, base_folder
 
 _UNIX = "unix:"
-_LONGEST_PATH = 100  # bytes; Linux takes 107, and a socket is made under a longer name than it gets
+_LONGEST_PATH = (
+    100  # bytes; Linux allows 107, and a socket is created under a longer, temporary name
+)
 _LARGEST_PORT = 65535
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
@@ -44,8 +46,8 @@ def _address(value: object, info: ValidationInfo) -> Address:
     found = _HOST_AND_PORT.fullmatch(value) if isinstance(value, str) else None
     if not found or not 0 < int(found[2]) <= _LARGEST_PORT:
         raise ValueError(
-            'is no place to listen; write host and port, such as "127.0.0.1:8766", or "unix:" '
-            "and the path of a socket"
+            "is not a valid address to listen on; write host and port, such as "
+            '"127.0.0.1:8766", or "unix:" and the path of a socket'
         )
     return Address(host=found[1].strip("[]"), port=int(found[2]))
 
@@ -54,8 +56,7 @@ def _unix(path: Path, base: Path) -> Address:
     whole = (base / at_home(path)).absolute()
     if len(os.fsencode(whole)) > _LONGEST_PATH:
         raise ValueError(
-            f"is longer than a socket's path can be: {whole}; write one of at most "
-            f"{_LONGEST_PATH} bytes"
+            f"is too long for a socket's path: {whole}; use at most {_LONGEST_PATH} bytes"
         )
     return Address(path=whole)
 

@@ -1,8 +1,8 @@
-"""The configuration file: read whole, checked whole, and frozen.
+"""The configuration file: read and checked as a whole, and frozen.
 
-Pure but for reading the file and the secret files that it names. What stands under `[mailbox.NAME]`
-and `[destination.NAME]` is declared by the connector of that `type`; whoever calls `load` says
-where such declarations are found.
+Only reading the file and its secret files has effects. The settings under `[mailbox.NAME]` and
+`[destination.NAME]` are declared by the connector of that `type`; the caller of `read` says where
+to find them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ from daemon.core.settings import (
 
 Kind = Literal["mailbox", "destination"]
 FindSettings = Callable[[Kind, str], type[ConnectorSettings] | None]
-"""The settings that a connector of this kind and type declares, or None if there is no such
-connector.
-"""
+"""Returns the settings that a connector of this kind and type declares; None if unknown."""
 
 _SQLITE = "sqlite:///"
 _SECTIONS = (
@@ -52,11 +50,13 @@ _SECTIONS = (
 def _database_url(text: str, info: ValidationInfo) -> str:
     if not text.startswith(_SQLITE):
         raise ValueError(
-            'is no database that can be used; write "sqlite:////var/lib/postmottak/postmottak.db"'
+            'is not a supported database; write "sqlite:////var/lib/postmottak/postmottak.db"'
         )
     name = text.removeprefix(_SQLITE)
     if not name:
-        raise ValueError('names no file; write "sqlite:////var/lib/postmottak/postmottak.db"')
+        raise ValueError(
+            'does not name a file; write "sqlite:////var/lib/postmottak/postmottak.db"'
+        )
     path = Path(name)
     base = base_folder(info)
     if not path.is_absolute():
@@ -79,12 +79,12 @@ class StoreSettings(BaseModel):
 
     @property
     def database_path(self) -> Path:
-        """The database's file."""
+        """The database file."""
         return Path(self.database.removeprefix(_SQLITE))
 
 
 class DeliverySettings(BaseModel):
-    """`[delivery]`: for how long a delivery is tried."""
+    """`[delivery]`: how long deliveries are tried."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -94,7 +94,7 @@ class DeliverySettings(BaseModel):
 class ServiceRetention(BaseModel):
     """`[retention.service."CODE"]`: how long letters of one service are kept.
 
-    What is left out is as in `[retention]`.
+    Omitted values are those of `[retention]`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,7 +105,7 @@ class ServiceRetention(BaseModel):
 
 
 class RetentionSettings(BaseModel):
-    """`[retention]`: how long letters are kept, counted from when they came.
+    """`[retention]`: how long letters are kept, counted from their arrival.
 
     Without the section nothing is ever deleted.
     """
@@ -121,9 +121,9 @@ class RetentionSettings(BaseModel):
 
 
 class ApiSettings(BaseModel):
-    """`[api]`: the pull API, for programs that are told of letters and fetch them.
+    """`[api]`: the pull API, for programs that a webhook notifies and that then fetch letters.
 
-    Without the section there is none.
+    Without the section there is no API.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -139,9 +139,9 @@ class ApiSettings(BaseModel):
 
 
 class AlertSettings(BaseModel):
-    """`[alerts]`: what counts as trouble, and which destinations are told of it.
+    """`[alerts]`: what counts as a problem, and which destinations are notified.
 
-    `status` shows it in any case.
+    `status` shows problems in any case.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -154,9 +154,9 @@ class AlertSettings(BaseModel):
 
 
 class MonitoringSettings(BaseModel):
-    """`[monitoring]`: a door for monitors, which asks nobody who they are: keep it on this machine.
+    """`[monitoring]`: the monitoring endpoint, which has no authentication.
 
-    Without the section there is none.
+    Keep it on this machine. Without the section there is no endpoint.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -174,7 +174,7 @@ class RoutingSettings(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectorConfiguration:
-    """One mailbox or destination: its name, its connector, and the settings for that."""
+    """One mailbox or destination: its name, its connector type, and its settings."""
 
     name: str
     type: str
@@ -183,7 +183,7 @@ class ConnectorConfiguration:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """A configuration file in which no fault was found."""
+    """A configuration file without faults."""
 
     path: Path
     text: str
@@ -201,7 +201,10 @@ class Configuration:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What came of reading a configuration file: the configuration, or faults and what could be read in spite of them."""
+    """The result of reading a configuration file: the configuration, or its faults.
+
+    With faults, it also has what could be read in spite of them.
+    """
 
     faults: tuple[Fault, ...]
     configuration: Configuration | None
@@ -210,10 +213,10 @@ class Reading:
 
 
 def read(path: Path, find_settings: FindSettings, types: Mapping[Kind, tuple[str, ...]]) -> Reading:
-    """Read and check the configuration file; `types` names the connectors that there are.
+    """Read and check the configuration file; `types` names the available connectors.
 
-    The reading has every fault of the file and of the secret files that it names. Raises
-    ConfigurationError if it is no TOML file.
+    The result has every fault of the file and of its secret files. Raises ConfigurationError if it
+    is not a TOML file.
     """
     text, values = read_toml(path)
     reader = _SectionReader(
@@ -276,28 +279,28 @@ class _SectionReader:
         values: Mapping[str, Any],
         destinations: Sequence[ConnectorConfiguration],
     ) -> None:
-        """Alerts go to destinations that there are, and that can tell somebody."""
+        """Check that alerts go to configured destinations that can send notifications."""
         named = values.get("destination")
         able = {each.name: each.settings.can_notify for each in destinations}
         for place, name in enumerate(alerts.to if alerts else ()):
             if not isinstance(named, dict) or name not in named:
                 self.faults.add(
                     ("alerts", "to", place),
-                    f"there is no destination {name!r}",
-                    "Name one that the configuration has",
+                    f"{name!r} is not a configured destination",
+                    "Use the name of a [destination.NAME] section",
                 )
             elif not able.get(name, True):
-                remedy = "Name one of type webhook, or of type smtp that has recipients of its own"
+                remedy = "Use one of type webhook, or of type smtp with its own recipients"
                 self.faults.add(
                     ("alerts", "to", place),
-                    f"the destination {name!r} cannot tell anybody of an alert",
+                    f"the destination {name!r} cannot send alerts",
                     remedy,
                 )
 
     def section(self, model: type[Model], values: dict[str, Any], name: str) -> Model | None:
         found = values.get(name, {})
         if not isinstance(found, dict):
-            self.faults.add((name,), "is no section", f"Write it as a section: [{name}]")
+            self.faults.add((name,), "must be a section", f"Write it as a section: [{name}]")
             return None
         return self.faults.validate(model, found, (name,), self.base)
 
@@ -306,8 +309,8 @@ class _SectionReader:
         if not isinstance(tables, dict) or not tables:
             self.faults.add(
                 (kind,),
-                f"there is no {kind}",
-                f"Write at least one section [{kind}.NAME] with a type",
+                f"at least one {kind} is required",
+                f"Add a section [{kind}.NAME] with a type",
             )
             return ()
         found = (self.connector(kind, name, table) for name, table in tables.items())
@@ -316,18 +319,20 @@ class _SectionReader:
     def connector(self, kind: Kind, name: str, table: Any) -> ConnectorConfiguration | None:
         where = (kind, name)
         if not isinstance(table, dict):
-            self.faults.add(where, "is no section", f"Write it as a section: [{kind}.NAME]")
+            self.faults.add(where, "must be a section", f"Write it as a section: [{kind}.NAME]")
             return None
         connector_type = table.get("type")
         if connector_type is None:
             self.faults.add(
-                (*where, "type"), "is missing", f"Write one of: {', '.join(self.types[kind])}"
+                (*where, "type"), "is required", f"Use one of: {', '.join(self.types[kind])}"
             )
             return None
         declared = self.find_settings(kind, str(connector_type))
         if declared is None:
-            remedy = f"Write one of: {', '.join(self.types[kind])}"
-            self.faults.add((*where, "type"), f"{connector_type!r} is no type of {kind}", remedy)
+            remedy = f"Use one of: {', '.join(self.types[kind])}"
+            self.faults.add(
+                (*where, "type"), f"{connector_type!r} is not a known type of {kind}", remedy
+            )
             return None
         rest = {key: value for key, value in table.items() if key != "type"}
         settings = self.faults.validate(declared, rest, where, self.base)

@@ -131,7 +131,7 @@ def known_service(name: str) -> Service:
     if service is None:
         hint = did_you_mean(name, service_names())
         raise ValueError(
-            f"{name!r} is not a service; "
+            f"{name!r} is not a known service; "
             f"{hint or 'write a code such as 4255/8, or see `postmottak services`'}"
         )
     return service

@@ -1,4 +1,4 @@
-"""Whether a letter meets a route, condition by condition, and in words."""
+"""Whether a letter matches a route, condition by condition, and in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from daemon.routing.rows import Conditions, Route, compile_expression, compile_r
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One condition of one route, held against one letter."""
+    """One condition of one route, compared with one letter."""
 
     condition: str
     wanted: object
@@ -30,7 +30,7 @@ class Verdict:
 
 
 def in_words(value: object) -> str:
-    """What a row of the table says, as a person writes it."""
+    """Return a value of the table as a person would write it."""
     if isinstance(value, tuple):
         return ", ".join(map(in_words, value))
     if isinstance(value, bool):
@@ -39,12 +39,12 @@ def in_words(value: object) -> str:
 
 
 def matches(route: Route, facts: Facts) -> bool:
-    """Whether the letter meets every condition of the route."""
+    """Return whether the letter meets every condition of the route."""
     return _admits(route, facts) and all(verdict.holds for verdict in _verdicts(route, facts))
 
 
 def verdicts(route: Route, facts: Facts) -> list[Verdict]:
-    """Every condition of the route held against the letter, the confidential guard first."""
+    """Compare every condition of the route with the letter, the confidential guard first."""
     guard = Verdict(
         condition="confidential", wanted=route.is_confidential, holds=_admits(route, facts)
     )
@@ -52,7 +52,10 @@ def verdicts(route: Route, facts: Facts) -> list[Verdict]:
 
 
 def _admits(route: Route, facts: Facts) -> bool:
-    """The confidential guard: confidential letters meet routes for confidential post only, and those meet nothing else."""
+    """Apply the confidential guard.
+
+    Confidential letters match only routes for confidential post, and those match nothing else.
+    """
     return route.is_confidential == facts.confidential
 
 
@@ -85,7 +88,7 @@ def _title_contains(wanted: tuple[str, ...], facts: Facts) -> bool:
 
 
 def _title_matches(wanted: str, facts: Facts) -> bool:
-    """Found in the title as it was sent, or as a person sees it."""
+    """Return whether it is found in the title as it was sent, or as a person sees it."""
     as_sent, as_seen = _compiled(wanted)
     return (
         as_sent.search(facts.title) is not None or as_seen.search(facts.readable_title) is not None

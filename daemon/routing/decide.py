@@ -18,12 +18,15 @@ from daemon.routing.rows import Route
 from daemon.routing.table import Table
 
 OPERATOR = "(operator)"
-"""Stands for a route's name where an operator decided."""
+"""Takes the place of a route's name where an operator decided."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
-    """An earlier letter of the same thread: which letter, by which route, and to whom it was routed before delegation."""
+    """An earlier letter of the same thread.
+
+    It says which letter, by which route, and to whom it was routed before delegation.
+    """
 
     message: str
     thread: str
@@ -34,7 +37,7 @@ class Earlier:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Where one letter goes, and which route of which table said so."""
+    """Where one letter goes, and which route of which table decided it."""
 
     version: str
     route: str
@@ -55,11 +58,10 @@ class Decision:
 
 
 def decide(table: Table, facts: Facts, earlier: Earlier | None = None) -> Decision | None:
-    """Where the letter goes.
+    """Return where the letter goes.
 
-    None only for a confidential one that no route appoints a recipient for.
-
-    `earlier` is the newest earlier letter of the same thread, if there is one.
+    None only for a confidential letter that no route appoints a recipient for. `earlier` is the
+    newest earlier letter of the same thread, if there is one.
     """
     copies: list[Route] = []
     for route in table.candidates(facts):
@@ -73,7 +75,7 @@ def decide(table: Table, facts: Facts, earlier: Earlier | None = None) -> Decisi
 
 
 def assign(table: Table, facts: Facts, recipient: str) -> Decision:
-    """Decide by an operator's word: the letter goes to this recipient, or to whoever covers for it."""
+    """Return an operator's decision: the letter goes to this recipient, or to its cover."""
     recipients, covers = _covered(table, facts, (recipient,))
     return Decision(
         version=table.version,
@@ -89,9 +91,9 @@ def assign(table: Table, facts: Facts, recipient: str) -> Decision:
 def recover(
     table: Table, facts: Facts, chosen: Iterable[str], direct: Iterable[str]
 ) -> dict[str, tuple[str, ...]] | None:
-    """The destinations of recipients that were chosen earlier, with the covers of the present moment.
+    """Return the destinations of earlier chosen recipients, with the current covers.
 
-    None if the table no longer knows one of them: then nothing should change by itself.
+    None if the table no longer knows one of them: then nothing should change automatically.
     """
     if not all(name in table.recipients for name in chosen):
         return None
@@ -100,7 +102,7 @@ def recover(
 
 
 def _followed(table: Table, facts: Facts, earlier: Earlier | None) -> Earlier | None:
-    """The earlier letter, if its thread is to be followed and still leads to somebody."""
+    """Return the earlier letter, if its thread is followed and still has a recipient."""
     if earlier is None or facts.confidential or not (earlier.recipients or earlier.deliver_to):
         return None
     route = table.route(earlier.route)
@@ -149,7 +151,7 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
 def _covered(
     table: Table, facts: Facts, chosen: tuple[str, ...]
 ) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-    """The recipients after delegation, and each cover that was followed."""
+    """Return the recipients after delegation, and each cover that was followed."""
     recipients: list[str] = []
     covers: list[dict[str, Any]] = []
     for name in chosen:

@@ -1,4 +1,4 @@
-"""What an edit would do: two tables over the same letters, and only what changes. Pure."""
+"""What an edit would do: run two tables over the same letters, and show what changes. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from daemon.routing.table import Table
 
 @dataclass(frozen=True, kw_only=True)
 class HistoricLetter:
-    """A stored letter, as it was when it was decided, with the thread that it belonged to."""
+    """A stored letter as it was when it was decided, with its thread."""
 
     message: str
     facts: Facts
@@ -41,7 +41,7 @@ class DryRun:
 
     @property
     def summary(self) -> list[tuple[tuple[str, ...], tuple[str, ...], int]]:
-        """From whom, to whom, and how many letters; the most first."""
+        """From whom, to whom, and how many letters; the largest count first."""
         counted = Counter((move.before, move.after) for move in self.moves)
         return [(before, after, count) for (before, after), count in counted.most_common()]
 
@@ -70,7 +70,10 @@ def compare(before: Table, after: Table, samples: Iterable[HistoricLetter]) -> D
 
 
 def _goes_to(decision: Decision | None) -> tuple[str, ...]:
-    """What becomes of the letter, as people would say it: recipients, destinations that nobody stands behind, what the sender is told."""
+    """Return what happens to the letter, in words for people.
+
+    These are its recipients, destinations without a recipient, and what the sender will see.
+    """
     if decision is None:
         return ()
     reached = [

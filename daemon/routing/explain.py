@@ -1,4 +1,4 @@
-"""Why a letter goes where it goes: every route that was tried, and the condition that decided."""
+"""Why a letter is routed as it is: every route tried, and the condition that decided."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daemon.routing.table import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """One route, and what came of it."""
+    """One route, and its result."""
 
     route: str
     result: str
@@ -26,7 +26,7 @@ class Tried:
 class Explanation:
     """Every route in the table's order, and the decision.
 
-    No decision only for confidential post without a recipient.
+    The decision is None only for confidential post without a recipient.
     """
 
     tried: tuple[Tried, ...]
@@ -34,7 +34,7 @@ class Explanation:
 
 
 def explain(table: Table, facts: Facts, earlier: Earlier | None = None) -> Explanation:
-    """Decide about a letter, and say why."""
+    """Decide about a letter, and explain why."""
     decision = decide(table, facts, earlier)
     tried: list[Tried] = []
     decided = False
@@ -46,7 +46,7 @@ def explain(table: Table, facts: Facts, earlier: Earlier | None = None) -> Expla
                 outcome = Tried(
                     route=route.name,
                     result="overruled",
-                    reason="it would have decided, but the letter follows its thread",
+                    reason="it matches, but the letter follows its thread",
                 )
         tried.append(outcome)
     return Explanation(tried=tuple(tried), decision=decision)
@@ -70,14 +70,38 @@ def _why_lost(lost: Verdict, facts: Facts) -> str:
         return (
             "the letter is confidential, and this route is not for confidential post"
             if facts.confidential
-            else "it takes confidential post only"
+            else "it takes only confidential post"
         )
     name = lost.condition.removeprefix("not ")
-    wants = "must not be" if name != lost.condition else "must be"
-    return escaped(f"{name} {wants} {in_words(lost.wanted)}; the letter has {_has(name, facts)}")
+    wants = _FORBIDS[name] if name != lost.condition else _WANTS[name]
+    if isinstance(lost.wanted, tuple) and len(lost.wanted) > 1:
+        wants += " any of"
+    return escaped(f"{wants} {in_words(lost.wanted)}; the letter has {_has(name, facts)}")
+
+
+_WANTS = {
+    "services": "the service must be",
+    "parties": "the party must be",
+    "senders": "the sender must be",
+    "title_contains": "the title must contain",
+    "title_matches": "the title must match",
+    "case_numbers": "a case number must be",
+    "senders_reference": "the sender's reference must be",
+    "language": "the language must be",
+    "has_attachments": "has_attachments must be",
+    "attachment_types": "an attachment's type must be",
+    "migrated": "migrated must be",
+    "due_within": "the letter must be due within",
+}
+"""How each condition reads, before the values that it asks for."""
+_FORBIDS = {name: words.replace(" must ", " must not ") for name, words in _WANTS.items()} | {
+    "case_numbers": "no case number may be",
+    "attachment_types": "no attachment's type may be",
+}
 
 
 def _has(condition: str, facts: Facts) -> str:
+    count = len(facts.attachment_names)
     values = {
         "services": facts.service,
         "parties": facts.party,
@@ -87,7 +111,7 @@ def _has(condition: str, facts: Facts) -> str:
         "case_numbers": ", ".join(facts.case_numbers),
         "senders_reference": facts.reference,
         "language": facts.language,
-        "has_attachments": f"{len(facts.attachment_names)} attachments",
+        "has_attachments": f"{count} attachment{'' if count == 1 else 's'}",
         "attachment_types": ", ".join(
             sorted({name.rpartition(".")[2] for name in facts.attachment_names})
         ),

@@ -1,4 +1,4 @@
-"""What routes look at: a letter reduced to the facts that conditions are about."""
+"""The facts about a letter that routes look at."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from daemon.core.times import norwegian_day
 
 @dataclass(frozen=True)
 class Facts:
-    """One letter, as routes see it."""
+    """One letter as routes see it."""
 
     service: str
     at: datetime
-    """When it is decided; delegations and `due_within` count from here."""
+    """When it is decided; delegations and `due_within` are relative to this."""
     party: str = ""
     sender_org: str | None = None
     sender_name: str = ""

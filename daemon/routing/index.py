@@ -1,4 +1,7 @@
-"""Finds the few routes of a large table that a letter could meet, so that routing costs little however long the table is."""
+"""Finds the few routes of a large table that a letter could match.
+
+This keeps routing cheap however long the table is.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,21 @@ from daemon.routing.rows import Route
 
 _PREFIX = 3
 Key = tuple[str, object]
-"""What a row is filed under: the name of a condition, and a value of it."""
+"""What a row is filed under: the name of a condition, and one of its values."""
 
 
 class RouteIndex:
-    """Numbers filed under keys, each under all keys of one of its options: the one whose shelves are emptiest so far."""
+    """Route numbers filed under keys.
+
+    Each is filed under all keys of one of its options: the one whose shelves are emptiest so far.
+    """
 
     def __init__(self) -> None:
         self._shelves: dict[Key, list[int]] = {}
         self._rest: list[int] = []
 
     def file(self, number: int, options: Sequence[Sequence[Key]]) -> Sequence[Key]:
-        """File a number, or keep it with the rest if there is no option.
-
-        Returns the keys that it is under.
-        """
+        """File a number, or keep it with the rest if it has no option; return the keys it is under."""
         if not options:
             self._rest.append(number)
             return ()
@@ -37,7 +40,7 @@ class RouteIndex:
         return max(len(self._shelves.get(key, ())) for key in keys)
 
     def find(self, keys: Iterator[Key]) -> list[int]:
-        """The numbers under any of the keys, and the rest, in order."""
+        """Return the numbers under any of the keys, and the rest, in order."""
         found = set(self._rest)
         for key in keys:
             found.update(self._shelves.get(key, ()))
@@ -45,9 +48,9 @@ class RouteIndex:
 
 
 class WordMatcher:
-    """Which of many words occur anywhere in a text.
+    """Finds which of many words occur anywhere in a text.
 
-    Costs by the length of the text, not by the number of words.
+    The cost depends on the length of the text, not on the number of words.
     """
 
     def __init__(self) -> None:
@@ -58,13 +61,13 @@ class WordMatcher:
         """
 
     def add(self, word: str) -> None:
-        """Remember a word; never an empty one."""
+        """Add a word, which must not be empty."""
         self._words.add(word)
         prefix = word[:_PREFIX]
         self._lengths.setdefault(len(prefix), {}).setdefault(prefix, set()).add(len(word))
 
     def in_text(self, text: str) -> Iterator[str]:
-        """The words that occur in the text, some of them more than once."""
+        """Yield the words that occur in the text, some of them more than once."""
         for prefix, lengths in self._lengths.items():
             for start in range(len(text) - prefix + 1):
                 for length in lengths.get(text[start : start + prefix], ()):
@@ -73,10 +76,7 @@ class WordMatcher:
 
 
 class Index:
-    """Numbers of routes, each filed under one condition that its letters must meet.
-
-    Never changed after it is made.
-    """
+    """Numbers of routes, each filed under one condition that its letters must meet. Immutable."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._confidential: list[int] = []
@@ -95,7 +95,7 @@ class Index:
                 self._words[kind].add(str(value))
 
     def candidates(self, facts: Facts) -> list[int]:
-        """The routes that the letter could meet, in the table's order.
+        """Return the routes that the letter could match, in the table's order.
 
         Those left out certainly do not match.
         """
@@ -116,9 +116,9 @@ class Index:
 
 
 def _options(route: Route) -> Iterator[list[Key]]:
-    """What the route could be filed under, one list for each condition.
+    """Yield what the route could be filed under, one list for each condition.
 
-    Empty where its values are not known beforehand.
+    A list is empty if its values are not known beforehand.
     """
     yield _if_all([_sender_key(sender) for sender in route.senders])
     yield _if_all([_exact("case", pattern) for pattern in route.case_numbers])
@@ -134,9 +134,9 @@ def _if_all(keys: list[Key | None]) -> list[Key]:
 
 
 def _sender_key(sender: str) -> Key | None:
-    """The organisation number, or the longest piece of the name between the asterisks.
+    """Return the organisation number, or the longest piece of the name between asterisks.
 
-    Nothing if there is no such piece.
+    None if there is no such piece.
     """
     if sender.isdigit():
         return "organisation", sender

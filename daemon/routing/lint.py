@@ -1,4 +1,4 @@
-"""What in a table is probably no longer meant: rows that nothing uses. Pure."""
+"""Entries of a table that look outdated: rows that nothing uses. Pure."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Remark:
 def lint(
     table: Table, *, destinations: Collection[str], matched: Mapping[str, int], today: date
 ) -> list[Remark]:
-    """Remarks about the table.
+    """Return remarks about the table.
 
-    `matched` says how many letters each route took in the past year, copies included; routes
-    without any may be left out.
+    `matched` has the number of letters that each route took in the past year, including copies;
+    routes without any may be left out.
     """
     return [
         *_zombies(table, matched),
@@ -36,12 +36,10 @@ def lint(
 
 
 def _zombies(table: Table, matched: Mapping[str, int]) -> list[Remark]:
-    """Routes that took nothing; those that are not enabled are meant to be quiet."""
+    """Return routes that took nothing; disabled ones are meant to be quiet."""
     asked = [route for route in table.routes if route.enabled and not route.is_catch_all]
     quiet = [route.name for route in asked if not matched.get(route.name)]
-    return [
-        Remark(subject=f"route {name!r}", text="took no letter in the past year") for name in quiet
-    ]
+    return [Remark(subject=f"route {name!r}", text="no letters in the past year") for name in quiet]
 
 
 def _unused_recipients(table: Table) -> list[Remark]:
@@ -50,7 +48,7 @@ def _unused_recipients(table: Table) -> list[Remark]:
         each.deputy for each in table.recipients.values()
     }
     return [
-        Remark(subject=f"recipient {name!r}", text="no route sends letters to it")
+        Remark(subject=f"recipient {name!r}", text="no route uses it")
         for name in table.recipients
         if name not in used
     ]
@@ -74,7 +72,7 @@ def _unused_destinations(table: Table, destinations: Collection[str]) -> list[Re
     used = {name for recipient in table.recipients.values() for name in recipient.deliver_to}
     used |= {name for route in table.routes for name in route.deliver_to}
     return [
-        Remark(subject=f"destination {name!r}", text="no recipient and no route uses it")
+        Remark(subject=f"destination {name!r}", text="not used by any recipient or route")
         for name in destinations
         if name not in used
     ]

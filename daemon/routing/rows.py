@@ -1,4 +1,7 @@
-"""The rows of a routing table, as an administrator writes them: recipients, routes and delegations."""
+"""The rows of a routing table, as an administrator writes them.
+
+These are recipients, routes and delegations.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,13 @@ from daemon.core.settings import Day, Duration, KeepingTime, OrganisationNumber,
 
 
 def _in_quotes(value: object) -> object:
-    """Refuse numbers where text belongs: they lost their zeros, their slash, or their meaning when the file was read."""
+    """Refuse numbers where text belongs.
+
+    Reading the file has already lost their zeros, their slash, or their meaning.
+    """
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(  # noqa: TRY004
-            f'{value!r} is a number, and text belongs here; write it in quotes: "{value}"'
+            f'{value!r} is a number; write it as text in quotes: "{value}"'
         )  # pydantic makes a fault of it
     return value
 
@@ -35,7 +41,7 @@ def _in_quotes(value: object) -> object:
 def _service_in_quotes(value: object) -> object:
     if isinstance(value, int | float):
         raise ValueError(  # noqa: TRY004
-            f"{value!r} is a number, and no service; write code and edition in quotes, such "
+            f"{value!r} is a number, not a service; write code and edition in quotes, such "
             'as "4255/8"'
         )  # pydantic makes a fault of it
     return value
@@ -43,15 +49,13 @@ def _service_in_quotes(value: object) -> object:
 
 def _folds_to_something(text: str) -> str:
     if not fold(text).strip():
-        raise ValueError(f"{text!r} is in every title; write a word, or leave it out")
+        raise ValueError(f"{text!r} matches every title; write a word, or leave it out")
     return text
 
 
 def _says_something(text: str) -> str:
     if not fold(text).strip():
-        raise ValueError(
-            f"{text!r} has nothing in it that can be seen; write a word, or leave it out"
-        )
+        raise ValueError(f"{text!r} has no visible characters; write a word, or leave it out")
     return text
 
 
@@ -61,16 +65,16 @@ def _sender(text: str) -> str:
         return text
     if not is_organisation_number(digits):
         raise ValueError(
-            f"{text!r} is no organisation number; it has nine digits, of which the last is a "
+            f"{text!r} is not a valid organisation number; it has nine digits, and the last is a "
             "check digit"
         )
     return digits
 
 
 def compile_expression(text: str) -> Any:
-    """The regular expression, compiled.
+    """Compile the regular expression. Raises ValueError.
 
-    It takes time in proportion to the title, whatever it is; `re` does not. Raises ValueError.
+    Matching takes time in proportion to the title, whatever the expression is, unlike `re`.
     """
     import re2
 
@@ -85,15 +89,15 @@ def compile_expression(text: str) -> Any:
             else str(error)
         )
         raise ValueError(
-            f"is no regular expression that can be used: {reason}; look-around and back "
+            f"is not a supported regular expression: {reason}; look-around and back "
             "references are not possible"
         ) from error
 
 
 def compile_readable(text: str) -> Any:
-    """The expression for titles as a person sees them, compiled.
+    """Compile the expression for titles as a person sees them.
 
-    As it is where it would not be one without what cannot be seen.
+    If it would not be valid without its invisible characters, compile it as it is.
     """
     try:
         return compile_expression(readable_expression(text))
@@ -120,7 +124,7 @@ YesOrNo = Annotated[bool, Strict()]
 
 
 class Row(BaseModel):
-    """Base of all rows: frozen, and without keys that nobody knows."""
+    """Base of all rows: frozen, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -131,7 +135,7 @@ class Recipient(Row):
     name: Words
     title: str = ""
     deliver_to: tuple[str, ...] = ()
-    """Destinations; `checks` says that there must be one."""
+    """Destinations; `checks` requires at least one."""
     email: Annotated[str, AfterValidator(_mail_address_if_any)] = ""
     deputy: str = ""
 
@@ -139,7 +143,7 @@ class Recipient(Row):
 class Conditions(Row):
     """What a letter must be like.
 
-    Those that are written must all hold; of several values in one, any.
+    All conditions that are written must hold; of several values in one condition, any.
     """
 
     services: tuple[ServiceCode, ...] = ()
@@ -177,14 +181,13 @@ class Conditions(Row):
     def _not_empty(cls, value: Any) -> Any:
         if value == []:
             raise ValueError(
-                "is empty, so no letter could meet it; write at least one value, or leave the "
-                "line out"
+                "is empty, so no letter can match; write at least one value, or leave the line out"
             )
         return value
 
 
 class Route(Conditions):
-    """`[[route]]`: conditions, and who gets the letters that meet them."""
+    """`[[route]]`: conditions, and who gets the letters that match them."""
 
     name: Words
     not_: Conditions | None = Field(default=None, alias="not")
@@ -209,7 +212,7 @@ class Route(Conditions):
 
     @property
     def is_catch_all(self) -> bool:
-        """Whether every ordinary letter ends here."""
+        """Whether every ordinary letter that reaches this route ends here."""
         return self.enabled and not self.continue_ and not self.written and self.not_ is None
 
     @property
@@ -219,7 +222,10 @@ class Route(Conditions):
 
 
 class Delegation(Row):
-    """`[[delegation]]`: from the first day to the last, both included, one recipient's letters go to another."""
+    """`[[delegation]]`: one recipient's letters go to another, from the first day to the last.
+
+    Both days are included.
+    """
 
     from_: str = Field(alias="from")
     to: str = ""
@@ -231,9 +237,9 @@ class Delegation(Row):
     reason: str = ""
 
     def covers(self, day: date, service: str, *, confidential: bool) -> bool:
-        """Whether it is in force that day for letters of the service.
+        """Whether it is active that day for letters of the service.
 
-        For confidential ones only where it names confidential post.
+        For confidential letters this requires that it names confidential post.
         """
         if not self.starts <= day <= self.ends:
             return False

@@ -1,4 +1,7 @@
-"""The routing table: read, checked whole, and frozen, with an index so that a large table costs little for each letter."""
+"""The routing table: read, checked as a whole, and frozen.
+
+An index keeps the cost per letter low even with a large table.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _TOP_KEYS = (*SECTIONS, "follow_thread")
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A routing table without a fault.
+    """A routing table without faults.
 
     `version` is the SHA-256 of its text; two tables are equal if their rows are.
     """
@@ -39,17 +42,15 @@ class Table:
     delegations: tuple[Delegation, ...]
     follow_thread: bool = False
     destinations: frozenset[str] | None = None
-    """The destinations that there are; None for a table of the past, whose destinations may have
-    gone.
-    """
+    """The configured destinations; None for an old table, whose destinations may have gone."""
     warnings: tuple[Fault, ...] = ()
-    """What is allowed, and probably not meant."""
+    """What is allowed but probably not intended."""
 
     @property
     def rows(self) -> dict[str, Any]:
         """The rows as the values of a TOML file, as they would be written.
 
-        What is a default is left out.
+        Defaults are left out.
         """
         return {
             **({"follow_thread": True} if self.follow_thread else {}),
@@ -72,21 +73,21 @@ class Table:
     def follows_threads(self) -> bool:
         """Whether an earlier letter of the same thread can make a difference.
 
-        If not, nobody needs to look for one.
+        If not, it need not be looked up.
         """
         return self.follow_thread or any(
             route.follow_thread for route in self.routes if route.enabled
         )
 
     def candidates(self, facts: Facts) -> Iterator[Route]:
-        """The routes that the letter could meet, in the table's order.
+        """Return the routes that the letter could match, in the table's order.
 
         Those left out certainly do not match.
         """
         return (self.routes[number] for number in self._index.candidates(facts))
 
     def covers(self, recipient: str) -> Sequence[Delegation]:
-        """The delegations of a recipient, in the table's order."""
+        """Return the delegations of a recipient, in the table's order."""
         return self._covers.get(recipient, ())
 
     @cached_property
@@ -97,7 +98,7 @@ class Table:
         return found
 
     def route(self, name: str) -> Route | None:
-        """The enabled route of this name."""
+        """Return the enabled route of this name."""
         return self._by_name.get(name)
 
     @cached_property
@@ -109,7 +110,7 @@ class Table:
         return Index(self.routes)
 
     def addressees(self, names: Collection[str]) -> tuple[Addressee, ...]:
-        """Recipients as a destination gets them; one that has left the table keeps its name."""
+        """Return recipients as a destination gets them; one no longer in the table keeps its name."""
         found = ((name, self.recipients.get(name)) for name in names)
         return tuple(
             Addressee(name=name, title=recipient.title, email=recipient.email) if recipient else Addressee(name=name)
@@ -127,7 +128,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 
 def _written(value: Any) -> Any:
-    """A value as TOML has it."""
+    """Return a value as TOML has it."""
     if isinstance(value, dict):
         return {key: _written(each) for key, each in value.items()}
     if isinstance(value, tuple):
@@ -136,11 +137,9 @@ def _written(value: Any) -> Any:
 
 
 def read_table(path: Path, destinations: Collection[str], *, today: date | None = None) -> Table:
-    """Read the table in a file.
+    """Read the table in a file. Raises ConfigurationError with every fault.
 
-    `destinations` are the names that it may use; with `today` it warns of covers that have ended.
-
-    Raises ConfigurationError with every fault.
+    `destinations` are the names that it may use. With `today` it warns of covers that have ended.
     """
     text, values = read_toml(path)
     return _table(text, str(path), values, destinations, today)
@@ -149,8 +148,8 @@ def read_table(path: Path, destinations: Collection[str], *, today: date | None 
 def parse_table(text: str, file: str, destinations: Collection[str] | None) -> Table:
     """Read a table from its text. Raises ConfigurationError with every fault.
 
-    `destinations` None is for a table that was in force: it was checked in its time, and what has
-    gone or become stricter since then does not count.
+    `destinations` is None for a table that was active before: it was checked then, and destinations
+    that have gone and checks that have become stricter since do not count.
     """
     return _table(text, file, parse_toml(text, file), destinations, None)
 
@@ -169,7 +168,7 @@ def _table(
     follow_thread = values.get("follow_thread", False)
     if not isinstance(follow_thread, bool):
         faults.add(
-            ("follow_thread",), "is neither true nor false", "Write true or false, without quotes"
+            ("follow_thread",), "must be true or false", "Write true or false, without quotes"
         )
     recipients = _sound(faults.rows(Recipient, "recipient", values))
     routes = _sound(faults.rows(Route, "route", values))

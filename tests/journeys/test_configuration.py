@@ -59,12 +59,12 @@ def test_every_fault_at_once(journey: Journey) -> None:
         assert "Traceback" not in ended.errors
         for words in (
             "key_file: cannot be read",
-            "'987654321' is no organisation number",
-            "'poll_evry' is no key here. Did you mean 'poll_every'?",
-            "look_back: is no length of time",
-            "'carrier-pigeon' is no type of destination",
-            "'mape' is no destination. Did you mean 'mappe'?",
-            "'4255/18' is not a service",
+            "'987654321' is not a valid organisation number",
+            "'poll_evry' is not a known key here. Did you mean 'poll_every'?",
+            "look_back: is not a valid duration",
+            "'carrier-pigeon' is not a known type of destination",
+            "'mape' is not a known destination. Did you mean 'mappe'?",
+            "'4255/18' is not a known service",
             "the last route, 'bygg', has conditions",
         ):
             assert words in ended.errors

@@ -61,7 +61,7 @@ def test_filled_in(tmp_path: Path) -> None:
     )
     ended = _init(tmp_path)
     assert ended.returncode == 0, ended.stdout
-    assert "Nothing is missing" in ended.stdout
+    assert "The files are complete" in ended.stdout
 
 
 def test_a_mistake_has_no_traceback(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_what_may_go_goes_and_what_is_held_stays(journey: Journey) -> None:
     configuration.write_text(configuration.read_text() + RETENTION)
     held, *others = [each["id"] for each in journey.run("messages", "list", "--json").json]
     assert journey.run("messages", "legal-hold", held, "--reason", "sak 26/77").code == 0
-    assert "under a legal hold: 1" in journey.run("status").output
+    assert "letters under a legal hold: 1" in journey.run("status").output
 
     assert journey.run("retention", "run", "--dry-run").code == 0
     assert journey.run("retention", "log", "--json").json == []

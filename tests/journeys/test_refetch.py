@@ -35,10 +35,7 @@ def test_what_did_not_come_is_asked_for_again(begun: Callable[..., Begin]) -> No
         assert told.output.startswith("POSTMOTTAK WARNING - The letter ")
         (lacking,) = journey.run("status", "--json").json["incomplete"]
         assert (lacking["missing"], lacking["may_come"]) == (2, True)
-        assert (
-            "1 letters are here without some of their attachments as sent"
-            in journey.run("status").output
-        )
+        assert "1 letter lacks attachments that were sent" in journey.run("status").output
         assert "Read" not in journey.altinn.statuses(letter)
         asked = journey.run("messages", "refetch", lacking["message_id"], "--json")
         assert (asked.code, [part["after"] for part in asked.json["parts"]]) == (
@@ -102,4 +99,4 @@ def test_a_mistake_is_told(journey: Journey) -> None:
     journey.scene.configuration.write_text(text.replace("[mailbox.altinn]", "[mailbox.other]"))
     ended = journey.run("messages", "refetch", listed[0]["id"])
     assert (ended.code, "Traceback" in ended.errors) == (1, False)
-    assert "the mailbox altinn, which is not in the configuration" in ended.errors
+    assert "the mailbox altinn, which is no longer in the configuration" in ended.errors

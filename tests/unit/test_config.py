@@ -124,66 +124,66 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
             "[delivry]",
             19,
             "delivry",
-            "'delivry' is no section. Did you mean 'delivery'?",
+            "'delivry' is not a known section. Did you mean 'delivery'?",
         ),
         (
             "content =",
             "contnt = 1\ncontent =",
             3,
             "store.contnt",
-            "'contnt' is no key here. Did you mean 'content'?",
+            "'contnt' is not a known key here. Did you mean 'content'?",
         ),
-        ('content = "content"\n', "", 1, "store.content", "is missing. Write it"),
+        ('content = "content"\n', "", 1, "store.content", "is required. Add it"),
         (
             "mark_read",
             "mark_raed",
             9,
             "mailbox.altinn.mark_raed",
-            "'mark_raed' is no key here. Did you mean 'mark_read'?",
+            "'mark_raed' is not a known key here. Did you mean 'mark_read'?",
         ),
         (
             '"stored"',
             '"sometimes"',
             9,
             "mailbox.altinn.mark_read",
-            "'sometimes' is not possible here. Write one of: 'never', 'stored'",
+            "'sometimes' is not a valid value here. Use one of: 'never', 'stored'",
         ),
-        ('type = "box"\n', "", 5, "mailbox.altinn.type", "is missing. Write one of: box"),
+        ('type = "box"\n', "", 5, "mailbox.altinn.type", "is required. Use one of: box"),
         (
             '"box"',
             '"altin"',
             6,
             "mailbox.altinn.type",
-            "'altin' is no type of mailbox. Write one of: box",
+            "'altin' is not a known type of mailbox. Use one of: box",
         ),
         (
             "991825827",
             "991825828",
             7,
             "mailbox.altinn.parties[1]",
-            "'991825828' is no organisation number. It has nine digits",
+            "'991825828' is not a valid organisation number. It has nine digits",
         ),
         (
             '"key.pem"',
             '"kye.pem"',
             8,
             "mailbox.altinn.key_file",
-            "kye.pem: no such file or directory. Make the file",
+            "kye.pem: no such file or directory. Create the file",
         ),
         (
             '"3d"',
             '"3 days"',
             20,
             "delivery.give_up_after",
-            "is no length of time. Write a whole number and s, m, h or d",
+            "is not a valid duration. Write a whole number and s, m, h or d",
         ),
-        ('"3d"', '"9999999999d"', 20, "delivery.give_up_after", "is no length of time"),
+        ('"3d"', '"9999999999d"', 20, "delivery.give_up_after", "is too long a duration"),
         (
             "sqlite:///data",
             "postgresql://x/data",
             2,
             "store.database",
-            'is no database that can be used. Write "sqlite:////var',
+            'is not a supported database. Write "sqlite:////var',
         ),
         (
             "sqlite:///data",
@@ -277,5 +277,5 @@ def test_no_secret_in_a_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["[store\n", "a = b\n"])
 def test_a_file_that_is_no_toml(tmp_path: Path, text: str) -> None:
     """A file that cannot be parsed is one fault, with its line."""
-    with pytest.raises(ConfigurationError, match=r"postmottak\.toml:1: this is not TOML"):
+    with pytest.raises(ConfigurationError, match=r"postmottak\.toml:1: this is not valid TOML"):
         read(tmp_path, text)

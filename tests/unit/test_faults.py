@@ -253,34 +253,44 @@ def faults_of(text: str) -> list[Fault]:
 @pytest.mark.parametrize(
     ("line", "key", "problem", "remedy"),
     [
-        ("nmae = 1", "nmae", "'nmae' is no key here", "Did you mean 'name'?"),
+        ("nmae = 1", "nmae", "'nmae' is not a known key here", "Did you mean 'name'?"),
         (
             "zzzzz = 1",
             "zzzzz",
-            "'zzzzz' is no key here",
+            "'zzzzz' is not a known key here",
             "Known keys are: name, mode, on, words, table, inner, rows, some",
         ),
-        ("inner = { prt = 1 }", "inner.prt", "'prt' is no key here", "Did you mean 'port'?"),
+        (
+            "inner = { prt = 1 }",
+            "inner.prt",
+            "'prt' is not a known key here",
+            "Did you mean 'port'?",
+        ),
         (
             "rows = [{ port = 1 }, { zz = 1 }]",
             "rows[2].zz",
-            "'zz' is no key here",
+            "'zz' is not a known key here",
             "Known keys are: port, when",
         ),
-        ('mode = "slow"', "mode", "'slow' is not possible here", "Write one of: 'fast' or 'safe'"),
+        (
+            'mode = "slow"',
+            "mode",
+            "'slow' is not a valid value here",
+            "Use one of: 'fast' or 'safe'",
+        ),
         (
             'inner = { port = "x" }',
             "inner.port",
-            "is no whole number",
+            "must be a whole number",
             "Write a number without quotes",
         ),
         ('on = "perhaps"', "on", "", ""),
-        ("words = 3", "words", "is no list", 'Write it in brackets: ["…", "…"]'),
-        ("words = [3]", "words[1]", "is no text", 'Write it in quotes: "…"'),
-        ('some = ["x", "z"]', "some[2]", "'z' is not possible here", "Write one of: 'x' or 'y'"),
-        ('some = ["z"]', "some[1]", "'z' is not possible here", "Write one of: 'x' or 'y'"),
+        ("words = 3", "words", "must be a list", 'Write it in brackets: ["…", "…"]'),
+        ("words = [3]", "words[1]", "must be text in quotes", 'Write it as "…"'),
+        ('some = ["x", "z"]', "some[2]", "'z' is not a valid value here", "Use one of: 'x' or 'y'"),
+        ('some = ["z"]', "some[1]", "'z' is not a valid value here", "Use one of: 'x' or 'y'"),
         ("some = []", "some", "is empty", "Write at least one"),
-        ("table = 3", "table", "is no table", 'Write it as a table: { "…" = … }'),
+        ("table = 3", "table", "must be a table", 'Write it as a table: { "…" = … }'),
     ],
 )
 def test_what_is_wrong_and_what_to_write(line: str, key: str, problem: str, remedy: str) -> None:
@@ -316,8 +326,8 @@ def test_faults_are_raised_together_and_read_well() -> None:
         found.raise_if_any()
     assert str(caught.value).splitlines() == [
         "x.toml:1: a: is wrong. Mend it",
-        "x.toml: b.x: 'regnskp' is no recipient. Did you mean 'regnskap'?",
-        "x.toml: c[2]: 'zzz' is no recipient. Known are: regnskap, post",
+        "x.toml: b.x: 'regnskp' is not a known recipient. Did you mean 'regnskap'?",
+        "x.toml: c[2]: 'zzz' is not a known recipient. Use one of: regnskap, post",
     ]
 
 
@@ -330,7 +340,7 @@ def test_text_that_is_no_toml(text: str, line: int | None) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_toml(text, "x.toml")
     (fault,) = caught.value.faults
-    assert fault.problem.startswith("this is not TOML: ")
+    assert fault.problem.startswith("this is not valid TOML: ")
     if line:
         assert fault.line == line
 

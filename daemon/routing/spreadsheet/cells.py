@@ -1,7 +1,8 @@
-"""One value of the table as one cell of a spreadsheet, and back, whatever a spreadsheet program does to it in between.
+"""Converts one value of the table to one spreadsheet cell and back.
 
-A cell is text, or what Excel has made of it: a date, a truth value, something doubtful. Text that
-Excel would take for a number, a date or a formula stands in quotes.
+This withstands whatever a spreadsheet program does to it in between. A cell is text, or what Excel
+has made of it: a date, a truth value, something doubtful. Text that Excel would take for a number,
+a date or a formula is quoted.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from typing import Any, get_args, get_origin
 
 @dataclass(frozen=True)
 class Doubtful:
-    """A cell of which nobody can know what was written into it: what a spreadsheet program has made of it, and as what that shows."""
+    """A cell whose original text cannot be known.
+
+    `made` says what a spreadsheet program has made of it, `text` how it shows that.
+    """
 
     made: str
     text: str
+    converted: bool = False
+    """Whether a plain value was converted, rather than an error or a formula entered."""
 
     def __str__(self) -> str:
         return self.text or "?"
@@ -49,7 +55,7 @@ _TRUE_OR_FALSE = {
 
 
 class Unreadable(ValueError):
-    """A cell that is not what its column needs: what is wrong, and the remedy."""
+    """A cell that does not fit its column: what is wrong, and the remedy."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem, self.remedy = problem, remedy
@@ -57,9 +63,9 @@ class Unreadable(ValueError):
 
 
 def to_cell(value: Any) -> str:
-    """The value, as the rows of a table have it, as text.
+    """Return the value, as the rows of a table have it, as text.
 
-    Several values stand on lines of their own.
+    Each of several values has its own line.
     """
     if value is None:
         return ""
@@ -71,8 +77,8 @@ def to_cell(value: Any) -> str:
 
 
 def from_cell(annotation: Any, cell: Cell) -> Any:
-    """The value for a field of this type. Raises Unreadable."""
-    wanted = list(_types(annotation))  # a list, for not all that annotations hold can be hashed
+    """Return the value for a field of this type. Raises Unreadable."""
+    wanted = list(_types(annotation))  # a list, because not everything in annotations can be hashed
     if date in wanted:
         return _day(cell)
     if bool in wanted:
@@ -85,21 +91,22 @@ def from_cell(annotation: Any, cell: Cell) -> Any:
 
 
 def _changed(cell: date | bool | Doubtful) -> Unreadable:
-    """What to say of a cell that Excel has made something else of."""
-    if isinstance(cell, Doubtful) and not cell.made.endswith("of this cell"):
+    """Return the error for a cell that Excel has turned into something else."""
+    if isinstance(cell, Doubtful) and not cell.converted:
         return Unreadable(
-            f"there is {cell.made} here{cell.text and f': {cell.text}'}",
-            "Write the value itself, into a cell formatted as text",
+            f"the cell holds {cell.made}{cell.text and f': {cell.text}'}",
+            "Enter the value itself, in a cell formatted as text",
         )
     made = (
         cell.made
         if isinstance(cell, Doubtful)
-        else "true or false of this cell"
+        else "true or false"
         if isinstance(cell, bool)
-        else "a date of this cell"
+        else "a date"
     )
     return Unreadable(
-        f"Excel has made {made}: {cell}", "Format the cell as text, and write it again"
+        f"Excel has turned this cell into {made}: {cell}",
+        "Format the cell as text, and enter the value again",
     )
 
 
@@ -110,19 +117,19 @@ def _types(annotation: Any) -> Iterator[Any]:
 
 
 def true_or_false(cell: Cell) -> bool:
-    """Yes or no, also as a Norwegian Excel writes it. Raises Unreadable."""
+    """Return yes or no, also as a Norwegian Excel writes it. Raises Unreadable."""
     if isinstance(cell, Doubtful):
         raise _changed(cell)
     found = _TRUE_OR_FALSE.get(str(cell).strip().lower())
     if found is None:
-        raise Unreadable(f"{str(cell)!r} is neither true nor false", "Write true or false")
+        raise Unreadable(f"{str(cell)!r} must be true or false", "Write true or false")
     return found
 
 
 def _quoted(text: str) -> str:
-    """The text, in JSON's quotes where a spreadsheet would change it."""
+    """Return the text, in JSON's quotes if a spreadsheet would change it."""
     if _NINE_DIGITS.fullmatch(text):
-        return text  # an organisation number is the same as a number
+        return text  # an organisation number is unchanged as a number
     if any(
         found(text)
         for found in (
@@ -154,7 +161,7 @@ def _unquoted(text: str) -> str:
 
 
 def _day(cell: Cell) -> date:
-    """A day as written here (2026-12-21), or as a Norwegian Excel writes it (21.12.2026)."""
+    """Return a day written as here (2026-12-21), or as a Norwegian Excel writes it (21.12.2026)."""
     if isinstance(cell, date):
         return cell
     if not isinstance(cell, str):
@@ -165,4 +172,4 @@ def _day(cell: Cell) -> date:
             return date(int(found[3]), int(found[2]), int(found[1]))
         return date.fromisoformat(text)
     except ValueError as error:
-        raise Unreadable(f"{text!r} is no date", "Write it as 2026-12-21") from error
+        raise Unreadable(f"{text!r} is not a date", "Write it as 2026-12-21") from error

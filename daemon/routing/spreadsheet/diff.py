@@ -1,4 +1,4 @@
-"""An edit of the table that comes from elsewhere: how it differs from what there is, as text, and into its file."""
+"""Compares an edited table with the current one, and writes it to the table's file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def toml_text(values: Row) -> str:
-    """Rows, as `Table.rows` has them, as the text of a routing.toml."""
+    """Return rows, as `Table.rows` has them, as the text of a routing.toml."""
     import tomli_w
 
     top = {key: value for key, value in values.items() if key not in SECTIONS}
@@ -33,9 +33,9 @@ def toml_text(values: Row) -> str:
 
 
 def differences(before: Table, after: Table) -> list[str]:
-    """What the second table adds, removes, changes and moves, a line each.
+    """Return what the second table adds, removes, changes and moves, one line each.
 
-    None only if the tables are equal.
+    The list is empty only if the tables are equal.
     """
     lines = []
     if before.follow_thread != after.follow_thread:
@@ -49,9 +49,9 @@ def differences(before: Table, after: Table) -> list[str]:
 
 
 def _named(rows: list[Row]) -> Iterator[tuple[str, Row]]:
-    """The rows by what people call them.
+    """Yield the rows with the names people know them by.
 
-    Of delegations that are called the same, the second is (2).
+    The second delegation of the same name is (2).
     """
     seen: Counter[str] = Counter()
     for row in rows:
@@ -81,7 +81,7 @@ def _changes(old: Row, new: Row) -> Iterator[str]:
 
 
 def in_short(value: Any) -> str:
-    """A value of a row, or the conditions under `not`, on one line."""
+    """Return a value of a row, or the conditions under `not`, on one line."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):
@@ -90,9 +90,10 @@ def in_short(value: Any) -> str:
 
 
 def replace_file(path: Path, text: str) -> Path:
-    """Put the text where `path` is, whole, also through a symbolic link, with the old file's permissions. Raises OSError.
+    """Replace the file atomically, also through a symbolic link. Raises OSError.
 
-    Returns where the old file is kept; nothing is kept if there was none.
+    Keeps the old file's permissions. Returns where the old file is kept; nothing is kept if there
+    was none.
     """
     real = path.resolve()
     old, temporary = path.with_name(f"{path.name}.old"), real.with_name(f".{real.name}.new")

@@ -1,6 +1,6 @@
-"""The two kinds of spreadsheet files: CSV as a Norwegian Excel opens it by a double click, and XLSX.
+"""The two kinds of spreadsheet files: CSV as a Norwegian Excel opens it, and XLSX.
 
-Written by the ending of the name, read by what the bytes are.
+When writing, the file's extension decides; when reading, its content does.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def sheet_fault(
 
 
 def write_cells(rows: Sequence[Sequence[str]], path: Path) -> None:
-    """Write a new file of the kind that its name ends in.
+    """Write a new file of the kind that its extension says.
 
-    Raises ConfigurationError, and OSError if it is there already.
+    Raises ConfigurationError, and OSError if it exists already.
     """
     is_excel = _is_excel(path)
     for line, row in enumerate(rows, start=1):
@@ -45,8 +45,8 @@ def write_cells(rows: Sequence[Sequence[str]], path: Path) -> None:
                 raise sheet_fault(
                     path,
                     line,
-                    f"this is more than the {_MOST_IN_A_CELL} characters of a cell",
-                    "Write a .csv file",
+                    f"the text is longer than the {_MOST_IN_A_CELL} characters that fit in a cell",
+                    "Export to a .csv file instead",
                     column,
                 )
     content = _xlsx_bytes(rows) if is_excel else _csv_text(rows).encode("utf-8-sig")
@@ -65,16 +65,16 @@ def read_cells(path: Path) -> list[list[Cell]]:
             path,
             None,
             f"the file cannot be read: {(error.strerror or '').lower()}",
-            "Name another one",
+            "Choose another file",
         ) from error
     if len(content) > _LARGEST:
         raise sheet_fault(
-            path, None, f"the file has more than {_LARGEST >> 20} MB", "Keep only the table in it"
+            path, None, f"the file is larger than {_LARGEST >> 20} MB", "Keep only the table in it"
         )
     if content.startswith(_OLD_EXCEL):
-        what = "this is a workbook with a password, or of an Excel before 2007"
+        what = "this is a workbook with a password, or from Excel 2003 or older"
         raise sheet_fault(path, None, what, "Save it as .xlsx without a password, or as .csv")
-    if content.startswith(_ZIP):  # the bytes say what it is; an ending is easily wrong
+    if content.startswith(_ZIP):  # the content decides; a file's extension is easily wrong
         _refuse_other_zips(content, path)
         return _read_xlsx(content, path)
     return _read_csv(content, path)
@@ -93,8 +93,8 @@ def _is_excel(path: Path) -> bool:
         raise sheet_fault(
             path,
             None,
-            "the name ends neither in .csv nor in .xlsx",
-            "Give the file one of these endings",
+            "the name must end in .csv or .xlsx",
+            "Rename the file",
         )
     return kind == ".xlsx"
 
@@ -141,16 +141,17 @@ def _read_csv(content: bytes, path: Path) -> list[list[Cell]]:
             for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         ]
     except csv.Error as error:
-        problem = f"this is no CSV file that can be read: {error}"
+        problem = f"this is not a readable CSV file: {error}"
         if "unexpected end" in str(error):
-            problem = (
-                "a quotation mark is not closed, so that everything behind it would be one cell"
-            )
+            problem = "a quotation mark is not closed, so everything after it would be one cell"
         raise sheet_fault(path, None, problem, "Save it as CSV UTF-8, or as .xlsx") from error
 
 
 def _csv_as_text(content: bytes, path: Path) -> str:
-    """In UTF-8, with or without mark, or in UTF-16 with one, as Excel's "Unicode text" is."""
+    """Return the text, from UTF-8 with or without a mark, or from UTF-16 with one.
+
+    Excel's "Unicode text" is UTF-16.
+    """
     utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = content.decode("utf-16" if utf_16 else "utf-8-sig")
@@ -160,14 +161,17 @@ def _csv_as_text(content: bytes, path: Path) -> str:
         raise sheet_fault(
             path,
             None,
-            "this is no text, or one in UTF-16 that does not say so",
+            "this is not text, or is UTF-16 without a byte order mark",
             "Save it as CSV UTF-8",
         )
     return text
 
 
 def _delimiter(text: str) -> tuple[str, str]:
-    """The text without a line `sep=;`, and what stands between its cells: what that line says, or what makes a header of the first."""
+    """Return the text without a line `sep=;`, and the delimiter between its cells.
+
+    That is what such a line says, or what makes a header of the first line.
+    """
     first, _, rest = text.partition("\n")
     if said := re.fullmatch(r"sep=(.)\r?", first, re.IGNORECASE):
         return rest, said[1]

@@ -1,7 +1,7 @@
-"""The table as a spreadsheet, there and back without loss.
+"""Converts the table to a spreadsheet and back without loss.
 
-One row of the sheet is one row of the table. The first column says which kind, the others are the
-keys of routing.toml; several values in one cell stand on lines of their own.
+One row of the sheet is one row of the table. The first column says which kind; the others are the
+keys of routing.toml. In a cell with several values, each has its own line.
 """
 
 from __future__ import annotations
@@ -44,15 +44,18 @@ COLUMNS = tuple(dict.fromkeys(_columns()))
 
 
 def write_sheet(table: Table, path: Path) -> None:
-    """Write the table to a new file, by its ending `.csv` or `.xlsx`.
+    """Write the table to a new `.csv` or `.xlsx` file.
 
-    Raises ConfigurationError, and OSError if it is there already.
+    Raises ConfigurationError, and OSError if it exists already.
     """
     write_cells([COLUMNS, *_to_rows(table)], path)
 
 
 def read_sheet(path: Path, destinations: Sequence[str]) -> Table:
-    """The table in a sheet. Raises ConfigurationError, whose faults name the lines of the sheet."""
+    """Return the table in a sheet.
+
+    Raises ConfigurationError, whose faults name the lines of the sheet.
+    """
     sheet = _from_cells(read_cells(path), path)
     try:
         return parse_table(toml_text(sheet.values), str(path), destinations)
@@ -83,7 +86,7 @@ def _row(kind: str, values: dict[str, Any]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Sheet:
-    """What a sheet says, and in which of its lines each row of the table stands."""
+    """The values in a sheet, and the line of each of the table's rows."""
 
     values: dict[str, Any]
     lines: Mapping[tuple[str, int], int]
@@ -103,9 +106,7 @@ def _from_cells(rows: list[list[Cell]], path: Path) -> _Sheet:
             column: cell for column, cell in zip(header, cells, strict=False) if str(cell).strip()
         }
         if any(str(cell).strip() for cell in cells[len(header) :]) or "" in filled:
-            raise sheet_fault(
-                path, line, "there is something in a column without a name", "Empty the cell"
-            )
+            raise sheet_fault(path, line, "a column without a name has content", "Empty the cell")
         if filled:
             kind = _add_row(values, filled, path, line)
             lines[kind, len(values.get(kind, ()))] = line
@@ -116,18 +117,16 @@ def _check_header(header: list[str], path: Path) -> None:
     for column in header:
         if column and column not in COLUMNS:
             raise sheet_fault(
-                path, 1, f"{column!r} is no column", f"Known are: {', '.join(COLUMNS)}"
+                path, 1, f"{column!r} is not a known column", f"Use one of: {', '.join(COLUMNS)}"
             )
         if column and header.count(column) > 1:
-            raise sheet_fault(
-                path, 1, f"the column {column!r} is there twice", "Remove one of them"
-            )
+            raise sheet_fault(path, 1, f"the column {column!r} appears twice", "Remove one of them")
     if _KIND not in header:
         raise sheet_fault(
             path,
             1,
-            f"there is no column {_KIND!r}",
-            "Begin from what `postmottak routes export` writes",
+            f"the column {_KIND!r} is missing",
+            "Start from the output of `postmottak routes export`",
         )
 
 
@@ -137,8 +136,8 @@ def _add_row(values: dict[str, Any], filled: dict[str, Cell], path: Path, line: 
         raise sheet_fault(
             path,
             line,
-            f"{kind!r} is no kind of row",
-            f"Write one of: {', '.join((*SECTIONS, _TABLE))}",
+            f"{kind!r} is not a known kind of row",
+            f"Use one of: {', '.join((*SECTIONS, _TABLE))}",
         )
     row: dict[str, Any] = {}
     for column, cell in filled.items():
@@ -168,4 +167,4 @@ def _annotation(model: type[BaseModel] | None, column: str) -> Any:
     for name, field in fields.items():
         if column == (field.alias or name):
             return field.annotation
-    raise Unreadable("this does not belong to this kind of row", "Empty the cell")
+    raise Unreadable("this kind of row does not have this column", "Empty the cell")

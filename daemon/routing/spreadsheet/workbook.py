@@ -27,8 +27,8 @@ LARGEST_UNPACKED = 64 << 20
 _MOST_ROWS, _MOST_CELLS = (
     1_048_576,
     5_000_000,
-)  # Excel's limit, and as many cells as fit into a gigabyte
-_EXACT = 10**15  # Excel keeps fifteen digits of a number, and makes zeros of the others
+)  # Excel's limit, and as many cells as fit in a gigabyte
+_EXACT = 10**15  # Excel keeps fifteen digits of a number, and zeroes the rest
 _KIND = "kind"
 _PADDED = re.compile(r"0{2,}")
 
@@ -36,7 +36,7 @@ Rows = list[list[Cell]]
 
 
 class NotUsable(ValueError):
-    """A workbook that cannot be taken as it is: what is wrong, and the remedy."""
+    """A workbook that cannot be used as it is: what is wrong, and the remedy."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem, self.remedy = problem, remedy
@@ -44,7 +44,7 @@ class NotUsable(ValueError):
 
 
 def read_workbook(content: bytes) -> Rows:
-    """Every row of the one sheet that holds a table; the first sheet's if none does.
+    """Return every row of the one sheet with a table; the first sheet's if none has one.
 
     Raises NotUsable.
     """
@@ -58,7 +58,7 @@ def read_workbook(content: bytes) -> Rows:
         raise
     except Exception as error:  # what a damaged workbook raises in the library is not a closed list
         raise NotUsable(
-            "this is no Excel file that can be read", "Save it as .xlsx, or as .csv"
+            "this is not a readable Excel file", "Save it as .xlsx, or as .csv"
         ) from error
 
 
@@ -68,7 +68,7 @@ def _refuse_what_unpacks_too_large(content: bytes) -> None:
     ) as archive:  # it gives no more bytes of a member than its directory says
         if sum(each.file_size for each in archive.infolist()) > LARGEST_UNPACKED:
             raise NotUsable(
-                f"the workbook has more than {LARGEST_UNPACKED >> 20} MB when it is unpacked",
+                f"the unpacked workbook is larger than {LARGEST_UNPACKED >> 20} MB",
                 "Keep only the sheet with the table in it",
             )
 
@@ -82,8 +82,8 @@ def _the_table(sheets: Mapping[str, Rows]) -> Rows:
     if len(tables) > 1:
         names = ", ".join(map(repr, tables))
         raise NotUsable(
-            f"several sheets, of which some may be hidden, hold a table: {names}",
-            "Keep one of them in the workbook",
+            f"several sheets (some may be hidden) hold a table: {names}",
+            "Keep only one of them",
         )
     return sheets[tables[0]] if tables else next(iter(sheets.values()))
 
@@ -99,7 +99,7 @@ def _sheets(content: bytes) -> dict[str, Rows]:
 
 
 def _read_sheet(sheet: Any, with_formulas: Any) -> Rows:
-    """The rows of a sheet, each as long as it has cells with something in them."""
+    """Return the rows of a sheet, each as long as it has cells with content."""
     cells: dict[tuple[int, int], Cell] = {}
     results: set[tuple[int, int]] = set()
     parser = _parser(sheet)
@@ -142,17 +142,20 @@ def _put(cells: dict[tuple[int, int], Cell], found: Mapping[str, Any], value: Ce
     place = found["row"], found["column"]
     if str(value).strip() and cells.setdefault(place, value) != value:
         raise NotUsable(
-            f"there are two cells in row {place[0]} and column {place[1]}",
-            "Open it in Excel, and save it again",
+            f"row {place[0]}, column {place[1]} has two cells",
+            "Open the file in Excel, and save it again",
         )
     if place[0] > _MOST_ROWS or len(cells) > _MOST_CELLS:
         raise NotUsable(
-            "the sheet has more rows or cells than Excel can have", "Keep only the table in it"
+            "the sheet has more rows or cells than Excel allows", "Keep only the table in it"
         )
 
 
 def _refuse_merged(parser: WorkSheetParser, cells: Mapping[tuple[int, int], Cell]) -> None:
-    """Of cells that look like one, only the first has what is seen in all of them."""
+    """Refuse merged cells with content.
+
+    Of cells that look like one, only the first has what is seen in all of them.
+    """
     from openpyxl.utils import range_boundaries
 
     for each in parser.merged_cells.mergeCell if parser.merged_cells else ():
@@ -177,10 +180,13 @@ def _in_rows(cells: Mapping[tuple[int, int], Cell]) -> Rows:
 
 
 def _as_written(sheet: Any, found: Mapping[str, Any]) -> Cell:
-    """A cell as it was written, where Excel lets us know: it makes numbers of organisation numbers, and times of days."""
+    """Return a cell as it was written, where Excel lets us know.
+
+    It turns organisation numbers into numbers, and days into times.
+    """
     value = found["value"]
     if found["data_type"] == "e":
-        return Doubtful("an error of Excel's", str(value))
+        return Doubtful("an Excel error", str(value))
     if isinstance(value, datetime):
         return value.date()
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -188,7 +194,7 @@ def _as_written(sheet: Any, found: Mapping[str, Any]) -> Cell:
     return (
         value
         if isinstance(value, str | bool | date)
-        else Doubtful("a time of this cell", str(value))
+        else Doubtful("a time", str(value), converted=True)
     )
 
 
@@ -197,6 +203,6 @@ def _number(sheet: Any, found: Mapping[str, Any]) -> Cell:
 
     value = found["value"]
     if abs(value) >= _EXACT or value != int(value):
-        return Doubtful("a number of this cell", str(value))
+        return Doubtful("a number", str(value), converted=True)
     shown_as = str(ReadOnlyCell(sheet, **found).number_format)
     return str(int(value)).zfill(len(shown_as) if _PADDED.fullmatch(shown_as) else 0)

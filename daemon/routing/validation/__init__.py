@@ -1,1 +1,1 @@
-"""What is wrong with a routing table, and what probably is."""
+"""Checks of a routing table: what is wrong with it, and what probably is."""

@@ -1,6 +1,7 @@
-"""What a table must be beyond its single rows: names that exist, no letter without a route, no route without letters.
+"""Checks of a table beyond its single rows.
 
-Faults keep the table out of force; warnings do not.
+Names must exist, every letter must have a route, and every route must be able to get letters.
+Faults keep the table from becoming active; warnings do not.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ def check(
     written: Mapping[str, Sequence[str]],
     faults: FaultList,
 ) -> None:
-    """Note everything that is wrong with the rows.
+    """Record everything that is wrong with the rows.
 
-    Each mapping is from the row's place in the file.
-
-    `written` has the names of recipients and of routes as they stand in the file, also of rows with
-    faults of their own: a mistake in one row is not a mistake of those that name it.
+    Each mapping is from the row's place in the file. `written` has the names of recipients and
+    routes as they stand in the file, including those of rows with faults: a mistake in one row is
+    not a mistake of the rows that name it.
     """
     names = written["recipient"]
     _check_unique("recipient", {place: each.name for place, each in recipients.items()}, faults)
@@ -49,8 +49,8 @@ def _check_unique(section: str, names: Mapping[int, str], faults: FaultList) -> 
         if name in seen:
             faults.add(
                 (section, place, "name"),
-                f"{name!r} is the name of another {section}",
-                "Give each a name of its own",
+                f"{name!r} is already used by another {section}",
+                "Give each a unique name",
             )
         seen.add(name)
 
@@ -64,14 +64,14 @@ def _check_recipients(
     if not names and not faults.faults:
         faults.add(
             ("recipient",),
-            "there is no recipient",
-            "Write at least one: [[recipient]] with a name and deliver_to",
+            "at least one recipient is required",
+            "Add a section [[recipient]] with a name and deliver_to",
         )
     for place, recipient in recipients.items():
         where: KeyPath = ("recipient", place)
         if not recipient.deliver_to:
             remedy = (
-                'Write deliver_to = ["…"]; destinations are: '
+                'Add deliver_to = ["…"]; configured destinations: '
                 f"{', '.join(sorted(destinations)) or 'none'}"
             )
             faults.add(where, f"the recipient {recipient.name!r} has no destination", remedy)
@@ -82,7 +82,7 @@ def _check_recipients(
             faults.add(
                 (*where, "deputy"),
                 f"{recipient.name!r} cannot cover for itself",
-                "Write the name of another recipient",
+                "Use another recipient",
             )
         elif recipient.deputy:
             _all_known((*where, "deputy"), [recipient.deputy], names, "recipient", faults)
@@ -109,14 +109,14 @@ def _check_route(
     if not (route.to or route.copy_to or route.deliver_to):
         faults.add(
             where,
-            f"the route {route.name!r} sends letters to nobody",
-            'Write to = ["…"] with the name of a recipient',
+            f"the route {route.name!r} has no recipient",
+            'Add to = ["…"] with the name of a recipient',
         )
     elif not (route.to or route.deliver_to or route.continue_):
         faults.add(
             where,
-            f"the route {route.name!r} has copies only",
-            'Write to = ["…"] as well, or continue = true to go on looking',
+            f"the route {route.name!r} only makes copies",
+            'Add to = ["…"], or continue = true so that later routes are tried',
         )
     _check_confidential(where, route, faults)
 
@@ -125,14 +125,14 @@ def _check_confidential(where: KeyPath, route: Route, faults: FaultList) -> None
     if route.is_confidential and len(route.services) > 1:
         faults.add(
             (*where, "services"),
-            "has confidential post together with ordinary post",
-            "Give confidential post a route of its own, so that nobody gets it by accident",
+            "mixes confidential and ordinary post",
+            "Use a separate route for confidential post, so that no one gets it by accident",
         )
     if route.not_ and CONFIDENTIAL_POST.code in route.not_.services:
         faults.add(
             (*where, "not", "services"),
-            "names confidential post, which no ordinary route takes anyway",
-            "Leave it out",
+            "names confidential post, which ordinary routes never take",
+            "Remove it",
         )
 
 
@@ -149,7 +149,7 @@ def _check_delegations(
             faults.add(
                 (*where, "to"),
                 f"{each.to!r} cannot cover for itself",
-                "Write the name of another recipient",
+                "Use another recipient",
             )
         elif each.to:
             _all_known((*where, "to"), [each.to], names, "recipient", faults)
@@ -157,13 +157,13 @@ def _check_delegations(
             faults.add(
                 where,
                 f"does not say who covers for {each.from_!r}",
-                'Write to = "…", or give the recipient a deputy',
+                'Add to = "…", or give the recipient a deputy',
             )
         if each.ends < each.starts:
             faults.add(
                 (*where, "ends"),
-                f"{each.ends} is before {each.starts}, the day on which it starts",
-                "Write the last day of the cover",
+                f"{each.ends} is before {each.starts}, the first day",
+                "Correct the first or the last day",
             )
     if not faults.faults:
         check_circles(delegations, recipients, faults)
@@ -176,7 +176,7 @@ def check_dates(delegations: Mapping[int, Delegation], today: date, faults: Faul
             faults.warn(
                 ("delegation", place, "ends"),
                 f"the cover for {each.from_!r} ended on {each.ends}",
-                "Remove it, or write a new last day",
+                "Remove it, or change its last day",
             )
 
 
@@ -185,16 +185,16 @@ def _check_last(routes: Mapping[int, Route], written: Sequence[str], faults: Fau
         if not faults.faults:
             faults.add(
                 ("route",),
-                "there is no route",
-                "Write at least a last route without conditions: [[route]] with a name and to",
+                "at least one route is required",
+                "Add a last route without conditions: [[route]] with a name and to",
             )
         return
     place = len(written) - 1
     too_early = [each for each in routes if each < place and routes[each].is_catch_all]
     for each in too_early:
         problem = (
-            f"the route {routes[each].name!r} has no conditions and is not the last: no ordinary "
-            "letter gets past it"
+            f"the route {routes[each].name!r} has no conditions and is not the last, so no ordinary "
+            "letter reaches the routes after it"
         )
         faults.add(("route", each), problem, "Move it to the end")
     last = routes.get(place)  # missing if it has faults of its own
@@ -203,15 +203,15 @@ def _check_last(routes: Mapping[int, Route], written: Sequence[str], faults: Fau
         faults.add(
             ("route", place),
             problem,
-            "Add a last route without conditions, so that no letter is unrouted",
+            "Add a last route without conditions, so that every letter is routed",
         )
 
 
 def _why_not_catch_all(route: Route) -> str:
     if not route.enabled:
-        return "is not enabled"
+        return "is disabled"
     return (
-        "goes on looking, and there is nothing left"
+        "has continue = true, but no route follows"
         if route.continue_ and not route.written
         else "has conditions"
     )

@@ -1,4 +1,4 @@
-"""Covers that would come back to where they began: A for B, and B for A, on the same day."""
+"""Finds circular covers: A covers for B, and B for A, on the same day."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from daemon.core.dpv import ALL_SERVICES, CONFIDENTIAL_POST
 from daemon.routing.rows import Delegation, Recipient
 
 Rows = Mapping[int, tuple[Delegation, str]]
-"""Delegations by their place in the file, each with the name of who covers."""
+"""Delegations by their place in the file, each with the name of the cover."""
 
 
 def check_circles(
     delegations: Mapping[int, Delegation], recipients: Mapping[str, Recipient], faults: FaultList
 ) -> None:
-    """Refuse circles, each once, where its last delegation stands.
-
-    Every name in the rows must be known.
-    """
+    """Report each circle once, at its last delegation. Every name in the rows must be known."""
     rows = _risky(
         {
             place: (each, each.to or recipients[each.from_].deputy)
@@ -36,7 +33,7 @@ def check_circles(
 
 
 def _risky(rows: Rows) -> Rows:
-    """Only the covers of those who could be part of a circle, whatever the days.
+    """Return only covers of recipients who could be part of a circle, whatever the days.
 
     Those that lead out of it count too: they go first.
     """
@@ -57,7 +54,10 @@ def _risky(rows: Rows) -> Rows:
 
 
 def _turning_days(rows: Rows) -> Iterator[date]:
-    """The days on which a cover begins or has just ended, when one further down in the file can take its place."""
+    """Yield the days on which a cover begins or has just ended.
+
+    Then one further down in the file can take its place.
+    """
     for each, _ in rows.values():
         yield each.starts
         if each.ends < date.max:
@@ -65,7 +65,7 @@ def _turning_days(rows: Rows) -> Iterator[date]:
 
 
 def _circles(rows: Rows, day: date, service: str) -> Iterator[list[int]]:
-    """The places of the delegations of each circle of that day."""
+    """Yield the places of the delegations of each circle of that day."""
     in_force: dict[str, int] = {}
     for place, (each, _) in rows.items():
         if each.covers(day, service, confidential=service == CONFIDENTIAL_POST.code):
@@ -89,6 +89,6 @@ def _report(rows: Rows, circle: list[int], day: date, faults: FaultList) -> None
     way = " to ".join(repr(name) for name in (*names[first:], *names[:first], names[first]))
     faults.add(
         ("delegation", max(circle)),
-        f"covers go in a circle from {day}: {way}",
-        "Change the days, or let somebody else cover",
+        f"circular cover from {day}: {way}",
+        "Change the days, or choose another cover",
     )

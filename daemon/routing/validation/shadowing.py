@@ -1,4 +1,4 @@
-"""Routes that can never match, because one that stands before them takes all that they could take."""
+"""Finds routes that can never match, because an earlier one takes all their letters."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from daemon.routing.index import Key, RouteIndex, WordMatcher
 from daemon.routing.rows import Conditions, Route
 
 _UNLIKE = frozenset({"title_contains", "due_within"})
-"""Conditions that are at least as wide as another without sharing a value with it."""
+"""Conditions that can be wider than another without sharing a value with it."""
 
 
 def check_shadows(routes: Mapping[int, Route], faults: FaultList) -> None:
-    """Refuse every enabled route that is in the shadow of an earlier one.
+    """Refuse every enabled route that is shadowed by an earlier one.
 
     Costs little for routes that differ.
     """
@@ -27,8 +27,8 @@ def check_shadows(routes: Mapping[int, Route], faults: FaultList) -> None:
                 name = routes[other].name
                 faults.add(
                     ("route", place),
-                    f"the route {route.name!r} can never match: {name!r}, before it, takes "
-                    "all its letters",
+                    f"the route {route.name!r} can never match: the earlier route {name!r} "
+                    "takes all its letters",
                     f"Move it before {name!r}, or remove it",
                 )
                 break
@@ -37,7 +37,7 @@ def check_shadows(routes: Mapping[int, Route], faults: FaultList) -> None:
 
 
 class _Earlier:
-    """Earlier routes, found by what a route in their shadow must share with them."""
+    """Earlier routes, found by what a route shadowed by them must share with them."""
 
     def __init__(self) -> None:
         self._shelves = RouteIndex()
@@ -83,7 +83,7 @@ def _takes_all_of(earlier: Route, later: Route) -> bool:
 
 
 def _is_as_strict(name: str, earlier: Conditions, later: Conditions) -> bool:
-    """Whether every letter that meets the later route's condition meets the earlier one's."""
+    """Return whether every letter that meets the later route's condition meets the earlier one's."""
     wide, narrow = getattr(earlier, name), getattr(later, name)
     if narrow in (None, ()):
         return False

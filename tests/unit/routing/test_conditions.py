@@ -179,9 +179,9 @@ def test_why_a_route_was_passed_by() -> None:
         (each.route, each.result, each.reason) for each in explain(table(rows), letter()).tried
     ]
     assert tried == [
-        ("frist", "lost", "due_within must be 14d; the letter has no due time"),
-        ("uten", "lost", "has_attachments must not be true; the letter has 1 attachments"),
-        ("taushet", "lost", "it takes confidential post only"),
+        ("frist", "lost", "the letter must be due within 14d; the letter has no due time"),
+        ("uten", "lost", "has_attachments must not be true; the letter has 1 attachment"),
+        ("taushet", "lost", "it takes only confidential post"),
         ("av", "not enabled", "enabled = false"),
         ("skatt", "won", "services: 4255/8; senders: 974761076"),
         ("rest", "not reached", "an earlier route decided"),
@@ -216,9 +216,9 @@ def test_remarks() -> None:
         table(rows), destinations=["erp", "epost", "arkiv"], matched={"rest": 9}, today=NOW.date()
     )
     assert [f"{each.subject}: {each.text}" for each in remarks] == [
-        "route 'stille': took no letter in the past year",
-        "route 'kopi': took no letter in the past year",
-        "recipient 'ledig': no route sends letters to it",
+        "route 'stille': no letters in the past year",
+        "route 'kopi': no letters in the past year",
+        "recipient 'ledig': no route uses it",
         "delegation from 'lonn': ends on 2026-11-30",
-        "destination 'arkiv': no recipient and no route uses it",
+        "destination 'arkiv': not used by any recipient or route",
     ]

@@ -144,8 +144,8 @@ def test_a_date_where_text_belongs(tmp_path: Path) -> None:
     book.active.append(["route", "x", None, datetime(2026, 12, 1), "post"])  # noqa: DTZ001
     book.save(tmp_path / "ark.xlsx")
     expected = (
-        "case_numbers: Excel has made a date of this cell: 2026-12-01. Format the cell as text, "
-        "and write it again"
+        "case_numbers: Excel has turned this cell into a date: 2026-12-01. Format the cell "
+        "as text, and enter the value again"
     )
     assert told(tmp_path / "ark.xlsx") == f"ark.xlsx:3: {expected}"
 
@@ -153,13 +153,13 @@ def test_a_date_where_text_belongs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ({"kind": "rute"}, ("ark.csv:3: 'rute' is no kind of row. Write one of: recipient, route, delegation, "
+        ({"kind": "rute"}, ("ark.csv:3: 'rute' is not a known kind of row. Use one of: recipient, route, delegation, "
         "table")),
-        ({"kind": "route", "name": "x", "email": "a@b.no"}, "ark.csv:3: email: this does not belong to this kind of row. Empty the cell"),
-        ({"kind": "route", "name": "x", "enabled": "kanskje"}, "ark.csv:3: enabled: 'kanskje' is neither true nor false. Write true or false"),
-        ({"kind": "delegation", "from": "post", "starts": "12/21/2026"}, "ark.csv:3: starts: '12/21/2026' is no date. Write it as 2026-12-21"),
-        ({"kind": "route", "name": "x", "services": "4255/8", "to": "pots"}, "ark.csv:3: route[1].to: 'pots' is no recipient. Did you mean 'post'?"),
-        ({"kind": "table", "follow_thread": "x"}, "ark.csv:3: follow_thread: 'x' is neither true nor false. Write true or false"),
+        ({"kind": "route", "name": "x", "email": "a@b.no"}, "ark.csv:3: email: this kind of row does not have this column. Empty the cell"),
+        ({"kind": "route", "name": "x", "enabled": "kanskje"}, "ark.csv:3: enabled: 'kanskje' must be true or false. Write true or false"),
+        ({"kind": "delegation", "from": "post", "starts": "12/21/2026"}, "ark.csv:3: starts: '12/21/2026' is not a date. Write it as 2026-12-21"),
+        ({"kind": "route", "name": "x", "services": "4255/8", "to": "pots"}, "ark.csv:3: route[1].to: 'pots' is not a known recipient. Did you mean 'post'?"),
+        ({"kind": "table", "follow_thread": "x"}, "ark.csv:3: follow_thread: 'x' must be true or false. Write true or false"),
     ],
 )  # fmt: skip  # one line for each mistake
 def test_mistakes_in_a_sheet(tmp_path: Path, row: dict[str, str], expected: str) -> None:
@@ -173,15 +173,12 @@ def test_mistakes_in_a_sheet(tmp_path: Path, row: dict[str, str], expected: str)
         (
             "ark.ods",
             b"",
-            (
-                "ark.ods: the name ends neither in .csv nor in .xlsx. Give the file one of these "
-                "endings"
-            ),
+            ("ark.ods: the name must end in .csv or .xlsx. Rename the file"),
         ),
         (
             "ark.xlsx",
             b"PK not really",
-            "ark.xlsx: this is no Excel file that can be read. Save it as .xlsx, or as .csv",
+            "ark.xlsx: this is not a readable Excel file. Save it as .xlsx, or as .csv",
         ),
         (
             "ark.csv",
@@ -192,30 +189,30 @@ def test_mistakes_in_a_sheet(tmp_path: Path, row: dict[str, str], expected: str)
             "ark.csv",
             b"",
             (
-                "ark.csv:1: there is no column 'kind'. Begin from what `postmottak routes export` "
-                "writes"
+                "ark.csv:1: the column 'kind' is missing. Start from the output of "
+                "`postmottak routes export`"
             ),
         ),
         (
             "ark.csv",
             b"kind;navn",
-            f"ark.csv:1: 'navn' is no column. Known are: {', '.join(COLUMNS)}",
+            f"ark.csv:1: 'navn' is not a known column. Use one of: {', '.join(COLUMNS)}",
         ),
         (
             "ark.csv",
             b"kind;name;name",
-            "ark.csv:1: the column 'name' is there twice. Remove one of them",
+            "ark.csv:1: the column 'name' appears twice. Remove one of them",
         ),
         (
             "ark.csv",
             b"kind;name\nroute;x;y",
-            "ark.csv:2: there is something in a column without a name. Empty the cell",
+            "ark.csv:2: a column without a name has content. Empty the cell",
         ),
         (
             "ark.csv",
             b'kind;name\nroute;"' + b"x" * 200_000 + b'"',
             (
-                "ark.csv: this is no CSV file that can be read: field larger than field limit "
+                "ark.csv: this is not a readable CSV file: field larger than field limit "
                 "(131072). Save it as CSV UTF-8, or as .xlsx"
             ),
         ),
@@ -233,7 +230,7 @@ def test_more_than_a_cell_holds(tmp_path: Path) -> None:
     text = TEXT.replace('senders = ["974761076"]', f"senders = [{senders}]")
     table = parse_table(text, "routing.toml", DESTINATIONS)
     with pytest.raises(
-        ConfigurationError, match="this is more than the 32767 characters of a cell"
+        ConfigurationError, match="the text is longer than the 32767 characters that fit in a cell"
     ):
         write_sheet(table, tmp_path / "ark.xlsx")
     write_sheet(table, tmp_path / "ark.csv")

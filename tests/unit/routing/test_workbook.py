@@ -187,8 +187,8 @@ def test_the_sheet_with_the_table_is_read(tmp_path: Path, ours: bytes) -> None:
     content = io.BytesIO()
     book.save(content)
     expected = (
-        "ark.xlsx: several sheets, of which some may be hidden, hold a table: 'routing', "
-        "'gammel'. Keep one of them in the workbook"
+        "ark.xlsx: several sheets (some may be hidden) hold a table: 'routing', "
+        "'gammel'. Keep only one of them"
     )
     assert told(tmp_path / "ark.xlsx", content.getvalue()) == expected
 
@@ -196,25 +196,26 @@ def test_the_sheet_with_the_table_is_read(tmp_path: Path, ours: bytes) -> None:
 @pytest.mark.parametrize(
     ("value", "shown_as", "expected"),
     [
-        (True, "General", ("Excel has made true or false of this cell: True. Format the cell as text, and write "
-        "it again")),
-        (time(12, 30), "h:mm", ("Excel has made a time of this cell: 12:30:00. Format the cell as text, and write it "
-        "again")),
-        (timedelta(hours=30), "[h]:mm", ("Excel has made a time of this cell: 1 day, 6:00:00. Format the cell as text, and "
-        "write it again")),
-        (1.5, "General", ("Excel has made a number of this cell: 1.5. Format the cell as text, and write it "
-        "again")),
-        (1234567890123456, "General", ("Excel has made a number of this cell: 1234567890123456. Format the cell as text, and "
-        "write it again")),
-        (974761076, "yyyy-mm-dd", ("there is an error of Excel's here: #VALUE!. Write the value itself, into a cell "
+        (True, "General", ("Excel has turned this cell into true or false: True. Format "
+                           "the cell as text, and enter the value again")),
+        (time(12, 30), "h:mm", ("Excel has turned this cell into a time: 12:30:00. Format "
+                                "the cell as text, and enter the value again")),
+        (timedelta(hours=30), "[h]:mm", ("Excel has turned this cell into a time: 1 day, 6:00:00. Format the cell as text, "
+        "and enter the value again")),
+        (1.5, "General", ("Excel has turned this cell into a number: 1.5. Format the cell "
+                          "as text, and enter the value again")),
+        (1234567890123456, "General", ("Excel has turned this cell into a number: "
+                                       "1234567890123456. Format the cell as text, and "
+                                       "enter the value again")),
+        (974761076, "yyyy-mm-dd", ("the cell holds an Excel error: #VALUE!. Enter the value itself, in a cell "
         "formatted as text")),
-        ("#N/A", "General", ("there is an error of Excel's here: #N/A. Write the value itself, into a cell "
+        ("#N/A", "General", ("the cell holds an Excel error: #N/A. Enter the value itself, in a cell "
         "formatted as text")),
-        ("=A1", "General", ("there is a formula without its result here. Write the value itself, into a cell "
+        ("=A1", "General", ("the cell holds a formula without its result. Enter the value itself, in a cell "
         "formatted as text")),
         # Excel knows no zones
-        (datetime(2026, 12, 1), "dd.mm", ("Excel has made a date of this cell: 2026-12-01. Format the cell as text, and write "  # noqa: DTZ001
-        "it again")),
+        (datetime(2026, 12, 1), "dd.mm", ("Excel has turned this cell into a date: 2026-12-01. Format the cell as text, and "
+        "enter the value again")),
     ],
 )  # fmt: skip  # one line for each value
 def test_what_excel_made_of_a_cell(
@@ -281,7 +282,7 @@ def test_one_place_twice(tmp_path: Path) -> None:
     """Two cells that claim the same place are refused; none hides the other."""
     content = book_of(["kind", "name"], ["recipient", "a"], ["recipient", "b"])
     twice = relabelled(content, _SHEET, lambda xml: xml.replace('"3"', '"2"').replace("B3", "B2"))
-    assert "there are two cells in row 2" in told(tmp_path / "ark.xlsx", twice)
+    assert "row 2, column" in told(tmp_path / "ark.xlsx", twice)
 
 
 def test_the_bytes_say_what_a_file_is(tmp_path: Path, ours: bytes) -> None:
@@ -293,7 +294,7 @@ def test_the_bytes_say_what_a_file_is(tmp_path: Path, ours: bytes) -> None:
     (tmp_path / "ark.xlsx").write_bytes((tmp_path / "text.csv").read_bytes())
     assert read_sheet(tmp_path / "ark.xlsx", ["erp"]).rows == table.rows
     old = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512)
-    assert "a workbook with a password, or of an Excel before 2007" in told(
+    assert "a workbook with a password, or from Excel 2003 or older" in told(
         tmp_path / "gammel.xlsx", old
     )
     other = io.BytesIO()
@@ -346,11 +347,11 @@ def test_utf_16_without_a_mark(tmp_path: Path) -> None:
     [
         (
             '<row r="9999999999"><c r="A9999999999" t="str"><v>kind</v></c></row>',
-            "more rows or cells than Excel can have",
+            "more rows or cells than Excel allows",
         ),
         (
             '<row r="9999999"><c t="str"><v>kind</v></c></row>',
-            "more rows or cells than Excel can have",
+            "more rows or cells than Excel allows",
         ),
         ('<row r="{}"><c r="XFD{}" t="str"><v>kind</v></c></row>', "too wide"),
     ],
@@ -382,7 +383,7 @@ def test_a_workbook_that_unpacks_to_more(tmp_path: Path) -> None:
     ):
         for _ in range(80):
             bomb.write(bytes(1 << 20))
-    assert "more than 64 MB when it is unpacked" in told(tmp_path / "ark.xlsx", target.getvalue())
+    assert "larger than 64 MB" in told(tmp_path / "ark.xlsx", target.getvalue())
 
 
 @pytest.mark.parametrize(
@@ -406,4 +407,6 @@ def test_damage_is_told(tmp_path: Path, part: str, change: Callable[[str], str])
     content = with_cell("x")
     for each in [*shared_strings(content), (part, change)]:
         content = relabelled(content, *each)
-    assert told(tmp_path / "ark.xlsx", content).startswith("ark.xlsx: this is no Excel file")
+    assert told(tmp_path / "ark.xlsx", content).startswith(
+        "ark.xlsx: this is not a readable Excel file"
+    )

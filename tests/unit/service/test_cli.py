@@ -51,7 +51,7 @@ def test_a_wrong_configuration(command: Command, configuration_file: Path, name:
     assert (ended.code, ended.out) == (1, "")
     lines = ended.err.splitlines()
     assert (
-        f"{configuration_file}:4: delivry: 'delivry' is no section. Did you mean 'delivery'?"
+        f"{configuration_file}:4: delivry: 'delivry' is not a known section. Did you mean 'delivery'?"
         in lines
     )
     assert all(line.startswith(f"{configuration_file}") for line in lines)
@@ -195,7 +195,7 @@ def test_status(command: Command, configure: Callable[[str, str], None]) -> None
     assert ended.json["routing_version"] == TABLE.version
     assert [each["resource"] for each in ended.json["channels"]] == ["skatt"]
     assert re.match(
-        r"2 letters stored, the last at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n", command("status").out
+        r"2 letters stored; last received \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n", command("status").out
     )
 
 
@@ -288,7 +288,7 @@ def test_a_letter_is_exported(
     before = target.read_bytes()
     again = command("messages", "export", "letter-1", "-o", str(target))
     assert (again.code, target.read_bytes()) == (1, before)
-    assert "is there already" in again.err
+    assert "exists already" in again.err
 
 
 def test_an_export_that_fails_leaves_no_file(
@@ -316,11 +316,11 @@ def test_an_operators_verbs(command: Command, configure: Callable[[str, str], No
         "2 held\n",
         1,
     )
-    assert command("deliveries", "release", ids[0][:8]).out == "1 due now\n"
+    assert command("deliveries", "release", ids[0][:8]).out == "1 delivery will be tried now\n"
     refused = command("deliveries", "retry", *ids)
     assert (refused.code, refused.out) == (1, "")
     assert "is held; this is for deliveries that are pending or dead" in refused.err
-    assert command("deliveries", "retry", ids[0]).out == "1 due now\n"
+    assert command("deliveries", "retry", ids[0]).out == "1 delivery will be tried now\n"
     states = sorted(each["state"] for each in command("deliveries", "list", "--json").json)
     assert states == ["held", "pending"]
 
