@@ -16,7 +16,9 @@ _EXIT_CODES = (
     ("1", "The configuration or a check is wrong."),
     ("2", "Wrong usage."),
     ("3", "Work remains: something waits, is dead, or could not be fetched."),
-    ("4", "Altinn or the database cannot be reached."),
+    ("4", "Altinn or the database is unreachable, or the output cannot be written."),
+    ("5", "`routes test` found changes."),
+    ("141", "The reader of the output has gone."),
 )
 _FILES = (
     (
