@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, update
+from sqlalchemy import bindparam, case, func, literal, update
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
@@ -86,8 +86,13 @@ class Marks:
     def deferred(
         self, mark: Mark, reason: str, due_at: datetime, refused_since: datetime | None = None
     ) -> None:
-        """The other side could not be told, `refused_since` then; try again at `due_at`."""
-        self._change(mark, {"due_at": due_at, "last_error": reason, "refused_since": refused_since})
+        """Try a mark that could not be set again at `due_at`; it has failed since `refused_since`.
+
+        One that was made due again in the meantime (`due_now`) stays due: the reason may be over.
+        """
+        unchanged = col(Mark.due_at) == mark.due_at
+        later = case((unchanged, literal(due_at, col(Mark.due_at).type)), else_=col(Mark.due_at))
+        self._change(mark, {"due_at": later, "last_error": reason, "refused_since": refused_since})
 
     def refused(self) -> dict[str, tuple[int, datetime]]:
         """By mailbox: how many marks fail at every try, and since when the first of them does."""
