@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, func, literal, update
+from sqlalchemy import bindparam, func, update
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
@@ -90,9 +90,14 @@ class Marks:
 
         One that was made due again in the meantime (`due_now`) stays due: the reason may be over.
         """
+        this = (col(Mark.message_id) == mark.message_id, col(Mark.kind) == mark.kind)
         unchanged = col(Mark.due_at) == mark.due_at
-        later = case((unchanged, literal(due_at, col(Mark.due_at).type)), else_=col(Mark.due_at))
-        self._change(mark, {"due_at": later, "last_error": reason, "refused_since": refused_since})
+        changes = {"last_error": reason, "refused_since": refused_since}
+        with self._database.write() as session:
+            session.execute(update(Mark).where(*this, unchanged).values(due_at=due_at))
+            session.execute(
+                update(Mark).where(*this).values(attempts=col(Mark.attempts) + 1, **changes)
+            )
 
     def refused(self) -> dict[str, tuple[int, datetime]]:
         """By mailbox: how many marks fail at every try, and since when the first of them does."""
