@@ -86,8 +86,18 @@ class Marks:
     def deferred(
         self, mark: Mark, reason: str, due_at: datetime, refused_since: datetime | None = None
     ) -> None:
-        """The other side could not be told, `refused_since` then; try again at `due_at`."""
-        self._change(mark, {"due_at": due_at, "last_error": reason, "refused_since": refused_since})
+        """Try a mark that could not be set again at `due_at`; it has failed since `refused_since`.
+
+        One that was made due again in the meantime (`due_now`) stays due: the reason may be over.
+        """
+        this = (col(Mark.message_id) == mark.message_id, col(Mark.kind) == mark.kind)
+        unchanged = col(Mark.due_at) == mark.due_at
+        changes = {"last_error": reason, "refused_since": refused_since}
+        with self._database.write() as session:
+            session.execute(update(Mark).where(*this, unchanged).values(due_at=due_at))
+            session.execute(
+                update(Mark).where(*this).values(attempts=col(Mark.attempts) + 1, **changes)
+            )
 
     def refused(self) -> dict[str, tuple[int, datetime]]:
         """By mailbox: how many marks fail at every try, and since when the first of them does."""

@@ -45,6 +45,9 @@ def test_what_did_not_come_is_asked_for_again(begun: Callable[..., Begin]) -> No
 
         journey.altinn.faults.clear()
         process = journey.start("run")
+        assert process.stderr
+        # before it handles SIGHUP, that signal would end it
+        assert any("service started" in line for line in process.stderr)
         asked = journey.run("messages", "refetch", lacking["message_id"])
         assert asked.code == 0, asked.errors
         (command,) = [

@@ -43,6 +43,18 @@ def test_what_waits_for_nothing_is_due(store: Store) -> None:
     assert states(store) == {MarkKind.READ: MarkState.DUE, MarkKind.CONFIRMED: MarkState.WAITING}
 
 
+def test_a_deferral_does_not_undo_a_refetch(store: Store) -> None:
+    """A mark that becomes due while it is being tried stays due, although that try still fails."""
+    store.letters.add([stored_letter("a", marks=BOTH)])
+    ((tried, _),) = store.marks.due("altinn", NOW, 1)
+    store.marks.due_now(tried.message_id, NOW - timedelta(seconds=1))
+    store.marks.deferred(tried, "an attachment is missing", NOW + timedelta(minutes=1), NOW)
+    assert due(store) == [("a", MarkKind.READ)]
+    ((again, _),) = store.marks.due("altinn", NOW, 1)
+    store.marks.deferred(again, "an attachment is missing", NOW + timedelta(minutes=1), NOW)
+    assert due(store) == []
+
+
 def test_a_mark_waits_for_every_delivery(store: Store) -> None:
     """With two destinations, the sender is told when both have the letter, and not when one has."""
     store.letters.add(
