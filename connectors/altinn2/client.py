@@ -1,6 +1,6 @@
-"""Altinn 2's operations as a recipient uses them, in the Basic flavour: SOAP 1.1, with all six credentials in the body.
+"""Altinn 2's operations for a recipient, in the Basic variant: SOAP 1.1, six credentials in the body.
 
-Only what reading needs is here: nothing archives, nothing deletes. zeep writes the questions and
+Only what reading needs is here: nothing archives, nothing deletes. zeep writes the requests and
 reads the answers.
 """
 
@@ -37,7 +37,7 @@ _XML = frozenset({"text/xml", "application/xml", "application/soap+xml"})
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Who asks: the parameters by name. `repr` shows none of it."""
+    """The login parameters by name. `repr` does not show them."""
 
     values: Mapping[str, str] = field(repr=False)
 
@@ -91,7 +91,7 @@ class Result:
 
 
 class Faulted(Exception):
-    """Altinn 2 answered with a fault of its own."""
+    """Altinn 2 answered with an AltinnFault."""
 
     def __init__(self, fault: AltinnFault) -> None:
         self.fault = fault
@@ -101,10 +101,10 @@ class Faulted(Exception):
 class Altinn2Service:
     """The operations.
 
-    They may be called from several threads, and go one at a time, for an answer can be large.
+    They may be called from several threads, and run one at a time because an answer can be large.
 
-    All raise MailboxUnavailable or AccessRefused, and `confirm` Faulted. After a refusal of who
-    asks, nothing is sent for `refusal_lasts` seconds.
+    All raise MailboxUnavailable or AccessRefused, and `confirm` Faulted. After a refused login
+    nothing is sent for `refusal_lasts` seconds.
     """
 
     def __init__(
@@ -121,14 +121,14 @@ class Altinn2Service:
         self._refused: tuple[float, AccessRefused] | None = None
         self._one_at_a_time = threading.Lock()
         self.heard: SourceTime | None = None
-        """What the clock of the other side said last."""
+        """The time that the server last sent."""
 
     def elements(
         self, party: str, code: str, after: datetime | None, before: datetime
     ) -> list[Any]:
-        """What lies in inbox and archive under a service code, in that time.
+        """List what inbox and archive hold under a service code in that period.
 
-        Which time of a letter counts is not documented.
+        It is not documented which of a letter's times counts.
         """
         search = {
             "Reportee": party,
@@ -145,22 +145,22 @@ class Altinn2Service:
         return [each for each in rows if each is not None]
 
     def letter(self, element: int, about: str) -> Result:
-        """A letter of the inbox. **Altinn notes it as read**, whatever becomes of the answer."""
+        """Fetch a letter from the inbox. **Altinn marks it as read**, even if the answer is lost."""
         numbers = {"correspondenceID": element, "languageID": _LANGUAGE}
         return self._ask(
             _CORRESPONDENCE, "GetCorrespondenceForEndUserSystemsBasicV2", about, **numbers
         )
 
     def archived_letter(self, archive_id: int, about: str) -> Result:
-        """A letter of the archive, as it was when it was archived. Changes nothing."""
+        """Fetch a letter from the archive, as it was when archived. Changes nothing."""
         return self._ask(_ARCHIVE, "GetArchivedCorrespondenceBasic", about, archiveId=archive_id)
 
     def archived_attachment(self, attachment_id: int, about: str) -> Result:
-        """An attachment of a letter of the archive. Changes nothing."""
+        """Fetch an attachment of an archived letter. Changes nothing."""
         return self._ask(_ARCHIVE, "GetAttachmentDataBasicV2", about, attachmentId=attachment_id)
 
     def confirm(self, element: int, about: str) -> None:
-        """Confirm a letter of the inbox. Raises Faulted too."""
+        """Confirm a letter in the inbox. Raises Faulted too."""
         with self._one_at_a_time:
             self._call(
                 _CORRESPONDENCE,
@@ -198,13 +198,13 @@ class Altinn2Service:
         except AnswerTooLarge as error:
             transport.discard()
             raise MailboxUnavailable(
-                f"Altinn 2 did not give {about} whole: {error}; raise largest_letter, or open it"
-                " by hand. Altinn 2 notes it as read all the same"
+                f"Altinn 2 did not return all of {about}: {error}; raise largest_letter, or open it "
+                "in Altinn 2, which has marked it as read in any case"
             ) from None
         except CallFailed as error:
             transport.discard()
             raise MailboxUnavailable(
-                f"Altinn 2 did not give {about}: {error}", retry_after=transport.wait
+                f"Altinn 2 did not return {about}: {error}", retry_after=transport.wait
             ) from None
         except BaseException:
             transport.discard()
@@ -228,17 +228,15 @@ class Altinn2Service:
         except Fault as error:
             raise self._faulted(error.detail) from None
         except (Error, ValueError, LookupError, AttributeError, TypeError) as error:
-            # zeep meets an answer that is not by the contract in ways that it does not foresee, and
-            # its words quote the answer
-            raise CallFailed(
-                f"its answer is not by the contract ({type(error).__name__})"
-            ) from None
+            # zeep fails in many ways on an answer that breaks the contract, and its texts quote the
+            # answer
+            raise CallFailed(f"its answer breaks the contract ({type(error).__name__})") from None
 
     def _faulted(self, detail: Element | None) -> Exception:
         fault = fault_in(detail)
         if fault is None:
             return CallFailed(
-                "it answers with a fault that says nothing; that is a gateway's, not Altinn's"
+                "it answers with a fault without details, as a gateway does, not Altinn"
             )
         if fault.number in LOGIN:
             error = fault.error("to be asked")
@@ -253,7 +251,7 @@ class Altinn2Service:
 
     @cached_property
     def _documents(self) -> dict[str, Document]:
-        """Our own WSDLs, read when they are first needed."""
+        """The WSDLs in this folder, read when first needed."""
         folder = Path(__file__).parent
         return {
             each.wsdl: open_wsdl(str(folder / each.wsdl), settings=zeep_settings(huge=True))
@@ -262,7 +260,7 @@ class Altinn2Service:
 
 
 class _Unpacking(WholeTransport):
-    """One call's transport: it keeps what came with the answer."""
+    """The transport of one call, which keeps the answer's attachments."""
 
     def __init__(self, caller: SoapCaller, operation: str) -> None:
         super().__init__(caller)
@@ -278,7 +276,7 @@ class _Unpacking(WholeTransport):
         if answer.media_type not in _XML:
             raise CallFailed(
                 f"{_kind(answer)} came instead of an answer, with status "
-                f"{answer.status_code}; it is asked again at the next poll"
+                f"{answer.status_code}; it is tried again at the next poll"
             )
         date = http_date(answer.headers.get("date", ""))
         self.heard = SourceTime(date=date, at=elapsed()) if date else None
@@ -286,7 +284,7 @@ class _Unpacking(WholeTransport):
         return lean
 
     def discard(self) -> None:
-        """Let go of what came."""
+        """Close the attachments that came."""
         for each in self.parts:
             each.close()
 

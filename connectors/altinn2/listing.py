@@ -1,7 +1,7 @@
-"""Finds every letter behind a list of which nobody says how long it may be.
+"""Find every letter behind a list whose longest length is not documented.
 
-A list may have been cut if it is as long as the longest that was seen. It is asked for again in
-halves, until none is.
+A list may have been cut if it is as long as the longest seen so far. It is requested again in
+halves until none is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LONG = 100
 _BIRTH = datetime(2003, 1, 1, tzinfo=UTC)
 _SHORTEST = timedelta(minutes=1)
 _TICK = timedelta(seconds=1)
-"""Bounds exclude, and may be cut to seconds; so halves overlap."""
+"""Bounds are exclusive, and may be truncated to seconds; so halves overlap."""
 
 Ask = Callable[[datetime | None, datetime], Mapping[str, Element]]
 """One call: the letters of that time, by their id."""
@@ -32,7 +32,7 @@ class FoundElements:
 
 
 def find_all(ask: Ask, after: datetime | None, before: datetime) -> FoundElements:
-    """Every letter of that time, however many: with one call if there are few, else with about two more for each list that may be cut."""
+    """Find every letter of that period, with about two more calls for each list that may be cut."""
     search = _ElementSearch(ask)
     elements = search.whole(after, before)
     return FoundElements(elements=elements, shortfall=search.shortfall)
@@ -46,7 +46,7 @@ class _ElementSearch:
     shortfall: str = ""
 
     def whole(self, after: datetime | None, before: datetime) -> Mapping[str, Element]:
-        """Every letter of that time, and what was found before."""
+        """Find every letter of that period, and what was found before."""
         found = self.ask(after, before)
         self.elements.update(found)
         if len(found) >= self.longest:
@@ -55,12 +55,11 @@ class _ElementSearch:
         return self.elements
 
     def halve(self, after: datetime, before: datetime) -> None:
-        """Look again at a time whose list may have been cut."""
+        """Request the halves of a period whose list may have been cut."""
         if before - after <= _SHORTEST:
             self.shortfall = (
-                f"Altinn 2 lists {self.longest} letters of one minute, and there may be more "
-                "that it does not list;"
-                " compare with the inbox in Altinn 2"
+                f"Altinn 2 lists {self.longest} letters of one minute, and there may be more that "
+                "it does not list; compare with the inbox in Altinn 2"
             )
             return
         middle = after + (before - after) / 2

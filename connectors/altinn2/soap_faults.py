@@ -1,9 +1,9 @@
-"""What Altinn 2 means when it says no.
+"""What Altinn 2's faults mean.
 
-A fault's own words never get into ours: they may name persons.
+A fault's own text is never quoted, because it may name people.
 
 Numbers: Altinn/docs `api/soap/teknisk-implementasjon` and `api/tjenesteeiere/soap/feilkoder`. Some
-of them stand for many causes.
+of them have many causes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 _NAMESPACE = "{http://www.altinn.no/services/common/fault/2009/10}"
 _LOGIN = (
-    "it does not accept the system's or the user's password or PIN, or one of them is locked "
-    "or used up, or the user may not read for the"
-    " party: look at all of them before the next try, for ten wrong ones in two hours lock "
-    "the user for one"
+    "it does not accept the system's or the user's password or PIN, or one of them is locked or "
+    "used up, or the user may not read for the party: check all of them before the next attempt, "
+    "because ten failures in two hours lock the user for an hour"
 )
 _LEVEL = (
     "the letter needs a higher security level than the user has: open it in Altinn, or log in "
@@ -42,31 +41,31 @@ _REFUSALS = MappingProxyType({
     20: _LEVEL,
     21: _LEVEL,
     30001: "the user may not act for the party: delegate the role Post/arkiv to the user",
-    30003: "it knows no such service",
+    30003: "it has no such service",
 })  # fmt: skip  # one line for each
 _TROUBLE = MappingProxyType({
-    1: "it met a null reference of its own; it is asked again at the next poll",
-    10000: "its database refuses it; it is asked again at the next poll",
+    1: "it had an internal error (null reference); it is tried again at the next poll",
+    10000: "its database refuses it; it is tried again at the next poll",
     60035: "the letter is in the archive already",
 })  # fmt: skip  # one line for each
 
 LOGIN = frozenset({0, 5, 989})
-"""Numbers after which the same password must not be tried at once again."""
+"""Numbers after which the same password must not be tried again at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AltinnFault:
-    """What a fault says that may be told: its number, and the id that Altinn's support asks for."""
+    """What may be quoted of a fault: its number, and the id that Altinn's support asks for."""
 
     number: int
     guid: str
 
     def error(self, about: str) -> MailboxError:
-        """The error that it is. `about` is what was asked for."""
+        """Return the fault as an error. `about` is what was requested."""
         words = (
             _REFUSALS.get(self.number)
             or _TROUBLE.get(self.number)
-            or "it gives no reason that is documented; ask Altinn's support"
+            or "it gives no documented reason; ask Altinn's support"
         )
         text = (
             f"Altinn 2 refuses {about}: {words} (ErrorID {self.number}, ErrorGuid "
@@ -76,7 +75,7 @@ class AltinnFault:
 
 
 def fault_in(detail: Element | None) -> AltinnFault | None:
-    """The AltinnFault in a SOAP fault's detail; None if there is none, as in a gateway's fault."""
+    """Return the AltinnFault in a SOAP fault's detail; None if there is none, as from a gateway."""
     found = detail.find(f".//{_NAMESPACE}AltinnFault") if detail is not None else None
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Where attachments wait between the call that brings them and the moment they are asked for: Altinn 2 sends them all inside the letter.
+"""Keep attachments on disk until they are read: Altinn 2 sends them all inside the letter.
 
 The files have no names, so a process that dies leaves nothing behind.
 """
@@ -27,7 +27,10 @@ class Spooled:
 
     @contextmanager
     def read(self) -> Iterator[Iterator[bytes]]:
-        """The bytes from the start, which can be read to their end also if the spool lets go of them meanwhile. ValueError if it has."""
+        """Open the bytes from the start, readable to their end even if the spool closes meanwhile.
+
+        Raises ValueError if it is closed already.
+        """
         copy = os.dup(self.file.fileno())
         try:
             yield _chunks(copy)
@@ -35,7 +38,7 @@ class Spooled:
             os.close(copy)
 
     def close(self) -> None:
-        """Let go. May be called twice."""
+        """Delete the bytes. May be called twice."""
         self.file.close()
 
 
@@ -51,7 +54,7 @@ class Spool:
         self._lock = threading.Lock()
 
     def put(self, letter: str, parts: dict[str, Spooled]) -> None:
-        """Keep a letter's attachments, in place of what was kept of it before."""
+        """Keep a letter's attachments, replacing those kept before."""
         with self._lock:
             _close(self._letters.pop(letter, {}))
             self._letters[letter] = parts
@@ -65,7 +68,7 @@ class Spool:
 
     @contextmanager
     def read(self, letter: str, part: str) -> Iterator[Iterator[bytes] | None]:
-        """The attachment's bytes; None if they are not here any more."""
+        """Open the attachment's bytes; None if they are no longer here."""
         with self._lock:
             found = self._letters.get(letter, {}).get(part)
             opened = found.read() if found else None
@@ -77,7 +80,7 @@ class Spool:
                 opened.__exit__(None, None, None)
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Delete everything."""
         with self._lock:
             for parts in self._letters.values():
                 _close(parts)

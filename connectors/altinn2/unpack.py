@@ -25,10 +25,10 @@ _CHUNK = 1 << 20  # a multiple of four, so that each piece is whole base64
 
 
 def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled]]:
-    """The answer without the bytes of its attachments, and those.
+    """Return the answer without its attachments' bytes, and the attachments.
 
-    Raises CallFailed if it is no XML, no answer of that operation and no fault, if an attachment is
-    no base64, or if there is no room.
+    Raises CallFailed if it is not XML, neither an answer of that operation nor a fault, if an
+    attachment is not base64, or if there is no room.
     """
     from lxml import etree
 
@@ -54,19 +54,22 @@ def unpack(answer: SoapAnswer, operation: str) -> tuple[SoapAnswer, list[Spooled
         if isinstance(error, OSError):
             reason = (error.strerror or "no reason given").lower()
             raise CallFailed(
-                f"its attachments cannot be put aside on this machine ({reason}); make room "
-                "in the temporary folder"
+                f"its attachments cannot be stored on this machine ({reason}); make room in the "
+                "temporary folder"
             ) from error
         if isinstance(error, (etree.XMLSyntaxError, binascii.Error, ValueError)):
             raise CallFailed(
-                "its answer is no whole XML, or has an attachment that is no base64"
+                "its answer is not complete XML, or has an attachment that is not base64"
             ) from None
         raise
     return replace(answer, content=lean, encoding="utf-8"), found
 
 
 def _readable(content: bytes) -> bytes:
-    """The answer with U+FFFD for what XML does not have, and .NET writes all the same: one such letter must not hide those beside it."""
+    """Replace what XML cannot hold, which .NET writes anyway, by U+FFFD.
+
+    One such letter must not hide the others in its list.
+    """
     return _REFERENCE.sub(
         lambda found: found[0] if _is_xml(found[1].decode()) else b"&#xFFFD;", content
     )
@@ -87,7 +90,7 @@ def _check(root: Element, operation: str) -> None:
         raise CallFailed("its answer has a DTD, which is not read")
     inside = [each for body in root if _name(body) == "Body" for each in body]
     if len(inside) != 1 or _name(inside[0]) not in {f"{operation}Response", "Fault"}:
-        raise CallFailed("its answer is none to what was asked")
+        raise CallFailed("its answer does not belong to the request")
 
 
 def _name(element: Element) -> str:

@@ -1,9 +1,9 @@
-"""Proves step by step that a mailbox can be read: key, grant, exchange, the rights of each party.
+"""Prove step by step that a mailbox can be read: key, grant, exchange, the rights of each party.
 
 Changes nothing.
 
-It ends at the first step without which the others would make no sense: what Maskinporten, the
-exchange or Correspondence say to everybody they need to say once only.
+The check ends at a failure that all parties share, of Maskinporten, the exchange or Correspondence,
+so that it is reported once only.
 """
 
 from __future__ import annotations
@@ -23,43 +23,44 @@ from daemon.core.errors import AccessRefused, MailboxError
 from daemon.core.ports import Channel, Finding
 
 _NAMED_AT_MOST = 10
-_REST = ". The rest of this mailbox is not tried before that is mended"
-_CLOCK_OFF = 1.0  # seconds, beyond which it is told
+_REST = ". The rest of this mailbox is not checked until that is fixed"
+_CLOCK_OFF = 1.0  # seconds; a larger difference is reported
 _ORDINARY = "the access package is usually Ordinær post til virksomheten"
 _CONFIDENTIAL = (
-    "the access package is Post til virksomheten med taushetsbelagt innhold, which the main "
-    "administrator alone hands out; or set"
-    ' confidential = "off"'
+    "the access package is Post til virksomheten med taushetsbelagt innhold, which only the main "
+    'administrator can give; or set confidential = "off"'
 )
 
 
 def check_key(key: RSAKey, key_id: str, last_day: date | None, today: date) -> Finding:
-    """The key was read when the configuration was.
+    """Report which key is used, and until when it is valid.
 
-    What is left is to say which, and until when it is good.
+    The key itself was read with the configuration.
     """
     text = f"an RSA key of {key.raw_value.key_size} bits, sent as {key_id}"
     if last_day is None:
         return Finding(
             subject="key",
             ok=True,
-            text=f"{text}; write its last day as `key_expires`, and you are told before it ends",
+            text=f"{text}; write its last day as `key_expires` to be notified before it expires",
         )
     if last_day < today:
         remedy = (
-            "register a new one in Samarbeidsportalen, or the same one again, and correct "
+            "register a new one in Samarbeidsportalen, or the same one again, and update "
             "`key_expires`"
         )
         return Finding(
-            subject="key", ok=False, text=f"{text}; its last day was {last_day}: {remedy}"
+            subject="key",
+            ok=False,
+            text=f"{text}; it expired: its last day was {last_day}. To fix it, {remedy}",
         )
-    return Finding(subject="key", ok=True, text=f"{text}, good until {last_day}")
+    return Finding(subject="key", ok=True, text=f"{text}, valid until {last_day}")
 
 
 def check_parties(
     channels: Sequence[Channel], tokens: Tokens, discovery: Discovery
 ) -> Iterator[Finding]:
-    """The steps for each party of `channels`, in their order."""
+    """Check each party of `channels`, in their order."""
     for party in dict.fromkeys(each.party for each in channels):
         own = [each for each in channels if each.party == party]
         if not (yield from _check_party(party, own, tokens, discovery)):
@@ -69,7 +70,7 @@ def check_parties(
 def _check_party(
     party: str, channels: Sequence[Channel], tokens: Tokens, discovery: Discovery
 ) -> Generator[Finding, None, bool]:
-    """The steps for one party. Returns whether those for another one make sense."""
+    """Check one party. Return whether it makes sense to check the next."""
     subject = f"{party} Maskinporten"
     try:
         granted = tokens.grant(party, READ)
@@ -80,7 +81,7 @@ def _check_party(
         yield Finding(subject=subject, ok=False, text=f"{error}{_REST}")
         return False
     yield Finding(
-        subject=subject, ok=True, text=f"gives a token for the party's system user{_clock(tokens)}"
+        subject=subject, ok=True, text=f"issued a token for the party's system user{_clock(tokens)}"
     )
     try:
         _, lifetime = tokens.exchange(granted)
@@ -90,7 +91,7 @@ def _check_party(
     yield Finding(
         subject=f"{party} Altinn",
         ok=True,
-        text=f"takes it, and gives one that is good for {round(lifetime)} seconds",
+        text=f"accepted it and issued its own, valid for {round(lifetime)} seconds",
     )
     return (yield from _check_services(party, channels, discovery))
 
@@ -128,7 +129,7 @@ def _subject(party: str, service: str) -> str:
 def _judge_service(
     channels: Sequence[Channel], refusals: dict[str, MailboxError | None], discovery: Discovery
 ) -> Finding:
-    """Whether one service of one party can be read through at least one of its resources."""
+    """Report whether a party's service can be read through at least one of its resources."""
     service, subject = channels[0].service, _subject(channels[0].party, channels[0].service)
     troubles = [
         _trouble(each, refusal, discovery)
@@ -147,7 +148,7 @@ def _trouble(channel: Channel, refusal: MailboxError, discovery: Discovery) -> s
     try:
         if discovery.names(channel.resource) is None:
             return (
-                f"the resource registry knows no {channel.resource}: look for a typing mistake in "
+                f"the resource registry has no {channel.resource}: look for a typing mistake in "
                 "`resources`"
             )
     except MailboxError:
@@ -159,35 +160,32 @@ def _trouble(channel: Channel, refusal: MailboxError, discovery: Discovery) -> s
 
 def _only_presumed(refusals: dict[str, MailboxError | None], service: str) -> str:
     return (
-        f"nobody may read it: {', '.join(refusals)} was only presumed, and cannot be read. If "
-        "letters come through another resource,"
-        f" name that in `resources` under {service!r}; if there are none, take the service "
-        "out of `services`"
+        f"no access; {', '.join(refusals)} was only a guess. If letters come through another "
+        f"resource, add it to `resources` under {service!r}; if there are none, remove the "
+        "service from `services`"
     )
 
 
 def check_unclaimed(party: str, channels: Sequence[Channel], discovery: Discovery) -> Finding:
-    """Whether the party has letters in resources that are not listed."""
+    """Report resources with letters for the party that no channel reads."""
     subject, in_use = f"{party} other resources", discovery.in_use(party)
     if in_use.remark:
         return Finding(
-            subject=subject, ok=True, text=f"not known, which does no harm. {in_use.remark}"
+            subject=subject, ok=True, text=f"unknown, which does no harm. {in_use.remark}"
         )
     others = sorted(set(in_use.names) - {each.resource for each in channels})
     if not others:
-        return Finding(
-            subject=subject, ok=True, text="there are none in use that could be read and are not"
-        )
+        return Finding(subject=subject, ok=True, text="no other resources in use")
     named = [_with_guess(each, guess_service(each, in_use.names[each])) for each in others]
     named[_NAMED_AT_MOST:] = ["…"] if len(named) > _NAMED_AT_MOST else []
     text = (
-        f"{len(others)} in use that no service claims, so that letters there are not fetched: "
+        f"{len(others)} in use that belong to no service, so letters there are not fetched: "
         f"{', '.join(named)};"
     )
     return Finding(
-        subject=subject, ok=True, text=f"{text} name those that are wanted in `resources`"
+        subject=subject, ok=True, text=f"{text} add the ones that you want to `resources`"
     )
 
 
 def _with_guess(resource: str, service: str | None) -> str:
-    return f"{resource} (by its name {service})" if service else resource
+    return f"{resource} (probably {service})" if service else resource

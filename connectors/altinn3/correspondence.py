@@ -45,9 +45,9 @@ class Correspondence:
     def ids(
         self, party: str, resource: str, window: Window, status: str | None = None
     ) -> list[str]:
-        """One list: the ids in `window`, newest first, 1000 at most.
+        """List the ids in `window`, newest first, at most 1000.
 
-        With `status`, of letters that have ever had it.
+        With `status`, only letters that have ever had it.
         """
         query = {"resourceId": resource, "role": "Recipient"}
         if window.after:
@@ -62,16 +62,16 @@ class Correspondence:
         return list(answer.value)
 
     def overview(self, ref: LetterRef) -> dict[str, Any]:
-        """The letter, but for the attachments' bytes.
+        """Fetch the letter without the attachments' bytes.
 
-        Altinn notes it as Fetched. Raises LetterGone too.
+        Altinn marks it as Fetched. Raises LetterGone too.
         """
         return self._letter(ref, "")
 
     def has_been(self, ref: LetterRef, status: str) -> bool:
-        """Whether the letter has ever had a status.
+        """Return whether the letter has ever had a status.
 
-        Altinn notes it as Fetched once more. Raises LetterGone too.
+        Altinn marks it as Fetched again. Raises LetterGone too.
         """
         history = self._letter(ref, "/details").get("statusHistory")
         return any(
@@ -81,7 +81,8 @@ class Correspondence:
     def tell(self, ref: LetterRef, verb: str) -> None:
         """Post `markasread` or `confirm`.
 
-        Fetches first if Altinn wants that; done already is done. Raises LetterGone too.
+        Fetches the letter first if Altinn requires that; done already counts as done. Raises LetterGone
+        too.
         """
         problem = self._post(ref, verb)
         if problem and problem.code in _TOO_EARLY:
@@ -92,7 +93,7 @@ class Correspondence:
 
     @contextmanager
     def stream(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
-        """The attachment's bytes from the start.
+        """Open the attachment's bytes from the start.
 
         Raises PartUnavailable too; MailboxUnavailable also while they are read.
         """
@@ -116,7 +117,7 @@ class Correspondence:
         return None if answer.status == _OK else problem_of(answer)
 
     def _part_error(self, problem: ProblemDetails, ref: LetterRef, part: Part) -> MailboxError:
-        """Why an attachment cannot be had: for good, with the letter, or only now."""
+        """Return why an attachment is refused: for good, with the letter, or only now."""
         about = f"attachment {part.external_id} of letter {ref.external_id}"
         if problem.code in PART_STATES:
             return PartUnavailable(
@@ -124,8 +125,8 @@ class Correspondence:
             )
         if problem.code == Code.NO_ACCESS and not self._is_refused(ref):
             words = (
-                f"{about} belongs to a resource of its own, which the system user of {ref.party} "
-                "may not read"
+                f"{about} belongs to another resource, which the system user of {ref.party} may not "
+                "read"
             )
             return PartUnavailable(words, state=PartState.UNAVAILABLE)
         if problem.code in ATTACHMENT_CODES:
@@ -135,7 +136,7 @@ class Correspondence:
         return letter_error(problem, ref)
 
     def _is_refused(self, ref: LetterRef) -> bool:
-        """Whether it is the letter that may not be read any more."""
+        """Whether the letter itself may no longer be read."""
         try:
             self.overview(ref)
         except AccessRefused:
@@ -155,9 +156,10 @@ def _ids(body: bytes) -> list[str]:
 
 
 def _require_a_file(download: Download, part: Part) -> None:
-    """Altinn names the file in each download (`FileDownloadResponseHelper.cs`).
+    """Refuse what cannot be the whole file.
 
-    A page that a gateway shows instead does not.
+    Altinn names the file in each download (`FileDownloadResponseHelper.cs`); a gateway's page does
+    not.
     """
     if "content-disposition" not in download.headers and download.headers.get(
         "content-type", ""
@@ -168,7 +170,6 @@ def _require_a_file(download: Download, part: Part) -> None:
         )
     if not download.whole and not part.sender_checksum:
         raise MailboxUnavailable(
-            f"attachment {part.external_id} came without length or checksum, so that nothing "
-            "tells whether it is whole;"
-            " it is tried again at the next poll"
+            f"attachment {part.external_id} came without length or checksum, so it may be "
+            "incomplete; it is tried again at the next poll"
         )

@@ -1,6 +1,6 @@
-"""Which Altinn 3 resources a party's letters may come through: nobody publishes that, so Altinn is asked.
+"""Ask Altinn which resources a party's letters may come through, as that is not published.
 
-Dialogporten tells the resources in use that a system user may read, the resource registry what a
+Dialogporten reports the resources in use that a system user may read, the resource registry what a
 resource is called (Altinn/dialogporten `ServiceResources/Queries/Search`), and a list call whether
 Correspondence agrees.
 """
@@ -32,14 +32,14 @@ _TYPE = "correspondenceservice"
 
 @dataclass(frozen=True, kw_only=True)
 class InUse:
-    """What Dialogporten tells of a party: the names of resources by id, or why it tells none."""
+    """What Dialogporten reports for a party: names of resources by id, or why there are none."""
 
     names: Mapping[str, Mapping[str, str]]
     remark: str = ""
 
 
 class Discovery:
-    """Asks. All methods change nothing, and may be called from several threads."""
+    """The questions. No method changes anything; all may be called from several threads."""
 
     def __init__(
         self, platform: Platform, correspondence: Correspondence, clock: Callable[[], datetime]
@@ -49,9 +49,9 @@ class Discovery:
         self._clock = clock
 
     def discover(self, channels: Sequence[Channel]) -> Iterator[Discovered]:
-        """Every party's resources: those in use, and those of `channels`.
+        """Find every party's resources: those in use, and those of `channels`.
 
-        Where something cannot be asked, a remark says so.
+        Where a question failed, a remark says so.
         """
         for party in dict.fromkeys(each.party for each in channels):
             own = {each.resource: each for each in channels if each.party == party}
@@ -60,20 +60,18 @@ class Discovery:
                 yield self._discovered(party, resource, own.get(resource), in_use)
 
     def in_use(self, party: str) -> InUse:
-        """The correspondence resources in use that the party's system user may read, as Dialogporten sees it."""
+        """Ask Dialogporten which correspondence resources in use the party's system user may read."""
         query = urlencode({"party": f"urn:altinn:organization:identifier-no:{party}"})
         try:
             answer = self._platform.get(party, f"{_IN_USE}?{query}", _resources, DIALOGPORTEN)
         except MailboxError as error:
-            return InUse(names={}, remark=f"Dialogporten could not be asked: {error}")
+            return InUse(names={}, remark=f"Dialogporten did not answer: {error}")
         if answer.status != _OK:
-            return InUse(
-                names={}, remark=f"Dialogporten could not be asked: it answered {answer.status}"
-            )
+            return InUse(names={}, remark=f"Dialogporten refused, with status {answer.status}")
         return InUse(names=answer.value)
 
     def names(self, resource: str) -> Mapping[str, str] | None:
-        """What the registry calls a resource; None if it has no such resource.
+        """Return the registry's names of a resource; None if it has no such resource.
 
         Raises MailboxUnavailable.
         """
@@ -87,7 +85,7 @@ class Discovery:
         return dict(answer.value)
 
     def refusal(self, party: str, resource: str) -> MailboxError | None:
-        """Why the party's letters in `resource` cannot be listed; None if they can."""
+        """Return why the party's letters in `resource` cannot be listed; None if they can."""
         try:
             self._correspondence.ids(party, resource, Window(self._clock(), None))
         except (AccessRefused, MailboxUnavailable) as error:
@@ -105,7 +103,7 @@ class Discovery:
             remarks.append(str(error))
         else:
             remarks.append(
-                "" if names is not None else "the resource registry knows no such resource"
+                "" if names is not None else "the resource registry has no such resource"
             )
         guess = guess_service(resource, names or {})
         return Discovered(
@@ -150,7 +148,10 @@ def _title(body: bytes) -> dict[str, str]:
 
 
 def guess_service(resource: str, names: Mapping[str, str]) -> str | None:
-    """The code of the service whose code or name stands in the resource's id or names, if those speak of digital post at all."""
+    """Return the code of the service that the resource's id or names contain, if any.
+
+    A service's name counts only if they mention digital post at all.
+    """
     if found := re.search(r"(4255|5504)[-_/]([0-9]{1,2})$", resource):
         return next(
             (each.code for each in ALL_SERVICES if each.code == f"{found[1]}/{found[2]}"), None
@@ -174,7 +175,7 @@ def _words(service: Service) -> set[str]:
 
 
 def _letters(text: str) -> str:
-    """Letters and digits only, so that `natur-miljo` is found in `Natur og miljø`."""
+    """Keep letters and digits only, so that `natur-miljo` is found in `Natur og miljø`."""
     plain = (
         text.casefold().replace("æ", "ae").replace("ø", "o").replace("oe", "o").replace("å", "a")
     )

@@ -1,6 +1,6 @@
-"""From Altinn's overview of a letter to an Envelope and its Parts.
+"""Turn Altinn's overview of a letter into an Envelope and its Parts.
 
-Pure; tolerant of everything but nonsense.
+Pure; tolerant of everything but invalid data.
 
 Fields: Altinn/altinn-correspondence `CorrespondenceOverviewMapper.cs` and
 `CorrespondenceAttachmentMapper.cs`.
@@ -61,14 +61,14 @@ _STATES = MappingProxyType({
 
 
 def letter_from(overview: Mapping[str, Any], ref: LetterRef, now: datetime) -> Letter:
-    """The letter that `ref` names, as `overview` tells it.
+    """Make the letter that `ref` names from `overview`.
 
-    One that tells no time at all is taken to be published `now`.
+    A letter without any time is taken to be published `now`.
 
-    Raises ValueError, which quotes nothing, if it is no overview of that letter.
+    Raises ValueError, which quotes nothing, if it is not an overview of that letter.
     """
     if str(overview.get("correspondenceId", "")).lower() != ref.external_id.lower():
-        raise ValueError("it is of another letter, or of none")
+        raise ValueError("it describes another letter, or none")
     content = overview.get("content")
     if not isinstance(content, dict):
         # nonsense from outside is a bad value
@@ -78,7 +78,7 @@ def letter_from(overview: Mapping[str, Any], ref: LetterRef, now: datetime) -> L
 
 
 def odd_flags(overview: Mapping[str, Any]) -> list[str]:
-    """The flags that are neither true, false nor missing, which no contract allows; by name."""
+    """Return the names of flags that are neither true, false nor missing, against the contract."""
     return [
         name for name in _FLAGS if is_said(overview.get(name)) and overview.get(name) is not True
     ]
@@ -121,7 +121,7 @@ def _envelope(
 
 
 def _is_confidential(overview: Mapping[str, Any], ref: LetterRef) -> bool:
-    """Whether the letter says so in any way, or the service that it was listed under, or the resource that it says it belongs to."""
+    """Whether the letter, the service that lists it, or its own resource says so."""
     service, resource = (
         find_service(ref.service),
         text_from(overview.get("resourceId")).removeprefix(_RESOURCE).lower(),
@@ -134,7 +134,7 @@ def _is_confidential(overview: Mapping[str, Any], ref: LetterRef) -> bool:
 
 
 def _published(overview: Mapping[str, Any]) -> datetime | None:
-    """When the letter was published, or the nearest to it that Altinn tells."""
+    """Return when the letter was published, or the nearest to it that Altinn has."""
     told = (
         time_from(overview.get(name))
         for name in ("published", "requestedPublishTime", "created", "statusChanged")
@@ -143,7 +143,7 @@ def _published(overview: Mapping[str, Any]) -> datetime | None:
 
 
 def body_type(body: str) -> str:
-    """`text/html` where the text has HTML that Markdown has no words for, such as tables and paragraphs; otherwise `text/markdown`."""
+    """Return `text/html` for text with HTML block elements, otherwise `text/markdown`."""
     return "text/html" if _BLOCK.search(body) else "text/markdown"
 
 
@@ -162,9 +162,9 @@ def _part(attachment: Mapping[str, Any]) -> Part:
 
 
 def _state(attachment: Mapping[str, Any]) -> PartState:
-    """What is known before the download.
+    """Return what is known before the download.
 
-    A status that is not known is tried, and so is what should be expired by its date.
+    A download is tried with an unknown status, and past an expiry date.
     """
     status = text_from(attachment.get("status"))
     if not text_from(attachment.get("id")):
@@ -177,7 +177,7 @@ def _state(attachment: Mapping[str, Any]) -> PartState:
 
 
 def media_type(data_type: str, name: str) -> str:
-    """The type that Altinn tells, or where it tells none (`binary_octet_stream`), the one that belongs to the name's ending."""
+    """Return Altinn's type, or for `application/octet-stream` the one of the name's suffix."""
     told = data_type.partition(";")[0].strip().lower()
     if told != _UNTYPED and _MEDIA_TYPE.fullmatch(told):
         return told

@@ -1,4 +1,4 @@
-"""What somebody who begins needs of Altinn's world: a key pair, and what to register where, in order.
+"""What a newcomer to Altinn needs: a key pair, and what to register where, in order.
 
 Sources: docs.digdir.no, Maskinporten (clients, scopes, keys); docs.altinn.studio, "system-vendor"
 (system register, system user); the names of the access packages: Altinn/altinn-authorization-tmp
@@ -15,23 +15,23 @@ from joserfc.jwk import RSAKey
 
 from connectors.altinn3.maskinporten import load_key
 
-_BITS = 3072  # Maskinporten takes no less than 2048
+_BITS = 3072  # Maskinporten requires at least 2048
 _ORDINARY = "urn:altinn:accesspackage:ordinaer-post-til-virksomheten"
 _CONFIDENTIAL = "urn:altinn:accesspackage:post-til-virksomheten-med-taushetsbelagt-innhold"
 
 
 def new_key() -> str:
-    """A new private RSA key, PEM without passphrase. Takes about a second."""
+    """Make a new private RSA key, PEM without passphrase. Takes about a second."""
     return RSAKey.generate_key(_BITS).as_pem(private=True).decode()
 
 
 def key_expires(registered: date) -> date:
-    """The last day on which a key that is registered then is good without fail: Maskinporten's keys last a year."""
+    """Return the last day of a key registered then; keys last a year at Maskinporten."""
     return registered + timedelta(days=364)
 
 
 def public_jwk(private_key: str, key_id: str) -> str:
-    """The public half, as a JSON Web Key on one line, to be registered.
+    """Return the public half, as a JSON Web Key on one line, to be registered.
 
     Raises ValueError if the key cannot be used.
     """
@@ -49,21 +49,21 @@ def public_jwk(private_key: str, key_id: str) -> str:
 
 
 def steps(jwk: str) -> Iterator[str]:
-    """What to do, in order, a paragraph for each."""
+    """Return what to do, in order, one paragraph each."""
     yield (
         "Ask Altinn (servicedesk@altinn.no) to give your organisation the scope "
         "altinn:correspondence.read, and digdir:dialogporten"
         " for `postmottak discover`."
     )
     yield (
-        "In Digdir's Samarbeidsportalen, make a Maskinporten client with these scopes. Never "
-        "add altinn:correspondence.write to it:"
-        " Altinn would take Postmottak for a sender. Write the client's id as `client_id`."
+        "In Digdir's Samarbeidsportalen, create a Maskinporten client with these scopes. Never add "
+        "altinn:correspondence.write to it: Altinn would treat Postmottak as a sender. Write the "
+        "client's id as `client_id`."
     )
     yield (
-        "Register this public key on the client; its private half stays here. The key is good "
-        "for a year from then on: see that"
-        f" `key_expires` has its last day, so that you are told in time.\n\n{jwk}"
+        "Register this public key on the client; the private key stays here. The key is valid for "
+        "a year from then on: check that `key_expires` is its last day, so that you are notified "
+        f"in time.\n\n{jwk}"
     )
     yield (
         "Register your system in Altinn's system register (POST "
@@ -71,18 +71,17 @@ def steps(jwk: str) -> Iterator[str]:
         f" id and the access package {_ORDINARY}; for confidential post also {_CONFIDENTIAL}."
     )
     yield (
-        "Ask for a system user for each organisation whose mail is fetched, also your own"
+        "Request a system user for each organisation whose mail is fetched, including your own"
         " (POST <platform>/authentication/api/v1/systemuser/request/vendor), with the same "
         "access packages. If the request has an"
         " externalRef, write it as `external_ref`."
     )
     yield (
-        "Have somebody who manages the organisation's access in Altinn open the answer's "
-        "confirmUrl and approve. Confidential post is"
-        " nobody's by itself: the main administrator hands that package out. Write the "
-        "organisation numbers as `parties`."
+        "Have someone who manages the organisation's access in Altinn open the confirmUrl in the "
+        "answer and approve. No role includes confidential post: the main administrator has to "
+        "give that package. Write the organisation numbers as `parties`."
     )
     yield (
-        "Then prove every step: `postmottak check`; and see which resources carry your mail: "
-        "`postmottak discover`."
+        "Then verify every step with `postmottak check`, and find the resources that carry your "
+        "mail with `postmottak discover`."
     )

@@ -1,6 +1,6 @@
-"""Finds every letter behind a list that is cut at 1000, has no pages, and tells ids but no times.
+"""Find every letter behind a list that is cut at 1000, has no pages, and has ids but no times.
 
-A window of time that comes back full is split until none does. What is known of the list:
+A window of time that comes back full is split until none does. What is known about the list:
 Altinn/altinn-correspondence `GetCorrespondencesHandler.cs` and `CorrespondenceRepository.cs`
 (bounds exclude, newest first, no order among equal times).
 """
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 PAGE = 1000
-"""A list of this many may have been cut."""
+"""A list of this length may have been cut."""
 
 STATUSES = ("Published", "Read", "AttachmentsDownloaded", "Confirmed", "PurgedByRecipient")
-"""Filters for letters that have ever had a status; each gives a list of its own, cut by itself."""
+"""Filters for letters that have ever had a status; each gives a separate list, cut separately."""
 
 _TICK = timedelta(microseconds=1)
-"""What the server's database tells apart; a finer bound is cut down to it, and would leave a letter
-between two windows.
+"""The resolution of the server's database; a finer bound is truncated to it, and would leave a
+letter between two windows.
 """
 _BIRTH = datetime(2003, 1, 1, tzinfo=UTC)
 """Altinn's; nearly every letter is later, though a sender may ask for any publish time."""
@@ -76,7 +76,7 @@ class ListedLetters:
 
 
 def find_all(ask: Ask, since: datetime | None, now: datetime) -> ListedLetters:
-    """Every letter later than `since`, however many: with one call if nothing is cut, else with about one more for each split."""
+    """Find every letter later than `since`, with one call and about one more for each split."""
     search = _WindowSearch(ask, now)
     ids = search.whole(Window(since, None))
     return ListedLetters(
@@ -92,11 +92,11 @@ class _WindowSearch:
     calls: int = 0
 
     def whole(self, window: Window) -> Iterable[str]:
-        """Every id in the window."""
+        """Find every id in the window."""
         if self.calls >= _CALLS_AT_MOST:
             self.shortfalls.append(
-                f"the listing was given up after {self.calls} calls; tell Altinn that its "
-                "list cannot be read whole"
+                f"the listing was given up after {self.calls} calls; report to Altinn that its list "
+                "cannot be read completely"
             )
             return ()
         self.calls += 1
@@ -104,7 +104,7 @@ class _WindowSearch:
         return page if len(page) < PAGE else self.split(window, page)
 
     def split(self, window: Window, page: Sequence[str]) -> Iterable[str]:
-        """Every id in a window for which `page`, a full one, came back."""
+        """Find every id in a window for which `page`, a full one, came back."""
         middle = window.middle(self.now)
         if middle is None:
             return self.crowd(window, page)
@@ -116,24 +116,23 @@ class _WindowSearch:
         return {*older, *page, *self.whole(window.newer(middle))}
 
     def crowd(self, window: Window, page: Sequence[str]) -> Iterable[str]:
-        """What can be found of more letters with one and the same time than a list can hold."""
+        """Find what can be found where more letters have the same time than a list can hold."""
         ids = set(page)
         for status in STATUSES:
             self.calls += 1
             ids.update(self.ask(window, status))
         self.shortfalls.append(
             f"at least {len(ids)} letters share the publish time {_instant(window)}, and "
-            f"Altinn lists no more than {PAGE} of them;"
-            " compare with the inbox in Altinn, and ask Altinn about those that are missing here"
+            f"Altinn lists at most {PAGE} of them; compare with the inbox in Altinn, and ask Altinn "
+            "about those that are missing here"
         )
         return ids
 
 
 def _reaches_into(page: Sequence[str], older: Collection[str]) -> bool:
-    """Whether a full page, newest first, goes all through the newer part and on into the older one, so that nothing lies between.
+    """Whether a full page, newest first, covers the newer part and reaches into the older one.
 
-    That the list is sorted is seen, not believed: the ids of the older part must be the page's
-    tail.
+    The order is verified, not assumed: the ids of the older part must be the page's tail.
     """
     tail = [each in older for each in page]
     return not tail[0] and tail[-1] and tail == sorted(tail)

@@ -1,8 +1,8 @@
-"""Tokens for Altinn: a signed grant to Maskinporten, its token exchanged at Altinn, one for each party, kept until shortly before it ends.
+"""Get tokens for Altinn: a signed grant to Maskinporten, its token exchanged at Altinn.
 
-Rules: felleslosninger/docs `maskinporten_protocol_jwtgrant.md` and
+There is one for each party, kept until shortly before it expires. Rules: felleslosninger/docs `maskinporten_protocol_jwtgrant.md` and
 `maskinporten_func_systembruker.md`; the exchange: Altinn/altinn-authentication
-`AuthenticationController.cs`. Neither a grant nor a token ever stands in an error.
+`AuthenticationController.cs`. Errors never contain a grant or a token.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ from daemon.core.key_forms import private_block, wrong_form
 from daemon.core.settings import Secret, SecretFile
 
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_GRANT_LASTS = 100  # seconds; Maskinporten takes no more than 120
+_GRANT_LASTS = 100  # seconds; Maskinporten accepts at most 120
 _MARGIN = 60.0
 _OK = 200
 _SHORTEST_KEY = 2048
-# seconds; the exchange gives 1800, and a number that no calendar holds must not reach a time
+# seconds; the exchange gives 1800, and arithmetic on times must not overflow
 _LONGEST_LIFETIME = 86_400.0
 _ONLY_RSA = (
-    "Maskinporten takes RSA keys, and no EC or Ed25519 ones; write the path of one in PEM without "
+    "Maskinporten accepts only RSA keys, not EC or Ed25519; write the path of one in PEM without "
     "passphrase, or JWK"
 )
 
 
 def load_key(text: str, path: Path = Path("FILE")) -> RSAKey:
-    """The private RSA key in `text`, PEM or JWK.
+    """Read the private RSA key in `text`, PEM or JWK.
 
-    Raises ValueError, with a remedy that names `path`, and without a word of the key.
+    Raises ValueError, with a remedy that names `path`, and without any part of the key.
     """
     if found := wrong_form(text.encode(errors="replace"), path, "key"):
         raise ValueError(found)
     try:
         with warnings.catch_warnings(
             action="ignore"
-        ):  # joserfc's, of a key that is too short; the length is judged below
+        ):  # joserfc warns of short keys; the length is checked below
             key = RSAKey.import_key(
                 json.loads(text) if text.lstrip().startswith("{") else private_block(text)
             )
@@ -65,11 +65,11 @@ def load_key(text: str, path: Path = Path("FILE")) -> RSAKey:
         raise ValueError(f"holds no RSA key that can be read: {path}; {_ONLY_RSA}") from None
     if key.raw_value.key_size < _SHORTEST_KEY:
         raise ValueError(
-            f"holds a key of less than {_SHORTEST_KEY} bits; make a longer one, and register "
-            "it in Samarbeidsportalen"
+            f"holds a key shorter than {_SHORTEST_KEY} bits; make a longer one and register it "
+            "in Samarbeidsportalen"
         )
     if not key.is_private:
-        raise ValueError("holds a public key; write the path of the private one")
+        raise ValueError("holds a public key; write the path of the private key")
     return key
 
 
@@ -79,43 +79,43 @@ def _readable(secret: Secret) -> Secret:
 
 
 KeyFile = Annotated[SecretFile, AfterValidator(_readable)]
-"""The path of a file with a private RSA key; read, and tried, when the configuration is read."""
+"""The path of a file with a private RSA key, read and checked with the configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who asks for tokens, and where."""
+    """Who requests tokens, and where."""
 
     issuer: str
-    """Maskinporten's address with a slash at its end, which is also the audience of a grant."""
+    """Maskinporten's address with a trailing slash, which is also the audience of a grant."""
     exchange_url: str
     client_id: str
     key_id: str
     key: RSAKey = field(repr=False)
     external_ref: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """For the exchange, beside the token."""
+    """Sent to the exchange with the token."""
 
 
 @dataclass
 class _Entry:
-    """What is known of the token of one party and scope."""
+    """The token of one party and scope, or why it was refused."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     token: str | None = field(default=None, repr=False)
     good_until: float = 0.0
     ends: float = 0.0
-    """When the token ends; it is renewed a little before that."""
+    """When the token expires; it is renewed a little before that."""
     refusal: str | None = None
 
 
 class Tokens:
     """Altinn tokens.
 
-    All methods may be called from several threads; only one at a time asks for a party's token.
+    All methods may be called from several threads; only one at a time requests a party's token.
 
-    A refusal is remembered for `refusal_lasts` seconds, so that a party without system user costs
-    one call a poll. `clock` counts seconds from anywhere, `wall` from 1970.
+    A refusal is remembered for `refusal_lasts` seconds, so that a party without a system user costs
+    one call a poll. `clock` counts seconds from any start, `wall` from 1970.
     """
 
     def __init__(
@@ -133,14 +133,14 @@ class Tokens:
         self._clock = clock
         self._wall = wall
         self.clock_behind = 0.0
-        """How many seconds this machine's clock is behind Maskinporten's; 0 while that accepts what
-        this one says.
+        """Seconds that this machine's clock is behind Maskinporten's; 0 while Maskinporten accepts
+        its time.
         """
         self._lock = threading.Lock()
         self._entries: dict[tuple[str, str], _Entry] = {}
 
     def token(self, party: str, scope: str) -> str:
-        """A token with which the party's system user may use `scope`.
+        """Return a token with which the party's system user may use `scope`.
 
         Raises AccessRefused where something must be registered or granted first, and
         MailboxUnavailable.
@@ -162,11 +162,9 @@ class Tokens:
                 entry.token = None
 
     def first_end(self, scope: str) -> datetime | None:
-        """When the first of the tokens for `scope` ends, by this machine's clock.
+        """Return when the first token for `scope` expires, by this machine's clock.
 
-        None if none is kept.
-
-        One that was not needed since can have ended.
+        None if none is kept. One that was not needed lately may have expired already.
         """
         with self._lock:
             kept = [entry for (_, known), entry in self._entries.items() if known == scope]
@@ -178,7 +176,7 @@ class Tokens:
         )
 
     def grant(self, party: str, scope: str) -> str:
-        """A token of Maskinporten's, for an exchange; raises as `token` does."""
+        """Return Maskinporten's token, for an exchange. Raises as `token` does."""
         answer = self._ask(party, scope)
         if answer.status != _OK and self._corrected_clock(answer):
             answer = self._ask(party, scope)
@@ -187,7 +185,7 @@ class Tokens:
         return str(answer.value)
 
     def exchange(self, token: str) -> tuple[str, float]:
-        """Altinn's token for one of Maskinporten's, and for how many seconds it is good.
+        """Return Altinn's token for Maskinporten's, and its lifetime in seconds.
 
         Raises MailboxUnavailable.
         """
@@ -200,9 +198,8 @@ class Tokens:
         if answer.status != _OK:
             raise MailboxUnavailable(
                 f"Altinn did not exchange Maskinporten's token ({answer.status}); it is tried "
-                "again at the next poll."
-                " If it stays so, see that `environment` fits, that the clock is right, and "
-                "whether Altinn wants a `subscription_key`"
+                "again at the next poll. If this persists, check that `environment` and the clock "
+                "are right, and whether Altinn requires a `subscription_key`"
             )
         text, lifetime = answer.value
         return str(text), float(lifetime)
@@ -262,7 +259,7 @@ class Tokens:
         return detail
 
     def _corrected_clock(self, answer: HttpResponse) -> bool:
-        """Whether the grant was refused for its time, and Maskinporten's clock is known now."""
+        """Adopt Maskinporten's clock if the grant was refused for its time; return whether so."""
         date = answer.date
         if date is None or not is_about_the_clock(answer):
             return False
@@ -278,7 +275,7 @@ def _maskinporten_token(body: bytes) -> str:
 
 
 def _altinn_token(body: bytes) -> tuple[str, float]:
-    """The token, bare or in quotes, and its lifetime by the clock of the one who issued it."""
+    """Return the token, which may come in quotes, and its lifetime by its issuer's clock."""
     text = body.decode("ascii").strip().strip('"')
     claims = _claims(text)
     begins, ends = claims.get("iat", claims.get("nbf")), claims.get("exp")
@@ -289,7 +286,7 @@ def _altinn_token(body: bytes) -> tuple[str, float]:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """What a token says; its signature is for Altinn to check. Raises ValueError."""
+    """Read a token's claims; Altinn checks its signature. Raises ValueError."""
     pieces = token.split(".")
     # header, claims, signature
     if len(pieces) != 3 or not all(re.fullmatch(r"[A-Za-z0-9_-]+", piece) for piece in pieces):  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Calls to Altinn's platform as a party's system user: a token on each, and a new one if it is no longer accepted."""
+"""Call Altinn's platform as a party's system user, with a new token if one is not accepted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Platform:
 
     All methods may be called from several threads, and raise MailboxUnavailable or AccessRefused.
 
-    Paths begin with a slash. An answer that is no 200 is returned, for the caller to judge.
+    Paths begin with a slash. An answer other than 200 is returned, for the caller to judge.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Platform:
         self._headers = headers
 
     def get(self, party: str, path: str, parse: Parser, scope: str = READ) -> HttpResponse:
-        """Ask for JSON."""
+        """Get JSON."""
         return self._authorized(
             party,
             scope,
@@ -45,7 +45,7 @@ class Platform:
         )
 
     def post(self, party: str, path: str) -> HttpResponse:
-        """Tell something, with an empty body."""
+        """Post an empty body."""
         return self._authorized(
             party,
             READ,
@@ -54,13 +54,13 @@ class Platform:
         )
 
     def download(self, party: str, path: str) -> HttpResponse | Download:
-        """Ask for a stream. Whoever gets a Download closes it."""
+        """Get a stream. The caller closes a Download."""
         return self._authorized(
             party, READ, "*/*", lambda headers: self._http.download(self._url + path, headers)
         )
 
     def look_up(self, path: str, parse: Parser) -> HttpResponse:
-        """Ask for JSON that is public."""
+        """Get public JSON, without a token."""
         return self._http.get(
             self._url + path, {**self._headers, "Accept": "application/json"}, parse
         )
@@ -75,15 +75,14 @@ class Platform:
                 return reply
             self._tokens.drop(party, scope, token)
         raise MailboxUnavailable(
-            f"Altinn does not accept the token for {party} that it has just issued; it is "
-            "tried again at the next poll."
-            " If it stays so, see that `environment` fits, that the clock is right, and "
-            "whether Altinn wants a `subscription_key`"
+            f"Altinn does not accept the token for {party} that it has just issued; it is tried "
+            "again at the next poll. If this persists, check that `environment` and the clock are "
+            "right, and whether Altinn requires a `subscription_key`"
         )
 
 
 def _is_dead_token(reply: HttpResponse | Download) -> bool:
-    """Whether the token was refused, as opposed to its bearer's rights, which have a code."""
+    """Whether the token was refused, and not its bearer's rights, which have a code."""
     return (
         isinstance(reply, HttpResponse)
         and reply.status == _UNAUTHORIZED

@@ -1,4 +1,4 @@
-"""Altinn's problem codes, and what they mean for somebody who receives letters.
+"""Altinn's problem codes, and what they mean for a recipient.
 
 Codes: Altinn/altinn-correspondence `Errors.cs`; the form of the body: `ProblemDetailsHelper.cs`.
 """
@@ -18,7 +18,7 @@ _FORBIDDEN = 403
 
 
 class Code(IntEnum):
-    """The codes that a recipient meets and that make a difference."""
+    """The codes that make a difference to a recipient."""
 
     LETTER_NOT_FOUND = 1001
     READ_BEFORE_FETCHED = 1024
@@ -38,16 +38,14 @@ PART_STATES = {
     Code.ATTACHMENT_EXPIRED: PartState.EXPIRED,
     Code.LETTER_NOT_FOUND: PartState.PURGED,
 }
-"""What a refused download says of the attachment; whatever else it says, the attachment is
-unavailable.
-"""
+"""What a refused download says about the attachment; with any other code it is unavailable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemDetails:
-    """What an answer that is not 200 says of itself.
+    """What an answer other than 200 says about itself.
 
-    `code` is None where Correspondence did not speak.
+    `code` is None where the answer is not from Correspondence.
     """
 
     status: int
@@ -59,7 +57,7 @@ class ProblemDetails:
 
 
 def problem_of(answer: HttpResponse) -> ProblemDetails:
-    """The problem that an answer tells."""
+    """Read the problem from an answer."""
     try:
         code = _code(json_object(answer.body))
     except ValueError:
@@ -75,19 +73,18 @@ def _code(body: dict[str, Any]) -> int | None:
 
 
 def channel_error(problem: ProblemDetails, party: str, resource: str) -> MailboxError:
-    """Why a list could not be had."""
+    """Return why a list was refused."""
     if problem.code in {Code.NO_ACCESS, Code.CALLER_UNKNOWN}:
         return AccessRefused(
-            f"the system user of {party} may not read {resource}, or there is no such "
-            f"resource (Altinn says {problem});"
-            " have the party give the system user the access package or right for it, or "
-            "correct `resources`"
+            f"the system user of {party} may not read {resource}, or there is no such resource "
+            f"(Altinn answered {problem}); have the party give the system user the access package "
+            "or right for it, or correct `resources`"
         )
     return _general_error(problem, f"the list of {resource} for {party}")
 
 
 def letter_error(problem: ProblemDetails, ref: LetterRef) -> MailboxError:
-    """Why a letter could not be had."""
+    """Return why a letter was refused."""
     if problem.code == Code.LETTER_NOT_FOUND:
         return LetterGone(
             f"letter {ref.external_id} is no longer in Altinn: it was purged or withdrawn"
@@ -95,8 +92,8 @@ def letter_error(problem: ProblemDetails, ref: LetterRef) -> MailboxError:
     if problem.code in {Code.NO_ACCESS, Code.CALLER_UNKNOWN}:
         return AccessRefused(
             f"the system user of {ref.party} may no longer read letter {ref.external_id} of "
-            f"{ref.resource} (Altinn says {problem});"
-            " have the party give the system user the access package or right for it"
+            f"{ref.resource} (Altinn answered {problem}); have the party give the system user the "
+            "access package or right for it"
         )
     return _general_error(problem, f"letter {ref.external_id}")
 
@@ -104,9 +101,9 @@ def letter_error(problem: ProblemDetails, ref: LetterRef) -> MailboxError:
 def _general_error(problem: ProblemDetails, what: str) -> MailboxError:
     if problem.status == _FORBIDDEN and problem.empty:
         return AccessRefused(
-            f"Altinn refuses {what}, because the token lacks a scope; have "
-            "altinn:correspondence.read given to the Maskinporten client"
+            f"Altinn refuses {what} because the token lacks a scope; add "
+            "altinn:correspondence.read to the Maskinporten client"
         )
     return MailboxUnavailable(
-        f"Altinn did not give {what} ({problem}); it is tried again at the next poll"
+        f"Altinn did not return {what} ({problem}); it is tried again at the next poll"
     )

@@ -1,4 +1,4 @@
-"""What a consumer says of a letter: `<name>.ok`, or `<name>.err` with a reason.
+"""Read what a consumer answers about a letter: `<name>.ok`, or `<name>.err` with a reason.
 
 The files are the consumer's: they are read, never changed and never removed.
 """
@@ -18,12 +18,11 @@ _KINDS = frozenset({"permanent", "temporary"})
 
 
 def answer(drop: Drop, name: str) -> Pickup | None:
-    """What the consumer said of the letter with this name; None if nothing yet.
+    """Return what the consumer answered about the letter with this name; None if nothing yet.
 
-    A rejection counts for more.
+    A rejection takes precedence.
 
-    Raises TemporaryFailure if that cannot be seen, or something that is no file has an answer's
-    name.
+    Raises TemporaryFailure if that cannot be seen, or if an answer's name is not a file's.
     """
     if _is_there(drop, name + REJECTED):
         return Pickup(state=PickupState.REJECTED, reason=_reason(drop, name + REJECTED))
@@ -41,9 +40,9 @@ def _is_there(drop: Drop, path: str) -> bool:
 
 
 def _reason(drop: Drop, path: str) -> str:
-    """The reason, on one line and not long.
+    """Return the reason on one short line.
 
-    One that says first whether it will pass keeps that word.
+    A first line `permanent` or `temporary` is kept before it.
     """
     try:
         text = b"".join(islice(drop.read(path, sole=True), _MAX_PIECES))[: 8 * _MAX_REASON].decode(

@@ -116,8 +116,8 @@ class DropDestination:
                 drop.look(_SIGN) is None
             ):  # not mounted, or another folder: a letter that is not there was not taken
                 raise TemporaryFailure(
-                    f"the drop {drop.place} has no {_SIGN}, so it cannot be told what was "
-                    "taken; mount the share"
+                    f"the drop {drop.place} has no {_SIGN}, so it is unknown what was taken; "
+                    "mount the share"
                 )
             said = consumer_answers.answer(drop, name)
             if said:
@@ -126,7 +126,7 @@ class DropDestination:
         return Pickup(state=PickupState.TAKEN if taken else PickupState.WAITING)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
     @contextmanager
     def _hidden_folder(self, drop: Drop) -> Iterator[None]:
@@ -229,15 +229,15 @@ class _Delivery:
                 return False
             if not layouts.same_unit(self.drop, unit):
                 raise TemporaryFailure(
-                    f"something else in the drop {self.drop.place} has the name {unit.name}; "
-                    "move it away"
+                    f"something else in the drop {self.drop.place} is named {unit.name}; move it "
+                    "away"
                 )
             self.drop.remove(staged)
         self._add_to_index(record, units)
         return True
 
     def _is_staged(self, path: str, unit: Unit) -> bool:
-        """Whether the unit lies there still.
+        """Whether the unit is still there.
 
         Raises TemporaryFailure if something else does, which must not get a letter's name.
         """
@@ -289,12 +289,11 @@ def _try_out(drop: Drop) -> None:
         drop.sync()
         if b"".join(drop.read(f"{trial}-done/{MANIFEST}")) != b"{}\n":
             raise TemporaryFailure(
-                f"the drop {drop.place} does not give back what is written; look at its disk "
-                "or share"
+                f"the drop {drop.place} does not return what was written; check its disk or share"
             )
     except FileNotFoundError as error:
         raise TemporaryFailure(
-            f"the drop {drop.place} does not keep what is written; look at its disk or share"
+            f"the drop {drop.place} does not keep what was written; check its disk or share"
         ) from error
     finally:
         with suppress(DeliveryFailure):  # what went wrong first is what counts

@@ -44,14 +44,14 @@ class Seen:
 
 
 def unfit(place: str, path: str, what: str) -> TemporaryFailure:
-    """The failure of what would have to use something in a drop that is `what`."""
+    """Return the failure for something in a drop that is `what` and cannot be used."""
     return TemporaryFailure(
-        f"{path} in the drop {place} is {what}, which is left as it is; move it away, or remove it"
+        f"{path} in the drop {place} is {what}, and was left unchanged; move it away, or remove it"
     )
 
 
 def unfit_for_reading(place: str, path: str, seen: Seen) -> TemporaryFailure:
-    """Likewise, for something that is no file."""
+    """Return the same for something that is not a file."""
     return unfit(place, path, "a folder" if seen.is_folder else seen.odd)
 
 

@@ -31,13 +31,13 @@ _NO_SYNC = frozenset(
     {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 )  # of a share that has no such thing
 REMEDIES = {
-    errno.ENOENT: "is not there; make the folder, or mount the share",
-    errno.ENOTDIR: "is no folder; name one in path",
-    errno.EACCES: "may not be written; give the service's user the right to",
-    errno.EPERM: "may not be written; give the service's user the right to",
-    errno.EROFS: "can only be read; mount it for writing",
-    errno.ENOSPC: "has no room left; make room on its disk",
-    errno.EDQUOT: "has no room left in its quota; make room, or raise the quota",
+    errno.ENOENT: "does not exist; create the folder, or mount the share",
+    errno.ENOTDIR: "is not a folder; name one in path",
+    errno.EACCES: "is not writable; give the service's user write access",
+    errno.EPERM: "is not writable; give the service's user write access",
+    errno.EROFS: "is read-only; mount it for writing",
+    errno.ENOSPC: "has no space left; make room on its disk",
+    errno.EDQUOT: "has used up its quota; make room, or raise the quota",
 }
 """What to do about an error of the operating system, as the end of a sentence about the drop's
 folder.
@@ -45,7 +45,7 @@ folder.
 
 
 class LocalDrop:
-    """A Drop in the folder `root`, which is never made here: it may be on a share that comes and goes."""
+    """A Drop in the folder `root`, which is never created: it may be a share that is not mounted."""
 
     def __init__(self, root: Path, access: Access) -> None:
         self.place = str(root)
@@ -136,7 +136,10 @@ class LocalDrop:
         self._changed.add(target.rpartition("/")[0])
 
     def sync(self) -> None:
-        """Sync each file, then every folder that got something new, the innermost first, and the drop, for an earlier process."""
+        """Sync each file, then each changed folder, the innermost first, and the drop itself.
+
+        The drop is synced for what an earlier process left unsynced.
+        """
         changed, self._changed = {"", *self._changed}, set()
         written, self._written = self._written, []
         try:
@@ -206,7 +209,7 @@ class LocalDrop:
 
     @contextmanager
     def _plain_words(self, path: str, *passed: type[OSError]) -> Iterator[None]:
-        """Raise TemporaryFailure for whatever the operating system says, or for what does not fit at `path`."""
+        """Raise TemporaryFailure for an error of the operating system, or an unfit `path`."""
         try:
             yield
         except passed:
@@ -215,7 +218,7 @@ class LocalDrop:
             raise unfit(self.place, error.path or path, error.what) from error
         except OSError as error:
             unusual = (
-                f"cannot be used ({error.strerror or type(error).__name__}); look at its disk or "
+                f"cannot be used ({error.strerror or type(error).__name__}); check its disk or "
                 "share"
             )
             raise TemporaryFailure(
@@ -233,7 +236,7 @@ def _seen(found: os.stat_result) -> Seen:
 
 
 def _have_written(descriptor: int) -> None:
-    """Have the disk begin with the file, without waiting for it: Linux does so when it is told that nobody will read it again."""
+    """Start writing the file to disk without waiting: Linux does so on POSIX_FADV_DONTNEED."""
     with suppress(OSError):  # a hint, which not every file system takes
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 

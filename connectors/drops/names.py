@@ -1,4 +1,7 @@
-"""What a letter is called in a drop: a template of the operator's, filled with what is harmless and the same at every repeat."""
+"""Name a letter in a drop: the operator's template, filled with safe values.
+
+A repeat of the same letter has the same name.
+"""
 
 from __future__ import annotations
 
@@ -48,32 +51,30 @@ _EXAMPLES = tuple(
 
 
 def checked_template(template: str) -> str:
-    """The template, if every letter gets a good name by it. Raises ValueError."""
+    """Return the template if it gives every letter a safe name. Raises ValueError."""
     for field, form in _FIELD.findall(template):
         if field not in {"published", *_WORDS}:
             raise ValueError(
-                f"has {{{field}}}, which is no placeholder; there are published, "
-                f"{', '.join(_WORDS)}"
+                f"has {{{field}}}, which is not a placeholder; use published, {', '.join(_WORDS)}"
             )
         if bool(form) != (field == "published") or (form and not _MOMENT.fullmatch(form)):
             raise ValueError(
-                "has a form that cannot be used; only published has one, and needs it, such "
-                "as {published:%Y%m%d-%H%M%S}"
+                "has a format that cannot be used; only published has one, and requires it, such as "
+                "{published:%Y%m%d-%H%M%S}"
             )
     if "{id}" not in template:
-        raise ValueError("does not tell one letter from another; put {id} into it")
+        raise ValueError("does not distinguish letters; add {id}")
     for example in (_filled(template, each) for each in _EXAMPLES):
         if not is_plain_name(example) or len(example) > MAX_LENGTH:
             raise ValueError(
-                f"makes the name {example[:200]!r}, which is no plain file name of at most "
-                f"{MAX_LENGTH} characters; "
-                "write letters, digits, - and _ between the placeholders"
+                f"makes the name {example[:200]!r}, which is not a plain file name of at most "
+                f"{MAX_LENGTH} characters; write letters, digits, - and _ between the placeholders"
             )
     return template
 
 
 def candidates(template: str, parcel: Parcel) -> Iterator[str]:
-    """The names that the letter may have, in their order: its own, and `-v2`, `-v3` and so on where that belongs to something else."""
+    """Return the letter's names in order: its own, then with `-v2`, `-v3` and so on if taken."""
     document = parcel.document
     naming = Naming(
         published_at=document.published_at,

@@ -21,37 +21,37 @@ _RIGHTS = 0o777
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Whose files are, and who may do what with them.
+    """The owner, group and mode of files.
 
     None leaves the owner or the group as the system sets it.
     """
 
     mode: int = 0o640
     mode_is_asked_for: bool = False
-    """Whether the mode stands in the configuration."""
+    """Whether the configuration sets the mode."""
     owner: int | None = None
     group: int | None = None
 
     @property
     def folder_mode(self) -> int:
-        """The mode of a folder: whoever may read its files may enter it, and its owner may always work in it."""
+        """The mode of a folder: readers of its files may enter it, its owner may write in it."""
         return self.mode | (self.mode & 0o444) >> 2 | stat.S_IWUSR | stat.S_IXUSR
 
     @property
     def hidden_mode(self) -> int:
-        """The mode of the folder that is the service's own: nobody else writes in it, whoever may write in letters."""
+        """The mode of the service's own folder, in which only the service may write."""
         return self.folder_mode & ~(stat.S_IWGRP | stat.S_IWOTH)
 
     def hand_over_file(self, descriptor: int, place: str) -> None:
         """Give a new file its owner, group and mode.
 
-        Raises TemporaryFailure if one that stands in the configuration is refused, and OSError.
+        Raises TemporaryFailure if a configured one is refused, and OSError.
         """
         self._give_away(descriptor, place)
         self._set_mode(descriptor, self.mode, place)
 
     def hand_over_folder(self, descriptor: int, place: str) -> None:
-        """Likewise for a new folder, which keeps the group that it hands down."""
+        """Do the same for a new folder, which keeps its setgid bit."""
         self._give_away(descriptor, place)
         self._set_mode(
             descriptor, self.folder_mode | os.fstat(descriptor).st_mode & stat.S_ISGID, place
@@ -81,9 +81,8 @@ class Access:
             if self.owner in {None, found.st_uid} and self.group in {None, found.st_gid}:
                 return  # as on a share that is mounted for them
             raise TemporaryFailure(
-                f"files in the drop folder {place} may not be given to the owner or group of "
-                "the configuration; "
-                "run the service with the right to (CAP_CHOWN), or leave owner and group out"
+                f"files in the drop folder {place} may not be given to the configured owner or "
+                "group; run the service with CAP_CHOWN, or leave owner and group out"
             ) from error
 
     def _set_mode(self, descriptor: int, mode: int, place: str) -> None:

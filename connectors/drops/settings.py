@@ -1,4 +1,4 @@
-"""The options that every file drop has, wherever it is."""
+"""The options of every file drop, wherever it is."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ def _checked_marker(suffix: str) -> str:
         return suffix
     if not _SUFFIX.fullmatch(suffix):
         raise ValueError(
-            f"is no suffix of a file name: {suffix!r}; write a dot, then letters or digits, "
+            f"is not a valid suffix of a file name: {suffix!r}; write a dot, then letters or digits, "
             'such as ".ready"'
         )
     if suffix.lower() in _USED_SUFFIXES:
         raise ValueError(
-            f'is {suffix}, which other files of the drop end with; choose another, such as ".ready"'
+            f'is {suffix}, which other files in the drop use; choose another, such as ".ready"'
         )
     return suffix
 
 
 def _checked_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
     if "json" not in formats or len(set(formats)) < len(formats):
-        raise ValueError('must have "json", by which a letter is recognised, and nothing twice')
+        raise ValueError(
+            'must contain "json", by which a letter is recognised, and no format twice'
+        )
     return formats
 
 
@@ -43,11 +45,11 @@ def _duration_or_none(text: object) -> timedelta | None:
 
 
 def _checked_mode(text: str) -> str:
-    """Octal digits that let the owner read and write. Raises ValueError."""
+    """Require octal digits that let the owner read and write. Raises ValueError."""
     if not re.fullmatch(r"0?[67][0-7]{2}", text):
         raise ValueError(
-            f"is no mode of a file that its owner can read and write: {text!r}; write octal "
-            'digits, such as "0640"'
+            f"is not a file mode that lets the owner read and write: {text!r}; write octal digits, "
+            'such as "0640"'
         )
     return text
 
@@ -57,7 +59,7 @@ Mode = Annotated[str, AfterValidator(_checked_mode)]
 
 
 class DropSettings(ConnectorSettings):
-    """What is dropped, under which names, and whether it is to be taken in time."""
+    """What is dropped, under which names, and whether it has to be picked up in time."""
 
     layout: Literal["folder", "flat", "pdf-only", "csv"] = "folder"
     name: Annotated[str, AfterValidator(checked_template)] = DEFAULT_TEMPLATE
@@ -75,8 +77,7 @@ class DropSettings(ConnectorSettings):
     def _fit_together(self) -> Self:
         if self.layout == "pdf-only" and self.formats != ("json",):
             raise ValueError(
-                "the layout pdf-only drops nothing but PDFs; leave formats out, or choose "
-                "another layout"
+                "the layout pdf-only drops only PDFs; leave formats out, or choose another layout"
             )
         if self.letter_pdf or self.layout == "pdf-only":
             need_library("fpdf", "pdf")
@@ -84,6 +85,6 @@ class DropSettings(ConnectorSettings):
 
     @property
     def marker_suffix(self) -> str:
-        """The marker's suffix, or nothing."""
+        """The marker's suffix, or an empty text for none."""
         own = _FLAT_MARKER if self.layout == "flat" else ""
         return own if self.marker == "" else self.marker.removeprefix("none")

@@ -1,6 +1,6 @@
-"""The mailbox of Altinn 3: Digital post til virksomheter, read as a system user on behalf of each party.
+"""The mailbox of Altinn 3: Digital post til virksomheter, read as each party's system user.
 
-What is here is settings and the wiring of connectors/altinn. The contract with Altinn is read from
+Here are its settings and the wiring of connectors/altinn3. The contract with Altinn is taken from
 its public source, Altinn/altinn-correspondence.
 """
 
@@ -80,8 +80,8 @@ def _listed_service(name: str) -> str:
 def _resource(text: str) -> str:
     if not text or text != text.strip() or ":" in text or "/" in text:
         raise ValueError(
-            f"{text!r} is no resource id; write the plain id, without urn:altinn:resource: "
-            "before it"
+            f"{text!r} is not a valid resource id; write the plain id, without "
+            "urn:altinn:resource: before it"
         )
     return text
 
@@ -96,7 +96,7 @@ class Settings(ConnectorSettings):
     key_file: KeyFile
     key_id: Annotated[str, AfterValidator(_some_text)]
     key_expires: Annotated[Day | None, BeforeValidator(none_if_empty)] = None
-    """The last day of the key at Maskinporten, where it lasts a year; the key itself does not say."""
+    """The key's last day at Maskinporten, where it lasts a year; the key itself does not say."""
     parties: Annotated[tuple[OrganisationNumber, ...], AfterValidator(without_repeats)]
     services: Annotated[
         tuple[Annotated[str, AfterValidator(_listed_service)], ...], AfterValidator(without_repeats)
@@ -117,20 +117,20 @@ class Settings(ConnectorSettings):
     @field_validator("maskinporten_url", "platform_url")
     @classmethod
     def _address(cls, url: str, info: ValidationInfo) -> str:
-        """The address that was written, or the environment's.
+        """Return the configured address, or the environment's.
 
-        Maskinporten's ends with a slash, the platform's does not.
+        Maskinporten's has a trailing slash, the platform's has none.
         """
         if "environment" not in info.data:
-            return url  # the environment is at fault, and that is told already
+            return url  # the environment is not valid, which is reported already
         usual = _URLS.get(info.data["environment"], {})
         url = url or usual.get(str(info.field_name), "")
         if not url:
-            raise ValueError('is missing; write environment = "prod" or "tt02", or both addresses')
+            raise ValueError('is required; set environment = "prod" or "tt02", or both addresses')
         if not is_safe(url):
             raise ValueError(
-                "is no plain https address; tokens would travel in the clear, so write one "
-                "that begins with https:// and the host"
+                "is not an https address; tokens would be sent unencrypted, so write one that "
+                "begins with https:// and the host"
             )
         return url.rstrip("/") + ("/" if info.field_name == "maskinporten_url" else "")
 
@@ -139,13 +139,13 @@ class Settings(ConnectorSettings):
     def _one_service_each(
         cls, resources: Mapping[str, tuple[str, ...]]
     ) -> dict[str, tuple[str, ...]]:
-        """The resources by service code; a resource serves one service only."""
+        """Return the resources by service code; a resource belongs to one service only."""
         by_code: dict[str, tuple[str, ...]] = {}
         owners: dict[str, str] = {}
         for name, ids in resources.items():
             code = known_service(name).code
             if code in by_code:
-                raise ValueError(f"names {code} twice, by code and by name; strike one of them out")
+                raise ValueError(f"names {code} twice, by code and by name; remove one of them")
             by_code[code] = without_repeats(ids)
             for each in ids:
                 if owners.setdefault(each, code) != code:
@@ -157,7 +157,7 @@ class Settings(ConnectorSettings):
 
 
 def connect(name: str, settings: Settings) -> Altinn3:
-    """The mailbox, ready for use; no connection is opened yet."""
+    """Make the mailbox; no connection is opened yet."""
     return Altinn3(
         name,
         settings,
@@ -169,13 +169,16 @@ def connect(name: str, settings: Settings) -> Altinn3:
 
 
 def longest_pause(poll_every: timedelta) -> timedelta:
-    """How long a host that is down is left alone: so that the next poll tries it, also if the try before took its time to fail."""
+    """Return how long a failing host is left alone.
+
+    The next poll tries it, even if the last call took long to fail.
+    """
     pause = min(_LONGEST_PAUSE, poll_every)
     return max(pause / 2, pause - _A_CALL)
 
 
 def channels_of(settings: Settings) -> tuple[Channel, ...]:
-    """Every channel that the settings ask for: by party, then service, then resource."""
+    """Return every channel that the settings ask for, by party, service and resource."""
     services = [
         *(known_service(code) for code in settings.services),
         *([CONFIDENTIAL_POST] if settings.confidential != "off" else []),
@@ -192,8 +195,8 @@ def _channels(settings: Settings, party: str, service: Service) -> Iterator[Chan
     list_only = service is CONFIDENTIAL_POST and settings.confidential == "list"
     configured = settings.resources.get(service.code)
     claimed = {each for ids in settings.resources.values() for each in ids}
-    # Nobody has the right to confidential post by itself, so where it was not asked for, that it
-    # cannot be listed is no error.
+    # No role includes the right to confidential post, so where it was not configured it is not an
+    # error that it cannot be listed.
     presumed = (
         {}
         if configured
@@ -215,7 +218,7 @@ def _channels(settings: Settings, party: str, service: Service) -> Iterator[Chan
 
 
 class Altinn3:
-    """The mailbox, over `http`; `clock` tells the time of day."""
+    """The mailbox, over `http`; `clock` gives the time of day."""
 
     def __init__(
         self,
@@ -237,18 +240,18 @@ class Altinn3:
         self._discovery = Discovery(platform, self._correspondence, clock)
 
     def channels(self) -> Sequence[Channel]:
-        """Each party's services and their resources, in the configuration's order."""
+        """Return each party's services and their resources, in the configuration's order."""
         return self._channels
 
     def earliest(
         self,
-        channel: Channel,  # noqa: ARG002  # a port\'s argument
+        channel: Channel,  # noqa: ARG002  # the port has it
         position: datetime | None,
         now: datetime,
-    ) -> datetime | None:  # a port's method
-        """`look_back` before the position.
+    ) -> datetime | None:
+        """Return the position less `look_back`.
 
-        Where there is none, `start_from` before now, or everything.
+        Without a position: now less `start_from`, or None, which means everything.
         """
         if position is not None:
             return shifted(position, -self._settings.look_back)
@@ -259,9 +262,9 @@ class Altinn3:
         )
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
-        """Every letter later than `since`, also where Altinn's own list is cut.
+        """List every letter later than `since`, even where Altinn's own list is cut.
 
-        Purged ones are among them.
+        Purged ones are included.
         """
 
         def ask(window: Window, status: str | None) -> Sequence[str]:
@@ -281,7 +284,7 @@ class Altinn3:
         return Listing(refs=tuple(refs), shortfall=found.shortfall)
 
     def fetch(self, ref: LetterRef) -> Letter:
-        """The letter as Altinn's overview tells it, which Altinn notes as Fetched, and not as Read."""
+        """Fetch the letter's overview, which Altinn marks as Fetched, not as Read."""
         overview = self._correspondence.overview(ref)
         if odd := odd_flags(overview):
             _log.warning(
@@ -292,23 +295,26 @@ class Altinn3:
         try:
             return letter_from(overview, ref, self._clock())
         except ValidationError:
-            reason = "a field is of an unexpected kind"
+            reason = "a field has an unexpected type"
         except ValueError as error:
             reason = str(error)
         raise MailboxUnavailable(
-            f"Altinn's overview of letter {ref.external_id} makes no sense: {reason}; it is "
-            "tried again at the next poll"
+            f"Altinn's overview of letter {ref.external_id} is not valid: {reason}; it is tried "
+            "again at the next poll"
         )
 
     def published(self, ref: LetterRef) -> datetime:
-        """When Altinn made or published it, whichever is later: a sender dates `requestedPublishTime` as it likes, and neither of these."""
+        """Return when Altinn created or published it, whichever is later.
+
+        A sender may choose any `requestedPublishTime`, but neither of these.
+        """
         sent = self.fetch(ref).envelope
         return max(sent.published_at, sent.created_at or sent.published_at)
 
     def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
-        """The attachment's bytes.
+        """Open the attachment's bytes.
 
-        That they are all there is certain where the sender gave a checksum or Altinn a length.
+        They are known to be complete if the sender gave a checksum or Altinn a length.
         """
         return self._correspondence.stream(ref, part)
 
@@ -317,7 +323,7 @@ class Altinn3:
         self._correspondence.tell(ref, "markasread")
 
     def confirm(self, ref: LetterRef) -> None:
-        """Ask Altinn to set Confirmed, which it does some seconds later: `confirmed` tells.
+        """Ask Altinn to set Confirmed, which takes some seconds; see `confirmed`.
 
         Raises as `mark_read` does.
         """
@@ -328,10 +334,10 @@ class Altinn3:
         return self._correspondence.has_been(ref, "Confirmed")
 
     def check(self) -> Iterator[Finding]:
-        """Key.
+        """Check the key, then each party.
 
-        Then for each party token, exchange, the right to each service, and resources that nobody
-        listed.
+        That is its token, the exchange, access to each service, and resources in use that are not
+        configured.
         """
         yield access.check_key(
             self._identity.key,
@@ -342,15 +348,15 @@ class Altinn3:
         yield from access.check_parties(self._channels, self._tokens, self._discovery)
 
     def discover(self) -> Iterator[Discovered]:
-        """Each party's resources: those in use that it may read, and those that are configured or presumed."""
+        """Find each party's resources: readable ones in use, and configured or presumed ones."""
         return self._discovery.discover(self._channels)
 
     def source_time(self) -> SourceTime | None:
-        """What the clock of Maskinporten or of Altinn said last."""
+        """Return the time that Maskinporten or Altinn last sent."""
         return self._http.heard
 
     def token_ends(self) -> datetime | None:
-        """When the first of the tokens with which letters are read ends."""
+        """Return when the first of the tokens for reading letters expires."""
         return self._tokens.first_end(READ)
 
     def close(self) -> None:

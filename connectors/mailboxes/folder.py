@@ -39,7 +39,7 @@ _MAX_LETTER = 64 << 20  # bytes of a letter.json; its body is the letter's text
 
 def _folder(path: Path) -> Path:
     if not path.is_dir():
-        raise ValueError(f"is no folder: {path}; make it, or name another one")
+        raise ValueError(f"is not a folder: {path}; create it, or name another one")
     return path
 
 
@@ -68,7 +68,7 @@ def connect(name: str, settings: Settings) -> Folder:
 
 
 class Folder:
-    """The mailbox. The folder is read anew each time."""
+    """The mailbox. The folder is read again each time."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
@@ -161,7 +161,7 @@ class Folder:
         yield Finding(
             subject=str(self._path),
             ok=there,
-            text="is a folder" if there else "is no folder; make it, or name another one",
+            text="is a folder" if there else "is not a folder; create it, or name another one",
         )
 
     def close(self) -> None:
@@ -229,14 +229,13 @@ class Folder:
         except OSError as error:
             place = self._path / ref.external_id / mark
             raise MailboxUnavailable(
-                f"{place} cannot be made ({error.strerror}); let the service's user write there"
+                f"{place} cannot be created ({error.strerror}); let the service's user write there"
             ) from error
 
     def _refuse(self, ref: LetterRef, name: str, unfit: Unfit) -> NoReturn:
         place = self._path / ref.external_id / name
         raise MailboxUnavailable(
-            f"{place} is {unfit.what}, which is left as it is; put a file or folder of its "
-            "own there"
+            f"{place} is {unfit.what}, and was left unchanged; put a file or folder there instead"
         ) from unfit
 
 

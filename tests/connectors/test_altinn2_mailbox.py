@@ -260,7 +260,7 @@ def test_a_refusal_of_the_password_is_not_repeated(box: Box, number: int) -> Non
         (
             faults.Fault(name="x", instead=lambda: altinn_fault(4711, "x")),
             MailboxUnavailable,
-            "no reason that is documented",
+            "no documented reason",
         ),
         (
             faults.html_page(),
@@ -274,10 +274,10 @@ def test_a_refusal_of_the_password_is_not_repeated(box: Box, number: int) -> Non
         ),
         (faults.status(500), MailboxUnavailable, "something else came instead of an answer"),
         (faults.login_redirect(), MailboxUnavailable, "a redirect, which is not followed"),
-        (faults.reset(), MailboxUnavailable, "did not give the list"),
-        (faults.lost_answer(), MailboxUnavailable, "did not give the list"),
-        (faults.cut_short(announced=False), MailboxUnavailable, "did not give the list"),
-        (faults.wrong_bytes(), MailboxUnavailable, "no whole XML"),
+        (faults.reset(), MailboxUnavailable, "did not return the list"),
+        (faults.lost_answer(), MailboxUnavailable, "did not return the list"),
+        (faults.cut_short(announced=False), MailboxUnavailable, "did not return the list"),
+        (faults.wrong_bytes(), MailboxUnavailable, "not complete XML"),
         (faults.gzip_bomb(8), MailboxUnavailable, "compressed"),
     ],
     ids=lambda value: value.name if isinstance(value, faults.Fault) else None,
@@ -325,7 +325,7 @@ def test_a_letter_that_is_too_large_stays_and_is_named(box: Box) -> None:
     by_id = {ref.external_id: ref for ref in refs(mailbox)}
     with pytest.raises(
         MailboxUnavailable,
-        match=rf"letter {large} whole: its answer is larger than 1,048,576 bytes; raise largest_letter",
+        match=rf"all of letter {large}: its answer is larger than 1,048,576 bytes; raise largest_letter",
     ):
         mailbox.fetch(by_id[str(large)])
     assert (

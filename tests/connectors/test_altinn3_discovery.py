@@ -83,7 +83,7 @@ def test_a_check_goes_step_by_step(tmp_path: Path, altinn: FakeAltinn, client: R
 
 @pytest.mark.parametrize(
     ("days", "ok", "words"),
-    [(-1, False, "its last day was"), (0, True, "good until"), (None, True, "`key_expires`")],
+    [(-1, False, "its last day was"), (0, True, "valid until"), (None, True, "`key_expires`")],
 )
 def test_the_key_says_until_when_it_is_good(
     tmp_path: Path, altinn: FakeAltinn, client: ReadyClient, days: int | None, ok: bool, words: str
@@ -105,7 +105,7 @@ def test_a_guess_that_cannot_be_read_is_a_remark(
     assert finding.ok
     assert all(
         word in finding.text
-        for word in ("nobody may read it", MIGRATED, "`resources` under '4255/8'", "`services`")
+        for word in ("no access", MIGRATED, "`resources` under '4255/8'", "`services`")
     )
 
 
@@ -123,7 +123,7 @@ def test_a_configured_resource_that_cannot_be_read_is_a_fault(
     assert not any(each.ok for each in (right, typo, dark))
     assert "access package or right" in right.text
     assert "access package or right" in dark.text
-    assert "knows no skat: look for a typing mistake" in typo.text
+    assert "has no skat: look for a typing mistake" in typo.text
 
 
 def test_each_party_is_checked_by_itself(
@@ -174,7 +174,7 @@ def test_what_concerns_every_party_is_told_once(
     findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER], **other))
     assert list(findings) == ["key", f"{PARTY} Maskinporten"]
     assert re.search(words, findings[f"{PARTY} Maskinporten"].text)
-    assert "rest of this mailbox is not tried" in findings[f"{PARTY} Maskinporten"].text
+    assert "rest of this mailbox is not checked" in findings[f"{PARTY} Maskinporten"].text
 
 
 def test_a_platform_that_goes_away_ends_the_check(
@@ -185,7 +185,7 @@ def test_a_platform_that_goes_away_ends_the_check(
     altinn.faults.inject(faults.status(500), "list", times=None)
     findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER]))
     assert list(findings)[3:] == [f"{PARTY} 4255/8 Skatter og avgifter"]
-    assert "rest of this mailbox is not tried" in list(findings.values())[3].text
+    assert "rest of this mailbox is not checked" in list(findings.values())[3].text
 
 
 def test_a_missing_right_names_the_access_package(
@@ -220,7 +220,7 @@ def test_letters_that_nobody_fetches_are_noticed(
     finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} other resources"]
     assert finding.ok
     assert "2 in use" in finding.text
-    assert "eformidling-dpv-skatterogavgifter (by its name 4255/8), nav-brev;" in finding.text
+    assert "eformidling-dpv-skatterogavgifter (probably 4255/8), nav-brev;" in finding.text
 
 
 def test_without_dialogporten_a_check_is_whole(tmp_path: Path, altinn: FakeAltinn) -> None:
@@ -268,7 +268,7 @@ def test_discovery_tells_what_is_in_use_and_what_is_configured(
     )
     guess = told[MIGRATED]
     assert (guess.service, guess.guessed, guess.readable) == ("4255/8", True, False)
-    assert "registry knows no such resource" in guess.remark
+    assert "registry has no such resource" in guess.remark
     assert told[CONFIDENTIAL].readable
 
 

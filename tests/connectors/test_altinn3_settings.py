@@ -116,7 +116,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Any, ...], str]] = {
     "no resource": ({"resources": {"4255/8": []}}, ("resources",), "name at least one"),
     "resource with prefix": ({"resources": {"4255/8": ["urn:altinn:resource:x"]}}, ("resources", "4255/8", 0), "write the plain id"),
     "confidential": ({"confidential": "yes"}, ("confidential",), "'list', 'fetch' or 'off'"),
-    "no interval": ({"poll_every": "0s"}, ("poll_every",), "no time at all"),
+    "no interval": ({"poll_every": "0s"}, ("poll_every",), "must be longer than zero"),
     "start": ({"start_from": "everything"}, ("start_from",), "is no length of time"),
     "start list": ({"start_from": ["all"]}, ("start_from",), "is no length of time"),
     "policy": ({"mark_read": "always"}, ("mark_read",), "'never', 'stored' or 'delivered'"),

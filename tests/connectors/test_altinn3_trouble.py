@@ -65,7 +65,7 @@ def test_a_token_that_is_revoked_half_way_is_renewed(post: Post) -> None:
 def test_a_token_that_is_never_accepted_is_no_endless_loop(post: Post) -> None:
     """Two tokens that are refused end the call, with what to look at."""
     post.altinn.exchange.lifetime = timedelta(seconds=-3600)
-    with pytest.raises(MailboxUnavailable, match=r"clock is right.*subscription_key"):
+    with pytest.raises(MailboxUnavailable, match=r"clock are right.*subscription_key"):
         post.refs()
     assert post.altinn.count("list") == 2
 

@@ -141,7 +141,7 @@ def test_a_sync_that_fails_is_no_delivery(
     disk.fails_at = where
     outcomes = destination.deliver_batch(batch)
     assert {type(each) for each in outcomes} == {TemporaryFailure}
-    assert "look at its disk or share" in str(outcomes[0])
+    assert "check its disk or share" in str(outcomes[0])
     repeated = destination.deliver_batch(batch)
     destination.forget([each.delivery_id for each in batch])
     assert sorted(each.reference for each in repeated if isinstance(each, Receipt)) == sorted(
@@ -159,4 +159,4 @@ def test_a_drop_that_is_not_there(
     drop.rmdir()
     outcomes = destination.deliver_batch(batch)
     assert [type(each) for each in outcomes] == [TemporaryFailure] * 3
-    assert "is not there; make the folder" in str(outcomes[2])
+    assert "does not exist; create the folder" in str(outcomes[2])

@@ -298,7 +298,7 @@ def test_the_drop_itself_may_be_named_by_a_link(
         destination.deliver(make_parcel(files=FILES))
         assert copies(drop) == 1
     else:
-        with pytest.raises(TemporaryFailure, match=r"is no folder|is not there"):
+        with pytest.raises(TemporaryFailure, match=r"is not a folder|does not exist"):
             destination.deliver(make_parcel(files=FILES))
 
 

@@ -314,7 +314,7 @@ def test_a_missing_folder_is_waited_for(
     back."""
     drop.rmdir()
     with pytest.raises(
-        TemporaryFailure, match=r"is not there; make the folder, or mount the share"
+        TemporaryFailure, match=r"does not exist; create the folder, or mount the share"
     ):
         hand_over(destination, make_parcel())
     assert not drop.exists()
@@ -330,7 +330,7 @@ def test_a_file_in_place_of_the_folder(
     """A path that is no folder is said to be none."""
     drop.rmdir()
     drop.touch()
-    with pytest.raises(TemporaryFailure, match="is no folder"):
+    with pytest.raises(TemporaryFailure, match="is not a folder"):
         hand_over(destination, make_parcel())
 
 
@@ -370,14 +370,14 @@ def test_a_full_disk_is_waited_for(tmp_path: Path, make_parcel: MakeParcel) -> N
         destination = FileDrop("erp", Settings(path=small))
         (small / "annet").write_bytes(b"x" * 200_000)
         parcel = make_parcel(files={"stor.bin": b"y" * 150_000})
-        with pytest.raises(TemporaryFailure, match="no room left"):
+        with pytest.raises(TemporaryFailure, match="no space left"):
             hand_over(destination, parcel)
         assert names(small) == ["annet"]
         (small / "annet").unlink()
         hand_over(destination, parcel)
         assert len(names(small)) == 1
         subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
-        with pytest.raises(TemporaryFailure, match="can only be read"):
+        with pytest.raises(TemporaryFailure, match="is read-only"):
             hand_over(destination, make_parcel("letter-2"))
     finally:
         subprocess.run(["umount", str(small)], check=True)

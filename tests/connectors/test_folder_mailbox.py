@@ -77,7 +77,7 @@ def test_a_folder_is_a_letter_once_it_has_its_letter_json(tmp_path: Path) -> Non
 def test_the_folder_must_exist(tmp_path: Path) -> None:
     """A folder that is missing is a fault of the configuration; one that goes missing later fails
     the check."""
-    with pytest.raises(ValueError, match="make it, or name another one"):
+    with pytest.raises(ValueError, match="create it, or name another one"):
         folder.Settings.model_validate(
             {"path": "nowhere", "party": PARTY}, context={"base": tmp_path}
         )
