@@ -67,7 +67,7 @@ def man_page() -> str:
 
 def test_the_man_page_lists_every_exit_code(man_page: str) -> None:
     """The man page has each exit code once, with what it means."""
-    section = man_page.split(".SH EXIT STATUS\n")[1].split(".SH ")[0]
+    section = man_page.split(".SH EXIT STATUS\n")[1].split(".SH ", maxsplit=1)[0]
     listed = re.findall(r"^\.B (\d+)\n(.+)$", section, re.MULTILINE)
     assert [int(code) for code, _ in listed] == [each.value for each in Exit]
     assert all(meaning.endswith(".") for _, meaning in listed)
