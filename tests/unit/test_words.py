@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -113,14 +114,12 @@ def _literals(path: Path) -> Iterator[str]:
             yield node.value
 
 
-def _commands(
-    command: typer.core.TyperCommand | TyperGroup, words: tuple[str, ...] = ()
-) -> Iterator[tuple[str, ...]]:
+def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield the words of every command, and of every group of commands."""
     yield words
     if isinstance(command, TyperGroup):
         for name, found in command.commands.items():
-            yield from _commands(found, (*words, name))  # type: ignore[arg-type]
+            yield from _commands(found, (*words, name))
 
 
 def _found() -> dict[str, int]:
