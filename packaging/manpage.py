@@ -1,4 +1,4 @@
-"""Print the man page, generated from the command line's own help so that it is always up to date."""
+"""Print the man page, generated from the command line's own help."""
 
 from __future__ import annotations
 

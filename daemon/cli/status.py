@@ -101,8 +101,8 @@ def _facts(store: Store) -> dict[str, Any]:
 
 _SIGHTINGS = {
     "waiting": (
-        "confidential letter waits in Altinn and was not opened",
-        "confidential letters wait in Altinn and were not opened",
+        "confidential letter waits in Altinn, unopened",
+        "confidential letters wait in Altinn, unopened",
     ),
     "failing": ("letter could not be fetched yet", "letters could not be fetched yet"),
     "gone": (

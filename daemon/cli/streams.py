@@ -37,7 +37,7 @@ class OutputLost(PostmottakError):
 
 
 def without_controls(text: str) -> str:
-    """Return the text without anything that moves a cursor, forges a line or turns its direction."""
+    """Return the text without anything that moves a cursor, forges a line or turns it around."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

@@ -131,7 +131,7 @@ class KeyLines:
         return (*where, self._counts[where]) if where in self._counts else where
 
     def find(self, path: KeyPath) -> int | None:
-        """Return the line of the key, or of the nearest thing around it; None if nothing is known."""
+        """Return the line of the key, or of the nearest thing around it; None if unknown."""
         for length in range(len(path), 0, -1):
             if path[:length] in self._lines:
                 return self._lines[path[:length]]

@@ -27,7 +27,7 @@ class RouteIndex:
         self._rest: list[int] = []
 
     def file(self, number: int, options: Sequence[Sequence[Key]]) -> Sequence[Key]:
-        """File a number, or keep it with the rest if it has no option; return the keys it is under."""
+        """File a number, or keep it with the rest if it has no option; return its keys."""
         if not options:
             self._rest.append(number)
             return ()

@@ -110,7 +110,7 @@ class Table:
         return Index(self.routes)
 
     def addressees(self, names: Collection[str]) -> tuple[Addressee, ...]:
-        """Return recipients as a destination gets them; one no longer in the table keeps its name."""
+        """Return recipients as a destination gets them; one no longer there keeps its name."""
         found = ((name, self.recipients.get(name)) for name in names)
         return tuple(
             Addressee(name=name, title=recipient.title, email=recipient.email) if recipient else Addressee(name=name)

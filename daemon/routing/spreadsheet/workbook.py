@@ -1,4 +1,4 @@
-"""The table's sheet in an Excel workbook, by what its cells hold and not by what the workbook says about itself.
+"""Reads the table in an Excel workbook by its cells, not by its labels.
 
 Programs other than Excel leave the labels of a workbook as they were: how far a sheet goes
 (`dimension`), which sheet is the first or visible, which row comes next. openpyxl's own ways of

@@ -193,8 +193,8 @@ def _check_last(routes: Mapping[int, Route], written: Sequence[str], faults: Fau
     too_early = [each for each in routes if each < place and routes[each].is_catch_all]
     for each in too_early:
         problem = (
-            f"the route {routes[each].name!r} has no conditions and is not the last, so no ordinary "
-            "letter reaches the routes after it"
+            f"the route {routes[each].name!r} has no conditions and is not the last, so no "
+            "ordinary letter reaches the routes after it"
         )
         faults.add(("route", each), problem, "Move it to the end")
     last = routes.get(place)  # missing if it has faults of its own

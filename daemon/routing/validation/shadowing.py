@@ -83,7 +83,7 @@ def _takes_all_of(earlier: Route, later: Route) -> bool:
 
 
 def _is_as_strict(name: str, earlier: Conditions, later: Conditions) -> bool:
-    """Return whether every letter that meets the later route's condition meets the earlier one's."""
+    """Return whether all letters that meet the later route's condition meet the earlier one's."""
     wide, narrow = getattr(earlier, name), getattr(later, name)
     if narrow in (None, ()):
         return False

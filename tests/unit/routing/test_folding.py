@@ -217,7 +217,7 @@ def test_explain_shows_what_cannot_be_seen() -> None:
         .tried[0]
         .reason
     )
-    assert r"title_contains must be mer\u200bverdier" in reason
+    assert r"the title must contain mer\u200bverdier" in reason
     assert r"'merver\u00addi\u00a0og \u0020a\u030a \U000e0041'" in reason
     assert reason.isprintable()
     held = explain(table, replace(LETTER, title="Merverdier")).tried[0].reason

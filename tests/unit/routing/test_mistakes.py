@@ -380,6 +380,6 @@ def test_a_cover_that_has_ended_is_a_warning(tmp_path_factory: pytest.TempPathFa
     assert read_table(path, DESTINATIONS, today=date(2027, 1, 3)).warnings == ()
     (warning,) = read_table(path, DESTINATIONS, today=date(2027, 1, 4)).warnings
     assert str(warning) == (
-        ":11: delegation[1].ends: the cover for 'lonn' ended on 2027-01-03. Remove it, or "
+        f"{path}:11: delegation[1].ends: the cover for 'lonn' ended on 2027-01-03. Remove it, or "
         "change its last day"
     )

@@ -214,7 +214,8 @@ def test_the_sheet_with_the_table_is_read(tmp_path: Path, ours: bytes) -> None:
         ("=A1", "General", ("the cell holds a formula without its result. Enter the value itself, in a cell "
         "formatted as text")),
         # Excel knows no zones
-        (datetime(2026, 12, 1), "dd.mm", ("Excel has turned this cell into a date: 2026-12-01. Format the cell as text, and "  # noqa: DTZ001
+        (datetime(2026, 12, 1), "dd.mm", (  # noqa: DTZ001
+        "Excel has turned this cell into a date: 2026-12-01. Format the cell as text, and "
         "enter the value again")),
     ],
 )  # fmt: skip  # one line for each value

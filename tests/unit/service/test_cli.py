@@ -224,9 +224,9 @@ def test_status_of_what_is_not_stored(command: Command) -> None:
     assert all(
         words in shown
         for words in (
-            "1 confidential letters wait",
-            "1 letters could not be fetched",
-            "1 letters were removed",
+            "1 confidential letter waits in Altinn",
+            "1 letter could not be fetched",
+            "1 letter was removed",
         )
     )
 
@@ -288,7 +288,7 @@ def test_a_letter_is_exported(
     before = target.read_bytes()
     again = command("messages", "export", "letter-1", "-o", str(target))
     assert (again.code, target.read_bytes()) == (1, before)
-    assert "exists already" in again.err
+    assert "already" in again.err
 
 
 def test_an_export_that_fails_leaves_no_file(
@@ -313,7 +313,7 @@ def test_an_operators_verbs(command: Command, configure: Callable[[str, str], No
     command("poll")
     ids = [each["id"] for each in command("deliveries", "list", "--json").json]
     assert (command("deliveries", "hold", *ids).out, command("deliveries", "hold", *ids).code) == (
-        "2 held\n",
+        "2 deliveries held\n",
         1,
     )
     assert command("deliveries", "release", ids[0][:8]).out == "1 delivery will be tried now\n"

@@ -73,8 +73,8 @@ def test_a_wrong_configuration_as_a_process(tmp_path: Path) -> None:
     ended = run_child(tmp_path, "-c", "missing.toml", "poll")
     assert (ended.code, ended.out) == (1, "")
     assert (
-        "missing.toml: the file cannot be read: no such file or directory. Make it, or name "
-        "another one" in ended.err
+        "missing.toml: the file cannot be read: no such file or directory. Create it, or "
+        "choose another file" in ended.err
     )
     assert "Traceback" not in ended.err
 

@@ -1,0 +1,168 @@
+"""What people read is plain English: no phrase that reads as translated from another language."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+from daemon.cli import app
+
+ROOT = Path(__file__).parents[2]
+OLD_WORDS = {
+    r"\bis no (?!longer|more|t\b|such)": "is not a valid …",
+    r"\bat the most\b": "at most",
+    r"\bin its stead\b": "instead",
+    r"\banew\b": "again",
+    r"\bsigns? of life\b": "heartbeat",
+    r"\bthe doors? for\b": "the endpoint for",
+    r"\bthat there (is|are) not\b": "missing, does not exist",
+    r"\bof one's own\b": "your own",
+    r"\blets? go of\b": "close, release",
+    r"\bnothing amiss\b": "all is well",
+    r"\bwhoever\b": "the person who, the program that",
+    r"\bthere are none in use\b": "none in use",
+    r"\bBe the service\b": "Run the service",
+    r"\bis there already\b": "exists already",
+    r"\bwhat came of\b": "the result of",
+}
+"""Phrases that read as translated, each with plain words for it."""
+_EVERYWHERE = re.compile("|".join(f"({pattern})" for pattern in OLD_WORDS), re.IGNORECASE)
+
+LEFT: dict[str, int] = {
+    "README.md": 1,
+    "connectors/altinn2/unpack.py": 2,
+    "connectors/altinn3/access.py": 1,
+    "connectors/altinn3/token_refusals.py": 1,
+    "connectors/destinations/s3.py": 2,
+    "connectors/destinations/sftp.py": 1,
+    "connectors/destinations/smb.py": 1,
+    "connectors/destinations/smtp.py": 2,
+    "connectors/destinations/soap.py": 1,
+    "connectors/destinations/webhook.py": 1,
+    "connectors/drops/local.py": 1,
+    "connectors/drops/names.py": 2,
+    "connectors/drops/settings.py": 2,
+    "connectors/mail/smtp_server.py": 1,
+    "connectors/mail/subjects.py": 2,
+    "connectors/mailboxes/altinn2.py": 2,
+    "connectors/mailboxes/altinn3.py": 3,
+    "connectors/mailboxes/folder.py": 5,
+    "connectors/net/diagnostics.py": 4,
+    "connectors/net/settings.py": 4,
+    "connectors/sandbox/altinn2/xml.py": 2,
+    "connectors/sandbox/altinn3/correspondence.py": 1,
+    "connectors/sandbox/altinn3/maskinporten.py": 2,
+    "connectors/sandbox/sinks/xop.py": 1,
+    "connectors/soap/call.py": 1,
+    "connectors/soap/mapping.py": 2,
+    "connectors/soap/wsdl.py": 1,
+    "connectors/soap/xml.py": 1,
+    "connectors/webhooks/settings.py": 1,
+    "daemon/core/model.py": 1,
+    "daemon/delivery/dispatch.py": 1,
+    "daemon/intake/rerouting.py": 1,
+    "daemon/maintenance/backup.py": 4,
+    "daemon/maintenance/export.py": 1,
+    "daemon/runtime/systemd.py": 1,
+    "daemon/service/stack.py": 2,
+    "daemon/service/supervisor.py": 2,
+    "daemon/store/outbox.py": 1,
+    "daemon/store/queries.py": 1,
+    "daemon/web/api.py": 2,
+    "daemon/web/unix_socket.py": 1,
+    "docs/altinn2.md": 2,
+    "docs/architecture.md": 3,
+    "docs/file-drop.md": 4,
+    "docs/glossary.md": 1,
+    "docs/keeping.md": 1,
+    "docs/mail-and-webhook.md": 2,
+    "docs/operating.md": 5,
+    "docs/reliability.md": 2,
+    "docs/routing.md": 6,
+}
+"""Files that still have some of them, with the number of places. To be emptied, never extended."""
+
+
+def _old(text: str) -> list[str]:
+    """Return the old phrases in a text, however its lines are broken."""
+    return [found[0] for found in _EVERYWHERE.finditer(" ".join(text.split()))]
+
+
+def _literals(path: Path) -> Iterator[str]:
+    """Yield the text constants of a module, but for docstrings; those in pieces, joined."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            inner.add(id(node.value))  # a docstring, of a module, a function or a value
+        if isinstance(node, ast.JoinedStr):
+            inner.update(id(each) for each in node.values)
+            yield "".join(
+                str(each.value) if isinstance(each, ast.Constant) else "…" for each in node.values
+            )
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+            yield node.value
+
+
+def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command, and of every group of commands."""
+    yield words
+    if isinstance(command, TyperGroup):
+        for name, found in command.commands.items():
+            yield from _commands(found, (*words, name))
+
+
+def _found() -> dict[str, int]:
+    """Count the old phrases in texts of the code, in the examples and in the documents."""
+    counted: Counter[str] = Counter()
+    for top in ("daemon", "connectors"):
+        for path in (ROOT / top).rglob("*.py"):
+            for text in _literals(path):
+                counted[str(path.relative_to(ROOT))] += len(_old(text))
+    for path in (
+        *(ROOT / "config").glob("*.toml"),
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+    ):
+        counted[str(path.relative_to(ROOT))] += len(_old(path.read_text(encoding="utf-8")))
+    return {name: number for name, number in sorted(counted.items()) if number}
+
+
+@pytest.mark.parametrize("words", sorted(_commands(typer.main.get_command(app))), ids=" ".join)
+def test_help_is_plain(words: tuple[str, ...]) -> None:
+    """The help of every command has none of the old phrases, and every command has a help text."""
+    ended = CliRunner().invoke(app, [*words, "--help"])
+    assert ended.exit_code == 0
+    assert _old(ended.output) == []
+    assert len(ended.output.split("\n\n")) > 2, "a usage line, a text, and the options"
+
+
+def test_texts_and_documents_are_plain() -> None:
+    """Texts in the code, the examples and the documents have none of them but for files on the
+    list, which have no more than it says."""
+    more = {name: number for name, number in _found().items() if number > LEFT.get(name, 0)}
+    assert more == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("'x' is no service", ["is no "]),
+        ("there is no longer one, and this is not", []),
+        ("an empty folder, or one that there is\n    not", ["that there is not"]),
+        ("delivered Anew", ["Anew"]),
+    ],
+)
+def test_phrases_are_found(text: str, found: list[str]) -> None:
+    """A phrase is found in capitals or not, and across the end of a line."""
+    assert _old(text) == found
