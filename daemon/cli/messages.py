@@ -82,7 +82,9 @@ def list_messages(context: typer.Context, *, limit: Limit = 50, json: Json = Fal
                 "route": decision.route,
                 "recipients": decision.recipients,
                 "deliveries": {
-                    d.destination: d.state for d in store.queries.deliveries(message_id=each.id)
+                    d.destination: d.state
+                    for d in store.queries.deliveries(message_id=each.id)
+                    if d.state != "withdrawn"
                 },
             }
             for each, decision in store.queries.messages(limit)
@@ -287,7 +289,7 @@ def _shown(delivery: Delivery, column: str) -> object:
     """A column for people: when something is due means nothing once it has ended."""
     return (
         None
-        if column == "due_at" and delivery.state in {"delivered", "dead"}
+        if column == "due_at" and delivery.state in {"delivered", "dead", "withdrawn"}
         else getattr(delivery, column)
     )
 

@@ -68,6 +68,7 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     HELD = "held"
     DEAD = "dead"
+    WITHDRAWN = "withdrawn"  # final: the letter goes elsewhere; the row and its attempts stay
 
 
 class Outcome(StrEnum):
@@ -363,7 +364,7 @@ class DeliveryValues(SQLModel):
 
 
 class Delivery(DeliveryValues, table=True):
-    """A delivery of a stored letter. Rows that are neither delivered nor dead are the outbox."""
+    """A delivery of a stored letter. Rows that are pending, claimed or held are the outbox."""
 
     __tablename__ = "deliveries"
     __table_args__ = (

@@ -99,7 +99,7 @@ class Refetch:
         """
         newest: dict[str, Delivery] = {}
         for each in self.store.queries.deliveries(message_id=message):
-            if (
+            if each.state is not DeliveryState.WITHDRAWN and (
                 each.destination not in newest
                 or each.generation > newest[each.destination].generation
             ):

@@ -9,10 +9,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
 from daemon.core.model import (
-    AttemptRow,
     DecisionRow,
     Delivery,
     DeliveryState,
@@ -26,9 +25,8 @@ from daemon.store.results import release_marks
 
 WAITING = frozenset({DeliveryState.PENDING, DeliveryState.HELD})
 """The states of a delivery that nobody has begun, so that it can still go elsewhere."""
-_MESSAGES, _DECISIONS, _DELIVERIES, _ATTEMPTS = (
-    table_of(kind) for kind in (Message, DecisionRow, Delivery, AttemptRow)
-)
+_NOT_THERE = WAITING | {DeliveryState.WITHDRAWN}
+_MESSAGES, _DECISIONS, _DELIVERIES = (table_of(kind) for kind in (Message, DecisionRow, Delivery))
 _BY_DUE_TIME = (_DELIVERIES.c.due_at, row_number(Delivery))
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _LETTERS = select(_MESSAGES.c.id, _MESSAGES.c.service, _MESSAGES.c.confidential).where(
@@ -55,8 +53,9 @@ _OF_LETTERS = select(
     _DELIVERIES.c.attempts,
     _DELIVERIES.c.last_error,
 ).where(_DELIVERIES.c.message_id.in_(_IDS))
-_FORGET_ATTEMPTS = delete(_ATTEMPTS).where(_ATTEMPTS.c.delivery_id.in_(_IDS))
-_FORGET = delete(_DELIVERIES).where(_DELIVERIES.c.id.in_(_IDS))
+_WITHDRAW = (
+    update(_DELIVERIES).where(_DELIVERIES.c.id.in_(_IDS)).values(state=DeliveryState.WITHDRAWN)
+)
 _EXPLAIN = update(_DECISIONS).where(
     _DECISIONS.c.message_id == bindparam("of"), _DECISIONS.c.number == bindparam("numbered")
 )
@@ -193,7 +192,7 @@ def _queued(connection: Connection, ids: Collection[UUID]) -> Iterator[Queued]:
                 if each.state in WAITING
             },
             others=frozenset(
-                each.destination for each in deliveries[key] if each.state not in WAITING
+                each.destination for each in deliveries[key] if each.state not in _NOT_THERE
             ),
         )
 
@@ -215,21 +214,27 @@ class _Turn:
         gone = [
             each for each in deliveries if each.state in WAITING and not _stays(each, cover.wanted)
         ]
-        stay = {each.destination for each in deliveries if each not in gone}
+        stay = {
+            each.destination
+            for each in deliveries
+            if each not in gone and each.state != DeliveryState.WITHDRAWN
+        }
         held = bool(gone) and all(each.state == DeliveryState.HELD for each in gone)
         new = [
             DeliveryValues(
-                id=delivery_id(cover.message, destination, 1),
+                id=delivery_id(cover.message, destination, generation),
                 message_id=cover.message,
                 destination=destination,
                 recipients=list(recipients),
                 decision=cover.number,
+                generation=generation,
                 state=DeliveryState.HELD if held else DeliveryState.PENDING,
                 created_at=now,
                 due_at=now,
             )
             for destination, recipients in cover.wanted.items()
             if destination not in stay
+            for generation in (_next_generation(deliveries, destination),)
         ]
         return cls(cover=cover, gone=gone, new=new, why=why)
 
@@ -250,6 +255,11 @@ class _Turn:
             **self.why,
             "covered": [*self.why.get("covered", ()), *(withdrawn(each) for each in self.gone)],
         }
+
+
+def _next_generation(deliveries: Sequence[Any], destination: str) -> int:
+    known = (each.generation for each in deliveries if each.destination == destination)
+    return max(known, default=0) + 1
 
 
 def _stays(delivery: Any, wanted: Mapping[str, Sequence[str]]) -> bool:
@@ -278,8 +288,7 @@ def _carry_out(connection: Connection, turns: Sequence[_Turn]) -> None:
         if turn.gone
     ]
     if why:
-        connection.execute(_FORGET_ATTEMPTS, gone)
-        connection.execute(_FORGET, gone)
+        connection.execute(_WITHDRAW, gone)
         connection.execute(_EXPLAIN, why)
     if new:
         connection.execute(insert(_DELIVERIES), new)

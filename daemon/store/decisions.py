@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from daemon.core.model import (
     Attachment,
-    AttemptRow,
     DecisionRow,
     DecisionValues,
     Delivery,
@@ -200,9 +199,9 @@ def _withdraw(
     wanted: Mapping[str, Sequence[str]],
     states: Collection[DeliveryState],
 ) -> list[dict[str, Any]]:
-    """Remove deliveries that nobody wants any more.
+    """Withdraw deliveries that are no longer wanted; the rows and their attempts stay.
 
-    What is returned, and kept with the decision, remembers them.
+    Returns how each stood, which is kept with the decision.
     """
     found = session.exec(
         select(Delivery).where(Delivery.message_id == message, col(Delivery.state).in_(states))
@@ -212,8 +211,8 @@ def _withdraw(
         if each.destination in wanted and list(wanted[each.destination]) == each.recipients:
             continue
         gone.append(withdrawn(each))
-        session.execute(delete(AttemptRow).where(col(AttemptRow.delivery_id) == each.id))
-        session.delete(each)
+        each.state = DeliveryState.WITHDRAWN
+        session.add(each)
     session.flush()
     return gone
 
@@ -254,7 +253,7 @@ def _add(
             Delivery.message_id == message, Delivery.destination == destination
         )
         earlier = session.exec(known.order_by(col(Delivery.generation))).all()
-        if not is_due(earlier):
+        if not is_due([each for each in earlier if each.state != DeliveryState.WITHDRAWN]):
             continue
         generation = earlier[-1].generation + 1 if earlier else 1
         session.add(

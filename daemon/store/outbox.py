@@ -2,6 +2,7 @@
 
     pending -> claimed -> delivered         claimed -> dead        (permanent, or too old)
     claimed -> pending (deferred, or the claim's process is gone)  pending <-> held, dead -> pending (an operator)
+    pending, held, dead -> withdrawn   (an operator or a cover sends the letter elsewhere)
 
 A claim is a lease: `due_at` pushed into the future. It carries a fence, the count of claims;
 whoever finishes names the fence, and a result that comes with an old one changes nothing.
@@ -270,6 +271,11 @@ def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]
         raise NotFound(
             f"There is no delivery {delivery_id}; `postmottak deliveries list` shows those "
             "that there are"
+        )
+    if delivery.state is DeliveryState.WITHDRAWN:
+        raise OperatorError(
+            f"The delivery {delivery_id} was withdrawn, because its letter goes elsewhere; "
+            f"to send the letter again, use `postmottak messages route {delivery.message_id}`"
         )
     if delivery.state not in allowed:
         words = " or ".join(allowed)

@@ -45,7 +45,11 @@ _RELEASE_MARKS = (
         _MARKS.c.state == MarkState.WAITING,
         ~exists().where(
             _DELIVERIES.c.message_id == _MARKS.c.message_id,
-            _DELIVERIES.c.state != DeliveryState.DELIVERED,
+            _DELIVERIES.c.state.not_in((DeliveryState.DELIVERED, DeliveryState.WITHDRAWN)),
+        ),
+        exists().where(
+            _DELIVERIES.c.message_id == _MARKS.c.message_id,
+            _DELIVERIES.c.state == DeliveryState.DELIVERED,
         ),
     )
     .values(state=MarkState.DUE, due_at=bindparam("now"))

@@ -226,14 +226,18 @@ def _may_go() -> ColumnElement[bool]:
         col(newer.message_id) == Delivery.message_id,
         col(newer.destination) == Delivery.destination,
         col(newer.generation) > Delivery.generation,
+        col(newer.state) != DeliveryState.WITHDRAWN,
     )
     in_the_way = or_(
-        col(Delivery.state) != DeliveryState.DELIVERED,
+        col(Delivery.state).not_in((DeliveryState.DELIVERED, DeliveryState.WITHDRAWN)),
         col(Delivery.awaiting_pickup).is_(True),
         and_(col(Delivery.rejection).is_not(None), ~replaced),
     )
     return and_(
         ~exists().where(col(Delivery.message_id) == Message.id, in_the_way),
+        exists().where(
+            col(Delivery.message_id) == Message.id, col(Delivery.state) == DeliveryState.DELIVERED
+        ),
         ~exists().where(col(Mark.message_id) == Message.id, col(Mark.state) != MarkState.DONE),
         ~exists().where(col(LegalHold.message_id) == Message.id, col(LegalHold.ended_at).is_(None)),
     )

@@ -300,7 +300,11 @@ def test_what_is_begun_between_read_and_change_stays(full: Store, what: str) -> 
     states = {
         each.destination: each.state for each in full.queries.deliveries(message_id=stale.message)
     }
-    assert states == {"archive": what, "erp": DeliveryState.PENDING}
+    assert states == {
+        "archive": what,
+        "mail": DeliveryState.WITHDRAWN,
+        "erp": DeliveryState.PENDING,
+    }
 
 
 def test_what_is_decided_between_read_and_change_stays(full: Store) -> None:
