@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import JSON, BigInteger, Index
 from sqlmodel import Field, SQLModel
 
-from daemon.core.model import LetterRef, MessageKind, SightingState, enum_column
+from daemon.core.columns import enum_column
+from daemon.core.model import LetterRef, MessageKind, SightingState
 
 
 class LetterPart(StrEnum):

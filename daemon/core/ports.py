@@ -20,7 +20,8 @@ from uuid import UUID
 from daemon.core.document import LetterDocument
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import PostmottakError
-from daemon.core.model import Addressee, Letter, LetterRef, ParcelPart, Part, Receipt
+from daemon.core.model import Letter, LetterRef, Part
+from daemon.core.parcels import Addressee, ParcelPart, Receipt
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,16 +15,8 @@ from sqlalchemy import select as sql_select
 from sqlmodel import Session
 
 from daemon.core.bookkeeping import Alert
-from daemon.core.model import (
-    AttemptRow,
-    Delivery,
-    DeliveryState,
-    Mark,
-    MarkState,
-    Outcome,
-    Policy,
-    Receipt,
-)
+from daemon.core.model import AttemptRow, Delivery, DeliveryState, Mark, MarkState, Outcome, Policy
+from daemon.core.parcels import Receipt
 from daemon.store.claims import Claim
 from daemon.store.database import table_of
 

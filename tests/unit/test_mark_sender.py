@@ -10,7 +10,8 @@ from itertools import repeat
 import pytest
 
 from daemon.core.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
-from daemon.core.model import Mark, MarkKind, MarkState, PartState, Policy, Receipt, message_id
+from daemon.core.model import Mark, MarkKind, MarkState, PartState, Policy, message_id
+from daemon.core.parcels import Receipt
 from daemon.delivery.marks import MarkSender
 from daemon.store import Store, results
 from tests.unit.conftest import NOW, Clock, MemoryMailbox, stored_letter

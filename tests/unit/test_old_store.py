@@ -13,7 +13,8 @@ import pytest
 
 from daemon.core.bookkeeping import LetterPart
 from daemon.core.errors import StoreError
-from daemon.core.model import DeliveryState, MarkKind, MarkState, Receipt, SightingState, message_id
+from daemon.core.model import DeliveryState, MarkKind, MarkState, SightingState, message_id
+from daemon.core.parcels import Receipt
 from daemon.store import Store, results
 from daemon.store.migrations import HEAD
 from tests.unit.conftest import NOW, TAX

@@ -12,15 +12,8 @@ from uuid import UUID
 import pytest
 
 from daemon.core.errors import NotFound, OperatorError
-from daemon.core.model import (
-    Delivery,
-    DeliveryState,
-    MarkState,
-    Policy,
-    Receipt,
-    delivery_id,
-    message_id,
-)
+from daemon.core.model import Delivery, DeliveryState, MarkState, Policy, delivery_id, message_id
+from daemon.core.parcels import Receipt
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.rerouting import Rerouter
 from daemon.routing.decide import OPERATOR

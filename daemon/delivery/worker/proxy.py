@@ -11,7 +11,7 @@ from uuid import UUID
 
 from daemon.config.loader import ConnectorConfiguration
 from daemon.core.errors import PostmottakError
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Finding, LocalDestination, Parcel, Pickup, nothing
 from daemon.delivery.worker.worker_client import WorkerClient
 
