@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 
 from daemon.store.alerts import Alerts
+from daemon.store.attachments import MissingAttachments
+from daemon.store.bookmarks import Bookmarks
 from daemon.store.busy import BusyWait, do_nothing, wait_limit
 from daemon.store.claims import Claim
 from daemon.store.covers import WAITING, Cover, Covers, Queued
@@ -53,6 +55,8 @@ class Store:
         """Open the database; one that is busy is waited for with `busy_wait`. Raises StoreError."""
         self._database = Database(url, busy_wait)
         self.letters = Letters(self._database)
+        self.bookmarks = Bookmarks(self._database)
+        self.attachments = MissingAttachments(self._database)
         self.outbox = Outbox(self._database)
         self.marks = Marks(self._database)
         self.covers = Covers(self._database)

@@ -9,13 +9,12 @@ from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import BindParameter, bindparam, delete, insert, text, update
+from sqlalchemy import BindParameter, bindparam, delete, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, SQLModel, col, select
 
-from daemon.core.bookkeeping import Bookmark, RoutingVersion, SkippedLetter, Tombstone
+from daemon.core.bookkeeping import RoutingVersion, SkippedLetter, Tombstone
 from daemon.core.model import (
-    NOT_HAD,
     Attachment,
     AttachmentValues,
     DecisionRow,
@@ -38,7 +37,6 @@ from daemon.store.pages import ROWS, pieces
 
 _T = TypeVar("_T")
 _NOBODY = UUID(int=0)
-_PLACE = ("mailbox", "party", "service", "resource")
 _MANY = 500  # SQLite takes a limited number of values in one statement
 # Statements that every letter needs are made once: to make one costs more than to carry it out.
 _THREADS: BindParameter[Any] = bindparam("threads", expanding=True)
@@ -60,13 +58,6 @@ _ANY_OF_THREADS = (
     .limit(1)
 )
 """Most letters are the first of their matter: this tells so at less cost."""
-_BOOKMARKS = sql_select(Bookmark).where(
-    col(Bookmark.mailbox) == bindparam("mailbox"),
-    col(Bookmark.party).in_(bindparam("parties", expanding=True)),
-)
-_TURN = update(table_of(Bookmark)).where(
-    *(table_of(Bookmark).c[name] == bindparam(f"the_{name}") for name in _PLACE)
-)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _STORED = sql_select(col(Message.id)).where(col(Message.id).in_(_IDS))
 _DELETED = sql_select(col(Tombstone.message_id)).where(col(Tombstone.message_id).in_(_IDS))
@@ -206,17 +197,6 @@ class Letters:
         with self._database.read() as session:
             return [each.ref for each in session.exec(wanted)]
 
-    def compared(self, mailbox: str, channel: Channel, now: datetime) -> None:
-        """Note that every letter of a channel that has been polled is stored, or seen, as of now."""
-        place = {
-            "mailbox": mailbox,
-            "party": channel.party,
-            "service": channel.service,
-            "resource": channel.resource,
-        }
-        with self._database.write() as session:
-            session.execute(update(Bookmark).filter_by(**place, begun=True).values(compared_at=now))
-
     def looked_at(self, refs: Sequence[LetterRef]) -> None:
         """Note that these letters from before the first poll were looked at, and are left alone."""
         with self._database.write() as session:
@@ -295,80 +275,6 @@ class Letters:
                 found |= {key: SightingState(state) for key, state in rows}
         return found
 
-    def bookmarks(self, mailbox: str, channels: Sequence[Channel]) -> list[Bookmark]:
-        """How far each of the channels has been read, in their order.
-
-        One without a position for a channel that never was.
-        """
-        parties = {"mailbox": mailbox, "parties": list({channel.party for channel in channels})}
-        with self._database.read() as session:
-            found = {
-                (each.party, each.service, each.resource): each
-                for each in session.execute(_BOOKMARKS, parties).scalars()
-            }
-        places = ((channel.party, channel.service, channel.resource) for channel in channels)
-        return [found.get(place) or _new_bookmark(mailbox, *place) for place in places]
-
-    def bookmark(self, mailbox: str, channel: Channel) -> Bookmark:
-        """How far the channel has been read; one without a position if never."""
-        return self.bookmarks(mailbox, [channel])[0]
-
-    def save_bookmarks(self, bookmarks: Sequence[Bookmark]) -> None:
-        """Keep bookmarks as they now are, in one transaction."""
-        with self._database.write() as session:
-            for bookmark in bookmarks:
-                row = bookmark.model_dump()
-                place = {f"the_{name}": row[name] for name in _PLACE}
-                changes = {
-                    name: value for name, value in row.items() if name != "compared_at"
-                }  # another thread may have set it
-                if not session.connection().execute(_TURN, {**place, **changes}).rowcount:
-                    session.connection().execute(insert(table_of(Bookmark)), row)
-
-    def accept(self, message_id: UUID, now: datetime) -> None:
-        """Note that an operator accepts that attachments of the letter did not come as sent."""
-        lacking = (
-            col(Attachment.message_id) == message_id,
-            text(NOT_HAD),
-            col(Attachment.accepted_at).is_(None),
-        )
-        with self._database.write() as session:
-            session.execute(update(Attachment).where(*lacking).values(accepted_at=now))
-
-    def complete(self, came: Sequence[AttachmentValues]) -> None:
-        """Note what came of attachments that were asked for again, unless they have come, or were deleted, meanwhile."""
-        with self._database.write() as session:
-            for each in came:
-                this = (
-                    col(Attachment.message_id) == each.message_id,
-                    col(Attachment.position) == each.position,
-                )
-                changes = {
-                    "state": each.state,
-                    "size": each.size,
-                    "sha256": each.sha256,
-                    "accepted_at": each.accepted_at,
-                }
-                session.execute(update(Attachment).where(*this, text(NOT_HAD)).values(**changes))
-
-    def retire(self, mailbox: str, channels: Sequence[Channel], now: datetime) -> int:
-        """Expect nothing more of bookmarks whose channels are not among these, which are all that there are. Returns how many are new."""
-        known = {(each.party, each.service, each.resource) for each in channels}
-        wanted = select(Bookmark).where(
-            Bookmark.mailbox == mailbox, col(Bookmark.retired_at).is_(None)
-        )
-        with self._database.read() as session:
-            left = [
-                each
-                for each in session.exec(wanted)
-                if (each.party, each.service, each.resource) not in known
-            ]
-        for bookmark in left:
-            bookmark.retired_at, bookmark.failing_since = now, None
-        if left:
-            self.save_bookmarks(left)
-        return len(left)
-
     def earlier(
         self, threads: Sequence[str], at: datetime, exclude: UUID | None = None
     ) -> tuple[Message, DecisionRow, str] | None:
@@ -418,9 +324,8 @@ def _twins(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID
     here: dict[int | None, UUID] = {}
     for some in _chunks(set(numbered.values())):
         for rows in (_DELETED_BY_NUMBER, _STORED_BY_NUMBER):
-            here |= dict(
-                session.connection().execute(rows, {"numbers": some})
-            )  # rows are no pairs to mypy
+            pairs = session.connection().execute(rows, {"numbers": some})
+            here |= {number: key for number, key in pairs}  # noqa: C416  # a result is no mapping
     first = {key: here.setdefault(number, key) for key, number in numbered.items()}
     return {key: found for key, found in first.items() if found != key}
 
@@ -441,10 +346,6 @@ def _insert(session: Session, letters: Sequence[StoredLetter]) -> None:
 def _insert_rows(session: Session, kind: type[SQLModel], rows: Sequence[SQLModel]) -> None:
     if rows:
         session.connection().execute(insert(table_of(kind)), [row.model_dump() for row in rows])
-
-
-def _new_bookmark(mailbox: str, party: str, service: str, resource: str) -> Bookmark:
-    return Bookmark(mailbox=mailbox, party=party, service=service, resource=resource)
 
 
 def _see(

@@ -100,7 +100,7 @@ def test_what_an_old_store_has_can_be_shown(old: Store) -> None:
     assert [each.reason for each in old.retention.holds(delivered)] == ["sak 12"]
     assert {each.part for each in old.retention.deletions(message_id=deleted)} == set(LetterPart)
     assert old.letters.stored_of([deleted]) == {deleted}
-    assert old.letters.bookmark("altinn", TAX).position == NOW
+    assert old.bookmarks.of_channel("altinn", TAX).position == NOW
 
 
 def test_what_an_earlier_version_withdrew_is_still_told(old: Store) -> None:
