@@ -59,7 +59,7 @@ def wrong_form(content: bytes, path: Path, wanted: Wanted, *, openssh: bool = Fa
     if found := binary_form(content, path, wanted):
         return found
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
-        return f"is in UTF-16, or no text: {path}; save it as UTF-8"
+        return f"is in UTF-16, or is not text: {path}; save it as UTF-8"
     text = content.decode("utf-8", "replace")
     if not text.strip("\ufeff \r\n\t"):
         return f"is empty: {path}; write the {wanted} into it"
@@ -89,12 +89,12 @@ def _wrong_certificate(labels: list[str], path: Path) -> str:
         )
     if any("REQUEST" in each for each in labels):
         return (
-            f"holds a request for a certificate, and no certificate: {path}; name the one that "
-            "the authority sent back"
+            f"holds a certificate request, not a certificate: {path}; name the certificate that "
+            "the authority issued"
         )
     if labels:
         return (
-            f"holds {_named(labels[0])}, and no certificate: {path}; name a file of certificates "
+            f"holds {_named(labels[0])}, not a certificate: {path}; name a file of certificates "
             "in PEM"
         )
     return (
@@ -133,7 +133,7 @@ def _no_private_key(text: str, labels: list[str], path: Path) -> str:
         )
     if labels:
         return (
-            f"holds {_named(labels[0])}, and no private key: {path}; name the file of the private "
+            f"holds {_named(labels[0])}, not a private key: {path}; name the file of the private "
             "key"
         )
     return _wrong_jwk(text, path)
@@ -141,7 +141,7 @@ def _no_private_key(text: str, labels: list[str], path: Path) -> str:
 
 def _named(label: str) -> str:
     if "REQUEST" in label:
-        return "a request for a certificate"
+        return "a certificate request"
     for word, name in (
         ("PUBLIC", "a public key"),
         ("CERTIFICATE", "a certificate"),
@@ -161,7 +161,7 @@ def _wrong_jwk(text: str, path: Path) -> str:
             else None
         )
     except ValueError:
-        return f"begins as JSON, and is not: {path}; copy the key again, whole"
+        return f"begins like JSON, but is not valid: {path}; copy the whole key again"
     if told is None:
         return (
             f"holds no private key in PEM: {path}; name a file with -----BEGIN PRIVATE KEY----- "
@@ -169,8 +169,8 @@ def _wrong_jwk(text: str, path: Path) -> str:
         )
     if "keys" in told:
         return (
-            f"is a set of keys (JWKS): {path}; write into it the one private key, the object that "
-            'has a "d", alone'
+            f"is a set of keys (JWKS): {path}; replace it with the one private key, the object that "
+            'has a "d"'
         )
     return _wrong_jwk_kind(told, path)
 

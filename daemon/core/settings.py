@@ -36,14 +36,12 @@ def duration(text: object) -> timedelta:
     found = re.fullmatch(r"([0-9]+)([smhd])", text) if isinstance(text, str) else None
     if not found:
         raise ValueError(
-            'is no length of time; write a whole number and s, m, h or d, such as "5m"'
+            'is not a valid duration; write a whole number and s, m, h or d, such as "5m"'
         )
     try:
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
     except OverflowError as error:
-        raise ValueError(
-            'is no length of time that can be reached; write a shorter one, such as "30d"'
-        ) from error
+        raise ValueError('is too long a duration; write a shorter one, such as "30d"') from error
 
 
 FOREVER = timedelta.max
@@ -56,7 +54,9 @@ def _keeping_time(text: object) -> timedelta:
     if text == "forever":
         return FOREVER
     if not (isinstance(text, str) and re.fullmatch(r"[0-9]+d", text)):
-        raise ValueError('is no keeping time; write whole days, such as "3650d", or "forever"')
+        raise ValueError(
+            'is not a valid retention time; write whole days, such as "3650d", or "forever"'
+        )
     return duration(text)
 
 
@@ -102,7 +102,7 @@ def at_home(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         raise ValueError(
-            f"names a home folder that there is not: {path}; write the whole path"
+            f"names a home folder that does not exist: {path}; write the full path"
         ) from error
 
 
@@ -126,7 +126,7 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
     if isinstance(name, Secret):
         return name
     if not isinstance(name, str) or not name:
-        raise ValueError("is no file name; write the path of a file that holds the secret")
+        raise ValueError("is not a file name; write the path of a file that holds the secret")
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     path = Path(credentials, name) if credentials else Path()
     if not (credentials and path.is_file()):
@@ -136,7 +136,7 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
         raise ValueError(
-            f"cannot be read: {path}: {reason}; make the file, and let the service's user read it"
+            f"cannot be read: {path}: {reason}; create the file, and let the service's user read it"
         ) from error
 
 
@@ -172,7 +172,7 @@ def _other_text(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "is in UTF-16, which some editors and PowerShell write"
     if b"\0" in content:
-        return "is no text, or one in UTF-16, for there are zero bytes in it"
+        return "is not text, or is in UTF-16 (it has zero bytes)"
     return ""
 
 
@@ -183,8 +183,8 @@ SecretFile = Annotated[Secret, BeforeValidator(_read_secret)]
 def _organisation(text: str) -> str:
     if not is_organisation_number(text):
         raise ValueError(
-            f"{text!r} is no organisation number; it has nine digits, of which the last is a "
-            "check digit: look for a typing mistake"
+            f"{text!r} is not a valid organisation number; it has nine digits, the last of "
+            "which is a check digit: check for a typing error"
         )
     return text
 
@@ -204,7 +204,7 @@ def mail_address(text: str) -> str:
     """The text, if it is an address as `is_mail_address` wants it. Raises ValueError."""
     if not is_mail_address(text):
         raise ValueError(
-            f'{text!r} is no e-mail address; write it alone and in ASCII, such as "post@example.no"'
+            f'{text!r} is not a valid e-mail address; write it alone and in ASCII, such as "post@example.no"'
         )
     return text
 

@@ -2,7 +2,7 @@
 
     FOLDER/postmottak.db     a copy by SQLite's own means
     FOLDER/content/          the attachments' bytes; hard links where the file system allows it
-    FOLDER/backup.json       written last: a folder without it is no backup
+    FOLDER/backup.json       written last: a folder without it is not a backup
 
 After a restore the ids of letters and deliveries are the same, for they are derived; so what is
 repeated is recognisable as a repeat.
@@ -109,15 +109,14 @@ def restore_backup(
         database.exists() and not replace
     ):  # a journal without its database is a remnant, and goes aside in any case
         raise OperatorError(
-            f"{database} is there already; to put it aside and take the backup instead, say "
-            "--replace"
+            f"{database} exists already; to move it aside and restore the backup, use --replace"
         )
     try:
         _put_back(folder, database, content, now)
     except OSError as error:
         what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         raise StoreError(
-            f"the backup {folder} cannot be put back: {what}; mend that, and say the same again"
+            f"the backup {folder} cannot be restored: {what}; fix that, and run the command again"
         ) from error
     store = Store(f"sqlite:///{database}")
     try:
@@ -156,8 +155,8 @@ def _put_aside(database: Path, now: datetime) -> None:
 def _check_backup(folder: Path) -> None:
     if not (folder / _MANIFEST).is_file():
         raise OperatorError(
-            f"{folder} is no backup, or one that was never finished: there is no {_MANIFEST} "
-            "in it; name another folder"
+            f"{folder} is not a backup, or not a complete one: it has no {_MANIFEST}; name "
+            "another folder"
         )
     if found := corruption(folder / _DATABASE):
         raise OperatorError(f"the database in {folder} is damaged: {found[0]}; take another backup")
@@ -169,16 +168,14 @@ def _make_empty(folder: Path) -> None:
         there = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise OperatorError(
-            f"the folder {folder} cannot be made: {error.strerror}; name another one"
+            f"the folder {folder} cannot be created: {error.strerror}; name another one"
         ) from error
     if there and there <= {_DATABASE, _CONTENT}:
         raise OperatorError(
-            f"{folder} holds a backup that was never finished; remove it, or name another folder"
+            f"{folder} holds an incomplete backup; remove it, or name another folder"
         )
     if there:
-        raise OperatorError(
-            f"{folder} is not empty; name a folder that is, or that there is not yet"
-        )
+        raise OperatorError(f"{folder} is not empty; choose an empty or a new folder")
 
 
 def _needed(store: Store) -> Iterator[str]:

@@ -32,7 +32,7 @@ def write_zip(
         ) as file:  # for nobody but who exports it; half a letter must not look like one
             _write(file, message, attachments, facts, content)
     except FileExistsError as error:
-        raise OperatorError(f"{path} is there already; name another file with --output") from error
+        raise OperatorError(f"{path} exists already; name another file with --output") from error
     except OSError as error:
         raise OperatorError(
             f"{path} cannot be written: {error.strerror}; name another file with --output"

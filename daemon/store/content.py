@@ -55,7 +55,7 @@ class ContentStore:
             self._temporary.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise StoreError(
-                f"the content folder {folder} cannot be made: {error.strerror}"
+                f"the content folder {folder} cannot be created: {error.strerror}"
             ) from error
 
     def put(self, chunks: Iterable[bytes]) -> Kept:
@@ -113,7 +113,7 @@ class ContentStore:
         try:
             return self.path(sha256).open("rb")
         except FileNotFoundError as error:
-            remedy = "bring it back from a backup, and the delivery goes on"
+            remedy = "restore it from a backup, and the delivery continues"
             raise ContentMissing(
                 f"the content {sha256} is not in {self._folder}; {remedy}"
             ) from error
@@ -174,7 +174,7 @@ class ContentStore:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             kind = DiskFull if error.errno in _FULL else StoreError
-            raise kind(f"the lock {path} cannot be made: {error.strerror}") from error
+            raise kind(f"the lock {path} cannot be created: {error.strerror}") from error
         try:
             yield _locked(descriptor, alone=alone)
         finally:

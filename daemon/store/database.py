@@ -188,18 +188,17 @@ def _as_store_error(url: str) -> Iterator[None]:
     try:
         yield
     except (IntegrityError, DataError) as error:
-        raise NotStorable(f"the database cannot hold this: {error.orig}") from error
+        raise NotStorable(f"value rejected by the database: {error.orig}") from error
     except DBAPIError as error:
         if is_busy(error.orig):
             raise StoreBusy(
-                f"the database {url} is busy: another program holds it, and went on doing so; "
-                "try again later"
+                f"the database {url} is busy: another program keeps it locked; try again later"
             ) from error
         kind = DiskFull if any(words in str(error.orig) for words in _PASSES) else StoreError
         raise kind(f"the database {url} failed: {error.orig}") from error
     except (StatementError, OverflowError, UnicodeError) as error:
         raise NotStorable(
-            f"the database cannot hold this: {type(getattr(error, 'orig', None) or error).__name__}"
+            f"value rejected by the database: {type(getattr(error, 'orig', None) or error).__name__}"
         ) from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database {url} failed: {error}") from error

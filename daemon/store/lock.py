@@ -60,13 +60,13 @@ class InstanceLock:
         """
         if self._is_replaced(self._database):
             raise StoreError(
-                f"the database {self._database} was replaced while a service worked with the "
-                "old one"
+                f"the database {self._database} was replaced while the service was using "
+                "the old one"
             )
         if not self._database.exists():
-            remedy = "stop the service, and bring it back"
+            remedy = "stop the service, and put it back"
             return (
-                f"The database {self._database} was removed or moved while the service works with "
+                f"The database {self._database} was removed or moved while the service is using "
                 f"it; {remedy}"
             )
         try:
@@ -77,7 +77,7 @@ class InstanceLock:
                 )
             self._lock_others()
         except _CannotBeMade as error:
-            return f"The store is no longer protected from a second service: {error}"
+            return f"The store is no longer protected against a second service: {error}"
         return ""
 
     def release(self) -> None:
@@ -93,7 +93,7 @@ class InstanceLock:
                 self._lock(self._path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise _CannotBeMade(
-                f"the lock {self._path} cannot be made: {error.strerror}"
+                f"the lock {self._path} cannot be created: {error.strerror}"
             ) from error
 
     def _lock_others(self) -> None:
@@ -124,11 +124,9 @@ class InstanceLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            remedy = (
-                "the service polls and deletes by itself, so stop it before you do that by hand"
-            )
+            remedy = "stop the service first: systemctl stop postmottak"
             raise StoreError(
-                f"another postmottak works with {self._whose(path)}; {remedy}"
+                f"another postmottak is using {self._whose(path)}; {remedy}"
             ) from error
         self._locked.setdefault(path, set()).add(_inode(descriptor))
 

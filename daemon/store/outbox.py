@@ -269,8 +269,7 @@ def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]
     delivery = session.get(Delivery, delivery_id)
     if delivery is None:
         raise NotFound(
-            f"There is no delivery {delivery_id}; `postmottak deliveries list` shows those "
-            "that there are"
+            f"There is no delivery {delivery_id}; list them with `postmottak deliveries list`"
         )
     if delivery.state is DeliveryState.WITHDRAWN:
         raise OperatorError(

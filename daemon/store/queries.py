@@ -247,7 +247,7 @@ class Queries:
         with self._database.read() as session:
             found = session.exec(wanted).all()
         if not found and (left := self.tombstone(name)):
-            tells = f"`postmottak messages show {left.message_id}` tells by which rule"
+            tells = f"`postmottak messages show {left.message_id}` shows the rule"
             raise NotFound(
                 f"The message {left.message_id} was deleted by retention on "
                 f"{left.deleted_at:%Y-%m-%d}; {tells}"
@@ -390,7 +390,7 @@ def _id_range(name: str) -> tuple[UUID, UUID]:
 
 def _only(found: Sequence[Row], what: str, where: str) -> Row:
     if not found:
-        raise NotFound(f"There is no {what}; {where} shows those that there are")
+        raise NotFound(f"There is no {what}; list them with {where}")
     if len(found) > 1:
         raise OperatorError(f"There is more than one {what}; write more of the id")
     return found[0]

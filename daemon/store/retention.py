@@ -145,7 +145,7 @@ class RetentionRows:
             current = _hold_in_force(session, message_id)
             if current:
                 raise OperatorError(
-                    f"The message {message_id} is under a legal hold since "
+                    f"The message {message_id} has been under a legal hold since "
                     f"{current.begun_at:%Y-%m-%d %H:%M:%S}"
                 )
             session.add(LegalHold(message_id=message_id, begun_at=now, begun_by=by, reason=reason))
@@ -156,8 +156,8 @@ class RetentionRows:
             current = _hold_in_force(session, message_id)
             if current is None:
                 raise OperatorError(
-                    f"The message {message_id} is under no legal hold; `postmottak messages "
-                    "show` tells"
+                    f"The message {message_id} is not under a legal hold; see `postmottak "
+                    "messages show`"
                 )
             current.ended_at, current.ended_by = now, by
             session.add(current)

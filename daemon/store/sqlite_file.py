@@ -21,7 +21,7 @@ _STEP = 2000  # pages that are copied while others wait: some 10 ms
 _ALL = -1
 _PAUSE = 0.05  # seconds after which a step that met a write is tried again
 _TIMEOUT = 30.0  # seconds that a busy database is waited for
-_BUSY = "the database is busy: another program holds it, and went on doing so; try again later"
+_BUSY = "the database is busy: another program keeps it locked; try again later"
 _RESTARTS = 20
 _OPERATIONS = 1_000_000  # of SQLite's, between two signs of life: some 50 ms
 _CACHE = -200_000  # kilobytes, for rows are looked up in the order of each index
@@ -140,7 +140,7 @@ def _corruption(connection: sqlite3.Connection) -> Iterator[str]:
         str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok"
     )
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-        yield f"row {row} of {table} refers to a row of {parent} that is not there"
+        yield f"row {row} of {table} refers to a missing row of {parent}"
 
 
 def _open(path: Path) -> sqlite3.Connection:

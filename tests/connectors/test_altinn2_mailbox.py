@@ -87,7 +87,7 @@ def read(mailbox: altinn2.Altinn2, ref: LetterRef, part: Part) -> bytes:
         ({"url": "http://altinn2.example.no"}, "no plain https address"),
         ({"url": "https://user:hemmelig@altinn2.example.no"}, "no plain https address"),
         ({"system_name": " "}, "is empty"),
-        ({"user_pin_file": "nowhere"}, "make the file"),
+        ({"user_pin_file": "nowhere"}, "create the file"),
     ],
 )
 def test_what_would_mislead_is_refused(box: Box, told: dict[str, Any], words: str) -> None:

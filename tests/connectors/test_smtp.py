@@ -189,9 +189,9 @@ GOOD = {"host": "smtp.example.no", "sender": "a@example.no", "recipients": ["b@e
     [
         ({"host": "smtp://x"}, "is no host name"),
         ({"host": "a..b"}, "is no host name"),
-        ({"sender": "Postmottak <a@example.no>"}, "is no e-mail address"),
-        ({"sender": "a@example.no\r\nRCPT TO:<x@y.no>"}, "is no e-mail address"),
-        ({"recipients": ["blåbær@example.no"]}, "is no e-mail address"),
+        ({"sender": "Postmottak <a@example.no>"}, "is not a valid e-mail address"),
+        ({"sender": "a@example.no\r\nRCPT TO:<x@y.no>"}, "is not a valid e-mail address"),
+        ({"recipients": ["blåbær@example.no"]}, "is not a valid e-mail address"),
         ({"subject": "{tittel}"}, "has a placeholder that there is not: {tittel}"),
         ({"subject": "{title.__class__}"}, "has a placeholder that there is not"),
         ({"subject": "{title!r}"}, "has a placeholder that there is not"),

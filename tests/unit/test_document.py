@@ -15,7 +15,7 @@ from tests.unit.conftest import NOW, ROOT, SENDER, TABLE, sha256, stored_letter
 
 SCHEMA_FILE = ROOT / "docs" / "message.schema.json"
 RENEW = (
-    'python -c "import json; from daemon.document import LetterDocument as D; '
+    'python -c "import json; from daemon.core.document import LetterDocument as D; '
     "print(json.dumps(D.model_json_schema(mode='serialization'), indent=2, sort_keys=False, "
     'ensure_ascii=False))"'
     " > docs/message.schema.json"

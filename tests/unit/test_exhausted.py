@@ -14,8 +14,8 @@ from tests.unit.conftest import ROOT
 _SCENE = """\
 import resource, sys
 from pathlib import Path
-from daemon.content import ContentStore
-from daemon.errors import DiskFull
+from daemon.store.content import ContentStore
+from daemon.core.errors import DiskFull
 from daemon.store import Store
 
 folder, what = Path(sys.argv[1]), sys.argv[2]

@@ -167,7 +167,7 @@ def test_a_legal_hold(store: Store, content: ContentStore, clock: Clock) -> None
     assert list(house.due()) == []
     assert store.retention.delete({key: {LetterPart.BODY: "x"}}, "x", clock.now) == []
     store.retention.end_hold(key, "ola", clock.now)
-    with pytest.raises(OperatorError, match="under no legal hold"):
+    with pytest.raises(OperatorError, match="is not under a legal hold"):
         store.retention.end_hold(key, "ola", clock.now)
     assert house.run("service", threading.Event()).deleted.total() == 3
 

@@ -114,7 +114,7 @@ def test_what_cannot_be_reached(
         ended, words = command("poll"), "postmottak.db failed"
     else:
         lock = InstanceLock(tmp_path / "data" / "postmottak.db")
-        ended, words = command("poll"), "another postmottak works with"
+        ended, words = command("poll"), "another postmottak is using"
         lock.release()
     assert ended.code == 4
     assert words in ended.out + ended.err
@@ -288,7 +288,7 @@ def test_a_letter_is_exported(
     before = target.read_bytes()
     again = command("messages", "export", "letter-1", "-o", str(target))
     assert (again.code, target.read_bytes()) == (1, before)
-    assert "is there already" in again.err
+    assert "exists already" in again.err
 
 
 def test_an_export_that_fails_leaves_no_file(
