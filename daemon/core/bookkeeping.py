@@ -1,4 +1,4 @@
-"""What is noted beside letters: how far channels are read, what was seen there, what was deleted or must stay, and what is wrong."""
+"""What is recorded beside letters: bookmarks, skipped letters, deletions, legal holds and alerts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLLISION = "collision"
 
 
 CLOCK = "clock"
-"""The kind of alert that the clock of this machine is wrong, or that nobody confirms it."""
+"""The kind of alert that this machine's clock is wrong, or that no source confirms it."""
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
 SEEN_BY_SERVICE = frozenset({ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN})
@@ -40,7 +40,7 @@ store.
 
 
 class Alert(SQLModel, table=True):
-    """Something that is wrong, or was and has ended without everybody having been told.
+    """A problem, or one that has ended and whose end has not been reported to everyone yet.
 
     Rows go when nothing is left to tell.
     """
@@ -82,7 +82,7 @@ class Deletion(SQLModel, table=True):
 
 
 class Tombstone(SQLModel, table=True):
-    """All that is left of a letter whose metadata was deleted: that it was here, so that it is never fetched or delivered again."""
+    """What is left of a letter whose metadata was deleted, so that it is never fetched again."""
 
     __tablename__ = "tombstones"
     __table_args__ = (Index("tombstones_by_altinn2_id", "altinn2_id"),)
@@ -113,7 +113,7 @@ class LegalHold(SQLModel, table=True):
 
 
 class SkippedLetter(SQLModel, table=True):
-    """A letter that was listed and is not stored: confidential and left alone, gone, or not yet fetched."""
+    """A letter that was listed and is not stored, and why."""
 
     __tablename__ = "sightings"
     __table_args__ = (Index("sightings_by_state", "state"),)
@@ -141,7 +141,7 @@ class SkippedLetter(SQLModel, table=True):
 
     @property
     def ref(self) -> LetterRef:
-        """The reference that fetches this letter."""
+        """Return the reference that fetches this letter."""
         return LetterRef(
             mailbox=self.mailbox,
             party=self.party,
@@ -152,7 +152,10 @@ class SkippedLetter(SQLModel, table=True):
 
 
 class Bookmark(SQLModel, table=True):
-    """How far a channel (one party, service and resource of a mailbox) has been read, and how its last listing went."""
+    """How far a channel has been read, and the result of its last listing.
+
+    A channel is one party, service and resource of a mailbox.
+    """
 
     __tablename__ = "bookmarks"
 
@@ -186,7 +189,7 @@ class Bookmark(SQLModel, table=True):
 
 
 class RoutingVersion(SQLModel, table=True):
-    """A routing table that was in force, and since when it last is."""
+    """A routing table that is or was active, and since when it last was."""
 
     __tablename__ = "routing_versions"
 
