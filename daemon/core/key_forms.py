@@ -1,7 +1,7 @@
-"""What a file is in which somebody gave a key or a certificate in another form than is read here, and the command that makes it right.
+"""Keys and certificates in a form that is not read here, and the command that converts them.
 
-A virksomhetssertifikat comes as PKCS#12, Windows saves DER and puts a mark before text, other
-programs have forms of their own. Nothing of the key is ever said. Sources: RFC 7292 (PKCS#12), RFC
+A virksomhetssertifikat comes as PKCS#12, Windows saves DER and writes a byte order mark, other
+programs have their own forms. No part of a key is ever shown. Sources: RFC 7292 (PKCS#12), RFC
 7468 (PEM), RFC 7517 (JWK).
 """
 
@@ -24,9 +24,9 @@ _DER_LENGTHS = range(0x80, 0x85)
 
 
 def binary_form(content: bytes, path: Path, wanted: Wanted = "key") -> str:
-    """What is wrong with a file in a binary form, as `problem; remedy`.
+    """Return what is wrong with a file in a binary form, as `problem; remedy`.
 
-    Empty if it is in none that is known.
+    Empty if it is in no known one.
     """
     # no sequence of ASN.1
     if content[:1] != b"\x30" or len(content) < 8 or content[1] not in _DER_LENGTHS:  # noqa: PLR2004
@@ -50,11 +50,9 @@ def binary_form(content: bytes, path: Path, wanted: Wanted = "key") -> str:
 
 
 def wrong_form(content: bytes, path: Path, wanted: Wanted, *, openssh: bool = False) -> str:
-    """What is wrong with the file as a private key, or as certificates, in PEM: `problem; remedy`.
+    """Return what is wrong with a file of a private key or certificates in PEM: `problem; remedy`.
 
-    Empty if its form is right.
-
-    `openssh`: a private key in OpenSSH's own form is right as well.
+    Empty if its form is right. With `openssh`, OpenSSH's own form of a private key is right too.
     """
     if found := binary_form(content, path, wanted):
         return found
@@ -70,7 +68,7 @@ def wrong_form(content: bytes, path: Path, wanted: Wanted, *, openssh: bool = Fa
 
 
 def private_block(text: str) -> str:
-    """The private key in PEM, without certificates and remarks around it.
+    """Return the private key in PEM, without surrounding certificates and comments.
 
     The whole text if there is none.
     """

@@ -18,8 +18,8 @@ class ParcelPart:
     """In bytes."""
     sha256: str
     open: Callable[[], BinaryIO]
-    """Opens the bytes for reading; may be called more than once, and from any thread. The caller
-    closes.
+    """Opens the bytes for reading, for the caller to close. May be called several times, from any
+    thread.
     """
 
 
@@ -37,10 +37,10 @@ class Receipt:
     """Evidence that a destination has a parcel."""
 
     reference: str
-    """What the receiver would look for: a path, a Message-ID, a response's status."""
+    """What the receiver would search for: a path, a Message-ID, a response status."""
     details: dict[str, Any]
     """More of the same, as JSON values. No secrets, no titles and no content."""
     collided: bool = False
-    """Something else had the parcel's name there and was left as it is, so that the parcel has
-    another one: somebody must hear of it.
+    """Something else had the parcel's name there and was left alone, so the parcel has another name:
+    someone must be notified.
     """

@@ -49,7 +49,7 @@ __all__ = [
 
 
 class Store:
-    """The database, by what it is asked for. May be used from several threads."""
+    """The database, by subject. May be used from several threads."""
 
     def __init__(self, url: str, busy_wait: BusyWait | None = None) -> None:
         """Open the database; one that is busy is waited for with `busy_wait`. Raises StoreError."""
@@ -73,11 +73,11 @@ class Store:
 
         StoreBusy is raised only a little after `stopping` is set.
 
-        `on_wait` is what `BusyWait` says.
+        `on_wait` is as for `BusyWait`.
         """
         busy_wait = self._database.busy_wait
         busy_wait.limit, busy_wait.stopping, busy_wait.on_wait = None, stopping, on_wait
 
     def close(self) -> None:
-        """Let go of all connections. May be called twice."""
+        """Close all connections. May be called twice."""
         self._database.close()

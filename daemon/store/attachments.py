@@ -1,4 +1,4 @@
-"""Attachments that did not come as sent: accepted so by an operator, or fetched later."""
+"""Attachments that did not come as sent: accepted by an operator, or fetched later."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MissingAttachments:
         self._database = database
 
     def accept(self, message_id: UUID, now: datetime) -> None:
-        """Note that an operator accepts that attachments of the letter did not come as sent."""
+        """Record that an operator accepts that attachments of the letter did not come as sent."""
         lacking = (
             col(Attachment.message_id) == message_id,
             text(NOT_HAD),
@@ -30,7 +30,7 @@ class MissingAttachments:
             session.execute(update(Attachment).where(*lacking).values(accepted_at=now))
 
     def complete(self, came: Sequence[AttachmentValues]) -> None:
-        """Note what came of attachments that were asked for again, unless they have come, or were deleted, meanwhile."""
+        """Record the result of fetching attachments again, unless they came or were deleted meanwhile."""
         with self._database.write() as session:
             for each in came:
                 this = (

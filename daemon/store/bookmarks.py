@@ -30,9 +30,9 @@ class Bookmarks:
         self._database = database
 
     def of_channels(self, mailbox: str, channels: Sequence[Channel]) -> list[Bookmark]:
-        """How far each of the channels has been read, in their order.
+        """Return the bookmarks of the channels, in their order.
 
-        One without a position for a channel that never was.
+        A channel that was never read has one without a position.
         """
         parties = {"mailbox": mailbox, "parties": list({channel.party for channel in channels})}
         with self._database.read() as session:
@@ -44,11 +44,11 @@ class Bookmarks:
         return [found.get(place) or _new_bookmark(mailbox, *place) for place in places]
 
     def of_channel(self, mailbox: str, channel: Channel) -> Bookmark:
-        """How far the channel has been read; one without a position if never."""
+        """Return the bookmark of the channel; it has no position if the channel was never read."""
         return self.of_channels(mailbox, [channel])[0]
 
     def save(self, bookmarks: Sequence[Bookmark]) -> None:
-        """Keep bookmarks as they now are, in one transaction."""
+        """Save the bookmarks, in one transaction."""
         with self._database.write() as session:
             for bookmark in bookmarks:
                 row = bookmark.model_dump()
@@ -60,7 +60,7 @@ class Bookmarks:
                     session.connection().execute(insert(table_of(Bookmark)), row)
 
     def compared(self, mailbox: str, channel: Channel, now: datetime) -> None:
-        """Note that every letter of a channel that has been polled is stored, or seen, as of now."""
+        """Record that every letter of a polled channel is stored or noted, as of now."""
         place = {
             "mailbox": mailbox,
             "party": channel.party,
@@ -71,7 +71,10 @@ class Bookmarks:
             session.execute(update(Bookmark).filter_by(**place, begun=True).values(compared_at=now))
 
     def retire(self, mailbox: str, channels: Sequence[Channel], now: datetime) -> int:
-        """Expect nothing more of bookmarks whose channels are not among these, which are all that there are. Returns how many are new."""
+        """Retire the bookmarks of channels that are not among these, which are all channels.
+
+        Returns how many are newly retired.
+        """
         known = {(each.party, each.service, each.resource) for each in channels}
         wanted = select(Bookmark).where(
             Bookmark.mailbox == mailbox, col(Bookmark.retired_at).is_(None)

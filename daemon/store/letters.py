@@ -36,7 +36,7 @@ from daemon.store.database import Database, table_of
 from daemon.store.pages import ROWS, pieces
 
 _T = TypeVar("_T")
-_NOBODY = UUID(int=0)
+_NO_LETTER = UUID(int=0)
 _MANY = 500  # SQLite takes a limited number of values in one statement
 # Statements that every letter needs are made once: to make one costs more than to carry it out.
 _THREADS: BindParameter[Any] = bindparam("threads", expanding=True)
@@ -57,7 +57,7 @@ _ANY_OF_THREADS = (
     .where(col(Thread.key).in_(_THREADS), col(Thread.message_id) != bindparam("but"))
     .limit(1)
 )
-"""Most letters are the first of their matter: this tells so at less cost."""
+"""Most letters are the first of their case; this query finds that at less cost."""
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _STORED = sql_select(col(Message.id)).where(col(Message.id).in_(_IDS))
 _DELETED = sql_select(col(Tombstone.message_id)).where(col(Tombstone.message_id).in_(_IDS))
@@ -87,7 +87,7 @@ class StoredLetter:
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What came of letters that were to be kept."""
+    """The result of adding letters."""
 
     new: int
     duplicates: Mapping[UUID, UUID]
@@ -95,16 +95,17 @@ class Added:
 
 
 class Letters:
-    """Letters in."""
+    """Letters that arrive, and letters that are skipped."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def already_handled(self, refs: Iterable[LetterRef], version: str | None) -> set[UUID]:
-        """Those of `refs`, by message id, that need no fetching: stored, gone, here under another id, or confidential and left alone.
+        """Return those of `refs`, by message id, that need no fetching.
 
-        With the `version` of a routing table, those that were left alone because another table
-        appointed nobody are not settled.
+        They are stored, gone, stored under another id, or confidential and only listed. With the
+        `version` of a routing table, those for which another table appointed no recipient are left
+        out.
         """
         found: set[UUID] = set()
         left_alone = col(SkippedLetter.state) == SightingState.WAITING
@@ -121,19 +122,17 @@ class Letters:
         return found
 
     def add(self, letters: Sequence[StoredLetter]) -> Added:
-        """Keep the letters, with all that belongs to them, in one transaction.
+        """Store the letters, with all that belongs to them, in one transaction.
 
-        Those that are, or were, here already stay as they are.
-
-        A letter that is here under another id, by the one that it had in Altinn 2, is not kept: two
-        mailboxes may bring it at once.
+        Those that are, or were, stored already stay as they are. A letter that is stored under
+        another id, by its id in Altinn 2, is not stored: two mailboxes may bring it at once.
         """
         with self._database.write() as session:
             new = {letter.message.id: letter for letter in letters}
             for some in _chunks(list(new)):
                 for known in _were_here(session, some):
                     del new[known]
-            duplicates = _twins(session, list(new.values()))
+            duplicates = _duplicates(session, list(new.values()))
             for some in _chunks({letter.message.id for letter in letters} - set(duplicates)):
                 session.connection().execute(_FORGET_SKIPPED, {"ids": some})
             kept = [letter for key, letter in new.items() if key not in duplicates]
@@ -148,27 +147,27 @@ class Letters:
         error: str | None = None,
         routing_version: str | None = None,
     ) -> None:
-        """Remember a letter that was listed and is not stored, and why.
+        """Record a letter that was listed and is not stored, and why.
 
-        And the table that appointed nobody for it.
+        `routing_version` is the table that appointed no recipient for it.
         """
         with self._database.write() as session:
-            _see(session, ref, state, now, error, routing_version)
+            _record(session, ref, state, now, error, routing_version)
 
     def record_waiting(self, refs: Sequence[LetterRef], now: datetime) -> int:
-        """Remember confidential letters that are only listed. Returns how many are new."""
+        """Record confidential letters that are only listed. Returns how many are new."""
         known = self.already_handled(refs, None)
         new = [ref for ref in refs if ref.message_id not in known]
         if new:
             with self._database.write() as session:
                 for ref in new:
-                    _see(session, ref, SightingState.WAITING, now, None, None)
+                    _record(session, ref, SightingState.WAITING, now, None, None)
         return len(new)
 
     def see_older(self, refs: Sequence[LetterRef], now: datetime) -> None:
-        """Remember letters from before the first poll, none of which was looked at yet.
+        """Record letters from before the first poll that have not been examined yet.
 
-        Those that are known stay as they are.
+        Known ones stay as they are.
         """
         rows = [_sighting(ref, SightingState.OLDER, now).model_dump() for ref in refs]
         with self._database.write() as session:
@@ -185,7 +184,7 @@ class Letters:
                     session.connection().execute(insert(table_of(SkippedLetter)), new)
 
     def older_unseen(self, mailbox: str, channel: Channel) -> list[LetterRef]:
-        """Letters of the channel from before the first poll that nobody has looked at yet."""
+        """Return letters of the channel from before the first poll that have not been examined yet."""
         here = (
             SkippedLetter.mailbox == mailbox,
             SkippedLetter.party == channel.party,
@@ -198,7 +197,7 @@ class Letters:
             return [each.ref for each in session.exec(wanted)]
 
     def looked_at(self, refs: Sequence[LetterRef]) -> None:
-        """Note that these letters from before the first poll were looked at, and are left alone."""
+        """Record that these letters from before the first poll were examined, and are left alone."""
         with self._database.write() as session:
             for some in _chunks(ref.message_id for ref in refs):
                 these = (
@@ -208,7 +207,7 @@ class Letters:
                 session.execute(update(SkippedLetter).where(*these).values(attempts=1))
 
     def failing(self, mailbox: str) -> list[LetterRef]:
-        """Letters of the mailbox that could not be fetched yet."""
+        """Return letters of the mailbox that could not be fetched yet."""
         found: list[LetterRef] = []
         wanted = select(SkippedLetter).where(
             SkippedLetter.mailbox == mailbox, SkippedLetter.state == SightingState.FAILING
@@ -219,7 +218,7 @@ class Letters:
         return found
 
     def stored_of(self, ids: Iterable[UUID]) -> set[UUID]:
-        """Those of the message ids that are stored, or were until retention deleted them."""
+        """Return those of the message ids that are stored, or were until retention deleted them."""
         found: set[UUID] = set()
         for some in _chunks(set(ids)):
             with self._database.read() as session:
@@ -227,7 +226,7 @@ class Letters:
         return found
 
     def with_altinn2_id(self, altinn2_id: int, exclude: UUID) -> UUID | None:
-        """The letter that had this id in Altinn 2 and is, or was, stored, if there is one.
+        """Return the letter that had this id in Altinn 2 and is, or was, stored; None if there is none.
 
         Never the letter `exclude`.
         """
@@ -245,7 +244,7 @@ class Letters:
             return session.exec(wanted).first() or session.exec(gone).first()
 
     def stored_in(self, mailbox: str, channel: Channel) -> set[str]:
-        """The mailbox's ids of all letters of a channel that are stored, or were until retention deleted them."""
+        """Return the mailbox's ids of all letters of a channel that are, or were, stored."""
         found: set[str] = set()
         for table, key in ((Message, Message.id), (Tombstone, Tombstone.message_id)):
             here = (
@@ -260,7 +259,7 @@ class Letters:
         return found
 
     def sighted_in(self, mailbox: str, channel: Channel) -> dict[str, SightingState]:
-        """The mailbox's ids of all letters of a channel that were seen and are not stored, and why not."""
+        """Return the mailbox's ids of all skipped letters of a channel, and why each was skipped."""
         here = (
             SkippedLetter.mailbox == mailbox,
             SkippedLetter.party == channel.party,
@@ -278,13 +277,13 @@ class Letters:
     def earlier(
         self, threads: Sequence[str], at: datetime, exclude: UUID | None = None
     ) -> tuple[Message, DecisionRow, str] | None:
-        """The newest letter that was here `at` that time and shares one of the threads.
+        """Return the newest letter that was stored `at` that time and shares one of the threads.
 
         With its newest decision, and the thread; never the letter `exclude`.
         """
         if not threads:
             return None
-        values = {"threads": threads, "but": exclude or _NOBODY, "at": at}
+        values = {"threads": threads, "but": exclude or _NO_LETTER, "at": at}
         with self._database.read_one() as connection:
             if connection.execute(_ANY_OF_THREADS, values).first() is None:
                 return None
@@ -293,7 +292,7 @@ class Letters:
         return (found[0], found[1], found[2]) if found else None
 
     def note_table(self, version: str, text: str, now: datetime) -> None:
-        """Keep a routing table that is in force from now on, unless it is the one that was."""
+        """Store a routing table that is active from now on, unless it was active already."""
         with self._database.write() as session:
             current = session.exec(
                 select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)
@@ -303,7 +302,7 @@ class Letters:
 
 
 def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
-    """Those of the ids under which a letter is stored, or was until retention deleted it."""
+    """Return those of the ids under which a letter is stored, or was until retention deleted it."""
     connection, values = session.connection(), {"ids": ids}
     return {
         *connection.execute(_STORED, values).scalars(),
@@ -311,10 +310,10 @@ def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     }
 
 
-def _twins(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID]:
-    """Those of the letters that are, or were, stored under another id, or are among these twice.
+def _duplicates(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID]:
+    """Return those of the letters that are, or were, stored under another id, or are here twice.
 
-    And that id.
+    With that id.
     """
     numbered = {
         letter.message.id: letter.message.altinn2_id
@@ -331,7 +330,10 @@ def _twins(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID
 
 
 def _insert(session: Session, letters: Sequence[StoredLetter]) -> None:
-    """One statement for each table, the one that others refer to first: rows one by one through the ORM take five times as long."""
+    """Insert with one statement for each table, parents first.
+
+    Row by row through the ORM takes five times as long.
+    """
     for kind, rows in (
         (Message, [letter.message for letter in letters]),
         (Attachment, [each for letter in letters for each in letter.attachments]),
@@ -348,7 +350,7 @@ def _insert_rows(session: Session, kind: type[SQLModel], rows: Sequence[SQLModel
         session.connection().execute(insert(table_of(kind)), [row.model_dump() for row in rows])
 
 
-def _see(
+def _record(
     session: Session,
     ref: LetterRef,
     state: SightingState,

@@ -22,7 +22,7 @@ folder, what = Path(sys.argv[1]), sys.argv[2]
 content = ContentStore(folder / "content")
 kept = content.put([b"a letter"])
 store = Store(f"sqlite:///{folder / 'x.db'}")
-store.views.undone()
+store.queries.unfinished()
 
 def put():
     content.put([b"another"])
@@ -32,7 +32,7 @@ def read():
 
 def ask():
     store._database._reader.dispose()
-    store.views.undone()
+    store.queries.unfinished()
 
 def tidy():
     with content.guarded(alone=True):

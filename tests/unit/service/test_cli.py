@@ -191,6 +191,7 @@ def test_status(command: Command, configure: Callable[[str, str], None]) -> None
         "delivered": 2,
         "held": 0,
         "dead": 0,
+        "withdrawn": 0,
     }
     assert ended.json["routing_version"] == TABLE.version
     assert [each["resource"] for each in ended.json["channels"]] == ["skatt"]
