@@ -1,7 +1,6 @@
-"""All SQL: letters in, the outbox, marks for the mailbox, rerouting, and views for people.
+"""All SQL: letters, the outbox, marks for the mailbox, decisions, and queries for people.
 
-One class for each, all on one `Database`. Only this package and `dispatch` change a delivery's
-state.
+One class for each, all on one `Database`. Only this package changes the state of a delivery.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Deliveries that wait, and covers that begin and end while they do."""
+"""Deliveries that follow covers which begin and end while they wait."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from daemon.store.pages import LETTERS, pieces, row_number
 from daemon.store.results import release_marks
 
 WAITING = frozenset({DeliveryState.PENDING, DeliveryState.HELD})
-"""The states of a delivery that nobody has begun, so that it can still go elsewhere."""
+"""The states of a delivery that is not in flight, so that it can still go elsewhere."""
 _NOT_THERE = WAITING | {DeliveryState.WITHDRAWN}
 _MESSAGES, _DECISIONS, _DELIVERIES = (table_of(kind) for kind in (Message, DecisionRow, Delivery))
 _BY_DUE_TIME = (_DELIVERIES.c.due_at, row_number(Delivery))
@@ -63,7 +63,7 @@ _EXPLAIN = update(_DECISIONS).where(
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """What became of a letter's deliveries. Both are names of destinations."""
+    """The destinations of a letter that were added and withdrawn."""
 
     added: tuple[str, ...]
     withdrawn: tuple[str, ...]
@@ -71,7 +71,7 @@ class Changed:
 
 @dataclass(frozen=True, kw_only=True)
 class Queued:
-    """A letter of which a delivery waits: what covers look at, its newest decision, and where it goes."""
+    """A letter with a waiting delivery: what covers depend on, its newest decision, its destinations."""
 
     message: UUID
     service: str
@@ -82,12 +82,12 @@ class Queued:
     waiting: Mapping[str, tuple[str, ...]]
     """Destinations at which a delivery waits, and on whose behalf."""
     others: frozenset[str]
-    """Destinations at which one is under way or has ended."""
+    """Destinations with a delivery that is in flight or has ended, but was not withdrawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cover:
-    """Where a letter is to go, by the covers of this moment and by the decision of this number."""
+    """Where a letter should go now, by the active covers and by the decision of this number."""
 
     message: UUID
     number: int
@@ -95,7 +95,7 @@ class Cover:
 
 
 class Covers:
-    """Deliveries that wait, and covers."""
+    """Waiting deliveries, and covers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -139,11 +139,9 @@ class Covers:
     def follow(self, covers: Sequence[Cover], now: datetime) -> dict[UUID, Changed]:
         """Let deliveries that wait or are held follow covers, in one transaction.
 
-        Returns the letters of which something changed.
-
-        Those that are not wanted, or not on those behalves, give way to those that are; these are
-        held if all that gave way were. A letter about which somebody has decided since is left
-        alone.
+        Deliveries to other destinations, or for other recipients, are withdrawn, and the wanted ones
+        added; these are held if all withdrawn ones were. A letter with a newer decision is left
+        alone. Returns the letters that changed.
         """
         ids = {"ids": [each.message for each in covers]}
         with self._database.write() as session:
@@ -199,11 +197,11 @@ def _queued(connection: Connection, ids: Collection[UUID]) -> Iterator[Queued]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Turn:
-    """What a cover changes of one letter."""
+    """The changes that a cover makes to one letter."""
 
     cover: Cover
     gone: Sequence[Any]
-    """Deliveries that give way."""
+    """Deliveries to withdraw."""
     new: Sequence[DeliveryValues]
     why: Mapping[str, Any]
 
@@ -269,7 +267,7 @@ def _stays(delivery: Any, wanted: Mapping[str, Sequence[str]]) -> bool:
 
 
 def withdrawn(delivery: Any) -> dict[str, Any]:
-    """What a decision remembers of a delivery that gave way."""
+    """Return what a decision records of a delivery that is withdrawn."""
     return {
         "destination": delivery.destination,
         "generation": delivery.generation,

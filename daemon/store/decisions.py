@@ -1,4 +1,4 @@
-"""Deliveries that go elsewhere than was decided at first: a cover that began or ended, or an operator who decided anew."""
+"""Later decisions: letters that an operator or a changed table sends elsewhere."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _NEWEST = (
 class Decided:
     """A stored letter with its attachments and its newest decision.
 
-    Of many at a time, only what routes look at.
+    `since` fills only what routes look at.
     """
 
     message: MessageValues
@@ -75,20 +75,20 @@ class Decided:
 
 
 class Rerouting:
-    """Deliveries that go elsewhere than was decided at first."""
+    """Decisions about stored letters, and the deliveries that follow from them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def decided(self, message: UUID) -> Decided:
-        """A stored letter with its newest decision."""
+        """Return a stored letter with its newest decision."""
         with self._database.read() as session:
             return _decided(session, message)
 
     def since(self, start: datetime) -> Iterator[Decided]:
-        """Letters that came at `start` or later, the oldest first, without their texts.
+        """Yield letters that came at `start` or later, the oldest first, without their texts.
 
-        No transaction is open while the caller has one.
+        No transaction is open between two of them.
         """
         for piece in pieces(self._database, _BY_ARRIVAL, since=start, size=LETTERS):
             with self._database.read() as session:
@@ -96,7 +96,7 @@ class Rerouting:
             yield from found
 
     def taken(self, start: datetime) -> Counter[str]:
-        """How many letters each route took at `start` or later, as the one that decided or as one that added a copy."""
+        """Count the letters that each route took at `start` or later, by deciding or by adding a copy."""
         found: Counter[str] = Counter()
         for piece in pieces(self._database, _BY_DECISION, since=start, size=ROWS):
             with self._database.read() as session:
@@ -118,14 +118,13 @@ class Rerouting:
         again: Collection[str],
         after: int | None = None,
     ) -> Changed | None:
-        """Keep an operator's decision and carry it out.
+        """Store an operator's decision and carry it out.
 
-        With `after`, only if that is still the number of the newest, and else return None.
+        With `after`, only if that is still the number of the newest decision; otherwise return None.
 
-        What was delivered stays recorded. Deliveries that wait or are dead are withdrawn if they
-        are not `wanted`, or on other behalves. A wanted destination that has the letter gets it
-        again, as a new generation, only if it is in `again`, or on behalf of somebody for whom it
-        has not got it yet.
+        Deliveries that wait, are held or dead are withdrawn if they are not `wanted`, or are for
+        other recipients. A wanted destination that has the letter gets it again, as the next
+        generation, only if it is in `again`, or for a recipient for whom it has not got it yet.
         """
         with self._database.write() as session:
             newest = _newest(session, decision.message_id).number
@@ -149,7 +148,10 @@ class Rerouting:
 
 
 def _outlines(connection: Connection, which: ColumnElement[bool]) -> list[Decided]:
-    """Letters by plain statements, one for each table: as objects, and one by one, they cost fifty times as much."""
+    """Read letters with one plain statement for each table.
+
+    As objects, one by one, they cost fifty times as much.
+    """
     messages = [
         MessageValues.model_construct(**row, **_left_out())
         for row in connection.execute(_OUTLINE.where(which)).mappings()
@@ -219,7 +221,7 @@ def _withdraw(
 
 @dataclass(frozen=True)
 class _New:
-    """What is the same of all deliveries that one decision or cover adds."""
+    """What all deliveries that one decision adds have in common."""
 
     decision: int
     at: datetime
@@ -229,7 +231,7 @@ class _New:
 def _is_due(
     earlier: Sequence[Delivery], wanted: Mapping[str, Sequence[str]], again: Collection[str]
 ) -> bool:
-    """Whether a destination needs another delivery, after these."""
+    """Whether a destination needs another delivery after these, none of which is withdrawn."""
     if not earlier:
         return True
     last = earlier[-1]
