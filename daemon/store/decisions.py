@@ -39,9 +39,9 @@ _PART = Part(external_id="", original_name="").model_dump()
 
 
 def _left_out() -> dict[str, Any]:
-    """In the place of what no route looks at.
+    """Return empty values for what no route looks at.
 
-    Values that are not given cost more to find than all the others.
+    Leaving them out costs more than all the others.
     """
     return {"body": "", "properties": {}, "references": [], "reply_options": []}
 

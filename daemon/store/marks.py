@@ -69,9 +69,9 @@ class Marks:
         )
 
     def told(self, mark: Mark, look_at: datetime, lost_since: datetime | None = None) -> None:
-        """The other side has accepted it; look at `look_at` whether it took effect.
+        """Record that the server accepted the mark; verify its effect at `look_at`.
 
-        It has lost others `lost_since`, if any.
+        The server has lost marks since `lost_since`, if any.
         """
         self._change(
             mark,

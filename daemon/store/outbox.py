@@ -61,8 +61,8 @@ class Outbox:
 
         One whose lease ran out is due as well.
 
-        With `only`, those to these destinations; with `exclude`, none to these. Suspects, at which
-        the process has ended `POISON_AFTER` times, are left to `claim_poison`.
+        With `only`, those to these destinations; with `exclude`, none to these. Poison messages, during
+        which the process has ended `POISON_AFTER` times, are left to `claim_poison`.
         """
         names = {"names": list(only or exclude)}
         return self._claim(
@@ -223,9 +223,9 @@ class Outbox:
         )
 
     def resend(self, ids: Sequence[UUID], now: datetime) -> list[UUID]:
-        """Deliver anew, as a new generation each, what has been delivered or is dead.
+        """Deliver again, as the next generation, what is delivered or dead.
 
-        Returns the new ids. Raises as `retry` does.
+        Returns the new ids. Raises: the errors of `retry`.
         """
         new: list[UUID] = []
         with self._database.write() as session:
