@@ -1,7 +1,9 @@
-"""What retention deletes, and what it must not touch: whatever is not delivered, not taken, not told, or under a legal hold.
+"""What retention deletes, and what it must not touch.
 
-A deletion is a row before it is anything else: the same transaction that empties a letter says so.
-Bytes of attachments are files, and go afterwards; `needed` tells which ones have to stay.
+That is a letter with an open delivery, pickup or mark, a rejected one, or one under a legal hold.
+
+A deletion is recorded in the same transaction that empties a letter.
+Bytes of attachments are files, and go afterwards; `needed` returns those that must stay.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ _BY_ARRIVAL = (col(Message.fetched_at), row_number(Message))
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A letter that retention may touch, the newest decision about it that a route made, and what there is to delete."""
+    """A letter that retention may touch, its newest decision by a route, and what could be deleted."""
 
     message_id: UUID
     service: str
@@ -55,7 +57,7 @@ class Candidate:
 
 
 class RetentionRows:
-    """What retention asks and does."""
+    """The queries and deletions of retention."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -82,7 +84,7 @@ class RetentionRows:
         return sorted(found)
 
     def candidates(self, until: datetime) -> Iterator[Candidate]:
-        """Letters that came at `until` or earlier and of which nothing keeps retention off, the oldest first."""
+        """Yield letters that came at `until` or earlier and may be touched, the oldest first."""
         for piece in pieces(self._database, _BY_ARRIVAL, until=until, size=_PAGE):
             yield from self._page(piece)
 
@@ -128,7 +130,7 @@ class RetentionRows:
     def deletions(
         self, limit: int | None = None, message_id: UUID | None = None
     ) -> Sequence[Deletion]:
-        """What was deleted, the newest first; of all letters, or of one."""
+        """Return what was deleted, the newest first; of all letters, or of one."""
         wanted = (
             select(Deletion)
             .order_by(col(Deletion.deleted_at).desc(), col(Deletion.message_id), col(Deletion.part))
@@ -163,7 +165,7 @@ class RetentionRows:
             session.add(current)
 
     def holds(self, message_id: UUID) -> Sequence[LegalHold]:
-        """Every legal hold of the letter, in order."""
+        """Return every legal hold of the letter, in order."""
         with self._database.read() as session:
             return session.exec(
                 select(LegalHold)
@@ -172,7 +174,7 @@ class RetentionRows:
             ).all()
 
     def held(self) -> int:
-        """How many letters are under a legal hold."""
+        """Count the letters under a legal hold."""
         with self._database.read() as session:
             return session.exec(
                 select(func.count()).select_from(LegalHold).where(col(LegalHold.ended_at).is_(None))
@@ -193,7 +195,7 @@ class RetentionRows:
             return {str(sha256): size or 0 for sha256, size in session.execute(wanted)}
 
     def letters_with(self, sha256: str) -> list[UUID]:
-        """The letters that have an attachment with these bytes."""
+        """Return the letters with an attachment of these bytes."""
         wanted = (
             select(Attachment.message_id)
             .where(Attachment.sha256 == sha256, col(Attachment.state).in_(KEPT_STATES))
@@ -300,7 +302,7 @@ def _delete_attachments(session: Session, message: Message, now: datetime) -> di
 
 
 def _delete_metadata(session: Session, message: Message, now: datetime) -> dict[str, Any]:
-    """Everything but a tombstone. Whoever calls has deleted the other parts before."""
+    """Delete everything but a tombstone. The caller has deleted the other parts before."""
     session.flush()
     deliveries = select(Delivery.id).where(Delivery.message_id == message.id)
     counts = {"attempts": _remove(session, AttemptRow, col(AttemptRow.delivery_id).in_(deliveries))}
