@@ -56,7 +56,7 @@ class Alert(SQLModel, table=True):
     told: dict[str, str] = Field(
         default_factory=dict,
         sa_type=JSON,
-        description="by destination: begun or ended, whichever was told last",
+        description="by destination: begun or ended, whichever was notified last",
     )
 
 
@@ -133,7 +133,7 @@ class SkippedLetter(SQLModel, table=True):
     last_error: str | None = None
     routing_version: str | None = Field(
         default=None,
-        description="the routing table that appointed nobody for it; None if it was only listed",
+        description="the routing table that appointed no recipient; None if it was only listed",
     )
     failing_since: datetime | None = Field(
         default=None, description="since when it could not be fetched; None in every other state"

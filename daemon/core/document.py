@@ -219,8 +219,8 @@ def _handed_on(value: Mapping[str, Any]) -> dict[str, object]:
 
 def _remarks(message: MessageValues) -> Iterator[str]:
     for name in ("properties", "references", "reply_options"):
-        told = getattr(message, name)
-        rows = told if isinstance(told, list) else [told]
+        value = getattr(message, name)
+        rows = value if isinstance(value, list) else [value]
         if any(is_deeper(each, DEEPEST_HANDED_ON) for each in rows):
             yield f"{name}: what is nested deeper than {DEEPEST_HANDED_ON} levels is left out (null)"
 

@@ -79,7 +79,7 @@ class DiskFull(StoreError):
 
 
 class StoreBusy(StoreError):
-    """Another program holds the database, for longer than whoever asked would wait.
+    """Another program locks the database for longer than the caller waits.
 
     Nothing is wrong with it, and nothing was changed.
     """
@@ -158,7 +158,7 @@ class PermanentFailure(DeliveryFailure):
 
 
 class ConnectorFault(DeliveryFailure):
-    """The connector failed in a way that nobody foresaw.
+    """The connector failed in an unexpected way.
 
     It is tried again later, and the log says where it was.
     """

@@ -153,29 +153,29 @@ def _named(label: str) -> str:
 
 def _wrong_jwk(text: str, path: Path) -> str:
     try:
-        told = (
+        jwk = (
             json.loads(text.lstrip("\ufeff"))
             if text.lstrip("\ufeff \r\n\t").startswith("{")
             else None
         )
     except ValueError:
         return f"begins like JSON, but is not valid: {path}; copy the whole key again"
-    if told is None:
+    if jwk is None:
         return (
             f"holds no private key in PEM: {path}; name a file with -----BEGIN PRIVATE KEY----- "
             "in it"
         )
-    if "keys" in told:
+    if "keys" in jwk:
         return (
             f"is a set of keys (JWKS): {path}; replace it with the one private key, the object that "
             'has a "d"'
         )
-    return _wrong_jwk_kind(told, path)
+    return _wrong_jwk_kind(jwk, path)
 
 
-def _wrong_jwk_kind(told: Mapping[str, object], path: Path) -> str:
-    if "ciphertext" in told or "encrypted_key" in told:
+def _wrong_jwk_kind(jwk: Mapping[str, object], path: Path) -> str:
+    if "ciphertext" in jwk or "encrypted_key" in jwk:
         return f"is an encrypted key (JWE): {path}; decrypt it, and name the result"
-    if "d" not in told and ({"n", "e"} <= told.keys() or {"x", "crv"} <= told.keys()):
+    if "d" not in jwk and ({"n", "e"} <= jwk.keys() or {"x", "crv"} <= jwk.keys()):
         return f"holds a public key: {path}; name the private one"
     return ""

@@ -5,7 +5,8 @@ are derived, never random: the same letter has the same ids after a repeat, a re
 node and in a restored database.
 
 What is stored with every letter has two classes: one of values (`MessageValues`), and the table
-(`Message`), which adds no field. Values cost a tenth of an object of a table.
+(`Message`), which adds no field. Values cost a tenth of an object of a table. `DecisionRow` and
+`AttemptRow` are tables too: a `Decision` is what the routing table says, before it is stored.
 """
 
 from __future__ import annotations

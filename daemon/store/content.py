@@ -207,7 +207,7 @@ class _SourceFailed(Exception):
         self.error = error
 
 
-def _told_apart(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _source_errors_marked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the chunks; their OSErrors must not be mistaken for those of our own files."""
     try:
         yield from chunks
@@ -219,7 +219,7 @@ def _copy(chunks: Iterable[bytes], descriptor: int) -> Kept:
     """Write the chunks, sync the file, and close it."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     try:
-        for chunk in _told_apart(chunks):
+        for chunk in _source_errors_marked(chunks):
             write_all(descriptor, chunk)
             sha256.update(chunk)
             md5.update(chunk)

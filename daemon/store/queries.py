@@ -378,9 +378,9 @@ _NO_ID = UUID(int=0)
 
 
 def _id_range(name: str) -> tuple[UUID, UUID]:
-    """The first and the last id that begin with `name`.
+    """Return the first and the last id that begin with `name`.
 
-    A range without any id if `name` is no beginning of one.
+    An empty range if no id can begin with it.
     """
     digits = name.replace("-", "").lower()
     if not re.fullmatch(r"[0-9a-f]{4,32}", digits):

@@ -152,9 +152,9 @@ def _failed(
 
 
 def record_results(session: Session, results: Sequence[ClaimResult]) -> set[UUID]:
-    """Keep how attempts ended.
+    """Record the results of attempts.
 
-    Returns the deliveries of which it was kept: not those that have been claimed anew, or have
+    Returns the deliveries that were recorded: not those that have been claimed again, or have
     ended.
     """
     connection = session.connection()

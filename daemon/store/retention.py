@@ -63,9 +63,9 @@ class RetentionRows:
         self._database = database
 
     def kinds(self) -> list[tuple[str, str, str]]:
-        """Every combination of service, version of the routing table and route that letters have.
+        """Return every combination of service, version of the routing table and route of letters.
 
-        Few, however many letters there are.
+        They are few, however many letters there are.
         """
         found: set[tuple[str, str, str]] = set()
         wanted = (
@@ -117,8 +117,8 @@ class RetentionRows:
     ) -> list[Deletion]:
         """Delete these parts of these letters, each by the rule that stands with it, in one transaction. Returns what was deleted.
 
-        Each letter is looked at again: one that retention must not touch any more stays whole. What
-        is deleted already stays as recorded.
+        Each letter is checked again: one that must not be touched any more stays as it is. Earlier
+        deletions stay as recorded.
         """
         done: list[Deletion] = []
         with self._database.write() as session:
@@ -206,7 +206,7 @@ class RetentionRows:
 
 
 def _decided() -> tuple[Any, ColumnElement[bool]]:
-    """To join a letter with the newest decision about it that a route made.
+    """Return the join of a letter with its newest decision by a route.
 
     The first always is one.
     """
@@ -222,7 +222,11 @@ def _decided() -> tuple[Any, ColumnElement[bool]]:
 
 
 def _may_go() -> ColumnElement[bool]:
-    """Whether retention may touch the letter of the row: it was delivered, taken, and its sender told, and no hold is in force."""
+    """Whether retention may touch the letter of the row.
+
+    It must be delivered, taken and marked, and not under a legal hold. Withdrawn deliveries do not
+    count.
+    """
     newer = aliased(Delivery)
     replaced = exists().where(
         col(newer.message_id) == Delivery.message_id,

@@ -41,10 +41,10 @@ class Stamps:
             sql_select(func.max(_VERSIONS.c.in_force_since)),
         ]
         with self._database.read() as session:
-            told = [
+            times = [
                 time for each in questions for row in session.execute(each) for time in row if time
             ]
-        return max(told, default=None)
+        return max(times, default=None)
 
     def put_right(self, first: datetime, last: datetime, now: datetime, *, certain: bool) -> int:
         """Set to `now` what was recorded from `first` to `last`, and if `now` is `certain`, later.
