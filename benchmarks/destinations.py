@@ -22,7 +22,7 @@ import structlog
 
 from connectors.destinations.filedrop import FileDrop, Settings
 from daemon.core.errors import PermanentFailure, TemporaryFailure
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store

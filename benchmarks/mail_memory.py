@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout, not an install
 from connectors.destinations.smtp import Mail, Settings
 from connectors.sandbox.sinks.mail import MailSink
 from daemon.core.document import letter_document
-from daemon.core.model import ParcelPart
+from daemon.core.parcels import ParcelPart
 from daemon.core.ports import Parcel
 from daemon.runtime.process import tune_malloc
 from tests.unit.conftest import stored_letter

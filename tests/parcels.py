@@ -14,16 +14,15 @@ from daemon.core.document import letter_document
 from daemon.core.file_kinds import kind_of
 from daemon.core.filenames import safe_name
 from daemon.core.model import (
-    Addressee,
     Attachment,
     DecisionRow,
     Delivery,
     Message,
-    ParcelPart,
     PartState,
     delivery_id,
     message_id,
 )
+from daemon.core.parcels import Addressee, ParcelPart
 from daemon.core.ports import Parcel
 
 MOMENT = datetime(2026, 3, 12, 9, 46, 5, tzinfo=UTC)

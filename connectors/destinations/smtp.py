@@ -20,7 +20,8 @@ from connectors.mail.subjects import STANDARD, SubjectTemplate, example
 from connectors.parcel.language import WORDS, Language
 from connectors.parcel.verify import refuse_unsafe_names
 from daemon.core.errors import ContentMissing, DeliveryFailure, PermanentFailure, TemporaryFailure
-from daemon.core.model import MessageKind, Receipt
+from daemon.core.model import MessageKind
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Notification, Parcel
 from daemon.core.settings import MailAddress, is_mail_address
 

@@ -22,7 +22,7 @@ from connectors.soap.security import Protect, Protection, signature, username_to
 from connectors.soap.settings import SoapSettings
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, keep_zeep_quiet, zeep_settings
 from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Parcel
 
 _RULES = (

@@ -25,7 +25,7 @@ from connectors.net.tls import CaFile, none_if_empty, tls_context, why_no_proof
 from connectors.webhooks.event import alert_event, cloud_event
 from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
 from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Notification, Parcel
 from daemon.core.settings import ConnectorSettings, FilePath, SecretFile, duration
 

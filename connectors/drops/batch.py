@@ -8,7 +8,7 @@ from uuid import UUID
 
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import PostmottakError
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 
 DeliverySteps = Generator[None, None, Receipt]
 """A delivery, which stops wherever what it has written must be durable before it goes on. If that

@@ -11,7 +11,7 @@ from connectors.drops.formats import arkivmelding, fiks_arkiv
 from connectors.drops.formats.archive_xml import Document
 from connectors.drops.formats.letter_pdf import render_letter
 from connectors.parcel.verify import verified_chunks
-from daemon.core.model import ParcelPart
+from daemon.core.parcels import ParcelPart
 from daemon.core.ports import Parcel
 
 LETTER_PDF = "letter.pdf"

@@ -18,7 +18,7 @@ from connectors.drops.layouts import Layout, Unit
 from connectors.drops.settings import DropSettings
 from connectors.parcel.verify import refuse_unsafe_names
 from daemon.core.errors import DeliveryFailure, PostmottakError, TemporaryFailure
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Finding, Parcel, Pickup, PickupState
 
 _SIGN = f"{STAGING}/awaiting-pickup"

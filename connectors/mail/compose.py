@@ -18,7 +18,7 @@ from connectors.parcel.render import html_letter, one_line, plain_letter
 from connectors.parcel.verify import verified_chunks
 from daemon.core.cases import case_keys
 from daemon.core.document import LetterDocument
-from daemon.core.model import ParcelPart
+from daemon.core.parcels import ParcelPart
 from daemon.core.ports import Notification, Parcel
 
 _LINE = 57

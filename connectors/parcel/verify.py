@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from daemon.core.errors import PermanentFailure, TemporaryFailure
 from daemon.core.filenames import is_plain_name
-from daemon.core.model import ParcelPart
+from daemon.core.parcels import ParcelPart
 from daemon.core.ports import Parcel
 
 _CHUNK = 1 << 18

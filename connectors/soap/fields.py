@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from connectors.parcel.verify import verified_chunks
 from daemon.core.document import File, LetterDocument
-from daemon.core.model import KEPT_STATES, ParcelPart
+from daemon.core.model import KEPT_STATES
+from daemon.core.parcels import ParcelPart
 from daemon.core.ports import Parcel
 
 FieldKind = Literal["text", "number", "boolean", "moment", "names", "content"]

@@ -64,7 +64,7 @@ def _shown(delivery: Delivery, column: str) -> object:
     """Return a column for people; a due time means nothing once a delivery has ended."""
     return (
         None
-        if column == "due_at" and delivery.state in {"delivered", "dead"}
+        if column == "due_at" and delivery.state in {"delivered", "dead", "withdrawn"}
         else getattr(delivery, column)
     )
 

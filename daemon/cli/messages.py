@@ -57,7 +57,9 @@ def list_messages(context: typer.Context, *, limit: Limit = 50, json: Json = Fal
                 "route": decision.route,
                 "recipients": decision.recipients,
                 "deliveries": {
-                    d.destination: d.state for d in store.queries.deliveries(message_id=each.id)
+                    d.destination: d.state
+                    for d in store.queries.deliveries(message_id=each.id)
+                    if d.state != "withdrawn"
                 },
             }
             for each, decision in store.queries.messages(limit)

@@ -1,4 +1,4 @@
-"""What is noted beside letters: how far channels are read, what was seen there, what was deleted or must stay, and what is wrong."""
+"""What is recorded beside letters: bookmarks, skipped letters, deletions, legal holds and alerts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import JSON, BigInteger, Index
 from sqlmodel import Field, SQLModel
 
-from daemon.core.model import LetterRef, MessageKind, SightingState, enum_column
+from daemon.core.columns import enum_column
+from daemon.core.model import LetterRef, MessageKind, SightingState
 
 
 class LetterPart(StrEnum):
@@ -29,7 +30,7 @@ COLLISION = "collision"
 
 
 CLOCK = "clock"
-"""The kind of alert that the clock of this machine is wrong, or that nobody confirms it."""
+"""The kind of alert that this machine's clock is wrong, or that no source confirms it."""
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
 SEEN_BY_SERVICE = frozenset({ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN})
@@ -39,7 +40,7 @@ store.
 
 
 class Alert(SQLModel, table=True):
-    """Something that is wrong, or was and has ended without everybody having been told.
+    """A problem, or one that has ended and whose end has not been reported to everyone yet.
 
     Rows go when nothing is left to tell.
     """
@@ -55,7 +56,7 @@ class Alert(SQLModel, table=True):
     told: dict[str, str] = Field(
         default_factory=dict,
         sa_type=JSON,
-        description="by destination: begun or ended, whichever was told last",
+        description="by destination: begun or ended, whichever was notified last",
     )
 
 
@@ -81,7 +82,7 @@ class Deletion(SQLModel, table=True):
 
 
 class Tombstone(SQLModel, table=True):
-    """All that is left of a letter whose metadata was deleted: that it was here, so that it is never fetched or delivered again."""
+    """What is left of a letter whose metadata was deleted, so that it is never fetched again."""
 
     __tablename__ = "tombstones"
     __table_args__ = (Index("tombstones_by_altinn2_id", "altinn2_id"),)
@@ -112,7 +113,7 @@ class LegalHold(SQLModel, table=True):
 
 
 class SkippedLetter(SQLModel, table=True):
-    """A letter that was listed and is not stored: confidential and left alone, gone, or not yet fetched."""
+    """A letter that was listed and is not stored, and why."""
 
     __tablename__ = "sightings"
     __table_args__ = (Index("sightings_by_state", "state"),)
@@ -132,7 +133,7 @@ class SkippedLetter(SQLModel, table=True):
     last_error: str | None = None
     routing_version: str | None = Field(
         default=None,
-        description="the routing table that appointed nobody for it; None if it was only listed",
+        description="the routing table that appointed no recipient; None if it was only listed",
     )
     failing_since: datetime | None = Field(
         default=None, description="since when it could not be fetched; None in every other state"
@@ -140,7 +141,7 @@ class SkippedLetter(SQLModel, table=True):
 
     @property
     def ref(self) -> LetterRef:
-        """The reference that fetches this letter."""
+        """Return the reference that fetches this letter."""
         return LetterRef(
             mailbox=self.mailbox,
             party=self.party,
@@ -151,7 +152,10 @@ class SkippedLetter(SQLModel, table=True):
 
 
 class Bookmark(SQLModel, table=True):
-    """How far a channel (one party, service and resource of a mailbox) has been read, and how its last listing went."""
+    """How far a channel has been read, and the result of its last listing.
+
+    A channel is one party, service and resource of a mailbox.
+    """
 
     __tablename__ = "bookmarks"
 
@@ -185,7 +189,7 @@ class Bookmark(SQLModel, table=True):
 
 
 class RoutingVersion(SQLModel, table=True):
-    """A routing table that was in force, and since when it last is."""
+    """A routing table that is or was active, and since when it last was."""
 
     __tablename__ = "routing_versions"
 

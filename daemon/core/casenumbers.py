@@ -12,10 +12,10 @@ _MONTH = re.compile(r"(?:0[1-9]|1[0-2])/(?:19|20)\d{2}")
 
 
 def case_numbers(text: str) -> tuple[str, ...]:
-    """The case numbers in the text, each once, in the order in which they stand there.
+    """Return the case numbers in the text, each once, in their order.
 
-    Months (12/2026), school years (2026/27, 2026/2027) and days (21/12) look like them and are
-    none. What cannot be seen tears no number apart.
+    Months (12/2026), school years (2026/27, 2026/2027) and days (21/12) look like case numbers and
+    are left out. Invisible characters do not split a number.
     """
     return tuple(dict.fromkeys(_found(readable(text))))
 

@@ -1,4 +1,4 @@
-"""What came of asking a connector: its answer, or the way in which it failed, as a value."""
+"""The result of calling a connector, as a value: its answer, or its error."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _Answer = TypeVar("_Answer")
 
 
 def call_connector(call: Callable[[], _Answer], **about: str) -> _Answer | PostmottakError:
-    """What `call` returns, or what it raises.
+    """Call a connector, and return what it returns or raises.
 
-    A fault that nobody foresaw is logged, with what it is `about`.
+    An unexpected exception is logged with `about`, and returned as ConnectorFault.
     """
     try:
         return call()

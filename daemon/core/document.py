@@ -1,4 +1,4 @@
-"""A letter as everybody outside reads it: `message.json`, a webhook's data, `messages show --json`.
+"""A letter as outside programs read it: `message.json`, a webhook's data, `messages show --json`.
 
 The shape is versioned, its JSON Schema is docs/message.schema.json, and it never depends on when or
 how often a delivery was tried: the same letter to the same destination gives the same bytes.
@@ -52,7 +52,7 @@ class Source(_Frozen):
 
 
 class Sender(_Frozen):
-    """Who wrote the letter, and who put it into Altinn on the writer's behalf."""
+    """Who wrote the letter, and who put it into Altinn for the writer."""
 
     organisation: str | None = Field(description="organisation number of the real sender")
     name: str
@@ -163,7 +163,7 @@ def letter_document(
     decision: DecisionValues,
     delivery: DeliveryValues,
 ) -> LetterDocument:
-    """The letter as the delivery's reader gets it; the same for every attempt."""
+    """Return the letter as the receiver of the delivery gets it; the same for every attempt."""
     return LetterDocument(
         kind=message.kind,
         id=message.id,
@@ -207,23 +207,20 @@ def letter_document(
 
 
 def body_name(message: MessageValues) -> str:
-    """The name of the file that holds the letter's text."""
+    """Return the name of the file with the letter's text."""
     return _BODY_NAMES.get(message.body_type, "body.txt")
 
 
 def _handed_on(value: Mapping[str, Any]) -> dict[str, object]:
-    """The sender's own JSON as far as every reader can be expected to hold it.
-
-    Most is as it should be.
-    """
+    """Return the sender's own JSON, cut to what every reader can be expected to parse."""
     found: dict[str, object] = storable(value, DEEPEST_HANDED_ON)
     return found
 
 
 def _remarks(message: MessageValues) -> Iterator[str]:
     for name in ("properties", "references", "reply_options"):
-        told = getattr(message, name)
-        rows = told if isinstance(told, list) else [told]
+        value = getattr(message, name)
+        rows = value if isinstance(value, list) else [value]
         if any(is_deeper(each, DEEPEST_HANDED_ON) for each in rows):
             yield f"{name}: what is nested deeper than {DEEPEST_HANDED_ON} levels is left out (null)"
 

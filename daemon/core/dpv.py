@@ -1,8 +1,8 @@
 """The ten message services of Digital post til virksomheter, and confidential post.
 
 Codes, subject areas and eFormidling processes: Altinn/docs `digital-post-til-virksomheter` and
-felleslosninger/docs `saksbehandling.md`. Which Altinn 3 resource carries a service is published
-nowhere: each resource below says how certain it is, and an operator names the real ones in
+felleslosninger/docs `saksbehandling.md`. Which Altinn 3 resource carries a service is not published:
+each resource below says how certain it is, and an operator configures the real ones in
 `resources`.
 """
 
@@ -118,7 +118,7 @@ _BY_NAME = MappingProxyType(
 
 
 def find_service(name: str) -> Service | None:
-    """The service with this code (`4255/8`) or slug (`skatter-avgifter`), or None."""
+    """Return the service with this code (`4255/8`) or slug (`skatter-avgifter`), or None."""
     return _BY_NAME.get(name)
 
 
@@ -143,5 +143,5 @@ def service_code(name: str) -> str:
 
 
 def service_names() -> tuple[str, ...]:
-    """Every code and slug, in the table's order."""
+    """Return every code and slug, in the order of the table."""
     return tuple(_BY_NAME)

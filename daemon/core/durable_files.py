@@ -1,4 +1,4 @@
-"""Files that survive a power cut, and new ones that appear whole under their name or not at all."""
+"""Files that survive a power cut; a new file appears complete under its name or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 
 def sync(path: Path | str) -> None:
-    """Wait until the file's bytes, or the folder's names, are on the disk. Raises OSError."""
+    """Wait until the file's bytes, or the folder's entries, are on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -25,7 +25,7 @@ def sync(path: Path | str) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it: on a disk that is nearly full, one call may write less. Raises OSError."""
+    """Write all bytes; a single call may write fewer on a nearly full disk. Raises OSError."""
     written = os.write(descriptor, data)
     while written < len(data):
         written += os.write(descriptor, data[written:])
@@ -33,11 +33,11 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def new_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Write a file that is not there yet; when the block has ended it is durable, and has its name.
+    """Write a new file, which is durable and has its name when the block ends.
 
     If the block raises, nothing is left.
 
-    `mode` is narrowed by the umask. Raises FileExistsError if there is such a file, and OSError,
+    `mode` is narrowed by the umask. Raises FileExistsError if the file exists, and OSError,
     which names a file, in any other case. A kill leaves at most a hidden `.NAME.half` beside it,
     which the next attempt removes.
     """
@@ -62,7 +62,7 @@ def new_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
 
 
 def _give_name(half: Path, path: Path) -> None:
-    """Give the file its name, if nobody has taken that meanwhile: a link never replaces."""
+    """Give the file its name, unless another file has it by now: a link never replaces."""
     try:
         os.link(half, path)
     except FileExistsError:

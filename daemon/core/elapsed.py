@@ -1,4 +1,4 @@
-"""Seconds that go on whatever anybody does to the clock of this machine, and what another machine's clock said at one of them."""
+"""Seconds that pass independently of this machine's clock, and the time of another machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import datetime
 
 
 def elapsed() -> float:
-    """Seconds from anywhere, also those in which the machine sleeps; nothing sets them.
+    """Return seconds from an arbitrary start, sleep of the machine included; nothing sets them.
 
     From any thread.
 
-    Source: clock_gettime(2), CLOCK_BOOTTIME. Where there is none, the seconds of a sleep are
+    Source: clock_gettime(2), CLOCK_BOOTTIME. Without it, the seconds of a sleep are
     missing.
     """
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)

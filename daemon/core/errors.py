@@ -1,21 +1,21 @@
 """The error tree, sorted by who must act.
 
     PostmottakError
-    ├── OperatorError            the operator mends a file or a command; never a traceback
+    ├── OperatorError            the operator fixes a file or a command; never a traceback
     │   ├── ConfigurationError   every fault of a configuration at once
     │   └── NotFound             no such message, delivery or destination
-    ├── StoreError               the database, the disk or the agent; the process ends with exit code 4
+    ├── StoreError               the database, the disk or the worker; the process ends with exit code 4
     │   ├── DiskFull             nothing new is fetched until there is room
-    │   ├── StoreBusy            another program holds the database; the service waits, a command says so in the end
-    │   └── AgentLost            the process that writes drops has ended
-    ├── NotStorable              one letter that the database cannot hold as it is
+    │   ├── StoreBusy            another program locks the database; the service waits, a command gives up
+    │   └── WorkerLost           the worker process that writes drops has ended
+    ├── NotStorable              one letter that the database rejects as it is
     ├── ContentMissing           the bytes of one attachment are not where they were put
-    ├── MailboxError             the other side of a mailbox
-    │   ├── MailboxUnavailable   cannot be reached or does not make sense now; try later
-    │   ├── AccessRefused        a right is missing; somebody must grant it
-    │   ├── LetterGone           listed, but no longer to be had
-    │   └── PartUnavailable      one attachment cannot be had; the letter itself can
-    └── DeliveryFailure          a destination says no
+    ├── MailboxError             the server of a mailbox
+    │   ├── MailboxUnavailable   unreachable or not making sense now; try later
+    │   ├── AccessRefused        a right is missing; someone must grant it
+    │   ├── LetterGone           listed, but no longer available
+    │   └── PartUnavailable      one attachment is not available; the letter itself is
+    └── DeliveryFailure          a destination did not take a parcel
         ├── TemporaryFailure     try later
         ├── PermanentFailure     trying again would not help
         └── ConnectorFault       a fault of the connector itself; the log says where
@@ -32,16 +32,16 @@ from typing import Any
 
 
 class PostmottakError(Exception):
-    """Root of everything that Postmottak raises on purpose."""
+    """Root of all errors that Postmottak raises on purpose."""
 
 
 class OperatorError(PostmottakError):
-    """Something that the operator can mend; shown as it is, without a traceback."""
+    """Something that the operator can fix; shown without a traceback."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing that is wrong in a configuration: where, what, and what to do about it."""
+    """One fault of a configuration: where, what, and what to do about it."""
 
     file: str
     key: str
@@ -67,11 +67,11 @@ class ConfigurationError(OperatorError):
 
 
 class NotFound(OperatorError):
-    """The thing that the operator named is not there."""
+    """What the operator named does not exist."""
 
 
 class StoreError(PostmottakError):
-    """The database or the disk failed; nothing may go on as if it had not."""
+    """The database or the disk failed; nothing may continue as if it had not."""
 
 
 class DiskFull(StoreError):
@@ -79,7 +79,7 @@ class DiskFull(StoreError):
 
 
 class StoreBusy(StoreError):
-    """Another program holds the database, for longer than whoever asked would wait.
+    """Another program locks the database for longer than the caller waits.
 
     Nothing is wrong with it, and nothing was changed.
     """
@@ -93,19 +93,19 @@ class WorkerLost(StoreError):
 
 
 class NotStorable(PostmottakError):
-    """Something that the database cannot hold as it is; everything else can still be kept."""
+    """A value that the database rejects; everything else can still be stored."""
 
 
 class ContentMissing(PostmottakError):
-    """The bytes of one attachment are not where they were put."""
+    """The bytes of one attachment are missing from the content store."""
 
 
 class MailboxError(PostmottakError):
-    """The other side of a mailbox did not do what was asked."""
+    """The server of a mailbox did not do what was asked."""
 
 
 class MailboxUnavailable(MailboxError):
-    """The mailbox cannot be used now; `retry_after` is what the other side asked for, if it did."""
+    """The mailbox cannot be used now; `retry_after` is what the server asked for, if anything."""
 
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         self.retry_after = retry_after
@@ -117,11 +117,11 @@ class AccessRefused(MailboxError):
 
 
 class LetterGone(MailboxError):
-    """The letter was listed, but its sender or somebody else has removed it since."""
+    """The letter was listed, but has been removed since, by its sender or someone else."""
 
 
 class PartUnavailable(MailboxError):
-    """One attachment cannot be had. `state` is a value of `model.PartState`."""
+    """One attachment is not available. `state` is a value of `model.PartState`."""
 
     def __init__(self, message: str, *, state: str) -> None:
         self.state = state
@@ -158,7 +158,7 @@ class PermanentFailure(DeliveryFailure):
 
 
 class ConnectorFault(DeliveryFailure):
-    """The connector failed in a way that nobody foresaw.
+    """The connector failed in an unexpected way.
 
     It is tried again later, and the log says where it was.
     """

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, for senders whose names and media types do not say it.
+"""The kind of a file by its first bytes, where its name and media type do not say it.
 
 Pure; reads nothing itself.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 HEAD = 8192
-"""How many of a file's first bytes are looked at."""
+"""How many of a file's first bytes are examined."""
 
 _BEFORE_PDF = b"\xef\xbb\xbf\x00 \t\r\n"
-"""What some programs write before `%PDF-`, and every reader forgives."""
+"""What some programs write before `%PDF-`, and every reader accepts."""
 _KINDS = {
     "pdf": "pdf",
     "png": "png",
@@ -24,8 +24,8 @@ _KINDS = {
     "docx": "zip",
     "zip": "zip",
 }
-"""The kinds that are told apart, by what the library calls them; it calls every ZIP file a document
-of Word's, among others.
+"""The kinds that are distinguished, by the library's names; among others, it calls every ZIP file a
+Word document.
 """
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _OFFICE = {b"word/": "docx", b"xl/": "xlsx", b"ppt/": "pptx"}
@@ -37,9 +37,9 @@ _OPEN_DOCUMENTS = {
 
 
 def kind_of(head: bytes) -> str:
-    """The usual ending of a file that begins with these bytes, such as `pdf`.
+    """Return the usual suffix of a file that begins with these bytes, such as `pdf`.
 
-    Empty where they do not tell.
+    Empty if they do not show it.
     """
     import puremagic
 
@@ -56,14 +56,14 @@ def kind_of(head: bytes) -> str:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the bytes are the beginning of a text in UTF-8 or Latin-1, as far as bytes tell."""
+    """Whether the bytes look like the beginning of a text in UTF-8 or Latin-1."""
     return bool(head) and not _NO_TEXT.search(head)
 
 
 def _kind_of_zip(head: bytes) -> str:
-    """Which document a ZIP file is.
+    """Return which document a ZIP file is.
 
-    Empty for an Office document that does not say so early, and `zip` for none.
+    Empty for an Office document that does not show it early, `zip` if it is not a document.
     """
     if not head.startswith(b"PK\x03\x04"):
         return ""

@@ -1,4 +1,4 @@
-"""File and folder names that are safe on any file system, and the same whenever the same letter comes again.
+"""File and folder names that are safe on any file system, and the same for the same letter.
 
 Pure. Senders' names are never used as they are: a name here is ASCII, short, and says enough for a
 person to recognise the file.
@@ -13,7 +13,7 @@ from uuid import UUID
 from daemon.core.folding import readable
 
 MAX_LENGTH = 80
-"""No name of a file is longer, in characters and so in bytes."""
+"""The maximum length of a file name, in characters and so in bytes."""
 _SLUG_LENGTH = 20
 
 _NO_DECOMPOSITION = str.maketrans(
@@ -29,7 +29,7 @@ _NO_DECOMPOSITION = str.maketrans(
         "ŧ": "t",
         "þ": "th",
     }
-)  # Norwegian, Sámi and neighbouring letters that NFKD does not take apart, as it does å
+)  # Norwegian, Sámi and neighbouring letters that NFKD does not decompose, as it does å
 _SUFFIX = re.compile(r"(?=[0-9]*[a-z])[0-9a-z]{1,8}")
 _SUFFIXES = {
     "pdf": frozenset({"pdf", "ai"}),
@@ -37,7 +37,7 @@ _SUFFIXES = {
     "jpg": frozenset({"jpg", "jpeg", "jpe", "jfif"}),
     "gif": frozenset({"gif"}),
 }
-"""Of kinds whose files have no other suffixes."""
+"""The suffixes of kinds whose files have no others."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WINDOWS_DEVICES = frozenset(
     {
@@ -51,12 +51,12 @@ _WINDOWS_DEVICES = frozenset(
 
 
 def safe_name(original: str, media_type: str, position: int, kind: str = "") -> str:
-    """The name under which an attachment is kept and handed on: `001-<slug>.<suffix>`.
+    """Return the name under which an attachment is kept and handed on: `001-<slug>.<suffix>`.
 
     `position`, from 1 on, is the attachment's place in its letter, which makes the name unique
-    there. The suffix is kept if it looks like one and can be right for the `kind` of file that the
-    bytes are (`daemon.core.file_kinds`); otherwise the kind's follows. A file of which nothing is
-    known but that it is meant to be a PDF gets `.pdf` if it has no suffix.
+    there. The suffix is kept if it looks like one and fits the `kind` of file that the bytes
+    are (`daemon.core.file_kinds`); otherwise the kind's is used. A file that only its media type
+    calls a PDF gets `.pdf` if it has no suffix.
     """
     stem, suffix = _split(_ascii(readable(original)), media_type, kind)
     prefix = f"{position:03d}-"
@@ -76,15 +76,18 @@ def short_id(message_id: UUID) -> str:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether `name` is one file's name on any system: ASCII, no path, no hidden file, no Windows device, no trailing dot."""
+    """Whether `name` is a plain file name on any system.
+
+    That is ASCII, and not a path, a hidden file, a Windows device or a name with a trailing dot.
+    """
     device = name.partition(".")[0].lower() in _WINDOWS_DEVICES
     return bool(_PLAIN.fullmatch(name)) and not name.endswith(".") and not device
 
 
 def _ascii(text: str) -> str:
-    """`text` in lower case, without accents, and with Latin letters written in ASCII.
+    """Return `text` in lower case, without accents, and with Latin letters written in ASCII.
 
-    What has no such form is left as it is.
+    What has no such form stays as it is.
     """
     apart = unicodedata.normalize("NFKD", text).casefold()
     bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
@@ -100,7 +103,10 @@ def _split(name: str, media_type: str, kind: str) -> tuple[str, str]:
 
 
 def _can_be(suffix: str, kind: str) -> bool:
-    """Whether a file of this kind may have this suffix: many formats are ZIP or XML inside, and none is named by one letter."""
+    """Whether a file of this kind may have this suffix.
+
+    Many formats are ZIP or XML inside, and none has a suffix of one letter.
+    """
     known = _SUFFIXES.get(kind)
     return suffix in known if known else len(suffix) > 1
 

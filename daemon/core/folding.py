@@ -1,8 +1,8 @@
-"""Text as rules compare it: case, accents and what nobody can see do not count.
+"""Text as rules compare it: case, accents and invisible characters do not count.
 
 What is stored stays as it was sent.
 
-"What cannot be seen" are the default-ignorable code points of Unicode (soft hyphen, zero-width
+Invisible are the default-ignorable code points of Unicode (soft hyphen, zero-width
 characters, variation selectors, bidi marks, tags; DerivedCoreProperties.txt), control characters,
 and the difference between one blank and another or several.
 """
@@ -17,21 +17,17 @@ _UNSEEN = re.compile(
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _BLANKS = re.compile(r"[\s\u2800]+")
-"""Every blank and line break that Unicode has, and Braille's, which looks like one."""
+"""Every blank and line break of Unicode, and the Braille blank, which looks like one."""
 _BLANK = re.compile(r"[\s\u2800]")
 _REPEATED = re.compile(r" +(?= [^*+?{]| $)")
 _LOOK_ALIKES = str.maketrans({"\u2010": "-", "\u2011": "-"})
-"""Hyphens that look like the one on a keyboard; word processors write the second so that no line
-ends there.
-"""
+"""Hyphens that look like the ASCII one; word processors write the second as a non-breaking one."""
 _DECEPTIVE = re.compile(rf"{_UNSEEN.pattern}|[^ \S]|(?<= ) |[\u2010\u2011\u2800\u0300-\u036f]")
-"""What looks like nothing, or like something else; the marks of letters that are not composed among
-them.
-"""
+"""What is invisible or looks like something else, combining marks included."""
 
 
 def readable(text: str) -> str:
-    """The text without what cannot be seen, its letters composed, with single blanks.
+    """Return the text without invisible characters, its letters composed, with single blanks.
 
     Case and accents stay.
     """
@@ -39,9 +35,9 @@ def readable(text: str) -> str:
 
 
 def readable_expression(expression: str) -> str:
-    """A regular expression for text as `readable` makes it.
+    """Return a regular expression that fits text from `readable`.
 
-    A blank that is repeated by a sign after it stays on its own.
+    A blank with a quantifier after it stays separate.
     """
     return _REPEATED.sub("", _BLANK.sub(" ", _composed(expression)))
 
@@ -52,9 +48,9 @@ def _composed(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Text for comparing as people do: Møte and MØTE are one, and so are é and e; ø stays ø.
+    """Fold text to compare as people do: Møte and MØTE are equal, as are é and e; ø stays ø.
 
-    Blanks at the ends stay, as one.
+    Blanks at each end stay, as one.
     """
     return _BLANKS.sub(" ", _UNSEEN.sub("", _bare(text)))
 
@@ -70,17 +66,17 @@ def _bare(text: str) -> str:
 
 
 def fold_whole(text: str) -> str:
-    """Folded text that is compared as a whole, so that blanks at its ends do not count."""
+    """Fold text that is compared as a whole: blanks at its ends do not count."""
     return fold(text).strip()
 
 
 def fold_title(text: str) -> str:
-    """A folded title in which words are looked for: a blank around a word also stands for the title's beginning and end."""
+    """Fold a title for a search of words: a blank also stands for its beginning and its end."""
     return f" {fold_whole(text)} "
 
 
 def is_like(folded: str, pattern: str) -> bool:
-    """Whether text, folded as a whole, is what the pattern says, in which * stands for anything."""
+    """Whether text, folded as a whole, matches the pattern, in which * stands for anything."""
     first, *rest = fold_whole(pattern).split("*")
     if not rest:
         return folded == first
@@ -97,7 +93,7 @@ def is_like(folded: str, pattern: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    r"""The text with an escape such as \u00ad for everything that looks like nothing, or like something else."""
+    r"""Return the text with an escape such as \u00ad for each deceptive character."""
     return _DECEPTIVE.sub(
         lambda found: (
             f"\\u{ord(found[0]):04x}" if found[0] <= "\uffff" else f"\\U{ord(found[0]):08x}"

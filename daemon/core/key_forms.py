@@ -1,7 +1,7 @@
-"""What a file is in which somebody gave a key or a certificate in another form than is read here, and the command that makes it right.
+"""Keys and certificates in a form that is not read here, and the command that converts them.
 
-A virksomhetssertifikat comes as PKCS#12, Windows saves DER and puts a mark before text, other
-programs have forms of their own. Nothing of the key is ever said. Sources: RFC 7292 (PKCS#12), RFC
+A virksomhetssertifikat comes as PKCS#12, Windows saves DER and writes a byte order mark, other
+programs have their own forms. No part of a key is ever shown. Sources: RFC 7292 (PKCS#12), RFC
 7468 (PEM), RFC 7517 (JWK).
 """
 
@@ -24,9 +24,9 @@ _DER_LENGTHS = range(0x80, 0x85)
 
 
 def binary_form(content: bytes, path: Path, wanted: Wanted = "key") -> str:
-    """What is wrong with a file in a binary form, as `problem; remedy`.
+    """Return what is wrong with a file in a binary form, as `problem; remedy`.
 
-    Empty if it is in none that is known.
+    Empty if it is in no known one.
     """
     # no sequence of ASN.1
     if content[:1] != b"\x30" or len(content) < 8 or content[1] not in _DER_LENGTHS:  # noqa: PLR2004
@@ -50,16 +50,14 @@ def binary_form(content: bytes, path: Path, wanted: Wanted = "key") -> str:
 
 
 def wrong_form(content: bytes, path: Path, wanted: Wanted, *, openssh: bool = False) -> str:
-    """What is wrong with the file as a private key, or as certificates, in PEM: `problem; remedy`.
+    """Return what is wrong with a file of a private key or certificates in PEM: `problem; remedy`.
 
-    Empty if its form is right.
-
-    `openssh`: a private key in OpenSSH's own form is right as well.
+    Empty if its form is right. With `openssh`, OpenSSH's own form of a private key is right too.
     """
     if found := binary_form(content, path, wanted):
         return found
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
-        return f"is in UTF-16, or no text: {path}; save it as UTF-8"
+        return f"is in UTF-16, or is not text: {path}; save it as UTF-8"
     text = content.decode("utf-8", "replace")
     if not text.strip("\ufeff \r\n\t"):
         return f"is empty: {path}; write the {wanted} into it"
@@ -70,7 +68,7 @@ def wrong_form(content: bytes, path: Path, wanted: Wanted, *, openssh: bool = Fa
 
 
 def private_block(text: str) -> str:
-    """The private key in PEM, without certificates and remarks around it.
+    """Return the private key in PEM, without surrounding certificates and comments.
 
     The whole text if there is none.
     """
@@ -89,12 +87,12 @@ def _wrong_certificate(labels: list[str], path: Path) -> str:
         )
     if any("REQUEST" in each for each in labels):
         return (
-            f"holds a request for a certificate, and no certificate: {path}; name the one that "
-            "the authority sent back"
+            f"holds a certificate request, not a certificate: {path}; name the certificate that "
+            "the authority issued"
         )
     if labels:
         return (
-            f"holds {_named(labels[0])}, and no certificate: {path}; name a file of certificates "
+            f"holds {_named(labels[0])}, not a certificate: {path}; name a file of certificates "
             "in PEM"
         )
     return (
@@ -133,7 +131,7 @@ def _no_private_key(text: str, labels: list[str], path: Path) -> str:
         )
     if labels:
         return (
-            f"holds {_named(labels[0])}, and no private key: {path}; name the file of the private "
+            f"holds {_named(labels[0])}, not a private key: {path}; name the file of the private "
             "key"
         )
     return _wrong_jwk(text, path)
@@ -141,7 +139,7 @@ def _no_private_key(text: str, labels: list[str], path: Path) -> str:
 
 def _named(label: str) -> str:
     if "REQUEST" in label:
-        return "a request for a certificate"
+        return "a certificate request"
     for word, name in (
         ("PUBLIC", "a public key"),
         ("CERTIFICATE", "a certificate"),
@@ -155,29 +153,29 @@ def _named(label: str) -> str:
 
 def _wrong_jwk(text: str, path: Path) -> str:
     try:
-        told = (
+        jwk = (
             json.loads(text.lstrip("\ufeff"))
             if text.lstrip("\ufeff \r\n\t").startswith("{")
             else None
         )
     except ValueError:
-        return f"begins as JSON, and is not: {path}; copy the key again, whole"
-    if told is None:
+        return f"begins like JSON, but is not valid: {path}; copy the whole key again"
+    if jwk is None:
         return (
             f"holds no private key in PEM: {path}; name a file with -----BEGIN PRIVATE KEY----- "
             "in it"
         )
-    if "keys" in told:
+    if "keys" in jwk:
         return (
-            f"is a set of keys (JWKS): {path}; write into it the one private key, the object that "
-            'has a "d", alone'
+            f"is a set of keys (JWKS): {path}; replace it with the one private key, the object that "
+            'has a "d"'
         )
-    return _wrong_jwk_kind(told, path)
+    return _wrong_jwk_kind(jwk, path)
 
 
-def _wrong_jwk_kind(told: Mapping[str, object], path: Path) -> str:
-    if "ciphertext" in told or "encrypted_key" in told:
+def _wrong_jwk_kind(jwk: Mapping[str, object], path: Path) -> str:
+    if "ciphertext" in jwk or "encrypted_key" in jwk:
         return f"is an encrypted key (JWE): {path}; decrypt it, and name the result"
-    if "d" not in told and ({"n", "e"} <= told.keys() or {"x", "crv"} <= told.keys()):
+    if "d" not in jwk and ({"n", "e"} <= jwk.keys() or {"x", "crv"} <= jwk.keys()):
         return f"holds a public key: {path}; name the private one"
     return ""

@@ -1,92 +1,91 @@
-"""The nouns, and the tables that keep them.
+"""Letters and what belongs to them, as values and as tables.
 
 Words are explained in docs/glossary.md. Times are aware and in UTC. Ids of messages and deliveries
-are derived, never drawn: the same letter has the same ids after a repeat, a restart, on another
+are derived, never random: the same letter has the same ids after a repeat, a restart, on another
 node and in a restored database.
 
-What is stored with every letter has its values in a class of their own (`MessageValues`), and the
-table (`Message`) adds nothing to them: values cost a tenth of what an object of a table costs.
+What is stored with every letter has two classes: one of values (`MessageValues`), and the table
+(`Message`), which adds no field. Values cost a tenth of an object of a table. `DecisionRow` and
+`AttemptRow` are tables too: a `Decision` is what the routing table says, before it is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Enum, Index, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+
+from daemon.core.columns import enum_column
 
 _NAMESPACE = UUID("6a1c2f0e-6b0f-5d55-9a3c-0f6e7d1b4c21")
 
 
 def message_id(mailbox: str, external_id: str) -> UUID:
-    """The id of the letter that `mailbox` (its name in the configuration) knows as `external_id`."""
+    """Return the id of the letter that `mailbox` (its configured name) knows as `external_id`."""
     return uuid5(uuid5(_NAMESPACE, mailbox), external_id)
 
 
 def delivery_id(message: UUID, destination: str, generation: int) -> UUID:
-    """The id of a delivery, and so of everything that a receiver can use to recognise a repeat."""
+    """Return the id of a delivery, from which all that marks a repeat for a receiver is derived."""
     return uuid5(message, f"{destination}/{generation}")
 
 
 class PartState(StrEnum):
-    """Whether an attachment's bytes are here, and if not, why not."""
+    """Whether an attachment's bytes are in the content store, and if not, why."""
 
     PRESENT = "present"
-    CHECKSUM_FAILED = "checksum_failed"  # kept, but not what the sender's checksum promised
+    CHECKSUM_FAILED = "checksum_failed"  # kept, but does not match the sender's checksum
     EXPIRED = "expired"
     PURGED = "purged"
     SCAN_FAILED = "scan_failed"
     EXTERNAL = "external"  # the sender keeps it elsewhere; Altinn has no bytes
-    UNAVAILABLE = "unavailable"  # Altinn refuses it for a reason that we do not know
-    DELETED = "deleted"  # it was here, until retention deleted it
+    UNAVAILABLE = "unavailable"  # Altinn refuses it for an unknown reason
+    DELETED = "deleted"  # by retention
 
 
 KEPT_STATES = frozenset({PartState.PRESENT, PartState.CHECKSUM_FAILED})
 """The states in which the bytes are in the content store."""
 
 OPEN_STATES = frozenset({PartState.CHECKSUM_FAILED, PartState.UNAVAILABLE})
-"""The states that may change when the mailbox is asked again; in the others the source has said
-that there is nothing to be had.
-"""
+"""The states that may change when the mailbox is asked again; the others are final."""
 
 NOT_HAD = "state NOT IN ('present', 'deleted')"
-"""Attachments that did not come as sent. In these very words an index finds them, for they are few
-among many.
-"""
+"""Attachments that did not come as sent. A partial index has exactly this condition."""
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands; there are no others (docs/architecture.md draws the changes)."""
+    """The states of a delivery; docs/architecture.md shows the transitions."""
 
     PENDING = "pending"
     CLAIMED = "claimed"
     DELIVERED = "delivered"
     HELD = "held"
     DEAD = "dead"
+    WITHDRAWN = "withdrawn"  # final: the letter goes elsewhere; the row and its attempts stay
 
 
 class Outcome(StrEnum):
-    """How one attempt ended."""
+    """The result of one attempt."""
 
     DELIVERED = "delivered"
     DEFERRED = "deferred"
     DEAD = "dead"
-    LOST = "lost"  # the process died with the attempt under way
+    LOST = "lost"  # the process ended during the attempt
 
 
 class SightingState(StrEnum):
-    """What is known of a letter that was listed but is not here."""
+    """Why a letter that was listed is not stored."""
 
     WAITING = "waiting"  # confidential, and only listed
     GONE = "gone"  # removed between list and fetch
     FAILING = "failing"  # could not be fetched yet; tried again
-    DUPLICATE = "duplicate"  # here already, under the id that it had in Altinn 2
-    OLDER = "older"  # dated before the first poll began to look, and left alone
+    DUPLICATE = "duplicate"  # stored already, under its Altinn 2 id
+    OLDER = "older"  # dated before the first poll's window, and left alone
 
 
 class MessageKind(StrEnum):
@@ -97,46 +96,32 @@ class MessageKind(StrEnum):
 
 
 class MarkKind(StrEnum):
-    """What a sender can be told."""
+    """What can be reported to a sender."""
 
     READ = "read"
     CONFIRMED = "confirmed"
 
 
 class MarkState(StrEnum):
-    """Whether the other side has been told."""
+    """Whether the mark has been set in the mailbox."""
 
     WAITING = "waiting"  # for the letter's deliveries
     DUE = "due"
-    TOLD = "told"  # accepted, and not yet seen to have taken effect
-    DONE = "done"  # or, without a time, not to be told after all
+    TOLD = "told"  # accepted by the server, effect not verified yet
+    DONE = "done"  # or, without a time, dropped
 
 
 class Policy(StrEnum):
-    """When a sender is told that a letter was read or confirmed."""
+    """When a letter is marked as read or confirmed."""
 
     NEVER = "never"
     STORED = "stored"
     DELIVERED = "delivered"
 
 
-def enum_column(kind: type[StrEnum]) -> Enum:
-    """A column of an enum's values, checked by SQLAlchemy.
-
-    SQLModel would store the members' names.
-    """
-    return Enum(
-        kind,
-        values_callable=lambda members: [member.value for member in members],
-        native_enum=False,
-        length=20,
-        name=kind.__name__.lower(),
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class LetterRef:
-    """A letter as a list knows it: enough to fetch it, and no more."""
+    """A letter as a listing has it: enough to fetch it."""
 
     mailbox: str
     party: str
@@ -151,7 +136,7 @@ class LetterRef:
 
 
 class Envelope(SQLModel):
-    """What a mailbox tells of a letter, validated. Fields are written once and never changed."""
+    """What a mailbox reports of a letter, validated; never changed once stored."""
 
     kind: MessageKind = Field(default=MessageKind.LETTER, sa_type=enum_column(MessageKind))
     mailbox: str
@@ -187,7 +172,7 @@ class Envelope(SQLModel):
 
     @property
     def ref(self) -> LetterRef:
-        """The reference that fetches this letter again."""
+        """Return the reference that fetches this letter again."""
         return LetterRef(
             mailbox=self.mailbox,
             party=self.party,
@@ -198,7 +183,7 @@ class Envelope(SQLModel):
 
 
 class Part(SQLModel):
-    """What a mailbox tells of one attachment."""
+    """What a mailbox reports of one attachment."""
 
     external_id: str
     original_name: str = Field(description="the file name as sent")
@@ -222,7 +207,7 @@ class Letter:
 
 
 class MessageValues(Envelope):
-    """What is kept of a letter itself."""
+    """What is stored of a letter itself."""
 
     id: UUID = Field(primary_key=True)
     fetched_at: datetime
@@ -232,7 +217,7 @@ class MessageValues(Envelope):
 
 
 class Message(MessageValues, table=True):
-    """A letter, safely stored. It has at least one delivery."""
+    """A stored letter. It has at least one delivery that is not withdrawn."""
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -265,30 +250,27 @@ class DecisionValues(SQLModel):
 
 
 class DecisionRow(DecisionValues, table=True):
-    """A decision about a stored letter.
-
-    The first is made when it comes, later ones by an operator.
-    """
+    """A decision about a stored letter: the first on arrival, later ones by an operator."""
 
     __tablename__ = "decisions"
     __table_args__ = (Index("decisions_by_time", "decided_at", "route"),)
 
 
 class ThreadValues(SQLModel):
-    """Something that letters of one matter share: the sender with a case number, or with a reference."""
+    """What letters of one case share: the sender with a case number, or with a reference."""
 
     key: str = Field(primary_key=True)
     message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
 
 
 class Thread(ThreadValues, table=True):
-    """A matter that a stored letter belongs to."""
+    """A case that a stored letter belongs to."""
 
     __tablename__ = "threads"
 
 
 class AttachmentValues(Part):
-    """What is kept of one attachment."""
+    """What is stored of one attachment."""
 
     message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
     position: int = Field(primary_key=True, description="1 for the first, in the sender's order")
@@ -363,7 +345,7 @@ class DeliveryValues(SQLModel):
 
 
 class Delivery(DeliveryValues, table=True):
-    """A delivery of a stored letter. Rows that are neither delivered nor dead are the outbox."""
+    """A delivery of a stored letter. Rows that are pending, claimed or held are the outbox."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -377,7 +359,7 @@ class Delivery(DeliveryValues, table=True):
 
 
 class AttemptRow(SQLModel, table=True):
-    """One try of one delivery. Rows are only ever added."""
+    """One attempt of one delivery. Rows are only added; retention deletes them with the letter."""
 
     __tablename__ = "attempts"
 
@@ -391,10 +373,7 @@ class AttemptRow(SQLModel, table=True):
 
 
 class MarkValues(SQLModel):
-    """One thing to tell a sender through the mailbox: that the letter is Read, or Confirmed.
-
-    When, and by which policy.
-    """
+    """One mark for the mailbox, Read or Confirmed: when it is due, and by which policy."""
 
     message_id: UUID = Field(foreign_key="messages.id", primary_key=True)
     kind: MarkKind = Field(primary_key=True, sa_type=enum_column(MarkKind))
@@ -410,46 +389,7 @@ class MarkValues(SQLModel):
 
 
 class Mark(MarkValues, table=True):
-    """What the sender of a stored letter is told, or was."""
+    """A mark of a stored letter, set or to be set."""
 
     __tablename__ = "marks"
     __table_args__ = (Index("marks_by_state_and_due", "state", "due_at"),)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParcelPart:
-    """An attachment as a destination gets it."""
-
-    name: str
-    """Safe on any file system and unique in the letter."""
-    media_type: str
-    size: int
-    """In bytes."""
-    sha256: str
-    open: Callable[[], BinaryIO]
-    """Opens the bytes for reading; may be called more than once, and from any thread. The caller
-    closes.
-    """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Addressee:
-    """A recipient as a destination gets it."""
-
-    name: str
-    title: str = ""
-    email: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Receipt:
-    """Evidence that a destination has a parcel."""
-
-    reference: str
-    """What the receiver would look for: a path, a Message-ID, a response's status."""
-    details: dict[str, Any]
-    """More of the same, as JSON values. No secrets, no titles and no content."""
-    collided: bool = False
-    """Something else had the parcel's name there and was left as it is, so that the parcel has
-    another one: somebody must hear of it.
-    """

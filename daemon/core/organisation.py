@@ -11,7 +11,7 @@ _WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)
 
 
 def is_organisation_number(text: str) -> bool:
-    """Whether `text` is nine digits with a right check digit."""
+    """Whether `text` is nine digits with a valid check digit."""
     if not re.fullmatch(r"[0-9]{9}", text):
         return False
     rest = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, text[:8], strict=True)) % 11
@@ -20,9 +20,10 @@ def is_organisation_number(text: str) -> bool:
 
 
 def organisation_number(text: str | None) -> str | None:
-    """The nine digits in `urn:altinn:organization:identifier-no:NNNNNNNNN`, `0192:NNNNNNNNN` or plain digits, else None.
+    """Return the nine digits of an organisation number, or None.
 
-    The check digit is not judged: a number that somebody else sent is kept as it came.
+    They may be plain, or in `urn:altinn:organization:identifier-no:NNNNNNNNN` or
+    `0192:NNNNNNNNN`. The check digit is not checked: a received number is kept as it came.
     """
     found = re.fullmatch(
         r"(?:urn:altinn:organization:identifier-no:|0192:)?([0-9]{9})", (text or "").strip()

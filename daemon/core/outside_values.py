@@ -1,6 +1,6 @@
-"""The gate for values from outside: what no store can keep, and what .NET and Java leave in a field that was never set.
+"""The gate for values from outside: what no store can keep, and the unset values of .NET and Java.
 
-Everything that a sender, a server or a file says passes here before it is kept, compared or logged.
+Everything from a sender, a server or a file passes here before it is stored, compared or logged.
 Pure; nothing here raises but `json_from`, and nothing is refused because of its size or depth.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from daemon.core.times import in_utc
 
 DEEPEST_READ = 100
-"""Levels of JSON that are read; a container below is read as null."""
+"""Levels of JSON that are read; a container below them is read as null."""
 DEEPEST_HANDED_ON = 32
 """Levels of a letter's own JSON that are handed on: pickle, pydantic and many readers fail at some
 hundreds.
@@ -36,17 +36,20 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def text_from(value: object) -> str:
-    """`value` if it is text, with U+FFFD for what cannot be stored: halves of surrogate pairs, and NUL. Else nothing."""
+    """Return `value` if it is text, with U+FFFD for what cannot be stored; else an empty text.
+
+    Halves of surrogate pairs and NUL cannot be stored.
+    """
     return _NOT_TEXT.sub("\ufffd", value) if isinstance(value, str) else ""
 
 
 def is_storable(value: str) -> bool:
-    """Whether the text can be kept, and made an id of, as it is."""
+    """Whether the text can be stored, and used in an id, as it is."""
     return not _NOT_TEXT.search(value)
 
 
 def time_if_set(moment: datetime | None) -> datetime | None:
-    """An aware moment in UTC, or None if it is one that stands for none.
+    """Return the aware moment in UTC, or None if it stands for an unset one.
 
     Those are the years 1 and 9999 (.NET's DateTime.MinValue and MaxValue, with whatever zone was
     added to them) and the first second of 1970 (Java's Date(0)).
@@ -58,9 +61,9 @@ def time_if_set(moment: datetime | None) -> datetime | None:
 
 
 def time_from(value: object) -> datetime | None:
-    """A moment in UTC from ISO 8601, cut to microseconds; without a zone it is meant in UTC.
+    """Parse a moment of ISO 8601, cut to microseconds; without a zone it is in UTC.
 
-    None if it is none, or stands for none.
+    None if it is not valid, or stands for an unset one.
     """
     found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found:
@@ -76,7 +79,7 @@ def time_from(value: object) -> datetime | None:
 
 
 def whole_number_from(value: object) -> int | None:
-    """A whole number that every database holds (64 bits), or None."""
+    """Return a whole number that fits in 64 bits, or None."""
     return (
         value
         if isinstance(value, int) and not isinstance(value, bool) and value in _INT64
@@ -85,18 +88,18 @@ def whole_number_from(value: object) -> int | None:
 
 
 def identifier_from(value: object) -> int | None:
-    """A number by which something else is known; 0 and less stand for none."""
+    """Return a number that identifies something; 0 and less are None."""
     found = whole_number_from(value)
     return found if found is not None and found > 0 else None
 
 
 def is_said(value: object) -> bool:
-    """Whether a flag that guards something is set: everything counts as set but a real `false`, and nothing at all."""
+    """Whether a protective flag is set: any value but a real `false` or a missing one sets it."""
     return value is not None and value is not False
 
 
 def json_from(data: str | bytes) -> Any:
-    """The value that JSON holds, as `storable` keeps it, however deep it is.
+    """Parse JSON of any depth, and return it as `storable` does.
 
     Raises ValueError, and nothing else.
     """
@@ -109,10 +112,10 @@ def json_from(data: str | bytes) -> Any:
 
 
 def storable(value: Any, deepest: int = DEEPEST_READ) -> Any:
-    """A JSON value as every store and reader can hold it.
+    """Return a JSON value that every store and reader can hold.
 
     Text as `text_from` has it, also in keys; containers below the level `deepest` as None; whole
-    numbers of more than 64 bits, and NaN and infinities, as text, so that they still count as said.
+    numbers of more than 64 bits, and NaN and infinities, as text, so that they still count as set.
     """
     if isinstance(value, str):
         return text_from(value)
@@ -140,7 +143,7 @@ def is_deeper(value: Any, deepest: int) -> bool:
 
 
 def _kept_object(value: Mapping[Any, Any], deepest: int) -> dict[str, Any]:
-    """The members; two whose names are the same once they are kept have both a place."""
+    """Return the members; of names that become equal, the later ones get a number."""
     found: dict[str, Any] = {}
     for key, each in value.items():
         name = plain = text_from(str(key))
@@ -181,7 +184,7 @@ def _decoded(data: bytes) -> str:
 def _shallow(document: str) -> str:
     """The document with null for every container below the level DEEPEST_READ.
 
-    If it is no JSON, neither is what is returned.
+    If it is not JSON, neither is what is returned.
     """
     pieces: list[str] = []
     depth, begin, cut = 0, 0, False

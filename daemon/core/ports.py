@@ -2,7 +2,7 @@
 
 A connector module also has `Settings` (a pydantic model, from `settings.ConnectorSettings`) and
 `connect(name, settings) -> Mailbox | Destination`, which opens no connection yet. Every method may
-be called from several threads at a time, and may be repeated: Postmottak repeats whatever it does
+be called from several threads at once, and may be repeated: Postmottak repeats whatever it does
 not know to be done.
 """
 
@@ -21,114 +21,110 @@ from daemon.core.callbacks import do_nothing
 from daemon.core.document import LetterDocument
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import PostmottakError
-from daemon.core.model import Addressee, Letter, LetterRef, ParcelPart, Part, Receipt
+from daemon.core.model import Letter, LetterRef, Part
+from daemon.core.parcels import Addressee, ParcelPart, Receipt
 
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """One place in a mailbox that is listed, and bookmarked, by itself."""
+    """One part of a mailbox that is listed and bookmarked on its own."""
 
     party: str
     service: str
     resource: str
     presumed: bool = False
-    """Nobody asked for this resource: that it cannot be read is worth a remark, not an error."""
+    """The resource was not configured: if it cannot be read, that is a remark, not an error."""
     list_only: bool = False
-    """Letters here are noticed and left alone: no overview, no download."""
+    """Letters here are only noted: no overview, no download."""
     fetch_confidential: bool = False
-    """A letter that turns out to be confidential may be fetched, for those whom the routing table
-    appoints.
-    """
+    """A letter that turns out to be confidential may be fetched for the appointed recipients."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What one listing of a channel found."""
+    """The result of one listing of a channel."""
 
     refs: tuple[LetterRef, ...]
     shortfall: str = ""
-    """Why there may be more letters than `refs`; empty if the listing is whole."""
+    """Why there may be more letters than `refs`; empty if the listing is complete."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of what a check found."""
+    """One result of a check."""
 
     subject: str
     ok: bool
     text: str
-    """What is so, and if it is not well, what to do about it."""
+    """What was found, and if it is wrong, what to do about it."""
 
 
 class Mailbox(Protocol):
-    """Where letters come from. Nothing here marks a letter as read but `mark_read`.
+    """Where letters come from. Only `mark_read` marks a letter as read.
 
-    The exception is a mailbox whose other side cannot open a letter without that: it says so in its
+    The exception is a mailbox whose server cannot open a letter without that: it says so in its
     settings (`mark_read = "fetched"`).
     """
 
     name: str
 
     def channels(self) -> Sequence[Channel]:
-        """Everything to list, in the configuration's order."""
+        """Return all channels to list, in the order of the configuration."""
 
     def earliest(
         self, channel: Channel, position: datetime | None, now: datetime
     ) -> datetime | None:
-        """From when on to list a channel that has been read up to `position` (None: never).
+        """Return from when on to list a channel that has been read up to `position` (None: never).
 
         None for everything.
         """
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
-        """The letters of `channel` whose requested publish time is later than `since`, in any order.
+        """List the letters of `channel` whose requested publish time is after `since`, in any order.
 
         Raises MailboxUnavailable, or AccessRefused where the channel may not be read.
         """
 
     def fetch(self, ref: LetterRef) -> Letter:
-        """The envelope and what is known of the attachments, without their bytes.
+        """Fetch the envelope and what is known of the attachments, without their bytes.
 
         It may know the service better than `ref` does.
 
-        Raises LetterGone, MailboxUnavailable or AccessRefused; so do the methods below that tell
-        the sender something.
+        Raises LetterGone, MailboxUnavailable or AccessRefused; so do the methods below that
+        set a mark.
         """
 
     def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
-        """A stream of the attachment's bytes, from the start.
+        """Open a stream of the attachment's bytes, from the start.
 
         Raises, on opening or while it is read, PartUnavailable, AccessRefused or
         MailboxUnavailable.
         """
 
     def mark_read(self, ref: LetterRef) -> None:
-        """Tell the sender that the letter was read. A letter that is marked already is no error."""
+        """Mark the letter as read. A letter that is marked already is not an error."""
 
     def confirm(self, ref: LetterRef) -> None:
-        """Tell the sender that the letter is confirmed.
-
-        A letter that is confirmed already is no error.
-        """
+        """Confirm the letter. A letter that is confirmed already is not an error."""
 
     def confirmed(self, ref: LetterRef) -> bool:
         """Whether a confirmation has taken effect.
 
-        The other side may take its time after `confirm`, and may lose it.
+        The server may take its time after `confirm`, and may lose it.
         """
 
     def check(self) -> Iterator[Finding]:
-        """Prove each step of the access, one finding a step; changes nothing."""
+        """Check each step of the access, one finding per step; changes nothing."""
 
     def close(self) -> None:
-        """Let go of connections. May be called twice."""
+        """Close connections. May be called twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
-    """What a destination is handed: one letter, for one delivery.
+    """What a destination gets: one letter, for one delivery.
 
-    The same parcel may come again; its ids tell.
+    The same parcel may come again, with the same ids.
     """
 
     delivery_id: UUID
@@ -139,84 +135,80 @@ class Parcel:
     body: bytes
     """The letter's text in UTF-8, as `document.body` describes it."""
     parts: tuple[ParcelPart, ...]
-    """The attachments that are here, in the sender's order; those that are not are only in the
-    document.
-    """
+    """The attachments that are stored, in the sender's order; the document lists the others too."""
     beat: Callable[[], None] = do_nothing
-    """A sign of life, for whoever takes long without reading an attachment, which is one as well.
+    """Sends a heartbeat, for work that takes long without reading an attachment, which sends one too.
     May be called from any thread.
     """
     progress: Mapping[str, Any] = field(default_factory=dict)
-    """What the destination said, in `TemporaryFailure.progress`, that it had done in earlier
-    attempts of this delivery.
-    """
+    """What earlier attempts of this delivery have done, from `TemporaryFailure.progress`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Discovered:
-    """A resource that a party has letters in, or that the configuration looks for letters in."""
+    """A resource in which a party has letters, or which is configured."""
 
     party: str
     resource: str
     names: Mapping[str, str]
-    """By language; empty if nobody knows the resource."""
+    """By language; empty if the resource is unknown."""
     service: str | None
-    """The code of the DPV service that it carries, as far as that can be told."""
+    """The code of the DPV service that it carries, if known."""
     guessed: bool
     """The service follows from the resource's name only."""
     configured: bool
-    """It is listed already."""
+    """It is in the configuration."""
     readable: bool
     remark: str = ""
-    """What else there is to know, such as why it is not readable."""
+    """Anything else, such as why it is not readable."""
 
 
 @runtime_checkable
 class Discovers(Protocol):
-    """A mailbox that can tell what its parties' mail can come under."""
+    """A mailbox that can find the resources under which its parties get mail."""
 
     def discover(self) -> Iterator[Discovered]:
-        """Every resource in use, and every one that is configured.
+        """Return every resource that is in use or configured.
 
-        Where something cannot be asked, a remark says so.
+        A remark says where something could not be queried.
         """
 
 
 @runtime_checkable
 class TellsPublishing(Protocol):
-    """A mailbox that can tell when a letter was published without calling it read."""
+    """A mailbox that knows when a letter was published, without marking it as read."""
 
     def published(self, ref: LetterRef) -> datetime:
-        """When the letter came into the mailbox, whatever date its sender gave it.
+        """Return when the letter came into the mailbox, whatever date its sender gave it.
 
-        Raises as `fetch` does.
+        Raises: the errors of `fetch`.
         """
 
 
 @runtime_checkable
 class HasTokens(Protocol):
-    """A mailbox that keeps tokens, which end."""
+    """A mailbox with access tokens that expire."""
 
     def token_ends(self) -> datetime | None:
-        """When the first of those in use ends, by this machine's clock; None while there is none.
+        """Return when the first token in use expires, by this machine's clock; None if there is none.
 
-        Asks nobody, and returns at once.
+        Makes no call, and returns at once.
         """
 
 
 @runtime_checkable
 class TellsTime(Protocol):
-    """A mailbox whose other side has a clock, and says what that says."""
+    """A mailbox whose server reports its clock."""
 
     def source_time(self) -> SourceTime | None:
-        """What it last said; None while nothing was heard.
+        """Return the time it reported last; None before the first answer.
 
-        Asks nobody, and returns at once. From any thread.
+        Makes no call, and returns at once. From any thread.
         """
 
 
 class PickupState(StrEnum):
-    """What became of a parcel that lies where its receiver fetches it."""
+    """The state of a parcel that its receiver fetches."""
 
     WAITING = "waiting"
     TAKEN = "taken"
@@ -225,7 +217,7 @@ class PickupState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Pickup:
-    """What a destination sees of a parcel that it delivered.
+    """The state of a delivered parcel.
 
     `reason` is the receiver's own, for a rejection.
     """
@@ -236,50 +228,53 @@ class Pickup:
 
 @runtime_checkable
 class AwaitsPickup(Protocol):
-    """A destination that can tell whether the receiver has taken what was delivered."""
+    """A destination that knows whether the receiver has taken what was delivered."""
 
     await_pickup: timedelta | None
-    """How long the receiver may take; None if delivering is the end of it."""
+    """How long the receiver may take; None if pickups are not awaited."""
 
     def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
-        """What became of the parcel with this receipt (`reference` and the details).
+        """Return the state of the parcel with this receipt (`reference` and the details).
 
-        Raises TemporaryFailure if that cannot be seen now.
+        Raises TemporaryFailure if that is not known now.
         """
 
 
 @runtime_checkable
 class ShowsPickup(Protocol):
-    """A destination on this machine: that something was taken shows at once, as a change in a folder."""
+    """A destination on this machine, where a pickup shows at once, as a change in a folder."""
 
     @property
     def pickup_folder(self) -> Path | None:
-        """The folder in which it shows; None if there is nothing to see.
+        """Return the folder to watch; None if there is none.
 
-        A change there is a reason to ask `AwaitsPickup.pickup`.
+        After a change there, call `AwaitsPickup.pickup`.
         """
 
 
 @runtime_checkable
 class KeepsDedupRecords(Protocol):
-    """A destination that keeps a trace of each delivery, by which it knows a repeat, until the store has the delivery's end."""
+    """A destination with a deduplication record of each delivery, by which it recognises a repeat.
+
+    It keeps the record until the store has the delivery's result.
+    """
 
     def dedup_records(self) -> Sequence[UUID]:
-        """The deliveries of which there is a trace, of this installation or of another one.
+        """Return the deliveries that have a record, of this installation or of another one.
 
         Raises TemporaryFailure or PermanentFailure.
         """
 
     def forget(self, deliveries: Collection[UUID]) -> None:
-        """Remove the traces of deliveries that will never come again.
+        """Remove the records of deliveries that will never come again.
 
-        Raises as `dedup_records` does; what is left then may be settled later.
+        Raises: the errors of `dedup_records`; records that are left may be removed later.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """What somebody is to be told: that something is wrong, or no longer is.
+    """A message about a problem that began or ended.
 
     Without titles, contents or names of persons.
     """
@@ -297,13 +292,13 @@ class Notification:
 
 @runtime_checkable
 class Notifies(Protocol):
-    """A destination that can also tell somebody of alerts.
+    """A destination that can also send alerts.
 
     Its settings say so: `ConnectorSettings.can_notify`.
     """
 
     def notify(self, notification: Notification) -> None:
-        """Tell it. Raises TemporaryFailure or PermanentFailure; it is told again later then."""
+        """Send it. Raises TemporaryFailure or PermanentFailure, after which it is sent again."""
 
 
 class Destination(Protocol):
@@ -312,32 +307,34 @@ class Destination(Protocol):
     name: str
 
     def check(self) -> Iterator[Finding]:
-        """Prove that a parcel could be delivered, and leave nothing behind."""
+        """Check that a parcel could be delivered, and leave nothing behind."""
 
     def deliver(self, parcel: Parcel) -> Receipt:
-        """Hand the parcel over, whole, and return only when the other side has it durably.
+        """Hand over the complete parcel, and return only when the receiver has it durably.
 
-        A parcel that the other side has already is delivered, not an error and not delivered twice,
-        as far as the other side lets itself be asked. Raises TemporaryFailure or PermanentFailure;
+        A parcel that the receiver has already counts as delivered; it is neither an error nor
+        delivered twice, where the receiver allows to check. Raises TemporaryFailure or PermanentFailure;
         anything else is a fault of the connector.
         """
 
     def close(self) -> None:
-        """Let go of connections. May be called twice."""
+        """Close connections. May be called twice."""
 
 
 @runtime_checkable
 class BatchDestination(Protocol):
-    """A destination that takes more deliveries at a time than others, and several in one call, because it knows repeats."""
+    """A destination that takes several deliveries in one call, because it recognises repeats.
+
+    At most `concurrency` are in flight.
+    """
 
     concurrency: int
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
-        """As `Destination.deliver` for each.
+        """Deliver each of at least one parcel, as `Destination.deliver` does.
 
-        What came of each, in the order of the parcels, of which there is one at least.
-
-        None stops another one. Raises as `deliver` does if the destination cannot be used at all.
+        Returns the result of each, in the order of the parcels; no failure stops the others.
+        Raises: the errors of `deliver` if the destination cannot be used at all.
         """
 
 
@@ -345,4 +342,4 @@ class BatchDestination(Protocol):
 class LocalDestination(
     Destination, BatchDestination, KeepsDedupRecords, AwaitsPickup, ShowsPickup, Protocol
 ):
-    """A destination on this machine: the service has its agent, a process of its own, do the work of its deliveries."""
+    """A destination on this machine, whose deliveries the worker process makes."""

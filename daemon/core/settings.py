@@ -1,4 +1,4 @@
-"""The types with which configuration, and every connector's settings, are declared."""
+"""The types of values in the configuration and in the settings of connectors."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class ConnectorSettings(BaseModel):
-    """Base of a connector's `Settings`: what stands under `[mailbox.NAME]` or `[destination.NAME]`, but for `type`."""
+    """Base of a connector's `Settings`: the keys under `[mailbox.NAME]` or `[destination.NAME]`.
+
+    `type` is not among them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     @property
     def can_notify(self) -> bool:
-        """Whether the destination `Notifies`, as it is set up."""
+        """Whether the destination `Notifies`, as it is configured."""
         return False
 
 
 def duration(text: object) -> timedelta:
-    """`"90s"`, `"5m"`, `"12h"` or `"7d"` as a length of time. Raises ValueError."""
+    """Parse a duration such as `"90s"`, `"5m"`, `"12h"` or `"7d"`. Raises ValueError."""
     if isinstance(text, timedelta):
         return text
     found = re.fullmatch(r"([0-9]+)([smhd])", text) if isinstance(text, str) else None
@@ -45,7 +48,7 @@ def duration(text: object) -> timedelta:
 
 
 FOREVER = timedelta.max
-"""The keeping time of what is never deleted."""
+"""The retention time of what is never deleted."""
 
 
 def _keeping_time(text: object) -> timedelta:
@@ -61,15 +64,13 @@ def _keeping_time(text: object) -> timedelta:
 
 
 KeepingTime = Annotated[timedelta, BeforeValidator(_keeping_time)]
-"""How long something is kept, counted from the moment when the letter came: `"3650d"` or
-`"forever"`.
-"""
+"""How long something is kept, from the letter's arrival: `"3650d"` or `"forever"`."""
 
 
 def duration_text(length: timedelta) -> str:
-    """A length of time as `duration` reads it: `"5d"`, `"90s"`.
+    """Return a duration as `duration` reads it: `"5d"`, `"90s"`.
 
-    A keeping time in days, or `"forever"`.
+    A retention time is in days, or `"forever"`.
     """
     if length == FOREVER:
         return "forever"
@@ -85,17 +86,17 @@ def _longer_than_zero(length: timedelta) -> timedelta:
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
-"""A length of time, written `"5m"`."""
+"""A duration, written `"5m"`."""
 PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero)]
 """A length of time that is longer than zero."""
 
 
 Day = Annotated[date, Strict()]
-"""A day, written as TOML does, without quotes: `2026-12-21`."""
+"""A day, written as in TOML, without quotes: `2026-12-21`."""
 
 
 def base_folder(info: ValidationInfo) -> Path:
-    """The folder of the file that is being read, which relative paths start from."""
+    """Return the folder of the file that is being read, to which relative paths are relative."""
     context: dict[str, Any] = info.context or {}
     return Path(context.get("base", "."))
 
@@ -105,7 +106,7 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 
 
 def at_home(path: Path) -> Path:
-    """The path, with the home folder for `~`. Raises ValueError for somebody who has none."""
+    """Return the path with `~` expanded. Raises ValueError if there is no such home folder."""
     try:
         return path.expanduser()
     except RuntimeError as error:
@@ -115,7 +116,7 @@ def at_home(path: Path) -> Path:
 
 
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
-"""A path; a relative one is relative to the file that it stands in."""
+"""A path; a relative one is relative to the file in which it is written."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Secret:
 
 
 def _read_secret(name: object, info: ValidationInfo) -> Secret:
-    """Read a secret file: from systemd's credentials if one has that name, otherwise beside the configuration."""
+    """Read a secret file, from systemd's credentials or beside the configuration."""
     if isinstance(name, Secret):
         return name
     if not isinstance(name, str) or not name:
@@ -149,7 +150,7 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
 
 
 def secret_text(content: bytes, path: Path) -> str:
-    """What a secret file holds, without the mark that Windows puts before UTF-8, and without blanks and ends of lines around it.
+    """Return the content of a secret file, without a byte order mark and surrounding white space.
 
     Raises ValueError, with a remedy and without a word of the secret, for anything but text in
     UTF-8 that says something.
@@ -161,7 +162,7 @@ def secret_text(content: bytes, path: Path) -> str:
 
 
 def plain_text(content: bytes, path: Path) -> str:
-    """The text of a file in UTF-8, without a mark before it.
+    """Return the text of a file in UTF-8, without a byte order mark.
 
     Raises ValueError, with a remedy and without a word of the text.
     """
@@ -198,18 +199,21 @@ def _organisation(text: str) -> str:
 
 
 OrganisationNumber = Annotated[str, AfterValidator(_organisation)]
-"""Nine digits with a right check digit."""
+"""Nine digits with a valid check digit."""
 
 
 def is_mail_address(text: str) -> bool:
-    """Whether it is one plain e-mail address that every mail server takes: ASCII, no display name, no quoting."""
+    """Whether it is one plain address that every mail server accepts.
+
+    That is ASCII, without a display name and without quoting.
+    """
     return text.isascii() and bool(
         re.fullmatch(r"""[^\s@<>()\[\],;:\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*""", text)
     )
 
 
 def mail_address(text: str) -> str:
-    """The text, if it is an address as `is_mail_address` wants it. Raises ValueError."""
+    """Return the text if `is_mail_address` accepts it. Raises ValueError."""
     if not is_mail_address(text):
         raise ValueError(
             f'{text!r} is not a valid e-mail address; write only the address, in ASCII, such as "post@example.no"'

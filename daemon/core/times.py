@@ -1,4 +1,4 @@
-"""Arithmetic on times that never overflows: what would lie beyond the ends of the calendar is its first or last moment.
+"""Arithmetic on times that saturates at the first and last moment of the calendar.
 
 Senders and their systems write 0001-01-01 and 9999-12-31, and Norway is an hour or two ahead of
 UTC. Pure.
@@ -16,9 +16,9 @@ _MIDDLE = 5000  # a year, for telling which end of the calendar is near
 
 
 def shifted(moment: datetime, by: timedelta) -> datetime:
-    """`moment`, aware, and `by` later, or earlier if that is negative.
+    """Return the aware `moment` shifted by `by`, which may be negative.
 
-    At most the first or last moment there is, in `moment`'s zone.
+    Saturates at the first or last moment, in `moment`'s zone.
     """
     try:
         return moment + by
@@ -27,7 +27,7 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The same moment, aware, in UTC; at most the first or last one there is."""
+    """Return the same moment, aware, in UTC; saturates."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -35,7 +35,7 @@ def in_utc(moment: datetime) -> datetime:
 
 
 def in_norway(moment: datetime) -> datetime:
-    """The same moment, aware, in Norway; at most the first or last one there is."""
+    """Return the same moment, aware, in Norway; saturates."""
     try:
         return moment.astimezone(NORWAY)
     except OverflowError:
@@ -43,10 +43,10 @@ def in_norway(moment: datetime) -> datetime:
 
 
 def written(moment: datetime, form: str) -> str:
-    """The moment as `strftime` has it, with four digits for every year, which C leaves to the system."""
+    """Format like `strftime`, with four digits for every year, which C leaves to the system."""
     return moment.strftime(form.replace("%Y", f"{moment.year:04d}"))
 
 
 def norwegian_day(moment: datetime) -> date:
-    """The day that it is in Norway."""
+    """Return the day in Norway."""
     return in_norway(moment).date()

@@ -18,7 +18,7 @@ from daemon.core.errors import (
     PostmottakError,
     TemporaryFailure,
 )
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.settings import duration_text
 from daemon.delivery import retry
 from daemon.store import Claim, ClaimResult, results

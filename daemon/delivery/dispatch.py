@@ -22,7 +22,8 @@ from typing import BinaryIO
 from daemon.core.connector_calls import call_connector
 from daemon.core.document import letter_document
 from daemon.core.errors import ConnectorFault, PostmottakError, StoreError, TemporaryFailure
-from daemon.core.model import KEPT_STATES, Outcome, ParcelPart, Receipt
+from daemon.core.model import KEPT_STATES, Outcome
+from daemon.core.parcels import ParcelPart, Receipt
 from daemon.core.ports import AwaitsPickup, BatchDestination, Destination, Parcel
 from daemon.delivery.attempts import AttemptJudge, AttemptResult, log_attempt
 from daemon.delivery.dedup import DedupCleanup

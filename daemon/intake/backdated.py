@@ -61,7 +61,7 @@ class Backdated:
         their turn in the next round. Nothing is said of a channel that was never polled. Raises
         StoreError.
         """
-        bookmark, come = self.store.letters.bookmark(mailbox.name, channel), Come()
+        bookmark, come = self.store.bookmarks.of_channel(mailbox.name, channel), Come()
         if not bookmark.begun:
             return come
         if bookmark.compared_at is None:

@@ -116,7 +116,7 @@ class Intake:
         channels = mailbox.channels() if channels is None else channels
         summary, turns = IntakeSummary(), self._turns()
         with self._pool() as pool:
-            bookmarks = self.store.letters.bookmarks(mailbox.name, channels)
+            bookmarks = self.store.bookmarks.of_channels(mailbox.name, channels)
 
             def listed_in_turn(channel: Channel, bookmark: Bookmark) -> _Listed | None:
                 with turns.slot():
@@ -131,7 +131,7 @@ class Intake:
             )
         summary.notices = self.notices.write(mailbox.name)
         if not stopping.is_set():
-            self.store.letters.save_bookmarks([self._turned(each, newest) for each in listed])
+            self.store.bookmarks.save([self._turned(each, newest) for each in listed])
         return summary
 
     def fetch(

@@ -160,7 +160,7 @@ class Reconciliation:
         missing, older = self._meant(mailbox, channel, unknown, seen)
         come = self._backdated.look(mailbox, channel, older, looks, stopping)
         if not listing.shortfall:
-            self.store.letters.compared(mailbox.name, channel, now)
+            self.store.bookmarks.compared(mailbox.name, channel, now)
         compared.older = (
             len(older)
             + sum(seen.get(key) is SightingState.OLDER for key in remote)
@@ -187,7 +187,7 @@ class Reconciliation:
         seen: Mapping[str, SightingState],
     ) -> tuple[list[LetterRef], list[LetterRef]]:
         """Those that a poll should have found, dated after the channel's first poll began to look, or failing; and the older ones."""
-        bookmark: Bookmark = self.store.letters.bookmark(mailbox.name, channel)
+        bookmark: Bookmark = self.store.bookmarks.of_channel(mailbox.name, channel)
         begins_at = (
             bookmark.begins_at
             if bookmark.begun

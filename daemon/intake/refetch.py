@@ -79,9 +79,9 @@ class Refetch:
         with self.fetcher.content.guarded(alone=False):
             letter = self._letter(mailbox, message)
             told = [self._ask(mailbox, message, each, letter) for each in wanting]
-            self.store.letters.complete([values for _, values in told])
+            self.store.attachments.complete([values for _, values in told])
         if accept:
-            self.store.letters.accept(message.id, self.clock())
+            self.store.attachments.accept(message.id, self.clock())
         self.store.marks.due_now(message.id, self.clock())
         asked = [each for each, _ in told]
         _log.info(
@@ -99,7 +99,7 @@ class Refetch:
         """
         newest: dict[str, Delivery] = {}
         for each in self.store.queries.deliveries(message_id=message):
-            if (
+            if each.state is not DeliveryState.WITHDRAWN and (
                 each.destination not in newest
                 or each.generation > newest[each.destination].generation
             ):

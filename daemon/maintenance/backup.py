@@ -1,11 +1,11 @@
-"""The store as a folder that stands by itself, and back: the database as it was at one moment, and the bytes that it names.
+"""Backup to a folder, and restore: the database as it was at one moment, and the files it needs.
 
     FOLDER/postmottak.db     a copy by SQLite's own means
     FOLDER/content/          the attachments' bytes; hard links where the file system allows it
-    FOLDER/backup.json       written last: a folder without it is no backup
+    FOLDER/backup.json       written last: a folder without it is not a backup
 
-After a restore the ids of letters and deliveries are the same, for they are derived; so what is
-repeated is recognisable as a repeat.
+After a restore the ids of letters and deliveries are the same, because they are derived, so a
+repeated delivery is recognisable as a repeat.
 """
 
 from __future__ import annotations
@@ -32,27 +32,26 @@ _BESIDE = (
     "-journal",
     "-wal",
     "-shm",
-)  # SQLite would take another database's journal for this one's
+)  # SQLite would use another database's journal for this one
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """What a backup holds."""
+    """The content of a backup."""
 
     made_at: str
     messages: int
     files: int
     faults: tuple[str, ...] = ()
-    """Bytes that were missing or damaged in the store already."""
+    """Files that were missing or damaged in the store already."""
 
 
 def make_backup(database: Path, content: ContentStore, folder: Path, now: datetime) -> Backup:
     """Write a backup to a folder that is new or empty, durably, and check it.
 
-    Raises OperatorError or StoreError; then nothing is left.
-
-    May be called beside a running service.
+    Raises OperatorError or StoreError, and leaves nothing then. May be called beside a running
+    service.
     """
     _make_empty(folder)
     try:
@@ -72,7 +71,7 @@ def _make(database: Path, content: ContentStore, folder: Path, now: datetime) ->
     try:
         copies = ContentStore(folder / _CONTENT)
         for sha256 in _needed(store):
-            with suppress(FileNotFoundError):  # the check below says which
+            with suppress(FileNotFoundError):  # the check below reports it
                 _link_or_copy(content.path(sha256), copies.path(sha256))
         _sync_tree(folder)
         found = check_store(folder / _DATABASE, store, copies)
@@ -96,28 +95,25 @@ def _make(database: Path, content: ContentStore, folder: Path, now: datetime) ->
 def restore_backup(
     folder: Path, database: Path, content: ContentStore, now: datetime, *, replace: bool
 ) -> IntegrityReport:
-    """Put a backup in the place of the store; call it with the store's lock.
+    """Restore a backup in the place of the store; the caller holds the store's lock.
 
-    Returns what a check of the restored store found.
-
-    The database goes last and by one rename, so a restore that breaks off can be repeated. With
-    `replace`, a database that is there is put aside, under a name with the time; nothing is
-    removed. Raises OperatorError or StoreError.
+    Returns the result of a check of the restored store. The database is written last, by one
+    rename, so an interrupted restore can be repeated. With `replace`, an existing database is moved
+    aside, to a name with the time; nothing is removed. Raises OperatorError or StoreError.
     """
     _check_backup(folder)
     if (
         database.exists() and not replace
-    ):  # a journal without its database is a remnant, and goes aside in any case
+    ):  # a journal without its database is a remnant, and is always moved aside
         raise OperatorError(
-            f"{database} is there already; to put it aside and take the backup instead, say "
-            "--replace"
+            f"{database} exists already; to move it aside and restore the backup, use --replace"
         )
     try:
         _put_back(folder, database, content, now)
     except OSError as error:
         what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         raise StoreError(
-            f"the backup {folder} cannot be put back: {what}; mend that, and say the same again"
+            f"the backup {folder} cannot be restored: {what}; fix that, and run the command again"
         ) from error
     store = Store(f"sqlite:///{database}")
     try:
@@ -143,7 +139,7 @@ def _put_back(folder: Path, database: Path, content: ContentStore, now: datetime
 
 
 def _put_aside(database: Path, now: datetime) -> None:
-    """Give the database that is there, and what lies beside it, names with the time, which nothing has yet."""
+    """Rename the existing database and its journals to unused names with the time."""
     roll_back(database)
     name = f"{database.name}.replaced-{now:%Y%m%d-%H%M%S}"
     if any(each.name.startswith(name) for each in database.parent.iterdir()):
@@ -156,8 +152,8 @@ def _put_aside(database: Path, now: datetime) -> None:
 def _check_backup(folder: Path) -> None:
     if not (folder / _MANIFEST).is_file():
         raise OperatorError(
-            f"{folder} is no backup, or one that was never finished: there is no {_MANIFEST} "
-            "in it; name another folder"
+            f"{folder} is not a backup, or not a complete one: it has no {_MANIFEST}; name "
+            "another folder"
         )
     if found := corruption(folder / _DATABASE):
         raise OperatorError(f"the database in {folder} is damaged: {found[0]}; take another backup")
@@ -169,16 +165,14 @@ def _make_empty(folder: Path) -> None:
         there = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise OperatorError(
-            f"the folder {folder} cannot be made: {error.strerror}; name another one"
+            f"the folder {folder} cannot be created: {error.strerror}; name another one"
         ) from error
     if there and there <= {_DATABASE, _CONTENT}:
         raise OperatorError(
-            f"{folder} holds a backup that was never finished; remove it, or name another folder"
+            f"{folder} holds an incomplete backup; remove it, or name another folder"
         )
     if there:
-        raise OperatorError(
-            f"{folder} is not empty; name a folder that is, or that there is not yet"
-        )
+        raise OperatorError(f"{folder} is not empty; choose an empty or a new folder")
 
 
 def _needed(store: Store) -> Iterator[str]:
@@ -199,7 +193,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
         ):
             shutil.copyfileobj(
                 here, there
-            )  # a letter's bytes are for nobody but who makes the backup, whatever the umask
+            )  # readable only for the user who makes the backup, whatever the umask
         sync(target)
 
 

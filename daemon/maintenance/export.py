@@ -1,4 +1,4 @@
-"""One stored letter as a zip file, for whoever needs it outside: its text, its attachments, and what is known of it."""
+"""One stored letter as a zip file: its text, its attachments, and all recorded facts."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def write_zip(
 ) -> None:
     """Write the letter to a new file at `path`; `facts` is JSON.
 
-    Raises OperatorError if there is such a file, or it cannot be written.
+    Raises OperatorError if the file exists or cannot be written.
     """
     try:
-        with new_file(
-            path, 0o600
-        ) as file:  # for nobody but who exports it; half a letter must not look like one
+        with (
+            new_file(path, 0o600) as file
+        ):  # readable only for the user who exports it; half a letter must not look complete
             _write(file, message, attachments, facts, content)
     except FileExistsError as error:
-        raise OperatorError(f"{path} is there already; name another file with --output") from error
+        raise OperatorError(f"{path} exists already; name another file with --output") from error
     except OSError as error:
         raise OperatorError(
             f"{path} cannot be written: {error.strerror}; name another file with --output"

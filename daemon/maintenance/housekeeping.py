@@ -1,8 +1,8 @@
-"""Once a day: delete what retention lets go, and then the bytes that no letter needs any more.
+"""Once a day: delete what retention allows, and then the files that no letter needs any more.
 
-The record of a deletion is durable before a file goes, and files are found by asking which ones
-nobody needs. So a crash leaves bytes that the next round removes, and never a letter whose bytes
-are gone without a word.
+The record of a deletion is durable before a file goes, and unneeded files are found by
+comparing with the database. So a crash leaves files that the next run removes, and never a letter
+whose files are gone without a record.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from daemon.store.retention import Candidate
 
 _log = structlog.get_logger(__name__)
 _FRESH = timedelta(days=1)
-"""Bytes that were put more recently stay: their letter may not be stored yet."""
+"""Newer files stay: their letter may not be stored yet."""
 _AT_A_TIME = 100
-HOUSEKEEPING = "housekeeping"  # whose signs of life come from here
+HOUSEKEEPING = "housekeeping"  # the name of its heartbeat
 
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """A letter of which something is to be deleted, and the rule for each part."""
+    """A letter with parts to delete, and the rule for each part."""
 
     letter: Candidate
     rules: Mapping[LetterPart, str]
@@ -42,12 +42,10 @@ class Due:
 
 @dataclass(kw_only=True)
 class HousekeepingResult:
-    """What one round did.
+    """The result of one run.
 
-    `files` and `bytes` are None if files were left for a later round, because a backup or a check
-    reads them.
-
-    `withheld` says that not everything was looked at, for the clock could not be trusted.
+    `files` and `bytes` are None if files were left for a later run, because a backup or a check
+    reads them. `withheld` says that the run was cut short because the clock could not be trusted.
     """
 
     deleted: Counter[LetterPart] = field(default_factory=Counter)
@@ -58,7 +56,7 @@ class HousekeepingResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Housekeeping:
-    """Deletes what may go. `retention` is asked anew for each round."""
+    """Deletes what may be deleted. `retention` is called again for each run."""
 
     store: Store
     content: ContentStore
@@ -66,12 +64,12 @@ class Housekeeping:
     clock: Callable[[], datetime]
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
     settled: Callable[[], bool] = lambda: True
-    """Whether the clock is certain enough to delete by it; asked again and again."""
+    """Whether the clock is certain enough to delete by it; called repeatedly."""
     right_for: Callable[[], float] = lambda: inf
-    """For how many seconds the clock by which files are dated has been right."""
+    """For how many seconds the clock that dates files has been right."""
 
     def due(self) -> Iterator[Due]:
-        """What a round would delete now. Changes nothing. Raises StoreError."""
+        """Yield what a run would delete now. Changes nothing. Raises StoreError."""
         now, retention = self.clock(), self.retention()
         times = [
             keep.time
@@ -88,7 +86,7 @@ class Housekeeping:
                 yield Due(letter=letter, rules=rules)
 
     def run(self, by: str, stopping: threading.Event) -> HousekeepingResult:
-        """One round; ends early when `stopping` is set.
+        """Run once; end early when `stopping` is set.
 
         `by` is who deletes, for the record. Raises StoreError.
         """
@@ -108,7 +106,7 @@ class Housekeeping:
         return tidied
 
     def orphans(self) -> Iterator[str]:
-        """The hashes of bytes that no letter needs."""
+        """Yield the hashes of files that no letter needs."""
         for prefix in PREFIXES:
             self.heartbeats.beat(HOUSEKEEPING)
             found = self.content.kept(prefix)
@@ -134,7 +132,7 @@ class Housekeeping:
 
 
 def _before(now: datetime, time: timedelta) -> datetime | None:
-    """The moment so long ago; None if there is none, for what is kept for ever."""
+    """Return the moment this long ago; None if there is none, for what is kept for ever."""
     try:
         return now - time
     except OverflowError:
@@ -144,7 +142,7 @@ def _before(now: datetime, time: timedelta) -> datetime | None:
 def _over(
     letter: Candidate, keeps: Mapping[LetterPart, Keep], now: datetime
 ) -> Iterator[tuple[LetterPart, str]]:
-    """The parts whose time is over, and that are there."""
+    """Yield the parts whose time is over and that exist."""
     there = {
         LetterPart.BODY: letter.body,
         LetterPart.ATTACHMENTS: letter.attachments,

@@ -1,4 +1,4 @@
-"""Whether the store is sound: the database itself, and every attachment's bytes where the database says that they are."""
+"""The integrity of the store: of the database, and of the bytes of every attachment."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Tell = Callable[[str], None]
 
 @dataclass(kw_only=True)
 class IntegrityReport:
-    """What a check found.
+    """The result of a check.
 
-    `orphans` are harmless: bytes that no letter needs, which the daily round removes when they are
+    `orphans` are harmless: files that no letter needs, which housekeeping removes when they are
     a day old.
     """
 
@@ -37,13 +37,11 @@ class IntegrityReport:
 def check_store(
     path: Path, store: Store, content: ContentStore, tell: Tell = do_nothing
 ) -> IntegrityReport:
-    """Check everything; reads every byte of every attachment, and changes nothing.
+    """Check everything: read every byte of every attachment, and change nothing.
 
-    Raises StoreError where the database is too damaged.
-
-    The bytes may be checked beside a running service: what is removed meanwhile was needed by
-    nobody. The database at `path` should be a copy then, for nobody can write to it meanwhile.
-    `tell` is called now and then with what is being done.
+    The files may be checked beside a running service: what it removes meanwhile was not needed. The
+    database at `path` should be a copy then, because nothing can write to it meanwhile. `tell` is
+    called regularly with what is being done. Raises StoreError if the database is too damaged.
     """
     found = IntegrityReport(corruption=corruption(path, lambda: tell("checking the database")))
     with content.guarded(alone=False):

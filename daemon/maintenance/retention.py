@@ -1,9 +1,8 @@
-"""How long each part of a letter is kept, and by which rule. Pure: what deletes is elsewhere.
+"""How long each part of a letter is kept, and by which rule. Pure; housekeeping deletes.
 
 The rule of the route that decided comes first, then that of the letter's service, then the general
-one; each part of a letter for itself. The routing table in force counts, so that an edit is an edit
-for letters that are here already; a route that has left it keeps the word that it had in the table
-that decided.
+one; each part of a letter for itself. The active routing table counts, so an edit applies to
+stored letters too; a removed route keeps the setting that it had in the table that decided.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from daemon.routing.table import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Keep:
-    """How long one part of a letter is kept, and the rule in words."""
+    """How long one part of a letter is kept, and the rule as text."""
 
     time: timedelta
     rule: str
@@ -29,20 +28,19 @@ class Keep:
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """The rules in force. Make a new one for each round, for it remembers what it has found."""
+    """The active rules. Create a new one for each run, because it caches its results."""
 
     settings: RetentionSettings
     table: Table
     past: Callable[[str], Table | None]
-    """A routing table of the past by its version; None if it cannot be read any more."""
+    """Returns an earlier routing table by its version; None if it cannot be read any more."""
     _found: dict[tuple[str, str, str], Mapping[LetterPart, Keep]] = field(default_factory=dict)
     _tables: dict[str, Table | None] = field(default_factory=dict)
 
     def of(self, service: str, version: str, route: str) -> Mapping[LetterPart, Keep]:
-        """How long letters of the service are kept that this route of this version of the table decided about.
+        """Return how long letters of a service are kept, by the route and table version that decided.
 
-        Metadata stays for as long as anything else of the letter does: without it nobody could find
-        the rest.
+        Metadata stays as long as any other part of the letter, which could not be found without it.
         """
         key = (service, version, route)
         if key not in self._found:
@@ -59,7 +57,7 @@ class Retention:
     def _said(
         self, part: LetterPart, service: str, version: str, name: str
     ) -> Iterator[Keep | None]:
-        """What the rules say, the nearest first; None from one that is silent."""
+        """Yield what the rules say, the most specific first; None from one without a setting."""
         route, known = self._route(version, name)
         if not known:
             yield Keep(time=FOREVER, rule=f"route {name!r}, whose table cannot be read: forever")
@@ -70,9 +68,9 @@ class Retention:
         yield _said("[retention]", part, getattr(self.settings, part))
 
     def _route(self, version: str, name: str) -> tuple[Route | None, bool]:
-        """The route, in the table in force or else in the one that decided.
+        """Return the route, from the active table or else from the one that decided.
 
-        And whether there was such a table to look at.
+        With it, whether the table that decided could be read, if it was needed.
         """
         now = _named(self.table, name)
         if now is None and version not in self._tables:

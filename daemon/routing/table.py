@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from daemon.config.faults import FaultList, parse_toml, read_toml
 from daemon.core.errors import Fault
-from daemon.core.model import Addressee
+from daemon.core.parcels import Addressee
 from daemon.core.settings import duration_text
 from daemon.routing.facts import Facts
 from daemon.routing.index import Index

@@ -161,7 +161,7 @@ class App:
         store.outbox.release_abandoned(clock())
         store.stamps.pull_back(clock(), retry.LONGEST_ASKED)
         for box in self.polled_mailboxes:
-            store.letters.retire(box.mailbox.name, box.mailbox.channels(), clock())
+            store.bookmarks.retire(box.mailbox.name, box.mailbox.channels(), clock())
 
     def _connect(
         self, configuration: Configuration, exclude: Collection[str] = ()

@@ -1,7 +1,6 @@
-"""All SQL: letters in, the outbox, marks for the mailbox, rerouting, and views for people.
+"""All SQL: letters, the outbox, marks for the mailbox, decisions, and queries for people.
 
-One class for each, all on one `Database`. Only this package and `dispatch` change a delivery's
-state.
+One class for each, all on one `Database`. Only this package changes the state of a delivery.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from collections.abc import Callable
 
 from daemon.core.callbacks import do_nothing
 from daemon.store.alerts import Alerts
+from daemon.store.attachments import MissingAttachments
+from daemon.store.bookmarks import Bookmarks
 from daemon.store.busy import BusyWait, wait_limit
 from daemon.store.claims import Claim
 from daemon.store.covers import WAITING, Cover, Covers, Queued
@@ -48,12 +49,14 @@ __all__ = [
 
 
 class Store:
-    """The database, by what it is asked for. May be used from several threads."""
+    """The database, by subject. May be used from several threads."""
 
     def __init__(self, url: str, busy_wait: BusyWait | None = None) -> None:
         """Open the database; one that is busy is waited for with `busy_wait`. Raises StoreError."""
         self._database = Database(url, busy_wait)
         self.letters = Letters(self._database)
+        self.bookmarks = Bookmarks(self._database)
+        self.attachments = MissingAttachments(self._database)
         self.outbox = Outbox(self._database)
         self.marks = Marks(self._database)
         self.covers = Covers(self._database)
@@ -70,11 +73,11 @@ class Store:
 
         StoreBusy is raised only a little after `stopping` is set.
 
-        `on_wait` is what `BusyWait` says.
+        `on_wait` is as for `BusyWait`.
         """
         busy_wait = self._database.busy_wait
         busy_wait.limit, busy_wait.stopping, busy_wait.on_wait = None, stopping, on_wait
 
     def close(self) -> None:
-        """Let go of all connections. May be called twice."""
+        """Close all connections. May be called twice."""
         self._database.close()

@@ -1,4 +1,4 @@
-"""Alerts that are kept, so that each is told once, and its end once, whatever restarts in between."""
+"""Alerts, stored so that the beginning and the end of each are notified once, across restarts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from daemon.store.database import Database
 
 
 class Alerts:
-    """What is wrong, and who has been told."""
+    """What is wrong, and who has been notified."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def all(self) -> Sequence[Alert]:
-        """Every alert, also those that have ended and of which somebody is still to be told."""
+        """Return every alert, also ended ones whose end has not been notified everywhere."""
         with self._database.read() as session:
             return session.exec(select(Alert).order_by("began_at", "key")).all()
 
     def happened(self, kind: str, since: datetime, limit: int) -> Sequence[Alert]:
-        """Alerts of one kind that began since then and have not ended, the newest first."""
+        """Return alerts of one kind that began since then and have not ended, the newest first."""
         wanted = select(Alert).where(
             Alert.kind == kind, Alert.began_at >= since, col(Alert.ended_at).is_(None)
         )
@@ -33,9 +33,9 @@ class Alerts:
             ).all()
 
     def note(self, current: Collection[Alert], now: datetime) -> None:
-        """What is wrong now: new alerts begin, and so do those that have become critical.
+        """Record what is wrong now: new alerts begin, and those that became critical begin again.
 
-        Those that are not among them end.
+        All others end.
         """
         by_key = {each.key: each for each in current}
         known = {each.key: each for each in self.all()}
@@ -57,7 +57,7 @@ class Alerts:
                 session.merge(alert)
 
     def end(self, key: str, now: datetime) -> None:
-        """End one alert, if it is there and has not ended."""
+        """End one alert, if it exists and has not ended."""
         with self._database.write() as session:
             found = session.get(Alert, key)
             if found and not found.ended_at:
@@ -65,13 +65,13 @@ class Alerts:
                 session.add(found)
 
     def told(self, alert: Alert, destination: str, what: str) -> None:
-        """Somebody has been told that it has `begun`, or `ended`."""
+        """Record that a destination has been notified that it has `begun`, or `ended`."""
         with self._database.write() as session:
             found = session.get_one(Alert, alert.key)
             found.told = {**found.told, destination: what}
             session.add(found)
 
     def forget(self, alert: Alert) -> None:
-        """Nothing is left to tell of it."""
+        """Delete an alert of which nothing is left to notify."""
         with self._database.write() as session:
             session.delete(session.get_one(Alert, alert.key))

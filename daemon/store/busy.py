@@ -1,9 +1,9 @@
-"""A database that another program holds for a while: it is waited for, and that alone is never a failure.
+"""Waiting for a database that another program locks: a wait alone is never a failure.
 
 SQLite says `database is locked` in three places only: where a transaction begins, where a single
-statement stands by itself, and where a transaction is committed. Each can be said again, and
-nothing that a transaction has done is lost by it: a commit that met a reader is still to be made,
-and keeps new readers out until it is. Source: SQLite, "File Locking And Concurrency In SQLite
+statement stands by itself, and where a transaction is committed. Each can be repeated, and
+nothing of a transaction is lost by it: a commit that met a reader is still pending,
+and keeps new readers out until it is made. Source: SQLite, "File Locking And Concurrency In SQLite
 Version 3", and the entry SQLITE_BUSY of "Result and Error Codes".
 """
 
@@ -22,8 +22,8 @@ from daemon.core.callbacks import do_nothing
 
 T = TypeVar("T")
 STEP = 1.0
-"""Seconds that SQLite itself waits, with a back-off of its own, before it is asked again: so soon a
-signal to stop is heard.
+"""Seconds that SQLite itself waits, with its own back-off, before the call is repeated; a signal to
+stop is noticed as soon.
 """
 _LIMIT = 30.0
 _GRACE = 4.0
@@ -31,7 +31,7 @@ _LIMIT_HERE: ContextVar[float | None] = ContextVar("_AT_MOST", default=None)
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Whether the error says that another connection holds the database, and nothing worse."""
+    """Whether the error only says that another connection locks the database."""
     return (
         isinstance(error, sqlite3.OperationalError)
         and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
@@ -47,15 +47,15 @@ class BusyWait:
     """Seconds; None for as long as it takes, until `stopping` is set and `_GRACE` is over."""
     stopping: threading.Event = field(default_factory=threading.Event)
     on_wait: Callable[[float, float], None] = do_nothing
-    """Called after each step with its seconds, and with those since the wait began; from the thread
-    that waits.
+    """Called after each step with its seconds, and with those since the wait began, by the thread that
+    waits.
     """
     _stops_at: float | None = None
 
     def until_free(self, call: Callable[[], T]) -> T:
-        """What the call returns, once the database is not busy.
+        """Return the result of the call, once the database is not busy.
 
-        Raises what the call raises; also that the database is busy, when that has taken too long.
+        Raises: what the call raises; also that the database is busy, once that takes too long.
         """
         began = asked = time.monotonic()
         while True:
@@ -72,7 +72,7 @@ class BusyWait:
         if self._stops_at is None and self.stopping.is_set():
             self._stops_at = (
                 now + _GRACE
-            )  # of all waits together: some wait for each other, and a stop is to be soon
+            )  # for all waits together: some wait for each other, and a stop must be quick
         limits = (self.limit, _LIMIT_HERE.get())
         return any(limit is not None and waited >= limit for limit in limits) or (
             self._stops_at is not None and now >= self._stops_at
@@ -81,7 +81,7 @@ class BusyWait:
 
 @contextmanager
 def wait_limit(seconds: float) -> Iterator[None]:
-    """Inside of the block, and only in this thread, a busy database is waited for no longer: somebody waits for an answer."""
+    """Wait at most `seconds` for a busy database, inside the block and in this thread only."""
     token = _LIMIT_HERE.set(seconds)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Claims: the statements that take deliveries which are due, and what an attempt needs of each."""
+"""Claims: the statements that take deliveries that are due, and what an attempt needs of each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from daemon.store.database import table_of
 
 _DELIVERIES = table_of(Delivery)
 POISON_AFTER = 2
-"""A delivery at which the process has ended so many times is suspected of killing it."""
+"""A delivery during which the process has ended this many times is a poison message."""
 
 
 def _claiming(*which: ColumnElement[bool]) -> Executable:
-    """Takes deliveries that are due, the longest due first, and reads them."""
+    """Return a statement that claims deliveries that are due, the longest due first."""
     due = (
         sql_select(_DELIVERIES.c.id)
         .where(
@@ -89,19 +89,19 @@ class Claim:
 
     @property
     def id(self) -> UUID:
-        """The delivery's id."""
+        """Return the delivery's id."""
         return self.delivery.id
 
     @property
     def fence(self) -> int:
-        """Which claim of the delivery this is."""
+        """Return the number of this claim of the delivery."""
         return self.delivery.fence
 
 
 def with_letters(
     session: Session, deliveries: Sequence[Delivery], lease_ends: datetime
 ) -> list[Claim]:
-    """The claims, with what is read of their letters in one statement for each table."""
+    """Return the claims with their letters, read with one statement for each table."""
     ids = {"ids": list({delivery.message_id for delivery in deliveries})}
     messages = {each.id: each for each in session.execute(_MESSAGES_OF, ids).scalars()}
     decisions = {

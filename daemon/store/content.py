@@ -1,8 +1,8 @@
-"""The bytes of attachments: files named by their SHA-256, durable before anybody is told that they are there.
+"""The bytes of attachments: files named by their SHA-256, durable before anything refers to them.
 
 A file is written under a temporary name while its hashes are computed, synced, renamed, and its
-folder synced: without the last step a power cut lost the newest file. The bytes are never in memory
-as a whole.
+folder synced: without the last step a power cut lost the newest file. The whole file is never in
+memory.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from daemon.core.durable_files import sync, write_all
 from daemon.core.errors import ContentMissing, DiskFull, StoreError
 
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
-"""What hashes begin with: the names of the content store's folders."""
+"""The beginnings of hashes: the names of the content store's folders."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What is now in the content store."""
+    """What has been stored."""
 
     sha256: str
     md5: str
@@ -41,11 +41,11 @@ class Kept:
 class ContentStore:
     """A folder of hash-named files.
 
-    May be used from several threads, for writing by one process, and by others that are `guarded`.
+    May be used from several threads. One process writes; others use it `guarded`.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder if it is missing. Raises StoreError."""
+        """Create the folder if it is missing. Raises StoreError."""
         self._folder = folder
         self._temporary = folder / "tmp"
         self._durable_folders: set[Path] = set()
@@ -55,13 +55,13 @@ class ContentStore:
             self._temporary.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise StoreError(
-                f"the content folder {folder} cannot be made: {error.strerror}"
+                f"the content folder {folder} cannot be created: {error.strerror}"
             ) from error
 
     def put(self, chunks: Iterable[bytes]) -> Kept:
-        """Keep the bytes durably.
+        """Store the bytes durably.
 
-        Keeping the same bytes again is harmless. Raises StoreError, DiskFull, or what `chunks`
+        Storing the same bytes again is harmless. Raises StoreError, DiskFull, or what `chunks`
         raises.
         """
         try:
@@ -87,8 +87,8 @@ class ContentStore:
     def _publish(self, temporary: Path, final: Path) -> None:
         """Give the file its name.
 
-        What another thread has published, or made a folder for, may not be durable yet: sync all
-        the same.
+        What another thread has published, or created a folder for, may not be durable yet, so it
+        is synced again.
         """
         folder = final.parent
         if folder not in self._durable_folders:
@@ -99,7 +99,7 @@ class ContentStore:
             if final.exists():
                 os.utime(
                     final
-                )  # wanted again, by a letter that may not be stored yet: `remove` leaves it alone
+                )  # needed again, by a letter that may not be stored yet: `remove` leaves it alone
                 temporary.unlink()
             else:
                 temporary.rename(final)
@@ -113,7 +113,7 @@ class ContentStore:
         try:
             return self.path(sha256).open("rb")
         except FileNotFoundError as error:
-            remedy = "bring it back from a backup, and the delivery goes on"
+            remedy = "restore it from a backup, and the delivery continues"
             raise ContentMissing(
                 f"the content {sha256} is not in {self._folder}; {remedy}"
             ) from error
@@ -124,14 +124,14 @@ class ContentStore:
             ) from error
 
     def kept(self, prefix: str) -> set[str]:
-        """The hashes, of those whose first two digits are `prefix`, whose bytes are here."""
+        """Return the hashes that begin with the two digits `prefix` and whose bytes are here."""
         folder = self._folder / prefix
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
     def remove(self, sha256: str, before: datetime) -> int:
-        """Remove bytes that no letter needs, unless they were put, or put again, at `before` or later.
+        """Remove bytes that no letter needs, unless they were last stored at `before` or later.
 
-        Returns how many bytes that were; 0 if they stay. Raises StoreError.
+        Returns how many bytes were removed; 0 if they stay. Raises StoreError.
         """
         path = self.path(sha256)
         try:
@@ -147,9 +147,9 @@ class ContentStore:
         return found.st_size
 
     def fault(self, sha256: str) -> str:
-        """What is wrong with the bytes: `missing`, `damaged`, or why they cannot be read.
+        """Return what is wrong with the bytes: `missing`, `damaged`, or why they cannot be read.
 
-        Empty if they are what their name says.
+        Empty if they match their name.
         """
         try:
             with self.path(sha256).open("rb") as file:
@@ -163,33 +163,32 @@ class ContentStore:
 
     @contextmanager
     def guarded(self, *, alone: bool) -> Iterator[bool]:
-        """Keep others, in this process and in others, from removing bytes.
+        """Prevent others, in this and other processes, from removing bytes.
 
-        Or, `alone`, be the one that removes them.
-
-        Whoever wants to be alone does not wait: False says that somebody reads. Raises StoreError.
+        Or, with `alone`, get the right to remove them; it does not wait, and False says that there
+        are readers. Raises StoreError.
         """
         path = self._folder / "removal.lock"
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             kind = DiskFull if error.errno in _FULL else StoreError
-            raise kind(f"the lock {path} cannot be made: {error.strerror}") from error
+            raise kind(f"the lock {path} cannot be created: {error.strerror}") from error
         try:
             yield _locked(descriptor, alone=alone)
         finally:
             os.close(descriptor)
 
     def remove_temporaries(self) -> None:
-        """Remove what a process that was killed left half-written.
+        """Remove half-written files of a killed process.
 
-        Only for a caller that knows itself to be alone.
+        Only while no other process writes.
         """
         for leftover in self._temporary.iterdir():
             leftover.unlink(missing_ok=True)
 
     def path(self, sha256: str) -> Path:
-        """Where the bytes are, for reading only."""
+        """Return the path of the bytes, for reading only."""
         return self._folder / sha256[:2] / sha256
 
 
@@ -202,14 +201,14 @@ def _locked(descriptor: int, *, alone: bool) -> bool:
 
 
 class _SourceFailed(Exception):
-    """What went wrong is the source's, and none of the content store's."""
+    """The source failed, not the content store."""
 
     def __init__(self, error: OSError) -> None:
         self.error = error
 
 
-def _told_apart(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks; their OSErrors must not be taken for those of our own files."""
+def _source_errors_marked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks; their OSErrors must not be mistaken for those of our own files."""
     try:
         yield from chunks
     except OSError as error:
@@ -220,7 +219,7 @@ def _copy(chunks: Iterable[bytes], descriptor: int) -> Kept:
     """Write the chunks, sync the file, and close it."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     try:
-        for chunk in _told_apart(chunks):
+        for chunk in _source_errors_marked(chunks):
             write_all(descriptor, chunk)
             sha256.update(chunk)
             md5.update(chunk)

@@ -1,4 +1,4 @@
-"""Deliveries that wait, and covers that begin and end while they do."""
+"""Deliveries that follow covers which begin and end while they wait."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
 from daemon.core.model import (
-    AttemptRow,
     DecisionRow,
     Delivery,
     DeliveryState,
@@ -25,10 +24,9 @@ from daemon.store.pages import LETTERS, pieces, row_number
 from daemon.store.results import release_marks
 
 WAITING = frozenset({DeliveryState.PENDING, DeliveryState.HELD})
-"""The states of a delivery that nobody has begun, so that it can still go elsewhere."""
-_MESSAGES, _DECISIONS, _DELIVERIES, _ATTEMPTS = (
-    table_of(kind) for kind in (Message, DecisionRow, Delivery, AttemptRow)
-)
+"""The states of a delivery that is not in flight, so that it can still go elsewhere."""
+_NOT_THERE = WAITING | {DeliveryState.WITHDRAWN}
+_MESSAGES, _DECISIONS, _DELIVERIES = (table_of(kind) for kind in (Message, DecisionRow, Delivery))
 _BY_DUE_TIME = (_DELIVERIES.c.due_at, row_number(Delivery))
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _LETTERS = select(_MESSAGES.c.id, _MESSAGES.c.service, _MESSAGES.c.confidential).where(
@@ -55,8 +53,9 @@ _OF_LETTERS = select(
     _DELIVERIES.c.attempts,
     _DELIVERIES.c.last_error,
 ).where(_DELIVERIES.c.message_id.in_(_IDS))
-_FORGET_ATTEMPTS = delete(_ATTEMPTS).where(_ATTEMPTS.c.delivery_id.in_(_IDS))
-_FORGET = delete(_DELIVERIES).where(_DELIVERIES.c.id.in_(_IDS))
+_WITHDRAW = (
+    update(_DELIVERIES).where(_DELIVERIES.c.id.in_(_IDS)).values(state=DeliveryState.WITHDRAWN)
+)
 _EXPLAIN = update(_DECISIONS).where(
     _DECISIONS.c.message_id == bindparam("of"), _DECISIONS.c.number == bindparam("numbered")
 )
@@ -64,7 +63,7 @@ _EXPLAIN = update(_DECISIONS).where(
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """What became of a letter's deliveries. Both are names of destinations."""
+    """The destinations of a letter that were added and withdrawn."""
 
     added: tuple[str, ...]
     withdrawn: tuple[str, ...]
@@ -72,7 +71,7 @@ class Changed:
 
 @dataclass(frozen=True, kw_only=True)
 class Queued:
-    """A letter of which a delivery waits: what covers look at, its newest decision, and where it goes."""
+    """A letter with a waiting delivery: what covers depend on, its newest decision, its destinations."""
 
     message: UUID
     service: str
@@ -83,12 +82,12 @@ class Queued:
     waiting: Mapping[str, tuple[str, ...]]
     """Destinations at which a delivery waits, and on whose behalf."""
     others: frozenset[str]
-    """Destinations at which one is under way or has ended."""
+    """Destinations with a delivery that is in flight or has ended, but was not withdrawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cover:
-    """Where a letter is to go, by the covers of this moment and by the decision of this number."""
+    """Where a letter should go now, by the active covers and by the decision of this number."""
 
     message: UUID
     number: int
@@ -96,7 +95,7 @@ class Cover:
 
 
 class Covers:
-    """Deliveries that wait, and covers."""
+    """Waiting deliveries, and covers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -140,11 +139,9 @@ class Covers:
     def follow(self, covers: Sequence[Cover], now: datetime) -> dict[UUID, Changed]:
         """Let deliveries that wait or are held follow covers, in one transaction.
 
-        Returns the letters of which something changed.
-
-        Those that are not wanted, or not on those behalves, give way to those that are; these are
-        held if all that gave way were. A letter about which somebody has decided since is left
-        alone.
+        Deliveries to other destinations, or for other recipients, are withdrawn, and the wanted ones
+        added; these are held if all withdrawn ones were. A letter with a newer decision is left
+        alone. Returns the letters that changed.
         """
         ids = {"ids": [each.message for each in covers]}
         with self._database.write() as session:
@@ -193,18 +190,18 @@ def _queued(connection: Connection, ids: Collection[UUID]) -> Iterator[Queued]:
                 if each.state in WAITING
             },
             others=frozenset(
-                each.destination for each in deliveries[key] if each.state not in WAITING
+                each.destination for each in deliveries[key] if each.state not in _NOT_THERE
             ),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Turn:
-    """What a cover changes of one letter."""
+    """The changes that a cover makes to one letter."""
 
     cover: Cover
     gone: Sequence[Any]
-    """Deliveries that give way."""
+    """Deliveries to withdraw."""
     new: Sequence[DeliveryValues]
     why: Mapping[str, Any]
 
@@ -215,21 +212,27 @@ class _Turn:
         gone = [
             each for each in deliveries if each.state in WAITING and not _stays(each, cover.wanted)
         ]
-        stay = {each.destination for each in deliveries if each not in gone}
+        stay = {
+            each.destination
+            for each in deliveries
+            if each not in gone and each.state != DeliveryState.WITHDRAWN
+        }
         held = bool(gone) and all(each.state == DeliveryState.HELD for each in gone)
         new = [
             DeliveryValues(
-                id=delivery_id(cover.message, destination, 1),
+                id=delivery_id(cover.message, destination, generation),
                 message_id=cover.message,
                 destination=destination,
                 recipients=list(recipients),
                 decision=cover.number,
+                generation=generation,
                 state=DeliveryState.HELD if held else DeliveryState.PENDING,
                 created_at=now,
                 due_at=now,
             )
             for destination, recipients in cover.wanted.items()
             if destination not in stay
+            for generation in (_next_generation(deliveries, destination),)
         ]
         return cls(cover=cover, gone=gone, new=new, why=why)
 
@@ -252,6 +255,11 @@ class _Turn:
         }
 
 
+def _next_generation(deliveries: Sequence[Any], destination: str) -> int:
+    known = (each.generation for each in deliveries if each.destination == destination)
+    return max(known, default=0) + 1
+
+
 def _stays(delivery: Any, wanted: Mapping[str, Sequence[str]]) -> bool:
     return (
         delivery.destination in wanted and list(wanted[delivery.destination]) == delivery.recipients
@@ -259,7 +267,7 @@ def _stays(delivery: Any, wanted: Mapping[str, Sequence[str]]) -> bool:
 
 
 def withdrawn(delivery: Any) -> dict[str, Any]:
-    """What a decision remembers of a delivery that gave way."""
+    """Return what a decision records of a delivery that is withdrawn."""
     return {
         "destination": delivery.destination,
         "generation": delivery.generation,
@@ -278,8 +286,7 @@ def _carry_out(connection: Connection, turns: Sequence[_Turn]) -> None:
         if turn.gone
     ]
     if why:
-        connection.execute(_FORGET_ATTEMPTS, gone)
-        connection.execute(_FORGET, gone)
+        connection.execute(_WITHDRAW, gone)
         connection.execute(_EXPLAIN, why)
     if new:
         connection.execute(insert(_DELIVERIES), new)

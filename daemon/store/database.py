@@ -1,4 +1,4 @@
-"""Opens the database, and is the only place that knows which one it is.
+"""Opens the database; the only module that depends on which one it is, beside sqlite_file.py.
 
 SQLite with a rollback journal and `synchronous=EXTRA`, not WAL: the SQLite that Debian 12 and 13
 ship can lose acknowledged rows in WAL mode when a second program checkpoints, and in the default
@@ -32,21 +32,21 @@ _PRAGMAS = (
     "secure_delete=ON",  # what retention deletes is overwritten, and not only forgotten
 )
 _PASSES = ("disk is full", "unable to open database file", "out of memory")
-"""What SQLite says when the system has no more space, files or memory to give: it is waited out,
-and no reason to end (sqlite3_errstr).
+"""What SQLite reports when the system has no more space, files or memory (sqlite3_errstr). The
+service waits for them, and does not end.
 """
 
 
 class Database:
-    """Transactions on the database; may be used from several threads."""
+    """Transactions on the database. May be used from several threads."""
 
     def __init__(self, url: str, busy_wait: BusyWait | None = None) -> None:
-        """Open the database, make it if it is missing, and bring its tables up to date.
+        """Open the database, create it if it is missing, and migrate its tables.
 
         Raises StoreError.
 
-        `busy_wait` is for a database that is busy: everything here waits for it so long, and raises
-        StoreBusy then.
+        `busy_wait` says how long everything here waits for a busy database before it raises
+        StoreBusy.
         """
         self.url = url
         self.busy_wait = busy_wait or BusyWait()
@@ -59,22 +59,22 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Read a consistent state. What is read stays usable afterwards."""
+        """Read a consistent state. Objects stay usable after the block."""
         with _as_store_error(self.url), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def read_one(self) -> Iterator[Connection]:
-        """Read with one statement, which needs no transaction.
+        """Read with one statement, without a transaction.
 
-        For questions that come with every letter.
+        For queries that every letter needs.
         """
         with _as_store_error(self.url), self._autocommit.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Write in one transaction: all of it is durable when the block has ended, or none of it if the block raises.
+        """Write in one transaction: durable when the block ends, undone if the block raises.
 
         Writers of this process wait for each other here, in turn, and not in SQLite's busy loop.
         """
@@ -87,7 +87,7 @@ class Database:
             yield session
 
     def close(self) -> None:
-        """Let go of all connections. May be called twice."""
+        """Close all connections. May be called twice."""
         self._reader.dispose()
 
     def _migrate(self) -> None:
@@ -106,7 +106,7 @@ def _open(url: str, busy_wait: BusyWait) -> Engine:
     database = make_url(url).database
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        Path(database).touch(mode=0o600)  # SQLite would let everybody read it whom the umask lets
+        Path(database).touch(mode=0o600)  # SQLite would leave it to the umask who may read it
     engine = create_engine(
         url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of
     )
@@ -118,9 +118,9 @@ def _open(url: str, busy_wait: BusyWait) -> Engine:
 
 
 def _json_of(text: str) -> Any:
-    """JSON that is kept.
+    """Parse stored JSON.
 
-    What a version before kept too deep for a reader is cut, so that nothing beside it goes unread.
+    JSON that an earlier version stored too deep to parse is cut, so that the rest can be read.
     """
     try:
         return json.loads(text)
@@ -132,7 +132,7 @@ def _prepare_connection(busy_wait: BusyWait, connection: Any, _record: object) -
     connection.isolation_level = None  # transactions are begun by us, see _begin
     connection.execute(
         f"PRAGMA busy_timeout={round(1000 * busy_wait.step)}"
-    )  # first, for the others may have to wait already
+    )  # first, because the others may have to wait
     for pragma in _PRAGMAS:
         busy_wait.until_free(partial(connection.execute, f"PRAGMA {pragma}"))
 
@@ -140,13 +140,16 @@ def _prepare_connection(busy_wait: BusyWait, connection: Any, _record: object) -
 def _execute(
     busy_wait: BusyWait, cursor: Any, statement: str, parameters: Any, _context: object
 ) -> bool:
-    """Carry out a statement in the dialect's place, and wait where the database is busy."""
+    """Run a statement instead of the dialect, and wait while the database is busy."""
     busy_wait.until_free(partial(cursor.execute, statement, parameters))
     return True
 
 
 def _begin(connection: Any) -> None:
-    """Take the write lock at once: a transaction that upgrades later fails with `database is locked` without waiting."""
+    """Begin, with the write lock at once for writers.
+
+    A transaction that takes it later fails with `database is locked` without waiting.
+    """
     options = connection.get_execution_options()
     if not options.get("single", False):
         connection.exec_driver_sql(
@@ -155,7 +158,7 @@ def _begin(connection: Any) -> None:
 
 
 def _commit(connection: Connection) -> None:
-    """Commit by a statement, which waits as every other does: one that met a reader can be said again, and nothing is lost by it."""
+    """Commit by a statement, which waits like every other and can be repeated after a reader."""
     # a connection of sqlite3's
     if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
         connection.exec_driver_sql("COMMIT")
@@ -179,7 +182,7 @@ def _upgrade(engine: Engine, url: str) -> None:
 
 
 def table_of(kind: type[SQLModel]) -> Table:
-    """The table itself, for statements that are made so often that the ORM's part in them counts."""
+    """Return the table itself, for statements so frequent that the cost of the ORM matters."""
     return SQLModel.metadata.tables[str(kind.__tablename__)]
 
 
@@ -188,18 +191,17 @@ def _as_store_error(url: str) -> Iterator[None]:
     try:
         yield
     except (IntegrityError, DataError) as error:
-        raise NotStorable(f"the database cannot hold this: {error.orig}") from error
+        raise NotStorable(f"value rejected by the database: {error.orig}") from error
     except DBAPIError as error:
         if is_busy(error.orig):
             raise StoreBusy(
-                f"the database {url} is busy: another program holds it, and went on doing so; "
-                "try again later"
+                f"the database {url} is busy: another program keeps it locked; try again later"
             ) from error
         kind = DiskFull if any(words in str(error.orig) for words in _PASSES) else StoreError
         raise kind(f"the database {url} failed: {error.orig}") from error
     except (StatementError, OverflowError, UnicodeError) as error:
         raise NotStorable(
-            f"the database cannot hold this: {type(getattr(error, 'orig', None) or error).__name__}"
+            f"value rejected by the database: {type(getattr(error, 'orig', None) or error).__name__}"
         ) from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database {url} failed: {error}") from error

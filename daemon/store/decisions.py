@@ -1,4 +1,4 @@
-"""Deliveries that go elsewhere than was decided at first: a cover that began or ended, or an operator who decided anew."""
+"""Later decisions: letters that an operator or a changed table sends elsewhere."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from daemon.core.model import (
     Attachment,
-    AttemptRow,
     DecisionRow,
     DecisionValues,
     Delivery,
@@ -40,9 +39,9 @@ _PART = Part(external_id="", original_name="").model_dump()
 
 
 def _left_out() -> dict[str, Any]:
-    """In the place of what no route looks at.
+    """Return empty values for what no route looks at.
 
-    Values that are not given cost more to find than all the others.
+    Leaving them out costs more than all the others.
     """
     return {"body": "", "properties": {}, "references": [], "reply_options": []}
 
@@ -67,7 +66,7 @@ _NEWEST = (
 class Decided:
     """A stored letter with its attachments and its newest decision.
 
-    Of many at a time, only what routes look at.
+    `since` fills only what routes look at.
     """
 
     message: MessageValues
@@ -76,20 +75,20 @@ class Decided:
 
 
 class Rerouting:
-    """Deliveries that go elsewhere than was decided at first."""
+    """Decisions about stored letters, and the deliveries that follow from them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def decided(self, message: UUID) -> Decided:
-        """A stored letter with its newest decision."""
+        """Return a stored letter with its newest decision."""
         with self._database.read() as session:
             return _decided(session, message)
 
     def since(self, start: datetime) -> Iterator[Decided]:
-        """Letters that came at `start` or later, the oldest first, without their texts.
+        """Yield letters that came at `start` or later, the oldest first, without their texts.
 
-        No transaction is open while the caller has one.
+        No transaction is open between two of them.
         """
         for piece in pieces(self._database, _BY_ARRIVAL, since=start, size=LETTERS):
             with self._database.read() as session:
@@ -97,7 +96,7 @@ class Rerouting:
             yield from found
 
     def taken(self, start: datetime) -> Counter[str]:
-        """How many letters each route took at `start` or later, as the one that decided or as one that added a copy."""
+        """Count the letters that each route took at `start` or later, by deciding or by adding a copy."""
         found: Counter[str] = Counter()
         for piece in pieces(self._database, _BY_DECISION, since=start, size=ROWS):
             with self._database.read() as session:
@@ -119,14 +118,13 @@ class Rerouting:
         again: Collection[str],
         after: int | None = None,
     ) -> Changed | None:
-        """Keep an operator's decision and carry it out.
+        """Store an operator's decision and carry it out.
 
-        With `after`, only if that is still the number of the newest, and else return None.
+        With `after`, only if that is still the number of the newest decision; otherwise return None.
 
-        What was delivered stays recorded. Deliveries that wait or are dead are withdrawn if they
-        are not `wanted`, or on other behalves. A wanted destination that has the letter gets it
-        again, as a new generation, only if it is in `again`, or on behalf of somebody for whom it
-        has not got it yet.
+        Deliveries that wait, are held or dead are withdrawn if they are not `wanted`, or are for
+        other recipients. A wanted destination that has the letter gets it again, as the next
+        generation, only if it is in `again`, or for a recipient for whom it has not got it yet.
         """
         with self._database.write() as session:
             newest = _newest(session, decision.message_id).number
@@ -150,7 +148,10 @@ class Rerouting:
 
 
 def _outlines(connection: Connection, which: ColumnElement[bool]) -> list[Decided]:
-    """Letters by plain statements, one for each table: as objects, and one by one, they cost fifty times as much."""
+    """Read letters with one plain statement for each table.
+
+    As objects, one by one, they cost fifty times as much.
+    """
     messages = [
         MessageValues.model_construct(**row, **_left_out())
         for row in connection.execute(_OUTLINE.where(which)).mappings()
@@ -200,9 +201,9 @@ def _withdraw(
     wanted: Mapping[str, Sequence[str]],
     states: Collection[DeliveryState],
 ) -> list[dict[str, Any]]:
-    """Remove deliveries that nobody wants any more.
+    """Withdraw deliveries that are no longer wanted; the rows and their attempts stay.
 
-    What is returned, and kept with the decision, remembers them.
+    Returns how each stood, which is kept with the decision.
     """
     found = session.exec(
         select(Delivery).where(Delivery.message_id == message, col(Delivery.state).in_(states))
@@ -212,15 +213,15 @@ def _withdraw(
         if each.destination in wanted and list(wanted[each.destination]) == each.recipients:
             continue
         gone.append(withdrawn(each))
-        session.execute(delete(AttemptRow).where(col(AttemptRow.delivery_id) == each.id))
-        session.delete(each)
+        each.state = DeliveryState.WITHDRAWN
+        session.add(each)
     session.flush()
     return gone
 
 
 @dataclass(frozen=True)
 class _New:
-    """What is the same of all deliveries that one decision or cover adds."""
+    """What all deliveries that one decision adds have in common."""
 
     decision: int
     at: datetime
@@ -230,7 +231,7 @@ class _New:
 def _is_due(
     earlier: Sequence[Delivery], wanted: Mapping[str, Sequence[str]], again: Collection[str]
 ) -> bool:
-    """Whether a destination needs another delivery, after these."""
+    """Whether a destination needs another delivery after these, none of which is withdrawn."""
     if not earlier:
         return True
     last = earlier[-1]
@@ -254,7 +255,7 @@ def _add(
             Delivery.message_id == message, Delivery.destination == destination
         )
         earlier = session.exec(known.order_by(col(Delivery.generation))).all()
-        if not is_due(earlier):
+        if not is_due([each for each in earlier if each.state != DeliveryState.WITHDRAWN]):
             continue
         generation = earlier[-1].generation + 1 if earlier else 1
         session.add(

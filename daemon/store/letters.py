@@ -9,13 +9,12 @@ from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import BindParameter, bindparam, delete, insert, text, update
+from sqlalchemy import BindParameter, bindparam, delete, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, SQLModel, col, select
 
-from daemon.core.bookkeeping import Bookmark, RoutingVersion, SkippedLetter, Tombstone
+from daemon.core.bookkeeping import RoutingVersion, SkippedLetter, Tombstone
 from daemon.core.model import (
-    NOT_HAD,
     Attachment,
     AttachmentValues,
     DecisionRow,
@@ -37,8 +36,7 @@ from daemon.store.database import Database, table_of
 from daemon.store.pages import ROWS, pieces
 
 _T = TypeVar("_T")
-_NOBODY = UUID(int=0)
-_PLACE = ("mailbox", "party", "service", "resource")
+_NO_LETTER = UUID(int=0)
 _MANY = 500  # SQLite takes a limited number of values in one statement
 # Statements that every letter needs are made once: to make one costs more than to carry it out.
 _THREADS: BindParameter[Any] = bindparam("threads", expanding=True)
@@ -59,14 +57,7 @@ _ANY_OF_THREADS = (
     .where(col(Thread.key).in_(_THREADS), col(Thread.message_id) != bindparam("but"))
     .limit(1)
 )
-"""Most letters are the first of their matter: this tells so at less cost."""
-_BOOKMARKS = sql_select(Bookmark).where(
-    col(Bookmark.mailbox) == bindparam("mailbox"),
-    col(Bookmark.party).in_(bindparam("parties", expanding=True)),
-)
-_TURN = update(table_of(Bookmark)).where(
-    *(table_of(Bookmark).c[name] == bindparam(f"the_{name}") for name in _PLACE)
-)
+"""Most letters are the first of their case; this query finds that at less cost."""
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _STORED = sql_select(col(Message.id)).where(col(Message.id).in_(_IDS))
 _DELETED = sql_select(col(Tombstone.message_id)).where(col(Tombstone.message_id).in_(_IDS))
@@ -96,7 +87,7 @@ class StoredLetter:
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What came of letters that were to be kept."""
+    """The result of adding letters."""
 
     new: int
     duplicates: Mapping[UUID, UUID]
@@ -104,16 +95,17 @@ class Added:
 
 
 class Letters:
-    """Letters in."""
+    """Letters that arrive, and letters that are skipped."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def already_handled(self, refs: Iterable[LetterRef], version: str | None) -> set[UUID]:
-        """Those of `refs`, by message id, that need no fetching: stored, gone, here under another id, or confidential and left alone.
+        """Return those of `refs`, by message id, that need no fetching.
 
-        With the `version` of a routing table, those that were left alone because another table
-        appointed nobody are not settled.
+        They are stored, gone, stored under another id, or confidential and only listed. With the
+        `version` of a routing table, those for which another table appointed no recipient are left
+        out.
         """
         found: set[UUID] = set()
         left_alone = col(SkippedLetter.state) == SightingState.WAITING
@@ -130,19 +122,17 @@ class Letters:
         return found
 
     def add(self, letters: Sequence[StoredLetter]) -> Added:
-        """Keep the letters, with all that belongs to them, in one transaction.
+        """Store the letters, with all that belongs to them, in one transaction.
 
-        Those that are, or were, here already stay as they are.
-
-        A letter that is here under another id, by the one that it had in Altinn 2, is not kept: two
-        mailboxes may bring it at once.
+        Those that are, or were, stored already stay as they are. A letter that is stored under
+        another id, by its id in Altinn 2, is not stored: two mailboxes may bring it at once.
         """
         with self._database.write() as session:
             new = {letter.message.id: letter for letter in letters}
             for some in _chunks(list(new)):
                 for known in _were_here(session, some):
                     del new[known]
-            duplicates = _twins(session, list(new.values()))
+            duplicates = _duplicates(session, list(new.values()))
             for some in _chunks({letter.message.id for letter in letters} - set(duplicates)):
                 session.connection().execute(_FORGET_SKIPPED, {"ids": some})
             kept = [letter for key, letter in new.items() if key not in duplicates]
@@ -157,27 +147,27 @@ class Letters:
         error: str | None = None,
         routing_version: str | None = None,
     ) -> None:
-        """Remember a letter that was listed and is not stored, and why.
+        """Record a letter that was listed and is not stored, and why.
 
-        And the table that appointed nobody for it.
+        `routing_version` is the table that appointed no recipient for it.
         """
         with self._database.write() as session:
-            _see(session, ref, state, now, error, routing_version)
+            _record(session, ref, state, now, error, routing_version)
 
     def record_waiting(self, refs: Sequence[LetterRef], now: datetime) -> int:
-        """Remember confidential letters that are only listed. Returns how many are new."""
+        """Record confidential letters that are only listed. Returns how many are new."""
         known = self.already_handled(refs, None)
         new = [ref for ref in refs if ref.message_id not in known]
         if new:
             with self._database.write() as session:
                 for ref in new:
-                    _see(session, ref, SightingState.WAITING, now, None, None)
+                    _record(session, ref, SightingState.WAITING, now, None, None)
         return len(new)
 
     def see_older(self, refs: Sequence[LetterRef], now: datetime) -> None:
-        """Remember letters from before the first poll, none of which was looked at yet.
+        """Record letters from before the first poll that have not been examined yet.
 
-        Those that are known stay as they are.
+        Known ones stay as they are.
         """
         rows = [_sighting(ref, SightingState.OLDER, now).model_dump() for ref in refs]
         with self._database.write() as session:
@@ -194,7 +184,7 @@ class Letters:
                     session.connection().execute(insert(table_of(SkippedLetter)), new)
 
     def older_unseen(self, mailbox: str, channel: Channel) -> list[LetterRef]:
-        """Letters of the channel from before the first poll that nobody has looked at yet."""
+        """Return letters of the channel from before the first poll that have not been examined yet."""
         here = (
             SkippedLetter.mailbox == mailbox,
             SkippedLetter.party == channel.party,
@@ -206,19 +196,8 @@ class Letters:
         with self._database.read() as session:
             return [each.ref for each in session.exec(wanted)]
 
-    def compared(self, mailbox: str, channel: Channel, now: datetime) -> None:
-        """Note that every letter of a channel that has been polled is stored, or seen, as of now."""
-        place = {
-            "mailbox": mailbox,
-            "party": channel.party,
-            "service": channel.service,
-            "resource": channel.resource,
-        }
-        with self._database.write() as session:
-            session.execute(update(Bookmark).filter_by(**place, begun=True).values(compared_at=now))
-
     def looked_at(self, refs: Sequence[LetterRef]) -> None:
-        """Note that these letters from before the first poll were looked at, and are left alone."""
+        """Record that these letters from before the first poll were examined, and are left alone."""
         with self._database.write() as session:
             for some in _chunks(ref.message_id for ref in refs):
                 these = (
@@ -228,7 +207,7 @@ class Letters:
                 session.execute(update(SkippedLetter).where(*these).values(attempts=1))
 
     def failing(self, mailbox: str) -> list[LetterRef]:
-        """Letters of the mailbox that could not be fetched yet."""
+        """Return letters of the mailbox that could not be fetched yet."""
         found: list[LetterRef] = []
         wanted = select(SkippedLetter).where(
             SkippedLetter.mailbox == mailbox, SkippedLetter.state == SightingState.FAILING
@@ -239,7 +218,7 @@ class Letters:
         return found
 
     def stored_of(self, ids: Iterable[UUID]) -> set[UUID]:
-        """Those of the message ids that are stored, or were until retention deleted them."""
+        """Return those of the message ids that are stored, or were until retention deleted them."""
         found: set[UUID] = set()
         for some in _chunks(set(ids)):
             with self._database.read() as session:
@@ -247,7 +226,7 @@ class Letters:
         return found
 
     def with_altinn2_id(self, altinn2_id: int, exclude: UUID) -> UUID | None:
-        """The letter that had this id in Altinn 2 and is, or was, stored, if there is one.
+        """Return the letter that had this id in Altinn 2 and is, or was, stored; None if there is none.
 
         Never the letter `exclude`.
         """
@@ -265,7 +244,7 @@ class Letters:
             return session.exec(wanted).first() or session.exec(gone).first()
 
     def stored_in(self, mailbox: str, channel: Channel) -> set[str]:
-        """The mailbox's ids of all letters of a channel that are stored, or were until retention deleted them."""
+        """Return the mailbox's ids of all letters of a channel that are, or were, stored."""
         found: set[str] = set()
         for table, key in ((Message, Message.id), (Tombstone, Tombstone.message_id)):
             here = (
@@ -280,7 +259,7 @@ class Letters:
         return found
 
     def sighted_in(self, mailbox: str, channel: Channel) -> dict[str, SightingState]:
-        """The mailbox's ids of all letters of a channel that were seen and are not stored, and why not."""
+        """Return the mailbox's ids of all skipped letters of a channel, and why each was skipped."""
         here = (
             SkippedLetter.mailbox == mailbox,
             SkippedLetter.party == channel.party,
@@ -295,90 +274,16 @@ class Letters:
                 found |= {key: SightingState(state) for key, state in rows}
         return found
 
-    def bookmarks(self, mailbox: str, channels: Sequence[Channel]) -> list[Bookmark]:
-        """How far each of the channels has been read, in their order.
-
-        One without a position for a channel that never was.
-        """
-        parties = {"mailbox": mailbox, "parties": list({channel.party for channel in channels})}
-        with self._database.read() as session:
-            found = {
-                (each.party, each.service, each.resource): each
-                for each in session.execute(_BOOKMARKS, parties).scalars()
-            }
-        places = ((channel.party, channel.service, channel.resource) for channel in channels)
-        return [found.get(place) or _new_bookmark(mailbox, *place) for place in places]
-
-    def bookmark(self, mailbox: str, channel: Channel) -> Bookmark:
-        """How far the channel has been read; one without a position if never."""
-        return self.bookmarks(mailbox, [channel])[0]
-
-    def save_bookmarks(self, bookmarks: Sequence[Bookmark]) -> None:
-        """Keep bookmarks as they now are, in one transaction."""
-        with self._database.write() as session:
-            for bookmark in bookmarks:
-                row = bookmark.model_dump()
-                place = {f"the_{name}": row[name] for name in _PLACE}
-                changes = {
-                    name: value for name, value in row.items() if name != "compared_at"
-                }  # another thread may have set it
-                if not session.connection().execute(_TURN, {**place, **changes}).rowcount:
-                    session.connection().execute(insert(table_of(Bookmark)), row)
-
-    def accept(self, message_id: UUID, now: datetime) -> None:
-        """Note that an operator accepts that attachments of the letter did not come as sent."""
-        lacking = (
-            col(Attachment.message_id) == message_id,
-            text(NOT_HAD),
-            col(Attachment.accepted_at).is_(None),
-        )
-        with self._database.write() as session:
-            session.execute(update(Attachment).where(*lacking).values(accepted_at=now))
-
-    def complete(self, came: Sequence[AttachmentValues]) -> None:
-        """Note what came of attachments that were asked for again, unless they have come, or were deleted, meanwhile."""
-        with self._database.write() as session:
-            for each in came:
-                this = (
-                    col(Attachment.message_id) == each.message_id,
-                    col(Attachment.position) == each.position,
-                )
-                changes = {
-                    "state": each.state,
-                    "size": each.size,
-                    "sha256": each.sha256,
-                    "accepted_at": each.accepted_at,
-                }
-                session.execute(update(Attachment).where(*this, text(NOT_HAD)).values(**changes))
-
-    def retire(self, mailbox: str, channels: Sequence[Channel], now: datetime) -> int:
-        """Expect nothing more of bookmarks whose channels are not among these, which are all that there are. Returns how many are new."""
-        known = {(each.party, each.service, each.resource) for each in channels}
-        wanted = select(Bookmark).where(
-            Bookmark.mailbox == mailbox, col(Bookmark.retired_at).is_(None)
-        )
-        with self._database.read() as session:
-            left = [
-                each
-                for each in session.exec(wanted)
-                if (each.party, each.service, each.resource) not in known
-            ]
-        for bookmark in left:
-            bookmark.retired_at, bookmark.failing_since = now, None
-        if left:
-            self.save_bookmarks(left)
-        return len(left)
-
     def earlier(
         self, threads: Sequence[str], at: datetime, exclude: UUID | None = None
     ) -> tuple[Message, DecisionRow, str] | None:
-        """The newest letter that was here `at` that time and shares one of the threads.
+        """Return the newest letter that was stored `at` that time and shares one of the threads.
 
         With its newest decision, and the thread; never the letter `exclude`.
         """
         if not threads:
             return None
-        values = {"threads": threads, "but": exclude or _NOBODY, "at": at}
+        values = {"threads": threads, "but": exclude or _NO_LETTER, "at": at}
         with self._database.read_one() as connection:
             if connection.execute(_ANY_OF_THREADS, values).first() is None:
                 return None
@@ -387,7 +292,7 @@ class Letters:
         return (found[0], found[1], found[2]) if found else None
 
     def note_table(self, version: str, text: str, now: datetime) -> None:
-        """Keep a routing table that is in force from now on, unless it is the one that was."""
+        """Store a routing table that is active from now on, unless it was active already."""
         with self._database.write() as session:
             current = session.exec(
                 select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)
@@ -397,7 +302,7 @@ class Letters:
 
 
 def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
-    """Those of the ids under which a letter is stored, or was until retention deleted it."""
+    """Return those of the ids under which a letter is stored, or was until retention deleted it."""
     connection, values = session.connection(), {"ids": ids}
     return {
         *connection.execute(_STORED, values).scalars(),
@@ -405,10 +310,10 @@ def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     }
 
 
-def _twins(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID]:
-    """Those of the letters that are, or were, stored under another id, or are among these twice.
+def _duplicates(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID]:
+    """Return those of the letters that are, or were, stored under another id, or are here twice.
 
-    And that id.
+    With that id.
     """
     numbered = {
         letter.message.id: letter.message.altinn2_id
@@ -425,7 +330,10 @@ def _twins(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID
 
 
 def _insert(session: Session, letters: Sequence[StoredLetter]) -> None:
-    """One statement for each table, the one that others refer to first: rows one by one through the ORM take five times as long."""
+    """Insert with one statement for each table, parents first.
+
+    Row by row through the ORM takes five times as long.
+    """
     for kind, rows in (
         (Message, [letter.message for letter in letters]),
         (Attachment, [each for letter in letters for each in letter.attachments]),
@@ -442,11 +350,7 @@ def _insert_rows(session: Session, kind: type[SQLModel], rows: Sequence[SQLModel
         session.connection().execute(insert(table_of(kind)), [row.model_dump() for row in rows])
 
 
-def _new_bookmark(mailbox: str, party: str, service: str, resource: str) -> Bookmark:
-    return Bookmark(mailbox=mailbox, party=party, service=service, resource=resource)
-
-
-def _see(
+def _record(
     session: Session,
     ref: LetterRef,
     state: SightingState,

@@ -1,7 +1,7 @@
-"""One process for each store: two that fetch and deliver from one database would do everything twice.
+"""One service for each store: two on one database would do everything twice.
 
 A lock on a file holds for the file and not for its name. So the lock file, the database and the
-folder of the contents are all locked, and a running service looks now and then whether the names
+folder of the contents are all locked, and a running service checks regularly whether the names
 still lead to what it has locked: a file can be removed, replaced by a backup's, or moved away with
 its folder.
 """
@@ -22,22 +22,22 @@ _Inode = tuple[int, int]  # device and inode
 
 
 class InstanceLock:
-    """A lock on the store; the kernel lets go of it when its holders end, however that happens.
+    """A lock on the store, which the kernel releases when its holders end, however that happens.
 
-    For one thread at a time.
+    Not thread-safe.
     """
 
     def __init__(self, database: Path, content: Path | None = None) -> None:
         """Take the lock.
 
         `content` is the folder that no other store may share. Raises StoreError if another process
-        has any of it.
+        has locked any of it.
         """
         self._database, self._content = database, content
         self._path = database.with_name(database.name + ".lock")
         self._open: list[int] = []
-        """Every descriptor. None is closed before the end: to close any descriptor of a database
-        would end the locks that SQLite holds on it (fcntl(2)), and what has lost its name may still
+        """Every descriptor. None is closed before the end: closing any descriptor of a database ends
+        the locks that SQLite holds on it (fcntl(2)), and a file that has lost its name may still
         be in use.
         """
         self._locked: dict[Path, set[_Inode | None]] = {}
@@ -51,22 +51,20 @@ class InstanceLock:
             raise
 
     def look(self) -> str:
-        """See whether the store is still where it was, and lock what is new.
+        """Check whether the store is still in its place, and lock what is new.
 
-        Returns what is wrong, if something is that may pass.
-
-        Raises StoreError if the store was put in another's place, or is another process's by now:
-        nothing may be done with it any more.
+        Returns a problem that may pass, or an empty text. Raises StoreError if the store was
+        replaced, or another process has locked it: it must not be used any more.
         """
         if self._is_replaced(self._database):
             raise StoreError(
-                f"the database {self._database} was replaced while a service worked with the "
-                "old one"
+                f"the database {self._database} was replaced while the service was using "
+                "the old one"
             )
         if not self._database.exists():
-            remedy = "stop the service, and bring it back"
+            remedy = "stop the service, and put it back"
             return (
-                f"The database {self._database} was removed or moved while the service works with "
+                f"The database {self._database} was removed or moved while the service is using "
                 f"it; {remedy}"
             )
         try:
@@ -77,27 +75,27 @@ class InstanceLock:
                 )
             self._lock_others()
         except _CannotBeMade as error:
-            return f"The store is no longer protected from a second service: {error}"
+            return f"The store is no longer protected against a second service: {error}"
         return ""
 
     def release(self) -> None:
-        """Let go of the lock, after the database is closed. May be called twice."""
+        """Release the lock, after the database is closed. May be called twice."""
         while self._open:
             os.close(self._open.pop())
 
     def _lock_file(self) -> None:
-        """Lock the file that has the name now, which may be another one than when it was opened."""
+        """Lock the file that has the name now, which may not be the one that was opened."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             while not self._holds(self._path):
                 self._lock(self._path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise _CannotBeMade(
-                f"the lock {self._path} cannot be made: {error.strerror}"
+                f"the lock {self._path} cannot be created: {error.strerror}"
             ) from error
 
     def _lock_others(self) -> None:
-        """Lock the database and the folder of the contents, as far as they are there and the system can."""
+        """Lock the database and the content folder, if they exist and the system can lock them."""
         for path in self._others():
             if path.exists() and not self._holds(path):
                 try:
@@ -118,17 +116,15 @@ class InstanceLock:
         return (path for path in (self._database, self._content) if path)
 
     def _lock(self, path: Path, flags: int) -> None:
-        """Raises StoreError if another process has locked it, and OSError if it cannot be locked."""
+        """Lock. Raises StoreError if another process has locked it, OSError if it cannot be locked."""
         descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
         self._open.append(descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            remedy = (
-                "the service polls and deletes by itself, so stop it before you do that by hand"
-            )
+            remedy = "stop the service first: systemctl stop postmottak"
             raise StoreError(
-                f"another postmottak works with {self._whose(path)}; {remedy}"
+                f"another postmottak is using {self._whose(path)}; {remedy}"
             ) from error
         self._locked.setdefault(path, set()).add(_inode(descriptor))
 
@@ -136,7 +132,7 @@ class InstanceLock:
         return self._database if path == self._path else path
 
     def _holds(self, path: Path) -> bool:
-        """Whether what has this name now is locked by us."""
+        """Whether the file that has this name now is locked by this process."""
         return _inode(path) in self._locked.get(path, ())
 
     def _is_replaced(self, path: Path) -> bool:
@@ -144,11 +140,11 @@ class InstanceLock:
 
 
 class _CannotBeMade(StoreError):
-    """The lock cannot be had, but not because somebody else has it."""
+    """The lock cannot be created, for another reason than another holder."""
 
 
 def _inode(file: Path | int) -> _Inode | None:
-    """What tells a file from another one of the same name; None if there is none."""
+    """Return what distinguishes a file from others of the same name; None if there is none."""
     try:
         found = os.fstat(file) if isinstance(file, int) else file.stat()
     except OSError:

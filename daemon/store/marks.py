@@ -1,4 +1,4 @@
-"""Marks that are to be set in the mailbox: Read and Confirmed."""
+"""Marks to set in the mailbox: Read and Confirmed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _PARTS_WANTING = sql_select(func.count()).where(
 
 
 class Marks:
-    """Marks that are to be set, and those that were."""
+    """Marks that are set or to be set."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def due(self, mailbox: str, now: datetime, limit: int) -> list[tuple[Mark, LetterRef]]:
-        """Marks that may be set now, Read before Confirmed for each letter."""
+        """Return marks that may be set now, Read before Confirmed for each letter."""
         wanted = (
             select(Mark, Message)
             .join(Message, col(Message.id) == Mark.message_id)
@@ -50,28 +50,28 @@ class Marks:
             return bool(connection.execute(_ASKED_FOR, {"message": message_id}).scalar())
 
     def parts_wanting(self, message_id: UUID) -> int:
-        """How many of the letter's attachments may still come, and nobody has accepted that they did not."""
+        """Count the letter's attachments that may still come and are not accepted as missing."""
         with self._database.read_one() as connection:
             return int(connection.execute(_PARTS_WANTING, {"message": message_id}).scalar_one())
 
     def done(self, mark: Mark, now: datetime) -> None:
-        """The other side has been told."""
+        """Record that the mark is set."""
         self._change(
             mark,
             {"state": MarkState.DONE, "done_at": now, "last_error": None, "refused_since": None},
         )
 
     def dropped(self, mark: Mark, reason: str) -> None:
-        """The other side is not to be told after all: nothing is left to do, and no time says that it was done."""
+        """Record that the mark will not be set: done, but without a time."""
         self._change(
             mark,
             {"state": MarkState.DONE, "done_at": None, "last_error": reason, "refused_since": None},
         )
 
     def told(self, mark: Mark, look_at: datetime, lost_since: datetime | None = None) -> None:
-        """The other side has accepted it; look at `look_at` whether it took effect.
+        """Record that the server accepted the mark; verify its effect at `look_at`.
 
-        It has lost others `lost_since`, if any.
+        The server has lost marks since `lost_since`, if any.
         """
         self._change(
             mark,
@@ -100,7 +100,7 @@ class Marks:
             )
 
     def refused(self) -> dict[str, tuple[int, datetime]]:
-        """By mailbox: how many marks fail at every try, and since when the first of them does."""
+        """Return how many marks fail at every attempt, and since when the first does, by mailbox."""
         wanted = (
             select(Message.mailbox, func.count(), func.min(Mark.refused_since))
             .join(Message, col(Message.id) == Mark.message_id)
@@ -116,7 +116,7 @@ class Marks:
             }
 
     def due_now(self, message_id: UUID, now: datetime) -> None:
-        """Try the letter's marks that are due now, whatever time was set for them."""
+        """Make all due marks of the letter due now."""
         waiting = (
             col(Mark.message_id) == message_id,
             col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)),
@@ -125,7 +125,7 @@ class Marks:
             session.execute(update(Mark).where(*waiting).values(due_at=now))
 
     def outstanding(self) -> int:
-        """How many marks are due; those that were told and not yet looked at are not among them."""
+        """Count the due marks, without those that the server has accepted."""
         with self._database.read() as session:
             return session.exec(
                 select(func.count()).select_from(Mark).where(Mark.state == MarkState.DUE)

@@ -1,10 +1,11 @@
-"""The outbox: deliveries that are not final, and the only changes of state that there are.
+"""The outbox: deliveries that are not final, and all changes of their state.
 
     pending -> claimed -> delivered         claimed -> dead        (permanent, or too old)
     claimed -> pending (deferred, or the claim's process is gone)  pending <-> held, dead -> pending (an operator)
+    pending, held, dead -> withdrawn  (an operator or a cover sends the letter elsewhere)
 
 A claim is a lease: `due_at` pushed into the future. It carries a fence, the count of claims;
-whoever finishes names the fence, and a result that comes with an old one changes nothing.
+a result names the fence, and one with an old fence changes nothing.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class Outbox:
 
         One whose lease ran out is due as well.
 
-        With `only`, those to these destinations; with `exclude`, none to these. Suspects, at which
-        the process has ended `POISON_AFTER` times, are left to `claim_poison`.
+        With `only`, those to these destinations; with `exclude`, none to these. Poison messages, during
+        which the process has ended `POISON_AFTER` times, are left to `claim_poison`.
         """
         names = {"names": list(only or exclude)}
         return self._claim(
@@ -69,11 +70,11 @@ class Outbox:
         )
 
     def claim_poison(self, owner: str, now: datetime, lease: timedelta) -> list[Claim]:
-        """Take one suspect that is due, if there is any: it is to be attempted alone, so that it is known who killed the process."""
+        """Take one poison message that is due, if any, to attempt it alone."""
         return self._claim(CLAIM_POISON, owner, now, lease, limit=1)
 
     def poison_waits(self, now: datetime) -> bool:
-        """Whether a suspect is due."""
+        """Whether a poison message is due."""
         with self._database.read_one() as connection:
             return connection.execute(SUSPECT_WAITS, {"now": now}).first() is not None
 
@@ -88,7 +89,7 @@ class Outbox:
             return with_letters(session, deliveries, lease_ends) if deliveries else []
 
     def renew(self, claims: Collection[Claim], until: datetime) -> None:
-        """Let the leases of attempts that take long end later."""
+        """Extend the leases of attempts that take long."""
         rows = [
             {"claimed": claim.id, "with_fence": claim.fence, "due_at": until} for claim in claims
         ]
@@ -97,16 +98,16 @@ class Outbox:
                 session.connection().execute(_RENEW, rows)
 
     def end(self, endings: Sequence[ClaimResult]) -> set[UUID]:
-        """End claims, all in one transaction: an attempt each, what became of the delivery, and what depends on that.
+        """Record the results of claims in one transaction: attempts, states, and the marks that follow.
 
-        Returns the deliveries whose ending was kept. Of one whose claim is no longer the newest,
-        nothing is changed.
+        Returns the deliveries whose result was recorded. A delivery whose claim is no longer the
+        newest does not change.
         """
         with self._database.write() as session:
             return record_results(session, endings)
 
     def delivered_of(self, ids: Collection[UUID]) -> set[UUID]:
-        """Those of the deliveries that are delivered."""
+        """Return those of the deliveries that are delivered."""
         wanted = select(Delivery.id).where(
             col(Delivery.id).in_(ids), col(Delivery.state) == DeliveryState.DELIVERED
         )
@@ -114,13 +115,11 @@ class Outbox:
             return set(session.exec(wanted))
 
     def release_abandoned(self, now: datetime, *, stopped: bool = False) -> int:
-        """Make every claim due at once: whoever made it is gone, or, if `stopped`, is told to go.
+        """Make every claim due at once: its process has ended or, if `stopped`, is stopping.
 
-        Only for a caller that is alone.
-
-        Each is recorded as an attempt that was lost. A third one makes the delivery dead, for it
-        may be what ends the process; one that an orderly stop cut off is not blamed. Returns how
-        many there were.
+        Only while no other process uses the store. Each is recorded as a lost attempt. A third one
+        makes the delivery dead, because it may be what ends the process; an orderly stop does not
+        count. Returns how many there were.
         """
         with self._database.write() as session:
             abandoned = session.exec(
@@ -150,7 +149,10 @@ class Outbox:
             return len(abandoned)
 
     def next_due(self, exclude: Collection[str] = ()) -> datetime | None:
-        """When the next delivery is due, claimed ones at the end of their lease, `exclude` for some destinations; None if there is none."""
+        """Return when the next delivery is due, or None.
+
+        Claimed ones are due at the end of their lease; those to `exclude` do not count.
+        """
         waiting = col(Delivery.state).in_((DeliveryState.PENDING, DeliveryState.CLAIMED)) & col(
             Delivery.destination
         ).not_in(exclude)
@@ -160,11 +162,9 @@ class Outbox:
             ).first()
 
     def awaiting_pickup(self, only: Collection[str] = ()) -> Iterator[Delivery]:
-        """Deliveries of which it is to be seen whether the receiver takes them, the oldest first.
+        """Yield deliveries whose pickup is awaited, the oldest first; with `only`, at these destinations.
 
-        With `only`, at these destinations.
-
-        Some are read at a time, and no transaction is open while the caller has one.
+        They are read in batches, and no transaction is open between two of them.
         """
         awaited = col(Delivery.awaiting_pickup).is_(True)
         for piece in pieces(
@@ -223,9 +223,9 @@ class Outbox:
         )
 
     def resend(self, ids: Sequence[UUID], now: datetime) -> list[UUID]:
-        """Deliver anew, as a new generation each, what has been delivered or is dead.
+        """Deliver again, as the next generation, what is delivered or dead.
 
-        Returns the new ids. Raises as `retry` does.
+        Returns the new ids. Raises: the errors of `retry`.
         """
         new: list[UUID] = []
         with self._database.write() as session:
@@ -254,7 +254,10 @@ class Outbox:
     def _operator(
         self, ids: Sequence[UUID], allowed: tuple[DeliveryState, ...], changes: dict[str, object]
     ) -> int:
-        """Change the deliveries, or none: raises NotFound or OperatorError if any of them is missing or in another state."""
+        """Change all of the deliveries, or none.
+
+        Raises NotFound or OperatorError if one is missing or in another state.
+        """
         with self._database.write() as session:
             for delivery_id in ids:
                 delivery = _one(session, delivery_id, allowed)
@@ -268,8 +271,12 @@ def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]
     delivery = session.get(Delivery, delivery_id)
     if delivery is None:
         raise NotFound(
-            f"There is no delivery {delivery_id}; `postmottak deliveries list` shows those "
-            "that there are"
+            f"There is no delivery {delivery_id}; list them with `postmottak deliveries list`"
+        )
+    if delivery.state is DeliveryState.WITHDRAWN:
+        raise OperatorError(
+            f"The delivery {delivery_id} was withdrawn, because its letter goes elsewhere; "
+            f"to send the letter again, use `postmottak messages route {delivery.message_id}`"
         )
     if delivery.state not in allowed:
         words = " or ".join(allowed)

@@ -1,8 +1,8 @@
-"""Long walks over rows, in pieces: with a rollback journal a reader holds up every commit, so that no read may last.
+"""Long reads in pieces: with a rollback journal a reader blocks every commit.
 
-Each piece is a transaction of its own, and between two of them none is open. So what a piece says
-may no longer be true when the next one is read: whoever changes something by it looks again, in the
-transaction that changes it.
+Each piece has its own transaction, and none is open between two of them. So a piece may be outdated
+when the next one is read: code that changes something because of it checks again, in the
+transaction of the change.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from sqlmodel import SQLModel
 from daemon.store.database import Database
 
 LETTERS = 100
-"""Letters in a piece of which everything is read that decides where they go: some 10 ms, and less
-than 100 on a machine that is busy.
+"""Letters in a piece, when all that decides where they go is read: about 10 ms, less than 100 on a
+busy machine.
 """
 ROWS = 3000
-"""Rows in a piece that are read one by one, or looked at to find those that are meant: some 20 ms."""
+"""Rows in a piece that are read or searched one by one: about 20 ms."""
 COUNTED = 50_000
-"""Rows in a piece that are only counted, in an index: some 5 ms."""
+"""Rows in a piece that are only counted, in an index: about 5 ms."""
 
 
 def row_number(kind: type[SQLModel]) -> ColumnElement[int]:
-    """What orders rows that are equal in an index, in SQLite: with it last, a walk goes in the order of the index, without a sort."""
+    """Return the rowid, which orders equal rows of an index in SQLite: with it last, no sort is needed."""
     return literal_column(f"{kind.__tablename__}.rowid", Integer)
 
 
@@ -38,12 +38,11 @@ def pieces(
     until: object = None,
     size: int,
 ) -> Iterator[ColumnElement[bool]]:
-    """Conditions that cut rows into pieces of up to `size`, in their order.
+    """Yield conditions that split rows into pieces of at most `size`, in their order.
 
-    Those whose first column is from `since` to `until`.
-
-    `order` are the columns of an index, after those that `equal` makes equal, and what makes them
-    unique. Rows that are added meanwhile are in a piece if they come later in the order.
+    Only rows whose first column is from `since` to `until`. `order` are the columns of an index
+    after those that `equal` fixes, and what makes them unique. Rows that are added meanwhile are in
+    a piece if they come later in the order.
     """
     key = tuple_(*order)
     begins = true() if since is None else order[0] >= since

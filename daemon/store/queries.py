@@ -1,4 +1,4 @@
-"""What people and monitors ask: counts, lists and single letters. Nothing here changes anything."""
+"""Queries of people and monitors: counts, lists and single letters. Read-only."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _UNDONE = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, Del
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How much there is of what."""
+    """The number of letters, deliveries and skipped letters."""
 
     messages: int
     deliveries: dict[DeliveryState, int]
@@ -49,25 +49,25 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Incomplete:
-    """A letter of which some attachments did not come as sent, and nobody has accepted that."""
+    """A letter with attachments that did not come as sent and are not accepted as missing."""
 
     message_id: UUID
     fetched_at: datetime
     missing: int
     may_come: bool
-    """Whether one of them may come when the mailbox is asked again."""
+    """Whether one of them may still come from the mailbox."""
 
 
 class Queries:
-    """Questions of people and monitors."""
+    """Queries of people and monitors."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def counts(self) -> Counts:
-        """How much there is of what, every state named.
+        """Count letters, deliveries by every state, and skipped letters.
 
-        Counted in pieces, so that what is changed meanwhile may count or not.
+        They are counted in pieces, so changes meanwhile may or may not count.
         """
         undelivered = self._oldest(_UNDONE).values()
         with self._database.read() as session:
@@ -108,7 +108,7 @@ class Queries:
         return found
 
     def _oldest(self, states: Sequence[DeliveryState]) -> dict[str, datetime]:
-        """When the oldest delivery in one of the states was made, by destination."""
+        """Return when the oldest delivery in one of the states was made, by destination."""
         found: dict[str, datetime] = {}
         oldest = sql_select(col(Delivery.destination), func.min(col(Delivery.created_at))).group_by(
             col(Delivery.destination)
@@ -123,7 +123,7 @@ class Queries:
         return found
 
     def unfinished(self) -> dict[DeliveryState, int]:
-        """How many deliveries wait or are dead, by state; states without any are left out."""
+        """Count the deliveries that wait or are dead, by state; states without any are left out."""
         wanted = (
             select(Delivery.state, func.count())
             .where(col(Delivery.state).in_(_UNDONE))
@@ -133,9 +133,9 @@ class Queries:
             return {DeliveryState(state): count for state, count in session.exec(wanted)}
 
     def queues(self) -> dict[tuple[str, DeliveryState], int]:
-        """How many deliveries wait or are dead, by destination and state.
+        """Count the deliveries that wait or are dead, by destination and state.
 
-        What is delivered costs nothing.
+        Delivered ones cost nothing.
         """
         wanted = select(Delivery.destination, Delivery.state, func.count()).where(
             col(Delivery.state).in_(_UNDONE)
@@ -147,11 +147,11 @@ class Queries:
             }
 
     def oldest_waiting(self) -> dict[str, datetime]:
-        """When the oldest delivery was made that is neither delivered nor dead, by destination."""
+        """Return when the oldest delivery that waits was made, by destination."""
         return self._oldest((DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD))
 
     def rejected(self, since: datetime, limit: int) -> Sequence[Delivery]:
-        """Deliveries made since then that their receivers rejected, the newest first."""
+        """Return deliveries since then that their receivers rejected, the newest first."""
         wanted = select(Delivery).where(
             col(Delivery.rejection) >= "", col(Delivery.delivered_at) >= since
         )  # unlike IS NOT NULL, SQLite finds that by index
@@ -161,7 +161,7 @@ class Queries:
             ).all()
 
     def bookmarks(self) -> Sequence[Bookmark]:
-        """How far each channel has been read."""
+        """Return the bookmarks of all channels."""
         wanted = select(Bookmark).order_by(
             col(Bookmark.mailbox),
             col(Bookmark.party),
@@ -172,7 +172,7 @@ class Queries:
             return session.exec(wanted).all()
 
     def sightings(self, state: SightingState) -> Sequence[SkippedLetter]:
-        """Letters that were listed and are not stored, the oldest first."""
+        """Return skipped letters in this state, the oldest first."""
         found: list[SkippedLetter] = []
         for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=LETTERS):
             with self._database.read() as session:
@@ -205,7 +205,7 @@ class Queries:
             ]
 
     def messages(self, limit: int) -> Sequence[tuple[Message, DecisionRow]]:
-        """The letters that came last, the newest first, each with its newest decision."""
+        """Return the letters that came last, the newest first, each with its newest decision."""
         newest = (
             select(func.max(DecisionRow.number))
             .where(DecisionRow.message_id == Message.id)
@@ -225,7 +225,7 @@ class Queries:
             return session.exec(wanted).all()
 
     def decisions(self, message_id: UUID) -> Sequence[DecisionRow]:
-        """Every decision about the letter, the first first."""
+        """Return every decision about the letter, in order."""
         with self._database.read() as session:
             return session.exec(
                 select(DecisionRow)
@@ -234,9 +234,9 @@ class Queries:
             ).all()
 
     def message(self, name: str) -> Message:
-        """The letter with this id, or with the only id that begins like this, or with this id in its mailbox.
+        """Return the letter with this id, this unique beginning of an id, or this id in its mailbox.
 
-        Raises NotFound, with other words if retention deleted it.
+        Raises NotFound, which says so if retention deleted it.
         """
         first, last = _id_range(name)
         wanted = (
@@ -247,7 +247,7 @@ class Queries:
         with self._database.read() as session:
             found = session.exec(wanted).all()
         if not found and (left := self.tombstone(name)):
-            tells = f"`postmottak messages show {left.message_id}` tells by which rule"
+            tells = f"`postmottak messages show {left.message_id}` shows the rule"
             raise NotFound(
                 f"The message {left.message_id} was deleted by retention on "
                 f"{left.deleted_at:%Y-%m-%d}; {tells}"
@@ -255,9 +255,9 @@ class Queries:
         return _only(found, f"message {name!r}", "`postmottak messages list`")
 
     def tombstone(self, name: str) -> Tombstone | None:
-        """What is left of a letter whose metadata was deleted, by the same names.
+        """Return what is left of a letter whose metadata was deleted, by the same names.
 
-        None if there is no such letter, or all of it.
+        None if there is no such letter, or it is stored.
 
         Raises OperatorError if there are several.
         """
@@ -275,7 +275,7 @@ class Queries:
         return _only(found, f"message {name!r}", "`postmottak retention log`") if found else None
 
     def message_by_id(self, message_id: UUID) -> Message:
-        """The letter. Raises NotFound."""
+        """Return the letter. Raises NotFound."""
         with self._database.read() as session:
             found = session.get(Message, message_id)
         return _only(
@@ -283,7 +283,7 @@ class Queries:
         )
 
     def delivery_by_id(self, delivery_id: UUID) -> Delivery:
-        """The delivery. Raises NotFound."""
+        """Return the delivery. Raises NotFound."""
         with self._database.read() as session:
             found = session.get(Delivery, delivery_id)
         return _only(
@@ -291,7 +291,7 @@ class Queries:
         )
 
     def attachments(self, message_id: UUID) -> Sequence[Attachment]:
-        """The letter's attachments, in the sender's order."""
+        """Return the letter's attachments, in the sender's order."""
         with self._database.read() as session:
             return session.exec(
                 select(Attachment)
@@ -307,9 +307,9 @@ class Queries:
         destination: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Delivery]:
-        """Deliveries, the oldest first.
+        """Return deliveries, the oldest first.
 
-        Without a letter or a limit, use `delivery_ids`, which reads some at a time.
+        Without a letter or a limit, use `delivery_ids`, which reads in batches.
         """
         wanted = select(Delivery).order_by(col(Delivery.created_at), col(Delivery.id)).limit(limit)
         if message_id:
@@ -337,7 +337,7 @@ class Queries:
                 yield found
 
     def delivery(self, name: str) -> Delivery:
-        """The delivery with this id, or with the only id that begins like this. Raises NotFound."""
+        """Return the delivery with this id or unique beginning of an id. Raises NotFound."""
         first, last = _id_range(name)
         wanted = select(Delivery).where(col(Delivery.id).between(first, last)).limit(2)
         with self._database.read() as session:
@@ -346,7 +346,7 @@ class Queries:
             )
 
     def attempts(self, delivery_id: UUID) -> Sequence[AttemptRow]:
-        """Every attempt of the delivery, in order."""
+        """Return every attempt of the delivery, in order."""
         with self._database.read() as session:
             return session.exec(
                 select(AttemptRow)
@@ -355,21 +355,21 @@ class Queries:
             ).all()
 
     def marks(self, message_id: UUID) -> Sequence[Mark]:
-        """What the letter's sender was told, or will be."""
+        """Return the letter's marks."""
         with self._database.read() as session:
             return session.exec(
                 select(Mark).where(Mark.message_id == message_id).order_by(col(Mark.kind).desc())
             ).all()
 
     def table_in_force(self) -> RoutingVersion | None:
-        """The routing table that was put in force last."""
+        """Return the routing table that was activated last."""
         with self._database.read() as session:
             return session.exec(
                 select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)
             ).first()
 
     def table(self, version: str) -> RoutingVersion | None:
-        """A routing table that was in force."""
+        """Return a routing table that is or was active, or None."""
         with self._database.read() as session:
             return session.get(RoutingVersion, version)
 
@@ -378,9 +378,9 @@ _NO_ID = UUID(int=0)
 
 
 def _id_range(name: str) -> tuple[UUID, UUID]:
-    """The first and the last id that begin with `name`.
+    """Return the first and the last id that begin with `name`.
 
-    A range without any id if `name` is no beginning of one.
+    An empty range if no id can begin with it.
     """
     digits = name.replace("-", "").lower()
     if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
@@ -390,7 +390,7 @@ def _id_range(name: str) -> tuple[UUID, UUID]:
 
 def _only(found: Sequence[Row], what: str, where: str) -> Row:
     if not found:
-        raise NotFound(f"There is no {what}; {where} shows those that there are")
+        raise NotFound(f"There is no {what}; list them with {where}")
     if len(found) > 1:
         raise OperatorError(f"There is more than one {what}; write more of the id")
     return found[0]

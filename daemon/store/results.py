@@ -1,4 +1,4 @@
-"""How attempts ended, to be kept: what each outcome makes of its delivery, and the statements that keep many of them at once."""
+"""Results of attempts: what each changes of its delivery, and the statements that record many."""
 
 from __future__ import annotations
 
@@ -15,16 +15,8 @@ from sqlalchemy import select as sql_select
 from sqlmodel import Session
 
 from daemon.core.bookkeeping import Alert
-from daemon.core.model import (
-    AttemptRow,
-    Delivery,
-    DeliveryState,
-    Mark,
-    MarkState,
-    Outcome,
-    Policy,
-    Receipt,
-)
+from daemon.core.model import AttemptRow, Delivery, DeliveryState, Mark, MarkState, Outcome, Policy
+from daemon.core.parcels import Receipt
 from daemon.store.claims import Claim
 from daemon.store.database import table_of
 
@@ -45,7 +37,11 @@ _RELEASE_MARKS = (
         _MARKS.c.state == MarkState.WAITING,
         ~exists().where(
             _DELIVERIES.c.message_id == _MARKS.c.message_id,
-            _DELIVERIES.c.state != DeliveryState.DELIVERED,
+            _DELIVERIES.c.state.not_in((DeliveryState.DELIVERED, DeliveryState.WITHDRAWN)),
+        ),
+        exists().where(
+            _DELIVERIES.c.message_id == _MARKS.c.message_id,
+            _DELIVERIES.c.state == DeliveryState.DELIVERED,
         ),
     )
     .values(state=MarkState.DUE, due_at=bindparam("now"))
@@ -54,7 +50,7 @@ _RELEASE_MARKS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimResult:
-    """How one attempt ended. Made by `delivered`, `deferred` and `dead`."""
+    """The result of one attempt. Made by `delivered`, `deferred` and `dead`."""
 
     claim: Claim
     outcome: Outcome
@@ -62,9 +58,9 @@ class ClaimResult:
     started_at: datetime
     ended_at: datetime
     changes: Mapping[str, object]
-    """Of the delivery, by column."""
+    """Changes of the delivery, by column."""
     alert: Alert | None = None
-    """Begins in the same moment."""
+    """An alert that begins with it."""
 
 
 def delivered(
@@ -155,18 +151,18 @@ def _failed(
     )
 
 
-def record_results(session: Session, endings: Sequence[ClaimResult]) -> set[UUID]:
-    """Keep how attempts ended.
+def record_results(session: Session, results: Sequence[ClaimResult]) -> set[UUID]:
+    """Record the results of attempts.
 
-    Returns the deliveries of which it was kept: not those that have been claimed anew, or have
+    Returns the deliveries that were recorded: not those that have been claimed again, or have
     ended.
     """
     connection = session.connection()
     newest = {
         tuple(row)
-        for row in connection.execute(_CLAIMED, {"ids": [each.claim.id for each in endings]})
+        for row in connection.execute(_CLAIMED, {"ids": [each.claim.id for each in results]})
     }
-    ours = [each for each in endings if (each.claim.id, each.claim.fence) in newest]
+    ours = [each for each in results if (each.claim.id, each.claim.fence) in newest]
     for _, some in groupby(
         sorted(ours, key=_columns), key=_columns
     ):  # those of one statement change the same columns
@@ -184,23 +180,26 @@ def record_results(session: Session, endings: Sequence[ClaimResult]) -> set[UUID
     return {each.claim.id for each in ours}
 
 
-def _columns(ending: ClaimResult) -> list[str]:
-    return sorted(ending.changes)
+def _columns(result: ClaimResult) -> list[str]:
+    return sorted(result.changes)
 
 
-def _attempt(ending: ClaimResult) -> dict[str, object]:
+def _attempt(result: ClaimResult) -> dict[str, object]:
     return {
-        "delivery_id": ending.claim.id,
-        "fence": ending.claim.fence,
-        "started_at": ending.started_at,
-        "duration_ms": int((ending.ended_at - ending.started_at).total_seconds() * 1000),
-        "outcome": ending.outcome,
-        "reason": ending.reason,
+        "delivery_id": result.claim.id,
+        "fence": result.claim.fence,
+        "started_at": result.started_at,
+        "duration_ms": int((result.ended_at - result.started_at).total_seconds() * 1000),
+        "outcome": result.outcome,
+        "reason": result.reason,
     }
 
 
 def release_marks(session: Session, messages: Sequence[UUID], now: datetime) -> None:
-    """Letters whose deliveries are all delivered may be told as handled, where the policy waited for that."""
+    """Make marks due that waited for all deliveries of their letters.
+
+    At least one must be delivered; withdrawn ones do not count.
+    """
     session.connection().execute(_RELEASE_MARKS, {"ids": list(messages), "now": now})
 
 

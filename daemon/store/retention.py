@@ -1,7 +1,9 @@
-"""What retention deletes, and what it must not touch: whatever is not delivered, not taken, not told, or under a legal hold.
+"""What retention deletes, and what it must not touch.
 
-A deletion is a row before it is anything else: the same transaction that empties a letter says so.
-Bytes of attachments are files, and go afterwards; `needed` tells which ones have to stay.
+That is a letter with an open delivery, pickup or mark, a rejected one, or one under a legal hold.
+
+A deletion is recorded in the same transaction that empties a letter.
+Bytes of attachments are files, and go afterwards; `needed` returns those that must stay.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ _BY_ARRIVAL = (col(Message.fetched_at), row_number(Message))
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A letter that retention may touch, the newest decision about it that a route made, and what there is to delete."""
+    """A letter that retention may touch, its newest decision by a route, and what could be deleted."""
 
     message_id: UUID
     service: str
@@ -55,15 +57,15 @@ class Candidate:
 
 
 class RetentionRows:
-    """What retention asks and does."""
+    """The queries and deletions of retention."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def kinds(self) -> list[tuple[str, str, str]]:
-        """Every combination of service, version of the routing table and route that letters have.
+        """Return every combination of service, version of the routing table and route of letters.
 
-        Few, however many letters there are.
+        They are few, however many letters there are.
         """
         found: set[tuple[str, str, str]] = set()
         wanted = (
@@ -82,7 +84,7 @@ class RetentionRows:
         return sorted(found)
 
     def candidates(self, until: datetime) -> Iterator[Candidate]:
-        """Letters that came at `until` or earlier and of which nothing keeps retention off, the oldest first."""
+        """Yield letters that came at `until` or earlier and may be touched, the oldest first."""
         for piece in pieces(self._database, _BY_ARRIVAL, until=until, size=_PAGE):
             yield from self._page(piece)
 
@@ -115,8 +117,8 @@ class RetentionRows:
     ) -> list[Deletion]:
         """Delete these parts of these letters, each by the rule that stands with it, in one transaction. Returns what was deleted.
 
-        Each letter is looked at again: one that retention must not touch any more stays whole. What
-        is deleted already stays as recorded.
+        Each letter is checked again: one that must not be touched any more stays as it is. Earlier
+        deletions stay as recorded.
         """
         done: list[Deletion] = []
         with self._database.write() as session:
@@ -128,7 +130,7 @@ class RetentionRows:
     def deletions(
         self, limit: int | None = None, message_id: UUID | None = None
     ) -> Sequence[Deletion]:
-        """What was deleted, the newest first; of all letters, or of one."""
+        """Return what was deleted, the newest first; of all letters, or of one."""
         wanted = (
             select(Deletion)
             .order_by(col(Deletion.deleted_at).desc(), col(Deletion.message_id), col(Deletion.part))
@@ -145,7 +147,7 @@ class RetentionRows:
             current = _hold_in_force(session, message_id)
             if current:
                 raise OperatorError(
-                    f"The message {message_id} is under a legal hold since "
+                    f"The message {message_id} has been under a legal hold since "
                     f"{current.begun_at:%Y-%m-%d %H:%M:%S}"
                 )
             session.add(LegalHold(message_id=message_id, begun_at=now, begun_by=by, reason=reason))
@@ -156,14 +158,14 @@ class RetentionRows:
             current = _hold_in_force(session, message_id)
             if current is None:
                 raise OperatorError(
-                    f"The message {message_id} is under no legal hold; `postmottak messages "
-                    "show` tells"
+                    f"The message {message_id} is not under a legal hold; see `postmottak "
+                    "messages show`"
                 )
             current.ended_at, current.ended_by = now, by
             session.add(current)
 
     def holds(self, message_id: UUID) -> Sequence[LegalHold]:
-        """Every legal hold of the letter, in order."""
+        """Return every legal hold of the letter, in order."""
         with self._database.read() as session:
             return session.exec(
                 select(LegalHold)
@@ -172,7 +174,7 @@ class RetentionRows:
             ).all()
 
     def held(self) -> int:
-        """How many letters are under a legal hold."""
+        """Count the letters under a legal hold."""
         with self._database.read() as session:
             return session.exec(
                 select(func.count()).select_from(LegalHold).where(col(LegalHold.ended_at).is_(None))
@@ -193,7 +195,7 @@ class RetentionRows:
             return {str(sha256): size or 0 for sha256, size in session.execute(wanted)}
 
     def letters_with(self, sha256: str) -> list[UUID]:
-        """The letters that have an attachment with these bytes."""
+        """Return the letters with an attachment of these bytes."""
         wanted = (
             select(Attachment.message_id)
             .where(Attachment.sha256 == sha256, col(Attachment.state).in_(KEPT_STATES))
@@ -204,7 +206,7 @@ class RetentionRows:
 
 
 def _decided() -> tuple[Any, ColumnElement[bool]]:
-    """To join a letter with the newest decision about it that a route made.
+    """Return the join of a letter with its newest decision by a route.
 
     The first always is one.
     """
@@ -220,20 +222,28 @@ def _decided() -> tuple[Any, ColumnElement[bool]]:
 
 
 def _may_go() -> ColumnElement[bool]:
-    """Whether retention may touch the letter of the row: it was delivered, taken, and its sender told, and no hold is in force."""
+    """Whether retention may touch the letter of the row.
+
+    It must be delivered, taken and marked, and not under a legal hold. Withdrawn deliveries do not
+    count.
+    """
     newer = aliased(Delivery)
     replaced = exists().where(
         col(newer.message_id) == Delivery.message_id,
         col(newer.destination) == Delivery.destination,
         col(newer.generation) > Delivery.generation,
+        col(newer.state) != DeliveryState.WITHDRAWN,
     )
     in_the_way = or_(
-        col(Delivery.state) != DeliveryState.DELIVERED,
+        col(Delivery.state).not_in((DeliveryState.DELIVERED, DeliveryState.WITHDRAWN)),
         col(Delivery.awaiting_pickup).is_(True),
         and_(col(Delivery.rejection).is_not(None), ~replaced),
     )
     return and_(
         ~exists().where(col(Delivery.message_id) == Message.id, in_the_way),
+        exists().where(
+            col(Delivery.message_id) == Message.id, col(Delivery.state) == DeliveryState.DELIVERED
+        ),
         ~exists().where(col(Mark.message_id) == Message.id, col(Mark.state) != MarkState.DONE),
         ~exists().where(col(LegalHold.message_id) == Message.id, col(LegalHold.ended_at).is_(None)),
     )
@@ -296,7 +306,7 @@ def _delete_attachments(session: Session, message: Message, now: datetime) -> di
 
 
 def _delete_metadata(session: Session, message: Message, now: datetime) -> dict[str, Any]:
-    """Everything but a tombstone. Whoever calls has deleted the other parts before."""
+    """Delete everything but a tombstone. The caller has deleted the other parts before."""
     session.flush()
     deliveries = select(Delivery.id).where(Delivery.message_id == message.id)
     counts = {"attempts": _remove(session, AttemptRow, col(AttemptRow.delivery_id).in_(deliveries))}

@@ -1,6 +1,6 @@
-"""The database as a file: a copy of it at one moment, and whether it is sound.
+"""The database as a file: a copy of it at one moment, and its integrity.
 
-Knows SQLite, as `engine` does.
+Depends on SQLite, as `database` does.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from daemon.core.durable_files import sync
 from daemon.core.errors import StoreBusy, StoreError
 from daemon.store.busy import is_busy
 
-_STEP = 2000  # pages that are copied while others wait: some 10 ms
+_STEP = 2000  # pages that are copied while others wait: about 10 ms
 _ALL = -1
 _PAUSE = 0.05  # seconds after which a step that met a write is tried again
 _TIMEOUT = 30.0  # seconds that a busy database is waited for
-_BUSY = "the database is busy: another program holds it, and went on doing so; try again later"
+_BUSY = "the database is busy: another program keeps it locked; try again later"
 _RESTARTS = 20
-_OPERATIONS = 1_000_000  # of SQLite's, between two signs of life: some 50 ms
-_CACHE = -200_000  # kilobytes, for rows are looked up in the order of each index
+_OPERATIONS = 1_000_000  # of SQLite, between two heartbeats: about 50 ms
+_CACHE = -200_000  # kilobytes, because rows are looked up in the order of each index
 _MORE = 1.1  # times the size of the database, for its copy
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy the database as it is at one moment, also while others work with it, durably, to a new file.
+    """Copy the database as it is at one moment durably to a new file, also while others use it.
 
-    Others' writes wait for one step at a time. Whenever one is made, the copy begins again; after
-    `_RESTARTS` times they wait until it is made, for otherwise it might never be. Raises
+    Writes of others wait for one step at a time. After each write the copy starts over; after
+    `_RESTARTS` times writers wait until it is complete, because otherwise it might never be. Raises
     StoreError.
     """
     try:
@@ -58,7 +58,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _fill(here: sqlite3.Connection, target: Path, restarts: int, step: int) -> None:
     with closing(sqlite3.connect(target)) as there:
-        there.execute("PRAGMA journal_mode=OFF")  # half a copy is removed, and not mended
+        there.execute("PRAGMA journal_mode=OFF")  # half a copy is removed, not repaired
         there.execute("PRAGMA synchronous=OFF")  # synced as a whole afterwards
         here.backup(there, pages=step, progress=_Steps(restarts), sleep=_PAUSE)
 
@@ -70,7 +70,7 @@ class _AgainAndAgainError(Exception):
 class _Steps:
     """Called after each step of a copy.
 
-    Where a write has made it begin again, there is no less left than before.
+    After a write it starts over, so that no fewer pages remain than before.
     """
 
     def __init__(self, restarts: int) -> None:
@@ -87,9 +87,9 @@ class _Steps:
 
 @contextmanager
 def copied(path: Path) -> Iterator[Path]:
-    """A copy of the database beside it, until the block ends.
+    """Yield a copy of the database beside it, for the block.
 
-    The database itself where there is no room, or it cannot be copied.
+    If there is no room, or it cannot be copied, yield the database itself.
     """
     copy = path.with_name(f".{path.name}.checked")
     copy.unlink(missing_ok=True)  # of one that was killed
@@ -101,7 +101,7 @@ def copied(path: Path) -> Iterator[Path]:
             copy_database(path, copy)
         except StoreBusy:
             raise
-        except StoreError:  # the check tells of what is damaged
+        except StoreError:  # the check reports what is damaged
             yield path
             return
         yield copy
@@ -110,19 +110,19 @@ def copied(path: Path) -> Iterator[Path]:
 
 
 def roll_back(path: Path) -> None:
-    """Undo what a process that was killed had begun to write, so that the file stands by itself.
+    """Undo the unfinished transaction of a killed process, so that the file needs no journal.
 
-    Does nothing where it cannot be opened.
+    Does nothing if it cannot be opened.
     """
     with suppress(sqlite3.Error), closing(_open(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
 
 
 def corruption(path: Path, beat: Callable[[], None] | None = None) -> list[str]:
-    """What SQLite's own checks say against the database: its pages, its indexes, and rows that refer to what is not there.
+    """Return the errors that SQLite finds in the pages, the indexes and the references.
 
-    Nobody can write to it meanwhile, which can take minutes: beside a service, look at a copy.
-    `beat` is called now and then. Raises StoreBusy.
+    Nothing can write to the database meanwhile, which can take minutes: beside a service, check a
+    copy. `beat` is called regularly. Raises StoreBusy.
     """
     try:
         with closing(_open(path)) as connection:
@@ -140,7 +140,7 @@ def _corruption(connection: sqlite3.Connection) -> Iterator[str]:
         str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok"
     )
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-        yield f"row {row} of {table} refers to a row of {parent} that is not there"
+        yield f"row {row} of {table} refers to a missing row of {parent}"
 
 
 def _open(path: Path) -> sqlite3.Connection:

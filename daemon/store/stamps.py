@@ -1,4 +1,4 @@
-"""Times that were recorded while the clock of this machine was wrong: what they say of it, and how they are put right."""
+"""Times that were recorded while this machine's clock was wrong, and their correction."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _TO_TELL = _MARKS.c.state != MarkState.DONE
 
 
 class Stamps:
-    """When things happened, as far as that tells of the clock."""
+    """Recorded times, as far as they say something about the clock."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def newest(self) -> datetime | None:
-        """The last time at which something was recorded: a letter, a look into a mailbox, a table.
+        """Return the last time at which a letter, a poll or a routing table was recorded.
 
         None in a new database.
         """
@@ -41,19 +41,17 @@ class Stamps:
             sql_select(func.max(_VERSIONS.c.in_force_since)),
         ]
         with self._database.read() as session:
-            told = [
+            times = [
                 time for each in questions for row in session.execute(each) for time in row if time
             ]
-        return max(told, default=None)
+        return max(times, default=None)
 
     def put_right(self, first: datetime, last: datetime, now: datetime, *, certain: bool) -> int:
-        """Date as of `now` what was recorded from `first` to `last`.
-
-        And what is dated later, if `now` is `certain`.
+        """Set to `now` what was recorded from `first` to `last`, and if `now` is `certain`, later.
 
         Returns how many rows changed. Only times by which something is decided: when a letter came
         and a delivery was made, when something is due, how far a channel was read, since when a
-        table is in force. What is delivered, and attempts, keep their evidence.
+        table is active. Delivered deliveries and attempts keep their times, as evidence.
         """
         changed, wrong = 0, partial(_wrong, first=first, last=last, latest=now if certain else None)
         with self._database.write() as session:
@@ -74,7 +72,7 @@ class Stamps:
             return changed + _put_tables_right(session, wrong(_VERSIONS.c.in_force_since), now)
 
     def pull_back(self, now: datetime, longest: timedelta) -> int:
-        """Make due now what waits for a time that is further than `longest` in the future.
+        """Make due now what is due more than `longest` in the future.
 
         Returns how many rows changed.
         """
@@ -89,7 +87,7 @@ class Stamps:
 
 
 def _put_tables_right(session: Session, wrong: ColumnElement[bool], now: datetime) -> int:
-    """The same for routing tables, which stay in their order: the newest is the one in force."""
+    """Correct routing tables, which keep their order: the newest is the active one."""
     rows = sql_select(_VERSIONS.c.version).where(wrong).order_by(_VERSIONS.c.in_force_since)
     versions = session.execute(rows).scalars().all()
     for place, version in enumerate(versions):

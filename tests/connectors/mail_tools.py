@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.destinations.smtp import Mail, Settings
 from daemon.core.errors import DeliveryFailure, TemporaryFailure
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
 
 MakeParcel = Callable[..., Parcel]

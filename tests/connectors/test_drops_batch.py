@@ -14,7 +14,7 @@ import pytest
 from connectors.destinations.filedrop import FileDrop
 from connectors.drops import local, shared_folder
 from daemon.core.errors import ContentMissing, TemporaryFailure
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
 from tests.handing_over import is_verified
 

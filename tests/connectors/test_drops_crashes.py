@@ -20,7 +20,7 @@ from connectors.drops.destination import DropDestination
 from connectors.drops.drop import Seen
 from connectors.drops.local import LocalDrop
 from connectors.drops.ownership import Access
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
 from tests.handing_over import hand_over
 

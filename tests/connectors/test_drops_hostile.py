@@ -17,7 +17,7 @@ import pytest
 
 from connectors.destinations.filedrop import FileDrop, Settings
 from daemon.core.errors import DeliveryFailure, PostmottakError, TemporaryFailure
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel, PickupState
 from tests.connectors.hostile import (
     KINDS,

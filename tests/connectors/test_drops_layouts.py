@@ -14,7 +14,7 @@ import pytest
 
 from connectors.destinations.filedrop import FileDrop, Settings
 from daemon.core.errors import TemporaryFailure
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
 from tests.handing_over import hand_over
 

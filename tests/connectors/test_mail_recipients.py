@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from daemon.core.errors import ContentMissing, PermanentFailure, TemporaryFailure
-from daemon.core.model import Addressee, Receipt
+from daemon.core.parcels import Addressee, Receipt
 from daemon.core.ports import Parcel
 from tests.connectors.mail_tools import TWO, MakeParcel, attempt, mail_to, parsed
 

@@ -175,7 +175,7 @@ def test_a_letter_on_an_impossible_day_of_the_list(world: World, at: str) -> Non
         PretendLetter(party=PARTY, resource=RESOURCE, requested_at=day, published_at=day)
     )
     goes_everywhere(world, {strange})
-    position = world.store.letters.bookmark("altinn", world.mailbox.channels()[0]).position
+    position = world.store.bookmarks.of_channel("altinn", world.mailbox.channels()[0]).position
     assert position
     assert position <= datetime.now(UTC)
 
@@ -217,7 +217,7 @@ def test_what_maskinporten_says_can_be_kept(world: World) -> None:
     )
     assert ["MP-100" in each for each in world.poll().problems] == [True]
     assert "MP-100 \ufffd\ufffd" in (
-        world.store.letters.bookmark("altinn", world.mailbox.channels()[0]).last_error or ""
+        world.store.bookmarks.of_channel("altinn", world.mailbox.channels()[0]).last_error or ""
     )
 
 
@@ -268,7 +268,7 @@ def test_a_bookmark_that_is_at_an_end_of_time(world: World, tmp_path: Path, end:
     hidden = world.publish()
     change(tmp_path, "UPDATE bookmarks SET position=?", end)
     assert (world.poll().problems, hidden in world.stored()) == ([], True)
-    position = world.store.letters.bookmark("altinn", world.mailbox.channels()[0]).position
+    position = world.store.bookmarks.of_channel("altinn", world.mailbox.channels()[0]).position
     assert position
     assert datetime(2026, 1, 1, tzinfo=UTC) < position <= datetime.now(UTC)
     assert (world.poll().problems, world.poll().fetched) == ([], 0)

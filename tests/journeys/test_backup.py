@@ -42,11 +42,11 @@ def test_a_running_service_keeps_restore_and_retention_out(journey: Journey) -> 
         assert journey.run("backup", backup).code == 0
         for arguments in (("restore", backup, "--replace"), ("retention", "run")):
             refused = journey.run(*arguments)
-            assert (refused.code, "another postmottak works with" in refused.errors) == (4, True)
+            assert (refused.code, "another postmottak is using" in refused.errors) == (4, True)
         assert journey.run("retention", "run", "--dry-run", "--json").json == []
     finally:
         service.terminate()
         service.communicate(timeout=30)
-    assert "is there already" in journey.run("restore", backup).errors
+    assert "exists already" in journey.run("restore", backup).errors
     assert journey.run("restore", backup, "--replace").code == 0
     assert len(list(journey.scene.folder.glob("postmottak.db.replaced-*"))) >= 1

@@ -18,7 +18,7 @@ def test_a_second_service_is_refused_without_the_lock_file(journey: Journey) -> 
                 (lock,) = journey.scene.folder.rglob("*.db.lock")
                 lock.unlink()
             refused = journey.run("run")
-            assert (refused.code, "another postmottak works with" in refused.errors) == (4, True)
+            assert (refused.code, "another postmottak is using" in refused.errors) == (4, True)
             assert journey.run("poll").code == 4
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)

@@ -53,7 +53,7 @@ def test_two_do_not_work_on_one_store(journey: Journey) -> None:
     assert journey.altinn.wait_for_calls("list", 1, timeout=20)
     refused = journey.poll()
     assert refused.code == 4
-    assert "another postmottak works with" in refused.errors
+    assert "another postmottak is using" in refused.errors
     assert "Traceback" not in refused.errors
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)

@@ -15,7 +15,7 @@ POINTS = {
     "bytes-published": ("daemon.store.content", "ContentStore._publish", "after"),
     "before-commit": ("daemon.store.letters", "Letters.add", "before"),
     "committed": ("daemon.store.letters", "Letters.add", "after"),
-    "bookmark": ("daemon.store.letters", "Letters.save_bookmarks", "after"),
+    "bookmark": ("daemon.store.bookmarks", "Bookmarks.save", "after"),
     "claimed": ("daemon.store.outbox", "Outbox.claim", "after"),
     "drop-built": ("connectors.drops.journal", "Journal.intend", "before"),
     "drop-before-rename": ("connectors.drops.journal", "Journal.intend", "after"),

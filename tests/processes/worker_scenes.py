@@ -24,7 +24,7 @@ from daemon.core.errors import (
     TemporaryFailure,
     WorkerLost,
 )
-from daemon.core.model import ParcelPart, Receipt
+from daemon.core.parcels import ParcelPart, Receipt
 from daemon.core.ports import Finding, Parcel, Pickup, PickupState
 from daemon.core.settings import ConnectorSettings
 from daemon.delivery import dispatch

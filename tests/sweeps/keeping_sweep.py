@@ -161,7 +161,7 @@ def _half_or_whole_backup(copy: _Copy) -> Iterator[str]:
         yield from _whole_backup(copy, new)
     elif new.exists():
         code, said = copy.keeping.run(copy, "restore", str(new), "--replace")
-        if code != 1 or "is no backup, or one that was never finished" not in said:
+        if code != 1 or "is not a backup, or not a complete one" not in said:
             yield f"restoring half a backup ended with {code}: {said}"
 
 

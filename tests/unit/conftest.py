@@ -31,9 +31,9 @@ from daemon.core.model import (
     Message,
     Part,
     Policy,
-    Receipt,
     delivery_id,
 )
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Channel, Finding, Listing, Parcel
 from daemon.intake.fetch import Fetcher
 from daemon.intake.notices import Notices

@@ -22,7 +22,8 @@ from daemon.config.loader import (
 )
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import DiskFull, Fault, TemporaryFailure
-from daemon.core.model import Outcome, Receipt
+from daemon.core.model import Outcome
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Notification, Parcel
 from daemon.core.settings import ConnectorSettings, Day
 from daemon.delivery.dispatch import Dispatch

@@ -141,7 +141,7 @@ def test_whoever_does_not_wait_for_ever_is_told(database: Path, lock: str) -> No
     opened = open_database(database)
     with (
         held(database, lock),
-        pytest.raises(StoreBusy, match="is busy: another program holds it"),
+        pytest.raises(StoreBusy, match="is busy: another program keeps it locked"),
         opened.write() as session,
     ):
         keep(session, "lost")

@@ -103,7 +103,7 @@ def test_a_copy_of_a_busy_database(
     monkeypatch.setattr(sqlite_file, "_TIMEOUT", 0.1)
     with closing(sqlite3.connect(large)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(StoreBusy, match="another program holds it"):
+        with pytest.raises(StoreBusy, match="another program keeps it locked"):
             copy_database(large, tmp_path / "copy.db")
         with pytest.raises(StoreBusy), copied(large):
             pass

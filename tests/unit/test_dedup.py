@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from daemon.core.errors import StoreError, TemporaryFailure
-from daemon.core.model import DeliveryState, Outcome, Receipt, delivery_id, message_id
+from daemon.core.model import DeliveryState, Outcome, delivery_id, message_id
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store

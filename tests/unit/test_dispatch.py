@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from daemon.core.errors import PermanentFailure, StoreError, TemporaryFailure
-from daemon.core.model import Addressee, Attachment, DeliveryState, Outcome, PartState, message_id
+from daemon.core.model import Attachment, DeliveryState, Outcome, PartState, message_id
+from daemon.core.parcels import Addressee
 from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.throttle import CONCURRENCY

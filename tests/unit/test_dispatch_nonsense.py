@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from daemon.core.errors import TemporaryFailure
-from daemon.core.model import Outcome, Receipt
+from daemon.core.model import Outcome
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
 from tests.unit.conftest import NOW, MemoryDestination, sha256, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture

@@ -18,7 +18,8 @@ import pytest
 from daemon.core.connector_calls import call_connector
 from daemon.core.document import LetterDocument, letter_document
 from daemon.core.errors import PermanentFailure, PostmottakError, TemporaryFailure
-from daemon.core.model import DeliveryState, Message, Outcome, Receipt, delivery_id, message_id
+from daemon.core.model import DeliveryState, Message, Outcome, delivery_id, message_id
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
 from daemon.delivery import dispatch as dispatching
 from daemon.delivery.dispatch import Dispatch

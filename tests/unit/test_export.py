@@ -59,7 +59,7 @@ def test_a_file_that_is_there_stays(content: ContentStore, tmp_path: Path) -> No
     target = tmp_path / "letter.zip"
     target.write_text("mine")
     with pytest.raises(
-        OperatorError, match=rf"{target} is there already; name another file with --output"
+        OperatorError, match=rf"{target} exists already; name another file with --output"
     ):
         write_zip(target, LETTER.message, [], FACTS, content)
     assert target.read_text() == "mine"

@@ -99,7 +99,7 @@ def test_a_duplicate_holds_no_bookmark(poll: Poll, store: Store, mailbox: Memory
     mailbox.publish("moved", altinn2_id=4711)
     mailbox.publish("new", requested_at=NOW)
     poll()
-    assert store.letters.bookmark("altinn", TAX).position == NOW
+    assert store.bookmarks.of_channel("altinn", TAX).position == NOW
 
 
 def test_a_repeat_is_no_duplicate_of_itself(store: Store, mailbox: MemoryMailbox) -> None:
@@ -214,11 +214,11 @@ def test_the_first_listing_is_remembered(poll: Poll, store: Store, mailbox: Memo
     mailbox.boxes = [TAX, replace(TAX, resource="plan")]
     mailbox.shortfall = "there may be more"
     poll()
-    assert not store.letters.bookmark("altinn", TAX).begun
+    assert not store.bookmarks.of_channel("altinn", TAX).begun
     mailbox.shortfall = ""
     mailbox.publish("a", requested_at=NOW)
     for _ in range(2):
         poll()
-    bookmark = store.letters.bookmark("altinn", TAX)
+    bookmark = store.bookmarks.of_channel("altinn", TAX)
     assert (bookmark.begun, bookmark.begins_at, bookmark.position) == (True, None, NOW)
     assert mailbox.listed_since[-2:] != [None, None]

@@ -90,7 +90,7 @@ def waiting(store: Store) -> list[str]:
 
 def position(store: Store, mailbox: MemoryMailbox) -> datetime | None:
     """How far the first channel has been read."""
-    return store.letters.bookmark(mailbox.name, mailbox.boxes[0]).position
+    return store.bookmarks.of_channel(mailbox.name, mailbox.boxes[0]).position
 
 
 def test_a_letter_comes_whole(
@@ -173,7 +173,7 @@ def test_the_bookmark_is_the_newest_letter(
     assert position(store, mailbox) == NOW - timedelta(hours=1)
     poll()
     assert mailbox.listed_since == [None, NOW - timedelta(hours=3)]
-    bookmark = store.letters.bookmark("altinn", TAX)
+    bookmark = store.bookmarks.of_channel("altinn", TAX)
     assert (bookmark.succeeded_at, bookmark.failed_at, bookmark.last_error) == (NOW, None, None)
 
 

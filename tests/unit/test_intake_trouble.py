@@ -247,7 +247,7 @@ def test_a_channel_that_cannot_be_listed(poll: Poll, store: Store, mailbox: Memo
     summary = poll()
     assert (summary.stored, summary.unreachable) == (1, False)
     assert summary.problems == ["991825827 4255/8 skatt: Altinn does not answer"]
-    bookmark = store.letters.bookmark("altinn", TAX)
+    bookmark = store.bookmarks.of_channel("altinn", TAX)
     assert (bookmark.position, bookmark.failed_at, bookmark.succeeded_at, bookmark.last_error) == (
         None,
         NOW,
@@ -255,7 +255,7 @@ def test_a_channel_that_cannot_be_listed(poll: Poll, store: Store, mailbox: Memo
         str(AWAY),
     )
     poll()
-    bookmark = store.letters.bookmark("altinn", TAX)
+    bookmark = store.bookmarks.of_channel("altinn", TAX)
     assert (bookmark.succeeded_at, bookmark.last_error) == (NOW, None)
     assert kept(store) == {"a", "b"}
 
@@ -387,9 +387,9 @@ def test_a_bookmark_in_the_future_is_not_believed(
     has hidden meanwhile is found."""
     mailbox.publish("a")
     poll()
-    bookmark = store.letters.bookmark(mailbox.name, TAX)
+    bookmark = store.bookmarks.of_channel(mailbox.name, TAX)
     bookmark.position = clock.now + timedelta(days=400)
-    store.letters.save_bookmarks([bookmark])
+    store.bookmarks.save([bookmark])
     mailbox.publish("hidden", requested_at=NOW - timedelta(days=100))
     assert poll().stored == 1
     assert position(store) == NOW
@@ -423,7 +423,7 @@ def test_a_channel_that_cannot_even_be_begun(
         "unexpected OverflowError in the connector; see the log",
         "1 letters have ids that are no text",
     ]
-    assert store.letters.bookmark(mailbox.name, TAX).last_error
+    assert store.bookmarks.of_channel(mailbox.name, TAX).last_error
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,7 @@ def test_failing_letters_are_those_of_one_mailbox(store: Store) -> None:
 def test_each_channel_has_its_bookmark(store: Store) -> None:
     """A channel that was never read has no position; what is kept for one channel concerns no
     other."""
-    bookmark = store.letters.bookmark("altinn", TAX)
+    bookmark = store.bookmarks.of_channel("altinn", TAX)
     assert (bookmark.position, bookmark.succeeded_at, bookmark.failed_at, bookmark.last_error) == (
         None,
         None,
@@ -262,11 +262,11 @@ def test_each_channel_has_its_bookmark(store: Store) -> None:
         None,
     )
     bookmark.position = NOW
-    store.letters.save_bookmarks([bookmark])
+    store.bookmarks.save([bookmark])
     bookmark.position, bookmark.last_error = LATER, "broken"
-    store.letters.save_bookmarks([bookmark])
-    again = store.letters.bookmark("altinn", TAX)
+    store.bookmarks.save([bookmark])
+    again = store.bookmarks.of_channel("altinn", TAX)
     assert (again.position, again.last_error) == (LATER, "broken")
-    assert store.letters.bookmark("altinn", replace(TAX, resource="other")).position is None
-    assert store.letters.bookmark("other", TAX).position is None
+    assert store.bookmarks.of_channel("altinn", replace(TAX, resource="other")).position is None
+    assert store.bookmarks.of_channel("other", TAX).position is None
     assert len(store.queries.bookmarks()) == 1

@@ -32,7 +32,7 @@ def test_a_second_holder_is_refused(tmp_path: Path) -> None:
     first = InstanceLock(tmp_path / "x.db")
     with pytest.raises(
         StoreError,
-        match=rf"another postmottak works with {tmp_path}/x\.db; .*stop it before you do that by hand",
+        match=rf"another postmottak is using {tmp_path}/x\.db; .*systemctl stop postmottak",
     ):
         InstanceLock(tmp_path / "x.db")
     first.release()
@@ -68,7 +68,7 @@ def test_a_holder_that_is_killed_holds_no_longer(tmp_path: Path) -> None:
 def test_a_lock_that_cannot_be_made(tmp_path: Path) -> None:
     """A folder that is a file is told with the lock's path."""
     (tmp_path / "data").write_text("")
-    with pytest.raises(StoreError, match=r"data/x\.db\.lock cannot be made"):
+    with pytest.raises(StoreError, match=r"data/x\.db\.lock cannot be created"):
         InstanceLock(tmp_path / "data" / "x.db")
 
 
@@ -139,7 +139,7 @@ def test_a_store_in_use_is_refused_whatever_happens_to_its_files(
     (place / "x.db").touch()
     with held(place / "x.db", content):
         changed = change(place)
-        with pytest.raises(StoreError, match="another postmottak works with"):
+        with pytest.raises(StoreError, match="another postmottak is using"):
             InstanceLock(changed / "x.db", content)
     InstanceLock(changed / "x.db", content).release()
 
@@ -183,7 +183,7 @@ def test_a_database_that_is_replaced_is_worked_with_no_longer(tmp_path: Path) ->
     (tmp_path / "aside.db").rename(database)
     assert lock.look() == ""
     _restored(tmp_path)
-    with pytest.raises(StoreError, match="was replaced while a service worked with the old one"):
+    with pytest.raises(StoreError, match="was replaced while the service was using the old one"):
         lock.look()
     lock.release()
 
@@ -195,7 +195,7 @@ def test_a_lock_that_another_took_meanwhile(tmp_path: Path) -> None:
     _removed(tmp_path)
     with (tmp_path / "x.db.lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(StoreError, match="another postmottak works with"):
+        with pytest.raises(StoreError, match="another postmottak is using"):
             lock.look()
     lock.release()
 

@@ -18,7 +18,8 @@ from sqlalchemy import event, func, select, update
 from sqlmodel import col
 
 from daemon.core.bookkeeping import SkippedLetter
-from daemon.core.model import Delivery, DeliveryState, LetterRef, Message, Receipt, SightingState
+from daemon.core.model import Delivery, DeliveryState, LetterRef, Message, SightingState
+from daemon.core.parcels import Receipt
 from daemon.intake.rerouting import Rerouter, samples
 from daemon.routing.table import Table, parse_table
 from daemon.store import (
@@ -300,7 +301,11 @@ def test_what_is_begun_between_read_and_change_stays(full: Store, what: str) -> 
     states = {
         each.destination: each.state for each in full.queries.deliveries(message_id=stale.message)
     }
-    assert states == {"archive": what, "erp": DeliveryState.PENDING}
+    assert states == {
+        "archive": what,
+        "mail": DeliveryState.WITHDRAWN,
+        "erp": DeliveryState.PENDING,
+    }
 
 
 def test_what_is_decided_between_read_and_change_stays(full: Store) -> None:

@@ -10,7 +10,8 @@ from itertools import repeat
 import pytest
 
 from daemon.core.errors import AccessRefused, LetterGone, MailboxError, MailboxUnavailable
-from daemon.core.model import Mark, MarkKind, MarkState, PartState, Policy, Receipt, message_id
+from daemon.core.model import Mark, MarkKind, MarkState, PartState, Policy, message_id
+from daemon.core.parcels import Receipt
 from daemon.delivery.marks import MarkSender
 from daemon.store import Store, results
 from tests.unit.conftest import NOW, Clock, MemoryMailbox, stored_letter
@@ -273,7 +274,7 @@ def test_a_letter_whose_parts_may_still_come_is_not_told(
     assert bool(mailbox.calls) is not may_come
     if may_come:
         assert "messages refetch" in str(the_mark(store).last_error)
-        store.letters.accept(letter.message.id, clock())
+        store.attachments.accept(letter.message.id, clock())
         store.marks.due_now(letter.message.id, clock())
         tell()
         assert mailbox.calls

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.core.model import Mark, MarkKind, MarkState, Policy, Receipt, delivery_id, message_id
+from daemon.core.model import Mark, MarkKind, MarkState, Policy, delivery_id, message_id
+from daemon.core.parcels import Receipt
 from daemon.store import Claim, Store, results
 from tests.unit.conftest import NOW, stored_letter
 

@@ -122,7 +122,7 @@ def test_what_is_not_here_is_counted(store: Store, clock: Clock, tmp_path: Path)
     place = Bookmark(
         mailbox="altinn", party="991825827", service="4255/8", resource="skatt", failing_since=NOW
     )
-    store.letters.save_bookmarks([place])
+    store.bookmarks.save([place])
     clock.advance(hours=5)
     lines = monitoring(store, clock, tmp_path).text().splitlines()
     for name in ("channels_failing", "letters_unfetched", "marks_refused"):

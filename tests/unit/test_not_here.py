@@ -142,9 +142,9 @@ def test_a_service_that_is_no_longer_configured(office: Office, error: Exception
         "rights" if isinstance(error, AccessRefused) else "unread",
     }
     office.mailbox.boxes = [TAX]
-    assert office.store.letters.retire("altinn", office.mailbox.channels(), office.clock()) == 2
+    assert office.store.bookmarks.retire("altinn", office.mailbox.channels(), office.clock()) == 2
     assert office.kinds() == []
-    assert office.store.letters.retire("altinn", office.mailbox.channels(), office.clock()) == 0
+    assert office.store.bookmarks.retire("altinn", office.mailbox.channels(), office.clock()) == 0
     office.mailbox.boxes = [TAX, OTHER]
     office.poll()
     office.poll(days=1)
@@ -209,7 +209,7 @@ def test_a_letter_without_a_part(
     assert [each.message_id for each in store.queries.incomplete()] == (
         [] if whole else [letter.message.id]
     )
-    store.letters.accept(letter.message.id, clock())
+    store.attachments.accept(letter.message.id, clock())
     assert (office.kinds(), store.queries.incomplete()) == ([], [])
 
 

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from daemon.core.errors import NotFound, OperatorError
-from daemon.core.model import Delivery, DeliveryState, Outcome, Receipt, delivery_id, message_id
+from daemon.core.model import Delivery, DeliveryState, Outcome, delivery_id, message_id
+from daemon.core.parcels import Receipt
 from daemon.store import Claim, Outbox, Store, results
 from daemon.store.claims import POISON_AFTER
 from tests.unit.conftest import NOW, stored_letter

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.core.model import DeliveryState, Receipt, delivery_id, message_id
+from daemon.core.model import DeliveryState, delivery_id, message_id
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
 from daemon.delivery import poison
 from daemon.delivery.dispatch import Dispatch

@@ -64,6 +64,7 @@ def test_counts(filled: Store) -> None:
         DeliveryState.DELIVERED: 0,
         DeliveryState.HELD: 1,
         DeliveryState.DEAD: 1,
+        DeliveryState.WITHDRAWN: 0,
     }
     assert counts.sightings == {
         state: int(state is SightingState.WAITING) for state in SightingState
@@ -177,11 +178,11 @@ def test_a_beginning_that_two_share(store: Store) -> None:
 def test_what_is_not_there(filled: Store, name: str) -> None:
     """A name that fits nothing is answered with where to look."""
     with pytest.raises(
-        NotFound, match=r"There is no message '.*'; `postmottak messages list` shows"
+        NotFound, match=r"There is no message '.*'; list them with `postmottak messages list`"
     ):
         filled.queries.message(name)
     with pytest.raises(
-        NotFound, match=r"There is no delivery '.*'; `postmottak deliveries list` shows"
+        NotFound, match=r"There is no delivery '.*'; list them with `postmottak deliveries list`"
     ):
         filled.queries.delivery(name)
 

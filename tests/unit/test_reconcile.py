@@ -100,14 +100,14 @@ def test_what_is_missing_is_fetched(
     mailbox.publish("late", requested_at=NOW - timedelta(days=9))
     poll()
     assert store.letters.stored_in("altinn", TAX) == {"new"}
-    position = store.letters.bookmark("altinn", TAX).position
+    position = store.bookmarks.of_channel("altinn", TAX).position
     found = reconcile()["skatt"]
     assert (found.remote, found.local, found.missing, found.fetched) == (2, 1, ["late"], 1)
     assert (
         found.sentence == "991825827 4255/8 skatt: Altinn 2, here 1, missing: late; 1 fetched now"
     )
     assert store.letters.stored_in("altinn", TAX) == {"new", "late"}
-    assert store.letters.bookmark("altinn", TAX).position == position
+    assert store.bookmarks.of_channel("altinn", TAX).position == position
     assert reconcile()["skatt"].missing == []
 
 

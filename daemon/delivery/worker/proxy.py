@@ -12,7 +12,7 @@ from uuid import UUID
 from daemon.config.loader import ConnectorConfiguration
 from daemon.core.callbacks import do_nothing
 from daemon.core.errors import PostmottakError
-from daemon.core.model import Receipt
+from daemon.core.parcels import Receipt
 from daemon.core.ports import Finding, LocalDestination, Parcel, Pickup
 from daemon.delivery.worker.worker_client import WorkerClient
 

@@ -427,7 +427,7 @@ def test_a_service_that_cannot_go_on_ends(
         raise error
 
     if part == "poll":
-        monkeypatch.setattr(parts.store.letters, "bookmarks", fail)
+        monkeypatch.setattr(parts.store.bookmarks, "of_channels", fail)
     else:
         monkeypatch.setattr(parts.store.outbox, "claim", fail)
     running = start()

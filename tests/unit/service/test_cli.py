@@ -114,7 +114,7 @@ def test_what_cannot_be_reached(
         ended, words = command("poll"), "postmottak.db failed"
     else:
         lock = InstanceLock(tmp_path / "data" / "postmottak.db")
-        ended, words = command("poll"), "another postmottak works with"
+        ended, words = command("poll"), "another postmottak is using"
         lock.release()
     assert ended.code == 4
     assert words in ended.out + ended.err
@@ -191,6 +191,7 @@ def test_status(command: Command, configure: Callable[[str, str], None]) -> None
         "delivered": 2,
         "held": 0,
         "dead": 0,
+        "withdrawn": 0,
     }
     assert ended.json["routing_version"] == TABLE.version
     assert [each["resource"] for each in ended.json["channels"]] == ["skatt"]
@@ -338,7 +339,7 @@ def test_what_is_not_there(command: Command, arguments: list[str]) -> None:
     command("poll")
     ended = command(*arguments)
     assert (ended.code, ended.out) == (1, "")
-    assert "'abcdef'; `postmottak" in ended.err
+    assert "'abcdef'; list them with `postmottak" in ended.err
 
 
 @pytest.mark.parametrize(

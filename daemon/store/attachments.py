@@ -1,0 +1,46 @@
+"""Attachments that did not come as sent: accepted by an operator, or fetched later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text, update
+from sqlmodel import col
+
+from daemon.core.model import NOT_HAD, Attachment, AttachmentValues
+from daemon.store.database import Database
+
+
+class MissingAttachments:
+    """Attachments that did not come as sent."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def accept(self, message_id: UUID, now: datetime) -> None:
+        """Record that an operator accepts that attachments of the letter did not come as sent."""
+        lacking = (
+            col(Attachment.message_id) == message_id,
+            text(NOT_HAD),
+            col(Attachment.accepted_at).is_(None),
+        )
+        with self._database.write() as session:
+            session.execute(update(Attachment).where(*lacking).values(accepted_at=now))
+
+    def complete(self, came: Sequence[AttachmentValues]) -> None:
+        """Record the result of fetching attachments again, unless they came or were deleted meanwhile."""
+        with self._database.write() as session:
+            for each in came:
+                this = (
+                    col(Attachment.message_id) == each.message_id,
+                    col(Attachment.position) == each.position,
+                )
+                changes = {
+                    "state": each.state,
+                    "size": each.size,
+                    "sha256": each.sha256,
+                    "accepted_at": each.accepted_at,
+                }
+                session.execute(update(Attachment).where(*this, text(NOT_HAD)).values(**changes))
