@@ -150,7 +150,7 @@ def test_two_stores_never_share_their_contents(tmp_path: Path) -> None:
     (tmp_path / "content").mkdir()
     with (
         held(tmp_path / "a.db", tmp_path / "content"),
-        pytest.raises(StoreError, match=r"works with .*/content;"),
+        pytest.raises(StoreError, match=r"is using .*/content;"),
     ):
         InstanceLock(tmp_path / "b.db", tmp_path / "content")
 
