@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from daemon.cli.explanation import print_explanation
 from daemon.cli.output import Exit, Json, counted, options, print_json, print_table, printable
 
 if TYPE_CHECKING:
@@ -15,20 +16,10 @@ if TYPE_CHECKING:
     from daemon.core.model import DecisionValues
     from daemon.routing.decide import Earlier
     from daemon.routing.dryrun import DryRun
-    from daemon.routing.explain import Explanation
     from daemon.routing.facts import Facts
     from daemon.routing.table import Table
     from daemon.service.stack import LoadedConfig
 
-_RESULTS = {
-    "won": "matched",
-    "copy": "copy",
-    "overruled": "overruled",
-    "lost": "no match",
-    "not enabled": "not enabled",
-    "not reached": "not tried",
-}
-"""What people read for each result of `explain`; `--json` has the keys."""
 Since = Annotated[str, typer.Option(help="Letters that arrived within this time, such as 90d.")]
 
 
@@ -126,7 +117,7 @@ def explain(
             }
         )
         return
-    _print_explanation(explanation)
+    print_explanation(explanation)
 
 
 def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None:
@@ -157,7 +148,7 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
             }
         )
         return
-    _print_explanation(explanation)
+    print_explanation(explanation)
     made = letter.decision
     typer.echo(
         f"decided {made.decided_at:%Y-%m-%d %H:%M:%S} by table {table.version[:12]}, "
@@ -204,32 +195,6 @@ def _facts(
         reference=reference,
         confidential=bool(known and known.confidential),
     )
-
-
-def _print_explanation(explanation: Explanation) -> None:
-    print_table(
-        ("route", "result", "why"),
-        [(each.route, _RESULTS[each.result], each.reason) for each in explanation.tried],
-    )
-    decision = explanation.decision
-    if decision is None:
-        typer.echo(
-            "Confidential, and no route appoints a recipient: it stays in Altinn, and "
-            "`postmottak status` lists it as waiting."
-        )
-        return
-    if "thread" in decision.why:
-        thread = decision.why["thread"]
-        kind, *_, value = thread["shares"].split(":", 3)
-        shared = f"{'case number' if kind == 'case' else 'reference'} {printable(value)}"
-        typer.echo(f"thread: follows letter {thread['earlier']} with the same {shared}")
-    for cover in decision.why.get("delegations", ()):
-        typer.echo(
-            f"delegation: {cover['to']} covers for {cover['from']} from {cover['starts']} to "
-            f"{cover['ends']}"
-        )
-    for destination, names in decision.destinations.items():
-        typer.echo(f"to {destination}" + (f" for {', '.join(names)}" if names else ""))
 
 
 def try_table(
