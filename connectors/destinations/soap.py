@@ -114,7 +114,7 @@ class Soap:
         try:
             answer = self._call(contract, url, parcel)
         except CallFailed as error:
-            raise TemporaryFailure(f"{who} cannot be used: {error}") from error
+            raise TemporaryFailure(f"{who} cannot be used: {error}; {error.remedy}") from error
         except RequestTooLarge as error:
             remedy = (
                 "raise max_bytes if the service takes more, or route the letter elsewhere, and "
