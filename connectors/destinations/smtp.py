@@ -7,12 +7,12 @@ wait for each other, so that many at a time do not take many times that.
 
 from __future__ import annotations
 
-import smtplib
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Field
 
 from connectors.mail.compose import Composer, Sheet, alert_mail, sheets
+from connectors.mail.conversation import Conversation
 from connectors.mail.progress import SendProgress
 from connectors.mail.replies import SmtpRefusal
 from connectors.mail.smtp_server import MailServer, MemoryBudget, ServerSettings, hand_over, takes
@@ -198,7 +198,7 @@ class Mail:
 
     def _send_one(
         self,
-        server: smtplib.SMTP,
+        server: Conversation,
         parcel: Parcel,
         sheet: Sheet,
         recipients: Sequence[str],
@@ -210,7 +210,7 @@ class Mail:
             progress.sent(sheet.key, waiting, self._send(server, mail, waiting), bare=bare)
 
     def _mail(
-        self, server: smtplib.SMTP, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]
+        self, server: Conversation, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]
     ) -> tuple[bytes, bool]:
         """The mail, and whether it had to be made without its attachments."""
         if sheet.encoded_size <= self._settings.max_attachment_bytes:
@@ -224,6 +224,6 @@ class Mail:
         ).as_bytes(), True
 
     def _send(
-        self, server: smtplib.SMTP, mail: bytes, recipients: Sequence[str]
+        self, server: Conversation, mail: bytes, recipients: Sequence[str]
     ) -> Mapping[str, SmtpRefusal]:
         return hand_over(server, mail, self._settings.sender, recipients)

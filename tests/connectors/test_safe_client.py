@@ -33,7 +33,7 @@ Post = Callable[..., Destination]
 
 def _webhook(port: int, timeout: str = "20s") -> Destination:
     url = f"http://127.0.0.1:{port}/hook?token=capability"
-    return Webhook("erp", Settings(url=url, secret_file=SECRET, timeout=timeout))  # type: ignore[arg-type]  # as it is written
+    return Webhook("erp", Settings(url=url, secret_file=SECRET, timeout=timeout))
 
 
 def _soap(port: int, timeout: str = "20s") -> Destination:
