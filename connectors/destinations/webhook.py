@@ -10,6 +10,7 @@ import json
 import ssl
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import httpx
@@ -26,7 +27,7 @@ from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, 
 from daemon.core.errors import TemporaryFailure
 from daemon.core.model import Receipt
 from daemon.core.ports import Destination, Finding, Notification, Parcel
-from daemon.core.settings import ConnectorSettings, FilePath, SecretFile, duration
+from daemon.core.settings import DestinationSettings, FilePath, SecretFile, duration
 
 _READ_AT_MOST = 64 * 1024
 
@@ -41,7 +42,7 @@ _REMEDIES = Remedies(
 )
 
 
-class Settings(ConnectorSettings):
+class Settings(DestinationSettings):
     """`[destination.NAME]` with `type = "webhook"`."""
 
     url: WebAddress
@@ -63,6 +64,11 @@ class Settings(ConnectorSettings):
     def can_notify(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def client_certificate(self) -> Path | None:
+        """The certificate that proves who is calling."""
+        return self.client_cert_file
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

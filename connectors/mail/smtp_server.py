@@ -17,7 +17,7 @@ from connectors.net.diagnostics import Timeout, explain_error, is_host, remedy_f
 from connectors.net.socket_deadline import SocketDeadline
 from connectors.net.tls import CaFile, tls_context
 from daemon.core.errors import TemporaryFailure
-from daemon.core.settings import ConnectorSettings, SecretFile, duration
+from daemon.core.settings import DestinationSettings, SecretFile, duration
 
 _CLOSED = "it closed the connection before it had answered"
 
@@ -30,7 +30,7 @@ def _host(text: str) -> str:
     return text
 
 
-class ServerSettings(ConnectorSettings):
+class ServerSettings(DestinationSettings):
     """What is written about the server in `[destination.NAME]`."""
 
     host: Annotated[str, AfterValidator(_host)]

@@ -50,9 +50,9 @@ from connectors.soap.call import SoapCaller
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable
-from daemon.core.model import Letter, LetterRef, Part, PartState, Policy
+from daemon.core.model import Letter, LetterRef, Part, PartState
 from daemon.core.ports import Channel, Finding, Listing
-from daemon.core.settings import ConnectorSettings, Duration, OrganisationNumber, SecretFile
+from daemon.core.settings import Duration, MailboxSettings, OrganisationNumber, SecretFile
 from daemon.core.times import shifted
 
 _SPOOLED_LETTERS = 16
@@ -92,7 +92,7 @@ def _not_fetch(confidential: object) -> object:
     return confidential
 
 
-class Settings(ConnectorSettings):
+class Settings(MailboxSettings):
     """`[mailbox.NAME]` with `type = "altinn2"`."""
 
     url: str
@@ -108,7 +108,6 @@ class Settings(ConnectorSettings):
     look_back: Duration = timedelta(days=7)
     start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: Annotated[Literal["fetched"], BeforeValidator(_not_never)] = "fetched"
-    confirm: Policy = Policy.NEVER
     largest_letter: int = Field(default=64, ge=1, le=1024)
     """In MiB, as it travels: a third more than its attachments on disk."""
     timeout: Timeout = timedelta(minutes=5)

@@ -14,15 +14,15 @@ from sqlalchemy import event
 
 from daemon.config.loader import (
     Configuration,
-    ConnectorConfiguration,
     DeliverySettings,
+    MailboxConfiguration,
     RoutingSettings,
     StoreSettings,
 )
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import Fault
 from daemon.core.model import MarkKind, Outcome, PartState, Policy, SightingState
-from daemon.core.settings import ConnectorSettings, Day
+from daemon.core.settings import Day, MailboxSettings
 from daemon.monitoring.problems import find_problems
 from daemon.routing.facts import NORWAY
 from daemon.store import Store
@@ -34,10 +34,14 @@ _LINE = re.compile(
 )
 
 
-class Expiring(ConnectorSettings):
+class Expiring(MailboxSettings):
     """A mailbox with a key that ends."""
 
     key_expires: Day
+
+    @property
+    def key_ends(self) -> Day:
+        return self.key_expires
 
 
 def configuration(folder: Path) -> Configuration:
@@ -47,7 +51,7 @@ def configuration(folder: Path) -> Configuration:
         text="",
         store=StoreSettings(database=f"sqlite:///{folder / 'postmottak.db'}", content=folder),
         mailboxes=(
-            ConnectorConfiguration(
+            MailboxConfiguration(
                 name="altinn", type="altinn3", settings=Expiring(key_expires=NOW.date())
             ),
         ),
