@@ -1,7 +1,7 @@
 """The file drop on an SFTP server.
 
 Each piece of work has a connection of its own, so there is none that can grow stale. The server's
-key must be known: a letter is never handed to somebody who only says to be the right server.
+key must be known: a letter is never handed to a machine that only claims to be the right server.
 Folders cannot be synced over SFTP; files are, where the server can (`fsync@openssh.com`).
 """
 
@@ -90,7 +90,7 @@ def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
             "the copy"
         )
         raise ValueError(
-            f"key_file is no private key without a passphrase: {path}; {remedy}"
+            f"key_file is not a private key without a passphrase: {path}; {remedy}"
         ) from None
 
 
@@ -189,7 +189,7 @@ class SftpDrop:
                 return []
         return [name for name in map(str, found) if name not in {".", ".."}]
 
-    # the protocol does not tell other names
+    # the protocol does not report other names
     def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002
         """The bytes of a file."""
         seen = self.look(path)
@@ -241,7 +241,7 @@ class SftpDrop:
                 self._run(self._client.rename(self._at(source), self._at(target)))
 
     def sync(self) -> None:
-        """Nothing: each step is as durable as the server lets itself be told when it returns."""
+        """Nothing: each step is as durable as the server can be asked to make it."""
 
     # it always lasts as far as the server sees to it
     def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002
@@ -316,9 +316,9 @@ class SftpDrop:
 
 
 def _odd(kind: int) -> str:
-    """What something is that is no folder, by its type in the protocol.
+    """What something other than a folder is, by its type in the protocol.
 
-    Nothing for a file, and where a server does not tell types.
+    Nothing for a file, and where a server does not report types.
     """
     import asyncssh
 

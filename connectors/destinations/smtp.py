@@ -92,7 +92,7 @@ class Mail:
         )
 
     def deliver(self, parcel: Parcel) -> Receipt:
-        """Mail the letter to whoever of the recipients does not have it yet, as far as earlier attempts know.
+        """Mail the letter to the recipients that do not have it yet, as far as earlier attempts know.
 
         After a lost answer or a crash a recipient may get a second mail, with the same Message-ID,
         for a mail server cannot be asked. A confidential letter is refused; the notice that one
@@ -140,7 +140,7 @@ class Mail:
         """No connection outlives its letter."""
 
     def _recipients(self, parcel: Parcel) -> tuple[str, ...]:
-        """Everybody who gets the letter, each once."""
+        """All recipients of the letter, each once."""
         found = [
             *self._settings.recipients,
             *(each.email for each in parcel.addressees if each.email),
@@ -148,7 +148,7 @@ class Mail:
         bad = [address for address in found if not is_mail_address(address)]
         if bad:
             raise TemporaryFailure(
-                f"{bad[0]!r} is no e-mail address that can be used; write it alone and in "
+                f"{bad[0]!r} is not a valid e-mail address; write it alone and in "
                 "ASCII in the routing table"
             )
         if not found:

@@ -104,7 +104,7 @@ def connect(name: str, settings: Settings) -> Destination:
 class Webhook:
     """Posts letters.
 
-    May be used from several threads; each call has a connection of its own, and no proxy is asked.
+    May be used from several threads; each call has a connection of its own, and no proxy is used.
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -136,7 +136,7 @@ class Webhook:
         yield Finding(subject=subject, ok=True, text=text)
         if self._url.scheme == "http" and not is_loopback(self._url.host):
             text = (
-                "letters are signed, but anybody on the way can read them; write https in url if "
+                "letters are signed, but anyone on the way can read them; write https in url if "
                 "the receiver has it"
             )
             yield Finding(subject=subject, ok=True, text=text)

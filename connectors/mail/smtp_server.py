@@ -25,7 +25,7 @@ _CLOSED = "it closed the connection before it had answered"
 def _host(text: str) -> str:
     if not is_host(text):
         raise ValueError(
-            'is no host name; write the name of the mail server alone, such as "smtp.example.no"'
+            'is not a valid host name; write the name of the mail server alone, such as "smtp.example.no"'
         )
     return text
 
@@ -105,7 +105,7 @@ class MailServer:
                     raise
                 raise TemporaryFailure(
                     f"{self} took too long: it was not ready, or had not taken a mail, within "
-                    f"{STEPS} times timeout; see whether it is overloaded, or raise timeout"
+                    f"{STEPS} times timeout; check whether it is overloaded, or raise timeout"
                 ) from error
 
     @contextmanager
@@ -136,7 +136,7 @@ class MailServer:
                 server.starttls(context=self._tls)
             except smtplib.SMTPNotSupportedError as error:
                 raise TemporaryFailure(
-                    f'{self} offers no STARTTLS; write security = "tls", or mend the server'
+                    f'{self} offers no STARTTLS; write security = "tls", or fix the server'
                 ) from error
         server.ehlo_or_helo_if_needed()
 
@@ -157,7 +157,7 @@ class MailServer:
             raise
         except smtplib.SMTPException as error:
             raise TemporaryFailure(
-                f"{self} offers no way to log in that is known here; ask for PLAIN or LOGIN"
+                f"{self} offers no supported way to log in; ask its owner for PLAIN or LOGIN"
             ) from error
 
 
@@ -205,7 +205,7 @@ def hand_over(
 class MemoryBudget:
     """Room for so many bytes, for several threads.
 
-    One that is larger than the whole room gets it when nobody else is there.
+    One that is larger than the whole room gets it when no other is there.
     """
 
     def __init__(self, size: int) -> None:

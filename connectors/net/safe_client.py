@@ -1,4 +1,4 @@
-"""HTTP for connectors that call a server of somebody else's choosing: the webhook, and SOAP.
+"""HTTP for connectors that call a server that the operator names: the webhook, and SOAP.
 
 No redirect is followed, no proxy or .netrc of the environment is used, nothing is decompressed, each
 call has a connection of its own, the response is bounded, and one time limit covers the whole exchange.
@@ -19,7 +19,7 @@ from connectors.net.httpx_deadline import ExchangeDeadline
 from connectors.net.retry_after import http_date, retry_after
 from connectors.net.status import REDIRECTS
 
-_TOO_SLOW = "see whether it is overloaded, or raise timeout"
+_TOO_SLOW = "check whether it is overloaded, or raise timeout"
 
 
 class CallFailed(Exception):

@@ -55,7 +55,7 @@ class SocketDeadline:
             self._cut_if_passed()
 
     def _cut_if_passed(self) -> None:
-        """Wake whoever reads. SSLSocket's own shutdown would take TLS away under the reader."""
+        """Wake the reader. SSLSocket's own shutdown would take TLS away under the reader."""
         if self.passed and self._socket is not None:
             with suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)

@@ -109,7 +109,7 @@ class ResponseJudge:
             None,
         )
         if body is None:
-            raise self._no_soap(answer, "is XML, but no SOAP")
+            raise self._no_soap(answer, "is XML, but not SOAP")
         return body
 
     def _no_soap(self, answer: SoapAnswer, what: str) -> DeliveryFailure:
@@ -162,7 +162,7 @@ class ResponseJudge:
             raise TemporaryFailure(f"{text}; it is tried again later")
         raise PermanentFailure(
             f"{text}, which success_values does not list; look at its log, and retry the "
-            "delivery when it is mended"
+            "delivery when that is fixed"
         )
 
 

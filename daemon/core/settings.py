@@ -26,24 +26,20 @@ class ConnectorSettings(BaseModel):
 
 
 def duration(text: object) -> timedelta:
-    """`"90s"`, `"5m"`, `"12h"` or `"7d"` as a length of time. Raises ValueError."""
+    """`"90s"`, `"5m"`, `"12h"` or `"7d"` as a duration. Raises ValueError."""
     if isinstance(text, timedelta):
         return text
     found = re.fullmatch(r"([0-9]+)([smhd])", text) if isinstance(text, str) else None
     if not found:
-        raise ValueError(
-            'is no length of time; write a whole number and s, m, h or d, such as "5m"'
-        )
+        raise ValueError('is not a duration; write a whole number and s, m, h or d, such as "5m"')
     try:
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
     except OverflowError as error:
-        raise ValueError(
-            'is no length of time that can be reached; write a shorter one, such as "30d"'
-        ) from error
+        raise ValueError('is too long a duration; write a shorter one, such as "30d"') from error
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
-"""A length of time, written `"5m"`."""
+"""A duration, written `"5m"`."""
 
 
 class MailboxSettings(ConnectorSettings):
@@ -95,7 +91,7 @@ def _keeping_time(text: object) -> timedelta:
     if text == "forever":
         return FOREVER
     if not (isinstance(text, str) and re.fullmatch(r"[0-9]+d", text)):
-        raise ValueError('is no keeping time; write whole days, such as "3650d", or "forever"')
+        raise ValueError('is not a keeping time; write whole days, such as "3650d", or "forever"')
     return duration(text)
 
 
@@ -106,7 +102,7 @@ KeepingTime = Annotated[timedelta, BeforeValidator(_keeping_time)]
 
 
 def duration_text(length: timedelta) -> str:
-    """A length of time as `duration` reads it: `"5d"`, `"90s"`.
+    """A duration as `duration` reads it: `"5d"`, `"90s"`.
 
     A keeping time in days, or `"forever"`.
     """
@@ -132,12 +128,12 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 
 
 def at_home(path: Path) -> Path:
-    """The path, with the home folder for `~`. Raises ValueError for somebody who has none."""
+    """The path, with the home folder for `~`. Raises ValueError if the user has none."""
     try:
         return path.expanduser()
     except RuntimeError as error:
         raise ValueError(
-            f"names a home folder that there is not: {path}; write the whole path"
+            f"names a home folder that does not exist: {path}; write the whole path"
         ) from error
 
 
@@ -161,7 +157,7 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
     if isinstance(name, Secret):
         return name
     if not isinstance(name, str) or not name:
-        raise ValueError("is no file name; write the path of a file that holds the secret")
+        raise ValueError("is not a file name; write the path of a file that holds the secret")
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     path = Path(credentials, name) if credentials else Path()
     if not (credentials and path.is_file()):
@@ -207,7 +203,7 @@ def _other_text(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "is in UTF-16, which some editors and PowerShell write"
     if b"\0" in content:
-        return "is no text, or one in UTF-16, for there are zero bytes in it"
+        return "is not text, or is in UTF-16: there are zero bytes in it"
     return ""
 
 
@@ -218,7 +214,7 @@ SecretFile = Annotated[Secret, BeforeValidator(_read_secret)]
 def _organisation(text: str) -> str:
     if not is_organisation_number(text):
         raise ValueError(
-            f"{text!r} is no organisation number; it has nine digits, of which the last is a "
+            f"{text!r} is not an organisation number; it has nine digits, of which the last is a "
             "check digit: look for a typing mistake"
         )
     return text
@@ -239,7 +235,7 @@ def mail_address(text: str) -> str:
     """The text, if it is an address as `is_mail_address` wants it. Raises ValueError."""
     if not is_mail_address(text):
         raise ValueError(
-            f'{text!r} is no e-mail address; write it alone and in ASCII, such as "post@example.no"'
+            f'{text!r} is not a valid e-mail address; write it alone and in ASCII, such as "post@example.no"'
         )
     return text
 

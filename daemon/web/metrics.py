@@ -46,7 +46,7 @@ class Number:
 
 @dataclass(frozen=True, kw_only=True)
 class Monitoring:
-    """Answers monitors, from any thread. What is a function is asked anew each time."""
+    """Answers monitors, from any thread. What is a function is called each time."""
 
     store: Store
     configuration: Callable[[], Configuration]
@@ -58,7 +58,7 @@ class Monitoring:
     """How many calls of the pull API had no right token; None without a pull API."""
 
     def application(self) -> Starlette:
-        """The door."""
+        """The endpoint."""
         return Starlette(
             routes=[
                 Route("/livez", self._livez),

@@ -61,7 +61,7 @@ def test_a_drip_does_not_hold_a_thread(servers: Any, make_parcel: MakeParcel, st
     """A server that always says one byte more within the timeout of a step is left in time."""
     server = servers.tcp(hostile(stage, lambda: repeat(b"2"), 0.1))
     began = time.monotonic()
-    with pytest.raises(TemporaryFailure, match=r"took too long.*; see whether it is overloaded"):
+    with pytest.raises(TemporaryFailure, match=r"took too long.*; check whether it is overloaded"):
         mail_to(server, timeout="1s").deliver(make_parcel())
     assert time.monotonic() - began < 10
 

@@ -59,9 +59,9 @@ def test_every_fault_at_once(journey: Journey) -> None:
         assert "Traceback" not in ended.errors
         for words in (
             "key_file: cannot be read",
-            "'987654321' is no organisation number",
+            "'987654321' is not an organisation number",
             "'poll_evry' is no key here. Did you mean 'poll_every'?",
-            "look_back: is no length of time",
+            "look_back: is not a duration",
             "'carrier-pigeon' is no type of destination",
             "'mape' is no destination. Did you mean 'mappe'?",
             "'4255/18' is no service",

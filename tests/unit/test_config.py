@@ -161,7 +161,7 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
             "991825828",
             7,
             "mailbox.altinn.parties[1]",
-            "'991825828' is no organisation number. It has nine digits",
+            "'991825828' is not an organisation number. It has nine digits",
         ),
         (
             '"key.pem"',
@@ -175,9 +175,9 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
             '"3 days"',
             20,
             "delivery.give_up_after",
-            "is no length of time. Write a whole number and s, m, h or d",
+            "is not a duration. Write a whole number and s, m, h or d",
         ),
-        ('"3d"', '"9999999999d"', 20, "delivery.give_up_after", "is no length of time"),
+        ('"3d"', '"9999999999d"', 20, "delivery.give_up_after", "is too long a duration"),
         (
             "sqlite:///data",
             "postgresql://x/data",

@@ -139,8 +139,8 @@ def test_a_secret_comes_from_credentials_first(
         ("empty", "is empty"),
         ("blank", "is empty"),
         ("mark", "is empty"),
-        ("", "is no file name"),
-        (3, "is no file name"),
+        ("", "is not a file name"),
+        (3, "is not a file name"),
     ],
 )
 def test_a_secret_that_cannot_be_read(tmp_path: Path, name: object, words: str) -> None:

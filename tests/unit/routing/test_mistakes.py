@@ -120,7 +120,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a length of time without a unit": (
         table(route("due_within = 14")),
         (
-            "routing.toml:9: route[1].due_within: is no length of time. Write a whole number and "
+            "routing.toml:9: route[1].due_within: is not a duration. Write a whole number and "
             's, m, h or d, such as "5m"'
         ),
     ),
