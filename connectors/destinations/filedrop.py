@@ -27,7 +27,7 @@ def _number(find: Callable[[str], int], name: str) -> int | None:
         return find(name)
     except KeyError as error:
         raise ValueError(
-            f"is nobody that this machine knows: {name!r}; write a name or number that it does"
+            f"does not exist on this machine: {name!r}; write a name or number that does"
         ) from error
 
 

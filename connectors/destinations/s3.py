@@ -1,6 +1,6 @@
 """The file drop in a bucket of S3, or of a server that speaks like it.
 
-There is no rename there: what is staged is copied, and of a letter's folder message.json comes
+S3 has no rename: what is staged is copied, and of a letter's folder message.json comes
 last. A consumer that waits for that, or for the marker, never sees half a letter. Names are taken
 with a conditional put, which the server must know (`If-None-Match: *`).
 """
@@ -41,7 +41,7 @@ def _checked_prefix(prefix: str) -> str:
         r"(?:[A-Za-z0-9_=-][A-Za-z0-9._=-]*/)*(?:[A-Za-z0-9_=-][A-Za-z0-9._=-]*)?", prefix
     ):
         raise ValueError(
-            f"is no prefix that can be used: {prefix!r}; write plain names with / between "
+            f"is not a valid prefix: {prefix!r}; write plain names with / between "
             'them, such as "post/inn"'
         )
     return prefix.strip("/")
@@ -52,7 +52,7 @@ def _checked_endpoint(url: str) -> str:
         not url.startswith(("https://", "http://")) or not urlsplit(url).hostname or "@" in url
     ):
         raise ValueError(
-            "is no address of a server; write https:// and its name, or leave it empty for Amazon's"
+            "is not a valid server address; write https:// and its name, or leave it empty for Amazon's"
         )
     return url
 
@@ -191,7 +191,7 @@ class S3Drop:
         self._delete([source])
 
     def sync(self) -> None:
-        """Nothing: each step is as durable as the server lets itself be told when it returns."""
+        """Nothing: each step is as durable as the server can be asked to make it."""
 
     # it always lasts as far as the server sees to it
     def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002

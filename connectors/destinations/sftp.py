@@ -1,7 +1,7 @@
 """The file drop on an SFTP server.
 
 Each piece of work has a connection of its own, so there is none that can grow stale. The server's
-key must be known: a letter is never handed to somebody who only says to be the right server.
+key must be known: a letter is never handed to a machine that only claims to be the right server.
 Folders cannot be synced over SFTP; files are, where the server can (`fsync@openssh.com`).
 """
 
@@ -19,6 +19,7 @@ from connectors.drops.destination import DropDestination
 from connectors.drops.drop import STAGING, Seen, into_folders, unfit, unfit_for_reading
 from connectors.drops.ownership import Access
 from connectors.drops.settings import DropSettings, Mode
+from connectors.drops.sftp_session import SftpServer, SftpSession
 from connectors.net.diagnostics import Timeout
 from connectors.net.known_hosts import KnownHosts, read_known_hosts
 from connectors.net.settings import Host, need_library
@@ -89,7 +90,7 @@ def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
             "the copy"
         )
         raise ValueError(
-            f"key_file is no private key without a passphrase: {path}; {remedy}"
+            f"key_file is not a private key without a passphrase: {path}; {remedy}"
         ) from None
 
 
@@ -97,7 +98,7 @@ def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
 def _open(settings: Settings) -> Iterator[SftpDrop]:
     """Connect, and make sure that the drop's folder is there."""
     with asyncio.Runner() as runner:
-        session = _SftpSession(settings, runner)
+        session = SftpSession(_server(settings), runner)
         with session.plain_words():
             connection = session.run(_log_in(settings, session.known()))
             session.trusts()
@@ -109,6 +110,16 @@ def _open(settings: Settings) -> Iterator[SftpDrop]:
         finally:
             connection.abort()
             runner.run(connection.wait_closed())
+
+
+def _server(settings: Settings) -> SftpServer:
+    return SftpServer(
+        host=settings.host,
+        port=settings.port,
+        path=settings.path,
+        known_hosts=settings.known_hosts,
+        seconds=settings.timeout.total_seconds(),
+    )
 
 
 def _log_in(settings: Settings, known_hosts: KnownHosts) -> Awaitable[asyncssh.SSHClientConnection]:
@@ -129,107 +140,11 @@ def _log_in(settings: Settings, known_hosts: KnownHosts) -> Awaitable[asyncssh.S
     )
 
 
-class _SftpSession:
-    """Runs the library's coroutines, each for no longer than the settings say, and turns its errors into ours."""
-
-    def __init__(self, settings: Settings, runner: asyncio.Runner) -> None:
-        self.place = f"sftp://{settings.host}:{settings.port}/{settings.path.lstrip('/')}"
-        self._settings = settings
-        self._runner = runner
-        self._known: KnownHosts | None = None
-
-    def known(self) -> KnownHosts:
-        """The servers that are known now.
-
-        Raises TemporaryFailure if the file cannot be read any more.
-        """
-        settings = self._settings
-        try:
-            self._known = KnownHosts(settings.known_hosts, settings.host, settings.port)
-        except ValueError as error:
-            raise TemporaryFailure(str(error)) from error
-        return self._known
-
-    def trusts(self) -> None:
-        """The server is the right one; what fails from now on is no matter of its key."""
-        self._known = None
-
-    def run(self, work: Awaitable[_Answer]) -> _Answer:
-        """Do it now."""
-        return self._runner.run(asyncio.wait_for(work, self._settings.timeout.total_seconds()))
-
-    @contextmanager
-    def plain_words(self) -> Iterator[None]:
-        """Raise TemporaryFailure for whatever the server or the network does."""
-        import asyncssh
-
-        try:
-            yield
-        except (OSError, asyncssh.Error) as error:
-            raise TemporaryFailure(self._in_plain_words(error)) from error
-
-    def _in_plain_words(self, error: Exception) -> str:
-        import asyncssh
-
-        if self._known and (
-            isinstance(error, asyncssh.HostKeyNotVerifiable) or "host key" in str(error)
-        ):
-            return self._known.why_not(str(error))
-        if (
-            self._known
-            and self._known.any_key
-            and isinstance(error, asyncssh.ConnectionLost | asyncssh.KeyExchangeFailed)
-        ):
-            kinds = (
-                f"it may have no key of the kinds that {self._settings.known_hosts} has for it: "
-                "ask its owner for its key"
-            )
-            return (
-                f"the SFTP server {self._settings.host} ended the connection; look whether it "
-                f"runs; if it does, {kinds}"
-            )
-        server, what = f"the SFTP server {self._settings.host}", f"the drop {self.place}"
-        words: tuple[tuple[type[Exception], str], ...] = (
-            (
-                asyncssh.PermissionDenied,
-                f"{server} refuses the log-in; look at username, key_file and password_file",
-            ),
-            (asyncssh.SFTPNoSuchFile, f"{what} is not there; make the folder on the server"),
-            (asyncssh.SFTPNoSuchPath, f"{what} is not there; make the folder on the server"),
-            (
-                asyncssh.SFTPPermissionDenied,
-                f"{what} may not be written; give the user the right to on the server",
-            ),
-            (
-                asyncssh.SFTPWriteProtect,
-                f"{what} can only be read; let it be written on the server",
-            ),
-            (asyncssh.SFTPNoSpaceOnFilesystem, f"{what} has no room left; make room on the server"),
-            (
-                asyncssh.SFTPQuotaExceeded,
-                f"{what} has no room left in its quota; make room, or raise the quota",
-            ),
-            (asyncssh.SFTPConnectionLost, f"{server} ended the connection; look whether it runs"),
-            (
-                asyncssh.SFTPError,
-                (
-                    f"{what} does not do what is asked ({type(error).__name__}); look at the "
-                    "server's log"
-                ),
-            ),
-        )
-        unreachable = (
-            f"{server} cannot be reached on port {self._settings.port} ({type(error).__name__}); "
-            "look whether it runs"
-        )
-        return next((text for kind, text in words if isinstance(error, kind)), unreachable)
-
-
 class SftpDrop:
     """A Drop over one connection."""
 
     def __init__(
-        self, settings: Settings, session: _SftpSession, client: asyncssh.SFTPClient
+        self, settings: Settings, session: SftpSession, client: asyncssh.SFTPClient
     ) -> None:
         self.place = session.place
         self._root = settings.path.rstrip("/") or "/."
@@ -274,7 +189,7 @@ class SftpDrop:
                 return []
         return [name for name in map(str, found) if name not in {".", ".."}]
 
-    # the protocol does not tell other names
+    # the protocol does not report other names
     def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002
         """The bytes of a file."""
         seen = self.look(path)
@@ -326,7 +241,7 @@ class SftpDrop:
                 self._run(self._client.rename(self._at(source), self._at(target)))
 
     def sync(self) -> None:
-        """Nothing: each step is as durable as the server lets itself be told when it returns."""
+        """Nothing: each step is as durable as the server can be asked to make it."""
 
     # it always lasts as far as the server sees to it
     def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002
@@ -401,9 +316,9 @@ class SftpDrop:
 
 
 def _odd(kind: int) -> str:
-    """What something is that is no folder, by its type in the protocol.
+    """What something other than a folder is, by its type in the protocol.
 
-    Nothing for a file, and where a server does not tell types.
+    Nothing for a file, and where a server does not report types.
     """
     import asyncssh
 

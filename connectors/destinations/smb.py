@@ -35,7 +35,7 @@ _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 def _checked_share(share: str) -> str:
     if not re.fullmatch(r"[^\\/:*?\"<>|]+", share):
         raise ValueError(
-            f"is no name of a share: {share!r}; write the name alone, and folders in path"
+            f"is not a valid share name: {share!r}; write the name alone, and folders in path"
         )
     return share
 
@@ -146,7 +146,7 @@ class _SmbSession:
             timer.cancel()
 
     def _cut(self) -> None:
-        """Wake up whoever waits for the server: the library itself would wait for ever."""
+        """Wake the threads that wait for the server: the library itself would wait for ever."""
         for connection in list(self.connections.values()):
             # its own close would wait for the lock of the one to be woken
             link = connection.transport and connection.transport._sock  # noqa: SLF001
@@ -269,7 +269,7 @@ class SmbDrop:
             smbclient.replace(self._at(source), self._at(target), **self._how)
 
     def sync(self) -> None:
-        """Nothing: each step is as durable as the server lets itself be told when it returns."""
+        """Nothing: each step is as durable as the server can be asked to make it."""
 
     # it always lasts as far as the server sees to it
     def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002

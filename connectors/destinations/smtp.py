@@ -7,12 +7,12 @@ wait for each other, so that many at a time do not take many times that.
 
 from __future__ import annotations
 
-import smtplib
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Field
 
 from connectors.mail.compose import Composer, Sheet, alert_mail, sheets
+from connectors.mail.conversation import Conversation
 from connectors.mail.progress import SendProgress
 from connectors.mail.replies import SmtpRefusal
 from connectors.mail.smtp_server import MailServer, MemoryBudget, ServerSettings, hand_over, takes
@@ -93,7 +93,7 @@ class Mail:
         )
 
     def deliver(self, parcel: Parcel) -> Receipt:
-        """Mail the letter to whoever of the recipients does not have it yet, as far as earlier attempts know.
+        """Mail the letter to the recipients that do not have it yet, as far as earlier attempts know.
 
         After a lost answer or a crash a recipient may get a second mail, with the same Message-ID,
         for a mail server cannot be asked. A confidential letter is refused; the notice that one
@@ -141,7 +141,7 @@ class Mail:
         """No connection outlives its letter."""
 
     def _recipients(self, parcel: Parcel) -> tuple[str, ...]:
-        """Everybody who gets the letter, each once."""
+        """All recipients of the letter, each once."""
         found = [
             *self._settings.recipients,
             *(each.email for each in parcel.addressees if each.email),
@@ -149,7 +149,7 @@ class Mail:
         bad = [address for address in found if not is_mail_address(address)]
         if bad:
             raise TemporaryFailure(
-                f"{bad[0]!r} is no e-mail address that can be used; write it alone and in "
+                f"{bad[0]!r} is not a valid e-mail address; write it alone and in "
                 "ASCII in the routing table"
             )
         if not found:
@@ -199,7 +199,7 @@ class Mail:
 
     def _send_one(
         self,
-        server: smtplib.SMTP,
+        server: Conversation,
         parcel: Parcel,
         sheet: Sheet,
         recipients: Sequence[str],
@@ -211,7 +211,7 @@ class Mail:
             progress.sent(sheet.key, waiting, self._send(server, mail, waiting), bare=bare)
 
     def _mail(
-        self, server: smtplib.SMTP, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]
+        self, server: Conversation, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]
     ) -> tuple[bytes, bool]:
         """The mail, and whether it had to be made without its attachments."""
         if sheet.encoded_size <= self._settings.max_attachment_bytes:
@@ -225,6 +225,6 @@ class Mail:
         ).as_bytes(), True
 
     def _send(
-        self, server: smtplib.SMTP, mail: bytes, recipients: Sequence[str]
+        self, server: Conversation, mail: bytes, recipients: Sequence[str]
     ) -> Mapping[str, SmtpRefusal]:
         return hand_over(server, mail, self._settings.sender, recipients)

@@ -47,7 +47,7 @@ def connect(name: str, settings: Settings) -> Destination:
 class Soap:
     """Calls the service.
 
-    May be used from several threads; each call has a connection of its own, and no proxy is asked.
+    May be used from several threads; each call has a connection of its own, and no proxy is used.
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -98,7 +98,7 @@ class Soap:
                 subject=subject,
                 ok=True,
                 text=(
-                    "anybody on the way can read the letters; write https in address if the "
+                    "anyone on the way can read the letters; write https in address if the "
                     "service has it"
                 ),
             )
@@ -114,7 +114,7 @@ class Soap:
         try:
             answer = self._call(contract, url, parcel)
         except CallFailed as error:
-            raise TemporaryFailure(f"{who} cannot be used: {error}") from error
+            raise TemporaryFailure(f"{who} cannot be used: {error}; {error.remedy}") from error
         except RequestTooLarge as error:
             remedy = (
                 "raise max_bytes if the service takes more, or route the letter elsewhere, and "

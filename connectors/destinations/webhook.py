@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import httpx
@@ -18,31 +18,31 @@ from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook as Signer
 
 from connectors.net.diagnostics import Timeout, connection, explain_error, is_loopback, remedy_for
-from connectors.net.httpx_deadline import ExchangeDeadline
-from connectors.net.retry_after import http_date, retry_after
+from connectors.net.safe_client import CallFailed, RequestBody, SafeClient
 from connectors.net.settings import WebAddress
+from connectors.net.status import Remedies, judge
 from connectors.net.tls import CaFile, none_if_empty, tls_context, why_no_proof
 from connectors.webhooks.event import alert_event, cloud_event
 from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
-from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Notification, Parcel
-from daemon.core.settings import ConnectorSettings, FilePath, SecretFile, duration
+from daemon.core.settings import DestinationSettings, FilePath, SecretFile, duration
 
 _READ_AT_MOST = 64 * 1024
 
-_LATER = frozenset({408, 425, 429})
-_OPERATOR = {
-    401: "look at the receiver's access rules, and at url",
-    403: "look at the receiver's access rules, and at url",
-    404: "correct url, or let the receiver answer there",
-    405: "correct url, for what is there takes no POST",
-    407: "look at the proxy in front of the receiver",
-}
-"""Statuses that say that somebody set something up wrongly; the letter waits until that is mended."""
+_REMEDIES = Remedies(
+    unauthorized="look at the receiver's access rules, and at url",
+    forbidden="look at the receiver's access rules, and at url",
+    not_found="correct url, or let the receiver answer there",
+    no_post="correct url, for what is there takes no POST",
+    proxy="look at the proxy in front of the receiver",
+    media_type="let the receiver take application/cloudevents+json",
+    redirect="write the final address in url",
+)
 
 
-class Settings(ConnectorSettings):
+class Settings(DestinationSettings):
     """`[destination.NAME]` with `type = "webhook"`."""
 
     url: WebAddress
@@ -64,6 +64,11 @@ class Settings(ConnectorSettings):
     def can_notify(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def client_certificate(self) -> Path | None:
+        """The certificate that proves who is calling."""
+        return self.client_cert_file
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -99,7 +104,7 @@ def connect(name: str, settings: Settings) -> Destination:
 class Webhook:
     """Posts letters.
 
-    May be used from several threads; each call has a connection of its own, and no proxy is asked.
+    May be used from several threads; each call has a connection of its own, and no proxy is used.
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -110,14 +115,7 @@ class Webhook:
         self._link_base = settings.link_base
         self._headers = {name: secret.value for name, secret in settings.headers.items()}
         self._tls = _tls(settings)
-        self._client = httpx.Client(
-            verify=self._tls,
-            timeout=self._seconds,
-            # a proxy or a .netrc of the service's environment must not decide where letters go
-            trust_env=False,
-            limits=httpx.Limits(max_keepalive_connections=0),
-            headers={"user-agent": "postmottak", "accept-encoding": "identity"},
-        )
+        self._client = SafeClient(tls=self._tls, seconds=self._seconds, largest=_READ_AT_MOST)
 
     def check(self) -> Iterator[Finding]:
         """Connect, with TLS for https, and post nothing: a trial post would be a letter to the receiver."""
@@ -125,7 +123,11 @@ class Webhook:
         try:
             how = connection(self._url, self._tls, self._seconds)
         except OSError as error:
-            yield Finding(subject=subject, ok=False, text=self._unreachable(error))
+            yield Finding(
+                subject=subject,
+                ok=False,
+                text=f"{self._receiver} cannot be used: {explain_error(error, 'it did not answer')}; {remedy_for(error)}",
+            )
             return
         text = (
             f"{self._receiver} can be connected to, {how}; nothing was posted, so whether it "
@@ -134,7 +136,7 @@ class Webhook:
         yield Finding(subject=subject, ok=True, text=text)
         if self._url.scheme == "http" and not is_loopback(self._url.host):
             text = (
-                "letters are signed, but anybody on the way can read them; write https in url if "
+                "letters are signed, but anyone on the way can read them; write https in url if "
                 "the receiver has it"
             )
             yield Finding(subject=subject, ok=True, text=text)
@@ -157,20 +159,22 @@ class Webhook:
     def _hand_over(self, event: Mapping[str, Any]) -> int:
         """Post an event; the status with which the receiver has taken it."""
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-        with ExchangeDeadline(self._seconds) as deadline:
-            try:
-                status, retry_after = self._post(body, str(event["id"]), deadline)
-            except httpx.HTTPError as error:
-                late = f"it gave no whole answer within {self._seconds:g} seconds"
-                raise TemporaryFailure(
-                    f"{self._receiver} {late}" if deadline.passed else self._unreachable(error)
-                ) from error
-        if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's own numbers
-            raise self._refusal(status, retry_after)
-        return status
+        headers = self._headers | self._own_headers(str(event["id"]), body)
+        try:
+            answer = self._client.status(
+                "POST", str(self._url), headers, RequestBody(chunks=[body], size=len(body))
+            )
+        except CallFailed as error:
+            raise TemporaryFailure(
+                f"{self._receiver} cannot be used: {error}; {error.remedy}"
+            ) from error
+        failure = judge(self._receiver, answer.status_code, answer.wait, _REMEDIES)
+        if failure:
+            raise failure
+        return answer.status_code
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         self._client.close()
 
     @property
@@ -178,21 +182,10 @@ class Webhook:
         """The receiver without the path and query of its address, which may hold a secret."""
         return f"the receiver at {self._url.scheme}://{self._url.netloc.decode()}"
 
-    def _unreachable(self, error: Exception) -> str:
-        return (
-            f"{self._receiver} cannot be used: "
-            f"{explain_error(error, 'what came back is no whole answer')}; {remedy_for(error)}"
-        )
-
-    def _post(
-        self, body: bytes, webhook_id: str, deadline: ExchangeDeadline
-    ) -> tuple[int, timedelta | None]:
-        """The status of the answer, and the wait that it asks for.
-
-        What the answer says besides is let pass, and not all of it.
-        """
+    def _own_headers(self, webhook_id: str, body: bytes) -> dict[str, str]:
+        """The headers that the call is made of: the content's type, its id and its signatures."""
         now = datetime.now(UTC)
-        headers = self._headers | {
+        return {
             "content-type": "application/cloudevents+json; charset=utf-8",
             "webhook-id": webhook_id,
             "webhook-timestamp": str(int(now.timestamp())),
@@ -200,40 +193,3 @@ class Webhook:
                 signer.sign(webhook_id, now, body.decode()) for signer in self._signers
             ),
         }
-        with self._client.stream(
-            "POST", self._url, content=body, headers=headers, extensions=deadline.extensions
-        ) as answer:
-            with suppress(
-                httpx.HTTPError
-            ):  # the status has decided; reading on only spares the receiver a broken connection
-                _let_pass(answer)
-            theirs = http_date(answer.headers.get("date", "")) or now
-            return answer.status_code, retry_after(answer.headers.get("retry-after", ""), theirs)
-
-    def _refusal(self, status: int, wait: timedelta | None) -> DeliveryFailure:
-        who = f"{self._receiver} answers with status {status}"
-        if status in _OPERATOR:
-            return TemporaryFailure(f"{who}; {_OPERATOR[status]}", retry_after=wait)
-        if status in _LATER or status >= 500:  # noqa: PLR2004  # HTTP's own numbers
-            return TemporaryFailure(f"{who}; it is tried again later", retry_after=wait)
-        if status < 400:  # noqa: PLR2004  # HTTP's own numbers
-            return PermanentFailure(
-                f"{who}, a redirect, which is not followed; write the final address in url, "
-                "and retry the delivery"
-            )
-        if status == httpx.codes.GONE:
-            return PermanentFailure(
-                f"{who}: it takes no more letters; take the destination out of the routing table"
-            )
-        return PermanentFailure(
-            f"{who}: it does not take this letter; look at the receiver's log, and retry the "
-            "delivery when it is mended"
-        )
-
-
-def _let_pass(answer: httpx.Response) -> None:
-    size = 0
-    for chunk in answer.iter_raw():
-        size += len(chunk)
-        if size >= _READ_AT_MOST:
-            return

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from connectors.drops.names import DEFAULT_TEMPLATE, checked_template
 from connectors.net.settings import need_library
-from daemon.core.settings import ConnectorSettings, duration
+from daemon.core.settings import DestinationSettings, duration
 
 _FLAT_MARKER = ".ready"
 _SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9_-]{0,15}")
@@ -58,7 +58,7 @@ Mode = Annotated[str, AfterValidator(_checked_mode)]
 """The mode of a file, in octal digits."""
 
 
-class DropSettings(ConnectorSettings):
+class DropSettings(DestinationSettings):
     """What is dropped, under which names, and whether it has to be picked up in time."""
 
     layout: Literal["folder", "flat", "pdf-only", "csv"] = "folder"
@@ -82,6 +82,11 @@ class DropSettings(ConnectorSettings):
         if self.letter_pdf or self.layout == "pdf-only":
             need_library("fpdf", "pdf")
         return self
+
+    @property
+    def pickup_limit(self) -> timedelta | None:
+        """How long a letter may lie there."""
+        return self.await_pickup
 
     @property
     def marker_suffix(self) -> str:

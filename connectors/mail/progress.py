@@ -1,8 +1,8 @@
-"""Who has which mail of a letter: nobody is served twice, whatever becomes of the others.
+"""Who has which mail of a letter: no recipient is served twice, whatever happens to the others.
 
 A recipient that is refused for good is set aside while there is hope for others, and asked once
 more when all the rest is done. So a delivery fails for good only in an attempt that changed
-nothing, and loses no memory of who was served; and when an operator has mended an address and
+nothing, and loses no memory of who was served; and when an operator has fixed an address and
 retries, only that one is asked.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connectors.mail.replies import SmtpRefusal, Stage, told
+from connectors.mail.replies import SmtpRefusal, Stage, describe
 from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 
 
@@ -41,7 +41,7 @@ class SendProgress:
     def waiting(self, key: str) -> tuple[str, ...]:
         """Who is still to be sent this mail in this attempt.
 
-        Nobody whom the server has refused as such.
+        No recipient that the server has refused as such.
         """
         return tuple(
             name
@@ -66,7 +66,7 @@ class SendProgress:
 
     @property
     def begun(self) -> bool:
-        """Whether anybody has any of it, in this attempt or an earlier one."""
+        """Whether any recipient has any of it, in this attempt or an earlier one."""
         return bool(self._served)
 
     @property
@@ -91,7 +91,7 @@ class SendProgress:
             name for name in self._recipients if all(self._has(key, name) for key in self._keys)
         ]
         others = f"; {', '.join(done)} got the letter, and will not get it again" if done else ""
-        text = f"{server} {told(self._refusals)}{others}"
+        text = f"{server} {describe(self._refusals)}{others}"
         if not self._moved and all(refusal.permanent for refusal in self._refusals.values()):
             return PermanentFailure(text)
         return TemporaryFailure(text, progress=self.kept())

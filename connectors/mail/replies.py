@@ -1,4 +1,4 @@
-"""What a mail server's no means: for now or for good, to whom, and who can mend it.
+"""What a mail server's refusal means: for now or for good, for whom, and who can fix it.
 
 The server's own words are never repeated, for they may repeat what they are about. Source of the
 numbers: RFC 5321, RFC 4954.
@@ -13,7 +13,7 @@ from enum import StrEnum
 ACCEPTED = range(200, 300)
 _REFUSED = range(500, 600)
 _ACCESS = frozenset({530, 534, 535, 538})
-"""What is refused is the log-in, not the letter. The operator mends that, and the letter waits for
+"""What is refused is the log-in, not the letter. The operator fixes that, and the letter waits for
 it.
 """
 _NO_ROOM = 552
@@ -48,20 +48,20 @@ class SmtpRefusal:
     def remedy(self) -> str:
         """What to do about it."""
         if self.code in _ACCESS:
-            return "look at security, username and password_file"
+            return "check security, username and password_file"
         if not self.permanent:
             return "it is tried again later"
         if self.stage is not Stage.RECIPIENT and self.code in _TOO_BIG:
             return "lower max_attachment_bytes, for the mail is too big, and retry the delivery"
-        mend = {
+        remedy = {
             Stage.SENDER: "correct sender",
             Stage.RECIPIENT: "correct the address",
             Stage.MAIL: "look at the server's log",
         }
-        return f"{mend[self.stage]}, and retry the delivery"
+        return f"{remedy[self.stage]}, and retry the delivery"
 
 
-def told(refusals: Mapping[str, SmtpRefusal]) -> str:
+def describe(refusals: Mapping[str, SmtpRefusal]) -> str:
     """All refusals, by recipient, in one sentence, with what to do."""
     groups: dict[SmtpRefusal, list[str]] = {}
     for recipient, refusal in refusals.items():

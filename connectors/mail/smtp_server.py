@@ -11,11 +11,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from connectors.mail.conversation import STEPS, Conversation, EncryptedConversation
 from connectors.mail.replies import ACCEPTED, SmtpRefusal, Stage
 from connectors.net.diagnostics import Timeout, explain_error, is_host, remedy_for
+from connectors.net.socket_deadline import SocketDeadline
 from connectors.net.tls import CaFile, tls_context
 from daemon.core.errors import TemporaryFailure
-from daemon.core.settings import ConnectorSettings, SecretFile, duration
+from daemon.core.settings import DestinationSettings, SecretFile, duration
 
 _CLOSED = "it closed the connection before it had answered"
 
@@ -23,12 +25,12 @@ _CLOSED = "it closed the connection before it had answered"
 def _host(text: str) -> str:
     if not is_host(text):
         raise ValueError(
-            'is no host name; write the name of the mail server alone, such as "smtp.example.no"'
+            'is not a valid host name; write the name of the mail server alone, such as "smtp.example.no"'
         )
     return text
 
 
-class ServerSettings(ConnectorSettings):
+class ServerSettings(DestinationSettings):
     """What is written about the server in `[destination.NAME]`."""
 
     host: Annotated[str, AfterValidator(_host)]
@@ -67,6 +69,7 @@ class MailServer:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._tls = tls_context(settings.ca_file)
+        self._seconds = settings.timeout.total_seconds()
 
     def __str__(self) -> str:
         return f"the mail server {self._settings.host}:{self._settings.port}"
@@ -87,46 +90,57 @@ class MailServer:
                 )
 
     @contextmanager
-    def conversation(self) -> Iterator[smtplib.SMTP]:
+    def conversation(self) -> Iterator[Conversation]:
         """A server that is ready for mail.
 
-        Raises OSError or TemporaryFailure if it does not get that far.
+        Raises OSError or TemporaryFailure if it does not get that far, and TemporaryFailure where
+        the conversation takes too long as a whole.
         """
-        server = self._connect()
+        with SocketDeadline(STEPS * self._seconds) as deadline:
+            try:
+                with self._ready(deadline) as server:
+                    yield server
+            except OSError as error:
+                if not deadline.passed:
+                    raise
+                raise TemporaryFailure(
+                    f"{self} took too long: it was not ready, or had not taken a mail, within "
+                    f"{STEPS} times timeout; check whether it is overloaded, or raise timeout"
+                ) from error
+
+    @contextmanager
+    def _ready(self, deadline: SocketDeadline) -> Iterator[Conversation]:
+        server = self._connect(deadline)
         try:
             self._secure(server)
             self._log_in(server)
             yield server
         finally:
-            with suppress(
-                OSError
-                # QUIT ends a mail that was not finished, and what is finished stands, whatever the
-                # answer
-            ):
+            # QUIT ends a mail that was not finished, and what is finished stands, whatever the answer
+            deadline.restart(self._seconds)
+            with suppress(OSError):
                 server.quit()
             server.close()
 
-    def _connect(self) -> smtplib.SMTP:
-        host, port, seconds = (
-            self._settings.host,
-            self._settings.port,
-            self._settings.timeout.total_seconds(),
-        )
+    def _connect(self, deadline: SocketDeadline) -> Conversation:
+        host, port = self._settings.host, self._settings.port
         if self._settings.security == "tls":
-            return smtplib.SMTP_SSL(host, port, timeout=seconds, context=self._tls)
-        return smtplib.SMTP(host, port, timeout=seconds)
+            return EncryptedConversation(
+                deadline, host, port, timeout=self._seconds, context=self._tls
+            )
+        return Conversation(deadline, host, port, timeout=self._seconds)
 
-    def _secure(self, server: smtplib.SMTP) -> None:
+    def _secure(self, server: Conversation) -> None:
         if self._settings.security == "starttls":
             try:
                 server.starttls(context=self._tls)
             except smtplib.SMTPNotSupportedError as error:
                 raise TemporaryFailure(
-                    f'{self} offers no STARTTLS; write security = "tls", or mend the server'
+                    f'{self} offers no STARTTLS; write security = "tls", or fix the server'
                 ) from error
         server.ehlo_or_helo_if_needed()
 
-    def _log_in(self, server: smtplib.SMTP) -> None:
+    def _log_in(self, server: Conversation) -> None:
         secret = self._settings.password_file
         if secret is None:
             return
@@ -143,11 +157,11 @@ class MailServer:
             raise
         except smtplib.SMTPException as error:
             raise TemporaryFailure(
-                f"{self} offers no way to log in that is known here; ask for PLAIN or LOGIN"
+                f"{self} offers no supported way to log in; ask its owner for PLAIN or LOGIN"
             ) from error
 
 
-def takes(server: smtplib.SMTP, size: int) -> bool:
+def takes(server: Conversation, size: int) -> bool:
     """Whether a mail of so many bytes is within the limit that the server announces.
 
     It may announce none.
@@ -157,12 +171,13 @@ def takes(server: smtplib.SMTP, size: int) -> bool:
 
 
 def hand_over(
-    server: smtplib.SMTP, mail: bytes, sender: str, recipients: Sequence[str]
+    server: Conversation, mail: bytes, sender: str, recipients: Sequence[str]
 ) -> Mapping[str, SmtpRefusal]:
     """Send the mail to all whom the server accepts; who it refuses, and why.
 
     The others have it. Raises OSError if it is not known.
     """
+    server.begin_mail(len(mail))
     options = [f"size={len(mail)}"] if server.has_extn("size") else []
     code, _ = server.mail(sender, options)
     if code not in ACCEPTED:
@@ -190,7 +205,7 @@ def hand_over(
 class MemoryBudget:
     """Room for so many bytes, for several threads.
 
-    One that is larger than the whole room gets it when nobody else is there.
+    One that is larger than the whole room gets it when no other is there.
     """
 
     def __init__(self, size: int) -> None:

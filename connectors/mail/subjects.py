@@ -36,14 +36,14 @@ def _template(text: str) -> str:
         pieces = [piece for piece in Formatter().parse(text) if piece[1] is not None]
     except ValueError as error:
         raise ValueError(
-            f"is no template ({error}); write a placeholder as {{title}}, and a brace of its "
+            f"is not a valid template ({error}); write a placeholder as {{title}}, and a brace of its "
             "own twice"
         ) from error
     for _, name, details, conversion in pieces:
         if name not in _EXAMPLE or details or conversion:
             known = ", ".join(f"{{{each}}}" for each in _EXAMPLE)
             raise ValueError(
-                f"has a placeholder that there is not: {{{name}}}; there are {known}, without "
+                f"has an unknown placeholder: {{{name}}}; there are {known}, without "
                 "anything beside the name"
             )
     if not fill(text, _EXAMPLE):

@@ -38,11 +38,11 @@ from connectors.soap.call import SoapCaller
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import LetterGone, MailboxError, MailboxUnavailable, PartUnavailable
-from daemon.core.model import Letter, LetterRef, Part, PartState, Policy
+from daemon.core.model import Letter, LetterRef, Part, PartState
 from daemon.core.ports import Channel, Finding, Listing
 from daemon.core.settings import (
-    ConnectorSettings,
     Duration,
+    MailboxSettings,
     OrganisationNumber,
     PositiveDuration,
     SecretFile,
@@ -55,7 +55,7 @@ _CLOCKS_APART = timedelta(days=1)
 _MIB = 1 << 20
 
 
-class Settings(ConnectorSettings):
+class Settings(MailboxSettings):
     """`[mailbox.NAME]` with `type = "altinn2"`."""
 
     url: Address
@@ -71,7 +71,6 @@ class Settings(ConnectorSettings):
     look_back: Duration = timedelta(days=7)
     start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: ReadWhenFetched = "fetched"
-    confirm: Policy = Policy.NEVER
     largest_letter: int = Field(default=64, ge=1, le=1024)
     """In MiB as transferred, which is a third more than its attachments on disk."""
     timeout: Timeout = timedelta(minutes=5)

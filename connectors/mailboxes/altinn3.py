@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -44,9 +44,9 @@ from daemon.core.errors import MailboxUnavailable
 from daemon.core.model import Letter, LetterRef, Part, Policy
 from daemon.core.ports import Channel, Discovered, Finding, Listing
 from daemon.core.settings import (
-    ConnectorSettings,
     Day,
     Duration,
+    MailboxSettings,
     OrganisationNumber,
     PositiveDuration,
 )
@@ -86,7 +86,7 @@ def _resource(text: str) -> str:
     return text
 
 
-class Settings(ConnectorSettings):
+class Settings(MailboxSettings):
     """`[mailbox.NAME]` with `type = "altinn3"`."""
 
     environment: Literal["prod", "tt02"] | None = None
@@ -109,10 +109,14 @@ class Settings(ConnectorSettings):
     look_back: Duration = timedelta(days=7)
     start_from: Annotated[timedelta | None, BeforeValidator(all_or_duration)] = timedelta(days=30)
     mark_read: Policy = Policy.NEVER
-    confirm: Policy = Policy.NEVER
     subscription_key: SecretStr = SecretStr("")
     external_ref: str = ""
     ca_file: CaFile = None
+
+    @property
+    def key_ends(self) -> date | None:
+        """The last day of the key."""
+        return self.key_expires
 
     @field_validator("maskinporten_url", "platform_url")
     @classmethod

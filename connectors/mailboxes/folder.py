@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NoReturn
 
@@ -28,7 +28,7 @@ from daemon.core.errors import LetterGone, MailboxUnavailable, PartUnavailable
 from daemon.core.model import Envelope, Letter, LetterRef, Part, PartState, Policy
 from daemon.core.outside_values import is_said, json_from, time_if_set
 from daemon.core.ports import Channel, Finding, Listing
-from daemon.core.settings import ConnectorSettings, Duration, FilePath, OrganisationNumber
+from daemon.core.settings import FilePath, MailboxSettings, OrganisationNumber
 
 _LETTER, _READ, _CONFIRMED = "letter.json", "READ", "CONFIRMED"
 _RESOURCE = "folder"
@@ -43,14 +43,12 @@ def _folder(path: Path) -> Path:
     return path
 
 
-class Settings(ConnectorSettings):
+class Settings(MailboxSettings):
     """`[mailbox.NAME]` with `type = "folder"`."""
 
     path: Annotated[FilePath, AfterValidator(_folder)]
     party: OrganisationNumber
-    poll_every: Duration = timedelta(minutes=5)
     mark_read: Policy = Policy.NEVER
-    confirm: Policy = Policy.NEVER
 
 
 class _ListedFile(BaseModel):

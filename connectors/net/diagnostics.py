@@ -15,13 +15,10 @@ if TYPE_CHECKING:
     import httpx
 
 
-CHECK_PROXY = (
-    "see that the address is right, and that nothing in between answers in its stead, such as a "
-    "proxy"
-)
-"""What to do about an answer that the other side itself is not likely to have given."""
+CHECK_PROXY = "check that the address is right, and that no proxy intercepts the connection"
+"""What to do about an answer that the server itself is not likely to have given."""
 Timeout = PositiveDuration
-"""How long to wait for the other side, written `"30s"`."""
+"""How long to wait for the server, written `"30s"`."""
 
 
 def is_host(text: str) -> bool:
@@ -57,16 +54,18 @@ def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
 def explain_error(error: BaseException, otherwise: str) -> str:
     """Why a connection failed, in words that say nothing of what was sent or received.
 
-    `otherwise` where the error does not tell.
+    `otherwise` where the error does not say.
     """
     for each in _with_causes(error):
         if isinstance(each, ssl.SSLCertVerificationError):
             return (
-                f"its certificate cannot be verified ({each.verify_message}); if it is of an "
-                "authority of your own, name that in ca_file"
+                f"its certificate cannot be verified ({each.verify_message}); if your own "
+                "authority issued it, set ca_file"
             )
         if isinstance(each, ssl.SSLError) and each.reason:
-            return f"no encrypted connection came about ({each.reason.lower().replace('_', ' ')})"
+            return (
+                f"no encrypted connection could be made ({each.reason.lower().replace('_', ' ')})"
+            )
         if isinstance(each, TimeoutError):
             return "there was no answer in time"
         if isinstance(each, socket.gaierror):
@@ -82,15 +81,12 @@ def remedy_for(error: BaseException) -> str:
     """What to do about a connection that failed and goes on failing, as the end of a sentence that says why."""
     causes = list(_with_causes(error))
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
-        return "see that nothing in between, such as a proxy, answers in its stead"
+        return "check that no proxy intercepts the connection"
     if any(isinstance(each, ssl.SSLError) for each in causes):
-        return (
-            "see that it speaks TLS there, and that nothing in between, such as a proxy, answers "
-            "in its stead"
-        )
+        return "check that it speaks TLS on that port, and that no proxy intercepts the connection"
     if any(isinstance(each, OSError) for each in causes):
         return (
-            "see that it runs, that address and port are right, and that name server and firewall "
+            "check that it runs, that address and port are right, and that name server and firewall "
             "let this machine reach it"
         )
     return CHECK_PROXY

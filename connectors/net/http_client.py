@@ -1,7 +1,7 @@
 """HTTP for the mailboxes of Altinn, and the one place that knows how a call can go wrong on its way.
 
 Every call has a timeout for each step and a limit on the whole; answers are bounded, never
-decompressed and never followed elsewhere. Whatever is no answer of the application itself becomes
+decompressed and never followed elsewhere. Whatever is not an answer of the application itself becomes
 HostAway, and counts against the host (see circuit.py).
 """
 
@@ -45,7 +45,7 @@ class Timeouts:
 
     connect: float = 10
     step: float = 20
-    """For each wait for the other side."""
+    """For each wait for the server."""
     whole: float = 30
     """For a call with all that it repeats, and for a download until it begins."""
     min_rate: float = 1024
@@ -60,7 +60,7 @@ class Timeouts:
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """The beginning of a body that is streamed. Whoever has one closes it."""
+    """The beginning of a body that is streamed. The caller closes it."""
 
     headers: Mapping[str, str]
     chunks: Iterator[bytes]
@@ -126,7 +126,7 @@ class HttpClient:
         self._clock = clock
         self._circuit_breakers: dict[str, CircuitBreaker] = {}
         self.heard: SourceTime | None = None
-        """What the clock of the other side said last."""
+        """What the server's clock said last."""
         self._pool = ConnectionPool(
             _trust(ca_file), connect=self._timeouts.connect, step=self._timeouts.step
         )
@@ -161,7 +161,7 @@ class HttpClient:
         return self._with_retries(call, lambda: self._answer(call, deadline), ())
 
     def download(self, url: str, headers: Mapping[str, str]) -> Download | HttpResponse:
-        """The stream of a 200, or the answer that came in its stead.
+        """The stream of a 200, or the answer that came instead.
 
         A blip before it begins is repeated. Raises HostAway.
         """
@@ -260,9 +260,9 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
 
 def _unavailable(host: str, trouble: TransportProblem) -> HostUnavailable:
     asked = timedelta(seconds=trouble.retry_after) if trouble.retry_after is not None else None
-    mend = f". If it stays so, {trouble.remedy}" if trouble.remedy else ""
+    remedy = f". If this goes on, {trouble.remedy}" if trouble.remedy else ""
     return HostUnavailable(
-        f"{host} cannot be used now: {trouble}; it is tried again at the next poll{mend}",
+        f"{host} cannot be used now: {trouble}; it is tried again at the next poll{remedy}",
         retry_after=asked,
     )
 

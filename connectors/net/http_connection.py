@@ -22,7 +22,7 @@ _SWITCHED = 101
 
 
 class ProtocolError(Exception):
-    """What came is no answer, or one whose end is in doubt.
+    """What came is not an answer, or one whose end is in doubt.
 
     Or what was to be sent would be no request.
     """
@@ -37,7 +37,7 @@ class ResponseHead(NamedTuple):
 
     @property
     def lasts_to_the_end(self) -> bool:
-        """Whether only the end of the connection ends the body, unless the status says that there is none."""
+        """Whether only the end of the connection ends the body, unless the status says that there is no body."""
         return not self.headers.keys() & {"content-length", "transfer-encoding"}
 
 
@@ -134,7 +134,7 @@ class _ResponseReader:
         self.ended = True
 
     def on_message_begin(self) -> None:
-        """Something comes: the answer, or after it something that nobody asked for."""
+        """Something comes: the answer, or after it something that was not asked for."""
         self.reusable = False
         self._headers = {}
 

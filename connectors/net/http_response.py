@@ -115,7 +115,7 @@ def validate(answer: HttpResponse, parse: Parser | None) -> HttpResponse:
 
 
 def _retry_after(answer: HttpResponse) -> float | None:
-    """How many seconds the other side asks to wait, if it does.
+    """How many seconds the server asks to wait, if it does.
 
     A date is meant by its own clock.
     """

@@ -2,8 +2,8 @@
 
 And why one that is not trusted is not.
 
-A server of which nothing is known is somebody's omission; one that shows another key than the known
-one may be somebody else's machine. Whoever has to act must not take the one for the other.
+A server of which nothing is known was forgotten; one that shows another key than the known
+one may be another machine. The operator must not take the one for the other.
 """
 
 from __future__ import annotations
@@ -98,10 +98,10 @@ class KnownHosts:
                 "its owner says"
             )
             return (
-                f"{server}, port {self._port}, is not in {self._path}, so nobody knows whether it "
+                f"{server}, port {self._port}, is not in {self._path}, so it is not known whether it "
                 f"is the right one; {how}"
             )
-        danger = "either its key was changed, or somebody else answers in its place"
+        danger = "either its key was changed, or another machine answers instead"
         return (
             f"{server} has another key than {self._path} says: {danger}; ask its owner, and "
             "correct the file only then"

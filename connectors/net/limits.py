@@ -21,7 +21,7 @@ class TransferTooSlow(Exception):
 
 
 class Unreachable(Exception):
-    """No connection came about; its cause says why."""
+    """No connection could be made; its cause says why."""
 
 
 class Limit(Protocol):
@@ -56,7 +56,7 @@ class Deadline:
 
 
 class MinimumRate:
-    """At least `lowest` bytes a second, measured anew after each `window` seconds of waiting for the other side.
+    """At least `lowest` bytes a second, measured again after each `window` seconds of waiting for the server.
 
     The time that the receiver takes for what it got is not counted.
     """
@@ -102,7 +102,7 @@ class LimitedSocket:
     def receive(self) -> bytes:
         """What came, as soon as something did.
 
-        Nothing if the other side has ended the connection.
+        Nothing if the server has ended the connection.
         """
         self._allow_time()
         started = time.monotonic()
@@ -111,7 +111,7 @@ class LimitedSocket:
         return data
 
     def is_readable(self) -> bool:
-        """Whether something came, or the other side has ended the connection."""
+        """Whether something came, or the server has ended the connection."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(0))
@@ -124,7 +124,7 @@ class LimitedSocket:
         left = self.limit.left(self._step)
         if (
             left != self._socket.gettimeout()
-        ):  # usually it is a whole step again, and setting it anew is a system call
+        ):  # usually it is a whole step again, and setting it again is a system call
             self._socket.settimeout(left)
 
 

@@ -61,7 +61,7 @@ class ConnectionPool:
             line.wire.close()
 
     def close(self) -> None:
-        """Close those that nobody uses. May be called twice; another call opens them again."""
+        """Close those that are not in use. May be called twice; another call opens them again."""
         with self._lock:
             idle, self._idle = self._idle, {}
         for kept in idle.values():
@@ -71,7 +71,7 @@ class ConnectionPool:
     def _kept(self, origin: Origin) -> HttpConnection | None:
         """The one that was used last, so that those that are too many grow old.
 
-        Never one that the other side has closed.
+        Never one that the server has closed.
         """
         while True:
             with self._lock:

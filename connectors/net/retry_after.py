@@ -1,4 +1,4 @@
-"""Times in the headers of an HTTP answer, above all how long the other side asks to be left alone."""
+"""Times in the headers of an HTTP answer, above all how long the server asks not to be called."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LONGEST = timedelta(days=1)
 def retry_after(header: str, now: datetime) -> timedelta | None:
     """The wait that a Retry-After header asks for, in seconds or until a date by the clock that says `now`.
 
-    None if it asks for none, nothing if the time is over, and at most a day: whoever asks for years
+    None if it asks for none, nothing if the time is over, and at most a day: a server that asks for years
     must not silence us until a letter is given up.
     """
     header = header.strip()

@@ -14,7 +14,7 @@ from daemon.core.settings import duration
 
 
 def all_or_duration(value: object) -> timedelta | None:
-    """A length of time, or None for `"all"`. Raises ValueError."""
+    """A duration, or None for `"all"`. Raises ValueError."""
     return None if value is None or value == "all" else duration(value)
 
 
@@ -24,7 +24,7 @@ def without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("is empty; name at least one")
     repeated = next((each for each in values if values.count(each) > 1), None)
     if repeated:
-        raise ValueError(f"names {repeated!r} twice; strike one of them out")
+        raise ValueError(f"names {repeated!r} twice; remove one of them")
     return values
 
 
@@ -53,7 +53,7 @@ def need_library(module: str, extra: str) -> None:
 def _checked_host(text: str) -> str:
     if not is_host(text):
         raise ValueError(
-            f"is no name or address of a server: {text!r}; write it alone, without a port or a path"
+            f"is not a valid server name or address: {text!r}; write it alone, without a port or a path"
         )
     return text
 
@@ -72,11 +72,11 @@ def web_address(text: str) -> str:
         or not 0 < (url.port or 1) < 1 << 16
     ):
         raise ValueError(
-            'is no web address; write the whole of it, such as "https://erp.example.no/hooks/post"'
+            'is not a valid web address; write all of it, such as "https://erp.example.no/hooks/post"'
         )
     if url.userinfo:
         raise ValueError(
-            "holds a user name or password; leave it out, for an address is shown to whoever asks"
+            "holds a user name or password; leave it out, because addresses are shown in output"
         )
     return text
 

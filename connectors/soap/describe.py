@@ -35,7 +35,7 @@ _TIMES = {
         "$published_at",
     ),
 }
-"""Names of dates whose meaning is beyond doubt; a wrong date in an archive is found by nobody."""
+"""Names of dates whose meaning is beyond doubt; nobody notices a wrong date in an archive."""
 _LISTS = frozenset(
     {
         "file",

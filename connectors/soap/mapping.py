@@ -68,7 +68,7 @@ def _table_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iter
         if name == EACH:
             yield from _each_problems(node, below, path)
         elif name not in node.children:
-            yield f"maps {name!r}, which is no element of {path}; {_hint(name, node.children)}"
+            yield f"maps {name!r}, which is not an element of {path}; {_hint(name, node.children)}"
         else:
             yield from _value_problems(
                 node.children[name], below, f"{path}.{name}", in_file=in_file or EACH in given
@@ -138,7 +138,7 @@ def _plain_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iter
         field = find(name, in_file=in_file)
         if field is None:
             yield (
-                f"maps {path} from {piece!r}, which is no field of a letter; "
+                f"maps {path} from {piece!r}, which is not a field of a letter; "
                 f"{_field_hint(name, in_file=in_file)}"
             )
         elif field.kind not in _TAKES[node.kind]:

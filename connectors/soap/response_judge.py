@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from connectors.net.status import SUCCESSES, Remedies, judge
 from connectors.soap.call import SoapAnswer
 from connectors.soap.mtom import root_of
 from connectors.soap.xml import UnsafeXml, parse
@@ -17,23 +18,16 @@ from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailu
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
-_SUCCESSES = range(200, 300)
 _ACCEPTED = (202, 204)
-_LATER = frozenset({408, 425, 429})
-_GONE = 410
-_TOO_LARGE = 413
-_SERVER_ERROR = 500
-_OPERATOR = {
-    401: "look at authentication, username and password_file",
-    403: "look at the service's access rules, and at authentication",
-    404: "correct address, or let the service answer there",
-    405: "correct address, for what is there takes no POST",
-    407: "look at the proxy in front of the service",
-    415: (
-        'write attachments = "mtom" or "base64", whichever it is not now; the service wants its '
-        "messages otherwise"
-    ),
-}
+_REMEDIES = Remedies(
+    unauthorized="look at authentication, username and password_file",
+    forbidden="look at the service's access rules, and at authentication",
+    not_found="correct address, or let the service answer there",
+    no_post="correct address, for what is there takes no POST",
+    proxy="look at the proxy in front of the service",
+    media_type='write attachments = "mtom" or "base64", whichever it is not now',
+    redirect="write the final address in address",
+)
 _ENVELOPES = (
     "http://schemas.xmlsoap.org/soap/envelope/",
     "http://www.w3.org/2003/05/soap-envelope",
@@ -86,7 +80,7 @@ class ResponseJudge:
         """
         answer = root_of(answer)
         if (
-            answer.status_code in _SUCCESSES
+            answer.status_code in SUCCESSES
             and not answer.content
             and (not self.answers or answer.status_code in _ACCEPTED)
         ):
@@ -95,8 +89,8 @@ class ResponseJudge:
         fault = next((each for each in body if _local(each) == "Fault"), None)
         if fault is not None:
             raise self._fault(fault, answer)
-        if answer.status_code not in _SUCCESSES:
-            raise self._status(answer)
+        if failure := self._by_status(answer):
+            raise failure
         self._check_field(body)
         reference = _text(body, self.rules.reference_field) if self.rules.reference_field else ""
         return reference if _PLAIN.fullmatch(reference) else ""
@@ -115,51 +109,23 @@ class ResponseJudge:
             None,
         )
         if body is None:
-            raise self._no_soap(answer, "is XML, but no SOAP")
+            raise self._no_soap(answer, "is XML, but not SOAP")
         return body
 
     def _no_soap(self, answer: SoapAnswer, what: str) -> DeliveryFailure:
-        html = answer.media_type == "text/html" or answer.content[:200].lstrip().lower().startswith(
-            (b"<!doctype html", b"<html")
-        )
-        if html or answer.status_code in _SUCCESSES:
-            what = (
-                "is a web page (HTML), as a login or an error page would be"
-                if html
-                else what
-                if answer.content
-                else "is empty"
-            )
-            remedy = _OPERATOR.get(
-                answer.status_code, "look at address, and at what stands in front of the service"
-            )
-            text = (
-                f"{self.who} answers with status {answer.status_code}, but its answer {what}; "
-                f"{remedy}"
-            )
-            return TemporaryFailure(text, retry_after=answer.wait)
-        return self._status(answer)
-
-    def _status(self, answer: SoapAnswer) -> DeliveryFailure:
+        if _is_html(answer):
+            what = "is a web page (HTML), as a login or an error page would be"
+        elif failure := self._by_status(answer):
+            return failure
+        elif not answer.content:
+            what = "is empty"
         status = answer.status_code
-        text = f"{self.who} answers with status {status}"
-        if status in _OPERATOR:
-            return TemporaryFailure(f"{text}; {_OPERATOR[status]}", retry_after=answer.wait)
-        if status in _LATER or status >= _SERVER_ERROR:
-            return TemporaryFailure(f"{text}; it is tried again later", retry_after=answer.wait)
-        if status == _TOO_LARGE:
-            return PermanentFailure(
-                f"{text}: the letter is too large for it; let it take more, or send the "
-                "letter elsewhere"
-            )
-        if status == _GONE:
-            return PermanentFailure(
-                f"{text}: it takes no more letters; take the destination out of the routing table"
-            )
-        return PermanentFailure(
-            f"{text}: it does not take this letter; look at its log, and retry the delivery "
-            "when it is mended"
-        )
+        remedy = _REMEDIES.of(status) or "look at address, and at what is in front of the service"
+        text = f"{self.who} answers with status {status}, but its answer {what}; {remedy}"
+        return TemporaryFailure(text, retry_after=answer.wait)
+
+    def _by_status(self, answer: SoapAnswer) -> DeliveryFailure | None:
+        return judge(self.who, answer.status_code, answer.wait, _REMEDIES)
 
     def _fault(self, fault: Element, answer: SoapAnswer) -> DeliveryFailure:
         """A fault of the caller's (Client, Sender) stands; one of the service's own passes.
@@ -196,8 +162,13 @@ class ResponseJudge:
             raise TemporaryFailure(f"{text}; it is tried again later")
         raise PermanentFailure(
             f"{text}, which success_values does not list; look at its log, and retry the "
-            "delivery when it is mended"
+            "delivery when that is fixed"
         )
+
+
+def _is_html(answer: SoapAnswer) -> bool:
+    beginning = answer.content[:200].lstrip().lower()
+    return answer.media_type == "text/html" or beginning.startswith((b"<!doctype html", b"<html"))
 
 
 def _local(element: Element) -> str:

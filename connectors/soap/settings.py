@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import httpx
@@ -22,7 +23,7 @@ from connectors.soap.contract import Contract, open_contract
 from connectors.soap.security import check_pair
 from connectors.soap.wsdl import is_web
 from daemon.core.settings import (
-    ConnectorSettings,
+    DestinationSettings,
     FilePath,
     SecretFile,
     at_home,
@@ -32,14 +33,12 @@ from daemon.core.settings import (
 
 
 def _wsdl(text: str, info: ValidationInfo) -> str:
-    from pathlib import Path
-
     if not text:
         raise ValueError("names no WSDL; write a file's path or a web address")
     return text if is_web(text) else str((base_folder(info) / at_home(Path(text))).absolute())
 
 
-class SoapSettings(ConnectorSettings):
+class SoapSettings(DestinationSettings):
     """The settings, for `[destination.NAME]`."""
 
     wsdl: Annotated[str, AfterValidator(_wsdl)]
@@ -78,6 +77,11 @@ class SoapSettings(ConnectorSettings):
     """For the whole of a call."""
 
     _contract: Contract | None = PrivateAttr(default=None)
+
+    @property
+    def client_certificate(self) -> Path | None:
+        """The certificate that proves who is calling."""
+        return self.client_cert_file
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -119,7 +119,7 @@ def open_wsdl(
         # zeep meets a WSDL that is wrong in ways that it does not foresee with whatever Python says
         # then
         raise BadWsdl(
-            f"is no WSDL that can be used: {source} ({type(error).__name__}); ask its owner "
+            f"is not a usable WSDL: {source} ({type(error).__name__}); ask its owner "
             "for a valid one"
         ) from error
     finally:

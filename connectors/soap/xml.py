@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 class UnsafeXml(ValueError):
-    """No XML, or XML that does more than say something."""
+    """Not XML, or XML that does more than hold data."""
 
 
 def parse(data: bytes, *, huge: bool = False) -> Element:
     """The root of a document. Raises UnsafeXml, whose words say nothing of the content.
 
-    `huge` allows texts of more than 10 million characters, as attachments have; whoever sets it has
+    `huge` allows texts of more than 10 million characters, as attachments have; the caller that sets it has
     limited the size of `data`.
     """
     from lxml import etree
@@ -31,7 +31,7 @@ def parse(data: bytes, *, huge: bool = False) -> Element:
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise UnsafeXml("is no well-formed XML") from error
+        raise UnsafeXml("is not well-formed XML") from error
     if root.getroottree().docinfo.doctype:
         raise UnsafeXml("has a DTD, which is not read")
     return root

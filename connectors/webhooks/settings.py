@@ -45,7 +45,7 @@ def _signing(secret: Secret) -> Secret:
             '"openssl rand -base64 32" makes'
         )
         raise ValueError(
-            f"holds no Standard Webhooks secret, or a line that is none: {secret.path}; {remedy}"
+            f"holds no Standard Webhooks secret, or a line that is not one: {secret.path}; {remedy}"
         )
     return secret
 
@@ -74,11 +74,11 @@ def _headers(files: Mapping[str, Secret]) -> Mapping[str, Secret]:
     for name, secret in files.items():
         if not _HEADER_NAME.fullmatch(name):
             raise ValueError(
-                f'has a name that is none of a header: {name!r}; write one such as "X-Api-Key"'
+                f'has a name that is not a valid header name: {name!r}; write one such as "X-Api-Key"'
             )
         if name.lower() in taken:
             raise ValueError(
-                f"has the header {name} twice; capitals make no difference, so leave one out"
+                f"has the header {name} twice; case makes no difference, so leave one out"
             )
         if _OURS.fullmatch(name.lower()):
             raise ValueError(
@@ -86,7 +86,7 @@ def _headers(files: Mapping[str, Secret]) -> Mapping[str, Secret]:
             )
         if not _HEADER_VALUE.fullmatch(secret.value):
             raise ValueError(
-                f"has a file that is no header's value: {secret.path}; it must hold one line "
+                f"has a file that is not a valid header value: {secret.path}; it must hold one line "
                 "of ASCII"
             )
         taken.add(name.lower())

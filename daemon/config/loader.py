@@ -22,9 +22,11 @@ from daemon.core.errors import Fault
 from daemon.core.settings import (
     FOREVER,
     ConnectorSettings,
+    DestinationSettings,
     Duration,
     FilePath,
     KeepingTime,
+    MailboxSettings,
     SecretFile,
     base_folder,
 )
@@ -182,6 +184,20 @@ class ConnectorConfiguration:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MailboxConfiguration(ConnectorConfiguration):
+    """One mailbox."""
+
+    settings: MailboxSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class DestinationConfiguration(ConnectorConfiguration):
+    """One destination."""
+
+    settings: DestinationSettings
+
+
+@dataclass(frozen=True, kw_only=True)
 class Configuration:
     """A configuration file without faults."""
 
@@ -189,8 +205,8 @@ class Configuration:
     text: str
     """What the file said when it was read."""
     store: StoreSettings
-    mailboxes: tuple[ConnectorConfiguration, ...]
-    destinations: tuple[ConnectorConfiguration, ...]
+    mailboxes: tuple[MailboxConfiguration, ...]
+    destinations: tuple[DestinationConfiguration, ...]
     delivery: DeliverySettings
     routing: RoutingSettings
     retention: RetentionSettings = field(default_factory=RetentionSettings)
@@ -247,8 +263,8 @@ class _SectionReader:
             if "monitoring" in values
             else None
         )
-        mailboxes = self.connectors("mailbox", values)
-        destinations = self.connectors("destination", values)
+        mailboxes = tuple(map(_as_mailbox, self.connectors("mailbox", values)))
+        destinations = tuple(map(_as_destination, self.connectors("destination", values)))
         self.check_alerts(alerts, values, destinations)
         configuration = None
         if store and delivery and routing and retention and alerts and not self.faults.faults:
@@ -277,7 +293,7 @@ class _SectionReader:
         self,
         alerts: AlertSettings | None,
         values: Mapping[str, Any],
-        destinations: Sequence[ConnectorConfiguration],
+        destinations: Sequence[DestinationConfiguration],
     ) -> None:
         """Check that alerts go to configured destinations that can send notifications."""
         named = values.get("destination")
@@ -341,3 +357,13 @@ class _SectionReader:
             if settings
             else None
         )
+
+
+def _as_mailbox(found: ConnectorConfiguration) -> MailboxConfiguration:
+    assert isinstance(found.settings, MailboxSettings)  # as every connector's; a test looks
+    return MailboxConfiguration(name=found.name, type=found.type, settings=found.settings)
+
+
+def _as_destination(found: ConnectorConfiguration) -> DestinationConfiguration:
+    assert isinstance(found.settings, DestinationSettings)  # as every connector's; a test looks
+    return DestinationConfiguration(name=found.name, type=found.type, settings=found.settings)

@@ -1,9 +1,9 @@
 """What a mailbox and a destination offer. A connector is one file that implements one of these.
 
-A connector module also has `Settings` (a pydantic model, from `settings.ConnectorSettings`) and
-`connect(name, settings) -> Mailbox | Destination`, which opens no connection yet. Every method may
-be called from several threads at once, and may be repeated: Postmottak repeats whatever it does
-not know to be done.
+A connector module also has `Settings` (a pydantic model, from `MailboxSettings` or `DestinationSettings`
+of `settings`) and `connect(name, settings) -> Mailbox | Destination`, which opens no connection yet.
+Every method may be called from several threads at a time, and may be repeated: Postmottak repeats
+whatever it does not know to be done.
 """
 
 from __future__ import annotations
@@ -294,7 +294,7 @@ class Notification:
 class Notifies(Protocol):
     """A destination that can also send alerts.
 
-    Its settings say so: `ConnectorSettings.can_notify`.
+    Its settings say so: `DestinationSettings.can_notify`.
     """
 
     def notify(self, notification: Notification) -> None:

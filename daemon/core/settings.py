@@ -8,28 +8,21 @@ import re
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, ValidationInfo
 
 from daemon.core.key_forms import binary_form
+from daemon.core.model import Policy
 from daemon.core.organisation import is_organisation_number
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class ConnectorSettings(BaseModel):
-    """Base of a connector's `Settings`: the keys under `[mailbox.NAME]` or `[destination.NAME]`.
-
-    `type` is not among them.
-    """
+    """Base of every connector's settings; the two below are the bases to derive from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    @property
-    def can_notify(self) -> bool:
-        """Whether the destination `Notifies`, as it is configured."""
-        return False
 
 
 def duration(text: object) -> timedelta:
@@ -45,6 +38,57 @@ def duration(text: object) -> timedelta:
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
     except OverflowError as error:
         raise ValueError('is too long a duration; write a shorter one, such as "30d"') from error
+
+
+def _longer_than_zero(length: timedelta) -> timedelta:
+    if not length:
+        raise ValueError('must be longer than zero; write for example "5m"')
+    return length
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+"""A duration, written `"5m"`."""
+PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero)]
+"""A duration that is longer than zero."""
+
+
+class MailboxSettings(ConnectorSettings):
+    """Base of a mailbox's `Settings`: what stands under `[mailbox.NAME]`, but for `type`.
+
+    The fields are options of every mailbox, which may narrow them and choose other defaults.
+    """
+
+    poll_every: Duration = timedelta(minutes=5)
+    mark_read: Policy | Literal["fetched"] = Policy.NEVER
+    """`fetched` where the source itself marks a letter as read when it is fetched."""
+    confirm: Policy = Policy.NEVER
+
+    @property
+    def key_ends(self) -> date | None:
+        """The last day of the key, as far as the settings say."""
+        return None
+
+
+class DestinationSettings(ConnectorSettings):
+    """Base of a destination's `Settings`: what stands under `[destination.NAME]`, but for `type`.
+
+    It has no options of its own. A destination overrides what it can do.
+    """
+
+    @property
+    def can_notify(self) -> bool:
+        """Whether the destination `Notifies`, as it is configured."""
+        return False
+
+    @property
+    def pickup_limit(self) -> timedelta | None:
+        """How long a letter may lie there before it counts as not picked up; None for ever."""
+        return None
+
+    @property
+    def client_certificate(self) -> Path | None:
+        """The PEM file of the certificate with which the destination identifies itself."""
+        return None
 
 
 FOREVER = timedelta.max
@@ -77,18 +121,6 @@ def duration_text(length: timedelta) -> str:
     seconds = int(length.total_seconds())
     unit = next((unit for unit in "dhm" if seconds % _UNITS[unit] == 0), "s")
     return f"{seconds // _UNITS[unit]}{unit}"
-
-
-def _longer_than_zero(length: timedelta) -> timedelta:
-    if not length:
-        raise ValueError('must be longer than zero; write for example "5m"')
-    return length
-
-
-Duration = Annotated[timedelta, BeforeValidator(duration)]
-"""A duration, written `"5m"`."""
-PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero)]
-"""A length of time that is longer than zero."""
 
 
 Day = Annotated[date, Strict()]

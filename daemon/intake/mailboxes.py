@@ -11,6 +11,7 @@ from itertools import groupby
 from daemon.config.loader import Configuration
 from daemon.core.model import Policy
 from daemon.core.ports import Channel, Mailbox
+from daemon.core.settings import MailboxSettings
 from daemon.intake.fetch import MarkPolicies
 from daemon.runtime.heartbeat import OUTBOX, Heartbeats, mailbox_with_heartbeat
 
@@ -39,26 +40,23 @@ def polled_mailboxes(
     return tuple(_box(mailbox, each.settings, heartbeats) for each, mailbox in connected)
 
 
-def _box(mailbox: Mailbox, settings: object, heartbeats: Heartbeats) -> PolledMailbox:
+def _box(mailbox: Mailbox, settings: MailboxSettings, heartbeats: Heartbeats) -> PolledMailbox:
     return PolledMailbox(
         mailbox=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, f"poll {mailbox.name}")),
         receiver=mailbox_with_heartbeat(mailbox, partial(heartbeats.beat, OUTBOX)),
         policies=_policies(settings),
-        poll_every=getattr(settings, "poll_every", timedelta(minutes=5)),
+        poll_every=settings.poll_every,
     )
 
 
-def _policies(settings: object) -> MarkPolicies:
+def _policies(settings: MailboxSettings) -> MarkPolicies:
     """The mailbox's policies.
 
     One whose letters are read by being fetched has none of ours for Read: there is nothing left to
     tell.
     """
-    read = getattr(settings, "mark_read", Policy.NEVER)
-    return MarkPolicies(
-        read=read if isinstance(read, Policy) else Policy.NEVER,
-        confirmed=getattr(settings, "confirm", Policy.NEVER),
-    )
+    read = settings.mark_read if isinstance(settings.mark_read, Policy) else Policy.NEVER
+    return MarkPolicies(read=read, confirmed=settings.confirm)
 
 
 def batches_of_parties(channels: Sequence[Channel]) -> list[list[Channel]]:

@@ -308,7 +308,7 @@ def not_taken(configuration: Configuration, store: Store, now: datetime) -> list
     allowed = {
         each.name: limit
         for each in configuration.destinations
-        if (limit := getattr(each.settings, "await_pickup", None))
+        if (limit := each.settings.pickup_limit)
     }
     waiting = store.outbox.awaiting_pickup(allowed) if allowed else iter(())
     return [
@@ -365,18 +365,13 @@ def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
 
 def keys(configuration: Configuration) -> dict[str, datetime]:
     """When the last day of the mailboxes' keys ends, by mailbox, as far as the configuration says."""
-    days = {
-        each.name: getattr(each.settings, "key_expires", None) for each in configuration.mailboxes
-    }
+    days = {each.name: each.settings.key_ends for each in configuration.mailboxes}
     return {name: datetime.combine(day, time.max, NORWAY) for name, day in days.items() if day}
 
 
 def certificates(configuration: Configuration) -> dict[str, datetime]:
     """When the client certificates end, by destination."""
-    paths = {
-        each.name: getattr(each.settings, "client_cert_file", None)
-        for each in configuration.destinations
-    }
+    paths = {each.name: each.settings.client_certificate for each in configuration.destinations}
     return {name: ends for name, path in paths.items() if path and (ends := _ends_at(path))}
 
 

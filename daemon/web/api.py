@@ -1,4 +1,4 @@
-"""The pull API: a program that was told of a letter fetches it here, and says that it has it.
+"""The pull API: a program that was notified of a letter fetches it here, and says that it has it.
 
     GET  /api/v1/messages/{id}                        what is known of the letter, as JSON
     GET  /api/v1/messages/{id}/body                   its text
@@ -83,7 +83,7 @@ class Api:
             except StoreError:
                 return _problem(503, "the letters cannot be had now", {"Retry-After": str(WAIT)})
             except ClientDisconnect:
-                return _problem(400, "the request ended early")  # which nobody hears
+                return _problem(400, "the request ended early")  # which is not received
 
         return answer
 
@@ -137,11 +137,11 @@ class Api:
     async def _reject(self, request: Request) -> Response:
         body = await request.body()
         try:
-            told = (await request.json()).get("reason", "") if body else ""
+            reason = (await request.json()).get("reason", "") if body else ""
         except (ValueError, AttributeError, RecursionError):
-            return _problem(400, 'the body is no JSON object such as {"reason": "..."}')
+            return _problem(400, 'the body is not a JSON object such as {"reason": "..."}')
         reason = (
-            str(told)[:_LONGEST_REASON].encode("utf-8", "replace").decode()
+            str(reason)[:_LONGEST_REASON].encode("utf-8", "replace").decode()
         )  # JSON can hold half a surrogate pair, a database cannot
         return await run_in_threadpool(
             self._settle_soon, _id(request), reason or "rejected without a reason"
@@ -168,7 +168,7 @@ def _id(request: Request) -> UUID:
     try:
         return UUID(request.path_params["id"])
     except ValueError as error:
-        raise NotFound("the id in the address is no id") from error
+        raise NotFound("the id in the address is not a valid id") from error
 
 
 def _refused(verdict: TokenVerdict) -> Response:

@@ -61,7 +61,7 @@ class StrictConnection(h11.Connection):
         super().__init__(h11.SERVER, largest_head)
         self._largest_body, self._body = largest_body, 0
         self.refusal = 400
-        """The status of the answer to whoever causes RemoteProtocolError."""
+        """The status of the answer to a client that causes RemoteProtocolError."""
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         """As h11 does. Raises h11.RemoteProtocolError also for what is refused here."""

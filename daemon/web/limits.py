@@ -1,4 +1,4 @@
-"""How much of the process a web endpoint may take, whoever calls it: letters need the rest."""
+"""How much of the process a web endpoint may take, whatever its clients do: letters need the rest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Limits:
     idle: int = 5
     """Seconds that a connection is kept after an answer while no further request begins."""
     stalled: float = 60.0
-    """Seconds in which whoever reads an answer must take at least some 48 KiB of it; asyncio's
+    """Seconds in which a client that reads an answer must take at least some 48 KiB of it; asyncio's
     write buffer asks for no less.
     """
     lingering: float = 2.0

@@ -56,7 +56,7 @@ def reason(error: OSError) -> str:
 def check_listening(what: str, address: Address) -> Finding:
     """Whether the service can listen there.
 
-    That somebody does already is no fault: it may be the service.
+    That another process does already is not an error: it may be the service.
     """
     try:
         with listening(address):

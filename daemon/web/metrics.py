@@ -7,10 +7,11 @@ contents or names of persons. Source of the format: Prometheus, text-based expos
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -33,9 +34,19 @@ Labels = Mapping[str, str]
 Sample = tuple[Labels, float]
 
 
+@dataclass(frozen=True)
+class Number:
+    """One metric: its name without the prefix, what it says, and its values by labels."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    explanation: str
+    samples: Sequence[Sample]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Monitoring:
-    """Answers monitors, from any thread. What is a function is asked anew each time."""
+    """Answers monitors, from any thread. What is a function is called each time."""
 
     store: Store
     configuration: Callable[[], Configuration]
@@ -47,7 +58,7 @@ class Monitoring:
     """How many calls of the pull API had no right token; None without a pull API."""
 
     def application(self) -> Starlette:
-        """The door."""
+        """The endpoint."""
         return Starlette(
             routes=[
                 Route("/livez", self._livez),
@@ -76,9 +87,15 @@ class Monitoring:
 
     def text(self) -> str:
         """Every number. Raises StoreError."""
-        return "".join((*self._letters(), *self._surroundings()))
+        from daemon.web.exposition import exposition, family
 
-    def _letters(self) -> Iterable[str]:
+        numbers = (*self._letters(), *self._surroundings())
+        return exposition(
+            family(f"postmottak_{each.name}", each.kind, each.explanation, each.samples)
+            for each in numbers
+        )
+
+    def _letters(self) -> Iterator[Number]:
         names = [each.name for each in self.configuration().destinations]
         queues, oldest, now = (
             self.store.queries.queues(),
@@ -99,17 +116,17 @@ class Monitoring:
             ({"destination": name, "outcome": outcome.value}, float(count))
             for (name, outcome), count in self.attempts().items()
         ]
-        yield _metric("deliveries", "gauge", "Deliveries that wait or are dead.", depth)
-        yield _metric(
+        yield Number("deliveries", "gauge", "Deliveries that wait or are dead.", depth)
+        yield Number(
             "oldest_undelivered_age_seconds",
             "gauge",
             "Age of the oldest delivery that is neither delivered nor dead.",
             ages,
         )
-        yield _metric(
+        yield Number(
             "delivery_attempts_total", "counter", "Attempts since the start, by outcome.", ended
         )
-        yield _metric(
+        yield Number(
             "mailbox_last_success_timestamp_seconds",
             "gauge",
             "When a mailbox was last read.",
@@ -117,7 +134,7 @@ class Monitoring:
         )
         yield from self._not_here()
 
-    def _not_here(self) -> Iterable[str]:
+    def _not_here(self) -> Iterator[Number]:
         configuration, bookmarks, now = (
             self.configuration(),
             self.store.queries.bookmarks(),
@@ -130,32 +147,32 @@ class Monitoring:
         refused = {mailbox: count for mailbox, (count, _) in self.store.marks.refused().items()}
         names = [each.name for each in configuration.mailboxes]
         silence = [({"mailbox": name}, _longest(name, bookmarks, now)) for name in names]
-        yield _metric(
+        yield Number(
             "channels_failing",
             "gauge",
             "Channels of a mailbox whose last listing failed.",
             _counts(names, channels),
         )
-        yield _metric(
+        yield Number(
             "channel_failing_longest_seconds",
             "gauge",
             "For how long the first of them has failed.",
             silence,
         )
-        yield _metric(
+        yield Number(
             "letters_unfetched",
             "gauge",
             "Letters that were listed and could not be fetched yet.",
             _counts(names, letters),
         )
-        yield _metric(
+        yield Number(
             "marks_refused",
             "gauge",
             "Senders who could not be told Read or Confirmed yet.",
             _counts(names, refused),
         )
         incomplete = float(len(self.store.queries.incomplete()))
-        yield _metric(
+        yield Number(
             "letters_incomplete",
             "gauge",
             "Letters here without some of their attachments as sent.",
@@ -171,7 +188,7 @@ class Monitoring:
                 )
         return _moments("mailbox", latest)
 
-    def _surroundings(self) -> Iterable[str]:
+    def _surroundings(self) -> Iterator[Number]:
         configuration, table = self.configuration(), self.store.queries.table_in_force()
         active = Counter(
             each.kind
@@ -182,38 +199,38 @@ class Monitoring:
             ({"place": str(place)}, float(count))
             for place, count in free_space(configuration).items()
         ]
-        yield _metric(
+        yield Number(
             "edit_faults",
             "gauge",
             "Faults of an edit that is not in force.",
             [({}, float(len(self.faults())))],
         )
-        yield _metric(
+        yield Number(
             "routing_in_force_timestamp_seconds",
             "gauge",
             "Since when the routing table is in force.",
             since,
         )
-        yield _metric(
+        yield Number(
             "certificate_expiry_timestamp_seconds",
             "gauge",
             "When a client certificate ends.",
             _moments("destination", certificates(configuration)),
         )
-        yield _metric(
+        yield Number(
             "key_expiry_timestamp_seconds",
             "gauge",
             "When a key ends, as far as the configuration says.",
             _moments("mailbox", keys(configuration)),
         )
-        yield _metric(
+        yield Number(
             "token_expiry_timestamp_seconds",
             "gauge",
             "When the first of a mailbox's tokens ends.",
             _moments("mailbox", self.token_ends()),
         )
-        yield _metric("free_bytes", "gauge", "Free space where letters are kept.", free)
-        yield _metric(
+        yield Number("free_bytes", "gauge", "Free space where letters are kept.", free)
+        yield Number(
             "alerts",
             "gauge",
             "What is wrong now, by kind.",
@@ -221,13 +238,13 @@ class Monitoring:
         )
         wrong = self.wrong_tokens()
         samples: list[Sample] = [] if wrong is None else [({}, float(wrong))]
-        yield _metric(
+        yield Number(
             "api_wrong_tokens_total",
             "counter",
             "Calls of the pull API without the right token since the start.",
             samples,
         )
-        yield _metric(
+        yield Number(
             "build_info", "gauge", "The version that runs.", [({"version": _version()}, 1.0)]
         )
 
@@ -245,27 +262,6 @@ def _longest(mailbox: str, bookmarks: Sequence[Bookmark], now: datetime) -> floa
 
 def _moments(label: str, moments: Mapping[str, datetime]) -> list[Sample]:
     return [({label: name}, moment.timestamp()) for name, moment in moments.items()]
-
-
-def _metric(name: str, kind: str, explanation: str, samples: Iterable[Sample]) -> str:
-    name = f"postmottak_{name}"
-    lines = [f"# HELP {name} {explanation}", f"# TYPE {name} {kind}"]
-    return (
-        "\n".join([*lines, *(f"{name}{_labels(labels)} {value!r}" for labels, value in samples)])
-        + "\n"
-    )
-
-
-def _labels(labels: Labels) -> str:
-    return (
-        "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
-        if labels
-        else ""
-    )
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 def _version() -> str:

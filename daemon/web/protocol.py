@@ -61,7 +61,7 @@ class EndpointProtocol(H11Protocol):
         return self._lingers_until is None and self.conn.their_state in _WAITING
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """As uvicorn does, if there is room or somebody who makes room."""
+        """As uvicorn does, if there is room or another connection makes room."""
         super().connection_made(cast("asyncio.Transport", transport))
         self._since = self.loop.time()
         _bound_send_buffer(transport.get_extra_info("socket"))
@@ -78,7 +78,7 @@ class EndpointProtocol(H11Protocol):
             self.abort()
 
     def pause_writing(self) -> None:
-        """As uvicorn does; the other side has to read on in time."""
+        """As uvicorn does; the client has to read on in time."""
         self._blocked_since = self.loop.time()
         super().pause_writing()
 
@@ -129,7 +129,7 @@ class EndpointProtocol(H11Protocol):
             return now > self._lingers_until
         if self._blocked_since is not None:
             return now - self._blocked_since > self._limits.stalled
-        if self.transport.is_closing():  # which it does not end while the other side does not read
+        if self.transport.is_closing():  # which it does not end while the client does not read
             self._closing_since = self._closing_since or now
             return now - self._closing_since > self._limits.stalled
         return self.awaits_request and now - self._since > self._limits.request_within

@@ -1,8 +1,8 @@
-"""Who may use the pull API: whoever has the token.
+"""Who may use the pull API: clients that have the token.
 
 Wrong ones are counted, shown when they are many, and answered with a wait.
 
-The right token is looked at first, so that nobody who guesses can lock out the program that has it.
+The right token is looked at first, so that a client that guesses cannot lock out the program that has it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WINDOW = 60.0  # seconds
 _QUIET = 3600.0  # seconds without a wrong token after which the problem is over
 _LINE_EVERY = 60.0  # seconds between log lines
 WAIT = 60
-"""Seconds that whoever has sent one of many wrong tokens is asked to wait."""
+"""Seconds that a client is asked to wait after one of many wrong tokens."""
 
 
 class TokenVerdict(Enum):

@@ -1,6 +1,6 @@
-"""A Unix socket to listen on, which takes the place of one that nobody listens on any more, and of nothing else.
+"""A Unix socket to listen on, which replaces one that no process listens on any more, and nothing else.
 
-It gets its name by a rename, so that whoever finds it can connect, and finds it with its final
+It gets its name by a rename, so that a client that finds it can connect, and finds it with its final
 mode; the old one is there until then.
 """
 
@@ -34,7 +34,7 @@ class UnixSocket:
         return self._socket
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # somebody has removed it already
+        with suppress(OSError):  # it has been removed already
             if self._ours == _inode(self._path):
                 self._path.unlink()
         self._socket.close()
@@ -56,11 +56,11 @@ def _inode(path: Path) -> tuple[int, int]:
 
 
 def _refuse_taken(path: Path) -> None:
-    """Raises OSError if something is there but a socket on which nobody listens."""
+    """Raises OSError if something is there but a socket on which no process listens."""
     if not os.path.lexists(path):
         return
     if not path.is_socket():
-        raise FileExistsError(errno.EEXIST, "something is there that is no socket; move it away")
+        raise FileExistsError(errno.EEXIST, "something other than a socket is there; move it away")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
         trial.settimeout(1)
         try:

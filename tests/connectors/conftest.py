@@ -198,6 +198,9 @@ class Servers:
     def web(self, answer: Answer, *, tls: ssl.SSLContext | None = None) -> ScriptedWeb:
         return self._start(ScriptedWeb(answer, tls))
 
+    def tcp(self, handler: type[socketserver.BaseRequestHandler]) -> Server:
+        return self._start(Server(handler))
+
     def web_status(self, line: str, *headers: str) -> ScriptedWeb:
         return self.web(status(line, *headers))
 

@@ -45,10 +45,10 @@ def test_the_cause_is_found_behind_a_librarys_error() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "see that it runs"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "check that it runs"),
         (socket.gaierror(socket.EAI_NONAME, "x"), "name server"),
-        (ssl.SSLError(1, "x"), "speaks TLS there"),
-        (ValueError("x"), "answers in its stead"),
+        (ssl.SSLError(1, "x"), "speaks TLS on that port"),
+        (ValueError("x"), "intercepts the connection"),
     ],
     ids=["refused", "name", "tls", "nonsense"],
 )

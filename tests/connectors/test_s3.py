@@ -191,11 +191,11 @@ def test_a_store_that_fails_stays_the_stores_failure(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"prefix": "../inn"}, "is no prefix"),
-        ({"prefix": ".skjult/inn"}, "is no prefix"),
-        ({"endpoint": "minio.example.no"}, "is no address of a server"),
-        ({"endpoint": "https://ola:passord@minio.example.no"}, "is no address of a server"),
-        ({"timeout": "0s"}, "must be longer than zero"),
+        ({"prefix": "../inn"}, "is not a valid prefix"),
+        ({"prefix": ".skjult/inn"}, "is not a valid prefix"),
+        ({"endpoint": "minio.example.no"}, "is not a valid server address"),
+        ({"endpoint": "https://ola:passord@minio.example.no"}, "is not a valid server address"),
+        ({"timeout": "0s"}, "longer than zero"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(

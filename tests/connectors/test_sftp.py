@@ -277,8 +277,8 @@ def test_a_server_that_says_nothing_is_not_waited_for(
         ({"password_file": ""}, "no way to log in"),
         ({"known_hosts": "nowhere"}, "ssh-keyscan"),
         ({"key_file": "password"}, "no private key in PEM"),
-        ({"host": "sftp.example.no/inn"}, "is no name or address of a server"),
-        ({"timeout": "0s"}, "must be longer than zero"),
+        ({"host": "sftp.example.no/inn"}, "is not a valid server name or address"),
+        ({"timeout": "0s"}, "longer than zero"),
         ({"owner": "ola"}, "owner"),
     ],
 )

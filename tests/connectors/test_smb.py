@@ -136,7 +136,10 @@ def test_a_server_that_says_nothing_is_not_waited_for(
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"share": "post/inn"}, "folders in path"), ({"host": "fil server"}, "is no name or address")],
+    [
+        ({"share": "post/inn"}, "folders in path"),
+        ({"host": "fil server"}, "is not a valid server name or address"),
+    ],
 )
 def test_settings_that_cannot_be_are_refused(
     tmp_path: Path, samba: SmbServer, options: dict[str, str], words: str

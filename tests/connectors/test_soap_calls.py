@@ -77,7 +77,7 @@ RULES: dict[str, Any] = {
         (html(), TemporaryFailure, r"web page \(HTML\)"),
         (html(400), TemporaryFailure, r"web page \(HTML\)"),
         (Reply(), TemporaryFailure, "is empty"),
-        (Reply(body=b"<a/>"), TemporaryFailure, "no SOAP"),
+        (Reply(body=b"<a/>"), TemporaryFailure, "not SOAP"),
         (huge(5 << 20), TemporaryFailure, "larger than"),
         (bomb(), TemporaryFailure, "well-formed|DTD"),
         (cut(), TemporaryFailure, "no whole answer"),

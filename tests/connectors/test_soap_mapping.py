@@ -28,9 +28,15 @@ ROW = MAPPING["File"][1]
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"Titel": "x"}, "'Titel', which is no element of ReceiveDocument; did you mean 'Title'"),
-        ({"title": "x"}, "'title', which is no element of ReceiveDocument; did you mean 'Title'"),
-        ({"Title": "$titel"}, "no field of a letter; did you mean '\\$title'"),
+        (
+            {"Titel": "x"},
+            "'Titel', which is not an element of ReceiveDocument; did you mean 'Title'",
+        ),
+        (
+            {"title": "x"},
+            "'title', which is not an element of ReceiveDocument; did you mean 'Title'",
+        ),
+        ({"Title": "$titel"}, "not a field of a letter; did you mean '\\$title'"),
         ({"Title": "$?"}, "it was left open"),
         ({"Title": "$file.name"}, 'write "\\$each" = "attachments" into the table around it'),
         ({"Title": {"a": "b"}}, "a table for ReceiveDocument.Title"),
@@ -123,7 +129,7 @@ def test_every_fault_of_a_mapping_is_told_at_once() -> None:
         ({"authentication": "x509"}, "do not fit"),
         ({"success_field": "Status"}, "success_values without the other"),
         ({"wsdl": "borte.wsdl"}, "cannot be read"),
-        ({"address": "ftp://x"}, "is no web address"),
+        ({"address": "ftp://x"}, "is not a valid web address"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(

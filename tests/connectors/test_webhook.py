@@ -354,4 +354,4 @@ def test_plain_http_to_another_machine_is_remarked_upon(servers: Any) -> None:
     )  # an address of this machine that is not a loopback address
     findings = list(named.check())
     assert [finding.ok for finding in findings] == [True, True]
-    assert "anybody on the way can read them" in findings[1].text
+    assert "anyone on the way can read them" in findings[1].text

@@ -26,7 +26,7 @@ from daemon.core.errors import (
 )
 from daemon.core.parcels import ParcelPart, Receipt
 from daemon.core.ports import Finding, Parcel, Pickup, PickupState
-from daemon.core.settings import ConnectorSettings
+from daemon.core.settings import DestinationSettings
 from daemon.delivery import dispatch
 from daemon.delivery.worker.proxy import RemoteDestination
 from daemon.delivery.worker.worker_client import WorkerClient
@@ -40,7 +40,7 @@ SECONDS = 20.0
 _ODD = 2  # the generation of the parcel that is not as the others
 
 
-class Settings(ConnectorSettings):
+class Settings(DestinationSettings):
     """How the destination behaves."""
 
     how: str = "well"

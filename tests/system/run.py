@@ -40,7 +40,7 @@ def installs(machine: Machine) -> None:
     machine.run("postmottak --help && test -s /usr/share/man/man1/postmottak.1.gz")
     machine.run(
         "postmottak soap describe "
-        "/usr/lib/postmottak/python3.11/postmottak/_app/connectors/sandbox/archive.wsdl"
+        "/usr/lib/postmottak/python3.11/postmottak/_app/connectors/sandbox/sinks/archive.wsdl"
     )
     machine.run("systemctl start postmottak")
     assert (machine.property("ActiveState"), machine.property("ConditionResult")) == (

@@ -15,8 +15,9 @@ import pytest
 from daemon.config.loader import (
     AlertSettings,
     Configuration,
-    ConnectorConfiguration,
     DeliverySettings,
+    DestinationConfiguration,
+    MailboxConfiguration,
     RoutingSettings,
     StoreSettings,
 )
@@ -25,7 +26,7 @@ from daemon.core.errors import DiskFull, Fault, TemporaryFailure
 from daemon.core.model import Outcome
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Notification, Parcel
-from daemon.core.settings import ConnectorSettings, Day
+from daemon.core.settings import Day, DestinationSettings, MailboxSettings
 from daemon.delivery.dispatch import Dispatch
 from daemon.monitoring import alerts
 from daemon.monitoring.alerts import AlertNotifier
@@ -38,10 +39,14 @@ from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_let
 KEY_LASTS = timedelta(days=364)
 
 
-class Expiring(ConnectorSettings):
+class Expiring(MailboxSettings):
     """A mailbox with a key that ends."""
 
     key_expires: Day
+
+    @property
+    def key_ends(self) -> Day:
+        return self.key_expires
 
 
 @dataclass
@@ -96,14 +101,14 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
             database=f"sqlite:///{tmp_path / 'postmottak.db'}", content=tmp_path / "content"
         ),
         mailboxes=(
-            ConnectorConfiguration(
+            MailboxConfiguration(
                 name="altinn",
                 type="altinn3",
                 settings=Expiring(key_expires=(NOW + KEY_LASTS).date()),
             ),
         ),
         destinations=(
-            ConnectorConfiguration(name="mail", type="smtp", settings=ConnectorSettings()),
+            DestinationConfiguration(name="mail", type="smtp", settings=DestinationSettings()),
         ),
         delivery=DeliverySettings(),
         routing=RoutingSettings(file=tmp_path / "routing.toml"),

@@ -14,23 +14,23 @@ from daemon.core.errors import ConfigurationError, Fault
 from daemon.core.model import Policy
 from daemon.core.settings import (
     ConnectorSettings,
-    Duration,
+    DestinationSettings,
     FilePath,
+    MailboxSettings,
     OrganisationNumber,
     SecretFile,
 )
 
 
-class Box(ConnectorSettings):
+class Box(MailboxSettings):
     """A mailbox's settings."""
 
     parties: tuple[OrganisationNumber, ...]
     key_file: SecretFile
-    poll_every: Duration = timedelta(minutes=5)
     mark_read: Policy = Policy.NEVER
 
 
-class Drop(ConnectorSettings):
+class Drop(DestinationSettings):
     """A destination's settings."""
 
     path: FilePath

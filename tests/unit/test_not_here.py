@@ -15,15 +15,15 @@ import pytest
 from daemon.config.loader import (
     AlertSettings,
     Configuration,
-    ConnectorConfiguration,
     DeliverySettings,
+    MailboxConfiguration,
     RoutingSettings,
     StoreSettings,
 )
 from daemon.core.bookkeeping import Alert
 from daemon.core.errors import AccessRefused, MailboxUnavailable
 from daemon.core.model import MarkKind, PartState, Policy, SightingState
-from daemon.core.settings import ConnectorSettings
+from daemon.core.settings import MailboxSettings
 from daemon.delivery.marks import MarkSender
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.poll import Intake
@@ -69,7 +69,7 @@ def office(store: Store, clock: Clock, content: ContentStore, tmp_path: Path) ->
         text="",
         store=StoreSettings(database=f"sqlite:///{tmp_path / 'postmottak.db'}", content=tmp_path),
         mailboxes=(
-            ConnectorConfiguration(name="altinn", type="altinn3", settings=ConnectorSettings()),
+            MailboxConfiguration(name="altinn", type="altinn3", settings=MailboxSettings()),
         ),
         destinations=(),
         delivery=DeliverySettings(),

@@ -12,15 +12,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from connectors.destinations.filedrop import Settings as FileDrop
+from connectors.destinations.webhook import Settings as Webhook
+from daemon.config.loader import Kind
 from daemon.core.settings import (
     ConnectorSettings,
+    DestinationSettings,
     Duration,
     FilePath,
+    MailboxSettings,
     OrganisationNumber,
     Secret,
     SecretFile,
     duration,
 )
+from daemon.service import plugins
 
 
 class Example(ConnectorSettings):
@@ -192,3 +198,27 @@ def test_settings_do_not_change(tmp_path: Path) -> None:
         # mypy knows already that it cannot be set
         setattr(example(tmp_path), "every", timedelta(days=1))  # noqa: B010
     assert json.loads(example(tmp_path).model_dump_json())["every"] == "PT5M"
+
+
+@pytest.mark.parametrize("kind", ["mailbox", "destination"])
+def test_each_connector_derives_from_its_base(kind: Kind) -> None:
+    """What the service asks of settings is declared in the bases, and no destination has an option
+    by inheritance."""
+    base = {"mailbox": MailboxSettings, "destination": DestinationSettings}[kind]
+    for connector_type in plugins.connector_types()[kind]:
+        settings = plugins.find_settings(kind, connector_type)
+        assert settings
+        assert issubclass(settings, base), connector_type
+    assert not DestinationSettings.model_fields
+    with pytest.raises(ValidationError, match="await_pickup"):
+        Webhook.model_validate({"url": "https://x.example.no", "await_pickup": "1h"})
+
+
+def test_what_the_service_asks_has_an_answer(tmp_path: Path) -> None:
+    """The answers of the bases are those of a connector that has nothing to say; options override them."""
+    plain = DestinationSettings()
+    assert (plain.can_notify, plain.pickup_limit, plain.client_certificate) == (False, None, None)
+    assert FileDrop(path=tmp_path, await_pickup=timedelta(hours=1)).pickup_limit == timedelta(
+        hours=1
+    )
+    assert MailboxSettings().key_ends is None

@@ -162,9 +162,9 @@ def test_a_check_tells_where_nobody_can_listen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (Path.touch, "is no socket; move it away"),
-        (Path.mkdir, "is no socket"),
-        (lambda path: path.symlink_to("x"), "is no socket"),
+        (Path.touch, "other than a socket is there; move it away"),
+        (Path.mkdir, "other than a socket"),
+        (lambda path: path.symlink_to("x"), "other than a socket"),
     ],
     ids=["file", "folder", "link"],
 )

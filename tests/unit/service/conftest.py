@@ -25,11 +25,11 @@ from itertools import repeat
 from pydantic import Field
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.model import Policy
-from daemon.core.settings import ConnectorSettings, Duration, OrganisationNumber
+from daemon.core.settings import MailboxSettings, Duration, OrganisationNumber
 from tests.unit.conftest import MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES
 
-class Settings(ConnectorSettings):
+class Settings(MailboxSettings):
     parties: tuple[OrganisationNumber, ...] = Field(min_length=1)
     poll_every: Duration
     mark_read: Policy = Policy.NEVER
@@ -47,11 +47,11 @@ def connect(name, settings):
 _DESTINATION_MODULE = """
 from itertools import repeat
 from daemon.core.errors import TemporaryFailure
-from daemon.core.settings import ConnectorSettings
+from daemon.core.settings import DestinationSettings
 from tests.unit.conftest import MemoryDestination
 from tests.unit.service.conftest import PLACES
 
-class Settings(ConnectorSettings):
+class Settings(DestinationSettings):
     away: bool = False
 
 def connect(name, settings):

@@ -41,7 +41,7 @@ def test_settings_are_the_connectors_own(memory_connectors: Path) -> None:
     assert mailbox
     assert destination
     assert (set(mailbox.model_fields), set(destination.model_fields)) == (
-        {"parties", "poll_every", "mark_read", "letters", "away"},
+        {"parties", "poll_every", "mark_read", "confirm", "letters", "away"},
         {"away"},
     )
 

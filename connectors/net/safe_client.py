@@ -1,0 +1,174 @@
+"""HTTP for connectors that call a server that the operator names: the webhook, and SOAP.
+
+No redirect is followed, no proxy or .netrc of the environment is used, nothing is decompressed, each
+call has a connection of its own, the response is bounded, and one time limit covers the whole exchange.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from connectors.net.diagnostics import CHECK_PROXY, explain_error, remedy_for
+from connectors.net.httpx_deadline import ExchangeDeadline
+from connectors.net.retry_after import http_date, retry_after
+from connectors.net.status import REDIRECTS
+
+_TOO_SLOW = "check whether it is overloaded, or raise timeout"
+
+
+class CallFailed(Exception):
+    """No response came back that could be judged.
+
+    `str` says why, without a word of what was sent or received; `remedy` says what to do.
+    """
+
+    def __init__(self, reason: str, remedy: str = CHECK_PROXY) -> None:
+        self.remedy = remedy
+        super().__init__(reason)
+
+
+class AnswerTooLarge(CallFailed):
+    """The response has more bytes than the caller takes; the request has been carried out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestBody:
+    """A request's body of `size` bytes, which may be too large to be whole in memory."""
+
+    chunks: Iterable[bytes]
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundedResponse:
+    """A response. Its `status_code`, `headers`, `content` and `encoding` have the names that zeep reads."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    """Names are found in any case."""
+    content: bytes
+    """As it came, never decompressed."""
+    encoding: str = "utf-8"
+
+    @property
+    def media_type(self) -> str:
+        """Such as `text/xml`, without parameters; empty if the response has none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def wait(self) -> timedelta | None:
+        """The wait that Retry-After asks for; a date in it is by the server's clock."""
+        theirs = http_date(self.headers.get("date", "")) or datetime.now(UTC)
+        return retry_after(self.headers.get("retry-after", ""), theirs)
+
+
+class SafeClient:
+    """Makes calls, from any number of threads.
+
+    `seconds` is for the whole of a call, `largest` in bytes for its response. Credentials in `basic`
+    (name and password) go with each call.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext,
+        seconds: float,
+        largest: int,
+        basic: tuple[str, str] | None = None,
+    ) -> None:
+        self.seconds = seconds
+        self._largest = largest
+        self._client = httpx.Client(
+            verify=tls,
+            auth=httpx.BasicAuth(*(text.encode() for text in basic)) if basic else None,
+            timeout=seconds,
+            follow_redirects=False,
+            trust_env=False,  # the service's environment must not decide where letters go
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"user-agent": "postmottak", "accept-encoding": "identity"},
+        )
+
+    def whole(
+        self, method: str, url: str, headers: Mapping[str, str], body: RequestBody | None = None
+    ) -> BoundedResponse:
+        """Call once and read the whole response, which is neither a redirect nor compressed.
+
+        Raises CallFailed, AnswerTooLarge, or whatever reading the request's body raises.
+        """
+        with self._exchange(method, url, headers, body) as response:
+            _refuse(response)
+            content = bytearray()
+            for chunk in response.iter_raw():
+                content += chunk
+                if len(content) > self._largest:
+                    raise AnswerTooLarge(f"its answer is larger than {self._largest:,} bytes")
+            return _bounded(response, bytes(content))
+
+    def status(
+        self, method: str, url: str, headers: Mapping[str, str], body: RequestBody
+    ) -> BoundedResponse:
+        """Call once, for the status. The response's body is read as far as it goes, and dropped.
+
+        Reading only spares the server a broken connection; a body that is cut, slow or larger than
+        allowed does not change the result. Raises CallFailed, or whatever reading the request's body
+        raises.
+        """
+        with self._exchange(method, url, headers, body) as response:
+            size = 0
+            with suppress(httpx.HTTPError):
+                for chunk in response.iter_raw():
+                    size += len(chunk)
+                    if size >= self._largest:
+                        break
+            return _bounded(response, b"")
+
+    def close(self) -> None:
+        """Close connections. May be called twice."""
+        self._client.close()
+
+    @contextmanager
+    def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: RequestBody | None
+    ) -> Iterator[httpx.Response]:
+        sized = {"content-length": str(body.size)} if body else {}
+        with ExchangeDeadline(self.seconds) as deadline:
+            try:
+                with self._client.stream(
+                    method,
+                    url,
+                    headers={**headers, **sized},
+                    content=body.chunks if body else None,
+                    extensions=deadline.extensions,
+                ) as response:
+                    yield response
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise self._failed(error, late=deadline.passed) from error
+
+    def _failed(self, error: Exception, *, late: bool) -> CallFailed:
+        if late:
+            reason = f"it gave no whole answer within {self.seconds:g} seconds"
+            return CallFailed(reason, _TOO_SLOW)
+        reason = explain_error(error, "what came back is no whole answer")
+        return CallFailed(reason, remedy_for(error))
+
+
+def _refuse(response: httpx.Response) -> None:
+    """Raise CallFailed for what is not the server's own answer to this call, before it is read."""
+    if response.status_code in REDIRECTS:
+        reason = f"it answers with status {response.status_code}, a redirect, which is not followed"
+        raise CallFailed(reason, "write the address that it leads to")
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise CallFailed("its answer is compressed, which was not asked for")
+
+
+def _bounded(response: httpx.Response, content: bytes) -> BoundedResponse:
+    return BoundedResponse(
+        status_code=response.status_code, headers=response.headers, content=content
+    )

@@ -1,0 +1,39 @@
+"""Numbers in Prometheus' text format. Imported where they are asked for: the library is not free.
+
+Source of the format: Prometheus, text-based exposition format 0.0.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.registry import Collector
+
+_COUNTED = "_total"
+"""The suffix of a counter's samples, which its family does not have in the library."""
+
+
+def family(
+    name: str, kind: str, explanation: str, samples: Sequence[tuple[Mapping[str, str], float]]
+) -> Metric:
+    """One metric with its samples; `kind` is `gauge` or `counter`."""
+    metric = Metric(name.removesuffix(_COUNTED), explanation, kind)
+    for labels, value in samples:
+        metric.add_sample(name, dict(labels), value)
+    return metric
+
+
+def exposition(families: Iterable[Metric]) -> str:
+    """The text. Raises whatever the families raise."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Given(families))
+    return generate_latest(registry).decode()
+
+
+class _Given(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
