@@ -12,14 +12,16 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
-from daemon.core.errors import LetterGone, MailboxError
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import LetterGone, PostmottakError
 from daemon.core.model import LetterRef, SightingState
 from daemon.core.ports import Channel, Mailbox
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Store
 
-_Answer = datetime | MailboxError | None
+_Answer = datetime | PostmottakError | None
 
 
 @dataclass(kw_only=True)
@@ -101,10 +103,9 @@ class Backdated:
         stopping: threading.Event,
     ) -> list[_Answer]:
         def answer(ref: LetterRef) -> _Answer:
-            try:
-                return None if stopping.is_set() else tells(ref)
-            except MailboxError as error:
-                return error
+            if stopping.is_set():
+                return None
+            return call_connector(partial(tells, ref), external_id=ref.external_id)
 
         with ThreadPool(self.workers, thread_name_prefix="look") as pool:
             return list(pool.map(answer, refs))
@@ -112,14 +113,14 @@ class Backdated:
     def _sort(
         self, refs: Sequence[LetterRef], answers: Sequence[_Answer], begins_at: datetime, come: Come
     ) -> None:
-        failed: list[MailboxError] = []
+        failed: list[PostmottakError] = []
         left: list[LetterRef] = []
         for ref, answer in zip(refs, answers, strict=True):
             if isinstance(answer, LetterGone):
                 self.store.letters.record_skipped(
                     ref, SightingState.GONE, self.clock(), str(answer)
                 )
-            elif isinstance(answer, MailboxError):
+            elif isinstance(answer, PostmottakError):
                 failed.append(answer)
             elif answer is not None:
                 (come.refs if answer > begins_at else left).append(ref)

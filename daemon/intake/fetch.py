@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
-import structlog
-
+from daemon.core.connector_calls import call_connector
 from daemon.core.errors import (
     LetterGone,
-    MailboxError,
     MailboxUnavailable,
     PartUnavailable,
-    StoreError,
+    PostmottakError,
 )
 from daemon.core.file_kinds import HEAD, is_text, kind_of
 from daemon.core.filenames import safe_name
@@ -44,7 +43,6 @@ from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
 from daemon.store.content import ContentStore, Kept
 
-_log = structlog.get_logger(__name__)
 # of an attachment that is not what the sender promises: two in a row are damaged now and then where
 # one in fifty is
 _DOWNLOADS = 4
@@ -114,22 +112,15 @@ class Fetcher:
         `release_slot` is called when the mailbox is not needed any more, unless a damaged download
         has to be repeated: to sync the last bytes takes a while, in which others may call.
         """
-        try:
-            return self._fetch(mailbox, channel, policies, ref, release_slot)
-        except LetterGone as gone:
-            return Fetched(ref=ref, state=SightingState.GONE, problem=str(gone))
-        except MailboxError as error:
-            return Fetched(ref=ref, state=SightingState.FAILING, problem=str(error))
-        except StoreError:
-            raise
-        # a letter that we fail to understand must not stop the others
-        except Exception as fault:  # noqa: BLE001
-            _log.exception("a letter could not be handled", external_id=ref.external_id)
-            return Fetched(
-                ref=ref,
-                state=SightingState.FAILING,
-                problem=f"unexpected {type(fault).__name__}; see the log",
-            )
+        fetched = call_connector(
+            partial(self._fetch, mailbox, channel, policies, ref, release_slot),
+            external_id=ref.external_id,
+        )
+        if isinstance(fetched, PostmottakError):
+            gone = isinstance(fetched, LetterGone)
+            state = SightingState.GONE if gone else SightingState.FAILING
+            return Fetched(ref=ref, state=state, problem=str(fetched))
+        return fetched
 
     def fetch_part(
         self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int

@@ -16,12 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
 
 from daemon.core.bookkeeping import Bookmark
-from daemon.core.errors import AccessRefused, MailboxError, NotStorable, StoreError
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import AccessRefused, NotStorable, PostmottakError, StoreError
 from daemon.core.model import LetterRef, MessageValues, SightingState
 from daemon.core.outside_values import is_storable, text_from
 from daemon.core.ports import Channel, Listing, Mailbox
@@ -165,27 +167,24 @@ class Intake:
         if stopping.is_set():
             return None
         found = _Listed(channel=channel, bookmark=bookmark, at=self.fetcher.clock())
-        try:
-            since = _earliest(mailbox, found)
-            listing = mailbox.list(channel, since)
-            found = replace(found, at=self.fetcher.clock())
-            earlier = _earliest(mailbox, found)
-            if since and (earlier is None or since - earlier > _CLOCKS_APART):
-                # The source's answer has shown that the clock was ahead.
-                since, listing = earlier, mailbox.list(channel, earlier)
-            refs, shortfall = _usable(listing)
-        except MailboxError as error:
-            return replace(
-                found, problem=text_from(str(error)), refused=isinstance(error, AccessRefused)
-            )
-        # a fault of the connector in one channel must not stop the others
-        except Exception as fault:  # noqa: BLE001
-            _log.exception(
-                "a channel could not be listed", party=channel.party, resource=channel.resource
-            )
-            return replace(
-                found, problem=f"unexpected {type(fault).__name__} in the connector; see the log"
-            )
+        listed = call_connector(
+            partial(self._read, mailbox, found), party=channel.party, resource=channel.resource
+        )
+        if isinstance(listed, PostmottakError):
+            refused = isinstance(listed, AccessRefused)
+            return replace(found, problem=text_from(str(listed)), refused=refused)
+        return listed
+
+    def _read(self, mailbox: Mailbox, found: _Listed) -> _Listed:
+        """List the channel. Raises as `Mailbox.list` does."""
+        since = _earliest(mailbox, found)
+        listing = mailbox.list(found.channel, since)
+        found = replace(found, at=self.fetcher.clock())
+        earlier = _earliest(mailbox, found)
+        if since and (earlier is None or since - earlier > _CLOCKS_APART):
+            # The source's answer has shown that the clock was ahead.
+            since, listing = earlier, mailbox.list(found.channel, earlier)
+        refs, shortfall = _usable(listing)
         return replace(found, since=since, refs=refs, problem=shortfall)
 
     def _new_letters(

@@ -12,11 +12,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from daemon.core.bookkeeping import Bookmark
-from daemon.core.errors import MailboxError, StoreError
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import PostmottakError
 from daemon.core.model import LetterRef, SightingState
 from daemon.core.outside_values import is_storable
 from daemon.core.ports import Channel, Mailbox
@@ -101,22 +103,15 @@ class Reconciliation:
             compared = Compared(
                 party=channel.party, service=channel.service, resource=channel.resource
             )
-            try:
-                looks -= self._compare(mailbox, channel, policies, compared, looks, stopping)
-            except MailboxError as error:
-                compared.problems.append(str(error))
-            except StoreError:
-                raise
-            # a fault of the connector in one channel must not stop the others
-            except Exception as fault:  # noqa: BLE001
-                _log.exception(
-                    "a channel could not be compared",
-                    party=channel.party,
-                    resource=channel.resource,
-                )
-                compared.problems.append(
-                    f"unexpected {type(fault).__name__} in the connector; see the log"
-                )
+            looked = call_connector(
+                partial(self._compare, mailbox, channel, policies, compared, looks, stopping),
+                party=channel.party,
+                resource=channel.resource,
+            )
+            if isinstance(looked, PostmottakError):
+                compared.problems.append(str(looked))
+            else:
+                looks -= looked
             _log.info(
                 "reconciled",
                 party=channel.party,

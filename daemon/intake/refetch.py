@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
 
-from daemon.core.errors import LetterGone, MailboxError
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import LetterGone, PostmottakError
 from daemon.core.model import (
     KEPT_STATES,
     Attachment,
@@ -111,10 +113,12 @@ class Refetch:
         ]
 
     def _letter(self, mailbox: Mailbox, message: Message) -> Letter | None:
-        try:
-            return mailbox.fetch(message.ref)
-        except LetterGone:
+        found = call_connector(partial(mailbox.fetch, message.ref), message=str(message.id))
+        if isinstance(found, LetterGone):
             return None
+        if isinstance(found, PostmottakError):
+            raise found
+        return found
 
     def _ask(
         self, mailbox: Mailbox, message: Message, old: Attachment, letter: Letter | None
@@ -125,12 +129,14 @@ class Refetch:
             return self._told(
                 old, _values(old, state=PartState.PURGED), f"the source has the {what} no longer"
             )
-        try:
-            return self._told(
-                old, self.fetcher.fetch_part(mailbox, message.ref, part, old.position), ""
-            )
-        except MailboxError as error:
-            return self._told(old, _values(old), str(error))
+        new = call_connector(
+            partial(self.fetcher.fetch_part, mailbox, message.ref, part, old.position),
+            message=str(message.id),
+            position=str(old.position),
+        )
+        if isinstance(new, PostmottakError):
+            return self._told(old, _values(old), str(new))
+        return self._told(old, new, "")
 
     def _told(
         self, old: Attachment, new: AttachmentValues, problem: str

@@ -10,13 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid5
 
 import structlog
 
 from daemon.config.loader import Configuration
+from daemon.core.backoff import Backoff
 from daemon.core.bookkeeping import COLLISION, Alert
-from daemon.core.errors import DeliveryFailure, DiskFull, Fault
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import DiskFull, Fault, PostmottakError
 from daemon.core.ports import Destination, Notification, Notifies
 from daemon.monitoring.problems import Problem, find_problems
 from daemon.runtime.heartbeat import Heartbeats
@@ -27,7 +30,7 @@ _NAMESPACE = UUID("0a7c2f8b-3f7a-5c4e-9d0c-52e3b2a7c9d1")
 _LOOK = 30.0  # seconds
 _GLANCE = 5.0  # seconds between looks at the clock
 ALERTS = "alerts"  # whose signs of life come from here
-_FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
+_BACKOFF = Backoff(timedelta(minutes=1), timedelta(minutes=30))
 _WITHOUT_END = frozenset({"rejected", COLLISION})
 """Kinds that happen and do not pass, so that their end is nothing to tell."""
 
@@ -55,7 +58,8 @@ class AlertNotifier:
         self._steady = steady or clock
         self._configuration, self._destinations, self._faults = configuration, destinations, faults
         self._noticed = noticed
-        self._waits: dict[str, tuple[datetime, timedelta]] = {}
+        self._waits: dict[str, tuple[datetime, int]] = {}
+        """By destination: when it may be tried again, and how often it has failed in a row."""
 
     def loop(self, stopping: threading.Event) -> None:
         """Look until `stopping` is set; a full disk is waited out. Raises StoreError."""
@@ -107,27 +111,22 @@ class AlertNotifier:
     def _tell(self, alert: Alert, name: str) -> bool:
         """Whether it is told now."""
         now, destination = self._steady(), self._destinations().get(name)
-        until, wait = self._waits.get(name, (now, _FIRST_WAIT))
+        until, failures = self._waits.get(name, (now, 0))
         if not isinstance(destination, Notifies) or now < until:
             return False
         self._pulses.beat(ALERTS)
-        try:
-            destination.notify(_notification(alert))
-        except DeliveryFailure as failure:
-            return self._put_off(name, now, wait, str(failure))
-        # a fault of one connector must not stop the service
-        except Exception as fault:  # noqa: BLE001
-            _log.exception("the connector failed unexpectedly", destination=name)
-            return self._put_off(
-                name, now, wait, f"unexpected {type(fault).__name__} in the connector"
-            )
+        failure = call_connector(
+            partial(destination.notify, _notification(alert)), destination=name
+        )
+        if isinstance(failure, PostmottakError):
+            return self._put_off(name, now, failures + 1, str(failure))
         self._waits.pop(name, None)
         self._store.alerts.told(alert, name, _phase(alert))
         _log.info("alert told", kind=alert.kind, destination=name, ended=bool(alert.ended_at))
         return True
 
-    def _put_off(self, name: str, now: datetime, wait: timedelta, reason: str) -> bool:
-        self._waits[name] = (now + wait, min(2 * wait, _LONGEST_WAIT))
+    def _put_off(self, name: str, now: datetime, failures: int, reason: str) -> bool:
+        self._waits[name] = (now + _BACKOFF.after(failures), failures)
         _log.warning(
             "nobody could be told of an alert; it is tried again", destination=name, reason=reason
         )

@@ -162,7 +162,7 @@ def test_a_fault_of_the_connector_concerns_one_letter(
     summary = poll()
     assert (kept(store), summary.problems) == (
         {"b"},
-        [f"letter a: unexpected {type(fault).__name__}; see the log"],
+        [f"letter a: unexpected {type(fault).__name__} in the connector; see the log"],
     )
     assert [
         (line["external_id"], line["exc_info"]) for line in logged if line["log_level"] == "error"
