@@ -21,7 +21,8 @@ from daemon.core.bookkeeping import COLLISION, Alert
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, Fault, PostmottakError
 from daemon.core.ports import Destination, Notification, Notifies
-from daemon.monitoring.problems import Problem, find_problems
+from daemon.monitoring.problems import find_problems
+from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 
@@ -51,13 +52,13 @@ class AlertNotifier:
         faults: Callable[[], Sequence[Fault]],
         clock: Callable[[], datetime],
         heartbeats: Heartbeats,
-        noticed: Callable[[], Sequence[Problem]] = tuple,
+        service_problems: ServiceProblems | None = None,
         steady: Callable[[], datetime] | None = None,
     ) -> None:
         self._store, self._clock, self._pulses = store, clock, heartbeats
         self._steady = steady or clock
         self._configuration, self._destinations, self._faults = configuration, destinations, faults
-        self._noticed = noticed
+        self._service_problems = service_problems or ServiceProblems()
         self._waits: dict[str, tuple[datetime, int]] = {}
         """By destination: when it may be tried again, and how often it has failed in a row."""
 
@@ -76,20 +77,22 @@ class AlertNotifier:
 
         What the service notices, such as a wrong clock, is noted sooner, for that can be over soon.
         """
-        before, ends = self._noticed_keys(), time.monotonic() + _LOOK
-        while time.monotonic() < ends and self._noticed_keys() == before:
+        before, ends = self._keys_of_service(), time.monotonic() + _LOOK
+        while time.monotonic() < ends and self._keys_of_service() == before:
             if stopping.wait(_GLANCE):
                 return
 
-    def _noticed_keys(self) -> set[str]:
-        return {each.key for each in self._noticed()}
+    def _keys_of_service(self) -> set[str]:
+        return {each.key for each in self._service_problems.all()}
 
     def look(self) -> None:
         """Note what is wrong now, and tell what is to be told. Raises StoreError."""
         self._pulses.beat(ALERTS)
         now, configuration = self._clock(), self._configuration()
         before = {each.key for each in self._store.alerts.all() if not each.ended_at}
-        problems = find_problems(configuration, self._store, now, self._faults(), self._noticed())
+        problems = find_problems(
+            configuration, self._store, now, self._faults(), self._service_problems.all()
+        )
         current = [
             Alert(
                 key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now

@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
 
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import (
     CLOCK,
     COLLISION,
-    LOG,
     SEEN_BY_SERVICE,
-    WATCH,
     Bookmark,
     SkippedLetter,
 )
 from daemon.core.errors import Fault
-from daemon.core.model import Delivery, DeliveryState, SightingState
+from daemon.core.model import DeliveryState
 from daemon.core.settings import duration_text
-from daemon.routing.facts import NORWAY
+from daemon.monitoring.expiry import certificates, keys
+from daemon.monitoring.late import not_taken, unfetched, unread
 from daemon.runtime.clock import WRONG, has_backlog
 from daemon.store import Store
 
@@ -59,12 +56,12 @@ def find_problems(
     store: Store,
     now: datetime,
     faults: Sequence[Fault] = (),
-    noticed: Sequence[Problem] | None = None,
+    of_service: Sequence[Problem] | None = None,
 ) -> list[Problem]:
-    """Everything that is wrong. Raises StoreError.
+    """Return everything that is wrong. Raises StoreError.
 
-    `faults` are those of an edit that is not in force, and `noticed` is what only the service that
-    runs can notice; others leave that out, and are told what the service kept of it.
+    `faults` are those of an edit that was ignored. `of_service` is what only the running service
+    knows (`ServiceProblems`); other processes leave it out, and get what the service has stored.
     """
     bookmarks = store.queries.bookmarks()
     return [
@@ -82,34 +79,8 @@ def find_problems(
         *_expiring(configuration, now),
         *_full(configuration),
         *_faulty(faults),
-        *(_noticed_by_the_service(store, now) if noticed is None else noticed),
+        *(_stored_of_service(store, now) if of_service is None else of_service),
     ]
-
-
-def clock_troubles(doubts: Mapping[str, str]) -> list[Problem]:
-    """What is wrong with the machine's clock; `doubts` says it in words, by what it is about."""
-    return [Problem(kind=CLOCK, about=about, text=text) for about, text in doubts.items()]
-
-
-def _doubts_of(store: Store, now: datetime) -> dict[str, str]:
-    """What the service has noted of the clock, or what it would say of one that is behind."""
-    noted = {
-        each.key.removeprefix(CLOCK).strip(): each.text
-        for each in store.alerts.all()
-        if each.kind == CLOCK and not each.ended_at
-    }
-    newest = store.stamps.newest()
-    if not noted and has_backlog(now, newest):
-        later = (
-            f"something was recorded at {newest:%Y-%m-%d %H:%M}"
-            if newest
-            else "there was no Postmottak then"
-        )
-        noted[WRONG] = (
-            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {later}; set it "
-            "(`timedatectl`)"
-        )
-    return noted
 
 
 def _silent(
@@ -149,22 +120,6 @@ def _refused(configuration: Configuration, bookmarks: Sequence[Bookmark]) -> Ite
             )
 
 
-def unread(
-    configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime
-) -> list[Bookmark]:
-    """Channels of which no listing has been whole for longer than `silent_after`, the longest first."""
-    names, limit = (
-        {each.name for each in configuration.mailboxes},
-        configuration.alerts.silent_after,
-    )
-    late = [
-        each
-        for each in bookmarks
-        if each.mailbox in names and each.failing_since and now - each.failing_since > limit
-    ]
-    return sorted(late, key=lambda each: each.failing_since or now)
-
-
 def _unread(
     configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime
 ) -> Iterator[Problem]:
@@ -187,25 +142,6 @@ def _unread(
         )
         critical = _is_long(configuration, late[0].failing_since, now)
         yield Problem(kind="unread", about=f"{mailbox} {party}", text=text, critical=critical)
-
-
-def unfetched(
-    configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime
-) -> list[SkippedLetter]:
-    """Letters that could not be fetched for longer than `silent_after`, the longest first."""
-    names, limit = (
-        {each.name for each in configuration.mailboxes},
-        configuration.alerts.silent_after,
-    )
-    retired = {(each.mailbox, each.party, each.resource) for each in bookmarks if each.retired_at}
-    failing = [
-        each
-        for each in store.queries.sightings(SightingState.FAILING)
-        if each.mailbox in names and each.failing_since
-    ]
-    late = [each for each in failing if each.failing_since and now - each.failing_since > limit]
-    wanted = [each for each in late if (each.mailbox, each.party, each.resource) not in retired]
-    return sorted(wanted, key=lambda each: each.failing_since or now)
 
 
 def _unfetched(
@@ -303,21 +239,6 @@ def _dead(store: Store) -> Iterator[Problem]:
             yield Problem(kind="dead", about=destination, text=text)
 
 
-def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[Delivery]:
-    """Deliveries that their receivers have neither taken nor rejected in the time that the destination allows, the oldest first."""
-    allowed = {
-        each.name: limit
-        for each in configuration.destinations
-        if (limit := getattr(each.settings, "await_pickup", None))
-    }
-    waiting = store.outbox.awaiting_pickup(allowed) if allowed else iter(())
-    return [
-        each
-        for each in waiting
-        if each.delivered_at and now - each.delivered_at > allowed[each.destination]
-    ]
-
-
 def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     late = Counter(each.destination for each in not_taken(configuration, store, now))
     for destination, count in late.items():
@@ -363,31 +284,6 @@ def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
             yield Problem(kind="expiry", about=f"key of {name}", text=text, critical=ends <= now)
 
 
-def keys(configuration: Configuration) -> dict[str, datetime]:
-    """When the last day of the mailboxes' keys ends, by mailbox, as far as the configuration says."""
-    days = {
-        each.name: getattr(each.settings, "key_expires", None) for each in configuration.mailboxes
-    }
-    return {name: datetime.combine(day, time.max, NORWAY) for name, day in days.items() if day}
-
-
-def certificates(configuration: Configuration) -> dict[str, datetime]:
-    """When the client certificates end, by destination."""
-    paths = {
-        each.name: getattr(each.settings, "client_cert_file", None)
-        for each in configuration.destinations
-    }
-    return {name: ends for name, path in paths.items() if path and (ends := _ends_at(path))}
-
-
-def _ends_at(path: Path) -> datetime | None:
-    """When a certificate ends; None if it cannot be read, which the check tells."""
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-    except (OSError, ValueError):
-        return None
-
-
 def free_space(configuration: Configuration) -> dict[Path, int]:
     """Bytes that are free where letters are kept, by folder.
 
@@ -426,31 +322,10 @@ def _faulty(faults: Sequence[Fault]) -> Iterator[Problem]:
         )
 
 
-def noticed_troubles(*, log: str, watch: str) -> list[Problem]:
-    """What the service notices of itself: why its log cannot be written, and why folders cannot be watched; each empty if it can."""
-    found = []
-    if log:
-        text = (
-            f"The service's log cannot be written, and its lines are lost ({log}); see where its "
-            "stderr goes"
-        )
-        found.append(Problem(kind=LOG, about="", text=text, critical=False))
-    if watch:
-        remedy = (
-            "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end what "
-            "uses them up"
-        )
-        text = (
-            "Edits and pickups are noticed some seconds late, for folders cannot be watched "
-            f"({watch}); {remedy}"
-        )
-        found.append(Problem(kind=WATCH, about="", text=text, critical=False))
-    return found
-
-
-def _noticed_by_the_service(store: Store, now: datetime) -> Iterator[Problem]:
-    """What only the service can notice, as the store has it."""
-    yield from clock_troubles(_doubts_of(store, now))
+def _stored_of_service(store: Store, now: datetime) -> Iterator[Problem]:
+    """What only the service knows, as far as the store has it."""
+    for about, text in _clock_doubts(store, now).items():
+        yield Problem(kind=CLOCK, about=about, text=text)
     for each in store.alerts.all():
         if each.kind in SEEN_BY_SERVICE and not each.ended_at:
             yield Problem(
@@ -459,3 +334,24 @@ def _noticed_by_the_service(store: Store, now: datetime) -> Iterator[Problem]:
                 text=each.text,
                 critical=each.critical,
             )
+
+
+def _clock_doubts(store: Store, now: datetime) -> dict[str, str]:
+    """What the service has noted of the clock, or what it would say of one that is behind."""
+    noted = {
+        each.key.removeprefix(CLOCK).strip(): each.text
+        for each in store.alerts.all()
+        if each.kind == CLOCK and not each.ended_at
+    }
+    newest = store.stamps.newest()
+    if not noted and has_backlog(now, newest):
+        later = (
+            f"something was recorded at {newest:%Y-%m-%d %H:%M}"
+            if newest
+            else "there was no Postmottak then"
+        )
+        noted[WRONG] = (
+            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {later}; set it "
+            "(`timedatectl`)"
+        )
+    return noted

@@ -1,0 +1,36 @@
+"""When the client certificates and keys of the configuration end."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from pathlib import Path
+
+from cryptography import x509
+
+from daemon.config.loader import Configuration
+from daemon.core.times import NORWAY
+
+
+def keys(configuration: Configuration) -> dict[str, datetime]:
+    """When the last day of the mailboxes' keys ends, by mailbox, as far as the configuration says."""
+    days = {
+        each.name: getattr(each.settings, "key_expires", None) for each in configuration.mailboxes
+    }
+    return {name: datetime.combine(day, time.max, NORWAY) for name, day in days.items() if day}
+
+
+def certificates(configuration: Configuration) -> dict[str, datetime]:
+    """When the client certificates end, by destination."""
+    paths = {
+        each.name: getattr(each.settings, "client_cert_file", None)
+        for each in configuration.destinations
+    }
+    return {name: ends for name, path in paths.items() if path and (ends := _ends_at(path))}
+
+
+def _ends_at(path: Path) -> datetime | None:
+    """When a certificate ends; None if it cannot be read, which the check tells."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        return None
