@@ -17,7 +17,7 @@ from functools import partial
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import LetterGone, PostmottakError
 from daemon.core.model import LetterRef, SightingState
-from daemon.core.ports import Channel, Mailbox
+from daemon.core.ports import Channel, Mailbox, TellsPublishing
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Store
 
@@ -86,15 +86,12 @@ class Backdated:
         stopping: threading.Event,
     ) -> None:
         """Ask the mailbox, if it can tell, about older letters that nobody has looked at yet."""
-        tells = getattr(
-            mailbox, "published", None
-        )  # `TellsPublishing`, which a mailbox that is watched does not look like
-        if tells is None:
+        if not isinstance(mailbox, TellsPublishing):
             return
         unseen = self.store.letters.older_unseen(mailbox.name, channel)
         some = unseen[:at_most]
         come.looked, come.unseen = len(some), len(unseen) - len(some)
-        self._sort(some, self._answers(tells, some, stopping), begins_at, come)
+        self._sort(some, self._answers(mailbox.published, some, stopping), begins_at, come)
 
     def _answers(
         self,

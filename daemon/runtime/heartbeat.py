@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from io import BufferedReader
 from typing import Any, BinaryIO
 
-from daemon.core.model import LetterRef, Part
-from daemon.core.ports import Mailbox
+from daemon.core.model import Letter, LetterRef, Part
+from daemon.core.ports import Channel, Finding, Listing, Mailbox, TellsPublishing
 
 OUTBOX = "outbox"  # the name under which deliveries send heartbeats
 # seconds without a sign of life after which a loop hangs; every single call that it makes has a
@@ -129,34 +130,85 @@ def with_heartbeat(file: BufferedReader, beat: Heartbeat) -> BinaryIO:
 
 
 class HeartbeatMailbox:
-    """A mailbox whose every call, and every piece of an attachment, is a sign of life."""
+    """A mailbox whose every call, and every chunk of an attachment, sends a heartbeat."""
 
     def __init__(self, mailbox: Mailbox, beat: Heartbeat) -> None:
         self._mailbox, self._beat = mailbox, beat
+        self.name = mailbox.name
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._mailbox, name)
-        return self._alive(found) if callable(found) else found
-
-    def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
+    def channels(self) -> Sequence[Channel]:
         """As the mailbox does."""
-        return self._open(ref, part)
+        self._beat()
+        return self._mailbox.channels()
+
+    def earliest(
+        self, channel: Channel, position: datetime | None, now: datetime
+    ) -> datetime | None:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.earliest(channel, position, now)
+
+    def list(self, channel: Channel, since: datetime | None) -> Listing:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.list(channel, since)
+
+    def fetch(self, ref: LetterRef) -> Letter:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.fetch(ref)
 
     @contextmanager
-    def _open(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
+    def open_part(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
+        """As the mailbox does."""
         with self._mailbox.open_part(ref, part) as chunks:
-            yield map(self._alive(lambda chunk: chunk), chunks)
+            yield map(self._pass_on, chunks)
 
-    def _alive(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def alive(*arguments: Any, **named: Any) -> Any:
-            self._beat()
-            return call(*arguments, **named)
+    def mark_read(self, ref: LetterRef) -> None:
+        """As the mailbox does."""
+        self._beat()
+        self._mailbox.mark_read(ref)
 
-        return alive
+    def confirm(self, ref: LetterRef) -> None:
+        """As the mailbox does."""
+        self._beat()
+        self._mailbox.confirm(ref)
+
+    def confirmed(self, ref: LetterRef) -> bool:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.confirmed(ref)
+
+    def check(self) -> Iterator[Finding]:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.check()
+
+    def close(self) -> None:
+        """As the mailbox does."""
+        self._beat()
+        self._mailbox.close()
+
+    def _pass_on(self, chunk: bytes) -> bytes:
+        self._beat()
+        return chunk
+
+
+class HeartbeatPublishingMailbox(HeartbeatMailbox):
+    """The same for a mailbox that can tell when a letter was published."""
+
+    def __init__(self, mailbox: Mailbox, tells: TellsPublishing, beat: Heartbeat) -> None:
+        super().__init__(mailbox, beat)
+        self._tells = tells
+
+    def published(self, ref: LetterRef) -> datetime:
+        """As the mailbox does."""
+        self._beat()
+        return self._tells.published(ref)
 
 
 def mailbox_with_heartbeat(mailbox: Mailbox, beat: Heartbeat) -> Mailbox:
-    """The same mailbox, with signs of life."""
-    watched: Any = HeartbeatMailbox(mailbox, beat)
-    found: Mailbox = watched
-    return found
+    """Return the mailbox, sending heartbeats, with what polling may ask of it."""
+    if isinstance(mailbox, TellsPublishing):
+        return HeartbeatPublishingMailbox(mailbox, mailbox, beat)
+    return HeartbeatMailbox(mailbox, beat)
