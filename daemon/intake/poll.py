@@ -14,20 +14,19 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from functools import partial
+from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 
 from daemon.core.bookkeeping import Bookmark
-from daemon.core.connector_calls import call_connector
-from daemon.core.errors import AccessRefused, NotStorable, PostmottakError, StoreError
+from daemon.core.errors import NotStorable, StoreError
 from daemon.core.model import LetterRef, MessageValues, SightingState
-from daemon.core.outside_values import is_storable, text_from
-from daemon.core.ports import Channel, Listing, Mailbox
+from daemon.core.outside_values import text_from
+from daemon.core.ports import Channel, Mailbox
 from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, do_nothing, duplicate
+from daemon.intake.listing import ListedChannel, list_channel, moved_bookmark
 from daemon.intake.notices import Notices
 from daemon.runtime.limiter import ConcurrencyLimiter
 from daemon.runtime.thread_pool import ThreadPool
@@ -39,9 +38,6 @@ _COMMIT_AT_MOST = 50
 # many
 _GATHER = 0.1
 _WORKERS_BEHIND = 2
-_CLOCKS_APART = timedelta(
-    hours=1
-)  # this machine's and a source's, or this machine's before and after it was set
 _MORE_THREADS = 3  # than calls at a time: they sync what came, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
@@ -62,24 +58,6 @@ class IntakeSummary:
     remarks: list[str] = field(default_factory=list)
     unreachable: bool = False
     """No channel could be listed at all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Listed:
-    """What came of listing one channel."""
-
-    channel: Channel
-    bookmark: Bookmark
-    at: datetime
-    since: datetime | None = None
-    refs: tuple[LetterRef, ...] = ()
-    problem: str = ""
-    refused: bool = False
-
-    @property
-    def expected(self) -> bool:
-        """Whether the problem is none: nobody asked for this resource, and there is no right to it."""
-        return self.refused and self.channel.presumed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,24 +93,33 @@ class Intake:
         StoreError if nothing can be kept.
         """
         channels = mailbox.channels() if channels is None else channels
-        summary, turns = IntakeSummary(), self._turns()
+        summary, limiter = IntakeSummary(), self._limiter()
         with self._pool() as pool:
             bookmarks = self.store.letters.bookmarks(mailbox.name, channels)
 
-            def listed_in_turn(channel: Channel, bookmark: Bookmark) -> _Listed | None:
-                with turns.slot():
-                    return self._list(mailbox, channel, bookmark, stopping)
+            def listed_if_wanted(channel: Channel, bookmark: Bookmark) -> ListedChannel | None:
+                with limiter.slot():
+                    if stopping.is_set():
+                        return None
+                    return list_channel(mailbox, channel, bookmark, self.fetcher.clock)
 
-            found = pool.map(listed_in_turn, channels, bookmarks)
+            found = pool.map(listed_if_wanted, channels, bookmarks)
             listed = [each for each in found if each]
             _note_listings(listed, summary)
             work = self._new_letters(mailbox, channels, listed, summary)
             newest = self._store_all(
-                self._fetch_all(pool, turns, mailbox, policies, work, stopping), summary, on_stored
+                self._fetch_all(pool, limiter, mailbox, policies, work, stopping),
+                summary,
+                on_stored,
             )
         summary.notices = self.notices.write(mailbox.name)
         if not stopping.is_set():
-            self.store.letters.save_bookmarks([self._turned(each, newest) for each in listed])
+            now = self.fetcher.clock()
+            moved = [
+                moved_bookmark(each, newest.get((each.channel.party, each.channel.resource)), now)
+                for each in listed
+            ]
+            self.store.letters.save_bookmarks(moved)
         return summary
 
     def fetch(
@@ -149,11 +136,11 @@ class Intake:
         summary = IntakeSummary(listed=len(work))
         with self._pool() as pool:
             self._store_all(
-                self._fetch_all(pool, self._turns(), mailbox, policies, work, stopping), summary
+                self._fetch_all(pool, self._limiter(), mailbox, policies, work, stopping), summary
             )
         return summary
 
-    def _turns(self) -> ConcurrencyLimiter:
+    def _limiter(self) -> ConcurrencyLimiter:
         return ConcurrencyLimiter(
             self.workers, reduced_limit=_WORKERS_BEHIND, yield_priority=self.backlog
         )
@@ -161,37 +148,11 @@ class Intake:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPool(self.workers + _MORE_THREADS, thread_name_prefix="fetch")
 
-    def _list(
-        self, mailbox: Mailbox, channel: Channel, bookmark: Bookmark, stopping: threading.Event
-    ) -> _Listed | None:
-        if stopping.is_set():
-            return None
-        found = _Listed(channel=channel, bookmark=bookmark, at=self.fetcher.clock())
-        listed = call_connector(
-            partial(self._read, mailbox, found), party=channel.party, resource=channel.resource
-        )
-        if isinstance(listed, PostmottakError):
-            refused = isinstance(listed, AccessRefused)
-            return replace(found, problem=text_from(str(listed)), refused=refused)
-        return listed
-
-    def _read(self, mailbox: Mailbox, found: _Listed) -> _Listed:
-        """List the channel. Raises as `Mailbox.list` does."""
-        since = _earliest(mailbox, found)
-        listing = mailbox.list(found.channel, since)
-        found = replace(found, at=self.fetcher.clock())
-        earlier = _earliest(mailbox, found)
-        if since and (earlier is None or since - earlier > _CLOCKS_APART):
-            # The source's answer has shown that the clock was ahead.
-            since, listing = earlier, mailbox.list(found.channel, earlier)
-        refs, shortfall = _usable(listing)
-        return replace(found, since=since, refs=refs, problem=shortfall)
-
     def _new_letters(
         self,
         mailbox: Mailbox,
         channels: Sequence[Channel],
-        listed: Sequence[_Listed],
+        listed: Sequence[ListedChannel],
         summary: IntakeSummary,
     ) -> list[tuple[Channel, LetterRef]]:
         """Letters to fetch: those listed and not settled, and those that failed earlier, wherever the listing now begins."""
@@ -234,7 +195,7 @@ class Intake:
     def _fetch_all(
         self,
         pool: ThreadPoolExecutor,
-        turns: ConcurrencyLimiter,
+        limiter: ConcurrencyLimiter,
         mailbox: Mailbox,
         policies: MarkPolicies,
         work: Sequence[tuple[Channel, LetterRef]],
@@ -248,7 +209,7 @@ class Intake:
 
         def fetch(channel: Channel, ref: LetterRef) -> None:
             try:
-                with turns.slot() as release_slot:
+                with limiter.slot() as release_slot:
                     called_off = stopping.is_set()
                     ready.put(
                         Fetched(ref=ref)
@@ -342,69 +303,6 @@ class Intake:
             reason=fetched.problem,
         )
 
-    def _turned(self, listed: _Listed, newest: dict[_Place, datetime]) -> Bookmark:
-        """Move the bookmark, but only over letters that are stored.
-
-        And note how the listing went.
-        """
-        bookmark, now = listed.bookmark, self.fetcher.clock()
-        bookmark.refused, bookmark.retired_at = listed.refused, None
-        if listed.problem:
-            bookmark.failed_at, bookmark.last_error = now, listed.problem
-            bookmark.failing_since = (
-                None if listed.expected else bookmark.failing_since or bookmark.succeeded_at or now
-            )
-        else:
-            bookmark.succeeded_at, bookmark.last_error, bookmark.failing_since = now, None, None
-            if not bookmark.begun:
-                bookmark.begun, bookmark.begins_at = True, listed.since
-            if _is_beyond(
-                bookmark.position, listed.at
-            ):  # it has just been listed from the beginning, so the bookmark can come back
-                bookmark.position = listed.at
-            reached = (
-                now
-                if listed.channel.list_only
-                else newest.get((listed.channel.party, listed.channel.resource))
-            )
-            if reached:
-                bookmark.position = max(reached, bookmark.position or reached)
-        return bookmark
-
-
-def _earliest(mailbox: Mailbox, found: _Listed) -> datetime | None:
-    """From when on to list.
-
-    From the beginning if the bookmark lies in the future, for nobody knows what it has hidden.
-    """
-    bookmark = found.bookmark
-    if _is_beyond(bookmark.position, found.at):
-        return (
-            bookmark.begins_at
-            if bookmark.begun
-            else mailbox.earliest(found.channel, None, found.at)
-        )
-    return mailbox.earliest(found.channel, bookmark.position, found.at)
-
-
-def _is_beyond(position: datetime | None, now: datetime) -> bool:
-    return position is not None and position - now > _CLOCKS_APART
-
-
-def _usable(listing: Listing) -> tuple[tuple[LetterRef, ...], str]:
-    """The letters that can be asked for, and why there may be more: an id that is no text is nobody's, and stops no other letter."""
-    refs = tuple(each for each in listing.refs if is_storable(each.external_id))
-    odd = len(listing.refs) - len(refs)
-    return refs, "; ".join(
-        filter(
-            None,
-            (
-                text_from(listing.shortfall),
-                f"{odd} letters have ids that are no text" if odd else "",
-            ),
-        )
-    )
-
 
 def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:
     """What was fetched.
@@ -414,7 +312,7 @@ def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:
     return duplicate(fetched.ref, twin) if twin else fetched
 
 
-def _note_listings(listed: Sequence[_Listed], summary: IntakeSummary) -> None:
+def _note_listings(listed: Sequence[ListedChannel], summary: IntakeSummary) -> None:
     summary.listed = sum(len(each.refs) for each in listed)
     for each in listed:
         if each.problem:

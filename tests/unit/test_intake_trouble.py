@@ -421,7 +421,7 @@ def test_a_channel_that_cannot_even_be_begun(
     assert summary.stored == 1
     assert [each.partition(": ")[2] for each in summary.problems] == [
         "unexpected OverflowError in the connector; see the log",
-        "1 letters have ids that are no text",
+        "1 letters have ids that are not text",
     ]
     assert store.letters.bookmark(mailbox.name, TAX).last_error
 
