@@ -15,9 +15,9 @@ from tests.unit.conftest import ROOT
 
 _THREADS_AND_CORES = """\
 import os, threading
-from daemon.process import keep_to_one_core
-keep_to_one_core()
-keep_to_one_core()
+from daemon.runtime.process import pin_to_one_core
+pin_to_one_core()
+pin_to_one_core()
 cores = [os.sched_getaffinity(0)]
 thread = threading.Thread(target=lambda: cores.append(os.sched_getaffinity(0)))
 thread.start()
@@ -29,7 +29,7 @@ _NUMBERS = {"x86_64": 203, "aarch64": 122}
 """Of sched_setaffinity, in the kernel's unistd.h."""
 _UNDER_A_FILTER = """\
 import ctypes, os, struct, sys
-from daemon.process import keep_to_one_core
+from daemon.runtime.process import pin_to_one_core
 LOAD, IF_EQUAL, END, KILL, ALLOW = 0x20, 0x15, 0x06, 0x80000000, 0x7FFF0000
 words = [(LOAD, 0, 0, 0), (IF_EQUAL, 0, 1, int(sys.argv[1])), (END, 0, 0, KILL), (END, 0, 0, ALLOW)]
 program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *word) for word in words))
@@ -39,12 +39,12 @@ prctl = ctypes.CDLL(None, use_errno=True).prctl
 assert prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0
 assert prctl(SECCOMP, FILTER, sized, 0, 0) == 0, ctypes.get_errno()
 before = os.sched_getaffinity(0)
-keep_to_one_core()
+pin_to_one_core()
 print(os.sched_getaffinity(0) == before)
 """
 
 
-def test_all_threads_keep_to_one_core() -> None:
+def test_all_threads_pin_to_one_core() -> None:
     """A thread that is started later has the one core that the first one has; to ask for it twice
     is harmless."""
     ended = subprocess.run(
@@ -66,7 +66,7 @@ def test_a_filter_that_kills() -> None:
 
 _LIMITS = """\
 import ctypes, json, resource
-from daemon.process import allow_enough_files, leave_no_core
+from daemon.runtime.process import allow_enough_files, leave_no_core
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))
 for _ in range(2):
     allow_enough_files()

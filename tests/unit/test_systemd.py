@@ -51,8 +51,8 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 _WITHOUT_FILES = """\
 import resource
-from daemon.notify import Notifier
-notifier = Notifier({"NOTIFY_SOCKET": "/run/nobody"})
+from daemon.runtime.systemd import SystemdNotifier
+notifier = SystemdNotifier({"NOTIFY_SOCKET": "/run/nobody"})
 resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
 notifier.alive()
 print("alive")

@@ -15,7 +15,7 @@ from tests.unit.conftest import ROOT
 _FEW_THREADS = """\
 import json, os, resource, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
-from daemon.workers import Workers
+from daemon.runtime.thread_pool import ThreadPool
 wanted = int(sys.argv[1])
 started = threading.Thread.start
 left = [wanted]
@@ -32,7 +32,7 @@ def work(number):
     time.sleep(0.05)
     return number, threading.get_ident() == main
 main = threading.get_ident()
-with Workers(4) as pool:
+with ThreadPool(4) as pool:
     found = [pool.submit(work, number) for number in range(6)]
     print(json.dumps([each.result(timeout=20) for each in found]))
 """
