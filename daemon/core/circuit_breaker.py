@@ -1,4 +1,4 @@
-"""When to leave alone something that keeps failing, and when to try it again. Pure: no clock, no lock.
+"""When to spare something that keeps failing, and when to try it again. Pure: no clock, no lock.
 
 The words are Martin Fowler's (https://martinfowler.com/bliki/CircuitBreaker.html): closed while
 calls are made, open while none is made, half-open while a single one tries whether it is back.

@@ -45,7 +45,7 @@ class DestinationQueue:
 
     @property
     def closed_until(self) -> datetime | None:
-        """When the next attempt may begin, or could have begun, after failures; None if all is well."""
+        """When the next attempt may begin after failures; None while all is well."""
         return self.breaker.open_until
 
     @property

@@ -1,4 +1,4 @@
-"""One letter: fetch it, decide its route, keep its bytes, and make of it what one transaction stores."""
+"""One letter: fetch it, decide its route, keep its bytes, and prepare what is stored together."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
 from daemon.store.content import ContentStore, Kept
 
-# of an attachment that is not what the sender promises: two in a row are damaged now and then where
-# one in fifty is
+# of an attachment that does not match its checksum: where one in fifty is damaged, two in a row are
+# now and then
 _DOWNLOADS = 4
 
 
 def do_nothing() -> None:
-    """For what nobody waits for."""
+    """Do nothing: the default where nothing waits for the call."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarkPolicies:
-    """When senders are told Read and Confirmed."""
+    """When letters are marked Read and Confirmed."""
 
     read: Policy = Policy.NEVER
     confirmed: Policy = Policy.NEVER
 
     def overridden(self, decision: Decision) -> MarkPolicies:
-        """The policies where the route that decided has none of its own."""
+        """Return these policies, overridden by those of the route that decided."""
         return MarkPolicies(
             read=decision.mark_read or self.read, confirmed=decision.confirm or self.confirmed
         )
@@ -68,18 +68,21 @@ class MarkPolicies:
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What came of one letter: `letter` if it may be stored now, otherwise a state, or neither if the work was called off."""
+    """The outcome of fetching one letter.
+
+    `letter` if it may be stored now, otherwise a state, or neither if the work was called off.
+    """
 
     ref: LetterRef
     letter: StoredLetter | None = None
     state: SightingState | None = None
     problem: str = ""
     version: str | None = None
-    """The routing table that appointed nobody for it."""
+    """The version of the routing table that appointed no recipient for it."""
 
 
 def duplicate(ref: LetterRef, known: UUID) -> Fetched:
-    """That a letter is stored under another id, which it had in Altinn 2 or has in Altinn 3."""
+    """Return that a letter is stored under another id: that of Altinn 2, or that of Altinn 3."""
     return Fetched(
         ref=ref, state=SightingState.DUPLICATE, problem=f"here already, as message {known}"
     )
@@ -89,7 +92,7 @@ def duplicate(ref: LetterRef, known: UUID) -> Fetched:
 class Fetcher:
     """Fetches letters; may be used from several threads.
 
-    `table` is asked anew for each letter, so it may change.
+    `table` is called again for each letter, so it may change.
     """
 
     store: Store
@@ -107,10 +110,10 @@ class Fetcher:
     ) -> Fetched:
         """Fetch a letter, with the bytes of its attachments durable.
 
-        Whatever is wrong with it is told in words. Raises StoreError.
+        Whatever is wrong with it is in the `problem` of the result. Raises StoreError.
 
-        `release_slot` is called when the mailbox is not needed any more, unless a damaged download
-        has to be repeated: to sync the last bytes takes a while, in which others may call.
+        `release_slot` is called when the mailbox is no longer needed, unless a damaged download has
+        to be repeated: syncing the last bytes takes a while, in which others may call.
         """
         fetched = call_connector(
             partial(self._fetch, mailbox, channel, policies, ref, release_slot),
@@ -125,9 +128,9 @@ class Fetcher:
     def fetch_part(
         self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int
     ) -> AttachmentValues:
-        """One attachment by itself, with its bytes durable if they can be had.
+        """Fetch one attachment by itself, with its bytes durable if they are available.
 
-        Raises MailboxError, and StoreError.
+        Raises MailboxError and StoreError.
         """
         return self._keep(mailbox, ref, part, place, do_nothing)
 
@@ -142,7 +145,7 @@ class Fetcher:
         letter = _storable_letter(mailbox.fetch(ref))
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):
             raise MailboxUnavailable(
-                "the mailbox answered with another letter than was asked for; it is asked "
+                "the mailbox answered with another letter than the one requested; it is asked "
                 "again at the next poll"
             )
         if known := self._known_otherwise(letter):
@@ -170,7 +173,7 @@ class Fetcher:
         )
 
     def _known_otherwise(self, letter: Letter) -> UUID | None:
-        """The stored message that is the same letter as Altinn 2 had it, if it was imported from there."""
+        """Return the stored message that is the same letter, if it was imported from Altinn 2."""
         altinn2_id = letter.envelope.altinn2_id
         return (
             None
@@ -186,9 +189,9 @@ class Fetcher:
         place: int,
         release_slot: Callable[[], None],
     ) -> AttachmentValues:
-        """The attachment, with its bytes in the content store if they can be had.
+        """Return the attachment, with its bytes in the content store if they are available.
 
-        The letter never waits for them in vain.
+        A letter is never held up by bytes that are not.
         """
         state, kept = part.state, None
         if state is PartState.PRESENT:
@@ -206,9 +209,9 @@ class Fetcher:
         )
 
     def _kind(self, part: Part, kept: Kept | None) -> str:
-        """What the bytes are, by the first of them; of a text there is only the sender's word.
+        """Return the kind of file, by its first bytes; for text, only the sender says so.
 
-        Nothing if they are not here.
+        Empty if the bytes are not here.
         """
         if not kept or part.encrypted:
             return ""
@@ -220,10 +223,9 @@ class Fetcher:
     def _download(
         self, mailbox: Mailbox, ref: LetterRef, part: Part, release_slot: Callable[[], None]
     ) -> tuple[PartState, Kept]:
-        """Download.
+        """Download, and again if the bytes do not match the sender's checksum.
 
-        And again if the bytes are not what the sender's checksum promises, in case the way here was
-        to blame.
+        They may have been damaged in transit.
         """
         for _ in range(_DOWNLOADS):
             with mailbox.open_part(ref, part) as chunks:
@@ -234,14 +236,14 @@ class Fetcher:
 
 
 def _storable_letter(letter: Letter) -> Letter:
-    """The letter, if need be without what no database can hold: a mailbox should have seen to that."""
+    """Return the letter without what no database can hold; the mailbox should have seen to it."""
     told = letter.envelope.model_dump()
     sound = storable(told) | {"altinn2_id": identifier_from(told["altinn2_id"])}
     return letter if sound == told else replace(letter, envelope=Envelope(**sound))
 
 
 def _and_then(do: Callable[[], None], chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks; and it is done as soon as the last one is taken."""
+    """Yield the chunks, and call `do` as soon as the last one is taken."""
     yield from chunks
     do()
 
@@ -265,7 +267,7 @@ def _stored_letter(
 
 
 def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[DeliveryValues]:
-    """The deliveries that carry out a message's first decision, due now."""
+    """Return the deliveries that carry out a message's first decision, due now."""
     return [
         DeliveryValues(
             id=delivery_id(message, destination, 1),
@@ -282,9 +284,9 @@ def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[D
 def _marks(
     message: UUID, policies: MarkPolicies, envelope: Envelope, now: datetime
 ) -> Iterator[MarkValues]:
-    """What the sender is to be told.
+    """Yield the marks to set.
 
-    Confirmed only where that was asked for: Altinn would pass on any.
+    Confirmed only where the sender asked for it: Altinn would pass on any.
     """
     confirmed = policies.confirmed if envelope.confirmation_needed else Policy.NEVER
     for kind, policy in ((MarkKind.READ, policies.read), (MarkKind.CONFIRMED, confirmed)):

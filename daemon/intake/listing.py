@@ -1,4 +1,4 @@
-"""One channel of a mailbox: list it from its bookmark, and move the bookmark over what is stored."""
+"""One channel: list it from its bookmark, and move the bookmark past what is stored."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """From a mailbox to the store: list, fetch what is new, commit, and only then move the bookmark.
 
 The order is the promise: bytes first, durable; then one transaction with the message, its
-attachments, its deliveries and its marks; and only then a bookmark that says that they need no
-fetching. Several letters are fetched at a time, and those that are ready together are committed
-together.
+attachments, its deliveries and its marks; and only then a bookmark that says that they need not
+be fetched again. Several letters are fetched at a time, and those that are ready together are
+committed together.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
-# seconds in which letters are gathered for one commit: it costs nearly the same for one and for
+# seconds in which letters are gathered for one commit, which costs nearly the same for one and for
 # many
 _GATHER = 0.1
 _WORKERS_BEHIND = 2
-_MORE_THREADS = 3  # than calls at a time: they sync what came, while the others call
+_MORE_THREADS = 3  # than calls at a time: they sync what was received, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
 
@@ -70,8 +70,8 @@ class Intake:
     workers: int = 8
     """Calls to a mailbox at a time."""
     backlog: Callable[[], bool] = lambda: False
-    """Whether more letters wait for their delivery than are being delivered: then there are only
-    `_WORKERS_BEHIND` calls at a time.
+    """Whether letters are due but not yet in flight: then there are only `_WORKERS_BEHIND` calls at
+    a time.
     """
 
     def poll(
@@ -82,14 +82,14 @@ class Intake:
         channels: Sequence[Channel] | None = None,
         on_stored: Callable[[], None] = do_nothing,
     ) -> IntakeSummary:
-        """One round: `channels`, or all, are listed, and every letter that is new is stored.
+        """Do one round: list `channels`, or all, and store every new letter.
 
         Ends early when `stopping` is set.
 
         `on_stored` is called after each commit of letters, so that they need not wait for those
-        that come after them.
+        that follow.
 
-        Trouble with a channel or a letter is in the summary, and concerns no other. Raises
+        A problem with a channel or a letter is in the summary, and affects no other. Raises
         StoreError if nothing can be kept.
         """
         channels = mailbox.channels() if channels is None else channels
@@ -155,7 +155,10 @@ class Intake:
         listed: Sequence[ListedChannel],
         summary: IntakeSummary,
     ) -> list[tuple[Channel, LetterRef]]:
-        """Letters to fetch: those listed and not settled, and those that failed earlier, wherever the listing now begins."""
+        """Return the letters to fetch: those listed and not yet handled, and those that failed.
+
+        The latter also where the listing now begins after them.
+        """
         waiting = [ref for each in listed if each.channel.list_only for ref in each.refs]
         summary.waiting = len(waiting)
         self.store.letters.record_waiting(waiting, self.fetcher.clock())
@@ -181,7 +184,11 @@ class Intake:
     def _unsettled(
         self, work: Sequence[tuple[Channel, LetterRef]]
     ) -> list[tuple[Channel, LetterRef]]:
-        """Confidential letters that were left alone are looked at again only where they may be fetched, and the table has changed."""
+        """Return the work without letters that are handled already.
+
+        Confidential letters that were left alone count as handled, unless they may be fetched and
+        the table has changed.
+        """
         version = self.fetcher.table().version
         left: list[tuple[Channel, LetterRef]] = []
         for confidential_too in (False, True):
@@ -201,7 +208,7 @@ class Intake:
         work: Sequence[tuple[Channel, LetterRef]],
         stopping: threading.Event,
     ) -> Generator[list[Fetched], None, None]:
-        """Fetch the letters, and hand on those that are ready together.
+        """Fetch the letters, and yield those that are ready together.
 
         Raises StoreError, and fetches no more then.
         """
@@ -238,7 +245,8 @@ class Intake:
     ) -> dict[_Place, datetime]:
         """Commit what was fetched.
 
-        Returns the newest publish time for each party and resource; none where a letter is missing.
+        Returns the newest publish time for each party and resource, but none where a letter is
+        missing.
         """
         newest: dict[_Place, datetime] = {}
         missing: set[_Place] = set()
@@ -259,7 +267,7 @@ class Intake:
     def _commit(self, some: list[Fetched], summary: IntakeSummary) -> list[Fetched]:
         """Commit the letters together; if the database cannot hold one of them, each by itself.
 
-        Returns what came of each.
+        Returns the outcome of each.
         """
         letters = [each.letter for each in some if each.letter]
         if not letters:
@@ -305,10 +313,7 @@ class Intake:
 
 
 def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:
-    """What was fetched.
-
-    Or, if another mailbox has brought the letter meanwhile, that it is a duplicate.
-    """
+    """Return what was fetched, or a duplicate if another mailbox brought the letter meanwhile."""
     return duplicate(fetched.ref, twin) if twin else fetched
 
 
@@ -357,7 +362,7 @@ def _advance(
 ) -> None:
     """Note how far the place has been read.
 
-    A letter that is dated later than now tells nothing of that.
+    A letter dated later than now says nothing about that.
     """
     if message.requested_at and message.requested_at <= now:
         newest[place] = max(message.requested_at, newest.get(place, message.requested_at))

@@ -1,9 +1,9 @@
-"""A stored letter's missing attachments, asked for again at an operator's word.
+"""Fetches a stored letter's missing attachments again, when an operator asks for it.
 
-What is here already is never made worse by it.
+What is stored already never gets worse.
 
-It works beside a running service: bytes first, durable, and while they are put nobody removes any;
-then one transaction.
+It works beside a running service: bytes first, durable, and none are removed meanwhile; then one
+transaction.
 """
 
 from __future__ import annotations
@@ -39,37 +39,37 @@ _NEEDLESS = frozenset({PartState.PRESENT, PartState.DELETED})
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What came of asking for one attachment again."""
+    """The outcome of fetching one attachment again."""
 
     position: int
     name: str
     before: PartState
     after: PartState
     problem: str = ""
-    """Why it could not be asked for now, or what the source says."""
+    """Why it could not be fetched now, or what the source says."""
 
     @property
     def came(self) -> bool:
-        """Whether it is here now as it was sent."""
+        """Whether it is stored now as it was sent."""
         return self.after is PartState.PRESENT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refetch:
-    """Asks again."""
+    """Fetches missing attachments again."""
 
     store: Store
     fetcher: Fetcher
     clock: Callable[[], datetime]
 
     def run(self, mailbox: Mailbox, message: Message, *, accept: bool = False) -> list[Asked]:
-        """Ask for each attachment that is not here as it was sent, and keep what comes.
+        """Fetch each attachment that is not stored as it was sent, and keep what comes.
 
-        None if the letter is whole.
+        Returns an empty list if the letter is complete.
 
         What can never come any more, and with `accept` whatever did not come, holds up no mark from
-        then on; marks are due at once. May be repeated. Raises MailboxError if nothing could be
-        asked, StoreError if nothing can be kept.
+        then on; marks are due at once. May be repeated. Raises MailboxError or ConnectorFault if
+        the letter cannot be requested, StoreError if nothing can be kept.
         """
         wanting = [
             each
@@ -95,9 +95,9 @@ class Refetch:
         return asked
 
     def without(self, message: UUID) -> list[Delivery]:
-        """The newest deliveries that each destination got before anything came.
+        """Return each destination's newest delivery if it is delivered or in flight.
 
-        And those under way, which may be without it.
+        The first were made without the attachments, and the second may be.
         """
         newest: dict[str, Delivery] = {}
         for each in self.store.queries.deliveries(message_id=message):
@@ -127,7 +127,7 @@ class Refetch:
         if part is None:
             what = "letter" if letter is None else "attachment"
             return self._told(
-                old, _values(old, state=PartState.PURGED), f"the source has the {what} no longer"
+                old, _values(old, state=PartState.PURGED), f"the source no longer has the {what}"
             )
         new = call_connector(
             partial(self.fetcher.fetch_part, mailbox, message.ref, part, old.position),
@@ -141,9 +141,9 @@ class Refetch:
     def _told(
         self, old: Attachment, new: AttachmentValues, problem: str
     ) -> tuple[Asked, AttachmentValues]:
-        """What is to be kept: bytes that are not as they were sent are better than none, and stay until better ones come."""
+        """Return what to keep: damaged bytes beat none, and stay until better ones come."""
         if old.state in KEPT_STATES and new.state not in KEPT_STATES:
-            problem = problem or f"the source says that it is {new.state}; what came before stays"
+            problem = problem or f"the source says that it is {new.state}; the earlier copy stays"
             new = _values(old, accepted_at=self.clock())
         asked = Asked(
             position=old.position,
@@ -160,7 +160,7 @@ def _values(old: Attachment, **changes: object) -> AttachmentValues:
 
 
 def _same(parts: Sequence[Part], old: Attachment) -> Part | None:
-    """The attachment in the letter as it now is; by its place where it has no id."""
+    """Return the attachment in the letter as it is now, by its position where it has no id."""
     if old.external_id:
         return next((each for each in parts if each.external_id == old.external_id), None)
     return parts[old.position - 1] if old.position <= len(parts) else None

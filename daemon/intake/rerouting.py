@@ -1,4 +1,4 @@
-"""Where stored letters go now: covers that begin and end while letters wait, and an operator who decides anew."""
+"""Reroutes stored letters: a cover begins or ends while they wait, or an operator decides again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REMEMBERED = 10_000
 
 
 def do_nothing() -> None:
-    """For what nobody waits for."""
+    """Do nothing: the default where nothing waits for the call."""
 
 
 @dataclass(kw_only=True)
@@ -43,16 +43,16 @@ class Applied:
 
 @dataclass(frozen=True, kw_only=True)
 class Rerouter:
-    """Decides anew about stored letters, by the table that is in force."""
+    """Decides again about stored letters, by the current routing table."""
 
     store: Store
     table: Callable[[], Table]
     clock: Callable[[], datetime]
     beat: Callable[[], None] = do_nothing
-    """A sign of life."""
+    """Sends a heartbeat."""
 
     def follow_covers(self, stopping: threading.Event | None = None) -> int:
-        """Let deliveries that wait follow the covers of this moment.
+        """Move waiting deliveries to where the current covers send them.
 
         Returns how many letters changed.
 
@@ -84,7 +84,7 @@ class Rerouter:
         return len(found)
 
     def route(self, message: UUID, to: str | None) -> Applied:
-        """Decide anew about one letter, and deliver it to all its destinations, also to those that have it.
+        """Decide again about one letter, and deliver it to all destinations, even if they have it.
 
         With `to`, the named recipient gets it whatever the routes say. Raises NotFound or
         OperatorError.
@@ -97,10 +97,10 @@ class Rerouter:
         return applied
 
     def apply(self, since: datetime) -> Applied:
-        """Decide anew about all letters that came since then, but for those that an operator routed.
+        """Decide again about all letters that came since then, except those an operator routed.
 
-        Letters that have arrived where they now belong do not go there again, unless it is on
-        behalf of somebody new.
+        Letters that are delivered where they now belong do not go there again, unless it is for a
+        new recipient.
         """
         applied = Applied()
         for letter in self.store.rerouting.since(since):
@@ -175,7 +175,7 @@ def _differs(decision: Decision, stored: DecisionValues) -> bool:
 
 
 def decision_values(message: UUID, decision: Decision, now: datetime) -> DecisionValues:
-    """The decision as it is kept; its number is that of a first one."""
+    """Return the decision as it is stored, numbered as the first one."""
     return DecisionValues(
         message_id=message,
         number=1,
@@ -224,21 +224,21 @@ def _goes_to(letter: Queued, wanted: Mapping[str, tuple[str, ...]]) -> bool:
 
 
 def facts_of_stored(letter: Decided, at: datetime) -> Facts:
-    """The facts about a stored letter, as if it were decided at `at`."""
+    """Return the facts about a stored letter, as if it were decided at `at`."""
     return facts_of(letter.message, letter.attachments, at)
 
 
 def decide_in_thread(
     store: Store, table: Table, facts: Facts, exclude: UUID | None = None
 ) -> Decision | None:
-    """Where the letter goes, as `decide` says, with the earlier letter of its thread if the table follows threads."""
+    """Return the decision, with the earlier letter of its thread if the table follows threads."""
     return decide(
         table, facts, find_earlier(store, facts, exclude) if table.follows_threads else None
     )
 
 
 def find_earlier(store: Store, facts: Facts, exclude: UUID | None = None) -> Earlier | None:
-    """The newest letter of the same thread that was here when the facts were; never `exclude`."""
+    """Return the newest earlier letter of the same thread; never `exclude`."""
     found = store.letters.earlier(facts.threads, facts.at, exclude)
     if found is None:
         return None
@@ -255,7 +255,9 @@ def find_earlier(store: Store, facts: Facts, exclude: UUID | None = None) -> Ear
 def samples(
     store: Store, since: datetime, *, follow_threads: bool = True
 ) -> Iterator[HistoricLetter]:
-    """Stored letters for a dry run, those that came at `since` or later, in that order, some of which are in memory at a time.
+    """Yield stored letters for a dry run, those that came at `since` or later, in that order.
+
+    Only some of them are in memory at a time.
 
     With `follow_threads`, each comes with the thread as it then was; a table that follows none need
     not ask for it.

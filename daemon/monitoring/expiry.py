@@ -1,4 +1,4 @@
-"""When the client certificates and keys of the configuration end."""
+"""When the client certificates and keys of the configuration expire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from daemon.core.times import NORWAY
 
 
 def keys(configuration: Configuration) -> dict[str, datetime]:
-    """When the last day of the mailboxes' keys ends, by mailbox, as far as the configuration says."""
+    """Return the end of each mailbox key's last day, by mailbox, if the configuration has it."""
     days = {
         each.name: getattr(each.settings, "key_expires", None) for each in configuration.mailboxes
     }
@@ -20,7 +20,7 @@ def keys(configuration: Configuration) -> dict[str, datetime]:
 
 
 def certificates(configuration: Configuration) -> dict[str, datetime]:
-    """When the client certificates end, by destination."""
+    """Return when the client certificates expire, by destination."""
     paths = {
         each.name: getattr(each.settings, "client_cert_file", None)
         for each in configuration.destinations
@@ -29,7 +29,7 @@ def certificates(configuration: Configuration) -> dict[str, datetime]:
 
 
 def _ends_at(path: Path) -> datetime | None:
-    """When a certificate ends; None if it cannot be read, which the check tells."""
+    """Return when a certificate expires; None if it cannot be read, which the check reports."""
     try:
         return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What takes longer than it may: channels, letters and pickups, for problems and `status`."""
+"""What takes longer than allowed: channels, letters and pickups, for problems and `status`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daemon.store import Store
 def unread(
     configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime
 ) -> list[Bookmark]:
-    """Channels of which no listing has been whole for longer than `silent_after`, the longest first."""
+    """Return channels without a complete listing for longer than `silent_after`, longest first."""
     names, limit = (
         {each.name for each in configuration.mailboxes},
         configuration.alerts.silent_after,
@@ -30,7 +30,7 @@ def unread(
 def unfetched(
     configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime
 ) -> list[SkippedLetter]:
-    """Letters that could not be fetched for longer than `silent_after`, the longest first."""
+    """Return letters that could not be fetched for longer than `silent_after`, longest first."""
     names, limit = (
         {each.name for each in configuration.mailboxes},
         configuration.alerts.silent_after,
@@ -47,7 +47,10 @@ def unfetched(
 
 
 def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[Delivery]:
-    """Deliveries that their receivers have neither taken nor rejected in the time that the destination allows, the oldest first."""
+    """Return deliveries neither picked up nor rejected in the time that their destination allows.
+
+    The oldest comes first.
+    """
     allowed = {
         each.name: limit
         for each in configuration.destinations

@@ -1,6 +1,6 @@
 """What is wrong now, for alerts, status and monitors. Without titles, contents or names of persons.
 
-Its cost depends on what waits, never on what is stored and delivered.
+The cost depends on what is waiting, never on what is stored and delivered.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from daemon.monitoring.late import not_taken, unfetched, unread
 from daemon.runtime.clock import WRONG, has_backlog
 from daemon.store import Store
 
-_HAPPENED_WITHIN = timedelta(days=7)  # what happens and does not pass is shown for so long
+_HAPPENED_WITHIN = timedelta(days=7)  # how long to show what happened once and cannot end
 _HAPPENED_AT_MOST = 50
 _NAMED = 5
 
@@ -39,15 +39,15 @@ class Problem:
 
     kind: str
     about: str
-    """What it is wrong with: a destination, a channel, a file. Kind and this make the same trouble
-    the same.
+    """What is affected: a destination, a channel, a file. Two problems with the same kind and the
+    same `about` are the same problem.
     """
     text: str
     critical: bool = True
 
     @property
     def key(self) -> str:
-        """By which it is recognised."""
+        """Return what identifies it."""
         return f"{self.kind} {self.about}".strip()
 
 
@@ -116,14 +116,14 @@ def _refused(configuration: Configuration, bookmarks: Sequence[Bookmark]) -> Ite
             yield Problem(
                 kind="rights",
                 about=about,
-                text=f"What could be read is refused now: {about}; see `postmottak check`",
+                text=f"Access lost: {about}; see `postmottak check`",
             )
 
 
 def _unread(
     configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime
 ) -> Iterator[Problem]:
-    """By party: a right is a party's, and a mailbox that cannot be read at all is silent."""
+    """By party, as access is granted; a mailbox that cannot be read at all is silent instead."""
     silent = {each.about for each in _silent(configuration, bookmarks, now)}
     by_party: dict[tuple[str, str], list[Bookmark]] = {}
     for each in unread(configuration, bookmarks, now):
@@ -155,7 +155,7 @@ def _unfetched(
             [f"{each.external_id} since {each.failing_since:%Y-%m-%d %H:%M} UTC" for each in late]
         )
         text = (
-            f"Letters of the mailbox {mailbox} that cannot be fetched: {len(late)}, {which}; see "
+            f"Letters in the mailbox {mailbox} that cannot be fetched: {len(late)}, {which}; see "
             "`postmottak status`"
         )
         yield Problem(
@@ -167,18 +167,18 @@ def _unfetched(
 
 
 def _incomplete(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
-    """Letters of which a part did not come as sent.
+    """Letters with attachments that did not come as sent.
 
-    A part that is gone at the source is told, and never critical.
+    An attachment that is gone at the source is reported, and never critical.
     """
     for each in store.queries.incomplete(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
         since = f"since {each.fetched_at:%Y-%m-%d %H:%M} UTC"
         text = (
-            f"The letter {each.message_id} is here without {each.missing} of its attachments as "
-            f"sent, {since}"
+            f"Attachments of the letter {each.message_id} that are missing or damaged: "
+            f"{each.missing}, {since}"
         )
         critical = each.may_come and _is_long(configuration, each.fetched_at, now)
-        remedy = f"`postmottak messages refetch {each.message_id}` asks for them again"
+        remedy = f"`postmottak messages refetch {each.message_id}` fetches them again"
         yield Problem(
             kind="incomplete",
             about=str(each.message_id),
@@ -191,7 +191,7 @@ def _untold(configuration: Configuration, store: Store, now: datetime) -> Iterat
     for mailbox, (count, since) in store.marks.refused().items():
         if _is_long(configuration, since, now):
             text = (
-                f"Senders in the mailbox {mailbox} who cannot be told Read or Confirmed: {count}, "
+                f"Marks (Read or Confirmed) that cannot be set in the mailbox {mailbox}: {count}, "
                 f"since {since:%Y-%m-%d %H:%M} UTC"
             )
             yield Problem(
@@ -203,13 +203,13 @@ def _untold(configuration: Configuration, store: Store, now: datetime) -> Iterat
 
 
 def _is_long(configuration: Configuration, since: datetime | None, now: datetime) -> bool:
-    """Whether it has lasted as long as a letter may wait for its delivery: from then on it is critical."""
+    """Whether it has lasted longer than a letter may wait, so that it is critical."""
     limit = max(configuration.alerts.undelivered_after, configuration.alerts.silent_after)
     return since is not None and now - since > limit
 
 
 def _some(words: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
+    """Join the first few of them, and say how many more there are."""
     more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
     return ", ".join(words[:_NAMED]) + more
 
@@ -219,8 +219,8 @@ def _undelivered(configuration: Configuration, store: Store, now: datetime) -> I
     for destination, oldest in store.queries.oldest_waiting().items():
         if now - oldest > limit:
             text = (
-                f"A letter waits for {destination} since {oldest:%Y-%m-%d %H:%M} UTC, longer than "
-                f"{duration_text(limit)}"
+                f"A letter has waited for {destination} since {oldest:%Y-%m-%d %H:%M} UTC, "
+                f"longer than {duration_text(limit)}"
             )
             yield Problem(
                 kind="undelivered",
@@ -242,7 +242,10 @@ def _dead(store: Store) -> Iterator[Problem]:
 def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     late = Counter(each.destination for each in not_taken(configuration, store, now))
     for destination, count in late.items():
-        text = f"Delivered to {destination} and not taken in time: {count}; see `postmottak status`"
+        text = (
+            f"Delivered to {destination} and not picked up in time: {count}; see "
+            "`postmottak status`"
+        )
         yield Problem(kind="not-taken", about=destination, text=text, critical=False)
 
 
@@ -270,7 +273,7 @@ def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
     for name, ends in certificates(configuration).items():
         if ends - now < limit:
             text = (
-                f"The certificate of {name} is good until {ends:%Y-%m-%d}; renew the file in "
+                f"The certificate of {name} is valid until {ends:%Y-%m-%d}; renew the file in "
                 "client_cert_file"
             )
             yield Problem(kind="expiry", about=name, text=text, critical=ends <= now)
@@ -280,14 +283,14 @@ def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
                 "register a new one in Samarbeidsportalen, or the same one again, and correct "
                 "key_expires"
             )
-            text = f"The key of the mailbox {name} is good until {ends:%Y-%m-%d}; {remedy}"
+            text = f"The key of the mailbox {name} is valid until {ends:%Y-%m-%d}; {remedy}"
             yield Problem(kind="expiry", about=f"key of {name}", text=text, critical=ends <= now)
 
 
 def free_space(configuration: Configuration) -> dict[Path, int]:
-    """Bytes that are free where letters are kept, by folder.
+    """Return the free bytes where letters are kept, by folder.
 
-    Of those alone that the system tells of.
+    A folder of which the system reports nothing is left out.
     """
     places = (configuration.store.database_path.parent, configuration.store.content)
     return {place: free for place in dict.fromkeys(places) if (free := _free(place)) is not None}
@@ -318,12 +321,12 @@ def _faulty(faults: Sequence[Fault]) -> Iterator[Problem]:
         yield Problem(
             kind="edit",
             about="",
-            text=f"An edit is not in force, for it has faults: {places}; see `postmottak check`",
+            text=f"An edit was ignored because it has errors: {places}; see `postmottak check`",
         )
 
 
 def _stored_of_service(store: Store, now: datetime) -> Iterator[Problem]:
-    """What only the service knows, as far as the store has it."""
+    """What only the service knows, as far as it is in the store."""
     for about, text in _clock_doubts(store, now).items():
         yield Problem(kind=CLOCK, about=about, text=text)
     for each in store.alerts.all():
@@ -337,7 +340,7 @@ def _stored_of_service(store: Store, now: datetime) -> Iterator[Problem]:
 
 
 def _clock_doubts(store: Store, now: datetime) -> dict[str, str]:
-    """What the service has noted of the clock, or what it would say of one that is behind."""
+    """What the service has stored about the clock, or what it would say of one that is behind."""
     noted = {
         each.key.removeprefix(CLOCK).strip(): each.text
         for each in store.alerts.all()
@@ -348,10 +351,10 @@ def _clock_doubts(store: Store, now: datetime) -> dict[str, str]:
         later = (
             f"something was recorded at {newest:%Y-%m-%d %H:%M}"
             if newest
-            else "there was no Postmottak then"
+            else "Postmottak did not exist then"
         )
         noted[WRONG] = (
-            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {later}; set it "
+            f"This machine's clock says {now:%Y-%m-%d %H:%M} UTC, but {later}; set it "
             "(`timedatectl`)"
         )
     return noted

@@ -12,7 +12,10 @@ Source = Callable[[], Sequence[Problem]]
 
 
 class ServiceProblems:
-    """The problems of one service. All methods may be called from any thread, and return at once."""
+    """The problems of one service.
+
+    All methods may be called from any thread, and return at once.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,11 +1,10 @@
-"""What time it is, although the clock of this machine may be wrong.
+"""What time it is, even if this machine's clock is wrong.
 
-The time is taken from the machine's clock for as long as that goes on as the seconds do that nobody
-can set, and as Altinn's clock does. When it jumps, the time goes on without it, until Altinn agrees
+The time is taken from the machine's clock for as long as it agrees with the seconds that cannot be
+set, and with Altinn's clock. When it jumps, the time goes on without it, until Altinn agrees
 with it, or until it has stayed as it is for a while. At the start there are no earlier seconds to
-compare with: then what the store has recorded last says how late it must be at least, and how late
-it can be expected to be. Pure but for what `wall`, `ticks` and the sources tell, which are
-arguments.
+compare with: then the last record in the store says how late it must be at least, and how late it
+can be expected to be. Pure except for `wall`, `ticks` and the sources, which are arguments.
 """
 
 from __future__ import annotations
@@ -24,37 +23,37 @@ _log = structlog.get_logger(__name__)
 APART = timedelta(hours=1)
 """Clocks that differ by more do not agree."""
 RECENT = timedelta(days=1)
-"""A start so soon after the last record is nothing to wonder at."""
+"""A start this soon after the last record is normal."""
 FAR = timedelta(days=30)
 """A clock that is further ahead of the last record is believed when Altinn or an operator confirms
 it, and not before.
 """
 STABLE = 600.0
-"""Seconds after which a clock that nobody confirms or contradicts is believed."""
+"""Seconds after which a clock is believed that no source confirms or contradicts."""
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 """No installation is older: a machine without a clock of its own starts years before."""
 _START = datetime(2000, 1, 1, tzinfo=UTC)
 WRONG, DOUBTED = "", "doubted"
-"""What a trouble with the clock is about: it says what cannot be, or what nobody confirms."""
+"""What is wrong with the clock: its time is impossible, or unconfirmed."""
 
 Source = Callable[[], SourceTime | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Correction:
-    """The time was taken to be between `first` and `last` when it was another one, by more than an hour."""
+    """The time was taken to be between `first` and `last`, and was more than an hour off."""
 
     first: datetime
     last: datetime
 
 
 def utc_now() -> datetime:
-    """What the clock of this machine says."""
+    """Return what this machine's clock says."""
     return datetime.now(UTC)
 
 
 def has_backlog(now: datetime, newest: datetime | None) -> bool:
-    """Whether a clock that says `now` is behind: something was recorded later, or there was no Postmottak yet."""
+    """Whether a clock that says `now` is behind a record, or the existence of Postmottak."""
     return now < max(newest or EARLIEST, EARLIEST) - APART
 
 
@@ -113,13 +112,13 @@ class Clock:
         return self.now()
 
     def now(self) -> datetime:
-        """The time in UTC: that of the machine's clock if that can be right, otherwise the best that is known."""
+        """Return the time in UTC: the machine's clock if it can be right, or the best estimate."""
         with self._lock:
             at = self._look()
             return self._time(at)
 
     def steady(self) -> datetime:
-        """A time for waiting and measuring only: it is never set, and means nothing to anybody else."""
+        """Return a time for waiting and measuring only; it is never set, nor the time of day."""
         return _START + timedelta(seconds=self._seconds() - self._began)
 
     def follow(self, *sources: Source) -> None:
@@ -132,7 +131,7 @@ class Clock:
 
     @property
     def trusted(self) -> bool:
-        """Whether something may be given up for its age, or called expired."""
+        """Whether a delivery may be given up, or something called expired, because of its age."""
         with self._lock:
             at = self._look()
             return self._sound and (
@@ -141,7 +140,10 @@ class Clock:
 
     @property
     def settled(self) -> bool:
-        """Whether something may be deleted: a source has confirmed the time, or it has been undisputed for `STABLE` seconds."""
+        """Whether something may be deleted.
+
+        A source has confirmed the time, or it has been undisputed for `STABLE` seconds.
+        """
         with self._lock:
             at = self._look()
             return self._sound and (self._confirmed or at - self._line_since >= STABLE)
@@ -178,22 +180,22 @@ class Clock:
             return self._wall() - self._time(at)
 
     def troubles(self) -> dict[str, str]:
-        """What is wrong with the machine's clock, in words, by what it is about: `WRONG` or `DOUBTED`."""
+        """Return what is wrong with the machine's clock, in words, by `WRONG` or `DOUBTED`."""
         with self._lock:
             self._look()
             return {} if self._said is None else {WRONG if self._disputed else DOUBTED: self._said}
 
     def corrections(self) -> Sequence[Correction]:
-        """Corrections that nobody has acted upon.
+        """Return the corrections that are not acted upon yet.
 
-        Nothing is trusted until somebody has, and says so to `mended`.
+        Nothing is trusted until they are, and `mended` is called.
         """
         with self._lock:
             self._look()
             return tuple(self._corrections)
 
     def mended(self, corrections: Sequence[Correction]) -> None:
-        """What was recorded with the wrong times of these corrections is right now."""
+        """Note that what was recorded with the wrong times of these corrections is right now."""
         with self._lock:
             self._corrections = [each for each in self._corrections if each not in corrections]
 
@@ -273,8 +275,8 @@ class Clock:
 
     def _words(self, wall: datetime, at: float) -> str | None:
         remedy = (
-            "nothing is deleted or given up meanwhile; set the clock, and see that something "
-            "keeps it right (`timedatectl`)"
+            "nothing is deleted or given up meanwhile; set the clock, and make sure that it is "
+            "synchronised (`timedatectl`)"
         )
         if self._disputed:
             other = (
@@ -282,18 +284,14 @@ class Clock:
                 if not self._agrees
                 else f"it should say {self._time(at):%Y-%m-%d %H:%M}"
             )
-            return (
-                f"The clock of this machine says {wall:%Y-%m-%d %H:%M} UTC, and {other}; {remedy}"
-            )
+            return f"This machine's clock says {wall:%Y-%m-%d %H:%M} UTC, but {other}; {remedy}"
         if self._doubted:
-            far = (
-                "which nobody has confirmed, and is not what the records of the database let expect"
-            )
+            far = "which is unconfirmed, and not what the records in the database suggest"
             right = (
-                "if it is right, stop the service and say so: `postmottak retention run "
+                "if it is right, stop the service and confirm it: `postmottak retention run "
                 "--trust-clock`"
             )
-            return f"The clock of this machine says {wall:%Y-%m-%d} UTC, {far}; {remedy}; {right}"
+            return f"This machine's clock says {wall:%Y-%m-%d} UTC, {far}; {remedy}; {right}"
         return None
 
 

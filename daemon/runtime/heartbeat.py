@@ -1,8 +1,8 @@
-"""Signs of life: which threads of the service still turn, and which hang.
+"""Heartbeats: which threads of the service are alive, and which hang.
 
-Whoever works says so again and again; whoever waits says for how long. A thread that says nothing
-for longer than it may has hung, and the service must not look well then. A long delivery is no hung
-one: every piece of a letter that is read for it is a sign of life.
+A thread that works sends heartbeats; one that waits says for how long. A thread whose heartbeat is
+overdue hangs, and the service must not look healthy then. A long delivery does not count as hung:
+every chunk of a letter that is read for it is a heartbeat.
 """
 
 from __future__ import annotations
@@ -20,24 +20,22 @@ from daemon.core.model import Letter, LetterRef, Part
 from daemon.core.ports import Channel, Finding, Listing, Mailbox, TellsPublishing
 
 OUTBOX = "outbox"  # the name under which deliveries send heartbeats
-# seconds without a sign of life after which a loop hangs; every single call that it makes has a
+# seconds without a heartbeat after which a loop hangs; every single call that it makes has a
 # shorter timeout
 LOOP_TIMEOUT = 900.0
-HEARTBEAT_INTERVAL = 10.0  # seconds between the signs of life of a thread that only answers others
-WORKER_TIMEOUT = (
-    60.0  # the same for the agent, which only answers others; it is asked more often than that
-)
-TASK_TIMEOUT = (
-    3600.0  # the same for one delivery, whose connector may have handed all bytes to a slow network
-)
+HEARTBEAT_INTERVAL = 10.0  # seconds between the heartbeats of a thread that only answers others
+# the same as LOOP_TIMEOUT for the worker process, which is asked more often than that
+WORKER_TIMEOUT = 60.0
+# and for one delivery, whose connector may have handed all bytes to a slow network
+TASK_TIMEOUT = 3600.0
 
 Heartbeat = Callable[[], None]
 
 
 class Heartbeats:
-    """The signs of life of one service.
+    """The heartbeats of one service.
 
-    All methods may be called from any thread; `clock` counts seconds from anywhere.
+    All methods may be called from any thread; `clock` counts seconds from any start.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,17 +45,17 @@ class Heartbeats:
         self._excused_until = 0.0
 
     def beat(self, name: str, seconds: float = LOOP_TIMEOUT) -> None:
-        """A sign of life of `name`; the next one comes within `seconds`, or it has hung."""
+        """Note a heartbeat of `name`, which hangs unless the next one comes within `seconds`."""
         with self._lock:
             self._until[name] = self._clock() + seconds
 
     def beat_for_wait(self, name: str, seconds: float) -> None:
-        """A sign of life of `name`, which now waits for up to `seconds`."""
+        """Note a heartbeat of `name`, which now waits for up to `seconds`."""
         self.beat(name, seconds + LOOP_TIMEOUT)
 
     @contextmanager
     def task(self, name: str) -> Iterator[Heartbeat]:
-        """Something that has an end; yields what to call as often as it gets on."""
+        """Follow something that has an end; yields what to call whenever it makes progress."""
 
         def beat() -> None:
             self.beat(name, TASK_TIMEOUT)
@@ -70,9 +68,9 @@ class Heartbeats:
                 self._until.pop(name, None)
 
     def excuse(self, seconds: float) -> None:
-        """The last so many seconds were spent waiting for what all threads need, and count for none.
+        """Do not count the last `seconds`, which were spent waiting for what all threads need.
 
-        Those in which several waited at a time are counted once.
+        Seconds in which several threads waited are taken off once.
         """
         now = self._clock()
         with self._lock:
@@ -81,14 +79,14 @@ class Heartbeats:
             self._until = {name: until + passed for name, until in self._until.items()}
 
     def stalled(self) -> list[str]:
-        """Those whose sign of life is overdue, by name."""
+        """Return the names of those whose heartbeat is overdue."""
         now = self._clock()
         with self._lock:
             return sorted(name for name, until in self._until.items() if until < now)
 
 
 class HeartbeatFile(io.RawIOBase):
-    """A file whose every read is a sign of life."""
+    """A file whose every read sends a heartbeat."""
 
     def __init__(self, file: BufferedReader, beat: Heartbeat) -> None:
         self._file, self._beat = file, beat
@@ -125,7 +123,7 @@ class HeartbeatFile(io.RawIOBase):
 
 
 def with_heartbeat(file: BufferedReader, beat: Heartbeat) -> BinaryIO:
-    """The same file, with a sign of life at every read from the disk."""
+    """Return the same file, sending a heartbeat at every read from the disk."""
     return BufferedReader(HeartbeatFile(file, beat))
 
 

@@ -252,7 +252,7 @@ def notifying(desk: Desk) -> str:
     ).look()
     (alert,) = desk.store.alerts.all()
     assert alert.told == {}
-    return "nobody could be told of an alert; it is tried again"
+    return "an alert could not be sent; it is tried again"
 
 
 MAILBOX_CALLS = [
