@@ -54,7 +54,7 @@ import resource
 from daemon.runtime.systemd import SystemdNotifier
 notifier = SystemdNotifier({"NOTIFY_SOCKET": "/run/nobody"})
 resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
-notifier.alive()
+notifier.watchdog()
 print("alive")
 """
 
