@@ -237,9 +237,9 @@ class Fetcher:
 
 def _storable_letter(letter: Letter) -> Letter:
     """Return the letter without what no database can hold; the mailbox should have seen to it."""
-    told = letter.envelope.model_dump()
-    sound = storable(told) | {"altinn2_id": identifier_from(told["altinn2_id"])}
-    return letter if sound == told else replace(letter, envelope=Envelope(**sound))
+    given = letter.envelope.model_dump()
+    sound = storable(given) | {"altinn2_id": identifier_from(given["altinn2_id"])}
+    return letter if sound == given else replace(letter, envelope=Envelope(**sound))
 
 
 def _and_then(do: Callable[[], None], chunks: Iterable[bytes]) -> Iterator[bytes]:

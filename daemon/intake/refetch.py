@@ -80,12 +80,12 @@ class Refetch:
             return []
         with self.fetcher.content.guarded(alone=False):
             letter = self._letter(mailbox, message)
-            told = [self._ask(mailbox, message, each, letter) for each in wanting]
-            self.store.letters.complete([values for _, values in told])
+            answers = [self._ask(mailbox, message, each, letter) for each in wanting]
+            self.store.letters.complete([values for _, values in answers])
         if accept:
             self.store.letters.accept(message.id, self.clock())
         self.store.marks.due_now(message.id, self.clock())
-        asked = [each for each, _ in told]
+        asked = [each for each, _ in answers]
         _log.info(
             "asked again",
             message=str(message.id),
@@ -126,7 +126,7 @@ class Refetch:
         part = None if letter is None else _same(letter.parts, old)
         if part is None:
             what = "letter" if letter is None else "attachment"
-            return self._told(
+            return self._answer(
                 old, _values(old, state=PartState.PURGED), f"the source no longer has the {what}"
             )
         new = call_connector(
@@ -135,10 +135,10 @@ class Refetch:
             position=str(old.position),
         )
         if isinstance(new, PostmottakError):
-            return self._told(old, _values(old), str(new))
-        return self._told(old, new, "")
+            return self._answer(old, _values(old), str(new))
+        return self._answer(old, new, "")
 
-    def _told(
+    def _answer(
         self, old: Attachment, new: AttachmentValues, problem: str
     ) -> tuple[Asked, AttachmentValues]:
         """Return what to keep: damaged bytes beat none, and stay until better ones come."""

@@ -147,9 +147,9 @@ class Rerouter:
         again: Iterable[str],
         after: int | None = None,
     ) -> None:
-        """Keep the decision and carry it out.
+        """Store the decision and carry it out.
 
-        With `after`, unless somebody has decided since the decision of that number.
+        With `after`, unless there is a later decision than the one with that number.
         """
         now, key = self.clock(), letter.message.id
         values = decision_values(key, decision, now)
@@ -190,9 +190,9 @@ def decision_values(message: UUID, decision: Decision, now: datetime) -> Decisio
 
 
 class _Wanted:
-    """Where letters that wait should go at one moment.
+    """Where waiting letters should go at one moment.
 
-    Remembers, for what covers look at is the same of many letters.
+    Results are cached, because many letters share what covers depend on.
     """
 
     def __init__(self, table: Table, at: datetime) -> None:
@@ -200,9 +200,9 @@ class _Wanted:
         self._found = lru_cache(maxsize=_REMEMBERED)(self._recover)
 
     def unless_right(self, letter: Queued) -> Cover | None:
-        """Where the letter should go.
+        """Return where the letter should go.
 
-        None if it goes there, on the right behalves, and nobody is left out, or if it is to stay.
+        None if it goes there already, for the right recipients and all of them, or if it must stay.
         """
         wanted = self._found(letter.service, letter.confidential, letter.chosen, letter.direct)
         if wanted is None or _goes_to(letter, wanted):

@@ -25,7 +25,7 @@ from daemon.core.model import DeliveryState
 from daemon.core.settings import duration_text
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.late import not_taken, unfetched, unread
-from daemon.runtime.clock import WRONG, has_backlog
+from daemon.runtime.clock import WRONG, is_behind
 from daemon.store import Store
 
 _HAPPENED_WITHIN = timedelta(days=7)  # how long to show what happened once and cannot end
@@ -347,7 +347,7 @@ def _clock_doubts(store: Store, now: datetime) -> dict[str, str]:
         if each.kind == CLOCK and not each.ended_at
     }
     newest = store.stamps.newest()
-    if not noted and has_backlog(now, newest):
+    if not noted and is_behind(now, newest):
         later = (
             f"something was recorded at {newest:%Y-%m-%d %H:%M}"
             if newest

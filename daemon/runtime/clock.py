@@ -52,8 +52,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def has_backlog(now: datetime, newest: datetime | None) -> bool:
-    """Whether a clock that says `now` is behind a record, or the existence of Postmottak."""
+def is_behind(now: datetime, newest: datetime | None) -> bool:
+    """Whether a clock that says `now` is behind the last record, or before Postmottak existed."""
     return now < max(newest or EARLIEST, EARLIEST) - APART
 
 
@@ -66,7 +66,7 @@ class Clock:
     """The clock of the service: call it for the time. All methods may be called from any thread.
 
     `newest` is the last time that the store has recorded; `doubted` says that an earlier process
-    had reason to doubt the clock, and that nobody has confirmed it since. `wall` is the clock of
+    had reason to doubt the clock, and that nothing has confirmed it since. `wall` is the clock of
     the machine, `ticks` counts seconds from anywhere, and `steady` those in which the machine does
     not sleep.
     """
@@ -85,7 +85,7 @@ class Clock:
         self._sources: tuple[Source, ...] = ()
         at, now = ticks(), wall()
         self._began, self._at = steady(), at
-        behind = has_backlog(now, newest)
+        behind = is_behind(now, newest)
         floor = max(newest or EARLIEST, EARLIEST)
         # A line is a clock that goes right: the time that it has, or had, at second 0 of `ticks`.
         self._line = _line(floor + timedelta(seconds=1) if behind else now, at)
@@ -99,7 +99,7 @@ class Clock:
         self._confirmed = False
         self._unproven_since = self._time(at)
         self._other: tuple[datetime, float] | None = None
-        """The line of the machine's clock while it is not believed, and since when it is that."""
+        """The line of the machine's clock while it is not believed, and since when it is so."""
         self._agrees = True
         self._said: str | None = None
         self._steps = 0
@@ -108,7 +108,7 @@ class Clock:
         self._look()
 
     def __call__(self) -> datetime:
-        """The time, as `now` says."""
+        """Return the time, as `now` does."""
         return self.now()
 
     def now(self) -> datetime:
@@ -124,7 +124,7 @@ class Clock:
     def follow(self, *sources: Source) -> None:
         """Compare with these clocks from now on.
 
-        Each is asked at every look, and returns at once.
+        Each is read at every look, and must return at once.
         """
         with self._lock:
             self._sources = sources
@@ -140,7 +140,7 @@ class Clock:
 
     @property
     def settled(self) -> bool:
-        """Whether something may be deleted.
+        """Whether something may be deleted by its age.
 
         A source has confirmed the time, or it has been undisputed for `STABLE` seconds.
         """
@@ -165,16 +165,16 @@ class Clock:
             return self._steps if trusted else None
 
     def right_for(self) -> float:
-        """For how many seconds the machine's clock has not been seen to be wrong.
+        """Return for how many seconds the machine's clock has not been found wrong.
 
-        Endless if it never was by this process.
+        Infinite if this process never found it wrong.
         """
         with self._lock:
             at = self._look()
             return float("inf") if self._last_wrong is None else at - self._last_wrong
 
     def skew(self) -> timedelta:
-        """How far the machine's clock is ahead of the time."""
+        """Return how far the machine's clock is ahead of the time."""
         with self._lock:
             at = self._look()
             return self._wall() - self._time(at)
@@ -211,7 +211,7 @@ class Clock:
         return self._line + timedelta(seconds=at)
 
     def _look(self) -> float:
-        """Compare the clocks; the second at which that was."""
+        """Compare the clocks. Returns the second at which that was."""
         at = self._ticks()
         wall = _line(self._wall(), at)
         source = _newest(self._sources)
@@ -227,13 +227,13 @@ class Clock:
         return at
 
     def _is_acceptable(self, wall: datetime, at: float) -> bool:
-        """Whether a clock that has jumped is believed although no source says so.
+        """Whether a clock that has jumped is believed although no source confirms it.
 
-        Notes since when it says what it does.
+        Notes since when it has shown this time.
         """
         now = wall + timedelta(seconds=at)
-        mends = self._behind or (self._doubted and now < self._time(at))
-        if mends and self._is_likely(now, at):
+        corrects = self._behind or (self._doubted and now < self._time(at))
+        if corrects and self._is_likely(now, at):
             self._behind = self._doubted = False
             return True
         if self._other is None or not _same(self._other[0], wall):
@@ -241,7 +241,7 @@ class Clock:
         return at - self._other[1] >= STABLE and now >= EARLIEST
 
     def _is_likely(self, now: datetime, at: float) -> bool:
-        """Whether it can be so late, by what was known last."""
+        """Whether it can be this late, by what was known last."""
         return (
             self._known - APART <= now <= self._known + timedelta(seconds=at - self._known_at) + FAR
         )
@@ -304,7 +304,7 @@ def _same(one: datetime, other: datetime) -> bool:
 
 
 def _newest(sources: Sequence[Source]) -> datetime | None:
-    """The line of the clock that was heard last."""
-    heard = [told for told in (source() for source in sources) if told]
-    last = max(heard, key=lambda told: told.at, default=None)
+    """Return the line of the source that was heard last."""
+    heard = [answer for answer in (source() for source in sources) if answer]
+    last = max(heard, key=lambda answer: answer.at, default=None)
     return _line(last.date, last.at) if last else None
