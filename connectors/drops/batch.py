@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from uuid import UUID
 
-from daemon.core.connector_calls import call_connector
+from daemon.core.connector_calls import outcome_of
 from daemon.core.errors import PostmottakError
 from daemon.core.parcels import Receipt
 
@@ -29,14 +29,14 @@ def run_batch(
         for delivery, work in works.items():
             if delivery in outcomes:
                 continue
-            outcome = call_connector(
+            outcome = outcome_of(
                 partial(_next_step, work, failure), destination=destination, delivery=str(delivery)
             )
             if outcome is not None:
                 outcomes[delivery] = outcome
         if len(outcomes) == len(works):
             return [outcomes[delivery] for delivery in works]
-        failure = call_connector(sync, destination=destination)
+        failure = outcome_of(sync, destination=destination)
 
 
 def _next_step(work: DeliverySteps, failure: PostmottakError | None) -> Receipt | None:

@@ -1,7 +1,7 @@
-"""Spares a host that is down: after some failures in a row it is left alone for a while, then tried with a single call.
+"""Spares a host that is down: no call after some failures in a row, and a single one after a pause.
 
-The pauses grow, so that an outage costs a handful of calls; the longest is short enough that its
-end is seen within one poll.
+The pauses grow, so that an outage costs a handful of calls; the longest is short enough that the
+end of an outage is seen within one poll.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from daemon.core.backoff import Backoff
+from daemon.core.circuit_breaker import FIRST_PAUSE, CircuitBreaker, CircuitState
 from daemon.core.errors import MailboxUnavailable
 
-_FAILURES = 5
-_FIRST_PAUSE = 30.0
-_PATIENCE = 10.0
+_PATIENCE = 10.0  # seconds to wait for another thread's probe
+_JITTER = 0.2
+_START = datetime(2000, 1, 1, tzinfo=UTC)  # any moment: the clock counts seconds from anywhere
 
 
 class HostUnavailable(MailboxUnavailable):
@@ -27,22 +29,20 @@ class HostUnavailable(MailboxUnavailable):
     """
 
 
-class CircuitBreaker:
-    """Guards the calls to one host, from any number of threads.
+class HostGuard:
+    """Guards the calls to one host with a circuit breaker, from any number of threads.
 
-    Pauses are in seconds of `clock`, and never longer than `longest`.
+    Pauses are in seconds of `clock`, which nobody sets, and never longer than `longest`.
     """
 
     def __init__(
         self, host: str, *, longest: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._host = host
-        self._longest = longest
         self._clock = clock
         self._changed = threading.Condition()
-        self._failures = 0
-        self._pause = 0.0
-        self._opens_at: float | None = None
+        pauses = Backoff(FIRST_PAUSE, timedelta(seconds=longest), jitter=_JITTER)
+        self._breaker = CircuitBreaker(backoff=pauses)
         self._probing = False
         self._reason = ""
 
@@ -50,64 +50,65 @@ class CircuitBreaker:
     def call(self) -> Iterator[None]:
         """Around one call: whatever it raises counts as the host's failure.
 
-        Raises HostAway, without entering the block, while the host is left alone. Where another
-        thread is just trying whether the host is back, waits for what comes of it.
+        Raises HostUnavailable, without entering the block, while the host is left alone. Where
+        another thread is just probing the host, waits for the result.
         """
         probe = self._enter()
         try:
             yield
         except BaseException as error:
-            self._failed(probe, str(error))
+            self._failed(probe=probe, reason=str(error))
             raise
-        self._succeeded(probe)
+        self._succeeded(probe=probe)
 
     def record_failure(self, reason: str) -> None:
         """Count a failure of a call that had begun well."""
         self._failed(probe=False, reason=reason)
 
+    def _now(self) -> datetime:
+        return _START + timedelta(seconds=self._clock())
+
     def _enter(self) -> bool:
-        """Whether the call that may now be made is the one that tries whether the host is back."""
+        """Wait until a call may be made. Returns whether it is the probe of a half-open circuit."""
         with self._changed:
-            while self._opens_at is not None:
-                left = self._opens_at - self._clock()
-                if left > 0:
+            while self._breaker.state(self._now()) is not CircuitState.CLOSED:
+                left = self._left()
+                if left > timedelta():
                     raise self._unavailable(left)
                 if not self._probing:
                     self._probing = True
                     return True
                 if not self._changed.wait(_PATIENCE):
-                    raise self._unavailable(1)
+                    raise self._unavailable(timedelta(seconds=1))
             return False
 
-    def _failed(self, probe: bool, reason: str) -> None:
+    def _left(self) -> timedelta:
+        """Return how long no call is made; zero or less if one may be."""
+        opens_at, now = self._breaker.open_until, self._now()
+        return opens_at - now if opens_at else timedelta()
+
+    def _failed(self, *, probe: bool, reason: str) -> None:
         with self._changed:
             self._reason = reason
             if probe:
                 self._probing = False
-            if self._opens_at is None:
-                self._failures += 1
-                if self._failures >= _FAILURES:
-                    self._open_for(_FIRST_PAUSE)
-            elif probe:
-                self._open_for(self._pause * 2)
+            now = self._now()
+            # Another call that ends while a probe is due or under way had begun before the pause.
+            if probe or self._breaker.state(now) is not CircuitState.HALF_OPEN:
+                # jitter keeps no secret
+                self._breaker.failed(now, random.random())  # noqa: S311
             self._changed.notify_all()
 
-    def _open_for(self, pause: float) -> None:
-        self._pause = min(pause, self._longest)
-        # jitter keeps no secret
-        self._opens_at = self._clock() + self._pause * random.uniform(0.8, 1)  # noqa: S311
-
-    def _succeeded(self, probe: bool) -> None:
+    def _succeeded(self, *, probe: bool) -> None:
         with self._changed:
             if probe:
                 self._probing = False
-            self._failures = 0
-            self._opens_at = None
+            self._breaker.succeeded()
             self._changed.notify_all()
 
-    def _unavailable(self, left: float) -> HostUnavailable:
+    def _unavailable(self, left: timedelta) -> HostUnavailable:
         words = (
-            f"{self._host} failed repeatedly, the last time because {self._reason}; it is tried "
-            f"again in {max(1, round(left))} s"
+            f"{self._host} failed repeatedly, the last time because {self._reason}; it is "
+            f"tried again in {max(1, round(left.total_seconds()))} s"
         )
-        return HostUnavailable(words, retry_after=timedelta(seconds=left))
+        return HostUnavailable(words, retry_after=left)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from connectors.net.circuit_breaker import CircuitBreaker, HostUnavailable
+from connectors.net.circuit_breaker import HostGuard, HostUnavailable
 from connectors.net.diagnostics import explain_error, remedy_for
 from connectors.net.http_connection import HttpConnection, ProtocolError, ResponseHead
 from connectors.net.http_response import (
@@ -124,7 +124,7 @@ class HttpClient:
         self._timeouts = timeouts or Timeouts()
         self._longest_pause = longest_pause
         self._clock = clock
-        self._circuit_breakers: dict[str, CircuitBreaker] = {}
+        self._guards: dict[str, HostGuard] = {}
         self.heard: SourceTime | None = None
         """What the server's clock said last."""
         self._pool = ConnectionPool(
@@ -175,10 +175,10 @@ class HttpClient:
         """Close the connections; another call opens them again."""
         self._pool.close()
 
-    def _circuit_breaker(self, host: str) -> CircuitBreaker:
-        found = self._circuit_breakers.get(host)
-        return found or self._circuit_breakers.setdefault(
-            host, CircuitBreaker(host, longest=self._longest_pause, clock=self._clock)
+    def _guard(self, host: str) -> HostGuard:
+        found = self._guards.get(host)
+        return found or self._guards.setdefault(
+            host, HostGuard(host, longest=self._longest_pause, clock=self._clock)
         )
 
     def _with_retries(
@@ -187,7 +187,7 @@ class HttpClient:
         left = list(retry_delays)
         while True:
             try:
-                with self._circuit_breaker(call.host).call():
+                with self._guard(call.host).call():
                     return attempt()
             except TransportProblem as trouble:
                 if not left or not self._worth_repeating(trouble):
@@ -233,7 +233,7 @@ class HttpClient:
             with _mapping_transport_problems():
                 yield from _gathered(line.body())
         except TransportProblem as trouble:
-            self._circuit_breaker(host).record_failure(str(trouble))
+            self._guard(host).record_failure(str(trouble))
             raise _unavailable(host, trouble) from trouble
 
 

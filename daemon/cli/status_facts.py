@@ -18,7 +18,7 @@ from daemon.cli.output import printable
 from daemon.config.loader import Configuration
 from daemon.core.errors import ConfigurationError, Fault, PostmottakError
 from daemon.core.model import DeliveryState
-from daemon.monitoring import problems
+from daemon.monitoring import expiry, late
 from daemon.monitoring.problems import Problem, find_problems, free_space
 from daemon.service.stack import load_configuration, open_store, read_routing, utc_now
 from daemon.store import Store
@@ -88,7 +88,7 @@ def not_taken(configuration: Configuration, store: Store, now: datetime) -> list
             "reference": (each.evidence or {}).get("reference"),
             "delivered_at": each.delivered_at,
         }
-        for each in problems.not_taken(configuration, store, now)
+        for each in late.not_taken(configuration, store, now)
     ]
 
 
@@ -97,11 +97,11 @@ def expiries(configuration: Configuration) -> list[dict[str, Any]]:
     found = [
         *(
             {"what": "certificate", "of": name, "ends_at": ends}
-            for name, ends in problems.certificates(configuration).items()
+            for name, ends in expiry.certificates(configuration).items()
         ),
         *(
             {"what": "key", "of": name, "ends_at": ends}
-            for name, ends in problems.keys(configuration).items()
+            for name, ends in expiry.keys(configuration).items()
         ),
     ]
     return sorted(found, key=lambda each: each["ends_at"])

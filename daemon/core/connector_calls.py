@@ -1,4 +1,4 @@
-"""The result of calling a connector, as a value: its answer, or its error."""
+"""Call a connector, and have the way in which it failed as a value."""
 
 from __future__ import annotations
 
@@ -7,16 +7,28 @@ from typing import TypeVar
 
 import structlog
 
-from daemon.core.errors import ConnectorFault, PostmottakError
+from daemon.core.errors import ConnectorFault, PostmottakError, StoreError
 
 _log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
 
 
 def call_connector(call: Callable[[], _Answer], **about: str) -> _Answer | PostmottakError:
-    """Call a connector, and return what it returns or raises.
+    """Return what `call` returns, or what it raises.
 
-    An unexpected exception is logged with `about`, and returned as ConnectorFault.
+    Anything unexpected is a ConnectorFault, and is logged with what the call is `about`. Raises
+    StoreError: that one concerns everything, not only this call.
+    """
+    outcome = outcome_of(call, **about)
+    if isinstance(outcome, StoreError):
+        raise outcome
+    return outcome
+
+
+def outcome_of(call: Callable[[], _Answer], **about: str) -> _Answer | PostmottakError:
+    """As `call_connector`, but return a StoreError as well.
+
+    For a caller that passes the outcome on to one who raises it.
     """
     try:
         return call()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
 import structlog
 
-from daemon.core.errors import DeliveryFailure, StoreError
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import PostmottakError
 from daemon.core.ports import Destination, KeepsDedupRecords
 from daemon.store import Store
 
@@ -67,19 +69,20 @@ class DedupCleanup:
         What cannot be settled does no harm, and is left to the next deliveries or the next start.
         Raises StoreError.
         """
-        try:
-            left = (
-                ()
-                if name in self._clear
-                else self._store.outbox.delivered_of(destination.dedup_records())
-            )
-            destination.forget({*delivered, *left})
-            self._clear.add(name)
-        except DeliveryFailure as failure:
+        outcome = call_connector(
+            partial(self._settle, name, destination, delivered), destination=name
+        )
+        if isinstance(outcome, PostmottakError):
             self._clear.discard(name)
-            _log.info("traces of what is delivered are left", destination=name, reason=str(failure))
-        except StoreError:
-            raise
-        except Exception:  # noqa: BLE001  # a fault of one connector must not stop the others
-            self._clear.discard(name)
-            _log.exception("the connector failed unexpectedly", destination=name)
+            _log.info("traces of what is delivered are left", destination=name, reason=str(outcome))
+
+    def _settle(
+        self, name: str, destination: KeepsDedupRecords, delivered: Collection[UUID]
+    ) -> None:
+        left = (
+            ()
+            if name in self._clear
+            else self._store.outbox.delivered_of(destination.dedup_records())
+        )
+        destination.forget({*delivered, *left})
+        self._clear.add(name)

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
-from daemon.core.errors import LetterGone, MailboxError, StoreError
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import LetterGone, PostmottakError
 from daemon.core.model import LetterRef, Mark, MarkKind, MarkState
 from daemon.core.ports import Mailbox
 from daemon.delivery.retry import next_attempt
@@ -64,21 +66,11 @@ class MarkSender:
         ):
             remedy = f"`postmottak messages refetch {mark.message_id}` asks for what is missing"
             return self._defer(mark, f"{wanting} attachments did not come as sent; {remedy}")
-        try:
-            done = self._tell(mailbox, mark, ref)
-        except LetterGone:
+        done = call_connector(partial(self._tell, mailbox, mark, ref), **about)
+        if isinstance(done, LetterGone):
             _log.info("letter is gone, so there is nobody to tell", **about)
-            done = True
-        except MailboxError as error:
-            return self._defer(mark, str(error))
-        except StoreError:
-            raise
-        # a fault of the connector concerns one mark only
-        except Exception as fault:  # noqa: BLE001
-            _log.exception("the connector failed unexpectedly", **about)
-            return self._defer(
-                mark, f"unexpected {type(fault).__name__} in the connector; see the log"
-            )
+        elif isinstance(done, PostmottakError):
+            return self._defer(mark, str(done))
         if done:
             self.store.marks.done(mark, self.clock())
             _log.info("mark set", **about)

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
-from daemon.core.errors import DiskFull, TemporaryFailure
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import DiskFull, PostmottakError
 from daemon.core.model import Delivery
 from daemon.core.ports import AwaitsPickup, Destination, PickupState, ShowsPickup
 from daemon.runtime.folder_watch import FolderWatcher
@@ -56,22 +58,10 @@ class Pickups:
         destination = self.destinations().get(delivery.destination)
         if not isinstance(destination, AwaitsPickup):
             return False
-        try:
-            found = destination.pickup(delivery.evidence or {})
-        except TemporaryFailure as failure:
-            _log.warning(
-                "pickup cannot be seen now",
-                delivery=str(delivery.id),
-                destination=delivery.destination,
-                reason=str(failure),
-            )
-            return False
-        except Exception:  # noqa: BLE001  # a fault of one connector must not stop the others
-            _log.exception(
-                "the connector failed unexpectedly",
-                delivery=str(delivery.id),
-                destination=delivery.destination,
-            )
+        about = {"delivery": str(delivery.id), "destination": delivery.destination}
+        found = call_connector(partial(destination.pickup, delivery.evidence or {}), **about)
+        if isinstance(found, PostmottakError):
+            _log.warning("pickup cannot be seen now", reason=str(found), **about)
             return False
         if found.state is PickupState.WAITING:
             return False

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from daemon.core.circuit_breaker import CircuitBreaker, CircuitState
+
 CONCURRENCY = 8
 """Attempts at a time at one destination, unless it takes more."""
 LOOK_AGAIN = timedelta(seconds=1)
@@ -17,9 +19,6 @@ SOON = timedelta(milliseconds=100)
 """How long letters that come one by one are gathered while others are under way: to ask costs the
 same for one and for many.
 """
-_FAILURES = 5
-_FIRST_PAUSE = timedelta(seconds=30)
-_LONGEST_PAUSE = timedelta(minutes=10)
 
 
 @dataclass(kw_only=True)
@@ -28,10 +27,7 @@ class DestinationQueue:
 
     concurrency_limit: int = CONCURRENCY
     running: int = 0
-    failures: int = 0
-    """In a row."""
-    closed_until: datetime | None = None
-    pause: timedelta = _FIRST_PAUSE
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     drained_at: datetime | None = None
     """When it was last asked and nothing more was due."""
     has_new_work: bool = False
@@ -39,9 +35,18 @@ class DestinationQueue:
 
     def free_slots(self, now: datetime) -> int:
         """How many more attempts may begin now; after a pause one, to see how it goes."""
-        if self.closed_until is not None:
-            return 1 if now >= self.closed_until and not self.running else 0
-        return self.concurrency_limit - self.running
+        match self.breaker.state(now):
+            case CircuitState.CLOSED:
+                return self.concurrency_limit - self.running
+            case CircuitState.HALF_OPEN:
+                return 0 if self.running else 1
+            case CircuitState.OPEN:
+                return 0
+
+    @property
+    def closed_until(self) -> datetime | None:
+        """When the next attempt may begin after failures; None while all is well."""
+        return self.breaker.open_until
 
     @property
     def has_backlog(self) -> bool:
@@ -70,15 +75,10 @@ class DestinationQueue:
         `failed` where the destination could not be used, whatever the letter.
         """
         self.running -= 1
-        if not failed:
-            self.failures, self.closed_until, self.pause = 0, None, _FIRST_PAUSE
-            return
-        self.failures += 1
-        if self.closed_until is not None and now >= self.closed_until:
-            self.pause = min(self.pause * 2, _LONGEST_PAUSE)
-            self.closed_until = now + self.pause
-        elif self.closed_until is None and self.failures >= _FAILURES:
-            self.closed_until = now + self.pause
+        if failed:
+            self.breaker.failed(now)
+        else:
+            self.breaker.succeeded()
 
 
 @dataclass(kw_only=True)

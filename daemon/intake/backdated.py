@@ -1,9 +1,9 @@
-"""Letters that are dated before a channel's first poll and have come since: no poll looks there, and they must not be left.
+"""Letters dated before a channel's first poll that arrived later: no poll looks that far back.
 
-A sender may date a letter as it likes, and a mailbox's list goes by that date. The first comparison
-of a channel notes what is older than the first poll; what turns up there later has come since. Of
-the noted ones the mailbox may tell when they were published, for between the first poll and the
-first comparison some may have come.
+A sender may date a letter freely, and a mailbox's list goes by that date. The first comparison of a
+channel notes what is older than the first poll; what turns up there later has arrived since. Some
+of the noted ones may have arrived between the first poll and the first comparison, so the mailbox
+is asked when they were published, if it knows.
 """
 
 from __future__ import annotations
@@ -12,34 +12,36 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
-from daemon.core.errors import LetterGone, MailboxError
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import LetterGone, PostmottakError
 from daemon.core.model import LetterRef, SightingState
-from daemon.core.ports import Channel, Mailbox
+from daemon.core.ports import Channel, Mailbox, TellsPublishing
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Store
 
-_Answer = datetime | MailboxError | None
+_Answer = datetime | PostmottakError | None
 
 
 @dataclass(kw_only=True)
 class Come:
-    """What came of looking among a channel's older letters."""
+    """The result of looking through a channel's older letters."""
 
     refs: list[LetterRef] = field(default_factory=list)
-    """Those that have come since, and are to be fetched."""
+    """Those that have arrived since, and must be fetched."""
     waiting: int = 0
-    """Confidential ones that have come since, and are left alone."""
+    """Confidential ones that have arrived since, and are left alone."""
     looked: int = 0
-    """At how many the mailbox has looked."""
+    """About how many the mailbox was asked."""
     unseen: int = 0
-    """Of how many the mailbox is still to tell."""
+    """About how many the mailbox has not been asked yet."""
     problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backdated:
-    """Looks among older letters, `workers` at a time."""
+    """Looks through older letters, `workers` at a time."""
 
     store: Store
     clock: Callable[[], datetime]
@@ -53,13 +55,11 @@ class Backdated:
         at_most: int,
         stopping: threading.Event,
     ) -> Come:
-        """Which letters have come since the channel's first poll.
+        """Return which letters have arrived since the channel's first poll.
 
-        `older` are those dated before it that nobody has noted yet.
-
-        Notes what is left alone. The mailbox is asked about `at_most` of them; the others have
-        their turn in the next round. Nothing is said of a channel that was never polled. Raises
-        StoreError.
+        `older` are those dated before it that are not noted yet; what is left alone is noted. The
+        mailbox is asked about `at_most` letters; the others follow in the next round. A channel
+        that was never polled has no result. Raises StoreError.
         """
         bookmark, come = self.store.bookmarks.of_channel(mailbox.name, channel), Come()
         if not bookmark.begun:
@@ -83,16 +83,13 @@ class Backdated:
         come: Come,
         stopping: threading.Event,
     ) -> None:
-        """Ask the mailbox, if it can tell, about older letters that nobody has looked at yet."""
-        tells = getattr(
-            mailbox, "published", None
-        )  # `TellsPublishing`, which a mailbox that is watched does not look like
-        if tells is None:
+        """Ask the mailbox about older letters that it was not asked about yet, if it can tell."""
+        if not isinstance(mailbox, TellsPublishing):
             return
         unseen = self.store.letters.older_unseen(mailbox.name, channel)
         some = unseen[:at_most]
         come.looked, come.unseen = len(some), len(unseen) - len(some)
-        self._sort(some, self._answers(tells, some, stopping), begins_at, come)
+        self._sort(some, self._answers(mailbox.published, some, stopping), begins_at, come)
 
     def _answers(
         self,
@@ -101,10 +98,9 @@ class Backdated:
         stopping: threading.Event,
     ) -> list[_Answer]:
         def answer(ref: LetterRef) -> _Answer:
-            try:
-                return None if stopping.is_set() else tells(ref)
-            except MailboxError as error:
-                return error
+            if stopping.is_set():
+                return None
+            return call_connector(partial(tells, ref), external_id=ref.external_id)
 
         with ThreadPool(self.workers, thread_name_prefix="look") as pool:
             return list(pool.map(answer, refs))
@@ -112,14 +108,14 @@ class Backdated:
     def _sort(
         self, refs: Sequence[LetterRef], answers: Sequence[_Answer], begins_at: datetime, come: Come
     ) -> None:
-        failed: list[MailboxError] = []
+        failed: list[PostmottakError] = []
         left: list[LetterRef] = []
         for ref, answer in zip(refs, answers, strict=True):
             if isinstance(answer, LetterGone):
                 self.store.letters.record_skipped(
                     ref, SightingState.GONE, self.clock(), str(answer)
                 )
-            elif isinstance(answer, MailboxError):
+            elif isinstance(answer, PostmottakError):
                 failed.append(answer)
             elif answer is not None:
                 (come.refs if answer > begins_at else left).append(ref)

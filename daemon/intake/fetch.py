@@ -1,21 +1,20 @@
-"""One letter: fetch it, decide its route, keep its bytes, and make of it what one transaction stores."""
+"""One letter: fetch it, decide its route, keep its bytes, and prepare what is stored together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
-import structlog
-
 from daemon.core.callbacks import do_nothing
+from daemon.core.connector_calls import call_connector
 from daemon.core.errors import (
     LetterGone,
-    MailboxError,
     MailboxUnavailable,
     PartUnavailable,
-    StoreError,
+    PostmottakError,
 )
 from daemon.core.file_kinds import HEAD, is_text, kind_of
 from daemon.core.filenames import safe_name
@@ -45,21 +44,20 @@ from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
 from daemon.store.content import ContentStore, Kept
 
-_log = structlog.get_logger(__name__)
-# of an attachment that is not what the sender promises: two in a row are damaged now and then where
-# one in fifty is
+# of an attachment that does not match its checksum: where one in fifty is damaged, two in a row are
+# now and then
 _DOWNLOADS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarkPolicies:
-    """When senders are told Read and Confirmed."""
+    """When letters are marked Read and Confirmed."""
 
     read: Policy = Policy.NEVER
     confirmed: Policy = Policy.NEVER
 
     def overridden(self, decision: Decision) -> MarkPolicies:
-        """The policies where the route that decided has none of its own."""
+        """Return these policies, overridden by those of the route that decided."""
         return MarkPolicies(
             read=decision.mark_read or self.read, confirmed=decision.confirm or self.confirmed
         )
@@ -67,18 +65,21 @@ class MarkPolicies:
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What came of one letter: `letter` if it may be stored now, otherwise a state, or neither if the work was called off."""
+    """The outcome of fetching one letter.
+
+    `letter` if it may be stored now, otherwise a state, or neither if the work was called off.
+    """
 
     ref: LetterRef
     letter: StoredLetter | None = None
     state: SightingState | None = None
     problem: str = ""
     version: str | None = None
-    """The routing table that appointed nobody for it."""
+    """The version of the routing table that appointed no recipient for it."""
 
 
 def duplicate(ref: LetterRef, known: UUID) -> Fetched:
-    """That a letter is stored under another id, which it had in Altinn 2 or has in Altinn 3."""
+    """Return that a letter is stored under another id: that of Altinn 2, or that of Altinn 3."""
     return Fetched(
         ref=ref, state=SightingState.DUPLICATE, problem=f"here already, as message {known}"
     )
@@ -88,7 +89,7 @@ def duplicate(ref: LetterRef, known: UUID) -> Fetched:
 class Fetcher:
     """Fetches letters; may be used from several threads.
 
-    `table` is asked anew for each letter, so it may change.
+    `table` is called again for each letter, so it may change.
     """
 
     store: Store
@@ -106,34 +107,27 @@ class Fetcher:
     ) -> Fetched:
         """Fetch a letter, with the bytes of its attachments durable.
 
-        Whatever is wrong with it is told in words. Raises StoreError.
+        Whatever is wrong with it is in the `problem` of the result. Raises StoreError.
 
-        `release_slot` is called when the mailbox is not needed any more, unless a damaged download
-        has to be repeated: to sync the last bytes takes a while, in which others may call.
+        `release_slot` is called when the mailbox is no longer needed, unless a damaged download has
+        to be repeated: syncing the last bytes takes a while, in which others may call.
         """
-        try:
-            return self._fetch(mailbox, channel, policies, ref, release_slot)
-        except LetterGone as gone:
-            return Fetched(ref=ref, state=SightingState.GONE, problem=str(gone))
-        except MailboxError as error:
-            return Fetched(ref=ref, state=SightingState.FAILING, problem=str(error))
-        except StoreError:
-            raise
-        # a letter that we fail to understand must not stop the others
-        except Exception as fault:  # noqa: BLE001
-            _log.exception("a letter could not be handled", external_id=ref.external_id)
-            return Fetched(
-                ref=ref,
-                state=SightingState.FAILING,
-                problem=f"unexpected {type(fault).__name__}; see the log",
-            )
+        fetched = call_connector(
+            partial(self._fetch, mailbox, channel, policies, ref, release_slot),
+            external_id=ref.external_id,
+        )
+        if isinstance(fetched, PostmottakError):
+            gone = isinstance(fetched, LetterGone)
+            state = SightingState.GONE if gone else SightingState.FAILING
+            return Fetched(ref=ref, state=state, problem=str(fetched))
+        return fetched
 
     def fetch_part(
         self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int
     ) -> AttachmentValues:
-        """One attachment by itself, with its bytes durable if they can be had.
+        """Fetch one attachment by itself, with its bytes durable if they are available.
 
-        Raises MailboxError, and StoreError.
+        Raises MailboxError and StoreError.
         """
         return self._keep(mailbox, ref, part, place, do_nothing)
 
@@ -148,7 +142,7 @@ class Fetcher:
         letter = _storable_letter(mailbox.fetch(ref))
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):
             raise MailboxUnavailable(
-                "the mailbox answered with another letter than was asked for; it is asked "
+                "the mailbox answered with another letter than the one requested; it is asked "
                 "again at the next poll"
             )
         if known := self._known_otherwise(letter):
@@ -176,7 +170,7 @@ class Fetcher:
         )
 
     def _known_otherwise(self, letter: Letter) -> UUID | None:
-        """The stored message that is the same letter as Altinn 2 had it, if it was imported from there."""
+        """Return the stored message that is the same letter, if it was imported from Altinn 2."""
         altinn2_id = letter.envelope.altinn2_id
         return (
             None
@@ -192,9 +186,9 @@ class Fetcher:
         place: int,
         release_slot: Callable[[], None],
     ) -> AttachmentValues:
-        """The attachment, with its bytes in the content store if they can be had.
+        """Return the attachment, with its bytes in the content store if they are available.
 
-        The letter never waits for them in vain.
+        A letter is never held up by bytes that are not.
         """
         state, kept = part.state, None
         if state is PartState.PRESENT:
@@ -212,9 +206,9 @@ class Fetcher:
         )
 
     def _kind(self, part: Part, kept: Kept | None) -> str:
-        """What the bytes are, by the first of them; of a text there is only the sender's word.
+        """Return the kind of file, by its first bytes; for text, only the sender says so.
 
-        Nothing if they are not here.
+        Empty if the bytes are not here.
         """
         if not kept or part.encrypted:
             return ""
@@ -226,10 +220,9 @@ class Fetcher:
     def _download(
         self, mailbox: Mailbox, ref: LetterRef, part: Part, release_slot: Callable[[], None]
     ) -> tuple[PartState, Kept]:
-        """Download.
+        """Download, and again if the bytes do not match the sender's checksum.
 
-        And again if the bytes are not what the sender's checksum promises, in case the way here was
-        to blame.
+        They may have been damaged in transit.
         """
         for _ in range(_DOWNLOADS):
             with mailbox.open_part(ref, part) as chunks:
@@ -240,14 +233,14 @@ class Fetcher:
 
 
 def _storable_letter(letter: Letter) -> Letter:
-    """The letter, if need be without what no database can hold: a mailbox should have seen to that."""
-    told = letter.envelope.model_dump()
-    sound = storable(told) | {"altinn2_id": identifier_from(told["altinn2_id"])}
-    return letter if sound == told else replace(letter, envelope=Envelope(**sound))
+    """Return the letter without what no database can hold; the mailbox should have seen to it."""
+    given = letter.envelope.model_dump()
+    sound = storable(given) | {"altinn2_id": identifier_from(given["altinn2_id"])}
+    return letter if sound == given else replace(letter, envelope=Envelope(**sound))
 
 
 def _and_then(do: Callable[[], None], chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks; and it is done as soon as the last one is taken."""
+    """Yield the chunks, and call `do` as soon as the last one is taken."""
     yield from chunks
     do()
 
@@ -271,7 +264,7 @@ def _stored_letter(
 
 
 def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[DeliveryValues]:
-    """The deliveries that carry out a message's first decision, due now."""
+    """Return the deliveries that carry out a message's first decision, due now."""
     return [
         DeliveryValues(
             id=delivery_id(message, destination, 1),
@@ -288,9 +281,9 @@ def first_deliveries(message: UUID, decision: Decision, now: datetime) -> list[D
 def _marks(
     message: UUID, policies: MarkPolicies, envelope: Envelope, now: datetime
 ) -> Iterator[MarkValues]:
-    """What the sender is to be told.
+    """Yield the marks to set.
 
-    Confirmed only where that was asked for: Altinn would pass on any.
+    Confirmed only where the sender asked for it: Altinn would pass on any.
     """
     confirmed = policies.confirmed if envelope.confirmation_needed else Policy.NEVER
     for kind, policy in ((MarkKind.READ, policies.read), (MarkKind.CONFIRMED, confirmed)):

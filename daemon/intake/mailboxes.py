@@ -1,4 +1,4 @@
-"""Mailboxes as the service polls them: each with its policies and its interval, and with signs of life."""
+"""Mailboxes as the service polls them: with their policies, their interval, and heartbeats."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PARTIES_AT_A_TIME = 10
 
 @dataclass(frozen=True, kw_only=True)
 class PolledMailbox:
-    """A mailbox, and what must be known to poll it."""
+    """A mailbox, and what polling needs to know."""
 
     mailbox: Mailbox
     receiver: Mailbox
-    """The same mailbox, for the outbox, whose thread tells senders."""
+    """The same mailbox, for the outbox, whose thread sets marks."""
     policies: MarkPolicies
     poll_every: timedelta
 
@@ -32,9 +32,9 @@ class PolledMailbox:
 def polled_mailboxes(
     configuration: Configuration, mailboxes: Sequence[Mailbox], heartbeats: Heartbeats
 ) -> tuple[PolledMailbox, ...]:
-    """The configuration's mailboxes, which are connected as `mailboxes`.
+    """Return the configuration's mailboxes, which are connected as `mailboxes`.
 
-    Whatever is asked of one is a sign of life of whoever asks.
+    Each call to one is a heartbeat of the calling thread.
     """
     connected = zip(configuration.mailboxes, mailboxes, strict=True)
     return tuple(_box(mailbox, each.settings, heartbeats) for each, mailbox in connected)
@@ -50,17 +50,17 @@ def _box(mailbox: Mailbox, settings: MailboxSettings, heartbeats: Heartbeats) ->
 
 
 def _policies(settings: MailboxSettings) -> MarkPolicies:
-    """The mailbox's policies.
+    """Return the mailbox's policies.
 
-    One whose letters are read by being fetched has none of ours for Read: there is nothing left to
-    tell.
+    If fetching a letter already marks it as read, there is no policy for Read: nothing is left to
+    do.
     """
     read = settings.mark_read if isinstance(settings.mark_read, Policy) else Policy.NEVER
     return MarkPolicies(read=read, confirmed=settings.confirm)
 
 
 def batches_of_parties(channels: Sequence[Channel]) -> list[list[Channel]]:
-    """The channels in groups of some parties each; one empty group if there are none."""
+    """Return the channels in groups of a few parties each; one empty group if there are none."""
     parties = [
         list(of_party) for _, of_party in groupby(channels, key=lambda channel: channel.party)
     ]

@@ -1,8 +1,8 @@
-"""Notices: Postmottak's own word to an appointed recipient that a confidential letter waits in the mailbox.
+"""Notices: Postmottak's own messages that a confidential letter waits in the mailbox.
 
-A notice says that it waits, since when, and from which service. It is made without opening
-anything: an overview of the letter would cancel Altinn's own reminder. It is a message of its own,
-and goes the way of all messages.
+A notice tells an appointed recipient that the letter waits, since when, and from which service. It
+is made without opening anything: an overview of the letter would cancel Altinn's own reminder. It
+is a message itself, and is delivered like every other.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ from daemon.store import Store, StoredLetter
 
 @dataclass(frozen=True, kw_only=True)
 class Notices:
-    """Writes notices, once for each letter that waits."""
+    """Writes notices, one for each letter that waits."""
 
     store: Store
     table: Callable[[], Table]
     clock: Callable[[], datetime]
 
     def write(self, mailbox: str) -> int:
-        """Write a notice of every confidential letter that waits and has none, if the routing table appoints somebody. Returns how many."""
+        """Write a notice of every confidential letter that waits and has none. Returns how many.
+
+        None is written where the routing table appoints no recipient. Raises StoreError.
+        """
         table = self.table()
         if not any(route.is_confidential and route.enabled for route in table.routes):
             return 0
@@ -68,7 +71,7 @@ class Notices:
 
 
 def notice_id(ref: LetterRef) -> UUID:
-    """The id of the notice of a letter; a repeat has the same."""
+    """Return the id of a letter's notice; a repeat has the same."""
     return message_id(ref.mailbox, f"{ref.external_id}/notice")
 
 

@@ -1,9 +1,9 @@
 """From a mailbox to the store: list, fetch what is new, commit, and only then move the bookmark.
 
 The order is the promise: bytes first, durable; then one transaction with the message, its
-attachments, its deliveries and its marks; and only then a bookmark that says that they need no
-fetching. Several letters are fetched at a time, and those that are ready together are committed
-together.
+attachments, its deliveries and its marks; and only then a bookmark that says that they need not
+be fetched again. Several letters are fetched at a time, and those that are ready together are
+committed together.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.callbacks import do_nothing
-from daemon.core.errors import AccessRefused, MailboxError, NotStorable, StoreError
+from daemon.core.errors import NotStorable, StoreError
 from daemon.core.model import LetterRef, MessageValues, SightingState
-from daemon.core.outside_values import is_storable, text_from
-from daemon.core.ports import Channel, Listing, Mailbox
+from daemon.core.outside_values import text_from
+from daemon.core.ports import Channel, Mailbox
 from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, duplicate
+from daemon.intake.listing import ListedChannel, list_channel, moved_bookmark
 from daemon.intake.notices import Notices
 from daemon.runtime.limiter import ConcurrencyLimiter
 from daemon.runtime.thread_pool import ThreadPool
@@ -34,14 +35,11 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
-# seconds in which letters are gathered for one commit: it costs nearly the same for one and for
+# seconds in which letters are gathered for one commit, which costs nearly the same for one and for
 # many
 _GATHER = 0.1
 _WORKERS_BEHIND = 2
-_CLOCKS_APART = timedelta(
-    hours=1
-)  # this machine's and a source's, or this machine's before and after it was set
-_MORE_THREADS = 3  # than calls at a time: they sync what came, while the others call
+_MORE_THREADS = 3  # than calls at a time: they sync what was received, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
 
@@ -64,24 +62,6 @@ class IntakeSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Listed:
-    """What came of listing one channel."""
-
-    channel: Channel
-    bookmark: Bookmark
-    at: datetime
-    since: datetime | None = None
-    refs: tuple[LetterRef, ...] = ()
-    problem: str = ""
-    refused: bool = False
-
-    @property
-    def expected(self) -> bool:
-        """Whether the problem is none: nobody asked for this resource, and there is no right to it."""
-        return self.refused and self.channel.presumed
-
-
-@dataclass(frozen=True, kw_only=True)
 class Intake:
     """Polls mailboxes."""
 
@@ -91,8 +71,8 @@ class Intake:
     workers: int = 8
     """Calls to a mailbox at a time."""
     backlog: Callable[[], bool] = lambda: False
-    """Whether more letters wait for their delivery than are being delivered: then there are only
-    `_WORKERS_BEHIND` calls at a time.
+    """Whether letters are due but not yet in flight: then there are only `_WORKERS_BEHIND` calls at
+    a time.
     """
 
     def poll(
@@ -103,35 +83,44 @@ class Intake:
         channels: Sequence[Channel] | None = None,
         on_stored: Callable[[], None] = do_nothing,
     ) -> IntakeSummary:
-        """One round: `channels`, or all, are listed, and every letter that is new is stored.
+        """Do one round: list `channels`, or all, and store every new letter.
 
         Ends early when `stopping` is set.
 
         `on_stored` is called after each commit of letters, so that they need not wait for those
-        that come after them.
+        that follow.
 
-        Trouble with a channel or a letter is in the summary, and concerns no other. Raises
+        A problem with a channel or a letter is in the summary, and affects no other. Raises
         StoreError if nothing can be kept.
         """
         channels = mailbox.channels() if channels is None else channels
-        summary, turns = IntakeSummary(), self._turns()
+        summary, limiter = IntakeSummary(), self._limiter()
         with self._pool() as pool:
             bookmarks = self.store.bookmarks.of_channels(mailbox.name, channels)
 
-            def listed_in_turn(channel: Channel, bookmark: Bookmark) -> _Listed | None:
-                with turns.slot():
-                    return self._list(mailbox, channel, bookmark, stopping)
+            def listed_if_wanted(channel: Channel, bookmark: Bookmark) -> ListedChannel | None:
+                with limiter.slot():
+                    if stopping.is_set():
+                        return None
+                    return list_channel(mailbox, channel, bookmark, self.fetcher.clock)
 
-            found = pool.map(listed_in_turn, channels, bookmarks)
+            found = pool.map(listed_if_wanted, channels, bookmarks)
             listed = [each for each in found if each]
             _note_listings(listed, summary)
             work = self._new_letters(mailbox, channels, listed, summary)
             newest = self._store_all(
-                self._fetch_all(pool, turns, mailbox, policies, work, stopping), summary, on_stored
+                self._fetch_all(pool, limiter, mailbox, policies, work, stopping),
+                summary,
+                on_stored,
             )
         summary.notices = self.notices.write(mailbox.name)
         if not stopping.is_set():
-            self.store.bookmarks.save([self._turned(each, newest) for each in listed])
+            now = self.fetcher.clock()
+            moved = [
+                moved_bookmark(each, newest.get((each.channel.party, each.channel.resource)), now)
+                for each in listed
+            ]
+            self.store.bookmarks.save(moved)
         return summary
 
     def fetch(
@@ -148,11 +137,11 @@ class Intake:
         summary = IntakeSummary(listed=len(work))
         with self._pool() as pool:
             self._store_all(
-                self._fetch_all(pool, self._turns(), mailbox, policies, work, stopping), summary
+                self._fetch_all(pool, self._limiter(), mailbox, policies, work, stopping), summary
             )
         return summary
 
-    def _turns(self) -> ConcurrencyLimiter:
+    def _limiter(self) -> ConcurrencyLimiter:
         return ConcurrencyLimiter(
             self.workers, reduced_limit=_WORKERS_BEHIND, yield_priority=self.backlog
         )
@@ -160,43 +149,17 @@ class Intake:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPool(self.workers + _MORE_THREADS, thread_name_prefix="fetch")
 
-    def _list(
-        self, mailbox: Mailbox, channel: Channel, bookmark: Bookmark, stopping: threading.Event
-    ) -> _Listed | None:
-        if stopping.is_set():
-            return None
-        found = _Listed(channel=channel, bookmark=bookmark, at=self.fetcher.clock())
-        try:
-            since = _earliest(mailbox, found)
-            listing = mailbox.list(channel, since)
-            found = replace(found, at=self.fetcher.clock())
-            earlier = _earliest(mailbox, found)
-            if since and (earlier is None or since - earlier > _CLOCKS_APART):
-                # The source's answer has shown that the clock was ahead.
-                since, listing = earlier, mailbox.list(channel, earlier)
-            refs, shortfall = _usable(listing)
-        except MailboxError as error:
-            return replace(
-                found, problem=text_from(str(error)), refused=isinstance(error, AccessRefused)
-            )
-        # a fault of the connector in one channel must not stop the others
-        except Exception as fault:  # noqa: BLE001
-            _log.exception(
-                "a channel could not be listed", party=channel.party, resource=channel.resource
-            )
-            return replace(
-                found, problem=f"unexpected {type(fault).__name__} in the connector; see the log"
-            )
-        return replace(found, since=since, refs=refs, problem=shortfall)
-
     def _new_letters(
         self,
         mailbox: Mailbox,
         channels: Sequence[Channel],
-        listed: Sequence[_Listed],
+        listed: Sequence[ListedChannel],
         summary: IntakeSummary,
     ) -> list[tuple[Channel, LetterRef]]:
-        """Letters to fetch: those listed and not settled, and those that failed earlier, wherever the listing now begins."""
+        """Return the letters to fetch: those listed and not yet handled, and those that failed.
+
+        The latter also where the listing now begins after them.
+        """
         waiting = [ref for each in listed if each.channel.list_only for ref in each.refs]
         summary.waiting = len(waiting)
         self.store.letters.record_waiting(waiting, self.fetcher.clock())
@@ -222,7 +185,11 @@ class Intake:
     def _unsettled(
         self, work: Sequence[tuple[Channel, LetterRef]]
     ) -> list[tuple[Channel, LetterRef]]:
-        """Confidential letters that were left alone are looked at again only where they may be fetched, and the table has changed."""
+        """Return the work without letters that are handled already.
+
+        Confidential letters that were left alone count as handled, unless they may be fetched and
+        the table has changed.
+        """
         version = self.fetcher.table().version
         left: list[tuple[Channel, LetterRef]] = []
         for confidential_too in (False, True):
@@ -236,13 +203,13 @@ class Intake:
     def _fetch_all(
         self,
         pool: ThreadPoolExecutor,
-        turns: ConcurrencyLimiter,
+        limiter: ConcurrencyLimiter,
         mailbox: Mailbox,
         policies: MarkPolicies,
         work: Sequence[tuple[Channel, LetterRef]],
         stopping: threading.Event,
     ) -> Generator[list[Fetched], None, None]:
-        """Fetch the letters, and hand on those that are ready together.
+        """Fetch the letters, and yield those that are ready together.
 
         Raises StoreError, and fetches no more then.
         """
@@ -250,7 +217,7 @@ class Intake:
 
         def fetch(channel: Channel, ref: LetterRef) -> None:
             try:
-                with turns.slot() as release_slot:
+                with limiter.slot() as release_slot:
                     called_off = stopping.is_set()
                     ready.put(
                         Fetched(ref=ref)
@@ -279,7 +246,8 @@ class Intake:
     ) -> dict[_Place, datetime]:
         """Commit what was fetched.
 
-        Returns the newest publish time for each party and resource; none where a letter is missing.
+        Returns the newest publish time for each party and resource, but none where a letter is
+        missing.
         """
         newest: dict[_Place, datetime] = {}
         missing: set[_Place] = set()
@@ -300,7 +268,7 @@ class Intake:
     def _commit(self, some: list[Fetched], summary: IntakeSummary) -> list[Fetched]:
         """Commit the letters together; if the database cannot hold one of them, each by itself.
 
-        Returns what came of each.
+        Returns the outcome of each.
         """
         letters = [each.letter for each in some if each.letter]
         if not letters:
@@ -344,79 +312,13 @@ class Intake:
             reason=fetched.problem,
         )
 
-    def _turned(self, listed: _Listed, newest: dict[_Place, datetime]) -> Bookmark:
-        """Move the bookmark, but only over letters that are stored.
-
-        And note how the listing went.
-        """
-        bookmark, now = listed.bookmark, self.fetcher.clock()
-        bookmark.refused, bookmark.retired_at = listed.refused, None
-        if listed.problem:
-            bookmark.failed_at, bookmark.last_error = now, listed.problem
-            bookmark.failing_since = (
-                None if listed.expected else bookmark.failing_since or bookmark.succeeded_at or now
-            )
-        else:
-            bookmark.succeeded_at, bookmark.last_error, bookmark.failing_since = now, None, None
-            if not bookmark.begun:
-                bookmark.begun, bookmark.begins_at = True, listed.since
-            if _is_beyond(
-                bookmark.position, listed.at
-            ):  # it has just been listed from the beginning, so the bookmark can come back
-                bookmark.position = listed.at
-            reached = (
-                now
-                if listed.channel.list_only
-                else newest.get((listed.channel.party, listed.channel.resource))
-            )
-            if reached:
-                bookmark.position = max(reached, bookmark.position or reached)
-        return bookmark
-
-
-def _earliest(mailbox: Mailbox, found: _Listed) -> datetime | None:
-    """From when on to list.
-
-    From the beginning if the bookmark lies in the future, for nobody knows what it has hidden.
-    """
-    bookmark = found.bookmark
-    if _is_beyond(bookmark.position, found.at):
-        return (
-            bookmark.begins_at
-            if bookmark.begun
-            else mailbox.earliest(found.channel, None, found.at)
-        )
-    return mailbox.earliest(found.channel, bookmark.position, found.at)
-
-
-def _is_beyond(position: datetime | None, now: datetime) -> bool:
-    return position is not None and position - now > _CLOCKS_APART
-
-
-def _usable(listing: Listing) -> tuple[tuple[LetterRef, ...], str]:
-    """The letters that can be asked for, and why there may be more: an id that is no text is nobody's, and stops no other letter."""
-    refs = tuple(each for each in listing.refs if is_storable(each.external_id))
-    odd = len(listing.refs) - len(refs)
-    return refs, "; ".join(
-        filter(
-            None,
-            (
-                text_from(listing.shortfall),
-                f"{odd} letters have ids that are no text" if odd else "",
-            ),
-        )
-    )
-
 
 def _or_duplicate(fetched: Fetched, twin: UUID | None) -> Fetched:
-    """What was fetched.
-
-    Or, if another mailbox has brought the letter meanwhile, that it is a duplicate.
-    """
+    """Return what was fetched, or a duplicate if another mailbox brought the letter meanwhile."""
     return duplicate(fetched.ref, twin) if twin else fetched
 
 
-def _note_listings(listed: Sequence[_Listed], summary: IntakeSummary) -> None:
+def _note_listings(listed: Sequence[ListedChannel], summary: IntakeSummary) -> None:
     summary.listed = sum(len(each.refs) for each in listed)
     for each in listed:
         if each.problem:
@@ -461,7 +363,7 @@ def _advance(
 ) -> None:
     """Note how far the place has been read.
 
-    A letter that is dated later than now tells nothing of that.
+    A letter dated later than now says nothing about that.
     """
     if message.requested_at and message.requested_at <= now:
         newest[place] = max(message.requested_at, newest.get(place, message.requested_at))

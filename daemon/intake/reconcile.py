@@ -1,9 +1,7 @@
-"""Everything in the mailbox against everything here, channel by channel, over the whole time.
+"""Compare everything in the mailbox with the store, channel by channel, and fetch what is missing.
 
-And fetch what is missing.
-
-Polls look a week behind; this looks at all of it, so that whatever a poll could miss is found, and
-said in numbers. What is dated before the first poll and has come since is missing as well: see
+A poll looks a week back; this looks at all of it, so that whatever a poll could miss is found and
+counted. What is dated before the first poll and has arrived since is missing as well: see
 `backdated`.
 """
 
@@ -12,11 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from daemon.core.bookkeeping import Bookmark
-from daemon.core.errors import MailboxError, StoreError
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import PostmottakError
 from daemon.core.model import LetterRef, SightingState
 from daemon.core.outside_values import is_storable
 from daemon.core.ports import Channel, Mailbox
@@ -27,9 +27,7 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _LOOKS = 1000
-"""Older letters of a mailbox that one round looks at, each with a call; the others have their turn
-in the next.
-"""
+"""Older letters that one round asks a mailbox about, with one call each; the rest follow later."""
 
 
 @dataclass(kw_only=True)
@@ -45,16 +43,14 @@ class Compared:
     """Confidential, and left alone."""
     gone: int = 0
     older: int = 0
-    """Dated before the first poll began to look (`start_from`), and so never meant to be fetched."""
+    """Dated before the time from which the first poll listed (`start_from`): not to be fetched."""
     late: int = 0
-    """Those of the missing ones that are dated so and have come since, and so are meant to be
-    fetched.
-    """
+    """Missing letters that are dated so but have arrived since, and so must be fetched."""
     unseen: int = 0
-    """Those of the older ones of which the mailbox is still to tell when they were published."""
+    """Older letters about which the mailbox has not been asked yet."""
     missing: list[str] = field(default_factory=list)
     fetched: int = 0
-    """How many of the missing ones are stored now."""
+    """How many of the missing letters are stored now."""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -75,8 +71,8 @@ class Compared:
         yield "confidential and left alone", self.waiting
         yield "gone", self.gone
         yield "older than the first poll", self.older
-        yield "of them still to be looked at", self.unseen
-        yield "dated before the first poll and come since", self.late
+        yield "of these not checked yet", self.unseen
+        yield "dated before the first poll but arrived since", self.late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +87,7 @@ class Reconciliation:
     ) -> list[Compared]:
         """Compare every channel, and fetch what is missing.
 
-        Trouble with one is told, and concerns no other. Raises StoreError.
+        A problem with one is reported, and affects no other. Raises StoreError.
         """
         found: list[Compared] = []
         looks = _LOOKS
@@ -101,22 +97,15 @@ class Reconciliation:
             compared = Compared(
                 party=channel.party, service=channel.service, resource=channel.resource
             )
-            try:
-                looks -= self._compare(mailbox, channel, policies, compared, looks, stopping)
-            except MailboxError as error:
-                compared.problems.append(str(error))
-            except StoreError:
-                raise
-            # a fault of the connector in one channel must not stop the others
-            except Exception as fault:  # noqa: BLE001
-                _log.exception(
-                    "a channel could not be compared",
-                    party=channel.party,
-                    resource=channel.resource,
-                )
-                compared.problems.append(
-                    f"unexpected {type(fault).__name__} in the connector; see the log"
-                )
+            looked = call_connector(
+                partial(self._compare, mailbox, channel, policies, compared, looks, stopping),
+                party=channel.party,
+                resource=channel.resource,
+            )
+            if isinstance(looked, PostmottakError):
+                compared.problems.append(str(looked))
+            else:
+                looks -= looked
             _log.info(
                 "reconciled",
                 party=channel.party,
@@ -142,7 +131,7 @@ class Reconciliation:
     ) -> int:
         """Compare one channel, and fetch what is missing.
 
-        Returns at how many older letters it looked, `looks` at the most.
+        Returns how many older letters it asked about, at most `looks`.
         """
         listing, now = mailbox.list(channel, None), self.intake.fetcher.clock()
         compared.problems += [listing.shortfall] if listing.shortfall else []
@@ -186,7 +175,11 @@ class Reconciliation:
         unknown: list[LetterRef],
         seen: Mapping[str, SightingState],
     ) -> tuple[list[LetterRef], list[LetterRef]]:
-        """Those that a poll should have found, dated after the channel's first poll began to look, or failing; and the older ones."""
+        """Return the letters that a poll should have found, and the older ones.
+
+        A poll should have found those that are dated after the time from which the channel's first
+        poll listed, and those that failed.
+        """
         bookmark: Bookmark = self.store.bookmarks.of_channel(mailbox.name, channel)
         begins_at = (
             bookmark.begins_at

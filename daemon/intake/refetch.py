@@ -1,9 +1,9 @@
-"""A stored letter's missing attachments, asked for again at an operator's word.
+"""Fetches a stored letter's missing attachments again, when an operator asks for it.
 
-What is here already is never made worse by it.
+What is stored already never gets worse.
 
-It works beside a running service: bytes first, durable, and while they are put nobody removes any;
-then one transaction.
+It works beside a running service: bytes first, durable, and none are removed meanwhile; then one
+transaction.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
 
-from daemon.core.errors import LetterGone, MailboxError
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import LetterGone, PostmottakError
 from daemon.core.model import (
     KEPT_STATES,
     Attachment,
@@ -37,37 +39,37 @@ _NEEDLESS = frozenset({PartState.PRESENT, PartState.DELETED})
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What came of asking for one attachment again."""
+    """The outcome of fetching one attachment again."""
 
     position: int
     name: str
     before: PartState
     after: PartState
     problem: str = ""
-    """Why it could not be asked for now, or what the source says."""
+    """Why it could not be fetched now, or what the source says."""
 
     @property
     def came(self) -> bool:
-        """Whether it is here now as it was sent."""
+        """Whether it is stored now as it was sent."""
         return self.after is PartState.PRESENT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refetch:
-    """Asks again."""
+    """Fetches missing attachments again."""
 
     store: Store
     fetcher: Fetcher
     clock: Callable[[], datetime]
 
     def run(self, mailbox: Mailbox, message: Message, *, accept: bool = False) -> list[Asked]:
-        """Ask for each attachment that is not here as it was sent, and keep what comes.
+        """Fetch each attachment that is not stored as it was sent, and keep what comes.
 
-        None if the letter is whole.
+        Returns an empty list if the letter is complete.
 
         What can never come any more, and with `accept` whatever did not come, holds up no mark from
-        then on; marks are due at once. May be repeated. Raises MailboxError if nothing could be
-        asked, StoreError if nothing can be kept.
+        then on; marks are due at once. May be repeated. Raises MailboxError or ConnectorFault if
+        the letter cannot be requested, StoreError if nothing can be kept.
         """
         wanting = [
             each
@@ -78,12 +80,12 @@ class Refetch:
             return []
         with self.fetcher.content.guarded(alone=False):
             letter = self._letter(mailbox, message)
-            told = [self._ask(mailbox, message, each, letter) for each in wanting]
-            self.store.attachments.complete([values for _, values in told])
+            answers = [self._ask(mailbox, message, each, letter) for each in wanting]
+            self.store.attachments.complete([values for _, values in answers])
         if accept:
             self.store.attachments.accept(message.id, self.clock())
         self.store.marks.due_now(message.id, self.clock())
-        asked = [each for each, _ in told]
+        asked = [each for each, _ in answers]
         _log.info(
             "asked again",
             message=str(message.id),
@@ -93,9 +95,9 @@ class Refetch:
         return asked
 
     def without(self, message: UUID) -> list[Delivery]:
-        """The newest deliveries that each destination got before anything came.
+        """Return each destination's newest delivery if it is delivered or in flight.
 
-        And those under way, which may be without it.
+        The first were made without the attachments, and the second may be.
         """
         newest: dict[str, Delivery] = {}
         for each in self.store.queries.deliveries(message_id=message):
@@ -111,10 +113,12 @@ class Refetch:
         ]
 
     def _letter(self, mailbox: Mailbox, message: Message) -> Letter | None:
-        try:
-            return mailbox.fetch(message.ref)
-        except LetterGone:
+        found = call_connector(partial(mailbox.fetch, message.ref), message=str(message.id))
+        if isinstance(found, LetterGone):
             return None
+        if isinstance(found, PostmottakError):
+            raise found
+        return found
 
     def _ask(
         self, mailbox: Mailbox, message: Message, old: Attachment, letter: Letter | None
@@ -122,22 +126,24 @@ class Refetch:
         part = None if letter is None else _same(letter.parts, old)
         if part is None:
             what = "letter" if letter is None else "attachment"
-            return self._told(
-                old, _values(old, state=PartState.PURGED), f"the source has the {what} no longer"
+            return self._answer(
+                old, _values(old, state=PartState.PURGED), f"the source no longer has the {what}"
             )
-        try:
-            return self._told(
-                old, self.fetcher.fetch_part(mailbox, message.ref, part, old.position), ""
-            )
-        except MailboxError as error:
-            return self._told(old, _values(old), str(error))
+        new = call_connector(
+            partial(self.fetcher.fetch_part, mailbox, message.ref, part, old.position),
+            message=str(message.id),
+            position=str(old.position),
+        )
+        if isinstance(new, PostmottakError):
+            return self._answer(old, _values(old), str(new))
+        return self._answer(old, new, "")
 
-    def _told(
+    def _answer(
         self, old: Attachment, new: AttachmentValues, problem: str
     ) -> tuple[Asked, AttachmentValues]:
-        """What is to be kept: bytes that are not as they were sent are better than none, and stay until better ones come."""
+        """Return what to keep: damaged bytes beat none, and stay until better ones come."""
         if old.state in KEPT_STATES and new.state not in KEPT_STATES:
-            problem = problem or f"the source says that it is {new.state}; what came before stays"
+            problem = problem or f"the source says that it is {new.state}; the earlier copy stays"
             new = _values(old, accepted_at=self.clock())
         asked = Asked(
             position=old.position,
@@ -154,7 +160,7 @@ def _values(old: Attachment, **changes: object) -> AttachmentValues:
 
 
 def _same(parts: Sequence[Part], old: Attachment) -> Part | None:
-    """The attachment in the letter as it now is; by its place where it has no id."""
+    """Return the attachment in the letter as it is now, by its position where it has no id."""
     if old.external_id:
         return next((each for each in parts if each.external_id == old.external_id), None)
     return parts[old.position - 1] if old.position <= len(parts) else None

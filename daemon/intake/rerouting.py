@@ -1,4 +1,4 @@
-"""Where stored letters go now: covers that begin and end while letters wait, and an operator who decides anew."""
+"""Reroutes stored letters: a cover begins or ends while they wait, or an operator decides again."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Applied:
 
 @dataclass(frozen=True, kw_only=True)
 class Rerouter:
-    """Decides anew about stored letters, by the table that is in force."""
+    """Decides again about stored letters, by the current routing table."""
 
     store: Store
     table: Callable[[], Table]
     clock: Callable[[], datetime]
     beat: Callable[[], None] = do_nothing
-    """A sign of life."""
+    """Sends a heartbeat."""
 
     def follow_covers(self, stopping: threading.Event | None = None) -> int:
-        """Let deliveries that wait follow the covers of this moment.
+        """Move waiting deliveries to where the current covers send them.
 
         Returns how many letters changed.
 
@@ -81,7 +81,7 @@ class Rerouter:
         return len(found)
 
     def route(self, message: UUID, to: str | None) -> Applied:
-        """Decide anew about one letter, and deliver it to all its destinations, also to those that have it.
+        """Decide again about one letter, and deliver it to all destinations, even if they have it.
 
         With `to`, the named recipient gets it whatever the routes say. Raises NotFound or
         OperatorError.
@@ -94,10 +94,10 @@ class Rerouter:
         return applied
 
     def apply(self, since: datetime) -> Applied:
-        """Decide anew about all letters that came since then, but for those that an operator routed.
+        """Decide again about all letters that came since then, except those an operator routed.
 
-        Letters that have arrived where they now belong do not go there again, unless it is on
-        behalf of somebody new.
+        Letters that are delivered where they now belong do not go there again, unless it is for a
+        new recipient.
         """
         applied = Applied()
         for letter in self.store.rerouting.since(since):
@@ -144,9 +144,9 @@ class Rerouter:
         again: Iterable[str],
         after: int | None = None,
     ) -> None:
-        """Keep the decision and carry it out.
+        """Store the decision and carry it out.
 
-        With `after`, unless somebody has decided since the decision of that number.
+        With `after`, unless there is a later decision than the one with that number.
         """
         now, key = self.clock(), letter.message.id
         values = decision_values(key, decision, now)
@@ -172,7 +172,7 @@ def _differs(decision: Decision, stored: DecisionValues) -> bool:
 
 
 def decision_values(message: UUID, decision: Decision, now: datetime) -> DecisionValues:
-    """The decision as it is kept; its number is that of a first one."""
+    """Return the decision as it is stored, numbered as the first one."""
     return DecisionValues(
         message_id=message,
         number=1,
@@ -187,9 +187,9 @@ def decision_values(message: UUID, decision: Decision, now: datetime) -> Decisio
 
 
 class _Wanted:
-    """Where letters that wait should go at one moment.
+    """Where waiting letters should go at one moment.
 
-    Remembers, for what covers look at is the same of many letters.
+    Results are cached, because many letters share what covers depend on.
     """
 
     def __init__(self, table: Table, at: datetime) -> None:
@@ -197,9 +197,9 @@ class _Wanted:
         self._found = lru_cache(maxsize=_REMEMBERED)(self._recover)
 
     def unless_right(self, letter: Queued) -> Cover | None:
-        """Where the letter should go.
+        """Return where the letter should go.
 
-        None if it goes there, on the right behalves, and nobody is left out, or if it is to stay.
+        None if it goes there already, for the right recipients and all of them, or if it must stay.
         """
         wanted = self._found(letter.service, letter.confidential, letter.chosen, letter.direct)
         if wanted is None or _goes_to(letter, wanted):
@@ -221,21 +221,21 @@ def _goes_to(letter: Queued, wanted: Mapping[str, tuple[str, ...]]) -> bool:
 
 
 def facts_of_stored(letter: Decided, at: datetime) -> Facts:
-    """The facts about a stored letter, as if it were decided at `at`."""
+    """Return the facts about a stored letter, as if it were decided at `at`."""
     return facts_of(letter.message, letter.attachments, at)
 
 
 def decide_in_thread(
     store: Store, table: Table, facts: Facts, exclude: UUID | None = None
 ) -> Decision | None:
-    """Where the letter goes, as `decide` says, with the earlier letter of its thread if the table follows threads."""
+    """Return the decision, with the earlier letter of its thread if the table follows threads."""
     return decide(
         table, facts, find_earlier(store, facts, exclude) if table.follows_threads else None
     )
 
 
 def find_earlier(store: Store, facts: Facts, exclude: UUID | None = None) -> Earlier | None:
-    """The newest letter of the same thread that was here when the facts were; never `exclude`."""
+    """Return the newest earlier letter of the same thread; never `exclude`."""
     found = store.letters.earlier(facts.threads, facts.at, exclude)
     if found is None:
         return None
@@ -252,7 +252,9 @@ def find_earlier(store: Store, facts: Facts, exclude: UUID | None = None) -> Ear
 def samples(
     store: Store, since: datetime, *, follow_threads: bool = True
 ) -> Iterator[HistoricLetter]:
-    """Stored letters for a dry run, those that came at `since` or later, in that order, some of which are in memory at a time.
+    """Yield stored letters for a dry run, those that came at `since` or later, in that order.
+
+    Only some of them are in memory at a time.
 
     With `follow_threads`, each comes with the thread as it then was; a table that follows none need
     not ask for it.

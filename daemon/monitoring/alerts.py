@@ -1,7 +1,7 @@
-"""Tells somebody of what is wrong, once, and once when it is over.
+"""Notifies of each problem once when it begins, and once when it is over.
 
-State is in the store, so a restart tells nothing twice. A destination that cannot be told is tried
-again, ever more seldom, and disturbs nothing; the log and `status` say it all the same.
+State is in the store, so a restart repeats no notification. A destination that cannot be reached is
+tried again at growing intervals and holds up nothing; the log and `status` show the problem anyway.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid5
 
 import structlog
 
 from daemon.config.loader import Configuration
+from daemon.core.backoff import Backoff
 from daemon.core.bookkeeping import COLLISION, Alert
-from daemon.core.errors import DeliveryFailure, DiskFull, Fault
+from daemon.core.connector_calls import call_connector
+from daemon.core.errors import DiskFull, Fault, PostmottakError
 from daemon.core.ports import Destination, Notification, Notifies
-from daemon.monitoring.problems import Problem, find_problems
+from daemon.monitoring.problems import find_problems
+from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 
@@ -26,17 +30,17 @@ _log = structlog.get_logger(__name__)
 _NAMESPACE = UUID("0a7c2f8b-3f7a-5c4e-9d0c-52e3b2a7c9d1")
 _LOOK = 30.0  # seconds
 _GLANCE = 5.0  # seconds between looks at the clock
-ALERTS = "alerts"  # whose signs of life come from here
-_FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
+ALERTS = "alerts"  # the name under which this sends heartbeats
+_BACKOFF = Backoff(timedelta(minutes=1), timedelta(minutes=30))
 _WITHOUT_END = frozenset({"rejected", COLLISION})
-"""Kinds that happen and do not pass, so that their end is nothing to tell."""
+"""Kinds that happen once and do not pass, so there is no end to notify of."""
 
 
 class AlertNotifier:
-    """Looks for trouble, and tells it. For one thread.
+    """Looks for problems and notifies of them. For one thread.
 
-    `configuration`, `destinations`, `faults` and what the service itself has `noticed` are asked
-    again at each look; `steady` is a clock that is never set, for waits.
+    `configuration`, `destinations`, `faults` and `service_problems` are read again at each look;
+    `steady` is a clock that is never set, for waits.
     """
 
     def __init__(
@@ -48,44 +52,48 @@ class AlertNotifier:
         faults: Callable[[], Sequence[Fault]],
         clock: Callable[[], datetime],
         heartbeats: Heartbeats,
-        noticed: Callable[[], Sequence[Problem]] = tuple,
+        service_problems: ServiceProblems | None = None,
         steady: Callable[[], datetime] | None = None,
     ) -> None:
-        self._store, self._clock, self._pulses = store, clock, heartbeats
+        self._store, self._clock, self._heartbeats = store, clock, heartbeats
         self._steady = steady or clock
         self._configuration, self._destinations, self._faults = configuration, destinations, faults
-        self._noticed = noticed
-        self._waits: dict[str, tuple[datetime, timedelta]] = {}
+        self._service_problems = service_problems or ServiceProblems()
+        self._waits: dict[str, tuple[datetime, int]] = {}
+        """By destination: when it may be tried again, and how often it has failed in a row."""
 
     def loop(self, stopping: threading.Event) -> None:
-        """Look until `stopping` is set; a full disk is waited out. Raises StoreError."""
+        """Look until `stopping` is set. A full disk is waited out. Raises StoreError."""
         while not stopping.is_set():
             try:
                 self.look()
             except DiskFull as error:
                 _log.error("no alert can be kept until there is room", reason=str(error))
-            self._pulses.beat_for_wait(ALERTS, _LOOK)
+            self._heartbeats.beat_for_wait(ALERTS, _LOOK)
             self._rest(stopping)
 
     def _rest(self, stopping: threading.Event) -> None:
-        """Until the next look.
+        """Wait until the next look.
 
-        What the service notices, such as a wrong clock, is noted sooner, for that can be over soon.
+        A new problem of the service itself, such as a wrong clock, ends the wait: it may be over
+        soon.
         """
-        before, ends = self._noticed_keys(), time.monotonic() + _LOOK
-        while time.monotonic() < ends and self._noticed_keys() == before:
+        before, ends = self._keys_of_service(), time.monotonic() + _LOOK
+        while time.monotonic() < ends and self._keys_of_service() == before:
             if stopping.wait(_GLANCE):
                 return
 
-    def _noticed_keys(self) -> set[str]:
-        return {each.key for each in self._noticed()}
+    def _keys_of_service(self) -> set[str]:
+        return {each.key for each in self._service_problems.all()}
 
     def look(self) -> None:
-        """Note what is wrong now, and tell what is to be told. Raises StoreError."""
-        self._pulses.beat(ALERTS)
+        """Store what is wrong now, and send the notifications that are due. Raises StoreError."""
+        self._heartbeats.beat(ALERTS)
         now, configuration = self._clock(), self._configuration()
         before = {each.key for each in self._store.alerts.all() if not each.ended_at}
-        problems = find_problems(configuration, self._store, now, self._faults(), self._noticed())
+        problems = find_problems(
+            configuration, self._store, now, self._faults(), self._service_problems.all()
+        )
         current = [
             Alert(
                 key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now
@@ -97,39 +105,34 @@ class AlertNotifier:
             if alert.key not in before:
                 _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
         for alert in self._store.alerts.all():
-            self._tell_all(alert, configuration.alerts.to)
+            self._notify_all(alert, configuration.alerts.to)
 
-    def _tell_all(self, alert: Alert, names: Sequence[str]) -> None:
-        left = [name for name in names if _is_due(alert, name) and not self._tell(alert, name)]
+    def _notify_all(self, alert: Alert, names: Sequence[str]) -> None:
+        left = [name for name in names if _is_due(alert, name) and not self._notify(alert, name)]
         if alert.ended_at and not left:
             self._store.alerts.forget(alert)
 
-    def _tell(self, alert: Alert, name: str) -> bool:
-        """Whether it is told now."""
+    def _notify(self, alert: Alert, name: str) -> bool:
+        """Send the notification if the destination may be tried now. Returns whether it was."""
         now, destination = self._steady(), self._destinations().get(name)
-        until, wait = self._waits.get(name, (now, _FIRST_WAIT))
+        until, failures = self._waits.get(name, (now, 0))
         if not isinstance(destination, Notifies) or now < until:
             return False
-        self._pulses.beat(ALERTS)
-        try:
-            destination.notify(_notification(alert))
-        except DeliveryFailure as failure:
-            return self._put_off(name, now, wait, str(failure))
-        # a fault of one connector must not stop the service
-        except Exception as fault:  # noqa: BLE001
-            _log.exception("the connector failed unexpectedly", destination=name)
-            return self._put_off(
-                name, now, wait, f"unexpected {type(fault).__name__} in the connector"
-            )
+        self._heartbeats.beat(ALERTS)
+        failure = call_connector(
+            partial(destination.notify, _notification(alert)), destination=name
+        )
+        if isinstance(failure, PostmottakError):
+            return self._put_off(name, now, failures + 1, str(failure))
         self._waits.pop(name, None)
         self._store.alerts.told(alert, name, _phase(alert))
-        _log.info("alert told", kind=alert.kind, destination=name, ended=bool(alert.ended_at))
+        _log.info("alert sent", kind=alert.kind, destination=name, ended=bool(alert.ended_at))
         return True
 
-    def _put_off(self, name: str, now: datetime, wait: timedelta, reason: str) -> bool:
-        self._waits[name] = (now + wait, min(2 * wait, _LONGEST_WAIT))
+    def _put_off(self, name: str, now: datetime, failures: int, reason: str) -> bool:
+        self._waits[name] = (now + _BACKOFF.after(failures), failures)
         _log.warning(
-            "nobody could be told of an alert; it is tried again", destination=name, reason=reason
+            "an alert could not be sent; it is tried again", destination=name, reason=reason
         )
         return False
 
@@ -139,9 +142,9 @@ def _phase(alert: Alert) -> str:
 
 
 def _is_due(alert: Alert, name: str) -> bool:
-    """Whether this destination is to be told.
+    """Whether this destination is due a notification.
 
-    Who was not told of the beginning is not told of the end.
+    One that never got the beginning does not get the end.
     """
     told = alert.told.get(name)
     if alert.ended_at:
@@ -151,7 +154,7 @@ def _is_due(alert: Alert, name: str) -> bool:
 
 def _notification(alert: Alert) -> Notification:
     at = alert.ended_at or alert.began_at
-    over = "It is over. What was wrong: " if alert.ended_at else ""
+    over = "Resolved: " if alert.ended_at else ""
     return Notification(
         id=uuid5(_NAMESPACE, f"{alert.key} {alert.began_at.isoformat()} {_phase(alert)}"),
         kind=alert.kind,

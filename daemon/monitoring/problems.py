@@ -1,37 +1,34 @@
 """What is wrong now, for alerts, status and monitors. Without titles, contents or names of persons.
 
-Its cost depends on what waits, never on what is stored and delivered.
+The cost depends on what is waiting, never on what is stored and delivered.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
 
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import (
     CLOCK,
     COLLISION,
-    LOG,
     SEEN_BY_SERVICE,
-    WATCH,
     Bookmark,
     SkippedLetter,
 )
 from daemon.core.errors import Fault
-from daemon.core.model import Delivery, DeliveryState, SightingState
+from daemon.core.model import DeliveryState
 from daemon.core.settings import duration_text
-from daemon.core.times import NORWAY
-from daemon.runtime.clock import WRONG, has_backlog
+from daemon.monitoring.expiry import certificates, keys
+from daemon.monitoring.late import not_taken, unfetched, unread
+from daemon.runtime.clock import WRONG, is_behind
 from daemon.store import Store
 
-_HAPPENED_WITHIN = timedelta(days=7)  # what happens and does not pass is shown for so long
+_HAPPENED_WITHIN = timedelta(days=7)  # how long to show what happened once and cannot end
 _HAPPENED_AT_MOST = 50
 _NAMED = 5
 
@@ -42,15 +39,15 @@ class Problem:
 
     kind: str
     about: str
-    """What it is wrong with: a destination, a channel, a file. Kind and this make the same trouble
-    the same.
+    """What is affected: a destination, a channel, a file. Two problems with the same kind and the
+    same `about` are the same problem.
     """
     text: str
     critical: bool = True
 
     @property
     def key(self) -> str:
-        """By which it is recognised."""
+        """Return what identifies it."""
         return f"{self.kind} {self.about}".strip()
 
 
@@ -59,12 +56,12 @@ def find_problems(
     store: Store,
     now: datetime,
     faults: Sequence[Fault] = (),
-    noticed: Sequence[Problem] | None = None,
+    of_service: Sequence[Problem] | None = None,
 ) -> list[Problem]:
-    """Everything that is wrong. Raises StoreError.
+    """Return everything that is wrong. Raises StoreError.
 
-    `faults` are those of an edit that is not in force, and `noticed` is what only the service that
-    runs can notice; others leave that out, and are told what the service kept of it.
+    `faults` are those of an edit that was ignored. `of_service` is what only the running service
+    knows (`ServiceProblems`); other processes leave it out, and get what the service has stored.
     """
     bookmarks = store.queries.bookmarks()
     return [
@@ -82,34 +79,8 @@ def find_problems(
         *_expiring(configuration, now),
         *_full(configuration),
         *_faulty(faults),
-        *(_noticed_by_the_service(store, now) if noticed is None else noticed),
+        *(_stored_of_service(store, now) if of_service is None else of_service),
     ]
-
-
-def clock_troubles(doubts: Mapping[str, str]) -> list[Problem]:
-    """What is wrong with the machine's clock; `doubts` says it in words, by what it is about."""
-    return [Problem(kind=CLOCK, about=about, text=text) for about, text in doubts.items()]
-
-
-def _doubts_of(store: Store, now: datetime) -> dict[str, str]:
-    """What the service has noted of the clock, or what it would say of one that is behind."""
-    noted = {
-        each.key.removeprefix(CLOCK).strip(): each.text
-        for each in store.alerts.all()
-        if each.kind == CLOCK and not each.ended_at
-    }
-    newest = store.stamps.newest()
-    if not noted and has_backlog(now, newest):
-        later = (
-            f"something was recorded at {newest:%Y-%m-%d %H:%M}"
-            if newest
-            else "there was no Postmottak then"
-        )
-        noted[WRONG] = (
-            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {later}; set it "
-            "(`timedatectl`)"
-        )
-    return noted
 
 
 def _silent(
@@ -145,30 +116,14 @@ def _refused(configuration: Configuration, bookmarks: Sequence[Bookmark]) -> Ite
             yield Problem(
                 kind="rights",
                 about=about,
-                text=f"What could be read is refused now: {about}; see `postmottak check`",
+                text=f"Access lost: {about}; see `postmottak check`",
             )
-
-
-def unread(
-    configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime
-) -> list[Bookmark]:
-    """Channels of which no listing has been whole for longer than `silent_after`, the longest first."""
-    names, limit = (
-        {each.name for each in configuration.mailboxes},
-        configuration.alerts.silent_after,
-    )
-    late = [
-        each
-        for each in bookmarks
-        if each.mailbox in names and each.failing_since and now - each.failing_since > limit
-    ]
-    return sorted(late, key=lambda each: each.failing_since or now)
 
 
 def _unread(
     configuration: Configuration, bookmarks: Sequence[Bookmark], now: datetime
 ) -> Iterator[Problem]:
-    """By party: a right is a party's, and a mailbox that cannot be read at all is silent."""
+    """By party, as access is granted; a mailbox that cannot be read at all is silent instead."""
     silent = {each.about for each in _silent(configuration, bookmarks, now)}
     by_party: dict[tuple[str, str], list[Bookmark]] = {}
     for each in unread(configuration, bookmarks, now):
@@ -189,25 +144,6 @@ def _unread(
         yield Problem(kind="unread", about=f"{mailbox} {party}", text=text, critical=critical)
 
 
-def unfetched(
-    configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime
-) -> list[SkippedLetter]:
-    """Letters that could not be fetched for longer than `silent_after`, the longest first."""
-    names, limit = (
-        {each.name for each in configuration.mailboxes},
-        configuration.alerts.silent_after,
-    )
-    retired = {(each.mailbox, each.party, each.resource) for each in bookmarks if each.retired_at}
-    failing = [
-        each
-        for each in store.queries.sightings(SightingState.FAILING)
-        if each.mailbox in names and each.failing_since
-    ]
-    late = [each for each in failing if each.failing_since and now - each.failing_since > limit]
-    wanted = [each for each in late if (each.mailbox, each.party, each.resource) not in retired]
-    return sorted(wanted, key=lambda each: each.failing_since or now)
-
-
 def _unfetched(
     configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime
 ) -> Iterator[Problem]:
@@ -219,7 +155,7 @@ def _unfetched(
             [f"{each.external_id} since {each.failing_since:%Y-%m-%d %H:%M} UTC" for each in late]
         )
         text = (
-            f"Letters of the mailbox {mailbox} that cannot be fetched: {len(late)}, {which}; see "
+            f"Letters in the mailbox {mailbox} that cannot be fetched: {len(late)}, {which}; see "
             "`postmottak status`"
         )
         yield Problem(
@@ -231,18 +167,18 @@ def _unfetched(
 
 
 def _incomplete(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
-    """Letters of which a part did not come as sent.
+    """Letters with attachments that did not come as sent.
 
-    A part that is gone at the source is told, and never critical.
+    An attachment that is gone at the source is reported, and never critical.
     """
     for each in store.queries.incomplete(now - _HAPPENED_WITHIN, _HAPPENED_AT_MOST):
         since = f"since {each.fetched_at:%Y-%m-%d %H:%M} UTC"
         text = (
-            f"The letter {each.message_id} is here without {each.missing} of its attachments as "
-            f"sent, {since}"
+            f"Attachments of the letter {each.message_id} that are missing or damaged: "
+            f"{each.missing}, {since}"
         )
         critical = each.may_come and _is_long(configuration, each.fetched_at, now)
-        remedy = f"`postmottak messages refetch {each.message_id}` asks for them again"
+        remedy = f"`postmottak messages refetch {each.message_id}` fetches them again"
         yield Problem(
             kind="incomplete",
             about=str(each.message_id),
@@ -255,7 +191,7 @@ def _untold(configuration: Configuration, store: Store, now: datetime) -> Iterat
     for mailbox, (count, since) in store.marks.refused().items():
         if _is_long(configuration, since, now):
             text = (
-                f"Senders in the mailbox {mailbox} who cannot be told Read or Confirmed: {count}, "
+                f"Marks (Read or Confirmed) that cannot be set in the mailbox {mailbox}: {count}, "
                 f"since {since:%Y-%m-%d %H:%M} UTC"
             )
             yield Problem(
@@ -267,13 +203,13 @@ def _untold(configuration: Configuration, store: Store, now: datetime) -> Iterat
 
 
 def _is_long(configuration: Configuration, since: datetime | None, now: datetime) -> bool:
-    """Whether it has lasted as long as a letter may wait for its delivery: from then on it is critical."""
+    """Whether it has lasted longer than a letter may wait, so that it is critical."""
     limit = max(configuration.alerts.undelivered_after, configuration.alerts.silent_after)
     return since is not None and now - since > limit
 
 
 def _some(words: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
+    """Join the first few of them, and say how many more there are."""
     more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
     return ", ".join(words[:_NAMED]) + more
 
@@ -283,8 +219,8 @@ def _undelivered(configuration: Configuration, store: Store, now: datetime) -> I
     for destination, oldest in store.queries.oldest_waiting().items():
         if now - oldest > limit:
             text = (
-                f"A letter waits for {destination} since {oldest:%Y-%m-%d %H:%M} UTC, longer than "
-                f"{duration_text(limit)}"
+                f"A letter has waited for {destination} since {oldest:%Y-%m-%d %H:%M} UTC, "
+                f"longer than {duration_text(limit)}"
             )
             yield Problem(
                 kind="undelivered",
@@ -303,25 +239,13 @@ def _dead(store: Store) -> Iterator[Problem]:
             yield Problem(kind="dead", about=destination, text=text)
 
 
-def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[Delivery]:
-    """Deliveries that their receivers have neither taken nor rejected in the time that the destination allows, the oldest first."""
-    allowed = {
-        each.name: limit
-        for each in configuration.destinations
-        if (limit := each.settings.pickup_limit)
-    }
-    waiting = store.outbox.awaiting_pickup(allowed) if allowed else iter(())
-    return [
-        each
-        for each in waiting
-        if each.delivered_at and now - each.delivered_at > allowed[each.destination]
-    ]
-
-
 def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     late = Counter(each.destination for each in not_taken(configuration, store, now))
     for destination, count in late.items():
-        text = f"Delivered to {destination} and not taken in time: {count}; see `postmottak status`"
+        text = (
+            f"Delivered to {destination} and not picked up in time: {count}; see "
+            "`postmottak status`"
+        )
         yield Problem(kind="not-taken", about=destination, text=text, critical=False)
 
 
@@ -349,7 +273,7 @@ def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
     for name, ends in certificates(configuration).items():
         if ends - now < limit:
             text = (
-                f"The certificate of {name} is good until {ends:%Y-%m-%d}; renew the file in "
+                f"The certificate of {name} is valid until {ends:%Y-%m-%d}; renew the file in "
                 "client_cert_file"
             )
             yield Problem(kind="expiry", about=name, text=text, critical=ends <= now)
@@ -359,34 +283,14 @@ def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
                 "register a new one in Samarbeidsportalen, or the same one again, and correct "
                 "key_expires"
             )
-            text = f"The key of the mailbox {name} is good until {ends:%Y-%m-%d}; {remedy}"
+            text = f"The key of the mailbox {name} is valid until {ends:%Y-%m-%d}; {remedy}"
             yield Problem(kind="expiry", about=f"key of {name}", text=text, critical=ends <= now)
 
 
-def keys(configuration: Configuration) -> dict[str, datetime]:
-    """When the last day of the mailboxes' keys ends, by mailbox, as far as the configuration says."""
-    days = {each.name: each.settings.key_ends for each in configuration.mailboxes}
-    return {name: datetime.combine(day, time.max, NORWAY) for name, day in days.items() if day}
-
-
-def certificates(configuration: Configuration) -> dict[str, datetime]:
-    """When the client certificates end, by destination."""
-    paths = {each.name: each.settings.client_certificate for each in configuration.destinations}
-    return {name: ends for name, path in paths.items() if path and (ends := _ends_at(path))}
-
-
-def _ends_at(path: Path) -> datetime | None:
-    """When a certificate ends; None if it cannot be read, which the check tells."""
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-    except (OSError, ValueError):
-        return None
-
-
 def free_space(configuration: Configuration) -> dict[Path, int]:
-    """Bytes that are free where letters are kept, by folder.
+    """Return the free bytes where letters are kept, by folder.
 
-    Of those alone that the system tells of.
+    A folder of which the system reports nothing is left out.
     """
     places = (configuration.store.database_path.parent, configuration.store.content)
     return {place: free for place in dict.fromkeys(places) if (free := _free(place)) is not None}
@@ -417,35 +321,14 @@ def _faulty(faults: Sequence[Fault]) -> Iterator[Problem]:
         yield Problem(
             kind="edit",
             about="",
-            text=f"An edit is not in force, for it has faults: {places}; see `postmottak check`",
+            text=f"An edit was ignored because it has errors: {places}; see `postmottak check`",
         )
 
 
-def noticed_troubles(*, log: str, watch: str) -> list[Problem]:
-    """What the service notices of itself: why its log cannot be written, and why folders cannot be watched; each empty if it can."""
-    found = []
-    if log:
-        text = (
-            f"The service's log cannot be written, and its lines are lost ({log}); see where its "
-            "stderr goes"
-        )
-        found.append(Problem(kind=LOG, about="", text=text, critical=False))
-    if watch:
-        remedy = (
-            "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end what "
-            "uses them up"
-        )
-        text = (
-            "Edits and pickups are noticed some seconds late, for folders cannot be watched "
-            f"({watch}); {remedy}"
-        )
-        found.append(Problem(kind=WATCH, about="", text=text, critical=False))
-    return found
-
-
-def _noticed_by_the_service(store: Store, now: datetime) -> Iterator[Problem]:
-    """What only the service can notice, as the store has it."""
-    yield from clock_troubles(_doubts_of(store, now))
+def _stored_of_service(store: Store, now: datetime) -> Iterator[Problem]:
+    """What only the service knows, as far as it is in the store."""
+    for about, text in _clock_doubts(store, now).items():
+        yield Problem(kind=CLOCK, about=about, text=text)
     for each in store.alerts.all():
         if each.kind in SEEN_BY_SERVICE and not each.ended_at:
             yield Problem(
@@ -454,3 +337,24 @@ def _noticed_by_the_service(store: Store, now: datetime) -> Iterator[Problem]:
                 text=each.text,
                 critical=each.critical,
             )
+
+
+def _clock_doubts(store: Store, now: datetime) -> dict[str, str]:
+    """What the service has stored about the clock, or what it would say of one that is behind."""
+    noted = {
+        each.key.removeprefix(CLOCK).strip(): each.text
+        for each in store.alerts.all()
+        if each.kind == CLOCK and not each.ended_at
+    }
+    newest = store.stamps.newest()
+    if not noted and is_behind(now, newest):
+        later = (
+            f"something was recorded at {newest:%Y-%m-%d %H:%M}"
+            if newest
+            else "Postmottak did not exist then"
+        )
+        noted[WRONG] = (
+            f"This machine's clock says {now:%Y-%m-%d %H:%M} UTC, but {later}; set it "
+            "(`timedatectl`)"
+        )
+    return noted

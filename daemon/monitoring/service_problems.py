@@ -1,14 +1,14 @@
-"""What is wrong with the running service itself, and with nothing that the store knows of.
-
-It lasts until it is said to be over.
-"""
+"""What is wrong with the running service itself: what only its process knows, and no store."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from daemon.core.bookkeeping import CLOCK, LOG, WATCH
 from daemon.monitoring.problems import Problem
+
+Source = Callable[[], Sequence[Problem]]
 
 
 class ServiceProblems:
@@ -20,24 +20,59 @@ class ServiceProblems:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._found: dict[tuple[str, str], Problem] = {}
+        self._sources: dict[str, Source] = {}
 
-    def begin(self, trouble: Problem) -> bool:
-        """Note a problem, which may be known already.
-
-        Returns whether there is something new about it.
-        """
-        key = trouble.kind, trouble.about
+    def begin(self, problem: Problem) -> bool:
+        """Note a problem, which lasts until `end`. Returns whether anything about it is new."""
+        key = problem.kind, problem.about
         with self._lock:
-            is_new = self._found.get(key) != trouble
-            self._found[key] = trouble
+            is_new = self._found.get(key) != problem
+            self._found[key] = problem
         return is_new
 
     def end(self, kind: str, about: str) -> bool:
-        """Note that it is over. Returns whether there was one."""
+        """Note that a problem is over. Returns whether there was one."""
         with self._lock:
             return self._found.pop((kind, about), None) is not None
 
-    def all(self) -> Sequence[Problem]:
-        """Every problem there is."""
+    def follow(self, kind: str, source: Source) -> None:
+        """Ask `source` for the problems of this kind whenever all are asked for.
+
+        It replaces an earlier source of that kind, and returns at once, from any thread.
+        """
         with self._lock:
-            return tuple(self._found.values())
+            self._sources[kind] = source
+
+    def all(self) -> Sequence[Problem]:
+        """Return every problem there is at this moment."""
+        with self._lock:
+            found, sources = tuple(self._found.values()), tuple(self._sources.values())
+        return (*found, *(problem for source in sources for problem in source()))
+
+
+def clock_problems(doubts: Mapping[str, str]) -> list[Problem]:
+    """What is wrong with the machine's clock; `doubts` says it in words, by what it is about."""
+    return [Problem(kind=CLOCK, about=about, text=text) for about, text in doubts.items()]
+
+
+def log_problems(reason: str) -> list[Problem]:
+    """That the log cannot be written, and why; none if `reason` is empty."""
+    if not reason:
+        return []
+    text = (
+        f"The service's log cannot be written, and its lines are lost ({reason}); check where "
+        "its stderr goes"
+    )
+    return [Problem(kind=LOG, about="", text=text, critical=False)]
+
+
+def watch_problems(reason: str) -> list[Problem]:
+    """That folders cannot be watched, and why; none if `reason` is empty."""
+    if not reason:
+        return []
+    text = (
+        "Edits and pickups are noticed some seconds late, because folders cannot be watched "
+        f"({reason}); raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or "
+        "stop what uses them up"
+    )
+    return [Problem(kind=WATCH, about="", text=text, critical=False)]

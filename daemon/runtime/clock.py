@@ -1,11 +1,10 @@
-"""What time it is, although the clock of this machine may be wrong.
+"""What time it is, even if this machine's clock is wrong.
 
-The time is taken from the machine's clock for as long as that goes on as the seconds do that nobody
-can set, and as Altinn's clock does. When it jumps, the time goes on without it, until Altinn agrees
+The time is taken from the machine's clock for as long as it agrees with the seconds that cannot be
+set, and with Altinn's clock. When it jumps, the time goes on without it, until Altinn agrees
 with it, or until it has stayed as it is for a while. At the start there are no earlier seconds to
-compare with: then what the store has recorded last says how late it must be at least, and how late
-it can be expected to be. Pure but for what `wall`, `ticks` and the sources tell, which are
-arguments.
+compare with: then the last record in the store says how late it must be at least, and how late it
+can be expected to be. Pure except for `wall`, `ticks` and the sources, which are arguments.
 """
 
 from __future__ import annotations
@@ -24,37 +23,37 @@ _log = structlog.get_logger(__name__)
 APART = timedelta(hours=1)
 """Clocks that differ by more do not agree."""
 RECENT = timedelta(days=1)
-"""A start so soon after the last record is nothing to wonder at."""
+"""A start this soon after the last record is normal."""
 FAR = timedelta(days=30)
 """A clock that is further ahead of the last record is believed when Altinn or an operator confirms
 it, and not before.
 """
 STABLE = 600.0
-"""Seconds after which a clock that nobody confirms or contradicts is believed."""
+"""Seconds after which a clock is believed that no source confirms or contradicts."""
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 """No installation is older: a machine without a clock of its own starts years before."""
 _START = datetime(2000, 1, 1, tzinfo=UTC)
 WRONG, DOUBTED = "", "doubted"
-"""What a trouble with the clock is about: it says what cannot be, or what nobody confirms."""
+"""What is wrong with the clock: its time is impossible, or unconfirmed."""
 
 Source = Callable[[], SourceTime | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Correction:
-    """The time was taken to be between `first` and `last` when it was another one, by more than an hour."""
+    """The time was taken to be between `first` and `last`, and was more than an hour off."""
 
     first: datetime
     last: datetime
 
 
 def utc_now() -> datetime:
-    """What the clock of this machine says."""
+    """Return what this machine's clock says."""
     return datetime.now(UTC)
 
 
-def has_backlog(now: datetime, newest: datetime | None) -> bool:
-    """Whether a clock that says `now` is behind: something was recorded later, or there was no Postmottak yet."""
+def is_behind(now: datetime, newest: datetime | None) -> bool:
+    """Whether a clock that says `now` is behind the last record, or before Postmottak existed."""
     return now < max(newest or EARLIEST, EARLIEST) - APART
 
 
@@ -67,7 +66,7 @@ class Clock:
     """The clock of the service: call it for the time. All methods may be called from any thread.
 
     `newest` is the last time that the store has recorded; `doubted` says that an earlier process
-    had reason to doubt the clock, and that nobody has confirmed it since. `wall` is the clock of
+    had reason to doubt the clock, and that nothing has confirmed it since. `wall` is the clock of
     the machine, `ticks` counts seconds from anywhere, and `steady` those in which the machine does
     not sleep.
     """
@@ -86,7 +85,7 @@ class Clock:
         self._sources: tuple[Source, ...] = ()
         at, now = ticks(), wall()
         self._began, self._at = steady(), at
-        behind = has_backlog(now, newest)
+        behind = is_behind(now, newest)
         floor = max(newest or EARLIEST, EARLIEST)
         # A line is a clock that goes right: the time that it has, or had, at second 0 of `ticks`.
         self._line = _line(floor + timedelta(seconds=1) if behind else now, at)
@@ -100,7 +99,7 @@ class Clock:
         self._confirmed = False
         self._unproven_since = self._time(at)
         self._other: tuple[datetime, float] | None = None
-        """The line of the machine's clock while it is not believed, and since when it is that."""
+        """The line of the machine's clock while it is not believed, and since when it is so."""
         self._agrees = True
         self._said: str | None = None
         self._steps = 0
@@ -109,30 +108,30 @@ class Clock:
         self._look()
 
     def __call__(self) -> datetime:
-        """The time, as `now` says."""
+        """Return the time, as `now` does."""
         return self.now()
 
     def now(self) -> datetime:
-        """The time in UTC: that of the machine's clock if that can be right, otherwise the best that is known."""
+        """Return the time in UTC: the machine's clock if it can be right, or the best estimate."""
         with self._lock:
             at = self._look()
             return self._time(at)
 
     def steady(self) -> datetime:
-        """A time for waiting and measuring only: it is never set, and means nothing to anybody else."""
+        """Return a time for waiting and measuring only; it is never set, nor the time of day."""
         return _START + timedelta(seconds=self._seconds() - self._began)
 
     def follow(self, *sources: Source) -> None:
         """Compare with these clocks from now on.
 
-        Each is asked at every look, and returns at once.
+        Each is read at every look, and must return at once.
         """
         with self._lock:
             self._sources = sources
 
     @property
     def trusted(self) -> bool:
-        """Whether something may be given up for its age, or called expired."""
+        """Whether a delivery may be given up, or something called expired, because of its age."""
         with self._lock:
             at = self._look()
             return self._sound and (
@@ -141,7 +140,10 @@ class Clock:
 
     @property
     def settled(self) -> bool:
-        """Whether something may be deleted: a source has confirmed the time, or it has been undisputed for `STABLE` seconds."""
+        """Whether something may be deleted by its age.
+
+        A source has confirmed the time, or it has been undisputed for `STABLE` seconds.
+        """
         with self._lock:
             at = self._look()
             return self._sound and (self._confirmed or at - self._line_since >= STABLE)
@@ -163,37 +165,37 @@ class Clock:
             return self._steps if trusted else None
 
     def right_for(self) -> float:
-        """For how many seconds the machine's clock has not been seen to be wrong.
+        """Return for how many seconds the machine's clock has not been found wrong.
 
-        Endless if it never was by this process.
+        Infinite if this process never found it wrong.
         """
         with self._lock:
             at = self._look()
             return float("inf") if self._last_wrong is None else at - self._last_wrong
 
     def skew(self) -> timedelta:
-        """How far the machine's clock is ahead of the time."""
+        """Return how far the machine's clock is ahead of the time."""
         with self._lock:
             at = self._look()
             return self._wall() - self._time(at)
 
     def troubles(self) -> dict[str, str]:
-        """What is wrong with the machine's clock, in words, by what it is about: `WRONG` or `DOUBTED`."""
+        """Return what is wrong with the machine's clock, in words, by `WRONG` or `DOUBTED`."""
         with self._lock:
             self._look()
             return {} if self._said is None else {WRONG if self._disputed else DOUBTED: self._said}
 
     def corrections(self) -> Sequence[Correction]:
-        """Corrections that nobody has acted upon.
+        """Return the corrections that are not acted upon yet.
 
-        Nothing is trusted until somebody has, and says so to `mended`.
+        Nothing is trusted until they are, and `mended` is called.
         """
         with self._lock:
             self._look()
             return tuple(self._corrections)
 
     def mended(self, corrections: Sequence[Correction]) -> None:
-        """What was recorded with the wrong times of these corrections is right now."""
+        """Note that what was recorded with the wrong times of these corrections is right now."""
         with self._lock:
             self._corrections = [each for each in self._corrections if each not in corrections]
 
@@ -209,7 +211,7 @@ class Clock:
         return self._line + timedelta(seconds=at)
 
     def _look(self) -> float:
-        """Compare the clocks; the second at which that was."""
+        """Compare the clocks. Returns the second at which that was."""
         at = self._ticks()
         wall = _line(self._wall(), at)
         source = _newest(self._sources)
@@ -225,13 +227,13 @@ class Clock:
         return at
 
     def _is_acceptable(self, wall: datetime, at: float) -> bool:
-        """Whether a clock that has jumped is believed although no source says so.
+        """Whether a clock that has jumped is believed although no source confirms it.
 
-        Notes since when it says what it does.
+        Notes since when it has shown this time.
         """
         now = wall + timedelta(seconds=at)
-        mends = self._behind or (self._doubted and now < self._time(at))
-        if mends and self._is_likely(now, at):
+        corrects = self._behind or (self._doubted and now < self._time(at))
+        if corrects and self._is_likely(now, at):
             self._behind = self._doubted = False
             return True
         if self._other is None or not _same(self._other[0], wall):
@@ -239,7 +241,7 @@ class Clock:
         return at - self._other[1] >= STABLE and now >= EARLIEST
 
     def _is_likely(self, now: datetime, at: float) -> bool:
-        """Whether it can be so late, by what was known last."""
+        """Whether it can be this late, by what was known last."""
         return (
             self._known - APART <= now <= self._known + timedelta(seconds=at - self._known_at) + FAR
         )
@@ -273,8 +275,8 @@ class Clock:
 
     def _words(self, wall: datetime, at: float) -> str | None:
         remedy = (
-            "nothing is deleted or given up meanwhile; set the clock, and see that something "
-            "keeps it right (`timedatectl`)"
+            "nothing is deleted or given up meanwhile; set the clock, and make sure that it is "
+            "synchronised (`timedatectl`)"
         )
         if self._disputed:
             other = (
@@ -282,18 +284,14 @@ class Clock:
                 if not self._agrees
                 else f"it should say {self._time(at):%Y-%m-%d %H:%M}"
             )
-            return (
-                f"The clock of this machine says {wall:%Y-%m-%d %H:%M} UTC, and {other}; {remedy}"
-            )
+            return f"This machine's clock says {wall:%Y-%m-%d %H:%M} UTC, but {other}; {remedy}"
         if self._doubted:
-            far = (
-                "which nobody has confirmed, and is not what the records of the database let expect"
-            )
+            far = "which is unconfirmed, and not what the records in the database suggest"
             right = (
-                "if it is right, stop the service and say so: `postmottak retention run "
+                "if it is right, stop the service and confirm it: `postmottak retention run "
                 "--trust-clock`"
             )
-            return f"The clock of this machine says {wall:%Y-%m-%d} UTC, {far}; {remedy}; {right}"
+            return f"This machine's clock says {wall:%Y-%m-%d} UTC, {far}; {remedy}; {right}"
         return None
 
 
@@ -306,7 +304,7 @@ def _same(one: datetime, other: datetime) -> bool:
 
 
 def _newest(sources: Sequence[Source]) -> datetime | None:
-    """The line of the clock that was heard last."""
-    heard = [told for told in (source() for source in sources) if told]
-    last = max(heard, key=lambda told: told.at, default=None)
+    """Return the line of the source that was heard last."""
+    heard = [answer for answer in (source() for source in sources) if answer]
+    last = max(heard, key=lambda answer: answer.at, default=None)
     return _line(last.date, last.at) if last else None

@@ -1,9 +1,9 @@
-"""Folders that are watched for changes, and stay so: an emitter of watchdog dies with its folder, and does not say so.
+"""Watches folders, and goes on watching: a watchdog emitter dies silently with its folder.
 
-A folder that is removed and made again, or that something is mounted on, is another folder under
-the same name; `keep` sees that. Where the system allows no more watches (inotify(7): instances and
-watches are limited for each user), nothing fails: `unwatched` says so, and whoever asked for the
-watch looks for himself, more often.
+A folder that is removed and made again, or that something is mounted on, is another folder with
+the same name; `keep` notices that. Where the system allows no more watches (inotify(7): instances
+and watches are limited for each user), nothing fails: `unwatched` says why, and the caller looks at
+its folders more often.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Watched:
 
 
 class FolderWatcher:
-    """Tells `handler` of changes in folders, not of those in folders below.
+    """Calls `handler` for changes in folders, but not in their subfolders.
 
     For one thread; `handler` is called from others.
     """
@@ -37,7 +37,7 @@ class FolderWatcher:
         self._handler = handler
         self._observer: BaseObserver | None = None
         self.unwatched = ""
-        """Why a folder that is there is not watched; empty if all are. May be read from any thread."""
+        """Why an existing folder is not watched; empty if all are. May be read from any thread."""
         self._refusal = ""
         self._watched: dict[Path, _Watched] = {}
         self._refused: set[Path] = set()
@@ -45,10 +45,10 @@ class FolderWatcher:
     def keep(self, folders: Collection[Path]) -> bool:
         """Watch these folders and no others.
 
-        Call it now and then. A folder that is not there is watched when it is.
+        Call it now and then. A missing folder is watched once it exists.
 
-        Returns whether the watching of one was begun (anew): nobody saw what happened in it until
-        now.
+        Returns whether a watch was begun, for the first time or again: what happened in that folder
+        until now went unnoticed.
         """
         self._refusal = ""
         observer = self._observe(folders)
@@ -70,13 +70,13 @@ class FolderWatcher:
         return any(begun)
 
     def stop(self) -> None:
-        """Watch nothing any more. Call it once, after the last `keep`."""
+        """Stop watching. Call it once, after the last `keep`."""
         if self._observer and self._observer.is_alive():
             self._observer.stop()
             self._observer.join()
 
     def _observe(self, folders: Collection[Path]) -> BaseObserver | None:
-        """The observer, at work; None if the system has none to give now."""
+        """Return the running observer; None if the system does not allow one now."""
         try:
             if self._observer is None or _has_died(self._observer):
                 self._watched.clear()
@@ -104,10 +104,8 @@ class FolderWatcher:
             return False
         try:
             watch = observer.schedule(self._handler, str(folder))
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # the folder is gone in this very moment, or the system allows no more watches
+        except (OSError, RuntimeError) as error:
+            # the folder has just gone, or the system allows no more watches
             self._refuse(folder, error)
             return False
         self._refused.discard(folder)
@@ -120,7 +118,7 @@ def _has_died(observer: BaseObserver) -> bool:
 
 
 def _identity(folder: Path) -> _Identity | None:
-    """What tells a folder from another one of the same name; None if there is no folder."""
+    """Return what tells a folder from another one of the same name; None if it does not exist."""
     try:
         found = folder.stat()
     except OSError:

@@ -1,8 +1,8 @@
-"""Signs of life: which threads of the service still turn, and which hang.
+"""Heartbeats: which threads of the service are alive, and which hang.
 
-Whoever works says so again and again; whoever waits says for how long. A thread that says nothing
-for longer than it may has hung, and the service must not look well then. A long delivery is no hung
-one: every piece of a letter that is read for it is a sign of life.
+A thread that works sends heartbeats; one that waits says for how long. A thread whose heartbeat is
+overdue hangs, and the service must not look healthy then. A long delivery does not count as hung:
+every chunk of a letter that is read for it is a heartbeat.
 """
 
 from __future__ import annotations
@@ -10,33 +10,32 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from io import BufferedReader
 from typing import Any, BinaryIO
 
-from daemon.core.model import LetterRef, Part
-from daemon.core.ports import Mailbox
+from daemon.core.model import Letter, LetterRef, Part
+from daemon.core.ports import Channel, Finding, Listing, Mailbox, TellsPublishing
 
 OUTBOX = "outbox"  # the name under which deliveries send heartbeats
-# seconds without a sign of life after which a loop hangs; every single call that it makes has a
+# seconds without a heartbeat after which a loop hangs; every single call that it makes has a
 # shorter timeout
 LOOP_TIMEOUT = 900.0
-HEARTBEAT_INTERVAL = 10.0  # seconds between the signs of life of a thread that only answers others
-WORKER_TIMEOUT = (
-    60.0  # the same for the agent, which only answers others; it is asked more often than that
-)
-TASK_TIMEOUT = (
-    3600.0  # the same for one delivery, whose connector may have handed all bytes to a slow network
-)
+HEARTBEAT_INTERVAL = 10.0  # seconds between the heartbeats of a thread that only answers others
+# the same as LOOP_TIMEOUT for the worker process, which is asked more often than that
+WORKER_TIMEOUT = 60.0
+# and for one delivery, whose connector may have handed all bytes to a slow network
+TASK_TIMEOUT = 3600.0
 
 Heartbeat = Callable[[], None]
 
 
 class Heartbeats:
-    """The signs of life of one service.
+    """The heartbeats of one service.
 
-    All methods may be called from any thread; `clock` counts seconds from anywhere.
+    All methods may be called from any thread; `clock` counts seconds from any start.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,17 +45,17 @@ class Heartbeats:
         self._excused_until = 0.0
 
     def beat(self, name: str, seconds: float = LOOP_TIMEOUT) -> None:
-        """A sign of life of `name`; the next one comes within `seconds`, or it has hung."""
+        """Note a heartbeat of `name`, which hangs unless the next one comes within `seconds`."""
         with self._lock:
             self._until[name] = self._clock() + seconds
 
     def beat_for_wait(self, name: str, seconds: float) -> None:
-        """A sign of life of `name`, which now waits for up to `seconds`."""
+        """Note a heartbeat of `name`, which now waits for up to `seconds`."""
         self.beat(name, seconds + LOOP_TIMEOUT)
 
     @contextmanager
     def task(self, name: str) -> Iterator[Heartbeat]:
-        """Something that has an end; yields what to call as often as it gets on."""
+        """Follow something that has an end; yields what to call whenever it makes progress."""
 
         def beat() -> None:
             self.beat(name, TASK_TIMEOUT)
@@ -69,9 +68,9 @@ class Heartbeats:
                 self._until.pop(name, None)
 
     def excuse(self, seconds: float) -> None:
-        """The last so many seconds were spent waiting for what all threads need, and count for none.
+        """Do not count the last `seconds`, which were spent waiting for what all threads need.
 
-        Those in which several waited at a time are counted once.
+        Seconds in which several threads waited are taken off once.
         """
         now = self._clock()
         with self._lock:
@@ -80,14 +79,14 @@ class Heartbeats:
             self._until = {name: until + passed for name, until in self._until.items()}
 
     def stalled(self) -> list[str]:
-        """Those whose sign of life is overdue, by name."""
+        """Return the names of those whose heartbeat is overdue."""
         now = self._clock()
         with self._lock:
             return sorted(name for name, until in self._until.items() if until < now)
 
 
 class HeartbeatFile(io.RawIOBase):
-    """A file whose every read is a sign of life."""
+    """A file whose every read sends a heartbeat."""
 
     def __init__(self, file: BufferedReader, beat: Heartbeat) -> None:
         self._file, self._beat = file, beat
@@ -124,39 +123,90 @@ class HeartbeatFile(io.RawIOBase):
 
 
 def with_heartbeat(file: BufferedReader, beat: Heartbeat) -> BinaryIO:
-    """The same file, with a sign of life at every read from the disk."""
+    """Return the same file, sending a heartbeat at every read from the disk."""
     return BufferedReader(HeartbeatFile(file, beat))
 
 
 class HeartbeatMailbox:
-    """A mailbox whose every call, and every piece of an attachment, is a sign of life."""
+    """A mailbox whose every call, and every chunk of an attachment, sends a heartbeat."""
 
     def __init__(self, mailbox: Mailbox, beat: Heartbeat) -> None:
         self._mailbox, self._beat = mailbox, beat
+        self.name = mailbox.name
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._mailbox, name)
-        return self._alive(found) if callable(found) else found
-
-    def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
+    def channels(self) -> Sequence[Channel]:
         """As the mailbox does."""
-        return self._open(ref, part)
+        self._beat()
+        return self._mailbox.channels()
+
+    def earliest(
+        self, channel: Channel, position: datetime | None, now: datetime
+    ) -> datetime | None:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.earliest(channel, position, now)
+
+    def list(self, channel: Channel, since: datetime | None) -> Listing:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.list(channel, since)
+
+    def fetch(self, ref: LetterRef) -> Letter:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.fetch(ref)
 
     @contextmanager
-    def _open(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
+    def open_part(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
+        """As the mailbox does."""
         with self._mailbox.open_part(ref, part) as chunks:
-            yield map(self._alive(lambda chunk: chunk), chunks)
+            yield map(self._pass_on, chunks)
 
-    def _alive(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def alive(*arguments: Any, **named: Any) -> Any:
-            self._beat()
-            return call(*arguments, **named)
+    def mark_read(self, ref: LetterRef) -> None:
+        """As the mailbox does."""
+        self._beat()
+        self._mailbox.mark_read(ref)
 
-        return alive
+    def confirm(self, ref: LetterRef) -> None:
+        """As the mailbox does."""
+        self._beat()
+        self._mailbox.confirm(ref)
+
+    def confirmed(self, ref: LetterRef) -> bool:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.confirmed(ref)
+
+    def check(self) -> Iterator[Finding]:
+        """As the mailbox does."""
+        self._beat()
+        return self._mailbox.check()
+
+    def close(self) -> None:
+        """As the mailbox does."""
+        self._beat()
+        self._mailbox.close()
+
+    def _pass_on(self, chunk: bytes) -> bytes:
+        self._beat()
+        return chunk
+
+
+class HeartbeatPublishingMailbox(HeartbeatMailbox):
+    """The same for a mailbox that can tell when a letter was published."""
+
+    def __init__(self, mailbox: Mailbox, tells: TellsPublishing, beat: Heartbeat) -> None:
+        super().__init__(mailbox, beat)
+        self._tells = tells
+
+    def published(self, ref: LetterRef) -> datetime:
+        """As the mailbox does."""
+        self._beat()
+        return self._tells.published(ref)
 
 
 def mailbox_with_heartbeat(mailbox: Mailbox, beat: Heartbeat) -> Mailbox:
-    """The same mailbox, with signs of life."""
-    watched: Any = HeartbeatMailbox(mailbox, beat)
-    found: Mailbox = watched
-    return found
+    """Return the mailbox, sending heartbeats, with what polling may ask of it."""
+    if isinstance(mailbox, TellsPublishing):
+        return HeartbeatPublishingMailbox(mailbox, mailbox, beat)
+    return HeartbeatMailbox(mailbox, beat)

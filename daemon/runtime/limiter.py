@@ -1,4 +1,4 @@
-"""Turns at calling somebody: so many at a time, and the next one begins while the last one still works at what it was told."""
+"""A limit on concurrent calls: a caller gives back its slot while it still works on the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class ConcurrencyLimiter:
-    """`limit` turns at a time, and only `reduced_limit` while it is `yield_priority`.
+    """Gives out `limit` slots at a time, and only `reduced_limit` while `yield_priority` says so.
 
     May be used from several threads.
     """
@@ -20,22 +20,19 @@ class ConcurrencyLimiter:
         reduced_limit: int | None = None,
         yield_priority: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._many, self._few, self._others_first = (
-            limit,
-            min(reduced_limit or limit, limit),
-            yield_priority,
-        )
+        self._limit, self._reduced_limit = limit, min(reduced_limit or limit, limit)
+        self._yield_priority = yield_priority
         self._taken = 0
-        self._over = threading.Condition()
+        self._changed = threading.Condition()
 
     @contextmanager
     def slot(self) -> Iterator[Callable[[], None]]:
-        """Wait for a turn, and have it until the block ends, or until what it yields is called.
+        """Wait for a slot, and hold it until the block ends, or until what it yields is called.
 
-        That may be done again, by this thread.
+        That may be called again, by the same thread.
         """
-        with self._over:
-            self._over.wait_for(self._is_free)
+        with self._changed:
+            self._changed.wait_for(self._is_free)
             self._taken += 1
         held = True
 
@@ -43,11 +40,10 @@ class ConcurrencyLimiter:
             nonlocal held
             if held:
                 held = False
-                with self._over:
+                with self._changed:
                     self._taken -= 1
-                    self._over.notify(
-                        self._many
-                    )  # there may be more turns again, and only who waits asks
+                    # the limit may be the whole one again, and only those who wait ask for it
+                    self._changed.notify(self._limit)
 
         try:
             yield end
@@ -55,4 +51,4 @@ class ConcurrencyLimiter:
             end()
 
     def _is_free(self) -> bool:
-        return self._taken < (self._few if self._others_first() else self._many)
+        return self._taken < (self._reduced_limit if self._yield_priority() else self._limit)

@@ -1,7 +1,7 @@
-"""Where log lines go and how they look: stderr, one line an event, ids and outcomes but never titles, content or secrets.
+"""Logging: to stderr, one line per event, with ids and outcomes but no titles, content or secrets.
 
-For systemd's journal each line is JSON with its priority before it (sd-daemon(3)); otherwise it is
-for people.
+For systemd's journal each line is JSON after its priority (sd-daemon(3)); otherwise it is for
+people.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ _NOISY_LOGGERS = ("httpx", "httpcore", "sqlalchemy", "alembic", "apscheduler", "
 def _where_it_failed(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """For an unexpected error: its type and the way to it, without its words, which may quote a letter or a secret."""
+    """Add the type and the stack of an unexpected error.
+
+    Not its message, which may quote a letter or a secret.
+    """
     if event.pop("exc_info", None):
         error = sys.exception()
         frames = traceback.extract_tb(error.__traceback__) if error else []
@@ -43,7 +46,7 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
 def _to_the_journal() -> bool:
-    """Whether stderr is the journal's: systemd names its device and inode (systemd.exec(5), JOURNAL_STREAM)."""
+    """Whether stderr is the journal: JOURNAL_STREAM has its device and inode (systemd.exec(5))."""
     try:
         found = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError):
@@ -52,24 +55,24 @@ def _to_the_journal() -> bool:
 
 
 def _for_the_journal(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    """One line: priority and JSON. The journal knows the time itself."""
+    """Return one line: priority and JSON. The journal adds the time itself."""
     event.pop("timestamp", None)
-    return f"<{_PRIORITIES.get(str(event.get('level')), 6)}>{json.dumps(event, default=str, ensure_ascii=False)}"
+    priority = _PRIORITIES.get(str(event.get("level")), 6)
+    return f"<{priority}>{json.dumps(event, default=str, ensure_ascii=False)}"
 
 
-_PIECE = (
-    4096  # bytes; a pipe that says that it takes more takes so many at once (pipe(7), PIPE_BUF)
-)
-# milliseconds for a reader that does not read; after that, lines are not waited for until it reads
+# bytes that a pipe takes at once if it says that it takes any (pipe(7), PIPE_BUF)
+_PIECE = 4096
+# milliseconds to wait for a reader that does not read; after that, no line waits until it reads
 # again
 _PATIENCE = 1000
 
 
 class LogStream:
-    """Writes lines to a stream, and goes on where that cannot be: a full disk, a reader that has gone, or one that hangs.
+    """Writes lines to a stream, and survives a full disk and a reader that has gone or hangs.
 
-    What could not be written is counted, and said in a line of its own when it is possible again.
-    May be used from any thread.
+    Lost lines are counted, and reported in a line when writing works again. May be used from any
+    thread.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -96,7 +99,8 @@ class LogStream:
                 "log lines could not be written", lines=lost, reason=reason
             )
             with self._lock:
-                self._lost += lost if self.reason else 0  # it could not be said, and is said later
+                # if it could not be reported, it is reported later
+                self._lost += lost if self.reason else 0
 
     debug = info = warning = error = critical = exception = msg
 
@@ -108,7 +112,10 @@ class LogStream:
             self._stream.flush()
 
     def _write_pieces(self, descriptor: int, line: bytes) -> None:
-        """Past Python's buffer, which keeps what could not be written, and never in one write that a reader could hold up for ever."""
+        """Write in pieces that a reader cannot hold up for ever.
+
+        Not through Python's buffer, which keeps what could not be written.
+        """
         left = b"\n" + line if self._torn else line
         while left:
             if not _takes(descriptor, 0 if self.reason else _PATIENCE):
@@ -125,7 +132,7 @@ def _descriptor(stream: TextIO | None) -> int | None:
 
 
 def _takes(descriptor: int, milliseconds: int) -> bool:
-    """Whether a write would not wait, or fail at once, within this time."""
+    """Whether a write is possible, or fails at once, within this time."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(milliseconds))

@@ -1,7 +1,4 @@
-"""How this process treats the machine.
-
-Large blocks of memory are given back, what stays for good is not looked through again and again,
-and its threads keep to one core.
+"""Process-wide settings: memory, garbage collection, open files, core dumps and processor cores.
 
 glibc raises the size from which it maps a block by itself, up to 32 MiB, whenever such a block is
 freed (mallopt(3)); a few large letters at a time then stay in its arenas, one arena for each
@@ -23,8 +20,8 @@ from contextlib import suppress
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _FROM = 4 << 20  # bytes; more than the pieces in which files are read
 _GARBAGE_AFTER = 20_000
-"""Objects that are made before Python looks for garbage, instead of 700: a few letters' worth, some
-megabytes at most.
+"""Objects made before Python collects garbage, instead of 700: a few letters' worth, some megabytes
+at most.
 """
 
 _FILES = 8192
@@ -35,7 +32,7 @@ _PR_SET_DUMPABLE = 4  # prctl.h
 
 
 def allow_enough_files() -> None:
-    """Raise the number of files that may be open as far as the system lets us, but not without end.
+    """Raise the limit on open files as far as the system allows, up to `_FILES`.
 
     May be called again.
     """
@@ -47,12 +44,10 @@ def allow_enough_files() -> None:
 
 
 def leave_no_core() -> None:
-    """Have the kernel write no core of this process, for it holds letters and secrets.
+    """Keep the kernel from writing a core dump of this process, which holds letters and secrets.
 
-    Not even to a program that collects cores.
-
-    Such a program gets a core whatever the limit is (core(5)), but not of a process that is not
-    dumpable (prctl(2)). May be called again.
+    A program that collects cores gets one whatever the limit is (core(5)), but not of a process
+    that is not dumpable (prctl(2)). May be called again.
     """
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -61,9 +56,9 @@ def leave_no_core() -> None:
 
 
 def tune_malloc() -> None:
-    """Have it so for this process.
+    """Set malloc's thresholds, as described above.
 
-    Does nothing where the C library is another one; may be called again.
+    Does nothing with another C library than glibc; may be called again.
     """
     with suppress(OSError, AttributeError):
         for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
@@ -71,9 +66,10 @@ def tune_malloc() -> None:
 
 
 def freeze_gc() -> None:
-    """Leave all that is in memory now, modules and settings, out of the search for garbage, and search more seldom.
+    """Exclude what is in memory now from garbage collection, and collect less often.
 
-    It took a tenth of a letter's processor time. May be called again.
+    Going through modules and settings again and again took a tenth of a letter's processor time.
+    May be called again.
     """
     gc.collect()
     gc.freeze()
@@ -81,7 +77,7 @@ def freeze_gc() -> None:
 
 
 def pin_to_one_core() -> frozenset[int]:
-    """Have this thread, and those that it starts from now on, run on the core that this one runs on; the cores that are left for others.
+    """Pin this thread, and those that it starts from now on, to its core. Returns the other cores.
 
     One thread at a time can have Python's interpreter lock, so a second core speeds up little; but
     each time that the lock goes to a thread on another core, that core has to be woken, which took
@@ -99,14 +95,14 @@ def pin_to_one_core() -> frozenset[int]:
 
 
 def pin_to(cores: Collection[int]) -> None:
-    """Have this thread, and those that it starts from now on, run on the cores that `pin_to_one_core` left; on any if it left none."""
+    """Pin this thread, and those that it starts from now on, to `cores`, if there are any."""
     if cores:
         with suppress(OSError):  # a core can be taken away from us
             os.sched_setaffinity(0, cores)
 
 
 def _may_choose_cores() -> bool:
-    """Whether somebody like us survives it: a filter of system calls, as systemd sets it, may kill whoever makes one that it denies."""
+    """Whether a child survives it: systemd's system call filter may kill on a denied call."""
     command = [
         sys.executable,
         "-I",

@@ -1,10 +1,10 @@
-"""When what is due: APScheduler as a clock that only wakes others, and never does work itself.
+"""The scheduler: APScheduler as a clock that only wakes workers, and never does work itself.
 
-What there is to do is read from the store, so a tick that is lost or late loses nothing.
+The work itself is read from the store, so a lost or late tick loses nothing.
 
-APScheduler goes by the time of day, which somebody can set. So an interval begins at the tick
-before it, and never at a time that lies years back; and when the clock was set back, `follow_clock`
-begins every interval again.
+APScheduler goes by the time of day, which can be set. So an interval begins at the previous tick,
+and never at a time that lies years back; and when the clock was set back, `follow_clock` begins
+every interval again.
 """
 
 from __future__ import annotations
@@ -20,22 +20,21 @@ from apscheduler.triggers.base import BaseTrigger
 from daemon.core.elapsed import elapsed
 
 _JITTER = 0.1
-_CLOCK_SET = (
-    5.0  # seconds by which the time of day went otherwise than the seconds that nobody can set
-)
+# seconds by which the time of day has gone apart from the seconds that cannot be set
+_CLOCK_SET = 5.0
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]  # which has no types
-    """Fires `interval` after it fired last, however late that was.
+    """Fires `interval` after it last fired, however late that was.
 
-    APScheduler's own trigger catches up, time by time.
+    APScheduler's own trigger would catch up on every missed tick.
     """
 
     def __init__(self, interval: timedelta) -> None:
         self._interval = interval
 
     def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
-        """When it fires next, a little early or late."""
+        """Return when it fires next, a little early or late."""
         # jitter keeps no secret
         return now + self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
 
@@ -57,15 +56,15 @@ class Scheduler:
         )
 
     def every(self, interval: timedelta, name: str, wake: Callable[[], None]) -> None:
-        """Call `wake` at each interval, a little early or late so that many installations do not call at once.
+        """Call `wake` at each interval, with jitter, so that installations do not call at once.
 
-        `wake` must return at once. Scheduling a name again takes the place of what it was. From any
-        thread.
+        `wake` must return at once. Scheduling a name again replaces the earlier one. May be called
+        from any thread.
         """
         self._scheduler.add_job(wake, _Every(interval), id=name, replace_existing=True)
 
     def follow_clock(self) -> None:
-        """Have everything tick now, and begin its interval again, if the clock was set.
+        """If the clock was set, make everything tick now, and begin its interval again.
 
         Call it every few seconds, from one thread.
         """
@@ -77,11 +76,11 @@ class Scheduler:
             job.modify(next_run_time=self._wall())
 
     def start(self) -> None:
-        """Begin. Call it once."""
+        """Start. Call it once."""
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End; no `wake` is called after that. Call it once, after `start`."""
+        """Stop; no `wake` is called afterwards. Call it once, after `start`."""
         self._scheduler.shutdown(wait=False)
 
     def _ahead_of_elapsed(self) -> float:
@@ -89,7 +88,7 @@ class Scheduler:
 
 
 class WakeEvent:
-    """Wakes one worker: rings while nobody waits are kept as one."""
+    """Wakes one worker; calls while it does not wait count as one."""
 
     def __init__(self) -> None:
         self._rung = threading.Event()
@@ -99,6 +98,6 @@ class WakeEvent:
         self._rung.set()
 
     def wait(self, timeout: float) -> None:
-        """Sleep until the bell rings, or for `timeout` seconds."""
+        """Sleep until `wake_up` is called, or for `timeout` seconds."""
         self._rung.wait(timeout)
         self._rung.clear()

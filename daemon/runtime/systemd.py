@@ -1,4 +1,4 @@
-"""Tells systemd how the service is: ready, reloading, stopping, alive, and one line for people.
+"""Reports the service's state to systemd: ready, reloading, stopping, alive, and a status line.
 
 The protocol is one datagram for each message, to the socket that NOTIFY_SOCKET names: sd_notify(3).
 Without systemd nothing is sent.
@@ -14,7 +14,7 @@ from contextlib import suppress
 
 
 class SystemdNotifier:
-    """Sends messages to whoever started the service.
+    """Sends messages to the service manager.
 
     Methods may be called from any thread, never fail, and return at once.
     """
@@ -23,40 +23,40 @@ class SystemdNotifier:
         name = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + name[1:] if name.startswith("@") else name
         self.watchdog_every = _watchdog_seconds(environment)
-        """Seconds between signs of life: a third of what systemd waits for; None if nobody waits."""
+        """Seconds between watchdog pings, a third of systemd's limit; None without a watchdog."""
 
     def ready(self, status: str) -> None:
-        """Started, or reloaded."""
+        """Report that the service has started or reloaded."""
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """A reload begins; `ready` ends it.
+        """Report that a reload begins; `ready` ends it.
 
         The time lets systemd tell this reload from an earlier one.
         """
         self._send(
             "RELOADING=1",
             f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}",
-            "STATUS=reads its files anew",
+            "STATUS=reading its files again",
         )
 
     def stopping(self) -> None:
-        """The end begins."""
-        self._send("STOPPING=1", "STATUS=ends what is under way")
+        """Report that the service stops."""
+        self._send("STOPPING=1", "STATUS=finishing work in flight")
 
     def watchdog(self) -> None:
-        """Everything turns."""
+        """Ping the watchdog."""
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """One line for people; no secret, no title of a letter."""
+        """Set the status line: no secret, no title of a letter."""
         self._send(f"STATUS={text}")
 
     def _send(self, *lines: str) -> None:
         if not self._address:
             return
         message = "\n".join(line.replace("\n", " ") for line in lines).encode()
-        # a manager that does not hear us, be it for want of a socket, draws its own conclusions
+        # a manager that cannot be reached, even for lack of a socket, draws its own conclusions
         with (
             suppress(OSError, ValueError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,
@@ -66,7 +66,7 @@ class SystemdNotifier:
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
-    """A third of WATCHDOG_USEC, if that is meant for this process: sd_watchdog_enabled(3)."""
+    """Return a third of WATCHDOG_USEC, if it is meant for this process: sd_watchdog_enabled(3)."""
     wanted = environment.get("WATCHDOG_USEC", "")
     if (
         not wanted.isdecimal()

@@ -1,4 +1,4 @@
-"""Threads for work, as many as can be had: where the system gives no more of them, work goes on with those that are there."""
+"""A thread pool that goes on with the threads it has if the system gives no more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ThreadPool(ThreadPoolExecutor):
         *args: _Arguments.args,
         **kwargs: _Arguments.kwargs,
     ) -> Future[_Result]:
-        """Have a thread do it; if there is not even one, it is done here and now."""
+        """Run `fn` in a thread, or here and now if not even one thread can be started."""
         future = super().submit(fn, *args, **kwargs)
         if not self._threads and future.cancel():
             return _done_here(lambda: fn(*args, **kwargs))
@@ -37,6 +37,6 @@ def _done_here(do: Callable[[], _Result]) -> Future[_Result]:
     done: Future[_Result] = Future()
     try:
         done.set_result(do())
-    except Exception as error:  # noqa: BLE001  # whoever waits for it gets it
+    except Exception as error:  # noqa: BLE001  # the caller gets it from the future
         done.set_exception(error)
     return done

@@ -34,8 +34,8 @@ from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.intake.rerouting import Rerouter
 from daemon.maintenance.housekeeping import Housekeeping
 from daemon.monitoring.alerts import AlertNotifier
-from daemon.monitoring.problems import Problem, clock_troubles
-from daemon.monitoring.service_problems import ServiceProblems
+from daemon.monitoring.problems import Problem
+from daemon.monitoring.service_problems import ServiceProblems, clock_problems
 from daemon.routing.table import Table
 from daemon.runtime.clock import DOUBTED, Clock
 from daemon.runtime.heartbeat import OUTBOX, WORKER_TIMEOUT, Heartbeats
@@ -97,6 +97,7 @@ class App:
     ) -> None:
         self._agent, self._lock = agent, lock
         self.problems = ServiceProblems()
+        self.problems.follow(CLOCK, lambda: clock_problems(clock.troubles()))
         configuration = checked.configuration
         content = open_content(configuration)
         content.remove_temporaries()
@@ -204,15 +205,8 @@ class App:
         summary.unfinished = self.store.queries.unfinished()
         return summary
 
-    def alerter(
-        self,
-        faults: Callable[[], Sequence[Fault]],
-        noticed: Callable[[], Sequence[Problem]] = tuple,
-    ) -> AlertNotifier:
-        """Looks for trouble, and tells it.
-
-        `faults` are those of an edit that is not in force, `noticed` is what the service notices.
-        """
+    def alerter(self, faults: Callable[[], Sequence[Fault]]) -> AlertNotifier:
+        """Looks for trouble, and tells it. `faults` are those of an edit that was ignored."""
         return AlertNotifier(
             store=self.store,
             configuration=self.configuration,
@@ -220,14 +214,9 @@ class App:
             faults=faults,
             clock=self.clock,
             heartbeats=self.heartbeats,
-            noticed=lambda: [*clock_troubles(self.clock.troubles()), *self._problems(), *noticed()],
+            service_problems=self.problems,
             steady=self.clock.steady,
         )
-
-    def _problems(self) -> Sequence[Problem]:
-        if self.tokens:
-            self.tokens.look()
-        return self.problems.all()
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:
         """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""

@@ -21,7 +21,7 @@ from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
 from daemon.routing.table import Table, parse_table, read_table
 from daemon.runtime import clock
-from daemon.runtime.clock import DOUBTED, has_backlog, is_far_ahead
+from daemon.runtime.clock import DOUBTED, is_behind, is_far_ahead
 from daemon.service import plugins
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -152,7 +152,7 @@ def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
     if trust_clock:
         store.stamps.put_right(now, now, now, certain=True)
         store.alerts.end(doubt, now)
-    elif noted or has_backlog(now, newest) or is_far_ahead(now, newest):
+    elif noted or is_behind(now, newest) or is_far_ahead(now, newest):
         last = f"the last record is of {newest:%Y-%m-%d %H:%M}" if newest else "nothing is recorded"
         raise OperatorError(
             f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {last}; nothing "

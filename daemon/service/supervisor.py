@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from daemon.core.bookkeeping import LOCK
+from daemon.core.bookkeeping import LOCK, LOG, WATCH
 from daemon.core.errors import (
     ConfigurationError,
     DiskFull,
@@ -35,7 +35,7 @@ from daemon.intake.mailboxes import PolledMailbox, batches_of_parties
 from daemon.intake.poll import IntakeSummary
 from daemon.maintenance.housekeeping import HOUSEKEEPING
 from daemon.monitoring.alerts import ALERTS
-from daemon.monitoring.problems import Problem, noticed_troubles
+from daemon.monitoring.service_problems import log_problems, watch_problems
 from daemon.runtime import logs
 from daemon.runtime.heartbeat import HEARTBEAT_INTERVAL, OUTBOX
 from daemon.runtime.schedule import Scheduler, WakeEvent
@@ -92,9 +92,13 @@ class Supervisor:
             self._read_and_swap,
             beat=lambda: app.heartbeats.beat_for_wait(_RELOAD, LOOK),
         )
-        self._alerter = app.alerter(lambda: self._reload.faults, self._noticed)
+        self._alerter = app.alerter(lambda: self._reload.faults)
         self._monitoring = _monitoring_server(app, lambda: self._reload.faults)
         self._pickups = PickupWatch(app.pickups, lambda: app.destinations, app.heartbeats)
+        app.problems.follow(LOG, lambda: log_problems(logs.trouble()))
+        app.problems.follow(
+            WATCH, lambda: watch_problems(self._reload.unwatched or self._pickups.unwatched)
+        )
 
     def stop(self) -> None:
         """Ask the service to end.
@@ -191,12 +195,6 @@ class Supervisor:
             _log.error("a thread hangs, so that the service gives no sign of life", threads=stalled)
             self._notifier.status(f"hangs: {', '.join(stalled)}")
         self._stalled = stalled
-
-    def _noticed(self) -> list[Problem]:
-        """What nobody but this process can see."""
-        return noticed_troubles(
-            log=logs.trouble(), watch=self._reload.unwatched or self._pickups.unwatched
-        )
 
     def _status_line(self) -> str:
         return (

@@ -22,7 +22,8 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import Fault, StoreError
 from daemon.core.model import DeliveryState, Outcome, SightingState
-from daemon.monitoring.problems import certificates, find_problems, free_space, keys
+from daemon.monitoring.expiry import certificates, keys
+from daemon.monitoring.problems import find_problems, free_space
 from daemon.store import Store, wait_limit
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -11,7 +11,7 @@ import hmac
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 import structlog
@@ -21,11 +21,19 @@ from daemon.monitoring.problems import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 
 _log = structlog.get_logger(__name__)
-_ABOUT = "the pull API"
 _MANY = 10  # wrong tokens within `_WINDOW`; a program with an old token is seen as well
 _WINDOW = 60.0  # seconds
 _QUIET = 3600.0  # seconds without a wrong token after which the problem is over
 _LINE_EVERY = 60.0  # seconds between log lines
+_MANY_WRONG = Problem(
+    kind=WRONG_TOKEN,
+    about="the pull API",
+    text=(
+        f"The pull API is called again and again without the right token, {_MANY} times or more "
+        "within a minute; see the log"
+    ),
+    critical=False,
+)
 WAIT = 60
 """Seconds that a client is asked to wait after one of many wrong tokens."""
 
@@ -48,14 +56,13 @@ class TokenGuard:
         problems: ServiceProblems | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._token, self._problems, self._clock = (
-            token.encode(),
-            problems or ServiceProblems(),
-            clock,
-        )
+        self._token, self._clock = token.encode(), clock
         self._lock = threading.Lock()
         self._latest: deque[float] = deque(maxlen=_MANY)
         self._unlogged, self._logged_at = 0, -_LINE_EVERY
+        self._many = False
+        if problems:
+            problems.follow(WRONG_TOKEN, self._current)
         self.wrong = 0
         """Calls without the right token since the start."""
 
@@ -68,12 +75,13 @@ class TokenGuard:
         with self._lock:
             return self._note_wrong(self._clock())
 
-    def look(self) -> None:
-        """See whether it is over. Call it now and then."""
+    def _current(self) -> Sequence[Problem]:
+        """Whether there were many wrong tokens, and the last of them not long ago."""
         with self._lock:
             if self._latest and self._clock() - self._latest[-1] > _QUIET:
                 self._latest.clear()
-                self._problems.end(WRONG_TOKEN, _ABOUT)
+                self._many = False
+            return (_MANY_WRONG,) if self._many else ()
 
     def _note_wrong(self, now: float) -> TokenVerdict:
         self.wrong += 1
@@ -88,9 +96,5 @@ class TokenGuard:
             self._unlogged, self._logged_at = 0, now
         if len(self._latest) < _MANY or now - self._latest[0] > _WINDOW:
             return TokenVerdict.WRONG
-        text = (
-            f"The pull API is called again and again without the right token, {_MANY} times or "
-            "more within a minute; see the log"
-        )
-        self._problems.begin(Problem(kind=WRONG_TOKEN, about=_ABOUT, text=text, critical=False))
+        self._many = True
         return TokenVerdict.TOO_MANY

@@ -31,6 +31,7 @@ from daemon.delivery.dispatch import Dispatch
 from daemon.monitoring import alerts
 from daemon.monitoring.alerts import AlertNotifier
 from daemon.monitoring.problems import find_problems
+from daemon.monitoring.service_problems import ServiceProblems, log_problems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store, results
 from daemon.store.content import ContentStore
@@ -83,6 +84,7 @@ class Desk:
     make: Callable[[], AlertNotifier]
     faults: list[Fault]
     configuration: Configuration
+    problems: ServiceProblems
 
     def kinds(self) -> list[tuple[str, bool]]:
         """What was told: the kind, and whether it was the end."""
@@ -93,6 +95,7 @@ class Desk:
 def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
     """A mailbox and two destinations, of which one tells."""
     bell, faults = WakeEvent("mail"), list[Fault]()
+    problems = ServiceProblems()
     (tmp_path / "content").mkdir()
     configuration = Configuration(
         path=tmp_path / "postmottak.toml",
@@ -122,8 +125,9 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
         faults=lambda: faults,
         clock=clock,
         heartbeats=Heartbeats(),
+        service_problems=problems,
     )
-    return Desk(store, clock, bell, make, faults, configuration)
+    return Desk(store, clock, bell, make, faults, configuration, problems)
 
 
 def test_a_key_that_ends_is_told_in_time(desk: Desk) -> None:
@@ -272,6 +276,20 @@ def test_a_repeat_has_the_same_id(desk: Desk) -> None:
     desk.make().look()
     first, second = desk.bell.told
     assert first.id == second.id
+
+
+def test_what_the_service_knows_is_told(desk: Desk) -> None:
+    """What only the running service knows is told when it begins and when it is over, and others
+    learn of it from the store meanwhile."""
+    reasons, alerter = ["no space"], desk.make()
+    desk.problems.follow("log", lambda: log_problems("".join(reasons)))
+    alerter.look()
+    seen_elsewhere = find_problems(desk.configuration, desk.store, desk.clock())
+    assert [each.kind for each in seen_elsewhere] == ["log"]
+    reasons.clear()
+    alerter.look()
+    assert desk.kinds() == [("log", False), ("log", True)]
+    assert find_problems(desk.configuration, desk.store, desk.clock()) == []
 
 
 def test_a_full_disk_is_waited_out(

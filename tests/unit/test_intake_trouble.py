@@ -162,7 +162,7 @@ def test_a_fault_of_the_connector_concerns_one_letter(
     summary = poll()
     assert (kept(store), summary.problems) == (
         {"b"},
-        [f"letter a: unexpected {type(fault).__name__}; see the log"],
+        [f"letter a: unexpected {type(fault).__name__} in the connector; see the log"],
     )
     assert [
         (line["external_id"], line["exc_info"]) for line in logged if line["log_level"] == "error"
@@ -421,7 +421,7 @@ def test_a_channel_that_cannot_even_be_begun(
     assert summary.stored == 1
     assert [each.partition(": ")[2] for each in summary.problems] == [
         "unexpected OverflowError in the connector; see the log",
-        "1 letters have ids that are no text",
+        "1 letters have ids that are not text",
     ]
     assert store.bookmarks.of_channel(mailbox.name, TAX).last_error
 

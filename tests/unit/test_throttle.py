@@ -88,7 +88,11 @@ def test_late_failures_make_a_pause_no_longer() -> None:
     closed_until = queue.closed_until
     for _ in range(3):
         queue.finished(NOW + SECOND, failed=True)
-    assert (queue.closed_until, queue.pause) == (closed_until, FIRST_PAUSE)
+    assert closed_until == NOW + FIRST_PAUSE
+    assert queue.closed_until == closed_until
+    queue.running += 1
+    queue.finished(closed_until, failed=True)
+    assert queue.closed_until == closed_until + 2 * FIRST_PAUSE
 
 
 def test_a_success_opens_a_lane_wide() -> None:
@@ -101,7 +105,11 @@ def test_a_success_opens_a_lane_wide() -> None:
     queue.finished(after, failed=True)
     queue.running += 1
     queue.finished(after + 2 * FIRST_PAUSE, failed=False)
-    assert (queue.free_slots(after), queue.pause, queue.failures) == (CONCURRENCY, FIRST_PAUSE, 0)
+    assert (queue.free_slots(after), queue.closed_until) == (CONCURRENCY, None)
+    fail(queue, 4)
+    assert queue.closed_until is None
+    fail(queue, 1)
+    assert queue.closed_until == NOW + FIRST_PAUSE
 
 
 def test_a_lane_that_had_nothing_is_asked_again_after_a_while() -> None:
@@ -125,7 +133,7 @@ def test_lanes_are_remembered_from_round_to_round() -> None:
     queues["mail"].drained_at = NOW
     queues["old"].running = 1
     queues.begin_round({"erp": CONCURRENCY, "mail": CONCURRENCY})
-    assert (queues["erp"].failures, queues["mail"].should_claim(NOW), queues.running) == (
+    assert (queues["erp"].breaker.failures, queues["mail"].should_claim(NOW), queues.running) == (
         5,
         True,
         1,

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any, BinaryIO, Literal, NoReturn
 
 from daemon.config.loader import ConnectorConfiguration
-from daemon.core.connector_calls import call_connector
+from daemon.core.connector_calls import outcome_of
 from daemon.core.errors import PostmottakError
 from daemon.core.ports import LocalDestination, Parcel
 from daemon.runtime.heartbeat import Heartbeat, with_heartbeat
@@ -98,7 +98,7 @@ class WorkerProcess:
                 self._begin(asked)
 
     def _begin(self, request: Request) -> None:
-        desk = call_connector(
+        desk = outcome_of(
             partial(self._desk, request.connector), destination=request.connector.name
         )
         if isinstance(desk, PostmottakError):
@@ -124,7 +124,7 @@ class WorkerProcess:
 
     def _do(self, destination: LocalDestination, request: Request) -> None:
         try:
-            outcome = call_connector(
+            outcome = outcome_of(
                 partial(self._run_errand, destination, request), destination=destination.name
             )
             self._answer(
@@ -187,7 +187,7 @@ def _packed_outcome(outcome: Any, destination: str) -> bytes:
         unpacked(data)
         return data
 
-    found = call_connector(tried, destination=destination)
+    found = outcome_of(tried, destination=destination)
     return packed(found) if isinstance(found, PostmottakError) else found
 
 

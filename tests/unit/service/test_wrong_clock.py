@@ -15,12 +15,12 @@ import pytest
 from sqlmodel import select
 
 from daemon.core.bookkeeping import CLOCK, Bookmark
+from daemon.core.circuit_breaker import LONGEST_PAUSE
 from daemon.core.errors import PermanentFailure, TemporaryFailure
 from daemon.core.model import Delivery, DeliveryState, MarkKind, MarkState, Policy
 from daemon.core.ports import Parcel
 from daemon.delivery import retry
 from daemon.delivery.dispatch import _LEASE
-from daemon.delivery.throttle import _LONGEST_PAUSE as LONGEST_PAUSE
 from daemon.runtime.clock import STABLE
 from daemon.service import app, stack
 from daemon.service.app import App
