@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from daemon.config.loader import Configuration
     from daemon.core.errors import Fault
     from daemon.core.ports import Destination, Discovered, Finding, Mailbox
-    from daemon.service.app import PollSummary
+    from daemon.service.poll_summary import PollSummary
     from daemon.store import Store
 
 
@@ -40,7 +40,7 @@ def run(context: typer.Context) -> None:
 
     logs.configure()
     checked = stack.load(options(context).config)
-    with app.open_app(checked, with_agent=True) as parts:
+    with app.open_app(checked, with_worker=True) as parts:
         service = Supervisor(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: service.stop())

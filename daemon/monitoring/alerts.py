@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
 import structlog
 
-from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import COLLISION, Alert
 from daemon.core.errors import DeliveryFailure, DiskFull, Fault
 from daemon.core.ports import Destination, Notification, Notifies
+from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.monitoring.problems import Problem, find_problems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
@@ -43,8 +43,7 @@ class AlertNotifier:
         self,
         *,
         store: Store,
-        configuration: Callable[[], Configuration],
-        destinations: Callable[[], Mapping[str, Destination]],
+        active: ActiveSnapshot,
         faults: Callable[[], Sequence[Fault]],
         clock: Callable[[], datetime],
         heartbeats: Heartbeats,
@@ -53,7 +52,7 @@ class AlertNotifier:
     ) -> None:
         self._store, self._clock, self._pulses = store, clock, heartbeats
         self._steady = steady or clock
-        self._configuration, self._destinations, self._faults = configuration, destinations, faults
+        self._active, self._faults = active, faults
         self._noticed = noticed
         self._waits: dict[str, tuple[datetime, timedelta]] = {}
 
@@ -82,8 +81,12 @@ class AlertNotifier:
 
     def look(self) -> None:
         """Note what is wrong now, and tell what is to be told. Raises StoreError."""
+        with self._active.use() as snapshot:
+            self._look(snapshot)
+
+    def _look(self, snapshot: Snapshot) -> None:
         self._pulses.beat(ALERTS)
-        now, configuration = self._clock(), self._configuration()
+        now, configuration = self._clock(), snapshot.configuration
         before = {each.key for each in self._store.alerts.all() if not each.ended_at}
         problems = find_problems(configuration, self._store, now, self._faults(), self._noticed())
         current = [
@@ -97,16 +100,20 @@ class AlertNotifier:
             if alert.key not in before:
                 _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
         for alert in self._store.alerts.all():
-            self._tell_all(alert, configuration.alerts.to)
+            self._tell_all(alert, snapshot)
 
-    def _tell_all(self, alert: Alert, names: Sequence[str]) -> None:
-        left = [name for name in names if _is_due(alert, name) and not self._tell(alert, name)]
+    def _tell_all(self, alert: Alert, snapshot: Snapshot) -> None:
+        left = [
+            name
+            for name in snapshot.configuration.alerts.to
+            if _is_due(alert, name) and not self._tell(alert, name, snapshot.destinations.get(name))
+        ]
         if alert.ended_at and not left:
             self._store.alerts.forget(alert)
 
-    def _tell(self, alert: Alert, name: str) -> bool:
+    def _tell(self, alert: Alert, name: str, destination: Destination | None) -> bool:
         """Whether it is told now."""
-        now, destination = self._steady(), self._destinations().get(name)
+        now = self._steady()
         until, wait = self._waits.get(name, (now, _FIRST_WAIT))
         if not isinstance(destination, Notifies) or now < until:
             return False

@@ -20,13 +20,13 @@ from daemon.core.document import LetterDocument, letter_document
 from daemon.core.errors import PermanentFailure, PostmottakError, TemporaryFailure
 from daemon.core.model import DeliveryState, Message, Outcome, Receipt, delivery_id, message_id
 from daemon.core.ports import Parcel
-from daemon.delivery import dispatch as dispatching
+from daemon.delivery import handover
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.throttle import CONCURRENCY
 from daemon.store import Store, results
 from daemon.store.claims import POISON_AFTER
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
+from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
 
 NOT_NOW = TemporaryFailure("nobody is at home")
 HOUR = timedelta(hours=1)
@@ -47,8 +47,7 @@ def dispatch(store: Store, content: ContentStore, clock: Clock, places: Places) 
     return Dispatch(
         store=store,
         content=content,
-        destinations=lambda: places,
-        table=lambda: TABLE,
+        active=active_snapshot(places),
         clock=clock,
         give_up_after=timedelta(days=5),
     )
@@ -117,7 +116,7 @@ def test_a_letter_that_cannot_be_put_into_words(
             raise ZeroDivisionError
         return letter_document(message, *rest)
 
-    monkeypatch.setattr(dispatching, "letter_document", document)
+    monkeypatch.setattr(handover, "letter_document", document)
     assert deliver() == {Outcome.DELIVERED: 4, Outcome.DEFERRED: 1}
     (waits,) = store.queries.deliveries(state=DeliveryState.PENDING)
     assert (waits.message_id, waits.last_error) == (
@@ -178,7 +177,7 @@ def test_it_tells_when_it_is_behind(
 
 
 @pytest.mark.parametrize(
-    ("kind", "width"), [(MemoryDestination, CONCURRENCY), (Wide, CONCURRENCY + 4)]
+    ("kind", "concurrency_limit"), [(MemoryDestination, CONCURRENCY), (Wide, CONCURRENCY + 4)]
 )
 def test_no_more_than_so_many_at_a_time(
     deliver: Deliver,

@@ -23,9 +23,9 @@ PLACES: dict[str, MemoryDestination] = {}
 _MAILBOX_MODULE = """
 from itertools import repeat
 from pydantic import Field
-from daemon.errors import MailboxUnavailable
-from daemon.model import Policy
-from daemon.settings import ConnectorSettings, Duration, OrganisationNumber
+from daemon.core.errors import MailboxUnavailable
+from daemon.core.model import Policy
+from daemon.core.settings import ConnectorSettings, Duration, OrganisationNumber
 from tests.unit.conftest import MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES
 
@@ -46,13 +46,14 @@ def connect(name, settings):
 """
 _DESTINATION_MODULE = """
 from itertools import repeat
-from daemon.errors import TemporaryFailure
-from daemon.settings import ConnectorSettings
+from daemon.core.errors import TemporaryFailure
+from daemon.core.settings import ConnectorSettings
 from tests.unit.conftest import MemoryDestination
 from tests.unit.service.conftest import PLACES
 
 class Settings(ConnectorSettings):
     away: bool = False
+    edition: int = 0
 
 def connect(name, settings):
     place = PLACES.setdefault(name, MemoryDestination(name))
