@@ -362,9 +362,7 @@ def open_app(
 ) -> Iterator[App]:
     """The service's parts, and the store's lock, until the block ends.
 
-    `with_worker` if they will work for long, and have a process more.
-
-    `new_clock` makes the clock, as `Clock` does.
+    Use `with_worker` for a long run, with a worker process. `new_clock` makes the clock.
 
     Raises StoreError if the store cannot be opened, lies where other machines share it, or if
     another process works with it.
