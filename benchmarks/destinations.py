@@ -27,7 +27,7 @@ from daemon.core.ports import Destination, Finding, Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import TABLE, stored_letter
+from tests.unit.conftest import TABLE, active_snapshot, stored_letter
 
 _SLOW = 20.0  # seconds
 
@@ -88,8 +88,7 @@ def _time_to_deliver(
     dispatch = Dispatch(
         store=store,
         content=content,
-        destinations=lambda: places,
-        table=lambda: TABLE,
+        active=active_snapshot(places),
         clock=lambda: datetime.now(UTC),
         give_up_after=timedelta(days=36500),
     )

@@ -15,7 +15,7 @@ from daemon.cli.output import Exit, Json, options, print_json, print_table
 from daemon.core.errors import PostmottakError
 
 if TYPE_CHECKING:
-    from daemon.service.app import PollSummary
+    from daemon.service.poll_summary import PollSummary
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def run(context: typer.Context) -> None:
 
     logs.configure()
     checked = stack.load(options(context).config)
-    with app.open_app(checked, with_agent=True) as parts:
+    with app.open_app(checked, with_worker=True) as parts:
         service = Supervisor(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: service.stop())

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, PostmottakError
 from daemon.core.model import Delivery
 from daemon.core.ports import AwaitsPickup, Destination, PickupState, ShowsPickup
+from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.runtime.folder_watch import FolderWatcher
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
@@ -30,32 +30,34 @@ _log = structlog.get_logger(__name__)
 PICKUPS = "pickups"  # whose signs of life come from here
 
 
-@dataclass(frozen=True, kw_only=True)
 class Pickups:
-    """Looks after what was delivered and is to be taken.
+    """Checks whether receivers have picked up what was delivered and awaits it."""
 
-    `destinations` is asked anew at each look.
-    """
-
-    store: Store
-    destinations: Callable[[], Mapping[str, Destination]]
-    clock: Callable[[], datetime]
-    heartbeats: Heartbeats = field(default_factory=Heartbeats)
+    def __init__(
+        self,
+        *,
+        store: Store,
+        active: ActiveSnapshot,
+        clock: Callable[[], datetime],
+        heartbeats: Heartbeats | None = None,
+    ) -> None:
+        self._store, self._active, self._clock = store, active, clock
+        self._heartbeats = heartbeats or Heartbeats()
 
     def look(self, only: Collection[str] = ()) -> int:
-        """See what has been taken or rejected since the last look.
+        """Record what has been picked up or rejected since the last check.
 
-        With `only`, at these destinations. May be called from several threads.
-
-        Returns how many still wait. Raises StoreError.
+        With `only`, at these destinations. May be called from several threads. Returns how many
+        deliveries still wait. Raises StoreError.
         """
-        return sum(
-            not self._settled(delivery) for delivery in self.store.outbox.awaiting_pickup(only)
-        )
+        with self._active.use() as snapshot:
+            return sum(
+                not self._settled(delivery, snapshot.destinations.get(delivery.destination))
+                for delivery in self._store.outbox.awaiting_pickup(only)
+            )
 
-    def _settled(self, delivery: Delivery) -> bool:
-        self.heartbeats.beat(PICKUPS)
-        destination = self.destinations().get(delivery.destination)
+    def _settled(self, delivery: Delivery, destination: Destination | None) -> bool:
+        self._heartbeats.beat(PICKUPS)
         if not isinstance(destination, AwaitsPickup):
             return False
         about = {"delivery": str(delivery.id), "destination": delivery.destination}
@@ -67,7 +69,7 @@ class Pickups:
             return False
         rejected = found.state is PickupState.REJECTED
         reason = found.reason or "rejected without a reason" if rejected else None
-        if self.store.outbox.picked_up(delivery.id, self.clock(), reason, if_awaited=True):
+        if self._store.outbox.picked_up(delivery.id, self._clock(), reason, if_awaited=True):
             _log.info(
                 "rejected by the receiver" if rejected else "taken",
                 delivery=str(delivery.id),
@@ -87,16 +89,10 @@ _HARMLESS = frozenset({"opened", "closed_no_write", "modified"})
 
 
 class PickupWatch:
-    """Looks for pickups in a thread of its own. `destinations` is asked anew at each look."""
+    """Checks for pickups in a thread of its own."""
 
-    def __init__(
-        self,
-        pickups: Pickups,
-        destinations: Callable[[], Mapping[str, Destination]],
-        heartbeats: Heartbeats,
-    ) -> None:
-        self._pickups, self._pulses = pickups, heartbeats
-        self._destinations = destinations
+    def __init__(self, pickups: Pickups, active: ActiveSnapshot, heartbeats: Heartbeats) -> None:
+        self._pickups, self._active, self._heartbeats = pickups, active, heartbeats
         self._events = _PickupEvents()
         self._folders = FolderWatcher(self._events)
         self._looked_at: float | None = None
@@ -112,7 +108,7 @@ class PickupWatch:
                     self._round(stopping)
                 except DiskFull as error:
                     _log.error("no pickup can be kept until there is room", reason=str(error))
-                    self._pulses.beat_for_wait(PICKUPS, _LOOK)
+                    self._heartbeats.beat_for_wait(PICKUPS, _LOOK)
                     stopping.wait(_LOOK)
         finally:
             self._folders.stop()
@@ -130,7 +126,7 @@ class PickupWatch:
         self._events.wake_up()
 
     def _round(self, stopping: threading.Event) -> None:
-        self._pulses.beat(PICKUPS)
+        self._heartbeats.beat(PICKUPS)
         began = time.monotonic()
         owners = self._owners()
         begun = self._folders.keep(owners)
@@ -143,7 +139,7 @@ class PickupWatch:
         elif changed:
             self._pickups.look(changed)
         pause = max(_QUIET, _SHARE * (time.monotonic() - began))
-        self._pulses.beat_for_wait(PICKUPS, _KEEP + pause)
+        self._heartbeats.beat_for_wait(PICKUPS, _KEEP + pause)
         self._events.wait(_KEEP)
         if self._events.waiting:
             stopping.wait(pause)
@@ -151,10 +147,11 @@ class PickupWatch:
     def _owners(self) -> dict[Path, list[str]]:
         """The folders to watch, and the destinations whose they are."""
         owners: dict[Path, list[str]] = {}
-        for name, destination in self._destinations().items():
-            folder = destination.pickup_folder if isinstance(destination, ShowsPickup) else None
-            if folder:
-                owners.setdefault(folder, []).append(name)
+        with self._active.use() as snapshot:
+            for name, destination in snapshot.destinations.items():
+                folder = destination.pickup_folder if isinstance(destination, ShowsPickup) else None
+                if folder:
+                    owners.setdefault(folder, []).append(name)
         return owners
 
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid5
 
 import structlog
 
-from daemon.config.loader import Configuration
 from daemon.core.backoff import Backoff
 from daemon.core.bookkeeping import COLLISION, Alert
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, Fault, PostmottakError
 from daemon.core.ports import Destination, Notification, Notifies
+from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.monitoring.problems import find_problems
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.heartbeat import Heartbeats
@@ -47,8 +47,7 @@ class AlertNotifier:
         self,
         *,
         store: Store,
-        configuration: Callable[[], Configuration],
-        destinations: Callable[[], Mapping[str, Destination]],
+        active: ActiveSnapshot,
         faults: Callable[[], Sequence[Fault]],
         clock: Callable[[], datetime],
         heartbeats: Heartbeats,
@@ -57,7 +56,7 @@ class AlertNotifier:
     ) -> None:
         self._store, self._clock, self._heartbeats = store, clock, heartbeats
         self._steady = steady or clock
-        self._configuration, self._destinations, self._faults = configuration, destinations, faults
+        self._active, self._faults = active, faults
         self._service_problems = service_problems or ServiceProblems()
         self._waits: dict[str, tuple[datetime, int]] = {}
         """By destination: when it may be tried again, and how often it has failed in a row."""
@@ -88,8 +87,12 @@ class AlertNotifier:
 
     def look(self) -> None:
         """Store what is wrong now, and send the notifications that are due. Raises StoreError."""
+        with self._active.use() as snapshot:
+            self._run(snapshot)
+
+    def _run(self, snapshot: Snapshot) -> None:
         self._heartbeats.beat(ALERTS)
-        now, configuration = self._clock(), self._configuration()
+        now, configuration = self._clock(), snapshot.configuration
         before = {each.key for each in self._store.alerts.all() if not each.ended_at}
         problems = find_problems(
             configuration, self._store, now, self._faults(), self._service_problems.all()
@@ -105,16 +108,21 @@ class AlertNotifier:
             if alert.key not in before:
                 _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
         for alert in self._store.alerts.all():
-            self._notify_all(alert, configuration.alerts.to)
+            self._notify_all(alert, snapshot)
 
-    def _notify_all(self, alert: Alert, names: Sequence[str]) -> None:
-        left = [name for name in names if _is_due(alert, name) and not self._notify(alert, name)]
+    def _notify_all(self, alert: Alert, snapshot: Snapshot) -> None:
+        left = [
+            name
+            for name in snapshot.configuration.alerts.to
+            if _is_due(alert, name)
+            and not self._notify(alert, name, snapshot.destinations.get(name))
+        ]
         if alert.ended_at and not left:
             self._store.alerts.forget(alert)
 
-    def _notify(self, alert: Alert, name: str) -> bool:
+    def _notify(self, alert: Alert, name: str, destination: Destination | None) -> bool:
         """Send the notification if the destination may be tried now. Returns whether it was."""
-        now, destination = self._steady(), self._destinations().get(name)
+        now = self._steady()
         until, failures = self._waits.get(name, (now, 0))
         if not isinstance(destination, Notifies) or now < until:
             return False

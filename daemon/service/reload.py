@@ -68,6 +68,10 @@ class Reload:
         """
         return self._folders.unwatched
 
+    def current_faults(self) -> tuple[Fault, ...]:
+        """Return `faults` as they are now."""
+        return self.faults
+
     def ask(self) -> None:
         """Read the files soon, whether or not they have changed.
 

@@ -23,13 +23,12 @@ from daemon.core.bookkeeping import LOCK, LOG, WATCH
 from daemon.core.errors import (
     ConfigurationError,
     DiskFull,
-    Fault,
     PostmottakError,
     StoreBusy,
     WorkerLost,
 )
 from daemon.core.ports import Channel
-from daemon.delivery.pickup import PICKUPS, PickupWatch
+from daemon.delivery.pickup import PICKUPS
 from daemon.delivery.worker.worker_client import LOST
 from daemon.intake.mailboxes import PolledMailbox, batches_of_parties
 from daemon.intake.poll import IntakeSummary
@@ -42,6 +41,7 @@ from daemon.runtime.schedule import Scheduler, WakeEvent
 from daemon.runtime.systemd import SystemdNotifier
 from daemon.service.app import App
 from daemon.service.reload import LOOK, Reload
+from daemon.service.servers import monitoring_server
 from daemon.service.stack import load
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ class Supervisor:
             app.files,
             app.texts,
             self._read_and_swap,
-            beat=lambda: app.heartbeats.beat_for_wait(_RELOAD, LOOK),
+            beat=partial(app.heartbeats.beat_for_wait, _RELOAD, LOOK),
         )
-        self._alerter = app.alerter(lambda: self._reload.faults)
-        self._monitoring = _monitoring_server(app, lambda: self._reload.faults)
-        self._pickups = PickupWatch(app.pickups, lambda: app.destinations, app.heartbeats)
+        self._alerter = app.alerter(self._reload.current_faults)
+        self._monitoring = monitoring_server(app, self._reload.current_faults)
+        self._pickups = app.pickup_watch()
         app.problems.follow(LOG, lambda: log_problems(logs.trouble()))
         app.problems.follow(
             WATCH, lambda: watch_problems(self._reload.unwatched or self._pickups.unwatched)
@@ -175,7 +175,7 @@ class Supervisor:
         """Until the service is to stop: do what is asked, and give signs of life."""
         every = min(self._notifier.watchdog_every or _SELF_CHECK, _SELF_CHECK)
         while not self._stopping.is_set():
-            if not self._app.has_its_agent():
+            if not self._app.has_its_worker():
                 self._failure = WorkerLost(LOST)
                 self._stopping.set()
                 return
@@ -365,26 +365,6 @@ class Supervisor:
         due_at = self._app.next_due()
         seconds = (due_at - self._app.clock()).total_seconds() if due_at else _LOOK_AT_OUTBOX
         return min(max(seconds, 0.1), _LOOK_AT_OUTBOX)
-
-
-def _monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebServer | None:
-    """The monitors' door, if there is a section [monitoring]."""
-    settings = app.configuration().monitoring
-    if settings is None:
-        return None
-    from daemon.web.metrics import Monitoring
-    from daemon.web.server import WebServer
-
-    door = Monitoring(
-        store=app.store,
-        configuration=app.configuration,
-        attempts=app.attempts,
-        token_ends=app.token_ends,
-        faults=faults,
-        clock=app.clock,
-        wrong_tokens=app.wrong_tokens,
-    )
-    return WebServer("[monitoring]", door.application(), settings.listen, problems=app.problems)
 
 
 def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:

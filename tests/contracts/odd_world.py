@@ -29,6 +29,7 @@ from daemon.routing.table import Table, parse_table
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.connectors.soap_tools import settings as soap_settings
+from tests.unit.conftest import active_snapshot
 
 PARTY, RESOURCE = "991825827", "eformidling-dpv-administrasjon"
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -126,8 +127,7 @@ def odd_world(base: Path, start_from: str = "all") -> Iterator[World]:
             dispatch=Dispatch(
                 store=store,
                 content=content,
-                destinations=lambda: destinations,
-                table=lambda: table,
+                active=active_snapshot(destinations, table),
                 clock=utc_now,
                 give_up_after=timedelta(days=5),
             ),

@@ -27,7 +27,7 @@ from daemon.core.errors import (
 from daemon.core.parcels import ParcelPart, Receipt
 from daemon.core.ports import Finding, Parcel, Pickup, PickupState
 from daemon.core.settings import DestinationSettings
-from daemon.delivery import dispatch
+from daemon.delivery import handover
 from daemon.delivery.worker.proxy import RemoteDestination
 from daemon.delivery.worker.worker_client import WorkerClient
 from daemon.runtime import logs
@@ -295,7 +295,7 @@ def one_that_cannot_be_handed_over(folder: str, why: str) -> Any:
         for each in parcels(content)
     ]
     with agent_with(content) as agent:
-        outcomes = dispatch._hand_over(entrusted(agent, how), some)
+        outcomes = handover.hand_over(entrusted(agent, how), some)
         after = entrusted(agent, "well", "other").deliver(parcels(content)[0]).reference
     return {"outcomes": [type(each).__name__ for each in outcomes], "after": after}
 

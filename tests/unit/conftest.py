@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,12 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from daemon.config.loader import (
+    Configuration,
+    DeliverySettings,
+    RoutingSettings,
+    StoreSettings,
+)
 from daemon.core.model import (
     Attachment,
     DecisionRow,
@@ -34,7 +40,8 @@ from daemon.core.model import (
     delivery_id,
 )
 from daemon.core.parcels import Receipt
-from daemon.core.ports import Channel, Finding, Listing, Parcel
+from daemon.core.ports import Channel, Destination, Finding, Listing, Parcel
+from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.intake.fetch import Fetcher
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake
@@ -83,6 +90,28 @@ def table_of(text: str) -> Table:
 
 
 TABLE = table_of(TABLE_TEXT)
+
+
+def active_snapshot(
+    destinations: Mapping[str, Destination],
+    table: Table = TABLE,
+    configuration: Configuration | None = None,
+) -> ActiveSnapshot:
+    """A snapshot that is active; destinations in the mapping may be exchanged between rounds."""
+    configuration = configuration or Configuration(
+        path=Path("postmottak.toml"),
+        text="",
+        store=StoreSettings(database="sqlite:///postmottak.db", content=Path("content")),
+        mailboxes=(),
+        destinations=(),
+        delivery=DeliverySettings(),
+        routing=RoutingSettings(file=Path("routing.toml")),
+    )
+    return ActiveSnapshot(
+        Snapshot(configuration=configuration, table=table, destinations=destinations)
+    )
+
+
 APPOINTED = table_of(TABLE_TEXT.replace("[[route]]", WITH_CONFIDENTIAL + "[[route]]", 1))
 
 

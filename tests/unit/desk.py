@@ -10,10 +10,11 @@ from datetime import timedelta
 import pytest
 
 from daemon.core.model import Delivery, Outcome, delivery_id, message_id
+from daemon.core.ports import Destination
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import TABLE, Clock, MemoryDestination
+from tests.unit.conftest import Clock, MemoryDestination, active_snapshot
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Desk:
     stopping: threading.Event
     erp: MemoryDestination
     mail: MemoryDestination
+    places: dict[str, Destination]
+    """Where the dispatch finds them."""
 
     def deliver(self) -> Counter[Outcome]:
         """Everything that is due."""
@@ -53,13 +56,12 @@ def new_desk(store: Store, content: ContentStore, clock: Clock, stopping: thread
     content.put([b"pdf"])
 
     erp, mail = MemoryDestination("erp"), MemoryDestination("mail")
+    places: dict[str, Destination] = {"erp": erp, "mail": mail}
     dispatch = Dispatch(
         store=store,
         content=content,
-        destinations=lambda: {"erp": desk.erp, "mail": desk.mail},
-        table=lambda: TABLE,
+        active=active_snapshot(places),
         clock=clock,
         give_up_after=timedelta(days=5),
     )
-    desk = Desk(store, dispatch, clock, stopping, erp, mail)
-    return desk
+    return Desk(store, dispatch, clock, stopping, erp, mail, places)

@@ -35,7 +35,7 @@ from daemon.monitoring.service_problems import ServiceProblems, log_problems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store, results
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
+from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
 
 KEY_LASTS = timedelta(days=364)
 
@@ -120,8 +120,7 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
     places: dict[str, Destination] = {"mail": bell}
     make = lambda: AlertNotifier(  # noqa: E731  # a restart makes another one
         store=store,
-        configuration=lambda: configuration,
-        destinations=lambda: places,
+        active=active_snapshot(places, configuration=configuration),
         faults=lambda: faults,
         clock=clock,
         heartbeats=Heartbeats(),
@@ -200,8 +199,7 @@ def test_a_collision_is_told_once(
     dispatch = Dispatch(
         store=desk.store,
         content=content,
-        destinations=lambda: erp,
-        table=lambda: TABLE,
+        active=active_snapshot(erp),
         clock=desk.clock,
         give_up_after=timedelta(days=5),
     )

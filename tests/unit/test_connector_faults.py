@@ -47,11 +47,11 @@ from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import (
     NOW,
-    TABLE,
     TAX,
     Clock,
     MemoryDestination,
     MemoryMailbox,
+    active_snapshot,
     new_intake,
     stored_letter,
 )
@@ -198,15 +198,13 @@ def picking_up(desk: Desk) -> str:
     dispatch = Dispatch(
         store=desk.store,
         content=desk.content,
-        destinations=lambda: {"erp": Shelf()},
-        table=lambda: TABLE,
+        active=active_snapshot({"erp": Shelf()}),
         clock=desk.clock,
         give_up_after=timedelta(days=5),
     )
     assert dispatch.deliver_due(desk.stopping) == {Outcome.DELIVERED: 1}
-    pickups = Pickups(
-        store=desk.store, destinations=lambda: {"erp": Odd(error=desk.error)}, clock=desk.clock
-    )
+    active = active_snapshot({"erp": Odd(error=desk.error)})
+    pickups = Pickups(store=desk.store, active=active, clock=desk.clock)
     assert pickups.look() == 1
     return "pickup cannot be seen now"
 
@@ -244,8 +242,7 @@ def notifying(desk: Desk) -> str:
     )
     AlertNotifier(
         store=desk.store,
-        configuration=lambda: configuration,
-        destinations=lambda: {"erp": Odd(error=desk.error)},
+        active=active_snapshot({"erp": Odd(error=desk.error)}, configuration=configuration),
         faults=lambda: [Fault(file="routing.toml", key="to", problem="is wrong", remedy="Fix it")],
         clock=desk.clock,
         heartbeats=Heartbeats(),

@@ -19,7 +19,7 @@ from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
+from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
 
 SECOND = 10  # seconds to wait for another thread at most
 
@@ -79,8 +79,7 @@ class Desk:
         self.dispatch = Dispatch(
             store=self.store,
             content=self.content,
-            destinations=lambda: {"erp": self.drop, "mail": self.mail},
-            table=lambda: TABLE,
+            active=active_snapshot({"erp": self.drop, "mail": self.mail}),
             clock=self.clock,
             give_up_after=timedelta(days=5),
         )

@@ -16,7 +16,8 @@ from daemon.core.parcels import Addressee
 from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.throttle import CONCURRENCY
-from tests.unit.conftest import NOW, nothing_happens, sha256, stored_letter
+from daemon.store.content import ContentStore
+from tests.unit.conftest import NOW, active_snapshot, nothing_happens, sha256, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
 
 NOT_NOW = TemporaryFailure("nobody is at home")
@@ -208,12 +209,18 @@ def test_age_does_not_matter_to_a_delivery_that_succeeds(desk: Desk) -> None:
     assert desk.deliver() == {Outcome.DELIVERED: 1}
 
 
-def test_giving_up_says_how_long_it_was_tried(desk: Desk) -> None:
+def test_giving_up_says_how_long_it_was_tried(desk: Desk, content: ContentStore) -> None:
     """The reason names the time that is configured, also where that is not whole days."""
     desk.store.letters.add([stored_letter("a", due_at=NOW - timedelta(days=5))])
-    hasty = Dispatch(**{**vars(desk.dispatch), "give_up_after": timedelta(hours=12)})
+    desk.dispatch = Dispatch(
+        store=desk.store,
+        content=content,
+        active=active_snapshot(desk.places),
+        clock=desk.clock,
+        give_up_after=timedelta(hours=12),
+    )
     desk.erp.fails = iter([NOT_NOW])
-    hasty.deliver_due(desk.stopping)
+    desk.deliver()
     assert desk.now_is().last_error == "given up after 12h: nobody is at home"
 
 

@@ -40,7 +40,7 @@ class Careless(MemoryDestination):
 def test_a_receipt_that_cannot_be_kept_as_it_is(desk: Desk, details: dict[Any, Any]) -> None:
     """What a connector must not put into a receipt does not undo the delivery, which was made, and
     is kept as text."""
-    desk.erp = Careless("erp", say=lambda: Receipt(reference="x", details=details))
+    desk.places["erp"] = Careless("erp", say=lambda: Receipt(reference="x", details=details))
     desk.store.letters.add([stored_letter("a")])
     assert desk.deliver() == {Outcome.DELIVERED: 1}
     assert (desk.now_is().evidence or {})["reference"] == "x"

@@ -21,13 +21,13 @@ from daemon.core.errors import PermanentFailure, PostmottakError, TemporaryFailu
 from daemon.core.model import DeliveryState, Message, Outcome, delivery_id, message_id
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
-from daemon.delivery import dispatch as dispatching
+from daemon.delivery import handover
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.throttle import CONCURRENCY
 from daemon.store import Store, results
 from daemon.store.claims import POISON_AFTER
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
+from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
 
 NOT_NOW = TemporaryFailure("nobody is at home")
 HOUR = timedelta(hours=1)
@@ -48,8 +48,7 @@ def dispatch(store: Store, content: ContentStore, clock: Clock, places: Places) 
     return Dispatch(
         store=store,
         content=content,
-        destinations=lambda: places,
-        table=lambda: TABLE,
+        active=active_snapshot(places),
         clock=clock,
         give_up_after=timedelta(days=5),
     )
@@ -118,7 +117,7 @@ def test_a_letter_that_cannot_be_put_into_words(
             raise ZeroDivisionError
         return letter_document(message, *rest)
 
-    monkeypatch.setattr(dispatching, "letter_document", document)
+    monkeypatch.setattr(handover, "letter_document", document)
     assert deliver() == {Outcome.DELIVERED: 4, Outcome.DEFERRED: 1}
     (waits,) = store.queries.deliveries(state=DeliveryState.PENDING)
     assert (waits.message_id, waits.last_error) == (

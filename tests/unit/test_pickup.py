@@ -17,7 +17,7 @@ from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.pickup import Pickups
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
+from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
 
 WAITING = Pickup(state=PickupState.WAITING)
 
@@ -68,15 +68,14 @@ def look(
     dispatch = Dispatch(
         store=store,
         content=content,
-        destinations=lambda: places,
-        table=lambda: TABLE,
+        active=active_snapshot(places),
         clock=clock,
         give_up_after=timedelta(days=5),
     )
 
     def once() -> int:
         dispatch.deliver_due(stopping)
-        return Pickups(store=store, destinations=lambda: places, clock=clock).look()
+        return Pickups(store=store, active=active_snapshot(places), clock=clock).look()
 
     return once
 

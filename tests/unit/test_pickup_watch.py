@@ -18,7 +18,7 @@ from daemon.delivery import pickup
 from daemon.delivery.pickup import Pickups, PickupWatch
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
-from tests.unit.conftest import Clock, MemoryDestination
+from tests.unit.conftest import Clock, MemoryDestination, active_snapshot
 
 SOON = 10  # seconds; far less than the looks at everything are apart
 
@@ -27,18 +27,18 @@ class Looks(Pickups):
     """Pickups that tell of each look."""
 
     def __init__(self, store: Store, destinations: dict[str, FileDrop], clock: Clock) -> None:
-        super().__init__(store=store, destinations=lambda: destinations, clock=clock)
-        object.__setattr__(self, "seen", queue.SimpleQueue())
+        super().__init__(store=store, active=active_snapshot(destinations), clock=clock)
+        self.seen: queue.SimpleQueue[set[str]] = queue.SimpleQueue()
 
     def look(self, only: Collection[str] = ()) -> int:
         still = super().look(only)
         # set above, past the frozen dataclass
-        self.seen.put(set(only))  # type: ignore[attr-defined]
+        self.seen.put(set(only))
         return still
 
     def next(self) -> set[str]:
         """Where the next look looks; nothing for everywhere."""
-        found: set[str] = self.seen.get(timeout=SOON)  # type: ignore[attr-defined]  # likewise
+        found: set[str] = self.seen.get(timeout=SOON)
         return found
 
 
@@ -60,8 +60,8 @@ def looks(
     idle = FileDrop("idle", Settings(path=drop.parent))
     places = {"erp": waits, "idle": idle, "mail": MemoryDestination("mail")}
     pickups = Looks(store, places, clock)  # type: ignore[arg-type]  # any destination will do
-    # likewise
-    watch, stopping = PickupWatch(pickups, lambda: places, Heartbeats()), threading.Event()  # type: ignore[arg-type,return-value]
+    active = active_snapshot(places)  # type: ignore[arg-type]  # likewise
+    watch, stopping = PickupWatch(pickups, active, Heartbeats()), threading.Event()
     thread = threading.Thread(target=watch.loop, args=(stopping,), daemon=True)
     thread.start()
     assert pickups.next() == set()
@@ -132,7 +132,7 @@ def test_a_full_disk_is_waited_out(
 
     places = {"erp": FileDrop("erp", Settings(path=drop, await_pickup=duration("1h")))}
     pickups = Full(store, places, clock)
-    watch, stopping = PickupWatch(pickups, lambda: places, Heartbeats()), threading.Event()
+    watch, stopping = PickupWatch(pickups, active_snapshot(places), Heartbeats()), threading.Event()
     thread = threading.Thread(target=watch.loop, args=(stopping,), daemon=True)
     thread.start()
     assert pickups.next() == set()

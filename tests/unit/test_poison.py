@@ -22,7 +22,7 @@ from daemon.delivery.poison import PoisonTurn
 from daemon.store import Store
 from daemon.store.claims import POISON_AFTER
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, TABLE, Clock, MemoryDestination, stored_letter
+from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -103,8 +103,7 @@ def test_suspects_get_their_turn(
     dispatch = Dispatch(
         store=store,
         content=content,
-        destinations=lambda: {"erp": erp, "mail": mail},
-        table=lambda: TABLE,
+        active=active_snapshot({"erp": erp, "mail": mail}),
         clock=clock,
         give_up_after=timedelta(days=5),
     )
@@ -142,8 +141,7 @@ def test_nothing_begins_beside_a_suspect(
     dispatch = Dispatch(
         store=store,
         content=content,
-        destinations=lambda: {"erp": erp, "mail": mail},
-        table=lambda: TABLE,
+        active=active_snapshot({"erp": erp, "mail": mail}),
         clock=clock,
         give_up_after=timedelta(days=5),
     )

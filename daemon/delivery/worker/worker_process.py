@@ -113,10 +113,9 @@ class WorkerProcess:
         found = self._pools.get(connector.name)
         if found and found.connector == connector:
             return found
-        if found:
-            found.threads.shutdown(wait=False)
-            found.destination.close()
         destination = self._connect(connector)
+        if found:
+            threading.Thread(target=_retire, args=(found,), daemon=True).start()
         self._pools[connector.name] = desk = _DestinationPool(
             connector=connector, destination=destination, threads=ThreadPool(_THREADS)
         )
@@ -161,6 +160,12 @@ class WorkerProcess:
                 self._line.send_bytes(message)
         except OSError:
             os._exit(0)
+
+
+def _retire(pool: _DestinationPool) -> None:
+    """Close a destination that was replaced, once its work has ended."""
+    pool.threads.shutdown()
+    pool.destination.close()
 
 
 def packed(value: Any) -> bytes:

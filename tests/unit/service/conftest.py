@@ -53,6 +53,7 @@ from tests.unit.service.conftest import PLACES
 
 class Settings(DestinationSettings):
     away: bool = False
+    edition: int = 0
 
 def connect(name, settings):
     place = PLACES.setdefault(name, MemoryDestination(name))

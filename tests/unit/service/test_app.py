@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from itertools import repeat
 from pathlib import Path
@@ -217,7 +218,7 @@ def test_the_table_may_change(
 
     def put_into_force(table: Table) -> None:
         parts.store.letters.note_table(table.version, table.text, parts.clock())
-        parts.table = table
+        parts._active.replace(replace(parts._active.snapshot(), table=table))
 
     parts.poll(stopping)
     put_into_force(APPOINTED)

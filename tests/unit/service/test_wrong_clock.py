@@ -196,7 +196,7 @@ def test_a_killed_service_whose_clock_was_wrong(
     start."""
     with start() as parts:
         late = parts.clock() + YEAR
-        parts._dispatch.content.put([b"pdf"])
+        parts.content.put([b"pdf"])
         parts.store.letters.add(
             [stored_letter("a", ("erp",), {MarkKind.READ: Policy.STORED}, due_at=late)]
         )
@@ -324,8 +324,8 @@ def test_files_of_letters_that_are_being_fetched_stay(
     MAILBOXES["altinn"] = MemoryMailbox()
     with start() as parts:
         works(parts, machine, STABLE, stopping)
-        kept = parts._dispatch.content.put([b"of a letter that is not stored yet"])
-        path = parts._dispatch.content.path(kept.sha256)
+        kept = parts.content.put([b"of a letter that is not stored yet"])
+        path = parts.content.path(kept.sha256)
         old = (machine.truth - YEAR).timestamp()
         os.utime(path, (old, old))
         machine.ahead = -YEAR
@@ -399,10 +399,10 @@ def test_covers_do_not_follow_a_wrong_day(
     """Letters that wait are not decided anew for a day that is not."""
     with start() as parts:
         works(parts, machine, 60, stopping)
-        followed = parts._covers_followed
+        followed = parts._covers.followed
         machine.ahead = YEAR
         works(parts, machine, 60, stopping)
-        assert parts._covers_followed == followed
+        assert parts._covers.followed == followed
 
 
 def test_the_first_look_of_a_clock_that_is_ahead(

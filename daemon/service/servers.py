@@ -1,0 +1,64 @@
+"""The HTTP servers of the service: the pull API, and the monitoring endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from daemon.config.loader import Configuration
+from daemon.core.errors import Fault
+from daemon.monitoring.service_problems import ServiceProblems
+from daemon.runtime.clock import Clock
+from daemon.store import Store
+from daemon.store.content import ContentStore
+from daemon.web.tokens import TokenGuard
+
+if TYPE_CHECKING:
+    from daemon.service.app import App
+    from daemon.web.server import WebServer
+
+
+def token_guard(configuration: Configuration, problems: ServiceProblems) -> TokenGuard | None:
+    """Return the guard of the pull API; None without a section [api]."""
+    api = configuration.api
+    return TokenGuard(api.token_file.value, problems) if api else None
+
+
+def pull_api_server(
+    configuration: Configuration,
+    *,
+    store: Store,
+    content: ContentStore,
+    tokens: TokenGuard | None,
+    clock: Clock,
+    problems: ServiceProblems,
+) -> WebServer | None:
+    """Return the server of the pull API; None without a section [api]."""
+    if configuration.api is None or tokens is None:
+        return None
+    from daemon.web.api import Api
+    from daemon.web.server import WebServer
+
+    api = Api(store=store, content=content, tokens=tokens, clock=clock)
+    address = configuration.api.address
+    return WebServer("the pull API", api.application(), address, problems=problems)
+
+
+def monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebServer | None:
+    """Return the server of the monitoring endpoint; None without a section [monitoring]."""
+    settings = app.configuration().monitoring
+    if settings is None:
+        return None
+    from daemon.web.metrics import Monitoring
+    from daemon.web.server import WebServer
+
+    endpoint = Monitoring(
+        store=app.store,
+        configuration=app.configuration,
+        attempts=app.attempts,
+        token_ends=app.token_ends,
+        faults=faults,
+        clock=app.clock,
+        wrong_tokens=app.wrong_tokens,
+    )
+    return WebServer("[monitoring]", endpoint.application(), settings.listen, problems=app.problems)

@@ -1,0 +1,71 @@
+"""What is brought up to date before deliveries: records made by a wrong clock, and covers."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date
+from functools import partial
+
+import structlog
+
+from daemon.core.times import norwegian_day
+from daemon.delivery import retry
+from daemon.delivery.snapshot import ActiveSnapshot
+from daemon.intake.rerouting import Rerouter
+from daemon.runtime.clock import Clock
+from daemon.store import Store
+
+_log = structlog.get_logger(__name__)
+
+
+class ClockCorrections:
+    """Corrects what was recorded while the clock was wrong."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    def apply(self) -> None:
+        """After a correction of the clock, redate what was recorded meanwhile, and what is due by it.
+
+        Does nothing without one. Raises StoreError.
+        """
+        corrections = self._clock.corrections()
+        if not corrections:
+            return
+        now = self._clock()
+        put_right = partial(self._store.stamps.put_right, now=now, certain=self._clock.confirmed)
+        changed = sum(put_right(each.first, each.last) for each in corrections)
+        changed += self._store.stamps.pull_back(now, retry.LONGEST)
+        self._clock.mended(corrections)
+        _log.warning("what was recorded while the clock was wrong is dated now", rows=changed)
+
+    def stretch(self) -> int | None:
+        """Number the stretch of time since the last correction; None while the clock is in doubt."""
+        return self._clock.stretch()
+
+    def settled(self) -> bool:
+        """Whether the clock is certain enough to delete letters by it."""
+        return self._clock.settled
+
+
+class CoverFollower:
+    """Applies the covers of the day to deliveries that wait."""
+
+    def __init__(self, rerouter: Rerouter, active: ActiveSnapshot, clock: Clock) -> None:
+        self._rerouter, self._active, self._clock = rerouter, active, clock
+        self.followed: tuple[str, date] | None = None
+        """The version of the routing table, and the day, whose covers have been applied."""
+
+    def follow(self, stopping: threading.Event) -> None:
+        """Apply the covers of this day and of the active table, unless that is done.
+
+        Repeats if either changes meanwhile. Does nothing while the clock, and so the day, is in
+        doubt. Raises StoreError.
+        """
+        while not (stopping.is_set() or self._clock.troubles()):
+            now = self._active.table().version, norwegian_day(self._clock())
+            if now == self.followed:
+                return
+            self._rerouter.follow_covers(stopping)
+            if not stopping.is_set():
+                self.followed = now
