@@ -42,8 +42,8 @@ Address = Annotated[str, AfterValidator(_address)]
 def _read_when_fetched(policy: object) -> object:
     if policy == "never":
         raise ValueError(
-            "is not possible: Altinn 2 marks a letter as read when it is opened, and there is "
-            'no other way to fetch it; write "fetched", or leave the key out'
+            "is not possible: Altinn 2 marks a letter as read when it is opened, and it cannot be "
+            'fetched otherwise; write "fetched", or leave the key out'
         )
     if policy != "fetched":
         raise ValueError(

@@ -77,7 +77,7 @@ class Soap:
             yield Finding(subject=subject, ok=False, text=str(failure))
             return
         except OSError as error:
-            reason = explain_error(error, "what came back is no whole answer")
+            reason = explain_error(error, "it gave no whole answer")
             yield Finding(
                 subject=subject,
                 ok=False,

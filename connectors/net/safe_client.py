@@ -155,7 +155,7 @@ class SafeClient:
         if late:
             reason = f"it gave no whole answer within {self.seconds:g} seconds"
             return CallFailed(reason, _TOO_SLOW)
-        reason = explain_error(error, "what came back is no whole answer")
+        reason = explain_error(error, "it gave no whole answer")
         return CallFailed(reason, remedy_for(error))
 
 

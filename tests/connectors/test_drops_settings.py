@@ -155,7 +155,7 @@ def test_pickup_may_be_awaited() -> None:
     """Empty means that nobody waits."""
     assert settings(await_pickup="").await_pickup is None
     assert settings(await_pickup="24h").await_pickup == timedelta(hours=24)
-    assert "not a duration" in refusal(await_pickup="soon")
+    assert "not a valid duration" in refusal(await_pickup="soon")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def unusable_keys(pair: rsa.RSAPrivateKey) -> dict[str, str]:
         pem(pair, b"passphrase"): "is protected by a passphrase: FILE; run: openssl pkey",
         pem(ec.generate_private_key(ec.SECP256R1())): "can be read",
         pem(rsa.generate_private_key(65537, 1024)): "shorter than 2048 bits",
-        public: "a public key, and no private key",
+        public: "a public key, not a private key",
     }
 
 

@@ -123,17 +123,17 @@ def test_headers_from_files(servers: Any, make_parcel: MakeParcel) -> None:
         server,
         headers={
             "X-Api-Key": Secret(Path("key"), "letmein"),
-            "Authorization": Secret(Path("auth"), "Bearer abc"),
+            "Authorization": Secret(Path("auth"), "Bearer hemmelig"),
         },
     )
     with pytest.raises(TemporaryFailure) as caught:
         destination.deliver(make_parcel())
     headers = server.requests[0][1]
-    assert (headers["x-api-key"], headers["authorization"]) == ("letmein", "Bearer abc")
+    assert (headers["x-api-key"], headers["authorization"]) == ("letmein", "Bearer hemmelig")
     assert headers["content-type"] == "application/cloudevents+json; charset=utf-8"
     assert "webhook-signature" in headers
     shown = f"{caught.value!r}{destination!r}{list(destination.check())}"
-    assert not any(secret in shown for secret in ("letmein", "abc"))
+    assert not any(secret in shown for secret in ("letmein", "hemmelig"))
 
 
 def test_links_lead_to_what_the_event_does_not_hold(servers: Any, make_parcel: MakeParcel) -> None:

@@ -151,7 +151,7 @@ def test_only_marking_marks(place: Place) -> None:
     ref = place.refs()[first]
     findings = list(place.mailbox.check())
     assert all(each.ok for each in findings)
-    assert any("counts as read" in each.text for each in findings) is place.read_by_fetching
+    assert any("marked as read at once" in each.text for each in findings) is place.read_by_fetching
     assert (place.marks(first), place.marks(second)) == ([], [])
     promised = ["Read"] if place.read_by_fetching else []
     for _ in range(2):

@@ -111,7 +111,8 @@ def test_what_waits_follows_an_edit(
     parts.swap(stack.load(configuration_file))
     parts.deliver_due(stopping)
     assert [(each.destination, each.state) for each in parts.store.queries.deliveries()] == [
-        ("mail", DeliveryState.DELIVERED)
+        ("erp", DeliveryState.WITHDRAWN),
+        ("mail", DeliveryState.DELIVERED),
     ]
 
 

@@ -42,7 +42,7 @@ def test_settings_are_the_connectors_own(memory_connectors: Path) -> None:
     assert destination
     assert (set(mailbox.model_fields), set(destination.model_fields)) == (
         {"parties", "poll_every", "mark_read", "confirm", "letters", "away"},
-        {"away"},
+        {"away", "edition"},
     )
 
 
