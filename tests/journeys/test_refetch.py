@@ -32,7 +32,7 @@ def test_what_did_not_come_is_asked_for_again(begun: Callable[..., Begin]) -> No
         journey.altinn.faults.inject(faults.wrong_bytes(), "download", times=None)
         assert journey.poll().json["stored"] == 1
         told = journey.run("status", "--monitor")
-        assert told.output.startswith("POSTMOTTAK WARNING - The letter ")
+        assert told.output.startswith("POSTMOTTAK WARNING - Attachments of the letter ")
         (lacking,) = journey.run("status", "--json").json["incomplete"]
         assert (lacking["missing"], lacking["may_come"]) == (2, True)
         assert "1 letter lacks attachments that were sent" in journey.run("status").output
