@@ -86,7 +86,7 @@ def suspects(store: Store, count: int, now: datetime) -> set[UUID]:
     return {delivery_id(message_id("altinn", f"bad{number}"), "erp", 1) for number in range(count)}
 
 
-@pytest.mark.parametrize("takes", [0.4, 3.0], ids=["quick", "slow"])
+@pytest.mark.parametrize("takes", [1.2, 3.0], ids=["quick", "slow"])
 def test_suspects_get_their_turn(
     store: Store, content: ContentStore, clock: Clock, stopping: threading.Event, takes: float
 ) -> None:
