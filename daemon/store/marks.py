@@ -8,8 +8,17 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, update
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
+from sqlmodel.sql.expression import Select
 
-from daemon.core.model import OPEN_STATES, Attachment, LetterRef, Mark, MarkState, Message
+from daemon.core.model import (
+    OPEN_STATES,
+    Attachment,
+    LetterRef,
+    Mark,
+    MarkKind,
+    MarkState,
+    Message,
+)
 from daemon.store.database import Database
 
 _ASKED_FOR = sql_select(col(Message.confirmation_needed)).where(
@@ -22,6 +31,17 @@ _PARTS_WANTING = sql_select(func.count()).where(
 )
 
 
+def _due(state: MarkState, mailbox: str, now: datetime, limit: int) -> Select[Mark, Message]:
+    """For one state: of several, SQLite would sort all that are due to find the first."""
+    return (
+        select(Mark, Message)
+        .join(Message, col(Message.id) == Mark.message_id)
+        .where(Mark.state == state, Mark.due_at <= now, Message.mailbox == mailbox)
+        .order_by(col(Mark.due_at), col(Mark.message_id), col(Mark.kind).desc())
+        .limit(limit)
+    )
+
+
 class Marks:
     """Marks that are set or to be set."""
 
@@ -30,19 +50,20 @@ class Marks:
 
     def due(self, mailbox: str, now: datetime, limit: int) -> list[tuple[Mark, LetterRef]]:
         """Return marks that may be set now, Read before Confirmed for each letter."""
-        wanted = (
-            select(Mark, Message)
-            .join(Message, col(Message.id) == Mark.message_id)
-            .where(
-                col(Mark.state).in_((MarkState.DUE, MarkState.TOLD)),
-                Mark.due_at <= now,
-                Message.mailbox == mailbox,
-            )
-            .order_by(col(Mark.due_at), col(Mark.message_id), col(Mark.kind).desc())
-            .limit(limit)
-        )
         with self._database.read() as session:
-            return [(mark, message.ref) for mark, message in session.exec(wanted)]
+            found = [
+                (mark, message.ref)
+                for state in (MarkState.DUE, MarkState.TOLD)
+                for mark, message in session.exec(_due(state, mailbox, now, limit))
+            ]
+        found.sort(
+            key=lambda each: (
+                each[0].due_at,
+                str(each[0].message_id),
+                each[0].kind != MarkKind.READ,
+            )
+        )
+        return found[:limit]
 
     def asked_for(self, message_id: UUID) -> bool:
         """Whether the letter's sender asked for a confirmation."""

@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Executable, bindparam, func, update
+from sqlalchemy import Connection, Executable, bindparam, func, update
+from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from daemon.core.errors import NotFound, OperatorError
@@ -38,6 +39,17 @@ _RENEW = update(_DELIVERIES).where(
     _DELIVERIES.c.id == bindparam("claimed"),
     _DELIVERIES.c.fence == bindparam("with_fence"),
     _DELIVERIES.c.state == DeliveryState.CLAIMED,
+)
+_NEXT_DESTINATION = sql_select(func.min(_DELIVERIES.c.destination)).where(
+    _DELIVERIES.c.state == bindparam("state"), _DELIVERIES.c.destination > bindparam("after")
+)
+_FIRST_DUE = (
+    sql_select(_DELIVERIES.c.due_at)
+    .where(
+        _DELIVERIES.c.state == bindparam("state"), _DELIVERIES.c.destination == bindparam("name")
+    )
+    .order_by(_DELIVERIES.c.due_at)
+    .limit(1)
 )
 
 
@@ -151,15 +163,23 @@ class Outbox:
     def next_due(self, exclude: Collection[str] = ()) -> datetime | None:
         """Return when the next delivery is due, or None.
 
-        Claimed ones are due at the end of their lease; those to `exclude` do not count.
+        Claimed ones are due at the end of their lease; those to `exclude` do not count. The cost
+        grows with the destinations, not with what waits.
         """
-        waiting = col(Delivery.state).in_((DeliveryState.PENDING, DeliveryState.CLAIMED)) & col(
-            Delivery.destination
-        ).not_in(exclude)
         with self._database.read() as session:
-            return session.exec(
-                select(Delivery.due_at).where(waiting).order_by(col(Delivery.due_at)).limit(1)
-            ).first()
+            connection = session.connection()
+            return min(
+                (
+                    due
+                    for state in (DeliveryState.PENDING, DeliveryState.CLAIMED)
+                    for name in _destinations(connection, state)
+                    if name not in exclude
+                    for due in connection.execute(
+                        _FIRST_DUE, {"state": state, "name": name}
+                    ).scalars()
+                ),
+                default=None,
+            )
 
     def awaiting_pickup(self, only: Collection[str] = ()) -> Iterator[Delivery]:
         """Yield deliveries whose pickup is awaited, the oldest first; with `only`, at these destinations.
@@ -265,6 +285,15 @@ class Outbox:
                     setattr(delivery, name, value)
                 session.add(delivery)
         return len(ids)
+
+
+def _destinations(connection: Connection, state: DeliveryState) -> Iterator[str]:
+    """Yield the destinations with deliveries in this state: one step in the index for each."""
+    after: str | None = ""
+    while after is not None:
+        after = connection.execute(_NEXT_DESTINATION, {"state": state, "after": after}).scalar()
+        if after is not None:
+            yield after
 
 
 def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]) -> Delivery:

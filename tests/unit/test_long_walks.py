@@ -18,7 +18,13 @@ from sqlalchemy import event, func, select, update
 from sqlmodel import col
 
 from daemon.core.bookkeeping import SkippedLetter
-from daemon.core.model import Delivery, DeliveryState, LetterRef, Message, SightingState
+from daemon.core.model import (
+    Delivery,
+    DeliveryState,
+    LetterRef,
+    Message,
+    SightingState,
+)
 from daemon.core.parcels import Receipt
 from daemon.intake.rerouting import Rerouter, samples
 from daemon.routing.table import Table, parse_table

@@ -1,0 +1,112 @@
+"""What the service asks of the store all the time costs the same, however much waits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from daemon.core.model import Mark, MarkKind, MarkState, Policy
+from daemon.store import Store, StoredLetter
+from tests.unit.conftest import NOW, stored_letter
+
+MANY, FEW = 2000, 20
+
+
+def _letter(number: int) -> StoredLetter:
+    at = NOW + timedelta(seconds=max(0, number - MANY // 2))
+    return stored_letter(f"letter-{number}", ("archive", "mail"), due_at=at)
+
+
+@pytest.fixture(name="stores", scope="module")
+def big_and_small(
+    new_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Store, Store]]:
+    """A store with thousands of letters that wait, and one with a few."""
+    folder = tmp_path_factory.mktemp("steady")
+    stores = []
+    for count in (MANY, FEW):
+        store = Store(f"sqlite:///{shutil.copy(new_database, folder / f'{count}.db')}")
+        store.letters.add([_letter(number) for number in range(count)])
+        _add_marks(store, count)
+        stores.append(store)
+    yield stores[0], stores[1]
+    for store in stores:
+        store.close()
+
+
+STEADY_READS: dict[str, Callable[[Store], object]] = {
+    "when the next is due": lambda store: store.outbox.next_due(),
+    "when the next is due, but for a paused destination": lambda store: store.outbox.next_due(
+        ["archive"]
+    ),
+    "marks that are due": lambda store: store.marks.due("altinn", NOW + timedelta(days=1), 10),
+}
+"""Reads that the service repeats all the time."""
+
+
+def _steps(store: Store, read: Callable[[Store], object]) -> int:
+    """Count, in tens, the instructions of SQLite's machine that a read takes."""
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    def watch(connection: Any, *_: object) -> None:
+        connection.connection.driver_connection.set_progress_handler(step, 10)
+
+    for engine in (store.queries._database._reader, store.queries._database._autocommit):
+        event.listen(engine, "before_cursor_execute", watch)
+    read(store)
+    return steps
+
+
+@pytest.mark.parametrize("read", STEADY_READS)
+def test_what_is_asked_all_the_time_costs_the_same_at_any_size(
+    stores: tuple[Store, Store], read: str
+) -> None:
+    """With two thousand that wait, the read takes no more steps than with twenty."""
+    many, few = (_steps(store, STEADY_READS[read]) for store in stores)
+    assert 0 < many <= 2 * few + 20
+
+
+def _add_marks(store: Store, count: int) -> None:
+    marks = [
+        Mark(
+            message_id=_letter(number).message.id,
+            kind=MarkKind.READ,
+            policy=Policy.STORED,
+            state=MarkState.DUE,
+            due_at=NOW + timedelta(seconds=number),
+        )
+        for number in range(count)
+    ]
+    with store.queries._database.write() as session:
+        session.add_all(marks)
+
+
+def test_marks_of_both_states_come_in_the_order_of_their_time(stores: tuple[Store, Store]) -> None:
+    """Those that are due and those to be verified come by their times, Read before Confirmed."""
+    few = stores[1]
+    with few.queries._database.write() as session:
+        session.add(
+            Mark(
+                message_id=_letter(3).message.id,
+                kind=MarkKind.CONFIRMED,
+                policy=Policy.STORED,
+                state=MarkState.TOLD,
+                due_at=NOW + timedelta(seconds=3),
+            )
+        )
+    found = [
+        (mark.due_at, mark.kind)
+        for mark, _ in few.marks.due("altinn", NOW + timedelta(seconds=4), 9)
+    ]
+    assert [kind for _, kind in found] == [MarkKind.READ] * 4 + [MarkKind.CONFIRMED, MarkKind.READ]
+    assert [at for at, _ in found] == sorted(at for at, _ in found)
