@@ -1,1 +1,1 @@
-"""What the Altinn 2 mailbox is made of: its operations, answers unpacked to disk, faults in words, letters as it tells them."""
+"""The parts of the Altinn 2 mailbox: operations, unpacking, faults, and letters."""

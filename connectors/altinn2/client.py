@@ -1,7 +1,7 @@
-"""Altinn 2's operations for a recipient, in the Basic variant: SOAP 1.1, six credentials in the body.
+"""Altinn 2's operations for a recipient, in the Basic variant of its SOAP interfaces.
 
-Only what reading needs is here: nothing archives, nothing deletes. zeep writes the requests and
-reads the answers.
+The Basic variant is SOAP 1.1 with six credentials in the body. Only what reading needs is here:
+nothing archives, nothing deletes. zeep writes the requests and reads the responses.
 """
 
 from __future__ import annotations
@@ -51,17 +51,20 @@ class _Port:
 
 _LIST = _Port(
     wsdl="list.wsdl",
-    binding=f"{{{_ALTINN}/ServiceEngine/ReporteeElementList/2009/10}}BasicHttpBinding_IReporteeElementListExternalBasic",
+    binding=f"{{{_ALTINN}/ServiceEngine/ReporteeElementList/2009/10}}"
+    "BasicHttpBinding_IReporteeElementListExternalBasic",
     path="/ServiceEngineExternal/ReporteeElementListExternalBasic.svc",
 )
 _CORRESPONDENCE = _Port(
     wsdl="correspondence.wsdl",
-    binding=f"{{{_ALTINN}/ServiceEngine/Correspondence/2009/10}}BasicHttpBinding_ICorrespondenceExternalBasic",
+    binding=f"{{{_ALTINN}/ServiceEngine/Correspondence/2009/10}}"
+    "BasicHttpBinding_ICorrespondenceExternalBasic",
     path="/ServiceEngineExternal/CorrespondenceExternalBasic.svc",
 )
 _ARCHIVE = _Port(
     wsdl="archive.wsdl",
-    binding=f"{{{_ALTINN}/Archive/ReporteeArchive/2009/10}}BasicHttpBinding_IReporteeArchiveExternalBasic",
+    binding=f"{{{_ALTINN}/Archive/ReporteeArchive/2009/10}}"
+    "BasicHttpBinding_IReporteeArchiveExternalBasic",
     path="/ArchiveExternal/ReporteeArchiveExternalBasic.svc",
 )
 
@@ -145,7 +148,10 @@ class Altinn2Service:
         return [each for each in rows if each is not None]
 
     def letter(self, element: int, about: str) -> Result:
-        """Fetch a letter from the inbox. **Altinn marks it as read**, even if the answer is lost."""
+        """Fetch a letter from the inbox.
+
+        **Altinn marks it as read**, even if the response is lost.
+        """
         numbers = {"correspondenceID": element, "languageID": _LANGUAGE}
         return self._ask(
             _CORRESPONDENCE, "GetCorrespondenceForEndUserSystemsBasicV2", about, **numbers
@@ -198,8 +204,8 @@ class Altinn2Service:
         except AnswerTooLarge as error:
             transport.discard()
             raise MailboxUnavailable(
-                f"Altinn 2 did not return all of {about}: {error}; raise largest_letter, or open it "
-                "in Altinn 2, which has marked it as read in any case"
+                f"Altinn 2 did not return all of {about}: {error}; raise largest_letter, or open "
+                "it in Altinn 2, which has marked it as read in any case"
             ) from None
         except CallFailed as error:
             transport.discard()

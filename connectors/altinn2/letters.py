@@ -1,7 +1,7 @@
-"""From what Altinn 2 tells of a letter to an Envelope and its Parts. Pure.
+"""Turn what Altinn 2 reports of a letter into an Envelope and its Parts. Pure.
 
 Altinn 2 gives times without a zone, which are taken to be Norwegian, and the name of a service but
-no edition. It does not tell the organisation number of the sender, nor checksums. Fields:
+no edition. It gives neither the organisation number of the sender nor checksums. Fields:
 Altinn/docs `api/soap/grensesnitt`.
 """
 
@@ -28,18 +28,18 @@ _GONE = frozenset({"DeletedByUser", "DeletedByAltinn"})
 
 @dataclass(frozen=True, kw_only=True)
 class Element:
-    """A letter as the list tells it."""
+    """A letter as the list reports it."""
 
     external_id: str
-    """The letter's number in the inbox, which it keeps in the archive; or its archive reference,
-    where that is all there is.
+    """The letter's number in the inbox, which it keeps in the archive; or its archive reference, if
+    it has no number.
     """
     archive_id: int | None
     changed_at: datetime | None
 
 
 def elements_from(rows: Iterable[Any], code: str) -> Iterator[Element]:
-    """Those rows of a list that are letters of the service code.
+    """Yield the rows of a list that are letters of the service code.
 
     Forms and other things are in the same list.
     """
@@ -60,17 +60,17 @@ def elements_from(rows: Iterable[Any], code: str) -> Iterator[Element]:
 
 
 def utc(time: datetime | None) -> datetime | None:
-    """A time of Altinn 2's in UTC; one without a zone is Norwegian.
+    """Return a time of Altinn 2's in UTC; one without a zone is Norwegian.
 
-    None if it is one that stands for none.
+    None for the value that means "no time".
     """
     return time_if_set(time if time is None or time.tzinfo else time.replace(tzinfo=NORWAY))
 
 
 def service_named(name: str, known: str) -> str:
-    """The code and edition of the service that a letter names in words, in any of its languages.
+    """Return the code and edition of the service that a letter names, in any of its languages.
 
-    `known` if that is none of ours.
+    Returns `known` if the name is not one of these services'.
     """
     wanted = " ".join(name.casefold().split())
     for service in ALL_SERVICES:
@@ -80,9 +80,9 @@ def service_named(name: str, known: str) -> str:
 
 
 def letter_from(told: Any, attachments: Any, links: Any, ref: LetterRef, now: datetime) -> Letter:
-    """A letter of the inbox; one without a time is published `now`.
+    """Return a letter of the inbox; one without a time is published `now`.
 
-    Raises ValueError, which quotes nothing, if it is another one.
+    Raises ValueError, which quotes nothing, if it is another letter.
     """
     if told is None or str(told.CorrespondenceID) != ref.external_id:
         raise ValueError("it is of another letter, or of none")
@@ -96,7 +96,10 @@ def letter_from(told: Any, attachments: Any, links: Any, ref: LetterRef, now: da
 
 
 def archived_letter_from(told: Any, ref: LetterRef, now: datetime) -> Letter:
-    """A letter of the archive, which tells less: neither language nor whether it was to be confirmed. Raises as `letter_from` does."""
+    """Return a letter of the archive, which has fewer fields.
+
+    The language is missing, and whether it had to be confirmed. Raises as `letter_from` does.
+    """
     more = {
         "service": service_named(told.ServiceName or "", ref.service),
         "body": told.CorrespondenceText or "",
@@ -105,17 +108,17 @@ def archived_letter_from(told: Any, ref: LetterRef, now: datetime) -> Letter:
 
 
 def is_gone(told: Any) -> bool:
-    """Whether the letter lies in the bin."""
+    """Return whether the letter is in the bin."""
     return told is None or told.CorrespondenceStatus in _GONE
 
 
 def is_confirmed(told: Any) -> bool:
-    """Whether there is nothing left to confirm."""
+    """Return whether nothing is left to confirm."""
     return told.ConfirmationDate is not None or not told.IsConfirmationNeeded
 
 
 def rows_of(value: Any, name: str) -> list[Any]:
-    """The rows of a list type. An empty one comes as nothing."""
+    """Return the rows of a list type. zeep returns None for an empty one."""
     rows = getattr(value, name, None) if value is not None else None
     return [each for each in rows or () if each is not None]
 
@@ -143,7 +146,7 @@ def parts_by_id(attachments: Any, parts: Sequence[_Bytes]) -> dict[str, _Bytes]:
 
 
 def part_id(told: Any, place: int) -> str:
-    """What an attachment is called in its letter: its number, or if it has none its place."""
+    """Return an attachment's id within its letter: its number, otherwise its position."""
     return str(told.AttachmentID) if told.AttachmentID else f"place {place}"
 
 
@@ -183,7 +186,7 @@ def _link(link: Any) -> dict[str, Any]:
 
 
 def _part(told: Any, place: int) -> Part:
-    """An attachment; one that came without bytes cannot be had."""
+    """Return an attachment; one that came without bytes is unavailable."""
     name = told.FileName or ""
     return Part(
         external_id=part_id(told, place),
@@ -196,9 +199,9 @@ def _part(told: Any, place: int) -> Part:
 
 
 def _type(token: str) -> str:
-    """`application_vnd_ms_excel` is application/vnd.ms-excel.
+    """Return the media type of a type name: `application_vnd_ms_excel` is application/vnd.ms-excel.
 
-    Only the tokens that have no more than two words follow a rule.
+    Only the names with at most two words follow a rule.
     """
     known = {
         "application_vnd_ms_excel": "application/vnd.ms-excel",

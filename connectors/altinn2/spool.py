@@ -62,7 +62,7 @@ class Spool:
                 _close(self._letters.popitem(last=False)[1])
 
     def has(self, letter: str) -> bool:
-        """Whether the letter's attachments are here."""
+        """Return whether the letter's attachments are kept here."""
         with self._lock:
             return letter in self._letters
 

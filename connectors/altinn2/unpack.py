@@ -1,6 +1,6 @@
-"""Takes the attachments out of an answer, and puts them on disk, before zeep sees it: zeep would hold each of them several times.
+"""Take the attachments out of a response onto disk before zeep, which would copy them, reads it.
 
-What is left in their place is a number, in base64, which zeep reads as `AttachmentData`.
+In their place is a number, in base64, which zeep reads as `AttachmentData`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What the Altinn 3 mailbox is made of: calls with tokens, complete listings, letters as Altinn tells them, discovery."""
+"""The parts of the Altinn 3 mailbox: calls with tokens, complete listings, letters, discovery."""

@@ -81,8 +81,8 @@ class Correspondence:
     def tell(self, ref: LetterRef, verb: str) -> None:
         """Post `markasread` or `confirm`.
 
-        Fetches the letter first if Altinn requires that; done already counts as done. Raises LetterGone
-        too.
+        Fetches the letter first if Altinn requires that; succeeds if it is already done. Raises
+        LetterGone too.
         """
         problem = self._post(ref, verb)
         if problem and problem.code in _TOO_EARLY:
@@ -125,8 +125,8 @@ class Correspondence:
             )
         if problem.code == Code.NO_ACCESS and not self._is_refused(ref):
             words = (
-                f"{about} belongs to another resource, which the system user of {ref.party} may not "
-                "read"
+                f"{about} belongs to another resource, which the system user of {ref.party} may "
+                "not read"
             )
             return PartUnavailable(words, state=PartState.UNAVAILABLE)
         if problem.code in ATTACHMENT_CODES:
@@ -136,7 +136,7 @@ class Correspondence:
         return letter_error(problem, ref)
 
     def _is_refused(self, ref: LetterRef) -> bool:
-        """Whether the letter itself may no longer be read."""
+        """Return whether the letter itself may no longer be read."""
         try:
             self.overview(ref)
         except AccessRefused:

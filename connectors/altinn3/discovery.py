@@ -60,7 +60,10 @@ class Discovery:
                 yield self._discovered(party, resource, own.get(resource), in_use)
 
     def in_use(self, party: str) -> InUse:
-        """Ask Dialogporten which correspondence resources in use the party's system user may read."""
+        """Ask Dialogporten which resources in use the party's system user may read.
+
+        Only correspondence resources are returned.
+        """
         query = urlencode({"party": f"urn:altinn:organization:identifier-no:{party}"})
         try:
             answer = self._platform.get(party, f"{_IN_USE}?{query}", _resources, DIALOGPORTEN)

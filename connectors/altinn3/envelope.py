@@ -22,7 +22,8 @@ from daemon.core.outside_values import identifier_from, is_said, storable, text_
 _FLAGS = ("isConfidential", "isConfirmationNeeded")
 _RESOURCE = "urn:altinn:resource:"
 _BLOCK = re.compile(
-    r"<(?:!doctype|html|head|body|div|p|table|tr|td|ul|ol|li|h[1-6]|section|article|header|footer|blockquote|pre|hr|center|form)"
+    r"<(?:!doctype|html|head|body|div|p|table|tr|td|ul|ol|li|h[1-6]|section|article|header|footer"
+    r"|blockquote|pre|hr|center|form)"
     r"(?:\s[^<>]*)?/?>",
     re.IGNORECASE,
 )
@@ -121,7 +122,7 @@ def _envelope(
 
 
 def _is_confidential(overview: Mapping[str, Any], ref: LetterRef) -> bool:
-    """Whether the letter, the service that lists it, or its own resource says so."""
+    """Return whether the letter, the service that lists it, or its own resource says so."""
     service, resource = (
         find_service(ref.service),
         text_from(overview.get("resourceId")).removeprefix(_RESOURCE).lower(),

@@ -49,7 +49,7 @@ def public_jwk(private_key: str, key_id: str) -> str:
 
 
 def steps(jwk: str) -> Iterator[str]:
-    """Return what to do, in order, one paragraph each."""
+    """Yield what to do, in order, one paragraph each."""
     yield (
         "Ask Altinn (servicedesk@altinn.no) to give your organisation the scope "
         "altinn:correspondence.read, and digdir:dialogporten"

@@ -39,12 +39,10 @@ class Window:
     before: datetime | None
 
     def middle(self, now: datetime) -> datetime | None:
-        """A time to split at, so that both parts are smaller.
+        """Return a time to split at, so that both parts are smaller.
 
-        None if the window is a single instant.
-
-        An open side is first taken to end where letters can be expected to end, and only then at
-        the end of time.
+        None if the window is a single instant. An open side is first taken to end where letters can
+        be expected to end, and only then at the end of time.
         """
         begin = self.after or (_BIRTH if (self.before or now) - _BIRTH > 2 * _TICK else _FIRST)
         end = self.before or (now if now - begin > 2 * _TICK else _LAST)
@@ -53,11 +51,11 @@ class Window:
         return begin + (width // 2) * _TICK if width > 2 else None  # noqa: PLR2004
 
     def older(self, middle: datetime) -> Window:
-        """The part up to `middle`, which it includes."""
+        """Return the part up to `middle`, which it includes."""
         return Window(self.after, middle + _TICK)
 
     def newer(self, middle: datetime) -> Window:
-        """The part after `middle`."""
+        """Return the part after `middle`."""
         return Window(middle, self.before)
 
 
@@ -95,8 +93,8 @@ class _WindowSearch:
         """Find every id in the window."""
         if self.calls >= _CALLS_AT_MOST:
             self.shortfalls.append(
-                f"the listing was given up after {self.calls} calls; report to Altinn that its list "
-                "cannot be read completely"
+                f"the listing was given up after {self.calls} calls; report to Altinn that its "
+                "list cannot be read completely"
             )
             return ()
         self.calls += 1
@@ -123,16 +121,17 @@ class _WindowSearch:
             ids.update(self.ask(window, status))
         self.shortfalls.append(
             f"at least {len(ids)} letters share the publish time {_instant(window)}, and "
-            f"Altinn lists at most {PAGE} of them; compare with the inbox in Altinn, and ask Altinn "
-            "about those that are missing here"
+            f"Altinn lists at most {PAGE} of them; compare with the inbox in Altinn, and ask "
+            "Altinn about those that are missing here"
         )
         return ids
 
 
 def _reaches_into(page: Sequence[str], older: Collection[str]) -> bool:
-    """Whether a full page, newest first, covers the newer part and reaches into the older one.
+    """Return whether a full page, newest first, reaches into the older part.
 
-    The order is verified, not assumed: the ids of the older part must be the page's tail.
+    It then covers the newer part. The order is verified, not assumed: the ids of the older part
+    must be the page's tail.
     """
     tail = [each in older for each in page]
     return not tail[0] and tail[-1] and tail == sorted(tail)

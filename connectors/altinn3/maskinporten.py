@@ -1,8 +1,8 @@
 """Get tokens for Altinn: a signed grant to Maskinporten, its token exchanged at Altinn.
 
-There is one for each party, kept until shortly before it expires. Rules: felleslosninger/docs `maskinporten_protocol_jwtgrant.md` and
-`maskinporten_func_systembruker.md`; the exchange: Altinn/altinn-authentication
-`AuthenticationController.cs`. Errors never contain a grant or a token.
+There is one for each party, kept until shortly before it expires. Rules: felleslosninger/docs
+`maskinporten_protocol_jwtgrant.md` and `maskinporten_func_systembruker.md`; the exchange:
+Altinn/altinn-authentication `AuthenticationController.cs`. Errors never contain a grant or a token.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _GRANT_LASTS = 100  # seconds; Maskinporten accepts at most 120
 _MARGIN = 60.0
 _OK = 200
 _SHORTEST_KEY = 2048
+_PIECES = 3  # of a token: header, claims, signature
 # seconds; the exchange gives 1800, and arithmetic on times must not overflow
 _LONGEST_LIFETIME = 86_400.0
 _ONLY_RSA = (
@@ -288,8 +289,7 @@ def _altinn_token(body: bytes) -> tuple[str, float]:
 def _claims(token: str) -> dict[str, Any]:
     """Read a token's claims; Altinn checks its signature. Raises ValueError."""
     pieces = token.split(".")
-    # header, claims, signature
-    if len(pieces) != 3 or not all(re.fullmatch(r"[A-Za-z0-9_-]+", piece) for piece in pieces):  # noqa: PLR2004
+    if len(pieces) != _PIECES or not all(re.fullmatch(r"[A-Za-z0-9_-]+", each) for each in pieces):
         raise ValueError("no token")
     try:
         return json_object(base64.urlsafe_b64decode(pieces[1] + "=" * (-len(pieces[1]) % 4)))

@@ -82,7 +82,7 @@ class Platform:
 
 
 def _is_dead_token(reply: HttpResponse | Download) -> bool:
-    """Whether the token was refused, and not its bearer's rights, which have a code."""
+    """Return whether the token was refused, not its bearer's rights, which have a code."""
     return (
         isinstance(reply, HttpResponse)
         and reply.status == _UNAUTHORIZED

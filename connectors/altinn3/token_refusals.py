@@ -52,7 +52,9 @@ REMEDIES = {
         "(servicedesk@altinn.no)"
     ),
     _NOT_DELEGATED: "the delegation is missing; have the organisation delegate it in Altinn",
-    "MP-301": "it has no system users in this environment; check that `environment` is the client's",
+    "MP-301": (
+        "it has no system users in this environment; check that `environment` is the client's"
+    ),
     "MP-302": (
         "it does not understand the request for a system user; look for a newer version of "
         "Postmottak"

@@ -20,7 +20,7 @@ from daemon.core.settings import FilePath
 
 
 def _number(find: Callable[[str], int], name: str) -> int | None:
-    """The number of an owner or a group; None for none. Raises ValueError."""
+    """Return the number of an owner or a group; None for none. Raises ValueError."""
     if not name or name.isdecimal():
         return int(name) if name else None
     try:
@@ -53,7 +53,7 @@ class Settings(DropSettings):
     """`[destination.NAME]` with `type = "filedrop"`."""
 
     path: FilePath
-    """A folder that exists. That it does is asked at each delivery, for it may be on a share that
+    """An existing folder. Each delivery checks that it exists, because it may be on a share that
     comes and goes.
     """
     mode: Mode = "0640"
@@ -62,7 +62,7 @@ class Settings(DropSettings):
 
     @property
     def access(self) -> Access:
-        """Whose the files will be, and who may do what with them."""
+        """The owner, group and mode that the files get."""
         return Access(
             mode=int(self.mode, 8),
             mode_is_asked_for="mode" in self.model_fields_set,
@@ -75,9 +75,7 @@ class FileDrop(DropDestination):
     """A drop on the local disk."""
 
     concurrency = 32
-    """The more of them go on together, the fewer waits for the disk and the fewer commits they
-    need.
-    """
+    """The more deliveries share a sync, the fewer waits for the disk and commits they need."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name, settings, lambda: closing(LocalDrop(settings.path, settings.access)))
@@ -90,5 +88,5 @@ class FileDrop(DropDestination):
 
 
 def connect(name: str, settings: Settings) -> Destination:
-    """A file drop in the folder `settings.path`."""
+    """Return a file drop in the folder `settings.path`."""
     return FileDrop(name, settings)

@@ -1,8 +1,8 @@
-"""The file drop in a bucket of S3, or of a server that speaks like it.
+"""A file drop in a bucket of S3, or of a compatible server.
 
-S3 has no rename: what is staged is copied, and of a letter's folder message.json comes
-last. A consumer that waits for that, or for the marker, never sees half a letter. Names are taken
-with a conditional put, which the server must know (`If-None-Match: *`).
+S3 has no rename: staged files are copied, and in a letter's folder message.json comes last. A
+consumer that waits for that, or for the marker, never sees half a letter. Names are taken with a
+conditional put, which the server must support (`If-None-Match: *`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 _PIECE = 5 << 20
-"""Larger files are uploaded in pieces of this size, the smallest that S3 takes, and copied by the
+"""Larger files are uploaded in pieces of this size, the smallest that S3 accepts, and copied by the
 server.
 """
 
@@ -52,7 +52,8 @@ def _checked_endpoint(url: str) -> str:
         not url.startswith(("https://", "http://")) or not urlsplit(url).hostname or "@" in url
     ):
         raise ValueError(
-            "is not a valid server address; write https:// and its name, or leave it empty for Amazon's"
+            "is not a valid server address; write https:// and its name, or leave it empty for "
+            "Amazon's"
         )
     return url
 
@@ -62,15 +63,15 @@ class Settings(DropSettings):
 
     bucket: str
     prefix: Annotated[str, AfterValidator(_checked_prefix)] = ""
-    """What the names in the bucket begin with, as a folder."""
+    """The prefix of the names in the bucket, as a folder."""
     endpoint: Annotated[str, AfterValidator(_checked_endpoint)] = ""
-    """The server; empty for Amazon's. Unencrypted (`http://`) if the address says so."""
+    """The server; empty for Amazon's. Unencrypted if the address begins with `http://`."""
     region: str = "eu-north-1"
     access_key_id: str
     secret_key_file: SecretFile
     ca_file: CaFile = None
     timeout: Timeout = timedelta(seconds=60)
-    """For each request, and how long it is repeated by itself."""
+    """For each request, including the library's own retries."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -79,7 +80,7 @@ class Settings(DropSettings):
 
 
 def connect(name: str, settings: Settings) -> Destination:
-    """A drop under `settings.prefix` of the bucket."""
+    """Return a drop under `settings.prefix` of the bucket."""
     drop = S3Drop(settings)
     return DropDestination(name, settings, lambda: nullcontext(drop))
 
@@ -113,7 +114,7 @@ def _store(settings: Settings) -> S3Store:
 class S3Drop:
     """A Drop in a bucket.
 
-    May be used from several threads; nothing is asked of the server before the first use.
+    May be used from several threads; the server is not contacted before the first use.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -125,7 +126,7 @@ class S3Drop:
         self._store = _store(settings)
 
     def look(self, path: str) -> Seen | None:
-        """What lies there; a folder is there while something is in it."""
+        """Return what has this name; a folder exists as long as something is in it."""
         import obstore
 
         with self._plain_words(FileNotFoundError):
@@ -135,14 +136,14 @@ class S3Drop:
                 return Seen(size=None) if any(self._objects(path)) else None
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder."""
+        """Return the names in a folder."""
         return sorted(
             {path.removeprefix(f"{folder}/").partition("/")[0] for path in self._objects(folder)}
         )
 
     # an object has one name
     def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002
-        """The bytes of a file."""
+        """Yield the bytes of a file."""
         import obstore
 
         with self._plain_words(FileNotFoundError):
@@ -152,7 +153,7 @@ class S3Drop:
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         """Upload files, large ones in pieces.
 
-        An upload that fails leaves at most pieces, which the bucket's rules clear away.
+        A failed upload leaves at most pieces, which the bucket's lifecycle rules remove.
         """
         import obstore
 
@@ -161,13 +162,11 @@ class S3Drop:
                 obstore.put(self._store, path, iter(chunks), chunk_size=_PIECE, max_concurrency=2)
 
     def publish(self, source: str, target: str) -> bool:
-        """Copy to the final names, then remove what was staged.
+        """Copy to the final names, then remove the staged files.
 
-        What is gone from there has been published.
-
-        The name is claimed first, so that no other letter's files come in between. message.json is
-        the last to be copied and the first to be removed: without it a staged folder is only what
-        was left to be removed.
+        A staged file that is gone has been published. The name is claimed first, so that no other
+        letter's files come in between. message.json is copied last and removed first: without it, a
+        staged folder is only a remainder to be removed.
         """
         claim = f"{STAGING}/claim-{target.replace('/', '_')}"
         if not self._put_new(claim, source.encode()):
@@ -191,20 +190,20 @@ class S3Drop:
         self._delete([source])
 
     def sync(self) -> None:
-        """Nothing: each step is as durable as the server can be asked to make it."""
+        """Do nothing: each step is as durable as the server can make it."""
 
-    # it always lasts as far as the server sees to it
+    # always durable, as far as the server ensures that
     def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002
-        """Remove a file, or all in a folder."""
+        """Remove a file, or all files in a folder."""
         self._delete(self._tree(path))
 
     def tidy(self, folder: str) -> None:
-        """Nothing to do: a folder without files is not there."""
+        """Do nothing: a folder without files does not exist."""
 
     def _copy_new(self, source: str, target: str) -> bool:
         """Copy a file, never over another one.
 
-        One that is there already and equal was copied by an attempt that crashed.
+        An equal one that exists already was copied by an attempt that crashed.
         """
         import obstore
 
@@ -219,7 +218,7 @@ class S3Drop:
         return seen is None or seen.size == size
 
     def _put_new(self, path: str, data: bytes) -> bool:
-        """Write a small file; False if there is one of that name with other bytes."""
+        """Write a small file; return False if one of that name has other bytes."""
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
@@ -231,14 +230,14 @@ class S3Drop:
         return True
 
     def _tree(self, path: str) -> list[str]:
-        """The file of that name, or all the files in the folder of that name."""
+        """Return the file of that name, or all the files in the folder of that name."""
         seen = self.look(path)
         if seen is None:
             return []
         return list(self._objects(path)) if seen.is_folder else [path]
 
     def _objects(self, folder: str) -> Iterator[str]:
-        """Each file somewhere in a folder."""
+        """Yield each file anywhere in a folder."""
         import obstore
 
         with self._plain_words():
@@ -246,7 +245,7 @@ class S3Drop:
                 yield from (each["path"] for each in page)
 
     def _delete(self, paths: Iterable[str]) -> None:
-        """Remove files one after the other: their order matters."""
+        """Remove files one after the other, because their order matters."""
         import obstore
 
         for path in paths:
@@ -255,7 +254,7 @@ class S3Drop:
 
     @contextmanager
     def _plain_words(self, *passed: type[Exception]) -> Iterator[None]:
-        """Raise TemporaryFailure for whatever the server or the network does.
+        """Raise TemporaryFailure for any failure of the server or the network.
 
         The library's own words are long, and are not shown.
         """
@@ -273,15 +272,15 @@ class S3Drop:
 
         if isinstance(error, FileNotFoundError):
             return (
-                f"{self._server} has no bucket {self._bucket}, or lost a file in it; look at "
+                f"{self._server} has no bucket {self._bucket}, or lost a file in it; check "
                 "bucket and endpoint"
             )
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
             return (
-                f"{self._server} refuses the bucket {self._bucket}; look at access_key_id, "
+                f"{self._server} refuses the bucket {self._bucket}; check access_key_id, "
                 "secret_key_file and the key's rights"
             )
         return (
             f"the bucket {self._bucket} of {self._server} cannot be used "
-            f"({type(error).__name__}); look whether the server runs"
+            f"({type(error).__name__}); check that the server runs"
         )

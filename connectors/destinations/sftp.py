@@ -1,8 +1,8 @@
-"""The file drop on an SFTP server.
+"""A file drop on an SFTP server.
 
-Each piece of work has a connection of its own, so there is none that can grow stale. The server's
-key must be known: a letter is never handed to a machine that only claims to be the right server.
-Folders cannot be synced over SFTP; files are, where the server can (`fsync@openssh.com`).
+Each piece of work has a connection of its own, so none can go stale. The server's key must be
+known: a letter is never sent to a machine that only claims to be the right server. Folders cannot
+be synced over SFTP; files are, if the server supports it (`fsync@openssh.com`).
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Settings(DropSettings):
     port: int = Field(default=22, ge=1, le=65535)
     username: str
     key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
-    """A private key of OpenSSH, without a passphrase."""
+    """A private key in OpenSSH's format, without a passphrase."""
     password_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
     known_hosts: FilePath
     """The server's key, as in OpenSSH's known_hosts."""
     path: str = "."
-    """A folder on the server, which exists. A relative one starts where the server lets the user
-    in.
+    """An existing folder on the server. A relative path starts in the folder where the user is
+    logged in.
     """
     mode: Mode = "0640"
     timeout: Timeout = timedelta(seconds=60)
@@ -66,12 +66,12 @@ class Settings(DropSettings):
 
 
 def connect(name: str, settings: Settings) -> Destination:
-    """A drop in the folder `settings.path` of the server."""
+    """Return a drop in the folder `settings.path` of the server."""
     return DropDestination(name, settings, lambda: _open(settings))
 
 
 def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
-    """The key to log in with, if there is one. Raises ValueError."""
+    """Return the key to log in with, if there is one. Raises ValueError."""
     import asyncssh
 
     if settings.key_file is None:
@@ -96,7 +96,7 @@ def _client_keys(settings: Settings) -> list[asyncssh.SSHKey]:
 
 @contextmanager
 def _open(settings: Settings) -> Iterator[SftpDrop]:
-    """Connect, and make sure that the drop's folder is there."""
+    """Connect, and verify that the drop's folder exists."""
     with asyncio.Runner() as runner:
         session = SftpSession(_server(settings), runner)
         with session.plain_words():
@@ -153,11 +153,14 @@ class SftpDrop:
         self._client = client
 
     def must_exist(self) -> None:
-        """Raise TemporaryFailure if the drop's own folder is not there: a share behind the server may come and go."""
+        """Raise TemporaryFailure if the drop's own folder does not exist.
+
+        A share behind the server may come and go.
+        """
         found = self.look(".")
         if found is None or not found.is_folder:
             raise TemporaryFailure(
-                f"the drop {self.place} is not there; make the folder on the server"
+                f"the drop {self.place} does not exist; create the folder on the server"
             )
         hidden = self.look(STAGING)
         if (
@@ -166,7 +169,7 @@ class SftpDrop:
             raise unfit(self.place, STAGING, hidden.odd or "a file")
 
     def look(self, path: str) -> Seen | None:
-        """What lies there."""
+        """Return what has this name."""
         import asyncssh
 
         with self._session.plain_words():
@@ -179,7 +182,7 @@ class SftpDrop:
         return Seen(size=found.size or 0, odd=_odd(found.type))
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder."""
+        """Return the names in a folder."""
         import asyncssh
 
         with self._session.plain_words():
@@ -191,7 +194,7 @@ class SftpDrop:
 
     # the protocol does not report other names
     def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002
-        """The bytes of a file."""
+        """Yield the bytes of a file."""
         seen = self.look(path)
         if seen is None:
             raise FileNotFoundError(path)
@@ -201,18 +204,21 @@ class SftpDrop:
             file = self._run(self._client.open(self._at(path), "rb"))
             try:
                 while chunk := self._run(file.read(_CHUNK)):
-                    assert isinstance(chunk, bytes)  # text only where a file is opened for it
+                    assert isinstance(chunk, bytes)  # text only if the file is opened in text mode
                     yield chunk
             finally:
                 self._run(file.close())
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-        """Write new files, and sync each where the server can."""
+        """Write new files, and sync each if the server can."""
         for path, chunks in into_folders(files, self._make_folder):
             self._write_file(path, chunks)
 
     def publish(self, source: str, target: str) -> bool:
-        """Rename, unless the name is taken: a server refuses that, and some only say that they failed."""
+        """Rename, unless the name is taken.
+
+        A server refuses that; some only say that they failed.
+        """
         import asyncssh
 
         if self.look(target) is not None:
@@ -229,7 +235,7 @@ class SftpDrop:
     def replace(self, source: str, target: str) -> None:
         """Rename over another file.
 
-        A server without `posix-rename@openssh.com` must remove that first.
+        On a server without `posix-rename@openssh.com` the other file must be removed first.
         """
         import asyncssh
 
@@ -241,11 +247,11 @@ class SftpDrop:
                 self._run(self._client.rename(self._at(source), self._at(target)))
 
     def sync(self) -> None:
-        """Nothing: each step is as durable as the server can be asked to make it."""
+        """Do nothing: each step is as durable as the server can make it."""
 
-    # it always lasts as far as the server sees to it
+    # always durable, as far as the server ensures that
     def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002
-        """Remove a file, or a folder with all that is in it."""
+        """Remove a file, or a folder with its contents."""
         seen = self.look(path)
         if seen is None:
             return
@@ -257,7 +263,7 @@ class SftpDrop:
         self._do(self._client.rmdir(self._at(path)))
 
     def tidy(self, folder: str) -> None:
-        """Remove an empty folder; servers say in many ways that it is not."""
+        """Remove an empty folder; servers have many errors for one that is not empty."""
         import asyncssh
 
         with self._session.plain_words(), suppress(asyncssh.SFTPError):
@@ -316,9 +322,9 @@ class SftpDrop:
 
 
 def _odd(kind: int) -> str:
-    """What something other than a folder is, by its type in the protocol.
+    """Return what something other than a folder is, by its type in the protocol.
 
-    Nothing for a file, and where a server does not report types.
+    Empty for a file, and if the server does not report types.
     """
     import asyncssh
 

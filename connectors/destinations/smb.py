@@ -1,4 +1,4 @@
-"""The file drop on a Windows or Samba share, reached without mounting it (SMB 2 and 3).
+"""A file drop on a Windows or Samba share, reached without mounting it (SMB 2 and 3).
 
 Each piece of work has a connection of its own, signed and by default encrypted. Files are flushed;
 the server syncs folders by itself.
@@ -47,7 +47,7 @@ class Settings(DropSettings):
     port: int = Field(default=445, ge=1, le=65535)
     share: Annotated[str, AfterValidator(_checked_share)]
     path: str = ""
-    """A folder in the share, which exists."""
+    """An existing folder in the share."""
     username: str
     """`name`, `DOMAIN\\name` or `name@domain`."""
     password_file: SecretFile
@@ -62,13 +62,13 @@ class Settings(DropSettings):
 
 
 def connect(name: str, settings: Settings) -> Destination:
-    """A drop in the folder `settings.path` of the share."""
+    """Return a drop in the folder `settings.path` of the share."""
     return DropDestination(name, settings, lambda: _open(settings))
 
 
 @contextmanager
 def _open(settings: Settings) -> Iterator[SmbDrop]:
-    """Connect, log in, and make sure that the drop's folder is there."""
+    """Connect, log in, and verify that the drop's folder exists."""
     import smbclient
 
     session = _SmbSession(settings)
@@ -93,12 +93,14 @@ def _open(settings: Settings) -> Iterator[SmbDrop]:
 class _SmbSession:
     """One connection.
 
-    Each step may take as long as the settings say, and its errors become ours.
+    Each step has the timeout of the settings, and its errors are translated.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.connections: dict[str, Any] = {}
-        """The library's connections; ours alone, where it would share them between threads."""
+        """The library's connections, in a dictionary of our own; otherwise threads would share
+        them.
+        """
         self.place = "/".join(
             piece
             for piece in (f"smb://{settings.host}", settings.share, settings.path.strip("\\/"))
@@ -107,7 +109,11 @@ class _SmbSession:
         self._settings = settings
 
     def connect(self) -> None:
-        """Connect, as a client of its own: the library is one client, whose connections Samba hands from process to process."""
+        """Connect with a client identity of our own.
+
+        The library has one for the process, and Samba hands connections with the same one from
+        process to process.
+        """
         from smbprotocol.connection import Connection
 
         connection = Connection(uuid4(), self._settings.host, self._settings.port)
@@ -116,7 +122,7 @@ class _SmbSession:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Raise TemporaryFailure for whatever the server or the network does, and for nothing that happens for too long."""
+        """Raise TemporaryFailure for any failure of the server or the network, or a timeout."""
         from smbprotocol.exceptions import SMBException
 
         timer = threading.Timer(self._settings.timeout.total_seconds(), self._cut)
@@ -128,13 +134,13 @@ class _SmbSession:
             OSError,
             ValueError,
             SMBException,
-        ) as error:  # ValueError is what the library says where there is no server
+        ) as error:  # the library raises ValueError if there is no server
             raise TemporaryFailure(self._in_plain_words(error)) from error
         finally:
             timer.cancel()
 
     def close(self) -> None:
-        """Hang up; a server that does not answer any more is not waited for."""
+        """Disconnect; an unresponsive server is not waited for."""
         import smbclient
 
         timer = threading.Timer(self._settings.timeout.total_seconds(), self._cut)
@@ -146,7 +152,7 @@ class _SmbSession:
             timer.cancel()
 
     def _cut(self) -> None:
-        """Wake the threads that wait for the server: the library itself would wait for ever."""
+        """Wake the threads that wait for the server: the library itself would wait forever."""
         for connection in list(self.connections.values()):
             # its own close would wait for the lock of the one to be woken
             link = connection.transport and connection.transport._sock  # noqa: SLF001
@@ -159,7 +165,7 @@ class _SmbSession:
 
         server = f"the SMB server {self._settings.host}"
         if isinstance(error, LogonFailure | SMBAuthenticationError):
-            return f"{server} refuses the log-in; look at username and password_file"
+            return f"{server} refuses the log-in; check username and password_file"
         number = (
             errno.EACCES
             if isinstance(error, AccessDenied)
@@ -171,7 +177,7 @@ class _SmbSession:
             return f"the drop {self.place} {REMEDIES[number]}"
         return (
             f"{server} cannot be used on port {self._settings.port} ({type(error).__name__}); "
-            "look whether it runs"
+            "check that it runs"
         )
 
 
@@ -188,11 +194,11 @@ class SmbDrop:
         self._how: dict[str, Any] = {"port": settings.port, "connection_cache": session.connections}
 
     def must_exist(self) -> None:
-        """Raise TemporaryFailure if the drop's own folder is not there."""
+        """Raise TemporaryFailure if the drop's own folder does not exist."""
         found = self.look("")
         if found is None or not found.is_folder:
             raise TemporaryFailure(
-                f"the drop {self.place} is not there; look at share, or make the folder on "
+                f"the drop {self.place} does not exist; check share, or create the folder on "
                 "the server"
             )
         hidden = self.look(STAGING)
@@ -202,7 +208,7 @@ class SmbDrop:
             raise unfit(self.place, STAGING, hidden.odd or "a file")
 
     def look(self, path: str) -> Seen | None:
-        """What lies there."""
+        """Return what has this name."""
         import smbclient
 
         with self._session.step():
@@ -217,7 +223,7 @@ class SmbDrop:
         return Seen(size=None if found.st_file_attributes & _FOLDER else found.st_size)
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder."""
+        """Return the names in a folder."""
         import smbclient
 
         if self.look(folder) is None:
@@ -227,7 +233,7 @@ class SmbDrop:
 
     # who may read what is the server's business
     def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:  # noqa: ARG002
-        """The bytes of a file."""
+        """Yield the bytes of a file."""
         import smbclient
 
         seen = self.look(path)
@@ -242,12 +248,12 @@ class SmbDrop:
                 yield chunk
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-        """Write new files, and have each flushed."""
+        """Write new files, and flush each."""
         for path, chunks in into_folders(files, self._make_folder):
             self._write_file(path, chunks)
 
     def publish(self, source: str, target: str) -> bool:
-        """Rename; the server refuses it where the name is taken."""
+        """Rename; the server refuses if the name is taken."""
         import smbclient
 
         if self.look(target) is not None:
@@ -269,11 +275,11 @@ class SmbDrop:
             smbclient.replace(self._at(source), self._at(target), **self._how)
 
     def sync(self) -> None:
-        """Nothing: each step is as durable as the server can be asked to make it."""
+        """Do nothing: each step is as durable as the server can make it."""
 
-    # it always lasts as far as the server sees to it
+    # always durable, as far as the server ensures that
     def remove(self, path: str, *, lasting: bool = True) -> None:  # noqa: ARG002
-        """Remove a file, or a folder with all that is in it."""
+        """Remove a file, or a folder with its contents."""
         import smbclient
 
         seen = self.look(path)

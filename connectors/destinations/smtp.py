@@ -1,8 +1,8 @@
-"""E-mail: each letter as one mail, or as one for each attachment, with the same Message-ID in every repeat.
+"""E-mail: one mail per letter, or one per attachment, with the same Message-ID in every repeat.
 
-Each recipient's answer counts for that recipient alone. A mail is built in memory: sending one
-takes about six times the size of its attachments, so some 110 MB at the default limit. Large mails
-wait for each other, so that many at a time do not take many times that.
+Each recipient's reply counts for that recipient alone. A mail is built in memory: sending one takes
+about six times the size of its attachments, so some 110 MB at the default limit. Large mails wait
+for each other, so that many at a time do not take many times that.
 """
 
 from __future__ import annotations
@@ -33,14 +33,13 @@ class Settings(ServerSettings):
 
     sender: MailAddress
     recipients: tuple[MailAddress, ...] = ()
-    """Who gets every letter; beside them, those among the routing table's recipients that have an
-    `email`.
+    """Recipients of every letter, in addition to those in the routing table that have an `email`.
     """
     language: Language = "nb"
     subject: SubjectTemplate = STANDARD
     one_attachment_per_mail: bool = False
     max_attachment_bytes: int = Field(default=25_000_000, ge=0)
-    """As they travel, which is a third more than on disk. A mail that would have more goes without,
+    """As sent, which is a third more than on disk. A larger mail is sent without its attachments,
     and says where they are.
     """
 
@@ -51,7 +50,7 @@ class Settings(ServerSettings):
 
 
 def connect(name: str, settings: Settings) -> Destination:
-    """Mail to the recipients of `settings` and of the routing table."""
+    """Return a mail destination for the recipients of `settings` and of the routing table."""
     return Mail(name, settings)
 
 
@@ -68,7 +67,7 @@ class Mail:
         )
 
     def check(self) -> Iterator[Finding]:
-        """Connect, encrypt and log in as for a mail, and leave."""
+        """Connect, encrypt and log in as for a mail, and disconnect."""
         try:
             self._server.prove()
         except (DeliveryFailure, OSError) as error:
@@ -86,17 +85,17 @@ class Mail:
         how = "unencrypted" if settings.security == "none" else "encrypted"
         who = f", logged in as {settings.username}" if settings.username else ""
         to = "" if settings.recipients else " and are those of the routing table that have an email"
-        not_proven = f"no mail was sent, so the recipients are not proven{to}"
+        not_proven = f"no mail was sent, so the recipients were not tested{to}"
         return (
             f"{self._server} answers, {how}{who}; {not_proven}; a subject would be "
             f'"{example(settings.subject)}"'
         )
 
     def deliver(self, parcel: Parcel) -> Receipt:
-        """Mail the letter to the recipients that do not have it yet, as far as earlier attempts know.
+        """Mail the letter to the recipients that do not have it yet, as far as is known.
 
-        After a lost answer or a crash a recipient may get a second mail, with the same Message-ID,
-        for a mail server cannot be asked. A confidential letter is refused; the notice that one
+        After a lost reply or a crash a recipient may get a second mail, with the same Message-ID,
+        because a mail server cannot be asked. A confidential letter is refused; the notice that one
         waits is not.
         """
         if parcel.document.confidential and parcel.document.kind is not MessageKind.NOTICE:
@@ -107,9 +106,8 @@ class Mail:
         recipients = self._recipients(parcel)
         mails = sheets(parcel, one_attachment_each=self._settings.one_attachment_per_mail)
         progress = SendProgress(parcel.progress, recipients, [sheet.key for sheet in mails])
-        with self._room.taken(
-            self._largest(mails)
-        ):  # before the conversation, for a server does not wait
+        # before the conversation, because a server does not wait
+        with self._room.taken(self._largest(mails)):
             self._send_all(parcel, mails, recipients, progress)
         failure = progress.failure(str(self._server))
         if failure:
@@ -123,7 +121,7 @@ class Mail:
         return Receipt(reference=reference, details={"message_id": reference, **details})
 
     def notify(self, notification: Notification) -> None:
-        """Mail it to the recipients of the settings. A repeat has the same Message-ID."""
+        """Mail the alert to the recipients of the settings. A repeat has the same Message-ID."""
         recipients = self._settings.recipients
         mail = alert_mail(notification, self._settings.sender, recipients).as_bytes()
         try:
@@ -133,15 +131,14 @@ class Mail:
             raise TemporaryFailure(self._server.unreachable(error)) from error
         if len(refused) == len(recipients):
             raise TemporaryFailure(
-                f"{self._server} refuses every recipient of an alert; look at recipients, and "
-                "at its log"
+                f"{self._server} refuses every recipient of an alert; check recipients, and its log"
             )
 
     def close(self) -> None:
-        """No connection outlives its letter."""
+        """Do nothing: no connection is kept after its letter."""
 
     def _recipients(self, parcel: Parcel) -> tuple[str, ...]:
-        """All recipients of the letter, each once."""
+        """Return all recipients of the letter, each once."""
         found = [
             *self._settings.recipients,
             *(each.email for each in parcel.addressees if each.email),
@@ -155,14 +152,14 @@ class Mail:
         if not found:
             names = ", ".join(each.name for each in parcel.addressees) or "the letter's recipients"
             remedy = f"write email in the routing table, or recipients in [destination.{self.name}]"
-            raise TemporaryFailure(f"there is no e-mail address for {names}; {remedy}")
+            raise TemporaryFailure(f"no e-mail address for {names}; {remedy}")
         unique: dict[str, str] = {}
         for address in found:
             unique.setdefault(address.casefold(), address)
         return tuple(unique.values())
 
     def _largest(self, mails: Sequence[Sheet]) -> int:
-        """Bytes of attachments in the largest mail that will be made."""
+        """Return the bytes of attachments in the largest mail that will be made."""
         return max(
             sheet.encoded_size if sheet.encoded_size <= self._settings.max_attachment_bytes else 0
             for sheet in mails
@@ -175,7 +172,7 @@ class Mail:
         recipients: Sequence[str],
         progress: SendProgress,
     ) -> None:
-        """Send what is still to be sent; whatever stops it, what was sent is remembered."""
+        """Send what is still to be sent; a failure does not lose the record of what was sent."""
         due = [sheet for sheet in mails if progress.waiting(sheet.key)]
         if not due:
             return
@@ -213,7 +210,7 @@ class Mail:
     def _mail(
         self, server: Conversation, parcel: Parcel, sheet: Sheet, recipients: Sequence[str]
     ) -> tuple[bytes, bool]:
-        """The mail, and whether it had to be made without its attachments."""
+        """Return the mail, and whether it had to be made without its attachments."""
         if sheet.encoded_size <= self._settings.max_attachment_bytes:
             mail = self._composer.compose(
                 parcel, sheet, recipients, with_attachments=True

@@ -1,7 +1,8 @@
-"""SOAP: each letter as the input of one operation of a service, such as an archive's, by a mapping that the operator writes.
+"""SOAP: each letter as the input of one operation, by a mapping that the operator writes.
 
-Attachments are streamed into the request as base64, or after it as MTOM. A repeat has the same
-input; what maps `delivery.id` lets the service count it once.
+The operation may be an archive's. Attachments are streamed into the request as base64, or after it
+as MTOM. A repeat has the same input; with `delivery.id` in the mapping, the service can recognise
+it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Settings(SoapSettings):
 
 
 def connect(name: str, settings: Settings) -> Destination:
-    """Letters to the operation that `settings` name."""
+    """Return a destination for the operation that `settings` name."""
     return Soap(name, settings)
 
 
@@ -66,7 +67,7 @@ class Soap:
     def check(self) -> Iterator[Finding]:
         """Read the WSDL, check the mapping, and connect to the address.
 
-        Call nothing, for a trial would be a letter to the service.
+        Nothing is called, because the service would take a test call for a letter.
         """
         subject = f"destination {self.name}"
         try:
@@ -77,7 +78,7 @@ class Soap:
             yield Finding(subject=subject, ok=False, text=str(failure))
             return
         except OSError as error:
-            reason = explain_error(error, "it gave no whole answer")
+            reason = explain_error(error, "it sent no complete answer")
             yield Finding(
                 subject=subject,
                 ok=False,
@@ -90,7 +91,7 @@ class Soap:
         )
         text = (
             f"{_who(url)} can be connected to, {how}; {fits}; nothing was sent, so whether it "
-            "takes letters is not proven"
+            "takes letters was not tested"
         )
         yield Finding(subject=subject, ok=True, text=text)
         if url.scheme == "http" and not is_loopback(url.host):
@@ -104,7 +105,7 @@ class Soap:
             )
 
     def deliver(self, parcel: Parcel) -> Receipt:
-        """Call the operation once; its answer says whether it has the letter.
+        """Call the operation once; its response says whether the service has the letter.
 
         A repeat has the same input.
         """
@@ -136,18 +137,18 @@ class Soap:
         return Receipt(reference=reference or str(parcel.delivery_id), details=details)
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._caller.close()
 
     def _opened(self) -> Contract:
-        """What the WSDL says; one at a web address is fetched once."""
+        """Return the contract; a WSDL at a web address is fetched once."""
         with self._lock:
             if self._contract is None:
                 self._contract = self._fetched()
             return self._contract
 
     def _fetched(self) -> Contract:
-        """The WSDL from its web address, which is not given the service's password."""
+        """Fetch the WSDL from its web address, without sending the service's password."""
         settings = self._settings
         place = _who(httpx.URL(settings.wsdl))
         caller = SoapCaller(tls=self._tls, seconds=self._seconds, largest=LARGEST_WSDL)
@@ -162,7 +163,7 @@ class Soap:
             )
         except CallFailed as error:
             raise TemporaryFailure(
-                f"the WSDL cannot be had from {place}: {error}; save it in a file, and name "
+                f"the WSDL cannot be fetched from {place}: {error}; save it in a file, and name "
                 "that in wsdl"
             ) from error
         except BadWsdl as error:
@@ -171,7 +172,7 @@ class Soap:
             caller.close()
 
     def _url(self, contract: Contract) -> httpx.URL:
-        """Where to call. A WSDL that was fetched names it only now."""
+        """Return the address to call. For a fetched WSDL it is known only now."""
         try:
             url = httpx.URL(self._settings.address or contract.operation.address)
         except httpx.InvalidURL:
@@ -181,7 +182,8 @@ class Soap:
         secret = self._settings.authentication in {"basic", "username-token"}
         if secret and url.scheme == "http" and not is_loopback(url.host):
             raise TemporaryFailure(
-                "the password would go unencrypted to the WSDL's address; write address, with https"
+                "the password would be sent unencrypted to the WSDL's address; write an https "
+                "address in address"
             )
         return url
 
@@ -211,7 +213,7 @@ class Soap:
                 f"({type(error).__name__})"
             )
             raise PermanentFailure(
-                f"{what}; look at input and at the WSDL, and retry the delivery"
+                f"{what}; check input and the WSDL, and retry the delivery"
             ) from None
         assert isinstance(answer, SoapAnswer)
         return answer
@@ -234,5 +236,5 @@ def _protection(settings: Settings, password: str) -> Protect | None:
 
 
 def _who(url: httpx.URL) -> str:
-    """The service without the path and query of its address, which may hold a secret."""
+    """Return the service without the path and query of its address, which may hold a secret."""
     return f"the service at {url.scheme}://{url.netloc.decode()}"

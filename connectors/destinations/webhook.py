@@ -1,6 +1,6 @@
-"""The webhook: each letter as a CloudEvent, signed by Standard Webhooks, the same `webhook-id` in every repeat.
+"""The webhook: each letter as a signed CloudEvent, with the same `webhook-id` in every repeat.
 
-Attachments are described, with sizes and hashes; their bytes are not in it. Sources: CloudEvents
+Attachments are described, with sizes and hashes; their bytes are not included. Sources: CloudEvents
 1.0, structured JSON mode; Standard Webhooks 1.0, symmetric signatures.
 """
 
@@ -32,12 +32,12 @@ from daemon.core.settings import DestinationSettings, FilePath, SecretFile, dura
 _READ_AT_MOST = 64 * 1024
 
 _REMEDIES = Remedies(
-    unauthorized="look at the receiver's access rules, and at url",
-    forbidden="look at the receiver's access rules, and at url",
-    not_found="correct url, or let the receiver answer there",
-    no_post="correct url, for what is there takes no POST",
-    proxy="look at the proxy in front of the receiver",
-    media_type="let the receiver take application/cloudevents+json",
+    unauthorized="check the receiver's access rules, and url",
+    forbidden="check the receiver's access rules, and url",
+    not_found="correct url, or make the receiver answer there",
+    no_post="correct url: what is there does not accept POST",
+    proxy="check the proxy in front of the receiver",
+    media_type="make the receiver accept application/cloudevents+json",
     redirect="write the final address in url",
 )
 
@@ -49,25 +49,25 @@ class Settings(DestinationSettings):
     secret_file: SigningSecrets
     payload: Literal["metadata", "with-links"] = "metadata"
     link_base: LinkBase = ""
-    """Where the receiver reaches Postmottak's own API, for `with-links`."""
+    """The address at which the receiver reaches Postmottak's own API, for `with-links`."""
     headers: HeaderFiles = Field(default_factory=dict)
-    """Sent with every call, beside those of the call itself."""
+    """Sent with every call, in addition to those of the call itself."""
     ca_file: CaFile = None
     client_cert_file: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
-    """Proves who is calling to a receiver that asks for it; PEM."""
+    """The client certificate for a receiver that requires one; PEM."""
     client_key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
     """The certificate's key, PEM; not needed if it is in the same file."""
     timeout: Timeout = duration("30s")
-    """For the whole of a call."""
+    """The limit for a whole call."""
 
     @property
     def can_notify(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     @property
     def client_certificate(self) -> Path | None:
-        """The certificate that proves who is calling."""
+        """The client certificate, if there is one."""
         return self.client_cert_file
 
     @model_validator(mode="after")
@@ -97,7 +97,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
 
 
 def connect(name: str, settings: Settings) -> Destination:
-    """A webhook that posts to `settings.url`."""
+    """Return a webhook that posts to `settings.url`."""
     return Webhook(name, settings)
 
 
@@ -118,20 +118,21 @@ class Webhook:
         self._client = SafeClient(tls=self._tls, seconds=self._seconds, largest=_READ_AT_MOST)
 
     def check(self) -> Iterator[Finding]:
-        """Connect, with TLS for https, and post nothing: a trial post would be a letter to the receiver."""
+        """Connect, with TLS for https, and post nothing.
+
+        The receiver would take a test post for a letter.
+        """
         subject = f"destination {self.name}"
         try:
             how = connection(self._url, self._tls, self._seconds)
         except OSError as error:
-            yield Finding(
-                subject=subject,
-                ok=False,
-                text=f"{self._receiver} cannot be used: {explain_error(error, 'it did not answer')}; {remedy_for(error)}",
-            )
+            reason = explain_error(error, "it did not answer")
+            text = f"{self._receiver} cannot be used: {reason}; {remedy_for(error)}"
+            yield Finding(subject=subject, ok=False, text=text)
             return
         text = (
             f"{self._receiver} can be connected to, {how}; nothing was posted, so whether it "
-            "takes letters is not proven"
+            "takes letters was not tested"
         )
         yield Finding(subject=subject, ok=True, text=text)
         if self._url.scheme == "http" and not is_loopback(self._url.host):
@@ -142,7 +143,7 @@ class Webhook:
             yield Finding(subject=subject, ok=True, text=text)
 
     def deliver(self, parcel: Parcel) -> Receipt:
-        """Post the letter; any 2xx status says that the receiver has it.
+        """Post the letter; any 2xx status means that the receiver has it.
 
         A repeat has the same `webhook-id` and the same body.
         """
@@ -153,11 +154,14 @@ class Webhook:
         )
 
     def notify(self, notification: Notification) -> None:
-        """Post it, signed like a letter. A repeat has the same `webhook-id` and the same body."""
+        """Post the alert, signed like a letter.
+
+        A repeat has the same `webhook-id` and the same body.
+        """
         self._hand_over(alert_event(notification))
 
     def _hand_over(self, event: Mapping[str, Any]) -> int:
-        """Post an event; the status with which the receiver has taken it."""
+        """Post an event and return the status with which the receiver took it."""
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         headers = self._headers | self._own_headers(str(event["id"]), body)
         try:
@@ -183,7 +187,7 @@ class Webhook:
         return f"the receiver at {self._url.scheme}://{self._url.netloc.decode()}"
 
     def _own_headers(self, webhook_id: str, body: bytes) -> dict[str, str]:
-        """The headers that the call is made of: the content's type, its id and its signatures."""
+        """Return the headers of the call itself: the content's type, its id and its signatures."""
         now = datetime.now(UTC)
         return {
             "content-type": "application/cloudevents+json; charset=utf-8",

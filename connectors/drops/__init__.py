@@ -1,1 +1,1 @@
-"""File drops: where letters are laid down for somebody to fetch, on a disk or behind a server, all of them by the same rules."""
+"""File drops: folders where letters are left for another program, on a disk or behind a server."""

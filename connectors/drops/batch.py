@@ -1,4 +1,8 @@
-"""Deliveries that go on together: what each of them has written so far is made durable for all of them at once."""
+"""Deliver several letters together, with shared syncs.
+
+Each delivery stops where what it has written must be durable before it continues; one sync then
+serves all of them.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,17 @@ from daemon.core.errors import PostmottakError
 from daemon.core.parcels import Receipt
 
 DeliverySteps = Generator[None, None, Receipt]
-"""A delivery, which stops wherever what it has written must be durable before it goes on. If that
-fails, the failure is raised there.
+"""A delivery, which stops wherever what it has written must be durable before it goes on. If the
+sync fails, the failure is raised there.
 """
 
 
 def run_batch(
     destination: str, works: Mapping[UUID, DeliverySteps], sync: Callable[[], None]
 ) -> list[Receipt | PostmottakError]:
-    """Do the works, each as far as it comes alone, then `sync`, and so on.
+    """Run each delivery as far as it gets, then `sync`, and so on until all have ended.
 
-    What came of each, in their order. None stops another one.
+    Returns each delivery's result, in their order. A failure of one does not stop the others.
     """
     outcomes: dict[UUID, Receipt | PostmottakError] = {}
     failure: PostmottakError | None = None
@@ -40,7 +44,7 @@ def run_batch(
 
 
 def _next_step(work: DeliverySteps, failure: PostmottakError | None) -> Receipt | None:
-    """The receipt, if this was the last step."""
+    """Return the receipt if this was the last step, otherwise None."""
     try:
         work.throw(failure) if failure else next(work)
     except StopIteration as ended:

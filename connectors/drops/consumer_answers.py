@@ -32,7 +32,10 @@ def answer(drop: Drop, name: str) -> Pickup | None:
 
 
 def _is_there(drop: Drop, path: str) -> bool:
-    """Whether there is such a file. Raises TemporaryFailure for anything else of that name."""
+    """Return whether there is such a file.
+
+    Raises TemporaryFailure for anything else of that name.
+    """
     seen = drop.look(path)
     if seen is not None and not seen.is_file:
         raise unfit_for_reading(drop.place, path, seen)

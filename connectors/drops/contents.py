@@ -1,4 +1,4 @@
-"""The files that a letter is dropped as: its attachments and text as they are, and what is made from them."""
+"""The files of a dropped letter: attachments and text as received, and files made from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMATS: dict[str, tuple[str, Callable[[Parcel, Sequence[Document]], bytes]]] = 
     "arkivmelding": (arkivmelding.FILE_NAME, arkivmelding.render),
     "fiks-arkiv": (fiks_arkiv.FILE_NAME, fiks_arkiv.render),
 }
-"""Formats beside message.json: the file's name, and what makes it."""
+"""The formats beside message.json: the file's name, and the function that makes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +35,18 @@ class Item:
     size: int
     sha256: str
     chunks: Callable[[], Iterable[bytes]]
-    """The bytes, in pieces; each call begins anew, and raises as `verified_chunks` does."""
+    """The bytes, in pieces. Each call starts again, and raises as `verified_chunks` does."""
 
     @property
     def is_pdf(self) -> bool:
-        """Whether a reader of PDFs can be expected to read it."""
+        """Whether a PDF reader can be expected to open it."""
         return self.media_type.partition(";")[0].strip().lower() == _PDF or self.name.endswith(
             ".pdf"
         )
 
 
 def made(name: str, media_type: str, data: bytes) -> Item:
-    """A file that is small, and in memory."""
+    """Return an item for a small file in memory."""
     digest = hashlib.sha256(data).hexdigest()
     return Item(
         name=name,
@@ -59,23 +59,23 @@ def made(name: str, media_type: str, data: bytes) -> Item:
 
 
 def attachments(parcel: Parcel) -> list[Item]:
-    """The attachments that are here."""
+    """Return the attachments that are stored here."""
     originals = {file.name: file.original_name for file in parcel.document.files}
     return [_attachment(part, originals.get(part.name, "")) for part in parcel.parts]
 
 
 def text(parcel: Parcel) -> Item:
-    """The letter's text, as it came."""
+    """Return the letter's text as received."""
     return made(parcel.document.body.name, parcel.document.body.media_type, parcel.body)
 
 
 def readable(parcel: Parcel) -> Item:
-    """The letter as a PDF for people."""
+    """Return the letter as a PDF for people."""
     return made(LETTER_PDF, _PDF, render_letter(parcel))
 
 
 def message(parcel: Parcel, name: str) -> Item:
-    """The letter's document."""
+    """Return the letter's JSON document."""
     return made(
         name, "application/json", (parcel.document.model_dump_json(indent=2) + "\n").encode()
     )
@@ -84,7 +84,7 @@ def message(parcel: Parcel, name: str) -> Item:
 def archive_formats(
     parcel: Parcel, formats: Sequence[str], items: Sequence[Item], prefix: str = ""
 ) -> list[Item]:
-    """The letter in other formats, each of which refers to `items` by their names after `prefix`."""
+    """Return the letter in other formats, which refer to `items` by `prefix` and their names."""
     documents = [_document(item, prefix) for item in _for_archive(parcel, items)]
     return [
         made(name, _XML, render(parcel, documents))
@@ -93,7 +93,7 @@ def archive_formats(
 
 
 def checksums(items: Sequence[Item]) -> Item:
-    """The items' hashes, as coreutils check them."""
+    """Return the items' hashes in the format of coreutils' sha256sum."""
     return made(
         SUMS, "text/plain", "".join(f"{item.sha256}  {item.name}\n" for item in items).encode()
     )
@@ -111,9 +111,9 @@ def _attachment(part: ParcelPart, original_name: str) -> Item:
 
 
 def _for_archive(parcel: Parcel, items: Sequence[Item]) -> list[Item]:
-    """The main document, which is the first attachment if there is one, then the others.
+    """Return the main document first (the first attachment if there is one), then the others.
 
-    A rendering stands for the text.
+    A rendering takes the place of the text.
     """
     rendered = any(item.name == LETTER_PDF for item in items)
     return [item for item in items if not (rendered and item.name == parcel.document.body.name)]

@@ -1,7 +1,7 @@
-"""The index of a drop with the layout `csv`: one line for each file, for spreadsheets and batch imports.
+"""The index of a drop with the layout `csv`: a line per file, for spreadsheets and batch imports.
 
 `;` between values, UTF-8 with a byte order mark, CRLF, quotes where needed: what a Norwegian Excel
-opens without asking.
+opens without an import dialog.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _COLUMNS = [
     *("service", "service_name", "sender", "sender_name", "party", "title", "sender_reference"),
     *("published_at", "due_at", "confidential"),
 ]
-_LARGEST = 128 << 20  # bytes of an index, which is written anew for each letter
+_LARGEST = 128 << 20  # bytes of an index, which is written again for each letter
 _FORMULA = ("=", "+", "-", "@")
 
 
 def rows(parcel: Parcel, folder: str, items: Sequence[Item]) -> bytes:
-    """The letter's lines."""
+    """Return the letter's lines."""
     letter = parcel.document
     about_letter = [
         letter.service.code,
@@ -52,17 +52,20 @@ def rows(parcel: Parcel, folder: str, items: Sequence[Item]) -> bytes:
 
 
 def add(drop: Drop, hidden: str, delivery: UUID, lines: bytes) -> None:
-    """Add the delivery's lines, unless they are there: the whole index is written under the name `hidden`, and put in the old one's place.
+    """Add the delivery's lines to the index, unless they are there already.
 
-    Must not run twice at a time. Raises TemporaryFailure if something else has the index's name.
-    The old one is replaced and never written to, so whatever else is that file stays as it is.
+    The whole index is written under the name `hidden`, which then replaces the old index. The old
+    file is never written to, so another hard link to it stays as it is. Must not run twice at the
+    same time.
+
+    Raises TemporaryFailure if something else has the index's name.
     """
     current = _current(drop)
     if str(delivery).encode() in current:
         return
     if current and not current.startswith(_header()):
         raise TemporaryFailure(
-            f"{INDEX} in the drop {drop.place} is not of Postmottak's making; move it to "
+            f"{INDEX} in the drop {drop.place} was not written by Postmottak; move it to "
             "another name"
         )
     drop.remove(hidden)
@@ -97,6 +100,9 @@ def _lines(table: Sequence[Sequence[str]]) -> bytes:
 
 
 def _cell(value: str) -> str:
-    """The value on one line, and never a formula: a spreadsheet would work out what a sender wrote."""
+    """Return the value on one line, never as a formula.
+
+    A spreadsheet would evaluate a formula that a sender wrote.
+    """
     line = one_line(value)
     return f"'{line}" if line.startswith(_FORMULA) else line

@@ -1,4 +1,4 @@
-"""The destination behind every file drop: one letter, dropped whole and once, and what became of it."""
+"""The destination behind every file drop: write each letter completely and once, and track it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from daemon.core.parcels import Receipt
 from daemon.core.ports import Finding, Parcel, Pickup, PickupState
 
 _SIGN = f"{STAGING}/awaiting-pickup"
-"""An empty file by which a drop is recognised as the one that letters were laid down in."""
+"""An empty file that shows that this is the drop in which letters were left, and not an empty
+mount point.
+"""
 _RESERVED = frozenset({MANIFEST, SUMS, LETTER_PDF, *(name for name, _ in FORMATS.values())})
 
 
 class DropDestination:
-    """Drops letters where `open_drop` leads.
+    """Drops letters into the place that `open_drop` opens.
 
     May be used from several threads, each with a parcel of its own.
     """
@@ -43,7 +45,7 @@ class DropDestination:
         self._under_way = 0
 
     def check(self) -> Iterator[Finding]:
-        """Write a folder with a file in it, give it another name, read it, and remove it."""
+        """Write a folder with a file in it, rename it, read it and remove it."""
         subject = f"destination {self.name}"
         try:
             with self._open() as drop:
@@ -55,10 +57,12 @@ class DropDestination:
             yield Finding(subject=subject, ok=True, text=f"the drop {place} can be written")
 
     def deliver(self, parcel: Parcel) -> Receipt:
-        """Drop the letter, or find that it was dropped already, even if its consumer has taken it since; all is durable on return.
+        """Drop the letter, or find that it was dropped already, even if it was collected since.
 
-        The drop knows a repeat until the delivery is `forget`. Whatever else has the letter's name
-        is left as it is, and the letter dropped as `-v2`, `-v3` and so on, which the receipt tells.
+        Everything is durable on return. A repeat is recognised until `forget` is called for the
+        delivery. Anything else that has the letter's name is left as it is, and the letter is
+        dropped with `-v2`, `-v3` and so on in its name; the receipt lists the names that were
+        taken.
         """
         (outcome,) = self.deliver_batch([parcel])
         if isinstance(outcome, PostmottakError):
@@ -66,11 +70,10 @@ class DropDestination:
         return outcome
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
-        """As `deliver` for each, with as few waits for the disk as for one.
+        """Do the same for each parcel, with as few waits for the disk as for one.
 
-        What came of each, in the order of the parcels.
-
-        Raises as `deliver` does if the drop cannot be used at all.
+        Returns each parcel's result, in their order. Raises as `deliver` does if the drop cannot be
+        used at all.
         """
         with self._open() as drop, self._hidden_folder(drop):
             begun = journal.deliveries(drop)
@@ -93,28 +96,24 @@ class DropDestination:
         return (yield from work.resume() if parcel.delivery_id in begun else work.place())
 
     def dedup_records(self) -> Sequence[UUID]:
-        """Deliveries whose journal is in the drop."""
+        """Return the deliveries that have a journal in the drop."""
         with self._open() as drop:
             return list(journal.deliveries(drop))
 
     def forget(self, deliveries: Collection[UUID]) -> None:
-        """Clear their journals away.
-
-        And even if there are none, the hidden folder, if it is empty.
-        """
+        """Remove the journals of these deliveries, and the hidden folder if it is empty then."""
         with self._open() as drop, self._hidden_folder(drop):
             journal.settle(drop, deliveries)
 
     def pickup(self, evidence: Mapping[str, Any]) -> Pickup:
-        """Whether the consumer has taken the letter, or answered.
+        """Return whether the consumer has taken the letter, or what it answered.
 
         Raises TemporaryFailure if that cannot be seen now.
         """
         name, units = str(evidence["name"]), tuple(evidence["dropped"])
         with self._open() as drop:
-            if (
-                drop.look(_SIGN) is None
-            ):  # not mounted, or another folder: a letter that is not there was not taken
+            # not mounted, or another folder: a letter that is missing there was not taken
+            if drop.look(_SIGN) is None:
                 raise TemporaryFailure(
                     f"the drop {drop.place} has no {_SIGN}, so it is unknown what was taken; "
                     "mount the share"
@@ -130,9 +129,9 @@ class DropDestination:
 
     @contextmanager
     def _hidden_folder(self, drop: Drop) -> Iterator[None]:
-        """Leave no hidden folder when nothing is under way.
+        """Remove the hidden folder when no delivery is in flight.
 
-        Where pickups are awaited, a sign stays that tells that the drop is there.
+        Where pickups are awaited, it stays, with an empty file that marks the drop.
         """
         with self._coming_and_going:
             if self.await_pickup is not None and drop.look(_SIGN) is None:
@@ -145,7 +144,7 @@ class DropDestination:
             with self._coming_and_going:
                 self._under_way -= 1
                 if not self._under_way and self.await_pickup is None:
-                    with suppress(DeliveryFailure):  # an empty folder is nobody's business
+                    with suppress(DeliveryFailure):  # an empty folder does no harm
                         drop.tidy(STAGING)
 
 
@@ -162,7 +161,7 @@ class _Delivery:
     """Held while lines are added to the index; None where there is none."""
 
     def resume(self) -> DeliverySteps:
-        """Go on where an earlier attempt ended, or begin again."""
+        """Continue where an earlier attempt ended, or start again."""
         record = self.journal.intended()
         if record and (yield from self._publish(record, units := self._units(record))):
             return self._receipt(record, units, found=True)
@@ -170,7 +169,7 @@ class _Delivery:
         return (yield from self.place())
 
     def place(self) -> DeliverySteps:
-        """Drop the letter under the first of its names that is free, or find it under one that is not."""
+        """Drop the letter under its first free name, or find it under a name that is taken."""
         taken: list[str] = []
         for name in names.candidates(self.template, self.parcel):
             record = Record(name=name, taken=tuple(taken))
@@ -185,7 +184,7 @@ class _Delivery:
         raise AssertionError("names do not run out")
 
     def _is_free(self, name: str, units: tuple[Unit, ...]) -> bool:
-        """Whether nothing has one of the names.
+        """Return whether all of the names are free.
 
         A consumer's answer to an earlier letter must not count for this one.
         """
@@ -197,7 +196,7 @@ class _Delivery:
         return not any(self.drop.look(each) for each in wanted)
 
     def _stage(self, record: Record, units: tuple[Unit, ...]) -> Generator[None]:
-        """Write everything out of sight, and say in the journal that it is about to be published."""
+        """Write everything under hidden names, then the intent to publish it into the journal."""
         with self._cleared_on_failure():
             files = (
                 file
@@ -215,13 +214,13 @@ class _Delivery:
     def _publish(self, record: Record, units: tuple[Unit, ...]) -> Generator[None, None, bool]:
         """Publish what is staged and not yet published.
 
-        False, with nothing published or staged, if the name is taken after all.
+        Returns False, with nothing published or staged, if the name is taken after all.
         """
         for place, unit in enumerate(units):
             staged = self.journal.staged(place)
             if not self._is_staged(staged, unit) or self.drop.publish(staged, unit.name):
-                # also for what an earlier process has published: a kill may have come before that
-                # was durable
+                # also for what an earlier process has published: it may have been killed before
+                # that was durable
                 yield
                 continue
             if place == 0:
@@ -237,9 +236,9 @@ class _Delivery:
         return True
 
     def _is_staged(self, path: str, unit: Unit) -> bool:
-        """Whether the unit is still there.
+        """Return whether the unit is still in the hidden folder.
 
-        Raises TemporaryFailure if something else does, which must not get a letter's name.
+        Raises TemporaryFailure if something else is there, which must not get a letter's name.
         """
         seen = self.drop.look(path)
         if seen is not None and (seen.odd or seen.is_folder != unit.is_folder):

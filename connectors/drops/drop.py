@@ -1,8 +1,7 @@
 """What a place for drops must be able to do.
 
-A layout is written once over it, for a disk and for every kind of server.
-
-A path is relative to the drop's folder, of plain names with `/` between them.
+Layouts are written once against this interface, for a disk and for every kind of server. A path is
+relative to the drop's folder, and consists of plain names with `/` between them.
 """
 
 from __future__ import annotations
@@ -15,18 +14,19 @@ from typing import Protocol
 from daemon.core.errors import TemporaryFailure
 
 STAGING = ".postmottak"
-"""The folder in a drop that is Postmottak's own: letters on their way, and the journal. Never for
+"""The folder in a drop that is Postmottak's own, for unfinished letters and the journal. Not for
 consumers.
 """
 MANIFEST = "message.json"
-"""The file of a letter's folder that comes last where a folder cannot be renamed as a whole."""
+"""The file that is written last in a letter's folder, where a folder cannot be renamed as a whole.
+"""
 TRIAL = ".tmp-check-"
-"""How the names begin that a check makes and removes again."""
+"""The prefix of the names that a check creates and removes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What lies under a name. `size` is in bytes, and None for a folder."""
+    """What has a name in a drop. `size` is in bytes, and None for a folder."""
 
     size: int | None
     odd: str = ""
@@ -62,66 +62,65 @@ class FileTooLarge(ValueError):
 class Drop(Protocol):
     """An open drop, for one piece of work in one thread.
 
-    What `write`, `publish` and `replace` did is durable when `sync` has returned, and what the
-    others did when they return, as far as the other side lets itself be told; what was written is
-    synced before it gets another name. Methods raise TemporaryFailure or PermanentFailure, in plain
-    words, and nothing else but what is said here and what the given chunks raise.
+    The effects of `write`, `publish` and `replace` are durable when `sync` has returned, and those
+    of the other methods when they return, as far as the other side allows; what was written is
+    synced before it is renamed. Methods raise TemporaryFailure or PermanentFailure, in plain words,
+    the exceptions that they name, and those of the given chunks, and nothing else.
     """
 
     place: str
     """The drop as a person would look for it; no secrets."""
 
     def look(self, path: str) -> Seen | None:
-        """What lies there; None if nothing does. A link is not followed."""
+        """Return what has this name, or None. A link is not followed."""
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder, in any order; none if it is not there."""
+        """Return the names in a folder, in any order; none if the folder does not exist."""
 
     def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:
-        """The bytes of a file, in pieces.
+        """Yield the bytes of a file, in pieces.
 
-        Raises FileNotFoundError, at the first piece, if there is no such file.
-
-        Anything but a file is a TemporaryFailure that names it. With `sole`, so is a file that has
-        another name, as far as that can be seen: it may be somebody else's, and hold what whoever
-        put it here may not read.
+        Raises FileNotFoundError, at the first piece, if there is no such file, and
+        TemporaryFailure, with what it is, for anything but a file. With `sole`, a file that has
+        another hard link is refused too, as far as that can be seen: it may belong to another user,
+        and hold what the one who linked it here may not read.
         """
 
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-        """Write new files, and the folders that they are in.
+        """Write new files, and create the folders that they are in.
 
-        Only ever used under a hidden name, so not atomic.
+        Not atomic, so only used under hidden names.
         """
 
     def publish(self, source: str, target: str) -> bool:
         """Give a hidden file or folder its final name.
 
-        False, and nothing is changed, if something has that name already.
+        Returns False, with nothing changed, if something has that name already.
         """
 
     def replace(self, source: str, target: str) -> None:
-        """Put a hidden file in the place of another one."""
+        """Rename a hidden file over another file."""
 
     def sync(self) -> None:
-        """Make durable what was done since the last time.
+        """Make durable what was done since the last call.
 
-        If that fails it is not done later: whoever needs it must do it all again.
+        If that fails, a later call does not do it: the caller must start again.
         """
 
     def remove(self, path: str, *, lasting: bool = True) -> None:
-        """Remove a file, or a folder with all that is in it; nothing there is no error.
+        """Remove a file, or a folder with its contents; a missing one is not an error.
 
-        If not `lasting`, a power cut may bring it back.
+        If not `lasting`, it may reappear after a power cut.
         """
 
     def tidy(self, folder: str) -> None:
-        """Remove a folder if nothing is in it, in one step; otherwise leave it."""
+        """Remove a folder if it is empty, in one step; otherwise leave it."""
 
 
 def read_whole(drop: Drop, path: str, limit: int) -> bytes:
-    """The bytes of a file.
+    """Return the bytes of a file.
 
-    Raises FileNotFoundError, TooLarge if there are more than `limit`, and as a Drop does.
+    Raises FileNotFoundError, FileTooLarge if there are more than `limit`, and as Drop does.
     """
     data = bytearray()
     for piece in drop.read(path):
@@ -138,7 +137,7 @@ OpenDrop = Callable[[], AbstractContextManager[Drop]]
 def into_folders(
     files: Iterable[tuple[str, Iterable[bytes]]], make_folder: Callable[[str], None]
 ) -> Iterator[tuple[str, Iterable[bytes]]]:
-    """The files, each after the folders above it were made, the outermost first and each once."""
+    """Yield the files, each after its parent folders were made, outermost first and each once."""
     made: set[str] = set()
     for path, chunks in files:
         for folder in _above(path):
@@ -149,7 +148,7 @@ def into_folders(
 
 
 def _above(path: str) -> Iterator[str]:
-    """The folders that a file is in, the outermost first: `a` and `a/b` for `a/b/c.txt`."""
+    """Yield the folders that a file is in, outermost first: `a` and `a/b` for `a/b/c.txt`."""
     pieces = path.split("/")[:-1]
     for length in range(1, len(pieces) + 1):
         yield "/".join(pieces[:length])

@@ -1,15 +1,16 @@
-"""What is remembered of a delivery, so that a letter whose consumer was quicker than our commit is not dropped a second time.
+"""The journal of a delivery: a letter that was collected before our commit is not dropped again.
 
 In this order, all in the drop's hidden folder:
 
-1. `<delivery id>.0`, `.1` and so on get all that will be published, a file or a folder each; 2.
-`<delivery id>.json`, the intent, says that from now on a part that is not there any more has been
-published, and under which name; 3. the parts are renamed to where consumers look; 4. when the
-service has recorded the delivery's end, the intent is removed.
+1. `<delivery id>.0`, `.1` and so on get all that will be published, a file or a folder each;
+2. `<delivery id>.json`, the intent, says that from now on a part that is missing has been
+   published, and under which name;
+3. the parts are renamed to where consumers look;
+4. when the service has recorded the delivery's end, the intent is removed.
 
-A repeat goes on where the crash was: before 2 it starts again, after 2 it publishes what is left.
-After 4 there is none. The intent lies in the drop itself, so that a drop that was emptied or
-exchanged meanwhile is never taken for one that has the letter.
+A repeat continues where the crash was: before 2 it starts again, after 2 it publishes what is left.
+After 4 there is no repeat. The intent is kept in the drop itself, so that a drop that was emptied
+or exchanged meanwhile is never taken for one that has the letter.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Record(BaseModel):
 
     name: str
     taken: tuple[str, ...] = ()
-    """Names that would have come first, and belong to something else."""
+    """Names that would have come first, but belong to something else."""
 
 
 class Journal:
@@ -41,27 +42,27 @@ class Journal:
         self._delivery = delivery
         self._intent = f"{STAGING}/{delivery}.json"
         self.index = f"{STAGING}/{delivery}.csv"
-        """Where an index waits to take the place of the old one."""
+        """Where a new index is written before it replaces the old one."""
 
     def staged(self, place: int) -> str:
-        """Where a part waits to be published."""
+        """Return where a part waits to be published."""
         return f"{STAGING}/{self._delivery}.{place}"
 
     def intended(self) -> Record | None:
-        """The record of a delivery that was being published.
+        """Return the record of a delivery that was being published.
 
-        One that is not whole was never acted on.
+        An incomplete record was never acted on.
         """
         return _read(self._drop, self._intent)
 
     def record_intent(self, record: Record) -> None:
-        """Remember that publishing begins; everything is staged."""
+        """Record that publishing begins; everything is staged."""
         self._drop.write([(self._intent, [record.model_dump_json().encode()])])
 
     def clear(self) -> None:
-        """Forget what has not been published.
+        """Remove what has not been published.
 
-        The intent goes first: without it, what is missing was never there.
+        The intent is removed first: without it, a missing part counts as never written.
         """
         mine = str(self._delivery)
         left = [f"{STAGING}/{name}" for name in self._drop.names(STAGING) if name.startswith(mine)]
@@ -70,14 +71,14 @@ class Journal:
 
 
 def deliveries(drop: Drop) -> set[UUID]:
-    """The deliveries that have a journal in the drop, or something left of one."""
+    """Return the deliveries that have a journal in the drop, or a remainder of one."""
     return {delivery for delivery, _ in _entries(drop)}
 
 
 def settle(drop: Drop, ended: Collection[UUID]) -> None:
-    """Clear away journals of deliveries that never come again.
+    """Clear away the journals of deliveries that will not be repeated.
 
-    What a power cut brings back is settled by the next process.
+    What reappears after a power cut is cleared by the next process.
     """
     for delivery, path in list(_entries(drop)):
         if delivery in ended:
@@ -85,11 +86,11 @@ def settle(drop: Drop, ended: Collection[UUID]) -> None:
 
 
 def _entries(drop: Drop) -> Iterator[tuple[UUID, str]]:
-    """What lies in the hidden folder for deliveries: whose it is, and its path."""
+    """Yield the entries for deliveries in the hidden folder: the delivery's id, and the path."""
     for name in drop.names(STAGING):
         try:
             delivery = UUID(name[:_ID])
-        except ValueError:  # the sign, or something of somebody else's
+        except ValueError:  # the sign, or another program's file
             continue
         yield delivery, f"{STAGING}/{name}"
 

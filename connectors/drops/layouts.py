@@ -1,7 +1,7 @@
-"""The shapes in which a letter can lie in a drop, each over any kind of drop.
+"""How a letter is laid out in a drop, independent of the kind of drop.
 
-A layout says what is published, in which order, and how a letter that lies there already is
-recognised. What is published last tells that the letter is complete.
+A layout defines what is published, in which order, and how a letter that is already there is
+recognised. The last part to be published shows that the letter is complete.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ class Unit:
     is_folder: bool = False
 
     def files(self, place: str) -> Iterator[tuple[str, Item]]:
-        """Each file, with its path if the unit lies at `place`."""
+        """Yield each file, with its path if the unit is at `place`."""
         for item in self.items:
             yield (f"{place}/{item.name}" if self.is_folder else place), item
 
 
 class Layout(Protocol):
-    """How letters lie in one drop."""
+    """How letters are laid out in one drop."""
 
     def units(self, parcel: Parcel, name: str) -> tuple[Unit, ...]:
-        """What is published for the letter under this name, in this order; never empty."""
+        """Return the units to publish for the letter with this name, in order; never empty."""
 
     def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
-        """Whether what lies under this name is this letter, whole."""
+        """Return whether this name belongs to this letter, complete."""
 
     def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:
-        """Whether a consumer has taken the letter of this name, which was published as these units."""
+        """Return whether a consumer has taken the letter of this name, published as these units."""
 
 
 @dataclass(frozen=True)
 class FolderLayout:
-    """One folder for each letter, and a marker beside it if one is asked for."""
+    """One folder for each letter, and a marker beside it if one is configured."""
 
     settings: DropSettings
 
     def units(self, parcel: Parcel, name: str) -> tuple[Unit, ...]:
-        """The folder, then the marker."""
+        """Return the folder, then the marker."""
         return (
             Unit(name=name, items=self._items(parcel), is_folder=True),
             *_marker(name, self.settings),
@@ -70,25 +70,28 @@ class FolderLayout:
         return (*items, contents.checksums(items))
 
     def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
-        """By its message.json, and the sizes of attachments and text."""
+        """Recognise it by its message.json, and the sizes of attachments and text."""
         return _is_folder(drop, name) and _same_letter(
             drop, parcel, f"{name}/{MANIFEST}", f"{name}/"
         )
 
     # the folder is all that counts
     def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:  # noqa: ARG002
-        """When the folder is gone."""
+        """Return whether the folder is gone."""
         return drop.look(name) is None
 
 
 @dataclass(frozen=True)
 class FlatLayout:
-    """All files side by side, named for their letter: attachments and text, then what describes them, then the marker."""
+    """All files side by side, with the letter's name as prefix.
+
+    Attachments and text come first, then the files that describe them, then the marker.
+    """
 
     settings: DropSettings
 
     def units(self, parcel: Parcel, name: str) -> tuple[Unit, ...]:
-        """Payloads, other formats, the sidecar, the marker."""
+        """Return attachments and text, other formats, the sidecar, the marker."""
         payloads = _payloads(parcel, self.settings)
         extra = contents.archive_formats(parcel, self.settings.formats, payloads, f"{name}_")
         named = [Unit(name=f"{name}_{item.name}", items=(item,)) for item in (*payloads, *extra)]
@@ -96,11 +99,11 @@ class FlatLayout:
         return (*named, Unit(name=sidecar.name, items=(sidecar,)), *_marker(name, self.settings))
 
     def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
-        """By its sidecar, and the sizes of attachments and text."""
+        """Recognise it by its sidecar, and the sizes of attachments and text."""
         return _same_letter(drop, parcel, f"{name}.json", f"{name}_")
 
     def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:
-        """When what came last is gone, the marker or the sidecar, or all the payloads are."""
+        """Return whether the last file, marker or sidecar, is gone, or all payloads are."""
         return drop.look(units[-1]) is None or not any(
             drop.look(unit) for unit in units if unit.startswith(f"{name}_")
         )
@@ -108,15 +111,18 @@ class FlatLayout:
 
 @dataclass(frozen=True)
 class PdfLayout:
-    """PDFs alone, for watched folders that choke on anything else.
+    """PDFs alone, for watched folders whose reader fails on other files.
 
-    A letter without one is dropped as a rendering of itself.
+    A letter without a PDF is dropped as a PDF rendering of itself.
     """
 
     settings: DropSettings
 
     def units(self, parcel: Parcel, name: str) -> tuple[Unit, ...]:
-        """The attachments that are PDFs, and the rendering where it is asked for or nothing else is there; then the marker."""
+        """Return the attachments that are PDFs, the rendering, then the marker.
+
+        The rendering is included if it is configured, or if the letter has no PDF.
+        """
         pdfs = [item for item in contents.attachments(parcel) if item.is_pdf]
         if self.settings.letter_pdf or not pdfs:
             pdfs.append(contents.readable(parcel))
@@ -126,18 +132,18 @@ class PdfLayout:
         )
 
     def holds(self, drop: Drop, parcel: Parcel, name: str) -> bool:
-        """By the bytes of every PDF: there is nothing else to know it by."""
+        """Recognise it by the bytes of every PDF, as nothing else identifies it."""
         return all(
             _same_bytes(drop, unit) for unit in self.units(parcel, name) if unit.items[0].is_pdf
         )
 
     def taken(self, drop: Drop, name: str, units: tuple[str, ...]) -> bool:
-        """When every PDF is gone."""
+        """Return whether every PDF is gone."""
         return not any(drop.look(unit) for unit in units if unit.startswith(f"{name}_"))
 
 
 def layout_for(settings: DropSettings) -> Layout:
-    """The layout that the settings ask for."""
+    """Return the layout that the settings ask for."""
     shapes: dict[str, type[FolderLayout | FlatLayout | PdfLayout]] = {
         "flat": FlatLayout,
         "pdf-only": PdfLayout,
@@ -146,7 +152,7 @@ def layout_for(settings: DropSettings) -> Layout:
 
 
 def same_unit(drop: Drop, unit: Unit) -> bool:
-    """Whether a file that is there under the unit's name is that unit, byte for byte."""
+    """Return whether the file under the unit's name is that unit, byte for byte."""
     return not unit.is_folder and _same_bytes(drop, unit)
 
 
@@ -188,9 +194,9 @@ class _DeliveryName(BaseModel):
 
 
 class _Identity(BaseModel):
-    """What of a message.json tells whether it is the same letter.
+    """The fields of a message.json that identify the letter.
 
-    An older Postmottak may have written the rest differently.
+    An older Postmottak may have written the other fields differently.
     """
 
     id: UUID

@@ -1,8 +1,8 @@
 """A drop in a folder of this machine, or on a share that is mounted here.
 
-Others may write to it as well, so it is used as connectors/drops/shared_folder.py has it: below the
-drop no link is followed, no pipe is waited for, and what does not fit is left as it is, with a
-reason that names it.
+Others may write to it too, so it is accessed as connectors/drops/shared_folder.py describes: below
+the drop no link is followed, no pipe is opened, and what does not fit is left as it is, with an
+error that names it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OPEN_AT_MOST = (
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
 _NO_SYNC = frozenset(
     {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
-)  # of a share that has no such thing
+)  # of a share that does not support it
 REMEDIES = {
     errno.ENOENT: "does not exist; create the folder, or mount the share",
     errno.ENOTDIR: "is not a folder; name one in path",
@@ -39,24 +39,24 @@ REMEDIES = {
     errno.ENOSPC: "has no space left; make room on its disk",
     errno.EDQUOT: "has used up its quota; make room, or raise the quota",
 }
-"""What to do about an error of the operating system, as the end of a sentence about the drop's
+"""The remedy for an error of the operating system, as the end of a sentence about the drop's
 folder.
 """
 
 
 class LocalDrop:
-    """A Drop in the folder `root`, which is never created: it may be a share that is not mounted."""
+    """A Drop in the folder `root`, which is never created: it may be an unmounted share."""
 
     def __init__(self, root: Path, access: Access) -> None:
         self.place = str(root)
         self._folders = OpenFolders(root, access)
         self._written: list[int] = []
-        """Files, open, that are not synced yet."""
+        """Open files that are not synced yet."""
         self._changed: set[str] = set()
-        """Folders that are not."""
+        """Folders that are not synced yet."""
 
     def look(self, path: str) -> Seen | None:
-        """What lies there."""
+        """Return what has this name."""
         with self._plain_words(path):
             above, _, name = path.rpartition("/")
             folder = self._folder_if_there(above)
@@ -64,14 +64,14 @@ class LocalDrop:
         return None if found is None else _seen(found)
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder."""
+        """Return the names in a folder."""
         with self._plain_words(folder):
             there = self._folder_if_there(folder)
             # a Path has no descriptor
             return [] if there is None else os.listdir(there)  # noqa: PTH208
 
     def read(self, path: str, *, sole: bool = False) -> Iterator[bytes]:
-        """The bytes of a file."""
+        """Yield the bytes of a file."""
         with self._plain_words(path, FileNotFoundError):
             above, _, name = path.rpartition("/")
             folder = self._folder_if_there(above)
@@ -91,7 +91,7 @@ class LocalDrop:
     def write(self, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         """Write new files.
 
-        The disk begins with the first while the next are written; if one fails, none of them is
+        The disk starts on the first file while the next are written. If one fails, none of them is
         synced.
         """
         changed: set[str] = set()
@@ -136,7 +136,7 @@ class LocalDrop:
         self._changed.add(target.rpartition("/")[0])
 
     def sync(self) -> None:
-        """Sync each file, then each changed folder, the innermost first, and the drop itself.
+        """Sync each file, then each changed folder, innermost first, and the drop itself.
 
         The drop is synced for what an earlier process left unsynced.
         """
@@ -151,7 +151,7 @@ class LocalDrop:
             self._folders.let_go_of_all(but=("", STAGING))
 
     def close(self) -> None:
-        """Let go of what was written and not synced, and of the drop.
+        """Discard what was written and not synced, and close the drop.
 
         It is opened again if it is used again.
         """
@@ -162,7 +162,7 @@ class LocalDrop:
     def remove(self, path: str, *, lasting: bool = True) -> None:
         """Remove a file or a folder.
 
-        A folder gets another name first, so that nobody publishes it while it is half gone.
+        A folder is renamed first, so that a half-removed one is never published.
         """
         self._folders.let_go(path)
         with self._plain_words(path):
@@ -194,7 +194,7 @@ class LocalDrop:
                     raise
 
     def _folder_if_there(self, path: str) -> int | None:
-        """A folder's descriptor; None if nothing, or something else, has its name.
+        """Return a folder's descriptor, or None if nothing, or something else, has its name.
 
         Raises Unfit if something else has the name of our own folder.
         """
@@ -242,7 +242,7 @@ def _have_written(descriptor: int) -> None:
 
 
 def _sync(descriptor: int) -> None:
-    """Sync a file or a folder, unless its share has no such thing."""
+    """Sync a file or a folder, unless its share does not support that."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -251,7 +251,7 @@ def _sync(descriptor: int) -> None:
 
 
 def _sync_all(descriptors: list[int]) -> None:
-    """Sync the files, and close them; those are left in the list that were not."""
+    """Sync and close the files. Those that failed stay in the list."""
     for each in descriptors:
         _sync(each)
     while descriptors:
@@ -260,7 +260,7 @@ def _sync_all(descriptors: list[int]) -> None:
 
 @contextmanager
 def _closed(descriptors: list[int]) -> Iterator[None]:
-    """Close what is in the list when the block has ended."""
+    """Close the descriptors in the list when the block has ended."""
     try:
         yield
     finally:

@@ -59,8 +59,8 @@ def checked_template(template: str) -> str:
             )
         if bool(form) != (field == "published") or (form and not _MOMENT.fullmatch(form)):
             raise ValueError(
-                "has a format that cannot be used; only published has one, and requires it, such as "
-                "{published:%Y%m%d-%H%M%S}"
+                "has a format that cannot be used; only published has one, and requires it, such "
+                "as {published:%Y%m%d-%H%M%S}"
             )
     if "{id}" not in template:
         raise ValueError("does not distinguish letters; add {id}")
@@ -74,7 +74,7 @@ def checked_template(template: str) -> str:
 
 
 def candidates(template: str, parcel: Parcel) -> Iterator[str]:
-    """Return the letter's names in order: its own, then with `-v2`, `-v3` and so on if taken."""
+    """Yield the letter's names in order: its own, then with `-v2`, `-v3` and so on if taken."""
     document = parcel.document
     naming = Naming(
         published_at=document.published_at,
@@ -104,7 +104,7 @@ def _filled(template: str, naming: Naming) -> str:
 
 
 def _words(naming: Naming) -> dict[str, str]:
-    """The placeholders' values."""
+    """Return the placeholders' values."""
     return {
         "service": slug(naming.service),
         "sender": slug(naming.sender or ""),

@@ -1,6 +1,6 @@
 """The open folders of a drop on this machine.
 
-None is reached through a link but the drop itself.
+Only the drop itself may be reached through a link.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from connectors.drops.drop import STAGING, TRIAL
 from connectors.drops.ownership import Access
 from connectors.drops.shared_folder import Unfit, closed_on_failure
 
-_DROP = (
-    os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-)  # whoever configures the drop may name it by a link
+_DROP = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # the configuration may name a link
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class OpenFolders:
-    """Descriptors of folders by their paths in the drop, which is `""` itself.
+    """Descriptors of folders by their paths in the drop; the drop itself is `""`.
 
     For one thread. All methods raise OSError, and Unfit as `at` does.
     """
@@ -33,31 +31,31 @@ class OpenFolders:
         self._open: dict[str, int] = {}
 
     def at(self, path: str) -> int:
-        """The folder's descriptor, which stays open until it is let go of.
+        """Return the folder's descriptor, which stays open until `let_go`.
 
-        Raises Unfit if it is no folder, or one that should be ours and is not.
+        Raises Unfit if it is not a folder, or should be ours and is not.
         """
         if path not in self._open:
             self._open[path] = self._opened(path)
         return self._open[path]
 
     def place(self, path: str) -> tuple[int, str]:
-        """The descriptor of the folder that something is in, and its name there."""
+        """Return the descriptor of the folder that something is in, and its name there."""
         folder, _, name = path.rpartition("/")
         return self.at(folder), name
 
     def let_go(self, path: str) -> None:
-        """Close a folder: something else may get its name."""
+        """Close a folder, because something else may get its name."""
         if path in self._open:
             os.close(self._open.pop(path))
 
     def let_go_of_all(self, but: Collection[str] = ()) -> None:
-        """Close folders."""
+        """Close all folders."""
         for path in [path for path in self._open if path not in but]:
             self.let_go(path)
 
     def make(self, folder: str) -> Iterator[str]:
-        """Make the folder, and those above it if they are missing, but never the drop itself.
+        """Make the folder, and missing folders above it, but never the drop itself.
 
         Yields the folders in which one was made.
         """
@@ -72,7 +70,7 @@ class OpenFolders:
                     raise
                 self.let_go(
                     above
-                )  # another destination in the same drop may have removed it, as it was empty
+                )  # another destination in the same drop may have removed it while it was empty
                 yield from self.make(above)
                 self._make(folder)
         except FileExistsError:
@@ -82,10 +80,10 @@ class OpenFolders:
         yield above
 
     def create(self, path: str) -> int:
-        """Make a new file; its descriptor, for writing."""
+        """Make a new file and return its descriptor, for writing."""
         try:
             descriptor = self._create(path)
-        except FileNotFoundError:  # as above; by now it was made again
+        except FileNotFoundError:  # as above; it has been made again by now
             self.let_go(path.rpartition("/")[0])
             descriptor = self._create(path)
         with closed_on_failure(descriptor):
@@ -106,15 +104,15 @@ class OpenFolders:
         return descriptor
 
     def _must_be_ours(self, owner: int) -> None:
-        """Raise Unfit if somebody else owns the hidden folder, who could change letters on their way.
+        """Raise Unfit if another user owns the hidden folder, who could change unfinished letters.
 
-        On a share that knows no owners everything seems to be the same one's, whoever made it.
+        On a share without owners everything appears to belong to the same user, whatever made it.
         """
         if (
             owner not in {os.geteuid(), 0, self._access.owner}
             and owner != self._owner_of_what_is_new()
         ):
-            raise Unfit(f"a folder of somebody else's (user {owner})")
+            raise Unfit(f"a folder of another user (user {owner})")
 
     def _owner_of_what_is_new(self) -> int:
         name = f"{TRIAL}{uuid4()}"

@@ -1,9 +1,8 @@
-"""Whose the files of a drop on this machine are, and who may do what with them, as far as its file system lets that be said.
+"""The owner, group and mode of a drop's files on this machine, where the file system has them.
 
 A share that is mounted here (CIFS, FUSE) may keep no owners and modes, and refuse to set any. A
-mode that nobody asked for is then left as the share has it: nothing is made with a wider one to
-begin with. One that stands in the configuration is there for a reason, and nothing is dropped
-without it.
+mode that is not configured is then left as the share has it: files are never created with a wider
+mode than wanted. A mode that is configured is required, and nothing is dropped without it.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Access:
 
     @property
     def folder_mode(self) -> int:
-        """The mode of a folder: readers of its files may enter it, its owner may write in it."""
+        """The mode of a folder: readers of its files may enter it, its owner may write there."""
         return self.mode | (self.mode & 0o444) >> 2 | stat.S_IWUSR | stat.S_IXUSR
 
     @property

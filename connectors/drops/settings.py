@@ -1,4 +1,4 @@
-"""The options of every file drop, wherever it is."""
+"""The options that every file drop has, wherever it is."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _checked_marker(suffix: str) -> str:
         return suffix
     if not _SUFFIX.fullmatch(suffix):
         raise ValueError(
-            f"is not a valid suffix of a file name: {suffix!r}; write a dot, then letters or digits, "
-            'such as ".ready"'
+            f"is not a valid suffix of a file name: {suffix!r}; write a dot, then letters or "
+            'digits, such as ".ready"'
         )
     if suffix.lower() in _USED_SUFFIXES:
         raise ValueError(
@@ -85,7 +85,7 @@ class DropSettings(DestinationSettings):
 
     @property
     def pickup_limit(self) -> timedelta | None:
-        """How long a letter may lie there."""
+        """How long a letter may wait for pickup."""
         return self.await_pickup
 
     @property

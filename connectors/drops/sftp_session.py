@@ -1,4 +1,4 @@
-"""The connection of one SFTP drop: the library's coroutines as plain calls, and its errors in words."""
+"""The connection of one SFTP drop: plain calls over asyncssh's coroutines, with readable errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, kw_only=True)
 class SftpServer:
-    """Where a drop is. `seconds` is for connecting, and for each step after that."""
+    """Where a drop is. `seconds` limits connecting, and each step after that."""
 
     host: str
     port: int
@@ -32,7 +32,7 @@ class SftpServer:
 
 
 class SftpSession:
-    """Runs the library's coroutines, each within the server's time, and translates their errors."""
+    """Runs the library's coroutines, each with a time limit, and translates their errors."""
 
     def __init__(self, server: SftpServer, runner: asyncio.Runner) -> None:
         self.place = server.place
@@ -41,7 +41,7 @@ class SftpSession:
         self._known: KnownHosts | None = None
 
     def known(self) -> KnownHosts:
-        """Read the servers that are known now.
+        """Read the known_hosts file again.
 
         Raises TemporaryFailure if the file can no longer be read.
         """
@@ -53,16 +53,16 @@ class SftpSession:
         return self._known
 
     def trusts(self) -> None:
-        """Note that the server is the right one: what fails from now on is not due to its key."""
+        """Note that the server's key was accepted: later failures are not due to its key."""
         self._known = None
 
     def run(self, work: Awaitable[_Answer]) -> _Answer:
-        """Run it, and wait for its result."""
+        """Run the coroutine and return its result."""
         return self._runner.run(asyncio.wait_for(work, self._server.seconds))
 
     @contextmanager
     def plain_words(self) -> Iterator[None]:
-        """Raise TemporaryFailure for whatever the server or the network does."""
+        """Raise TemporaryFailure for any failure of the server or the network."""
         import asyncssh
 
         try:
@@ -87,7 +87,7 @@ class SftpSession:
                 "ask its owner for its key"
             )
             return (
-                f"the SFTP server {self._server.host} ended the connection; look whether it "
+                f"the SFTP server {self._server.host} ended the connection; check that it "
                 f"runs; if it does, {kinds}"
             )
         return self._by_type(error)
@@ -96,37 +96,35 @@ class SftpSession:
         import asyncssh
 
         server, what = f"the SFTP server {self._server.host}", f"the drop {self.place}"
+        missing = f"{what} does not exist; create the folder on the server"
         words: tuple[tuple[type[Exception], str], ...] = (
             (
                 asyncssh.PermissionDenied,
-                f"{server} refuses the log-in; look at username, key_file and password_file",
+                f"{server} refuses the log-in; check username, key_file and password_file",
             ),
-            (asyncssh.SFTPNoSuchFile, f"{what} is not there; make the folder on the server"),
-            (asyncssh.SFTPNoSuchPath, f"{what} is not there; make the folder on the server"),
+            (asyncssh.SFTPNoSuchFile, missing),
+            (asyncssh.SFTPNoSuchPath, missing),
             (
                 asyncssh.SFTPPermissionDenied,
-                f"{what} may not be written; give the user the right to on the server",
+                f"{what} may not be written; give the user write access on the server",
             ),
             (
                 asyncssh.SFTPWriteProtect,
-                f"{what} can only be read; let it be written on the server",
+                f"{what} is read-only; make it writable on the server",
             ),
             (asyncssh.SFTPNoSpaceOnFilesystem, f"{what} has no room left; make room on the server"),
             (
                 asyncssh.SFTPQuotaExceeded,
                 f"{what} has no room left in its quota; make room, or raise the quota",
             ),
-            (asyncssh.SFTPConnectionLost, f"{server} ended the connection; look whether it runs"),
+            (asyncssh.SFTPConnectionLost, f"{server} ended the connection; check that it runs"),
             (
                 asyncssh.SFTPError,
-                (
-                    f"{what} does not do what is asked ({type(error).__name__}); look at the "
-                    "server's log"
-                ),
+                f"{what} refuses a request ({type(error).__name__}); check the server's log",
             ),
         )
         unreachable = (
             f"{server} cannot be reached on port {self._server.port} ({type(error).__name__}); "
-            "look whether it runs"
+            "check that it runs"
         )
         return next((text for kind, text in words if isinstance(error, kind)), unreachable)

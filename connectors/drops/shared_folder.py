@@ -1,8 +1,9 @@
-"""Folders that others may write to as well: nothing in them is followed, waited for, or taken for what it is not.
+"""Safe access to folders that others may write to as well.
 
-Everything is named relative to the descriptor of an open folder, so that what was looked at is what
-is used, wherever its path leads by then. A file is opened without waiting, for a named pipe would
-hang whoever opens it, and looked at again when it is open.
+No link in them is followed, no pipe is waited for, and nothing is taken for what it is not.
+Everything is named relative to the descriptor of an open folder, so that what was checked is what
+is used, wherever its path leads by then. A file is opened without waiting, because a named pipe
+would block the caller, and checked again once it is open.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ _DEEPEST = (
 )
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
-"""Errors of a rename whose target's name belongs to something else, and of removing a folder that
-is not empty.
-"""
+"""Errors of a rename whose target exists, and of removing a folder that is not empty."""
 _NOT_THAT_KIND = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
 _RENAME_NOREPLACE = 1  # linux/fs.h
 _KINDS = {
@@ -41,9 +40,9 @@ _LINKED = "a file with another name elsewhere (a hard link)"
 
 
 class Unfit(Exception):
-    """Something other than what is needed has a name.
+    """Something that is not what is needed has this name.
 
-    `what` it is, such as `a symbolic link`; `path` is where, if whoever asked cannot know.
+    `what` it is, such as `a symbolic link`; `path` is where, for callers that cannot know.
     """
 
     def __init__(self, what: str, path: str = "") -> None:
@@ -52,12 +51,12 @@ class Unfit(Exception):
 
 
 def kind(mode: int) -> str:
-    """What something with this `st_mode` is, in words."""
+    """Return what something with this `st_mode` is, in words."""
     return _KINDS.get(stat.S_IFMT(mode), "something unknown")
 
 
 def look(name: str, folder: int) -> os.stat_result | None:
-    """What has the name in the open folder; None if nothing does. Raises OSError."""
+    """Return what has the name in the open folder, or None. Raises OSError."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -65,7 +64,7 @@ def look(name: str, folder: int) -> os.stat_result | None:
 
 
 def open_folder(name: str, above: int) -> int:
-    """The descriptor of a folder in an open one.
+    """Return the descriptor of a folder in an open one.
 
     Raises Unfit for anything else, FileNotFoundError, and OSError.
     """
@@ -79,11 +78,11 @@ def open_folder(name: str, above: int) -> int:
 
 
 def open_file(name: str, folder: int, *, sole: bool = False) -> int:
-    """The descriptor of a regular file in an open folder, for reading.
+    """Return the descriptor of a regular file in an open folder, for reading.
 
-    With `sole` it must have no other name. Raises Unfit for anything else, FileNotFoundError, and
-    OSError. There is a look before the file is opened, for to open some devices does something; and
-    one afterwards, for it may have been exchanged.
+    With `sole` it must have no other hard link. Raises Unfit for anything else, FileNotFoundError,
+    and OSError. The file is checked before it is opened, because opening some devices has effects,
+    and again afterwards, because it may have been exchanged.
     """
     found = look(name, folder)
     if found is None:
@@ -101,7 +100,7 @@ def open_file(name: str, folder: int, *, sole: bool = False) -> int:
 
 
 def must_be_file(found: os.stat_result, *, sole: bool = False) -> None:
-    """Raise Unfit if what was found is no regular file or, with `sole`, has another name."""
+    """Raise Unfit if it is not a regular file or, with `sole`, has another hard link."""
     if not stat.S_ISREG(found.st_mode):
         raise Unfit(kind(found.st_mode))
     if sole and found.st_nlink > 1:
@@ -109,9 +108,9 @@ def must_be_file(found: os.stat_result, *, sole: bool = False) -> None:
 
 
 def remove_tree(name: str, above: int, deepest: int = _DEEPEST) -> None:
-    """Remove a folder in an open one, with all that is in it.
+    """Remove a folder in an open one, with its contents.
 
-    Raises Unfit if it is no folder, or too deep, and OSError.
+    Raises Unfit if it is not a folder, or too deep, and OSError.
     """
     if not deepest:
         raise Unfit(f"more than {_DEEPEST} folders deep")
@@ -130,9 +129,9 @@ def remove_tree(name: str, above: int, deepest: int = _DEEPEST) -> None:
 def rename_new(source: str, target: str, source_folder: int, target_folder: int) -> bool:
     """Rename in one step from one open folder to another, never over something else.
 
-    False if the name is taken. Raises OSError. Linux has a call for that, which some network file
-    systems do not know: there a look comes first, which is enough as long as nobody but Postmottak
-    makes such names.
+    Returns False if the name is taken. Raises OSError. Linux has a call for that, which some
+    network file systems lack: there the name is checked first, which is enough as long as only
+    Postmottak makes such names.
     """
     call = _renameat2()
     number = errno.ENOSYS
@@ -170,7 +169,7 @@ def _rename(source: str, target: str, source_folder: int, target_folder: int) ->
 
 @cache
 def _renameat2() -> Any:
-    """The C library's renameat2, or None where it has none."""
+    """Return the C library's renameat2, or None if it has none."""
     return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 

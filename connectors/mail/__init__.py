@@ -1,1 +1,1 @@
-"""E-mail, in its parts: what a mail says, who has it already, and the server that takes it."""
+"""E-mail: composing mails, tracking who has which, and the server that takes them."""

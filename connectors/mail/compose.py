@@ -1,6 +1,6 @@
-"""A letter as mails: one with everything, or one for each attachment.
+"""Compose a letter's mails: one with everything, or one for each attachment.
 
-The same Message-IDs whenever the same letter comes again.
+The Message-IDs are the same whenever the same letter comes again.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from daemon.core.parcels import ParcelPart
 from daemon.core.ports import Notification, Parcel
 
 _LINE = 57
-"""Bytes on a line of base64, of which an attachment has many."""
+"""Bytes on a line of base64; large attachments have many."""
 _ENCODED_LINE = 78
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """One of the mails that a letter makes.
+    """One of the mails of a letter.
 
-    `key` tells it from the letter's others, in every attempt.
+    `key` identifies it among the letter's mails, in every attempt.
     """
 
     key: str
     parts: tuple[ParcelPart, ...]
     number: str = ""
-    """Such as `2/3`, where a letter makes several mails."""
+    """Such as `2/3`, if a letter makes several mails."""
 
     @property
     def encoded_size(self) -> int:
-        """How many bytes the attachments are on their way."""
+        """The size of the attachments as sent, in bytes."""
         return sum(-(-part.size // _LINE) * _ENCODED_LINE for part in self.parts)
 
 
 def sheets(parcel: Parcel, *, one_attachment_each: bool) -> tuple[Sheet, ...]:
-    """The mails to make of a letter; at least one."""
+    """Return the mails to make of a letter; at least one."""
     if not one_attachment_each or not parcel.parts:
         return (Sheet(key="letter", parts=parcel.parts),)
     places = {file.name: place for place, file in enumerate(parcel.document.files, start=1)}
@@ -68,16 +68,17 @@ class Composer:
     words: Phrases
 
     def message_id(self, parcel: Parcel, sheet: Sheet) -> str:
-        """The mail's id, derived from the delivery's and the attachment's place in its letter."""
+        """Return the mail's id, derived from the delivery's and the attachment's position."""
         place = "" if sheet.key == "letter" else f".{sheet.key}"
         return f"<{parcel.delivery_id}{place}@{self._domain}>"
 
     def compose(
         self, parcel: Parcel, sheet: Sheet, recipients: Sequence[str], *, with_attachments: bool
     ) -> EmailMessage:
-        """The mail; without its attachments it says that they are left out, and where they are.
+        """Return the mail.
 
-        Raises as `verified_chunks` does.
+        Without its attachments it says that they are left out, and where they are. Raises as
+        `verified_chunks` does.
         """
         mail = EmailMessage(policy=MAIL)
         for name, value in self._headers(parcel, sheet, recipients):
@@ -125,7 +126,7 @@ class Composer:
 
 
 def _media_type(part: ParcelPart) -> tuple[str, str]:
-    """The sender's word for the attachment's kind, where it is one that can be attached as it is."""
+    """Return the attachment's media type from the sender, if it can be attached as that type."""
     found = re.fullmatch(
         r"(application|audio|font|image|model|text|video)/([a-z0-9][a-z0-9.+_-]*)",
         part.media_type.strip().lower(),
@@ -154,17 +155,17 @@ def thread_ids(document: LetterDocument, domain: str) -> tuple[str, ...]:
 
 
 def _thread_name(key: str) -> str:
-    """The text that a case's id is derived from.
+    """Return the text that a case's id is derived from.
 
-    Where the sender has an organisation number it is the one that versions up to 0.1 used, so that
-    threads in mailboxes go on. It differs for different keys: the others keep their colons.
+    If the sender has an organisation number, the text is the one that versions up to 0.1 used, so
+    that threads in mailboxes continue. It differs for different keys: the others keep their colons.
     """
     found = _BY_NUMBER.fullmatch(key)
     return f"{found[2]}/{found[3]}/{found[1]}/{found[4]}" if found else key
 
 
 def alert_mail(notification: Notification, sender: str, recipients: Sequence[str]) -> EmailMessage:
-    """The mail."""
+    """Return an alert as a mail."""
     mail = EmailMessage(policy=MAIL)
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)

@@ -1,7 +1,7 @@
-"""A conversation with a mail server that ends in time, and whose replies are bounded and whole.
+"""A conversation with a mail server, with a time limit and bounded, complete replies.
 
-smtplib limits the wait for the next bytes only, reads replies of any number of lines, and takes what
-came before a connection ended for a reply.
+smtplib only limits the wait for the next bytes, reads replies of any number of lines, and accepts a
+reply that was cut off by the end of the connection.
 """
 
 from __future__ import annotations
@@ -13,26 +13,29 @@ from typing import Any, BinaryIO
 from connectors.net.socket_deadline import SocketDeadline
 
 STEPS = 10
-"""A mail, and all that comes before the first, may take so many times the timeout of a step."""
+"""The limit for a mail, and for everything before the first, in timeouts of a step."""
 _SLOWEST = 64 * 1024
-"""Bytes of a mail a second, for which it is allowed more time."""
+"""Bytes of a mail per second; a large mail gets more time at this rate."""
 _LONGEST_REPLY = 64 * 1024
-"""Bytes, with all its lines; RFC 5321 asks for lines of 512, and servers send some dozens."""
+"""Bytes, with all its lines; RFC 5321 limits lines to 512, and servers send a few dozen of them."""
 
 
 class Conversation(smtplib.SMTP):
-    """smtplib's client, whose connection `deadline` cuts. Takes what SMTP takes besides."""
+    """smtplib's client, whose connection `deadline` cuts. Otherwise takes the arguments of SMTP."""
 
     def __init__(self, deadline: SocketDeadline, *args: Any, **options: Any) -> None:
         self._deadline = deadline
         super().__init__(*args, **options)
 
     def begin_mail(self, size: int) -> None:
-        """Allow the time for a mail of so many bytes from now on."""
+        """Restart the time limit for a mail of this many bytes."""
         self._deadline.restart(STEPS * self.timeout + size / _SLOWEST)
 
     def getreply(self) -> tuple[int, bytes]:
-        """The next reply, whole. Raises SMTPServerDisconnected if none comes, also in time."""
+        """Return the next reply, complete.
+
+        Raises SMTPServerDisconnected if none comes in time.
+        """
         assert self.sock is not None
         self._deadline.guard(self.sock)  # STARTTLS puts another one in its place
         if self.file is None:
@@ -42,7 +45,7 @@ class Conversation(smtplib.SMTP):
 
 
 class EncryptedConversation(Conversation, smtplib.SMTP_SSL):
-    """The same with TLS from the first byte. Takes what SMTP_SSL takes besides."""
+    """The same with TLS from the first byte. Otherwise takes the arguments of SMTP_SSL."""
 
 
 class _ReplyReader:
@@ -57,7 +60,7 @@ class _ReplyReader:
         self._left = _LONGEST_REPLY
 
     def readline(self, size: int) -> bytes:
-        """A line of at most `size` bytes; nothing if the connection ended before its end.
+        """Return a line of at most `size` bytes; empty if the connection ended before the line did.
 
         Raises OSError if the reply is too long.
         """

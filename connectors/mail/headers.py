@@ -1,4 +1,4 @@
-"""Headers that hold words of people: what a reader decodes is what was written, blanks and all.
+"""Encode header texts so that a reader decodes exactly what was written, blanks included.
 
 Python's own folding loses or adds blanks where it breaks a header into encoded words (such as
 python/cpython#92081), differently in each version. So a text that is not short and plain ASCII
@@ -18,22 +18,28 @@ _ADDRESSES = frozenset({"from", "to"})
 _END = "\r\n"
 _LONGEST_LINE = 76
 _LONGEST_WORD = 75
-"""Of a header with encoded words, and of an encoded word; RFC 2047, section 2."""
+"""The length of a line with encoded words, and of an encoded word; RFC 2047, section 2."""
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
 _LEGIBLE = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/.,:;()[]{}'"
 )
-"""What the Q encoding leaves as it is."""
+"""The characters that the Q encoding leaves unchanged."""
 
 
 def header_text(text: str) -> str:
-    """The text on one line: a blank in the place of line breaks and control characters, and U+FFFD in that of half a surrogate pair."""
+    """Return the text on one line.
+
+    Line breaks and control characters become blanks, and half a surrogate pair becomes U+FFFD.
+    """
     return _BREAKS.sub(" ", text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def folded_text(name: str, text: str) -> str:
-    """The header with its line ends, in ASCII: as it is where every reader takes it as it is, otherwise in encoded words."""
+    """Return the header with its line ends, in ASCII.
+
+    A text that every reader understands is left unchanged; others become encoded words.
+    """
     line = f"{name}: {text}"
     if len(line) > _LONGEST_LINE or "=?" in text or not _PLAIN.fullmatch(text):
         line = f"{name}: " + f"{_END} ".join(_encoded_words(text, len(name) + 2))
@@ -41,20 +47,22 @@ def folded_text(name: str, text: str) -> str:
 
 
 def folded_addresses(name: str, addresses: str) -> str:
-    """The header with its line ends, one address on a line.
+    """Return the header with its line ends, one address on a line.
 
-    Addresses are such as `is_mail_address` takes, with `, ` between them.
-
-    Python's own parser fails at some of them, such as those that begin with a dot.
+    The addresses have passed `is_mail_address`, with `, ` between them. Python's own parser fails
+    at some of them, such as those that begin with a dot.
     """
     return f"{name}: {addresses.replace(', ', f',{_END} ')}{_END}"
 
 
 class MailPolicy(EmailPolicy):
-    """The policy of mails that are sent: texts and addresses are folded as above, and everything else as Python does it."""
+    """The policy of the mails that are sent.
+
+    Texts and addresses are folded as above, and everything else as Python does it.
+    """
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
-        """Keep a text as a text; Python would decode it, and lose blanks."""
+        """Keep a text unchanged; Python would decode it, and lose blanks."""
         return (
             (name, header_text(value))
             if _is_ours(name)
@@ -62,15 +70,15 @@ class MailPolicy(EmailPolicy):
         )
 
     def header_fetch_parse(self, name: str, value: Any) -> Any:
-        """The header's value; a text as it was given."""
+        """Return the header's value; a text as it was given."""
         return value if _is_ours(name) else super().header_fetch_parse(name, value)
 
     def fold(self, name: str, value: Any) -> str:
-        """The header as it is written."""
+        """Return the folded header."""
         return _folded(name, value) if _is_ours(name) else super().fold(name, value)
 
     def fold_binary(self, name: str, value: Any) -> bytes:
-        """The header as it is sent."""
+        """Return the folded header as bytes."""
         return (
             _folded(name, value).encode("ascii")
             if _is_ours(name)
@@ -90,9 +98,9 @@ def _folded(name: str, value: str) -> str:
 
 
 def _encoded_words(text: str, used: int) -> Iterator[str]:
-    """The text as encoded words, of which the first stands on a line with `used` characters.
+    """Yield the text as encoded words; the first is on a line with `used` characters.
 
-    In the shorter of the two encodings.
+    The shorter of the two encodings is used.
     """
     quoted = [_quoted(letter) for letter in text]
     encoding = "q" if sum(map(len, quoted)) <= len(text.encode()) * 4 // 3 else "b"
@@ -110,7 +118,7 @@ def _encoded_words(text: str, used: int) -> Iterator[str]:
 
 
 def _word(encoding: str, text: str) -> str:
-    """One encoded word; it never holds half a letter."""
+    """Return one encoded word; it never splits a character."""
     inner = (
         "".join(map(_quoted, text))
         if encoding == "q"

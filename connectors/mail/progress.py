@@ -1,9 +1,9 @@
-"""Who has which mail of a letter: no recipient is served twice, whatever happens to the others.
+"""Track who has which mail of a letter: no recipient gets a mail twice.
 
-A recipient that is refused for good is set aside while there is hope for others, and asked once
-more when all the rest is done. So a delivery fails for good only in an attempt that changed
-nothing, and loses no memory of who was served; and when an operator has fixed an address and
-retries, only that one is asked.
+A recipient that is refused permanently is set aside while others may still succeed, and tried once
+more when all the others are done. So a delivery fails permanently only in an attempt that changed
+nothing, and the record of who has which mail is kept; when an operator has corrected an address and
+retries, only that recipient is tried.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailu
 
 
 class SendProgress:
-    """Of one delivery to `recipients`, from what earlier attempts kept. Used by one thread."""
+    """The progress of one delivery to `recipients`, including earlier attempts. For one thread."""
 
     def __init__(
         self, earlier: Mapping[str, Any], recipients: Sequence[str], keys: Sequence[str]
@@ -39,9 +39,9 @@ class SendProgress:
         self._refusals: dict[str, SmtpRefusal] = refused if others else {}
 
     def waiting(self, key: str) -> tuple[str, ...]:
-        """Who is still to be sent this mail in this attempt.
+        """Return the recipients of this mail that are still to be tried in this attempt.
 
-        No recipient that the server has refused as such.
+        Those that the server has refused are left out.
         """
         return tuple(
             name
@@ -52,7 +52,7 @@ class SendProgress:
     def sent(
         self, key: str, names: Sequence[str], refused: Mapping[str, SmtpRefusal], *, bare: bool
     ) -> None:
-        """Note how sending a mail to `names` ended; `bare` if it went without its attachments."""
+        """Record how sending a mail to `names` ended; `bare` if it went without its attachments."""
         took = [name for name in names if name not in refused]
         if took:
             self._moved = True
@@ -66,7 +66,7 @@ class SendProgress:
 
     @property
     def begun(self) -> bool:
-        """Whether any recipient has any of it, in this attempt or an earlier one."""
+        """Whether any recipient has received anything, in this attempt or an earlier one."""
         return bool(self._served)
 
     @property
@@ -75,7 +75,7 @@ class SendProgress:
         return not self._bare
 
     def kept(self) -> dict[str, Any]:
-        """What the next attempt must know."""
+        """Return what the next attempt must know."""
         refused = {
             name: each.code
             for name, each in self._refusals.items()
@@ -84,7 +84,7 @@ class SendProgress:
         return {"served": self._served, "refused": refused, "without_attachments": self._bare}
 
     def failure(self, server: str) -> DeliveryFailure | None:
-        """How the attempt failed, if it did; names who was refused and who has the letter."""
+        """Return how the attempt failed, or None; names who was refused and who has the letter."""
         if not self._refusals:
             return None
         done = [

@@ -1,7 +1,7 @@
-"""What a mail server's refusal means: for now or for good, for whom, and who can fix it.
+"""What a mail server's refusal means: temporary or permanent, for whom, and who can fix it.
 
-The server's own words are never repeated, for they may repeat what they are about. Source of the
-numbers: RFC 5321, RFC 4954.
+The server's own words are never repeated, because they may quote the mail. Source of the numbers:
+RFC 5321, RFC 4954.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from enum import StrEnum
 ACCEPTED = range(200, 300)
 _REFUSED = range(500, 600)
 _ACCESS = frozenset({530, 534, 535, 538})
-"""What is refused is the log-in, not the letter. The operator fixes that, and the letter waits for
-it.
-"""
+"""The log-in is refused, not the letter. The operator fixes that, and the letter waits."""
 _NO_ROOM = 552
 _TOO_BIG = frozenset({523, _NO_ROOM})
 
 
 class Stage(StrEnum):
-    """What the server was asked to take, in the words of a sentence that it refuses."""
+    """What the server refused, in the words of an error text."""
 
     SENDER = "the sender, and so the mail to"
     RECIPIENT = "the recipient"
@@ -30,16 +28,17 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class SmtpRefusal:
-    """One no, to the mail for one recipient."""
+    """One refusal of the mail for one recipient."""
 
     code: int
     stage: Stage
 
     @property
     def permanent(self) -> bool:
-        """Whether asking again cannot help.
+        """Whether trying again cannot help.
 
-        To a recipient, 552 only says that there are too many at a time, or that a mailbox is full.
+        For a recipient, 552 only means that there are too many at a time, or that a mailbox is
+        full.
         """
         passing = self.code in _ACCESS or (self.stage is Stage.RECIPIENT and self.code == _NO_ROOM)
         return self.code in _REFUSED and not passing
@@ -52,17 +51,17 @@ class SmtpRefusal:
         if not self.permanent:
             return "it is tried again later"
         if self.stage is not Stage.RECIPIENT and self.code in _TOO_BIG:
-            return "lower max_attachment_bytes, for the mail is too big, and retry the delivery"
+            return "the mail is too big; lower max_attachment_bytes, and retry the delivery"
         remedy = {
             Stage.SENDER: "correct sender",
             Stage.RECIPIENT: "correct the address",
-            Stage.MAIL: "look at the server's log",
+            Stage.MAIL: "check the server's log",
         }
         return f"{remedy[self.stage]}, and retry the delivery"
 
 
 def describe(refusals: Mapping[str, SmtpRefusal]) -> str:
-    """All refusals, by recipient, in one sentence, with what to do."""
+    """Return all refusals, by recipient, in one sentence, with remedies."""
     groups: dict[SmtpRefusal, list[str]] = {}
     for recipient, refusal in refusals.items():
         groups.setdefault(refusal, []).append(recipient)

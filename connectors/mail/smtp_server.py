@@ -1,4 +1,4 @@
-"""The mail server: how it is reached, encrypted and logged in to, and how it is handed one mail."""
+"""The mail server: connecting, encrypting, logging in, and handing over one mail."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ _CLOSED = "it closed the connection before it had answered"
 def _host(text: str) -> str:
     if not is_host(text):
         raise ValueError(
-            'is not a valid host name; write the name of the mail server alone, such as "smtp.example.no"'
+            "is not a valid host name; write the name of the mail server alone, such as "
+            '"smtp.example.no"'
         )
     return text
 
 
 class ServerSettings(DestinationSettings):
-    """What is written about the server in `[destination.NAME]`."""
+    """The server's settings in `[destination.NAME]`."""
 
     host: Annotated[str, AfterValidator(_host)]
     port: int = Field(default=587, ge=1, le=65535)
@@ -75,26 +76,26 @@ class MailServer:
         return f"the mail server {self._settings.host}:{self._settings.port}"
 
     def unreachable(self, error: OSError) -> str:
-        """Why a conversation ended before its time, without a word of what was said."""
+        """Explain why a conversation ended early, without quoting it."""
         if isinstance(error, smtplib.SMTPResponseException):
             return f"{self} is not ready: it answers with status {error.smtp_code}"
         return f"{self} cannot be used: {explain_error(error, _CLOSED)}; {remedy_for(error)}"
 
     def prove(self) -> None:
-        """Connect, encrypt and log in, and leave. Raises as `conversation` does."""
+        """Connect, encrypt and log in, and disconnect. Raises as `conversation` does."""
         with self.conversation() as server:
             code, _ = server.noop()
             if code not in ACCEPTED:
                 raise TemporaryFailure(
-                    f"{self} refuses to be asked (status {code}); look at its log"
+                    f"{self} refuses the test command (status {code}); check its log"
                 )
 
     @contextmanager
     def conversation(self) -> Iterator[Conversation]:
-        """A server that is ready for mail.
+        """Yield a connection to a server that is ready for mail.
 
-        Raises OSError or TemporaryFailure if it does not get that far, and TemporaryFailure where
-        the conversation takes too long as a whole.
+        Raises OSError or TemporaryFailure if it does not get that far, and TemporaryFailure if the
+        conversation takes too long as a whole.
         """
         with SocketDeadline(STEPS * self._seconds) as deadline:
             try:
@@ -116,7 +117,7 @@ class MailServer:
             self._log_in(server)
             yield server
         finally:
-            # QUIT ends a mail that was not finished, and what is finished stands, whatever the answer
+            # QUIT ends an unfinished mail; a finished one stands, whatever the reply is
             deadline.restart(self._seconds)
             with suppress(OSError):
                 server.quit()
@@ -162,7 +163,7 @@ class MailServer:
 
 
 def takes(server: Conversation, size: int) -> bool:
-    """Whether a mail of so many bytes is within the limit that the server announces.
+    """Return whether a mail of this many bytes is within the server's announced limit.
 
     It may announce none.
     """
@@ -173,9 +174,9 @@ def takes(server: Conversation, size: int) -> bool:
 def hand_over(
     server: Conversation, mail: bytes, sender: str, recipients: Sequence[str]
 ) -> Mapping[str, SmtpRefusal]:
-    """Send the mail to all whom the server accepts; who it refuses, and why.
+    """Send the mail to everyone that the server accepts; return who it refuses, and why.
 
-    The others have it. Raises OSError if it is not known.
+    The others have it. Raises OSError if that is not known.
     """
     server.begin_mail(len(mail))
     options = [f"size={len(mail)}"] if server.has_extn("size") else []
@@ -203,9 +204,9 @@ def hand_over(
 
 
 class MemoryBudget:
-    """Room for so many bytes, for several threads.
+    """Room for this many bytes, for several threads.
 
-    One that is larger than the whole room gets it when no other is there.
+    A request that is larger than the whole room gets it when it is empty.
     """
 
     def __init__(self, size: int) -> None:
@@ -215,7 +216,7 @@ class MemoryBudget:
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Wait for so many bytes of room, and have them until the block ends."""
+        """Wait for this many bytes of room, and hold them until the block ends."""
         with self._changed:
             self._changed.wait_for(lambda: not self._used or self._used + size <= self._size)
             self._used += size

@@ -1,4 +1,4 @@
-"""Subjects: an operator's template, checked when it is read, and filled in with what is known of a letter."""
+"""Subjects: an operator's template, validated when it is read, and filled in for each letter."""
 
 from __future__ import annotations
 
@@ -36,15 +36,14 @@ def _template(text: str) -> str:
         pieces = [piece for piece in Formatter().parse(text) if piece[1] is not None]
     except ValueError as error:
         raise ValueError(
-            f"is not a valid template ({error}); write a placeholder as {{title}}, and a brace of its "
-            "own twice"
+            f"is not a valid template ({error}); write a placeholder as {{title}}, and a "
+            "literal brace twice"
         ) from error
     for _, name, details, conversion in pieces:
         if name not in _EXAMPLE or details or conversion:
             known = ", ".join(f"{{{each}}}" for each in _EXAMPLE)
             raise ValueError(
-                f"has an unknown placeholder: {{{name}}}; there are {known}, without "
-                "anything beside the name"
+                f"has an unknown placeholder: {{{name}}}; use {known}, with nothing but the name"
             )
     if not fill(text, _EXAMPLE):
         raise ValueError(f'makes an empty subject; leave it out, or write one such as "{STANDARD}"')
@@ -52,15 +51,14 @@ def _template(text: str) -> str:
 
 
 SubjectTemplate = Annotated[str, AfterValidator(_template)]
-"""A subject with placeholders such as `{title}`, of which every one is known."""
+"""A subject with placeholders such as `{title}`, all of which are known."""
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """The subject, on one line.
+    """Return the subject, on one line.
 
-    The template is one that was checked; no blanks are left around a value that is empty.
-
-    A value keeps all its blanks.
+    The template has been validated. No blanks are left around an empty value, and a value keeps all
+    its blanks.
     """
     line = ""
     for literal, name, _, _ in Formatter().parse(template):
@@ -72,12 +70,12 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def example(template: str) -> str:
-    """The subject of a letter that might come."""
+    """Return the subject of an example letter."""
     return fill(template, _EXAMPLE)
 
 
 def subject(template: str, parcel: Parcel, words: Phrases) -> str:
-    """The subject of this letter; what is not known of it is left empty."""
+    """Return the subject of this letter; unknown values are left empty."""
     document = parcel.document
     values = {
         "deadline": words.moment(document.due_at) if document.due_at else "",

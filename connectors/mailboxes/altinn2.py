@@ -266,7 +266,10 @@ class Altinn2:
                 raise faulted.fault.error(f"to confirm letter {ref.external_id}") from None
 
     def confirmed(self, ref: LetterRef) -> bool:
-        """Whether the letter is confirmed, or needs no confirmation. Raises as `confirm` does."""
+        """Return whether the letter is confirmed, or needs no confirmation.
+
+        Raises as `confirm` does.
+        """
         return is_confirmed(self._look(ref))
 
     def check(self) -> Iterator[Finding]:
@@ -339,7 +342,10 @@ class Altinn2:
             return archived_letter_from(result.value, ref, self._clock()), parts
 
     def _vanished(self, ref: LetterRef, about: str) -> MailboxError:
-        """Tell a letter that is gone from one that moved to or from the archive since the list."""
+        """Return why a letter vanished.
+
+        It is gone, or it moved to or from the archive since the list.
+        """
         channel = next(
             (
                 each

@@ -53,10 +53,18 @@ from daemon.core.settings import (
 from daemon.core.times import in_utc, shifted
 
 _log = structlog.get_logger(__name__)
-_URLS = MappingProxyType({
-    "prod": {"maskinporten_url": "https://maskinporten.no/", "platform_url": "https://platform.altinn.no"},
-    "tt02": {"maskinporten_url": "https://test.maskinporten.no/", "platform_url": "https://platform.tt02.altinn.no"},
-})  # fmt: skip  # one line for each environment
+_URLS = MappingProxyType(
+    {
+        "prod": {
+            "maskinporten_url": "https://maskinporten.no/",
+            "platform_url": "https://platform.altinn.no",
+        },
+        "tt02": {
+            "maskinporten_url": "https://test.maskinporten.no/",
+            "platform_url": "https://platform.tt02.altinn.no",
+        },
+    }
+)
 _LONGEST_PAUSE = timedelta(minutes=10)
 _A_CALL = timedelta(seconds=Timeouts().whole)
 _REFUSAL_LASTS = timedelta(seconds=30)
@@ -334,7 +342,7 @@ class Altinn3:
         self._correspondence.tell(ref, "confirm")
 
     def confirmed(self, ref: LetterRef) -> bool:
-        """Whether Altinn has set Confirmed. Raises as `mark_read` does."""
+        """Return whether Altinn has set Confirmed. Raises as `mark_read` does."""
         return self._correspondence.has_been(ref, "Confirmed")
 
     def check(self) -> Iterator[Finding]:

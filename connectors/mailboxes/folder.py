@@ -1,12 +1,13 @@
-"""A folder as a mailbox, for imports and for tests: each letter is a folder of its own, with a `letter.json` and its files.
+"""A folder as a mailbox, for imports and for tests.
 
-`letter.json` has the fields of daemon/core/model.py's Envelope (`service`, `title`, `published_at`
-at least) and `files`, a list of `{"file": "a.pdf", "name": "Vedtak.pdf", "media_type":
-"application/pdf"}`, of which `file` is the name in the folder. Put it there last: it is what makes
-the folder a letter. `READ` and `CONFIRMED` are files that appear there when a letter is marked.
+Each letter is a subfolder with a `letter.json` and its files. `letter.json` has the fields of
+daemon/core/model.py's Envelope (`service`, `title`, `published_at` at least) and `files`, a list of
+`{"file": "a.pdf", "name": "Vedtak.pdf", "media_type": "application/pdf"}`, of which `file` is the
+name in the folder. Put letter.json there last: it is what makes the folder a letter. `READ` and
+`CONFIRMED` are files that appear there when a letter is marked.
 
-Others write to the folder, so it is used as connectors/drops/shared_folder.py has it: no link in it
-is followed, no pipe waited for. What does not fit waits, and the reason names it.
+Others write to the folder, so it is accessed as connectors/drops/shared_folder.py describes: no
+link in it is followed, no pipe is waited for. What does not fit is left, and the error names it.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class _ListedFile(BaseModel):
 
 
 def connect(name: str, settings: Settings) -> Folder:
-    """The mailbox, ready for use."""
+    """Return the mailbox, ready for use."""
     return Folder(name, settings)
 
 
@@ -74,19 +75,22 @@ class Folder:
         self._party = settings.party
 
     def channels(self) -> Sequence[Channel]:
-        """One for each service, confidential post included: whoever puts a letter here wants it fetched."""
+        """Return a channel for each service.
+
+        Confidential post is included: a letter that is put here is meant to be fetched.
+        """
         return tuple(
             Channel(party=self._party, service=each.code, resource=_RESOURCE)
             for each in ALL_SERVICES
         )
 
     def earliest(self, channel: Channel, position: datetime | None, now: datetime) -> None:
-        """Always everything: letters can be put here with any date."""
+        """Return None, which means everything: letters can be put here with any date."""
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
-        """The service's letters.
+        """List the service's letters.
 
-        One that cannot be read is among those of the first service, and fetching it says why.
+        An unreadable letter is listed under the first service, and fetching it reports the reason.
         """
         try:
             with _opened(self._path) as mailbox:
@@ -99,7 +103,7 @@ class Folder:
         return Listing(refs=tuple(self._ref(each, channel.service) for each in mine))
 
     def fetch(self, ref: LetterRef) -> Letter:
-        """The letter, and which of its files are there.
+        """Return the letter, and which of its files exist.
 
         Raises LetterGone, or MailboxUnavailable if its letter.json is wrong.
         """
@@ -115,16 +119,16 @@ class Folder:
                 self._refuse(ref, _LETTER, unfit)
             except (OSError, ValueError) as error:
                 raise MailboxUnavailable(
-                    f"{self._path / ref.external_id / _LETTER} is no letter: "
+                    f"{self._path / ref.external_id / _LETTER} is not a valid letter: "
                     f"{_reason(error)}; correct it"
                 ) from None
             return Letter(envelope=envelope, parts=tuple(parts))
 
     @contextmanager
     def open_part(self, ref: LetterRef, part: Part) -> Iterator[Iterator[bytes]]:
-        """The file's bytes.
+        """Yield the file's bytes.
 
-        Raises PartUnavailable, or MailboxUnavailable if it is no plain file.
+        Raises PartUnavailable, or MailboxUnavailable if it is not a regular file.
         """
         name = Path(part.external_id).name
         try:
@@ -149,12 +153,12 @@ class Folder:
         self._mark(ref, _CONFIRMED)
 
     def confirmed(self, ref: LetterRef) -> bool:
-        """Whether the letter is confirmed. Raises LetterGone."""
+        """Return whether the letter is confirmed. Raises LetterGone."""
         with self._letter(ref) as folder:
             return shared_folder.look(_CONFIRMED, folder) is not None
 
     def check(self) -> Iterator[Finding]:
-        """Whether the folder is there."""
+        """Check that the folder exists."""
         there = self._path.is_dir()
         yield Finding(
             subject=str(self._path),
@@ -163,7 +167,7 @@ class Folder:
         )
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is kept open."""
 
     def _ref(self, name: str, service: str) -> LetterRef:
         return LetterRef(
@@ -176,7 +180,7 @@ class Folder:
 
     @contextmanager
     def _letter(self, ref: LetterRef) -> Iterator[int]:
-        """The letter's open folder.
+        """Open the letter's folder.
 
         Raises LetterGone, or MailboxUnavailable if it is something else.
         """
@@ -239,7 +243,7 @@ class Folder:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """The mailbox's own folder, which may be named by a link. Raises OSError."""
+    """Open the mailbox's own folder, which may be named by a link. Raises OSError."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield folder
@@ -253,7 +257,7 @@ def _as_text(name: str) -> str:
 
 
 def _file_name(text: str, mailbox: int) -> str:
-    """The name in the open folder that `_as_text` wrote so."""
+    """Return the name in the open folder that `_as_text` wrote so."""
     if "\\" not in text or shared_folder.look(text, mailbox) is not None:
         return text
     names = os.listdir(mailbox)  # a Path has no descriptor
@@ -268,9 +272,9 @@ def _open_letter(name: str, mailbox: int) -> int | None:
 
 
 def _belongs(name: str, mailbox: int, channel: Channel, since: datetime | None) -> bool:
-    """Whether it is a letter for this channel.
+    """Return whether it is a letter for this channel.
 
-    Those that cannot be read are for the first service's.
+    Unreadable letters belong to the first service.
     """
     try:
         told = _told(name, mailbox)
@@ -284,9 +288,9 @@ def _belongs(name: str, mailbox: int, channel: Channel, since: datetime | None) 
 
 
 def _told(name: str, mailbox: int) -> dict[str, Any] | None:
-    """What the letter.json of a letter says.
+    """Return the content of a letter's letter.json.
 
-    None if that is not there yet, or nothing that could be a letter has the name.
+    None if it does not exist yet, or if what has the letter's name cannot be a letter.
     """
     found = shared_folder.look(name, mailbox)
     if found is None or not (stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode)):
@@ -301,14 +305,14 @@ def _told(name: str, mailbox: int) -> dict[str, Any] | None:
 
 
 def _read(folder: int) -> dict[str, Any]:
-    """What letter.json says, as every store can keep it.
+    """Return the content of letter.json, as every store can keep it.
 
     Raises OSError, Unfit, or ValueError, which quotes nothing of it.
     """
     text, put_here = _text(folder)
     told = json_from(text)
     if not isinstance(told, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004  # a file's content is a value
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  # a file's content is a value
     service = find_service(str(told.get("service")))
     if service is None:
         raise ValueError("its service is unknown")
@@ -324,7 +328,7 @@ def _read(folder: int) -> dict[str, Any]:
     confidential = is_said(told.get("confidential")) or service.confidential
     files = told.get("files") or []
     if not isinstance(files, list):
-        raise ValueError("its files are no list")  # noqa: TRY004  # a file's content is a value
+        raise ValueError("its files are not a list")  # noqa: TRY004  # a file's content is a value
     own = {
         "service": service.code,
         "published_at": published,
@@ -336,7 +340,7 @@ def _read(folder: int) -> dict[str, Any]:
 
 
 def _text(folder: int) -> tuple[str, datetime]:
-    """The text of letter.json, and when it was put there."""
+    """Return the text of letter.json, and when it was put there."""
     with os.fdopen(shared_folder.open_file(_LETTER, folder, sole=True), "rb") as file:
         data = file.read(_MAX_LETTER + 1)
         put_here = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
@@ -346,13 +350,13 @@ def _text(folder: int) -> tuple[str, datetime]:
 
 
 def _time(text: object, key: str) -> datetime | None:
-    """The time; None for one that stands for none. Raises ValueError."""
+    """Return the time; None for the value that means "no time". Raises ValueError."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
-        raise ValueError(f"{key} is no time with a zone, such as 2026-03-12T09:00:00+01:00")
+        raise ValueError(f"{key} is not a time with a zone, such as 2026-03-12T09:00:00+01:00")
     return time_if_set(time)
 
 
@@ -369,7 +373,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """The file's bytes, as many as it had when it was opened: one that always grows has no end."""
+    """Yield the file's bytes, up to its size when it was opened: a growing file would never end."""
     while chunk := file.read(min(_CHUNK, size)):
         size -= len(chunk)
         yield chunk

@@ -1,7 +1,7 @@
-"""Spares a host that is down: no call after some failures in a row, and a single one after a pause.
+"""A circuit breaker: no calls to a host after repeated failures, and a probe after each pause.
 
-The pauses grow, so that an outage costs a handful of calls; the longest is short enough that the
-end of an outage is seen within one poll.
+The pauses grow, so that an outage costs few calls; the longest is short enough that the end of an
+outage is noticed within one poll.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _START = datetime(2000, 1, 1, tzinfo=UTC)  # any moment: the clock counts second
 
 
 class HostUnavailable(MailboxUnavailable):
-    """The application at a host gave no answer.
+    """The application at a host did not respond.
 
     Other calls to that host would fare no better now.
     """
@@ -32,7 +32,7 @@ class HostUnavailable(MailboxUnavailable):
 class HostGuard:
     """Guards the calls to one host with a circuit breaker, from any number of threads.
 
-    Pauses are in seconds of `clock`, which nobody sets, and never longer than `longest`.
+    Pauses are in seconds of `clock`, which must be monotonic, and never longer than `longest`.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class HostGuard:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Around one call: whatever it raises counts as the host's failure.
+        """Guard one call: whatever the block raises counts as a failure of the host.
 
-        Raises HostUnavailable, without entering the block, while the host is left alone. Where
-        another thread is just probing the host, waits for the result.
+        While the circuit is open, raises HostUnavailable without entering the block. If another
+        thread is probing the host, waits for the result.
         """
         probe = self._enter()
         try:
@@ -62,7 +62,7 @@ class HostGuard:
         self._succeeded(probe=probe)
 
     def record_failure(self, reason: str) -> None:
-        """Count a failure of a call that had begun well."""
+        """Count a failure of a call that had started successfully."""
         self._failed(probe=False, reason=reason)
 
     def _now(self) -> datetime:
@@ -83,7 +83,7 @@ class HostGuard:
             return False
 
     def _left(self) -> timedelta:
-        """Return how long no call is made; zero or less if one may be."""
+        """Return for how many seconds no call is made; zero or less if one may be."""
         opens_at, now = self._breaker.open_until, self._now()
         return opens_at - now if opens_at else timedelta()
 
@@ -93,7 +93,7 @@ class HostGuard:
             if probe:
                 self._probing = False
             now = self._now()
-            # Another call that ends while a probe is due or under way had begun before the pause.
+            # Another call that ends while a probe is due or in flight had begun before the pause.
             if probe or self._breaker.state(now) is not CircuitState.HALF_OPEN:
                 # jitter keeps no secret
                 self._breaker.failed(now, random.random())  # noqa: S311

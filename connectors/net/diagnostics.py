@@ -1,4 +1,4 @@
-"""What connectors that speak over a network share: how long they wait, and plain words for what went wrong."""
+"""What network connectors share: the type of timeouts, and plain words for what went wrong."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 
 CHECK_PROXY = "check that the address is right, and that no proxy intercepts the connection"
-"""What to do about an answer that the server itself is not likely to have given."""
+"""The remedy for a response that probably did not come from the server itself."""
 Timeout = PositiveDuration
 """How long to wait for the server, written `"30s"`."""
 
 
 def is_host(text: str) -> bool:
-    """Whether `text` can be the name or the address of a host, so that looking it up fails in the ways that are expected."""
+    """Return whether `text` can be a host name or address.
+
+    If so, resolving it fails only with the expected exceptions.
+    """
     try:
         text.encode("idna")
     except UnicodeError:
@@ -31,7 +34,7 @@ def is_host(text: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is this machine."""
+    """Return whether a host, by name or address, is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -39,7 +42,7 @@ def is_loopback(host: str) -> bool:
 
 
 def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
-    """Connect to where a web address leads, with TLS for https, say how, and leave.
+    """Connect to a web address, with TLS for https, describe the connection, and close it.
 
     Raises OSError.
     """
@@ -52,9 +55,9 @@ def connection(url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> str:
 
 
 def explain_error(error: BaseException, otherwise: str) -> str:
-    """Why a connection failed, in words that say nothing of what was sent or received.
+    """Explain why a connection failed, without showing what was sent or received.
 
-    `otherwise` where the error does not say.
+    Returns `otherwise` if the error does not say.
     """
     for each in _with_causes(error):
         if isinstance(each, ssl.SSLCertVerificationError):
@@ -78,7 +81,7 @@ def explain_error(error: BaseException, otherwise: str) -> str:
 
 
 def remedy_for(error: BaseException) -> str:
-    """What to do about a connection that failed and goes on failing, as the end of a sentence that says why."""
+    """Return the remedy for a connection that keeps failing, as the end of a sentence."""
     causes = list(_with_causes(error))
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
         return "check that no proxy intercepts the connection"
@@ -86,14 +89,14 @@ def remedy_for(error: BaseException) -> str:
         return "check that it speaks TLS on that port, and that no proxy intercepts the connection"
     if any(isinstance(each, OSError) for each in causes):
         return (
-            "check that it runs, that address and port are right, and that name server and firewall "
-            "let this machine reach it"
+            "check that it runs, that address and port are right, and that name server and "
+            "firewall let this machine reach it"
         )
     return CHECK_PROXY
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what led to it, outermost first."""
+    """Yield the error and its causes, outermost first."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen

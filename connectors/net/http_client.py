@@ -1,8 +1,8 @@
-"""HTTP for the mailboxes of Altinn, and the one place that knows how a call can go wrong on its way.
+"""HTTP for the mailboxes of Altinn; this module decides how a failed call is treated.
 
-Every call has a timeout for each step and a limit on the whole; answers are bounded, never
-decompressed and never followed elsewhere. Whatever is not an answer of the application itself becomes
-HostAway, and counts against the host (see circuit.py).
+Every call has a timeout for each step and a limit on the whole; responses are bounded, never
+decompressed, and redirects are not followed. Anything but a response of the application itself
+becomes HostUnavailable, and counts against the host (see circuit_breaker.py).
 """
 
 from __future__ import annotations
@@ -41,35 +41,38 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """How long calls may take; in seconds, and bytes a second."""
+    """How long calls may take; in seconds, and bytes per second."""
 
     connect: float = 10
     step: float = 20
     """For each wait for the server."""
     whole: float = 30
-    """For a call with all that it repeats, and for a download until it begins."""
+    """For a call with all its retries, and for a download until it begins."""
     min_rate: float = 1024
-    """A download that brings less is given up."""
+    """A slower download is aborted."""
     window: float = 60
-    """Over which `min_rate` is measured."""
+    """The time over which `min_rate` is measured."""
     retry_delays: tuple[float, ...] = (0.3, 1.0)
-    """Before each repeat of a call that a blip broke."""
+    """The pauses before each retry of a call after a transient failure."""
     longest_retry_after: float = 3
     """The longest Retry-After that is waited for within a call."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """The beginning of a body that is streamed. The caller closes it."""
+    """The beginning of a streamed body. The caller must close it."""
 
     headers: Mapping[str, str]
     chunks: Iterator[bytes]
-    """Of 64 KiB or more, but for the last. Raises HostAway where the body breaks off or only drips."""
+    """Pieces of at least 64 KiB, except the last.
+
+    Raises HostUnavailable if the body breaks off or is too slow.
+    """
     close: Callable[[], None]
 
     @property
     def whole(self) -> bool:
-        """Whether a body that is cut short would be noticed."""
+        """Whether a truncated body would be noticed."""
         return "content-length" in self.headers or "transfer-encoding" in self.headers
 
 
@@ -97,7 +100,7 @@ class _Call:
         return (self.url.path or "/") + (f"?{self.url.query}" if self.url.query else "")
 
     def over(self, line: HttpConnection) -> ResponseHead:
-        """Send it over `line`; the head of the answer."""
+        """Send it over `line` and return the head of the response."""
         own = {"Host": self.host, "User-Agent": "postmottak", "Accept-Encoding": "identity"}
         if self.method != "GET":
             own["Content-Length"] = str(len(self.content))
@@ -109,8 +112,8 @@ class _Call:
 class HttpClient:
     """Calls over connections that are kept open. All methods may be called from several threads.
 
-    `ca_file` is trusted beside the system's authorities. A host that is down is left alone for
-    `longest_pause` seconds at most, as `clock` counts them.
+    `ca_file` is trusted in addition to the system's authorities. A host that is down is not called
+    for `longest_pause` seconds at most, as `clock` counts them.
     """
 
     def __init__(
@@ -126,7 +129,7 @@ class HttpClient:
         self._clock = clock
         self._guards: dict[str, HostGuard] = {}
         self.heard: SourceTime | None = None
-        """What the server's clock said last."""
+        """The server's clock, as last seen in a response."""
         self._pool = ConnectionPool(
             _trust(ca_file), connect=self._timeouts.connect, step=self._timeouts.step
         )
@@ -134,11 +137,9 @@ class HttpClient:
     def get(
         self, url: str, headers: Mapping[str, str], parse: Parser | None = None
     ) -> HttpResponse:
-        """The answer: a 200 that `parse` understands, or any 4xx but 429.
+        """Return the response: a 200 that `parse` accepts, or any 4xx but 429.
 
-        What a blip breaks is repeated within the call.
-
-        Raises HostAway.
+        Transient failures are retried within the call. Raises HostUnavailable.
         """
         call = _Call(method="GET", url=urlsplit(url), headers=headers, parse=parse)
         deadline = Deadline(self._timeouts.whole)
@@ -153,7 +154,7 @@ class HttpClient:
         content: bytes = b"",
         parse: Parser | None = None,
     ) -> HttpResponse:
-        """As `get`, but tried only once."""
+        """Do the same as `get`, but try only once."""
         call = _Call(
             method="POST", url=urlsplit(url), headers=headers, content=content, parse=parse
         )
@@ -161,9 +162,9 @@ class HttpClient:
         return self._with_retries(call, lambda: self._answer(call, deadline), ())
 
     def download(self, url: str, headers: Mapping[str, str]) -> Download | HttpResponse:
-        """The stream of a 200, or the answer that came instead.
+        """Return the stream of a 200, or the response that came instead.
 
-        A blip before it begins is repeated. Raises HostAway.
+        A transient failure before it begins is retried. Raises HostUnavailable.
         """
         call = _Call(method="GET", url=urlsplit(url), headers=headers)
         deadline = Deadline(self._timeouts.whole)
@@ -209,7 +210,10 @@ class HttpClient:
         return answer
 
     def _hear(self, answer: HttpResponse) -> None:
-        """Note the time of an answer that is the application's own and comes straight from it (RFC 9110 6.6.1, RFC 9111 5.1)."""
+        """Note the time of a response that comes directly from the application.
+
+        Sources: RFC 9110 6.6.1, RFC 9111 5.1.
+        """
         date = answer.date
         if date and "age" not in answer.headers:
             self.heard = SourceTime(date=date, at=elapsed())
@@ -238,7 +242,7 @@ class HttpClient:
 
 
 def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, 64 KiB or more at a time; less at the end."""
+    """Yield the same bytes, at least 64 KiB at a time; the last piece may be shorter."""
     chunk, size = [], 0
     for piece in pieces:
         chunk.append(piece)
@@ -260,7 +264,7 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
 
 def _unavailable(host: str, trouble: TransportProblem) -> HostUnavailable:
     asked = timedelta(seconds=trouble.retry_after) if trouble.retry_after is not None else None
-    remedy = f". If this goes on, {trouble.remedy}" if trouble.remedy else ""
+    remedy = f". If this persists, {trouble.remedy}" if trouble.remedy else ""
     return HostUnavailable(
         f"{host} cannot be used now: {trouble}; it is tried again at the next poll{remedy}",
         retry_after=asked,
@@ -269,7 +273,7 @@ def _unavailable(host: str, trouble: TransportProblem) -> HostUnavailable:
 
 @contextmanager
 def _mapping_transport_problems() -> Iterator[None]:
-    """Turn what the network says into Trouble."""
+    """Turn network errors into TransportProblem."""
     try:
         yield
     except TransferTooSlow as error:
@@ -285,8 +289,8 @@ def _mapping_transport_problems() -> Iterator[None]:
 
 
 def _is_blip(error: Exception) -> bool:
-    """Whether a connection that was there, or about to be, broke.
+    """Return whether an established connection, or one being opened, broke.
 
-    As opposed to a host that refuses connections or has no name.
+    A host that refuses connections or has no name does not count.
     """
     return not isinstance(error, Unreachable) or isinstance(error.__cause__, ConnectionResetError)

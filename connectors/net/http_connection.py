@@ -1,8 +1,7 @@
 """HTTP/1.1 over one connection, one call after the other.
 
-The bytes that come are read by llhttp, the parser of Node.js, which is strict unless it is told
-otherwise; what it takes all the same, though programs may differ about where it ends, is refused
-here.
+Responses are parsed by llhttp, the parser of Node.js, which is strict by default. What it accepts
+although programs may differ about where it ends is refused here.
 """
 
 from __future__ import annotations
@@ -22,38 +21,38 @@ _SWITCHED = 101
 
 
 class ProtocolError(Exception):
-    """What came is not an answer, or one whose end is in doubt.
+    """What came is not a response, or its end is ambiguous.
 
-    Or what was to be sent would be no request.
+    Or what was to be sent would not be a valid request.
     """
 
 
 class ResponseHead(NamedTuple):
-    """How an answer begins."""
+    """The head of a response."""
 
     status: int
     headers: Mapping[str, str]
-    """By their lower-case names; of those that come twice, the last."""
+    """By their lower-case names; of repeated ones, the last."""
 
     @property
     def lasts_to_the_end(self) -> bool:
-        """Whether only the end of the connection ends the body, unless the status says that there is no body."""
+        """Whether the body ends only with the connection, unless the status excludes a body."""
         return not self.headers.keys() & {"content-length", "transfer-encoding"}
 
 
 class HttpConnection:
-    """A connection with what was read of it. Raises OSError, NotHttp and TooSlow."""
+    """A connection and its parser. Raises OSError, ProtocolError and TransferTooSlow."""
 
     def __init__(self, wire: LimitedSocket) -> None:
         self.wire = wire
         self._reader = _ResponseReader()
         self._without_end = 0
-        """Bytes since the answer got on."""
+        """Bytes received since the response last made progress."""
 
     def ask(
         self, method: str, target: str, headers: Iterable[tuple[str, str]], content: bytes
     ) -> ResponseHead:
-        """Send a request; the head of the answer, without those that only announce it."""
+        """Send a request and return the head of the response; skips informational ones (1xx)."""
         self._reader.begin()
         self._without_end = 0
         self.wire.send(_request(method, target, headers) + content)
@@ -68,7 +67,7 @@ class HttpConnection:
         return head
 
     def body(self) -> Iterator[bytes]:
-        """The body of the answer, in pieces as they come."""
+        """Yield the body of the response, in pieces as they come."""
         while True:
             yield from self._reader.taken()
             if self._reader.ended:
@@ -77,7 +76,7 @@ class HttpConnection:
 
     @property
     def is_ready(self) -> bool:
-        """Whether another call may follow, as this one was read to its end and nothing came after that."""
+        """Whether another call may follow: this one was read to its end, and nothing came after."""
         return self._reader.reusable
 
     def _receive(self) -> None:
@@ -94,14 +93,14 @@ class HttpConnection:
 
 
 class _ResponseReader:
-    """Reads what comes over one connection; `on_...` are called by llhttp."""
+    """Parses what comes over one connection; `on_...` are called by llhttp."""
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
         self.begin()
 
     def begin(self) -> None:
-        """An answer comes next."""
+        """Prepare for the next response."""
         self.head: ResponseHead | None = None
         self.ended = False
         self.reusable = False
@@ -110,16 +109,16 @@ class _ResponseReader:
 
     @property
     def got_on(self) -> bool:
-        """Whether there is more of the body, or its end."""
+        """Whether more of the body has come, or its end."""
         return self.ended or bool(self._pieces)
 
     def taken(self) -> list[bytes]:
-        """The pieces of the body that were not taken yet."""
+        """Return the pieces of the body that were not taken yet."""
         pieces, self._pieces = self._pieces, []
         return pieces
 
     def read(self, data: bytes) -> None:
-        """Go on with what came. Raises NotHttp."""
+        """Parse what came. Raises ProtocolError."""
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -128,44 +127,47 @@ class _ResponseReader:
             self.reusable = False
 
     def end_with_connection(self) -> None:
-        """The other side has ended the connection. Raises NotHttp if more should have come."""
+        """Handle the end of the connection. Raises ProtocolError if the response is incomplete."""
         if self.head is None or not self.head.lasts_to_the_end:
             raise ProtocolError
         self.ended = True
 
     def on_message_begin(self) -> None:
-        """Something comes: the answer, or after it something that was not asked for."""
+        """Note that something begins: the response, or something unrequested after it."""
         self.reusable = False
         self._headers = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header.
+        """Take one header.
 
-        Or, after the head, one of those that may follow the last chunk, which say nothing to us.
+        After the head these are trailers, which may follow the last chunk; they are ignored.
         """
         if self.head is None:
             self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """The head of the answer, or of what only announces it."""
+        """Take the head of the response, or of an informational one."""
         status = self._parser.get_status_code()
         if self.head is None and (status == _SWITCHED or status not in _ANNOUNCEMENTS):
             self.head = ResponseHead(status, self._headers)
 
     def on_body(self, piece: bytes) -> None:
-        """A piece of the body."""
+        """Take a piece of the body."""
         if not self.ended:
             self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
+        """Note that the response is complete."""
         if self.head is not None and not self.ended:
             self.ended = True
             self.reusable = self._parser.should_keep_alive()
 
 
 def _request(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """The head of a request. Raises NotHttp for anything in it that would end a line too early."""
+    """Return the head of a request.
+
+    Raises ProtocolError for anything in it that would end a line too early.
+    """
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     if " " in target or any(_UNSAFE.search(line) for line in lines):
         raise ProtocolError

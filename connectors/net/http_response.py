@@ -1,4 +1,4 @@
-"""What came back from a call: an answer of the application, or trouble on the way to it."""
+"""The result of a call: a response of the application, or a problem on the way to it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _BLIPS = frozenset({502, 503, 504})
 
 @dataclass(frozen=True, kw_only=True)
 class HttpResponse:
-    """What the application at the other end answered. `headers` have lower-case names."""
+    """What the application at the other end responded. `headers` have lower-case names."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
     value: Any = None
-    """What the body of a 200 means, where the caller said how to understand it."""
+    """The parsed body of a 200, if the caller gave a parser."""
 
     @property
     def date(self) -> datetime | None:
@@ -37,11 +37,14 @@ class HttpResponse:
 
 
 Parser = Callable[[bytes], Any]
-"""What a body means. Raises ValueError if it makes no sense."""
+"""Parses a body. Raises ValueError if it makes no sense."""
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body holds, as every store can keep it (daemon/core/outside_values.py). Raises ValueError."""
+    """Return the JSON object in a body, with values that every store can hold.
+
+    See daemon/core/outside_values.py. Raises ValueError.
+    """
     value = json_from(body)
     if not isinstance(value, dict):
         raise ValueError("no JSON object")  # noqa: TRY004  # nonsense from outside is a bad value
@@ -49,9 +52,9 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 class TransportProblem(Exception):
-    """A call that brought no answer of the application.
+    """A call without a response of the application.
 
-    `again` if repeating it at once may help, `remedy` what to do if it stays so.
+    `again`: repeating it at once may help. `remedy`: what to do if it persists.
     """
 
     def __init__(
@@ -69,9 +72,9 @@ class TransportProblem(Exception):
 
 
 def whole(head: ResponseHead, line: HttpConnection) -> HttpResponse:
-    """The answer with its body, whatever it is.
+    """Return the response with its body, whatever it is.
 
-    Raises Trouble where that is too large or compressed, and what `line` raises.
+    Raises TransportProblem if the body is too large or compressed, and what `line` raises.
     """
     refuse_encodings(head.headers)
     body = bytearray()
@@ -83,7 +86,10 @@ def whole(head: ResponseHead, line: HttpConnection) -> HttpResponse:
 
 
 def refuse_encodings(headers: Mapping[str, str]) -> None:
-    """Raise Trouble at a compressed body: none was asked for, and a small one can hold a very large one."""
+    """Raise TransportProblem for a compressed body.
+
+    None was requested, and a small one can hold a very large one.
+    """
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise TransportProblem(
             "its answer is compressed, which was not asked for", remedy=CHECK_PROXY
@@ -91,9 +97,9 @@ def refuse_encodings(headers: Mapping[str, str]) -> None:
 
 
 def validate(answer: HttpResponse, parse: Parser | None) -> HttpResponse:
-    """The answer, with what a 200 means, if the application is likely to be behind it.
+    """Return the response, with the parsed body of a 200, if it is likely the application's own.
 
-    Raises Trouble.
+    Raises TransportProblem.
     """
     if answer.status in _REDIRECTS:
         raise TransportProblem(
@@ -115,9 +121,9 @@ def validate(answer: HttpResponse, parse: Parser | None) -> HttpResponse:
 
 
 def _retry_after(answer: HttpResponse) -> float | None:
-    """How many seconds the server asks to wait, if it does.
+    """Return how many seconds the server asks to wait, or None.
 
-    A date is meant by its own clock.
+    A date is read by the server's own clock.
     """
     wait = retry_after(answer.headers.get("retry-after", ""), answer.date or datetime.now(UTC))
     return None if wait is None else wait.total_seconds()

@@ -11,11 +11,11 @@ _CONNECTED = frozenset({"connection.connect_tcp.complete", "connection.start_tls
 
 
 class ExchangeDeadline(SocketDeadline):
-    """While it is entered, cuts the connection of one httpx request `seconds` after the start.
+    """While entered, cuts the connection of one httpx request `seconds` after the start.
 
-    Give its `extensions` to the request, which needs a connection of its own. A cut shows as an
-    httpx.TransportError. Looking up the name and connecting are not cut short, but limited by
-    httpx's own timeout for each address; what comes after is.
+    Pass its `extensions` to the request, which needs a connection of its own. A cut shows as an
+    httpx.TransportError. Resolving the name and connecting are not cut short, but limited by
+    httpx's own timeout for each address; everything after that is.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -23,6 +23,6 @@ class ExchangeDeadline(SocketDeadline):
         self.extensions: dict[str, Any] = {"trace": self._watch}
 
     def _watch(self, event: str, info: Mapping[str, Any]) -> None:
-        """Called by httpcore at each step of the exchange, with the connection once there is one."""
+        """Take the connection as soon as there is one; httpcore calls this at each step."""
         if event in _CONNECTED:
             self.guard(info["return_value"].get_extra_info("socket"))

@@ -1,9 +1,8 @@
-"""Which servers are known, in OpenSSH's known_hosts: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
+"""The known SSH servers, from OpenSSH's known_hosts, and why a server is not trusted.
 
-And why one that is not trusted is not.
-
-A server of which nothing is known was forgotten; one that shows another key than the known
-one may be another machine. The operator must not take the one for the other.
+Source: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT. A server that is not listed was forgotten; one that
+shows another key than the listed one may be another machine. The errors keep the two cases apart
+for the operator.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ _REVOKED, _KEYS = (
 
 
 def read_known_hosts(path: Path, host: str, port: int) -> asyncssh.SSHKnownHosts:
-    """The file's entries.
+    """Return the file's entries.
 
-    Raises ValueError, with a remedy for `host`, if there is none that can be read.
+    Raises ValueError, with a remedy for `host`, if there are none that can be read.
     """
     import asyncssh
 
@@ -51,12 +50,12 @@ def read_known_hosts(path: Path, host: str, port: int) -> asyncssh.SSHKnownHosts
 
 
 def scan(path: Path, host: str, port: int) -> str:
-    """The command that writes a server's key into the file."""
+    """Return the command that writes a server's key into the file."""
     return f"ssh-keyscan -p {port} {host} >> {path}"
 
 
 class KnownHosts:
-    """The entries for one connection; remembers what is known of the server that was met."""
+    """The entries for one connection; remembers what is known of the server it met."""
 
     def __init__(self, path: Path, host: str, port: int) -> None:
         """Raises ValueError as `read_known_hosts` does."""
@@ -65,12 +64,10 @@ class KnownHosts:
         self._found: Sequence[Sequence[Any]] = ()
 
     def __call__(self, host: str, addr: str, port: int | None) -> Any:
-        """What is trusted and what is revoked.
+        """Return what is trusted and what is revoked.
 
-        Asked by the library, with the port unless it is the usual one.
-
-        Where nothing is known for the port, the library takes what is known of the host, and
-        forgets what is revoked for the port.
+        asyncssh calls this, with the port unless it is the default one. If nothing is known for the
+        port, asyncssh uses what is known of the host, and forgets what is revoked for the port.
         """
         found = list(self._known.match(host, addr, port))
         bare = self._known.match(host, addr, None)
@@ -84,11 +81,11 @@ class KnownHosts:
 
     @property
     def any_key(self) -> bool:
-        """Whether a key is known of the server that was met."""
+        """Whether a key of the server is known."""
         return any(self._found[place] for place in _KEYS if self._found)
 
     def why_not(self, reason: str) -> str:
-        """Why the server is not trusted, and what to do; `reason` is what the library says."""
+        """Return why the server is not trusted, and a remedy; `reason` is asyncssh's."""
         server = f"the SFTP server {self._host}"
         if "revoked" in reason:
             return f"{server} shows a key that {self._path} calls revoked; ask its owner at once"
@@ -98,8 +95,8 @@ class KnownHosts:
                 "its owner says"
             )
             return (
-                f"{server}, port {self._port}, is not in {self._path}, so it is not known whether it "
-                f"is the right one; {how}"
+                f"{server}, port {self._port}, is not in {self._path}, so it is not known whether "
+                f"it is the right one; {how}"
             )
         danger = "either its key was changed, or another machine answers instead"
         return (

@@ -1,8 +1,8 @@
-"""The network under the calls to Altinn: a socket, with a limit on the whole of a call.
+"""Sockets for the calls to Altinn, with a limit on each call as a whole.
 
-A timeout for each read does not help against a server that drips a byte a second. So a connection
-has the limit of the call that uses it, and every operation on the socket gets only as much time as
-that limit still allows, also on a connection that is used again.
+A timeout for each read does not help against a server that sends a byte a second. So a connection
+has the limit of the call that uses it, and every operation on the socket gets only the time that
+this limit still allows, also on a reused connection.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ class Limit(Protocol):
     """How long the operations of one call may take together; in seconds and bytes."""
 
     def left(self, asked: float) -> float:
-        """The time for the next operation, if it would otherwise have `asked`.
+        """Return the time for the next operation, at most `asked`.
 
-        Raises TooSlow if there is none left.
+        Raises TransferTooSlow if none is left.
         """
 
     def took(self, seconds: float, received: int) -> None:
-        """Note an operation. Raises TooSlow."""
+        """Record an operation. Raises TransferTooSlow."""
 
 
 class Deadline:
-    """The call ends `seconds` from now, however busy it is."""
+    """Ends the call `seconds` from now, however much data comes."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._ends = time.monotonic() + seconds
 
     def left(self, asked: float) -> float:
-        """What is left, or less if less was asked for."""
+        """Return the time that is left, at most `asked`."""
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TransferTooSlow(f"did not finish its answer in {self._seconds:g} seconds")
         return min(asked, left)
 
     def took(self, seconds: float, received: int) -> None:
-        """Nothing to note: the clock runs by itself."""
+        """Do nothing: the clock runs by itself."""
 
 
 class MinimumRate:
-    """At least `lowest` bytes a second, measured again after each `window` seconds of waiting for the server.
+    """Requires `lowest` bytes a second, measured over `window` seconds of waiting for the server.
 
-    The time that the receiver takes for what it got is not counted.
+    Time that the receiver spends on the data is not counted.
     """
 
     def __init__(self, lowest: float, window: float) -> None:
@@ -68,11 +68,11 @@ class MinimumRate:
         self._received = 0
 
     def left(self, asked: float) -> float:
-        """A whole window at most."""
+        """Return a whole window at most."""
         return min(asked, self._window)
 
     def took(self, seconds: float, received: int) -> None:
-        """Count, and judge at the end of a window."""
+        """Count the bytes, and check the rate at the end of a window."""
         self._waited += seconds
         self._received += received
         if self._waited < self._window:
@@ -83,16 +83,16 @@ class MinimumRate:
 
 
 class LimitedSocket:
-    """A connection whose every operation obeys `limit`, and takes `step` seconds at most.
+    """A connection whose operations obey `limit`, and take `step` seconds at most each.
 
-    Raises OSError and TooSlow.
+    Raises OSError and TransferTooSlow.
     """
 
     def __init__(self, connected: socket.socket, step: float, limit: Limit) -> None:
         self._socket = connected
         self._step = step
         self.limit = limit
-        """Of the call that uses the connection now."""
+        """The limit of the call that uses the connection now."""
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
@@ -100,9 +100,9 @@ class LimitedSocket:
         self._socket.sendall(data)
 
     def receive(self) -> bytes:
-        """What came, as soon as something did.
+        """Return data as soon as there is some.
 
-        Nothing if the server has ended the connection.
+        It is empty if the server has closed the connection.
         """
         self._allow_time()
         started = time.monotonic()
@@ -111,7 +111,7 @@ class LimitedSocket:
         return data
 
     def is_readable(self) -> bool:
-        """Whether something came, or the server has ended the connection."""
+        """Return whether data has come, or the server has closed the connection."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(0))
@@ -131,9 +131,10 @@ class LimitedSocket:
 def connect(
     host: str, port: int, tls: ssl.SSLContext | None, *, seconds: float, limit: Limit
 ) -> socket.socket:
-    """A connection, encrypted if there is `tls`. Looking up the name is the resolver's own affair.
+    """Open a connection, encrypted if `tls` is given.
 
-    Raises Unreachable, TimeoutError and TooSlow.
+    The time for resolving the name is the resolver's own. Raises Unreachable, TimeoutError and
+    TransferTooSlow.
     """
     try:
         plain = socket.create_connection((host, port), limit.left(seconds))

@@ -1,6 +1,6 @@
-"""HTTP connections that are kept open between calls, each used by one call at a time.
+"""A pool of HTTP connections that stay open between calls, each used by one call at a time.
 
-A call looks at one connection only, the one that was used last, however many are open.
+A call checks only one connection, the last used, however many are open.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Origin(NamedTuple):
 
 
 class ConnectionPool:
-    """Connections, by where they lead to. May be used from several threads.
+    """Connections, by where they lead. May be used from several threads.
 
     Opening one takes `connect` seconds at most, each operation on it `step`.
     """
@@ -38,15 +38,16 @@ class ConnectionPool:
         self._step = step
         self._lock = threading.Lock()
         self._idle: dict[Origin, list[tuple[float, HttpConnection]]] = {}
-        """Since when each is unused, by the monotonic clock; the one that was used last comes last."""
+        """The unused connections, each with the time it was returned (monotonic); the last used
+        comes last.
+        """
 
     @contextmanager
     def line(self, origin: Origin, limit: Limit) -> Iterator[HttpConnection]:
-        """A connection for one call under `limit`.
+        """Lend a connection for one call under `limit`.
 
-        Afterwards it is kept for the next one, if that can use it.
-
-        Raises Unreachable, TimeoutError and TooSlow.
+        Afterwards it is kept for the next call if it can be reused. Raises Unreachable,
+        TimeoutError and TransferTooSlow.
         """
         line = self._kept(origin) or self._new(origin, limit)
         line.wire.limit = limit
@@ -61,7 +62,7 @@ class ConnectionPool:
             line.wire.close()
 
     def close(self) -> None:
-        """Close those that are not in use. May be called twice; another call opens them again."""
+        """Close the unused connections. May be called twice; another call opens them again."""
         with self._lock:
             idle, self._idle = self._idle, {}
         for kept in idle.values():
@@ -69,7 +70,7 @@ class ConnectionPool:
                 line.wire.close()
 
     def _kept(self, origin: Origin) -> HttpConnection | None:
-        """The one that was used last, so that those that are too many grow old.
+        """Return the connection that was used last, so that surplus ones time out.
 
         Never one that the server has closed.
         """

@@ -1,4 +1,4 @@
-"""Times in the headers of an HTTP answer, above all how long the server asks not to be called."""
+"""Times in the headers of an HTTP response, above all how long the server asks not to be called."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ _LONGEST = timedelta(days=1)
 
 
 def retry_after(header: str, now: datetime) -> timedelta | None:
-    """The wait that a Retry-After header asks for, in seconds or until a date by the clock that says `now`.
+    """Return the wait that a Retry-After header asks for, in seconds or until a date.
 
-    None if it asks for none, nothing if the time is over, and at most a day: a server that asks for years
-    must not silence us until a letter is given up.
+    A date is read by the clock whose time is `now`. None if the header asks for no wait, zero if
+    the time is over, and at most a day: a server that asks for years must not stop all calls until
+    the letter is given up.
     """
     header = header.strip()
     if header.isascii() and header.isdigit():
@@ -22,7 +23,7 @@ def retry_after(header: str, now: datetime) -> timedelta | None:
 
 
 def http_date(text: str) -> datetime | None:
-    """The moment that a header names, or None."""
+    """Return the moment that a header names, or None."""
     try:
         date = parsedate_to_datetime(text)
         return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)

@@ -1,7 +1,8 @@
-"""HTTP for connectors that call a server that the operator names: the webhook, and SOAP.
+"""HTTP for connectors that call a server named by the operator: the webhook, and SOAP.
 
-No redirect is followed, no proxy or .netrc of the environment is used, nothing is decompressed, each
-call has a connection of its own, the response is bounded, and one time limit covers the whole exchange.
+No redirect is followed, no proxy or .netrc of the environment is used, and nothing is decompressed.
+Each call has a connection of its own, the response is bounded, and one time limit covers the whole
+exchange.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ _TOO_SLOW = "check whether it is overloaded, or raise timeout"
 
 
 class CallFailed(Exception):
-    """No response came back that could be judged.
+    """No usable response came back.
 
-    `str` says why, without a word of what was sent or received; `remedy` says what to do.
+    `str` says why, without showing what was sent or received; `remedy` says what to do.
     """
 
     def __init__(self, reason: str, remedy: str = CHECK_PROXY) -> None:
@@ -34,12 +35,12 @@ class CallFailed(Exception):
 
 
 class AnswerTooLarge(CallFailed):
-    """The response has more bytes than the caller takes; the request has been carried out."""
+    """The response is larger than the caller accepts; the request has been carried out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestBody:
-    """A request's body of `size` bytes, which may be too large to be whole in memory."""
+    """A request's body of `size` bytes, which may be too large for memory."""
 
     chunks: Iterable[bytes]
     size: int
@@ -47,23 +48,26 @@ class RequestBody:
 
 @dataclass(frozen=True, kw_only=True)
 class BoundedResponse:
-    """A response. Its `status_code`, `headers`, `content` and `encoding` have the names that zeep reads."""
+    """A response.
+
+    `status_code`, `headers`, `content` and `encoding` have the names that zeep reads.
+    """
 
     status_code: int
     headers: Mapping[str, str]
     """Names are found in any case."""
     content: bytes
-    """As it came, never decompressed."""
+    """As received, never decompressed."""
     encoding: str = "utf-8"
 
     @property
     def media_type(self) -> str:
-        """Such as `text/xml`, without parameters; empty if the response has none."""
+        """The media type without parameters, such as `text/xml`; empty if the response has none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def wait(self) -> timedelta | None:
-        """The wait that Retry-After asks for; a date in it is by the server's clock."""
+        """The wait that Retry-After asks for; a date in it is read by the server's clock."""
         theirs = http_date(self.headers.get("date", "")) or datetime.now(UTC)
         return retry_after(self.headers.get("retry-after", ""), theirs)
 
@@ -71,8 +75,8 @@ class BoundedResponse:
 class SafeClient:
     """Makes calls, from any number of threads.
 
-    `seconds` is for the whole of a call, `largest` in bytes for its response. Credentials in `basic`
-    (name and password) go with each call.
+    `seconds` limits a whole call, `largest` its response in bytes. Credentials in `basic` (name and
+    password) are sent with each call.
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class SafeClient:
     ) -> BoundedResponse:
         """Call once and read the whole response, which is neither a redirect nor compressed.
 
-        Raises CallFailed, AnswerTooLarge, or whatever reading the request's body raises.
+        Raises CallFailed, AnswerTooLarge, and what reading the request's body raises.
         """
         with self._exchange(method, url, headers, body) as response:
             _refuse(response)
@@ -114,10 +118,10 @@ class SafeClient:
     def status(
         self, method: str, url: str, headers: Mapping[str, str], body: RequestBody
     ) -> BoundedResponse:
-        """Call once, for the status. The response's body is read as far as it goes, and dropped.
+        """Call once, for the status. The response's body is read as far as possible, and dropped.
 
-        Reading only spares the server a broken connection; a body that is cut, slow or larger than
-        allowed does not change the result. Raises CallFailed, or whatever reading the request's body
+        Reading it only spares the server a broken connection; a body that is truncated, slow or too
+        large does not change the result. Raises CallFailed, and what reading the request's body
         raises.
         """
         with self._exchange(method, url, headers, body) as response:
@@ -153,14 +157,14 @@ class SafeClient:
 
     def _failed(self, error: Exception, *, late: bool) -> CallFailed:
         if late:
-            reason = f"it gave no whole answer within {self.seconds:g} seconds"
+            reason = f"it sent no complete answer within {self.seconds:g} seconds"
             return CallFailed(reason, _TOO_SLOW)
-        reason = explain_error(error, "it gave no whole answer")
+        reason = explain_error(error, "it sent no complete answer")
         return CallFailed(reason, remedy_for(error))
 
 
 def _refuse(response: httpx.Response) -> None:
-    """Raise CallFailed for what is not the server's own answer to this call, before it is read."""
+    """Raise CallFailed for a response that is not the server's own, before it is read."""
     if response.status_code in REDIRECTS:
         reason = f"it answers with status {response.status_code}, a redirect, which is not followed"
         raise CallFailed(reason, "write the address that it leads to")

@@ -1,4 +1,4 @@
-"""The types in which an operator describes hosts, addresses and waits, shared by all connectors."""
+"""The types of settings for hosts, addresses and waits, shared by all connectors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from daemon.core.settings import duration
 
 
 def all_or_duration(value: object) -> timedelta | None:
-    """A duration, or None for `"all"`. Raises ValueError."""
+    """Parse a duration; None for `"all"`. Raises ValueError."""
     return None if value is None or value == "all" else duration(value)
 
 
 def without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
-    """At least one, and none twice. Raises ValueError."""
+    """Require at least one name, and none twice. Raises ValueError."""
     if not values:
         raise ValueError("is empty; name at least one")
     repeated = next((each for each in values if values.count(each) > 1), None)
@@ -29,9 +29,9 @@ def without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_safe(url: str) -> bool:
-    """Whether secrets may be sent there: encrypted, or within this machine.
+    """Return whether secrets may be sent there: encrypted, or within this machine.
 
-    A password in it would show in errors.
+    A password in the address would show in errors.
     """
     parts = urlsplit(url)
     if "@" in parts.netloc:
@@ -53,13 +53,14 @@ def need_library(module: str, extra: str) -> None:
 def _checked_host(text: str) -> str:
     if not is_host(text):
         raise ValueError(
-            f"is not a valid server name or address: {text!r}; write it alone, without a port or a path"
+            f"is not a valid server name or address: {text!r}; write it alone, without a port or a "
+            "path"
         )
     return text
 
 
 def web_address(text: str) -> str:
-    """A whole web address without a user name. Raises ValueError."""
+    """Require a whole web address without a user name. Raises ValueError."""
     import httpx
 
     try:
@@ -72,7 +73,8 @@ def web_address(text: str) -> str:
         or not 0 < (url.port or 1) < 1 << 16
     ):
         raise ValueError(
-            'is not a valid web address; write all of it, such as "https://erp.example.no/hooks/post"'
+            "is not a valid web address; write all of it, such as "
+            '"https://erp.example.no/hooks/post"'
         )
     if url.userinfo:
         raise ValueError(

@@ -1,6 +1,6 @@
 """Ends an exchange that takes too long as a whole, by cutting its connection.
 
-A timeout of the socket only limits the wait for the next bytes, however few they are.
+A socket's timeout only limits the wait for the next bytes, however few they are.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Self
 
 
 class SocketDeadline:
-    """While it is entered, cuts the guarded connection `seconds` after the start.
+    """While entered, cuts the guarded connection `seconds` after the start.
 
-    `passed` says whether the time is over; the cut itself shows as an error or an end of the stream.
+    `passed` says whether the time is over. The cut itself shows as an error or as the end of the
+    stream.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -31,13 +32,13 @@ class SocketDeadline:
         self._timer.cancel()
 
     def guard(self, connected: socket.socket | None) -> None:
-        """From now on this is the connection to cut; at once, if the time is over."""
+        """Set the connection to cut; cuts it at once if the time is over."""
         with self._lock:
             self._socket = connected
             self._cut_if_passed()
 
     def restart(self, seconds: float) -> None:
-        """Allow `seconds` from now, unless the time is over already."""
+        """Allow `seconds` from now, unless the time is already over."""
         with self._lock:
             self._timer.cancel()
             if not self.passed:
@@ -55,7 +56,7 @@ class SocketDeadline:
             self._cut_if_passed()
 
     def _cut_if_passed(self) -> None:
-        """Wake the reader. SSLSocket's own shutdown would take TLS away under the reader."""
+        """Wake the reader. SSLSocket's own shutdown would remove TLS from under the reader."""
         if self.passed and self._socket is not None:
             with suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""What an HTTP status says of a letter that was posted: it is taken, it is tried later, or never."""
+"""What an HTTP status means for a letter that was posted: delivered, try later, or never."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _SERVER_ERROR = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Remedies:
-    """What an operator can do about each status that says that something is set up wrongly.
+    """The operator's remedy for each status that indicates a wrong setting.
 
     Each is the end of a sentence, and names the options of one type of destination.
     """
 
     unauthorized: str
-    """401."""
+    """Status 401."""
     forbidden: str
-    """403."""
+    """Status 403."""
     not_found: str
-    """404."""
+    """Status 404."""
     no_post: str
-    """405."""
+    """Status 405."""
     proxy: str
-    """407."""
+    """Status 407."""
     media_type: str
-    """415."""
+    """Status 415."""
     redirect: str
-    """3xx."""
+    """Status 3xx."""
 
     def of(self, status: int) -> str:
-        """The remedy for a status from 401 to 415; empty if it says nothing of the set-up."""
+        """Return the remedy for a status from 401 to 415; empty if no setting causes it."""
         return {
             401: self.unauthorized,
             403: self.forbidden,
@@ -52,10 +52,10 @@ class Remedies:
 def judge(
     who: str, status: int, retry_after: timedelta | None, remedies: Remedies
 ) -> DeliveryFailure | None:
-    """How the delivery failed, or None if `status` says that `who` has the letter.
+    """Return the failure of the delivery, or None if `status` says that `who` has the letter.
 
-    What a server or an operator can put right is temporary, and waits `retry_after` if the server
-    asked for that; what only another letter or another address would change is permanent.
+    What the server or an operator can fix is temporary, and waits `retry_after` if the server asked
+    for that. What only another letter or another address would change is permanent.
     """
     text = f"{who} answers with status {status}"
     if status in SUCCESSES:
@@ -72,11 +72,11 @@ def _why_never(status: int, remedies: Remedies) -> str:
         return f", a redirect, which is not followed; {remedies.redirect}, and retry the delivery"
     if status == _TOO_LARGE:
         return (
-            ": the letter is too large for it; let it take more, or send the letter elsewhere, "
+            ": the letter is too large for it; raise its limit, or send the letter elsewhere, "
             "and retry the delivery"
         )
     if status == _GONE:
-        return ": it takes no more letters; take the destination out of the routing table"
+        return ": it accepts no more letters; remove the destination from the routing table"
     return (
-        ": it does not take this letter; look at its log, and retry the delivery when that is fixed"
+        ": it does not take this letter; check its log, and retry the delivery when that is fixed"
     )

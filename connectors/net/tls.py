@@ -1,4 +1,7 @@
-"""Whom a connector trusts: the system's certificate authorities, and beside them one of the operator's own. And how it proves itself."""
+"""Whom a connector trusts, and how it authenticates itself.
+
+It trusts the system's certificate authorities, and one of the operator's own in addition.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,11 @@ from daemon.core.settings import FilePath
 def tls_context(
     ca_file: Path | None, client_cert: Path | None = None, client_key: Path | None = None
 ) -> ssl.SSLContext:
-    """A context that verifies certificates and host names, against the system's authorities and, if there is one, those in `ca_file`.
+    """Return a context that verifies certificates and host names.
 
-    With `client_cert` it proves who is calling; the key is in `client_key`, or else in the same
-    file. Raises OSError, of which ssl.SSLError is one, if a file cannot be used.
+    It trusts the system's authorities and, if given, those in `ca_file`. With `client_cert` it
+    authenticates the caller; the key is in `client_key`, or in the same file. Raises OSError
+    (ssl.SSLError is one) if a file cannot be used.
     """
     context = ssl.create_default_context()
     if ca_file is not None:
@@ -31,15 +35,16 @@ def tls_context(
 
 
 def proof_fault(certificate: Path, key: Path | None) -> str:
-    """What is wrong with a certificate and its key, which is in `key` or else in the same file, as `problem; remedy`; empty if nothing is.
+    """Return what is wrong with a certificate and its key, as `problem; remedy`.
 
-    Says nothing of a key but what it is. Never raises.
+    It is empty if nothing is wrong. The key is in `key`, or in the same file. Nothing of the key is
+    shown. Never raises.
     """
     try:
         files = {certificate: certificate.read_bytes()} | ({key: key.read_bytes()} if key else {})
     except OSError as error:
         return (
-            f"cannot be read: {error.filename}: {(error.strerror or '').lower()}; make the file, "
+            f"cannot be read: {error.filename}: {(error.strerror or '').lower()}; create the file, "
             "and let the service's user read it"
         )
     holder = key or certificate
@@ -50,7 +55,7 @@ def proof_fault(certificate: Path, key: Path | None) -> str:
 
 
 def why_no_proof(certificate: Path, key: Path | None) -> str:
-    """The same for two that OpenSSL has refused, so that there is always something to say."""
+    """Return the same for two that OpenSSL has refused, so that the text is never empty."""
     return (
         proof_fault(certificate, key)
         or f"{certificate}; both must be PEM, belong together and need no password"
@@ -65,15 +70,15 @@ def _no_pair(certificates: bytes, path: Path, key: bytes, key_path: Path) -> str
     try:
         chain = [each.public_key() for each in x509.load_pem_x509_certificates(certificates)]
     except (ValueError, UnsupportedAlgorithm):
-        return f"holds a damaged certificate: {path}; copy it again, whole"
+        return f"holds a damaged certificate: {path}; copy it again completely"
     try:
         public = load_pem_private_key(
             private_block(key.decode(errors="replace")).encode(), None
         ).public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return (
-            f"holds a damaged private key, or one of an unknown kind: {key_path}; copy it again, "
-            "whole"
+            f"holds a damaged private key, or one of an unknown kind: {key_path}; copy it again "
+            "completely"
         )
     if public in chain[1:] and chain[0] != public:
         return (
@@ -89,7 +94,7 @@ def _no_pair(certificates: bytes, path: Path, key: bytes, key_path: Path) -> str
 
 
 def none_if_empty(value: object) -> object:
-    """None for an empty text, which is how a configuration says that there is none."""
+    """Return None for an empty text, which means "none" in the configuration."""
     return None if value == "" else value
 
 
@@ -107,7 +112,7 @@ def _usable(path: Path | None) -> Path | None:
 
 
 def _authority_fault(path: Path) -> str:
-    """What can be said of a file of authorities by its form."""
+    """Return what is wrong with the format of a file of authorities."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -119,6 +124,6 @@ def _authority_fault(path: Path) -> str:
 
 
 CaFile = Annotated[FilePath | None, BeforeValidator(none_if_empty), AfterValidator(_usable)]
-"""The path of a file of CA certificates in PEM, which are trusted beside the system's; empty for
+"""The path of a file of CA certificates in PEM, trusted in addition to the system's; empty for
 none.
 """

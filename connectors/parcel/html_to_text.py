@@ -1,4 +1,4 @@
-"""HTML as text that a person can read, for readers that must not be handed HTML.
+"""HTML as readable text, for recipients that must not be given HTML.
 
 Small on purpose: letters are simple.
 """
@@ -19,19 +19,24 @@ _BREAK_ONCE = frozenset({"br", "hr", "tr", "dt", "dd"})
 _LISTS = frozenset({"ul", "ol"})
 _CELLS = frozenset({"td", "th"})
 _BLANK, _QUOTE, _UNQUOTE = "\x01", "\x02", "\x03"
-"""What stands for a blank that stays, and for where a quotation begins and ends, until all is read."""
+"""Placeholders for a non-breaking blank, and for the start and end of a quotation, until all is
+read.
+"""
 _OURS = re.compile("[\x01-\x03]")
 _DEEPEST = 6
-"""Levels of lists and quotations that are shown."""
+"""The levels of lists and quotations that are shown."""
 _MARKED = re.compile(r"<!\[[^<>]*>")
-"""Office programs' conditions, and CDATA: invisible in HTML."""
+"""Conditional comments of office programs, and CDATA: invisible in HTML."""
 _STRAY = re.compile(r"<(?![^<>]*>)")
 _UNSEEN = frozenset({"script", "style", "title"})
 _ADDRESSES = ("https://", "http://", "mailto:", "tel:")
 
 
 def readable_text(html: str) -> str:
-    """The text of an HTML fragment or page: paragraphs, lists and the targets of links are kept, everything else is left out."""
+    """Return the text of an HTML fragment or page.
+
+    Paragraphs, lists and the targets of links are kept, everything else is left out.
+    """
     reader = _HtmlReader()
     reader.feed(_tamed(html))
     reader.close()
@@ -39,7 +44,10 @@ def readable_text(html: str) -> str:
 
 
 def _tamed(html: str) -> str:
-    """The HTML without what Python's parser gives up at, or would need hours for: marked sections, open comments, tags without an end."""
+    """Remove the HTML at which Python's parser fails, or would take hours.
+
+    These are marked sections, open comments, and tags without an end.
+    """
     first, *rest = html.split("<!--")
     seen = first + "".join(each.partition("-->")[2] for each in rest)
     return _STRAY.sub("&lt;", _MARKED.sub("", seen))
@@ -52,7 +60,7 @@ class _HtmlReader(HTMLParser):
         self._unseen = self._verbatim = 0
         self._targets: list[str] = []
         self._lists: list[int | None] = []
-        """The lists that are open, with the number of the next item where they are numbered."""
+        """The open lists, with the number of the next item where they are numbered."""
         self._begins = self._in_row = False
         """Whether an item or cell has no words yet, and whether a row has a cell."""
 
@@ -137,7 +145,7 @@ class _HtmlReader(HTMLParser):
             self._pieces.append(piece)
 
     def _close_link(self, target: str) -> None:
-        """Write the target behind the link's words, unless they are the same."""
+        """Write the target after the link's words, unless they are the same."""
         address = "".join(target.split())
         words = "".join(self._pieces[-1:]).strip()
         if address.startswith(_ADDRESSES) and words not in {address, address.partition(":")[2]}:
@@ -149,7 +157,7 @@ class _HtmlReader(HTMLParser):
 
 
 def _quoted(lines: Iterable[str]) -> Iterator[str]:
-    """The lines with single blanks, those of quotations behind a `>` for each."""
+    """Yield the lines with single blanks, and a `>` for each level of quotation before them."""
     depth = 0
     for line in lines:
         depth += line.count(_QUOTE)

@@ -21,7 +21,7 @@ _MB = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Phrases:
-    """One language. Texts with braces are for `str.format`, with the names that stand in them."""
+    """One language. Texts with braces are for `str.format`, with the names in the braces."""
 
     language: Language
     service: str
@@ -49,11 +49,11 @@ class Phrases:
     decimal: str
 
     def moment(self, moment: datetime) -> str:
-        """A time, in Norway."""
+        """Return a time, in Norway."""
         return written(in_norway(moment), self.moment_format)
 
     def size(self, size: int) -> str:
-        """A size in bytes: `31,4 MB`, `12,0 kB`."""
+        """Return a size in bytes: `31,4 MB`, `12,0 kB`."""
         number, unit = (size / _MB, "MB") if size >= _MB else (size / 1000, "kB")
         return f"{number:.1f} {unit}".replace(".", self.decimal)
 
@@ -116,7 +116,7 @@ EN = Phrases(
     confirmation_wanted="the sender asks for a confirmation",
     no_attachments="No attachments.",
     no_text="(The letter has no text.)",
-    text_deleted="(The text was deleted {when}, when its keeping time was over.)",
+    text_deleted="(The text was deleted {when}, when its retention period was over.)",
     missing="missing, {why}",
     doubtful="does not match the sender's checksum",
     footer="Received by Postmottak. Letter {letter}, delivery {delivery}.",
@@ -133,7 +133,7 @@ EN = Phrases(
             PartState.SCAN_FAILED: "stopped by the virus scan in Altinn",
             PartState.EXTERNAL: "kept by the sender, not in Altinn",
             PartState.UNAVAILABLE: "Altinn did not hand it out",
-            PartState.DELETED: "deleted here when its keeping time was over",
+            PartState.DELETED: "deleted here when its retention period was over",
         }
     ),
     moment_format="%Y-%m-%d %H:%M (Norway)",

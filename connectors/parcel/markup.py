@@ -1,11 +1,10 @@
-"""A letter's text as HTML, whether it was written as Markdown, as HTML, or as both at once.
-
-Not yet cleaned.
+"""Turn a letter's text into HTML, whether it is Markdown, HTML, or both at once. Not yet cleaned.
 
 HTML decides the structure, and Markdown is read in the text between its tags: as lines and lists
 outside of elements, and inside an element where it looks like that; otherwise as running text, so
-that the amount in `<td>- 5 000</td>` becomes no list. A tag that HTML does not have, such as
-<name>, is shown as it is written. Time is linear in the length of the text, beside Markdown's own.
+that the amount in `<td>- 5 000</td>` does not become a list. A tag that HTML does not have, such as
+<name>, is shown as written. The time is linear in the length of the text, apart from Markdown's
+own.
 """
 
 from __future__ import annotations
@@ -47,11 +46,13 @@ _INLINE = frozenset(
     )
 )
 _RAW = frozenset({"script", "style", "title"})
-"""What no reader sees."""
+"""Elements whose content is never displayed."""
 _VERBATIM = _RAW | {"pre"}
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:-]*)((?:[\s/][^<>]*)?)>")
 _MARKED = re.compile(r"<!\[[^<>]*>|<[!?][A-Za-z][^<>]*>")
-"""Office programs' conditions, CDATA, document types and instructions: invisible in HTML."""
+"""Conditional comments of office programs, CDATA, document types and instructions: invisible in
+HTML.
+"""
 _MARKER = re.compile(r"^[ \t]*(?:[-*+]|\d{1,9}[.)]|#{1,6}|>)[ \t]", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _PIPE_TABLE = re.compile(
@@ -65,13 +66,13 @@ _ALT = re.compile(rf"\salt{_VALUE}", re.IGNORECASE)
 _STAND_INS = frozenset(
     {"address", "dialog", "fieldset", "form", "legend", "main", "optgroup", "option", "section"}
 )
-"""Elements that would be cleaned away, though they keep words apart."""
+"""Elements that the cleaning would remove, although they keep words apart."""
 
 
 def to_html(text: str, *, is_html: bool) -> str:
-    """The text as HTML.
+    """Return the text as HTML.
 
-    `is_html` says that the sender meant it as HTML, in which a line break is a blank.
+    `is_html`: the sender declared it as HTML, in which a line break is a blank.
     """
     bare = _TAG.sub(_plain_tag, _without_comments(text))
     tags = _block_tags(bare)
@@ -84,9 +85,10 @@ def to_html(text: str, *, is_html: bool) -> str:
 
 
 def _block_tags(text: str) -> list[re.Match[str]]:
-    """The tags between which Markdown is read.
+    """Return the tags between which Markdown is read.
 
-    One that hides what follows and is never closed would hide the rest of the letter.
+    A tag that hides what follows and is never closed is left out; it would hide the rest of the
+    letter.
     """
     tags = [found for found in _TAG.finditer(text) if found[2].lower() in _BLOCKS | _RAW]
     last = {found[2].lower(): found.start() for found in tags if found[1]}
@@ -100,9 +102,9 @@ def _block_tags(text: str) -> list[re.Match[str]]:
 
 
 def _plain_tag(found: re.Match[str]) -> str:
-    """A tag inside a line in the one form that every reader of Markdown takes; an image's words.
+    """Return an inline tag in the one form that every reader of Markdown accepts.
 
-    Any other tag as it is.
+    An image becomes its alternative text. Any other tag is returned unchanged.
     """
     end, name, details = found[1], found[2].lower(), found[3]
     if name not in _INLINE:
@@ -120,14 +122,14 @@ def _first(value: re.Pattern[str], details: str) -> str:
 
 
 class _Markdown:
-    """Reads what stands between block tags."""
+    """Converts the text between block tags."""
 
     def __init__(self, reader: MarkdownIt, closed: Collection[str]) -> None:
         self._reader = reader
         self._closed = closed
 
     def html(self, text: str, *, inside: bool) -> str:
-        """The text as blocks, or, inside an element and unless it looks like blocks, as running text."""
+        """Return the text as blocks; inline inside an element, unless it looks like blocks."""
         if not text.strip():
             return text
         blocks = (
@@ -144,7 +146,7 @@ class _Markdown:
 
 
 def _pieces(markdown: _Markdown, text: str, tags: Sequence[re.Match[str]]) -> Iterator[str]:
-    """The block tags as they are, and what stands between them as Markdown."""
+    """Yield the block tags unchanged, and the text between them as Markdown."""
     place, open_, verbatim = 0, 0, ""
     for found in tags:
         name, closes = found[2].lower(), bool(found[1])
@@ -160,16 +162,16 @@ def _pieces(markdown: _Markdown, text: str, tags: Sequence[re.Match[str]]) -> It
 
 
 def _depth(open_: int, name: str, *, closes: bool) -> int:
-    """How many elements are open, as far as that can be told where some are never closed."""
+    """Return how many elements are open, as far as unclosed ones allow."""
     if name not in _CONTAINERS:
         return open_
     return max(0, open_ - 1) if closes else open_ + 1
 
 
 def _without_comments(text: str) -> str:
-    """The text without what HTML never shows.
+    """Return the text without what HTML never shows.
 
-    A comment that never ends is shown, for its end may be the letter's.
+    An unclosed comment is shown, because it may hold the rest of the letter.
     """
     first, *rest = text.split("<!--")
     pieces = [first]
@@ -206,9 +208,9 @@ def _words_for_an_image(
 
 
 def _tag(_renderer: Any, tokens: Sequence[Token], place: int, _options: Any, env: Any) -> str:
-    """A tag that HTML has, as it is.
+    """Return an HTML tag unchanged.
 
-    Any other tag as text, unless it is closed somewhere and so was meant as one.
+    Any other tag becomes text, unless it is closed somewhere and so was meant as a tag.
     """
     written = tokens[place].content
     found = _TAG.fullmatch(written)
@@ -219,6 +221,6 @@ def _tag(_renderer: Any, tokens: Sequence[Token], place: int, _options: Any, env
 def _line_break(
     _renderer: Any, tokens: Sequence[Token], place: int, options: Any, _env: Any
 ) -> str:
-    """A line break where line breaks count, unless the sender wrote one there already."""
+    """Return a line break where line breaks count, unless the sender wrote one there already."""
     before = tokens[place - 1].content.lower() if place else ""
     return "\n" if not options["breaks"] or before.startswith("<br") else "<br>\n"

@@ -1,4 +1,4 @@
-"""A letter as a person reads it: what is known of it, its files and its text, as plain text and as a page of HTML."""
+"""A letter for people: its metadata, files and text, as plain text and as a page of HTML."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from daemon.core.ports import Parcel
 _RULE = "-" * 60
 _COLUMN = 15
 _SUMMARY = "text/markdown"
-"""What a summary is written in, as far as anybody says."""
+"""The format of a summary, as far as is documented."""
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks, control characters and the like, fit for a header."""
+    """Return `text` without line breaks, control characters and the like, fit for a header."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def sender_text(document: LetterDocument, words: Phrases) -> str:
-    """Who wrote the letter, with the organisation number if it is known."""
+    """Return the sender's name, with the organisation number if it is known."""
     number = document.sender.organisation
     name = document.sender.name or words.unknown
     return one_line(f"{name} ({number})" if number else name)
 
 
 def plain_letter(parcel: Parcel, words: Phrases = NB, notice: str = "") -> str:
-    """What is known of the letter, `notice`, and the letter's text, in plain text.
+    """Return the letter's metadata, `notice`, and the letter's text, in plain text.
 
     Times are Norwegian.
     """
@@ -49,7 +49,7 @@ def plain_letter(parcel: Parcel, words: Phrases = NB, notice: str = "") -> str:
 
 
 def html_letter(parcel: Parcel, words: Phrases = NB, notice: str = "") -> str | None:
-    """The same as a page of HTML that holds no script, no form and nothing that is fetched.
+    """Return the same as a page of HTML without scripts, forms or anything that is fetched.
 
     None if the letter's text is too long.
     """
@@ -82,7 +82,7 @@ def html_letter(parcel: Parcel, words: Phrases = NB, notice: str = "") -> str | 
 
 
 def _facts(parcel: Parcel, words: Phrases) -> Iterator[tuple[str, str]]:
-    """What is known, in words that are never empty and stand on one line."""
+    """Yield the metadata, as non-empty texts of one line each."""
     document = parcel.document
     service = f"{document.service.code} {document.service.name.get(words.language, '')}"
     facts = (
@@ -103,9 +103,9 @@ def _facts(parcel: Parcel, words: Phrases) -> Iterator[tuple[str, str]]:
 
 
 def _file_list(document: LetterDocument, words: Phrases) -> list[str]:
-    """A heading and a line for each attachment.
+    """Return a heading and a line for each attachment.
 
-    Of a notice's there is nothing to say: it is no letter and can have none.
+    A notice has none: it is not a letter, and cannot have attachments.
     """
     if document.files:
         return [f"{words.attachments}:", *(_file_line(file, words) for file in document.files)]
@@ -126,13 +126,16 @@ def _footer(parcel: Parcel, words: Phrases) -> str:
 
 
 def _plain_text(parcel: Parcel, words: Phrases) -> str:
-    """The letter's summary and text, without their markup."""
+    """Return the letter's summary and text, without their markup."""
     text = _unmarked(parcel.body.decode(errors="replace"), parcel.document.body.media_type)
     return f"{_summary(parcel, text)}\n\n{text}".strip() or _no_text(parcel, words)
 
 
 def _unmarked(text: str, kind: str) -> str:
-    """The text as a person reads it, and as it is written where it has no markup or is too long to be taken apart."""
+    """Return the text without its markup.
+
+    It is returned as written if it has no markup or is too long to parse.
+    """
     text = _printable(text).strip()
     html = safe_html(text, kind) if kind in MARKUP else None
     if html is None:
@@ -163,13 +166,13 @@ def _no_text(parcel: Parcel, words: Phrases) -> str:
 
 
 def _summary(parcel: Parcel, text: str) -> str:
-    """The letter's summary without its markup, unless its text, without its own, begins with it."""
+    """Return the letter's summary without its markup, unless its text begins with it."""
     summary = _unmarked(parcel.document.summary, _SUMMARY)
     return "" if " ".join(text.split()).startswith(" ".join(summary.split())) else summary
 
 
 def _printable(text: str) -> str:
-    """`text` without control characters, which could trick a terminal or a mail reader.
+    """Return `text` without control characters, which could trick a terminal or a mail reader.
 
     Tabs and line breaks stay.
     """

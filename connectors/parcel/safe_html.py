@@ -1,7 +1,7 @@
-"""A letter's text as HTML that is safe to show in a mail reader: no script, no form, no style, and nothing that is fetched from elsewhere.
+"""A letter's text as HTML that is safe to show in a mail reader.
 
-Markdown and HTML, each or both at once, are read by `markup`; what they say keeps its structure and
-its links.
+It has no script, no form, no style, and nothing that is fetched from elsewhere. Markdown and HTML,
+each or both at once, are read by `markup`; the structure and the links are kept.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from html import escape
 from connectors.parcel.markup import to_html
 
 _LONGEST = 100_000
-"""In characters; Altinn takes 30,000 of a sender. If it is made to be slow, as much takes seconds,
-and twice as much four times that.
+"""In characters; Altinn accepts 30,000 from a sender. Hostile text of this length takes seconds,
+and of twice the length four times as long.
 """
 _FETCHING = frozenset({"img", "map", "area"})
 _UNSEEN = {"script", "style", "title"}
@@ -25,9 +25,9 @@ _SCHEMES = {"https", "http", "mailto", "tel"}
 
 @lru_cache(maxsize=4)  # a letter is shown in several forms, in each of its mails
 def safe_html(text: str, media_type: str) -> str | None:
-    """`text` of this media type as a fragment of HTML.
+    """Return `text` of this media type as a fragment of HTML.
 
-    None if it is so long that it could hold a worker.
+    None if it is so long that it could block a worker.
     """
     if len(text) > _LONGEST:
         return None

@@ -1,4 +1,4 @@
-"""What destinations must be sure of before they hand a parcel on: that its names are harmless and its bytes are those it promises."""
+"""Verify a parcel before a destination passes it on: safe names, and the promised bytes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ _CHUNK = 1 << 18
 
 
 def refuse_unsafe_names(parcel: Parcel, reserved: frozenset[str] = frozenset()) -> None:
-    """Raise PermanentFailure if a name could lead out of a folder, or would stand there twice.
+    """Raise PermanentFailure if a name could lead out of a folder, or occurs twice.
 
-    `reserved` are taken already.
-
-    Intake makes harmless names, so this never happens unless the store was tampered with or an
-    importer is at fault.
+    `reserved` are taken already. Intake makes safe names, so this never happens unless the store
+    was tampered with or an importer has a fault.
     """
     taken = {name.casefold() for name in reserved}
     for position, name in enumerate(
@@ -35,11 +33,11 @@ def refuse_unsafe_names(parcel: Parcel, reserved: frozenset[str] = frozenset()) 
 
 
 def verified_chunks(part: ParcelPart) -> Iterator[bytes]:
-    """The attachment's bytes, at most 256 KiB at a time, for many may be under way.
+    """Yield the attachment's bytes, at most 256 KiB at a time, because many may be in flight.
 
     Raises TemporaryFailure if they cannot be read or, after the last of them, if they are not the
-    bytes that the parcel promises: whoever writes them must make nothing of it final before the
-    end. Raises StoreError as `part.open` does.
+    bytes that the parcel promises: the caller must not make them final before the end. Raises
+    StoreError as `part.open` does.
     """
     found, size = hashlib.sha256(), 0
     piece = min(_CHUNK, part.size + 1)  # a small file needs no large block of memory
@@ -51,7 +49,7 @@ def verified_chunks(part: ParcelPart) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise TemporaryFailure(
-            f"the stored file {part.name} cannot be read ({error.strerror}); look at the "
+            f"the stored file {part.name} cannot be read ({error.strerror}); check the "
             "content folder's disk"
         ) from error
     if (found.hexdigest(), size) != (part.sha256, part.size):

@@ -1,4 +1,7 @@
-"""The characters that XML 1.0 cannot hold, not even escaped (https://www.w3.org/TR/xml/#charsets)."""
+"""Replace characters that XML 1.0 cannot hold, not even escaped.
+
+Source: https://www.w3.org/TR/xml/#charsets
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The other side of each connector, on loopback: for the demo, for tests and for integrators."""
+"""A simulated server for each connector, on loopback: for the demo, tests and integrators."""

@@ -1,4 +1,4 @@
-"""The sandbox's time: the machine's, or as far ahead of or behind it as a test wants."""
+"""The sandbox's clock: the machine's, or as far ahead of or behind it as a test wants."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """A clock that can be wrong. Setting `skew` is safe from any thread."""
+    """A clock that can be wrong. `skew` may be set from any thread."""
 
     def __init__(self) -> None:
         self.skew = timedelta()
 
     def now(self) -> datetime:
-        """The time that this server believes in, aware and in UTC."""
+        """Return the server's time, aware and in UTC."""
         return datetime.now(UTC) + self.skew
 
     def advance(self, by: timedelta) -> None:
-        """Let time pass for the server, and for nobody else."""
+        """Let time pass for the server only."""
         self.skew += by
 
 
 def written(moment: datetime | None) -> str | None:
-    """A time as the real platform writes it: an explicit +00:00, and as much of the fraction as is not zero."""
+    """Return a time as the real platform writes it.
+
+    It has an explicit +00:00, and the fraction without trailing zeros.
+    """
     if moment is None:
         return None
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
@@ -29,6 +32,9 @@ def written(moment: datetime | None) -> str | None:
 
 
 def written_in_ticks(moment: datetime) -> str:
-    """The same with a seventh digit, which some of the platform's times have and Python's cannot hold."""
+    """Return the same with a seventh digit.
+
+    Some of the platform's times have one; Python's cannot hold it.
+    """
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     return f"{text}{moment.microsecond % 9 + 1}+00:00"

@@ -1,7 +1,7 @@
-"""`postmottak demo`: sample letters through the real service, to a folder, an e-mail and a webhook, and an account of what went where.
+"""`postmottak demo`: sample letters through the real service, and a report of where they went.
 
-The service runs as a process of its own, with the command line that everybody uses; the demo only
-looks on.
+They go to a folder, an e-mail and a webhook. The service runs as a process of its own, with the
+ordinary command line; the demo only watches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LOOK = 0.1  # seconds between looks at what has been done
 
 
 def run(*, letters: int, keep: bool) -> int:
-    """Show the whole way.
+    """Run the demo.
 
     Returns the exit code: 0 if every letter that may be fetched was delivered.
     """
@@ -82,7 +82,10 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 def _poll(
     console: Console, altinn: FakeAltinn, scene: Scene, published: tuple[PretendLetter, ...]
 ) -> tuple[int, dict[str, Any]]:
-    """One `poll` in a process of its own, with progress as the pretend Altinn and the drop see it."""
+    """Run one `poll` in a process of its own, showing progress.
+
+    The progress is counted at the pretend Altinn and in the drop.
+    """
     ordinary = [letter for letter in published if not letter.is_confidential]
     progress = Progress(
         TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), console=console
@@ -110,7 +113,7 @@ def _show(progress: Progress, bars: dict[str, TaskID], altinn: FakeAltinn, scene
 
 
 def _start(scene: Scene, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start the command line as an operator would, whichever way it was installed."""
+    """Start the command line as an operator would, however it was installed."""
     command = [
         sys.executable,
         "-c",
@@ -126,7 +129,7 @@ def _start(scene: Scene, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def _account(scene: Scene) -> Table:
-    """What went where, as the service's own list of messages tells it."""
+    """Print where the letters went, from the service's own list of messages."""
     output, _ = _start(scene, "messages", "list", "--limit", "1000", "--json").communicate()
     table = Table(
         "letter",
@@ -162,6 +165,6 @@ def _tell(console: Console, summary: dict[str, Any], scene: Scene, mails: int, h
     )
     if summary.get("waiting"):
         waiting = f"{summary['waiting']} confidential ({CONFIDENTIAL_POST.code}) listed only"
-        console.print(f"{waiting}: nobody opened it, and `postmottak status` says that it waits.")
+        console.print(f"{waiting}: not opened; `postmottak status` shows that it waits.")
     if drops:
         console.print(f"Dropped folders are in {scene.drop}, such as {drops[0]}", soft_wrap=True)

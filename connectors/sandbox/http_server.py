@@ -1,7 +1,7 @@
-"""A small HTTP/1.1 server on loopback that can also misbehave on the wire: reset, cut short, or drip.
+"""A small HTTP/1.1 server on loopback that can also misbehave: reset, cut short, or slow down.
 
-Everything in the sandbox that speaks HTTP stands on it. One thread for each connection; a head and
-its body leave in one send.
+All HTTP servers of the sandbox use it. One thread for each connection; a head and its body leave in
+one send.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request as it came.
+    """A request as received.
 
     Names of headers are in lower case; a repeated header is joined with commas.
     """
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """A body of `length` bytes that is never whole in memory.
+    """A body of `length` bytes that is never in memory as a whole.
 
     Sent chunked, or with its length announced.
     """
@@ -56,19 +56,19 @@ class Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class Manner:
-    """How a response goes over the wire. The default is soundly."""
+    """How a response is sent. The default is correctly."""
 
     reset: bool = False
-    """A TCP reset comes instead of the response."""
+    """A TCP reset is sent in place of the response."""
     cut_after: int | None = None
-    """The connection ends after so many bytes of the body, which is then owed the rest."""
+    """The connection ends after this many bytes of the body; the rest never comes."""
     seconds_per_byte: float = 0.0
     """The body comes a byte at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """What is answered."""
+    """A response."""
 
     status: int
     body: bytes | Stream = b""
@@ -156,7 +156,10 @@ class LoopbackServer:
 
 
 def _bound(port: int) -> socket.socket:
-    """A socket that holds a port without listening on it: who connects is refused, and nobody else gets the port."""
+    """Return a socket that holds a port without listening on it.
+
+    Connections are refused, and no other process gets the port.
+    """
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -209,7 +212,7 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Show the sandbox's own faults; a client that goes away is no event."""
+        """Show the sandbox's own faults; a client that disconnects is not one."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -220,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: whoever uses the sandbox asks for its list of calls."""
+        """Log nothing: the sandbox has its own list of calls."""
 
     def _serve(self) -> None:
         length = self._body_length()
@@ -281,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.sendall(b"0\r\n\r\n")
 
     def _send_badly(self, response: Response) -> None:
-        """Send what `manner` allows of the body, then end the connection without a word."""
+        """Send what `manner` allows of the body, then end the connection abruptly."""
         self.close_connection = True
         self.connection.sendall(self._head(response))
         chunked = isinstance(response.body, Stream) and response.body.chunked
@@ -312,7 +315,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _pieces(response: Response, size: int) -> Iterable[bytes]:
-    """The body in pieces of at most `size` bytes, as far as `manner` lets it come."""
+    """Yield the body in pieces of at most `size` bytes, as far as `manner` allows."""
     left = response.manner.cut_after
     chunks = [response.body] if isinstance(response.body, bytes) else response.body.chunks
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""What a test or a demo puts into the pretend Altinn: letters and attachments, and the states that they are in.
+"""The letters and attachments that a test or a demo adds to the pretend Altinn, and their states.
 
 The defaults are those of a letter that eFormidling sends through DPV (efm-integrasjonspunkt,
 CorrespondenceFactory.java).
@@ -54,7 +54,10 @@ class AttachmentStatus(StrEnum):
 
 @dataclass(frozen=True)
 class RawJson:
-    """A value in `overrides` that is sent as this text, whatever it is: nested without end, with numbers that Python does not write."""
+    """A value in `overrides` that is sent as this text, unchecked.
+
+    Such as endless nesting, or numbers that Python does not write.
+    """
 
     text: str
 
@@ -63,8 +66,8 @@ class RawJson:
 class PretendAttachment:
     """One attachment.
 
-    Give its `content`, or a `size` of bytes that are made up while they are sent and never held in
-    memory.
+    Give its `content`, or a `size` in bytes, which are generated while they are sent and never held
+    in memory.
     """
 
     name: str = "brev.pdf"
@@ -72,13 +75,13 @@ class PretendAttachment:
     size: int | None = None
     display_name: str | None = None
     checksum: str | None = RIGHT
-    """What the overview says: `RIGHT` for the MD5 of the content, anything else as it stands, None
-    for null. The MD5 of a `size` is computed at the first overview, which takes two seconds or so
-    for 1 GB, and then remembered.
+    """The checksum in the overview: `RIGHT` for the MD5 of the content, anything else as given,
+    None for null. The MD5 of a `size` is computed at the first overview, which takes about two
+    seconds for 1 GB, and then remembered.
     """
     status: AttachmentStatus = AttachmentStatus.Published
     resource: str | None = None
-    """The resource that its download is judged by; the letter's own if None."""
+    """The resource that decides who may download it; the letter's own if None."""
     encrypted: bool = False
     data_location_type: str = "AltinnCorrespondenceAttachment"
     """Or `ExternalStorage`, whose bytes Altinn does not have."""
@@ -87,9 +90,9 @@ class PretendAttachment:
     senders_reference: str = "AttachmentReference_as123452"
     expires_at: datetime | None = None
     id: str | None = None
-    """Drawn when the letter is published, if None."""
+    """Generated when the letter is published, if None."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of its JSON in the overview that are told differently, or in addition."""
+    """Fields of its JSON in the overview that are replaced or added."""
 
     @property
     def length(self) -> int:
@@ -97,7 +100,7 @@ class PretendAttachment:
         return len(self.content) if self.size is None else self.size
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes from the start, a megabyte at a time; the same each time."""
+        """Yield the bytes from the start, a megabyte at a time; the same each time."""
         if self.size is None:
             yield from (
                 self.content[start : start + _BLOCK]
@@ -107,7 +110,7 @@ class PretendAttachment:
             yield from _made_up(self.size)
 
     def md5(self) -> str:
-        """In hexadecimal."""
+        """Return the MD5 in hexadecimal."""
         return (
             hashlib.md5(self.content, usedforsecurity=False).hexdigest()
             if self.size is None
@@ -131,23 +134,21 @@ class PretendLetter:
     attachments: tuple[PretendAttachment, ...] = ()
     message_sender: str = "Eksempel kommune"
     sender_org: str | None = "964965226"
-    """The real sender, told in `propertyList.senderOrgNumber`; None leaves the property out."""
+    """The real sender, in `propertyList.senderOrgNumber`; None leaves the property out."""
     sender: str | None = f"{_URN}991825827"
-    """The technical sender, as the overview says it: Digdir. Older letters may say
-    `0192:991825827`.
-    """
+    """The technical sender in the overview: Digdir. Older letters may have `0192:991825827`."""
     senders_reference: str | None = None
     created_at: datetime | None = None
     requested_at: datetime | None = None
-    """The list's time axis. An old one makes a letter that turns up late."""
+    """The list's time axis. An old time makes a letter that appears late."""
     published_at: datetime | None = None
     due_after: timedelta | None = timedelta(days=7)
     confirmation_needed: bool = False
     confidential: bool | None = None
     """If None, exactly when the resource is the confidential one."""
     status: Status = Status.Published
-    """Published, or how far a letter came that is not: Initialized, ReadyForPublish, Reserved,
-    Failed.
+    """Published, or the last status of a letter that is not: Initialized, ReadyForPublish,
+    Reserved, Failed.
     """
     reply_options: tuple[tuple[str, str | None], ...] = ()
     """Links and their texts."""
@@ -157,10 +158,10 @@ class PretendLetter:
     altinn2_id: int | None = None
     idempotent_key: str | None = None
     id: str | None = None
-    """Drawn when the letter is published, if None."""
+    """Generated when the letter is published, if None."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the overview's JSON that are told differently, or in addition: an unknown status, a
-    time without zone, a new field.
+    """Fields of the overview's JSON that are replaced or added: an unknown status, a time without
+    zone, a new field.
 
     Those of the content as well, by their own names. For the pretend Altinn 2, its own fields:
     `DateSent`, `DueDate` and so on.
@@ -168,7 +169,7 @@ class PretendLetter:
 
     @property
     def is_confidential(self) -> bool:
-        """What the overview says."""
+        """The value in the overview."""
         return (
             self.resource == CONFIDENTIAL_RESOURCE
             if self.confidential is None
@@ -177,12 +178,15 @@ class PretendLetter:
 
 
 def urn(organisation: str) -> str:
-    """An organisation number as the platform writes it."""
+    """Return an organisation number as the platform writes it."""
     return f"{_URN}{organisation}"
 
 
 def _made_up(size: int) -> Iterator[bytes]:
-    """No two megabytes of it are equal, so that a piece that is lost or out of place shows."""
+    """Yield generated bytes.
+
+    No two megabytes are equal, so that a lost or misplaced piece is noticed.
+    """
     block = _noise()
     for number, start in enumerate(range(0, size, _BLOCK)):
         chunk = number.to_bytes(8, "big") + block

@@ -1,4 +1,7 @@
-"""What every other side on loopback has in common: it serves for the length of a block, and can be away for a while."""
+"""The base of the loopback servers: each serves for the length of a block, and can go down.
+
+While it is down, connections are refused.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from connectors.sandbox.http_server import LoopbackServer
 class Peer:
     """Base of the pretend Altinns and of the sinks that speak HTTP.
 
-    Whoever derives from it makes `_server`.
+    Subclasses set `_server`.
     """
 
     _server: LoopbackServer

@@ -1,4 +1,4 @@
-"""A PDF of one page, made by hand: small, and real enough for any reader."""
+"""A PDF of one page, generated without a library: small, but valid for any reader."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ _WIDTH = 68
 
 
 def pdf(text: str) -> bytes:
-    """A page that says `text`, a line for each of its lines; longer lines are broken."""
+    """Return a page that shows `text`, a line for each of its lines; longer lines are wrapped."""
     content = _page_content(text)
     return _document(
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 5 0 R >> >> >>",
         b"<< /Length %d >>\nstream\n%b\nendstream" % (len(content), content),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
     )
@@ -33,7 +34,7 @@ def _escaped(line: str) -> bytes:
 
 
 def _document(*objects: bytes) -> bytes:
-    """The objects, numbered from 1, with the table that tells a reader where each begins."""
+    """Return the objects, numbered from 1, with the table of where each begins."""
     out = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"
     table = b"0000000000 65535 f \n"
     for number, each in enumerate(objects, start=1):

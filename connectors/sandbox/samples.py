@@ -1,7 +1,8 @@
-"""Sample letters for the demo and for integrators: one for each service, one confidential, one large, one with hostile file names.
+"""Sample letters for the demo and for integrators.
 
-Senders are real agencies under their real numbers; what they write is made up. Resources that begin
-with `sandbox-` are made up too: nobody has published which resources carry most of the services.
+They are one for each service, one confidential, one large, and one with hostile file names. Senders
+are real agencies with their real numbers; what they write is made up. Resources that begin with
+`sandbox-` are made up too: it is not published which resources carry most of the services.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ HOSTILE_NAMES = (
     "Ærlig øvelse på Ås.pdf",
     "",
 )
-"""File names as no sender should write them, and some will."""
+"""File names that no sender should write, but some will."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,11 +166,14 @@ _SAMPLES = (
 )
 
 SAMPLES = len(_SAMPLES)
-"""How many letters there are before they repeat."""
+"""The number of letters before they repeat."""
 
 
 def sandbox_resource(service: str) -> str:
-    """The resource that carries a service (code or slug) in the sandbox: the real one where it is known. Raises KeyError."""
+    """Return the resource that carries a service (code or slug) in the sandbox.
+
+    It is the real one if that is known. Raises KeyError.
+    """
     found = find_service(service)
     if not found:
         raise KeyError(service)
@@ -178,7 +182,7 @@ def sandbox_resource(service: str) -> str:
 
 
 def sandbox_resources(*, confidential: bool = True) -> dict[str, str]:
-    """The resource of each service, by code; the ten, and confidential post if it is wanted."""
+    """Return the resource of each service, by code; optionally with confidential post."""
     return {
         each.code: sandbox_resource(each.code)
         for each in ALL_SERVICES
@@ -187,12 +191,10 @@ def sandbox_resources(*, confidential: bool = True) -> dict[str, str]:
 
 
 def letters(number: int, *, party: str, now: datetime) -> tuple[PretendLetter, ...]:
-    """So many letters to `party`, the newest published now, and one each minute before.
+    """Return this many letters to `party`, the newest published now, one for each minute before.
 
-    The same for the same arguments.
-
-    The first ten are one for each service; then a confidential one, one with several attachments,
-    one with hostile names; then over again.
+    The same for the same arguments. The first ten are one for each service; then a confidential
+    one, one with several attachments, one with hostile names; then they repeat.
     """
     return tuple(_letter(index, party, now) for index in range(number))
 

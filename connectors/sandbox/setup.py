@@ -1,4 +1,7 @@
-"""A folder with everything that a Postmottak needs to talk to the sandbox: key, secret, configuration, routing table, drop."""
+"""Set up a folder with everything that Postmottak needs to use the sandbox.
+
+These are a key, a secret, a configuration, a routing table and a drop.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ _ROUTING = dedent("""\
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Where things are. `mail_port` and `webhook_url` are those of the sinks, if there are any."""
+    """The addresses of the parts. `mail_port` and `webhook_url` are the sinks', if any."""
 
     folder: Path
     party: str = PARTY
@@ -71,7 +74,7 @@ class Scene:
 
     @property
     def configuration(self) -> Path:
-        """The configuration's file."""
+        """The configuration file."""
         return self.folder / "postmottak.toml"
 
     @property
@@ -85,7 +88,7 @@ def prepare(
 ) -> ReadyClient:
     """Register a client at the pretend Altinn, let it read the party's mail, and write all files.
 
-    `mailbox` is more of its section.
+    `mailbox` has further options of its section.
     """
     client = altinn.ready_client()
     altinn.allow(client.client_id, scene.party, sandbox_resources().values())
@@ -105,7 +108,10 @@ def prepare(
 
 
 def prepare_altinn2(altinn: PretendAltinn2, scene: Scene) -> Path:
-    """Write a configuration beside the other, with a store of its own, that reads the pretend Altinn 2; its path."""
+    """Write another configuration, which reads the pretend Altinn 2; return its path.
+
+    It has a store of its own.
+    """
     section = altinn2_section(scene.folder, altinn, scene.party)
     lines = [
         "[mailbox.altinn2]",
@@ -120,7 +126,10 @@ def prepare_altinn2(altinn: PretendAltinn2, scene: Scene) -> Path:
 def prepare_archive(
     altinn: FakeAltinn, client: ReadyClient, archive: SoapSink, scene: Scene
 ) -> Path:
-    """Write a configuration beside the others, with a store and a routing table of its own, that sends to the archive; its path."""
+    """Write another configuration, which sends to the archive; return its path.
+
+    It has a store and a routing table of its own.
+    """
     from connectors.soap.describe import describe
 
     wsdl = scene.folder / "arkiv.wsdl"
@@ -140,9 +149,9 @@ def prepare_archive(
 
 
 def altinn2_section(folder: Path, altinn: PretendAltinn2, party: str) -> dict[str, object]:
-    """The settings of a mailbox that reads the pretend Altinn 2, but for its type.
+    """Return the settings of a mailbox that reads the pretend Altinn 2, without its type.
 
-    Its secret files are written.
+    Writes its secret files.
     """
     secrets = {
         "system_password_file": "systemPassword",
@@ -165,7 +174,7 @@ def altinn2_section(folder: Path, altinn: PretendAltinn2, party: str) -> dict[st
 
 
 def _without_missing(routing: str, scene: Scene) -> str:
-    """The table without destinations that have no sink."""
+    """Return the routing table without destinations that have no sink."""
     missing = [
         name
         for name, sink in (("epost", scene.mail_port), ("webhook", scene.webhook_url))

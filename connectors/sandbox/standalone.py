@@ -1,4 +1,7 @@
-"""`postmottak sandbox`: the pretend Altinn by itself, for integrators who want to try their configuration or their own program."""
+"""`postmottak sandbox`: the pretend Altinn by itself, for integrators.
+
+They can try their configuration or their own program against it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from connectors.sandbox.setup import Scene, prepare, prepare_altinn2, prepare_ar
 def run(*, port: int, letters: int, folder: Path) -> None:
     """Serve until SIGINT or SIGTERM.
 
-    `folder` gets a key and a configuration that work against it.
+    `folder` gets a key and a configuration for it.
     """
     ended: queue.SimpleQueue[int] = (
         queue.SimpleQueue()
@@ -40,7 +43,7 @@ def run(*, port: int, letters: int, folder: Path) -> None:
             f"Maskinporten is at {altinn.maskinporten_url}\n"
             f"Try it from another terminal: postmottak -c {scene.configuration} poll\n"
             f"{_soap(more, altinn, client, scene, published)}"
-            "End it with Ctrl-C.\n"
+            "Stop it with Ctrl-C.\n"
         )
         sys.stdout.flush()
         ended.get()
@@ -53,11 +56,11 @@ def _soap(
     scene: Scene,
     letters: Sequence[PretendLetter],
 ) -> str:
-    """Serve what speaks SOAP as well, where there is what it needs; what to say about it."""
+    """Serve the SOAP parts as well, if their library is installed; return the text to show."""
     if importlib.util.find_spec("zeep") is None:
         return (
-            "There are a pretend Altinn 2 and an archive as well, once the extra `soap` is "
-            "installed; docs/operating.md says how\n"
+            "With the extra `soap` installed, there are also a pretend Altinn 2 and an archive; "
+            "see docs/operating.md\n"
         )
     from connectors.sandbox.altinn2.server import PretendAltinn2
     from connectors.sandbox.sinks.soap import BY_NAME, SoapSink

@@ -1,7 +1,7 @@
-"""HTTP for SOAP: one call, whose answer must be whole.
+"""HTTP for SOAP: one call, whose response is read completely.
 
-The request is streamed, so an attachment is never whole in memory; zeep's own transport would hold it
-several times, and logs it.
+The request is streamed, so an attachment is never in memory as a whole; zeep's own transport would
+hold it several times, and logs it.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ __all__ = [
 ]
 
 LARGEST_ANSWER = 4 << 20
-"""Bytes of an answer, unless the caller expects more."""
+"""The largest response in bytes, unless the caller expects more."""
 
 SoapAnswer = BoundedResponse
-"""What came back, whole."""
+"""A complete response."""
 
 
 class SoapCaller:
     """Makes calls, from any number of threads; each has a connection of its own.
 
-    `seconds` is for the whole of a call, `largest` in bytes for its answer. Credentials in `basic`
-    (name and password) go with each call.
+    `seconds` limits a whole call, `largest` its response in bytes. Credentials in `basic` (name and
+    password) are sent with each call.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class SoapCaller:
         self._client = SafeClient(tls=tls, seconds=seconds, largest=largest, basic=basic)
 
     def get(self, url: str) -> SoapAnswer:
-        """Fetch what lies there. Raises CallFailed."""
+        """Fetch what is at the address. Raises CallFailed."""
         return self._client.whole("GET", url, {})
 
     def post(self, url: str, headers: Mapping[str, str], body: RequestBody) -> SoapAnswer:
-        """Send a request, once. Raises CallFailed, or whatever reading the body raises."""
+        """Send a request once. Raises CallFailed, and what reading the body raises."""
         return self._client.whole("POST", url, headers, body)
 
     def close(self) -> None:

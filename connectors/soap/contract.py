@@ -1,4 +1,7 @@
-"""A WSDL, the operation in it that takes letters, and a mapping that fits: everything that is settled before a letter comes."""
+"""A WSDL, its operation that takes letters, and a mapping that fits.
+
+All are checked before any letter comes.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from connectors.soap.wsdl import BadWsdl, Fetch, open_wsdl
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """Made by `open_contract`. Only read, from any thread."""
+    """Made by `open_contract`. Read-only, from any thread."""
 
     document: Any
-    """zeep's own."""
+    """zeep's own document."""
     operation: Operation
 
 

@@ -1,4 +1,7 @@
-"""What a WSDL offers, for the operator who is to write a mapping: its operations, and a configuration to begin with."""
+"""Describe a WSDL to the operator who writes a mapping for it.
+
+The output lists its operations, each with a configuration to start from.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ _TIMES = {
         "$published_at",
     ),
 }
-"""Names of dates whose meaning is beyond doubt; nobody notices a wrong date in an archive."""
+"""Names of dates whose meaning is certain; a wrong date in an archive goes unnoticed."""
 _LISTS = frozenset(
     {
         "file",
@@ -49,7 +52,7 @@ _LISTS = frozenset(
         "documentfile",
     }
 )
-"""Names of lists that are lists of attachments; another one may be of parties, or of cases."""
+"""Names of lists that are lists of attachments; other lists may be of parties, or of cases."""
 _CONTENTS = frozenset(
     {
         "body",
@@ -92,7 +95,7 @@ _GUESSES = {
         "contenttype": "$file.media_type",
         "sha256": "$file.sha256",
     },
-    Kind.BINARY: {},  # by where it stands: see _contents
+    Kind.BINARY: {},  # by its position: see _contents
     Kind.MOMENT: _TIMES,
     Kind.DATE: _TIMES,
     Kind.BOOLEAN: {"confidential": "$confidential"},
@@ -101,7 +104,7 @@ _GUESSES = {
 
 
 def describe(source: str) -> str:
-    """The WSDL's operations, each with a section to paste. Raises OperatorError."""
+    """Return the WSDL's operations, each with a section to paste. Raises OperatorError."""
     try:
         need_library("zeep", "soap")
         caller = SoapCaller(tls=ssl.create_default_context(), seconds=30, largest=LARGEST_WSDL)
@@ -113,7 +116,7 @@ def describe(source: str) -> str:
         raise OperatorError(f"The WSDL {error}") from error
     if not found:
         raise OperatorError(
-            f"{source} has no operation that speaks SOAP; look whether it is the right WSDL"
+            f"{source} has no operation that speaks SOAP; check that it is the right WSDL"
         )
     return "\n\n".join("\n".join(_described(source, each, hints)) for each in found) + "\n"
 
@@ -189,7 +192,7 @@ def _need(node: Node, above: Node) -> str:
 
 
 def _guess(node: Node, above: str, *, in_file: bool) -> str:
-    """The field that the element's name suggests, alone or with the name of the element around it."""
+    """Return the field that the element's name suggests, alone or after its parent's name."""
     guesses = _GUESSES.get(node.kind, {})
     name = node.name.lower().lstrip("@")
     if node.kind is Kind.BINARY:
@@ -218,15 +221,15 @@ _POLICY = "OptimizedMimeSerialization"
 
 @dataclass
 class Hints:
-    """Collected from documents, one after the other."""
+    """Hints about MTOM, collected from the WSDL's documents one after the other."""
 
     policy: bool = False
-    """Somewhere in the WSDL a policy speaks of MTOM."""
+    """Whether a policy in the WSDL mentions MTOM."""
     expected: dict[str, str] = field(default_factory=dict)
-    """Names of elements and types that say what kind of bytes they hold, and what they say."""
+    """Names of elements and types that say what kind of bytes they hold, with what they say."""
 
     def notice(self, root: Element) -> None:
-        """Look through one of the WSDL's documents."""
+        """Look for hints in one of the WSDL's documents."""
         for element in root.iter("*"):
             self.policy = self.policy or str(element.tag).endswith(f"}}{_POLICY}")
             kinds = next((element.get(each) for each in _EXPECTED if element.get(each)), None)

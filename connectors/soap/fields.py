@@ -1,4 +1,7 @@
-"""The fields of a letter that a mapping can name: those of docs/message.schema.json, the text itself, and each attachment's."""
+"""The fields that a mapping can name.
+
+These are the fields of docs/message.schema.json, the text itself, and those of each attachment.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +24,17 @@ FieldKind = Literal["text", "number", "boolean", "moment", "names", "content"]
 
 @dataclass(frozen=True)
 class Field:
-    """What kind of value a field has, and whether a letter can be without it."""
+    """What kind of value a field has, and whether a letter may lack it."""
 
     kind: FieldKind
     nullable: bool = False
     open_ended: bool = False
-    """Any name may follow after a dot, such as a property's."""
+    """Whether any name may follow after a dot, such as a property's."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """Bytes that are sent as base64, never whole in memory.
+    """Bytes that are sent as base64, never in memory as a whole.
 
     `open` may be called again, and raises as `verified_chunks` does.
     """
@@ -81,11 +84,12 @@ FILE = dict(_fields(File, "file.")) | {
     "file.position": Field("number"),
 }
 GROUPS = ("attachments", "missing")
-"""What `$each` can go through: the attachments that are here, and those that are not."""
+"""What `$each` can iterate over: the attachments that are stored here, and those that are missing.
+"""
 
 
 def find(name: str, *, in_file: bool) -> Field | None:
-    """The field of that name; fields of a file are known only inside an `$each`."""
+    """Return the field with that name. Fields of a file are known only inside an `$each`."""
     known = LETTER | FILE if in_file else LETTER
     if name in known:
         return known[name] if not known[name].open_ended else None
@@ -101,7 +105,7 @@ def find(name: str, *, in_file: bool) -> Field | None:
 
 
 def members(parcel: Parcel, group: str) -> tuple[Mapping[str, Any], ...]:
-    """The files of a group, each by its fields' names."""
+    """Return the files of a group, each as values by field name."""
     parts = {part.name: part for part in parcel.parts}
     numbered = list(enumerate(parcel.document.files, start=1))
     here = group == "attachments"
@@ -120,9 +124,9 @@ def _file(number: int, file: File, part: ParcelPart | None) -> Mapping[str, Any]
 
 
 def value(parcel: Parcel, name: str, file: Mapping[str, Any]) -> Any:
-    """What a letter, or the file that is gone through, has in a field.
+    """Return the value of a field in the letter, or in the file of the current `$each`.
 
-    None if it has nothing there.
+    None if it has no value there.
     """
     if name in file:
         return file[name]

@@ -1,4 +1,4 @@
-"""From a letter to an operation's input, as the operator wrote it: checked against the input's shape, and carried out.
+"""Map a letter to an operation's input as the operator wrote it, checked against the input's shape.
 
 A value is a constant; `"$field"`, a field of the letter; `"$field | $other | constant"`, the first
 of them that a letter has; a table, for an element with elements; or a list, for one that is
@@ -7,7 +7,6 @@ repeated. `"$each"` in a table repeats it for each file. `$$` begins a constant 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,11 +17,13 @@ from connectors.parcel.xml_characters import as_xml_text
 from connectors.soap.fields import FILE, GROUPS, LETTER, Content, Field, find, members, value
 from connectors.soap.shape import Kind, Node
 from daemon.core.ports import Parcel
+from daemon.core.spelling import did_you_mean
 from daemon.core.times import in_utc, norwegian_day
 
 EACH = "$each"
 OPEN = "?"
-"""The field that is none, for what is still to be written; a mapping with it is refused."""
+"""The placeholder for a field that is still to be written. A mapping with it is refused."""
+_FIRST_WITH_FOUR_DIGITS = 1000
 _TAKES: dict[Kind, frozenset[str]] = {
     Kind.TEXT: frozenset({"text", "number", "boolean", "moment", "names", "content"}),
     Kind.BINARY: frozenset({"content"}),
@@ -56,7 +57,7 @@ def _field_name(piece: object) -> str | None:
 
 
 def problems(shape: Node, mapping: Mapping[str, Any]) -> list[str]:
-    """Everything that is wrong with a mapping, each as `problem; remedy`."""
+    """Return everything that is wrong with a mapping, each as `problem; remedy`."""
     return list(_table_problems(shape, mapping, shape.name, in_file=False))
 
 
@@ -75,7 +76,9 @@ def _table_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iter
             )
     for name, child in node.children.items():
         if child.required and name not in given:
-            yield f"does not map {path}.{name}, which the service must have ({child.kind}); write it"
+            yield (
+                f"does not map {path}.{name}, which the service must have ({child.kind}); add it"
+            )
         elif child.required and child.many and _may_be_none(given[name]):
             remedy = 'add one that is always there to the list, such as the text by "$body.content"'
             yield (
@@ -90,7 +93,7 @@ def _choice_problems(node: Node, given: Mapping[str, Any], path: str) -> Iterato
         mapped = [branch for branch in choice.branches if any(name in given for name in branch)]
         if len(mapped) > 1:
             both = " and ".join(next(name for name in branch if name in given) for branch in mapped)
-            yield f"maps {both} in {path}, of which the service takes only one; take the others out"
+            yield f"maps {both} in {path}, of which the service takes only one; remove the others"
         elif not mapped and choice.required:
             names = ", ".join(name for branch in choice.branches for name in branch)
             yield f"maps none of {names} in {path}, of which the service must have one; write one"
@@ -154,8 +157,8 @@ def _plain_problems(node: Node, given: Any, path: str, *, in_file: bool) -> Iter
         and node.kind not in {Kind.TEXT, Kind.BINARY}
     ):
         yield (
-            f"maps {path} from {given!r}, which not every letter has; write what stands in for "
-            'it, as "$due_at | $published_at"'
+            f"maps {path} from {given!r}, which not every letter has; write an alternative, "
+            'such as "$due_at | $published_at"'
         )
 
 
@@ -173,12 +176,8 @@ def _constant_problems(node: Node, piece: Any, path: str) -> Iterator[str]:
 def _hint(word: str, known: Iterable[str]) -> str:
     names = list(known)
     folded = {name.casefold(): name for name in names}
-    close = (
-        [folded[word.casefold()]]
-        if word.casefold() in folded
-        else difflib.get_close_matches(word, names, n=1)
-    )
-    return f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(names) or 'none'}"
+    meant = folded.get(word.casefold(), word)
+    return did_you_mean(meant, names) or f"it has: {', '.join(names) or 'none'}"
 
 
 def _field_hint(name: str, *, in_file: bool) -> str:
@@ -186,40 +185,37 @@ def _field_hint(name: str, *, in_file: bool) -> str:
         return f'write "{EACH}" = "attachments" into the table around it'
     if name == OPEN:
         return (
-            "it was left open: write a constant or a field, or take the line out if the element "
-            "may be left out"
+            "it was left open: write a constant or a field, or remove the line if the element is "
+            "optional"
         )
     known = [*LETTER, *(FILE if in_file else ())]
-    close = difflib.get_close_matches(name, known, n=1)
-    return (
-        f"did you mean '${close[0]}'?"
-        if close
-        else "the fields are those of docs/message.schema.json, and docs/soap.md has the others"
+    return did_you_mean(f"${name}", (f"${each}" for each in known)) or (
+        "the fields are those of docs/message.schema.json, and docs/soap.md has the others"
     )
 
 
 class Place(Protocol):
-    """Where contents are put."""
+    """Puts content into the request."""
 
     def __call__(self, content: Content, *, binary: bool) -> bytes:
-        """Take a content; the bytes that stand for it.
+        """Take a content and return the bytes that stand for it.
 
-        `binary`: it goes into an element, no attribute, that is base64 by its type.
+        `binary`: it goes into an element (not an attribute) of a base64 type.
         """
 
 
 @dataclass(frozen=True)
 class Builder:
-    """Carries out a mapping that has no problems.
+    """Builds the input from a mapping without problems.
 
-    `place` puts content into the request, and says what stands there for it.
+    `place` puts content into the request, and returns what stands for it there.
     """
 
     parcel: Parcel
     place: Place
 
     def build(self, shape: Node, mapping: Mapping[str, Any]) -> dict[str, Any]:
-        """The input's values, as zeep takes them."""
+        """Return the input's values, as zeep takes them."""
         return self._table(shape, mapping, {})
 
     def _table(
@@ -265,7 +261,7 @@ class Builder:
         return _converted(node.kind, found)
 
     def _found(self, given: Any, file: Mapping[str, Any]) -> tuple[Any, Field | None]:
-        """The first alternative that the letter has."""
+        """Return the first alternative that the letter has."""
         for piece in _alternatives(given) if isinstance(given, str) else [given]:
             name = _field_name(piece)
             if name is None:
@@ -293,17 +289,17 @@ def _converted(kind: Kind, found: Any) -> Any:
 
 
 def _with_four_digits(moment: date) -> date | str:
-    """The moment.
+    """Return the moment, before the year 1000 as text.
 
-    Before the year 1000 as text, for zeep would write the year with fewer digits than the schema
-    wants.
+    zeep would write such a year with fewer digits than the schema requires.
     """
-    # the first with four digits
-    return moment if moment.year >= 1000 else moment.isoformat().replace("+00:00", "Z")  # noqa: PLR2004
+    if moment.year >= _FIRST_WITH_FOUR_DIGITS:
+        return moment
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _clean(found: Any) -> str:
-    """A value as text, with what XML cannot hold replaced."""
+    """Return a value as text, with characters that XML cannot hold replaced."""
     if isinstance(found, bool):
         text = "true" if found else "false"
     elif isinstance(found, datetime):

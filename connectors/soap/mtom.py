@@ -1,8 +1,8 @@
-"""MTOM: an envelope and the contents that belong into it, side by side in one multipart message, each content as its own bytes.
+"""MTOM: an envelope and its contents side by side in one multipart message, each as plain bytes.
 
 Sources: W3C XOP 1.0 and MTOM, RFC 2387 (multipart/related), RFC 2392 (cid), W3C Describing Media
-Content of Binary Data in XML (contentType). What services insist on beyond these (a charset, 8bit,
-quoted parameters) is Microsoft's description of WCF's messages.
+Content of Binary Data in XML (contentType). What services require beyond these (a charset, 8bit,
+quoted parameters) is in Microsoft's description of WCF's messages.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
 
 @dataclass(frozen=True, kw_only=True)
 class MimePart:
-    """One content, under the name by which the envelope includes it."""
+    """One content, with the name under which the envelope includes it."""
 
     content_id: str
     media_type: str
@@ -41,7 +41,7 @@ class MimePart:
 def take_out(envelope: Element, contents: Mapping[str, Content]) -> list[MimePart]:
     """Put a reference into each element whose text is a mark in `contents`.
 
-    The parts that are referred to, in the envelope's order.
+    Returns the parts that are referred to, in the envelope's order.
     """
     from lxml import etree
 
@@ -79,9 +79,10 @@ def _media_type(element: Element) -> str:
 
 @dataclass(frozen=True)
 class Package:
-    """The multipart message around one envelope, which `soap_type` (a Content-Type) would describe by itself.
+    """The multipart message around one envelope.
 
-    Its boundary is drawn by chance: an attachment cannot have it in it on purpose.
+    `soap_type` is the Content-Type that the envelope would have alone. The boundary is random, so
+    that an attachment cannot contain it on purpose.
     """
 
     soap_type: str
@@ -89,7 +90,7 @@ class Package:
 
     @property
     def content_type(self) -> str:
-        """The whole message's."""
+        """The Content-Type of the whole message."""
         action = _ACTION.search(self.soap_type)  # SOAP 1.2 has it there
         told = (
             f'type="application/xop+xml"; start="<{_ROOT}>"; start-info="{self._media}"; '
@@ -100,7 +101,7 @@ class Package:
     def pieces(
         self, envelope: list[bytes | Content], parts: list[MimePart]
     ) -> Iterator[bytes | Content]:
-        """The message: `envelope`, and each part's bytes, with what stands between them."""
+        """Yield the message: `envelope` and each part's bytes, with headers and boundaries."""
         described = f'application/xop+xml; charset=utf-8; type="{self._media}"'
         yield self._head("", described, "8bit", _ROOT)
         yield from envelope
@@ -122,14 +123,14 @@ class Package:
 
 
 def new_package(soap_type: str) -> Package:
-    """A package with a boundary of its own."""
+    """Return a package with a new boundary."""
     return Package(soap_type, f"postmottak-{secrets.token_hex(16)}")
 
 
 def root_of(answer: SoapAnswer) -> SoapAnswer:
-    """An answer in several parts without all but its envelope.
+    """Reduce a response in several parts to its envelope.
 
-    Any other answer, and one whose parts cannot be told apart, as it is.
+    Any other response, and one whose parts cannot be told apart, is returned unchanged.
     """
     if answer.media_type != MULTIPART:
         return answer

@@ -1,8 +1,8 @@
-"""The request on its way: zeep writes the envelope with a mark where each attachment belongs, and the bytes are streamed.
+"""Stream a request: zeep writes the envelope with a mark for each attachment, replaced on sending.
 
-They go in there as base64, or with MTOM behind the envelope as they are. So an attachment of any
-size takes little memory. Only a signed request is whole in memory, about six times the size of its
-attachments: the signature is over the bytes.
+The bytes are sent inside the envelope as base64 or, with MTOM, after it as they are. So an
+attachment of any size takes little memory. Only a signed request is in memory as a whole, about six
+times the size of its attachments, because the signature covers the bytes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
 _MARK = 24
-"""Bytes; a multiple of three, so that base64 ends in no padding."""
+"""Bytes; a multiple of three, so that base64 ends without padding."""
 
 
 class RequestTooLarge(Exception):
-    """The request would be larger than is allowed; `size` in bytes."""
+    """The request would be larger than the limit; `size` in bytes."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -34,9 +34,9 @@ class RequestTooLarge(Exception):
 
 
 class Contents:
-    """The contents of one request, each by the mark that stands for it.
+    """The contents of one request, by the marks that stand for them.
 
-    With `mtom`, those that can be go beside the envelope.
+    With `mtom`, contents are sent beside the envelope where possible.
     """
 
     def __init__(self, *, mtom: bool = False) -> None:
@@ -46,9 +46,9 @@ class Contents:
         self._filled: list[tuple[Element, str]] = []
 
     def place(self, content: Content, *, binary: bool) -> bytes:
-        """Bytes to put into the request for the content.
+        """Return the bytes to put into the request for the content.
 
-        `binary`: into an element that is base64 by its type.
+        `binary`: into an element of a base64 type.
         """
         mark = secrets.token_bytes(_MARK)
         chosen = self._beside if self._mtom and binary else self._inside
@@ -57,13 +57,17 @@ class Contents:
 
     @property
     def size(self) -> int:
-        """How many bytes they take in the request."""
+        """The number of bytes that the contents take in the request."""
         return sum(map(_encoded_size, self._inside.values())) + sum(
             content.size for content in self._beside.values()
         )
 
     def fill(self, envelope: Element) -> None:
-        """Put the contents themselves into the envelope, as base64: that is what is signed, by XOP also of what goes beside it."""
+        """Put the contents themselves into the envelope as base64.
+
+        XOP requires the signature to cover that form, also for contents that are sent beside the
+        envelope.
+        """
         both = self._inside | self._beside
         for element in envelope.iter():
             for name, value in element.items():
@@ -76,15 +80,15 @@ class Contents:
         self._inside.clear()
 
     def take_back(self) -> None:
-        """Put marks in place of those that go beside the envelope."""
+        """Put marks back in place of the contents that are sent beside the envelope."""
         for element, mark in self._filled:
             element.text = mark
         self._filled.clear()
 
     def body(self, envelope: Element, content_type: str) -> tuple[RequestBody, str]:
-        """The request with this envelope, which `content_type` describes.
+        """Return the request's body with this envelope, and its Content-Type.
 
-        And what describes the request.
+        `content_type` describes the envelope alone.
         """
         if not self._mtom:
             return _body(self._pieces(envelope)), content_type
@@ -93,7 +97,7 @@ class Contents:
         return _body(list(package.pieces(self._pieces(envelope), parts))), package.content_type
 
     def _pieces(self, envelope: Element) -> list[bytes | Content]:
-        """The envelope, with contents where they belong inside."""
+        """Return the envelope, with contents where they belong inside."""
         from lxml import etree
 
         data = etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
@@ -142,7 +146,7 @@ def _encoded(content: Content) -> Iterator[bytes]:
 class StreamingTransport(NoLoading):
     """Sends one envelope with its contents, at most `largest` bytes.
 
-    For one call. Raises TooLarge, and as SoapCaller does.
+    For one call. Raises RequestTooLarge, and as SoapCaller does.
     """
 
     def __init__(self, caller: SoapCaller, contents: Contents, largest: int) -> None:
@@ -151,7 +155,7 @@ class StreamingTransport(NoLoading):
         self._largest = largest
 
     def post_xml(self, address: str, envelope: Element, headers: Mapping[str, Any]) -> SoapAnswer:
-        """Send; zeep calls this."""
+        """Send the envelope; called by zeep."""
         body, content_type = self._contents.body(envelope, headers["Content-Type"])
         if body.size > self._largest:
             raise RequestTooLarge(body.size)

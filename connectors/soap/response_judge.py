@@ -1,6 +1,6 @@
-"""What an answer means: the letter is taken, later, or never.
+"""Judge a SOAP response: the letter is delivered, try later, or never.
 
-None of the answer's own words is shown, but for codes.
+None of the response's own words are shown, except codes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _ACCEPTED = (202, 204)
 _REMEDIES = Remedies(
-    unauthorized="look at authentication, username and password_file",
-    forbidden="look at the service's access rules, and at authentication",
-    not_found="correct address, or let the service answer there",
-    no_post="correct address, for what is there takes no POST",
-    proxy="look at the proxy in front of the service",
+    unauthorized="check authentication, username and password_file",
+    forbidden="check the service's access rules, and authentication",
+    not_found="correct address, or make the service answer there",
+    no_post="correct address: what is there does not accept POST",
+    proxy="check the proxy in front of the service",
     media_type='write attachments = "mtom" or "base64", whichever it is not now',
     redirect="write the final address in address",
 )
@@ -49,9 +49,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,60}")
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What the operator says of the service's answers.
+    """The operator's rules for the service's responses.
 
-    Fields are dotted names of elements in the answer.
+    Fields are dotted names of elements in the response.
     """
 
     success_field: str = ""
@@ -64,7 +64,7 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseJudge:
-    """Judges the answers of the service that is called `who`.
+    """Judges the responses of the service that is called `who`.
 
     `answers`: its operation has an output.
     """
@@ -74,9 +74,9 @@ class ResponseJudge:
     answers: bool = True
 
     def judge(self, answer: SoapAnswer) -> str:
-        """The receiver's own reference for the letter, empty if it gives none that is a plain code.
+        """Return the receiver's own reference for the letter.
 
-        Raises DeliveryFailure.
+        It is empty if the response has none that is a plain code. Raises DeliveryFailure.
         """
         answer = root_of(answer)
         if (
@@ -120,7 +120,7 @@ class ResponseJudge:
         elif not answer.content:
             what = "is empty"
         status = answer.status_code
-        remedy = _REMEDIES.of(status) or "look at address, and at what is in front of the service"
+        remedy = _REMEDIES.of(status) or "check address, and any proxy in front of the service"
         text = f"{self.who} answers with status {status}, but its answer {what}; {remedy}"
         return TemporaryFailure(text, retry_after=answer.wait)
 
@@ -128,9 +128,10 @@ class ResponseJudge:
         return judge(self.who, answer.status_code, answer.wait, _REMEDIES)
 
     def _fault(self, fault: Element, answer: SoapAnswer) -> DeliveryFailure:
-        """A fault of the caller's (Client, Sender) stands; one of the service's own passes.
+        """Raise the failure for a SOAP fault.
 
-        The operator's lists come before both.
+        A fault of the caller's (Client, Sender) is permanent, one of the service's own is
+        temporary. The operator's lists take precedence.
         """
         codes = _codes(fault)
         shown = ", ".join(code for code in codes if _PLAIN.fullmatch(code)) or "without a code"
@@ -141,10 +142,10 @@ class ResponseJudge:
                 retry_after=answer.wait,
             )
         if set(codes) & _OF_SECURITY:
-            return TemporaryFailure(f"{text}; look at authentication, and at this machine's clock")
+            return TemporaryFailure(f"{text}; check authentication, and this machine's clock")
         if set(codes) & (_FOR_EVER | set(self.rules.permanent_faults)):
             return PermanentFailure(
-                f"{text}: it does not take this letter; look at its log and at input, and "
+                f"{text}: it does not take this letter; check its log and input, and "
                 "retry the delivery"
             )
         return TemporaryFailure(f"{text}; it is tried again later", retry_after=answer.wait)
@@ -161,7 +162,7 @@ class ResponseJudge:
         if not found or found in rules.temporary_values:
             raise TemporaryFailure(f"{text}; it is tried again later")
         raise PermanentFailure(
-            f"{text}, which success_values does not list; look at its log, and retry the "
+            f"{text}, which success_values does not list; check its log, and retry the "
             "delivery when that is fixed"
         )
 
@@ -178,7 +179,7 @@ def _local(element: Element) -> str:
 
 
 def _text(body: Element, field: str) -> str:
-    """What stands in the first element that `field` leads to, from anywhere in the body."""
+    """Return the text of the first element that `field` leads to, from anywhere in the body."""
     *way, last = field.split(".")
     for element in body.iter():
         if _local(element) == last:
@@ -189,7 +190,7 @@ def _text(body: Element, field: str) -> str:
 
 
 def _codes(fault: Element) -> list[str]:
-    """The local names of a fault's code and subcodes, and those of the elements in its detail."""
+    """Return the local names of a fault's code and subcodes, and of the elements in its detail."""
     codes = [
         (each.text or "").strip().rpartition(":")[2]
         for each in fault.iter()

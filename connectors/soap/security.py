@@ -1,6 +1,7 @@
-"""How a request proves who sends it, in its WS-Security header: a UsernameToken, or a signature with a certificate; both with a timestamp.
+"""Authenticate a request in its WS-Security header, by a UsernameToken or a signature.
 
-Sources: OASIS WSS SOAP Message Security 1.1, UsernameToken and X.509 Token Profiles 1.1.
+Both come with a timestamp; the signature is made with a certificate. Sources: OASIS WSS SOAP
+Message Security 1.1, UsernameToken and X.509 Token Profiles 1.1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _VALID = timedelta(minutes=5)
 
 Protect = Callable[["Element"], None]
-"""Puts the proof into an envelope."""
+"""A function that puts the proof of identity into an envelope."""
 
 
 def _timestamp() -> Any:
@@ -28,10 +29,10 @@ def _timestamp() -> Any:
 
 
 def username_token(name: str, password: str, *, digest: bool = False) -> Protect:
-    """The name and the password, as text or as a digest with a nonce and the time.
+    """Add the name and the password, as text or as a digest with a nonce and the time.
 
-    Only over an encrypted connection: the text can be read, and the digest, which is SHA-1, lets a
-    weak password be guessed.
+    For encrypted connections only: the text is readable, and the digest, which is SHA-1, allows a
+    weak password to be guessed.
     """
 
     def protect(envelope: Element) -> None:
@@ -46,7 +47,7 @@ def username_token(name: str, password: str, *, digest: bool = False) -> Protect
 
 
 def signature(certificate: Path, key: Path) -> Protect:
-    """RSA with SHA-256 over body and timestamp, with the certificate as a BinarySecurityToken."""
+    """Sign body and timestamp by RSA with SHA-256; the certificate is a BinarySecurityToken."""
     import xmlsec
     from zeep.wsse.signature import BinarySignature
 
@@ -64,7 +65,7 @@ def signature(certificate: Path, key: Path) -> Protect:
 
 
 def check_pair(certificate: Path, key: Path) -> None:
-    """Raise ValueError or OSError unless both are PEM, RSA, without password, and belong together."""
+    """Raise ValueError or OSError unless both are PEM, RSA, without a password, and a pair."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -76,13 +77,13 @@ def check_pair(certificate: Path, key: Path) -> None:
 
 
 class Protection:
-    """What zeep calls with each envelope: first the contents, if they are to be signed, then the proof."""
+    """The steps that zeep applies to each envelope: signed contents first, then the proof."""
 
     def __init__(self, *steps: Protect) -> None:
         self._steps = steps
 
     def apply(self, envelope: Element, headers: dict[str, str]) -> tuple[Element, dict[str, str]]:
-        """Take the steps."""
+        """Apply the steps."""
         for step in self._steps:
             step(envelope)
         return envelope, headers

@@ -1,4 +1,4 @@
-"""What an operator writes about a SOAP service, and what can be wrong about it."""
+"""The settings of a SOAP service, and their validation."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ class SoapSettings(DestinationSettings):
     """A file, or a web address that is fetched once, at the first use."""
     service: str = ""
     port: str = ""
-    """Empty for the first that has the operation."""
+    """Empty for the first port that has the operation."""
     operation: str
     address: WebAddress | Literal[""] = ""
-    """Empty for the WSDL's own."""
+    """Empty for the WSDL's own address."""
     input: dict[str, Any]
-    """The mapping; `mapping.py` says how it is written."""
+    """The mapping; its syntax is described in `mapping.py`."""
     attachments: Literal["base64", "mtom"] = "base64"
-    """How contents travel that the mapping puts into elements of the type base64Binary: inside the
-    envelope, or beside it.
+    """How contents are sent that the mapping puts into elements of the type base64Binary: inside
+    the envelope, or beside it.
     """
     authentication: Literal["none", "basic", "username-token", "x509"] = "none"
     username: str = ""
     password_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
     password_digest: bool = False
-    """A UsernameToken has a digest of the password, not the password."""
+    """Whether a UsernameToken has a digest of the password instead of the password."""
     signing_cert_file: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
     signing_key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
     success_field: str = ""
@@ -69,18 +69,18 @@ class SoapSettings(DestinationSettings):
     temporary_faults: tuple[str, ...] = ()
     permanent_faults: tuple[str, ...] = ()
     max_bytes: int = Field(default=50_000_000, ge=1)
-    """Of a request, as it travels."""
+    """The largest request, in bytes as sent."""
     ca_file: CaFile = None
     client_cert_file: Annotated[FilePath | None, BeforeValidator(none_if_empty)] = None
     client_key_file: Annotated[SecretFile | None, BeforeValidator(none_if_empty)] = None
     timeout: Timeout = duration("60s")
-    """For the whole of a call."""
+    """The limit for a whole call."""
 
     _contract: Contract | None = PrivateAttr(default=None)
 
     @property
     def client_certificate(self) -> Path | None:
-        """The certificate that proves who is calling."""
+        """The client certificate, if there is one."""
         return self.client_cert_file
 
     @model_validator(mode="after")
@@ -165,11 +165,11 @@ class SoapSettings(DestinationSettings):
 
     @property
     def contract(self) -> Contract | None:
-        """What the WSDL says, if it is in a file."""
+        """The contract of the WSDL, if that is in a file."""
         return self._contract
 
     def tls(self) -> ssl.SSLContext:
-        """Whom to trust, and what to prove. Raises OSError."""
+        """Return the TLS context: whom to trust, and the client certificate. Raises OSError."""
         return tls_context(
             self.ca_file,
             self.client_cert_file,

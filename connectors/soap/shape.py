@@ -1,4 +1,4 @@
-"""The shape of an operation's input, taken from zeep's model of the WSDL into values that the rest can read without it."""
+"""The shape of an operation's input, taken from zeep's model of the WSDL into plain values."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from connectors.soap.wsdl import BadWsdl
+from daemon.core.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from zeep.wsdl import Document
 
 TEXT_KEY = "#text"
-"""What a mapping calls the text of an element that has attributes as well."""
+"""The name in a mapping of the text of an element that has attributes as well."""
 _DEEPEST = 12
 
 
@@ -32,7 +33,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Alternatives:
-    """Names of elements of which a letter may have those of one branch only, and must if they are required."""
+    """Branches of element names, of which a letter may have only one, and must if `required`."""
 
     branches: tuple[tuple[str, ...], ...]
     required: bool
@@ -42,7 +43,7 @@ class Alternatives:
 class Node:
     """An element or an attribute of the input.
 
-    `children` are by the name that a mapping uses: `Name`, `@attribute`, or `#text`.
+    The keys of `children` are the names in a mapping: `Name`, `@attribute`, or `#text`.
     """
 
     name: str
@@ -66,11 +67,11 @@ class Operation:
     binding: str
     input: Node
     answers: bool
-    """It has an output."""
+    """Whether it has an output."""
 
 
 def operations(document: Document) -> Iterator[Operation]:
-    """All operations that speak SOAP, in the WSDL's order."""
+    """Yield all SOAP operations, in the WSDL's order."""
     from zeep.wsdl.bindings import Soap11Binding, Soap12Binding
 
     for service in document.services.values():
@@ -107,7 +108,7 @@ def _node(element: Any, zeep_name: str, *, required: bool, depth: int) -> Node:
     choices: tuple[Alternatives, ...] = ()
     if not isinstance(element.type, ComplexType):
         kind = _kind(element.type)
-    elif depth < _DEEPEST:  # a type may contain itself; nobody maps that deep
+    elif depth < _DEEPEST:  # a type may contain itself; no mapping is that deep
         children = _children(element.type, depth)
         # as in _children
         choices = tuple(_choices(element.type._element, required=True))  # noqa: SLF001
@@ -148,9 +149,9 @@ def _children(kind: Any, depth: int) -> dict[str, Node]:
 
 
 def _elements(content: Any, *, required: bool, depth: int) -> Iterator[Node]:
-    """The elements of a sequence or a choice.
+    """Yield the elements of a sequence or a choice.
 
-    Those of a group that repeats as a whole are left out: a mapping cannot say them.
+    A group that repeats as a whole is left out, because a mapping cannot express it.
     """
     from zeep.xsd import Choice, Element, Group
     from zeep.xsd.elements.indicators import Indicator
@@ -166,12 +167,10 @@ def _elements(content: Any, *, required: bool, depth: int) -> Iterator[Node]:
 
 
 def _choices(content: Any, *, required: bool) -> Iterator[Alternatives]:
-    """The choices among the elements that `_elements` gives.
+    """Yield the choices among the elements that `_elements` yields.
 
-    One within another is told as part of its branch.
-
-    zeep calls every choice optional, and every element that stands in one: that the latter may be
-    missing cannot be told.
+    A choice within another one counts as part of its branch. zeep calls every choice optional, and
+    every element in one, so whether such an element may be missing is unknown.
     """
     from zeep.xsd import Choice, Element, Group
 
@@ -221,22 +220,17 @@ def _kind(kind: Any) -> Kind:
 
 
 def choose(document: Document, service: str, port: str, operation: str) -> Operation:
-    """The operation of that name, at the first port that has it unless service or port are named.
+    """Return the operation with that name, at the first port unless service or port are named.
 
-    Raises BadWsdl, with a near miss.
+    Raises BadWsdl, with the closest name.
     """
-    import difflib
-
     found = list(operations(document))
     for what, wanted in (("service", service), ("port", port), ("name", operation)):
         names = list(dict.fromkeys(getattr(each, what) for each in found))
         if wanted and wanted not in names:
-            close = difflib.get_close_matches(wanted, names, n=1)
             word = "operation" if what == "name" else what
-            hint = (
-                f"did you mean {close[0]!r}?"
-                if close
-                else f"it has: {', '.join(names) or 'none that speaks SOAP'}"
+            hint = did_you_mean(wanted, names) or (
+                f"it has: {', '.join(names) or 'none that speaks SOAP'}"
             )
             raise BadWsdl(f"has no {word} {wanted!r} in its WSDL; {hint}")
         found = [each for each in found if not wanted or getattr(each, what) == wanted]

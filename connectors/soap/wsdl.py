@@ -1,10 +1,8 @@
-"""A WSDL, from a file or a web address, as zeep understands it.
+"""Read a WSDL, from a file or a web address, as zeep understands it.
 
-With no DTD, and nothing that it imports from elsewhere.
-
-Elsewhere is, for a file, anything outside its folder; for a web address, any other scheme, host or
-port. zeep's `forbid_external` knows no such difference, so that the documents come through
-`_Documents`.
+No DTD is read, and nothing is imported from elsewhere: for a file, from outside its folder; for a
+web address, from another scheme, host or port. zeep's `forbid_external` does not make that
+distinction, so the documents are loaded through `_Documents`.
 """
 
 from __future__ import annotations
@@ -34,31 +32,28 @@ if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
 LARGEST_WSDL = 8 << 20
-"""Bytes of one document."""
+"""The largest size of one document, in bytes."""
 _MOST = 100
 _OK = 200
 _WEB = ("http://", "https://")
 
 Fetch = Callable[[str], SoapAnswer]
-"""Gets what lies at a web address. Raises CallFailed."""
+"""Fetches a web address. Raises CallFailed."""
 Notice = Callable[["Element"], None]
-"""Looks at the root of a document."""
+"""Inspects the root of a document."""
 
 
 class BadWsdl(ValueError):
-    """A WSDL that cannot be used: the words say what is wrong and what to do, as `problem.
-
-    Remedy`.
-    """
+    """A WSDL that cannot be used; the text is `problem; remedy`."""
 
 
 def is_web(source: str) -> bool:
-    """Whether a WSDL is at a web address, and no file."""
+    """Return whether a WSDL is at a web address, not in a file."""
     return source.lower().startswith(_WEB)
 
 
 def zeep_settings(*, huge: bool = False) -> Settings:
-    """How zeep is to read: strictly, with no DTD and no entities. `huge` as in `xml.parse`."""
+    """Return zeep's settings: strict, with no DTD and no entities. `huge` as in `xml.parse`."""
     from zeep import Settings
 
     return Settings(
@@ -72,7 +67,10 @@ def zeep_settings(*, huge: bool = False) -> Settings:
 
 
 def keep_zeep_quiet() -> None:
-    """Let no part of zeep log below WARNING, whatever is set above it: it writes whole messages, with passwords and content."""
+    """Silence zeep's loggers below WARNING, whatever the levels above them are.
+
+    It logs whole messages, with passwords and content.
+    """
     for name in [
         "zeep",
         *(name for name in logging.root.manager.loggerDict if name.startswith("zeep.")),
@@ -87,12 +85,11 @@ def open_wsdl(
     settings: Settings | None = None,
     notice: Notice | None = None,
 ) -> Document:
-    """The WSDL at `source`, a file's path or a web address, which `fetch` gets.
+    """Read the WSDL at `source`, a file's path or a web address, which `fetch` gets.
 
-    `notice` sees each of its documents.
+    `notice` sees each of its documents. Takes up to a second, so call it once per process.
 
-    Raises BadWsdl, or CallFailed if a web address gives no answer. May take a second: once is
-    enough for a process.
+    Raises BadWsdl, or CallFailed if a web address cannot be read.
     """
     from zeep.exceptions import Error
     from zeep.wsdl import Document
@@ -100,11 +97,14 @@ def open_wsdl(
     documents = _Documents(source, fetch, notice)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # zeep warns of parts of a WSDL that it leaves out; what is missed is told by name
+            # zeep warns of parts of a WSDL that it leaves out; what is missing is reported by name
+            warnings.simplefilter("ignore")
             # a transport that only loads
-            document = Document(source, documents, settings=settings or zeep_settings())  # type: ignore[arg-type]
+            document = Document(
+                source,
+                documents,  # type: ignore[arg-type]
+                settings=settings or zeep_settings(),
+            )
     except (BadWsdl, CallFailed):
         raise
     except (
@@ -116,8 +116,7 @@ def open_wsdl(
         NotImplementedError,
         RecursionError,
     ) as error:
-        # zeep meets a WSDL that is wrong in ways that it does not foresee with whatever Python says
-        # then
+        # zeep raises arbitrary Python exceptions for faults of a WSDL that it does not foresee
         raise BadWsdl(
             f"is not a usable WSDL: {source} ({type(error).__name__}); ask its owner "
             "for a valid one"
@@ -128,9 +127,9 @@ def open_wsdl(
 
 
 class _Documents:
-    """What zeep loads documents through while it reads a WSDL.
+    """The transport through which zeep loads documents while it reads a WSDL.
 
-    Counts them, and refuses those from elsewhere.
+    It counts them, and refuses those from elsewhere.
     """
 
     def __init__(self, source: str, fetch: Fetch | None, notice: Notice | None) -> None:
@@ -140,7 +139,7 @@ class _Documents:
         self._left = _MOST
 
     def load(self, url: str) -> bytes:
-        """A document's bytes, which are known to be safe XML. Raises BadWsdl or CallFailed."""
+        """Return a document's bytes, checked to be safe XML. Raises BadWsdl or CallFailed."""
         self._left -= 1
         if self._left < 0:
             raise BadWsdl(
@@ -156,7 +155,7 @@ class _Documents:
             root = parse(data)
         except UnsafeXml as error:
             raise BadWsdl(
-                f"{error}: {url}; look whether it is the right file, and ask its owner for a "
+                f"{error}: {url}; check that it is the right file, and ask its owner for a "
                 "WSDL that is plain XML"
             ) from error
         if self._notice:
@@ -200,7 +199,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 class NoLoading:
-    """A base for the transports of clients whose WSDL is read already: they load nothing more."""
+    """A base for transports of clients whose WSDL has been read: they load nothing more."""
 
     def load(self, url: str) -> Any:
         """Refuse. Raises BadWsdl."""
@@ -210,17 +209,18 @@ class NoLoading:
 
 
 class WholeTransport(NoLoading):
-    """For small requests: `zeep.Client(document, transport=WholeTransport(caller), settings=zeep_settings(huge=True))`.
+    """A transport for small requests.
 
-    As safe from several threads as the caller. Raises CallFailed where zeep's own raises what
-    requests does.
+    Use `zeep.Client(document, transport=WholeTransport(caller),
+    settings=zeep_settings(huge=True))`. As thread-safe as the caller. Raises CallFailed where
+    zeep's own transport raises requests' exceptions.
     """
 
     def __init__(self, caller: SoapCaller) -> None:
         self._caller = caller
 
     def post_xml(self, address: str, envelope: Element, headers: Mapping[str, str]) -> SoapAnswer:
-        """Send an envelope; zeep calls this."""
+        """Send an envelope; called by zeep."""
         from lxml import etree
 
         data = etree.tostring(envelope, xml_declaration=True, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""XML from outside, read with care: no DTD, no entities, nothing fetched, and no tree that is absurdly deep or large."""
+"""Parse XML from outside safely: no DTD, no entities, nothing fetched, limited depth and size."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class UnsafeXml(ValueError):
 
 
 def parse(data: bytes, *, huge: bool = False) -> Element:
-    """The root of a document. Raises UnsafeXml, whose words say nothing of the content.
+    """Return the root of a document. Raises UnsafeXml, whose text shows none of the content.
 
-    `huge` allows texts of more than 10 million characters, as attachments have; the caller that sets it has
-    limited the size of `data`.
+    `huge` allows texts of more than 10 million characters, as attachments have; the caller that
+    sets it must have limited the size of `data`.
     """
     from lxml import etree
 

@@ -1,1 +1,1 @@
-"""The webhook, in its parts: what an operator writes about the receiver, and what the receiver is sent."""
+"""The webhook: the settings of the receiver, and what is sent to it."""

@@ -1,4 +1,4 @@
-"""What a receiver gets: a letter as a CloudEvent 1.0 in structured JSON mode, and the links under which the rest of it can be had.
+"""A letter as a CloudEvent 1.0 in structured JSON mode, with links to its text and attachments.
 
 The event's id is the delivery's, so it is unique at its source and the same in every repeat.
 """
@@ -18,9 +18,9 @@ ALERT_TYPE = "no.postmottak.alert.v1"
 
 
 def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
-    """The letter's event.
+    """Return the letter's event.
 
-    With `link_base`, the address of Postmottak's own API, the data has one member more, `links`.
+    With `link_base`, the address of Postmottak's own API, the data also has the member `links`.
     """
     data = parcel.document.model_dump(mode="json")
     if link_base:
@@ -38,7 +38,7 @@ def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
 
 
 def alert_event(notification: Notification) -> dict[str, Any]:
-    """An alert, or its end, as an event."""
+    """Return an alert, or its end, as an event."""
     return {
         "specversion": "1.0",
         "id": str(notification.id),
@@ -57,7 +57,10 @@ def alert_event(notification: Notification) -> dict[str, Any]:
 
 
 def links(parcel: Parcel, base: str) -> dict[str, Any]:
-    """Where the letter, its text and each attachment that is here can be fetched, and where the receiver says that it took the letter."""
+    """Return the links to the letter, its text and its stored attachments, and for confirming it.
+
+    The last one is where the receiver reports that it has taken the letter.
+    """
     message = f"{base}/api/v1/messages/{parcel.document.id}"
     delivery = f"{base}/api/v1/deliveries/{parcel.delivery_id}"
     names = [file.name for file in parcel.document.files if file.state in KEPT_STATES]

@@ -1,4 +1,4 @@
-"""The types in which an operator describes a webhook's receiver, with what can be wrong about each."""
+"""The types of a webhook receiver's settings, and their validation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _SECRET_SIZES = range(24, 65)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _OURS = re.compile(
-    r"(webhook|content|accept|proxy)-.*|accept|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|user-agent|date"
+    r"(webhook|content|accept|proxy)-.*|accept|host|connection|keep-alive|te|trailer"
+    r"|transfer-encoding|upgrade|expect|user-agent|date"
 )
-"""Headers that the call itself is made of."""
+"""Headers that the call itself uses."""
 
 
 def _link_base(text: str) -> str:
@@ -28,8 +29,7 @@ def _link_base(text: str) -> str:
         return text
     if set("?#") & set(web_address(text)):
         raise ValueError(
-            "has more than a place in it; write scheme, host and port, such as "
-            '"http://127.0.0.1:8765"'
+            'must be only an address; write scheme, host and port, such as "http://127.0.0.1:8765"'
         )
     return text.rstrip("/")
 
@@ -59,7 +59,7 @@ def _is_signing_secret(line: str) -> bool:
 
 
 def signing_secrets(secret: Secret) -> tuple[str, ...]:
-    """The secrets of the file, one on each line, in its order."""
+    """Return the secrets of the file, one on each line, in its order."""
     return tuple(line.strip() for line in secret.value.splitlines() if line.strip())
 
 
@@ -74,7 +74,8 @@ def _headers(files: Mapping[str, Secret]) -> Mapping[str, Secret]:
     for name, secret in files.items():
         if not _HEADER_NAME.fullmatch(name):
             raise ValueError(
-                f'has a name that is not a valid header name: {name!r}; write one such as "X-Api-Key"'
+                f"has a name that is not a valid header name: {name!r}; write one such as "
+                '"X-Api-Key"'
             )
         if name.lower() in taken:
             raise ValueError(
@@ -86,8 +87,8 @@ def _headers(files: Mapping[str, Secret]) -> Mapping[str, Secret]:
             )
         if not _HEADER_VALUE.fullmatch(secret.value):
             raise ValueError(
-                f"has a file that is not a valid header value: {secret.path}; it must hold one line "
-                "of ASCII"
+                f"has a file that is not a valid header value: {secret.path}; it must hold one "
+                "line of ASCII"
             )
         taken.add(name.lower())
     return files

@@ -264,7 +264,7 @@ def test_a_hidden_folder_of_somebody_else(drop: Path, make_parcel: MakeParcel) -
     os.chown(hidden, 12345, 12345)
     destination = FileDrop("erp", Settings(path=drop))
     with pytest.raises(
-        TemporaryFailure, match=r"\.postmottak in the drop .* somebody else's \(user 12345\)"
+        TemporaryFailure, match=r"\.postmottak in the drop .* another user \(user 12345\)"
     ):
         destination.deliver(parcel)
     assert [each.name for each in drop.iterdir()] == [".postmottak"]

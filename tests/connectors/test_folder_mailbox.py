@@ -33,15 +33,15 @@ PLAIN = {
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ("{", "no letter"),
-        ("[]", "no JSON object"),
+        ("{", "not a valid letter"),
+        ("[]", "not a JSON object"),
         (json.dumps(PLAIN | {"service": "4255/99"}), "service is unknown"),
         (
             json.dumps(PLAIN | {"published_at": "2026-03-12T12:00:00"}),
-            "published_at is no time with a zone",
+            "published_at is not a time with a zone",
         ),
         (json.dumps(PLAIN | {"title": None}), "wrong or missing: title"),
-        (json.dumps(PLAIN | {"files": "a.pdf"}), "no list"),
+        (json.dumps(PLAIN | {"files": "a.pdf"}), "not a list"),
         (
             json.dumps(PLAIN | {"files": [{"file": "../../etc/passwd", "name": "x"}]}),
             "wrong or missing: file",
@@ -116,7 +116,7 @@ def test_a_time_that_stands_for_none(tmp_path: Path, key: str, unset: str) -> No
             '"DEEP"', '{"a":' * 5000 + "1" + "}" * 5000
         ),
     ],
-    ids=["no JSON", "no letter", "deep"],
+    ids=["no JSON", "not a valid letter", "deep"],
 )
 def test_one_odd_letter_hides_no_other(tmp_path: Path, text: str) -> None:
     """A letter.json that is nested without end, or a folder whose name is no text, is one letter,

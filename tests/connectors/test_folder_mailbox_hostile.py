@@ -175,7 +175,7 @@ def test_a_letter_json_that_is_nested_too_deep(
     """It is told as what it is, and holds up no other letter."""
     (tmp_path / "letters" / "one" / "letter.json").write_text(text)
     found = refs(mailbox)
-    with pytest.raises(MailboxUnavailable, match="is no letter"):
+    with pytest.raises(MailboxUnavailable, match="is not a valid letter"):
         mailbox.fetch(found["one"])
     assert fetched(mailbox, found["two"]) == b"%PDF-1.7"
 
@@ -191,7 +191,7 @@ def test_a_file_name_that_is_too_long(tmp_path: Path, mailbox: folder.Folder) ->
     """It is a fault of the letter.json."""
     told = PLAIN | {"files": [{"file": "x" * 300, "name": "Vedtak.pdf"}]}
     (tmp_path / "letters" / "one" / "letter.json").write_text(json.dumps(told))
-    with pytest.raises(MailboxUnavailable, match="is no letter"):
+    with pytest.raises(MailboxUnavailable, match="is not a valid letter"):
         mailbox.fetch(refs(mailbox)["one"])
 
 

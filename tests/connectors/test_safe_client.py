@@ -107,7 +107,7 @@ def test_a_drip_ends_with_the_time_for_the_whole(
     failed = failure(post(server.port, "1s"), make_parcel)
     assert time.monotonic() - began < 10
     assert isinstance(failed, TemporaryFailure)
-    assert "no whole answer within 1 second" in str(failed)
+    assert "no complete answer within 1 second" in str(failed)
 
 
 def test_an_endless_body_is_not_read(servers: Any, make_parcel: MakeParcel, post: Post) -> None:
@@ -159,21 +159,21 @@ def test_a_body_that_is_cut(servers: Any, make_parcel: MakeParcel, post: Post) -
     else:
         failed = failure(destination, make_parcel)
         assert isinstance(failed, TemporaryFailure)
-        assert "no whole answer" in str(failed)
+        assert "no complete answer" in str(failed)
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
         ("400 Bad Request", PermanentFailure, "does not take this letter"),
-        ("401 Unauthorized", TemporaryFailure, "look at"),
+        ("401 Unauthorized", TemporaryFailure, "check"),
         ("403 Forbidden", TemporaryFailure, "access rules"),
         ("404 Not Found", TemporaryFailure, "answer there"),
-        ("405 Method Not Allowed", TemporaryFailure, "takes no POST"),
-        ("407 Proxy", TemporaryFailure, "look at the proxy"),
+        ("405 Method Not Allowed", TemporaryFailure, "does not accept POST"),
+        ("407 Proxy", TemporaryFailure, "check the proxy"),
         ("408 Request Timeout", TemporaryFailure, "tried again later"),
         ("409 Conflict", PermanentFailure, "does not take this letter"),
-        ("410 Gone", PermanentFailure, "takes no more letters"),
+        ("410 Gone", PermanentFailure, "accepts no more letters"),
         ("413 Too Large", PermanentFailure, "too large for it"),
         ("415 Media Type", TemporaryFailure, "application/cloudevents|attachments = "),
         ("422 Unprocessable", PermanentFailure, "does not take this letter"),

@@ -378,5 +378,5 @@ def test_a_token_that_may_write_leaves_no_fetched(world: World) -> None:
 def test_two_letters_cannot_have_one_id(world: World) -> None:
     """A test that publishes an id twice is told so."""
     world.publish(id=UNKNOWN)
-    with pytest.raises(ValueError, match="there already"):
+    with pytest.raises(ValueError, match="exists already"):
         world.publish(id=UNKNOWN)

@@ -167,7 +167,7 @@ def test_a_wrong_password_is_said(
     """A refused log-in names the options to look at, and not the password."""
     (tmp_path / "wrong").write_text("feil-passord")
     said = failure(tmp_path, server, make_parcel(), password_file="wrong")
-    assert "refuses the log-in; look at username, key_file and password_file" in said
+    assert "refuses the log-in; check username, key_file and password_file" in said
     assert "feil-passord" not in said
 
 
@@ -187,7 +187,7 @@ def test_a_missing_folder_is_not_made(
 ) -> None:
     """The drop's own folder must be there: it may be on a share that comes and goes behind the
     server."""
-    assert "is not there; make the folder on the server" in failure(
+    assert "does not exist; create the folder on the server" in failure(
         tmp_path, server, make_parcel(), path="borte"
     )
     assert names(server.root) == ["inn"]

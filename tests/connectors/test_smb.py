@@ -67,7 +67,7 @@ def test_a_wrong_password_is_said(
     """A refused log-in names the options to look at, and not the password."""
     (tmp_path / "wrong").write_text("feil-passord")
     said = failure(tmp_path, samba, make_parcel(), password_file="wrong")
-    assert "refuses the log-in; look at username and password_file" in said
+    assert "refuses the log-in; check username and password_file" in said
     assert "feil-passord" not in said
 
 
@@ -76,7 +76,7 @@ def test_a_missing_share_or_folder_is_said(
     tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, options: dict[str, str]
 ) -> None:
     """A wrong share or folder is told from a server that is down, and nothing is made up."""
-    assert "is not there; look at share, or make the folder" in failure(
+    assert "does not exist; check share, or create the folder" in failure(
         tmp_path, samba, make_parcel(), **options
     )
     assert not (samba.root / "borte").exists()

@@ -56,9 +56,9 @@ RULES: dict[str, Any] = {
         (fault("s:Client", detail="<Locked/>"), TemporaryFailure, "which temporary_faults lists"),
         (fault("s:Server", detail="<Duplicate/>"), PermanentFailure, "Duplicate"),
         (fault("s:Client.Authentication", status=200), PermanentFailure, "Client"),
-        (fault("wsse:FailedAuthentication"), TemporaryFailure, "look at authentication"),
+        (fault("wsse:FailedAuthentication"), TemporaryFailure, "check authentication"),
         (Reply(status=500), TemporaryFailure, "status 500"),
-        (Reply(status=401, body=b"no"), TemporaryFailure, "look at authentication"),
+        (Reply(status=401, body=b"no"), TemporaryFailure, "check authentication"),
         (Reply(status=400, body=b"no"), PermanentFailure, "does not take this letter"),
         (Reply(status=413), PermanentFailure, "too large"),
         (Reply(status=415), TemporaryFailure, 'write attachments = "mtom" or "base64"'),
@@ -80,7 +80,7 @@ RULES: dict[str, Any] = {
         (Reply(body=b"<a/>"), TemporaryFailure, "not SOAP"),
         (huge(5 << 20), TemporaryFailure, "larger than"),
         (bomb(), TemporaryFailure, "well-formed|DTD"),
-        (cut(), TemporaryFailure, "no whole answer"),
+        (cut(), TemporaryFailure, "no complete answer"),
         (response("BUSY"), TemporaryFailure, "says BUSY in Status"),
         (response("AVVIST"), PermanentFailure, "says AVVIST in Status"),
         (response("hemmelig tittel"), PermanentFailure, "no plain code"),
@@ -140,7 +140,7 @@ def test_basic_is_sent_with_each_call(tmp_path: Path, make_parcel: MakeParcel) -
         connect("arkiv", settings(sink.url, tmp_path, **_login(tmp_path, "basic"))).deliver(
             make_parcel()
         )
-        with pytest.raises(TemporaryFailure, match="401; look at authentication"):
+        with pytest.raises(TemporaryFailure, match="401; check authentication"):
             connect("arkiv", settings(sink.url)).deliver(make_parcel())
 
 
@@ -172,7 +172,7 @@ def test_a_username_token_lets_in_who_knows_the_password(
         assert (b"hemmelig-passord" in sink.documents[0].xml) is (form == "text")
     with (
         SoapSink(guard=Guard("ola", "et annet", form)) as sink,
-        pytest.raises(TemporaryFailure, match="look at authentication"),
+        pytest.raises(TemporaryFailure, match="check authentication"),
     ):
         connect("arkiv", settings(sink.url, tmp_path, **login)).deliver(make_parcel())
 

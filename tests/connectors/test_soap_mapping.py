@@ -283,7 +283,7 @@ def test_a_wsdl_at_a_web_address_is_fetched_once(make_parcel: MakeParcel) -> Non
     with SoapSink() as sink:
         destination = connect("arkiv", settings("", wsdl=sink.wsdl_url))
         sink.go_down()
-        with pytest.raises(TemporaryFailure, match="the WSDL cannot be had"):
+        with pytest.raises(TemporaryFailure, match="the WSDL cannot be fetched"):
             destination.deliver(make_parcel())
         sink.come_up()
         for name in ("one", "two"):

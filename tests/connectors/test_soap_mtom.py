@@ -216,10 +216,10 @@ def test_describe_says_what_the_wsdl_says_of_mtom(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "rule"),
     [
-        (b"cid:1.", b"cid:9.", "a part that is not there"),
-        (b"cid:1.", b"http://1.", "something that is no part"),
+        (b"cid:1.", b"cid:9.", "a missing part"),
+        (b"cid:1.", b"http://1.", "something that is not a part"),
         (b'"/></ns0:Content>', b'"/> </ns0:Content>', "not alone in its element"),
-        (b"ID: <1.", b"ID: <2.", "not there|the same Content-ID|nothing"),
+        (b"ID: <1.", b"ID: <2.", "missing part|the same Content-ID|nothing"),
         (b"Content-Transfer-Encoding: binary", b"Content-Transfer-Encoding: base64", "not binary"),
         (b'type="text/xml"\r\n', b'type="application/soap+xml"\r\n', "another than start-info"),
         (b"--\r\n", b"", "begin and end"),

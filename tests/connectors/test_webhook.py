@@ -244,7 +244,7 @@ def test_a_dripping_answer_does_not_hold_a_worker(
     """A receiver whose headers never end is given up when the time for the whole call is over, not
     when it falls silent."""
     server = servers.web(drip(beginning, b"x: y\r\n"), tls=server_tls if tls else None)
-    with pytest.raises(TemporaryFailure, match="no whole answer within 1 second"):
+    with pytest.raises(TemporaryFailure, match="no complete answer within 1 second"):
         webhook_to(server, "https" if tls else "http", ca_file=ca_file, timeout="1s").deliver(
             make_parcel()
         )
@@ -278,7 +278,7 @@ def test_no_answer_is_no_delivery(servers: Any, make_parcel: MakeParcel, answer:
     """A connection that ends early, and one to something else, is a failure for now, and says
     nothing of what was said."""
     server = servers.web(lambda connection, _: connection.sendall(answer))
-    with pytest.raises(TemporaryFailure, match="no whole answer") as caught:
+    with pytest.raises(TemporaryFailure, match="no complete answer") as caught:
         webhook_to(server).deliver(make_parcel())
     assert "OpenSSH" not in str(caught.value)
 

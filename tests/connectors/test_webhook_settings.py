@@ -108,7 +108,10 @@ def test_a_key_with_a_password_asks_nobody(tmp_path: Path, client_files: tuple[s
         ({"payload": "with-links"}, "without the other"),
         ({"link_base": "http://127.0.0.1:8765"}, "without the other"),
         ({"payload": "with-links", "link_base": "127.0.0.1:8765"}, "is not a valid web address"),
-        ({"payload": "with-links", "link_base": "http://x.example.no/?a=b"}, "more than a place"),
+        (
+            {"payload": "with-links", "link_base": "http://x.example.no/?a=b"},
+            "must be only an address",
+        ),
         ({"headers": {"webhook-id": "key"}}, "part of the call itself"),
         ({"headers": {"Content-Type": "key"}}, "part of the call itself"),
         ({"headers": {"HOST": "key"}}, "part of the call itself"),

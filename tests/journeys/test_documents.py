@@ -166,7 +166,7 @@ def _sandbox(command: str, folder: Path) -> Iterator[None]:
         child, stdout=subprocess.PIPE, text=True, cwd=folder.parent, env=environment
     ) as sandbox:
         assert sandbox.stdout
-        said_how_to_end = any("End it" in line for line in sandbox.stdout)
+        said_how_to_end = any("Stop it" in line for line in sandbox.stdout)
         try:
             yield
         finally:

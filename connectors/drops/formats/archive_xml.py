@@ -1,4 +1,7 @@
-"""What the archive formats have in common: XML that is always well-formed, the same for the same letter, and a letter in their words."""
+"""What the archive formats share: well-formed XML, and a letter's fields in archive terms.
+
+The XML is the same for the same letter.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """One file that an archive is to take. `file` is its name in the drop."""
+    """One file that an archive receives. `file` is its name in the drop."""
 
     file: str
     original_name: str
@@ -29,9 +32,9 @@ class Document:
 
 
 def root(tag: str, **namespaces: str) -> ET.Element:
-    """A root element; `default` is the namespace without a prefix.
+    """Return a root element; `default` is the namespace without a prefix.
 
-    Tags below it are written as they will stand, with their prefix.
+    The tags below it are written with their prefixes.
     """
     names = {
         "xmlns" if prefix == "default" else f"xmlns:{prefix}": name
@@ -41,7 +44,7 @@ def root(tag: str, **namespaces: str) -> ET.Element:
 
 
 def add(parent: ET.Element, tag: str, content: object = "", **attributes: str) -> ET.Element:
-    """Add an element with this text. What XML cannot hold becomes U+FFFD."""
+    """Add an element with this text. Characters that XML cannot hold become U+FFFD."""
     element = ET.SubElement(
         parent, tag, {name: as_xml_text(value) for name, value in attributes.items()}
     )
@@ -50,12 +53,12 @@ def add(parent: ET.Element, tag: str, content: object = "", **attributes: str) -
 
 
 def add_typed(parent: ET.Element, tag: str, xsi_type: str) -> ET.Element:
-    """Add an element that says which of the schema's types it is."""
+    """Add an element that names its type of the schema."""
     return ET.SubElement(parent, tag, {"xsi:type": xsi_type})
 
 
 def to_bytes(element: ET.Element) -> bytes:
-    """The document in UTF-8."""
+    """Return the document in UTF-8."""
     ET.indent(element)
     return (
         b'<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -65,30 +68,30 @@ def to_bytes(element: ET.Element) -> bytes:
 
 
 def title(parcel: Parcel) -> str:
-    """The letter's title on one line."""
+    """Return the letter's title on one line."""
     return one_line(parcel.document.title) or NO_TITLE
 
 
 def sender(parcel: Parcel) -> str:
-    """The sender's name, or its number, or that it is not known."""
+    """Return the sender's name, otherwise its number, otherwise that it is unknown."""
     return one_line(parcel.document.sender.name) or parcel.document.sender.organisation or UNKNOWN
 
 
 def addressees(parcel: Parcel) -> str:
-    """The recipients on whose behalf the letter is dropped."""
+    """Return the recipients for whom the letter is dropped."""
     return ", ".join(one_line(each.title) or each.name for each in parcel.addressees) or UNKNOWN
 
 
 def document_title(parcel: Parcel, document: Document, number: int) -> str:
-    """A document's title: the letter's for the first, the file's own name for the others."""
+    """Return a document's title: the letter's for the first, the file's own name for the others."""
     return title(parcel) if number == 1 else one_line(document.original_name) or document.file
 
 
 def role(number: int) -> str:
-    """What the document with this number, from 1 on, is to the letter."""
+    """Return the role in the letter of the document with this number, counted from 1."""
     return MAIN if number == 1 else ATTACHED
 
 
 def numbered(documents: Sequence[Document]) -> list[tuple[int, Document]]:
-    """The documents with their numbers, from 1 on."""
+    """Return the documents with their numbers, counted from 1."""
     return list(enumerate(documents, start=1))

@@ -1,8 +1,8 @@
-"""A letter as arkivmelding.xml of eFormidling, which archives of the public sector read.
+"""A letter as arkivmelding.xml of eFormidling, which public sector archives read.
 
 The schema is published in two forms that differ (felleslosninger/docs and efm-integrasjonspunkt);
-what is written here is valid by both. A case is demanded that an incoming letter does not have yet:
-each letter gets one of its own, for the archive to file anew. There is no element for an
+the output is valid in both. It requires a case, which an incoming letter does not have yet: each
+letter gets a case of its own, for the archive to file again. The schema has no element for an
 organisation number or a hash, so these are metadata of our own.
 """
 
@@ -23,7 +23,10 @@ _NOT_STATED = "Ikke oppgitt av avsender"
 
 
 def render(parcel: Parcel, documents: Sequence[Document]) -> bytes:
-    """The letter and its documents, the main one first; the same bytes for the same parcel."""
+    """Return the letter and its documents, the main one first.
+
+    The bytes are the same for the same parcel.
+    """
     message = archive_xml.root("arkivmelding", default=_NAMESPACE)
     add(message, "system", archive_xml.SYSTEM)
     add(message, "meldingId", parcel.delivery_id)
@@ -69,7 +72,7 @@ def _created(element: ET.Element, parcel: Parcel) -> None:
 
 
 def _shielding(shielding: ET.Element) -> None:
-    """Confidential post is shielded; the law that it rests on is known to the sender only."""
+    """Add the shielding of confidential post; only the sender knows its legal basis."""
     add(shielding, "tilgangsrestriksjon", "Taushetsbelagt post")
     add(shielding, "skjermingshjemmel", _NOT_STATED)
     add(shielding, "skjermingMetadata", "Tittel")
@@ -132,8 +135,8 @@ def _parties(entry: ET.Element, parcel: Parcel) -> None:
 
 
 def _id(parcel: Parcel, what: str) -> str:
-    """An id of something that is made for the letter.
+    """Return the id of an element that is made for the letter.
 
-    The same in every repeat, and for every destination.
+    It is the same in every repeat, and for every destination.
     """
     return str(uuid5(parcel.document.id, f"arkivmelding/{what}"))

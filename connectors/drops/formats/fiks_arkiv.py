@@ -22,7 +22,10 @@ _CODES = "https://ks-no.github.io/standarder/fiks-protokoll/fiks-arkiv/metadatak
 
 
 def render(parcel: Parcel, documents: Sequence[Document]) -> bytes:
-    """The letter and its documents, the main one first; the same bytes for the same parcel."""
+    """Return the letter and its documents, the main one first.
+
+    The bytes are the same for the same parcel.
+    """
     message = archive_xml.root("arkivmelding", default=_NAMESPACE, m=_CODES)
     add(message, "system", archive_xml.SYSTEM)
     add(message, "antallFiler", len(documents))

@@ -1,8 +1,8 @@
-"""A letter as a PDF that a person reads: what is known of it, and its text.
+"""A letter as a PDF for people: its metadata and its text.
 
-It is set in one of the fonts that every PDF reader has, which know the letters of Western European
-languages (Windows-1252). Other letters are written without their marks, or as a question mark; the
-PDF then says so. The letter's own text is never changed.
+It uses one of the fonts built into every PDF reader, which cover Western European languages
+(Windows-1252). Other letters are written without their marks, or as a question mark, and the PDF
+says so. The letter's own text is never changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LINE = 5
 
 
 def render_letter(parcel: Parcel) -> bytes:
-    """The PDF; the same bytes for the same parcel."""
+    """Return the PDF; the same bytes for the same parcel."""
     title, text = one_line(parcel.document.title), plain_letter(parcel)
     shown_title, shown_text = shown(title), shown(text)
     page = _new_document(parcel)
@@ -45,7 +45,7 @@ def render_letter(parcel: Parcel) -> bytes:
 
 
 def shown(text: str) -> str:
-    """The text in letters that the font has."""
+    """Return the text in characters that the font has."""
     return "".join(letter if _has(letter) else _nearest(letter) for letter in text)
 
 

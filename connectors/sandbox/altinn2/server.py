@@ -1,9 +1,10 @@
-"""The pretend Altinn 2: inbox, archive and confirmation over SOAP 1.1 in the Basic flavour, with the letters of the pretend Altinn 3.
+"""The pretend Altinn 2: inbox, archive and confirmation over SOAP 1.1, in the Basic variant.
 
-Written from Altinn/docs `api/soap` and the published interfaces, and independent of the client: it
-takes requests apart by tables of its own, and refuses whatever is not exactly so. What nobody has
-published is a guess here, and said to be: an unknown letter is answered with nothing, and a
-confirmation that is not asked for with a fault.
+Its letters are those of the pretend Altinn 3. It is written from Altinn/docs `api/soap` and the
+published interfaces, and is independent of the client: it parses requests with tables of its own,
+and refuses anything that does not match exactly. What is not published is a guess here, and marked
+as one: an unknown letter is answered with nothing, and a confirmation that is not asked for with a
+fault.
 """
 
 from __future__ import annotations
@@ -64,13 +65,13 @@ class Correspondence:
 
     @property
     def service(self) -> str:
-        """Code and edition, by the resource that carries it in the sandbox."""
+        """The code and edition, by the resource that carries the service in the sandbox."""
         codes = {resource: code for code, resource in sandbox_resources().items()}
         return codes.get(self.letter.resource, "4255/10")
 
     @property
     def service_name(self) -> str:
-        """As the letter bears it."""
+        """The name of the service as in the letter."""
         found = find_service(self.service)
         if found is None or found is CONFIDENTIAL_POST:
             return "Taushetsbelagt post fra det offentlige"
@@ -84,7 +85,7 @@ class Correspondence:
 
     @property
     def status(self) -> str:
-        """As the list and the letter tell it."""
+        """The status in the list and the letter."""
         if self.withdrawn:
             return "DeletedByAltinn"
         if self.archive_id:
@@ -95,10 +96,8 @@ class Correspondence:
 class PretendAltinn2(Peer):
     """A context manager that serves on 127.0.0.1 from entry to exit.
 
-    Every method is safe from any thread.
-
-    Kinds for `faults` and `count` are list, letter, confirm, archived, attachment, and other.
-    `list_limit` cuts lists without a word.
+    All methods may be called from any thread. Kinds for `faults` and `count` are list, letter,
+    confirm, archived, attachment, and other. `list_limit` cuts lists without an indication.
     """
 
     def __init__(self, *, port: int = 0, seed: int = 1) -> None:
@@ -124,9 +123,9 @@ class PretendAltinn2(Peer):
     # Letters
 
     def publish(self, letter: PretendLetter) -> int:
-        """Put a letter in.
+        """Add a letter.
 
-        Its number, which is the one that a migrated letter had, if it says so.
+        Returns its number; a migrated letter keeps the number that it had, if it has one.
         """
         now = self.clock.now()
         sent = letter.published_at or letter.requested_at or now
@@ -138,12 +137,12 @@ class PretendAltinn2(Peer):
         return number
 
     def record(self, number: int) -> Correspondence:
-        """A letter as it now is."""
+        """Return a letter in its current state."""
         with self._lock:
             return replace(self._letters[number])
 
     def archive(self, number: int) -> int:
-        """Move a letter to the archive, as a person does in the portal; its number there."""
+        """Move a letter to the archive, as a person does in the portal; return its number there."""
         with self._lock:
             letter = self._letters[number]
             letter.archive_id = number + 1_000_000
@@ -151,17 +150,17 @@ class PretendAltinn2(Peer):
             return letter.archive_id
 
     def withdraw(self, number: int) -> None:
-        """Take a letter away."""
+        """Remove a letter."""
         with self._lock:
             self._letters[number].withdrawn = True
 
     def withdraw_bytes(self, number: int, name: str) -> None:
-        """Let an attachment come without its bytes."""
+        """Leave out the bytes of an attachment from now on."""
         with self._lock:
             self._letters[number].without_bytes.add(name)
 
     def count(self, *kinds: str) -> int:
-        """How many requests of these kinds there were; of all kinds, if none is named."""
+        """Return how many requests of these kinds there were; of all kinds, if none is named."""
         with self._lock:
             return sum(self._counts[kind] for kind in kinds or self._counts)
 
@@ -200,7 +199,7 @@ class PretendAltinn2(Peer):
             return kinds[call.kind](call)
 
     def _list(self, call: Call) -> Response:
-        """Newest first, and cut without a word."""
+        """Newest first, and cut without an indication."""
         wanted = [
             each
             for each in self._letters.values()
@@ -284,7 +283,7 @@ def _row(letter: Correspondence) -> Fields:
 
 
 def _overridden(letter: Correspondence, *fields: tuple[str, Any]) -> Fields:
-    """The fields, told as the letter's `overrides` say."""
+    """Return the fields with the letter's `overrides` applied."""
     return tuple((name, letter.letter.overrides.get(name, value)) for name, value in fields)
 
 
@@ -320,9 +319,10 @@ def _letter_fields(letter: Correspondence) -> Fields:
 
 
 def _archived_fields(letter: Correspondence) -> Fields:
-    """Attachments come without their bytes, which have an operation of their own.
+    """Return the fields of an archived letter.
 
-    Whether they did is not published.
+    Attachments come without their bytes, which have an operation of their own. Whether Altinn 2 did
+    the same is not published.
     """
     content = letter.letter
     return _overridden(

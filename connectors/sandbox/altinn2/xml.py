@@ -1,4 +1,7 @@
-"""SOAP as the pretend Altinn 2 reads and writes it: requests by tables, to the letter, and answers in pieces, none of which is large."""
+"""SOAP messages of the pretend Altinn 2: requests checked exactly by tables, responses in pieces.
+
+None of the pieces is large.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ iterator of bytes; None for nil.
 
 @dataclass(frozen=True)
 class Raw:
-    """Fields of a type that has a namespace of its own."""
+    """The fields of a type that has a namespace of its own."""
 
     kind: str
     fields: Fields
@@ -65,7 +68,7 @@ class _Operation:
     name: str
     parameters: tuple[str, ...]
     result: str
-    """The namespace of what is in the result."""
+    """The namespace of the result's content."""
 
 
 def _operation(
@@ -131,14 +134,15 @@ _OPERATIONS = {
     )
 }
 _SEARCH_FIELDS = (
-    "ArchiveReference", "CaseID", "CollectionPages", "EDialogue", "FromDate", "Reportee", "SearchName", "SearchString", "SentAndArchived",
-    "ServiceCodeList", "ServiceOwnerCode", "ToBeProcessed", "ToBeProcessedByOthers", "ToDate",
+    "ArchiveReference", "CaseID", "CollectionPages", "EDialogue", "FromDate", "Reportee",
+    "SearchName", "SearchString", "SentAndArchived", "ServiceCodeList", "ServiceOwnerCode",
+    "ToBeProcessed", "ToBeProcessedByOthers", "ToDate",
 )  # fmt: skip  # in the schema's order
 _SEARCH_NEEDS = {"FromDate", "Reportee", "ToDate"}
 
 
 class BadRequest(Exception):
-    """A request that is not by the contract."""
+    """A request that breaks the contract."""
 
     def __init__(self, words: str, status: int = 500) -> None:
         super().__init__(words)
@@ -149,7 +153,7 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request that is in order."""
+    """A valid request."""
 
     operation: _Operation
     texts: Mapping[str, str]
@@ -158,12 +162,12 @@ class Call:
 
     @property
     def kind(self) -> str:
-        """list, letter, confirm, archived or attachment."""
+        """One of list, letter, confirm, archived, attachment."""
         return self.operation.kind
 
 
 def read_call(request: Request) -> Call:
-    """What a request asks for. Raises BadRequest."""
+    """Return what a request asks for. Raises BadRequest."""
     if request.method != "POST" or not request.headers.get("content-type", "").startswith(
         "text/xml"
     ):
@@ -232,7 +236,7 @@ def _read_search(search: Any) -> tuple[dict[str, str], dict[str, datetime], tupl
         else []
     )
     if any(each.tag != f"{{{_STRINGS}}}string" for each in by_name.get("ServiceCodeList", ())):
-        raise BadRequest("the list of service codes is no list of strings")
+        raise BadRequest("the list of service codes is not a list of strings")
     return {"Reportee": by_name["Reportee"].text or ""}, times, tuple(codes)
 
 
@@ -240,12 +244,12 @@ def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise BadRequest("a date is no date") from None
+        raise BadRequest("a date is not valid") from None
     return time if time.tzinfo else time.replace(tzinfo=NORWAY)
 
 
 def local(moment: datetime | None) -> str | None:
-    """A time as Altinn 2 writes it: Norwegian, without a zone, and with up to three digits of a fraction."""
+    """Return a time as Altinn 2 writes it: Norwegian, without a zone, at most milliseconds."""
     if moment is None:
         return None
     text = in_norway(moment).replace(tzinfo=None).isoformat(timespec="milliseconds")
@@ -253,7 +257,7 @@ def local(moment: datetime | None) -> str | None:
 
 
 def altinn_fault(number: int, words: str) -> Response:
-    """A fault as Altinn says it."""
+    """Return a fault in Altinn's format."""
     told = "".join(
         f"<{name}>{escape(text)}</{name}>"
         for name, text in (
@@ -283,7 +287,11 @@ def _fault(inside: str, status: int = 500) -> Response:
 
 
 def answer(call: Call, fields: Any) -> Response:
-    """The operation's result: fields, a name and rows for a list, None for nothing, and no fields for an operation without a result."""
+    """Return the response with an operation's result.
+
+    The result is fields, a name and rows for a list, None for nothing, or no fields for an
+    operation without a result.
+    """
     pieces = list(_envelope(call, fields))
     return Response(
         status=200,
@@ -341,7 +349,10 @@ def _written(fields: Fields, prefix: str) -> Iterator[bytes | Iterable[bytes]]:
 
 
 def _reference(found: re.Match[str]) -> str:
-    """As .NET writes what XML does not have, unless it is told to check."""
+    """Return a character reference, even if XML does not allow it.
+
+    .NET writes such references unless it is set to check.
+    """
     return f"&#x{ord(found[0]):X};"
 
 

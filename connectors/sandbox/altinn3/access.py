@@ -1,4 +1,4 @@
-"""Who may do what in the sandbox: Maskinporten clients, their keys and scopes, system users and their rights."""
+"""Access in the sandbox: Maskinporten clients, keys and scopes, system users and rights."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SystemUser:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadyClient:
-    """All that a program needs to present itself to Maskinporten."""
+    """What a program needs to authenticate to Maskinporten."""
 
     client_id: str
     key_id: str
@@ -61,7 +61,7 @@ class ReadyClient:
 
 
 def ready_client(organisation: str) -> ReadyClient:
-    """A new client id, with this process's key pair."""
+    """Return a new client id, with this process's key pair."""
     key = rsa_key("client")
     return ReadyClient(
         client_id=str(uuid4()),
@@ -72,7 +72,7 @@ def ready_client(organisation: str) -> ReadyClient:
 
 
 class Access:
-    """The registers of clients and system users. Safe from any thread."""
+    """The registers of clients and system users. May be used from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -81,12 +81,12 @@ class Access:
         self._by_id: dict[str, SystemUser] = {}
 
     def add_client(self, client: Client) -> None:
-        """Register a client, in place of one with the same id."""
+        """Register a client, replacing one with the same id."""
         with self._lock:
             self._clients[client.id] = client
 
     def client(self, client_id: str) -> Client | None:
-        """The client with that id."""
+        """Return the client with that id."""
         with self._lock:
             return self._clients.get(client_id)
 
@@ -95,7 +95,7 @@ class Access:
     ) -> str:
         """Give the client's system user for `party` the right to read `resources`.
 
-        The system user's id.
+        Returns the system user's id.
         """
         key = (client_id, party, external_ref or party)
         with self._lock:
@@ -113,7 +113,7 @@ class Access:
         resources: Iterable[str] | None,
         external_ref: str | None = None,
     ) -> None:
-        """Take rights away; without `resources`, the whole system user."""
+        """Remove rights; without `resources`, the whole system user."""
         key = (client_id, party, external_ref or party)
         with self._lock:
             if resources is not None:
@@ -123,7 +123,7 @@ class Access:
             del self._by_id[user.id]
 
     def find_user(self, client_id: str, party: str, external_ref: str | None) -> SystemUser | None:
-        """The system user with exactly this reference.
+        """Return the system user with exactly this reference.
 
         Without one, the reference is the organisation number on both sides.
         """
@@ -131,18 +131,18 @@ class Access:
             return self._users.get((client_id, party, external_ref or party))
 
     def may_read(self, system_user: str | None, party: str, resource: str) -> bool:
-        """Whether the system user may read the resource on behalf of `party`."""
+        """Return whether the system user may read the resource on behalf of `party`."""
         with self._lock:
             user = self._by_id.get(system_user or "")
             return user is not None and user.party == party and resource in user.resources
 
     def resources_of(self, system_user: str | None, party: str) -> frozenset[str]:
-        """All that the system user may read on behalf of `party`."""
+        """Return all resources that the system user may read on behalf of `party`."""
         with self._lock:
             user = self._by_id.get(system_user or "")
             return frozenset(user.resources) if user and user.party == party else frozenset()
 
 
 def public_key(material: str | bytes | dict[str, Any], key_id: str) -> RSAKey:
-    """A public key from PEM or a JWK, under the id that it is registered with."""
+    """Return a public key from PEM or a JWK, with the id that it is registered under."""
     return RSAKey.import_key(material, {"kid": key_id})

@@ -1,4 +1,4 @@
-"""The letters of the pretend Altinn, and the rules by which they change: what the real server's handlers do, without HTTP.
+"""The letters of the pretend Altinn, and how they change: the real server's rules, without HTTP.
 
 File names in the docstrings are those of Altinn/altinn-correspondence; APP is its
 src/Altinn.Correspondence.Application.
@@ -27,23 +27,25 @@ LIST_LIMIT = 1000
 
 
 class StorageFailure(Exception):
-    """Altinn's storage does not have the bytes; the server did not expect that, and answers 500."""
+    """Altinn's storage lacks the bytes; the server does not expect that, and answers 500."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who asks, as far as the rules care."""
+    """Who asks, as far as the rules need it."""
 
     organisation: str
     may_read: Callable[[str, str], bool]
-    """Whether the caller may read, for that party, that resource."""
+    """Whether the caller may read that resource for that party."""
     sends: bool = False
-    """The token has the write scope: the caller counts as a sender, and leaves no Fetched."""
+    """Whether the token has the write scope: the caller then counts as a sender, and leaves no
+    Fetched.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """What a list is narrowed down to."""
+    """The filters of a list."""
 
     resource: str
     party: str
@@ -58,13 +60,13 @@ class Filters:
 class Correspondences:
     """All letters.
 
-    Every method is safe from any thread, and raises Problem where the real server says no.
+    All methods may be called from any thread, and raise Problem where the real server refuses.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.confirm_delay = timedelta(seconds=4)
         self.confirmations_take = True
-        """If not, confirming is answered as ever, and its row never comes
+        """If false, confirming is answered as usual, but its row never comes
         (APP/VerifyCorrespondenceConfirmation).
         """
         self.lock = threading.RLock()
@@ -74,11 +76,11 @@ class Correspondences:
         self._by_key: dict[str, str] = {}
 
     def publish(self, letter: PretendLetter) -> str:
-        """Take a letter in; its id."""
+        """Take a letter in and return its id."""
         record = new_record(letter, self._clock.now())
         with self.lock:
             if record.id in self._records:
-                raise ValueError(f"a letter with the id {record.id} is there already")
+                raise ValueError(f"a letter with the id {record.id} exists already")
             self._records[record.id] = record
             channel = self._channels.setdefault((letter.resource, letter.party), [])
             bisect.insort(channel, (record.requested_at, record.id))
@@ -87,7 +89,7 @@ class Correspondences:
         return record.id
 
     def record(self, letter_id: str) -> Record:
-        """The letter with that id, with what is due having happened. Raises Problem 1001."""
+        """Return the letter with that id, with everything due applied. Raises Problem 1001."""
         with self.lock:
             record = self._records.get(letter_id)
             if not record:
@@ -96,12 +98,12 @@ class Correspondences:
             return record
 
     def resources(self) -> frozenset[str]:
-        """The resources under which there are letters."""
+        """Return the resources under which there are letters."""
         with self.lock:
             return frozenset(resource for resource, _ in self._channels)
 
     def advance(self, letter_id: str, status: Status) -> None:
-        """Let something happen to a letter from outside: it is published, fails, is purged by Altinn."""
+        """Change a letter's status from outside: published, failed, or purged by Altinn."""
         with self.lock:
             record = self.record(letter_id)
             now = self._clock.now()
@@ -110,13 +112,16 @@ class Correspondences:
                 record.published_at = now
 
     def set_attachment(self, letter_id: str, attachment_id: str, status: AttachmentStatus) -> None:
-        """Let something happen to an attachment from outside."""
+        """Change an attachment's status from outside."""
         with self.lock:
             part = _part(self.record(letter_id), attachment_id)
             part.status, part.status_at = status, self._clock.now()
 
     def list(self, caller: Caller, filters: Filters) -> tuple[str, ...]:
-        """APP/GetCorespondences/GetCorrespondencesHandler.cs: newest requested time first, cut at 1000 without a word."""
+        """List as APP/GetCorespondences/GetCorrespondencesHandler.cs does.
+
+        Newest requested time first, cut at 1000 without an indication.
+        """
         if filters.since and filters.until and filters.since > filters.until:
             raise Problem(1027)
         if not caller.may_read(filters.party, filters.resource):
@@ -162,7 +167,10 @@ class Correspondences:
         return any(row.status is filters.status for row in record.rows)
 
     def overview(self, caller: Caller, letter_id: str) -> Record:
-        """APP/GetCorrespondenceOverview: leaves a Fetched row, at most one in 15 seconds for each calling party."""
+        """Do as APP/GetCorrespondenceOverview.
+
+        Leaves a Fetched row, at most one in 15 seconds for each calling party.
+        """
         with self.lock:
             record = self._readable(caller, letter_id)
             if not caller.sends:
@@ -175,7 +183,7 @@ class Correspondences:
             return record
 
     def details(self, caller: Caller, letter_id: str) -> Record:
-        """APP/GetCorrespondenceDetails: leaves a Fetched row each time."""
+        """Do as APP/GetCorrespondenceDetails: leaves a Fetched row each time."""
         with self.lock:
             record = self._readable(caller, letter_id)
             if not caller.sends:
@@ -184,7 +192,7 @@ class Correspondences:
             return record
 
     def content(self, caller: Caller, letter_id: str) -> Record:
-        """APP/GetCorrespondenceOverview with OnlyGettingContent: marks as read."""
+        """Do as APP/GetCorrespondenceOverview with OnlyGettingContent: marks as read."""
         with self.lock:
             record = self.overview(caller, letter_id)
             if not caller.sends and not record.has_been(Status.Read):
@@ -192,7 +200,7 @@ class Correspondences:
             return record
 
     def mark_read(self, caller: Caller, letter_id: str) -> None:
-        """APP/MarkCorrespondenceAsRead."""
+        """Do as APP/MarkCorrespondenceAsRead."""
         with self.lock:
             record = self._readable(caller, letter_id)
             _require_available(record)
@@ -203,7 +211,10 @@ class Correspondences:
             record.add(Status.Read, self._clock.now())
 
     def confirm(self, caller: Caller, letter_id: str) -> None:
-        """APP/ConfirmCorrespondence: the row comes later, if it comes, and has the time of the call."""
+        """Do as APP/ConfirmCorrespondence.
+
+        The row comes later, if it comes, and has the time of the call.
+        """
         with self.lock:
             record = self._readable(caller, letter_id)
             _require_available(record)
@@ -216,7 +227,7 @@ class Correspondences:
                 record.confirmations.append((now + self.confirm_delay, now))
 
     def purge(self, caller: Caller, letter_id: str) -> None:
-        """APP/PurgeCorrespondence, by the recipient's rules.
+        """Do as APP/PurgeCorrespondence, by the recipient's rules.
 
         A purge that another status hides is repeated without effect.
         """
@@ -235,11 +246,10 @@ class Correspondences:
                 self._purge(record)
 
     def download(self, caller: Caller, letter_id: str, attachment_id: str) -> AttachmentRecord:
-        """APP/DownloadCorrespondenceAttachment: leaves a row each time, before the first byte.
+        """Do as APP/DownloadCorrespondenceAttachment.
 
-        Needs no Fetched.
-
-        Also raises StorageFailure, and then leaves no row.
+        Leaves a row each time, before the first byte. Needs no Fetched. Also raises StorageFailure,
+        and then leaves no row.
         """
         with self.lock:
             record = self.record(letter_id)

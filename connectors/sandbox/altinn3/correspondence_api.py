@@ -34,7 +34,7 @@ _SAFE = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """One endpoint: what tokens it takes, what it produces (None: no declared type), and how it answers."""
+    """An endpoint: the tokens it accepts, its content type (None: undeclared), and its function."""
 
     takes: Literal["any", "altinn", "download"]
     produces: str | None
@@ -42,13 +42,13 @@ class Endpoint:
 
 
 class CorrespondenceApi:
-    """Answers requests to Correspondence. Safe from any thread."""
+    """Answers requests to Correspondence. May be used from any thread."""
 
     def __init__(self, letters: Correspondences, access: Access, tokens: Tokens) -> None:
         self.letters = letters
         self.announce_lengths = False
-        """Whether a download tells its length. The real server does not promise it, so the sandbox
-        does not either.
+        """Whether a download has a Content-Length. The real server does not promise it, so the
+        sandbox does not send it either.
         """
         self._access = access
         self._tokens = tokens
@@ -76,9 +76,9 @@ class CorrespondenceApi:
             return unhandled(request.path)
 
     def _admitted(self, endpoint: Endpoint, request: Request) -> Bearer | Response:
-        """The bearer, or the answer of one who is not let in.
+        """Return the bearer, or the response of a refusal.
 
-        Such answers lack the headers that all others have.
+        Such responses lack the headers that all others have.
         """
         authorization = request.headers.get("authorization")
         if endpoint.takes == "download" and not (authorization or "").startswith("Bearer"):
@@ -104,28 +104,28 @@ class CorrespondenceApi:
         )
 
     def list(self, caller: Caller, request: Request, _ids: tuple[str, ...]) -> Response:
-        """Ids, and nothing else.
+        """Return the ids, and nothing else.
 
-        Nobody sends through the sandbox, so the sender's role finds nothing.
+        Nothing is sent through the sandbox, so the sender's role finds nothing.
         """
         role, filters = list_filters(request.query, caller.organisation)
         found = self.letters.list(caller, filters)
         return _json({"ids": list(found) if role != "Sender" else []})
 
     def overview(self, caller: Caller, _request: Request, ids: tuple[str, ...]) -> Response:
-        """The letter; leaves a Fetched."""
+        """Return the letter; leaves a Fetched."""
         (letter_id,) = guids(correspondenceId=ids[0])
         with self.letters.lock:
             return _json(views.overview(self.letters.overview(caller, letter_id)))
 
     def details(self, caller: Caller, _request: Request, ids: tuple[str, ...]) -> Response:
-        """The letter and its history; leaves a Fetched."""
+        """Return the letter and its history; leaves a Fetched."""
         (letter_id,) = guids(correspondenceId=ids[0])
         with self.letters.lock:
             return _json(views.details(self.letters.details(caller, letter_id)))
 
     def content(self, caller: Caller, _request: Request, ids: tuple[str, ...]) -> Response:
-        """The body as text; marks as read."""
+        """Return the body as text; marks as read."""
         (letter_id,) = guids(correspondenceId=ids[0])
         record = self.letters.content(caller, letter_id)
         return Response(
@@ -135,25 +135,25 @@ class CorrespondenceApi:
         )
 
     def mark_read(self, caller: Caller, _request: Request, ids: tuple[str, ...]) -> Response:
-        """The id again."""
+        """Mark as read and return the id."""
         (letter_id,) = guids(correspondenceId=ids[0])
         self.letters.mark_read(caller, letter_id)
         return _json(letter_id)
 
     def confirm(self, caller: Caller, _request: Request, ids: tuple[str, ...]) -> Response:
-        """The id again; the status comes later."""
+        """Confirm and return the id; the status comes later."""
         (letter_id,) = guids(correspondenceId=ids[0])
         self.letters.confirm(caller, letter_id)
         return _json(letter_id)
 
     def purge(self, caller: Caller, _request: Request, ids: tuple[str, ...]) -> Response:
-        """The id again."""
+        """Purge and return the id."""
         (letter_id,) = guids(correspondenceId=ids[0])
         self.letters.purge(caller, letter_id)
         return _json(letter_id)
 
     def download(self, caller: Caller, _request: Request, ids: tuple[str, ...]) -> Response:
-        """The whole file, whatever a Range asks for."""
+        """Return the whole file, whatever a Range asks for."""
         letter_id, attachment_id = guids(correspondenceId=ids[0], attachmentId=ids[1])
         attachment = self.letters.download(caller, letter_id, attachment_id).attachment
         body = Stream(
@@ -191,7 +191,10 @@ def _has_scope(endpoint: Endpoint, bearer: Bearer) -> bool:
 
 
 def _not_acceptable(endpoint: Endpoint, request: Request) -> Response | None:
-    """The 406 rule: one part of Accept must be literally the type, or `*/*` (API/Helpers/AcceptHeaderValidationMiddleware.cs)."""
+    """Apply the 406 rule: one part of Accept must be literally the type, or `*/*`.
+
+    Source: API/Helpers/AcceptHeaderValidationMiddleware.cs.
+    """
     accept = request.headers.get("accept")
     if not endpoint.produces or accept is None:
         return None
@@ -205,7 +208,10 @@ def _not_acceptable(endpoint: Endpoint, request: Request) -> Response | None:
 
 
 def _login(request: Request) -> Response:
-    """COR API/Auth/CascadeAuthenticationHandler.cs: without a bearer token, a person is presumed, and sent to log in."""
+    """Redirect to the log-in: without a bearer token, a person is assumed.
+
+    Source: COR API/Auth/CascadeAuthenticationHandler.cs.
+    """
     return Response(
         status=302,
         headers=(("Location", f"/authentication/api/v1/openid/authorize?state={request.path}"),),
@@ -217,7 +223,10 @@ def _json(document: Any) -> Response:
 
 
 def _written(document: Any) -> str:
-    """As the real server writes it; half a surrogate pair is escaped, for UTF-8 has none."""
+    """Return JSON as the real server writes it.
+
+    Half a surrogate pair is escaped, because UTF-8 has none.
+    """
     raw: dict[str, str] = {}
 
     def place(value: RawJson) -> str:

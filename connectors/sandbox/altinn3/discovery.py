@@ -1,8 +1,9 @@
-"""How a recipient finds out which resources there are: Dialogporten's authorised service resources, and the public resource registry.
+"""How a recipient finds its resources: Dialogporten's list, and the public resource registry.
 
-Sources: Altinn/dialogporten …/EndUser/ServiceResources/Queries/Search,
-Altinn/altinn-resource-registry ResourceController.cs. Dialogporten lists a resource only when it is
-in use, writes its type in lower case, and its id without the URN.
+Dialogporten lists the authorised service resources. Sources: Altinn/dialogporten
+…/EndUser/ServiceResources/Queries/Search, Altinn/altinn-resource-registry ResourceController.cs.
+Dialogporten lists a resource only when it is in use, and writes its type in lower case and its id
+without the URN.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class PretendResource:
 
 
 class Discovery:
-    """The registers and the endpoints that read them. Safe from any thread."""
+    """The registers and the endpoints that read them. May be used from any thread."""
 
     def __init__(self, letters: Correspondences, access: Access, tokens: Tokens) -> None:
         self._letters = letters
@@ -51,37 +52,40 @@ class Discovery:
         self._resources: dict[str, PretendResource] = {}
 
     def add(self, resource: PretendResource) -> None:
-        """Register a resource, in place of one with the same id."""
+        """Register a resource, replacing one with the same id."""
         with self._lock:
             self._resources[resource.id] = resource
 
     def add_missing(self, resource_id: str) -> None:
-        """Register a resource that nobody has described."""
+        """Register a resource that has no description yet."""
         with self._lock:
             self._resources.setdefault(
                 resource_id, PretendResource(id=resource_id, title=resource_id)
             )
 
     def resource_list(self, _request: Request) -> Response:
-        """`GET /resourceregistry/api/v1/resource/resourcelist`: needs no token."""
+        """Answer `GET /resourceregistry/api/v1/resource/resourcelist`: needs no token."""
         with self._lock:
             return _json([_entry(resource) for resource in self._resources.values()])
 
     def resource(self, resource_id: str) -> Response:
-        """`GET /resourceregistry/api/v1/resource/{id}`: needs no token."""
+        """Answer `GET /resourceregistry/api/v1/resource/{id}`: needs no token."""
         with self._lock:
             found = self._resources.get(resource_id)
         return _json(_entry(found)) if found else Response(status=404)
 
     def metadata(self, _request: Request) -> Response:
-        """`GET /dialogporten/api/v1/metadata/serviceresources`: everything in use.
+        """Answer `GET /dialogporten/api/v1/metadata/serviceresources`: everything in use.
 
         Needs no token.
         """
         return self._items(self._letters.resources())
 
     def service_resources(self, request: Request) -> Response:
-        """`GET /dialogporten/api/v1/enduser/serviceresources`: what the caller may read of what is in use."""
+        """Answer `GET /dialogporten/api/v1/enduser/serviceresources`.
+
+        It lists the resources in use that the caller may read.
+        """
         text = bearer_text(request.headers.get("authorization"))
         bearer = self._tokens.read(text) if text else None
         if not bearer:

@@ -28,7 +28,7 @@ class Exchange:
         self._clock = clock
 
     def answer(self, request: Request, provider: str) -> Response:
-        """The token: bare, or as a JSON string for one who accepts JSON."""
+        """Return the token: bare, or as a JSON string for callers that accept JSON."""
         if provider != "maskinporten":
             return Response(
                 status=400,
@@ -55,7 +55,7 @@ class Exchange:
         )
 
     def issue(self, bearer: Bearer) -> str:
-        """Altinn's token for the bearer of a Maskinporten token."""
+        """Issue Altinn's token for the bearer of a Maskinporten token."""
         return self._tokens.issue("altinn", self._claims(bearer), self.lifetime)
 
     def _claims(self, bearer: Bearer) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What can go wrong between a client and Altinn, to be switched on while everything runs.
+"""Faults between a client and Altinn, which can be switched on while everything runs.
 
-A fault either takes the place of an answer, so that nothing happened at the server, or spoils an
-answer that was right, so that whatever it was about has happened.
+A fault either replaces the response, so that nothing happened at the server, or spoils a correct
+response, so that the request has been carried out.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class Fault:
 
     name: str
     instead: Callable[[], Response] | None = None
-    """Answered in place of everything; the request is not carried out."""
+    """The response in place of the real one; the request is not carried out."""
     spoil: Callable[[Response], Response] | None = None
-    """What becomes of the right answer; the request has been carried out."""
+    """Spoils the correct response; the request has been carried out."""
 
 
 def status(code: int, *, retry_after: str | None = None) -> Fault:
-    """The server's 500 (problem+json), or a gateway's 429, 502, 503 or 504 (a web page).
+    """Return the server's 500 (problem+json), or a gateway's 429, 502, 503 or 504 (a web page).
 
-    `retry_after` is the header as it stands.
+    `retry_after` is the header's value.
     """
     page = f"<html><head><title>{code}</title></head><body><h1>{code}</h1></body></html>".encode()
     right = (
@@ -51,31 +51,31 @@ def status(code: int, *, retry_after: str | None = None) -> Fault:
 
 
 def html_page() -> Fault:
-    """A web page with status 200 where JSON or a file should be."""
+    """Return a web page with status 200 in place of JSON or a file."""
     page = b"<!DOCTYPE html><html><body>The service is being maintained</body></html>"
     return Fault(name="html page", instead=lambda: Response(status=200, body=page, headers=_HTML))
 
 
 def login_redirect() -> Fault:
-    """A redirect to a login page."""
+    """Return a redirect to a login page."""
     headers = (("Location", "/authentication/login"),)
     return Fault(name="login redirect", instead=lambda: Response(status=302, headers=headers))
 
 
 def reset() -> Fault:
-    """A TCP reset before the request is carried out."""
+    """Reset the TCP connection before the request is carried out."""
     return Fault(name="reset", instead=lambda: Response(status=200, manner=Manner(reset=True)))
 
 
 def lost_answer() -> Fault:
-    """A TCP reset after the request was carried out: the client cannot know that it was."""
+    """Reset the TCP connection after the request was carried out, which the client cannot know."""
     return Fault(name="lost answer", spoil=lambda right: replace(right, manner=Manner(reset=True)))
 
 
 def cut_short(*, announced: bool) -> Fault:
-    """Half a body, then the end of the connection.
+    """Send half a body, then end the connection.
 
-    With the length of the whole announced, or chunked.
+    The length of the whole is announced, or the body is chunked.
     """
     return Fault(
         name=f"cut short, {'length' if announced else 'chunked'}",
@@ -84,7 +84,7 @@ def cut_short(*, announced: bool) -> Fault:
 
 
 def drip(seconds_per_byte: float) -> Fault:
-    """The head at once, and then the body a byte at a time."""
+    """Send the head at once, then the body a byte at a time."""
     return Fault(
         name="drip",
         spoil=lambda right: replace(right, manner=Manner(seconds_per_byte=seconds_per_byte)),
@@ -92,14 +92,14 @@ def drip(seconds_per_byte: float) -> Fault:
 
 
 def wrong_bytes() -> Fault:
-    """A body of the right length, one byte of which is wrong; an empty one gets a byte."""
+    """Send a body of the right length with one wrong byte; an empty one gets a byte."""
     return Fault(
         name="wrong bytes", spoil=lambda right: replace(right, body=_corrupted(right.body))
     )
 
 
 def gzip_bomb(megabytes: int = 1024) -> Fault:
-    """A small gzip-encoded body that unpacks to so many megabytes."""
+    """Send a small gzip-encoded body that unpacks to this many megabytes."""
     headers = (("Content-Type", "application/json"), ("Content-Encoding", "gzip"))
     return Fault(
         name="gzip bomb",
@@ -118,7 +118,7 @@ class _Plan:
 class Faults:
     """The faults that are switched on.
 
-    Safe from any thread; the chances follow from `seed` and the order of requests.
+    May be used from any thread; the random choices follow from `seed` and the order of requests.
     """
 
     def __init__(self, seed: int = 1) -> None:
@@ -130,9 +130,10 @@ class Faults:
     def inject(
         self, fault: Fault, *kinds: str, times: int | None = 1, probability: float = 1.0
     ) -> None:
-        """Fail the next `times` requests of these kinds (of any kind if none is named), or each with a probability; None: for good.
+        """Fail the next `times` requests of these kinds, or each with a probability.
 
-        Kinds are those of `FakeAltinn.calls`. What was injected first acts first.
+        Any kind if none is named; `times` None: until `clear`. Kinds are those of
+        `FakeAltinn.calls`. The fault that was injected first acts first.
         """
         self._add(lambda _: fault, kinds, times, probability)
 
@@ -142,7 +143,7 @@ class Faults:
         self._add(lambda chance: chance.choice(ways), kinds, None, probability)
 
     def clear(self) -> None:
-        """Be well again."""
+        """Switch all faults off."""
         with self._lock:
             self._plans.clear()
 
@@ -153,7 +154,7 @@ class Faults:
             return Counter(self._hits)
 
     def next(self, kind: str) -> Fault | None:
-        """What befalls this request."""
+        """Return the fault for this request, if any."""
         with self._lock:
             for plan in self._plans:
                 if plan.kinds and kind not in plan.kinds:
@@ -210,7 +211,10 @@ def _flipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 @functools.cache
 def _bomb(megabytes: int) -> bytes:
-    """One gzip member of zeros: a megabyte is packed once and repeated, which a full flush between the repeats allows."""
+    """Return one gzip member of zeros.
+
+    A megabyte is compressed once and repeated, which a full flush between the repeats allows.
+    """
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     zeros = bytes(_MEGABYTE)
     piece = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)

@@ -1,4 +1,4 @@
-"""The query of a list request: which parameters there are, and what makes each of them invalid.
+"""The query of a list request: its parameters, and what makes each of them invalid.
 
 Sources: COR API/Controllers/CorrespondenceController.cs,
 API/ValidationAttributes/OnBehalfOfAttribute.cs, RequiredEnumAttribute.cs. Values of enums must have
@@ -35,14 +35,14 @@ class BadRequest(Exception):
 
 
 def guid(text: str) -> str:
-    """A GUID as the server writes it. Raises ValueError."""
+    """Return a GUID as the server writes it. Raises ValueError."""
     if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
         raise ValueError(text)
     return str(UUID(text))
 
 
 def guids(**values: str) -> tuple[str, ...]:
-    """The GUIDs of a path. Raises BadRequest."""
+    """Return the GUIDs of a path. Raises BadRequest."""
     faults = {name: _invalid(value) for name, value in values.items() if not _is(guid, value)}
     if faults:
         raise BadRequest(
@@ -52,7 +52,7 @@ def guids(**values: str) -> tuple[str, ...]:
 
 
 def list_filters(query: str, default_party: str) -> tuple[str, Filters]:
-    """The role, and what the list is narrowed down to. Raises BadRequest."""
+    """Return the role and the filters. Raises BadRequest."""
     given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
     by_lower_name = {name.lower(): value for name, value in given.items()}
     values: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def _status(text: str) -> Status:
 
 
 def _moment(text: str) -> datetime:
-    """A time without an offset counts as UTC.
+    """Return a time; without an offset it counts as UTC.
 
     A `+` that was not encoded has become a space, and is refused.
     """
@@ -135,7 +135,7 @@ def _on_behalf_of(text: str) -> str:
 
 
 def _is_person(number: str) -> bool:
-    """Whether both check digits of a national identity number are right."""
+    """Return whether both check digits of a national identity number are right."""
     digits = [int(digit) for digit in number]
     return all(
         sum(weight * digit for weight, digit in zip(weights, digits, strict=False)) % 11 == 0

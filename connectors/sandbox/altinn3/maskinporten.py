@@ -118,7 +118,7 @@ class Maskinporten:
             )
         registered = client.keys.get(str(header.get("kid")))
         if not registered:
-            raise Refusal("invalid_grant", "MP-100", "The header's kid is no key of this client")
+            raise Refusal("invalid_grant", "MP-100", "The header's kid is not a key of this client")
         if registered.expires and registered.expires <= self._clock.now():
             raise Refusal("invalid_grant", "MP-121", "The registered key has expired")
         try:
@@ -181,7 +181,7 @@ def _read_unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
         message = jws.extract_compact(assertion.encode())
         claims = json.loads(message.payload)
     except (JoseError, ValueError) as error:
-        raise Refusal("invalid_grant", "MP-100", "The assertion is no signed JWT") from error
+        raise Refusal("invalid_grant", "MP-100", "The assertion is not a signed JWT") from error
     if not isinstance(claims, dict):
         raise Refusal("invalid_grant", "MP-100", "The assertion holds no claims")
     return message.headers(), claims

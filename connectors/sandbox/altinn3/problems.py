@@ -1,8 +1,8 @@
-"""How Correspondence says no: its error codes, and the shapes of problem+json.
+"""Correspondence's refusals: its error codes, and the formats of problem+json.
 
-Codes and their statuses: COR APP/Errors.cs; shapes: COR API/Helpers/ProblemDetailsHelper.cs. The
+Codes and their statuses: COR APP/Errors.cs; formats: COR API/Helpers/ProblemDetailsHelper.cs. The
 texts of 1001, 1025 and 4001 are part of the wire contract; the others are the sandbox's own, and
-clients should go by `errorCode`.
+clients should rely on `errorCode`.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _CODES: dict[int, tuple[int, str]] = {
 
 
 class Problem(Exception):
-    """A rule of Correspondence that a request broke. `code` is the number that clients go by."""
+    """A rule of Correspondence that a request broke. `code` is the number that clients rely on."""
 
     def __init__(self, code: int) -> None:
         self.code = code
         super().__init__(f"{code}: {_CODES[code][1]}")
 
     def response(self) -> Response:
-        """The problem as it is answered."""
+        """Return the problem as a response."""
         status, detail = _CODES[self.code]
         return _problem(
             status,
@@ -60,9 +60,9 @@ class Problem(Exception):
 
 
 def validation_problem(faults: Mapping[str, str], sound: Sequence[str]) -> Response:
-    """The 400 for parameters that cannot be understood: one text each.
+    """Return the 400 for invalid parameters: one text each.
 
-    `sound` names the parameters that were fine.
+    `sound` names the valid parameters.
     """
     errors = {name: [faults[name]] if name in faults else [] for name in (*sound, *faults)}
     listed = [
@@ -73,12 +73,18 @@ def validation_problem(faults: Mapping[str, str], sound: Sequence[str]) -> Respo
 
 
 def unhandled(path: str) -> Response:
-    """The 500 for anything that the server did not expect (COR INT/Slack/SlackExceptionNotificationHandler.cs)."""
+    """Return the 500 for anything that the server did not expect.
+
+    Source: COR INT/Slack/SlackExceptionNotificationHandler.cs.
+    """
     return _problem(500, "", {"instance": path, "traceId": _trace()})
 
 
 def exchange_first() -> Response:
-    """The 403 for a Maskinporten token where an Altinn token is needed (COR API/Auth/AltinnTokenEventsHelper.cs)."""
+    """Return the 403 for a Maskinporten token where an Altinn token is needed.
+
+    Source: COR API/Auth/AltinnTokenEventsHelper.cs.
+    """
     body = {
         "title": "IDX10205: Issuer validation failed",
         "status": 403,

@@ -1,4 +1,4 @@
-"""A letter as the server keeps it: what was sent, and the rows that say what has happened to it since.
+"""A letter as the server keeps it: what was sent, and the rows that record its history.
 
 File names in the docstrings are those of Altinn/altinn-correspondence; APP is its
 src/Altinn.Correspondence.Application.
@@ -49,21 +49,24 @@ class Record:
     rows: list[StatusRow] = field(default_factory=list)
     fetched: list[StatusRow] = field(default_factory=list)
     confirmations: list[tuple[datetime, datetime]] = field(default_factory=list)
-    """Confirmations under way: when each becomes a row, and what time the row will have."""
+    """Confirmations in progress: when each becomes a row, and the time that the row will have."""
     last_fetch: dict[str, datetime] = field(default_factory=dict)
 
     def add(self, status: Status, at: datetime, text: str | None = None) -> None:
-        """Add a row to the history; Fetched rows have a place of their own."""
+        """Add a row to the history; Fetched rows are kept separately."""
         rows = self.fetched if status is Status.Fetched else self.rows
         rows.append(StatusRow(status=status, text=text or status.name, at=at))
 
     def has_been(self, status: Status) -> bool:
-        """Whether there is a row of that status, Fetched included."""
+        """Return whether there is a row of that status, Fetched included."""
         return any(row.status is status for row in (*self.rows, *self.fetched))
 
     @property
     def highest(self) -> StatusRow:
-        """The row that is shown as the letter's status (APP/Helpers/CorrespondenceExtensions.cs, GetHighestStatus)."""
+        """The row that is shown as the letter's status.
+
+        Source: APP/Helpers/CorrespondenceExtensions.cs, GetHighestStatus.
+        """
         return max(self.rows, key=lambda row: row.status)
 
     @property
@@ -83,7 +86,7 @@ class Record:
 
 
 def new_record(letter: PretendLetter, now: datetime) -> Record:
-    """The record of a letter that comes in now."""
+    """Return the record of a new letter."""
     published = letter.published_at or (now if letter.status is Status.Published else None)
     requested = letter.requested_at or published or now
     created = letter.created_at or min(requested, published or requested)

@@ -1,9 +1,9 @@
-"""The pretend Altinn: Maskinporten, the platform's token exchange, Correspondence, Dialogporten and the resource registry on one port.
+"""The pretend Altinn: Maskinporten and Altinn's platform on one port.
 
-It is meant to be no friendlier than the real ones. What it knows of them, and where from, is said
-in the modules that it is made of; there, COR is Altinn/altinn-correspondence, and API, APP, COM,
-CORE, INT and PER are its src/Altinn.Correspondence.API, .Application, .Common, .Core, .Integrations
-and .Persistence.
+The platform's parts are the token exchange, Correspondence, Dialogporten and the resource registry.
+It is meant to be no friendlier than the real ones. Its modules name the sources of what it knows of
+them; there, COR is Altinn/altinn-correspondence, and API, APP, COM, CORE, INT and PER are its
+src/Altinn.Correspondence.API, .Application, .Common, .Core, .Integrations and .Persistence.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _POLL = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One request, and what came of it."""
+    """One request and its result."""
 
     kind: str
     """list, overview, details, content, markasread, confirm, purge, download, token, exchange,
@@ -80,19 +80,18 @@ class Call:
     path: str
     query: str
     status: int
-    """What was answered; of an answer that a fault kept back, what it would have been."""
+    """The status of the response; if a fault kept the response back, the status it would have had.
+    """
     fault: str | None
-    """The name of the fault that befell it."""
+    """The name of the fault that acted on it."""
     at: datetime
 
 
 class FakeAltinn(Peer):
     """A context manager that serves on 127.0.0.1 from entry to exit.
 
-    Every method is safe from any thread.
-
-    `port` 0 takes a free one. With a `subscription_key`, the platform's gateway wants it in every
-    call.
+    All methods may be called from any thread. `port` 0 takes a free one. With a `subscription_key`,
+    the platform's gateway requires it in every call.
 
     Its parts may be set while it runs: `clock.skew` (server's clock wrong), `clock.advance(...)`,
     `latency` (seconds for each request), `maskinporten.token_lifetime`, `exchange.lifetime`,
@@ -129,7 +128,7 @@ class FakeAltinn(Peer):
     def ready_client(
         self, organisation: str = "991825827", scopes: Iterable[str] = RECIPIENT_SCOPES
     ) -> ReadyClient:
-        """Register a client of `organisation`; what a program needs to be it."""
+        """Register a client of `organisation`; return what a program needs to act as it."""
         ready = ready_client(organisation)
         self.add_client(
             ready.client_id,
@@ -164,7 +163,10 @@ class FakeAltinn(Peer):
     def allow(
         self, client_id: str, party: str, resources: Iterable[str], external_ref: str | None = None
     ) -> str:
-        """Let the client's system user for `party` read `resources`, in addition to what it may already; the system user's id."""
+        """Let the client's system user for `party` also read `resources`.
+
+        Returns the system user's id.
+        """
         wanted = tuple(resources)
         for resource in wanted:
             self.discovery.add_missing(resource)
@@ -177,7 +179,7 @@ class FakeAltinn(Peer):
         resources: Iterable[str] | None = None,
         external_ref: str | None = None,
     ) -> None:
-        """Take rights away: 4001 from now on.
+        """Remove rights: 4001 from now on.
 
         Without `resources`, the whole system user: MP-303 from now on.
         """
@@ -192,9 +194,10 @@ class FakeAltinn(Peer):
         external_ref: str | None = None,
         exchanged: bool = True,
     ) -> str:
-        """A token as Maskinporten gives it, exchanged or not, without asking it: for looking at the sandbox by hand.
+        """Return a token as Maskinporten gives it, exchanged or not, without a request.
 
-        Raises LookupError if there is no such client or no such system user.
+        For exploring the sandbox by hand. Raises LookupError if there is no such client or no such
+        system user.
         """
         client, user = (
             self.access.client(client_id),
@@ -211,27 +214,27 @@ class FakeAltinn(Peer):
         self._tokens.revoke_all()
 
     def add_resource(self, resource: PretendResource) -> None:
-        """Describe a resource in the registry, and in Dialogporten once there are letters under it."""
+        """Add a resource to the registry, and to Dialogporten once it has letters."""
         self.discovery.add(resource)
 
     # Letters
 
     def publish(self, letter: PretendLetter) -> str:
-        """Put a letter in; its id. Tens of thousands a second are no trouble."""
+        """Add a letter and return its id. Takes tens of thousands a second."""
         self.discovery.add_missing(letter.resource)
         return self.letters.publish(letter)
 
     def complete(self, letter_id: str) -> None:
-        """Publish a letter that was put in unpublished.
+        """Publish a letter that was added unpublished.
 
-        Its requested time stays as old as it is.
+        Its requested time stays the same.
         """
         self.letters.advance(letter_id, Status.Published)
 
     def withdraw(self, letter_id: str, status: Status = Status.PurgedByAltinn) -> None:
-        """Take a letter away: it stays in the list, and cannot be had.
+        """Withdraw a letter: it stays in the list, but cannot be fetched.
 
-        Failed is what malware makes of it, and hides it from the list.
+        The status Failed, as for malware, also hides it from the list.
         """
         self.letters.advance(letter_id, status)
 
@@ -240,41 +243,41 @@ class FakeAltinn(Peer):
         self.letters.set_attachment(letter_id, attachment_id, status)
 
     def record(self, letter_id: str) -> Record:
-        """The letter as the server keeps it, with the ids of its attachments.
+        """Return the letter as the server keeps it, with the ids of its attachments.
 
         Raises Problem for an unknown id.
         """
         return self.letters.record(letter_id)
 
     def history(self, letter_id: str) -> tuple[StatusRow, ...]:
-        """The letter's status rows by time, Fetched included."""
+        """Return the letter's status rows by time, Fetched included."""
         with self.letters.lock:
             return self.letters.record(letter_id).history
 
     def statuses(self, letter_id: str) -> tuple[str, ...]:
-        """The names of the same."""
+        """Return the names of the same rows."""
         return tuple(row.status.name for row in self.history(letter_id))
 
     # What was asked
 
     def calls(self, kind: str | None = None) -> tuple[Call, ...]:
-        """The requests so far, in the order in which they were answered."""
+        """Return the requests so far, in the order in which they were answered."""
         with self._changed:
             return tuple(call for call in self._calls if kind in {None, call.kind})
 
     def count(self, *kinds: str) -> int:
-        """How many requests of these kinds there were; of all kinds, if none is named."""
+        """Return how many requests of these kinds there were; of all kinds, if none is named."""
         with self._changed:
             return sum(self._counts[kind] for kind in kinds) if kinds else len(self._calls)
 
     def forget_calls(self) -> None:
-        """Count from zero again."""
+        """Reset the counts to zero."""
         with self._changed:
             self._calls.clear()
             self._counts.clear()
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> bool:
-        """Wait until something is so; whether it became so in time.
+        """Wait until a condition holds; return whether it did in time.
 
         `condition` is tried after each request, and often.
         """
@@ -288,7 +291,7 @@ class FakeAltinn(Peer):
         return True
 
     def wait_for_calls(self, kind: str, number: int, timeout: float = 10.0) -> bool:
-        """Wait until there were so many requests of a kind."""
+        """Wait until there were this many requests of a kind."""
         return self.wait_for(lambda: self.count(kind) >= number, timeout)
 
     def wait_for_status(self, letter_id: str, status: str, timeout: float = 10.0) -> bool:
@@ -299,7 +302,7 @@ class FakeAltinn(Peer):
 
     @contextlib.contextmanager
     def outage(self) -> Iterator[None]:
-        """Be down for the length of a block."""
+        """Be unreachable for the length of a block."""
         self.go_down()
         try:
             yield

@@ -28,7 +28,10 @@ SYSTEM_USER = "urn:altinn:systemuser"
 
 @functools.cache
 def rsa_key(name: str) -> RSAKey:
-    """A key pair of that name; made once for each process, because making one takes long."""
+    """Return the key pair of that name.
+
+    Made once for each process, because making one takes long.
+    """
     return RSAKey.generate_key(2048, {"kid": f"sandbox-{name}", "use": "sig"}, private=True)
 
 
@@ -52,14 +55,17 @@ class Bearer:
 
     @property
     def organisation(self) -> str | None:
-        """The organisation on whose behalf the bearer acts: the system user's, or else the client's own."""
+        """The organisation that the bearer acts for: the system user's, or the client's own."""
         details = self._details()
         holder = details["systemuser_org"] if details else self.claims.get("consumer", {})
         return organisation_number(holder.get("ID"))
 
     @property
     def writes(self) -> bool:
-        """The bearer counts as a sender (COM/Helpers/ClaimsPrincipalExtensions.cs, CallingAsSender)."""
+        """Whether the bearer counts as a sender.
+
+        Source: COM/Helpers/ClaimsPrincipalExtensions.cs, CallingAsSender.
+        """
         return "altinn:correspondence.write" in str(self.claims.get("scope", ""))
 
     def _details(self) -> dict[str, Any] | None:
@@ -68,7 +74,7 @@ class Bearer:
 
 
 class Tokens:
-    """Issues and reads the tokens of both issuers. Safe from any thread."""
+    """Issues and reads the tokens of both issuers. May be used from any thread."""
 
     def __init__(self, clock: Clock, issuers: Mapping[Issuer, str]) -> None:
         self._clock = clock
@@ -78,7 +84,7 @@ class Tokens:
         self._revoked: set[str] = set()
 
     def issue(self, issuer: Issuer, claims: Mapping[str, Any], lifetime: timedelta) -> str:
-        """A token with these claims and those that every token has."""
+        """Return a token with these claims and those that every token has."""
         now = self._clock.now()
         jti = str(uuid4())
         whole = {**claims, "iss": self._issuers[issuer], "jti": jti, **_lifetime(now, lifetime)}
@@ -88,14 +94,14 @@ class Tokens:
         return jwt.encode({"alg": "RS256", "kid": key.kid}, whole, key)
 
     def revoke_all(self) -> None:
-        """From now on, every token issued so far is refused."""
+        """Refuse every token issued so far."""
         with self._lock:
             self._revoked |= self._issued
 
     def read(self, text: str, *, leeway: timedelta = timedelta()) -> Bearer | None:
-        """Who bears the token.
+        """Return the bearer of the token.
 
-        None if it is forged, malformed, revoked, or has ended longer than `leeway` ago.
+        None if the token is forged, malformed, revoked, or expired longer than `leeway` ago.
         """
         bearer = _verified(text)
         if not bearer or bearer.claims["iss"] != self._issuers[bearer.issuer]:
@@ -125,6 +131,6 @@ def _verified(text: str) -> Bearer | None:
 
 
 def bearer_text(authorization: str | None) -> str | None:
-    """The token in an `Authorization: Bearer` header, if there is one."""
+    """Return the token in an `Authorization: Bearer` header, if there is one."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None

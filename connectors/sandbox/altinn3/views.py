@@ -1,6 +1,6 @@
-"""Letters as Correspondence's JSON tells them: nulls written, enums as words, times with their offset.
+"""Letters as Correspondence's JSON: nulls written, enums as words, times with their offset.
 
-Shapes: COR API/Models/*.cs and API/Mappers/*.cs.
+Formats: COR API/Models/*.cs and API/Mappers/*.cs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SHOWN_INLINE = {".pdf", ".png", ".jpg", ".jpeg", ".gif", ".bmp"}
 
 
 def overview(record: Record, *, with_replies_in_body: bool = True) -> dict[str, Any]:
-    """The overview. More than three reply options are repeated at the end of the body."""
+    """Return the overview. More than three reply options are repeated at the end of the body."""
     letter = record.letter
     shown = record.highest
     document: dict[str, Any] = {
@@ -91,7 +91,7 @@ def overview(record: Record, *, with_replies_in_body: bool = True) -> dict[str, 
 
 
 def details(record: Record) -> dict[str, Any]:
-    """The details: the overview with the plain body, the history and full notifications."""
+    """Return the details: the overview, the plain body, the history and full notifications."""
     return {
         **overview(record, with_replies_in_body=False),
         "notifications": [_notification(record)],
@@ -175,7 +175,10 @@ def _history_row(row: StatusRow) -> dict[str, Any]:
 
 
 def download_headers(name: str) -> tuple[tuple[str, str], ...]:
-    """Content-Type and Content-Disposition of a download (COR API/Helpers/FileDownloadResponseHelper.cs)."""
+    """Return Content-Type and Content-Disposition of a download.
+
+    Source: COR API/Helpers/FileDownloadResponseHelper.cs.
+    """
     extension = _extension(name)
     # As .NET does it: everything but letters, digits and a few marks is percent-encoded.
     starred = f"filename*=UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"
@@ -197,7 +200,7 @@ def _download_type(extension: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """The fallback name: what is not printable ASCII becomes an underscore.
+    """Return the fallback name: what is not printable ASCII becomes an underscore.
 
     Quoted if it is more than one token.
     """

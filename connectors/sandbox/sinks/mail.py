@@ -1,4 +1,4 @@
-"""A mail server on loopback that keeps what it is sent, and can be told to refuse it."""
+"""A mail server on loopback that keeps the mails it receives, and can be set to refuse them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SIZE_LIMIT = 32 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedMail:
-    """One mail, and the envelope it came in."""
+    """One mail and its envelope."""
 
     sender: str
     recipients: tuple[str, ...]
     raw: bytes
-    """As it came, from the first header on."""
+    """As received, from the first header on."""
     tls: bool
     user: str | None
-    """Who had logged in."""
+    """The user that was logged in."""
     at: datetime
 
     @property
@@ -42,12 +42,12 @@ class ReceivedMail:
 
 
 class MailSink:
-    """A context manager that takes mail on 127.0.0.1. Every method is safe from any thread.
+    """A context manager that takes mail on 127.0.0.1. All methods may be called from any thread.
 
     With `starttls` it refuses mail until the client has encrypted; with `tls` it speaks TLS from
-    the first byte. With `login`, a name and a password, it takes mail from nobody else, and offers
-    to log in only where the connection is encrypted, if it can be at all. With `folder`, each mail
-    is also a file there, `0001.eml` and so on. Larger mails than `size_limit` (bytes) are refused
+    the first byte. With `login`, a name and a password, it takes mail only after that log-in, which
+    it offers only over an encrypted connection, if it can encrypt at all. With `folder`, each mail
+    is also a file there, `0001.eml` and so on. Mails larger than `size_limit` (bytes) are refused
     with 552.
     """
 
@@ -81,22 +81,25 @@ class MailSink:
 
     @property
     def mails(self) -> tuple[ReceivedMail, ...]:
-        """What was taken so far, in order."""
+        """The mails taken so far, in order."""
         with self._changed:
             return tuple(self._mails)
 
     def wait_for(self, number: int, timeout: float = 10.0) -> bool:
-        """Wait until so many mails were taken; whether they were in time."""
+        """Wait until this many mails were taken; return whether they were in time."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._mails) >= number, timeout)
 
     def refuse(self, reply: str, *, recipient: str | None = None, at: Stage = "RCPT") -> None:
-        """From now on, answer with `reply` (such as `451 4.3.0 try later`): to one recipient, or to everybody, at that stage."""
+        """Answer with `reply` from now on, such as `451 4.3.0 try later`.
+
+        To one recipient, or to all, at that stage.
+        """
         with self._changed:
             self._refusals[at, recipient] = reply
 
     def accept(self) -> None:
-        """Refuse nothing any more."""
+        """Stop refusing."""
         with self._changed:
             self._refusals.clear()
 
@@ -158,16 +161,16 @@ class MailSink:
 
     @property
     def needs_login(self) -> bool:
-        """Whether mail is taken only from one who has logged in."""
+        """Whether mail is taken only after a log-in."""
         return self._login is not None
 
     def refusal(self, at: Stage, recipient: str | None = None) -> str | None:
-        """What to answer at this stage, if not yes."""
+        """Return the refusal at this stage, or None."""
         with self._changed:
             return self._refusals.get((at, recipient)) or self._refusals.get((at, None))
 
     def keep(self, mail: ReceivedMail) -> None:
-        """Take a mail in."""
+        """Keep a mail."""
         with self._changed:
             self._mails.append(mail)
             if self._folder:
@@ -177,7 +180,7 @@ class MailSink:
 
 
 class _Handler:
-    """What aiosmtpd asks at each stage; it finds these methods by their names."""
+    """The handler that aiosmtpd calls at each stage; it finds these methods by their names."""
 
     def __init__(self, sink: MailSink) -> None:
         self._sink = sink
@@ -220,7 +223,7 @@ class _Handler:
 
 
 def _serve(loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
-    """Run until the loop is stopped, then let go of everything that is still open."""
+    """Run until the loop is stopped, then close everything that is still open."""
     loop.run_forever()
     loop.run_until_complete(_end(server))
     loop.close()

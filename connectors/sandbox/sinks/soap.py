@@ -1,7 +1,7 @@
-"""An archive on loopback that takes letters by SOAP: checks each against its own schema, answers as it is told, and keeps what it got.
+"""An archive on loopback that takes letters by SOAP, with scripted responses.
 
-The check is libxml2's, with the schema in archive.wsdl, after MTOM is undone; nothing of the
-client's own library has a part in it.
+It checks each letter against its own schema, and keeps what it received. The check is libxml2's,
+with the schema in archive.wsdl, after MTOM is undone; it uses nothing of the client's own library.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class Reply:
     delay: float = 0.0
     """Seconds before the answer."""
     manner: Manner = field(default_factory=Manner)
-    """How it goes over the wire."""
+    """How it is sent."""
     takes: bool = False
-    """The letter is kept all the same."""
+    """Whether the letter is kept all the same."""
 
 
 def envelope(content: str) -> bytes:
-    """A SOAP answer with this in its body."""
+    """Return a SOAP response with this in its body."""
     return f'<s:Envelope xmlns:s="{_SOAP[1:-1]}"><s:Body>{content}</s:Body></s:Envelope>'.encode()
 
 
 def response(status: str = "OK", case: str = "2026/1") -> Reply:
-    """The operation's own answer; the letter is kept if the status is OK."""
+    """Return the operation's own response; the letter is kept if the status is OK."""
     inner = f"<Status>{status}</Status><CaseNumber>{case}</CaseNumber>"
     body = envelope(
         f'<ReceiveDocumentResponse xmlns="{_A[1:-1]}">{inner}</ReceiveDocumentResponse>'
@@ -61,7 +61,7 @@ def response(status: str = "OK", case: str = "2026/1") -> Reply:
 
 
 def fault(code: str, *, detail: str = "", status: int = 500, text: str = "It failed") -> Reply:
-    """A fault, such as `s:Client` or `s:Server`."""
+    """Return a fault, such as `s:Client` or `s:Server`."""
     inner = (
         f"<faultcode>{code}</faultcode><faultstring>{text}</faultstring><detail>{detail}</detail>"
     )
@@ -69,15 +69,18 @@ def fault(code: str, *, detail: str = "", status: int = 500, text: str = "It fai
 
 
 def html(status: int = 200) -> Reply:
-    """A web page, as a proxy or a login would send."""
+    """Return a web page, as a proxy or a login would send."""
     return Reply(
         status=status, body=b"<!DOCTYPE html><html><body>Please log in</body></html>", headers=_HTML
     )
 
 
 def in_parts(reply: Reply) -> Reply:
-    """The same answer as MTOM, with a part beside it, and the envelope not first."""
-    part = b"--x\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\nContent-ID: <1@sink>\r\n\r\n\x89PNG\r\n\x00"
+    """Return the same response as MTOM, with a part beside it, and the envelope not first."""
+    part = (
+        b"--x\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n"
+        b"Content-ID: <1@sink>\r\n\r\n\x89PNG\r\n\x00"
+    )
     kind = b'Content-Type: application/xop+xml; charset=utf-8; type="text/xml"'
     root = (
         b"\r\n--x\r\n"
@@ -93,23 +96,23 @@ def in_parts(reply: Reply) -> Reply:
 
 
 def slow(seconds: float) -> Reply:
-    """The right answer, later."""
+    """Return the right response, later."""
     right = response()
     return Reply(body=right.body, delay=seconds, takes=True)
 
 
 def cut() -> Reply:
-    """The letter is kept, and the answer breaks off."""
+    """Keep the letter, and break the response off."""
     return Reply(body=response().body, manner=Manner(cut_after=20), takes=True)
 
 
 def huge(size: int) -> Reply:
-    """An answer of so many bytes."""
+    """Return a response of this many bytes."""
     return Reply(body=envelope("x" * size))
 
 
 def bomb() -> Reply:
-    """XML whose entities unpack to gigabytes."""
+    """Return XML whose entities unpack to gigabytes."""
     entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
     return Reply(body=f'<!DOCTYPE b [<!ENTITY e0 "haha">{entities}]>'.encode() + envelope("&e9;"))
 
@@ -124,7 +127,7 @@ BY_NAME = {
     "cut": cut(),
     "slow": slow(90),
 }
-"""Answers that the query of the address asks for, as in `/archive?busy`, where none is scripted."""
+"""The replies that the query of the address selects, as in `/archive?busy`, if none is scripted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +143,7 @@ class Document:
     headers: Mapping[str, str]
 
     def text(self, name: str) -> str | None:
-        """What stands in an element of the letter."""
+        """Return the text of an element of the letter."""
         from lxml import etree
 
         found = etree.fromstring(self.xml, _parser()).find(f".//{_A}{name}")
@@ -148,12 +151,11 @@ class Document:
 
 
 class SoapSink(Peer):
-    """A context manager that is an archive on 127.0.0.1. Every method is safe from any thread.
+    """A context manager that is an archive on 127.0.0.1. All methods may be called from any thread.
 
-    `wsdl` may say more of letters than the archive's own does.
-
-    `login` (name and password) is asked for as Basic, and what `guard` wants by WS-Security. With
-    `tls` it speaks https. With `folder`, files that were kept lie there.
+    `wsdl` may describe letters in more detail than the archive's own does. `login` (name and
+    password) is required as Basic, and what `guard` requires by WS-Security. With `tls` it speaks
+    https. With `folder`, the files of letters are kept there.
     """
 
     def __init__(
@@ -184,7 +186,7 @@ class SoapSink(Peer):
 
     @property
     def url(self) -> str:
-        """Where to call."""
+        """The address to call."""
         return f"{self._server.url}/archive"
 
     @property
@@ -206,7 +208,7 @@ class SoapSink(Peer):
 
     @property
     def requests(self) -> Sequence[Request]:
-        """Every request that came, whatever became of it."""
+        """Every request that came, whatever its result."""
         with self._lock:
             return tuple(self._requests)
 
@@ -292,7 +294,7 @@ class SoapSink(Peer):
 
 
 def _envelope(request: Request) -> Any:
-    """What was sent, put together if it came in parts. Raises ValueError."""
+    """Return the envelope, reassembled if it came in parts. Raises ValueError."""
     from lxml import etree
 
     content_type = request.headers.get("content-type", "")

@@ -1,4 +1,7 @@
-"""A web server on loopback that takes webhooks as an ERP would: checks the signature, answers as it is told, and keeps what it got."""
+"""A web server on loopback that takes webhooks as an ERP would, with scripted responses.
+
+It checks the signature, and keeps what it received.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,7 @@ class Reply:
     delay: float = 0.0
     """Seconds before the answer."""
     manner: Manner = field(default_factory=Manner)
-    """How the answer goes over the wire; a reset answer leaves a request that was taken and not
-    acknowledged.
-    """
+    """How the response is sent; a reset leaves a request that was taken but not acknowledged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +46,9 @@ class Hook:
     """Names are in lower case."""
     body: bytes
     verified: bool
-    """The signature was right; always so where there is no secret."""
+    """Whether the signature was right; always true without a secret."""
     status: int
-    """What was answered."""
+    """The status of the response."""
     at: datetime
 
     @property
@@ -62,11 +63,11 @@ class Hook:
 
 
 class WebhookSink(Peer):
-    """A context manager that takes webhooks on 127.0.0.1. Every method is safe from any thread.
+    """A context manager that takes webhooks on 127.0.0.1.
 
-    With a `secret` (Standard Webhooks, `whsec_...`), a request with a wrong signature is answered
-    with 401. With `tls` it speaks https. With `folder`, each body that was taken is also a file
-    there, `0001.json` and so on. Any path is taken.
+    All methods may be called from any thread. With a `secret` (Standard Webhooks, `whsec_...`), a
+    request with a wrong signature is answered with 401. With `tls` it speaks https. With `folder`,
+    each body that was taken is also a file there, `0001.json` and so on. Any path is taken.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class WebhookSink(Peer):
     def script(self, *replies: Reply) -> None:
         """Answer the next requests like this, in this order.
 
-        A wrong signature gets its 401 all the same, and uses up no reply.
+        A wrong signature gets 401 all the same, and uses up no reply.
         """
         with self._changed:
             self._script.extend(replies)
@@ -111,7 +112,7 @@ class WebhookSink(Peer):
         return tuple(hook for hook in self.requests if _is_success(hook.status))
 
     def wait_for(self, number: int, timeout: float = 10.0) -> bool:
-        """Wait until so many requests came; whether they did in time."""
+        """Wait until this many requests came; return whether they did in time."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._hooks) >= number, timeout)
 

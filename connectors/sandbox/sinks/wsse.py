@@ -1,8 +1,6 @@
-"""Whether an envelope proves that its sender knows a password, by WS-Security's UsernameToken.
+"""Check whether an envelope's WS-Security UsernameToken proves knowledge of a password.
 
-Nothing is shared with the sender.
-
-Source: OASIS Web Services Security UsernameToken Profile 1.1.1.
+It shares no code with the sender. Source: OASIS Web Services Security UsernameToken Profile 1.1.1.
 """
 
 from __future__ import annotations
@@ -22,7 +20,10 @@ _SHORTEST_NONCE = 16
 
 
 class Guard:
-    """Lets in who shows the name and the password in this form, and with a digest each nonce only once. Not for several threads."""
+    """Accepts the name and the password in this form; with a digest, each nonce only once.
+
+    Not for several threads.
+    """
 
     def __init__(self, name: str, password: str, form: Literal["text", "digest"]) -> None:
         self._name = name
@@ -31,7 +32,7 @@ class Guard:
         self._nonces: set[bytes] = set()
 
     def lets_in(self, envelope: Any) -> bool:
-        """Whether the envelope's token is right."""
+        """Return whether the envelope's token is right."""
         token = envelope.find(f".//{_E}Security/{_E}UsernameToken")
         if (
             token is None
@@ -48,9 +49,9 @@ class Guard:
         )
 
     def _digest(self, token: Any) -> str | None:
-        """Base64 of SHA-1 over nonce, time and password.
+        """Return base64 of SHA-1 over nonce, time and password.
 
-        None if the nonce was here before, or the time is not now.
+        None if the nonce was used before, or the time is not now.
         """
         nonce, created = (
             base64.b64decode(token.findtext(f"{_E}Nonce") or ""),

@@ -1,7 +1,7 @@
-"""The receiver's side of MTOM: a package becomes the envelope that it stands for, or is refused by the rule that it breaks.
+"""The receiving side of MTOM: turn a package into its envelope, or refuse it.
 
-Written from W3C XOP 1.0 (sections 2 to 5) and MTOM, RFC 2046 and 2387, and what WCF demands; it
-shares nothing with the sender.
+A refusal names the rule that is broken. Written from W3C XOP 1.0 (sections 2 to 5) and MTOM, RFC
+2046 and 2387, and what WCF requires; it shares no code with the sender.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Part = tuple[Mapping[str, str], bytes]
 
 
 def is_package(content_type: str) -> bool:
-    """Whether a message of this type is one of several parts."""
+    """Return whether a message of this type is one of several parts."""
     return content_type.lower().startswith("multipart/")
 
 
 def envelope_of(content_type: str, body: bytes) -> bytes:
-    """The envelope, with everything that was beside it inside as base64.
+    """Return the envelope, with everything that was beside it inside as base64.
 
     Raises ValueError with the rule that is broken.
     """
@@ -63,7 +63,7 @@ def _parameters(header: str, media_type: str) -> dict[str, str]:
 
 
 def _parts(boundary: str, body: bytes) -> dict[str, Part]:
-    """Each part by its Content-ID, with the brackets."""
+    """Return each part by its Content-ID, with the brackets."""
     _must(bool(_BOUNDARY.fullmatch(boundary)), "the boundary is missing or no boundary")
     line = b"--" + boundary.encode()
     first, *between, last = (b"\r\n" + body).split(b"\r\n" + line)
@@ -125,9 +125,9 @@ def _put_together(document: Any, parts: dict[str, Part]) -> bytes:
             len(around) == 1 and not around.text and not include.tail,
             "an Include is not alone in its element",
         )
-        _must(href.startswith("cid:"), "an Include refers to something that is no part")
+        _must(href.startswith("cid:"), "an Include refers to something that is not a part")
         name = f"<{unquote(href[4:])}>"
-        _must(name in parts, "an Include refers to a part that is not there")
+        _must(name in parts, "an Include refers to a missing part")
         headers, content = parts[name]
         _must(headers["content-transfer-encoding"] == "binary", "a part is not binary")
         _must(
