@@ -86,7 +86,7 @@ class Rerouter:
         With `to`, the named recipient gets it whatever the routes say. Raises NotFound or
         OperatorError.
         """
-        letter = self.store.rerouting.decided(message)
+        letter = self.store.decisions.decided(message)
         facts = facts_of_stored(letter, self.clock())
         decision = self._decide(facts) if to is None else self._to_recipient(facts, to)
         applied = Applied(letters=1)
@@ -100,7 +100,7 @@ class Rerouter:
         new recipient.
         """
         applied = Applied()
-        for letter in self.store.rerouting.since(since):
+        for letter in self.store.decisions.since(since):
             applied.letters += 1
             facts = facts_of_stored(letter, letter.message.fetched_at)
             decision = decide_in_thread(self.store, self.table(), facts, exclude=letter.message.id)
@@ -150,7 +150,7 @@ class Rerouter:
         """
         now, key = self.clock(), letter.message.id
         values = decision_values(key, decision, now)
-        result = self.store.rerouting.decide(
+        result = self.store.decisions.decide(
             values, decision.destinations, now, again=set(again), after=after
         )
         if result is None:
@@ -259,7 +259,7 @@ def samples(
     With `follow_threads`, each comes with the thread as it then was; a table that follows none need
     not ask for it.
     """
-    for letter in store.rerouting.since(since):
+    for letter in store.decisions.since(since):
         facts = facts_of_stored(letter, letter.message.fetched_at)
         earlier = find_earlier(store, facts, exclude=letter.message.id) if follow_threads else None
         yield HistoricLetter(message=str(letter.message.id), facts=facts, earlier=earlier)
