@@ -74,8 +74,6 @@ LEFT: dict[str, int] = {
     "daemon/runtime/systemd.py": 1,
     "daemon/service/stack.py": 2,
     "daemon/service/supervisor.py": 2,
-    "daemon/store/outbox.py": 1,
-    "daemon/store/queries.py": 1,
     "daemon/web/api.py": 2,
     "daemon/web/unix_socket.py": 1,
     "docs/altinn2.md": 2,
