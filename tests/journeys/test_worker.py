@@ -20,7 +20,7 @@ def test_a_service_whose_agent_is_killed(journey: Journey) -> None:
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 4, errors
     assert errors.splitlines()[-1].startswith(
-        "the agent, the process that writes drops, has ended; "
+        "the worker process, which writes drops, has ended; "
     )
     assert "Traceback" not in errors
     assert journey.poll().code == 0

@@ -67,7 +67,6 @@ LEFT: dict[str, int] = {
     "connectors/soap/wsdl.py": 1,
     "connectors/soap/xml.py": 1,
     "connectors/webhooks/settings.py": 1,
-    "daemon/delivery/dispatch.py": 1,
     "daemon/intake/rerouting.py": 1,
     "daemon/maintenance/backup.py": 4,
     "daemon/maintenance/export.py": 1,
