@@ -357,7 +357,7 @@ def test_looking_makes_no_database(command: Command, tmp_path: Path, name: str) 
     none: a wrong path must be seen."""
     ended = command(*name.split())
     assert (ended.code, ended.out) == (4, "")
-    assert ended.err.startswith(f"there is no database at {tmp_path}/data/postmottak.db; ")
+    assert ended.err.startswith(f"the database {tmp_path}/data/postmottak.db does not exist; ")
     assert not (tmp_path / "data").exists()
 
 
