@@ -68,8 +68,6 @@ LEFT: dict[str, int] = {
     "connectors/soap/xml.py": 1,
     "connectors/webhooks/settings.py": 1,
     "daemon/service/supervisor.py": 1,
-    "daemon/web/api.py": 2,
-    "daemon/web/unix_socket.py": 1,
     "docs/altinn2.md": 2,
     "docs/architecture.md": 3,
     "docs/file-drop.md": 4,
