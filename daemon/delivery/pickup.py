@@ -88,7 +88,7 @@ _HARMLESS = frozenset({"opened", "closed_no_write", "modified"})
 
 
 class PickupWatch:
-    """Checks for pickups in a thread of its own."""
+    """Checks for pickups in its own thread."""
 
     def __init__(self, pickups: Pickups, active: ActiveSnapshot, heartbeats: Heartbeats) -> None:
         self._pickups, self._active, self._heartbeats = pickups, active, heartbeats

@@ -123,6 +123,6 @@ class Backdated:
         if failed:
             come.unseen += len(failed)
             come.problems.append(
-                f"{len(failed)} letters from before the first poll could not be looked at: "
+                f"{len(failed)} letters from before the first poll could not be checked: "
                 f"{failed[0]}"
             )

@@ -155,7 +155,7 @@ class App:
         return self._active.destinations()
 
     def pickup_watch(self) -> PickupWatch:
-        """Return a watch for pickups, for a thread of its own."""
+        """Return a watch for pickups, which needs its own thread."""
         return PickupWatch(self.pickups, self._active, self.heartbeats)
 
     def poll(self, stopping: threading.Event) -> PollSummary:
