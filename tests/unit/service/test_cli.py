@@ -339,7 +339,7 @@ def test_what_is_not_there(command: Command, arguments: list[str]) -> None:
     command("poll")
     ended = command(*arguments)
     assert (ended.code, ended.out) == (1, "")
-    assert "'abcdef'; list them with `postmottak" in ended.err
+    assert "'abcdef' does not exist; list them with `postmottak" in ended.err
 
 
 @pytest.mark.parametrize(
