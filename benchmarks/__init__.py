@@ -1,4 +1,4 @@
-"""What Postmottak costs in time and memory, beside programs that do less.
+"""Measures what Postmottak costs in time and memory, compared with programs that do less.
 
-`make bench` runs all of it and writes docs/performance.md.
+`make bench` runs all benchmarks and writes docs/performance.md.
 """

@@ -1,6 +1,6 @@
-"""Run the parts that are named, or all of them, and print one table.
+"""Runs the named benchmarks, or all, and prints one table.
 
-With all of them, docs/performance.md gets it too.
+If all are run, the table is also written to docs/performance.md.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _figures(names: Iterable[str]) -> Iterator[Figure]:
 
 
 def main() -> None:
-    """Measure."""
+    """Measure, and print the table."""
     names = sys.argv[1:] or list(_PARTS)
     figures = list(_figures(names))
     print(report.table(figures))  # printing is what it is for

@@ -1,8 +1,9 @@
-"""A bare client: the same HTTP calls as Postmottak and the same bytes written and synced, and nothing else.
+"""A bare client: the same HTTP calls as Postmottak, and the same bytes written and synced.
 
-No database, no routing, no retries, no limits, no certainty that a letter is dropped once: what is
-left is the price of the calls and of the disk in Python. Run as `python -m benchmarks.bare FOLDER
-TARGET http.client|httpx THREADS`; prints the seconds that it took.
+It has no database, no routing, no retries, no limits, and no guarantee that a letter is dropped
+once: what is left is the cost of the calls and of the disk in Python. Run as
+`python -m benchmarks.bare FOLDER TARGET http.client|httpx THREADS`; prints the seconds that it
+took.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _PATH = "/correspondence/api/v1/correspondence"
 _CHUNK = 1 << 16
 _LOCAL = threading.local()
 Get = Callable[[str], Iterator[bytes]]
-"""The body at a path, in pieces."""
+"""Yields the body at a path, in pieces."""
 
 
 def _client(url: str, headers: dict[str, str]) -> Get:
-    """The standard library's client, with a connection kept open for each thread."""
+    """Return the standard library's client, with an open connection for each thread."""
 
     def get(path: str) -> Iterator[bytes]:
         if not hasattr(_LOCAL, "connection"):
@@ -58,7 +59,7 @@ _CLIENTS = {"http.client": _client, "httpx": _httpx}
 
 
 def _written(path: Path, chunks: Iterator[bytes] | list[bytes]) -> str:
-    """Write a file and sync it; its SHA-256."""
+    """Write a file and sync it. Returns its SHA-256."""
     digest = hashlib.sha256()
     with path.open("xb") as file:
         for chunk in chunks:

@@ -1,10 +1,11 @@
-"""Whether a healthy destination suffers from its neighbours: one that refuses everything, and one that takes 20 seconds to answer.
+"""Measures whether a healthy destination is slowed down by its neighbours.
 
-Run as `python benchmarks/destinations.py [LETTERS]`; prints the healthy one's rate alone and beside
-the two, and the ratio.
+One of them refuses everything, and one takes 20 seconds to answer. Run as
+`python benchmarks/destinations.py [LETTERS]`; prints the healthy one's rate alone and beside the
+two, and the ratio.
 """
 
-# a script, no package
+# a script, not a package
 
 from __future__ import annotations
 
@@ -33,22 +34,22 @@ _SLOW = 20.0  # seconds
 
 
 class _Other:
-    """A destination that does with each parcel what it is told."""
+    """A destination that calls `answer` for each parcel."""
 
     def __init__(self, name: str, answer: Callable[[], None]) -> None:
         self.name, self._answer = name, answer
 
     def check(self) -> Iterator[Finding]:
-        """Nothing is checked here."""
+        """Check nothing."""
         yield from ()
 
     def deliver(self, parcel: Parcel) -> Receipt:  # noqa: ARG002  # a port's method
-        """Answer."""
+        """Call `answer`, and return a receipt."""
         self._answer()
         return Receipt(reference="done", details={})
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 def _refuse_for_now() -> None:
@@ -60,7 +61,7 @@ def _refuse_for_good() -> None:
 
 
 def _rate(letters: int, others: Mapping[str, Destination]) -> float:
-    """Letters a second at the healthy destination, with these others beside it."""
+    """Return the letters a second at the healthy destination, with these others beside it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "drop").mkdir()
@@ -104,7 +105,7 @@ def _time_to_deliver(
 
 
 def main() -> None:
-    """Measure, and print a line for each."""
+    """Measure, and print a line for each combination."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     letters = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     alone = _rate(letters, {})

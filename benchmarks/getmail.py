@@ -1,4 +1,7 @@
-"""getmail6 fetches the same letters from Dovecot on loopback into a Maildir: what a well-known fetcher of mail does in a second."""
+"""The rate of getmail6, a well-known mail fetcher, for comparison.
+
+It fetches the same letters from Dovecot on loopback into a Maildir.
+"""
 
 from __future__ import annotations
 
@@ -61,14 +64,14 @@ _PATIENCE = 20.0
 
 
 def installed() -> bool:
-    """Whether both programs are here, and may be given users of their own, which only root can."""
+    """Whether both programs are installed, and we are root and can run them as another user."""
     return os.geteuid() == 0 and all(
         shutil.which(name, path="/usr/bin:/usr/sbin") for name in ("getmail", "dovecot")
     )
 
 
 def seconds(folder: Path, letters: int, size: int) -> float:
-    """How long getmail takes for so many letters with an attachment each.
+    """Return the seconds that getmail takes for letters with an attachment of `size` bytes each.
 
     Raises CalledProcessError if it fails.
     """
@@ -90,10 +93,10 @@ def seconds(folder: Path, letters: int, size: int) -> float:
         each.chmod(0o755)  # Dovecot reads mail as nobody
     for each in folder.parents[: len(folder.parts) - 2]:
         each.chmod(0o755)  # neither program keeps mail as root
-    # fixed words
+    # fixed arguments
     subprocess.run(["chown", "-R", "nobody:nogroup", str(folder)], check=True)  # noqa: S603, S607
     command = ["/usr/sbin/dovecot", "-F", "-c", str(folder / "dovecot.conf")]
-    with subprocess.Popen(command) as dovecot:  # noqa: S603  # fixed words
+    with subprocess.Popen(command) as dovecot:  # noqa: S603  # fixed arguments
         try:
             _wait_for(port)
             return _fetched(folder, letters)
@@ -104,14 +107,14 @@ def seconds(folder: Path, letters: int, size: int) -> float:
 def _fetched(folder: Path, letters: int) -> float:
     began = time.perf_counter()
     command = ["/usr/bin/getmail", f"--getmaildir={folder}", "--rcfile=getmailrc"]
-    subprocess.run(  # noqa: S603
+    subprocess.run(  # noqa: S603  # fixed arguments
         command,
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         user="nobody",
         group="nogroup",
-    )  # fixed words
+    )
     took = time.perf_counter() - began
     assert len(list((folder / "target" / "new").iterdir())) == letters
     return took

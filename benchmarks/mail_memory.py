@@ -1,9 +1,9 @@
-"""How much memory it takes to mail large letters, eight at a time.
+"""Measures how much memory it takes to mail large letters, eight at a time.
 
 Run as `python benchmarks/mail_memory.py`; prints by how much the process grew at most.
 """
 
-# a script, no package
+# a script, not a package
 
 from __future__ import annotations
 
@@ -48,12 +48,18 @@ def _parcel(number: int, data: bytes) -> Parcel:
     )
     document = letter_document(letter.message, letter.attachments, letter.decision, delivery)
     return Parcel(
-        delivery_id=uuid4(), generation=1, destination="mail", addressees=(), document=document, body=b"text", parts=(part,)
-    )  # fmt: skip  # one line for the fields
+        delivery_id=uuid4(),
+        generation=1,
+        destination="mail",
+        addressees=(),
+        document=document,
+        body=b"text",
+        parts=(part,),
+    )
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure, and print the result."""
     tune_malloc()
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_sink, args=(there,))
@@ -70,9 +76,7 @@ def main() -> None:
     with ThreadPoolExecutor(_MAILS) as pool:
         list(pool.map(mail.deliver, [_parcel(number, data) for number in range(_MAILS)]))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(
-        f"{_MAILS} mails with {_BYTES / 1e6:.0f} MB each at a time: {grown:.0f} MiB"
-    )  # what the script is for
+    print(f"{_MAILS} mails with {_BYTES / 1e6:.0f} MB each at a time: {grown:.0f} MiB")
     here.send("end")
     process.join()
 

@@ -1,4 +1,4 @@
-"""Peak memory for a very large attachment beside a small one, and what the service takes while nothing happens."""
+"""Peak memory for a very large attachment and for a small one, and the cost of an idle service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARE_AT_MOST = 0.01
 
 
 def memory(folder: Path) -> Iterator[Figure]:
-    """The peak of a service that fetches and drops one letter."""
+    """Measure the peak memory of a service that fetches and drops one letter."""
     small, large = (_peak(folder / str(size), size) for size in (_SMALL, _LARGE))
     yield Figure(
         what="peak memory with a 2 GB attachment, MB",
@@ -39,7 +39,10 @@ def _peak(folder: Path, size: int) -> float:
 
 
 def idle(folder: Path) -> Iterator[Figure]:
-    """Two minutes of a service that polls a hundred parties at the usual interval, and finds nothing."""
+    """Measure a service that polls a hundred parties at the usual interval and finds nothing.
+
+    It is measured for two minutes.
+    """
     with (
         other_side(folder / "scene", letters=0, size=0, parties=_PARTIES) as scene,
         running(fresh(scene, folder / "service")) as service,

@@ -1,7 +1,8 @@
-"""The pretend Altinn as a process of its own, so that its work is not counted as ours, although it shares the machine.
+"""The pretend Altinn as a separate process, so that its work is not counted as the service's.
 
-Run as `python -m benchmarks.other_side FOLDER LETTERS SIZE LATENCY PARTIES`; writes a scene into
-FOLDER, prints a line when it is ready, and serves until its standard input ends.
+It still shares the machine. Run as `python -m benchmarks.other_side FOLDER LETTERS SIZE LATENCY
+PARTIES`; writes a scene into FOLDER, prints a line when it is ready, and serves until its standard
+input ends.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ _TOKEN_LASTS = timedelta(hours=6)
 def other_side(
     folder: Path, *, letters: int, size: int, latency: float = 0.0, parties: int = 1
 ) -> Iterator[Path]:
-    """Serve `letters` letters, each with an attachment of `size` bytes.
+    """Serve `letters` letters, each with an attachment of `size` bytes, until the block ends.
 
-    The folder with key, configuration and routing table.
-
-    `latency` is in seconds for each call.
+    `latency` is in seconds for each call. Yields the folder with the key, the configuration and the
+    routing table.
     """
     arguments = [str(folder), str(letters), str(size), str(latency), str(parties)]
     command = [sys.executable, "-m", "benchmarks.other_side", *arguments]
-    # our own module
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603  # our own module
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdin
         assert process.stdout
         process.stdout.readline()
@@ -53,7 +54,7 @@ def _letters(count: int, size: int, party: str, now: datetime) -> Iterator[Prete
     chance = random.Random(count)  # noqa: S311  # the same letters each time
     resources = [resource for code, resource in sandbox_resources(confidential=False).items()]
     for number in range(count):
-        small = size <= 1 << 20  # larger ones are made up while they are sent
+        small = size <= 1 << 20  # larger ones are generated while they are sent
         attachment = PretendAttachment(
             name="Vedtak.pdf",
             content=chance.randbytes(size) if small else b"",

@@ -15,19 +15,19 @@ _BEGIN, _END = "<!-- figures, written by make bench -->", "<!-- end of figures -
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One line: what was measured, beside what, and what is asked of it."""
+    """One line of the table: what was measured, what it is compared with, and the requirement."""
 
     what: str
     measured: str
     beside: str = ""
-    """The limit, or the peer."""
+    """The limit, or another program's figure."""
     ratio: float | None = None
     wanted: str = ""
     held: bool | None = None
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """A Markdown table."""
+    """Return the figures as a Markdown table."""
     lines = ["| what | measured | beside | ratio | wanted | |", "|---|---|---|---|---|---|"]
     for each in figures:
         ratio = "" if each.ratio is None else f"{each.ratio:.2f}"
@@ -40,7 +40,7 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def write(figures: Sequence[Figure]) -> None:
-    """Put the figures into the page."""
+    """Write the figures into docs/performance.md."""
     before, _, rest = _PAGE.read_text(encoding="utf-8").partition(_BEGIN)
     after = rest.partition(_END)[2]
     where = (

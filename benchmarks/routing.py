@@ -1,4 +1,4 @@
-"""How fast letters are routed, and how long a table takes to load, by the size of the table.
+"""Measures how fast letters are routed and how long a table takes to load, by the table's size.
 
 Run as `python -m benchmarks.routing [LETTERS]`; prints a line for each size.
 """
@@ -38,9 +38,9 @@ def _route(number: int) -> str:
 
 
 def organisation(number: int) -> str:
-    """A made-up organisation number with a right check digit.
+    """Return an invented organisation number with a valid check digit.
 
-    Every eleventh set of eight digits has none, and gives way to the next.
+    Every eleventh set of eight digits has none, and is replaced by the next.
     """
     for digits in (f"{9_000_000 + 2 * number + more:08d}" for more in range(2)):
         rest = (
@@ -58,7 +58,7 @@ def organisation(number: int) -> str:
 def _letters(count: int, size: int) -> Iterator[Facts]:
     chance = random.Random(1)  # noqa: S311  # the same letters each time
     for _ in range(count):
-        number = chance.randrange(2 * size)  # every second letter meets none but the last route
+        number = chance.randrange(2 * size)  # every second letter matches only the last route
         yield Facts(
             service=chance.choice(DPV_SERVICES).code,
             at=_NOW,
@@ -69,12 +69,12 @@ def _letters(count: int, size: int) -> Iterator[Facts]:
 
 
 def routing(count: int) -> Iterator[Figure]:
-    """Measure each size."""
+    """Measure `count` letters with a table of each size."""
     for size in _SIZES:
         text, letters = _table(size), list(_letters(count, size))
         began = time.perf_counter()
         routes = parse_table(text, "routing.toml", ["erp"])
-        decide(routes, letters[0])  # the index is made at the first letter
+        decide(routes, letters[0])  # the index is built for the first letter
         loaded = time.perf_counter()
         for facts in letters:
             decide(routes, facts)

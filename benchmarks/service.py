@@ -1,4 +1,7 @@
-"""The service under measurement: started as its users start it, and read from outside, by its log and by what the kernel counts."""
+"""The service under measurement: started as its users start it, and observed from outside.
+
+Times are from its log, processor time and memory from the kernel.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-# seconds; what is measured is read from the log, and looking must not cost what it is to measure
+# seconds; times are read from the log, and observing must not cost what is measured
 _LOOK = 0.1
 _PATIENCE = 600.0
 READY = "service started"
@@ -24,33 +27,33 @@ COMMAND = (sys.executable, "-c", "import postmottak; postmottak.main()")
 
 
 class TooLong(Exception):
-    """What was waited for did not come."""
+    """What was waited for did not happen in time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A service that runs."""
+    """A running service."""
 
     process: subprocess.Popen[bytes]
     log: Path
     drop: Path
 
     def wait_for_log(self, words: str) -> None:
-        """Wait until the log says so. Raises TooLong."""
+        """Wait until the log contains `words`. Raises TooLong."""
         self._wait(lambda: words in self.log.read_text(encoding="utf-8"), words)
 
     def wait_for_letters(self, count: int) -> None:
-        """Wait until so many letters lie in the drop. Raises TooLong."""
+        """Wait until there are `count` letters in the drop. Raises TooLong."""
         self._wait(lambda: self._letters() >= count, f"{count} letters in {self.drop}")
 
     def wait_for_lines(self, words: str, count: int) -> None:
-        """Wait until the log has so many lines that say so. Raises TooLong."""
+        """Wait until the log has `count` lines with the event `words`. Raises TooLong."""
         self._wait(
             lambda: self.log.read_text(encoding="utf-8").count(f"event='{words}'") >= count, words
         )
 
     def times(self, words: str) -> list[datetime]:
-        """When the log said so."""
+        """Return the times of the log lines with the event `words`."""
         lines = re.findall(
             rf"^timestamp='([^']+)' .*event='{words}'",
             self.log.read_text(encoding="utf-8"),
@@ -59,18 +62,18 @@ class Service:
         return [datetime.fromisoformat(line) for line in lines]
 
     def cpu_seconds(self) -> float:
-        """Processor time so far, of all threads of the service and its agent."""
+        """Return the processor time so far, of the service and its worker process, in seconds."""
         return sum(map(_cpu_seconds, self._processes()))
 
     def memory(self) -> float:
-        """Memory of the service and its agent now, in MB; what both share counts once."""
+        """Return the memory of the service and its worker process now, in MB.
+
+        What both share counts once.
+        """
         return sum(map(_memory, self._processes()))
 
     def peak_until_letters(self, count: int) -> float:
-        """As `wait_for_letters`.
-
-        The most that `memory` was meanwhile, looked at ten times a second.
-        """
+        """Do as `wait_for_letters`. Returns the largest `memory`, measured ten times a second."""
         seen: list[float] = []
 
         def enough() -> bool:
@@ -106,9 +109,9 @@ def _cpu_seconds(process: Path) -> float:
 
 
 def _memory(process: Path) -> float:
-    """Its pages in MB.
+    """Return the memory of a process in MB.
 
-    One that it shares with another process counts half, so that both together count it once.
+    A page that it shares with another process counts half, so that both together count it once.
     """
     found = re.search(
         r"^Pss:\s+(\d+) kB", (process / "smaps_rollup").read_text(encoding="utf-8"), re.MULTILINE
@@ -118,9 +121,10 @@ def _memory(process: Path) -> float:
 
 
 def fresh(scene: Path, folder: Path) -> Path:
-    """An installation of its own with the scene's files, and nothing stored yet; its configuration.
+    """Make a new installation with the scene's files and an empty store.
 
-    Configuration, store and drop are in three folders, as in a real installation.
+    Configuration, store and drop are in three folders, as in a real installation. Returns the path
+    of the configuration.
     """
     etc = folder / "etc"
     etc.mkdir(parents=True)
@@ -145,10 +149,11 @@ def running(configuration: Path) -> Iterator[Service]:
     """Run the service, until the block ends."""
     folder = configuration.parents[1]
     log = folder / "log"
+    command = [*COMMAND, "-c", str(configuration), "run"]
     with (
         log.open("wb") as errors,
-        subprocess.Popen([*COMMAND, "-c", str(configuration), "run"], stderr=errors) as process,  # noqa: S603
-    ):  # ours
+        subprocess.Popen(command, stderr=errors) as process,  # noqa: S603  # our own command
+    ):
         try:
             yield Service(process=process, log=log, drop=folder / "drop")
         finally:

@@ -1,7 +1,7 @@
-"""Polls and starts with many letters stored: neither may take longer the longer the service has been in use.
+"""Measures polls and starts with many letters stored: neither may become slower over the years.
 
-Run as `python -m benchmarks.stored CONFIGURATION`, it polls some times and prints how long one
-took.
+Run as `python -m benchmarks.stored CONFIGURATION`, it polls several times and prints the median in
+seconds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MIDDLE = 100_000
 
 
 def stored(folder: Path) -> Iterator[Figure]:
-    """A poll that lists a hundred letters, all of them stored; then starts."""
+    """Measure polls that list a hundred letters, all of them stored; then measure starts."""
     with other_side(folder / "scene", letters=_LISTED, size=1_000) as scene:
         places = {size: _filled(scene, folder / str(size), size) for size in _SIZES}
         seconds: dict[int, list[float]] = {size: [] for size in _SIZES}
@@ -79,9 +79,9 @@ def _starts(configuration: Path) -> Iterator[Figure]:
 
 def _command_seconds(*arguments: str) -> float:
     began = time.perf_counter()
-    subprocess.run(  # noqa: S603
+    subprocess.run(  # noqa: S603  # our own command
         [*COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )  # our own command
+    )
     return time.perf_counter() - began
 
 
@@ -99,7 +99,10 @@ def _poll_seconds(configuration: Path) -> float:
 
 
 def _filled(scene: Path, folder: Path, size: int) -> Path:
-    """An installation with the listed letters, fetched by the service, and copies of one of them up to `size`."""
+    """Make an installation with `size` letters stored. Returns the path of its configuration.
+
+    The service fetches the listed letters; the others are copies of one of them.
+    """
     configuration = fresh(scene, folder)
     with running(configuration) as service:
         service.wait_for_lines("delivery attempted", _LISTED)
@@ -137,8 +140,9 @@ def _copy_rows(
     for row in cursor.fetchall():
         template = dict(zip(names, row, strict=True))
         rows = (_changed(template, table, key, first, second) for first, second in ids)
+        places = ", ".join("?" * len(names))
         # our own names
-        database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})", rows)  # noqa: S608
+        database.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
 
 
 def _changed(template: dict[str, Any], table: str, key: str, first: str, second: str) -> list[Any]:

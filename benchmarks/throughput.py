@@ -1,4 +1,7 @@
-"""Letters a second, from listing to dropped folder, beside a bare client, beside the limit that latency sets, and beside getmail6."""
+"""Measures letters a second, from listing to dropped folder.
+
+They are compared with a bare client, with the limit that latency sets, and with getmail6.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,16 @@ from daemon.intake.poll import Intake
 _LETTERS, _FEW = 600, 100
 _SIZE = 100_000
 _REPEATS = 3
-_THREADS = 16  # as many as the service has for fetching and for one destination together
+_THREADS = 16  # as many as the service has for fetching and one destination together
 _LATENCY = 0.05
 _CALLS = 2  # an overview and a download
 _AT_LEAST, _PEER_AT_LEAST, _LATENCY_AT_MOST = 0.7, 3.0, 1.3
 
 
 def throughput(folder: Path) -> Iterator[Figure]:
-    """Without latency.
+    """Measure without latency.
 
-    The repeats of all programs take turns, so that what else the machine does befalls all of them.
+    The repeats of all programs alternate, so that other load on the machine affects them alike.
     """
     rates: dict[str, list[float]] = {"http.client": [], "httpx": [], "service": [], "getmail": []}
     cpu: list[float] = []
@@ -41,9 +44,8 @@ def throughput(folder: Path) -> Iterator[Figure]:
             rates["service"].append(_LETTERS / seconds)
             cpu.append(1000 * processor / _LETTERS)
             if getmail.installed():
-                with suppress(
-                    subprocess.CalledProcessError
-                ):  # on a busy machine it gives up waiting for its own child process
+                # on a busy machine it gives up waiting for its own child process
+                with suppress(subprocess.CalledProcessError):
                     rates["getmail"].append(
                         _FEW / getmail.seconds(folder / f"getmail-{number}", _FEW, _SIZE)
                     )
@@ -87,7 +89,10 @@ def _beside_getmail(what: str, ours: float, rates: list[float]) -> Figure:
 
 
 def latency(folder: Path) -> Iterator[Figure]:
-    """With a pause before each answer: then the time should be calls x latency / workers, and little more."""
+    """Measure with a pause before each answer.
+
+    The time should then be calls x latency / workers, and little more.
+    """
     limit = _LETTERS * _CALLS * _LATENCY / Intake.workers
     with other_side(folder / "scene", letters=_LETTERS, size=_SIZE, latency=_LATENCY) as scene:
         seconds = median(
@@ -105,7 +110,10 @@ def latency(folder: Path) -> Iterator[Figure]:
 
 
 def service_seconds(scene: Path, folder: Path, letters: int) -> tuple[float, float]:
-    """The time from the service's start to the last letter's delivery, by its log, and the processor time for it."""
+    """Return the seconds from the service's start to its last delivery, and of the processor.
+
+    The times are from the service's log.
+    """
     with running(fresh(scene, folder)) as service:
         service.wait_for_log("service started")
         processor = service.cpu_seconds()

@@ -1,8 +1,8 @@
-"""Many letters that wait, and whoever reads them all: nobody else may be held up by that, and memory may not grow with them.
+"""Measures reads of all waiting letters: they must not block others, nor need more memory.
 
 A destination that is down for weeks, an edit of the table, Norwegian midnight, and a dry run over a
-year: each reads every letter. Beside each, another process commits again and again, as the service
-does, and tells how long that took.
+year: each reads every letter. Meanwhile another process commits repeatedly, as the service does,
+and reports how long that took.
 """
 
 from __future__ import annotations
@@ -78,10 +78,9 @@ Do = Callable[[Store], object]
 
 
 def waiting(folder: Path) -> Iterator[Figure]:
-    """Every walk over all letters that wait, and over all that are stored."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
-    )  # a line for each letter is no figure
+    """Measure each walk over all waiting letters, and over all stored ones."""
+    # without a log line for each letter, which is not to be measured
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     path = filled(folder / "postmottak.db", _LETTERS)
     table, covered = _table(_TABLE), _table(_TABLE + _COVER)
     yield from _figures(
@@ -147,15 +146,15 @@ def _peak() -> float:
 
 @contextmanager
 def _commits(path: Path) -> Iterator[list[float]]:
-    """Another process that commits until the block ends.
+    """Let another process commit until the block ends.
 
-    Then the longest commit, and how many there were.
+    After that, the list has the seconds of the longest commit, and how many there were.
     """
     found: list[float] = []
     command = [sys.executable, "-c", _COMMITTER, str(path)]
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(  # noqa: S603  # our own program
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:  # our own
+    ) as process:
         assert process.stdin
         assert process.stdout
         process.stdout.readline()
@@ -168,7 +167,10 @@ def _commits(path: Path) -> Iterator[list[float]]:
 
 @contextmanager
 def _reads(store: Store) -> Iterator[list[float]]:
-    """How long each transaction that reads is open, by the processor time of its thread: a wait for a commit holds up nobody."""
+    """Yield how long each reading transaction is open, in seconds of its thread's processor time.
+
+    Time in which it waits for a commit does not count, because it blocks no other process.
+    """
     # what is measured is inside
     engine, begun, lengths = store._database._reader, {}, [0.0]  # noqa: SLF001
 
@@ -188,7 +190,7 @@ def _reads(store: Store) -> Iterator[list[float]]:
 
 
 def filled(path: Path, count: int) -> Path:
-    """A store with so many letters that wait."""
+    """Make a store with `count` waiting letters. Returns its path."""
     store = Store(f"sqlite:///{path}")
     table = _table(_TABLE)
     store.letters.note_table(table.version, table.text, _NOW)
@@ -205,11 +207,29 @@ def filled(path: Path, count: int) -> Path:
 
 
 def _letter(chance: random.Random, version: str, number: int) -> StoredLetter:
-    key, at = (
-        UUID(int=chance.getrandbits(128)),
-        _NOW - timedelta(days=200) + timedelta(seconds=10 * number),
+    key = UUID(int=chance.getrandbits(128))
+    at = _NOW - timedelta(days=200) + timedelta(seconds=10 * number)
+    delivery = DeliveryValues(
+        id=delivery_id(key, "erp", 1),
+        message_id=key,
+        destination="erp",
+        recipients=["kari"],
+        created_at=at,
+        due_at=at,
     )
-    message = MessageValues(
+    thread = ThreadValues(key=f"reference:991825827:974761076:2026/{number}", message_id=key)
+    return StoredLetter(
+        message=_message(key, number, at),
+        attachments=[_attachment(chance, key, place) for place in (1, 2)],
+        decision=_decision(key, version, at),
+        deliveries=[delivery],
+        marks=[],
+        threads=[thread],
+    )
+
+
+def _message(key: UUID, number: int, at: datetime) -> MessageValues:
+    return MessageValues(
         id=key,
         mailbox="altinn",
         external_id=str(key),
@@ -225,21 +245,24 @@ def _letter(chance: random.Random, version: str, number: int) -> StoredLetter:
         published_at=at,
         fetched_at=at,
     )
-    attachments = [
-        AttachmentValues(
-            message_id=key,
-            position=place,
-            external_id=f"{key}/{place}",
-            original_name=f"Vedtak {place}.pdf",
-            safe_name=f"Vedtak {place}.pdf",
-            media_type="application/pdf",
-            state=PartState.PRESENT,
-            size=1000,
-            sha256=f"{chance.getrandbits(256):064x}",
-        )
-        for place in (1, 2)
-    ]
-    decision = DecisionValues(
+
+
+def _attachment(chance: random.Random, key: UUID, place: int) -> AttachmentValues:
+    return AttachmentValues(
+        message_id=key,
+        position=place,
+        external_id=f"{key}/{place}",
+        original_name=f"Vedtak {place}.pdf",
+        safe_name=f"Vedtak {place}.pdf",
+        media_type="application/pdf",
+        state=PartState.PRESENT,
+        size=1000,
+        sha256=f"{chance.getrandbits(256):064x}",
+    )
+
+
+def _decision(key: UUID, version: str, at: datetime) -> DecisionValues:
+    return DecisionValues(
         message_id=key,
         number=1,
         decided_at=at,
@@ -249,21 +272,4 @@ def _letter(chance: random.Random, version: str, number: int) -> StoredLetter:
         recipients=["kari"],
         direct=[],
         why={"conditions": ["title contains skatt"]},
-    )
-    delivery = DeliveryValues(
-        id=delivery_id(key, "erp", 1),
-        message_id=key,
-        destination="erp",
-        recipients=["kari"],
-        created_at=at,
-        due_at=at,
-    )
-    thread = ThreadValues(key=f"reference:991825827:974761076:2026/{number}", message_id=key)
-    return StoredLetter(
-        message=message,
-        attachments=attachments,
-        decision=decision,
-        deliveries=[delivery],
-        marks=[],
-        threads=[thread],
     )

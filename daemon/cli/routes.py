@@ -132,7 +132,7 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
 
     logs.configure()
     store = stack.open_store(stack.load_configuration(options(context).config))
-    letter = store.rerouting.decided(store.queries.message(message).id)
+    letter = store.decisions.decided(store.queries.message(message).id)
     table = stack.table_of(store, letter.decision.routing_version)
     store.close()
     facts = rerouting.facts_of_stored(letter, letter.decision.decided_at)
@@ -263,7 +263,7 @@ def lint(context: typer.Context, *, json: Json = False) -> None:
     remarks = lint_table(
         checked.table,
         destinations=[each.name for each in checked.configuration.destinations],
-        matched=store.rerouting.taken(_start("365d")),
+        matched=store.decisions.taken(_start("365d")),
         today=norwegian_day(stack.utc_now()),
     )
     store.close()

@@ -21,10 +21,9 @@ Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(
-    r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=(.*)$"""
-)
 _KEY_PIECE = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+_PIECE = _KEY_PIECE.pattern
+_KEY = re.compile(rf"^\s*((?:{_PIECE})(?:\s*\.\s*(?:{_PIECE}))*)\s*=(.*)$")
 _STRING = re.compile(r""""(?:\\.|[^"\\])*"|'[^']*'""")
 _DAY_FIRST = re.compile(r"=\s*(\d{1,2})[./-](\d{1,2})[./-](\d{4})\s*(?:#|$)")
 _WORDS = {

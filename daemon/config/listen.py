@@ -13,9 +13,8 @@ from pydantic import BeforeValidator, ValidationInfo
 from daemon.core.settings import at_home, base_folder
 
 _UNIX = "unix:"
-_LONGEST_PATH = (
-    100  # bytes; Linux allows 107, and a socket is created under a longer, temporary name
-)
+# bytes; Linux allows 107, and a socket is created under a longer, temporary name
+_LONGEST_PATH = 100
 _LARGEST_PORT = 65535
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 

@@ -1,4 +1,4 @@
-"""The kernel: nouns, promises, errors and names that connectors may know.
+"""The kernel: the types, protocols, errors and names that connectors may import.
 
-Imports nothing of ours above it.
+It imports nothing from the daemon's other packages.
 """

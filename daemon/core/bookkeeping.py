@@ -1,4 +1,4 @@
-"""What is recorded beside letters: bookmarks, skipped letters, deletions, legal holds and alerts."""
+"""Records beside letters: bookmarks, skipped letters, deletions, legal holds and alerts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from daemon.core.model import LetterRef, MessageKind, SightingState
 
 
 class LetterPart(StrEnum):
-    """What retention tells apart in a letter.
+    """The parts of a letter that retention handles separately.
 
     Metadata is everything that is neither of the others.
     """
@@ -42,7 +42,7 @@ store.
 class Alert(SQLModel, table=True):
     """A problem, or one that has ended and whose end has not been reported to everyone yet.
 
-    Rows go when nothing is left to tell.
+    A row is deleted when nothing is left to report.
     """
 
     __tablename__ = "alerts"
@@ -99,7 +99,7 @@ class Tombstone(SQLModel, table=True):
 
 
 class LegalHold(SQLModel, table=True):
-    """While one is in force, retention deletes nothing of the letter."""
+    """While one is active, retention deletes nothing of the letter."""
 
     __tablename__ = "legal_holds"
 
@@ -108,7 +108,7 @@ class LegalHold(SQLModel, table=True):
     begun_at: datetime
     begun_by: str = Field(description="the user who gave the command")
     reason: str = ""
-    ended_at: datetime | None = Field(default=None, description="None while it is in force")
+    ended_at: datetime | None = Field(default=None, description="None while it is active")
     ended_by: str | None = None
 
 
@@ -165,19 +165,21 @@ class Bookmark(SQLModel, table=True):
     resource: str = Field(primary_key=True)
     position: datetime | None = Field(
         default=None,
-        description="every letter up to here is stored; None before the first whole listing",
+        description="every letter up to here is stored; None before the first complete listing",
     )
     succeeded_at: datetime | None = None
     failed_at: datetime | None = None
     last_error: str | None = None
-    refused: bool = Field(default=False, description="the last listing failed for want of a right")
-    begun: bool = Field(default=False, description="whether it has been listed whole at all")
+    refused: bool = Field(default=False, description="the last listing failed: a right is missing")
+    begun: bool = Field(default=False, description="whether it has ever been listed completely")
     begins_at: datetime | None = Field(
         default=None, description="how far back its first listing went; None for everything"
     )
     failing_since: datetime | None = Field(
         default=None,
-        description="since when no listing was whole; None if the last one was, or if none is expected",
+        description=(
+            "since when no listing was complete; None if the last one was, or if none is expected"
+        ),
     )
     retired_at: datetime | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""What to call where a caller wants to hear of nothing."""
+"""A callback that does nothing, for callers that need no reports."""
 
 from __future__ import annotations
 

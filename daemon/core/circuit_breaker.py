@@ -1,7 +1,7 @@
-"""When to spare something that keeps failing, and when to try it again. Pure: no clock, no lock.
+"""When to pause calls to what keeps failing, and when to try it again. Pure: no clock, no lock.
 
-The words are Martin Fowler's (https://martinfowler.com/bliki/CircuitBreaker.html): closed while
-calls are made, open while none is made, half-open while a single one tries whether it is back.
+The terms are Martin Fowler's (https://martinfowler.com/bliki/CircuitBreaker.html): closed while
+calls are made, open while none is made, half-open while a single one tests whether it is back.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class CircuitState(StrEnum):
 class CircuitBreaker:
     """Opens after `threshold` failures in a row, for pauses that grow as `backoff` says.
 
-    Whoever uses it makes only one call at a time while it is half-open. For one thread, or under
-    the caller's lock; `now` may be of any clock, but always of the same one.
+    While it is half-open, the caller makes only one call at a time. For one thread, or under the
+    caller's lock; `now` may come from any clock, but always from the same one.
     """
 
     backoff: Backoff = _PAUSES

@@ -8,7 +8,7 @@ from sqlalchemy import Enum
 
 
 def enum_column(kind: type[StrEnum]) -> Enum:
-    """A column of an enum's values, checked by SQLAlchemy.
+    """Return a column type for the values of an enum, checked by SQLAlchemy.
 
     SQLModel would store the members' names.
     """

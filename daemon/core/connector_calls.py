@@ -1,4 +1,4 @@
-"""Call a connector, and have the way in which it failed as a value."""
+"""Calls to a connector, with a failure as a value instead of an exception."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def call_connector(call: Callable[[], _Answer], **about: str) -> _Answer | Postm
 def outcome_of(call: Callable[[], _Answer], **about: str) -> _Answer | PostmottakError:
     """As `call_connector`, but return a StoreError as well.
 
-    For a caller that passes the outcome on to one who raises it.
+    For a caller that passes the outcome on to code that raises it.
     """
     try:
         return call()

@@ -116,7 +116,7 @@ class LetterDocument(_Frozen):
     schema_version: Literal[1] = 1
     kind: MessageKind = Field(
         description=(
-            "letter, or notice: Postmottak's own word that a confidential letter waits in the "
+            "letter, or notice: Postmottak's own message that a confidential letter waits in the "
             "mailbox"
         )
     )
@@ -144,9 +144,8 @@ class LetterDocument(_Frozen):
     delivery: DeliveryName
     remarks: tuple[str, ...] = Field(
         default=(),
-        exclude_if=lambda remarks: (
-            not remarks
-        ),  # a letter without any has the same bytes as before there were remarks
+        # a letter without any has the same bytes as before remarks were introduced
+        exclude_if=lambda remarks: not remarks,
         description=(
             "what of the letter could not be handed on as it was sent, and why; missing if all of "
             "it could"
@@ -222,7 +221,9 @@ def _remarks(message: MessageValues) -> Iterator[str]:
         value = getattr(message, name)
         rows = value if isinstance(value, list) else [value]
         if any(is_deeper(each, DEEPEST_HANDED_ON) for each in rows):
-            yield f"{name}: what is nested deeper than {DEEPEST_HANDED_ON} levels is left out (null)"
+            yield (
+                f"{name}: what is nested deeper than {DEEPEST_HANDED_ON} levels is left out (null)"
+            )
 
 
 def _service_name(code: str) -> ServiceName:

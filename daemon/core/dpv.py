@@ -1,8 +1,8 @@
 """The ten message services of Digital post til virksomheter, and confidential post.
 
 Codes, subject areas and eFormidling processes: Altinn/docs `digital-post-til-virksomheter` and
-felleslosninger/docs `saksbehandling.md`. Which Altinn 3 resource carries a service is not published:
-each resource below says how certain it is, and an operator configures the real ones in
+felleslosninger/docs `saksbehandling.md`. Which Altinn 3 resource carries a service is not
+published: each resource below says how certain it is, and an operator configures the real ones in
 `resources`.
 """
 
@@ -22,9 +22,7 @@ class Resource:
 
     id: str
     known: bool
-    """True where public source code names it for this service, False where the name is only
-    presumed.
-    """
+    """Whether public source code names it for this service; if not, the name is only presumed."""
     source: str
 
 
@@ -61,14 +59,15 @@ def _migrated(code: str) -> Resource:
 
 
 def _service(
-    edition: int, slug: str, process: str, nb: str, nn: str, en: str, *known: Resource
+    edition: int, slug: str, process: str, nb: str, en: str, *known: Resource, nn: str = ""
 ) -> Service:
+    """Return a service of 4255. `nn` is its name in Nynorsk, if that differs from Bokmål."""
     code = f"4255/{edition}"
     return Service(
         code=code,
         slug=slug,
         nb=nb,
-        nn=nn,
+        nn=nn or nb,
         en=en,
         process=_PROCESS.format(process),
         resources=(*known, _migrated(code)),
@@ -97,18 +96,31 @@ CONFIDENTIAL_POST = Service(
     confidential=True,
 )
 
+# two lines for each service, so that it reads as a table
+# fmt: off
 DPV_SERVICES: tuple[Service, ...] = (
-    _service(1, "plan-bygg-geodata", "planByggOgGeodata", "Plan, bygg og geodata", "Plan, bygg og geodata", "Planning, building and geodata"),
-    _service(2, "helse-sosial-omsorg", "helseSosialOgOmsorg", "Helse, sosial og omsorg", "Helse, sosial og omsorg", "Health, social services and care"),
-    _service(3, "oppvekst-utdanning", "oppvekstOgUtdanning", "Oppvekst og utdanning", "Oppvekst og utdanning", "Childhood and education"),
-    _service(4, "kultur-idrett-fritid", "kulturIdrettOgFritid", "Kultur, idrett og fritid", "Kultur, idrett og fritid", "Culture, sports and leisure"),
-    _service(5, "trafikk-reiser-samferdsel", "trafikkReiserOgSamferdsel", "Trafikk, reiser og samferdsel", "Trafikk, reiser og samferdsel", "Traffic, travel and transport"),
-    _service(6, "natur-miljo", "naturOgMiljoe", "Natur og miljø", "Natur og miljø", "Nature and environment"),
-    _service(7, "naeringsutvikling", "naeringsutvikling", "Næringsutvikling", "Næringsutvikling", "Business development"),
-    _service(8, "skatter-avgifter", "skatterOgAvgifter", "Skatter og avgifter", "Skattar og avgifter", "Taxes and duties"),
-    _service(9, "tekniske-tjenester", "tekniskeTjenester", "Tekniske tjenester", "Tekniske tenester", "Technical services"),
-    _service(10, "administrasjon", "administrasjon", "Administrasjon", "Administrasjon", "Administration", _ADMINISTRATION),
-)  # fmt: skip  # one line for each service reads as the table that it is
+    _service(1, "plan-bygg-geodata", "planByggOgGeodata",
+             "Plan, bygg og geodata", "Planning, building and geodata"),
+    _service(2, "helse-sosial-omsorg", "helseSosialOgOmsorg",
+             "Helse, sosial og omsorg", "Health, social services and care"),
+    _service(3, "oppvekst-utdanning", "oppvekstOgUtdanning",
+             "Oppvekst og utdanning", "Childhood and education"),
+    _service(4, "kultur-idrett-fritid", "kulturIdrettOgFritid",
+             "Kultur, idrett og fritid", "Culture, sports and leisure"),
+    _service(5, "trafikk-reiser-samferdsel", "trafikkReiserOgSamferdsel",
+             "Trafikk, reiser og samferdsel", "Traffic, travel and transport"),
+    _service(6, "natur-miljo", "naturOgMiljoe",
+             "Natur og miljø", "Nature and environment"),
+    _service(7, "naeringsutvikling", "naeringsutvikling",
+             "Næringsutvikling", "Business development"),
+    _service(8, "skatter-avgifter", "skatterOgAvgifter",
+             "Skatter og avgifter", "Taxes and duties", nn="Skattar og avgifter"),
+    _service(9, "tekniske-tjenester", "tekniskeTjenester",
+             "Tekniske tjenester", "Technical services", nn="Tekniske tenester"),
+    _service(10, "administrasjon", "administrasjon",
+             "Administrasjon", "Administration", _ADMINISTRATION),
+)
+# fmt: on
 
 ALL_SERVICES: tuple[Service, ...] = (*DPV_SERVICES, CONFIDENTIAL_POST)
 
@@ -125,7 +137,7 @@ def find_service(name: str) -> Service | None:
 def known_service(name: str) -> Service:
     """Return the service with this code or slug.
 
-    Raises ValueError, with the closest name, if there is none.
+    Raises ValueError, with the closest name, if it does not exist.
     """
     service = find_service(name)
     if service is None:

@@ -16,9 +16,7 @@ def sync(path: Path | str) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if (
-            error.errno != errno.EINVAL
-        ):  # some network file systems have no such thing as syncing a folder
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
             raise
     finally:
         os.close(descriptor)
@@ -35,11 +33,9 @@ def write_all(descriptor: int, data: bytes) -> None:
 def new_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Write a new file, which is durable and has its name when the block ends.
 
-    If the block raises, nothing is left.
-
-    `mode` is narrowed by the umask. Raises FileExistsError if the file exists, and OSError,
-    which names a file, in any other case. A kill leaves at most a hidden `.NAME.half` beside it,
-    which the next attempt removes.
+    If the block raises, nothing is left. `mode` is narrowed by the umask. Raises FileExistsError if
+    the file exists, and OSError, which names a file, in any other case. A kill leaves at most a
+    hidden `.NAME.half` beside it, which the next attempt removes.
     """
     half = path.with_name(f".{path.name}.half")
     if half.exists():

@@ -8,12 +8,10 @@ from datetime import datetime
 
 
 def elapsed() -> float:
-    """Return seconds from an arbitrary start, sleep of the machine included; nothing sets them.
+    """Return seconds from an arbitrary start, including sleep of the machine; they cannot be set.
 
-    From any thread.
-
-    Source: clock_gettime(2), CLOCK_BOOTTIME. Without it, the seconds of a sleep are
-    missing.
+    May be called from any thread. Source: clock_gettime(2), CLOCK_BOOTTIME. Without it, the seconds
+    of a sleep are missing.
     """
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)

@@ -4,9 +4,9 @@
     ├── OperatorError            the operator fixes a file or a command; never a traceback
     │   ├── ConfigurationError   every fault of a configuration at once
     │   └── NotFound             no such message, delivery or destination
-    ├── StoreError               the database, the disk or the worker; the process ends with exit code 4
+    ├── StoreError               the database, the disk or the worker process; exit code 4
     │   ├── DiskFull             nothing new is fetched until there is room
-    │   ├── StoreBusy            another program locks the database; the service waits, a command gives up
+    │   ├── StoreBusy            another program has a lock; the service waits, a command gives up
     │   └── WorkerLost           the worker process that writes drops has ended
     ├── NotStorable              one letter that the database rejects as it is
     ├── ContentMissing           the bytes of one attachment are not where they were put
@@ -75,7 +75,10 @@ class StoreError(PostmottakError):
 
 
 class DiskFull(StoreError):
-    """There is no room for another letter: no space on the disk, or no file or memory to be had now; it is waited out."""
+    """The system has no disk space, open file or memory left for another letter.
+
+    The service waits until it has.
+    """
 
 
 class StoreBusy(StoreError):
@@ -86,9 +89,9 @@ class StoreBusy(StoreError):
 
 
 class WorkerLost(StoreError):
-    """The process that carries out deliveries on this machine has ended unasked.
+    """The worker process, which makes deliveries on this machine, has ended unexpectedly.
 
-    What it had under way is repeated after a restart.
+    What it had in flight is repeated after a restart.
     """
 
 
@@ -135,10 +138,9 @@ class DeliveryFailure(PostmottakError):
 class TemporaryFailure(DeliveryFailure):
     """Trying later may help.
 
-    `retry_after` is the shortest wait that the destination asked for, if it did.
-
-    `progress`, JSON values, is kept and handed back with the parcel at the next attempt, so that
-    what is done is not done again.
+    `retry_after` is the shortest wait that the destination asked for, if it did. `progress`, JSON
+    values, is kept and handed back with the parcel at the next attempt, so that what is done is not
+    done again.
     """
 
     def __init__(

@@ -13,8 +13,9 @@ import re
 import unicodedata
 
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _BLANKS = re.compile(r"[\s\u2800]+")
 """Every blank and line break of Unicode, and the Braille blank, which looks like one."""
@@ -56,11 +57,10 @@ def fold(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    if text.isascii():  # as most texts are: there is nothing to take apart
+    if text.isascii():  # as most texts are: nothing to decompose
         return text.casefold()
-    plain = unicodedata.normalize(
-        "NFKD", text
-    ).casefold()  # in this order, for ™ is TM only after the first step
+    # in this order, because ™ becomes TM only in the first step
+    plain = unicodedata.normalize("NFKD", text).casefold()
     decomposed = unicodedata.normalize("NFKD", plain).translate(_LOOK_ALIKES)
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 

@@ -21,6 +21,7 @@ _LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 _PRIVATE = re.compile(r"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _OPENSSH_PUBLIC = re.compile(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ AAAA")
 _DER_LENGTHS = range(0x80, 0x85)
+_SHORTEST = 8  # bytes
 
 
 def binary_form(content: bytes, path: Path, wanted: Wanted = "key") -> str:
@@ -28,9 +29,8 @@ def binary_form(content: bytes, path: Path, wanted: Wanted = "key") -> str:
 
     Empty if it is in no known one.
     """
-    # no sequence of ASN.1
-    if content[:1] != b"\x30" or len(content) < 8 or content[1] not in _DER_LENGTHS:  # noqa: PLR2004
-        return ""
+    if content[:1] != b"\x30" or len(content) < _SHORTEST or content[1] not in _DER_LENGTHS:
+        return ""  # not a sequence of ASN.1
     file = shlex.quote(str(path))
     if b"\x02\x01\x03" in content[2:9]:  # the version of RFC 7292 comes first
         options = "-nocerts -noenc" if wanted == "key" else "-clcerts -nokeys"
@@ -70,7 +70,7 @@ def wrong_form(content: bytes, path: Path, wanted: Wanted, *, openssh: bool = Fa
 def private_block(text: str) -> str:
     """Return the private key in PEM, without surrounding certificates and comments.
 
-    The whole text if there is none.
+    Return the whole text if it has none.
     """
     found = _PRIVATE.search(text)
     return found[0] + "\n" if found else text
@@ -167,8 +167,8 @@ def _wrong_jwk(text: str, path: Path) -> str:
         )
     if "keys" in jwk:
         return (
-            f"is a set of keys (JWKS): {path}; replace it with the one private key, the object that "
-            'has a "d"'
+            f"is a set of keys (JWKS): {path}; replace it with the one private key, the object "
+            'that has a "d"'
         )
     return _wrong_jwk_kind(jwk, path)
 

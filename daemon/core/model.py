@@ -235,7 +235,7 @@ class DecisionValues(SQLModel):
     decided_at: datetime
     routing_version: str = Field(foreign_key="routing_versions.version")
     route: str = Field(
-        description="name of the route that decided, or a word in brackets for what is no route"
+        description="name of the route that decided, or a word in brackets if no route did"
     )
     chosen: list[str] = Field(sa_type=JSON, description="names of the recipients before delegation")
     recipients: list[str] = Field(

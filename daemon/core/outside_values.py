@@ -1,4 +1,4 @@
-"""The gate for values from outside: what no store can keep, and the unset values of .NET and Java.
+"""Sanitise values from outside: what no store can keep, and the unset values of .NET and Java.
 
 Everything from a sender, a server or a file passes here before it is stored, compared or logged.
 Pure; nothing here raises but `json_from`, and nothing is refused because of its size or depth.
@@ -22,9 +22,8 @@ DEEPEST_HANDED_ON = 32
 hundreds.
 """
 
-_NOT_TEXT = re.compile(
-    "[\ud800-\udfff\x00]"
-)  # UTF-8 has no half of a surrogate pair, and PostgreSQL no NUL
+# UTF-8 has no half of a surrogate pair, and PostgreSQL no NUL
+_NOT_TEXT = re.compile("[\ud800-\udfff\x00]")
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|z|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -169,7 +168,10 @@ def _loads(document: str) -> Any:
 
 
 def _integer(digits: str) -> int | str:
-    """Python would refuse the whole document for a number of more than 4300 digits."""
+    """Parse a whole number; a long one stays text.
+
+    Python would refuse the whole document for a number of more than 4300 digits.
+    """
     return int(digits) if len(digits) <= _DIGITS else digits
 
 
@@ -182,9 +184,9 @@ def _decoded(data: bytes) -> str:
 
 
 def _shallow(document: str) -> str:
-    """The document with null for every container below the level DEEPEST_READ.
+    """Return the document with null for every container below the level DEEPEST_READ.
 
-    If it is not JSON, neither is what is returned.
+    If it is not JSON, neither is the result.
     """
     pieces: list[str] = []
     depth, begin, cut = 0, 0, False

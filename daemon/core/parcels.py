@@ -41,6 +41,6 @@ class Receipt:
     details: dict[str, Any]
     """More of the same, as JSON values. No secrets, no titles and no content."""
     collided: bool = False
-    """Something else had the parcel's name there and was left alone, so the parcel has another name:
-    someone must be notified.
+    """Something else had the parcel's name there and was left alone, so the parcel has another
+    name: someone must be notified.
     """

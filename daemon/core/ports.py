@@ -1,9 +1,9 @@
 """What a mailbox and a destination offer. A connector is one file that implements one of these.
 
-A connector module also has `Settings` (a pydantic model, from `MailboxSettings` or `DestinationSettings`
-of `settings`) and `connect(name, settings) -> Mailbox | Destination`, which opens no connection yet.
-Every method may be called from several threads at a time, and may be repeated: Postmottak repeats
-whatever it does not know to be done.
+A connector module also has `Settings` (a pydantic model, from `MailboxSettings` or
+`DestinationSettings` of `settings`) and `connect(name, settings) -> Mailbox | Destination`, which
+opens no connection yet. Every method may be called from several threads at a time, and may be
+repeated: Postmottak repeats whatever it does not know to be done.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Mailbox(Protocol):
         """
 
     def list(self, channel: Channel, since: datetime | None) -> Listing:
-        """List the letters of `channel` whose requested publish time is after `since`, in any order.
+        """List the letters of `channel` with a requested publish time after `since`, in any order.
 
         Raises MailboxUnavailable, or AccessRefused where the channel may not be read.
         """
@@ -88,10 +88,8 @@ class Mailbox(Protocol):
     def fetch(self, ref: LetterRef) -> Letter:
         """Fetch the envelope and what is known of the attachments, without their bytes.
 
-        It may know the service better than `ref` does.
-
-        Raises LetterGone, MailboxUnavailable or AccessRefused; so do the methods below that
-        set a mark.
+        The envelope may name the service more exactly than `ref` does. Raises LetterGone,
+        MailboxUnavailable or AccessRefused; so do the methods below that set a mark.
         """
 
     def open_part(self, ref: LetterRef, part: Part) -> AbstractContextManager[Iterator[bytes]]:
@@ -137,8 +135,8 @@ class Parcel:
     parts: tuple[ParcelPart, ...]
     """The attachments that are stored, in the sender's order; the document lists the others too."""
     beat: Callable[[], None] = do_nothing
-    """Sends a heartbeat, for work that takes long without reading an attachment, which sends one too.
-    May be called from any thread.
+    """Sends a heartbeat, for work that takes long without reading an attachment, which sends one
+    too. May be called from any thread.
     """
     progress: Mapping[str, Any] = field(default_factory=dict)
     """What earlier attempts of this delivery have done, from `TemporaryFailure.progress`."""
@@ -190,7 +188,7 @@ class HasTokens(Protocol):
     """A mailbox with access tokens that expire."""
 
     def token_ends(self) -> datetime | None:
-        """Return when the first token in use expires, by this machine's clock; None if there is none.
+        """Return when the first token in use expires, by this machine's clock; None without one.
 
         Makes no call, and returns at once.
         """
@@ -246,7 +244,7 @@ class ShowsPickup(Protocol):
 
     @property
     def pickup_folder(self) -> Path | None:
-        """Return the folder to watch; None if there is none.
+        """Return the folder to watch, or None.
 
         After a change there, call `AwaitsPickup.pickup`.
         """
@@ -313,8 +311,8 @@ class Destination(Protocol):
         """Hand over the complete parcel, and return only when the receiver has it durably.
 
         A parcel that the receiver has already counts as delivered; it is neither an error nor
-        delivered twice, where the receiver allows to check. Raises TemporaryFailure or PermanentFailure;
-        anything else is a fault of the connector.
+        delivered twice, if the receiver lets the connector check. Raises TemporaryFailure or
+        PermanentFailure; anything else is a fault of the connector.
         """
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero)]
 
 
 class MailboxSettings(ConnectorSettings):
-    """Base of a mailbox's `Settings`: what stands under `[mailbox.NAME]`, but for `type`.
+    """Base of a mailbox's `Settings`: the options under `[mailbox.NAME]`, except `type`.
 
     The fields are options of every mailbox, which may narrow them and choose other defaults.
     """
@@ -70,9 +70,9 @@ class MailboxSettings(ConnectorSettings):
 
 
 class DestinationSettings(ConnectorSettings):
-    """Base of a destination's `Settings`: what stands under `[destination.NAME]`, but for `type`.
+    """Base of a destination's `Settings`: the options under `[destination.NAME]`, except `type`.
 
-    It has no options of its own. A destination overrides what it can do.
+    It has no options of its own. A destination overrides the properties that apply to it.
     """
 
     @property
@@ -138,7 +138,7 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 
 
 def at_home(path: Path) -> Path:
-    """Return the path with `~` expanded. Raises ValueError if there is no such home folder."""
+    """Return the path with `~` expanded. Raises ValueError if that home folder does not exist."""
     try:
         return path.expanduser()
     except RuntimeError as error:
@@ -248,7 +248,8 @@ def mail_address(text: str) -> str:
     """Return the text if `is_mail_address` accepts it. Raises ValueError."""
     if not is_mail_address(text):
         raise ValueError(
-            f'{text!r} is not a valid e-mail address; write only the address, in ASCII, such as "post@example.no"'
+            f"{text!r} is not a valid e-mail address; write only the address, in ASCII, such as "
+            '"post@example.no"'
         )
     return text
 

@@ -1,4 +1,4 @@
-"""What somebody probably meant to write. Pure."""
+"""Suggests the known word that is closest to an unknown one. Pure."""
 
 from __future__ import annotations
 

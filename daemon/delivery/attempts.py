@@ -1,4 +1,4 @@
-"""What came of an attempt at a delivery, judged: delivered, to be tried again, or dead."""
+"""Decides the result of a delivery attempt: delivered, to be tried again, or dead."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptResult:
-    """What came of one attempt."""
+    """The result of one attempt."""
 
     ending: ClaimResult
     detail: str
-    """Where the letter is, or why it is not."""
+    """Where the letter is, or why it was not delivered."""
     destination_down: bool = False
     """The destination itself could not be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptJudge:
-    """Judges attempts that were begun at `started_at`, and have ended now."""
+    """Decides the results of attempts that began at `started_at` and have ended now."""
 
     started_at: datetime
     now: datetime
     give_up_after: timedelta
     awaiting_pickup: bool
-    """Whether the destination tells when the receiver has taken the letter."""
+    """Whether the destination reports when the receiver has taken the letter."""
     may_give_up: bool = True
-    """Not while the clock cannot be trusted: age tells nothing then, and a receiver refuses what is
-    signed at the wrong time.
+    """False while the clock cannot be trusted: a delivery's age is unknown then, and a receiver
+    refuses what is signed at the wrong time.
     """
 
     def of(self, claim: Claim, outcome: Receipt | PostmottakError) -> AttemptResult:
-        """What came of it.
+        """Return the result of the attempt.
 
-        Raises the outcome itself if that is no business of the delivery: StoreError, above all.
+        Raises the outcome itself if it does not concern the delivery, such as StoreError.
         """
         match outcome:
             case Receipt():
@@ -69,9 +69,8 @@ class AttemptJudge:
                 return self._deferred(claim, str(outcome))
             case TemporaryFailure():
                 attempt = self._deferred(claim, str(outcome), outcome.retry_after, outcome.progress)
-                return replace(
-                    attempt, destination_down=outcome.progress is None
-                )  # one that has done a part of it can be used
+                # a destination that has made progress is not down
+                return replace(attempt, destination_down=outcome.progress is None)
             case _:
                 raise outcome
 
@@ -111,8 +110,8 @@ class AttemptJudge:
             created_at=created_at,
             now=self.now,
             retry_after=retry_after,
-            chance=random.random(),  # noqa: S311
-        )  # spreads load, guards nothing
+            chance=random.random(),  # noqa: S311  # spreads load, guards nothing
+        )
         return AttemptResult(
             ending=results.deferred(claim, reason, due_at, self.started_at, self.now, progress),
             detail=reason,
@@ -127,7 +126,7 @@ class AttemptJudge:
 
 
 def log_attempt(attempt: AttemptResult, *, ours: bool) -> None:
-    """One line for each attempt; it is superseded if somebody else has the delivery by now."""
+    """Log one line for an attempt; unless `ours`, another claim has superseded it."""
     ending = attempt.ending
     _log.info(
         "delivery attempted",
@@ -144,8 +143,8 @@ def log_attempt(attempt: AttemptResult, *, ours: bool) -> None:
 def _collision(claim: Claim, now: datetime) -> Alert:
     destination = claim.delivery.destination
     text = (
-        f"Something else has a letter's name at {destination}, so that the letter lies there "
-        "under another one"
+        f"Something else has a letter's name at {destination}, so the letter lies there under "
+        "another name"
     )
     return Alert(
         key=f"{COLLISION} {claim.id}",

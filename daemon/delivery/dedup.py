@@ -1,4 +1,7 @@
-"""Destinations that keep traces of deliveries are told when these have ended, also if an earlier process was killed before it could."""
+"""Removes the deduplication records at destinations once the results of deliveries are stored.
+
+That includes records that an earlier process left because it was killed.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,12 @@ from daemon.core.ports import Destination, KeepsDedupRecords
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
-# deliveries of which a destination is told at a time: that costs nearly the same for one and for
-# many
-_TOLD_OF = 32
+# records that are removed at a time: that costs nearly the same for one and for many
+_AT_A_TIME = 32
 
 
 class DedupCleanup:
-    """Has destinations remove the traces of what is delivered.
+    """Lets destinations remove the records of what is delivered.
 
     `flush` may be called from several threads.
     """
@@ -30,14 +32,14 @@ class DedupCleanup:
         self._store = store
         self._tried: set[str] = set()
         self._clear: set[str] = set()
-        """Destinations, by name, at which nothing is left of an earlier process."""
+        """Destinations, by name, that have no record left of an earlier process."""
         self._gathered: dict[str, list[UUID]] = defaultdict(list)
-        """Deliveries whose end is kept, and whose destinations are not told yet."""
+        """Deliveries whose result is stored, and whose records are not removed yet."""
 
     def untried(
         self, destinations: Mapping[str, Destination]
     ) -> Iterator[tuple[str, KeepsDedupRecords]]:
-        """Destinations at which an earlier process may have left something; each only once.
+        """Yield destinations that may have records of an earlier process; each only once.
 
         Call it from one thread at a time.
         """
@@ -47,15 +49,18 @@ class DedupCleanup:
                 yield name, destination
 
     def collect(self, name: str, delivery: UUID) -> None:
-        """Note that a delivery's end is kept. Call it from the thread that calls `ready`."""
+        """Note that a delivery's result is stored. Call it from the thread that calls `ready`."""
         self._gathered[name].append(delivery)
 
     def ready(
         self, destinations: Mapping[str, Destination], *, rest: bool
     ) -> Iterator[tuple[str, KeepsDedupRecords, Sequence[UUID]]]:
-        """Destinations that are to be told now, and of what: they are told of many deliveries at a time, and of the `rest` in the end."""
+        """Yield the destinations to clean up now, and the deliveries whose records to remove.
+
+        These are destinations with many such deliveries, or with `rest`, all of them.
+        """
         for name in [
-            name for name, some in self._gathered.items() if rest or len(some) >= _TOLD_OF
+            name for name, some in self._gathered.items() if rest or len(some) >= _AT_A_TIME
         ]:
             delivered, destination = self._gathered.pop(name), destinations.get(name)
             if isinstance(destination, KeepsDedupRecords):
@@ -64,19 +69,19 @@ class DedupCleanup:
     def flush(
         self, name: str, destination: KeepsDedupRecords, delivered: Collection[UUID] = ()
     ) -> None:
-        """Settle deliveries whose end is kept, and with them what an earlier process left, unless that is done.
+        """Remove the records of these deliveries, and those of an earlier process if any are left.
 
-        What cannot be settled does no harm, and is left to the next deliveries or the next start.
-        Raises StoreError.
+        A record that cannot be removed does no harm, and is left to the next deliveries or the next
+        start. Raises StoreError.
         """
         outcome = call_connector(
-            partial(self._settle, name, destination, delivered), destination=name
+            partial(self._forget, name, destination, delivered), destination=name
         )
         if isinstance(outcome, PostmottakError):
             self._clear.discard(name)
             _log.info("traces of what is delivered are left", destination=name, reason=str(outcome))
 
-    def _settle(
+    def _forget(
         self, name: str, destination: KeepsDedupRecords, delivered: Collection[UUID]
     ) -> None:
         left = (

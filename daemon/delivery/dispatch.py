@@ -1,8 +1,8 @@
 """From the outbox to destinations: claim, hand over, and record one of three outcomes.
 
 This is the only place, with the store, where a delivery changes its state. A destination only
-reports. Attempts are made by several threads; what came of them is kept by one, for several at
-once, because a commit costs nearly the same for one and for many.
+reports. Attempts are made by several threads; one thread records their results, several at a time,
+because a commit costs nearly the same for one and for many.
 """
 
 from __future__ import annotations
@@ -42,36 +42,39 @@ from daemon.store.content import ContentStore
 
 _LEASE = timedelta(minutes=15)
 _RENEW_EVERY = _LEASE / 3
-# a clock that has moved by more was set, and leases end at another time than was meant
+# a clock that has moved by more was set, and leases end at another time than intended
 _SET = timedelta(minutes=1)
 _POOL = 56  # attempts at a time, at all destinations together
-# at a time, where deliveries are handed over so: one is under way while the other is recorded, and
+# in flight at a destination that takes batches: one is delivered while the other is recorded and
 # the next one claimed
 _BATCHES = 2
-_UNKNOWN = ""  # the lane of deliveries to destinations that the configuration does not have
+_UNKNOWN = ""  # the queue of deliveries to destinations that the configuration does not have
 Clock = Callable[[], datetime]
 
 
 class CorrectsRecords(Protocol):
-    """What knows of corrections of the clock."""
+    """Corrects recorded times after a correction of the clock."""
 
     def apply(self) -> None:
         """Correct what was recorded at a time that has been corrected since. Called often."""
 
     def stretch(self) -> int | None:
-        """Number the stretch of time since the last correction; None while none may be given up."""
+        """Return the number of the time since the last correction.
+
+        None while no delivery may be given up.
+        """
 
 
 class _NeverCorrected:
     def apply(self) -> None:
-        """There is nothing to correct."""
+        """Do nothing."""
 
     def stretch(self) -> int:
         return 0
 
 
 class Dispatch:
-    """Hands due deliveries to destinations, by the snapshot that is active when an attempt begins."""
+    """Hands due deliveries to destinations, by the snapshot that is active as an attempt begins."""
 
     def __init__(
         self,
@@ -85,9 +88,10 @@ class Dispatch:
         steady: Clock | None = None,
         corrections: CorrectsRecords | None = None,
     ) -> None:
-        """Take the parts.
+        """Keep the parts.
 
-        `steady` is a clock that is never set, for pauses and durations; without it, `clock` serves.
+        `steady` is a clock that is never set, for pauses and durations; without it, `clock` is
+        used.
         """
         self._store, self._active, self._clock = store, active, clock
         self._give_up_after = give_up_after
@@ -100,19 +104,18 @@ class Dispatch:
         self.counted: Counter[tuple[str, Outcome]] = Counter()
         """Attempts that have ended, by destination and outcome; only ever growing."""
         self.new_work = threading.Event()
-        """Set by whatever stores letters, so that a round in progress delivers them soon."""
+        """Set when letters are stored, so that a round in progress delivers them soon."""
         self.backlog = threading.Event()
-        """Set while more is due on this machine than there is room for, so that fetching can slow
-        down."""
+        """Set while more is due on this machine than may be in flight, so that fetching can slow
+        down.
+        """
 
     def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
         """Attempt what is due now.
 
-        Returns when all of it is attempted, or soon after `stopping` is set.
-
-        Deliveries to a destination that keeps failing stay due until its pause is over. Call it
-        from one thread at a time. Raises StoreError if the store fails; attempts under way are
-        repeated then.
+        Returns when all of it is attempted, or soon after `stopping` is set. Deliveries to a
+        destination that keeps failing stay due until its pause is over. Call it from one thread at
+        a time. Raises StoreError if the store fails; attempts in flight are repeated then.
         """
         with ThreadPool(_POOL, thread_name_prefix="deliver") as pool:
             work = InFlight(pool)
@@ -159,7 +162,10 @@ class Dispatch:
     def _begin_due(
         self, work: InFlight, snapshot: Snapshot, now: datetime, stopping: threading.Event
     ) -> None:
-        """Begin the attempts and cleanups that are due; each keeps its destination open until it ends."""
+        """Begin the attempts and cleanups that are due.
+
+        Each keeps its destination open until it ends.
+        """
         if not stopping.is_set():
             for queue, claims in self._claims(work, snapshot.destinations, now):
                 destination = snapshot.destinations.get(claims[0].delivery.destination)
@@ -192,13 +198,16 @@ class Dispatch:
             self._dedup.flush(name, destination, delivered)
 
     def _ahead(self, now: datetime) -> timedelta:
-        """How far the time is from that of the clock which is never set: it changes when the clock was set, or the machine has slept."""
+        """Return how far the clock is ahead of the one that is never set.
+
+        It changes when the clock is set, and when the machine sleeps.
+        """
         return now - self._steady()
 
     def _signal_backlog(self, destinations: Mapping[str, Destination]) -> None:
-        """Tell of destinations on this machine: what they wait for is the processor.
+        """Set `backlog` if a destination on this machine has one: it waits for the processor.
 
-        What others wait for is their other side.
+        Other destinations wait for their receivers.
         """
         if any(
             self.queues[name].has_backlog
@@ -210,9 +219,9 @@ class Dispatch:
             self.backlog.clear()
 
     def next_due(self) -> datetime | None:
-        """When a delivery is next due that a lane has room for.
+        """Return when the next delivery is due at an unpaused destination, or a pause ends.
 
-        None if nothing waits for a time.
+        None if nothing is waiting.
         """
         now, steady = self._clock(), self._steady()
         due, opens = (
@@ -224,7 +233,7 @@ class Dispatch:
     def _claims(
         self, work: InFlight, destinations: Mapping[str, Destination], now: datetime
     ) -> list[tuple[str, Sequence[Claim]]]:
-        """Claim what the lanes have room for, or one delivery that is suspected of killing us, which is attempted alone."""
+        """Claim as much as may be in flight, or one poison message, which is attempted alone."""
         if work.isolated:
             return []
         queues = [*destinations, _UNKNOWN]
@@ -239,11 +248,14 @@ class Dispatch:
         return found
 
     def _closed(self, work: InFlight, queues: Sequence[str], now: datetime) -> Collection[str]:
-        """The lanes that begin nothing, for a suspect is to be attempted as soon as nothing else is under way."""
+        """Return the queues that begin nothing, because a poison message is next.
+
+        It is attempted as soon as nothing else is in flight.
+        """
         steady = self._steady()
         self._poison_turn.over(steady)
-        if work.running and self._poison_turn.is_worth_a_look(steady):
-            self._poison_turn.looked(steady, waits=self._store.outbox.poison_waits(now))
+        if work.running and self._poison_turn.should_check(steady):
+            self._poison_turn.checked(steady, waits=self._store.outbox.poison_waits(now))
         return self._poison_turn.closed(steady, queues, work.oldest())
 
     def _claim_poison(self, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
@@ -251,7 +263,7 @@ class Dispatch:
         if claims:
             self._poison_turn.begun(self._steady())
         else:
-            self._poison_turn.looked(self._steady(), waits=False)
+            self._poison_turn.checked(self._steady(), waits=False)
         return [(_UNKNOWN, [claim]) for claim in claims]
 
     def _due(
@@ -280,7 +292,7 @@ class Dispatch:
         return f"{socket.gethostname()}:{getpid()}"
 
     def _keep(self, work: InFlight, finished: Sequence[Future[list[AttemptResult]]]) -> None:
-        """Record what came of attempts, and settle with their destinations.
+        """Record the results of attempts, and collect records to remove at their destinations.
 
         Then raise what one of them has raised, if any has.
         """
@@ -311,14 +323,14 @@ class Dispatch:
     def _attempt(
         self, snapshot: Snapshot, use: SnapshotUse, claims: Sequence[Claim]
     ) -> list[AttemptResult]:
-        """Attempt deliveries to one destination, together if it takes them so."""
+        """Attempt deliveries to one destination, in one call if it takes batches."""
         with use:
             began, stretch = self._steady(), self._corrections.stretch()
             name = claims[0].delivery.destination
             with self._heartbeats.task(f"delivery {claims[0].id} to {name}") as beat:
                 outcomes = self._deliver(snapshot, name, claims, beat)
             now = self._clock()
-            judgement = AttemptJudge(
+            judge = AttemptJudge(
                 started_at=now - (self._steady() - began),
                 now=now,
                 give_up_after=self._give_up_after,
@@ -326,8 +338,7 @@ class Dispatch:
                 may_give_up=stretch is not None and stretch == self._corrections.stretch(),
             )
             return [
-                judgement.of(claim, outcome)
-                for claim, outcome in zip(claims, outcomes, strict=True)
+                judge.of(claim, outcome) for claim, outcome in zip(claims, outcomes, strict=True)
             ]
 
     def _deliver(
@@ -336,8 +347,8 @@ class Dispatch:
         destination = snapshot.destinations.get(name)
         if destination is None:
             missing = TemporaryFailure(
-                f"there is no destination {name!r} in the configuration; add it again, or "
-                "hold the delivery"
+                f"the destination {name!r} is not in the configuration; add it again, or hold "
+                "the delivery"
             )
             return [missing for _ in claims]
         return self._handover.deliver(destination, snapshot.table, claims, beat)
@@ -348,7 +359,7 @@ def _awaits_pickup(destination: Destination | None) -> bool:
 
 
 def _batches(destination: Destination | None, claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
-    """Split claims into those of one call: single ones, unless the destination takes several."""
+    """Yield the claims for each call: one at a time, unless the destination takes batches."""
     size = destination.concurrency // _BATCHES if isinstance(destination, BatchDestination) else 1
     for start in range(0, len(claims), size):
         yield claims[start : start + size]

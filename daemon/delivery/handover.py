@@ -1,4 +1,4 @@
-"""The call to a destination: a parcel for each claimed delivery, and one outcome for each parcel."""
+"""The call to a destination: a parcel for each claimed delivery, and an outcome for each parcel."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def hand_over(
 def _hand_over_together(
     destination: BatchDestination, name: str, parcels: Sequence[Parcel]
 ) -> Sequence[Receipt | PostmottakError]:
-    """Do as `hand_over` does, in one call.
+    """Hand the parcels over as `hand_over` does, in one call.
 
-    If the connector fails at several parcels together, each is handed over alone: one of them may
+    If the connector fails with several parcels together, each is handed over alone: one of them may
     be the cause.
     """
     outcome = call_connector(partial(_whole_batch, destination, parcels), destination=name)

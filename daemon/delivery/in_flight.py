@@ -1,4 +1,7 @@
-"""One round of deliveries: attempts and chores that several threads make, and their ends, gathered for one commit."""
+"""One round of deliveries: attempts and cleanups by several threads.
+
+The results of several attempts are gathered for one commit.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,25 @@ from daemon.delivery.throttle import SOON
 from daemon.store import Claim
 from daemon.store.claims import POISON_AFTER
 
-# seconds in which more ends are gathered, for a commit costs nearly the same for one and for many
+# seconds in which more results are gathered: a commit costs nearly the same for one and for many
 _GATHER = 0.05
 
 
 class InFlight:
-    """What is under way in one round."""
+    """What is in flight in one round."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
         self.running: dict[Future[list[AttemptResult]], tuple[str, Sequence[Claim]]] = {}
-        """Attempts that are made together, with their lane."""
+        """Attempts that are made together, with their queue."""
         self._begun: dict[Future[list[AttemptResult]], datetime] = {}
         self.cleanups: set[Future[None]] = set()
-        """What is done for destinations after their deliveries."""
+        """Removals of deduplication records at destinations, after their deliveries."""
         self.outcomes: Counter[Outcome] = Counter()
 
     @property
     def under_way(self) -> bool:
-        """Whether anything is."""
+        """Whether an attempt or a cleanup is in flight."""
         return bool(self.running or self.cleanups)
 
     def begin(
@@ -42,12 +45,12 @@ class InFlight:
         claims: Sequence[Claim],
         now: datetime,
     ) -> None:
-        """Have a thread make attempts together; `now` is for `oldest`."""
+        """Let a thread make attempts together; `now` is for `oldest`."""
         begun = self._pool.submit(attempt, claims)
         self.running[begun], self._begun[begun] = (queue, claims), now
 
     def oldest(self) -> dict[str, datetime]:
-        """Since when the longest attempt of each lane is under way."""
+        """Return when the longest attempt of each queue began."""
         self._begun = {
             attempt: since for attempt, since in self._begun.items() if attempt in self.running
         }
@@ -59,7 +62,7 @@ class InFlight:
 
     @property
     def isolated(self) -> bool:
-        """Whether what is under way is a delivery that is suspected of killing the process."""
+        """Whether a poison message is in flight."""
         return any(
             claim.delivery.crashes >= POISON_AFTER
             for _, claims in self.running.values()
@@ -67,16 +70,13 @@ class InFlight:
         )
 
     def submit_cleanup(self, do: Callable[..., None], *arguments: object) -> None:
-        """Have a thread do it.
-
-        The round ends when it is done, and goes on with everything else meanwhile.
-        """
+        """Let a thread do it; the round goes on meanwhile, and ends only after it."""
         self.cleanups.add(self._pool.submit(do, *arguments))
 
     def some_ended(self) -> list[Future[list[AttemptResult]]]:
-        """Wait a while for an attempt or a chore to end.
+        """Wait a while for an attempt or a cleanup to end.
 
-        The attempts that have ended, with those that end soon after.
+        Returns the attempts that have ended, with those that end soon after.
         """
         under_way: list[Future[Any]] = [*self.running, *self.cleanups]
         ended = wait(under_way, timeout=SOON.total_seconds(), return_when=FIRST_COMPLETED).done
@@ -84,9 +84,7 @@ class InFlight:
             len(claims) == 1 for attempt, (_, claims) in self.running.items() if attempt in ended
         ):
             wait(self.running, timeout=_GATHER)
-        for submit_cleanup in [
-            submit_cleanup for submit_cleanup in self.cleanups if submit_cleanup.done()
-        ]:
-            self.cleanups.remove(submit_cleanup)
-            submit_cleanup.result()
+        for cleanup in [each for each in self.cleanups if each.done()]:
+            self.cleanups.remove(cleanup)
+            cleanup.result()
         return [attempt for attempt in self.running if attempt.done()]

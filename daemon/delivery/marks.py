@@ -1,8 +1,8 @@
-"""From the store to the mailbox: tells senders Read and Confirmed, by the policy that was in force when the letter came.
+"""From the store to the mailbox: marks letters as Read and Confirmed.
 
-A mark is due only after the letter, or all its deliveries, are durable; so a crash can delay it and
-never make it false. A letter of which a part may still come is not called Read or Confirmed, and
-nobody is confirmed to who did not ask for it.
+The policy is the one that was active when the letter came. A mark is due only after the letter, or
+all its deliveries, are durable; so a crash can delay it and never make it false. A letter is not
+marked while a part of it may still come, and Confirmed is set only if the sender asked for it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _LONGEST_WAIT = timedelta(days=1)  # between tries of a mark that is refused
-_TAKES_EFFECT = timedelta(
-    seconds=30
-)  # Altinn writes a confirmation some four seconds after it has accepted it
+# Altinn writes a confirmation some four seconds after it has accepted it
+_TAKES_EFFECT = timedelta(seconds=30)
 _BATCH = 100
 
 
@@ -41,7 +40,7 @@ class MarkSender:
     def send_due(self, mailbox: Mailbox, stopping: threading.Event) -> int:
         """Set every mark that is due now.
 
-        Returns how many could not be set, and wait. Raises StoreError.
+        Returns how many could not be set and are tried later. Raises StoreError.
         """
         failed = 0
         while not stopping.is_set():
@@ -66,7 +65,7 @@ class MarkSender:
         ):
             remedy = f"`postmottak messages refetch {mark.message_id}` asks for what is missing"
             return self._defer(mark, f"{wanting} attachments did not come as sent; {remedy}")
-        done = call_connector(partial(self._tell, mailbox, mark, ref), **about)
+        done = call_connector(partial(self._report, mailbox, mark, ref), **about)
         if isinstance(done, LetterGone):
             _log.info("letter is gone, so there is nobody to tell", **about)
         elif isinstance(done, PostmottakError):
@@ -75,28 +74,21 @@ class MarkSender:
             self.store.marks.done(mark, self.clock())
             _log.info("mark set", **about)
         else:
-            self._look_later(mark)
+            self._verify_later(mark)
         return True
 
-    def _look_later(self, mark: Mark) -> None:
-        """See later whether it took effect.
+    def _verify_later(self, mark: Mark) -> None:
+        """Check later whether the mark took effect; less and less often if the server lost it."""
+        verify_at, lost_since = self.clock() + _TAKES_EFFECT, None
+        if mark.state is MarkState.TOLD:
+            lost_since = mark.refused_since or mark.due_at
+            verify_at = max(verify_at, self._next(lost_since))
+        self.store.marks.told(mark, verify_at, lost_since)
 
-        Ever more seldom where the other side has lost it before.
-        """
-        now, lost_since = (
-            self.clock(),
-            (mark.refused_since or mark.due_at) if mark.state is MarkState.TOLD else None,
-        )
-        look_at = (
-            max(now + _TAKES_EFFECT, self._next(lost_since)) if lost_since else now + _TAKES_EFFECT
-        )
-        self.store.marks.told(mark, look_at, lost_since)
+    def _report(self, mailbox: Mailbox, mark: Mark, ref: LetterRef) -> bool:
+        """Report the mark to the sender.
 
-    def _tell(self, mailbox: Mailbox, mark: Mark, ref: LetterRef) -> bool:
-        """Tell the sender.
-
-        Returns whether that is the end of it: a confirmation is looked at later, for the other side
-        can lose it.
+        Returns whether it is done: a confirmation is checked later, because the server can lose it.
         """
         if mark.kind is MarkKind.READ:
             mailbox.mark_read(ref)
@@ -112,9 +104,9 @@ class MarkSender:
         return True
 
     def _next(self, since: datetime) -> datetime:
-        """When to try again what has failed since then.
+        """Return when to try again what has failed since then.
 
-        Nothing that Altinn answers says that it will never do, so it never ends.
+        No answer of Altinn's means that it will never work, so it is tried without end.
         """
         chance = random.random()  # noqa: S311  # spreads load, guards nothing
         return next_attempt(

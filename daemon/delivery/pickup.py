@@ -1,8 +1,8 @@
-"""Taken, not only delivered: whether receivers have fetched what lies ready for them.
+"""Pickups: whether receivers have taken what was delivered to them.
 
-The folders of drops on this machine are watched, and the others looked at now and then. A look at
-everything, once a minute, also sees what no watch does: changes by another machine on a share, or
-while nobody watched.
+The folders of drops on this machine are watched, and the others checked now and then. A check of
+everything, once a minute, also finds what a watch cannot see: changes by another machine on a
+share, or while no watch was active.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
-PICKUPS = "pickups"  # whose signs of life come from here
+PICKUPS = "pickups"  # the name of its heartbeat
 
 
 class Pickups:
@@ -78,18 +78,17 @@ class Pickups:
         return True
 
 
-_LOOK = 60.0  # seconds between looks at everything
-_LOOK_UNWATCHED = 10.0  # likewise, where the system lets nothing be watched
-_KEEP = 5.0  # seconds between looks at whether the folders are still those that are watched
+_LOOK = 60.0  # seconds between checks of everything
+_LOOK_UNWATCHED = 10.0  # the same, where the system allows no watches
+_KEEP = 5.0  # seconds between checks whether the folders are still those that are watched
 _QUIET = 0.2  # seconds in which changes are gathered
-# at so many times a look's own length the next one follows, for a folder in which something always
-# happens
+# the pause after a check, as a multiple of its duration, for a folder that changes all the time
 _SHARE = 4
 _HARMLESS = frozenset({"opened", "closed_no_write", "modified"})
 
 
 class PickupWatch:
-    """Checks for pickups in a thread of its own."""
+    """Checks for pickups in its own thread."""
 
     def __init__(self, pickups: Pickups, active: ActiveSnapshot, heartbeats: Heartbeats) -> None:
         self._pickups, self._active, self._heartbeats = pickups, active, heartbeats
@@ -98,7 +97,7 @@ class PickupWatch:
         self._looked_at: float | None = None
 
     def loop(self, stopping: threading.Event) -> None:
-        """Look until `stopping` is set and `wake` is called; a full disk is waited out.
+        """Check until `stopping` is set and `wake` is called; on a full disk, wait for room.
 
         Raises StoreError.
         """
@@ -115,14 +114,14 @@ class PickupWatch:
 
     @property
     def unwatched(self) -> str:
-        """Why what is taken is noticed by looking only; empty if folders are watched.
+        """Why folders are not watched, so that pickups are noticed later; empty if they are.
 
         May be read from any thread.
         """
         return self._folders.unwatched
 
     def wake(self) -> None:
-        """Let the loop see that it is to stop."""
+        """Let the loop notice that it must stop."""
         self._events.wake_up()
 
     def _round(self, stopping: threading.Event) -> None:
@@ -145,7 +144,7 @@ class PickupWatch:
             stopping.wait(pause)
 
     def _owners(self) -> dict[Path, list[str]]:
-        """The folders to watch, and the destinations whose they are."""
+        """Return the folders to watch, and the destinations that they belong to."""
         owners: dict[Path, list[str]] = {}
         with self._active.use() as snapshot:
             for name, destination in snapshot.destinations.items():
@@ -156,7 +155,7 @@ class PickupWatch:
 
 
 class _PickupEvents(FileSystemEventHandler):
-    """The folders in which something happened."""
+    """Collects the folders in which something happened."""
 
     def __init__(self) -> None:
         self._rung = threading.Event()
@@ -174,12 +173,12 @@ class _PickupEvents(FileSystemEventHandler):
 
     @property
     def waiting(self) -> bool:
-        """Whether something happened that was not taken."""
+        """Whether something happened since the last `take`."""
         with self._lock:
             return bool(self._changed)
 
     def take(self) -> set[Path]:
-        """The folders in which something happened since the last time."""
+        """Return the folders in which something happened since the last call."""
         with self._lock:
             changed, self._changed = self._changed, set()
         return changed

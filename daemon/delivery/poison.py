@@ -1,9 +1,9 @@
-"""When a delivery that may be what ends the process gets its turn, although there is always other work.
+"""When a poison message gets its turn, even if other work is always due.
 
-It must be attempted alone, or a crash would tell nothing. So when one has waited for a while, other
-work is not begun any more: first at destinations whose attempts take long, while the others go on;
-and when none of the long ones is left, nowhere, until nothing is under way. Pure: values in, values
-out; times are those of a clock that is never set.
+It must be attempted alone, or a crash would prove nothing. So when one has waited for a while, no
+other work is begun: first at destinations whose attempts take long, while the others go on; and
+when none of the long ones is left, at no destination, until nothing is in flight. Pure: times are
+arguments, of a clock that is never set.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 LOOK_EVERY = timedelta(seconds=5)
-"""How often it is asked whether a suspect waits."""
+"""How often to check whether a poison message waits."""
 PATIENCE = timedelta(seconds=30)
-"""How long one waits for a moment at which nothing is under way by itself."""
+"""How long it waits for a moment at which nothing happens to be in flight."""
 LONG = timedelta(seconds=5)
-"""An attempt that has taken so long may take longer yet."""
+"""An attempt that has taken this long may take much longer."""
 TURN = timedelta(seconds=10)
-"""How long suspects are begun, one after another, before other work goes on."""
+"""How long poison messages are begun, one after another, before other work goes on."""
 
 
 @dataclass(kw_only=True)
 class PoisonTurn:
-    """The turn of suspects. For one thread."""
+    """The turn of poison messages. For one thread."""
 
     looked_at: datetime | None = None
     waits_since: datetime | None = None
     begun_at: datetime | None = None
     slow: set[str] = field(default_factory=set)
-    """Lanes that begin nothing until a suspect has had its turn."""
+    """Queues that begin nothing until a poison message has had its turn."""
 
-    def is_worth_a_look(self, now: datetime) -> bool:
-        """Whether to ask now if a suspect waits."""
+    def should_check(self, now: datetime) -> bool:
+        """Whether to check now if a poison message waits."""
         return self.looked_at is None or now - self.looked_at >= LOOK_EVERY
 
-    def looked(self, now: datetime, *, waits: bool) -> None:
+    def checked(self, now: datetime, *, waits: bool) -> None:
         """Note whether one waits."""
         self.looked_at = now
         if not waits:
@@ -46,7 +46,7 @@ class PoisonTurn:
             self.waits_since = now
 
     def is_next(self, now: datetime) -> bool:
-        """Whether the next thing to begin is a suspect."""
+        """Whether a poison message is the next to begin."""
         if self.begun_at is not None:
             return now - self.begun_at < TURN
         return self.waits_since is not None and now - self.waits_since >= PATIENCE
@@ -54,9 +54,9 @@ class PoisonTurn:
     def closed(
         self, now: datetime, queues: Collection[str], oldest: Mapping[str, datetime]
     ) -> Collection[str]:
-        """The lanes that begin nothing now.
+        """Return the queues that begin nothing now.
 
-        `oldest` says since when the longest attempt of a lane is under way.
+        `oldest` says when the longest attempt of each queue began.
         """
         if not self.is_next(now):
             return ()
@@ -65,13 +65,13 @@ class PoisonTurn:
         return self.slow if long else queues
 
     def begun(self, now: datetime) -> None:
-        """A suspect is attempted."""
+        """Note that a poison message is attempted."""
         self.begun_at = self.begun_at or now
 
     def over(self, now: datetime) -> None:
-        """The turn is over if others have waited for long enough, or no suspect is left.
+        """End the turn if other work has waited for long enough.
 
-        `looked` says the latter.
+        `checked` ends it if no poison message is left.
         """
         if self.begun_at is not None and now - self.begun_at >= TURN:
             self.waits_since, self.begun_at = now, None

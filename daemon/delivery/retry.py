@@ -1,10 +1,8 @@
-"""When a deferred delivery, or mark, is tried again, and when it is given up.
+"""When a deferred delivery, or mark, is tried again, and when it is given up. Pure.
 
-Pure: values in, values out.
-
-The wait grows with a delivery's age as Postfix's does: as long again as it has been waiting,
-between a floor and a ceiling, so that attempts thin out by themselves. Giving up is a matter of
-age, never of count.
+The wait grows with a delivery's age as Postfix's does: it is as long as the delivery has been
+waiting, between a floor and a ceiling, so that attempts become rarer. A delivery is given up by its
+age, never by the number of attempts.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ CEILING = timedelta(hours=1)
 LONGEST_ASKED = timedelta(days=1)
 _JITTER = 0.2
 LONGEST = CEILING * (1 + _JITTER)
-"""No delivery waits longer, unless the other side has asked for it."""
+"""No delivery waits longer, unless the receiver has asked for it."""
 
 
 def next_attempt(
@@ -27,12 +25,11 @@ def next_attempt(
     chance: float,
     ceiling: timedelta = CEILING,
 ) -> datetime:
-    """When to try again after a temporary failure at `now`.
+    """Return when to try again after a temporary failure at `now`.
 
-    `ceiling` is the longest wait, but for the spread.
-
-    `chance`, from 0 to 1, spreads attempts that failed together; `retry_after` is the shortest wait
-    that the other side asked for, and is granted up to a day.
+    `ceiling` is the longest wait, not counting the spread. `chance`, from 0 to 1, spreads attempts
+    that failed together; `retry_after` is the shortest wait that the receiver asked for, and is
+    granted up to a day.
     """
     wait = min(max(now - created_at, FLOOR), ceiling)
     wait += wait * _JITTER * chance

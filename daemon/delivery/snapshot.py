@@ -2,7 +2,8 @@
 
 A round of work takes the snapshot once and passes it on, so that one attempt sees one configuration
 from its beginning to its end. An edit replaces the snapshot by a single assignment. A destination
-that the edit replaced is closed as soon as no work that began before the edit can still be using it.
+that the edit replaced is closed as soon as no work that began before the edit can still be using
+it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What one round of work goes by."""
+    """The configuration, routing table and destinations of one round of work."""
 
     configuration: Configuration
     table: Table
@@ -31,7 +32,7 @@ class Snapshot:
 
 
 class SnapshotUse:
-    """Work that goes by a snapshot, from its making until its `with` block ends.
+    """Work that uses a snapshot, from the creation of this object until its `with` block ends.
 
     No destination that was active at any moment of that time is closed before the block ends; with
     `only`, that holds for this one destination.
@@ -115,7 +116,7 @@ class ActiveSnapshot:
         self._close_unused()
 
     def replace(self, snapshot: Snapshot) -> None:
-        """Make `snapshot` the active one; destinations that it no longer has are closed once unused."""
+        """Make `snapshot` the active one; close destinations that it no longer has once unused."""
         kept = {id(each) for each in snapshot.destinations.values()}
         with self._lock:
             before, self._snapshot = self._snapshot, snapshot

@@ -1,7 +1,7 @@
-"""What is under way at each destination: so much at a time, and a pause for one that keeps failing.
+"""A throttle for each destination: a concurrency limit, and a pause for one that keeps failing.
 
-So a destination that hangs holds only its own lane, and one that is down is asked now and then
-instead of once for each letter. Used by one thread.
+So a destination that hangs holds up only its own deliveries, and one that is down is tried now and
+then instead of once for each letter. For one thread.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ CONCURRENCY = 8
 """Attempts at a time at one destination, unless it takes more."""
 LOOK_AGAIN = timedelta(seconds=1)
 SOON = timedelta(milliseconds=100)
-"""How long letters that come one by one are gathered while others are under way: to ask costs the
+"""How long letters that come one by one are gathered while others are in flight: a claim costs the
 same for one and for many.
 """
 
 
 @dataclass(kw_only=True)
 class DestinationQueue:
-    """One destination."""
+    """The deliveries of one destination: what is in flight, and whether more may be due."""
 
     concurrency_limit: int = CONCURRENCY
     running: int = 0
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     drained_at: datetime | None = None
-    """When it was last asked and nothing more was due."""
+    """When the last claim found that nothing more was due."""
     has_new_work: bool = False
-    """Letters have come since it was last asked, perhaps for this destination."""
+    """Letters have come since the last claim, perhaps for this destination."""
 
     def free_slots(self, now: datetime) -> int:
-        """How many more attempts may begin now; after a pause one, to see how it goes."""
+        """Return how many more attempts may begin now; after a pause, one as a test."""
         match self.breaker.state(now):
             case CircuitState.CLOSED:
                 return self.concurrency_limit - self.running
@@ -45,35 +45,38 @@ class DestinationQueue:
 
     @property
     def closed_until(self) -> datetime | None:
-        """When the next attempt may begin after failures; None while all is well."""
+        """When the next attempt may begin after failures; None without failures."""
         return self.breaker.open_until
 
     @property
     def has_backlog(self) -> bool:
-        """Whether it is at work and may have more to do than it has room for."""
+        """Whether something is in flight, and more may be due than the limit allows."""
         return bool(self.running) and self.drained_at is None
 
     def should_claim(self, now: datetime) -> bool:
-        """Whether to ask for deliveries now: that is a commit, so several are claimed at a time while others are under way."""
+        """Whether to claim deliveries now.
+
+        A claim is a commit, so several are claimed at a time while others are in flight.
+        """
         return self._may_have_more(now) and self.free_slots(now) >= (
             self.concurrency_limit // 2 if self.running else 1
         )
 
     def _may_have_more(self, now: datetime) -> bool:
-        """Whether it is worth asking: a lane that had nothing is asked again after a while, and soon if letters came meanwhile."""
+        """Whether more deliveries may be due.
+
+        A queue that had none is checked again after a while, and soon if letters came meanwhile.
+        """
         return self.drained_at is None or now - self.drained_at >= (
             SOON if self.has_new_work else LOOK_AGAIN
         )
 
     def claimed(self, now: datetime, *, more: bool) -> None:
-        """Note that it was asked, and whether there may be more."""
+        """Note a claim, and whether more may be due."""
         self.drained_at, self.has_new_work = None if more else now, False
 
     def finished(self, now: datetime, *, failed: bool) -> None:
-        """Note the end of an attempt.
-
-        `failed` where the destination could not be used, whatever the letter.
-        """
+        """Note the end of an attempt; `failed` if the destination itself could not be used."""
         self.running -= 1
         if failed:
             self.breaker.failed(now)
@@ -83,7 +86,7 @@ class DestinationQueue:
 
 @dataclass(kw_only=True)
 class DestinationQueues:
-    """The lanes of all destinations; they keep their memory from round to round."""
+    """The queues of all destinations; they are kept from round to round."""
 
     _queues: dict[str, DestinationQueue] = field(default_factory=dict)
 
@@ -91,7 +94,10 @@ class DestinationQueues:
         return self._queues.setdefault(destination, DestinationQueue())
 
     def begin_round(self, limits: Mapping[str, int]) -> None:
-        """Look at the lane of each destination anew, with its width, and forget destinations that are no more."""
+        """Check the queue of each destination again, with its concurrency limit.
+
+        Queues of destinations that no longer exist are removed.
+        """
         self._queues = {
             name: queue for name, queue in self._queues.items() if name in limits or queue.running
         }
@@ -99,17 +105,17 @@ class DestinationQueues:
             self[name].concurrency_limit, self[name].drained_at = concurrency_limit, None
 
     def announce_new_work(self) -> None:
-        """Letters have come, for whichever destination."""
+        """Note that letters have come, for any destination."""
         for queue in self._queues.values():
             queue.has_new_work = True
 
     @property
     def running(self) -> int:
-        """Attempts that are under way."""
+        """The number of attempts in flight."""
         return sum(queue.running for queue in self._queues.values())
 
     def next_reopening(self, now: datetime) -> datetime | None:
-        """When the next lane that is closed may be tried; None if all are open."""
+        """Return when the next paused destination may be tried; None if none is paused."""
         return min(
             (
                 queue.closed_until
@@ -120,7 +126,7 @@ class DestinationQueues:
         )
 
     def paused(self, now: datetime) -> tuple[str, ...]:
-        """Destinations that are left alone now."""
+        """Return the destinations that are paused now."""
         return tuple(
             name
             for name, queue in self._queues.items()

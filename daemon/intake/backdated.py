@@ -33,9 +33,9 @@ class Come:
     waiting: int = 0
     """Confidential ones that have arrived since, and are left alone."""
     looked: int = 0
-    """About how many the mailbox was asked."""
+    """The number of letters about which the mailbox was asked."""
     unseen: int = 0
-    """About how many the mailbox has not been asked yet."""
+    """The number of letters about which the mailbox has not been asked yet."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -83,7 +83,7 @@ class Backdated:
         come: Come,
         stopping: threading.Event,
     ) -> None:
-        """Ask the mailbox about older letters that it was not asked about yet, if it can tell."""
+        """Ask the mailbox about older letters that it was not asked about yet, if it knows."""
         if not isinstance(mailbox, TellsPublishing):
             return
         unseen = self.store.letters.older_unseen(mailbox.name, channel)
@@ -93,14 +93,14 @@ class Backdated:
 
     def _answers(
         self,
-        tells: Callable[[LetterRef], datetime],
+        published: Callable[[LetterRef], datetime],
         refs: Sequence[LetterRef],
         stopping: threading.Event,
     ) -> list[_Answer]:
         def answer(ref: LetterRef) -> _Answer:
             if stopping.is_set():
                 return None
-            return call_connector(partial(tells, ref), external_id=ref.external_id)
+            return call_connector(partial(published, ref), external_id=ref.external_id)
 
         with ThreadPool(self.workers, thread_name_prefix="look") as pool:
             return list(pool.map(answer, refs))
@@ -123,6 +123,6 @@ class Backdated:
         if failed:
             come.unseen += len(failed)
             come.problems.append(
-                f"{len(failed)} letters from before the first poll could not be looked at: "
+                f"{len(failed)} letters from before the first poll could not be checked: "
                 f"{failed[0]}"
             )

@@ -44,8 +44,7 @@ from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
 from daemon.store.content import ContentStore, Kept
 
-# of an attachment that does not match its checksum: where one in fifty is damaged, two in a row are
-# now and then
+# of an attachment that does not match its checksum: if one in fifty is damaged, two in a row happen
 _DOWNLOADS = 4
 
 
@@ -107,10 +106,9 @@ class Fetcher:
     ) -> Fetched:
         """Fetch a letter, with the bytes of its attachments durable.
 
-        Whatever is wrong with it is in the `problem` of the result. Raises StoreError.
-
-        `release_slot` is called when the mailbox is no longer needed, unless a damaged download has
-        to be repeated: syncing the last bytes takes a while, in which others may call.
+        Whatever is wrong with it is in the `problem` of the result. `release_slot` is called when
+        the mailbox is no longer needed, unless a damaged download has to be repeated: syncing the
+        last bytes takes a while, in which others may call. Raises StoreError.
         """
         fetched = call_connector(
             partial(self._fetch, mailbox, channel, policies, ref, release_slot),

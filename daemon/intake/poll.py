@@ -35,11 +35,10 @@ from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
-# seconds in which letters are gathered for one commit, which costs nearly the same for one and for
-# many
+# seconds in which letters are gathered for one commit, which costs nearly the same for many
 _GATHER = 0.1
 _WORKERS_BEHIND = 2
-_MORE_THREADS = 3  # than calls at a time: they sync what was received, while the others call
+_MORE_THREADS = 3  # than concurrent calls: they sync what was received, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
 
@@ -85,13 +84,9 @@ class Intake:
     ) -> IntakeSummary:
         """Do one round: list `channels`, or all, and store every new letter.
 
-        Ends early when `stopping` is set.
-
-        `on_stored` is called after each commit of letters, so that they need not wait for those
-        that follow.
-
-        A problem with a channel or a letter is in the summary, and affects no other. Raises
-        StoreError if nothing can be kept.
+        Ends early when `stopping` is set. `on_stored` is called after each commit of letters, so
+        that they need not wait for those that follow. A problem with a channel or a letter is in
+        the summary, and affects no other. Raises StoreError if nothing can be kept.
         """
         channels = mailbox.channels() if channels is None else channels
         summary, limiter = IntakeSummary(), self._limiter()
@@ -158,7 +153,7 @@ class Intake:
     ) -> list[tuple[Channel, LetterRef]]:
         """Return the letters to fetch: those listed and not yet handled, and those that failed.
 
-        The latter also where the listing now begins after them.
+        The latter even if the listing now begins after them.
         """
         waiting = [ref for each in listed if each.channel.list_only for ref in each.refs]
         summary.waiting = len(waiting)

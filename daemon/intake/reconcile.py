@@ -1,4 +1,4 @@
-"""Compare everything in the mailbox with the store, channel by channel, and fetch what is missing.
+"""Compares all of a mailbox with the store, channel by channel, and fetches what is missing.
 
 A poll looks a week back; this looks at all of it, so that whatever a poll could miss is found and
 counted. What is dated before the first poll and has arrived since is missing as well: see
@@ -8,6 +8,7 @@ counted. What is dated before the first poll and has arrived since is missing as
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -139,8 +140,8 @@ class Reconciliation:
         local = self.store.letters.stored_in(mailbox.name, channel)
         seen = self.store.letters.sighted_in(mailbox.name, channel)
         compared.remote, compared.local = len(remote), len(local)
-        compared.waiting = sum(state is SightingState.WAITING for state in seen.values())
-        compared.gone = sum(state is SightingState.GONE for state in seen.values())
+        states = Counter(seen.values())
+        compared.waiting, compared.gone = states[SightingState.WAITING], states[SightingState.GONE]
         unknown = [
             ref
             for key, ref in remote.items()

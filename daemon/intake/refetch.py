@@ -1,9 +1,7 @@
 """Fetches a stored letter's missing attachments again, when an operator asks for it.
 
-What is stored already never gets worse.
-
-It works beside a running service: bytes first, durable, and none are removed meanwhile; then one
-transaction.
+What is stored already never gets worse. It works beside a running service: bytes first, durable,
+and none are removed meanwhile; then one transaction.
 """
 
 from __future__ import annotations
@@ -65,11 +63,10 @@ class Refetch:
     def run(self, mailbox: Mailbox, message: Message, *, accept: bool = False) -> list[Asked]:
         """Fetch each attachment that is not stored as it was sent, and keep what comes.
 
-        Returns an empty list if the letter is complete.
-
         What can never come any more, and with `accept` whatever did not come, holds up no mark from
-        then on; marks are due at once. May be repeated. Raises MailboxError or ConnectorFault if
-        the letter cannot be requested, StoreError if nothing can be kept.
+        then on; marks are due at once. Returns an empty list if the letter is complete. May be
+        repeated. Raises MailboxError or ConnectorFault if the letter cannot be requested,
+        StoreError if nothing can be kept.
         """
         wanting = [
             each

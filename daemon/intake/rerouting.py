@@ -24,7 +24,7 @@ from daemon.store import Cover, Decided, Queued, Store
 
 _log = structlog.get_logger(__name__)
 # letters that follow a cover in one transaction: others wait for it some 50 ms, and a commit costs
-# the same for one
+# the same for one and for many
 _TOGETHER = 100
 _REMEMBERED = 10_000
 
@@ -51,19 +51,18 @@ class Rerouter:
     def follow_covers(self, stopping: threading.Event | None = None) -> int:
         """Move waiting deliveries to where the current covers send them.
 
-        Returns how many letters changed.
-
-        Ends early when `stopping` is set; what is done then stays done, and may be begun again. The
-        store is held up for a moment at a time, however many wait, and `beat` is called as often.
+        Ends early when `stopping` is set; what is done then stays done, and a later call does the
+        rest. The store is blocked only for a moment at a time, however many letters wait, and
+        `beat` is called as often. Returns how many letters changed.
         """
         table, now, changed = self.table(), self.clock(), 0
         wanted = _Wanted(table, now)
         for letters in self.store.covers.queued(now):
-            astray = [each for letter in letters if (each := wanted.unless_right(letter))]
-            for start in range(0, len(astray), _TOGETHER):
+            covers = [each for letter in letters if (each := wanted.cover_of(letter))]
+            for start in range(0, len(covers), _TOGETHER):
                 if stopping and stopping.is_set():
                     return changed
-                changed += self._follow(astray[start : start + _TOGETHER])
+                changed += self._follow(covers[start : start + _TOGETHER])
             self.beat()
             if stopping and stopping.is_set():
                 return changed
@@ -86,7 +85,7 @@ class Rerouter:
         With `to`, the named recipient gets it whatever the routes say. Raises NotFound or
         OperatorError.
         """
-        letter = self.store.rerouting.decided(message)
+        letter = self.store.decisions.decided(message)
         facts = facts_of_stored(letter, self.clock())
         decision = self._decide(facts) if to is None else self._to_recipient(facts, to)
         applied = Applied(letters=1)
@@ -100,7 +99,7 @@ class Rerouter:
         new recipient.
         """
         applied = Applied()
-        for letter in self.store.rerouting.since(since):
+        for letter in self.store.decisions.since(since):
             applied.letters += 1
             facts = facts_of_stored(letter, letter.message.fetched_at)
             decision = decide_in_thread(self.store, self.table(), facts, exclude=letter.message.id)
@@ -126,7 +125,7 @@ class Rerouter:
         if name not in table.recipients:
             hint = did_you_mean(name, table.recipients)
             raise NotFound(
-                f"There is no recipient {name!r}; "
+                f"{name!r} is not a recipient in the routing table; "
                 f"{hint or 'known are ' + ', '.join(table.recipients)}"
             )
         if facts.confidential and name not in table.appointed:
@@ -146,11 +145,11 @@ class Rerouter:
     ) -> None:
         """Store the decision and carry it out.
 
-        With `after`, unless there is a later decision than the one with that number.
+        With `after`, do so only if no decision has a higher number.
         """
         now, key = self.clock(), letter.message.id
         values = decision_values(key, decision, now)
-        result = self.store.rerouting.decide(
+        result = self.store.decisions.decide(
             values, decision.destinations, now, again=set(again), after=after
         )
         if result is None:
@@ -196,10 +195,10 @@ class _Wanted:
         self._table, self._at = table, at
         self._found = lru_cache(maxsize=_REMEMBERED)(self._recover)
 
-    def unless_right(self, letter: Queued) -> Cover | None:
+    def cover_of(self, letter: Queued) -> Cover | None:
         """Return where the letter should go.
 
-        None if it goes there already, for the right recipients and all of them, or if it must stay.
+        None if it goes there already, for exactly the right recipients, or if it must stay.
         """
         wanted = self._found(letter.service, letter.confidential, letter.chosen, letter.direct)
         if wanted is None or _goes_to(letter, wanted):
@@ -252,14 +251,12 @@ def find_earlier(store: Store, facts: Facts, exclude: UUID | None = None) -> Ear
 def samples(
     store: Store, since: datetime, *, follow_threads: bool = True
 ) -> Iterator[HistoricLetter]:
-    """Yield stored letters for a dry run, those that came at `since` or later, in that order.
+    """Yield stored letters for a dry run: those that came at `since` or later, in that order.
 
-    Only some of them are in memory at a time.
-
-    With `follow_threads`, each comes with the thread as it then was; a table that follows none need
-    not ask for it.
+    Only some of them are in memory at a time. With `follow_threads`, each comes with its thread as
+    it then was; a table that follows no threads does not need it.
     """
-    for letter in store.rerouting.since(since):
+    for letter in store.decisions.since(since):
         facts = facts_of_stored(letter, letter.message.fetched_at)
         earlier = find_earlier(store, facts, exclude=letter.message.id) if follow_threads else None
         yield HistoricLetter(message=str(letter.message.id), facts=facts, earlier=earlier)

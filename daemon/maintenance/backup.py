@@ -27,12 +27,8 @@ from daemon.store.content import PREFIXES, ContentStore
 from daemon.store.sqlite_file import copy_database, corruption, roll_back
 
 _DATABASE, _CONTENT, _MANIFEST = "postmottak.db", "content", "backup.json"
-_BESIDE = (
-    "",
-    "-journal",
-    "-wal",
-    "-shm",
-)  # SQLite would use another database's journal for this one
+# SQLite would use another database's journal for this one
+_BESIDE = ("", "-journal", "-wal", "-shm")
 _BLOCK = 1 << 20
 
 
@@ -102,9 +98,8 @@ def restore_backup(
     aside, to a name with the time; nothing is removed. Raises OperatorError or StoreError.
     """
     _check_backup(folder)
-    if (
-        database.exists() and not replace
-    ):  # a journal without its database is a remnant, and is always moved aside
+    # a journal without its database is a remnant, and is always moved aside
+    if database.exists() and not replace:
         raise OperatorError(
             f"{database} exists already; to move it aside and restore the backup, use --replace"
         )
@@ -191,9 +186,8 @@ def _link_or_copy(source: Path, target: Path) -> None:
             source.open("rb") as here,
             os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as there,
         ):
-            shutil.copyfileobj(
-                here, there
-            )  # readable only for the user who makes the backup, whatever the umask
+            # only the user who makes the backup can read it, whatever the umask
+            shutil.copyfileobj(here, there)
         sync(target)
 
 

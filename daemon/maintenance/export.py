@@ -27,9 +27,8 @@ def write_zip(
     Raises OperatorError if the file exists or cannot be written.
     """
     try:
-        with (
-            new_file(path, 0o600) as file
-        ):  # readable only for the user who exports it; half a letter must not look complete
+        # only the user who exports it can read it; half a letter must not look complete
+        with new_file(path, 0o600) as file:
             _write(file, message, attachments, facts, content)
     except FileExistsError as error:
         raise OperatorError(f"{path} exists already; name another file with --output") from error

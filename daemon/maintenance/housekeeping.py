@@ -98,7 +98,7 @@ class Housekeeping:
                 each.letter.message_id: each.rules for each in some
             }
             for deletion in self.store.retention.delete(rules, by, self.clock()):
-                _tell(deletion)
+                _log_deletion(deletion)
                 tidied.deleted[deletion.part] += 1
             tidied.withheld = not self.settled()
         if not (stopping.is_set() or tidied.withheld):
@@ -132,7 +132,7 @@ class Housekeeping:
 
 
 def _before(now: datetime, time: timedelta) -> datetime | None:
-    """Return the moment this long ago; None if there is none, for what is kept for ever."""
+    """Return the moment this long ago; None for what is kept for ever."""
     try:
         return now - time
     except OverflowError:
@@ -154,7 +154,7 @@ def _over(
             yield part, keep.rule
 
 
-def _tell(deletion: Deletion) -> None:
+def _log_deletion(deletion: Deletion) -> None:
     _log.info(
         "deleted",
         message=str(deletion.message_id),

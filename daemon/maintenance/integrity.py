@@ -11,7 +11,7 @@ from daemon.store import Store
 from daemon.store.content import PREFIXES, ContentStore
 from daemon.store.sqlite_file import corruption
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(kw_only=True)
@@ -35,22 +35,22 @@ class IntegrityReport:
 
 
 def check_store(
-    path: Path, store: Store, content: ContentStore, tell: Tell = do_nothing
+    path: Path, store: Store, content: ContentStore, report: Report = do_nothing
 ) -> IntegrityReport:
     """Check everything: read every byte of every attachment, and change nothing.
 
     The files may be checked beside a running service: what it removes meanwhile was not needed. The
-    database at `path` should be a copy then, because nothing can write to it meanwhile. `tell` is
+    database at `path` should be a copy then, because nothing can write to it meanwhile. `report` is
     called regularly with what is being done. Raises StoreError if the database is too damaged.
     """
-    found = IntegrityReport(corruption=corruption(path, lambda: tell("checking the database")))
+    found = IntegrityReport(corruption=corruption(path, lambda: report("checking the database")))
     with content.guarded(alone=False):
         for prefix in PREFIXES:
             needed = store.retention.needed(prefix)
             found.files += len(needed)
             found.orphans += len(content.kept(prefix) - needed.keys())
             for sha256 in sorted(needed):
-                tell(f"checking the attachments, {found.files} seen")
+                report(f"checking the attachments, {found.files} seen")
                 if fault := content.fault(sha256):
                     letters = ", ".join(str(each) for each in store.retention.letters_with(sha256))
                     found.faults.append(f"{sha256} is {fault}; needed by message {letters}")

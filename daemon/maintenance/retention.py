@@ -20,7 +20,7 @@ from daemon.routing.table import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Keep:
-    """How long one part of a letter is kept, and the rule as text."""
+    """How long one part of a letter is kept, and the rule in words."""
 
     time: timedelta
     rule: str
@@ -38,9 +38,10 @@ class Retention:
     _tables: dict[str, Table | None] = field(default_factory=dict)
 
     def of(self, service: str, version: str, route: str) -> Mapping[LetterPart, Keep]:
-        """Return how long letters of a service are kept, by the route and table version that decided.
+        """Return how long letters of a service are kept.
 
-        Metadata stays as long as any other part of the letter, which could not be found without it.
+        `route`, of the table with this `version`, decided where they went. Metadata stays as long
+        as any other part of the letter, which could not be found without it.
         """
         key = (service, version, route)
         if key not in self._found:

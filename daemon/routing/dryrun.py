@@ -76,10 +76,12 @@ def _goes_to(decision: Decision | None) -> tuple[str, ...]:
     """
     if decision is None:
         return ()
-    reached = [
-        f"{name} ({', '.join(sorted(d for d, names in decision.destinations.items() if name in names))})"
-        for name in decision.recipients
-    ]
+    reached = [f"{name} ({_reached_at(decision, name)})" for name in decision.recipients]
     alone = [destination for destination, names in decision.destinations.items() if not names]
     policies = {"mark_read": decision.mark_read, "confirm": decision.confirm}
     return (*reached, *alone, *(f"{key} = {policy}" for key, policy in policies.items() if policy))
+
+
+def _reached_at(decision: Decision, name: str) -> str:
+    places = (place for place, names in decision.destinations.items() if name in names)
+    return ", ".join(sorted(places))

@@ -113,9 +113,11 @@ class Table:
         """Return recipients as a destination gets them; one no longer there keeps its name."""
         found = ((name, self.recipients.get(name)) for name in names)
         return tuple(
-            Addressee(name=name, title=recipient.title, email=recipient.email) if recipient else Addressee(name=name)
+            Addressee(name=name, title=recipient.title, email=recipient.email)
+            if recipient
+            else Addressee(name=name)
             for name, recipient in found
-        )  # fmt: skip
+        )
 
 
 def _plain(row: Row) -> dict[str, Any]:

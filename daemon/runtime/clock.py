@@ -1,10 +1,10 @@
 """What time it is, even if this machine's clock is wrong.
 
 The time is taken from the machine's clock for as long as it agrees with the seconds that cannot be
-set, and with Altinn's clock. When it jumps, the time goes on without it, until Altinn agrees
-with it, or until it has stayed as it is for a while. At the start there are no earlier seconds to
-compare with: then the last record in the store says how late it must be at least, and how late it
-can be expected to be. Pure except for `wall`, `ticks` and the sources, which are arguments.
+set, and with Altinn's clock. When it jumps, the time goes on without it, until Altinn agrees with
+it, or until it has been steady for a while. At the start there are no earlier seconds to compare
+with: then the last record in the store says how late it must be at least, and how late it can be
+expected to be. Pure except for `wall`, `ticks` and the sources, which are arguments.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Clock:
             return self._confirmed and not self._disputed
 
     def stretch(self) -> int | None:
-        """Which stretch of time without a correction this is.
+        """Return the number of corrections so far, which names the time since the last one.
 
         None while nothing may be given up, as `trusted` says.
         """
@@ -179,22 +179,22 @@ class Clock:
             at = self._look()
             return self._wall() - self._time(at)
 
-    def troubles(self) -> dict[str, str]:
+    def problems(self) -> dict[str, str]:
         """Return what is wrong with the machine's clock, in words, by `WRONG` or `DOUBTED`."""
         with self._lock:
             self._look()
             return {} if self._said is None else {WRONG if self._disputed else DOUBTED: self._said}
 
     def corrections(self) -> Sequence[Correction]:
-        """Return the corrections that are not acted upon yet.
+        """Return the corrections that are not applied to recorded times yet.
 
-        Nothing is trusted until they are, and `mended` is called.
+        Nothing is trusted until they are, and `applied` is called.
         """
         with self._lock:
             self._look()
             return tuple(self._corrections)
 
-    def mended(self, corrections: Sequence[Correction]) -> None:
+    def applied(self, corrections: Sequence[Correction]) -> None:
         """Note that what was recorded with the wrong times of these corrections is right now."""
         with self._lock:
             self._corrections = [each for each in self._corrections if each not in corrections]

@@ -92,11 +92,11 @@ class HeartbeatFile(io.RawIOBase):
         self._file, self._beat = file, beat
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes, as files are."""
+        """Return True, as for other files."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -112,7 +112,7 @@ class HeartbeatFile(io.RawIOBase):
         return self._file.fileno()
 
     def readinto(self, buffer: Any) -> int:
-        """Read some of it."""
+        """Send a heartbeat, and read some of the file."""
         self._beat()
         return self._file.readinto(buffer)
 
@@ -193,16 +193,16 @@ class HeartbeatMailbox:
 
 
 class HeartbeatPublishingMailbox(HeartbeatMailbox):
-    """The same for a mailbox that can tell when a letter was published."""
+    """The same for a mailbox that knows when a letter was published."""
 
-    def __init__(self, mailbox: Mailbox, tells: TellsPublishing, beat: Heartbeat) -> None:
+    def __init__(self, mailbox: Mailbox, source: TellsPublishing, beat: Heartbeat) -> None:
         super().__init__(mailbox, beat)
-        self._tells = tells
+        self._source = source
 
     def published(self, ref: LetterRef) -> datetime:
         """As the mailbox does."""
         self._beat()
-        return self._tells.published(ref)
+        return self._source.published(ref)
 
 
 def mailbox_with_heartbeat(mailbox: Mailbox, beat: Heartbeat) -> Mailbox:

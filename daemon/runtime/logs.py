@@ -119,7 +119,7 @@ class LogStream:
         left = b"\n" + line if self._torn else line
         while left:
             if not _takes(descriptor, 0 if self.reason else _PATIENCE):
-                raise BlockingIOError(EAGAIN, "nobody reads it")
+                raise BlockingIOError(EAGAIN, "its reader does not read")
             left = left[os.write(descriptor, left[:_PIECE]) :]
             self._torn = bool(left)
 
@@ -141,8 +141,8 @@ def _takes(descriptor: int, milliseconds: int) -> bool:
 _lines = LogStream(None)
 
 
-def trouble() -> str:
-    """Why the log cannot be written; empty if it can. May be called from any thread."""
+def problem() -> str:
+    """Return why the log cannot be written; empty if it can. May be called from any thread."""
     return _lines.reason
 
 
@@ -151,7 +151,7 @@ def configure() -> None:
 
     A log that cannot be written stops nothing.
     """
-    global _lines  # noqa: PLW0603  # stderr is the process's own, and so is what becomes of it
+    global _lines  # noqa: PLW0603  # stderr belongs to the process, and so does its state
     lines = _lines = LogStream(sys.stderr)
     for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

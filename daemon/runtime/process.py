@@ -25,8 +25,8 @@ at most.
 """
 
 _FILES = 8192
-"""That may be open: far more than the service needs, and what it closes at once when it starts
-others stays few.
+"""The limit on open files: far more than the service needs, and few enough to close quickly when it
+starts other processes.
 """
 _PR_SET_DUMPABLE = 4  # prctl.h
 
@@ -110,9 +110,7 @@ def _may_choose_cores() -> bool:
         "-c",
         "import os; os.sched_setaffinity(0, os.sched_getaffinity(0))",
     ]
-    return (
-        subprocess.run(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False
-        ).returncode
-        == 0
-    )  # our own words
+    ended = subprocess.run(  # noqa: S603  # our own words
+        command, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    return ended.returncode == 0

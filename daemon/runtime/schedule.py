@@ -40,7 +40,7 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # which has no types
 
 
 class Scheduler:
-    """Calls `wake` functions at intervals, from a thread of its own.
+    """Calls `wake` functions at intervals, from its own thread.
 
     `wall` is the clock that APScheduler goes by.
     """

@@ -56,7 +56,7 @@ class SystemdNotifier:
         if not self._address:
             return
         message = "\n".join(line.replace("\n", " ") for line in lines).encode()
-        # a manager that cannot be reached, even for lack of a socket, draws its own conclusions
+        # a manager that cannot be reached, even for lack of a socket, is not reported anywhere
         with (
             suppress(OSError, ValueError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,

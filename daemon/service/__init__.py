@@ -1,1 +1,1 @@
-"""The composition root, and the life of the service."""
+"""The composition root: the service's parts, their start, their threads and their end."""

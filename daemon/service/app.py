@@ -1,4 +1,4 @@
-"""Puts the parts together: what a configuration says, wired once, for one round or for the service."""
+"""Builds the parts that a configuration names and wires them, for one round or for the service."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class App:
         self._worker, self._lock = worker, lock
         self.store, self.clock = store, clock
         self.problems, self.heartbeats = ServiceProblems(), Heartbeats()
-        self.problems.follow(CLOCK, lambda: clock_problems(clock.troubles()))
+        self.problems.follow(CLOCK, lambda: clock_problems(clock.problems()))
         self.content = open_content(configuration)
         self.content.remove_temporaries()
         self._active = ActiveSnapshot(
@@ -155,7 +155,7 @@ class App:
         return self._active.destinations()
 
     def pickup_watch(self) -> PickupWatch:
-        """Return a watch for pickups, for a thread of its own."""
+        """Return a watch for pickups, which needs its own thread."""
         return PickupWatch(self.pickups, self._active, self.heartbeats)
 
     def poll(self, stopping: threading.Event) -> PollSummary:
@@ -193,9 +193,9 @@ class App:
         ]
 
     def is_comparison_due(self, every: timedelta) -> bool:
-        """Whether a channel that can be read was not compared for so long.
+        """Whether a readable channel has not been compared for this long.
 
-        One that was never read has its first poll before it.
+        A channel that was never read is polled first.
         """
         since = self.clock() - every
         readable = (
@@ -206,9 +206,9 @@ class App:
         return any(each.compared_at is None or each.compared_at <= since for each in readable)
 
     def deliver_due(self, stopping: threading.Event) -> tuple[Counter[Outcome], int]:
-        """Attempt every delivery that is due, after those that wait have followed a cover that began or ended; then tell senders.
+        """Apply covers to waiting deliveries, attempt those that are due, and set due marks.
 
-        Returns the outcomes, and how many senders could not be told yet.
+        Returns the outcomes, and how many marks could not be set yet.
         """
         self._corrections.apply()
         self._covers.follow(stopping)
@@ -222,30 +222,29 @@ class App:
         return retention(self.store, snapshot.configuration, snapshot.table)
 
     def run_housekeeping(self, stopping: threading.Event) -> bool:
-        """Delete what retention lets go. Raises StoreError.
+        """Delete what retention allows. Raises StoreError.
 
-        Returns whether that was done; otherwise it is to be done soon, for the clock is not certain
-        yet.
+        Returns False if it must be run again soon, because the clock is not certain yet.
         """
         return not self._housekeeping.run("service", stopping).withheld
 
-    def tell_of_letters(self) -> None:
-        """Letters were stored: a `deliver_due` that is under way takes them along.
+    def announce_letters(self) -> None:
+        """Note that letters were stored, so that a `deliver_due` in progress delivers them too.
 
         May be called from any thread.
         """
         self._dispatch.new_work.set()
 
     def next_due(self) -> datetime | None:
-        """When there is next something to deliver; None if nothing waits for a time."""
+        """Return when the next delivery is due; None if nothing is waiting."""
         return self._dispatch.next_due()
 
     def attempts(self) -> dict[tuple[str, Outcome], int]:
-        """Attempts since the start, by destination and outcome."""
+        """Return the number of attempts since the start, by destination and outcome."""
         return dict(self._dispatch.counted)
 
     def token_ends(self) -> dict[str, datetime]:
-        """When the tokens end, by mailbox. Not a sign of life of the mailbox."""
+        """Return when the tokens expire, by mailbox. This is not a heartbeat of the mailbox."""
         ends = (
             (each.name, each.token_ends())
             for each in self._mailboxes
@@ -254,7 +253,7 @@ class App:
         return {name: moment for name, moment in ends if moment}
 
     def wrong_tokens(self) -> int | None:
-        """Calls of the pull API without the right token since the start.
+        """Return how many calls of the pull API lacked the right token since the start.
 
         None without a pull API.
         """
@@ -265,7 +264,7 @@ class App:
         return self._active.configuration()
 
     def files(self) -> tuple[Path, Path]:
-        """Return the files whose edits count."""
+        """Return the files to watch for edits."""
         configuration = self._active.configuration()
         return configuration.path, configuration.routing.file
 
@@ -297,23 +296,23 @@ class App:
         _log_warnings(checked.table)
 
     def has_its_worker(self) -> bool:
-        """Whether there is one, if there should be; one that hangs gives no sign of life.
+        """Whether the worker process is there, if there should be one.
 
-        Call it again and again, in the first thread.
+        One that hangs sends no heartbeat. Call this repeatedly, in the first thread.
         """
         if self._worker is None:
             return True
         self._worker.look(partial(self.heartbeats.beat, WORKER, WORKER_TIMEOUT))
         return not self._worker.has_ended()
 
-    def look_at_lock(self) -> None:
-        """See whether the store is still this process's own.
+    def check_lock(self) -> None:
+        """Check that this process still has the store's lock.
 
-        Raises StoreError if it must not be worked with any more.
+        Raises StoreError if it must not use the store any more.
         """
-        if trouble := self._lock.look():
-            if self.problems.begin(Problem(kind=LOCK, about="the store", text=trouble)):
-                _log.error("the store's lock is not as it should be", reason=trouble)
+        if problem := self._lock.look():
+            if self.problems.begin(Problem(kind=LOCK, about="the store", text=problem)):
+                _log.error("the store's lock is not as it should be", reason=problem)
         elif self.problems.end(LOCK, "the store"):
             _log.info("the store's lock is as it should be again")
 
@@ -325,7 +324,7 @@ class App:
 
 
 def _needs_restart(configuration: Configuration) -> tuple[object, ...]:
-    """The parts that are wired once."""
+    """Return the sections of the configuration that are read only at the start."""
     return (
         configuration.store,
         configuration.mailboxes,
@@ -346,12 +345,11 @@ def _log_warnings(table: Table) -> None:
 def open_app(
     checked: LoadedConfig, new_clock: Callable[..., Clock] = Clock, *, with_worker: bool = False
 ) -> Iterator[App]:
-    """The service's parts, and the store's lock, until the block ends.
+    """Open the service's parts, with the store's lock, until the block ends.
 
-    Use `with_worker` for a long run, with a worker process. `new_clock` makes the clock.
-
-    Raises StoreError if the store cannot be opened, lies where other machines share it, or if
-    another process works with it.
+    Use `with_worker` for a long run, with a worker process. `new_clock` makes the clock. Raises
+    StoreError if the store cannot be opened, lies where other machines share it, or if another
+    process is using it.
     """
     leave_no_core()
     allow_enough_files()
@@ -372,13 +370,13 @@ def open_app(
         )
         ends.callback(store.close)
         app = App(checked, store, _clock(store, new_clock), worker, lock)
-        app.look_at_lock()  # there may have been no database to lock before
+        app.check_lock()  # there may have been no database to lock before
         ends.callback(app.close)
         yield app
 
 
 def _clock(store: Store, new_clock: Callable[..., Clock]) -> Clock:
-    """The clock, compared with what the store knows of the time."""
+    """Return the clock, compared with the times that the store has recorded."""
     doubted = any(
         each.key == f"{CLOCK} {DOUBTED}" and not each.ended_at for each in store.alerts.all()
     )

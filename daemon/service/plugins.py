@@ -23,7 +23,7 @@ _PACKAGES: dict[Kind, str] = {
 
 
 def connector_types() -> dict[Kind, tuple[str, ...]]:
-    """The types of mailbox and of destination that are installed."""
+    """Return the types of mailbox and of destination that are installed."""
     return {kind: _modules_in(package) for kind, package in _PACKAGES.items()}
 
 
@@ -34,23 +34,23 @@ def _modules_in(package: str) -> tuple[str, ...]:
 
 
 def find_settings(kind: Kind, connector_type: str) -> type[ConnectorSettings] | None:
-    """The settings that the connector declares, or None if there is no such connector."""
+    """Return the settings that the connector declares, or None if it does not exist."""
     if connector_type not in connector_types()[kind]:
         return None
     return cast("type[ConnectorSettings]", _module(kind, connector_type).Settings)
 
 
 def connect_mailboxes(configuration: Configuration) -> tuple[Mailbox, ...]:
-    """The configuration's mailboxes, ready for use; no connection is made yet."""
+    """Return the configuration's mailboxes, ready for use; no connection is made yet."""
     return tuple(cast("Mailbox", _connect("mailbox", each)) for each in configuration.mailboxes)
 
 
 def connect_destinations(
     configuration: Configuration, exclude: Collection[str] = ()
 ) -> dict[str, Destination]:
-    """The configuration's destinations by name, ready for use, `exclude` for those named.
+    """Return the configuration's destinations by name, except those named in `exclude`.
 
-    No connection is made yet.
+    They are ready for use; no connection is made yet.
     """
     return {
         each.name: connect_destination(each)
@@ -60,7 +60,7 @@ def connect_destinations(
 
 
 def connect_destination(connector: ConnectorConfiguration) -> Destination:
-    """One destination, ready for use; no connection is made yet."""
+    """Return one destination, ready for use; no connection is made yet."""
     return cast("Destination", _connect("destination", connector))
 
 
@@ -73,17 +73,17 @@ def _module(kind: Kind, connector_type: str) -> ModuleType:
 
 
 def sandbox(part: str) -> ModuleType:
-    """A module of the sandbox, for the commands that try things out."""
+    """Return a module of the sandbox, for the commands `demo` and `sandbox`."""
     return importlib.import_module(f"connectors.sandbox.{part}")
 
 
 def first_steps() -> ModuleType:
-    """What `postmottak init` must know of Altinn's world."""
+    """Return the module with Altinn's part of `postmottak init`."""
     return importlib.import_module("connectors.altinn3.first_steps")
 
 
 def soap_description(source: str) -> str:
-    """What a WSDL, a file or a web address, offers to the destination `soap`.
+    """Return what a WSDL, a file or a web address, offers to the destination `soap`.
 
     Raises OperatorError.
     """

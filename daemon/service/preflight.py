@@ -1,4 +1,4 @@
-"""What the machine around must be like: local file systems under the store, and secrets that not everybody can read."""
+"""The preflight: a local file system under the store, and secrets that not every user can read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 def refuse_shared_file_systems(store: StoreSettings) -> None:
     """Raise StoreError if database or content lies on a file system of another machine.
 
-    Locks and fsync do not hold there: two processes could work with one database, and a letter
-    could be called kept that is not. A machine that does not tell its mounts is taken at its word.
+    Locks and fsync are not reliable there: two processes could use one database, and a letter could
+    count as stored that is not. On a machine that does not list its mounts, nothing is refused.
     """
     try:
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
@@ -39,11 +39,10 @@ def refuse_shared_file_systems(store: StoreSettings) -> None:
 
 
 def shared_file_system(mounts: str, path: Path) -> str | None:
-    """The type of the file system that holds `path`, if other machines share it.
+    """Return the type of the file system that holds `path`, if other machines share it, else None.
 
-    `mounts` is the text of /proc/self/mountinfo.
-
-    Source of the format: proc(5). A later mount hides an earlier one at the same place.
+    `mounts` is the text of /proc/self/mountinfo. Source of the format: proc(5). A later mount hides
+    an earlier one at the same place.
     """
     best, found = -1, ""
     for line in mounts.splitlines():
@@ -58,7 +57,7 @@ def shared_file_system(mounts: str, path: Path) -> str | None:
 
 
 def readable_secrets(configuration: Configuration) -> list[Fault]:
-    """The secret files that every user of this machine can read, each as a warning."""
+    """Return a warning for each secret file that every user of this machine can read."""
     sections: list[BaseModel | None] = [
         each.settings for each in (*configuration.mailboxes, *configuration.destinations)
     ]

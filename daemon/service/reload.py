@@ -1,9 +1,9 @@
-"""An edit of the configuration's files becomes new parts, or the old ones stay.
+"""Puts an edit of the configuration's files into effect, or keeps the old configuration.
 
-Files are read whole, checked whole and swapped whole. What wakes it: watchdog's events on the
-files' folders, SIGHUP, and a look of its own every half minute, which alone sees edits from another
-machine and folders that were removed and made again; or every few seconds where nothing can be
-watched.
+All files are read, checked and swapped together. This happens after watchdog's events on the files'
+folders, after SIGHUP, and after a check every half minute, which alone notices edits from another
+machine and folders that were removed and created again; or every few seconds where the system
+allows no watches.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from daemon.runtime.folder_watch import FolderWatcher
 
 _log = structlog.get_logger(__name__)
 _QUIET = 0.4  # seconds without an event before the files are read
-_PATIENCE = 1.0  # seconds after which they are read although it never was quiet
-_WRITER = 10.0  # seconds that a writer which holds a file open is waited for
-LOOK = 30.0  # seconds between looks of its own
-_LOOK_UNWATCHED = 3.0  # likewise, where the system lets nothing be watched
+_PATIENCE = 1.0  # seconds after which they are read even if events go on
+_WRITER = 10.0  # seconds to wait for a program that has a file open for writing
+LOOK = 30.0  # seconds between checks without an event
+_LOOK_UNWATCHED = 3.0  # the same, where the system allows no watches
 _COMINGS_AND_GOINGS = frozenset({"created", "moved", "deleted"})
 _HARMLESS = frozenset({"opened", "closed_no_write"})  # reading the files causes them
 
 
 class Reload:
-    """Watches files, and hands on what they say when that has changed and is without a fault.
+    """Watches files, and puts their content into effect when it has changed and has no faults.
 
-    `files` names the files to watch, asked anew after each change, and `texts` what they said when
-    they were read for what is in force; `read_and_swap` reads them and puts them in force, or
-    raises ConfigurationError and changes nothing. All are called from one thread; so is `beat`,
-    before each wait of up to `LOOK` seconds.
+    `files` returns the files to watch, and is called again after each change; `texts` returns their
+    texts in the active configuration. `read_and_swap` reads and activates them, or raises
+    ConfigurationError and changes nothing. All are called from one thread; so is `beat`, before
+    each wait of up to `LOOK` seconds.
     """
 
     def __init__(
@@ -52,17 +52,16 @@ class Reload:
         self._events = _FileEvents()
         self._folders = FolderWatcher(self._events)
         self._asked = False
-        self._seen = tuple(
-            texts()
-        )  # and not what they say by now: an edit since then must not go unnoticed
+        # not the files' present text: an edit since they were read must not go unnoticed
+        self._seen = tuple(texts())
         self.faults: tuple[Fault, ...] = ()
-        """Those of an edit that is not in force; none if what the files say is. May be read from
+        """Those of an edit that was ignored; empty if the files' text is active. May be read from
         any thread.
         """
 
     @property
     def unwatched(self) -> str:
-        """Why edits are noticed by looking only; empty if folders are watched.
+        """Why folders are not watched, so that edits are noticed later; empty if they are.
 
         May be read from any thread.
         """
@@ -93,14 +92,12 @@ class Reload:
             self._folders.stop()
 
     def wake(self) -> None:
-        """Let the loop see that it is to stop."""
+        """Let the loop notice that it must stop."""
         self._events.wake_up()
 
     def _look(self) -> None:
-        asked, self._asked = (
-            self._asked,
-            False,
-        )  # before the files are read: who asks while they are is not forgotten
+        # before the files are read, so that a request while they are read is not lost
+        asked, self._asked = self._asked, False
         found = self._read()
         if found == self._seen and not asked:
             return
@@ -117,7 +114,7 @@ class Reload:
         self._seen = tuple(self._texts())  # the files may have been edited while they were read
 
     def _read(self) -> tuple[str, ...]:
-        """What the files say now; of one that cannot be read, why not."""
+        """Return the texts of the files now; of one that cannot be read, the reason."""
         found = []
         for path in self._files():
             try:
@@ -127,7 +124,7 @@ class Reload:
         return tuple(found)
 
     def _watch(self) -> None:
-        """Have every folder of the files watched."""
+        """Watch every folder of the files."""
         wanted = {
             folder
             for path in self._files()
@@ -137,13 +134,13 @@ class Reload:
             name for path in self._files() for name in (path.name, _resolved(path).name)
         )
         if self._folders.keep(wanted):
-            self._events.wake_up()  # nobody saw what happened until now
+            self._events.wake_up()  # changes before the watch began went unnoticed
 
 
 def _resolved(path: Path) -> Path:
-    """Where the path leads to.
+    """Return the path that this one leads to.
 
-    The path itself while it leads nowhere, in a circle, or is being swapped in this very moment.
+    Return the path itself while it leads nowhere or in a circle, or is just being replaced.
     """
     try:
         return path.resolve()
@@ -152,7 +149,10 @@ def _resolved(path: Path) -> Path:
 
 
 class _FileEvents(FileSystemEventHandler):
-    """What happened in the folders, boiled down to: something did, when last, and is one of our files still being written."""
+    """Reduces events to: has something happened, when was the last, is a file still being written.
+
+    Only our files and links to them count.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -165,12 +165,13 @@ class _FileEvents(FileSystemEventHandler):
     def about(self, names: Iterable[str]) -> None:
         """Name the files whose changes count.
 
-        Of other files only their coming and going does, for symbolic links are swapped so.
+        Other files count only when they are created, moved or deleted: symbolic links are replaced
+        that way.
         """
         found = frozenset(names)
         if found != self._names:
             self._names = found
-            self.wake_up()  # what happened to a new one until now was not counted
+            self.wake_up()  # earlier changes of a new file were not counted
 
     def wake_up(self) -> None:
         with self._changed:
@@ -182,9 +183,8 @@ class _FileEvents(FileSystemEventHandler):
             return
         name = Path(str(event.src_path)).name
         with self._changed:
-            is_ours = (
-                name in self._names or name in self._writing
-            )  # it may have ceased to be ours while it was being written
+            # it may have ceased to be ours while it was being written
+            is_ours = name in self._names or name in self._writing
             if not is_ours and event.event_type not in _COMINGS_AND_GOINGS:
                 return
             self._last = time.monotonic()
@@ -207,10 +207,12 @@ class _FileEvents(FileSystemEventHandler):
             self._writing.clear()
 
     def _pause(self, latest: float) -> float:
-        """How long to go on waiting: until it has been quiet, and longer while a writer holds one of our files open."""
+        """Return how many seconds to go on waiting.
+
+        Until there are no more events, and longer while a program has one of our files open for
+        writing.
+        """
         now = time.monotonic()
         if self._writing:
-            return (
-                self._written + _WRITER - now
-            )  # and not since whatever else came and went beside it
+            return self._written + _WRITER - now  # events of other files do not extend it
         return min(self._last + _QUIET, latest) - now

@@ -1,6 +1,6 @@
-"""What commands open: the configuration, the routing table, the store.
+"""What commands open: the configuration, the routing table and the store, each by itself.
 
-Each checked, and without the service around it.
+Each is checked, and is opened without the service.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from daemon.store.content import ContentStore
 from daemon.store.lock import InstanceLock
 
 utc_now = clock.utc_now
-"""What the clock of this machine says."""
+"""Returns the time of this machine's clock."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedConfig:
-    """A configuration and its routing table, without a fault."""
+    """A configuration and its routing table, without faults."""
 
     configuration: Configuration
     table: Table
@@ -59,7 +59,10 @@ def load(path: Path) -> LoadedConfig:
 
 
 def load_configuration(path: Path) -> Configuration:
-    """Read the configuration alone: whoever only looks must not be stopped by a routing table with faults. Raises ConfigurationError."""
+    """Read the configuration without the routing table. Raises ConfigurationError.
+
+    Faults in the routing table must not stop a command that changes nothing.
+    """
     reading = loader.read(path, plugins.find_settings, plugins.connector_types())
     if reading.configuration is None:
         raise ConfigurationError(reading.faults)
@@ -73,14 +76,14 @@ def read_routing(configuration: Configuration) -> Table:
 
 
 def open_store(configuration: Configuration) -> Store:
-    """Open the database alone, for looking and for an operator's changes beside a running service.
+    """Open the database alone, to read it or for an operator's changes beside a running service.
 
-    Raises StoreError, also where there is no database yet: whoever only looks must not make one.
+    Raises StoreError, also if the database does not exist: commands must not create one.
     """
     path = configuration.store.database_path
     if not path.exists():
         raise StoreError(
-            f"there is no database at {path}; `postmottak run` and `postmottak poll` make it"
+            f"the database {path} does not exist; `postmottak run` and `postmottak poll` create it"
         )
     return Store(configuration.store.database)
 
@@ -91,13 +94,13 @@ def open_content(configuration: Configuration) -> ContentStore:
 
 
 def table_of(store: Store, version: str) -> Table:
-    """A routing table that was in force; its destinations need not exist any more.
+    """Return a routing table that is or was active; its destinations may no longer exist.
 
     Raises NotFound.
     """
     found = store.queries.table(version)
     if found is None:
-        raise NotFound(f"There is no routing table {version} in the database")
+        raise NotFound(f"The routing table {version} is not in the database")
     return parse_table(found.text, f"table {version[:12]}", None)
 
 
@@ -109,7 +112,7 @@ def _past_table(store: Store, version: str) -> Table | None:
 
 
 def retention(store: Store, configuration: Configuration, table: Table) -> Retention:
-    """The rules of retention that are in force."""
+    """Return the active rules of retention."""
     return Retention(
         settings=configuration.retention,
         table=table,
@@ -121,13 +124,12 @@ def retention(store: Store, configuration: Configuration, table: Table) -> Reten
 def housekeeping(
     checked: LoadedConfig, *, alone: bool, trust_clock: bool = False
 ) -> Iterator[Housekeeping]:
-    """Housekeeping by itself, until the block ends.
+    """Open housekeeping without the service, until the block ends.
 
-    `alone` with the store's lock, for whoever deletes.
-
-    With `trust_clock`, what an earlier start doubted of the clock is settled; without it, a clock
-    that can be wrong is an OperatorError for whoever deletes. Raises StoreError if the store cannot
-    be opened, or if another process works with it.
+    With `alone`, it holds the store's lock, which a command that deletes needs. With `trust_clock`,
+    doubts of an earlier process about the clock are settled; without it, and with `alone`, a clock
+    that may be wrong is an OperatorError. Raises StoreError if the store cannot be opened, or if
+    another process is using it.
     """
     configuration = checked.configuration
     with ExitStack() as ends:
@@ -146,22 +148,25 @@ def housekeeping(
 
 
 def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
-    """See that the clock by which letters are deleted is right, as far as the store can tell, or as an operator says."""
+    """Check that the clock by which letters are deleted agrees with the store.
+
+    With `trust_clock`, the operator vouches for it. Otherwise raises OperatorError if it may be
+    wrong.
+    """
     newest, doubt = store.stamps.newest(), f"{CLOCK} {DOUBTED}"
     noted = any(each.key == doubt and not each.ended_at for each in store.alerts.all())
     if trust_clock:
         store.stamps.put_right(now, now, now, certain=True)
         store.alerts.end(doubt, now)
     elif noted or is_behind(now, newest) or is_far_ahead(now, newest):
-        last = f"the last record is of {newest:%Y-%m-%d %H:%M}" if newest else "nothing is recorded"
+        last = f"the last record is from {newest:%Y-%m-%d %H:%M}" if newest else "nothing is stored"
         raise OperatorError(
-            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and {last}; nothing "
-            "was deleted. Set the clock,"
-            " or, if it is right, say so with --trust-clock"
+            f"This machine's clock says {now:%Y-%m-%d %H:%M} UTC, and {last}; nothing was "
+            "deleted. Set the clock, or if it is right, use --trust-clock"
         )
 
 
 def rerouter(store: Store, table: Table) -> Rerouter:
-    """Decide anew about stored letters, with this table."""
+    """Return a rerouter that decides again about stored letters, with this table."""
     store.letters.note_table(table.version, table.text, utc_now())
     return Rerouter(store=store, table=lambda: table, clock=utc_now)

@@ -1,9 +1,9 @@
-"""The service: the app's parts as threads, which go on until they are told to stop.
+"""The supervisor: runs the app's parts as threads until the service is stopped.
 
-One thread for each mailbox, one for the outbox, one that watches for edits, one for pickups, one
-for alerts, one for housekeeping, one for each door, and a clock that rings bells. A thread that
-ends before the service does ends the service, and one that hangs keeps it from giving signs of
-life: half a service would look well and lose time.
+There is one thread for each mailbox, one for the outbox, one that watches for edits, one for
+pickups, one for alerts, one for housekeeping, one that checks the lock, one for each endpoint, and
+a scheduler that wakes them. A thread that ends before the service does ends the service, and one
+that hangs stops its watchdog pings: otherwise half a service would look healthy and lose time.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ if TYPE_CHECKING:
     from daemon.web.server import WebServer
 
 _log = structlog.get_logger(__name__)
-_LOOK_AT_OUTBOX = 60.0  # seconds; a new letter rings, so this is for what became due by itself
-# seconds in which letters that come together are gathered, for a round of deliveries has a price of
-# its own
+_LOOK_AT_OUTBOX = 60.0  # seconds; a new letter wakes it, so this is for what became due by itself
+# seconds in which letters that come together are gathered, because each round of deliveries has a
+# fixed cost
 _GATHER = 0.05
 _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _RECONCILE_EVERY = timedelta(days=1)
 _TIDY_EVERY = timedelta(days=1)
-_UNTIL_CERTAIN = 15.0  # seconds between looks whether the clock is certain enough to delete by it
-_SELF_CHECK = 10.0  # seconds between looks at every thread, where no watchdog asks for more
+_UNTIL_CERTAIN = 15.0  # seconds between checks whether the clock is certain enough to delete by it
+_SELF_CHECK = 10.0  # seconds between checks of every thread, if the watchdog needs no shorter time
 _LOOK_AT_LOCK = 30.0  # seconds
-_TELL_BUSY = 10.0  # seconds after which a wait for the store is told
+_REPORT_BUSY = 10.0  # seconds after which a wait for the store is logged
 _CLOCK_BEAT = timedelta(seconds=30)
 _CLOCK, _RELOAD = "clock", "reload"
 
@@ -72,15 +72,13 @@ class Supervisor:
         self._stalled: list[str] = []
         self._stopping = threading.Event()
         self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        """What is asked of the thread that runs. A signal handler may only put something here: an
-        event that this thread waits for has a lock, and to set it in a handler waits for ever if
-        the signal comes while this thread holds it.
+        """Requests to the thread that runs. A signal handler may only put something here: an event
+        that this thread waits for has a lock, and setting it in a handler waits for ever if the
+        signal comes while this thread holds it.
         """
         self._failure: PostmottakError | None = None
         self._cut_off = threading.Event()
-        """Set where the store was busy to the end, so that what was under way could not be
-        recorded.
-        """
+        """Set if the store stayed busy, so that what was in flight could not be recorded."""
         self._outbox_wake = WakeEvent()
         self._housekeeping_wake = WakeEvent()
         self._wakes = [WakeEvent() for _ in app.polled_mailboxes]
@@ -95,7 +93,7 @@ class Supervisor:
         self._alerter = app.alerter(self._reload.current_faults)
         self._monitoring = monitoring_server(app, self._reload.current_faults)
         self._pickups = app.pickup_watch()
-        app.problems.follow(LOG, lambda: log_problems(logs.trouble()))
+        app.problems.follow(LOG, lambda: log_problems(logs.problem()))
         app.problems.follow(
             WATCH, lambda: watch_problems(self._reload.unwatched or self._pickups.unwatched)
         )
@@ -108,7 +106,7 @@ class Supervisor:
         self._asked.put(self._stopping.set)
 
     def reload(self) -> None:
-        """Ask for the configuration to be read anew.
+        """Ask for the configuration to be read again.
 
         Returns at once, and may be called from a signal handler.
         """
@@ -117,9 +115,8 @@ class Supervisor:
     def run(self) -> bool:
         """Work until `stop` is called.
 
-        Returns whether all work in flight has ended; what has not is repeated at the next start.
-
-        A store that another program holds is waited for. Raises StoreError if the store fails.
+        Waits while another program has the store locked. Returns whether all work in flight has
+        ended; what has not is repeated at the next start. Raises StoreError if the store fails.
         """
         self._app.store.wait_until(self._stopping, self._store_is_busy)
         threads = self._threads()
@@ -143,19 +140,19 @@ class Supervisor:
         return self._shut_down(threads)
 
     def _store_is_busy(self, step: float, total: float) -> None:
-        """Whoever waits for the store has not hung; nor has whoever waits for that one."""
+        """Excuse the wait: no thread hangs that waits for the store, or for one that does."""
         self._app.heartbeats.excuse(step)
-        if total - step < _TELL_BUSY <= total:
+        if total - step < _REPORT_BUSY <= total:
             _log.warning(
                 "another program holds the database, and is waited for", seconds=round(total)
             )
 
     def _tick(self) -> None:
-        """A sign of life of the clock, which is due to give the next one after `_CLOCK_BEAT`, or a little later."""
+        """Send the scheduler's heartbeat; the next is due after `_CLOCK_BEAT` or a little later."""
         self._app.heartbeats.beat_for_wait(_CLOCK, 2 * _CLOCK_BEAT.total_seconds())
 
     def _threads(self) -> list[threading.Thread]:
-        """Every thread of the service, not yet started, each under the name with which it gives signs of life."""
+        """Return every thread of the service, not started yet, named as its heartbeat is."""
         threads = [
             self._thread(OUTBOX, self._dispatch_loop),
             self._thread(_RELOAD, self._reload.loop, self._stopping),
@@ -172,7 +169,7 @@ class Supervisor:
         return threads
 
     def _watch(self) -> None:
-        """Until the service is to stop: do what is asked, and give signs of life."""
+        """Carry out requests and ping the watchdog, until the service is stopped."""
         every = min(self._notifier.watchdog_every or _SELF_CHECK, _SELF_CHECK)
         while not self._stopping.is_set():
             if not self._app.has_its_worker():
@@ -181,13 +178,13 @@ class Supervisor:
                 return
             self._feed_watchdog()
             self._schedule.follow_clock()
-            # so that one that is wrong for a few seconds only is in the log as well
-            self._app.clock.troubles()
+            # so that a clock that is wrong for a few seconds only is in the log as well
+            self._app.clock.problems()
             with suppress(queue.Empty):
                 self._asked.get(timeout=every)()
 
     def _feed_watchdog(self) -> None:
-        """Give one, but only while every thread gives its own."""
+        """Ping the watchdog, but only while no thread's heartbeat is overdue."""
         stalled = self._app.heartbeats.stalled()
         if not stalled:
             self._notifier.watchdog()
@@ -197,10 +194,8 @@ class Supervisor:
         self._stalled = stalled
 
     def _status_line(self) -> str:
-        return (
-            f"{len(self._app.polled_mailboxes)} mailboxes, {len(self._app.destinations)} "
-            "destinations"
-        )
+        mailboxes = _counted(len(self._app.polled_mailboxes), "mailbox", "mailboxes")
+        return f"{mailboxes}, {_counted(len(self._app.destinations), 'destination')}"
 
     def _thread(self, name: str, loop: Callable[..., None], *arguments: object) -> threading.Thread:
         return threading.Thread(target=self._guard, args=(loop, *arguments), name=name, daemon=True)
@@ -242,9 +237,9 @@ class Supervisor:
         return ended
 
     def _release_abandoned(self) -> None:
-        """An orderly stop is not to blame on deliveries that it cuts off.
+        """Release the deliveries that an orderly stop cut off, which must not count as a crash.
 
-        Unless the store is busy even now, where the next start does.
+        If the store is still busy, the next start releases them.
         """
         try:
             self._app.store.outbox.release_abandoned(self._app.clock(), stopped=True)
@@ -263,19 +258,19 @@ class Supervisor:
             self._app.swap(load(self._app.files()[0]))
             standing = self._status_line()
         except ConfigurationError as error:
-            standing = f"an edit is not in force: {error.faults[0]}"
+            standing = f"an edit was ignored because it has errors: {error.faults[0]}"
             raise
         finally:
             self._notifier.ready(standing)
         self._outbox_wake.wake_up()
 
     def _poll_loop(self, box: PolledMailbox, wake: WakeEvent) -> None:
-        """Poll again and again, some parties at a time, so that the calls are spread over the interval."""
+        """Poll repeatedly, a few parties at a time, so that calls are spread over the interval."""
         name = f"poll {box.mailbox.name}"
         groups = batches_of_parties(box.mailbox.channels())
         self._schedule.every(box.poll_every / len(groups), name, wake.wake_up)
         if self._app.is_comparison_due(_RECONCILE_EVERY):
-            # a service that is restarted every day would never come to it otherwise
+            # a service that is restarted every day would never compare otherwise
             self._reconcile_due.set()
         while not self._stopping.is_set():
             for group in groups:
@@ -326,13 +321,13 @@ class Supervisor:
             self._stopping.wait(_GATHER)
 
     def _letters_stored(self) -> None:
-        self._app.tell_of_letters()
+        self._app.announce_letters()
         self._outbox_wake.wake_up()
 
     def _deliver(self) -> float:
-        """Deliver what is due; after how many seconds to look again.
+        """Deliver what is due. Returns after how many seconds to check again.
 
-        On a full disk no outcome can be kept, so nothing is begun.
+        On a full disk no outcome can be recorded, so nothing is begun.
         """
         try:
             self._app.deliver_due(self._stopping)
@@ -342,7 +337,10 @@ class Supervisor:
             return _LOOK_AT_OUTBOX
 
     def _housekeeping_loop(self) -> None:
-        """Tidy soon after the start, for a service that is restarted every day as well, and then once a day."""
+        """Run housekeeping soon after the start, and then once a day.
+
+        Soon after the start, because a service may be restarted every day.
+        """
         while not self._stopping.is_set():
             self._app.heartbeats.beat(HOUSEKEEPING)
             done = True
@@ -357,7 +355,7 @@ class Supervisor:
 
     def _lock_loop(self) -> None:
         while not self._stopping.is_set():
-            self._app.look_at_lock()
+            self._app.check_lock()
             self._app.heartbeats.beat_for_wait(LOCK, _LOOK_AT_LOCK)
             self._stopping.wait(_LOOK_AT_LOCK)
 
@@ -368,9 +366,11 @@ class Supervisor:
 
 
 def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:
-    amiss = (
-        f"{len(summary.problems)} problems, see postmottak status"
-        if summary.problems
-        else "nothing amiss"
-    )
-    return f"{mailbox} polled at {now:%H:%M:%S} UTC: {summary.stored} new letters, {amiss}"
+    count = len(summary.problems)
+    problems = f"{_counted(count, 'problem')}, see postmottak status" if count else "no problems"
+    letters = _counted(summary.stored, "new letter")
+    return f"{mailbox} polled at {now:%H:%M:%S} UTC: {letters}, {problems}"
+
+
+def _counted(count: int, what: str, several: str = "") -> str:
+    return f"{count} {what if count == 1 else several or what + 's'}"

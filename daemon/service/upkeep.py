@@ -25,9 +25,9 @@ class ClockCorrections:
         self._store, self._clock = store, clock
 
     def apply(self) -> None:
-        """After a correction of the clock, redate what was recorded meanwhile, and what is due by it.
+        """After a correction of the clock, correct the times that were recorded meanwhile.
 
-        Does nothing without one. Raises StoreError.
+        Due times are corrected too. Does nothing without a correction. Raises StoreError.
         """
         corrections = self._clock.corrections()
         if not corrections:
@@ -36,11 +36,14 @@ class ClockCorrections:
         put_right = partial(self._store.stamps.put_right, now=now, certain=self._clock.confirmed)
         changed = sum(put_right(each.first, each.last) for each in corrections)
         changed += self._store.stamps.pull_back(now, retry.LONGEST)
-        self._clock.mended(corrections)
+        self._clock.applied(corrections)
         _log.warning("what was recorded while the clock was wrong is dated now", rows=changed)
 
     def stretch(self) -> int | None:
-        """Number the stretch of time since the last correction; None while the clock is in doubt."""
+        """Return the number of the time since the last correction.
+
+        None while the clock is in doubt.
+        """
         return self._clock.stretch()
 
     def settled(self) -> bool:
@@ -62,7 +65,7 @@ class CoverFollower:
         Repeats if either changes meanwhile. Does nothing while the clock, and so the day, is in
         doubt. Raises StoreError.
         """
-        while not (stopping.is_set() or self._clock.troubles()):
+        while not (stopping.is_set() or self._clock.problems()):
             now = self._active.table().version, norwegian_day(self._clock())
             if now == self.followed:
                 return

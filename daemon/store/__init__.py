@@ -1,6 +1,6 @@
 """All SQL: letters, the outbox, marks for the mailbox, decisions, and queries for people.
 
-One class for each, all on one `Database`. Only this package changes the state of a delivery.
+Each subject has a class, all on one `Database`. Only this package changes a delivery's state.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from daemon.store.busy import BusyWait, wait_limit
 from daemon.store.claims import Claim
 from daemon.store.covers import WAITING, Cover, Covers, Queued
 from daemon.store.database import Database
-from daemon.store.decisions import Decided, Rerouting
+from daemon.store.decisions import Decided, Decisions
 from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
 from daemon.store.outbox import Outbox
@@ -35,12 +35,12 @@ __all__ = [
     "Covers",
     "Database",
     "Decided",
+    "Decisions",
     "Letters",
     "Marks",
     "Outbox",
     "Queries",
     "Queued",
-    "Rerouting",
     "Stamps",
     "Store",
     "StoredLetter",
@@ -52,7 +52,7 @@ class Store:
     """The database, by subject. May be used from several threads."""
 
     def __init__(self, url: str, busy_wait: BusyWait | None = None) -> None:
-        """Open the database; one that is busy is waited for with `busy_wait`. Raises StoreError."""
+        """Open the database; wait for a busy one as `busy_wait` says. Raises StoreError."""
         self._database = Database(url, busy_wait)
         self.letters = Letters(self._database)
         self.bookmarks = Bookmarks(self._database)
@@ -60,7 +60,7 @@ class Store:
         self.outbox = Outbox(self._database)
         self.marks = Marks(self._database)
         self.covers = Covers(self._database)
-        self.rerouting = Rerouting(self._database)
+        self.decisions = Decisions(self._database)
         self.retention = RetentionRows(self._database)
         self.queries = Queries(self._database)
         self.alerts = Alerts(self._database)
@@ -71,9 +71,7 @@ class Store:
     ) -> None:
         """From now on wait for a busy database as long as it takes.
 
-        StoreBusy is raised only a little after `stopping` is set.
-
-        `on_wait` is as for `BusyWait`.
+        StoreBusy is raised only a little after `stopping` is set. `on_wait` is as for `BusyWait`.
         """
         busy_wait = self._database.busy_wait
         busy_wait.limit, busy_wait.stopping, busy_wait.on_wait = None, stopping, on_wait

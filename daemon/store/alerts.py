@@ -18,19 +18,17 @@ class Alerts:
         self._database = database
 
     def all(self) -> Sequence[Alert]:
-        """Return every alert, also ended ones whose end has not been notified everywhere."""
-        with self._database.read() as session:
-            return session.exec(select(Alert).order_by("began_at", "key")).all()
+        """Return every alert, including ended ones whose end has not been notified everywhere."""
+        return self._database.rows(select(Alert).order_by("began_at", "key"))
 
     def happened(self, kind: str, since: datetime, limit: int) -> Sequence[Alert]:
         """Return alerts of one kind that began since then and have not ended, the newest first."""
-        wanted = select(Alert).where(
-            Alert.kind == kind, Alert.began_at >= since, col(Alert.ended_at).is_(None)
+        return self._database.rows(
+            select(Alert)
+            .where(Alert.kind == kind, Alert.began_at >= since, col(Alert.ended_at).is_(None))
+            .order_by(col(Alert.began_at).desc(), col(Alert.key))
+            .limit(limit)
         )
-        with self._database.read() as session:
-            return session.exec(
-                wanted.order_by(col(Alert.began_at).desc(), col(Alert.key)).limit(limit)
-            ).all()
 
     def note(self, current: Collection[Alert], now: datetime) -> None:
         """Record what is wrong now: new alerts begin, and those that became critical begin again.

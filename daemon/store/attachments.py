@@ -30,7 +30,10 @@ class MissingAttachments:
             session.execute(update(Attachment).where(*lacking).values(accepted_at=now))
 
     def complete(self, came: Sequence[AttachmentValues]) -> None:
-        """Record the result of fetching attachments again, unless they came or were deleted meanwhile."""
+        """Record the result of fetching attachments again.
+
+        Those that came or were deleted meanwhile stay as they are.
+        """
         with self._database.write() as session:
             for each in came:
                 this = (

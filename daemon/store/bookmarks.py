@@ -53,9 +53,8 @@ class Bookmarks:
             for bookmark in bookmarks:
                 row = bookmark.model_dump()
                 place = {f"the_{name}": row[name] for name in _PLACE}
-                changes = {
-                    name: value for name, value in row.items() if name != "compared_at"
-                }  # another thread may have set it
+                # another thread may have set `compared_at`
+                changes = {name: value for name, value in row.items() if name != "compared_at"}
                 if not session.connection().execute(_SAVE, {**place, **changes}).rowcount:
                     session.connection().execute(insert(table_of(Bookmark)), row)
 

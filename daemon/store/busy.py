@@ -1,10 +1,10 @@
 """Waiting for a database that another program locks: a wait alone is never a failure.
 
-SQLite says `database is locked` in three places only: where a transaction begins, where a single
-statement stands by itself, and where a transaction is committed. Each can be repeated, and
-nothing of a transaction is lost by it: a commit that met a reader is still pending,
-and keeps new readers out until it is made. Source: SQLite, "File Locking And Concurrency In SQLite
-Version 3", and the entry SQLITE_BUSY of "Result and Error Codes".
+SQLite reports `database is locked` in three places only: where a transaction begins, where a single
+statement stands by itself, and where a transaction is committed. Each can be repeated, and nothing
+of the transaction is lost: a commit that met a reader is still pending, and keeps new readers out
+until it is made. Source: SQLite, "File Locking And Concurrency In SQLite Version 3", and the entry
+SQLITE_BUSY of "Result and Error Codes".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ stop is noticed as soon.
 """
 _LIMIT = 30.0
 _GRACE = 4.0
-_LIMIT_HERE: ContextVar[float | None] = ContextVar("_AT_MOST", default=None)
+_LIMIT_HERE: ContextVar[float | None] = ContextVar("_LIMIT_HERE", default=None)
 
 
 def is_busy(error: BaseException | None) -> bool:
@@ -47,15 +47,16 @@ class BusyWait:
     """Seconds; None for as long as it takes, until `stopping` is set and `_GRACE` is over."""
     stopping: threading.Event = field(default_factory=threading.Event)
     on_wait: Callable[[float, float], None] = do_nothing
-    """Called after each step with its seconds, and with those since the wait began, by the thread that
-    waits.
+    """Called by the waiting thread after each step, with the seconds of the step and those since
+    the wait began.
     """
     _stops_at: float | None = None
 
     def until_free(self, call: Callable[[], T]) -> T:
         """Return the result of the call, once the database is not busy.
 
-        Raises: what the call raises; also that the database is busy, once that takes too long.
+        Raises: what the call raises; also SQLite's error for a busy database, once the wait takes
+        too long.
         """
         began = asked = time.monotonic()
         while True:
@@ -70,9 +71,8 @@ class BusyWait:
 
     def _is_over(self, now: float, waited: float) -> bool:
         if self._stops_at is None and self.stopping.is_set():
-            self._stops_at = (
-                now + _GRACE
-            )  # for all waits together: some wait for each other, and a stop must be quick
+            # for all waits together: some wait for each other, and a stop must be quick
+            self._stops_at = now + _GRACE
         limits = (self.limit, _LIMIT_HERE.get())
         return any(limit is not None and waited >= limit for limit in limits) or (
             self._stops_at is not None and now >= self._stops_at

@@ -50,15 +50,14 @@ def _claiming(*which: ColumnElement[bool]) -> Executable:
     return sql_select(Delivery).from_statement(taken)
 
 
-# Statements of which every letter needs some are made once: to make one costs more than to carry it
-# out.
+# Statements that every letter needs are built once: to build one costs more than to run it.
 _NAMES: BindParameter[Any] = bindparam("names", expanding=True)
 CLAIM_AT = _claiming(_DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destination.in_(_NAMES))
 CLAIM_ELSEWHERE = _claiming(
     _DELIVERIES.c.crashes < POISON_AFTER, _DELIVERIES.c.destination.not_in(_NAMES)
 )
 CLAIM_POISON = _claiming(_DELIVERIES.c.crashes >= POISON_AFTER)
-SUSPECT_WAITS = (
+POISON_WAITS = (
     sql_select(_DELIVERIES.c.id)
     .where(
         _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.CLAIMED)),

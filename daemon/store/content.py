@@ -97,9 +97,8 @@ class ContentStore:
             self._durable_folders.add(folder)
         with self._naming:
             if final.exists():
-                os.utime(
-                    final
-                )  # needed again, by a letter that may not be stored yet: `remove` leaves it alone
+                # needed again, by a letter that may not be stored yet: `remove` leaves it alone
+                os.utime(final)
                 temporary.unlink()
             else:
                 temporary.rename(final)
@@ -165,8 +164,8 @@ class ContentStore:
     def guarded(self, *, alone: bool) -> Iterator[bool]:
         """Prevent others, in this and other processes, from removing bytes.
 
-        Or, with `alone`, get the right to remove them; it does not wait, and False says that there
-        are readers. Raises StoreError.
+        Or, with `alone`, get the right to remove them; it does not wait, and yields False while
+        there are readers. Raises StoreError.
         """
         path = self._folder / "removal.lock"
         try:
@@ -180,10 +179,7 @@ class ContentStore:
             os.close(descriptor)
 
     def remove_temporaries(self) -> None:
-        """Remove half-written files of a killed process.
-
-        Only while no other process writes.
-        """
+        """Remove half-written files of a killed process. Call it only while no other one writes."""
         for leftover in self._temporary.iterdir():
             leftover.unlink(missing_ok=True)
 

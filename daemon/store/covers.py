@@ -1,4 +1,4 @@
-"""Deliveries that follow covers which begin and end while they wait."""
+"""Waiting deliveries follow covers that begin and end meanwhile."""
 
 from __future__ import annotations
 
@@ -71,7 +71,10 @@ class Changed:
 
 @dataclass(frozen=True, kw_only=True)
 class Queued:
-    """A letter with a waiting delivery: what covers depend on, its newest decision, its destinations."""
+    """A letter with a waiting delivery, and what covers depend on.
+
+    That is its service, its newest decision and its destinations.
+    """
 
     message: UUID
     service: str
@@ -101,18 +104,14 @@ class Covers:
         self._database = database
 
     def queued(self, now: datetime) -> Iterator[list[Queued]]:
-        """Letters of which a delivery waits or is held, some at a time.
+        """Yield letters with a delivery that waits or is held, some at a time.
 
-        No transaction is open while the caller has them.
-
-        A letter with several may come more than once. Those that an operator releases or retries
-        during the walk come at its end: of these the due time is moved, by which the walk goes, but
-        it is later than `now`.
+        No transaction is open while the caller has them. A letter with several may come more than
+        once. Those that an operator releases or retries during the walk come at its end: the walk
+        goes by due time, and theirs moves, but only to one later than `now`.
         """
-        for state in (
-            DeliveryState.PENDING,
-            DeliveryState.HELD,
-        ):  # what is held during the walk is seen in the second
+        # held ones second, so that what is held during the first walk is seen
+        for state in (DeliveryState.PENDING, DeliveryState.HELD):
             yield from self._walk(state)
         yield from self._walk(DeliveryState.PENDING, due_since=now)
 
@@ -139,9 +138,9 @@ class Covers:
     def follow(self, covers: Sequence[Cover], now: datetime) -> dict[UUID, Changed]:
         """Let deliveries that wait or are held follow covers, in one transaction.
 
-        Deliveries to other destinations, or for other recipients, are withdrawn, and the wanted ones
-        added; these are held if all withdrawn ones were. A letter with a newer decision is left
-        alone. Returns the letters that changed.
+        Deliveries to other destinations, or for other recipients, are withdrawn, and the wanted
+        ones added; these are held if all withdrawn ones were. A letter with a newer decision is
+        left alone. Returns the letters that changed.
         """
         ids = {"ids": [each.message for each in covers]}
         with self._database.write() as session:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, event, inspect, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel.sql.expression import SelectOfScalar
 
 from daemon.core.errors import DiskFull, NotStorable, StoreBusy, StoreError
 from daemon.core.outside_values import json_from
@@ -31,6 +32,7 @@ _PRAGMAS = (
     "trusted_schema=OFF",
     "secure_delete=ON",  # what retention deletes is overwritten, and not only forgotten
 )
+_Row = TypeVar("_Row")
 _PASSES = ("disk is full", "unable to open database file", "out of memory")
 """What SQLite reports when the system has no more space, files or memory (sqlite3_errstr). The
 service waits for them, and does not end.
@@ -43,10 +45,8 @@ class Database:
     def __init__(self, url: str, busy_wait: BusyWait | None = None) -> None:
         """Open the database, create it if it is missing, and migrate its tables.
 
+        `busy_wait` says how long every method waits for a busy database before it raises StoreBusy.
         Raises StoreError.
-
-        `busy_wait` says how long everything here waits for a busy database before it raises
-        StoreBusy.
         """
         self.url = url
         self.busy_wait = busy_wait or BusyWait()
@@ -62,6 +62,16 @@ class Database:
         """Read a consistent state. Objects stay usable after the block."""
         with _as_store_error(self.url), Session(self._reader, expire_on_commit=False) as session:
             yield session
+
+    def rows(self, wanted: SelectOfScalar[_Row]) -> Sequence[_Row]:
+        """Return all rows of a query."""
+        with self.read() as session:
+            return session.exec(wanted).all()
+
+    def find(self, kind: type[_Row], key: object) -> _Row | None:
+        """Return the row with this primary key, or None."""
+        with self.read() as session:
+            return session.get(kind, key)
 
     @contextmanager
     def read_one(self) -> Iterator[Connection]:
@@ -106,7 +116,7 @@ def _open(url: str, busy_wait: BusyWait) -> Engine:
     database = make_url(url).database
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        Path(database).touch(mode=0o600)  # SQLite would leave it to the umask who may read it
+        Path(database).touch(mode=0o600)  # SQLite would let the umask decide who may read it
     engine = create_engine(
         url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of
     )
@@ -129,10 +139,9 @@ def _json_of(text: str) -> Any:
 
 
 def _prepare_connection(busy_wait: BusyWait, connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by us, see _begin
-    connection.execute(
-        f"PRAGMA busy_timeout={round(1000 * busy_wait.step)}"
-    )  # first, because the others may have to wait
+    connection.isolation_level = None  # `_begin` begins transactions
+    # first, because the others may have to wait
+    connection.execute(f"PRAGMA busy_timeout={round(1000 * busy_wait.step)}")
     for pragma in _PRAGMAS:
         busy_wait.until_free(partial(connection.execute, f"PRAGMA {pragma}"))
 
@@ -200,9 +209,8 @@ def _as_store_error(url: str) -> Iterator[None]:
         kind = DiskFull if any(words in str(error.orig) for words in _PASSES) else StoreError
         raise kind(f"the database {url} failed: {error.orig}") from error
     except (StatementError, OverflowError, UnicodeError) as error:
-        raise NotStorable(
-            f"value rejected by the database: {type(getattr(error, 'orig', None) or error).__name__}"
-        ) from error
+        kind_of_error = type(getattr(error, "orig", None) or error).__name__
+        raise NotStorable(f"value rejected by the database: {kind_of_error}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database {url} failed: {error}") from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Later decisions: letters that an operator or a changed table sends elsewhere."""
+"""Decisions about stored letters: an operator, or a changed table, sends letters elsewhere."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Decided:
     decision: DecisionValues
 
 
-class Rerouting:
+class Decisions:
     """Decisions about stored letters, and the deliveries that follow from them."""
 
     def __init__(self, database: Database) -> None:
@@ -96,7 +96,10 @@ class Rerouting:
             yield from found
 
     def taken(self, start: datetime) -> Counter[str]:
-        """Count the letters that each route took at `start` or later, by deciding or by adding a copy."""
+        """Count the letters that each route took at `start` or later.
+
+        A route takes a letter by deciding, or by adding a copy.
+        """
         found: Counter[str] = Counter()
         for piece in pieces(self._database, _BY_DECISION, since=start, size=ROWS):
             with self._database.read() as session:
@@ -120,11 +123,10 @@ class Rerouting:
     ) -> Changed | None:
         """Store an operator's decision and carry it out.
 
-        With `after`, only if that is still the number of the newest decision; otherwise return None.
-
-        Deliveries that wait, are held or dead are withdrawn if they are not `wanted`, or are for
-        other recipients. A wanted destination that has the letter gets it again, as the next
-        generation, only if it is in `again`, or for a recipient for whom it has not got it yet.
+        With `after`, only if that is still the number of the newest decision; otherwise return
+        None. Deliveries that wait, are held or dead are withdrawn if they are not `wanted`, or are
+        for other recipients. A wanted destination that has the letter gets it again, as the next
+        generation, only if it is in `again`, or for a recipient for whom it does not have it yet.
         """
         with self._database.write() as session:
             newest = _newest(session, decision.message_id).number

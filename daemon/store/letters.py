@@ -1,4 +1,4 @@
-"""Letters in: what is known already, what was stored, and how far each channel has been read."""
+"""Letters that arrive: which are known already, and what is stored or skipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import BindParameter, bindparam, delete, insert, update
+from sqlalchemy import BindParameter, ColumnElement, bindparam, delete, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, SQLModel, col, select
 
@@ -38,7 +38,7 @@ from daemon.store.pages import ROWS, pieces
 _T = TypeVar("_T")
 _NO_LETTER = UUID(int=0)
 _MANY = 500  # SQLite takes a limited number of values in one statement
-# Statements that every letter needs are made once: to make one costs more than to carry it out.
+# Statements that every letter needs are built once: to build one costs more than to run it.
 _THREADS: BindParameter[Any] = bindparam("threads", expanding=True)
 _EARLIER = (
     sql_select(Message, DecisionRow, col(Thread.key))
@@ -184,20 +184,16 @@ class Letters:
                     session.connection().execute(insert(table_of(SkippedLetter)), new)
 
     def older_unseen(self, mailbox: str, channel: Channel) -> list[LetterRef]:
-        """Return letters of the channel from before the first poll that have not been examined yet."""
-        here = (
-            SkippedLetter.mailbox == mailbox,
-            SkippedLetter.party == channel.party,
-            SkippedLetter.resource == channel.resource,
-        )
+        """Return the channel's letters from before the first poll that are not examined yet."""
         wanted = select(SkippedLetter).where(
-            SkippedLetter.state == SightingState.OLDER, *here, SkippedLetter.attempts == 0
+            SkippedLetter.state == SightingState.OLDER,
+            *_in_channel(SkippedLetter, mailbox, channel),
+            SkippedLetter.attempts == 0,
         )
-        with self._database.read() as session:
-            return [each.ref for each in session.exec(wanted)]
+        return [each.ref for each in self._database.rows(wanted)]
 
     def looked_at(self, refs: Sequence[LetterRef]) -> None:
-        """Record that these letters from before the first poll were examined, and are left alone."""
+        """Record that these letters from before the first poll are examined, and left alone."""
         with self._database.write() as session:
             for some in _chunks(ref.message_id for ref in refs):
                 these = (
@@ -213,8 +209,7 @@ class Letters:
             SkippedLetter.mailbox == mailbox, SkippedLetter.state == SightingState.FAILING
         )
         for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=ROWS):
-            with self._database.read() as session:
-                found += [sighting.ref for sighting in session.exec(wanted.where(piece))]
+            found += [sighting.ref for sighting in self._database.rows(wanted.where(piece))]
         return found
 
     def stored_of(self, ids: Iterable[UUID]) -> set[UUID]:
@@ -226,7 +221,7 @@ class Letters:
         return found
 
     def with_altinn2_id(self, altinn2_id: int, exclude: UUID) -> UUID | None:
-        """Return the letter that had this id in Altinn 2 and is, or was, stored; None if there is none.
+        """Return the letter that had this id in Altinn 2 and is, or was, stored; else None.
 
         Never the letter `exclude`.
         """
@@ -247,24 +242,15 @@ class Letters:
         """Return the mailbox's ids of all letters of a channel that are, or were, stored."""
         found: set[str] = set()
         for table, key in ((Message, Message.id), (Tombstone, Tombstone.message_id)):
-            here = (
-                table.mailbox == mailbox,
-                table.party == channel.party,
-                table.resource == channel.resource,
-            )
+            here = _in_channel(table, mailbox, channel)
             wanted = select(table.external_id).where(*here, table.kind == MessageKind.LETTER)
             for piece in pieces(self._database, (col(key),), size=ROWS):
-                with self._database.read() as session:
-                    found.update(session.exec(wanted.where(piece)))
+                found.update(self._database.rows(wanted.where(piece)))
         return found
 
     def sighted_in(self, mailbox: str, channel: Channel) -> dict[str, SightingState]:
-        """Return the mailbox's ids of all skipped letters of a channel, and why each was skipped."""
-        here = (
-            SkippedLetter.mailbox == mailbox,
-            SkippedLetter.party == channel.party,
-            SkippedLetter.resource == channel.resource,
-        )
+        """Return the mailbox's ids of a channel's skipped letters, and why each was skipped."""
+        here = _in_channel(SkippedLetter, mailbox, channel)
         found: dict[str, SightingState] = {}
         for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=ROWS):
             with self._database.read() as session:
@@ -279,7 +265,7 @@ class Letters:
     ) -> tuple[Message, DecisionRow, str] | None:
         """Return the newest letter that was stored `at` that time and shares one of the threads.
 
-        With its newest decision, and the thread; never the letter `exclude`.
+        Returns it with its newest decision and the thread; never the letter `exclude`.
         """
         if not threads:
             return None
@@ -301,6 +287,16 @@ class Letters:
                 session.merge(RoutingVersion(version=version, text=text, in_force_since=now))
 
 
+def _in_channel(
+    table: type[Message | Tombstone | SkippedLetter], mailbox: str, channel: Channel
+) -> Sequence[ColumnElement[bool]]:
+    return (
+        col(table.mailbox) == mailbox,
+        col(table.party) == channel.party,
+        col(table.resource) == channel.resource,
+    )
+
+
 def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     """Return those of the ids under which a letter is stored, or was until retention deleted it."""
     connection, values = session.connection(), {"ids": ids}
@@ -311,9 +307,9 @@ def _were_here(session: Session, ids: Sequence[UUID]) -> set[UUID]:
 
 
 def _duplicates(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID, UUID]:
-    """Return those of the letters that are, or were, stored under another id, or are here twice.
+    """Return those of the letters that are, or were, stored under another id, and that id.
 
-    With that id.
+    Of letters that are among them twice, the later ones are duplicates of the first.
     """
     numbered = {
         letter.message.id: letter.message.altinn2_id
@@ -324,7 +320,7 @@ def _duplicates(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID,
     for some in _chunks(set(numbered.values())):
         for rows in (_DELETED_BY_NUMBER, _STORED_BY_NUMBER):
             found = session.connection().execute(rows, {"numbers": some})
-            here |= {number: key for number, key in found}  # noqa: C416  # rows are not pairs to mypy
+            here.update((number, key) for number, key in found)
     first = {key: here.setdefault(number, key) for key, number in numbered.items()}
     return {key: found for key, found in first.items() if found != key}
 

@@ -1,9 +1,8 @@
 """One service for each store: two on one database would do everything twice.
 
 A lock on a file holds for the file and not for its name. So the lock file, the database and the
-folder of the contents are all locked, and a running service checks regularly whether the names
-still lead to what it has locked: a file can be removed, replaced by a backup's, or moved away with
-its folder.
+content folder are all locked, and a running service checks regularly whether the names still lead
+to what it has locked: a file can be removed, replaced by a backup's, or moved away with its folder.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ class InstanceLock:
         self._database, self._content = database, content
         self._path = database.with_name(database.name + ".lock")
         self._open: list[int] = []
-        """Every descriptor. None is closed before the end: closing any descriptor of a database ends
-        the locks that SQLite holds on it (fcntl(2)), and a file that has lost its name may still
-        be in use.
+        """Every descriptor. None is closed before the end: closing any descriptor of a database
+        ends the locks that SQLite holds on it (fcntl(2)), and a file that has lost its name may
+        still be in use.
         """
         self._locked: dict[Path, set[_Inode | None]] = {}
         """What is locked, by the name under which it was found."""
@@ -101,9 +100,9 @@ class InstanceLock:
                 try:
                     self._lock(path, os.O_RDONLY)
                 except OSError as error:
-                    self._tell_unlockable(path, error)
+                    self._report_unlockable(path, error)
 
-    def _tell_unlockable(self, path: Path, error: OSError) -> None:
+    def _report_unlockable(self, path: Path, error: OSError) -> None:
         if path not in self._unlockable:
             self._unlockable.add(path)
             _log.warning(
@@ -116,7 +115,7 @@ class InstanceLock:
         return (path for path in (self._database, self._content) if path)
 
     def _lock(self, path: Path, flags: int) -> None:
-        """Lock. Raises StoreError if another process has locked it, OSError if it cannot be locked."""
+        """Lock. Raises StoreError if another process has the lock, OSError if it cannot lock."""
         descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
         self._open.append(descriptor)
         try:
@@ -144,7 +143,7 @@ class _CannotBeMade(StoreError):
 
 
 def _inode(file: Path | int) -> _Inode | None:
-    """Return what distinguishes a file from others of the same name; None if there is none."""
+    """Return what distinguishes a file from others of the same name; None if it is missing."""
     try:
         found = os.fstat(file) if isinstance(file, int) else file.stat()
     except OSError:

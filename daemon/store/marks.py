@@ -121,7 +121,7 @@ class Marks:
             )
 
     def refused(self) -> dict[str, tuple[int, datetime]]:
-        """Return how many marks fail at every attempt, and since when the first does, by mailbox."""
+        """Return how many marks fail at every attempt, and since when the first has, by mailbox."""
         wanted = (
             select(Message.mailbox, func.count(), func.min(Mark.refused_since))
             .join(Message, col(Message.id) == Mark.message_id)

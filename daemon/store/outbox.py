@@ -1,8 +1,10 @@
 """The outbox: deliveries that are not final, and all changes of their state.
 
-    pending -> claimed -> delivered         claimed -> dead        (permanent, or too old)
-    claimed -> pending (deferred, or the claim's process is gone)  pending <-> held, dead -> pending (an operator)
-    pending, held, dead -> withdrawn  (an operator or a cover sends the letter elsewhere)
+    pending -> claimed -> delivered
+    claimed -> dead                     (permanent, or too old)
+    claimed -> pending                  (deferred, or the claim's process is gone)
+    pending <-> held, dead -> pending   (an operator)
+    pending, held, dead -> withdrawn    (an operator or a cover sends the letter elsewhere)
 
 A claim is a lease: `due_at` pushed into the future. It carries a fence, the count of claims;
 a result names the fence, and one with an old fence changes nothing.
@@ -26,7 +28,7 @@ from daemon.store.claims import (
     CLAIM_ELSEWHERE,
     CLAIM_POISON,
     POISON_AFTER,
-    SUSPECT_WAITS,
+    POISON_WAITS,
     Claim,
     with_letters,
 )
@@ -71,10 +73,9 @@ class Outbox:
     ) -> list[Claim]:
         """Take up to `limit` deliveries that are due, the longest due first.
 
-        One whose lease ran out is due as well.
-
-        With `only`, those to these destinations; with `exclude`, none to these. Poison messages, during
-        which the process has ended `POISON_AFTER` times, are left to `claim_poison`.
+        One whose lease ran out is due as well. With `only`, those to these destinations; with
+        `exclude`, none to these. Poison messages, during which the process has ended `POISON_AFTER`
+        times, are left to `claim_poison`.
         """
         names = {"names": list(only or exclude)}
         return self._claim(
@@ -88,7 +89,7 @@ class Outbox:
     def poison_waits(self, now: datetime) -> bool:
         """Whether a poison message is due."""
         with self._database.read_one() as connection:
-            return connection.execute(SUSPECT_WAITS, {"now": now}).first() is not None
+            return connection.execute(POISON_WAITS, {"now": now}).first() is not None
 
     def _claim(
         self, statement: Executable, owner: str, now: datetime, lease: timedelta, **values: object
@@ -110,10 +111,10 @@ class Outbox:
                 session.connection().execute(_RENEW, rows)
 
     def end(self, endings: Sequence[ClaimResult]) -> set[UUID]:
-        """Record the results of claims in one transaction: attempts, states, and the marks that follow.
+        """Record the results of claims in one transaction.
 
-        Returns the deliveries whose result was recorded. A delivery whose claim is no longer the
-        newest does not change.
+        These are attempts, states, and the marks that follow. Returns the deliveries whose result
+        was recorded. A delivery whose claim is no longer the newest does not change.
         """
         with self._database.write() as session:
             return record_results(session, endings)
@@ -123,15 +124,14 @@ class Outbox:
         wanted = select(Delivery.id).where(
             col(Delivery.id).in_(ids), col(Delivery.state) == DeliveryState.DELIVERED
         )
-        with self._database.read() as session:
-            return set(session.exec(wanted))
+        return set(self._database.rows(wanted))
 
     def release_abandoned(self, now: datetime, *, stopped: bool = False) -> int:
         """Make every claim due at once: its process has ended or, if `stopped`, is stopping.
 
-        Only while no other process uses the store. Each is recorded as a lost attempt. A third one
-        makes the delivery dead, because it may be what ends the process; an orderly stop does not
-        count. Returns how many there were.
+        Call it only while no other process uses the store. Each claim is recorded as a lost
+        attempt. A third one makes the delivery dead, because it may be what ends the process; an
+        orderly stop does not count. Returns how many there were.
         """
         with self._database.write() as session:
             abandoned = session.exec(
@@ -182,9 +182,10 @@ class Outbox:
             )
 
     def awaiting_pickup(self, only: Collection[str] = ()) -> Iterator[Delivery]:
-        """Yield deliveries whose pickup is awaited, the oldest first; with `only`, at these destinations.
+        """Yield deliveries whose pickup is awaited, the oldest first.
 
-        They are read in batches, and no transaction is open between two of them.
+        With `only`, at these destinations. They are read in batches, and no transaction is open
+        between two of them.
         """
         awaited = col(Delivery.awaiting_pickup).is_(True)
         for piece in pieces(
@@ -196,17 +197,14 @@ class Outbox:
             wanted = select(Delivery).where(piece).order_by(col(Delivery.delivered_at))
             if only:
                 wanted = wanted.where(col(Delivery.destination).in_(only))
-            with self._database.read() as session:
-                found = session.exec(wanted).all()
-            yield from found
+            yield from self._database.rows(wanted)
 
     def picked_up(
         self, delivery: UUID, now: datetime, rejection: str | None, *, if_awaited: bool = False
     ) -> bool:
-        """The receiver has taken what was delivered; or has rejected it, and why.
+        """Record that the receiver has taken what was delivered, or why it has rejected it.
 
-        With `if_awaited`, only where nothing has been heard of it yet. Returns whether it was
-        noted.
+        With `if_awaited`, only if neither is recorded yet. Returns whether it was recorded.
         """
         changes = {
             "awaiting_pickup": False,
@@ -300,7 +298,8 @@ def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]
     delivery = session.get(Delivery, delivery_id)
     if delivery is None:
         raise NotFound(
-            f"There is no delivery {delivery_id}; list them with `postmottak deliveries list`"
+            f"The delivery {delivery_id} does not exist; list them with "
+            "`postmottak deliveries list`"
         )
     if delivery.state is DeliveryState.WITHDRAWN:
         raise OperatorError(

@@ -26,7 +26,10 @@ COUNTED = 50_000
 
 
 def row_number(kind: type[SQLModel]) -> ColumnElement[int]:
-    """Return the rowid, which orders equal rows of an index in SQLite: with it last, no sort is needed."""
+    """Return the rowid, which orders equal rows of an index in SQLite.
+
+    With it as the last column of an order, no sort is needed.
+    """
     return literal_column(f"{kind.__tablename__}.rowid", Integer)
 
 
@@ -40,9 +43,9 @@ def pieces(
 ) -> Iterator[ColumnElement[bool]]:
     """Yield conditions that split rows into pieces of at most `size`, in their order.
 
-    Only rows whose first column is from `since` to `until`. `order` are the columns of an index
-    after those that `equal` fixes, and what makes them unique. Rows that are added meanwhile are in
-    a piece if they come later in the order.
+    Only rows whose first column is from `since` to `until` are in a piece. `order` is the columns
+    of an index after those that `equal` fixes, and what makes them unique. Rows that are added
+    meanwhile are in a piece if they come later in the order.
     """
     key = tuple_(*order)
     begins = true() if since is None else order[0] >= since

@@ -1,4 +1,4 @@
-"""Queries of people and monitors: counts, lists and single letters. Read-only."""
+"""Queries for people and monitors: counts, lists and single letters. Read-only."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Incomplete:
 
 
 class Queries:
-    """Queries of people and monitors."""
+    """Queries for people and monitors."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -152,39 +152,41 @@ class Queries:
 
     def rejected(self, since: datetime, limit: int) -> Sequence[Delivery]:
         """Return deliveries since then that their receivers rejected, the newest first."""
-        wanted = select(Delivery).where(
-            col(Delivery.rejection) >= "", col(Delivery.delivered_at) >= since
-        )  # unlike IS NOT NULL, SQLite finds that by index
-        with self._database.read() as session:
-            return session.exec(
-                wanted.order_by(col(Delivery.delivered_at).desc()).limit(limit)
-            ).all()
+        is_rejected = col(Delivery.rejection) >= ""  # unlike IS NOT NULL, SQLite finds it by index
+        return self._database.rows(
+            select(Delivery)
+            .where(is_rejected, col(Delivery.delivered_at) >= since)
+            .order_by(col(Delivery.delivered_at).desc())
+            .limit(limit)
+        )
 
     def bookmarks(self) -> Sequence[Bookmark]:
         """Return the bookmarks of all channels."""
-        wanted = select(Bookmark).order_by(
-            col(Bookmark.mailbox),
-            col(Bookmark.party),
-            col(Bookmark.service),
-            col(Bookmark.resource),
+        return self._database.rows(
+            select(Bookmark).order_by(
+                col(Bookmark.mailbox),
+                col(Bookmark.party),
+                col(Bookmark.service),
+                col(Bookmark.resource),
+            )
         )
-        with self._database.read() as session:
-            return session.exec(wanted).all()
 
     def sightings(self, state: SightingState) -> Sequence[SkippedLetter]:
         """Return skipped letters in this state, the oldest first."""
         found: list[SkippedLetter] = []
         for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=LETTERS):
-            with self._database.read() as session:
-                found += session.exec(
-                    select(SkippedLetter).where(piece, SkippedLetter.state == state)
-                ).all()
+            found += self._database.rows(
+                select(SkippedLetter).where(piece, SkippedLetter.state == state)
+            )
         return sorted(found, key=lambda each: each.first_seen_at)
 
     def incomplete(
         self, since: datetime | None = None, limit: int | None = None
     ) -> list[Incomplete]:
-        """Letters here without some of their attachments as sent, that came since then, the newest first. What came whole costs nothing."""
+        """Return letters with attachments that did not come as sent, the newest first.
+
+        Only those that came since then. Complete letters cost nothing.
+        """
         open_ones = func.sum(col(Attachment.state).in_(OPEN_STATES).cast(Integer))
         wanted = (
             sql_select(col(Message.id), col(Message.fetched_at), func.count(), open_ones)
@@ -226,78 +228,63 @@ class Queries:
 
     def decisions(self, message_id: UUID) -> Sequence[DecisionRow]:
         """Return every decision about the letter, in order."""
-        with self._database.read() as session:
-            return session.exec(
-                select(DecisionRow)
-                .where(DecisionRow.message_id == message_id)
-                .order_by(col(DecisionRow.number))
-            ).all()
+        return self._database.rows(
+            select(DecisionRow)
+            .where(DecisionRow.message_id == message_id)
+            .order_by(col(DecisionRow.number))
+        )
 
     def message(self, name: str) -> Message:
-        """Return the letter with this id, this unique beginning of an id, or this id in its mailbox.
+        """Return the letter with this id, a unique beginning of its id, or this id in its mailbox.
 
         Raises NotFound, which says so if retention deleted it.
         """
-        first, last = _id_range(name)
-        wanted = (
+        found = self._database.rows(
             select(Message)
-            .where(col(Message.id).between(first, last) | (col(Message.external_id) == name))
+            .where(_begins_with(Message.id, name) | (col(Message.external_id) == name))
             .limit(2)
         )
-        with self._database.read() as session:
-            found = session.exec(wanted).all()
         if not found and (left := self.tombstone(name)):
-            tells = f"`postmottak messages show {left.message_id}` shows the rule"
             raise NotFound(
                 f"The message {left.message_id} was deleted by retention on "
-                f"{left.deleted_at:%Y-%m-%d}; {tells}"
+                f"{left.deleted_at:%Y-%m-%d}; `postmottak messages show {left.message_id}` shows "
+                "the rule"
             )
         return _only(found, f"message {name!r}", "`postmottak messages list`")
 
     def tombstone(self, name: str) -> Tombstone | None:
         """Return what is left of a letter whose metadata was deleted, by the same names.
 
-        None if there is no such letter, or it is stored.
-
-        Raises OperatorError if there are several.
+        None if there is no such letter, or it is stored. Raises OperatorError if there are several.
         """
-        first, last = _id_range(name)
-        wanted = (
+        found = self._database.rows(
             select(Tombstone)
-            .where(
-                col(Tombstone.message_id).between(first, last)
-                | (col(Tombstone.external_id) == name)
-            )
+            .where(_begins_with(Tombstone.message_id, name) | (col(Tombstone.external_id) == name))
             .limit(2)
         )
-        with self._database.read() as session:
-            found = session.exec(wanted).all()
         return _only(found, f"message {name!r}", "`postmottak retention log`") if found else None
 
     def message_by_id(self, message_id: UUID) -> Message:
         """Return the letter. Raises NotFound."""
-        with self._database.read() as session:
-            found = session.get(Message, message_id)
+        found = self._database.find(Message, message_id)
         return _only(
             [found] if found else [], f"message {message_id}", "`postmottak messages list`"
         )
 
     def delivery_by_id(self, delivery_id: UUID) -> Delivery:
         """Return the delivery. Raises NotFound."""
-        with self._database.read() as session:
-            found = session.get(Delivery, delivery_id)
+        found = self._database.find(Delivery, delivery_id)
         return _only(
             [found] if found else [], f"delivery {delivery_id}", "`postmottak deliveries list`"
         )
 
     def attachments(self, message_id: UUID) -> Sequence[Attachment]:
         """Return the letter's attachments, in the sender's order."""
-        with self._database.read() as session:
-            return session.exec(
-                select(Attachment)
-                .where(Attachment.message_id == message_id)
-                .order_by(col(Attachment.position))
-            ).all()
+        return self._database.rows(
+            select(Attachment)
+            .where(Attachment.message_id == message_id)
+            .order_by(col(Attachment.position))
+        )
 
     def deliveries(
         self,
@@ -318,13 +305,15 @@ class Queries:
             wanted = wanted.where(Delivery.state == state)
         if destination:
             wanted = wanted.where(Delivery.destination == destination)
-        with self._database.read() as session:
-            return session.exec(wanted).all()
+        return self._database.rows(wanted)
 
     def delivery_ids(
         self, states: Collection[DeliveryState], destination: str | None = None
     ) -> Iterator[list[UUID]]:
-        """The deliveries in these states, at one destination or at all, some at a time, between which no transaction is open."""
+        """Yield the ids of deliveries in these states, at one destination or at all.
+
+        They come some at a time, and no transaction is open between two batches.
+        """
         for state in states:
             for piece in pieces(
                 self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=LETTERS
@@ -332,34 +321,28 @@ class Queries:
                 wanted = select(Delivery.id).where(piece)
                 if destination:
                     wanted = wanted.where(Delivery.destination == destination)
-                with self._database.read() as session:
-                    found = list(session.exec(wanted))
-                yield found
+                yield list(self._database.rows(wanted))
 
     def delivery(self, name: str) -> Delivery:
         """Return the delivery with this id or unique beginning of an id. Raises NotFound."""
-        first, last = _id_range(name)
-        wanted = select(Delivery).where(col(Delivery.id).between(first, last)).limit(2)
-        with self._database.read() as session:
-            return _only(
-                session.exec(wanted).all(), f"delivery {name!r}", "`postmottak deliveries list`"
-            )
+        found = self._database.rows(
+            select(Delivery).where(_begins_with(Delivery.id, name)).limit(2)
+        )
+        return _only(found, f"delivery {name!r}", "`postmottak deliveries list`")
 
     def attempts(self, delivery_id: UUID) -> Sequence[AttemptRow]:
         """Return every attempt of the delivery, in order."""
-        with self._database.read() as session:
-            return session.exec(
-                select(AttemptRow)
-                .where(AttemptRow.delivery_id == delivery_id)
-                .order_by(col(AttemptRow.id))
-            ).all()
+        return self._database.rows(
+            select(AttemptRow)
+            .where(AttemptRow.delivery_id == delivery_id)
+            .order_by(col(AttemptRow.id))
+        )
 
     def marks(self, message_id: UUID) -> Sequence[Mark]:
         """Return the letter's marks."""
-        with self._database.read() as session:
-            return session.exec(
-                select(Mark).where(Mark.message_id == message_id).order_by(col(Mark.kind).desc())
-            ).all()
+        return self._database.rows(
+            select(Mark).where(Mark.message_id == message_id).order_by(col(Mark.kind).desc())
+        )
 
     def table_in_force(self) -> RoutingVersion | None:
         """Return the routing table that was activated last."""
@@ -370,27 +353,23 @@ class Queries:
 
     def table(self, version: str) -> RoutingVersion | None:
         """Return a routing table that is or was active, or None."""
-        with self._database.read() as session:
-            return session.get(RoutingVersion, version)
+        return self._database.find(RoutingVersion, version)
 
 
 _NO_ID = UUID(int=0)
 
 
-def _id_range(name: str) -> tuple[UUID, UUID]:
-    """Return the first and the last id that begin with `name`.
-
-    An empty range if no id can begin with it.
-    """
+def _begins_with(column: UUID, name: str) -> ColumnElement[bool]:
+    """Return whether the id in the column begins with `name`, which has four digits at least."""
     digits = name.replace("-", "").lower()
     if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
-        return _NO_ID, _NO_ID
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+        return col(column) == _NO_ID
+    return col(column).between(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
 
 
 def _only(found: Sequence[Row], what: str, where: str) -> Row:
     if not found:
-        raise NotFound(f"There is no {what}; list them with {where}")
+        raise NotFound(f"The {what} does not exist; list them with {where}")
     if len(found) > 1:
         raise OperatorError(f"There is more than one {what}; write more of the id")
     return found[0]

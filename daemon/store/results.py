@@ -72,9 +72,9 @@ def delivered(
     awaiting_pickup: bool = False,
     alert: Alert | None = None,
 ) -> ClaimResult:
-    """The destination has it.
+    """Return the result of an attempt after which the destination has the letter.
 
-    With `awaiting_pickup`, it is still to be seen whether the receiver takes it.
+    With `awaiting_pickup`, the receiver has not taken it yet.
     """
     evidence = _as_json({**receipt.details, "reference": receipt.reference})
     changes: dict[str, object] = {
@@ -104,9 +104,9 @@ def deferred(
     now: datetime,
     progress: Mapping[str, Any] | None = None,
 ) -> ClaimResult:
-    """It is to be tried again at `due_at`.
+    """Return the result of an attempt that is repeated at `due_at`.
 
-    `progress`, if there is any, takes the place of what was kept of the delivery's progress.
+    `progress`, if any, replaces what was kept of the delivery's progress.
     """
     changes: dict[str, object] = {"state": DeliveryState.PENDING, "due_at": due_at}
     return _failed(claim, Outcome.DEFERRED, reason, started_at, now, changes, progress)
@@ -119,9 +119,9 @@ def dead(
     now: datetime,
     progress: Mapping[str, Any] | None = None,
 ) -> ClaimResult:
-    """It is not tried again by itself.
+    """Return the result of an attempt that is not repeated automatically.
 
-    `progress` is as for `deferred`: an operator may let it be tried again.
+    `progress` is as for `deferred`: an operator may retry the delivery.
     """
     return _failed(
         claim, Outcome.DEAD, reason, started_at, now, {"state": DeliveryState.DEAD}, progress
@@ -163,9 +163,8 @@ def record_results(session: Session, results: Sequence[ClaimResult]) -> set[UUID
         for row in connection.execute(_CLAIMED, {"ids": [each.claim.id for each in results]})
     }
     ours = [each for each in results if (each.claim.id, each.claim.fence) in newest]
-    for _, some in groupby(
-        sorted(ours, key=_columns), key=_columns
-    ):  # those of one statement change the same columns
+    # those of one statement change the same columns
+    for _, some in groupby(sorted(ours, key=_columns), key=_columns):
         connection.execute(_CHANGE, [{"claimed": each.claim.id, **each.changes} for each in some])
     if ours:
         connection.execute(_ATTEMPTED, [_attempt(each) for each in ours])
@@ -204,7 +203,10 @@ def release_marks(session: Session, messages: Sequence[UUID], now: datetime) -> 
 
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a destination said, as JSON holds it: a connector's slip must not undo a delivery that was made."""
+    """Return what a destination reported, as JSON can hold it.
+
+    A mistake of a connector must not undo a delivery that was made.
+    """
     found: dict[str, Any] = json.loads(
         as_text(json.dumps(values, default=str, ensure_ascii=False, skipkeys=True))
     )
@@ -212,7 +214,7 @@ def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_text(text: str) -> str:
-    """Text that a database holds.
+    """Return the text as a database can hold it.
 
     Half of a surrogate pair, which names of files can have, becomes a question mark.
     """

@@ -1,9 +1,8 @@
 """What retention deletes, and what it must not touch.
 
-That is a letter with an open delivery, pickup or mark, a rejected one, or one under a legal hold.
-
-A deletion is recorded in the same transaction that empties a letter.
-Bytes of attachments are files, and go afterwards; `needed` returns those that must stay.
+It must not touch a letter with an open delivery, pickup or mark, a rejected one, or one under a
+legal hold. A deletion is recorded in the transaction that empties the letter. The bytes of
+attachments are files, and are removed afterwards; `needed` returns those that must stay.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ from daemon.routing.decide import OPERATOR
 from daemon.store.database import Database
 from daemon.store.pages import pieces, row_number
 
-_PAGE = 500  # letters that are looked at in one transaction: some 20 ms
+_PAGE = 500  # letters that are read in one transaction: some 20 ms
 _BY_ARRIVAL = (col(Message.fetched_at), row_number(Message))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A letter that retention may touch, its newest decision by a route, and what could be deleted."""
+    """A letter that retention may touch: its newest decision by a route, and what it still has."""
 
     message_id: UUID
     service: str
@@ -115,10 +114,10 @@ class RetentionRows:
     def delete(
         self, letters: Mapping[UUID, Mapping[LetterPart, str]], by: str, now: datetime
     ) -> list[Deletion]:
-        """Delete these parts of these letters, each by the rule that stands with it, in one transaction. Returns what was deleted.
+        """Delete these parts of these letters, each by its rule, in one transaction.
 
         Each letter is checked again: one that must not be touched any more stays as it is. Earlier
-        deletions stay as recorded.
+        deletions stay as recorded. Returns what was deleted.
         """
         done: list[Deletion] = []
         with self._database.write() as session:
@@ -138,8 +137,7 @@ class RetentionRows:
         )
         if message_id:
             wanted = wanted.where(Deletion.message_id == message_id)
-        with self._database.read() as session:
-            return session.exec(wanted).all()
+        return self._database.rows(wanted)
 
     def hold(self, message_id: UUID, by: str, reason: str, now: datetime) -> None:
         """Put the letter under a legal hold. Raises OperatorError if it is under one already."""
@@ -166,12 +164,9 @@ class RetentionRows:
 
     def holds(self, message_id: UUID) -> Sequence[LegalHold]:
         """Return every legal hold of the letter, in order."""
-        with self._database.read() as session:
-            return session.exec(
-                select(LegalHold)
-                .where(LegalHold.message_id == message_id)
-                .order_by(col(LegalHold.id))
-            ).all()
+        return self._database.rows(
+            select(LegalHold).where(LegalHold.message_id == message_id).order_by(col(LegalHold.id))
+        )
 
     def held(self) -> int:
         """Count the letters under a legal hold."""
@@ -181,7 +176,7 @@ class RetentionRows:
             ).one()
 
     def needed(self, prefix: str) -> dict[str, int]:
-        """The attachments' bytes that have to stay, by their hash: those whose hash begins with `prefix`, with their size."""
+        """Return the hashes with this prefix whose bytes must stay, with their sizes in bytes."""
         these = (
             col(Attachment.state).in_(KEPT_STATES),
             col(Attachment.sha256).between(prefix, prefix + "g"),
@@ -201,15 +196,11 @@ class RetentionRows:
             .where(Attachment.sha256 == sha256, col(Attachment.state).in_(KEPT_STATES))
             .distinct()
         )
-        with self._database.read() as session:
-            return list(session.exec(wanted))
+        return list(self._database.rows(wanted))
 
 
 def _decided() -> tuple[Any, ColumnElement[bool]]:
-    """Return the join of a letter with its newest decision by a route.
-
-    The first always is one.
-    """
+    """Return the join of a letter with its newest decision by a route; its first always is one."""
     other = aliased(DecisionRow)
     newest = (
         sql_select(func.max(other.number))

@@ -21,11 +21,11 @@ _UNDONE = _DELIVERIES.c.state.in_(
     (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
 )
 _WAITING = _DELIVERIES.c.state.in_((DeliveryState.PENDING, DeliveryState.HELD))
-_TO_TELL = _MARKS.c.state != MarkState.DONE
+_NOT_DONE = _MARKS.c.state != MarkState.DONE
 
 
 class Stamps:
-    """Recorded times, as far as they say something about the clock."""
+    """Recorded times that say something about the clock."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,9 +49,9 @@ class Stamps:
     def put_right(self, first: datetime, last: datetime, now: datetime, *, certain: bool) -> int:
         """Set to `now` what was recorded from `first` to `last`, and if `now` is `certain`, later.
 
-        Returns how many rows changed. Only times by which something is decided: when a letter came
-        and a delivery was made, when something is due, how far a channel was read, since when a
-        table is active. Delivered deliveries and attempts keep their times, as evidence.
+        Only times by which something is decided change: when a letter came and a delivery was made,
+        when something is due, how far a channel was read, since when a table is active. Delivered
+        deliveries and attempts keep their times, as evidence. Returns how many rows changed.
         """
         changed, wrong = 0, partial(_wrong, first=first, last=last, latest=now if certain else None)
         with self._database.write() as session:
@@ -59,7 +59,7 @@ class Stamps:
                 (_MESSAGES, "fetched_at", None),
                 (_DELIVERIES, "created_at", _UNDONE),
                 (_DELIVERIES, "due_at", _WAITING),
-                (_MARKS, "due_at", _TO_TELL),
+                (_MARKS, "due_at", _NOT_DONE),
                 (_BOOKMARKS, "succeeded_at", None),
                 (_BOOKMARKS, "failed_at", None),
             ):
@@ -78,7 +78,7 @@ class Stamps:
         """
         changed = 0
         with self._database.write() as session:
-            for table, which in ((_DELIVERIES, _WAITING), (_MARKS, _TO_TELL)):
+            for table, which in ((_DELIVERIES, _WAITING), (_MARKS, _NOT_DONE)):
                 done = session.execute(
                     _dated(table, "due_at", table.c.due_at > now + longest, which, now)
                 )

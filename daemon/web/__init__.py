@@ -1,1 +1,1 @@
-"""Doors for programs in the organisation's own network."""
+"""Web endpoints for programs in the organisation's own network."""

@@ -1,10 +1,13 @@
-"""The pull API: a program that was notified of a letter fetches it here, and says that it has it.
+"""The pull API: a program that was notified of a letter fetches it here, and acknowledges it.
 
     GET  /api/v1/messages/{id}                        what is known of the letter, as JSON
     GET  /api/v1/messages/{id}/body                   its text
-    GET  /api/v1/messages/{id}/attachments/{place}    an attachment, by its place (1 for the first) or its safe name; Range is understood
+    GET  /api/v1/messages/{id}/attachments/{place}    an attachment; supports Range
     POST /api/v1/deliveries/{id}/ack                  the receiver has taken it
-    POST /api/v1/deliveries/{id}/reject               the receiver rejects it; JSON {"reason": "..."}
+    POST /api/v1/deliveries/{id}/reject               the receiver rejects it
+
+An attachment's `place` is 1 for the first, or its safe name. The body of `reject` is JSON,
+{"reason": "..."}, or empty.
 
 Every call needs `Authorization: Bearer <token>`. Errors are problem+json. Acknowledging twice is
 harmless.
@@ -31,7 +34,7 @@ from daemon.store.content import ContentStore
 from daemon.web.tokens import WAIT, TokenGuard, TokenVerdict
 
 _LONGEST_REASON = 500
-_ANSWERS_WITHIN = 10.0  # seconds that a busy database is waited for
+_ANSWERS_WITHIN = 10.0  # seconds to wait for a busy database
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -45,7 +48,7 @@ class Api:
     clock: Callable[[], datetime]
 
     def application(self) -> Starlette:
-        """The API as an ASGI application."""
+        """Return the API as an ASGI application."""
         base = "/api/v1"
         return Starlette(
             routes=[
@@ -78,12 +81,12 @@ class Api:
                 return _problem(404, str(error))
             except StoreBusy:
                 return _problem(
-                    503, "the database is busy; ask again a little later", {"Retry-After": "10"}
+                    503, "the database is busy; try again a little later", {"Retry-After": "10"}
                 )
             except StoreError:
-                return _problem(503, "the letters cannot be had now", {"Retry-After": str(WAIT)})
+                return _problem(503, "the letters cannot be read now", {"Retry-After": str(WAIT)})
             except ClientDisconnect:
-                return _problem(400, "the request ended early")  # which is not received
+                return _problem(400, "the request ended early")  # the client cannot receive it
 
         return answer
 
@@ -140,9 +143,8 @@ class Api:
             reason = (await request.json()).get("reason", "") if body else ""
         except (ValueError, AttributeError, RecursionError):
             return _problem(400, 'the body is not a JSON object such as {"reason": "..."}')
-        reason = (
-            str(reason)[:_LONGEST_REASON].encode("utf-8", "replace").decode()
-        )  # JSON can hold half a surrogate pair, a database cannot
+        # JSON can hold half of a surrogate pair, a database cannot
+        reason = str(reason)[:_LONGEST_REASON].encode("utf-8", "replace").decode()
         return await run_in_threadpool(
             self._settle_soon, _id(request), reason or "rejected without a reason"
         )
@@ -175,7 +177,7 @@ def _refused(verdict: TokenVerdict) -> Response:
     if verdict is TokenVerdict.TOO_MANY:
         return _problem(
             429,
-            "the token is wrong, as many were",
+            "the token is wrong, and so were many before it",
             {"Retry-After": str(WAIT), "Connection": "close"},
         )
     return _problem(401, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})

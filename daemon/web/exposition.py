@@ -1,4 +1,4 @@
-"""Numbers in Prometheus' text format. Imported where they are asked for: the library is not free.
+"""Numbers in Prometheus' text format. Imported only when needed, because the library costs memory.
 
 Source of the format: Prometheus, text-based exposition format 0.0.4.
 """
@@ -17,7 +17,7 @@ _COUNTED = "_total"
 def family(
     name: str, kind: str, explanation: str, samples: Sequence[tuple[Mapping[str, str], float]]
 ) -> Metric:
-    """One metric with its samples; `kind` is `gauge` or `counter`."""
+    """Return one metric with its samples; `kind` is `gauge` or `counter`."""
     metric = Metric(name.removesuffix(_COUNTED), explanation, kind)
     for labels, value in samples:
         metric.add_sample(name, dict(labels), value)
@@ -25,7 +25,7 @@ def family(
 
 
 def exposition(families: Iterable[Metric]) -> str:
-    """The text. Raises whatever the families raise."""
+    """Return the text. Raises what the families raise."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Given(families))
     return generate_latest(registry).decode()

@@ -1,8 +1,8 @@
 """Where a request begins and ends: whatever two readers could understand in two ways is refused.
 
-A proxy in front of us that reads a request's end elsewhere than we do would take the rest for
-somebody else's request (request smuggling). h11 is lenient, so its words are checked before it
-reads them. Source: RFC 9112, sections 2.2, 5.2, 6.1, 6.3 and 11.2.
+A proxy in front of us that sees the end of a request elsewhere than we do would take the rest for
+another client's request (request smuggling). h11 is lenient, so heads are checked before it reads
+them. Source: RFC 9112, sections 2.2, 5.2, 6.1, 6.3 and 11.2.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
 def head_fault(received: bytes) -> str | None:
-    """What is ambiguous in the head of a request.
+    """Return what is ambiguous in the head of a request.
 
-    None if nothing is, or while the head is not whole.
+    None if nothing is, or while the head is incomplete.
     """
     end = _END_OF_HEAD.search(received)
     if not end:
@@ -38,7 +38,7 @@ def head_fault(received: bytes) -> str | None:
 
 
 def _length_fault(request_line: bytes, fields: list[tuple[bytes, bytes]]) -> str | None:
-    """What is ambiguous in the length of the body."""
+    """Return what is ambiguous in the length of the body, or None."""
     lengths = [value for name, value in fields if name.strip() == b"content-length"]
     codings = [value for name, value in fields if name.strip() == b"transfer-encoding"]
     if lengths and codings:
@@ -55,7 +55,10 @@ def _length_fault(request_line: bytes, fields: list[tuple[bytes, bytes]]) -> str
 
 
 class StrictConnection(h11.Connection):
-    """An h11 connection of a server that refuses ambiguous heads, and bodies of more than `largest_body` bytes."""
+    """A server's h11 connection that refuses ambiguous heads and large bodies.
+
+    A body is large if it has more than `largest_body` bytes.
+    """
 
     def __init__(self, largest_head: int, largest_body: int) -> None:
         super().__init__(h11.SERVER, largest_head)
@@ -64,7 +67,7 @@ class StrictConnection(h11.Connection):
         """The status of the answer to a client that causes RemoteProtocolError."""
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
-        """As h11 does. Raises h11.RemoteProtocolError also for what is refused here."""
+        """As h11 does. Also raises h11.RemoteProtocolError for what is refused here."""
         if self.their_state is h11.IDLE and (fault := head_fault(self.trailing_data[0])):
             raise h11.RemoteProtocolError(fault)
         event = super().next_event()

@@ -1,4 +1,4 @@
-"""How much of the process a web endpoint may take, whatever its clients do: letters need the rest."""
+"""How much of the process a web endpoint may use whatever clients do: letters need the rest."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import resource
 from dataclasses import dataclass
 
 _SHARE = 16
-"""One in so many of the files that the process may have open is a connection of one endpoint; a
-download opens a file more.
+"""One in this many of the files that the process may have open can be a connection of one endpoint;
+a download opens one more file.
 """
 _MOST, _LEAST = 64, 4
 
@@ -17,31 +17,34 @@ class Limits:
     """The limits of one endpoint."""
 
     connections: int = _MOST
-    """Open at a time. One more takes the place of the one that has waited longest for its request."""
+    """Open at a time. One more replaces the one that has waited longest for its request."""
     request_within: float = 20.0
-    """Seconds for a request to arrive whole, its head and its body, since the connection was made
-    or the last answer given.
+    """Seconds for a complete request, head and body, to arrive, counted from the connection or the
+    last answer.
     """
     idle: int = 5
     """Seconds that a connection is kept after an answer while no further request begins."""
     stalled: float = 60.0
-    """Seconds in which a client that reads an answer must take at least some 48 KiB of it; asyncio's
-    write buffer asks for no less.
+    """Seconds in which a client that reads an answer must take at least some 48 KiB of it, the
+    least that asyncio's write buffer notices.
     """
     lingering: float = 2.0
     """Seconds in which what is still sent after a refusal is discarded, so that its sender has time
     to read the refusal.
     """
     discarded: int = 1 << 20
-    """Bytes that are discarded so at most."""
+    """At most this many bytes are discarded."""
     body: int = 65536
-    """Bytes of a request's body."""
+    """Bytes of a request's body, at most."""
     threads: int = 3
-    """That work for the endpoint at a time, each with one connection to the database at most."""
+    """Threads that work for the endpoint at a time, each with at most one database connection."""
 
 
 def limits_of_this_process() -> Limits:
-    """The limits of an endpoint in this process, by the number of files that it may have open (getrlimit(2))."""
+    """Return the limits of an endpoint in this process.
+
+    They depend on the number of files that the process may have open (getrlimit(2)).
+    """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return Limits()

@@ -1,4 +1,4 @@
-"""Sockets that listen at an address; tried out by `check`, used by the service."""
+"""Sockets that listen at an address; tested by `check`, used by the service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 @contextmanager
 def listening(address: Address) -> Iterator[list[socket.socket]]:
-    """Listen at the address until the block ends. Raises OSError if it cannot be had."""
+    """Listen at the address until the block ends. Raises OSError if that is not possible."""
     with ExitStack() as ends:
         if address.path:
             yield [ends.enter_context(UnixSocket(address.path))]
@@ -25,7 +25,7 @@ def listening(address: Address) -> Iterator[list[socket.socket]]:
 
 
 def _listeners(address: Address) -> list[socket.socket]:
-    """A listener at each address that the host's name has, as far as this machine has it."""
+    """Return a listener at each address of the host name that belongs to this machine."""
     found: list[socket.socket] = []
     missing: OSError | None = None
     places = socket.getaddrinfo(
@@ -49,14 +49,14 @@ def _listeners(address: Address) -> list[socket.socket]:
 
 
 def reason(error: OSError) -> str:
-    """Why the address cannot be had, in words."""
+    """Return why the process cannot listen at the address."""
     return (error.strerror or str(error)).lower()
 
 
 def check_listening(what: str, address: Address) -> Finding:
-    """Whether the service can listen there.
+    """Check whether the service can listen there.
 
-    That another process does already is not an error: it may be the service.
+    It is not an error if another process does already: it may be the service.
     """
     try:
         with listening(address):
@@ -67,8 +67,8 @@ def check_listening(what: str, address: Address) -> Finding:
                 subject=what,
                 ok=True,
                 text=(
-                    f"something listens on {address}; if the service does not run, it is "
-                    "something else"
+                    f"something listens on {address}; if the service is not running, it is another "
+                    "program"
                 ),
             )
         return Finding(subject=what, ok=False, text=f"cannot listen on {address}: {reason(error)}")

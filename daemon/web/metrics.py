@@ -1,6 +1,6 @@
-"""What monitors ask: is it alive, is it ready, and numbers in Prometheus' text format.
+"""The monitoring endpoint: liveness, readiness, and numbers in Prometheus' text format.
 
-Numbers cost as much as there is that waits, never as much as is stored. They hold no titles,
+The cost of the numbers grows with what is waiting, never with what is stored. They hold no titles,
 contents or names of persons. Source of the format: Prometheus, text-based exposition format 0.0.4.
 """
 
@@ -28,9 +28,7 @@ from daemon.store import Store, wait_limit
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
-_ANSWERS_WITHIN = (
-    3.0  # seconds in which the database must answer, or the answer is that it does not
-)
+_ANSWERS_WITHIN = 3.0  # seconds in which the database must answer
 Labels = Mapping[str, str]
 Sample = tuple[Labels, float]
 
@@ -47,7 +45,7 @@ class Number:
 
 @dataclass(frozen=True, kw_only=True)
 class Monitoring:
-    """Answers monitors, from any thread. What is a function is called each time."""
+    """Answers monitors, from any thread. The functions are called for each answer."""
 
     store: Store
     configuration: Callable[[], Configuration]
@@ -56,10 +54,10 @@ class Monitoring:
     faults: Callable[[], Sequence[Fault]]
     clock: Callable[[], datetime]
     wrong_tokens: Callable[[], int | None] = lambda: None
-    """How many calls of the pull API had no right token; None without a pull API."""
+    """Returns how many calls of the pull API lacked the right token; None without a pull API."""
 
     def application(self) -> Starlette:
-        """The endpoint."""
+        """Return the endpoint as an ASGI application."""
         return Starlette(
             routes=[
                 Route("/livez", self._livez),
@@ -87,7 +85,7 @@ class Monitoring:
             return PlainTextResponse("the database does not answer\n", status_code=503)
 
     def text(self) -> str:
-        """Every number. Raises StoreError."""
+        """Return all numbers as text. Raises StoreError."""
         from daemon.web.exposition import exposition, family
 
         numbers = (*self._letters(), *self._surroundings())
@@ -169,7 +167,7 @@ class Monitoring:
         yield Number(
             "marks_refused",
             "gauge",
-            "Senders who could not be told Read or Confirmed yet.",
+            "Marks, Read or Confirmed, that could not be set yet.",
             _counts(names, refused),
         )
         incomplete = float(len(self.store.queries.incomplete()))
@@ -203,13 +201,13 @@ class Monitoring:
         yield Number(
             "edit_faults",
             "gauge",
-            "Faults of an edit that is not in force.",
+            "Faults of an edit that was ignored.",
             [({}, float(len(self.faults())))],
         )
         yield Number(
             "routing_in_force_timestamp_seconds",
             "gauge",
-            "Since when the routing table is in force.",
+            "When the active routing table was activated.",
             since,
         )
         yield Number(

@@ -1,7 +1,7 @@
-"""One connection to a web endpoint: uvicorn's own, with an end to everything that its other side can hold open.
+"""One connection to a web endpoint: uvicorn's own, with a time limit on all that a client can do.
 
-uvicorn ends an idle connection after an answer, and no other: one that says nothing, sends a head
-byte by byte, or does not read what it asked for, stays for ever. Each endpoint looks at all of its
+uvicorn ends an idle connection after an answer, and no other: one that sends nothing, sends a head
+byte by byte, or does not read what it asked for, stays for ever. Each endpoint checks all of its
 connections ten times a second.
 """
 
@@ -23,9 +23,8 @@ from daemon.web.framing import StrictConnection
 from daemon.web.limits import Limits
 
 _LARGEST_HEAD = 16384
-_SEND_BUFFER = (
-    256 << 10
-)  # bytes in the kernel for each connection; by itself it lets them grow to some megabytes
+# bytes in the kernel for each connection; by default it lets them grow to some megabytes
+_SEND_BUFFER = 256 << 10
 _WAITING = frozenset({h11.IDLE, h11.SEND_BODY})
 
 
@@ -57,11 +56,11 @@ class EndpointProtocol(H11Protocol):
 
     @property
     def awaits_request(self) -> bool:
-        """Whether it has not sent a whole request that is to be answered."""
+        """Whether the client has not sent a complete request yet."""
         return self._lingers_until is None and self.conn.their_state in _WAITING
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """As uvicorn does, if there is room or another connection makes room."""
+        """As uvicorn does; above the limit, end a connection to make room."""
         super().connection_made(cast("asyncio.Transport", transport))
         self._since = self.loop.time()
         _bound_send_buffer(transport.get_extra_info("socket"))
@@ -93,18 +92,17 @@ class EndpointProtocol(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not a request that we take, and hear no more of this connection.
+        """Refuse a request that is not acceptable, and read no more from this connection.
 
-        `msg` is uvicorn's, which says nothing.
+        `msg` is uvicorn's, which says nothing useful.
         """
         del msg
         if self.cycle is not None and not self.cycle.response_complete:
             if self.cycle.response_started:
                 self.abort()
                 return
-            self.cycle.disconnected = (
-                True  # so that the application, which may wait for the rest of the body, ends
-            )
+            # so that the application, which may be waiting for the rest of the body, ends
+            self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.write(_refusal(HTTPStatus(self._strict.refusal)))
         self.flow.resume_reading()
@@ -112,10 +110,7 @@ class EndpointProtocol(H11Protocol):
         self._lingers_until = self.loop.time() + self._limits.lingering
 
     def end_if_overdue(self, now: float) -> None:
-        """End the connection if its other side has taken longer than it may.
-
-        `now` is the loop's time.
-        """
+        """End the connection if the client has exceeded a time limit. `now` is the loop's time."""
         if self._is_overdue(now):
             self.abort()
 
@@ -137,7 +132,7 @@ class EndpointProtocol(H11Protocol):
     def _make_room(self) -> None:
         """End the connection that has waited longest for its request.
 
-        If all have sent theirs, this one, which has not.
+        If all have sent theirs, end this one, which has not.
         """
         others = [
             each
@@ -158,11 +153,11 @@ def _bound_send_buffer(connection: socket.socket) -> None:
 
 
 def _refusal(status: HTTPStatus) -> bytes:
-    """A whole answer, after which nothing follows."""
+    """Return a complete answer that ends the connection."""
     detail = (
         "the request is too long"
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        else "this is not a request that is understood"
+        else "this is not a valid request"
     )
     body = json.dumps({"status": status.value, "detail": detail}).encode()
     head = (

@@ -1,6 +1,6 @@
 """Serves the web endpoints, each from a thread of the service.
 
-One that cannot listen is a problem that is shown; letters go on.
+One that cannot listen is shown as a problem; letters are not affected.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from daemon.web.listening import listening, reason
 from daemon.web.protocol import EndpointConfig, EndpointProtocol
 
 _log = structlog.get_logger(__name__)
-_AGAIN = 10.0  # seconds after which an address that could not be had is tried again
-_ACCEPT_AT_A_TIME = 8  # asyncio accepts so many connections before it looks at one of them
+_AGAIN = 10.0  # seconds after which an address that was not available is tried again
+_ACCEPT_AT_A_TIME = 8  # asyncio accepts this many connections before it serves one of them
 _QUEUE = 128  # connections that wait in the kernel to be accepted
 _END_WITHIN = 4  # seconds that answers get to end when the service stops
-_CANCEL_AFTER = 6  # seconds after which nothing is waited for
+_CANCEL_AFTER = 6  # seconds after which unfinished answers are cancelled
 
 
 class WebServer:
@@ -44,7 +44,7 @@ class WebServer:
         problems: ServiceProblems | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """`what` names the endpoint, also where it is a problem that it cannot listen."""
+        """Prepare the server. `what` names the endpoint in problems and in the log."""
         self.what, self._address, self._application = what, address, application
         self._problems = problems or ServiceProblems()
         self._limits = limits or limits_of_this_process()
@@ -54,17 +54,17 @@ class WebServer:
     def loop(self, stopping: threading.Event, beat: Callable[[], None]) -> None:
         """Serve until `stop` is called, with a `beat` every `HEARTBEAT_INTERVAL` seconds.
 
-        What cannot be done now is tried again and again.
+        If that fails, try again until it succeeds.
         """
         while not (stopping.is_set() or self._stopped.is_set()):
             try:
                 self._serve(beat)
             except OSError as error:
-                self._tell(reason(error))
-            # letters do not wait for those who ask about them
+                self._report(reason(error))
+            # a failing endpoint must not stop letters
             except Exception as fault:  # noqa: BLE001
                 _log.exception("a web endpoint failed", endpoint=self.what)
-                self._tell(f"unexpected {type(fault).__name__}, see the log")
+                self._report(f"unexpected {type(fault).__name__}, see the log")
             beat()
             if not self._stopped.is_set():
                 stopping.wait(_AGAIN)
@@ -86,10 +86,10 @@ class WebServer:
     def _listens(self) -> None:
         self._problems.end(ENDPOINT, self.what)
 
-    def _tell(self, why: str) -> None:
+    def _report(self, why: str) -> None:
         text = (
-            f"{self.what} cannot listen on {self._address}: {why}; letters go on, and it is tried "
-            "again"
+            f"{self.what} cannot listen on {self._address}: {why}; letters are not affected, and "
+            "it is tried again"
         )
         if self._problems.begin(Problem(kind=ENDPOINT, about=self.what, text=text)):
             _log.error(
@@ -101,14 +101,14 @@ class WebServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which also looks at what its connections do."""
+    """uvicorn's server, which also enforces the time limits of its connections."""
 
     def __init__(self, config: uvicorn.Config, limits: Limits, listens: Callable[[], None]) -> None:
         super().__init__(config)
         self._limits, self._listens = limits, listens
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does; then with as long a queue as the kernel is to keep."""
+        """As uvicorn does; then set the length of the kernel's queue."""
         anyio.to_thread.current_default_thread_limiter().total_tokens = self._limits.threads
         await super().startup(sockets)
         for each in sockets or []:
@@ -143,8 +143,8 @@ def _settings(application: Starlette, limits: Limits) -> uvicorn.Config:
         application,
         # on h11: with httptools, which uvicorn prefers, a head of any length is read into memory
         http=EndpointProtocol,
-        ws="none",  # a connection that changes its protocol would leave our limits behind
-        log_level="error",  # what others send is no reason for a line
+        ws="none",  # a connection that changes its protocol would escape our limits
+        log_level="error",  # what clients send must not fill the log
         access_log=False,
         lifespan="off",
         server_header=False,
@@ -167,7 +167,7 @@ async def _serve_with(
 
 
 async def _beat_on(beat: Callable[[], None]) -> None:
-    """Beat as long as the loop turns that answers."""
+    """Send heartbeats as long as the event loop runs."""
     while True:
         beat()
         await asyncio.sleep(HEARTBEAT_INTERVAL)

@@ -1,8 +1,7 @@
 """Who may use the pull API: clients that have the token.
 
-Wrong ones are counted, shown when they are many, and answered with a wait.
-
-The right token is looked at first, so that a client that guesses cannot lock out the program that has it.
+Wrong tokens are counted, shown as a problem when they are many, and answered with a wait. The right
+token is checked first, so that a client that guesses cannot lock out the program that has it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from daemon.monitoring.problems import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 
 _log = structlog.get_logger(__name__)
-_MANY = 10  # wrong tokens within `_WINDOW`; a program with an old token is seen as well
+_MANY = 10  # wrong tokens within `_WINDOW`; a program with an old token is noticed as well
 _WINDOW = 60.0  # seconds
 _QUIET = 3600.0  # seconds without a wrong token after which the problem is over
 _LINE_EVERY = 60.0  # seconds between log lines
@@ -29,8 +28,8 @@ _MANY_WRONG = Problem(
     kind=WRONG_TOKEN,
     about="the pull API",
     text=(
-        f"The pull API is called again and again without the right token, {_MANY} times or more "
-        "within a minute; see the log"
+        f"The pull API is called repeatedly without the right token, {_MANY} times or more within "
+        "a minute; see the log"
     ),
     critical=False,
 )
@@ -39,7 +38,7 @@ WAIT = 60
 
 
 class TokenVerdict(Enum):
-    """What a token is worth."""
+    """The result of checking a token."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -48,7 +47,7 @@ class TokenVerdict(Enum):
 
 
 class TokenGuard:
-    """Judges tokens; may be used from several threads. `clock` counts seconds from anywhere."""
+    """Checks tokens; may be used from several threads. `clock` counts seconds from any start."""
 
     def __init__(
         self,
@@ -67,7 +66,10 @@ class TokenGuard:
         """Calls without the right token since the start."""
 
     def judge(self, authorization: bytes) -> TokenVerdict:
-        """Look at the value of an Authorization header, which takes the same time whatever the token has in common with the right one."""
+        """Check the value of an Authorization header.
+
+        This takes the same time however much the token has in common with the right one.
+        """
         scheme, _, given = authorization.partition(b" ")
         right = hmac.compare_digest(given.strip(), self._token)
         if right and scheme.lower() == b"bearer":
@@ -76,7 +78,7 @@ class TokenGuard:
             return self._note_wrong(self._clock())
 
     def _current(self) -> Sequence[Problem]:
-        """Whether there were many wrong tokens, and the last of them not long ago."""
+        """Return the problem if there were many wrong tokens, the last of them recently."""
         with self._lock:
             if self._latest and self._clock() - self._latest[-1] > _QUIET:
                 self._latest.clear()

@@ -1,7 +1,7 @@
-"""A Unix socket to listen on, which replaces one that no process listens on any more, and nothing else.
+"""A Unix socket to listen on, which replaces only a socket that no process listens on any more.
 
-It gets its name by a rename, so that a client that finds it can connect, and finds it with its final
-mode; the old one is there until then.
+It gets its name by a rename, so that a client that finds it can connect, and finds it with its
+final mode; the old one stays until then.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MODE = 0o660
 class UnixSocket:
     """Listens at `path` until the block ends, and leaves nothing there.
 
-    Entering it raises OSError if the path cannot be had.
+    Entering it raises OSError if the path is not available.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +56,7 @@ def _inode(path: Path) -> tuple[int, int]:
 
 
 def _refuse_taken(path: Path) -> None:
-    """Raises OSError if something is there but a socket on which no process listens."""
+    """Raise OSError if anything but a socket on which no process listens has the path."""
     if not os.path.lexists(path):
         return
     if not path.is_socket():

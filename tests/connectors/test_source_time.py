@@ -36,7 +36,7 @@ def test_a_machine_that_is_a_year_off(post: Post) -> None:
     assert datetime.now(UTC) - clock.now() > 30 * timedelta(days=1)
     ref = post.publish()
     assert abs(clock.now() - datetime.now(UTC)) < SECONDS
-    assert (clock.trusted, bool(clock.troubles())) == (False, True)
+    assert (clock.trusted, bool(clock.problems())) == (False, True)
     post.mailbox._tokens._wall = time.time
     post.mailbox._tokens._entries.clear()
     asked = post.altinn.count("token")

@@ -19,9 +19,7 @@ def test_a_service_whose_agent_is_killed(journey: Journey) -> None:
     os.kill(agent_of(process), signal.SIGKILL)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 4, errors
-    assert errors.splitlines()[-1].startswith(
-        "the agent, the process that writes drops, has ended; "
-    )
+    assert errors.splitlines()[-1].startswith("the worker process, which writes drops, has ended; ")
     assert "Traceback" not in errors
     assert journey.poll().code == 0
     assert journey.dropped_ids() == sorted(letters)

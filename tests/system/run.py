@@ -165,7 +165,7 @@ def is_killed(machine: Machine) -> None:
 def loses_its_agent(machine: Machine) -> None:
     """A service whose agent is killed ends, and says so, and is started again."""
     survives(machine, "KILL", agent(machine))
-    assert "the agent, the process that writes drops, has ended" in machine.run(
+    assert "the worker process, which writes drops, has ended" in machine.run(
         "journalctl --no-pager --unit=postmottak"
     )
 

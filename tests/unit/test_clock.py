@@ -28,7 +28,7 @@ def test_a_clock_that_is_right() -> None:
         machine.ahead = timedelta(minutes=little)
         machine.passes(60)
         assert clock.now() == machine.wall()
-    assert (clock.trusted, clock.troubles(), clock.corrections()) == (True, {}, ())
+    assert (clock.trusted, clock.problems(), clock.corrections()) == (True, {}, ())
 
 
 @pytest.mark.parametrize("asked", [False, True], ids=["alone", "source"])
@@ -46,9 +46,9 @@ def test_a_jump(jump: timedelta, logged: list[Any], *, asked: bool) -> None:
     machine.passes(60)
     assert abs(clock.now() - machine.truth) <= 2 * SECOND
     assert (clock.trusted, clock.settled, clock.stretch()) == (False, False, None)
-    assert list(clock.troubles()) == [WRONG]
+    assert list(clock.problems()) == [WRONG]
     machine.ahead = timedelta()
-    assert (clock.trusted, clock.settled, clock.troubles(), clock.corrections()) == (
+    assert (clock.trusted, clock.settled, clock.problems(), clock.corrections()) == (
         True,
         True,
         {},
@@ -66,14 +66,14 @@ def test_a_source_that_says_otherwise_decides() -> None:
     assert clock.now() == machine.wall()
     machine.ask()
     assert abs(clock.now() - machine.truth) <= SECOND
-    assert (clock.trusted, list(clock.troubles())) == (False, [WRONG])
+    assert (clock.trusted, list(clock.problems())) == (False, [WRONG])
     (correction,) = clock.corrections()
     assert correction.first >= NOW - HOUR
     assert correction.last >= NOW + 5 * HOUR
     machine.ahead = timedelta()
     assert clock.trusted is False, "what was written under the wrong time is not put right"
-    clock.mended(clock.corrections())
-    assert (clock.trusted, clock.settled, clock.troubles()) == (True, True, {})
+    clock.applied(clock.corrections())
+    assert (clock.trusted, clock.settled, clock.problems()) == (True, True, {})
 
 
 def test_a_machine_that_slept_unseen() -> None:
@@ -85,9 +85,9 @@ def test_a_machine_that_slept_unseen() -> None:
     machine.passes(60)
     machine.booted += 3 * HOUR
     machine.truth += 3 * HOUR
-    assert list(clock.troubles()) == [WRONG]
+    assert list(clock.problems()) == [WRONG]
     machine.ask()
-    assert (clock.now(), clock.troubles()) == (machine.truth, {})
+    assert (clock.now(), clock.problems()) == (machine.truth, {})
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_start_without_a_source(away: timedelta) -> None:
     letters may be deleted by it."""
     machine = Machine(NOW)
     clock = machine.clock(NOW - away)
-    assert (clock.now(), clock.troubles(), clock.settled) == (NOW, {}, False)
+    assert (clock.now(), clock.problems(), clock.settled) == (NOW, {}, False)
     assert clock.trusted is (away < timedelta(days=1))
     machine.passes(STABLE)
     assert (clock.trusted, clock.settled) == (True, True)
@@ -112,11 +112,11 @@ def test_a_start_far_ahead() -> None:
     machine = Machine(NOW, ahead=timedelta(days=400))
     clock = machine.clock(NOW, source=True)
     machine.passes(5 * STABLE)
-    assert (clock.trusted, clock.settled, list(clock.troubles())) == (False, False, [DOUBTED])
+    assert (clock.trusted, clock.settled, list(clock.problems())) == (False, False, [DOUBTED])
     machine.truth, machine.ahead = machine.wall(), timedelta()
     machine.booted += timedelta(days=400)
     machine.ask()
-    assert (clock.trusted, clock.settled, clock.troubles()) == (True, True, {})
+    assert (clock.trusted, clock.settled, clock.problems()) == (True, True, {})
 
 
 def test_a_start_far_ahead_that_is_set_right() -> None:
@@ -126,13 +126,13 @@ def test_a_start_far_ahead_that_is_set_right() -> None:
     clock = machine.clock(NOW - HOUR)
     machine.passes(10)
     machine.ahead = timedelta()
-    assert (clock.now(), clock.troubles()) == (machine.truth, {})
+    assert (clock.now(), clock.problems()) == (machine.truth, {})
     (correction,) = clock.corrections()
     assert (correction.first, correction.last) == (
         NOW + timedelta(days=400),
         machine.truth + timedelta(days=400),
     )
-    clock.mended([correction])
+    clock.applied([correction])
     machine.passes(STABLE)
     assert (clock.trusted, clock.settled) == (True, True)
 
@@ -143,7 +143,7 @@ def test_a_doubt_outlives_a_restart() -> None:
     machine = Machine(NOW, ahead=timedelta(days=400))
     clock = machine.clock(machine.wall() - HOUR, doubted=True, source=True)
     machine.passes(2 * STABLE)
-    assert (clock.trusted, clock.settled, list(clock.troubles())) == (False, False, [DOUBTED])
+    assert (clock.trusted, clock.settled, list(clock.problems())) == (False, False, [DOUBTED])
     machine.ask()
     assert abs(clock.now() - machine.truth) <= SECOND
 
@@ -156,7 +156,7 @@ def test_a_board_without_a_clock(newest: datetime | None) -> None:
     clock = machine.clock(newest)
     first = clock.now()
     assert first > (newest or datetime(2026, 1, 1, tzinfo=UTC))
-    assert (clock.trusted, clock.settled, list(clock.troubles())) == (False, False, [WRONG])
+    assert (clock.trusted, clock.settled, list(clock.problems())) == (False, False, [WRONG])
     machine.passes(2 * STABLE)
     assert clock.now() - first == timedelta(seconds=2 * STABLE)
     machine.ahead = timedelta()
@@ -176,10 +176,10 @@ def test_a_clock_that_stays_as_it_was_set() -> None:
     machine.passes(60)
     machine.ahead = timedelta(days=3)
     machine.passes(STABLE - 10)
-    assert list(clock.troubles()) == [WRONG]
+    assert list(clock.problems()) == [WRONG]
     machine.passes(30)
-    assert (clock.now(), clock.troubles()) == (machine.wall(), {})
-    clock.mended(clock.corrections())
+    assert (clock.now(), clock.problems()) == (machine.wall(), {})
+    clock.applied(clock.corrections())
     assert (clock.trusted, clock.settled) == (False, False)
     machine.passes(STABLE)
     assert (clock.trusted, clock.settled) == (True, True)
@@ -194,9 +194,9 @@ def test_a_far_jump_that_stays(jump: timedelta) -> None:
     machine.passes(STABLE)
     machine.ahead = jump
     machine.passes(10 * STABLE)
-    clock.mended(clock.corrections())
+    clock.applied(clock.corrections())
     assert (clock.now(), clock.trusted, clock.settled) == (machine.wall(), False, False)
-    assert list(clock.troubles()) == [DOUBTED]
+    assert list(clock.problems()) == [DOUBTED]
 
 
 Step = tuple[timedelta, float, bool]
@@ -224,7 +224,7 @@ def test_with_a_source_the_time_is_right(steps: Sequence[Step]) -> None:
             machine.ask()
         assert abs(clock.now() - machine.truth) <= 2 * SECOND
         assert clock.settled is (ahead == timedelta())
-        assert bool(clock.troubles()) is (ahead != timedelta())
+        assert bool(clock.problems()) is (ahead != timedelta())
     assert clock.corrections() == ()
 
 
@@ -239,7 +239,7 @@ def test_without_a_source_what_is_far_is_not_certain(
     for ahead, seconds, _ in steps:
         machine.ahead = ahead
         machine.passes(seconds, every=seconds / 5)
-        clock.mended(clock.corrections())
+        clock.applied(clock.corrections())
         if clock.settled:
             assert abs(clock.now() - machine.truth) <= FAR
     machine.ahead = timedelta()

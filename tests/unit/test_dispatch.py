@@ -178,7 +178,7 @@ def test_a_destination_that_left_the_configuration(desk: Desk) -> None:
     """A delivery to a destination that is not there any more waits, and says what to do."""
     desk.store.letters.add([stored_letter("a", ("old",))])
     assert desk.deliver() == {Outcome.DEFERRED: 1}
-    assert "no destination 'old' in the configuration; add it again, or hold" in (
+    assert "the destination 'old' is not in the configuration; add it again, or hold" in (
         desk.now_is("a", "old").last_error or ""
     )
 

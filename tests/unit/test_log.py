@@ -74,7 +74,7 @@ def test_lines_that_were_lost_are_counted() -> None:
         )
         for line in ("whole " * 500, "cut off " * 700, "lost"):
             lines.msg(line)
-        assert lines.reason == "nobody reads it"
+        assert lines.reason == "its reader does not read"
         whole, cut_off = reader.read(1 << 20).decode().split("\n")
         assert (whole, cut_off != "cut off " * 700) == ("whole " * 500, True)
         lines.msg("again")

@@ -140,7 +140,7 @@ def commit_at_once(database: Path) -> None:
 
 WALKS: dict[str, Callable[[Store], Iterable[object]]] = {
     "letters that wait": lambda store: store.covers.queued(NOW),
-    "letters that came": lambda store: store.rerouting.since(SINCE),
+    "letters that came": lambda store: store.decisions.since(SINCE),
     "samples": lambda store: samples(store, SINCE),
 }
 """Every walk that hands on what it finds."""
@@ -161,7 +161,7 @@ def test_anybody_may_commit_during_a_walk(full: Store, database: Path, walk: str
 LONG_READS: dict[str, Callable[[Store], object]] = {
     **{name: lambda store, walk=walk: list(walk(store)) for name, walk in WALKS.items()},  # type: ignore[misc]
     "covers": lambda store: rerouter(store, TEXT + FOR_OLA).follow_covers(),
-    "what routes took": lambda store: store.rerouting.taken(SINCE),
+    "what routes took": lambda store: store.decisions.taken(SINCE),
     "status": lambda store: store.queries.counts(),
     "the oldest": lambda store: store.queries.oldest_waiting(),
     "pickups": lambda store: list(store.outbox.awaiting_pickup(["archive"])),
@@ -208,16 +208,16 @@ def test_a_walk_has_some_letters_at_a_time(full: Store) -> None:
 
 def test_a_walk_over_what_came_is_in_order_and_whole(full: Store) -> None:
     """Each letter that came comes once, the oldest first, also where many came at one moment."""
-    came = [(each.message.fetched_at, each.message.id) for each in full.rerouting.since(SINCE)]
+    came = [(each.message.fetched_at, each.message.id) for each in full.decisions.since(SINCE)]
     assert len(came) == len({key for _, key in came}) == MANY
     assert [at for at, _ in came] == sorted(at for at, _ in came)
-    assert sum(1 for _ in full.rerouting.since(NOW + timedelta(seconds=1))) == MANY // 2 - 1
+    assert sum(1 for _ in full.decisions.since(NOW + timedelta(seconds=1))) == MANY // 2 - 1
 
 
 def test_an_outline_says_what_the_letter_does(full: Store) -> None:
     """Of many letters at a time, each has the facts that it has alone, but for its text."""
-    for outline in list(full.rerouting.since(SINCE))[::500]:
-        whole = full.rerouting.decided(outline.message.id)
+    for outline in list(full.decisions.since(SINCE))[::500]:
+        whole = full.decisions.decided(outline.message.id)
         assert outline.message.model_dump(exclude={"body"}) == whole.message.model_dump(
             exclude={"body"}
         )
@@ -331,9 +331,9 @@ def test_what_is_decided_between_read_and_change_stays(full: Store) -> None:
 def test_applying_leaves_what_was_decided_meanwhile(full: Store) -> None:
     """A letter that an operator routes while `routes apply` goes on keeps what the operator said."""
     applying = rerouter(full, TEXT.replace('to = ["kari"]', 'to = ["ola"]'))
-    letter = next(iter(full.rerouting.since(SINCE)))
+    letter = next(iter(full.decisions.since(SINCE)))
     applying.route(letter.message.id, "per")
-    result = full.rerouting.decide(
+    result = full.decisions.decide(
         letter.decision.model_copy(update={"route": "Skatt"}),
         {"erp": ["ola"]},
         NOW,
@@ -341,7 +341,7 @@ def test_applying_leaves_what_was_decided_meanwhile(full: Store) -> None:
         after=letter.decision.number,
     )
     assert result is None
-    assert full.rerouting.decided(letter.message.id).decision.recipients == ["per"]
+    assert full.decisions.decided(letter.message.id).decision.recipients == ["per"]
 
 
 def test_pieces_have_so_many_rows_and_no_more(full: Store) -> None:

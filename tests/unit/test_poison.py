@@ -174,8 +174,8 @@ def test_a_slow_attempt_holds_up_its_own_lane_only(
             for lane, since in running.items()
             if now - since < timedelta(seconds=lasts[lane])
         }
-        if turn.is_worth_a_look(now):
-            turn.looked(now, waits=now >= NOW + timedelta(seconds=at))
+        if turn.should_check(now):
+            turn.checked(now, waits=now >= NOW + timedelta(seconds=at))
         closed = turn.closed(now, queues, running)
         for lane in queues:
             if lane not in closed and lane not in running:

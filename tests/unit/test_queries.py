@@ -178,11 +178,11 @@ def test_a_beginning_that_two_share(store: Store) -> None:
 def test_what_is_not_there(filled: Store, name: str) -> None:
     """A name that fits nothing is answered with where to look."""
     with pytest.raises(
-        NotFound, match=r"There is no message '.*'; list them with `postmottak messages list`"
+        NotFound, match=r"The message '.*' does not exist; .* `postmottak messages list`"
     ):
         filled.queries.message(name)
     with pytest.raises(
-        NotFound, match=r"There is no delivery '.*'; list them with `postmottak deliveries list`"
+        NotFound, match=r"The delivery '.*' does not exist; .* `postmottak deliveries list`"
     ):
         filled.queries.delivery(name)
 

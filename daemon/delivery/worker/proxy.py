@@ -1,4 +1,4 @@
-"""Destinations on this machine, with the agent in charge of their deliveries."""
+"""Destinations on this machine whose deliveries the worker process makes."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ from daemon.delivery.worker.worker_client import WorkerClient
 
 
 class RemoteDestination:
-    """A destination whose drops the agent makes, and clears up after.
+    """A destination whose drops, and deduplication records, the worker process writes.
 
-    What only looks is asked here.
-
-    May be used from several threads, as the destination itself.
+    Read-only calls are made in this process. May be used from several threads, as the destination
+    itself.
     """
 
     def __init__(
-        self, destination: LocalDestination, connector: ConnectorConfiguration, agent: WorkerClient
+        self, destination: LocalDestination, connector: ConnectorConfiguration, worker: WorkerClient
     ) -> None:
         self.name = destination.name
         self.concurrency = destination.concurrency
         self.await_pickup: timedelta | None = destination.await_pickup
-        self._destination, self._connector, self._agent = destination, connector, agent
+        self._destination, self._connector, self._worker = destination, connector, worker
 
     def deliver_batch(self, parcels: Sequence[Parcel]) -> Sequence[Receipt | PostmottakError]:
-        """As the destination does; raises AgentLost as well."""
-        outcomes = self._agent.ask(
+        """As the destination does; raises WorkerLost as well."""
+        outcomes = self._worker.ask(
             self._connector, "deliver_batch", [_portable(each) for each in parcels], parcels[0].beat
         )
         return cast("Sequence[Receipt | PostmottakError]", outcomes)
@@ -49,11 +48,11 @@ class RemoteDestination:
 
     def dedup_records(self) -> Sequence[UUID]:
         """As the destination does."""
-        return cast("Sequence[UUID]", self._agent.ask(self._connector, "traces"))
+        return cast("Sequence[UUID]", self._worker.ask(self._connector, "dedup_records"))
 
     def forget(self, deliveries: Collection[UUID]) -> None:
         """As the destination does."""
-        self._agent.ask(self._connector, "settled", deliveries)
+        self._worker.ask(self._connector, "forget", deliveries)
 
     def check(self) -> Iterator[Finding]:
         """As the destination does."""
@@ -74,9 +73,9 @@ class RemoteDestination:
 
 
 def _portable(parcel: Parcel) -> Parcel:
-    """The parcel without what cannot leave this process.
+    """Return the parcel without what cannot leave this process.
 
-    The agent opens attachments by their hash.
+    The worker process opens attachments by their hash.
     """
     return replace(
         parcel,
@@ -86,4 +85,4 @@ def _portable(parcel: Parcel) -> Parcel:
 
 
 def _elsewhere() -> NoReturn:
-    raise AssertionError("the agent opens attachments by itself")
+    raise AssertionError("the worker process opens attachments by itself")

@@ -1,10 +1,10 @@
-"""The service's agent: a process of its own for deliveries on this machine, so that they and fetching need not share one core.
+"""The service's side of the worker process, which makes the deliveries on this machine.
 
-Python runs one thread of a process at a time, and to write a letter's files takes as long as to
-fetch them. The agent is a fork of the service, made before it has threads, with which it shares
-what is in memory. It holds the store's lock as well (flock(2)), so that no other service begins
-while it works; and it ends when its service does, however that ends, for it sees the end of the
-line to it.
+A second process, so that deliveries and fetching need not share one core: Python runs one thread of
+a process at a time, and writing a letter's files takes as long as fetching them. The worker process
+is a fork of the service, made before the service has threads, and shares what is in memory with it.
+It holds the store's lock as well (flock(2)), so that no other service begins while it works; and it
+ends when its service does, however that ends, because the pipe between them is closed.
 """
 
 from __future__ import annotations
@@ -41,14 +41,13 @@ from daemon.runtime.heartbeat import Heartbeat
 from daemon.runtime.process import pin_to
 from daemon.store.content import ContentStore
 
-WORKER = "agent"  # whose signs of life are the agent's
+WORKER = "worker"  # the name of its heartbeat
 LOST = (
-    "the agent, the process that writes drops, has ended; what it had under way is repeated when "
-    "the service is started again"
+    "the worker process, which writes drops, has ended; what it had in flight is repeated when the "
+    "service is started again"
 )
-_PATIENCE = (
-    2.0  # seconds for a killed agent to end; one in a call to a dead share is left to the system
-)
+# seconds for a killed worker process to end; one in a call to a dead share is left to the system
+_PATIENCE = 2.0
 _LOOK = 0.01
 
 
@@ -61,7 +60,7 @@ class _PendingCall:
 
 
 class WorkerClient:
-    """The agent, as the service sees it.
+    """The worker process, as the service sees it.
 
     `ask` may be called from several threads, everything else from the first one.
     """
@@ -69,10 +68,10 @@ class WorkerClient:
     def __init__(
         self, content: ContentStore, connect: Connect, cores: Collection[int] = ()
     ) -> None:
-        """Begin the agent, on these cores, or on the service's own.
+        """Start the worker process on these cores, or on the service's own.
 
-        Call this while there is one thread only: the others would be missing in a fork, with what
-        they hold locked.
+        Call this while the process has one thread only: a fork would lack the others, and what they
+        had locked would stay locked.
         """
         self._line, theirs = Pipe()
         self._pid = os.fork()
@@ -96,13 +95,11 @@ class WorkerClient:
         about: Any = None,
         beat: Heartbeat = do_nothing,
     ) -> Any:
-        """Have the agent do something at a destination, and wait until it is done.
+        """Let the worker process call a method of a destination, and wait until it is done.
 
-        `beat` is called as long as it gets on.
-
-        Returns what the destination does, and raises the PostmottakError that it raises; the
-        outcomes of deliveries are returned, errors among them. Raises AgentLost, and what pickle
-        raises if `about` cannot be handed over.
+        `beat` is called while it makes progress. Returns what the destination returns, and raises
+        the PostmottakError that it raises; the outcomes of deliveries are returned, errors among
+        them. Raises WorkerLost, and what pickle raises if `about` cannot be handed over.
         """
         request = Request(
             number=next(self._numbers), connector=connector, method=method, about=packed(about)
@@ -113,13 +110,13 @@ class WorkerClient:
         return outcome
 
     def look(self, beat: Heartbeat) -> None:
-        """Ask whether the agent still turns.
+        """Ask the worker process whether it is alive.
 
-        `beat` is called if it has answered the last such question, so call this again and again.
+        `beat` is called if it has answered the last such question, so call this repeatedly.
         """
         if self._asked is None or self._asked.done():
             beat()
-            with suppress(WorkerLost):  # which `has_ended` tells
+            with suppress(WorkerLost):  # `has_ended` reports it
                 self._asked = self._send(Ping(number=next(self._numbers)), do_nothing)
 
     def _send(self, what: Request | Ping, beat: Heartbeat) -> Future[Any]:
@@ -137,16 +134,16 @@ class WorkerClient:
         return call.answer
 
     def has_ended(self) -> bool:
-        """Whether the agent is no more, which it should be only after `close`."""
+        """Whether the worker process has ended, which it should only after `close`."""
         if not self._ended:
             try:
                 self._ended = os.waitpid(self._pid, os.WNOHANG) != (0, 0)
-            except ChildProcessError:  # whoever started us has the system forget children at once
+            except ChildProcessError:  # our parent made the system forget children at once
                 self._ended = True
         return self._ended
 
     def close(self) -> None:
-        """End the agent, whatever it is doing; the next service goes on with that.
+        """End the worker process, whatever it is doing; the next service repeats that.
 
         May be called twice.
         """
@@ -161,7 +158,7 @@ class WorkerClient:
         self._line.close()
 
     def _listen(self) -> None:
-        """Have a thread hear the answers; the first who asks begins it."""
+        """Start the thread that receives the answers, unless it is running."""
         if self._reader is None:
             self._reader = threading.Thread(target=self._hear, name=WORKER, daemon=True)
             self._reader.start()
@@ -169,7 +166,7 @@ class WorkerClient:
     def _hear(self) -> None:
         try:
             while True:
-                # from our own agent
+                # from our own worker process
                 answer: Reply = pickle.loads(self._line.recv_bytes())  # noqa: S301
                 if answer.ended:
                     self._calls.pop(answer.number).answer.set_result(answer.outcome)
@@ -185,7 +182,7 @@ class WorkerClient:
 
 
 def _work(line: Connection, content: ContentStore, connect: Connect) -> NoReturn:
-    """Be the agent, and never return to what the service was about to do."""
+    """Run the worker process, and never return to what the service was about to do."""
     try:
         WorkerProcess(line, content, connect).run()
     except BaseException:  # noqa: BLE001  # nothing may get past this point

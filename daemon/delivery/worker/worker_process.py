@@ -1,4 +1,7 @@
-"""What the agent's process does: it is told over a line what to do, has several threads do it, and answers when that has ended."""
+"""The worker process's own side: it receives requests over a pipe, and answers each when done.
+
+Several threads carry the requests out.
+"""
 
 from __future__ import annotations
 
@@ -24,45 +27,45 @@ from daemon.runtime.thread_pool import ThreadPool
 from daemon.store.content import ContentStore
 
 Connect = Callable[[ConnectorConfiguration], LocalDestination]
-Method = Literal["deliver_batch", "settled", "traces"]
+Method = Literal["deliver_batch", "forget", "dedup_records"]
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# for each destination: one writes while the other waits for the disk; more would only take turns at
-# the interpreter
+# for each destination: one writes while the other waits for the disk; more would only wait for the
+# interpreter
 _THREADS = 2
 _HEARTBEAT_INTERVAL = 1.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to do at a destination: the method of this name, and what it is to be called with."""
+    """A call to a destination: the name of the method, and its argument."""
 
     number: int
     connector: ConnectorConfiguration
     method: Method
     about: bytes
-    """Packed by itself: what cannot be unpacked fails this request, and not the agent."""
+    """Packed separately: what cannot be unpacked fails this request, not the worker process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ping:
-    """Whether the agent still turns; the answer says so."""
+    """The question whether the worker process is alive; the answer shows it."""
 
     number: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What came of a request or a question; or, if the request has not `ended`, a sign of life."""
+    """The result of a request or a ping; or, if the request has not `ended`, a heartbeat."""
 
     number: int
     ended: bool = True
     outcome: bytes = b""
-    """Packed by itself, like what the request is about."""
+    """Packed separately, like the argument of the request."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _DestinationPool:
-    """A destination, and the threads that work for it alone, so that one whose share hangs holds up no other."""
+    """A destination and its own threads, so that one whose share hangs holds up no other."""
 
     connector: ConnectorConfiguration
     destination: LocalDestination
@@ -70,7 +73,7 @@ class _DestinationPool:
 
 
 class WorkerProcess:
-    """The work of the agent, for as long as there is a service at the other end of `line`."""
+    """The work of the worker process, while the service holds the other end of the pipe `line`."""
 
     def __init__(self, line: Connection, content: ContentStore, connect: Connect) -> None:
         self._line, self._content, self._connect = line, content, connect
@@ -78,9 +81,9 @@ class WorkerProcess:
         self._pools: dict[str, _DestinationPool] = {}
 
     def run(self) -> NoReturn:
-        """Do what is asked, and end with the service.
+        """Carry requests out, and end with the service.
 
-        A signal to stop or to reload is meant for the service, wherever it arrives.
+        Signals to stop or to reload are ignored: they are meant for the service.
         """
         for each in _NOT_FOR_US:
             signal.signal(each, signal.SIG_IGN)
@@ -89,42 +92,41 @@ class WorkerProcess:
                 # from our own service
                 asked: Request | Ping = pickle.loads(self._line.recv_bytes())  # noqa: S301
             except (EOFError, OSError):
-                os._exit(
-                    0
-                )  # nobody is there to record what comes of it; the next service repeats it
+                # no service is there to record results; the next one repeats what is in flight
+                os._exit(0)
             if isinstance(asked, Ping):
                 self._answer(Reply(number=asked.number))
             else:
                 self._begin(asked)
 
     def _begin(self, request: Request) -> None:
-        desk = outcome_of(
-            partial(self._desk, request.connector), destination=request.connector.name
+        pool = outcome_of(
+            partial(self._pool, request.connector), destination=request.connector.name
         )
-        if isinstance(desk, PostmottakError):
+        if isinstance(pool, PostmottakError):
             self._answer(
-                Reply(number=request.number, outcome=_packed_outcome(desk, request.connector.name))
+                Reply(number=request.number, outcome=_packed_outcome(pool, request.connector.name))
             )
         else:
-            desk.threads.submit(self._do, desk.destination, request)
+            pool.threads.submit(self._do, pool.destination, request)
 
-    def _desk(self, connector: ConnectorConfiguration) -> _DestinationPool:
-        """The destination as it is configured now."""
+    def _pool(self, connector: ConnectorConfiguration) -> _DestinationPool:
+        """Return the destination as it is configured now, with its threads."""
         found = self._pools.get(connector.name)
         if found and found.connector == connector:
             return found
         destination = self._connect(connector)
         if found:
             threading.Thread(target=_retire, args=(found,), daemon=True).start()
-        self._pools[connector.name] = desk = _DestinationPool(
+        self._pools[connector.name] = pool = _DestinationPool(
             connector=connector, destination=destination, threads=ThreadPool(_THREADS)
         )
-        return desk
+        return pool
 
     def _do(self, destination: LocalDestination, request: Request) -> None:
         try:
             outcome = outcome_of(
-                partial(self._run_errand, destination, request), destination=destination.name
+                partial(self._call, destination, request), destination=destination.name
             )
             self._answer(
                 Reply(number=request.number, outcome=_packed_outcome(outcome, destination.name))
@@ -132,16 +134,16 @@ class WorkerProcess:
         except BaseException:  # noqa: BLE001  # without an answer the service would wait for ever
             end_with_traceback()
 
-    def _run_errand(self, destination: LocalDestination, request: Request) -> Any:
+    def _call(self, destination: LocalDestination, request: Request) -> Any:
         match request.method:
             case "deliver_batch":
                 beat = _Beat(lambda: self._answer(Reply(number=request.number, ended=False)))
                 return destination.deliver_batch(
                     [self._with_content(each, beat) for each in unpacked(request.about)]
                 )
-            case "settled":
+            case "forget":
                 return destination.forget(unpacked(request.about))
-            case "traces":
+            case "dedup_records":
                 return destination.dedup_records()
 
     def _with_content(self, parcel: Parcel, beat: Heartbeat) -> Parcel:
@@ -169,22 +171,22 @@ def _retire(pool: _DestinationPool) -> None:
 
 
 def packed(value: Any) -> bytes:
-    """The value for the other process.
+    """Return the value as bytes for the other process.
 
-    Raises whatever its parts raise: a RecursionError, for one.
+    Raises what its parts raise, such as a RecursionError.
     """
     return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
 def unpacked(data: bytes) -> Any:
-    """The value that the other process packed. Raises whatever its parts raise."""
+    """Return the value that the other process packed. Raises what its parts raise."""
     return pickle.loads(data)  # noqa: S301  # from our own other half
 
 
 def _packed_outcome(outcome: Any, destination: str) -> bytes:
-    """The outcome.
+    """Return the outcome for the service, packed.
 
-    Or if that cannot be told to the service, which is tried out, that the connector is at fault.
+    If it cannot be packed and unpacked, which is tried, return a fault of the connector.
     """
 
     def tried() -> bytes:
@@ -197,24 +199,27 @@ def _packed_outcome(outcome: Any, destination: str) -> bytes:
 
 
 def end_with_traceback() -> NoReturn:
-    """End the agent at once for what nobody foresaw: it is seen, and the service, which ends as well, is started anew."""
+    """End the worker process at once after an unexpected error.
+
+    The service notices, ends as well, and is started again.
+    """
     try:
         traceback.print_exc()
     finally:
-        os._exit(1)  # also where nobody can read why
+        os._exit(1)  # even if the traceback cannot be written
 
 
 class _Beat:
-    """Passes signs of life on, but not more often than anybody needs them.
+    """Sends heartbeats, at most one in `_HEARTBEAT_INTERVAL` seconds.
 
     May be called from any thread.
     """
 
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell, self._next = tell, time.monotonic() + _HEARTBEAT_INTERVAL
+    def __init__(self, send: Callable[[], None]) -> None:
+        self._send, self._next = send, time.monotonic() + _HEARTBEAT_INTERVAL
 
     def __call__(self) -> None:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _HEARTBEAT_INTERVAL
-            self._tell()
+            self._send()

@@ -339,7 +339,7 @@ def test_what_is_not_there(command: Command, arguments: list[str]) -> None:
     command("poll")
     ended = command(*arguments)
     assert (ended.code, ended.out) == (1, "")
-    assert "'abcdef'; list them with `postmottak" in ended.err
+    assert "'abcdef' does not exist; list them with `postmottak" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_looking_makes_no_database(command: Command, tmp_path: Path, name: str) 
     none: a wrong path must be seen."""
     ended = command(*name.split())
     assert (ended.code, ended.out) == (4, "")
-    assert ended.err.startswith(f"there is no database at {tmp_path}/data/postmottak.db; ")
+    assert ended.err.startswith(f"the database {tmp_path}/data/postmottak.db does not exist; ")
     assert not (tmp_path / "data").exists()
 
 

@@ -1,4 +1,7 @@
-"""What is not here: since when a channel, a letter or a mark fails, what was accepted as missing, and what was compared."""
+"""What is not here: since when a channel, a letter or a mark has failed.
+
+Also what was accepted as missing, and when channels were compared.
+"""
 
 import sqlalchemy as sa
 from alembic import op
