@@ -295,12 +295,15 @@ def test_every_fault_is_told_in_words(
     assert len(refs(mailbox)) == 1
 
 
+_ENVELOPE = b"<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'>%b</s:Envelope>"
+
+
 @pytest.mark.parametrize(
     "inside",
     [
-        b"<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body><s:Fault><faultcode>s:Server</faultcode></s:Fault></s:Body></s:Envelope>",
-        b"<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body/></s:Envelope>",
-        b"<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body><other/></s:Body></s:Envelope>",
+        _ENVELOPE % b"<s:Body><s:Fault><faultcode>s:Server</faultcode></s:Fault></s:Body>",
+        _ENVELOPE % b"<s:Body/>",
+        _ENVELOPE % b"<s:Body><other/></s:Body>",
         b"<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>]><x>&a;</x>",
         b"<x><AttachmentData>***</AttachmentData></x>",
         b"",
@@ -318,14 +321,16 @@ def test_nonsense_is_no_empty_inbox(box: Box, inside: bytes) -> None:
 
 
 def test_a_letter_that_is_too_large_stays_and_is_named(box: Box) -> None:
-    """Above the limit the letter is refused with what to do; it stays listed, and the others come."""
+    """Above the limit the letter is refused with what to do; it stays listed, and the others
+    come."""
     large = box.put(attachments=(PretendAttachment(size=2 << 20),))
     box.put(title="small")
     mailbox = box.mailbox(largest_letter=1)
     by_id = {ref.external_id: ref for ref in refs(mailbox)}
     with pytest.raises(
         MailboxUnavailable,
-        match=rf"all of letter {large}: its answer is larger than 1,048,576 bytes; raise largest_letter",
+        match=rf"all of letter {large}: its answer is larger than 1,048,576 bytes; "
+        "raise largest_letter",
     ):
         mailbox.fetch(by_id[str(large)])
     assert (
@@ -356,13 +361,16 @@ import sys
 from pathlib import Path
 from connectors.mailboxes import altinn2
 settings = {"url": sys.argv[2], "system_name": "4255", "parties": [sys.argv[3]]}
-settings |= {f"{key}_file": f"altinn2-{key.replace('_', '-')}" for key in ("system_password", "user_ssn", "user_password", "user_pin")}
-mailbox = altinn2.connect("box", altinn2.Settings.model_validate(settings, context={"base": Path(sys.argv[1])}))
+for key in ("system_password", "user_ssn", "user_password", "user_pin"):
+    settings[f"{key}_file"] = f"altinn2-{key.replace('_', '-')}"
+context = {"base": Path(sys.argv[1])}
+mailbox = altinn2.connect("box", altinn2.Settings.model_validate(settings, context=context))
 (ref,) = mailbox.list(mailbox.channels()[0], None).refs
 with mailbox.open_part(ref, mailbox.fetch(ref).parts[0]) as chunks:
     size = sum(map(len, chunks))
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-print(size, int(status["VmHWM"].split()[0]))  # getrusage would count what the parent had before this process began
+# getrusage would count what the parent had before this process began
+print(size, int(status["VmHWM"].split()[0]))
 """
     box.settings()
     command = [sys.executable, "-c", code, str(box.base), box.altinn.url, PARTY]

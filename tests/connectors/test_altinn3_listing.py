@@ -71,7 +71,8 @@ def test_many_letters_at_one_time_need_few_calls() -> None:
 
 
 def test_ten_thousand_letters_cost_about_one_call_for_each_split() -> None:
-    """A large mailbox takes no more than two calls for each thousand letters, and a few to begin."""
+    """A large mailbox takes no more than two calls for each thousand letters, and a few to
+    begin."""
     altinn = Altinn(spread(10_000))
     assert len(find_all(altinn.ask, MONTH, NOW).ids) == 10_000
     assert altinn.calls <= 24

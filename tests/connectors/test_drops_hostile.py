@@ -194,7 +194,8 @@ def test_an_index_that_never_ends(drop: Path, make_parcel: MakeParcel) -> None:
 def test_an_index_with_a_copy_elsewhere(
     drop: Path, tmp_path: Path, make_parcel: MakeParcel
 ) -> None:
-    """A backup made of hard links keeps what it has: the index is replaced, and never written to."""
+    """A backup made of hard links keeps what it has: the index is replaced, and never written
+    to."""
     destination = FileDrop("erp", Settings(path=drop, layout="csv"))
     destination.deliver(make_parcel("letter-1", files=FILES))
     (tmp_path / "backup").hardlink_to(drop / "index.csv")

@@ -208,7 +208,8 @@ def test_what_a_crash_left_behind_is_built_anew(
 def test_a_crash_after_the_rename_leaves_no_temporary(
     destination: FileDrop, drop: Path, make_parcel: MakeParcel
 ) -> None:
-    """A repeat of a letter that is there already also clears away what an attempt in between left."""
+    """A repeat of a letter that is there already also clears away what an attempt in between
+    left."""
     parcel = make_parcel()
     place = Path(hand_over(destination, parcel).reference)
     (drop / ".postmottak" / f"{parcel.delivery_id}.0").mkdir(parents=True)

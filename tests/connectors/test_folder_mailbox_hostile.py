@@ -120,7 +120,8 @@ def test_an_attachment_that_is_exchanged(
 def test_a_mark_is_made_nowhere_else(
     tmp_path: Path, mailbox: folder.Folder, outside: Path, mark: str, kind: str
 ) -> None:
-    """Whatever has a mark's name stays as it is, and nothing is made or touched where a link leads."""
+    """Whatever has a mark's name stays as it is, and nothing is made or touched where a link
+    leads."""
     ref = refs(mailbox)["one"]
     KINDS[kind](tmp_path / "letters" / "one" / mark, outside)
     before = picture(outside)

@@ -77,7 +77,8 @@ def test_a_blip_is_got_over_within_the_call(
 def test_what_tells_something_is_sent_once(
     http: HttpClient, server: Server, blip: Response
 ) -> None:
-    """A POST is not repeated within the call: whether it took effect is for its caller to find out."""
+    """A POST is not repeated within the call: whether it took effect is for its caller to find
+    out."""
     server.script = [blip]
     with pytest.raises(MailboxUnavailable):
         http.post(f"{server.url}/x", {})

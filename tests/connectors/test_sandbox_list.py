@@ -170,7 +170,8 @@ def test_on_behalf_of_is_the_token_s_organisation_by_default(world: World) -> No
 
 
 def test_no_access_is_401_whether_or_not_the_resource_exists(world: World) -> None:
-    """4001 for an unknown resource, for one of somebody else's, and after a right was taken away."""
+    """4001 for an unknown resource, for one of somebody else's, and after a right was taken
+    away."""
     world.altinn.publish(PretendLetter(party=PARTY, resource="not-mine"))
     for resource in ("not-mine", "unknown"):
         response = world.ask(resourceId=resource)

@@ -205,7 +205,8 @@ def test_an_absolute_path_is_the_servers(
 
 
 def test_the_mode_is_asked_for(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
-    """Files and folders get the mode of the configuration, as far as the server's umask lets them."""
+    """Files and folders get the mode of the configuration, as far as the server's umask lets
+    them."""
     receipt = hand_over(sftp.connect("erp", settings(tmp_path, server, mode="0600")), make_parcel())
     folder = server.root / "inn" / receipt.details["name"]
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -213,7 +214,8 @@ def test_the_mode_is_asked_for(tmp_path: Path, server: SftpServer, make_parcel: 
 
 
 def test_a_server_that_can_less_is_enough(tmp_path: Path, make_parcel: MakeParcel) -> None:
-    """Without fsync and posix-rename a letter comes all the same, and so do its lines in the index."""
+    """Without fsync and posix-rename a letter comes all the same, and so do its lines in the
+    index."""
 
     # of a library that may be missing
     class Plain(asyncssh.SFTPServer):  # type: ignore[misc, name-defined]

@@ -86,7 +86,8 @@ def test_a_missing_share_or_folder_is_said(
 def test_a_folder_in_the_share(
     tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, encrypt: bool
 ) -> None:
-    """A path of several folders, encrypted or only signed, holds the letter where the receipt says."""
+    """A path of several folders, encrypted or only signed, holds the letter where the receipt
+    says."""
     (drop / "a" / "b").mkdir(parents=True)
     receipt = hand_over(
         smb.connect("erp", settings(tmp_path, samba, path=f"{drop.name}/a\\b", encrypt=encrypt)),

@@ -299,7 +299,8 @@ def test_a_certificate_of_an_own_authority(
 def test_an_unknown_certificate_is_refused(
     servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext
 ) -> None:
-    """A receiver whose certificate the system does not know gets nothing, and the remedy is said."""
+    """A receiver whose certificate the system does not know gets nothing, and the remedy is
+    said."""
     server = servers.web_status("200 OK")
     server.tls = server_tls
     with pytest.raises(TemporaryFailure, match=r"certificate cannot be verified .* ca_file"):

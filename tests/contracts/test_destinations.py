@@ -43,7 +43,8 @@ SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
 class Consumer:
-    """The consumer of a drop that is, here or behind a server, the folder `path` of this machine."""
+    """The consumer of a drop that is, here or behind a server, the folder `path` of this
+    machine."""
 
     secrets: tuple[str, ...] = (PASSWORD,)
 
@@ -138,7 +139,8 @@ class TestFileDropWithIndex(OnDisk):
 
 
 class OnServer(DropContract):
-    """A drop on a server; the same tests for each layout would prove nothing more, and take long."""
+    """A drop on a server; the same tests for each layout would prove nothing more, and take
+    long."""
 
     @pytest.fixture
     def receiver(self, drop: DropReceiver) -> DropReceiver:

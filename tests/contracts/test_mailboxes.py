@@ -73,7 +73,8 @@ def test_a_list_begins_after_the_time_that_it_is_given(place: Place) -> None:
 
 
 def test_the_first_listing_can_begin_at_the_beginning(place: Place) -> None:
-    """`earliest` gives a time that `list` takes, or None; never one later than what was read up to."""
+    """`earliest` gives a time that `list` takes, or None; never one later than what was read up
+    to."""
     for position in (None, NOON):
         since = place.mailbox.earliest(place.channel(), position, NOON + timedelta(days=1))
         assert since is None or since <= (position or NOON + timedelta(days=1))

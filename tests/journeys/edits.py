@@ -112,7 +112,8 @@ def broken(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
 
 
 STYLES = (slowly, renamed, streamed, broken, linked, in_place, slowly, renamed)
-"""Each after another that it could be disturbed by: the last two write and rename a symbolic link."""
+"""Each after another that it could be disturbed by: the last two write and rename a symbolic
+link."""
 
 
 def link_swapped_further_up(journey: Journey, text: str) -> tuple[Path, Callable[[], Path]]:

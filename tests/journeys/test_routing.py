@@ -81,9 +81,9 @@ def test_an_edit_is_in_force_while_the_service_runs(begun: Callable[..., Begin])
         shown = journey.run("status").output
         assert "the previous table stays active" in shown
         assert (
-            "routing.toml:12: route[1].sevices: 'sevices' is not a known key here. Did you mean 'services'?"
-            in shown
-        )
+            "routing.toml:12: route[1].sevices: 'sevices' is not a known key here. Did you "
+            "mean 'services'?"
+        ) in shown
         assert journey.run("messages", "list").code == 0
         later = publish(journey)
         assert journey.altinn.wait_for(lambda: later in decisions(journey), timeout=IN_TIME)

@@ -293,7 +293,8 @@ def test_what_the_service_knows_is_told(desk: Desk) -> None:
 def test_a_full_disk_is_waited_out(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    """Where no alert can be kept because the disk is full, the log says so and the looking goes on."""
+    """Where no alert can be kept because the disk is full, the log says so and the looking goes
+    on."""
     monkeypatch.setattr(alerts, "_LOOK", 0.01)
     stopping, looks = threading.Event(), [DiskFull("no room"), None]
     alerter = desk.make()

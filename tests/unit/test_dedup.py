@@ -110,7 +110,8 @@ def test_a_delivery_is_settled_when_its_end_is_recorded(desk: Desk) -> None:
 
 
 def test_a_destination_is_told_of_many_at_a_time(desk: Desk) -> None:
-    """In a long round a destination is told now and then, and of what is left when the round ends."""
+    """In a long round a destination is told now and then, and of what is left when the round
+    ends."""
     desk.store.letters.add([stored_letter(str(number)) for number in range(100)])
     most = 0
 

@@ -342,7 +342,8 @@ def test_a_result_that_comes_too_late(desk: Desk, logged: list[Any]) -> None:
 
 
 def test_a_store_that_fails_ends_the_round(desk: Desk) -> None:
-    """If outcomes cannot be recorded, dispatch ends with that error, and does not go on delivering."""
+    """If outcomes cannot be recorded, dispatch ends with that error, and does not go on
+    delivering."""
     desk.store.letters.add([stored_letter(str(number)) for number in range(50)])
 
     first = threading.Lock()

@@ -177,7 +177,8 @@ def test_a_matter_that_nobody_follows(poll: Poll, store: Store, mailbox: MemoryM
 def test_a_route_has_its_own_word_to_the_sender(
     poll: Poll, store: Store, mailbox: MemoryMailbox
 ) -> None:
-    """A route's policy goes before the mailbox's for the letters that it takes, and for no others."""
+    """A route's policy goes before the mailbox's for the letters that it takes, and for no
+    others."""
     table = table_of(
         TABLE_TEXT.replace(
             'title_contains = ["skatt"]',
@@ -200,7 +201,8 @@ def test_a_route_has_its_own_word_to_the_sender(
 def test_a_letter_of_another_name_is_not_taken(
     poll: Poll, store: Store, mailbox: MemoryMailbox
 ) -> None:
-    """An answer that is about another letter, or another party, than was asked for is not believed."""
+    """An answer that is about another letter, or another party, than was asked for is not
+    believed."""
     mailbox.publish("a")
     mailbox.twists["a"] = {"party": "974761076"}
     (problem,) = poll().problems

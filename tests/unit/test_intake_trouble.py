@@ -369,7 +369,8 @@ def test_a_database_that_is_lost_ends_the_round_soon(
 def test_a_crash_before_the_commit_repeats_the_letter(
     poll: Poll, store: Store, mailbox: MemoryMailbox, tmp_path: Path
 ) -> None:
-    """Bytes that were kept before a crash are found again, and the letter comes under the same ids."""
+    """Bytes that were kept before a crash are found again, and the letter comes under the same
+    ids."""
     mailbox.publish("a", b"a file")
     ContentStore(tmp_path / "content").put([b"a file"])
     assert poll().stored == 1

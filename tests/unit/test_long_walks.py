@@ -323,7 +323,8 @@ def test_what_is_decided_between_read_and_change_stays(full: Store) -> None:
 
 
 def test_applying_leaves_what_was_decided_meanwhile(full: Store) -> None:
-    """A letter that an operator routes while `routes apply` goes on keeps what the operator said."""
+    """A letter that an operator routes while `routes apply` goes on keeps what the operator
+    said."""
     applying = rerouter(full, TEXT.replace('to = ["kari"]', 'to = ["ola"]'))
     letter = next(iter(full.rerouting.since(SINCE)))
     applying.route(letter.message.id, "per")

@@ -178,7 +178,10 @@ def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
             found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]
             plans += [str(row[3]) for row in found]
     assert plans
-    scanned = r"SCAN (deliveries|messages|attempts|attachments|decisions|marks)(?! USING INDEX attachments_not_had)"
+    scanned = (
+        r"SCAN (deliveries|messages|attempts|attachments|decisions|marks)"
+        r"(?! USING INDEX attachments_not_had)"
+    )
     assert [plan for plan in plans if re.search(scanned, plan)] == []
 
 
@@ -240,7 +243,10 @@ def test_names_and_types_are_kept(store: Store, clock: Clock, tmp_path: Path) ->
 
 def test_the_library_is_loaded_only_when_numbers_are_asked_for() -> None:
     """Neither the command line nor the start of the service pays for it."""
-    code = "import sys, daemon.service.app, daemon.web.metrics; print('prometheus_client' in sys.modules)"
+    code = (
+        "import sys, daemon.service.app, daemon.web.metrics; "
+        "print('prometheus_client' in sys.modules)"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -86,7 +86,8 @@ def test_a_notice_goes_to_the_appointed(poll: Poll, store: Store, mailbox: Memor
 def test_a_notice_opens_nothing(
     poll: Poll, mailbox: MemoryMailbox, store: Store, database: Path
 ) -> None:
-    """The letter is neither opened nor told as read for its notice, and no word of it is anywhere."""
+    """The letter is neither opened nor told as read for its notice, and no word of it is
+    anywhere."""
     poll(policies=MarkPolicies(read=Policy.STORED, confirmed=Policy.STORED))
     assert {verb for verb, _ in mailbox.calls} == {"list"}
     assert store.queries.marks(message_id("altinn", "s/notice")) == []

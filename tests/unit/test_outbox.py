@@ -202,7 +202,8 @@ def test_abandoned_claims_are_lost_attempts(store: Store) -> None:
 
 
 def crash(store: Store, external_id: str, times: int) -> None:
-    """The process ends so many times during an attempt of this letter's delivery, and of no other."""
+    """The process ends so many times during an attempt of this letter's delivery, and of no
+    other."""
     for _ in range(times):
         claims = [
             *store.outbox.claim("gone", NOW, LEASE, 99),

@@ -129,7 +129,8 @@ def test_what_is_older_than_the_first_poll_is_left_alone(
 
 
 def test_a_channel_that_was_never_polled(reconcile: Reconcile, mailbox: FromADay) -> None:
-    """Where there was no poll yet, what the first one would find is missing, and the rest is older."""
+    """Where there was no poll yet, what the first one would find is missing, and the rest is
+    older."""
     mailbox.publish("ancient", requested_at=NOW - timedelta(days=31))
     mailbox.publish("a", requested_at=NOW)
     found = reconcile()["skatt"]
@@ -163,7 +164,8 @@ def test_what_is_gone_or_waits_is_counted(
 def test_a_letter_that_fails_is_missing(
     poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay
 ) -> None:
-    """A letter that cannot be fetched is told as missing, with the reason, and the rest is fetched."""
+    """A letter that cannot be fetched is told as missing, with the reason, and the rest is
+    fetched."""
     mailbox.publish("fails", requested_at=NOW)
     mailbox.publish("late", requested_at=NOW)
     mailbox.fails["fetch", "fails"] = repeat(AWAY)

@@ -201,7 +201,8 @@ def test_a_link_to_another_file_of_the_folder(watch: Callable[..., Parts], tmp_p
 
 
 def settle(parts: Parts) -> None:
-    """Wait until the folders as they now are, are watched: they are, whenever the files are read."""
+    """Wait until the folders as they now are, are watched: they are, whenever the files are
+    read."""
     parts.reload.ask()
     parts.force.get(timeout=SOON)
 
@@ -309,7 +310,8 @@ def test_other_files_do_not_keep_it_waiting(watch: Callable[..., Parts], file: P
 def test_each_of_several_files_counts(
     watch: Callable[..., Parts], file: Path, tmp_path: Path
 ) -> None:
-    """Files in different folders are watched together, and what they say is put in force together."""
+    """Files in different folders are watched together, and what they say is put in force
+    together."""
     other = tmp_path / "postmottak.toml"
     other.write_text("a")
     parts = watch(other, file)

@@ -21,7 +21,8 @@ started = threading.Thread.start
 left = [wanted]
 def start(thread):
     if not left[0]:
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 20, resource.RLIM_INFINITY))  # so that no stack can be mapped
+        # so that no stack can be mapped
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 20, resource.RLIM_INFINITY))
     try:
         started(thread)
     finally:

@@ -218,6 +218,7 @@ def test_what_is_no_address(value: object) -> None:
 
 
 def test_a_path_that_no_socket_can_have() -> None:
-    """The system would cut it or refuse it at the start; it is told when the configuration is read."""
+    """The system would cut it or refuse it at the start; it is told when the configuration is
+    read."""
     with pytest.raises(ValidationError, match="at most 100 bytes"):
         ADDRESSES.validate_python(f"unix:/run/{'å' * 50}")

@@ -167,7 +167,8 @@ def test_a_thread_is_of_one_party_and_one_sender() -> None:
 
 
 def test_why_a_route_was_passed_by() -> None:
-    """Each route says what it asked for and what the letter has, or that it never came to its turn."""
+    """Each route says what it asked for and what the letter has, or that it never came to its
+    turn."""
     rows = (
         route('due_within = "14d"', "frist")
         + route("[route.not]\nhas_attachments = true", "uten")

@@ -1,8 +1,6 @@
 """Workbooks by other hands than ours: what the cells hold counts, never what the workbook says
 about itself."""
 
-# each message stands in one line, as it is printed  # noqa: RUF100
-
 from __future__ import annotations
 
 import io
@@ -128,23 +126,50 @@ def ours(tmp_path: Path) -> bytes:
     return path.read_bytes()
 
 
+def _with_dimension(cells: str) -> Callable[[str], str]:
+    """The change that makes a sheet say that it has these cells."""
+    said = f'<dimension ref="{cells}"/><sheetData>'
+    return lambda xml: re.sub(r"<dimension [^>]*/>", "", xml).replace("<sheetData>", said)
+
+
+def _with_other_filter(xml: str) -> str:
+    """The sheet with its filter somewhere else."""
+    without = re.sub(r"<autoFilter[^>]*/>", "", xml)
+    return without.replace("</sheetData>", '</sheetData><autoFilter ref="A1:B2"/>')
+
+
+def _hidden(xml: str) -> str:
+    """The workbook with every sheet hidden, so that only a program can show it."""
+    return re.sub("<sheet ", '<sheet state="veryHidden" ', re.sub(r' state="\w+"', "", xml))
+
+
 _LABELS = st.lists(
-    st.sampled_from([
-        (_SHEET, lambda xml: re.sub(r"<dimension [^>]*/>", "", xml).replace("<sheetData>", '<dimension ref="A1"/><sheetData>')),
-        (_SHEET, lambda xml: re.sub(r"<dimension [^>]*/>", "", xml).replace("<sheetData>", '<dimension ref="B2:C2"/><sheetData>')),
-        (_SHEET, lambda xml: xml.replace("<sheetData>", '<dimension ref="A1:XFD1048576"/><sheetData>', 1)),
-        (_SHEET, lambda xml: re.sub(r"<row ", '<row spans="1:1" ', xml)),
-        (_SHEET, lambda xml: re.sub(r'<row r="([3-9])"', r'<row r="\1" hidden="1"', xml)),
-        (_SHEET, lambda xml: re.sub(r"<autoFilter[^>]*/>", "", xml).replace("</sheetData>", '</sheetData><autoFilter ref="A1:B2"/>')),
-        ("xl/sharedStrings.xml", lambda xml: re.sub(r'(count|uniqueCount)="\d+"', r'\1="1"', xml)),
-        ("xl/workbook.xml", lambda xml: re.sub(r'state="\w+"', 'state="hidden"', xml)),
-        ("xl/workbook.xml", lambda xml: re.sub("<sheet ", '<sheet state="veryHidden" ', re.sub(r' state="\w+"', "", xml))),
-        ("xl/workbook.xml", lambda xml: re.sub(r'activeTab="\d+"', 'activeTab="7"', xml)),
-        ("docProps/app.xml", lambda _: "<nonsense/>"),
-    ]),
+    st.sampled_from(
+        [
+            (_SHEET, _with_dimension("A1")),
+            (_SHEET, _with_dimension("B2:C2")),
+            (
+                _SHEET,
+                lambda xml: xml.replace(
+                    "<sheetData>", '<dimension ref="A1:XFD1048576"/><sheetData>', 1
+                ),
+            ),
+            (_SHEET, lambda xml: re.sub(r"<row ", '<row spans="1:1" ', xml)),
+            (_SHEET, lambda xml: re.sub(r'<row r="([3-9])"', r'<row r="\1" hidden="1"', xml)),
+            (_SHEET, _with_other_filter),
+            (
+                "xl/sharedStrings.xml",
+                lambda xml: re.sub(r'(count|uniqueCount)="\d+"', r'\1="1"', xml),
+            ),
+            ("xl/workbook.xml", lambda xml: re.sub(r'state="\w+"', 'state="hidden"', xml)),
+            ("xl/workbook.xml", _hidden),
+            ("xl/workbook.xml", lambda xml: re.sub(r'activeTab="\d+"', 'activeTab="7"', xml)),
+            ("docProps/app.xml", lambda _: "<nonsense/>"),
+        ]
+    ),
     max_size=4,
     unique_by=lambda each: each[0],
-)  # fmt: skip  # one line for each label
+)
 
 
 @settings(deadline=None)
@@ -196,29 +221,81 @@ def test_the_sheet_with_the_table_is_read(tmp_path: Path, ours: bytes) -> None:
 @pytest.mark.parametrize(
     ("value", "shown_as", "expected"),
     [
-        (True, "General", ("Excel has turned this cell into true or false: True. Format "
-                           "the cell as text, and enter the value again")),
-        (time(12, 30), "h:mm", ("Excel has turned this cell into a time: 12:30:00. Format "
-                                "the cell as text, and enter the value again")),
-        (timedelta(hours=30), "[h]:mm", ("Excel has turned this cell into a time: 1 day, 6:00:00. Format the cell as text, "
-        "and enter the value again")),
-        (1.5, "General", ("Excel has turned this cell into a number: 1.5. Format the cell "
-                          "as text, and enter the value again")),
-        (1234567890123456, "General", ("Excel has turned this cell into a number: "
-                                       "1234567890123456. Format the cell as text, and "
-                                       "enter the value again")),
-        (974761076, "yyyy-mm-dd", ("the cell holds an Excel error: #VALUE!. Enter the value itself, in a cell "
-        "formatted as text")),
-        ("#N/A", "General", ("the cell holds an Excel error: #N/A. Enter the value itself, in a cell "
-        "formatted as text")),
-        ("=A1", "General", ("the cell holds a formula without its result. Enter the value itself, in a cell "
-        "formatted as text")),
-        # Excel knows no zones
-        (datetime(2026, 12, 1), "dd.mm", (  # noqa: DTZ001
-        "Excel has turned this cell into a date: 2026-12-01. Format the cell as text, and "
-        "enter the value again")),
+        (
+            True,
+            "General",
+            (
+                "Excel has turned this cell into true or false: True. Format "
+                "the cell as text, and enter the value again"
+            ),
+        ),
+        (
+            time(12, 30),
+            "h:mm",
+            (
+                "Excel has turned this cell into a time: 12:30:00. Format "
+                "the cell as text, and enter the value again"
+            ),
+        ),
+        (
+            timedelta(hours=30),
+            "[h]:mm",
+            (
+                "Excel has turned this cell into a time: 1 day, 6:00:00. Format "
+                "the cell as text, and enter the value again"
+            ),
+        ),
+        (
+            1.5,
+            "General",
+            (
+                "Excel has turned this cell into a number: 1.5. Format the cell "
+                "as text, and enter the value again"
+            ),
+        ),
+        (
+            1234567890123456,
+            "General",
+            (
+                "Excel has turned this cell into a number: "
+                "1234567890123456. Format the cell as text, and "
+                "enter the value again"
+            ),
+        ),
+        (
+            974761076,
+            "yyyy-mm-dd",
+            (
+                "the cell holds an Excel error: #VALUE!. Enter the value itself, "
+                "in a cell formatted as text"
+            ),
+        ),
+        (
+            "#N/A",
+            "General",
+            (
+                "the cell holds an Excel error: #N/A. Enter the value itself, "
+                "in a cell formatted as text"
+            ),
+        ),
+        (
+            "=A1",
+            "General",
+            (
+                "the cell holds a formula without its result. Enter the value itself, "
+                "in a cell formatted as text"
+            ),
+        ),
+        (
+            datetime(2026, 12, 1),  # noqa: DTZ001  # Excel knows no zones
+            "dd.mm",
+            (
+                "Excel has turned this cell into a date: 2026-12-01. Format the cell as text, and "
+                "enter the value again"
+            ),
+        ),
     ],
-)  # fmt: skip  # one line for each value
+)
 def test_what_excel_made_of_a_cell(
     tmp_path: Path, value: Any, shown_as: str, expected: str
 ) -> None:
@@ -242,10 +319,15 @@ def test_results_of_formulas(tmp_path: Path) -> None:
         content,
         _SHEET,
         lambda xml: re.sub(
-            r'<c r="C2"[^>]*>.*?</c>', '<c r="C2" t="str"><f>""</f><v></v></c>',
-            re.sub(r'<c r="B2"[^>]*>.*?</c>', '<c r="B2" t="str"><f>"po"&amp;"st"</f><v>post</v></c>', xml),
+            r'<c r="C2"[^>]*>.*?</c>',
+            '<c r="C2" t="str"><f>""</f><v></v></c>',
+            re.sub(
+                r'<c r="B2"[^>]*>.*?</c>',
+                '<c r="B2" t="str"><f>"po"&amp;"st"</f><v>post</v></c>',
+                xml,
+            ),
         ),
-    )  # fmt: skip
+    )
     assert cells(tmp_path / "ark.xlsx", saved)[1] == ["recipient", "post"]
 
 
@@ -358,7 +440,8 @@ def test_utf_16_without_a_mark(tmp_path: Path) -> None:
     ],
 )
 def test_sizes_are_bounded(tmp_path: Path, row: str, expected: str) -> None:
-    """A few bytes that stand for millions of rows or columns are refused, and not made into them."""
+    """A few bytes that stand for millions of rows or columns are refused, and not made into
+    them."""
     rows = (
         "".join(row.replace("{}", str(number)) for number in range(1, 401)) if "{}" in row else row
     )

@@ -140,7 +140,8 @@ def command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Command]:
-    """A command with the memory connectors, in this process; without signal handlers left behind."""
+    """A command with the memory connectors, in this process; without signal handlers left
+    behind."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def run(*arguments: str) -> Ended:

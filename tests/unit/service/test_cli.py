@@ -50,10 +50,8 @@ def test_a_wrong_configuration(command: Command, configuration_file: Path, name:
     ended = command(*name.split())
     assert (ended.code, ended.out) == (1, "")
     lines = ended.err.splitlines()
-    assert (
-        f"{configuration_file}:4: delivry: 'delivry' is not a known section. Did you mean 'delivery'?"
-        in lines
-    )
+    fault = "delivry: 'delivry' is not a known section. Did you mean 'delivery'?"
+    assert f"{configuration_file}:4: {fault}" in lines
     assert all(line.startswith(f"{configuration_file}") for line in lines)
     assert {path.name for path in configuration_file.parent.iterdir()} == before
 

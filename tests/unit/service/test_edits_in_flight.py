@@ -27,7 +27,8 @@ SOON = 10  # seconds in which a thread must have done what it is waited for
 
 @dataclass(eq=False)
 class Client:
-    """A destination with a client of its own, which fails once it is closed, as an HTTP client does."""
+    """A destination with a client of its own, which fails once it is closed, as an HTTP client
+    does."""
 
     name: str
     during: Callable[[Client], None] = lambda _: None
@@ -86,7 +87,8 @@ class Client:
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
-    """Every destination that is connected, in that order; each connection is a client of its own."""
+    """Every destination that is connected, in that order; each connection is a client of its
+    own."""
     made: list[Client] = []
 
     def connect(configuration: Any, exclude: Any = ()) -> dict[str, Client]:
