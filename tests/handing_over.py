@@ -24,3 +24,8 @@ def is_verified(folder: Path) -> bool:
         ["sha256sum", "--strict", "--status", "-c", "SHA256SUMS"], cwd=folder, check=False
     )
     return run.returncode == 0
+
+
+def names(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted."""
+    return sorted(each.name for each in folder.iterdir())

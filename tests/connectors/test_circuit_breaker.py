@@ -11,7 +11,7 @@ import pytest
 from connectors.net.http_client import HttpClient
 from connectors.sandbox.http_server import Response
 from daemon.core.errors import MailboxUnavailable
-from tests.connectors.http_tools import (  # noqa: F401  # fixtures
+from tests.connectors.http_tools import (  # noqa: F401  # a fixture
     FINE,
     QUICK,
     Clock,

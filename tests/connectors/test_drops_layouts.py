@@ -16,7 +16,7 @@ from connectors.destinations.filedrop import FileDrop, Settings
 from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
-from tests.handing_over import hand_over
+from tests.handing_over import hand_over, names
 
 MakeParcel = Callable[..., Parcel]
 FILES = {"Vedtak.pdf": b"%PDF-1.7 vedtak", "Kart over Ås.png": b"png"}
@@ -26,10 +26,6 @@ def deliver(drop: Path, parcel: Parcel, **options: Any) -> Receipt:
     return hand_over(
         FileDrop("erp", Settings.model_validate({"path": str(drop), **options})), parcel
     )
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir())
 
 
 def table(drop: Path) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ from connectors.net.http_response import HttpResponse, json_object
 from connectors.sandbox.altinn3.faults import gzip_bomb
 from connectors.sandbox.http_server import Manner, Response, Stream
 from daemon.core.errors import MailboxUnavailable
-from tests.connectors.http_tools import (  # noqa: F401  # fixtures
+from tests.connectors.http_tools import (  # noqa: F401  # a fixture
     JSON,
     QUICK,
     RESET,

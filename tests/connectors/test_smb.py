@@ -17,7 +17,7 @@ from connectors.destinations.smb import Settings
 from daemon.core.errors import StoreError, TemporaryFailure
 from daemon.core.ports import Parcel
 from tests.contracts.drop_servers import PASSWORD, SmbServer, smb_server
-from tests.handing_over import hand_over
+from tests.handing_over import hand_over, names
 
 pytest.importorskip("smbclient", reason="smbprotocol is not installed")
 MakeParcel = Callable[..., Parcel]
@@ -55,10 +55,6 @@ def failure(folder: Path, samba: SmbServer, parcel: Parcel, **options: Any) -> s
     with pytest.raises(TemporaryFailure) as caught:
         hand_over(smb.connect("erp", settings(folder, samba, **options)), parcel)
     return str(caught.value)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir())
 
 
 def test_a_wrong_password_is_said(
