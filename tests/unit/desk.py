@@ -14,7 +14,8 @@ from daemon.core.ports import Destination
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import Clock, MemoryDestination, active_snapshot
+from tests.unit.conftest import Clock, active_snapshot
+from tests.unit.memory import MemoryDestination
 
 
 @dataclass

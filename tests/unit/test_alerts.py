@@ -35,7 +35,8 @@ from daemon.monitoring.service_problems import ServiceProblems, log_problems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store, results
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
+from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
+from tests.unit.memory import MemoryDestination
 
 KEY_LASTS = timedelta(days=364)
 

@@ -17,8 +17,9 @@ from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.throttle import CONCURRENCY
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, active_snapshot, nothing_happens, sha256, stored_letter
+from tests.unit.conftest import NOW, active_snapshot, sha256, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
+from tests.unit.memory import nothing_happens
 
 NOT_NOW = TemporaryFailure("nobody is at home")
 NEVER = PermanentFailure("no such folder")

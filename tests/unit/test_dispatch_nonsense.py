@@ -16,8 +16,9 @@ from daemon.core.errors import TemporaryFailure
 from daemon.core.model import Outcome
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
-from tests.unit.conftest import NOW, MemoryDestination, sha256, stored_letter
+from tests.unit.conftest import NOW, sha256, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
+from tests.unit.memory import MemoryDestination
 
 
 @dataclass

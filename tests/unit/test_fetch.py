@@ -22,12 +22,12 @@ from tests.unit.conftest import (
     TABLE_TEXT,
     TAX,
     Clock,
-    MemoryMailbox,
     new_intake,
     newest_decision,
     stored_letter,
     table_of,
 )
+from tests.unit.memory import MemoryMailbox
 
 Poll = Callable[..., IntakeSummary]
 

@@ -16,7 +16,8 @@ from daemon.runtime.heartbeat import (
     mailbox_with_heartbeat,
     with_heartbeat,
 )
-from tests.unit.conftest import NOW, TAX, MemoryMailbox
+from tests.unit.conftest import NOW, TAX
+from tests.unit.memory import MemoryMailbox
 
 
 class Clock:

@@ -37,7 +37,7 @@ from daemon.store import (
 from daemon.store.database import table_of
 from daemon.store.pages import LETTERS, pieces, row_number
 from tests.unit.conftest import NOW, TAX, stored_letter
-from tests.unit.test_rerouting import FOR_OLA, TEXT
+from tests.unit.office import FOR_OLA, TEXT
 
 MANY = 2000
 SINCE = NOW - timedelta(days=1)

@@ -14,7 +14,8 @@ from daemon.core.model import Mark, MarkKind, MarkState, PartState, Policy, mess
 from daemon.core.parcels import Receipt
 from daemon.delivery.marks import MarkSender
 from daemon.store import Store, results
-from tests.unit.conftest import NOW, Clock, MemoryMailbox, stored_letter
+from tests.unit.conftest import NOW, Clock, stored_letter
+from tests.unit.memory import MemoryMailbox
 
 Tell = Callable[[], int]
 

@@ -30,7 +30,8 @@ from daemon.intake.poll import Intake
 from daemon.monitoring.problems import Problem, find_problems
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, TAX, Clock, MemoryMailbox, envelope, new_intake, stored_letter
+from tests.unit.conftest import NOW, TAX, Clock, envelope, new_intake, stored_letter
+from tests.unit.memory import MemoryMailbox
 
 AWAY = MailboxUnavailable("Altinn does not answer")
 OTHER = replace(TAX, service="4255/1", resource="plan")

@@ -25,10 +25,10 @@ from tests.unit.conftest import (
     TABLE,
     TAX,
     Clock,
-    MemoryMailbox,
     new_intake,
     newest_decision,
 )
+from tests.unit.memory import MemoryMailbox
 
 Poll = Callable[..., IntakeSummary]
 WORDS = ("Oppsigelse", "Kjære Kari", "NAV", "hemmelig")

@@ -19,7 +19,8 @@ from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, Clock, MemoryMailbox, new_intake
+from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, Clock, new_intake
+from tests.unit.memory import MemoryMailbox
 
 AWAY = MailboxUnavailable("Altinn does not answer")
 OTHER = replace(TAX, service="4255/1", resource="plan")

@@ -15,7 +15,8 @@ import pytest
 from daemon.core.errors import LetterGone, MailboxUnavailable
 from daemon.core.model import message_id
 from daemon.store.lock import InstanceLock
-from tests.unit.conftest import TABLE, MemoryMailbox
+from tests.unit.conftest import TABLE
+from tests.unit.memory import MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, Command, with_letters
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")

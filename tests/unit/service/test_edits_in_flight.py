@@ -19,7 +19,8 @@ from daemon.core.parcels import Receipt
 from daemon.core.ports import Finding, Notification, Parcel, Pickup, PickupState
 from daemon.service import app, plugins, stack
 from daemon.service.app import App
-from tests.unit.conftest import MemoryMailbox, stored_letter
+from tests.unit.conftest import stored_letter
+from tests.unit.memory import MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES
 
 SOON = 10  # seconds in which a thread must have done what it is waited for
