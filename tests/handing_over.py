@@ -1,4 +1,4 @@
-"""Hands parcels to destinations as the service does, and looks at what came of it as a consumer
+"""Hands parcels to destinations as the service does, and looks at the result as a consumer
 would."""
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ def test_nothing_secret_is_logged(box: Box, caplog: pytest.LogCaptureFixture) ->
 
 
 def test_a_letter_that_is_not_to_be_confirmed_is_left_alone(box: Box) -> None:
-    """Where the sender asks for no confirmation, confirming is no error and there is nothing to
+    """Where the sender asks for no confirmation, confirming is not an error and nothing is left to
     wait for."""
     box.put(confirmation_needed=False)
     mailbox = box.mailbox()

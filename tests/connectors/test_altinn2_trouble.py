@@ -131,7 +131,7 @@ _ENVELOPE = b"<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'>%b
     ids=["fault without words", "empty body", "another element", "DTD", "no base64", "nothing"],
 )
 def test_nonsense_is_no_empty_inbox(box: Box, inside: bytes) -> None:
-    """XML that is no answer is trouble, never a list of nothing."""
+    """XML that is not an answer is a failure, never an empty list."""
     from connectors.sandbox.http_server import Response
 
     answer = Response(status=200, body=inside, headers=(("Content-Type", "text/xml"),))

@@ -76,8 +76,8 @@ def test_a_checksum_counts_only_if_it_is_one(checksum: str | None, expected: str
 def test_the_media_type_is_told_or_follows_from_the_name(
     told: str, name: str, expected: str
 ) -> None:
-    """Altinn's word for a type it does not know is replaced by what the name says; what is no media
-    type is never passed on."""
+    """Altinn's word for a type it does not know is replaced by what the name says; what is not a
+    media type is never passed on."""
     assert media_type(told, name) == expected
 
 

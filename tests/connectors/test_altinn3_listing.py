@@ -150,8 +150,8 @@ def test_a_list_without_order_is_read_whole_too() -> None:
 
 
 def test_a_list_that_ignores_the_window_is_given_up_and_told() -> None:
-    """A server that always answers with the same full list costs a bounded number of calls, and is
-    no whole listing."""
+    """A server that always answers with the same full list costs a bounded number of calls, and
+    does not count as a whole listing."""
     altinn = Altinn([])
     page = [f"letter-{number}" for number in range(PAGE)]
 

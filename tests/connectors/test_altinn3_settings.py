@@ -216,8 +216,8 @@ def channel(service: str, resource: str, party: str = PARTY, **other: bool) -> C
 
 
 def test_channels_are_in_the_order_of_the_configuration(base: Path) -> None:
-    """By party, service and resource; what is configured is no guess, and replaces every guess for
-    its service."""
+    """By party, service and resource; what is configured is not a guess, and replaces every guess
+    for its service."""
     settings = read(
         base,
         parties=[OTHER, PARTY],
@@ -244,8 +244,8 @@ def test_channels_are_in_the_order_of_the_configuration(base: Path) -> None:
 
 @pytest.mark.parametrize(("told", "list_only"), [("list", True), ("fetch", False)])
 def test_confidential_post_is_listed_or_fetched(base: Path, told: str, list_only: bool) -> None:
-    """By default confidential post is only noticed, and that it cannot be is no error; to fetch it
-    is a choice."""
+    """By default confidential post is only noticed, and a lack of access to it is not an error; to
+    fetch it is a choice."""
     fetch = not list_only
     assert channels_of(read(base, services=["4255/1"], confidential=told))[1:] == (
         channel(
@@ -266,7 +266,7 @@ def test_confidential_post_is_listed_or_fetched(base: Path, told: str, list_only
 
 
 def test_confidential_post_can_be_left_alone(base: Path) -> None:
-    """With `off` there is no channel for it, whatever its resources."""
+    """With `off` it has no channel, whatever its resources."""
     assert not [
         each
         for each in channels_of(read(base, confidential="off", resources={"5504/1": ["x"]}))

@@ -199,7 +199,7 @@ def test_the_index_is_never_a_program(tmp_path: Path, make_parcel: MakeParcel) -
     assert row["sender_reference"] == "'-1"
 
 
-def test_an_index_that_the_consumer_moved_away_begins_anew(
+def test_an_index_that_the_consumer_moved_away_begins_again(
     tmp_path: Path, make_parcel: MakeParcel
 ) -> None:
     """After the consumer has taken the index, the next letter's lines stand in a new one, with its

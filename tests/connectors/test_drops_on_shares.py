@@ -72,7 +72,7 @@ def test_a_mode_that_is_asked_for(drop: Path, error: str) -> None:
     assert list(drop.iterdir()) == []
 
 
-def test_a_mode_that_is_there_already(drop: Path) -> None:
+def test_a_mode_that_is_set_already(drop: Path) -> None:
     """A share that is mounted with the mode of the configuration need not set it."""
     found = drop_where("chmod", "EPERM", drop, mode="0640")
     assert modes(Path(found["dropped"])) == {0o640}

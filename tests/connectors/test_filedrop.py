@@ -159,7 +159,7 @@ def picture(place: Path) -> object:
     return [(each.name, each.stat().st_ino, each.read_bytes()) for each in sorted(place.iterdir())]
 
 
-def test_what_a_crash_left_behind_is_built_anew(
+def test_what_a_crash_left_behind_is_built_again(
     destination: FileDrop, drop: Path, make_parcel: MakeParcel
 ) -> None:
     """A half-built folder of an earlier attempt is replaced, and none of it reaches the letter."""
@@ -177,8 +177,7 @@ def test_what_a_crash_left_behind_is_built_anew(
 def test_a_crash_after_the_rename_leaves_no_temporary(
     destination: FileDrop, drop: Path, make_parcel: MakeParcel
 ) -> None:
-    """A repeat of a letter that is there already also clears away what an attempt in between
-    left."""
+    """A repeat of a letter that exists already also clears away what an attempt in between left."""
     parcel = make_parcel()
     place = Path(hand_over(destination, parcel).reference)
     (drop / ".postmottak" / f"{parcel.delivery_id}.0").mkdir(parents=True)
@@ -194,7 +193,7 @@ def is_whole(folder: Path) -> bool:
 def test_a_reader_in_a_hurry_sees_whole_letters_only(
     destination: FileDrop, drop: Path, make_parcel: MakeParcel
 ) -> None:
-    """Whoever lists the folder all the time and reads at once finds every letter complete."""
+    """A reader that lists the folder all the time and reads at once finds every letter complete."""
     done, faults = threading.Event(), list[str]()
 
     def read_all() -> None:
@@ -237,7 +236,7 @@ def test_two_different_letters_with_one_name(
 
 
 def test_check_says_that_the_folder_can_be_written(drop: Path) -> None:
-    """A good folder is found good through the connector's front door, and nothing is left in it."""
+    """A good folder is found good through the connector itself, and nothing is left in it."""
     findings = list(connect("erp", Settings(path=drop)).check())
     assert [(finding.ok, str(drop) in finding.text) for finding in findings] == [(True, True)]
     assert names(drop) == []

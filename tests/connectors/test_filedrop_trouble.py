@@ -120,7 +120,7 @@ def test_a_missing_folder_is_waited_for(
 def test_a_file_in_place_of_the_folder(
     destination: FileDrop, drop: Path, make_parcel: MakeParcel
 ) -> None:
-    """A path that is no folder is said to be none."""
+    """A path that is not a folder is reported as such."""
     drop.rmdir()
     drop.touch()
     with pytest.raises(TemporaryFailure, match="is not a folder"):
@@ -149,7 +149,7 @@ def test_a_file_system_that_cannot_rename_like_linux(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_full_disk_is_waited_for(tmp_path: Path, make_parcel: MakeParcel) -> None:
-    """When there is no room the letter waits, no half of it is left, and it arrives when there is
+    """When the disk is full the letter waits, nothing of it is left, and it arrives when there is
     room again."""
     small = tmp_path / "small"
     small.mkdir()

@@ -47,7 +47,7 @@ def _send_to_each(
     for answer in answers:
         connection = connections.enter_context(listener.accept()[0])
         connection.recv(65536)
-        with suppress(OSError):  # whoever has seen enough of it leaves
+        with suppress(OSError):  # a client that has seen enough leaves
             connection.sendall(answer)
         if leaves:
             connection.close()

@@ -1,5 +1,5 @@
-"""The pretend Altinn 2 is no friendlier than the real one: requests by the letter, and reading that
-shows."""
+"""The pretend Altinn 2 is not friendlier than the real one: requests by the letter, and reading
+that shows."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_known_another_unknown_and_revoked_are_told_apart(
 
 def test_a_key_of_another_kind(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
     """A server without a key of the known kind gets nothing, and its key is named as what to ask
-    for, whoever hangs up first."""
+    for, no matter which side hangs up first."""
     chosen = settings(tmp_path, server)
     (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {_key('ssh-rsa')}\n")
     with pytest.raises(

@@ -263,7 +263,7 @@ def test_bytes_that_are_not_those_promised_do_not_become_a_letter(make_parcel: M
 def test_https_wants_a_certificate_that_is_trusted(
     server_tls: Any, ca_file: Path, tmp_path: Path, make_parcel: MakeParcel
 ) -> None:
-    """A CA of one's own is named in ca_file; without it nothing is sent, and check says so."""
+    """Your own CA is named in ca_file; without it nothing is sent, and check says so."""
     with SoapSink(tls=server_tls) as sink:
         connect("arkiv", settings(sink.url, tmp_path, ca_file=str(ca_file))).deliver(make_parcel())
         stranger = connect("arkiv", settings(sink.url))

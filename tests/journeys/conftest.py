@@ -182,8 +182,7 @@ def journey(tmp_path: Path) -> Iterator[Journey]:
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Callable[..., Begin]:
-    """Begin a journey with a configuration of one's own: `with begun(mailbox='...') as
-    journey:`."""
+    """Begin a journey with your own configuration: `with begun(mailbox='...') as journey:`."""
     return lambda **settings: Begin(tmp_path, **settings)
 
 

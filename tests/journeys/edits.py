@@ -105,7 +105,7 @@ def linked(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
 
 
 def broken(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
-    """Saved broken, and mended at once."""
+    """Saved broken, and fixed at once."""
     path.write_text(text.replace('to = ["post"]', 'to = ["pots"]'), encoding="utf-8")
     meanwhile()
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Size is no trouble: bytes pass through in pieces."""
+"""Size does not matter: bytes pass through in pieces."""
 
 from __future__ import annotations
 

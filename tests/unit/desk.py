@@ -20,7 +20,7 @@ from tests.unit.memory import MemoryDestination
 
 @dataclass
 class Desk:
-    """A dispatch with two destinations, and what came of it."""
+    """A dispatch with two destinations, and its results."""
 
     store: Store
     dispatch: Dispatch

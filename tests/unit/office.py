@@ -129,7 +129,7 @@ class Office:
 
     @property
     def rerouter(self) -> Rerouter:
-        """Decides anew, by the table in force."""
+        """Decides again, by the active table."""
         return Rerouter(store=self.store, table=lambda: self.table, clock=self.clock)
 
 

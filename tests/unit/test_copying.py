@@ -136,8 +136,8 @@ def test_without_room_the_database_itself_is_checked(
         assert checked == large
 
 
-def test_a_check_gives_signs_of_life(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for a long check sees that it goes on."""
+def test_a_long_check_shows_progress(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator who waits for a long check sees that it goes on."""
     monkeypatch.setattr(sqlite_file, "_OPERATIONS", 100)
     beats: list[None] = []
     assert corruption(large, lambda: beats.append(None)) == []

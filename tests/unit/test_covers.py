@@ -20,8 +20,8 @@ from tests.unit.office import (
 
 
 def test_a_letter_that_waits_follows_a_cover_and_comes_back(office: Office) -> None:
-    """What waits goes to whoever covers from the day on which the cover begins, and back again when
-    it has ended."""
+    """What waits goes to the person who covers from the day on which the cover begins, and back
+    again when it has ended."""
     office.fetch()
     assert office.goes_to() == {"archive": ("kari",), "mail": ("kari",)}
     office.put_in_force(TEXT + FOR_OLA)
@@ -60,8 +60,8 @@ def test_what_a_cover_withdrew_is_remembered(office: Office) -> None:
     "state", [DeliveryState.CLAIMED, DeliveryState.DELIVERED, DeliveryState.DEAD]
 )
 def test_what_does_not_wait_follows_no_cover(office: Office, state: DeliveryState) -> None:
-    """What is under way, delivered or dead stays as it is; what waits beside it goes to whoever
-    covers."""
+    """What is under way, delivered or dead stays as it is; what waits beside it goes to the person
+    who covers."""
     key = office.fetch()
     mail = delivery_id(key, "mail", 1)
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])
@@ -78,8 +78,8 @@ def test_what_does_not_wait_follows_no_cover(office: Office, state: DeliveryStat
 
 
 def test_what_is_held_follows_a_cover_and_stays_held(office: Office) -> None:
-    """A letter that an operator put aside goes to whoever covers when it is released, and not
-    before."""
+    """A letter that an operator put aside goes to the person who covers when it is released, and
+    not before."""
     key = office.fetch()
     office.store.outbox.hold([delivery_id(key, name, 1) for name in ("archive", "mail")])
     office.put_in_force(TEXT + FOR_OLA)
@@ -90,15 +90,15 @@ def test_what_is_held_follows_a_cover_and_stays_held(office: Office) -> None:
 
 
 def test_a_cover_at_the_same_destination(office: Office) -> None:
-    """Where both are reached through one destination, what waits there is for whoever covers, and
-    no longer for the other."""
+    """Where both are reached through one destination, what waits there is for the person who
+    covers, and no longer for the other."""
     office.fetch()
     office.put_in_force(TEXT + FOR_OLA.replace('to = "ola"', 'to = "per"'))
     assert (office.rerouter.follow_covers(), office.goes_to()) == (1, {"mail": ("per",)})
 
 
 def test_a_cover_that_leaves_a_copy(office: Office) -> None:
-    """Whoever covers gets what waits, also where the other keeps a copy."""
+    """The person who covers gets what waits, also where the other keeps a copy."""
     office.fetch()
     office.put_in_force(TEXT + FOR_OLA + "keep_copy = true\n")
     assert office.rerouter.follow_covers() == 1

@@ -1,4 +1,4 @@
-"""Traces: a destination forgets a delivery only when its end is recorded, and then always, whoever
+"""Traces: a destination forgets a delivery only when its end is recorded, and then always, whatever
 was killed meanwhile."""
 
 from __future__ import annotations

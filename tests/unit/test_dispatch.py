@@ -315,8 +315,8 @@ def test_a_repeat_after_a_crash_is_the_same_parcel(
 
 
 def test_the_document_does_not_depend_on_the_attempt(desk: Desk) -> None:
-    """However often and whenever a delivery is tried, and whoever asks for it, its document has the
-    same bytes."""
+    """However often and whenever a delivery is tried, and whatever asks for it, its document has
+    the same bytes."""
     desk.store.letters.add([stored_letter("a")])
     desk.erp.fails = iter([NOT_NOW, NEVER])
     desk.deliver()

@@ -30,7 +30,7 @@ class Clock:
 
 
 def test_a_thread_that_says_nothing_hangs() -> None:
-    """A loop without a sign of life is named; its next sign clears it."""
+    """A loop without a heartbeat is named; its next heartbeat clears it."""
     clock = Clock()
     heartbeats = Heartbeats(clock)
     heartbeats.beat("outbox")

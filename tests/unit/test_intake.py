@@ -141,7 +141,7 @@ def test_a_bookmark_never_goes_back(poll: Poll, store: Store, mailbox: MemoryMai
 
 
 def test_a_mailbox_without_letters(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """An empty box is no problem, and is asked for everything again."""
+    """An empty box is not a problem, and everything is listed again next time."""
     assert poll() == IntakeSummary()
     assert position(store, mailbox) is None
     mailbox.boxes = []
@@ -217,7 +217,7 @@ def publish_with(mailbox: MemoryMailbox, versions: list[bytes], checksum: str) -
 
 def test_a_broken_download_is_repeated(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
     """Bytes that are not what the checksum promises are downloaded again, more than once, which
-    mends what the way here had broken."""
+    repairs what was damaged on the way here."""
     publish_with(mailbox, [b"the fil3", b"the f", b"", b"the file"], md5(b"the file"))
     assert poll().problems == []
     (kept,) = store.queries.attachments(message_id("altinn", "a"))

@@ -123,7 +123,7 @@ def test_a_channel_that_cannot_even_be_begun(
     poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault in working out from when on to list is one channel's trouble, and so is an id that is
-    no text."""
+    not a text."""
     mailbox.publish("a", channel=OTHER)
     whole = mailbox.list
 

@@ -221,8 +221,8 @@ def test_an_outline_says_what_the_letter_does(full: Store) -> None:
 
 
 def test_a_cover_for_thousands(full: Store, database: Path) -> None:
-    """All that wait follow a cover, each once, while others commit and signs of life are given;
-    again, nothing changes."""
+    """All that wait follow a cover, each once, while others commit and heartbeats are sent; again,
+    nothing changes."""
     beats: list[None] = []
 
     def beat() -> None:
@@ -275,7 +275,7 @@ def test_what_is_held_and_released_during_a_walk_is_not_missed(full: Store) -> N
 @pytest.mark.parametrize("what", ["claimed", "delivered"])
 def test_what_is_begun_between_read_and_change_stays(full: Store, what: str) -> None:
     """A delivery that was claimed or made after the walk read it stays as it is; what still waits
-    beside it goes to whoever covers."""
+    beside it goes to the person who covers."""
     stale = next(full.covers.queued(NOW))[0]
     (archive,) = (
         each

@@ -121,7 +121,7 @@ def test_a_listing_that_is_never_whole(office: Office) -> None:
 
 
 def test_what_nobody_asked_for_may_be_refused(office: Office) -> None:
-    """A presumed resource without a right to it is no trouble, however long."""
+    """A presumed resource without access to it is not a problem, however long that lasts."""
     office.mailbox.fails["list", "bygg"] = repeat(AccessRefused("no right"))
     office.poll()
     office.poll(days=2)

@@ -1,5 +1,5 @@
-"""Notices: whoever is appointed hears that a confidential letter waits, once, and nothing of what
-it says."""
+"""Notices: the appointed recipients are notified that a confidential letter waits, once, and learn
+nothing of its content."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def test_a_notice_opens_nothing(
 
 
 def test_nobody_appointed_hears_nothing(poll: Poll, store: Store) -> None:
-    """Without a route for confidential post there is no notice; once somebody is appointed, it
-    comes."""
+    """Without a route for confidential post no notice is sent; once a route names a recipient, it
+    is."""
     assert (poll(TABLE).notices, store.queries.counts().messages) == (0, 0)
     assert poll(APPOINTED).notices == 1
 

@@ -31,7 +31,7 @@ def put_into(store: Store, state: DeliveryState, external_id: str) -> None:
 
 @pytest.mark.parametrize("name", ["delivered", "dead"])
 def test_resending_makes_a_new_generation(store: Store, name: str) -> None:
-    """What was delivered or is dead is delivered anew under a new id each time; the old delivery
+    """What was delivered or is dead is delivered again under a new id each time; the old delivery
     stays as it was."""
     store.letters.add([stored_letter("a")])
     ENDS[name](store.outbox, claim_one(store))

@@ -21,8 +21,8 @@ from tests.unit.office import (
 )
 
 
-def test_routing_a_letter_anew_sends_it_again(office: Office) -> None:
-    """An operator who routes a letter anew has it delivered again, as a new generation, also where
+def test_routing_a_letter_again_sends_it_again(office: Office) -> None:
+    """An operator who routes a letter again has it delivered again, as a new generation, also where
     it has arrived."""
     key = office.fetch()
     office.deliver("archive", "mail")
@@ -85,7 +85,7 @@ def test_routing_to_somebody_at_the_same_destination(office: Office) -> None:
 
 
 def test_a_delivery_that_waits_is_not_doubled(office: Office) -> None:
-    """Routing anew what waits already, and belongs where it waits, makes no second delivery."""
+    """Routing again what waits already, and belongs where it waits, makes no second delivery."""
     key = office.fetch()
     assert office.rerouter.route(key, None).added == {key: ()}
     assert [each.generation for some in office.deliveries().values() for each in some] == [1, 1]
@@ -161,8 +161,8 @@ def test_applying_sends_nothing_twice(office: Office) -> None:
 def test_applying_reaches_somebody_new_at_the_same_destination(
     office: Office, under_way: bool
 ) -> None:
-    """Where the destination got the letter for somebody else, it gets it once more for whoever has
-    it now, and no third time."""
+    """Where the destination got the letter for somebody else, it gets it once more for the
+    recipient who has it now, and no third time."""
     key = office.fetch()
     office.deliver("archive")
     (claim,) = office.store.outbox.claim("me", NOW, LEASE, 9, only=["mail"])

@@ -41,7 +41,8 @@ with ThreadPool(4) as pool:
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_few_threads(threads: int) -> None:
-    """All work is done: by the threads that could be had, and without any by whoever submits it."""
+    """All work is done: by the threads that could be had, and without any by the thread that
+    submits it."""
     command = [sys.executable, "-c", _FEW_THREADS, str(threads)]
     ended = subprocess.run(
         command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60

@@ -359,8 +359,7 @@ def test_what_a_mistake_is_told(mistake: str) -> None:
 
 
 def test_several_mistakes_are_told_at_once() -> None:
-    """Whoever made three mistakes reads of three, in the order of the file's checks, and mends them
-    in one go."""
+    """All mistakes are reported at once, in the order of the file's checks."""
     text = table(
         route('services = ["4255/18"]')
         + route("senders = [1]", "Lønn", 'to = ["lon"]')

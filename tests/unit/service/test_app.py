@@ -120,7 +120,7 @@ def test_one_process_for_each_store(parts: App, configuration_file: Path) -> Non
     store.close()
 
 
-def test_everything_is_let_go(
+def test_everything_is_closed(
     mailbox: MemoryMailbox, places: dict[str, MemoryDestination], configuration_file: Path
 ) -> None:
     """In the end, and after an error, all connections are closed and the store is free."""
@@ -132,7 +132,7 @@ def test_everything_is_let_go(
         assert all(place.closed for place in places.values())
 
 
-def test_a_start_that_fails_lets_go_of_the_store(
+def test_a_start_that_fails_releases_the_store(
     mailbox: MemoryMailbox, places: object, configuration_file: Path
 ) -> None:
     """If the parts cannot be put together, the store is free again for the next try."""

@@ -352,8 +352,8 @@ def test_what_is_not_there(command: Command, arguments: list[str]) -> None:
     ],
 )
 def test_looking_makes_no_database(command: Command, tmp_path: Path, name: str) -> None:
-    """Where there is no database yet, a command that looks at it says so, ends with 4 and makes
-    none: a wrong path must be seen."""
+    """If the database does not exist yet, a command that only reads says so, ends with exit code 4
+    and creates none: a wrong path must be noticed."""
     ended = command(*name.split())
     assert (ended.code, ended.out) == (4, "")
     assert ended.err.startswith(f"there is no database at {tmp_path}/data/postmottak.db; ")
@@ -361,7 +361,7 @@ def test_looking_makes_no_database(command: Command, tmp_path: Path, name: str) 
 
 
 def test_an_unknown_state(command: Command) -> None:
-    """A state that there is not is wrong usage, and the right ones are named."""
+    """A state that does not exist is wrong usage, and the right ones are named."""
     command("poll")
     ended = command("deliveries", "list", "--state", "lost")
     assert ended.code == 2

@@ -132,8 +132,8 @@ def test_a_service_polls_again(
     configuration_file: Path,
     logged: list[Any],
 ) -> None:
-    """A letter that comes later is fetched at the next interval; a round that fails in between is
-    no hindrance."""
+    """A letter that comes later is fetched at the next interval; a round that fails in between does
+    not prevent it."""
     configuration_file.write_text(configuration_file.read_text().replace('"1h"', '"1s"'))
     mailbox.fails["list", "skatt"] = iter([AWAY])
     came = arrival(places["erp"])
@@ -243,8 +243,8 @@ def test_a_full_disk_stops_fetching_only(
     mailbox: MemoryMailbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While there is no room for new letters the service fetches none, and delivers those that it
-    has."""
+    """While the disk has no room for new letters the service fetches none, and delivers those that
+    it has."""
     parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, threading.Event())
     mailbox.publish("b", b"large")
     full = threading.Event()

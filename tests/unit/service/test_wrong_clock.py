@@ -196,7 +196,7 @@ def test_a_receiver_that_refuses_the_wrong_time(
 def test_covers_do_not_follow_a_wrong_day(
     start: Start, box: MemoryMailbox, machine: Machine, stopping: threading.Event
 ) -> None:
-    """Letters that wait are not decided anew for a day that is not."""
+    """Letters that wait are not decided again for a wrong day."""
     with start() as parts:
         works(parts, machine, 60, stopping)
         followed = parts._covers.followed
