@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 import trustme
 
@@ -29,7 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
     calls are the same. OpenSSL takes 30 milliseconds for the authorities of each context, and no
     test of parts meets a server that they know. Journeys, whose files are large and which may
     install packages, keep disk and authorities.
+
+    No example of Hypothesis has a deadline: on a busy machine any may take long.
     """
+    hypothesis.settings.register_profile("busy", deadline=None)
+    hypothesis.settings.load_profile("busy")
     named = {part for argument in config.args for part in Path(argument).resolve().parts}
     if "tests" not in named or named & _WHOLE_SYSTEM or config.args == config.getini("testpaths"):
         return

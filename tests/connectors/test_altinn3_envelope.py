@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.altinn3.envelope import body_type, letter_from, odd_flags
@@ -165,6 +165,7 @@ def test_every_time_that_is_written_is_read(time: datetime) -> None:
     assert time.year in {1, 2, 1969, 1970, 9998, 9999} or time_if_set(time)
 
 
+@settings(max_examples=50)  # each example tries every field
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
