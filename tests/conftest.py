@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 import trustme
 
@@ -13,6 +17,41 @@ from daemon.core.ports import Parcel
 from tests.parcels import new_parcel
 
 MakeParcel = Callable[..., Parcel]
+_MEMORY = Path("/dev/shm")  # a tmpfs, on Linux
+_ENOUGH = 4 << 30
+_WHOLE_SYSTEM = {"journeys", "system"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Spare the tests of parts what takes most of their time: waits for the disk, and the system's
+    authorities.
+
+    Every letter is synced several times, and a disk takes milliseconds for each sync; in memory the
+    calls are the same. OpenSSL takes 30 milliseconds for the authorities of each context, and no
+    test of parts meets a server that they know. Journeys, whose files are large and which may
+    install packages, keep disk and authorities.
+
+    No example of Hypothesis has a deadline: on a busy machine any may take long.
+    """
+    hypothesis.settings.register_profile("busy", deadline=None)
+    hypothesis.settings.load_profile("busy")
+    named = {part for argument in config.args for part in Path(argument).resolve().parts}
+    if "tests" not in named or named & _WHOLE_SYSTEM or config.args == config.getini("testpaths"):
+        return
+    os.environ.setdefault("SSL_CERT_FILE", os.devnull)
+    os.environ.setdefault("SSL_CERT_DIR", os.devnull)
+    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys_are_checked_once() -> Iterator[None]:
+    """OpenSSL proves an RSA key for 50 milliseconds each time that it is read; here, once."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("joserfc._rfc7517.pem.load_pem_private_key", cache(load_pem_private_key))
+        yield
 
 
 @pytest.fixture(scope="session")

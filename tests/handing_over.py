@@ -1,4 +1,4 @@
-"""Hands parcels to destinations as the service does, and looks at what came of it as a consumer
+"""Hands parcels to destinations as the service does, and looks at the result as a consumer
 would."""
 
 from __future__ import annotations
@@ -24,3 +24,8 @@ def is_verified(folder: Path) -> bool:
         ["sha256sum", "--strict", "--status", "-c", "SHA256SUMS"], cwd=folder, check=False
     )
     return run.returncode == 0
+
+
+def names(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted."""
+    return sorted(each.name for each in folder.iterdir())

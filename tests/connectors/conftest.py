@@ -62,7 +62,7 @@ class ScriptedMail(Server):
     """A mail server that accepts everything, unless `script` has another answer to a command.
 
     A key is the beginning of a command as the client sends it, or `greeting`, or `.` for the end of
-    a mail. An empty answer hangs up; None is no answer at all.
+    a mail. An empty answer hangs up; None sends no answer at all.
     """
 
     def __init__(

@@ -48,7 +48,8 @@ def text_of(mail: EmailMessage, kind: str = "plain") -> str:
 
 
 def attempt(destination: Mail, parcel: Parcel) -> tuple[Receipt | DeliveryFailure, Parcel]:
-    """One attempt as the service makes it: how it ended, and the parcel as it comes the next time."""
+    """One attempt as the service makes it: how it ended, and the parcel as it comes the next
+    time."""
     try:
         return destination.deliver(parcel), parcel
     except TemporaryFailure as failure:

@@ -224,7 +224,8 @@ def test_letters_that_nobody_fetches_are_noticed(
 
 
 def test_without_dialogporten_a_check_is_whole(tmp_path: Path, altinn: FakeAltinn) -> None:
-    """A client that lacks Dialogporten's scope can be checked and used; what is not known is said."""
+    """A client that lacks Dialogporten's scope can be checked and used; what is not known is
+    said."""
     client = altinn.ready_client(scopes=[READ_SCOPE])
     altinn.allow(client.client_id, PARTY, [ADMINISTRATION, CONFIDENTIAL])
     findings = found(mailbox(tmp_path, altinn, client))
@@ -312,5 +313,6 @@ def test_discovery_and_correspondence_may_disagree(
     ],
 )
 def test_a_name_may_tell_the_service(resource: str, title: str, service: str | None) -> None:
-    """A code or a service's name counts, but only where the resource speaks of digital post at all."""
+    """A code or a service's name counts, but only where the resource speaks of digital post at
+    all."""
     assert guess_service(resource, {"nb": title}) == service

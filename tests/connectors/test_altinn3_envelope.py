@@ -6,78 +6,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.altinn3.envelope import body_type, letter_from, media_type, odd_flags
+from connectors.altinn3.envelope import body_type, letter_from, odd_flags
 from daemon.core.dpv import CONFIDENTIAL_POST
-from daemon.core.model import Envelope, LetterRef, MessageKind, Part, PartState
+from daemon.core.model import LetterRef, MessageKind
 from daemon.core.outside_values import time_from, time_if_set
 from daemon.core.times import in_utc
-
-NOW = datetime(2026, 8, 12, tzinfo=UTC)
-REF = LetterRef(
-    mailbox="altinn",
-    party="991825827",
-    service="4255/10",
-    resource="eformidling-dpv-administrasjon",
-    external_id="0198a1b2-3c4d-7e5f-8a9b-0c1d2e3f4a5b",
-)
-
-
-def attachment(**other: Any) -> dict[str, Any]:
-    return {
-        "created": "2026-08-11T07:14:40.120331+00:00",
-        "dataLocationType": "AltinnCorrespondenceAttachment",
-        "status": "Published",
-        "dataType": "application/pdf",
-        "expirationTime": None,
-        "id": "6d0f0a53-0b63-4c5f-8e83-8d0b8f6f3a10",
-        "fileName": "Vedtak.pdf",
-        "displayName": "Vedtak i byggesak",
-        "isEncrypted": False,
-        "checksum": "9e107d9d372bb6826bd81d3542a419d6",
-        "expirationInDays": None,
-    } | other
-
-
-def overview(content: dict[str, Any] | None = None, **other: Any) -> dict[str, Any]:
-    """As in Altinn/altinn-correspondence CorrespondenceOverviewMapper.cs, of a letter from
-    eFormidling."""
-    plain = {
-        "attachments": [],
-        "language": "nb",
-        "messageTitle": "Vedtak",
-        "messageSummary": "Kort sagt",
-        "messageBody": "Hei",
-    }
-    return {
-        "correspondenceId": REF.external_id,
-        "content": plain | (content or {}),
-        "created": "2026-08-11T07:14:39.553211+00:00",
-        "statusChanged": "2026-08-11T07:15:02.418377+00:00",
-        "published": "2026-08-11T07:15:02.418377+00:00",
-        "requestedPublishTime": "2026-08-11T07:14:38.9+00:00",
-        "dueDateTime": "2026-08-18T07:14:38.9+00:00",
-        "status": "Published",
-        "sender": "urn:altinn:organization:identifier-no:991825827",
-        "messageSender": "Eksempel kommune",
-        "sendersReference": "b2a7c1de",
-        "propertyList": {"senderOrgNumber": "964965226"},
-        "externalReferences": [{"referenceValue": "x", "referenceType": "DialogportenDialogId"}],
-        "replyOptions": [{"linkURL": "https://svar.example/", "linkText": "Svar"}],
-        "isConfirmationNeeded": False,
-        "isConfidential": False,
-        "altinn2CorrespondenceId": None,
-    } | other
-
-
-def envelope(content: dict[str, Any] | None = None, ref: LetterRef = REF, **other: Any) -> Envelope:
-    return letter_from(overview(content, **other), ref, NOW).envelope
-
-
-def part(**other: Any) -> Part:
-    return letter_from(overview({"attachments": [attachment(**other)]}), REF, NOW).parts[0]
+from tests.connectors.altinn3_overview import NOW, REF, attachment, envelope, overview
 
 
 def test_a_plain_letter_is_told_whole() -> None:
@@ -228,6 +165,7 @@ def test_every_time_that_is_written_is_read(time: datetime) -> None:
     assert time.year in {1, 2, 1969, 1970, 9998, 9999} or time_if_set(time)
 
 
+@settings(max_examples=50)  # each example tries every field
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -311,93 +249,3 @@ def test_flags_as_they_should_be_are_not_remarked(flag: object) -> None:
         flag is True
     )
     assert odd_flags(overview(isConfidential=flag)) == []
-
-
-PAST, FUTURE = "2026-08-01T00:00:00+00:00", "2026-09-01T00:00:00+00:00"
-
-
-@pytest.mark.parametrize(
-    ("fields", "state"),
-    [
-        ({}, PartState.PRESENT),
-        ({"status": "Purged"}, PartState.PURGED),
-        ({"status": "Failed"}, PartState.SCAN_FAILED),
-        ({"status": "Expired"}, PartState.EXPIRED),
-        ({"expirationTime": PAST}, PartState.PRESENT),
-        ({"expirationTime": "0001-01-01T00:00:00+00:00"}, PartState.PRESENT),
-        ({"expirationTime": FUTURE}, PartState.PRESENT),
-        ({"status": "Initialized"}, PartState.UNAVAILABLE),
-        ({"status": "UploadProcessing"}, PartState.UNAVAILABLE),
-        ({"status": "Quarantined"}, PartState.PRESENT),
-        ({"status": None}, PartState.PRESENT),
-        ({"dataLocationType": "ExternalStorage"}, PartState.EXTERNAL),
-        ({"dataLocationType": "ExternalStorage", "status": "Purged"}, PartState.PURGED),
-        ({"dataLocationType": "Moon"}, PartState.PRESENT),
-        ({"id": None}, PartState.UNAVAILABLE),
-    ],
-)
-def test_what_is_known_of_an_attachment_decides_whether_it_is_tried(
-    fields: dict[str, Any], state: PartState
-) -> None:
-    """Only what cannot be there is not tried; a status that nobody knows yet is, and a date decides
-    nothing."""
-    assert part(**fields).state is state
-
-
-@pytest.mark.parametrize(
-    ("checksum", "expected"),
-    [
-        ("9E107D9D372BB6826BD81D3542A419D6", "9e107d9d372bb6826bd81d3542a419d6"),
-        ("", ""),
-        (None, ""),
-        ("nhB9nTcrtoJr2B01QqQZ1g==", ""),
-    ],
-)
-def test_a_checksum_counts_only_if_it_is_one(checksum: str | None, expected: str) -> None:
-    """MD5 in hexadecimal is compared in lower case; anything else can prove nothing."""
-    assert part(checksum=checksum).sender_checksum == expected
-
-
-@pytest.mark.parametrize(
-    ("told", "name", "expected"),
-    [
-        ("application/pdf", "x.pdf", "application/pdf"),
-        ("text/plain; charset=utf-8", "x.txt", "text/plain"),
-        (
-            "binary_octet_stream",
-            "Tegning.DOCX",
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        ),
-        ("application/octet-stream", "x.zip", "application/zip"),
-        ("binary_octet_stream", "x.cad", "application/octet-stream"),
-        ("binary_octet_stream", "pdf", "application/octet-stream"),
-        ("", "", "application/octet-stream"),
-        ("text/html\r\nX: y", "x", "application/octet-stream"),
-    ],
-)
-def test_the_media_type_is_told_or_follows_from_the_name(
-    told: str, name: str, expected: str
-) -> None:
-    """Altinn's word for a type it does not know is replaced by what the name says; what is no media
-    type is never passed on."""
-    assert media_type(told, name) == expected
-
-
-def test_attachments_keep_names_order_and_marks() -> None:
-    """Names are kept as sent, also empty and equal ones; encryption and expiry are told."""
-    several = [
-        attachment(fileName="../../x", id="1"),
-        attachment(fileName=None, id="2", isEncrypted=True, expirationTime=FUTURE),
-    ]
-    first, second = letter_from(overview({"attachments": several}), REF, NOW).parts
-    assert (first.external_id, first.original_name, first.display_name) == (
-        "1",
-        "../../x",
-        "Vedtak i byggesak",
-    )
-    assert (second.external_id, second.original_name, second.encrypted, second.expires_at) == (
-        "2",
-        "",
-        True,
-        datetime(2026, 9, 1, tzinfo=UTC),
-    )

@@ -71,7 +71,8 @@ def test_many_letters_at_one_time_need_few_calls() -> None:
 
 
 def test_ten_thousand_letters_cost_about_one_call_for_each_split() -> None:
-    """A large mailbox takes no more than two calls for each thousand letters, and a few to begin."""
+    """A large mailbox takes no more than two calls for each thousand letters, and a few to
+    begin."""
     altinn = Altinn(spread(10_000))
     assert len(find_all(altinn.ask, MONTH, NOW).ids) == 10_000
     assert altinn.calls <= 24
@@ -149,8 +150,8 @@ def test_a_list_without_order_is_read_whole_too() -> None:
 
 
 def test_a_list_that_ignores_the_window_is_given_up_and_told() -> None:
-    """A server that always answers with the same full list costs a bounded number of calls, and is
-    no whole listing."""
+    """A server that always answers with the same full list costs a bounded number of calls, and
+    does not count as a whole listing."""
     altinn = Altinn([])
     page = [f"letter-{number}" for number in range(PAGE)]
 

@@ -46,7 +46,8 @@ def test_a_large_mailbox_is_listed_whole(post: Post) -> None:
 
 
 def test_more_letters_at_one_time_than_a_list_holds_are_told(post: Post) -> None:
-    """Where Altinn shows no more, that is said; what its other filters show is found all the same."""
+    """Where Altinn shows no more, that is said; what its other filters show is found all the
+    same."""
     at = datetime.now(UTC) - timedelta(days=3)
     letters = sorted(
         post.altinn.publish(PretendLetter(party=PARTY, requested_at=at)) for _ in range(1010)
@@ -296,7 +297,8 @@ def test_what_is_no_file_is_not_taken_for_one(post: Post, fault: faults.Fault) -
 
 
 def test_a_file_of_unknown_length_needs_a_checksum() -> None:
-    """Where neither length nor checksum would show that bytes are missing, the file is not taken."""
+    """Where neither length nor checksum would show that bytes are missing, the file is not
+    taken."""
     bare = Download(
         headers={"content-disposition": "attachment"}, chunks=iter(()), close=lambda: None
     )

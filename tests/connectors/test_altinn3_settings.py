@@ -99,22 +99,62 @@ def test_addresses_follow_from_the_environment_or_are_written(
 
 
 FAULTS: dict[str, tuple[dict[str, Any], tuple[Any, ...], str]] = {
-    "clear text": ({"platform_url": "http://platform.altinn.no"}, ("platform_url",), "begins with https://"),
-    "password": ({"platform_url": "https://me:hush@platform.altinn.no"}, ("platform_url",), "begins with https://"),
+    "clear text": (
+        {"platform_url": "http://platform.altinn.no"},
+        ("platform_url",),
+        "begins with https://",
+    ),
+    "password": (
+        {"platform_url": "https://me:hush@platform.altinn.no"},
+        ("platform_url",),
+        "begins with https://",
+    ),
     "environment": ({"environment": "test"}, ("environment",), "'prod' or 'tt02'"),
     "no party": ({"parties": []}, ("parties",), "name at least one"),
     "party twice": ({"parties": [PARTY, PARTY]}, ("parties",), "names '991825827' twice"),
     "check digit": ({"parties": ["991825828"]}, ("parties", 0), "not a valid organisation number"),
-    "unknown service": ({"services": ["4255/11"]}, ("services", 0), "'4255/11' is not a known service; did you mean '4255/1'?"),
-    "misspelt service": ({"services": ["skater-avgifter"]}, ("services", 0), "did you mean 'skatter-avgifter'?"),
-    "service twice": ({"services": ["4255/8", "skatter-avgifter"]}, ("services",), "names '4255/8' twice"),
-    "confidential service": ({"services": ["5504/1"]}, ("services", 0), "a key of its own, `confidential`"),
+    "unknown service": (
+        {"services": ["4255/11"]},
+        ("services", 0),
+        "'4255/11' is not a known service; did you mean '4255/1'?",
+    ),
+    "misspelt service": (
+        {"services": ["skater-avgifter"]},
+        ("services", 0),
+        "did you mean 'skatter-avgifter'?",
+    ),
+    "service twice": (
+        {"services": ["4255/8", "skatter-avgifter"]},
+        ("services",),
+        "names '4255/8' twice",
+    ),
+    "confidential service": (
+        {"services": ["5504/1"]},
+        ("services", 0),
+        "a key of its own, `confidential`",
+    ),
     "no service": ({"services": []}, ("services",), "name at least one"),
-    "resource of unknown service": ({"resources": {"4255/99": ["x"]}}, ("resources",), "'4255/99' is not a known service"),
-    "resource of two services": ({"resources": {"4255/1": ["x"], "4255/2": ["x"]}}, ("resources",), "for both 4255/1 and 4255/2"),
-    "service by code and name": ({"resources": {"4255/8": ["x"], "skatter-avgifter": ["y"]}}, ("resources",), "by code and by name"),
+    "resource of unknown service": (
+        {"resources": {"4255/99": ["x"]}},
+        ("resources",),
+        "'4255/99' is not a known service",
+    ),
+    "resource of two services": (
+        {"resources": {"4255/1": ["x"], "4255/2": ["x"]}},
+        ("resources",),
+        "for both 4255/1 and 4255/2",
+    ),
+    "service by code and name": (
+        {"resources": {"4255/8": ["x"], "skatter-avgifter": ["y"]}},
+        ("resources",),
+        "by code and by name",
+    ),
     "no resource": ({"resources": {"4255/8": []}}, ("resources",), "name at least one"),
-    "resource with prefix": ({"resources": {"4255/8": ["urn:altinn:resource:x"]}}, ("resources", "4255/8", 0), "write the plain id"),
+    "resource with prefix": (
+        {"resources": {"4255/8": ["urn:altinn:resource:x"]}},
+        ("resources", "4255/8", 0),
+        "write the plain id",
+    ),
     "confidential": ({"confidential": "yes"}, ("confidential",), "'list', 'fetch' or 'off'"),
     "no interval": ({"poll_every": "0s"}, ("poll_every",), "must be longer than zero"),
     "start": ({"start_from": "everything"}, ("start_from",), "is not a valid duration"),
@@ -124,8 +164,12 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Any, ...], str]] = {
     "missing key file": ({"key_file": "nothing.pem"}, ("key_file",), "create the file"),
     "missing client": ({"client_id": ""}, ("client_id",), "copy it from the client"),
     "no day": ({"key_expires": "in a year"}, ("key_expires",), "valid date"),
-    "no authority": ({"ca_file": "maskinporten.pem"}, ("ca_file",), "name a file of certificates in PEM"),
-}  # fmt: skip  # one line for each
+    "no authority": (
+        {"ca_file": "maskinporten.pem"},
+        ("ca_file",),
+        "name a file of certificates in PEM",
+    ),
+}
 
 
 @pytest.mark.parametrize(("told", "where", "words"), FAULTS.values(), ids=list(FAULTS))
@@ -172,8 +216,8 @@ def channel(service: str, resource: str, party: str = PARTY, **other: bool) -> C
 
 
 def test_channels_are_in_the_order_of_the_configuration(base: Path) -> None:
-    """By party, service and resource; what is configured is no guess, and replaces every guess for
-    its service."""
+    """By party, service and resource; what is configured is not a guess, and replaces every guess
+    for its service."""
     settings = read(
         base,
         parties=[OTHER, PARTY],
@@ -200,8 +244,8 @@ def test_channels_are_in_the_order_of_the_configuration(base: Path) -> None:
 
 @pytest.mark.parametrize(("told", "list_only"), [("list", True), ("fetch", False)])
 def test_confidential_post_is_listed_or_fetched(base: Path, told: str, list_only: bool) -> None:
-    """By default confidential post is only noticed, and that it cannot be is no error; to fetch it
-    is a choice."""
+    """By default confidential post is only noticed, and a lack of access to it is not an error; to
+    fetch it is a choice."""
     fetch = not list_only
     assert channels_of(read(base, services=["4255/1"], confidential=told))[1:] == (
         channel(
@@ -222,7 +266,7 @@ def test_confidential_post_is_listed_or_fetched(base: Path, told: str, list_only
 
 
 def test_confidential_post_can_be_left_alone(base: Path) -> None:
-    """With `off` there is no channel for it, whatever its resources."""
+    """With `off` it has no channel, whatever its resources."""
     assert not [
         each
         for each in channels_of(read(base, confidential="off", resources={"5504/1": ["x"]}))
@@ -231,7 +275,8 @@ def test_confidential_post_can_be_left_alone(base: Path) -> None:
 
 
 def test_a_resource_is_listed_under_one_service(base: Path) -> None:
-    """A resource that is presumed for one service and configured for another belongs to the latter."""
+    """A resource that is presumed for one service and configured for another belongs to the
+    latter."""
     channels = channels_of(read(base, resources={"4255/8": ["eformidling-dpv-administrasjon"]}))
     assert [
         each.service for each in channels if each.resource == "eformidling-dpv-administrasjon"

@@ -71,7 +71,8 @@ def test_a_token_that_is_never_accepted_is_no_endless_loop(post: Post) -> None:
 
 
 def test_the_gateway_gets_its_key(tmp_path: Path) -> None:
-    """A subscription key goes with every call; without it the message says that one may be missing."""
+    """A subscription key goes with every call; without it the message says that one may be
+    missing."""
     with FakeAltinn(subscription_key="hush") as altinn:
         client = altinn.ready_client()
         altinn.allow(client.client_id, PARTY, [ADMINISTRATION])

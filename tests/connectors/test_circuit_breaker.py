@@ -11,7 +11,7 @@ import pytest
 from connectors.net.http_client import HttpClient
 from connectors.sandbox.http_server import Response
 from daemon.core.errors import MailboxUnavailable
-from tests.connectors.http_tools import (  # noqa: F401  # fixtures
+from tests.connectors.http_tools import (  # noqa: F401  # a fixture
     FINE,
     QUICK,
     Clock,
@@ -44,7 +44,7 @@ def test_a_host_that_fails_in_a_row_is_left_alone(http: HttpClient, server: Serv
         assert get(http, other).status == 200
 
 
-def test_a_success_in_between_starts_the_count_anew(http: HttpClient, server: Server) -> None:
+def test_a_success_in_between_restarts_the_count(http: HttpClient, server: Server) -> None:
     """Single failures, however many, do not add up."""
     for _ in range(20):
         server.script = [Response(status=500)]

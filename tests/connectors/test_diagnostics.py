@@ -70,5 +70,5 @@ def test_hosts(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "a b", "a..b", "https://x", "a/b", "ola@x", "x" * 70, "a\n"])
 def test_no_hosts(text: str) -> None:
-    """What could not be looked up, or would be looked up as something else, is no host."""
+    """What could not be looked up, or would be looked up as something else, is not a host."""
     assert not is_host(text)

@@ -81,6 +81,7 @@ def test_an_owner_that_may_not_be_given_is_said(make_parcel: MakeParcel) -> None
     ],
 )
 def test_access_that_cannot_be_is_refused(drop: Path, options: dict[str, str]) -> None:
-    """An owner or group that nobody knows, or a mode that is none, is a fault of the configuration."""
+    """An owner or group that nobody knows, or a mode that is none, is a fault of the
+    configuration."""
     with pytest.raises(ValidationError):
         Settings.model_validate({"path": str(drop), **options})

@@ -217,8 +217,8 @@ def test_giving_up_a_name_can_be_cut_off(
 def test_a_reader_in_a_hurry_sees_whole_files_only(
     tmp_path: Path, make_parcel: MakeParcel, layout: str
 ) -> None:
-    """Whoever lists the drop all the time and reads at once everything under a final name finds no
-    file missing, short or changing."""
+    """A reader that lists the drop all the time and reads at once everything under a final name
+    finds no file missing, short or changing."""
     drop = destination(tmp_path, layout, LocalDrop(tmp_path, Access()))
     seen, done, faults = dict[str, bytes](), threading.Event(), list[str]()
 

@@ -194,7 +194,8 @@ def test_an_index_that_never_ends(drop: Path, make_parcel: MakeParcel) -> None:
 def test_an_index_with_a_copy_elsewhere(
     drop: Path, tmp_path: Path, make_parcel: MakeParcel
 ) -> None:
-    """A backup made of hard links keeps what it has: the index is replaced, and never written to."""
+    """A backup made of hard links keeps what it has: the index is replaced, and never written
+    to."""
     destination = FileDrop("erp", Settings(path=drop, layout="csv"))
     destination.deliver(make_parcel("letter-1", files=FILES))
     (tmp_path / "backup").hardlink_to(drop / "index.csv")
@@ -209,8 +210,8 @@ def test_an_index_with_a_copy_elsewhere(
 def test_an_answer_that_is_no_file(
     drop: Path, outside: Path, make_parcel: MakeParcel, kind: str, suffix: str
 ) -> None:
-    """It is no answer: whether the letter was taken cannot be told, and the reason names it;
-    without it, the letter waits as before."""
+    """It does not count as an answer: whether the letter was taken cannot be told, and the reason
+    names it; without it, the letter waits as before."""
     destination = FileDrop(
         "erp", Settings.model_validate({"path": str(drop), "await_pickup": "1h"})
     )
@@ -256,7 +257,7 @@ def test_a_reason_that_never_ends(drop: Path, make_parcel: MakeParcel) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="to give a folder away needs root")
 def test_a_hidden_folder_of_somebody_else(drop: Path, make_parcel: MakeParcel) -> None:
-    """Whoever owns the hidden folder could say that a letter was dropped: letters wait until it is
+    """The owner of the hidden folder could say that a letter was dropped: letters wait until it is
     the service's own."""
     hidden, parcel = drop / ".postmottak", make_parcel(files=FILES)
     hidden.mkdir()
@@ -284,7 +285,8 @@ def test_the_hidden_folder_is_closed_to_the_group(drop: Path, make_parcel: MakeP
 def test_the_drop_itself_may_be_named_by_a_link(
     drop: Path, tmp_path: Path, make_parcel: MakeParcel, kind: str
 ) -> None:
-    """Whoever configures the drop may name it by a link; one that leads to no folder is said to."""
+    """The configuration may name the drop by a link; a link that does not lead to a folder is
+    reported."""
     named = tmp_path / "named"
     named.symlink_to(
         {

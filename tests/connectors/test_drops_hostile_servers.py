@@ -97,7 +97,7 @@ def test_what_is_planted_on_a_server(
 def test_an_answer_on_a_server_that_is_no_file(
     remote: DropDestination, drop: Path, outside: Path, make_parcel: MakeParcel, kind: str
 ) -> None:
-    """It is no answer, and nothing is read where a link leads."""
+    """It does not count as an answer, and nothing is read where a link leads."""
     evidence = remote.deliver(make_parcel()).details
     planted = drop / f"{evidence['name']}.err"
     KINDS[kind](planted, outside)

@@ -16,7 +16,7 @@ from connectors.destinations.filedrop import FileDrop, Settings
 from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
-from tests.handing_over import hand_over
+from tests.handing_over import hand_over, names
 
 MakeParcel = Callable[..., Parcel]
 FILES = {"Vedtak.pdf": b"%PDF-1.7 vedtak", "Kart over Ås.png": b"png"}
@@ -26,10 +26,6 @@ def deliver(drop: Path, parcel: Parcel, **options: Any) -> Receipt:
     return hand_over(
         FileDrop("erp", Settings.model_validate({"path": str(drop), **options})), parcel
     )
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir())
 
 
 def table(drop: Path) -> list[dict[str, str]]:
@@ -203,7 +199,7 @@ def test_the_index_is_never_a_program(tmp_path: Path, make_parcel: MakeParcel) -
     assert row["sender_reference"] == "'-1"
 
 
-def test_an_index_that_the_consumer_moved_away_begins_anew(
+def test_an_index_that_the_consumer_moved_away_begins_again(
     tmp_path: Path, make_parcel: MakeParcel
 ) -> None:
     """After the consumer has taken the index, the next letter's lines stand in a new one, with its

@@ -1,4 +1,5 @@
-"""A drop on a disk: every call may fail, and a letter may have more files than a process may open."""
+"""A drop on a disk: every call may fail, and a letter may have more files than a process may
+open."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,29 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def drop_where(call: str, error: str, drop: Path, **settings: Any) -> dict[str, Any]:
-    """Drop a letter in a process in which such calls are refused."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.processes.under_a_filter",
-        call,
-        error,
-        json.dumps({"path": str(drop), **settings}),
-    ]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60, umask=0o022
-    )
-    assert ended.returncode == 0, ended.stderr
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
+Drop = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def drop_where() -> Iterator[Drop]:
+    """Drop a letter in a process in which such calls are refused: `drop_where("chmod", "EPERM",
+    drop, mode="0640")`."""
+    command = [sys.executable, "-m", "tests.processes.under_a_filter"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        requests, answers = process.stdin, process.stdout
+        assert requests
+        assert answers
+
+        def ask(call: str, error: str, drop: Path, **settings: Any) -> dict[str, Any]:
+            requests.write(json.dumps([call, error, {"path": str(drop), **settings}]) + "\n")
+            requests.flush()
+            found: dict[str, Any] | None = json.loads(answers.readline())
+            assert found is not None, "the child has failed; its traceback is on stderr"
+            return found
+
+        yield ask
 
 
 def modes(folder: Path) -> set[int]:
@@ -48,7 +56,9 @@ def modes(folder: Path) -> set[int]:
     ("error", "layout"),
     [("EPERM", "folder"), ("EACCES", "flat"), ("EOPNOTSUPP", "csv"), ("ENOSYS", "folder")],
 )
-def test_a_mode_that_nobody_asked_for(drop: Path, error: str, layout: str) -> None:
+def test_a_mode_that_nobody_asked_for(
+    drop_where: Drop, drop: Path, error: str, layout: str
+) -> None:
     """Where modes cannot be set, letters are dropped with the share's own, never wider than the
     usual one; a check finds all well."""
     found = drop_where("chmod", error, drop, layout=layout)
@@ -60,7 +70,7 @@ def test_a_mode_that_nobody_asked_for(drop: Path, error: str, layout: str) -> No
 
 
 @pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP"])
-def test_a_mode_that_is_asked_for(drop: Path, error: str) -> None:
+def test_a_mode_that_is_asked_for(drop_where: Drop, drop: Path, error: str) -> None:
     """A mode of the configuration that cannot be set is told, by the check as well, and nothing is
     dropped with another one."""
     found = drop_where("chmod", error, drop, mode="0664")
@@ -72,7 +82,7 @@ def test_a_mode_that_is_asked_for(drop: Path, error: str) -> None:
     assert list(drop.iterdir()) == []
 
 
-def test_a_mode_that_is_there_already(drop: Path) -> None:
+def test_a_mode_that_is_set_already(drop_where: Drop, drop: Path) -> None:
     """A share that is mounted with the mode of the configuration need not set it."""
     found = drop_where("chmod", "EPERM", drop, mode="0640")
     assert modes(Path(found["dropped"])) == {0o640}
@@ -80,7 +90,7 @@ def test_a_mode_that_is_there_already(drop: Path) -> None:
 
 
 @pytest.mark.parametrize("error", ["EOPNOTSUPP"])
-def test_owners_on_a_share_that_has_none(drop: Path, error: str) -> None:
+def test_owners_on_a_share_that_has_none(drop_where: Drop, drop: Path, error: str) -> None:
     """An owner of the configuration that cannot be given is told, unless the share gives it by
     itself."""
     found = drop_where("chown", error, drop, owner=str(os.geteuid()), group=str(os.getegid()))
@@ -100,7 +110,9 @@ def test_owners_on_a_share_that_has_none(drop: Path, error: str) -> None:
         ("renameat2", "EINVAL", "flat"),
     ],
 )
-def test_what_a_share_does_not_have(drop: Path, call: str, error: str, layout: str) -> None:
+def test_what_a_share_does_not_have(
+    drop_where: Drop, drop: Path, call: str, error: str, layout: str
+) -> None:
     """Syncing, hints and the rename that never replaces are done without where there is no such
     thing."""
     found = drop_where(call, error, drop, layout=layout)
@@ -111,7 +123,7 @@ def test_what_a_share_does_not_have(drop: Path, call: str, error: str, layout: s
 @pytest.mark.parametrize(
     ("call", "error"), [("chmod", "EIO"), ("chmod", "EROFS"), ("fsync", "EIO")]
 )
-def test_a_fault_is_no_refusal(drop: Path, call: str, error: str) -> None:
+def test_a_fault_is_no_refusal(drop_where: Drop, drop: Path, call: str, error: str) -> None:
     """A disk that fails, or is full, is not taken for one that knows no modes or no syncing."""
     found = drop_where(call, error, drop)
     assert found["failure"].startswith("TemporaryFailure: ")

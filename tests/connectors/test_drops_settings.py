@@ -53,7 +53,8 @@ def test_the_default_name(make_parcel: MakeParcel) -> None:
 
 
 def test_a_template_may_say_everything(make_parcel: MakeParcel) -> None:
-    """Each placeholder has its value, and a generation that is in the template is not said twice."""
+    """Each placeholder has its value, and a generation that is in the template is not said
+    twice."""
     parcel = make_parcel(generation=3, sender_org=None)
     name = names("{party}-{service}.{sender}_{published:%y%j}_{id}_nr{generation}", parcel)[0]
     assert name == f"991825827-4255-8.ukjent_26071_{parcel.document.id.hex[:8]}_nr3"
@@ -168,7 +169,8 @@ def test_pickup_may_be_awaited() -> None:
 def test_a_library_that_is_missing_is_named(
     monkeypatch: pytest.MonkeyPatch, module: str, options: dict[str, Any], words: str
 ) -> None:
-    """An option that needs a library that is not installed is a fault that says how to install it."""
+    """An option that needs a library that is not installed is a fault that says how to install
+    it."""
     block(monkeypatch, module)
     assert words in refusal(**options)
     settings()

@@ -119,8 +119,8 @@ def test_a_time_that_stands_for_none(tmp_path: Path, key: str, unset: str) -> No
     ids=["no JSON", "not a valid letter", "deep"],
 )
 def test_one_odd_letter_hides_no_other(tmp_path: Path, text: str) -> None:
-    """A letter.json that is nested without end, or a folder whose name is no text, is one letter,
-    and the others are found as ever."""
+    """A letter.json that is nested without end, or a folder whose name is not valid text, is one
+    letter, and the others are found as ever."""
     mailbox = folder_mailbox(tmp_path)
     (tmp_path / "letters" / "one" / "letter.json").write_text(text)
     for name in (b"caf\xe9", rb"caf\xe9 it is"):

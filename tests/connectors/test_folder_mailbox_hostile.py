@@ -82,8 +82,8 @@ CASES = [
 def test_whatever_is_planted(
     tmp_path: Path, mailbox: folder.Folder, outside: Path, where: str, kind: str
 ) -> None:
-    """Each thing in each place: it is left, the reason names it or it is no letter; the other
-    letter comes, and this one afterwards."""
+    """Each thing in each place: it is left, and the reason names it or it does not count as a
+    letter; the other letter comes, and this one afterwards."""
     planted = tmp_path / "letters" / PLACES[where]
     clear(planted)
     KINDS[kind](planted, outside)
@@ -120,7 +120,8 @@ def test_an_attachment_that_is_exchanged(
 def test_a_mark_is_made_nowhere_else(
     tmp_path: Path, mailbox: folder.Folder, outside: Path, mark: str, kind: str
 ) -> None:
-    """Whatever has a mark's name stays as it is, and nothing is made or touched where a link leads."""
+    """Whatever has a mark's name stays as it is, and nothing is made or touched where a link
+    leads."""
     ref = refs(mailbox)["one"]
     KINDS[kind](tmp_path / "letters" / "one" / mark, outside)
     before = picture(outside)
@@ -214,7 +215,7 @@ def test_a_missing_attachment_is_none(tmp_path: Path, mailbox: folder.Folder) ->
 
 
 def test_the_mailbox_itself_may_be_named_by_a_link(tmp_path: Path, mailbox: folder.Folder) -> None:
-    """Whoever configures it may name it by a link."""
+    """The configuration may name it by a link."""
     (tmp_path / "named").symlink_to(tmp_path / "letters")
     named = folder.connect(
         "box",

@@ -22,7 +22,7 @@ from connectors.net.http_response import HttpResponse, json_object
 from connectors.sandbox.altinn3.faults import gzip_bomb
 from connectors.sandbox.http_server import Manner, Response, Stream
 from daemon.core.errors import MailboxUnavailable
-from tests.connectors.http_tools import (  # noqa: F401  # fixtures
+from tests.connectors.http_tools import (  # noqa: F401  # a fixture
     JSON,
     QUICK,
     RESET,
@@ -77,7 +77,8 @@ def test_a_blip_is_got_over_within_the_call(
 def test_what_tells_something_is_sent_once(
     http: HttpClient, server: Server, blip: Response
 ) -> None:
-    """A POST is not repeated within the call: whether it took effect is for its caller to find out."""
+    """A POST is not repeated within the call: whether it took effect is for its caller to find
+    out."""
     server.script = [blip]
     with pytest.raises(MailboxUnavailable):
         http.post(f"{server.url}/x", {})

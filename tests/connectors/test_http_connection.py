@@ -47,7 +47,7 @@ def _send_to_each(
     for answer in answers:
         connection = connections.enter_context(listener.accept()[0])
         connection.recv(65536)
-        with suppress(OSError):  # whoever has seen enough of it leaves
+        with suppress(OSError):  # a client that has seen enough leaves
             connection.sendall(answer)
         if leaves:
             connection.close()
@@ -158,7 +158,9 @@ IN_DOUBT = {
     "a bare line feed": raw_answer(b"{}").replace(b"\r\n", b"\n"),
     "a space before the colon": raw_answer(b"{}", b"X : y"),
     "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
-    "another protocol at once": b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nx",
+    "another protocol at once": (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nx"
+    ),
     "no head": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
     "no line of a head": raw_answer(b"{}", b"nonsense"),
     "an endless head": raw_answer(b"{}", *[b"X: " + bytes([97]) * 1000] * 200),

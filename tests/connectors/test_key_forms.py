@@ -1,5 +1,5 @@
 """Keys and certificates in the forms in which people have them: read, or refused by what they are,
-with the command that mends it."""
+with the command that fixes it."""
 
 from __future__ import annotations
 

@@ -91,7 +91,8 @@ def test_a_farewell_without_end_keeps_nobody(servers: Any, make_parcel: MakeParc
 
 
 def test_half_a_reply_is_none(servers: Any, make_parcel: MakeParcel) -> None:
-    """What came of a reply before the connection ended takes no mail: it may have been a refusal."""
+    """A reply that is cut off by the end of the connection does not count as accepted: it may have
+    been a refusal."""
     said: list[bytes] = []
 
     class Cut(socketserver.StreamRequestHandler):

@@ -72,7 +72,8 @@ def test_one_who_is_refused_for_good_is_named_in_the_end(
 
 
 def test_a_retry_serves_nobody_twice(servers: Any, make_parcel: MakeParcel) -> None:
-    """When the refused address has been mended and an operator retries, the others are left alone."""
+    """When the refused address has been fixed and an operator retries, the others are left
+    alone."""
     server = servers.mail()
     refuse(server, A, "550 unknown")
     parcel = make_parcel()

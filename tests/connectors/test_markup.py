@@ -109,7 +109,8 @@ def test_a_mixed_letter_is_readable_in_every_form(make_parcel: MakeParcel, patte
     ):
         assert_in_order(words, text)
         assert not re.search(
-            r"\*\*|__|</?(?:b|p|br|td|tr|table|ul|li|div|font|span|o:p|h2)\b|\|-|&\w+;|```|ikke vis|endif",
+            r"\*\*|__|</?(?:b|p|br|td|tr|table|ul|li|div|font|span|o:p|h2)\b|"
+            r"\|-|&\w+;|```|ikke vis|endif",
             text,
         )
 
@@ -137,7 +138,10 @@ def test_a_mixed_letter_is_readable_in_every_form(make_parcel: MakeParcel, patte
         ("**Kart:** <img src=x alt='Ås sentrum'>", "Kart: Ås sentrum"),
         ("<ol start=3><li>a<li><p>b</p></ol>", "3. a\n4. b"),
         (
-            "<form><select><option>a<option>b</select></form><address>c</address><address>d</address>",
+            (
+                "<form><select><option>a<option>b</select></form>"
+                "<address>c</address><address>d</address>"
+            ),
             "a\n\nb\n\nc\n\nd",
         ),
         ("<pre>a\n   b</pre>", "a\n   b"),

@@ -239,7 +239,7 @@ def test_a_refusal_is_remembered_for_a_while(
     tokens: Tokens, altinn: FakeAltinn, client: ReadyClient, clock: Clock
 ) -> None:
     """A party without system user costs one call a poll, and is served as soon as that has been
-    mended."""
+    fixed."""
     for _ in range(5):
         with pytest.raises(AccessRefused, match="MP-303"):
             tokens.token(OTHER, SCOPE)
@@ -249,7 +249,7 @@ def test_a_refusal_is_remembered_for_a_while(
     assert tokens.token(OTHER, SCOPE)
 
 
-def test_refusals_name_what_to_mend(
+def test_refusals_name_what_to_fix(
     http: HttpClient, altinn: FakeAltinn, client: ReadyClient
 ) -> None:
     """Unknown client, unknown key, wrong key, unregistered scope, expired key: each with its code
@@ -344,8 +344,8 @@ def test_a_clock_that_cannot_be_got_over_is_told(
 def test_a_shaky_platform_is_tried_again_later(
     tokens: Tokens, altinn: FakeAltinn, kind: str, fault: faults.Fault
 ) -> None:
-    """What is no answer of Maskinporten or of the exchange is no refusal either, and the next try
-    succeeds."""
+    """What is not an answer of Maskinporten or of the exchange is not a refusal either, and the
+    next try succeeds."""
     altinn.faults.inject(fault, kind)
     with pytest.raises(MailboxUnavailable):
         tokens.token(PARTY, SCOPE)

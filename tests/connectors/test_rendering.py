@@ -1,4 +1,5 @@
-"""A letter as a person reads it: nothing of its words is lost, and nothing of its markup is left."""
+"""A letter as a person reads it: nothing of its words is lost, and nothing of its markup is
+left."""
 
 from __future__ import annotations
 

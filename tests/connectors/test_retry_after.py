@@ -32,5 +32,5 @@ NOW = datetime(2026, 3, 12, 12, 0, tzinfo=UTC)
 )
 def test_retry_after(header: str, expected: timedelta | None) -> None:
     """Seconds and dates are understood, at most a day is waited for, a date that is over asks for
-    nothing, and the rest is no wish."""
+    nothing, and the rest is ignored."""
     assert retry_after(header, NOW) == expected

@@ -1,4 +1,5 @@
-"""What every destination that posts over HTTP promises of the other side, whichever of them it is."""
+"""What every destination that posts over HTTP promises of the other side, whichever of them it
+is."""
 
 from __future__ import annotations
 
@@ -111,7 +112,8 @@ def test_a_drip_ends_with_the_time_for_the_whole(
 
 
 def test_an_endless_body_is_not_read(servers: Any, make_parcel: MakeParcel, post: Post) -> None:
-    """Of a body without end a bounded part is read: for SOAP it is a failure, a webhook's status decides."""
+    """Of a body without end a bounded part is read: for SOAP it is a failure, a webhook's status
+    decides."""
     sent: list[int] = []
 
     def endless(connection: Any, ended: threading.Event) -> None:

@@ -1,5 +1,5 @@
-"""The pretend Altinn 2 is no friendlier than the real one: requests by the letter, and reading that
-shows."""
+"""The pretend Altinn 2 is not friendlier than the real one: requests by the letter, and reading
+that shows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def send(
 
 
 def test_opening_a_letter_is_reading_it(altinn: PretendAltinn2) -> None:
-    """A letter is Read from the first time that it is opened, and its list row says when that was."""
+    """A letter is Read from the first time that it is opened, and its list row says when that
+    was."""
     number = altinn.publish(PretendLetter(party="991825827", title="Tittel & <mer>"))
     status, text = send(altinn, body(altinn, number))
     record = altinn.record(number)

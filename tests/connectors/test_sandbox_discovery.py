@@ -110,7 +110,7 @@ def test_the_registry_is_public(altinn: FakeAltinn) -> None:
 
 
 def test_the_metadata_of_what_is_in_use_is_public(altinn: FakeAltinn) -> None:
-    """Everything that has letters, whoever may read it."""
+    """Everything that has letters, no matter who may read it."""
     altinn.publish(PretendLetter(party=PARTY, resource="s"))
     altinn.add_resource(PretendResource(id="unused", title="Ubrukt"))
     assert found(

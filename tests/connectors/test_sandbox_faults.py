@@ -50,7 +50,8 @@ def world() -> Iterator[World]:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_the_gateway_says_no(world: World, status: int) -> None:
-    """The status and a web page (a problem document for 500), once; nothing happened at the letter."""
+    """The status and a web page (a problem document for 500), once; nothing happened at the
+    letter."""
     world.altinn.faults.inject(faults.status(status))
     response = world.overview()
     kind = "application/problem+json" if status == 500 else "text/html; charset=utf-8"

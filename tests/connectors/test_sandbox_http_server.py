@@ -33,7 +33,8 @@ def answering(response: Response) -> LoopbackServer:
 
 
 def test_requests_arrive_whole_on_one_connection(client: httpx.Client) -> None:
-    """Method, path, query and body arrive as sent, and the connection is kept for the next request."""
+    """Method, path, query and body arrive as sent, and the connection is kept for the next
+    request."""
     ports: set[int] = set()
 
     def answer(request: Request) -> Response:
@@ -116,7 +117,8 @@ def test_a_drip_comes_byte_by_byte_and_ends_with_the_server() -> None:
 
 
 def test_a_server_that_is_down_refuses_and_comes_back_on_its_port(client: httpx.Client) -> None:
-    """Stopped, it refuses connections and ends the open ones; started again, it has the same port."""
+    """Stopped, it refuses connections and ends the open ones; started again, it has the same
+    port."""
     with LoopbackServer(echo) as server:
         url = server.url
         assert client.get(url).status_code == 200

@@ -75,10 +75,11 @@ def test_the_overview_has_every_field(world: World) -> None:
     body = response.json()
     assert response.headers["cache-control"] == "no-store"
     assert body.keys() == {
-        "recipient", "correspondenceId", "content", "created", "status", "statusText", "statusChanged", "notifications",
-        "altinn2CorrespondenceId", "published", "read", "resourceId", "sender", "sendersReference", "messageSender", "requestedPublishTime",
-        "dueDateTime", "externalReferences", "propertyList", "replyOptions", "notification", "ignoreReservation", "isConfirmationNeeded",
-        "isConfidential", "allowForwarding",
+        "recipient", "correspondenceId", "content", "created", "status", "statusText",
+        "statusChanged", "notifications", "altinn2CorrespondenceId", "published", "read",
+        "resourceId", "sender", "sendersReference", "messageSender", "requestedPublishTime",
+        "dueDateTime", "externalReferences", "propertyList", "replyOptions", "notification",
+        "ignoreReservation", "isConfirmationNeeded", "isConfidential", "allowForwarding",
     }  # fmt: skip  # one name a line would hide what is missing
     assert body["recipient"] == f"urn:altinn:organization:identifier-no:{PARTY}"
     assert body["sender"] == "urn:altinn:organization:identifier-no:991825827"
@@ -118,8 +119,9 @@ def test_attachments_are_described_without_a_size(world: World) -> None:
         "attachments"
     ]
     assert first.keys() == {
-        "created", "dataLocationType", "status", "statusText", "statusChanged", "dataType", "expirationTime", "id", "fileName",
-        "displayName", "isEncrypted", "checksum", "sendersReference", "expirationInDays",
+        "created", "dataLocationType", "status", "statusText", "statusChanged", "dataType",
+        "expirationTime", "id", "fileName", "displayName", "isEncrypted", "checksum",
+        "sendersReference", "expirationInDays",
     }  # fmt: skip  # one name a line would hide what is missing
     assert (first["fileName"], first["dataType"]) == ("Vedtak på blåbær.pdf", "application/pdf")
     assert first["checksum"] == "900150983cd24fb0d6963f7d28e17f72"
@@ -289,7 +291,8 @@ def test_a_download_hides_what_comes_after(world: World) -> None:
 
 
 def test_a_purged_letter_is_gone(world: World) -> None:
-    """Overview, details, reading and purging again say so, and its attachments are purged with it."""
+    """Overview, details, reading and purging again say so, and its attachments are purged with
+    it."""
     letter = world.publish(attachments=(PretendAttachment(content=b"abc"),))
     attachment = world.get(letter).json()["content"]["attachments"][0]["id"]
     assert world.purge(letter).json() == letter

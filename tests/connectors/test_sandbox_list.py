@@ -1,4 +1,5 @@
-"""The list, which is no mailbox cursor: strict bounds, newest first, cut at a thousand, ids only.
+"""The list, which is not a mailbox cursor: strict bounds, newest first, cut at a thousand, ids
+only.
 
 Real tests of the same:
 Altinn.Correspondence.Tests/TestingController/Correspondence/CorrespondenceSearchTests.cs.
@@ -162,7 +163,7 @@ def test_wrong_parameters_are_a_validation_problem(
 
 
 def test_on_behalf_of_is_the_token_s_organisation_by_default(world: World) -> None:
-    """It may be given in two forms; another organisation is no access."""
+    """It may be given in two forms; another organisation has no access."""
     letter = world.publish()
     for party in (f"0192:{PARTY}", f"urn:altinn:organization:identifier-no:{PARTY}"):
         assert world.ids(onBehalfOf=party) == [letter]
@@ -170,7 +171,8 @@ def test_on_behalf_of_is_the_token_s_organisation_by_default(world: World) -> No
 
 
 def test_no_access_is_401_whether_or_not_the_resource_exists(world: World) -> None:
-    """4001 for an unknown resource, for one of somebody else's, and after a right was taken away."""
+    """4001 for an unknown resource, for one of somebody else's, and after a right was taken
+    away."""
     world.altinn.publish(PretendLetter(party=PARTY, resource="not-mine"))
     for resource in ("not-mine", "unknown"):
         response = world.ask(resourceId=resource)

@@ -66,7 +66,8 @@ def test_a_signed_request_is_taken() -> None:
     ],
 )
 def test_a_wrong_signature_is_401(headers: dict[str, str]) -> None:
-    """Missing, of another secret, body or id, too old, or nonsense; it uses up no scripted reply."""
+    """Missing, of another secret, body or id, too old, or nonsense; it uses up no scripted
+    reply."""
     with WebhookSink(secret=SECRET) as sink:
         sink.script(Reply(status=202))
         assert post(sink, headers=headers).status_code == 401

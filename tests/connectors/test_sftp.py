@@ -126,7 +126,7 @@ def test_known_another_unknown_and_revoked_are_told_apart(
 
 def test_a_key_of_another_kind(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
     """A server without a key of the known kind gets nothing, and its key is named as what to ask
-    for, whoever hangs up first."""
+    for, no matter which side hangs up first."""
     chosen = settings(tmp_path, server)
     (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {_key('ssh-rsa')}\n")
     with pytest.raises(
@@ -205,7 +205,8 @@ def test_an_absolute_path_is_the_servers(
 
 
 def test_the_mode_is_asked_for(tmp_path: Path, server: SftpServer, make_parcel: MakeParcel) -> None:
-    """Files and folders get the mode of the configuration, as far as the server's umask lets them."""
+    """Files and folders get the mode of the configuration, as far as the server's umask lets
+    them."""
     receipt = hand_over(sftp.connect("erp", settings(tmp_path, server, mode="0600")), make_parcel())
     folder = server.root / "inn" / receipt.details["name"]
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -213,7 +214,8 @@ def test_the_mode_is_asked_for(tmp_path: Path, server: SftpServer, make_parcel: 
 
 
 def test_a_server_that_can_less_is_enough(tmp_path: Path, make_parcel: MakeParcel) -> None:
-    """Without fsync and posix-rename a letter comes all the same, and so do its lines in the index."""
+    """Without fsync and posix-rename a letter comes all the same, and so do its lines in the
+    index."""
 
     # of a library that may be missing
     class Plain(asyncssh.SFTPServer):  # type: ignore[misc, name-defined]

@@ -17,7 +17,7 @@ from connectors.destinations.smb import Settings
 from daemon.core.errors import StoreError, TemporaryFailure
 from daemon.core.ports import Parcel
 from tests.contracts.drop_servers import PASSWORD, SmbServer, smb_server
-from tests.handing_over import hand_over
+from tests.handing_over import hand_over, names
 
 pytest.importorskip("smbclient", reason="smbprotocol is not installed")
 MakeParcel = Callable[..., Parcel]
@@ -57,10 +57,6 @@ def failure(folder: Path, samba: SmbServer, parcel: Parcel, **options: Any) -> s
     return str(caught.value)
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir())
-
-
 def test_a_wrong_password_is_said(
     tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel
 ) -> None:
@@ -86,7 +82,8 @@ def test_a_missing_share_or_folder_is_said(
 def test_a_folder_in_the_share(
     tmp_path: Path, samba: SmbServer, drop: Path, make_parcel: MakeParcel, encrypt: bool
 ) -> None:
-    """A path of several folders, encrypted or only signed, holds the letter where the receipt says."""
+    """A path of several folders, encrypted or only signed, holds the letter where the receipt
+    says."""
     (drop / "a" / "b").mkdir(parents=True)
     receipt = hand_over(
         smb.connect("erp", settings(tmp_path, samba, path=f"{drop.name}/a\\b", encrypt=encrypt)),

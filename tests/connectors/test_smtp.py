@@ -44,7 +44,7 @@ PASSWORD = "correct-horse-battery"
 def test_what_a_refusal_means(
     servers: Any, make_parcel: MakeParcel, command: str, answer: str, kind: type[DeliveryFailure]
 ) -> None:
-    """Each stage's refusal is temporary or permanent as its status says; what the operator can mend
+    """Each stage's refusal is temporary or permanent as its status says; what the operator can fix
     waits; none shows the letter."""
     server = servers.mail()
     server.script[command] = answer
@@ -104,7 +104,7 @@ def test_an_unknown_certificate_is_refused(
 def test_a_server_with_another_name_is_refused(
     servers: Any, make_parcel: MakeParcel, authority: trustme.CA, ca_file: Path
 ) -> None:
-    """A good certificate of somebody else is no good certificate."""
+    """A valid certificate for another name is refused."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("annen.example.no").configure_cert(context)
     server = servers.mail(tls=context)
@@ -150,7 +150,7 @@ def test_a_server_without_log_in_is_said_to_be_one(
 def test_a_refused_log_in_waits_for_the_operator(
     servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext, ca_file: Path, answer: str
 ) -> None:
-    """A wrong password is mended by the operator, so the letter waits; the password is not in what
+    """A wrong password is fixed by the operator, so the letter waits; the password is not in what
     is said."""
     server = servers.mail(tls=server_tls)
     server.script["AUTH"] = answer

@@ -248,7 +248,8 @@ def test_no_secret_and_no_content_in_any_log(
 
 
 def test_bytes_that_are_not_those_promised_do_not_become_a_letter(make_parcel: MakeParcel) -> None:
-    """A stored file that was damaged breaks the request off before its end, and the letter waits."""
+    """A stored file that was damaged breaks the request off before its end, and the letter
+    waits."""
     parcel = make_parcel(files={"a.pdf": b"x" * 3000})
     damaged = replace(
         parcel, parts=(replace(parcel.parts[0], open=lambda: io.BytesIO(b"y" * 3000)),)
@@ -262,7 +263,7 @@ def test_bytes_that_are_not_those_promised_do_not_become_a_letter(make_parcel: M
 def test_https_wants_a_certificate_that_is_trusted(
     server_tls: Any, ca_file: Path, tmp_path: Path, make_parcel: MakeParcel
 ) -> None:
-    """A CA of one's own is named in ca_file; without it nothing is sent, and check says so."""
+    """Your own CA is named in ca_file; without it nothing is sent, and check says so."""
     with SoapSink(tls=server_tls) as sink:
         connect("arkiv", settings(sink.url, tmp_path, ca_file=str(ca_file))).deliver(make_parcel())
         stranger = connect("arkiv", settings(sink.url))
@@ -289,7 +290,8 @@ with content.open("rb") as file:
 part = replace(parcel.parts[0], size=size, sha256=digest, open=lambda: content.open("rb"))
 connect("arkiv", settings(url, base, **options)).deliver(replace(parcel, parts=(part,)))
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-print(int(status["VmHWM"].split()[0]) // 1024)  # getrusage would count what the parent had before this process began
+# getrusage would count what the parent had before this process began
+print(int(status["VmHWM"].split()[0]) // 1024)
 """
 
 
@@ -317,8 +319,14 @@ def test_a_large_attachment_takes_little_memory(
 )
 def test_faults_of_soap_1_2_mean_the_same(code: str, kind: type[DeliveryFailure]) -> None:
     """The codes have other names there, and stand elsewhere."""
-    fault12 = f"<e:Fault><e:Code><e:Value>{code}</e:Value></e:Code><e:Reason><e:Text>hemmelig</e:Text></e:Reason></e:Fault>"
-    xml = f'<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body>{fault12}</e:Body></e:Envelope>'
+    fault12 = (
+        f"<e:Fault><e:Code><e:Value>{code}</e:Value></e:Code>"
+        "<e:Reason><e:Text>hemmelig</e:Text></e:Reason></e:Fault>"
+    )
+    xml = (
+        '<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope">'
+        f"<e:Body>{fault12}</e:Body></e:Envelope>"
+    )
     answer = SoapAnswer(status_code=500, headers={}, content=xml.encode())
     with pytest.raises(kind, match=code[2:]) as caught:
         ResponseJudge(who="the service", rules=Rules()).judge(answer)

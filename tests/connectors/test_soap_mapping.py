@@ -105,7 +105,7 @@ def test_of_a_choice_one_branch_is_mapped(
 
 
 def test_every_fault_of_a_mapping_is_told_at_once() -> None:
-    """Nobody mends a mapping one fault at a time."""
+    """All faults of a mapping are reported at once."""
     with pytest.raises(ValidationError, match=r"'Tittel'.*does not map ReceiveDocument\.Title"):
         settings(
             URL,
@@ -223,7 +223,7 @@ def test_a_schema_beside_the_wsdl_is_read(tmp_path: Path) -> None:
 
 
 def test_nonsense_is_no_wsdl(tmp_path: Path) -> None:
-    """Whatever the file holds, the operator is told that it is no WSDL."""
+    """Whatever the file holds, the operator reads that it is not a WSDL."""
     for content in (
         b"",
         b"\x00\xff",

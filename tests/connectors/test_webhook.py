@@ -190,7 +190,7 @@ def test_a_strange_mailbox_name_is_a_valid_source(servers: Any, make_parcel: Mak
 def test_what_a_status_means(
     servers: Any, make_parcel: MakeParcel, line: str, kind: type[DeliveryFailure]
 ) -> None:
-    """What the receiver or the operator can mend waits, the rest is given up; a redirect is not
+    """What the receiver or the operator can fix waits, the rest is given up; a redirect is not
     followed; no secret is shown."""
     server = servers.web_status(line, "location: /elsewhere")
     with pytest.raises(kind, match=f"status {line[:3]}") as caught:
@@ -299,7 +299,8 @@ def test_a_certificate_of_an_own_authority(
 def test_an_unknown_certificate_is_refused(
     servers: Any, make_parcel: MakeParcel, server_tls: ssl.SSLContext
 ) -> None:
-    """A receiver whose certificate the system does not know gets nothing, and the remedy is said."""
+    """A receiver whose certificate the system does not know gets nothing, and the remedy is
+    said."""
     server = servers.web_status("200 OK")
     server.tls = server_tls
     with pytest.raises(TemporaryFailure, match=r"certificate cannot be verified .* ca_file"):

@@ -124,7 +124,8 @@ class DestinationContract:
     def test_other_letters_are_other_letters(
         self, receiver: Receiver, make_parcel: MakeParcel
     ) -> None:
-        """Another letter, and the same letter sent again on purpose, each have a mark of their own."""
+        """Another letter, and the same letter sent again on purpose, each have a mark of their
+        own."""
         for parcel in (make_parcel("one"), make_parcel("two"), make_parcel("two", generation=2)):
             receiver.destination.deliver(parcel)
         assert len(set(receiver.received())) == 3
@@ -332,7 +333,8 @@ class DropContract(DestinationContract):
     def test_a_consumer_may_say_that_it_has_the_letter(
         self, drop: DropReceiver, make_parcel: MakeParcel
     ) -> None:
-        """`<name>.ok` is a pickup, and what it says of one generation does not count for the next."""
+        """`<name>.ok` is a pickup, and what it says of one generation does not count for the
+        next."""
         evidence = self._delivered(drop, make_parcel())
         drop.put(f"{evidence['name']}.ok", b"")
         assert self._pickup(drop, evidence) == (PickupState.TAKEN, "")

@@ -97,8 +97,14 @@ def test_both_ways_give_the_same_drops(tmp_path: Path) -> None:
     attachments, routes; differences are listed."""
     three, two = Scene(folder=tmp_path / "three"), Scene(folder=tmp_path / "two")
     routing = """
-        recipient = [{ name = "skatt", deliver_to = ["mappe"] }, { name = "post", deliver_to = ["mappe"] }]
-        route = [{ name = "Skatt", services = ["4255/8"], to = ["skatt"] }, { name = "Alt", to = ["post"] }]
+        recipient = [
+          { name = "skatt", deliver_to = ["mappe"] },
+          { name = "post", deliver_to = ["mappe"] },
+        ]
+        route = [
+          { name = "Skatt", services = ["4255/8"], to = ["skatt"] },
+          { name = "Alt", to = ["post"] },
+        ]
     """
     with FakeAltinn() as altinn, PretendAltinn2() as altinn2:
         for scene in (three, two):

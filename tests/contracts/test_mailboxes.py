@@ -73,7 +73,8 @@ def test_a_list_begins_after_the_time_that_it_is_given(place: Place) -> None:
 
 
 def test_the_first_listing_can_begin_at_the_beginning(place: Place) -> None:
-    """`earliest` gives a time that `list` takes, or None; never one later than what was read up to."""
+    """`earliest` gives a time that `list` takes, or None; never one later than what was read up
+    to."""
     for position in (None, NOON):
         since = place.mailbox.earliest(place.channel(), position, NOON + timedelta(days=1))
         assert since is None or since <= (position or NOON + timedelta(days=1))
@@ -102,7 +103,7 @@ def test_attachments_come_whole_and_again(place: Place) -> None:
 
 
 def test_a_download_may_be_left_in_the_middle(place: Place) -> None:
-    """Whoever stops reading leaves nothing behind that disturbs the next call."""
+    """A caller that stops reading leaves nothing behind that disturbs the next call."""
     place.put("a", files={"large.zip": bytes(1_000_000)})
     (ref,) = place.refs().values()
     with place.mailbox.open_part(ref, place.mailbox.fetch(ref).parts[0]) as chunks:
@@ -163,7 +164,7 @@ def test_only_marking_marks(place: Place) -> None:
 
 
 def test_marks_are_set_once(place: Place) -> None:
-    """Marking again what is marked is no error and no second mark."""
+    """Marking again what is marked is not an error, and makes no second mark."""
     external_id = place.put("a")
     (ref,) = place.refs().values()
     for _ in range(2):

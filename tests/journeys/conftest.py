@@ -84,7 +84,8 @@ class Journey:
         )
 
     def run(self, *arguments: str, crash: str = "") -> Ended:
-        """Run a command to its end; with `crash`, it kills itself at that point (see crash_at.py)."""
+        """Run a command to its end; with `crash`, it kills itself at that point (see
+        crash_at.py)."""
         warm = _warm(self._python)
         try:
             return warm.run(self.scene.configuration, *arguments, crash=crash)
@@ -181,7 +182,7 @@ def journey(tmp_path: Path) -> Iterator[Journey]:
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Callable[..., Begin]:
-    """Begin a journey with a configuration of one's own: `with begun(mailbox='...') as journey:`."""
+    """Begin a journey with your own configuration: `with begun(mailbox='...') as journey:`."""
     return lambda **settings: Begin(tmp_path, **settings)
 
 

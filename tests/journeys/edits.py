@@ -105,14 +105,15 @@ def linked(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
 
 
 def broken(path: Path, text: str, meanwhile: Callable[[], object]) -> None:
-    """Saved broken, and mended at once."""
+    """Saved broken, and fixed at once."""
     path.write_text(text.replace('to = ["post"]', 'to = ["pots"]'), encoding="utf-8")
     meanwhile()
     path.write_text(text, encoding="utf-8")
 
 
 STYLES = (slowly, renamed, streamed, broken, linked, in_place, slowly, renamed)
-"""Each after another that it could be disturbed by: the last two write and rename a symbolic link."""
+"""Each after another that it could be disturbed by: the last two write and rename a symbolic
+link."""
 
 
 def link_swapped_further_up(journey: Journey, text: str) -> tuple[Path, Callable[[], Path]]:

@@ -59,7 +59,8 @@ def test_killed_at_random_moments(journey: Journey, seed: int) -> None:
 
 
 def _wait_a_while(journey: Journey, chance: random.Random) -> None:
-    """Until so many requests were made, or a second has passed where there is nothing left to do."""
+    """Until so many requests were made, or a second has passed where there is nothing left to
+    do."""
     wanted = journey.altinn.count() + chance.randrange(1, 60)
     journey.altinn.wait_for(lambda: journey.altinn.count() >= wanted, timeout=1 + chance.random())
 

@@ -1,4 +1,5 @@
-"""A disk without room, a real one: the command says so in one line, and leaves nothing half made."""
+"""A disk without room, a real one: the command says so in one line, and leaves nothing half
+made."""
 
 from __future__ import annotations
 

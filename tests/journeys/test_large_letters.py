@@ -1,4 +1,4 @@
-"""Size is no trouble: bytes pass through in pieces."""
+"""Size does not matter: bytes pass through in pieces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ MOST = 150 << 20
 
 
 def test_a_gigabyte_passes_through(journey: Journey) -> None:
-    """One attachment of 1 GB goes through to a file drop, whole, with a peak memory under 150 MB."""
+    """One attachment of 1 GB goes through to a file drop, whole, with a peak memory under 150
+    MB."""
     attachment = PretendAttachment(name="plantegninger.zip", size=GIGABYTE)
     journey.altinn.publish(PretendLetter(party=journey.scene.party, attachments=(attachment,)))
     polled, most = journey.measure("poll", "--json")

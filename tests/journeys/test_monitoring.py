@@ -1,4 +1,4 @@
-"""Seeing: a monitor's line, the door for monitors, and alerts that reach somebody."""
+"""Seeing: a monitor's line, the endpoint for monitors, and alerts that reach a person."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.journeys.conftest import Journey
 
 
 def test_a_monitor_and_an_alert(journey: Journey) -> None:
-    """A dead delivery is critical for a monitor, is counted at the door, and is told once by mail
-    and by webhook, by the poll itself."""
+    """A dead delivery is critical for a monitor, is counted at the endpoint, and is reported once
+    by mail and by webhook, by the poll itself."""
     assert journey.run("status", "--monitor").code == 3
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -170,7 +170,8 @@ def test_read_when_delivered(begun: Callable[..., Begin]) -> None:
 
 
 def test_nothing_to_reach(journey: Journey) -> None:
-    """Where Altinn cannot be reached, poll says so and ends with exit code 4, without a traceback."""
+    """Where Altinn cannot be reached, poll says so and ends with exit code 4, without a
+    traceback."""
     with journey.altinn.outage():
         polled = journey.poll()
     assert polled.code == 4

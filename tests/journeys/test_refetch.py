@@ -71,8 +71,8 @@ def test_what_did_not_come_is_asked_for_again(begun: Callable[..., Begin]) -> No
         assert not journey.run("status", "--json").json["incomplete"]
 
 
-def test_it_is_delivered_anew_at_once(journey: Journey) -> None:
-    """With --resend every destination that got the letter without gets it anew, as a delivery of
+def test_it_is_delivered_again_at_once(journey: Journey) -> None:
+    """With --resend every destination that got the letter without gets it again, as a delivery of
     its own, and only if something came."""
     files = (PretendAttachment(name="Vedtak.pdf", content=b"%PDF vedtak"),)
     journey.altinn.publish(PretendLetter(party=journey.scene.party, attachments=files))
@@ -92,8 +92,8 @@ def test_it_is_delivered_anew_at_once(journey: Journey) -> None:
 
 
 def test_a_mistake_is_told(journey: Journey) -> None:
-    """A letter that there is not, and one whose mailbox has left the configuration, are told in
-    words."""
+    """A letter that does not exist, and one whose mailbox has left the configuration, are reported
+    in words."""
     journey.publish(13)
     journey.poll()
     assert journey.run("messages", "refetch", "no-such-letter").code == 1

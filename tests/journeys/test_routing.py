@@ -81,19 +81,17 @@ def test_an_edit_is_in_force_while_the_service_runs(begun: Callable[..., Begin])
         shown = journey.run("status").output
         assert "the previous table stays active" in shown
         assert (
-            "routing.toml:12: route[1].sevices: 'sevices' is not a known key here. Did you mean 'services'?"
-            in shown
-        )
+            "routing.toml:12: route[1].sevices: 'sevices' is not a known key here. Did you "
+            "mean 'services'?"
+        ) in shown
         assert journey.run("messages", "list").code == 0
         later = publish(journey)
         assert journey.altinn.wait_for(lambda: later in decisions(journey), timeout=IN_TIME)
         assert decisions(journey)[later] == ("Resten", version(edited))
 
-        mended = edited + OLD_COVER
-        table_file(journey).write_text(mended)
-        assert journey.altinn.wait_for(
-            lambda: in_force(journey) == version(mended), timeout=IN_TIME
-        )
+        fixed = edited + OLD_COVER
+        table_file(journey).write_text(fixed)
+        assert journey.altinn.wait_for(lambda: in_force(journey) == version(fixed), timeout=IN_TIME)
         assert journey.run("status", "--json").json["routing"]["state"] == "in force"
     assert any(
         "an edit is not in force" in line and "routing.toml:12" in line and "services" in line
@@ -290,7 +288,7 @@ def test_import_an_edit(decided: Journey) -> None:
     assert (wrong.code, "'pots' is not a known recipient" in wrong.errors) == (1, True)
 
 
-def test_a_spreadsheet_mends_a_broken_table(decided: Journey) -> None:
+def test_a_spreadsheet_repairs_a_broken_table(decided: Journey) -> None:
     """Where routing.toml has faults, a spreadsheet is compared with the table in force and can be
     put in its place."""
     decided.run("routes", "export", "ark.csv")

@@ -1,4 +1,4 @@
-"""What must never be read by whoever reads logs: titles, contents, names of persons and secrets."""
+"""What a reader of logs must never see: titles, contents, names of persons and secrets."""
 
 from __future__ import annotations
 

@@ -20,7 +20,10 @@ DocumentDate = "$published_at"
 Received = "$fetched_at"
 DueDate = "$due_at"
 Sender = { Name = "$sender.name" }
-File = { "$each" = "attachments", FileName = "$file.name", MediaType = "$file.media_type", Content = "$file.content" }
+File."$each" = "attachments"
+File.FileName = "$file.name"
+File.MediaType = "$file.media_type"
+File.Content = "$file.content"
 """
 
 

@@ -123,8 +123,8 @@ def test_an_address_in_use(journey: Journey, ports: tuple[int, int]) -> None:
 
 
 def test_guesses_of_the_token(journey: Journey, ports: tuple[int, int]) -> None:
-    """Wrong tokens are counted, logged once a minute, shown, and answered with a wait; whoever has
-    the right one is not kept out."""
+    """Wrong tokens are counted, logged once a minute, shown, and answered with a wait; a request
+    with the right one is not kept out."""
     address = f"http://127.0.0.1:{ports[0]}/api/v1/messages/none"
     with _running(journey):
         journey.metrics(ports[1])

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, kw_only=True)
 class Called:
-    """What came of it: what the function returned, and everything that was written to stderr."""
+    """The result: what the function returned, and everything that was written to stderr."""
 
     result: Any
     errors: str

@@ -1,8 +1,10 @@
 """Runs a drop in a process whose kernel refuses certain calls (seccomp), as a share refuses what it
 cannot do.
 
-`under_a_filter.py CALL ERRNO SETTINGS`: the outcome, as JSON, of one letter that is dropped with
-these settings, and of a check.
+Each line on stdin is a request, a JSON list of call, errno and settings; the line that answers it
+has the outcome, as JSON, of one letter that is dropped with these settings, and of a check. A filter
+cannot be taken back, so that each request has a child of its own, forked from a process that has
+imported everything.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
+import os
 import platform
 import struct
 import sys
+import traceback
 from typing import Any
 
 NUMBERS = {
@@ -51,13 +55,13 @@ def refuse(call: str, number: int) -> None:
             raise OSError(ctypes.get_errno(), "prctl")
 
 
-def main(call: str, number: str, settings: str) -> None:
-    """Do what is told."""
+def answer(call: str, number: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Drop a letter while such calls are refused; the refusals last as long as the process."""
     from connectors.destinations.filedrop import FileDrop, Settings
     from daemon.core.errors import DeliveryFailure
     from tests.parcels import new_parcel
 
-    destination = FileDrop("erp", Settings.model_validate(json.loads(settings)))
+    destination = FileDrop("erp", Settings.model_validate(settings))
     parcel = new_parcel()
     refuse(call, getattr(errno, number))
     found: dict[str, Any] = {}
@@ -67,8 +71,28 @@ def main(call: str, number: str, settings: str) -> None:
     except DeliveryFailure as failure:
         found["failure"] = f"{type(failure).__name__}: {failure}"
     found["findings"] = [(each.ok, each.text) for each in destination.check()]
-    print(json.dumps(found))  # noqa: T201  # the answer
+    return found
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    import tests.parcels  # noqa: F401  # imported once, for all children
+
+    os.umask(0o022)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                print(json.dumps(answer(*json.loads(line))), flush=True)  # noqa: T201  # the answer
+                code = 0
+            finally:
+                if code:
+                    traceback.print_exc()
+                    print("null", flush=True)  # noqa: T201  # the answer of a child that failed
+                os._exit(code)
+        os.waitpid(child, 0)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

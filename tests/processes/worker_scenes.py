@@ -225,7 +225,7 @@ def an_edit(folder: str) -> Any:
     return [before.reference, after.reference]
 
 
-def signs_of_life(folder: str) -> int:
+def heartbeats(folder: str) -> int:
     """How many came from a delivery that takes two seconds."""
     content, beats = ContentStore(Path(folder)), []
     with agent_with(content) as agent:
@@ -277,7 +277,7 @@ def signals(folder: str) -> Any:
 
 
 def one_that_cannot_be_handed_over(folder: str, why: str) -> Any:
-    """What came of deliveries that are handed over together, one of which cannot be packed or
+    """The results of deliveries that are handed over together, one of which cannot be packed or
     unpacked here or there."""
     logs.configure()
     content = ContentStore(Path(folder))
@@ -315,7 +315,7 @@ class _Unreadable:
 
 
 def a_standstill(folder: str) -> Any:
-    """Signs of life, before and while the agent stands still, and when it goes on."""
+    """Heartbeats, before and while the worker process stands still, and when it goes on."""
     beats: list[int] = []
 
     def looks(many: int) -> int:

@@ -94,7 +94,7 @@ def taken(journey: Journey) -> tuple[Counter[str], Counter[str]]:
 
 
 def delivery_states(journey: Journey) -> list[tuple[str, str, str]]:
-    """Id, destination and state of each delivery; none where there is no table of them."""
+    """Id, destination and state of each delivery; none where the table of them does not exist."""
     return states_in(_database(journey))
 
 

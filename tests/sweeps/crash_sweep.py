@@ -6,8 +6,8 @@ and the right to trace.
 
 One run fetches three letters and delivers them to a file drop, a mail sink and a webhook sink, in
 one thread, so that the Nth call of each kind is the same in each run. A first run, only watched,
-tells how many calls there are; then each is struck once for each fault. Calls on what is no file of
-the service and no socket (its log) are not struck.
+tells how many calls there are; then each is struck once for each fault. Calls on anything that is
+neither a file of the service nor a socket (its log) are not struck.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class Sweep:
         self._warm.close()
 
     def _empty_database(self) -> bytes:
-        """A database with its tables and no letter: making the tables is no part of the run that is
-        struck."""
+        """A database with its tables and no letter: making the tables does not belong to the run
+        that is struck."""
         with (
             tempfile.TemporaryDirectory() as folder,
             Begin(Path(folder), mailbox=_MAILBOX, routing=aftermath.ROUTING) as journey,

@@ -220,8 +220,8 @@ def _replaced(copy: _Copy) -> Iterator[str]:
 
 
 def _nothing_gone(copy: _Copy) -> Iterator[str]:
-    """Each letter is there with its bytes, or its deletion is recorded; and whoever must be left
-    alone is."""
+    """Each letter is there with its bytes, or its deletion is recorded; and everyone who must be
+    left alone is."""
     found = picture(copy.database)
     if needed(copy.database) - bytes_kept(copy.content):
         yield "bytes are gone without a record"

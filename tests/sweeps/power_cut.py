@@ -56,7 +56,7 @@ class Disk:
         self.mount()
 
     def mount(self) -> None:
-        """Mount it; the file system mends itself from its journal."""
+        """Mount it; the file system repairs itself from its journal."""
         subprocess.run(["mount", "-o", "loop", str(self._image), str(self.place)], check=True)
 
     def unmount(self) -> None:

@@ -128,7 +128,8 @@ def _inject(point: Point | None) -> list[str]:
 
 
 def points(folder: Path, command: str = "poll") -> list[Point]:
-    """The calls of a trace, but for those on what is no file of the service and no socket: its log."""
+    """The calls of a trace, but for those on anything that is neither a file of the service nor a
+    socket: its log."""
     seen: Counter[str] = Counter()
     found = []
     for call, place in _CALL.findall(_trace(folder)):

@@ -84,8 +84,8 @@ def test_keeping_that_is_struck_is_put_right_by_the_next(
 
 
 def test_a_consumer_in_a_hurry_sees_whole_letters_only() -> None:
-    """Whoever reads each drop the moment that it has a name finds it whole and final, though the
-    service is killed meanwhile."""
+    """A reader that opens each drop the moment that it has a name finds it whole and final, though
+    the service is killed meanwhile."""
     assert race(12, 1, 1) == []
 
 

@@ -87,7 +87,9 @@ def starts(machine: Machine) -> None:
     dropin = machine.root / "etc/systemd/system/postmottak.service.d/test.conf"
     dropin.parent.mkdir(parents=True)
     dropin.write_text(
-        "[Service]\nReadWritePaths=/srv/drop\nLoadCredential=webhook.secret:/etc/postmottak/webhook.secret\nWatchdogSec=6\nRestartSec=1\n"
+        "[Service]\nReadWritePaths=/srv/drop\n"
+        "LoadCredential=webhook.secret:/etc/postmottak/webhook.secret\n"
+        "WatchdogSec=6\nRestartSec=1\n"
     )
     machine.run("systemctl daemon-reload && systemctl enable --now postmottak")
     assert machine.property("ActiveState") == "active"
@@ -186,7 +188,8 @@ def stops(machine: Machine) -> None:
 
 
 def upgrades(machine: Machine) -> None:
-    """An upgrade restarts what ran; removing and purging leave every letter and the configuration."""
+    """An upgrade restarts what ran; removing and purging leave every letter and the
+    configuration."""
     machine.run("dpkg --install /opt/dist/postmottak_*.deb")
     machine.until(lambda: machine.property("ActiveState") == "active", "running after the upgrade")
     nothing_lost(machine)

@@ -14,12 +14,13 @@ from daemon.core.ports import Destination
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import Clock, MemoryDestination, active_snapshot
+from tests.unit.conftest import Clock, active_snapshot
+from tests.unit.memory import MemoryDestination
 
 
 @dataclass
 class Desk:
-    """A dispatch with two destinations, and what came of it."""
+    """A dispatch with two destinations, and its results."""
 
     store: Store
     dispatch: Dispatch

@@ -1,4 +1,5 @@
-"""Alerts: each trouble is told once, its end once, and whoever cannot be told disturbs nobody."""
+"""Alerts: each problem is reported once, its end once, and a recipient that cannot be reached
+disturbs no other."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ from daemon.monitoring.service_problems import ServiceProblems, log_problems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store, results
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
+from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
+from tests.unit.memory import MemoryDestination
 
 KEY_LASTS = timedelta(days=364)
 
@@ -130,8 +132,8 @@ def desk(store: Store, clock: Clock, tmp_path: Path) -> Desk:
 
 
 def test_a_key_that_ends_is_told_in_time(desk: Desk) -> None:
-    """Thirty days before its last day a key is told of, once, on the last day it is no worse, and
-    after that it is critical."""
+    """Thirty days before its last day an alert names the key, once; on the last day it is not
+    worse, and after that it is critical."""
     desk.clock.advance(days=(KEY_LASTS - timedelta(days=30)).days)
     desk.make().look()
     assert desk.kinds() == []
@@ -237,9 +239,7 @@ def test_who_cannot_be_told_is_told_later(desk: Desk, error: Exception) -> None:
     store meanwhile."""
     desk.bell.deaf = iter([error])
     desk.faults.append(
-        Fault(
-            file="routing.toml", line=3, key="to", problem="names Kari Nordmann", remedy="Mend it"
-        )
+        Fault(file="routing.toml", line=3, key="to", problem="names Kari Nordmann", remedy="Fix it")
     )
     alerter = desk.make()
     alerter.look()
@@ -256,7 +256,7 @@ def test_who_cannot_be_told_is_told_later(desk: Desk, error: Exception) -> None:
 def test_the_end_of_what_nobody_was_told(desk: Desk) -> None:
     """What ended before anybody could be told of it is forgotten, and not told any more."""
     desk.bell.deaf = repeat(TemporaryFailure("away"))
-    desk.faults.append(Fault(file="routing.toml", key="to", problem="is wrong", remedy="Mend it"))
+    desk.faults.append(Fault(file="routing.toml", key="to", problem="is wrong", remedy="Fix it"))
     desk.make().look()
     desk.faults.clear()
     desk.make().look()
@@ -265,7 +265,7 @@ def test_the_end_of_what_nobody_was_told(desk: Desk) -> None:
 
 def test_a_repeat_has_the_same_id(desk: Desk) -> None:
     """Somebody who was told, but of whom that was not noted, is told again with the same id."""
-    desk.faults.append(Fault(file="routing.toml", key="to", problem="is wrong", remedy="Mend it"))
+    desk.faults.append(Fault(file="routing.toml", key="to", problem="is wrong", remedy="Fix it"))
     desk.make().look()
     [alert] = desk.store.alerts.all()
     alert.told = {}
@@ -293,7 +293,8 @@ def test_what_the_service_knows_is_told(desk: Desk) -> None:
 def test_a_full_disk_is_waited_out(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    """Where no alert can be kept because the disk is full, the log says so and the looking goes on."""
+    """Where no alert can be kept because the disk is full, the log says so and the looking goes
+    on."""
     monkeypatch.setattr(alerts, "_LOOK", 0.01)
     stopping, looks = threading.Event(), [DiskFull("no room"), None]
     alerter = desk.make()

@@ -46,8 +46,8 @@ def ask(store: Store, kept: ContentStore, method: str, path: str, **what: Any) -
     ids=["half a surrogate pair", "a list", "deep", "no object", "not UTF-8"],
 )
 def test_odd_reasons(store: Store, content: ContentStore, body: bytes, status: int) -> None:
-    """Whatever a program sends as a reason is kept as well as it can be, or refused in words, and
-    is no failure of ours."""
+    """Whatever a program sends as a reason is kept as well as it can be, or refused with a reason,
+    and never ends in an internal error."""
     letter = stored_letter("a")
     store.letters.add([letter])
     with store.letters._database.write() as session:

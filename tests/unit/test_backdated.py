@@ -23,7 +23,8 @@ from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, SECRET, TAX, Clock, MemoryMailbox, new_intake
+from tests.unit.conftest import NOW, SECRET, TAX, Clock, new_intake
+from tests.unit.memory import MemoryMailbox
 
 LISTED = replace(SECRET, list_only=True, fetch_confidential=False)
 START = timedelta(days=30)

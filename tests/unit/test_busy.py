@@ -52,14 +52,14 @@ def held(database: Path, lock: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def let_go(process: subprocess.Popen[str]) -> None:
-    """Let go of the database, in good order."""
+    """Close the database, in good order."""
     assert process.stdin
     process.stdin.close()
     process.wait()
 
 
 class Waits:
-    """Counts the waits, and lets go of the database after so many."""
+    """Counts the waits, and releases the database after so many."""
 
     def __init__(self, process: subprocess.Popen[str], *, after: int) -> None:
         self._process, self._after = process, after
@@ -135,7 +135,7 @@ def test_a_new_connection_waits_as_well(database: Path) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_whoever_does_not_wait_for_ever_is_told(database: Path, lock: str) -> None:
+def test_a_wait_with_an_end_fails_with_a_reason(database: Path, lock: str) -> None:
     """When the limit is over, the error says that the database is busy, nothing of the transaction
     is kept, and the next one is."""
     opened = open_database(database)
@@ -151,8 +151,8 @@ def test_whoever_does_not_wait_for_ever_is_told(database: Path, lock: str) -> No
     opened.close()
 
 
-def test_whoever_waits_for_an_answer_is_told_sooner(database: Path) -> None:
-    """Where everybody waits for as long as it takes, one caller can wait less, and only he does."""
+def test_a_request_fails_sooner(database: Path) -> None:
+    """Where all callers wait for as long as it takes, one of them can choose to wait less."""
     opened = open_database(database)
     with held(database, "alone") as process:
         opened.busy_wait.limit, opened.busy_wait.on_wait = None, Waits(process, after=6)

@@ -1,4 +1,5 @@
-"""The clock: what time it is although the machine's clock is wrong, and what that lets nobody do."""
+"""The clock: what time it is although the machine's clock is wrong, and what that lets nobody
+do."""
 
 from __future__ import annotations
 

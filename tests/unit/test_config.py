@@ -206,8 +206,8 @@ def test_each_fault_says_where_and_what_to_do(
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
-    """Faults in different sections, of connectors and of secret files come together, and there is
-    no configuration then."""
+    """Faults in different sections, of connectors and of secret files come together, and no
+    configuration is returned."""
     text = (
         WHOLE.replace("991825827", "991825828")
         .replace('"key.pem"', '"kye.pem"')
@@ -245,15 +245,16 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
 def test_sections_that_are_missing_or_no_sections(
     tmp_path: Path, text: str, keys: set[str]
 ) -> None:
-    """What must be there is named, and a value in the place of a section is no surprise."""
+    """What must be there is named, and a value in place of a section is reported like any other
+    fault."""
     reading = read(tmp_path, text)
     assert reading.configuration is None
     assert keys <= {fault.key for fault in reading.faults}
 
 
 def test_a_relative_path_beside_a_folder_of_that_name(tmp_path: Path) -> None:
-    """A relative database in a folder that is really there is no slip, even if the root has a
-    folder of that name."""
+    """A relative database path in a folder that exists is not reported as a mistake, even if the
+    root has a folder of that name."""
     (tmp_path / "var").mkdir()
     found = read(tmp_path, WHOLE.replace("sqlite:///data", "sqlite:///var")).configuration
     assert found

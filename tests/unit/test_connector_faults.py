@@ -45,16 +45,8 @@ from daemon.monitoring.alerts import AlertNotifier
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import (
-    NOW,
-    TAX,
-    Clock,
-    MemoryDestination,
-    MemoryMailbox,
-    active_snapshot,
-    new_intake,
-    stored_letter,
-)
+from tests.unit.conftest import NOW, TAX, Clock, active_snapshot, new_intake, stored_letter
+from tests.unit.memory import MemoryDestination, MemoryMailbox
 
 SENTENCE = "unexpected KeyError in the connector; see the log"
 POLICIES = MarkPolicies()

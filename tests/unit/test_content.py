@@ -81,7 +81,8 @@ def test_several_keep_the_same_bytes_at_once(content: ContentStore, folder: Path
 def test_a_download_that_breaks_leaves_nothing(
     content: ContentStore, folder: Path, error: BaseException
 ) -> None:
-    """If the bytes stop coming, whatever the reason, that reason is passed on and no file remains."""
+    """If the bytes stop coming, whatever the reason, that reason is passed on and no file
+    remains."""
 
     def chunks() -> Iterator[bytes]:
         yield b"some"

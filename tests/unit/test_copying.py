@@ -79,7 +79,8 @@ def test_others_write_while_a_copy_is_made(
 def test_a_copy_is_made_though_others_write_all_the_time(
     large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where each step meets a write, the copy is made in one step in the end, and is of one moment."""
+    """Where each step meets a write, the copy is made in one step in the end, and is of one
+    moment."""
     monkeypatch.setattr(
         sqlite_file, "_STEP", 700
     )  # more than a cache holds, so that half a copy is in the file
@@ -135,8 +136,8 @@ def test_without_room_the_database_itself_is_checked(
         assert checked == large
 
 
-def test_a_check_gives_signs_of_life(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for a long check sees that it goes on."""
+def test_a_long_check_shows_progress(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator who waits for a long check sees that it goes on."""
     monkeypatch.setattr(sqlite_file, "_OPERATIONS", 100)
     beats: list[None] = []
     assert corruption(large, lambda: beats.append(None)) == []
@@ -144,7 +145,8 @@ def test_a_check_gives_signs_of_life(large: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_progress_is_said_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
-    """What takes long is said every ten seconds, on stderr, and what is quick is not said at all."""
+    """What takes long is said every ten seconds, on stderr, and what is quick is not said at
+    all."""
     now = [100.0]
     progress = Progress(lambda: now[0])
     for _ in range(25):

@@ -177,7 +177,7 @@ def stumble(session: Session) -> None:
 
 
 def add_again(session: Session) -> None:
-    """Write, and then what is there already."""
+    """Write, and then what exists already."""
     add(session, "lost too")
     add(session, "kept")
 
@@ -245,7 +245,8 @@ def test_folders_are_made_for_the_service_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["no database", "a folder", "under a file", "of a later version"])
 def test_a_database_that_cannot_be_used(database: Path, tmp_path: Path, kind: str) -> None:
-    """What is no database, or one of a newer program, is refused with its path, and left alone."""
+    """A file that is not a database, or one of a newer program, is refused with its path, and left
+    alone."""
     path = database
     if kind == "no database":
         path.write_bytes(

@@ -1,4 +1,4 @@
-"""Traces: a destination forgets a delivery only when its end is recorded, and then always, whoever
+"""Traces: a destination forgets a delivery only when its end is recorded, and then always, whatever
 was killed meanwhile."""
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
+from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
+from tests.unit.memory import MemoryDestination
 
 SECOND = 10  # seconds to wait for another thread at most
 
@@ -110,7 +111,8 @@ def test_a_delivery_is_settled_when_its_end_is_recorded(desk: Desk) -> None:
 
 
 def test_a_destination_is_told_of_many_at_a_time(desk: Desk) -> None:
-    """In a long round a destination is told now and then, and of what is left when the round ends."""
+    """In a long round a destination is told now and then, and of what is left when the round
+    ends."""
     desk.store.letters.add([stored_letter(str(number)) for number in range(100)])
     most = 0
 

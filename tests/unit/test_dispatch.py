@@ -17,8 +17,9 @@ from daemon.core.ports import Parcel
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.throttle import CONCURRENCY
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, active_snapshot, nothing_happens, sha256, stored_letter
+from tests.unit.conftest import NOW, active_snapshot, sha256, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
+from tests.unit.memory import nothing_happens
 
 NOT_NOW = TemporaryFailure("nobody is at home")
 NEVER = PermanentFailure("no such folder")
@@ -314,8 +315,8 @@ def test_a_repeat_after_a_crash_is_the_same_parcel(
 
 
 def test_the_document_does_not_depend_on_the_attempt(desk: Desk) -> None:
-    """However often and whenever a delivery is tried, and whoever asks for it, its document has the
-    same bytes."""
+    """However often and whenever a delivery is tried, and whatever asks for it, its document has
+    the same bytes."""
     desk.store.letters.add([stored_letter("a")])
     desk.erp.fails = iter([NOT_NOW, NEVER])
     desk.deliver()
@@ -342,7 +343,8 @@ def test_a_result_that_comes_too_late(desk: Desk, logged: list[Any]) -> None:
 
 
 def test_a_store_that_fails_ends_the_round(desk: Desk) -> None:
-    """If outcomes cannot be recorded, dispatch ends with that error, and does not go on delivering."""
+    """If outcomes cannot be recorded, dispatch ends with that error, and does not go on
+    delivering."""
     desk.store.letters.add([stored_letter(str(number)) for number in range(50)])
 
     first = threading.Lock()

@@ -16,8 +16,9 @@ from daemon.core.errors import TemporaryFailure
 from daemon.core.model import Outcome
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
-from tests.unit.conftest import NOW, MemoryDestination, sha256, stored_letter
+from tests.unit.conftest import NOW, sha256, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
+from tests.unit.memory import MemoryDestination
 
 
 @dataclass
@@ -47,8 +48,8 @@ def test_a_receipt_that_cannot_be_kept_as_it_is(desk: Desk, details: dict[Any, A
 
 
 def test_a_reason_that_cannot_be_kept_concerns_one_delivery(desk: Desk) -> None:
-    """An error whose text is no text, as a file name of the system can be, is recorded all the
-    same."""
+    """An error whose text is not valid text, as a file name of the system can be, is recorded all
+    the same."""
     desk.erp.fails = iter([TemporaryFailure("the folder \udcff is away")])
     desk.store.letters.add([stored_letter("a"), stored_letter("b", ("mail",))])
     assert desk.deliver() == {Outcome.DEFERRED: 1, Outcome.DELIVERED: 1}
@@ -65,7 +66,7 @@ def test_content_that_is_missing_concerns_one_letter(desk: Desk, tmp_path: Path)
 
 
 def test_progress_that_cannot_be_kept_as_it_is(desk: Desk) -> None:
-    """Progress that is no JSON is kept as text, and the delivery is deferred like any other."""
+    """Progress that is not JSON is kept as text, and the delivery is deferred like any other."""
     desk.erp.fails = iter([TemporaryFailure("half of it", progress={"when": NOW})])
     desk.store.letters.add([stored_letter("a")])
     assert desk.deliver() == {Outcome.DEFERRED: 1}

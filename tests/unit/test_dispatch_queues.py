@@ -27,7 +27,8 @@ from daemon.delivery.throttle import CONCURRENCY
 from daemon.store import Store, results
 from daemon.store.claims import POISON_AFTER
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
+from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
+from tests.unit.memory import MemoryDestination
 
 NOT_NOW = TemporaryFailure("nobody is at home")
 HOUR = timedelta(hours=1)

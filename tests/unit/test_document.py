@@ -104,7 +104,7 @@ def test_attachments_in_every_state_follow_the_schema(state: PartState) -> None:
 
 
 def test_a_document_that_breaks_the_schema_is_told() -> None:
-    """The schema is no empty promise: it refuses what a document never has."""
+    """The schema is strict: it refuses what a document never has."""
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     whole = json.loads(document().model_dump_json())
     for broken in (

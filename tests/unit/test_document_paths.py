@@ -1,4 +1,5 @@
-"""Files that documents, comments and docstrings name exist, and links in documents lead somewhere."""
+"""Files that documents, comments and docstrings name exist, and links in documents lead
+somewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _OTHERS = [
     *(ROOT / "systemd").iterdir(),
 ]
 _PATH = re.compile(
-    rf"(?<![\w./\[-])(?:{'|'.join(_TOPS)})/(?:[\w.-]+/)*(?:[\w-]+\.(?:py|md|toml|json|wsdl|conf|service)\b)?"
+    rf"(?<![\w./\[-])(?:{'|'.join(_TOPS)})/(?:[\w.-]+/)*"
+    r"(?:[\w-]+\.(?:py|md|toml|json|wsdl|conf|service)\b)?"
 )
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 

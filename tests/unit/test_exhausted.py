@@ -1,5 +1,5 @@
-"""Where the system has no more files to give, that is waited out like a full disk, and is no reason
-to end."""
+"""Where the system has no more files to give, the service waits for them as for a full disk, and
+does not end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Exit codes are promises to scripts: each has a name, and the man page and the documents list all."""
+"""Exit codes are promises to scripts: each has a name, and the man page and the documents list
+all."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_half_a_letter_is_removed(content: ContentStore, tmp_path: Path) -> None
 
 
 def test_a_place_that_cannot_be_written(content: ContentStore, tmp_path: Path) -> None:
-    """A folder that is not there is the operator's to mend."""
+    """A folder that is not there is for the operator to fix."""
     target = tmp_path / "missing" / "letter.zip"
     with pytest.raises(
         OperatorError,

@@ -127,7 +127,7 @@ def test_only_a_line_feed_ends_a_line(end: str) -> None:
     ],
 )
 def test_strings_that_look_like_sections(text: str) -> None:
-    """A text that only looks like a section, inside a string, is no reason to fail."""
+    """A text that only looks like a section, inside a string, does not make it fail."""
     tomllib.loads(text)
     assert KeyLines(text).find(("nothing",)) is None
 
@@ -319,13 +319,13 @@ def test_faults_are_raised_together_and_read_well() -> None:
     """All faults come in one error, one line each, with place, key, problem and remedy."""
     found = FaultList("x.toml", "a = 1\n")
     found.raise_if_any()
-    found.add(("a",), "is wrong", "Mend it")
+    found.add(("a",), "is wrong", "Fix it")
     found.unknown(("b", "x"), "regnskp", ("regnskap",), "recipient")
     found.unknown(("c", 1), "zzz", ("regnskap", "post"), "recipient")
     with pytest.raises(ConfigurationError) as caught:
         found.raise_if_any()
     assert str(caught.value).splitlines() == [
-        "x.toml:1: a: is wrong. Mend it",
+        "x.toml:1: a: is wrong. Fix it",
         "x.toml: b.x: 'regnskp' is not a known recipient. Did you mean 'regnskap'?",
         "x.toml: c[2]: 'zzz' is not a known recipient. Use one of: regnskap, post",
     ]

@@ -22,12 +22,12 @@ from tests.unit.conftest import (
     TABLE_TEXT,
     TAX,
     Clock,
-    MemoryMailbox,
     new_intake,
     newest_decision,
     stored_letter,
     table_of,
 )
+from tests.unit.memory import MemoryMailbox
 
 Poll = Callable[..., IntakeSummary]
 
@@ -93,7 +93,7 @@ def test_a_letter_that_two_mailboxes_bring_at_once_is_kept_once(
 
 
 def test_a_duplicate_holds_no_bookmark(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """A letter that is here already is no letter that is missing."""
+    """A letter that is stored already does not count as missing."""
     mailbox.publish("old", altinn2_id=4711)
     poll()
     mailbox.publish("moved", altinn2_id=4711)
@@ -111,8 +111,8 @@ def test_a_repeat_is_no_duplicate_of_itself(store: Store, mailbox: MemoryMailbox
 def test_an_ordinary_channel_opens_no_confidential_post(
     poll: Poll, store: Store, mailbox: MemoryMailbox
 ) -> None:
-    """Where confidential post is only listed, a letter that turns out to be confidential waits,
-    whoever is appointed for it."""
+    """Where confidential post is only listed, a letter that turns out to be confidential waits, no
+    matter who is appointed for it."""
     mailbox.boxes = [TAX]
     mailbox.publish("s", b"x", confidential=True)
     assert (poll(APPOINTED).waiting, mailbox.asked("open_part")) == (1, [])
@@ -177,7 +177,8 @@ def test_a_matter_that_nobody_follows(poll: Poll, store: Store, mailbox: MemoryM
 def test_a_route_has_its_own_word_to_the_sender(
     poll: Poll, store: Store, mailbox: MemoryMailbox
 ) -> None:
-    """A route's policy goes before the mailbox's for the letters that it takes, and for no others."""
+    """A route's policy goes before the mailbox's for the letters that it takes, and for no
+    others."""
     table = table_of(
         TABLE_TEXT.replace(
             'title_contains = ["skatt"]',
@@ -200,7 +201,8 @@ def test_a_route_has_its_own_word_to_the_sender(
 def test_a_letter_of_another_name_is_not_taken(
     poll: Poll, store: Store, mailbox: MemoryMailbox
 ) -> None:
-    """An answer that is about another letter, or another party, than was asked for is not believed."""
+    """An answer that is about another letter, or another party, than was asked for is not
+    believed."""
     mailbox.publish("a")
     mailbox.twists["a"] = {"party": "974761076"}
     (problem,) = poll().problems

@@ -17,7 +17,8 @@ from daemon.core.model import Letter
 from daemon.intake.fetch import MarkPolicies
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import Clock, MemoryMailbox, new_intake
+from tests.unit.conftest import Clock, new_intake
+from tests.unit.memory import MemoryMailbox
 
 
 def zipped(*names: str, first: bytes = b"x" * 300) -> bytes:

@@ -16,7 +16,8 @@ from daemon.runtime.heartbeat import (
     mailbox_with_heartbeat,
     with_heartbeat,
 )
-from tests.unit.conftest import NOW, TAX, MemoryMailbox
+from tests.unit.conftest import NOW, TAX
+from tests.unit.memory import MemoryMailbox
 
 
 class Clock:
@@ -29,7 +30,7 @@ class Clock:
 
 
 def test_a_thread_that_says_nothing_hangs() -> None:
-    """A loop without a sign of life is named; its next sign clears it."""
+    """A loop without a heartbeat is named; its next heartbeat clears it."""
     clock = Clock()
     heartbeats = Heartbeats(clock)
     heartbeats.beat("outbox")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,80 +11,35 @@ import pytest
 
 from daemon.core.model import (
     DeliveryState,
-    LetterRef,
     MarkKind,
     MarkState,
     Part,
     PartState,
     Policy,
-    SightingState,
     delivery_id,
     message_id,
 )
-from daemon.core.ports import Channel
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.poll import IntakeSummary
-from daemon.routing.table import Table
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.at_a_time import AtATime
 from tests.unit.conftest import (
-    APPOINTED,
     DESTINATIONS,
     NOW,
-    SECRET,
     TABLE,
     TABLE_TEXT,
     TAX,
     Clock,
-    MemoryMailbox,
     md5,
-    new_intake,
     newest_decision,
     sha256,
     table_of,
 )
+from tests.unit.memory import MemoryMailbox
+from tests.unit.polling import Poll, new_mailbox, new_poll  # noqa: F401  # a fixture
 
-Poll = Callable[..., IntakeSummary]
-NO_MARKS = MarkPolicies()
 OTHER = replace(TAX, service="4255/1", resource="plan")
-CONFIDENTIAL = {"channel": SECRET, "confidential": True}
-
-
-@pytest.fixture
-def mailbox() -> MemoryMailbox:
-    """A mailbox with one channel."""
-    return MemoryMailbox()
-
-
-@pytest.fixture
-def poll(
-    store: Store,
-    content: ContentStore,
-    clock: Clock,
-    mailbox: MemoryMailbox,
-    stopping: threading.Event,
-) -> Poll:
-    """One round with the mailbox."""
-
-    def once(
-        policies: MarkPolicies = NO_MARKS,
-        table: Table = TABLE,
-        workers: int = 8,
-        *,
-        backlog: bool = False,
-    ) -> IntakeSummary:
-        intake = replace(
-            new_intake(store, content, clock, lambda: table, workers), backlog=lambda: backlog
-        )
-        return intake.poll(mailbox, policies, stopping)
-
-    return once
-
-
-def waiting(store: Store) -> list[str]:
-    """The letters that wait in the mailbox."""
-    return [each.external_id for each in store.queries.sightings(SightingState.WAITING)]
 
 
 def position(store: Store, mailbox: MemoryMailbox) -> datetime | None:
@@ -187,100 +141,11 @@ def test_a_bookmark_never_goes_back(poll: Poll, store: Store, mailbox: MemoryMai
 
 
 def test_a_mailbox_without_letters(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """An empty box is no problem, and is asked for everything again."""
+    """An empty box is not a problem, and everything is listed again next time."""
     assert poll() == IntakeSummary()
     assert position(store, mailbox) is None
     mailbox.boxes = []
     assert poll() == IntakeSummary()
-
-
-def test_a_confidential_channel_is_only_listed(
-    poll: Poll, store: Store, mailbox: MemoryMailbox
-) -> None:
-    """Letters of a channel that is only listed are noticed and left alone; no overview and no
-    download is asked for."""
-    mailbox.boxes = [replace(SECRET, list_only=True)]
-    for name in ("s1", "s2"):
-        mailbox.publish(name, b"x", channel=mailbox.boxes[0], confidential=True)
-    assert [
-        (summary.waiting, summary.stored) for summary in (poll(), poll(), poll(table=APPOINTED))
-    ] == [(2, 0)] * 3
-    assert {verb for verb, _ in mailbox.calls} == {"list"}
-    assert sorted(waiting(store)) == ["s1", "s2"]
-    assert store.letters.stored_in("altinn", SECRET) == set()
-
-
-@pytest.mark.parametrize("channel", [TAX, SECRET])
-def test_a_confidential_letter_without_a_recipient_leaves_no_word(
-    poll: Poll,
-    store: Store,
-    content: ContentStore,
-    mailbox: MemoryMailbox,
-    database: Path,
-    channel: Channel,
-) -> None:
-    """A letter that turns out to be confidential, when no route appoints a recipient, is left
-    alone; nothing of it is kept."""
-    mailbox.boxes = [TAX, SECRET]
-    mailbox.publish(
-        "s",
-        b"hemmelig",
-        channel=channel,
-        confidential=True,
-        title="Oppsigelse",
-        body="Kjære Kari",
-        sender_name="NAV",
-    )
-    assert (poll().waiting, poll().stored) == (1, 0)
-    assert waiting(store) == ["s"]
-    assert (mailbox.asked("fetch"), mailbox.asked("open_part")) == (["s"], [])
-    kept = database.read_bytes()
-    assert not any(word in kept for word in (b"Oppsigelse", "Kjære".encode(), b"NAV", b"hemmelig"))
-
-
-def test_a_confidential_letter_with_a_recipient(
-    poll: Poll, store: Store, mailbox: MemoryMailbox
-) -> None:
-    """Where a route appoints a recipient for confidential post, a channel that is fetched brings
-    it, to that recipient only."""
-    mailbox.boxes = [SECRET]
-    mailbox.publish("s", b"x", channel=SECRET, confidential=True)
-    assert poll(table=APPOINTED).stored == 1
-    decision = newest_decision(store, "s")
-    assert (decision.route, decision.recipients) == ("Fortrolig", ["post"])
-    assert store.queries.message("s").confidential
-
-
-def test_what_waited_comes_once_it_may(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
-    """When an operator appoints a recipient and lets confidential post be fetched, the letters that
-    waited come too."""
-    listed = replace(SECRET, list_only=True)
-    mailbox.boxes = [listed]
-    mailbox.publish("s", channel=listed, confidential=True)
-    poll()
-    mailbox.letters = {name: (SECRET, letter) for name, (_, letter) in mailbox.letters.items()}
-    mailbox.boxes = [SECRET]
-    assert poll(table=APPOINTED).stored == 1
-    assert waiting(store) == []
-
-
-def test_a_failing_letter_of_a_channel_that_is_now_only_listed(
-    poll: Poll, store: Store, mailbox: MemoryMailbox
-) -> None:
-    """Once confidential post is only listed, a letter of it that failed earlier is not opened
-    again, wherever the listing begins."""
-    mailbox.boxes = [replace(SECRET, list_only=True)]
-    mailbox.look_back = timedelta()
-    ref = LetterRef(
-        mailbox="altinn",
-        party=SECRET.party,
-        service=SECRET.service,
-        resource=SECRET.resource,
-        external_id="s",
-    )
-    store.letters.record_skipped(ref, SightingState.FAILING, NOW, "broken")
-    poll(table=APPOINTED)
-    assert mailbox.asked("fetch") == []
 
 
 @pytest.mark.parametrize("read", Policy)
@@ -319,9 +184,10 @@ def test_the_day_is_norways(poll: Poll, store: Store, mailbox: MemoryMailbox, cl
         clock.now = datetime(2026, 12, 20, tzinfo=UTC) + timedelta(hours=hour)
         mailbox.publish(name)
         poll(table=table)
-    assert [newest_decision(store, name).recipients for name in ("before", "from", "until", "after")] == [
-        ["post"], ["regnskap"], ["regnskap"], ["post"],
-    ]  # fmt: skip  # one line reads as one week
+    assert {
+        name: newest_decision(store, name).recipients
+        for name in ("before", "from", "until", "after")
+    } == {"before": ["post"], "from": ["regnskap"], "until": ["regnskap"], "after": ["post"]}
 
 
 @pytest.mark.parametrize("checksum", [md5(b"the file"), md5(b"the file").upper(), ""])
@@ -351,7 +217,7 @@ def publish_with(mailbox: MemoryMailbox, versions: list[bytes], checksum: str) -
 
 def test_a_broken_download_is_repeated(poll: Poll, store: Store, mailbox: MemoryMailbox) -> None:
     """Bytes that are not what the checksum promises are downloaded again, more than once, which
-    mends what the way here had broken."""
+    repairs what was damaged on the way here."""
     publish_with(mailbox, [b"the fil3", b"the f", b"", b"the file"], md5(b"the file"))
     assert poll().problems == []
     (kept,) = store.queries.attachments(message_id("altinn", "a"))

@@ -139,7 +139,8 @@ def test_a_table_has_the_fields_of_its_values(table: type[SQLModel]) -> None:
 
 
 def test_a_letter_names_a_table_that_is_kept(store: Store, database: Path) -> None:
-    """No letter is kept whose routing table is not, so that why it went where it went can be shown."""
+    """No letter is kept whose routing table is not, so that why it went where it went can be
+    shown."""
     letter = stored_letter("a")
     letter.decision.routing_version = "unknown"
     with pytest.raises(NotStorable):

@@ -71,8 +71,8 @@ def test_few_are_never_more_than_many() -> None:
 
 
 def test_a_turn_that_is_over_early_is_the_next_ones() -> None:
-    """Whoever ends a turn and works on does not hold others up; ending it again gives nobody a
-    second one."""
+    """A caller that ends its turn and works on does not hold others up; ending it again gives no
+    one a second one."""
     turns, taken = ConcurrencyLimiter(1), threading.Event()
 
     def take() -> None:

@@ -28,7 +28,7 @@ sys.stdin.read()
 
 
 def test_a_second_holder_is_refused(tmp_path: Path) -> None:
-    """Whoever comes second is told whose database it is and what to do, until the first lets go."""
+    """The second process reads whose database it is and what to do, until the first releases it."""
     first = InstanceLock(tmp_path / "x.db")
     with pytest.raises(
         StoreError,
@@ -159,7 +159,8 @@ def test_two_stores_never_share_their_contents(tmp_path: Path) -> None:
 def test_a_lock_file_that_is_gone_is_made_again(
     tmp_path: Path, change: Callable[[Path], Path], logged: list[Any]
 ) -> None:
-    """Whoever works with the store sees that its lock file is another one, and locks that as well."""
+    """A process that works with the store notices that its lock file is another one, and locks that
+    as well."""
     (tmp_path / "x.db").touch()
     lock = InstanceLock(tmp_path / "x.db")
     change(tmp_path)

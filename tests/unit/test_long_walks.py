@@ -43,7 +43,7 @@ from daemon.store import (
 from daemon.store.database import table_of
 from daemon.store.pages import LETTERS, pieces, row_number
 from tests.unit.conftest import NOW, TAX, stored_letter
-from tests.unit.test_rerouting import FOR_OLA, TEXT
+from tests.unit.office import FOR_OLA, TEXT
 
 MANY = 2000
 SINCE = NOW - timedelta(days=1)
@@ -227,8 +227,8 @@ def test_an_outline_says_what_the_letter_does(full: Store) -> None:
 
 
 def test_a_cover_for_thousands(full: Store, database: Path) -> None:
-    """All that wait follow a cover, each once, while others commit and signs of life are given;
-    again, nothing changes."""
+    """All that wait follow a cover, each once, while others commit and heartbeats are sent; again,
+    nothing changes."""
     beats: list[None] = []
 
     def beat() -> None:
@@ -281,7 +281,7 @@ def test_what_is_held_and_released_during_a_walk_is_not_missed(full: Store) -> N
 @pytest.mark.parametrize("what", ["claimed", "delivered"])
 def test_what_is_begun_between_read_and_change_stays(full: Store, what: str) -> None:
     """A delivery that was claimed or made after the walk read it stays as it is; what still waits
-    beside it goes to whoever covers."""
+    beside it goes to the person who covers."""
     stale = next(full.covers.queued(NOW))[0]
     (archive,) = (
         each
@@ -329,7 +329,8 @@ def test_what_is_decided_between_read_and_change_stays(full: Store) -> None:
 
 
 def test_applying_leaves_what_was_decided_meanwhile(full: Store) -> None:
-    """A letter that an operator routes while `routes apply` goes on keeps what the operator said."""
+    """A letter that an operator routes while `routes apply` goes on keeps what the operator
+    said."""
     applying = rerouter(full, TEXT.replace('to = ["kari"]', 'to = ["ola"]'))
     letter = next(iter(full.decisions.since(SINCE)))
     applying.route(letter.message.id, "per")

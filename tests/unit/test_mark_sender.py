@@ -14,7 +14,8 @@ from daemon.core.model import Mark, MarkKind, MarkState, PartState, Policy, mess
 from daemon.core.parcels import Receipt
 from daemon.delivery.marks import MarkSender
 from daemon.store import Store, results
-from tests.unit.conftest import NOW, Clock, MemoryMailbox, stored_letter
+from tests.unit.conftest import NOW, Clock, stored_letter
+from tests.unit.memory import MemoryMailbox
 
 Tell = Callable[[], int]
 
@@ -139,7 +140,8 @@ def test_a_look_that_fails_is_repeated(
 def test_a_failure_defers(
     tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock, error: MailboxError
 ) -> None:
-    """What cannot be told now is counted, noted and told later; other senders are told meanwhile."""
+    """What cannot be told now is counted, noted and told later; other senders are told
+    meanwhile."""
     store.letters.add([stored_letter(name, marks={MarkKind.READ: Policy.STORED}) for name in "ab"])
     mailbox.fails["mark_read", "a"] = iter([error])
     assert tell() == 1
@@ -166,7 +168,8 @@ def test_a_letter_that_is_gone_counts_as_told(
 def test_a_fault_of_the_connector_concerns_one_mark(
     tell: Tell, store: Store, mailbox: MemoryMailbox
 ) -> None:
-    """A mark that the connector stumbles over is deferred like one that fails; the others are set."""
+    """A mark that the connector stumbles over is deferred like one that fails; the others are
+    set."""
     store.letters.add([stored_letter(name, marks={MarkKind.READ: Policy.STORED}) for name in "ab"])
     mailbox.fails["mark_read", "a"] = iter([KeyError("status")])
     assert (tell(), mailbox.told_read) == (1, ["b"])

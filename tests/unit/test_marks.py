@@ -109,7 +109,8 @@ def test_read_comes_before_confirmed(store: Store) -> None:
 
 
 def test_what_was_told_is_told_once(store: Store) -> None:
-    """A mark that is done is not due again; one that failed is due later; both keep when and why."""
+    """A mark that is done is not due again; one that failed is due later; both keep when and
+    why."""
     store.letters.add(
         [
             stored_letter(

@@ -66,7 +66,7 @@ def configuration(folder: Path) -> Configuration:
 
 
 def monitoring(store: Store, clock: Clock, folder: Path) -> Monitoring:
-    """The door, with one fault of an edit."""
+    """The endpoint, with one fault of an edit."""
     return Monitoring(
         store=store,
         configuration=lambda: configuration(folder),
@@ -77,12 +77,12 @@ def monitoring(store: Store, clock: Clock, folder: Path) -> Monitoring:
     )
 
 
-def ask(door: Monitoring, *paths: str) -> list[httpx.Response]:
-    """The door's answers."""
+def ask(endpoint: Monitoring, *paths: str) -> list[httpx.Response]:
+    """The endpoint's answers."""
 
     async def answers() -> list[httpx.Response]:
         async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(door.application()), base_url="http://monitor"
+            transport=httpx.ASGITransport(endpoint.application()), base_url="http://monitor"
         ) as client:
             return [await client.get(path) for path in paths]
 
@@ -148,11 +148,11 @@ def test_what_is_not_here_is_counted(store: Store, clock: Clock, tmp_path: Path)
 
 def test_alive_and_ready(store: Store, clock: Clock, tmp_path: Path) -> None:
     """The service is alive as long as it answers, and ready as long as its database does."""
-    door = monitoring(store, clock, tmp_path)
-    assert [each.status_code for each in ask(door, "/livez", "/readyz")] == [200, 200]
+    endpoint = monitoring(store, clock, tmp_path)
+    assert [each.status_code for each in ask(endpoint, "/livez", "/readyz")] == [200, 200]
     with store.letters._database.write() as session:
         session.connection().exec_driver_sql("DROP TABLE routing_versions")
-    assert [each.status_code for each in ask(door, "/livez", "/readyz", "/metrics")] == [
+    assert [each.status_code for each in ask(endpoint, "/livez", "/readyz", "/metrics")] == [
         200,
         503,
         503,
@@ -161,7 +161,7 @@ def test_alive_and_ready(store: Store, clock: Clock, tmp_path: Path) -> None:
 
 def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
     """No question for monitors or alerts reads a table of letters or deliveries from end to end; an
-    index of a few rows is no table."""
+    index of a few rows does not count as one."""
     statements: list[tuple[str, object]] = []
     engine = store.letters._database._reader
     event.listen(
@@ -178,15 +178,18 @@ def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
             found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]
             plans += [str(row[3]) for row in found]
     assert plans
-    scanned = r"SCAN (deliveries|messages|attempts|attachments|decisions|marks)(?! USING INDEX attachments_not_had)"
+    scanned = (
+        r"SCAN (deliveries|messages|attempts|attachments|decisions|marks)"
+        r"(?! USING INDEX attachments_not_had)"
+    )
     assert [plan for plan in plans if re.search(scanned, plan)] == []
 
 
 def test_a_disk_that_does_not_tell(
     store: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder of which the system does not tell how much is free is left out, and is no failure of
-    whoever asks."""
+    """A folder whose free space the system does not report is left out, and the request does not
+    fail."""
 
     def refuse(_: object) -> None:
         raise PermissionError
@@ -240,7 +243,10 @@ def test_names_and_types_are_kept(store: Store, clock: Clock, tmp_path: Path) ->
 
 def test_the_library_is_loaded_only_when_numbers_are_asked_for() -> None:
     """Neither the command line nor the start of the service pays for it."""
-    code = "import sys, daemon.service.app, daemon.web.metrics; print('prometheus_client' in sys.modules)"
+    code = (
+        "import sys, daemon.service.app, daemon.web.metrics; "
+        "print('prometheus_client' in sys.modules)"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

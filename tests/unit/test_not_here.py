@@ -30,7 +30,8 @@ from daemon.intake.poll import Intake
 from daemon.monitoring.problems import Problem, find_problems
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, TAX, Clock, MemoryMailbox, envelope, new_intake, stored_letter
+from tests.unit.conftest import NOW, TAX, Clock, envelope, new_intake, stored_letter
+from tests.unit.memory import MemoryMailbox
 
 AWAY = MailboxUnavailable("Altinn does not answer")
 OTHER = replace(TAX, service="4255/1", resource="plan")
@@ -120,7 +121,7 @@ def test_a_listing_that_is_never_whole(office: Office) -> None:
 
 
 def test_what_nobody_asked_for_may_be_refused(office: Office) -> None:
-    """A presumed resource without a right to it is no trouble, however long."""
+    """A presumed resource without access to it is not a problem, however long that lasts."""
     office.mailbox.fails["list", "bygg"] = repeat(AccessRefused("no right"))
     office.poll()
     office.poll(days=2)

@@ -1,5 +1,5 @@
-"""Notices: whoever is appointed hears that a confidential letter waits, once, and nothing of what
-it says."""
+"""Notices: the appointed recipients are notified that a confidential letter waits, once, and learn
+nothing of its content."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from tests.unit.conftest import (
     TABLE,
     TAX,
     Clock,
-    MemoryMailbox,
     new_intake,
     newest_decision,
 )
+from tests.unit.memory import MemoryMailbox
 
 Poll = Callable[..., IntakeSummary]
 WORDS = ("Oppsigelse", "Kjære Kari", "NAV", "hemmelig")
@@ -86,7 +86,8 @@ def test_a_notice_goes_to_the_appointed(poll: Poll, store: Store, mailbox: Memor
 def test_a_notice_opens_nothing(
     poll: Poll, mailbox: MemoryMailbox, store: Store, database: Path
 ) -> None:
-    """The letter is neither opened nor told as read for its notice, and no word of it is anywhere."""
+    """The letter is neither opened nor told as read for its notice, and no word of it is
+    anywhere."""
     poll(policies=MarkPolicies(read=Policy.STORED, confirmed=Policy.STORED))
     assert {verb for verb, _ in mailbox.calls} == {"list"}
     assert store.queries.marks(message_id("altinn", "s/notice")) == []
@@ -94,8 +95,8 @@ def test_a_notice_opens_nothing(
 
 
 def test_nobody_appointed_hears_nothing(poll: Poll, store: Store) -> None:
-    """Without a route for confidential post there is no notice; once somebody is appointed, it
-    comes."""
+    """Without a route for confidential post no notice is sent; once a route names a recipient, it
+    is."""
     assert (poll(TABLE).notices, store.queries.counts().messages) == (0, 0)
     assert poll(APPOINTED).notices == 1
 

@@ -76,7 +76,8 @@ def test_no_value_of_an_old_store_changes(path: Path) -> None:
 
 
 def test_what_an_old_store_has_can_be_shown(old: Store) -> None:
-    """Letters, deliveries in each state, attempts, marks, sightings, a hold and what was deleted."""
+    """Letters, deliveries in each state, attempts, marks, sightings, a hold and what was
+    deleted."""
     states = {each.destination: each.state for each in old.queries.deliveries()}
     assert states == {
         "pending": DeliveryState.PENDING,
@@ -152,7 +153,8 @@ def test_an_old_store_goes_on(old: Store) -> None:
 
 
 def test_a_later_store_is_refused(path: Path) -> None:
-    """A database whose version this one does not know is left as it is, with a word on what to do."""
+    """A database whose version this one does not know is left as it is, with a word on what to
+    do."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     before = path.read_bytes()

@@ -52,7 +52,7 @@ def test_one_mistyped_digit_is_found(number: str, place: int, digit: str) -> Non
     ],
 )
 def test_other_texts_are_none(text: str) -> None:
-    """Anything but nine plain digits is no organisation number."""
+    """Anything but nine plain digits is not a valid organisation number."""
     assert not is_organisation_number(text)
 
 

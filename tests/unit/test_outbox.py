@@ -3,52 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
-from daemon.core.errors import NotFound, OperatorError
-from daemon.core.model import Delivery, DeliveryState, Outcome, delivery_id, message_id
-from daemon.core.parcels import Receipt
-from daemon.store import Claim, Outbox, Store, results
+from daemon.core.model import DeliveryState, Outcome
+from daemon.store import Store
 from daemon.store.claims import POISON_AFTER
+from tests.unit.claiming import ENDS, LEASE, SECOND, End, claim_one, delivery_of, now_is
 from tests.unit.conftest import NOW, stored_letter
-
-LEASE = timedelta(hours=1)
-RECEIPT = Receipt(reference="/srv/erp/x", details={"files": ["a"]})
-SECOND = timedelta(seconds=1)
-
-End = Callable[[Outbox, Claim], set[UUID]]
-ENDS: dict[str, End] = {
-    "delivered": lambda outbox, claim: outbox.end(
-        [results.delivered(claim, RECEIPT, NOW, NOW + SECOND)]
-    ),
-    "deferred": lambda outbox, claim: outbox.end(
-        [results.deferred(claim, "nobody is at home", NOW + LEASE, NOW, NOW + SECOND)]
-    ),
-    "dead": lambda outbox, claim: outbox.end(
-        [results.dead(claim, "no such folder", NOW, NOW + SECOND)]
-    ),
-}
-
-
-def delivery_of(external_id: str, destination: str = "erp") -> UUID:
-    """The id of a delivery."""
-    return delivery_id(message_id("altinn", external_id), destination, 1)
-
-
-def now_is(store: Store, external_id: str = "a", destination: str = "erp") -> Delivery:
-    """How the delivery stands."""
-    return store.queries.delivery(str(delivery_of(external_id, destination)))
-
-
-def claim_one(store: Store, now: datetime = NOW) -> Claim:
-    """The only delivery that is due."""
-    (claim,) = store.outbox.claim("me", now, LEASE, 10)
-    return claim
 
 
 def test_a_claim_has_all_that_a_delivery_needs(store: Store) -> None:
@@ -202,7 +167,8 @@ def test_abandoned_claims_are_lost_attempts(store: Store) -> None:
 
 
 def crash(store: Store, external_id: str, times: int) -> None:
-    """The process ends so many times during an attempt of this letter's delivery, and of no other."""
+    """The process ends so many times during an attempt of this letter's delivery, and of no
+    other."""
     for _ in range(times):
         claims = [
             *store.outbox.claim("gone", NOW, LEASE, 99),
@@ -287,47 +253,6 @@ def test_when_the_next_is_due(store: Store) -> None:
     assert store.outbox.next_due() is None
 
 
-def put_into(store: Store, state: DeliveryState, external_id: str) -> None:
-    """A delivery in this state."""
-    store.letters.add([stored_letter(external_id)])
-    if state is DeliveryState.HELD:
-        store.outbox.hold([delivery_of(external_id)])
-    elif state is not DeliveryState.PENDING:
-        claim = next(
-            each
-            for each in store.outbox.claim("me", NOW, LEASE, 99)
-            if each.message.external_id == external_id
-        )
-        if state is not DeliveryState.CLAIMED:
-            ENDS[state.value](store.outbox, claim)
-
-
-@pytest.mark.parametrize("name", ["delivered", "dead"])
-def test_resending_makes_a_new_generation(store: Store, name: str) -> None:
-    """What was delivered or is dead is delivered anew under a new id each time; the old delivery
-    stays as it was."""
-    store.letters.add([stored_letter("a")])
-    ENDS[name](store.outbox, claim_one(store))
-    before = now_is(store)
-    new = [store.outbox.resend([delivery_of("a")], NOW + LEASE) for _ in range(2)]
-    assert new == [
-        [delivery_id(message_id("altinn", "a"), "erp", generation)] for generation in (2, 3)
-    ]
-    assert now_is(store) == before
-    second = store.queries.delivery(str(new[0][0]))
-    assert (second.state, second.due_at, second.recipients, second.attempts) == (
-        DeliveryState.PENDING,
-        NOW + LEASE,
-        ["post"],
-        0,
-    )
-    with pytest.raises(
-        OperatorError, match="is pending; this is for deliveries that are delivered or dead"
-    ):
-        store.outbox.resend([delivery_of("a"), new[0][0]], NOW)
-    assert len(store.queries.deliveries()) == 3
-
-
 def test_a_lease_is_renewed_by_its_holder_only(store: Store) -> None:
     """An attempt that takes long keeps its lease; one that somebody else has claimed since, or that
     has ended, gets none back."""
@@ -341,66 +266,6 @@ def test_a_lease_is_renewed_by_its_holder_only(store: Store) -> None:
     ENDS["deferred"](store.outbox, second)
     store.outbox.renew([second], NOW + 9 * LEASE)
     assert now_is(store).due_at == NOW + LEASE
-
-
-VERBS: dict[str, Callable[[Outbox, list[UUID]], int]] = {
-    "retry": lambda outbox, ids: outbox.retry(ids, NOW + LEASE),
-    "hold": lambda outbox, ids: outbox.hold(ids),
-    "release": lambda outbox, ids: outbox.release(ids, NOW + LEASE),
-}
-ALLOWED = {
-    "retry": {DeliveryState.PENDING, DeliveryState.DEAD},
-    "hold": {DeliveryState.PENDING},
-    "release": {DeliveryState.HELD},
-}
-
-
-@pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("state", [each for each in DeliveryState if each != "withdrawn"])
-def test_an_operator_changes_what_may_be_changed(
-    store: Store, verb: str, state: DeliveryState
-) -> None:
-    """Each verb is for certain states; for others it says which state the delivery is in and which
-    it would need."""
-    put_into(store, state, "a")
-    before = now_is(store)
-    if state in ALLOWED[verb]:
-        assert VERBS[verb](store.outbox, [delivery_of("a")]) == 1
-        now = now_is(store)
-        assert now.state is (DeliveryState.HELD if verb == "hold" else DeliveryState.PENDING)
-        assert now.due_at == (before.due_at if verb == "hold" else NOW + LEASE)
-    else:
-        with pytest.raises(
-            OperatorError,
-            match=rf"{before.id} is {state.value}; this is for deliveries that are \w+",
-        ):
-            VERBS[verb](store.outbox, [delivery_of("a")])
-        assert now_is(store) == before
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_an_operator_changes_all_or_none(store: Store, verb: str) -> None:
-    """If one of several deliveries is not there, or may not be changed, none of them is, and the
-    error says which."""
-    right = next(iter(ALLOWED[verb]))
-    put_into(store, DeliveryState.DELIVERED, "b")
-    put_into(store, right, "a")
-    before = now_is(store)
-    nobody = uuid4()
-    with pytest.raises(NotFound, match=rf"{nobody} does not exist.*postmottak deliveries list"):
-        VERBS[verb](store.outbox, [delivery_of("a"), nobody])
-    with pytest.raises(OperatorError, match=str(delivery_of("b"))):
-        VERBS[verb](store.outbox, [delivery_of("a"), delivery_of("b")])
-    assert now_is(store) == before
-    assert VERBS[verb](store.outbox, []) == 0
-
-
-def test_a_held_delivery_is_not_claimed(store: Store) -> None:
-    """What an operator put aside stays there until it is released."""
-    put_into(store, DeliveryState.HELD, "a")
-    assert store.outbox.claim("me", NOW + 24 * LEASE, LEASE, 1) == []
-    store.outbox.release([delivery_of("a")], NOW)
-    assert len(store.outbox.claim("me", NOW, LEASE, 1)) == 1
 
 
 def test_threads_and_processes_never_share_a_claim(store: Store, database: Path) -> None:

@@ -17,7 +17,8 @@ from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.pickup import Pickups
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
+from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
+from tests.unit.memory import MemoryDestination
 
 WAITING = Pickup(state=PickupState.WAITING)
 

@@ -18,7 +18,8 @@ from daemon.delivery import pickup
 from daemon.delivery.pickup import Pickups, PickupWatch
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
-from tests.unit.conftest import Clock, MemoryDestination, active_snapshot
+from tests.unit.conftest import Clock, active_snapshot
+from tests.unit.memory import MemoryDestination
 
 SOON = 10  # seconds; far less than the looks at everything are apart
 

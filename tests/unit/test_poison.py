@@ -22,7 +22,8 @@ from daemon.delivery.poison import PoisonTurn
 from daemon.store import Store
 from daemon.store.claims import POISON_AFTER
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, Clock, MemoryDestination, active_snapshot, stored_letter
+from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
+from tests.unit.memory import MemoryDestination
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -45,7 +45,8 @@ MOUNTS = """\
     ],
 )
 def test_where_a_path_lies(path: str, kind: str | None) -> None:
-    """The innermost mount counts, of two at one place the later, also where its name has a blank."""
+    """The innermost mount counts, of two at one place the later, also where its name has a
+    blank."""
     assert shared_file_system(MOUNTS, Path(path)) == kind
 
 
@@ -62,7 +63,8 @@ def test_a_shared_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(preflight, "_MOUNTS", tmp_path / "mountinfo")
     with pytest.raises(
         StoreError,
-        match=r"database .*postmottak\.db lies on a file system of type nfs4.*keep it on a local disk",
+        match=r"database .*postmottak\.db lies on a file system of type nfs4.*"
+        "keep it on a local disk",
     ):
         refuse_shared_file_systems(store_at(tmp_path))
 

@@ -57,8 +57,8 @@ def test_all_threads_pin_to_one_core() -> None:
     platform.machine() not in _NUMBERS, reason="the call's number is not known here"
 )
 def test_a_filter_that_kills() -> None:
-    """Where a filter kills whoever chooses cores, as the service's own unit once did, the process
-    goes on, on all of them."""
+    """Where a filter kills a process that chooses cores, as the service's own unit once did, the
+    process goes on, on all of them."""
     command = [sys.executable, "-c", _UNDER_A_FILTER, str(_NUMBERS[platform.machine()])]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr

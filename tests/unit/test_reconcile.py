@@ -19,7 +19,8 @@ from daemon.intake.poll import Intake
 from daemon.intake.reconcile import Compared, Reconciliation
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, Clock, MemoryMailbox, new_intake
+from tests.unit.conftest import APPOINTED, NOW, SECRET, TAX, Clock, new_intake
+from tests.unit.memory import MemoryMailbox
 
 AWAY = MailboxUnavailable("Altinn does not answer")
 OTHER = replace(TAX, service="4255/1", resource="plan")
@@ -129,7 +130,8 @@ def test_what_is_older_than_the_first_poll_is_left_alone(
 
 
 def test_a_channel_that_was_never_polled(reconcile: Reconcile, mailbox: FromADay) -> None:
-    """Where there was no poll yet, what the first one would find is missing, and the rest is older."""
+    """Where there was no poll yet, what the first one would find is missing, and the rest is
+    older."""
     mailbox.publish("ancient", requested_at=NOW - timedelta(days=31))
     mailbox.publish("a", requested_at=NOW)
     found = reconcile()["skatt"]
@@ -163,7 +165,8 @@ def test_what_is_gone_or_waits_is_counted(
 def test_a_letter_that_fails_is_missing(
     poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay
 ) -> None:
-    """A letter that cannot be fetched is told as missing, with the reason, and the rest is fetched."""
+    """A letter that cannot be fetched is told as missing, with the reason, and the rest is
+    fetched."""
     mailbox.publish("fails", requested_at=NOW)
     mailbox.publish("late", requested_at=NOW)
     mailbox.fails["fetch", "fails"] = repeat(AWAY)

@@ -21,7 +21,8 @@ from daemon.intake.poll import Intake
 from daemon.intake.refetch import Asked, Refetch
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import Clock, MemoryMailbox, md5, new_intake
+from tests.unit.conftest import Clock, md5, new_intake
+from tests.unit.memory import MemoryMailbox
 
 AWAY = MailboxUnavailable("Altinn does not answer")
 RIGHT, WRONG = b"what was sent", b"what was damaged"

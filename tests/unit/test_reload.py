@@ -45,7 +45,7 @@ class Parts:
             self.while_reading.pop()()
         if BROKEN in texts:
             raise ConfigurationError(
-                [Fault(file=str(self.files[0]), key="x", problem="is wrong", remedy="Mend it")]
+                [Fault(file=str(self.files[0]), key="x", problem="is wrong", remedy="Fix it")]
             )
         self.texts = texts
         self.force.put(" ".join(texts))
@@ -167,8 +167,8 @@ def test_a_file_that_is_moved_aside(watch: Callable[..., Parts], file: Path) -> 
 
 
 def test_a_link_that_is_swapped(watch: Callable[..., Parts], tmp_path: Path) -> None:
-    """Files that are linked through a folder are read anew when that link is swapped, and edited in
-    their new place."""
+    """Files that are linked through a folder are read again when that link is swapped, and edited
+    in their new place."""
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "routing.toml").write_text(name)
@@ -201,7 +201,8 @@ def test_a_link_to_another_file_of_the_folder(watch: Callable[..., Parts], tmp_p
 
 
 def settle(parts: Parts) -> None:
-    """Wait until the folders as they now are, are watched: they are, whenever the files are read."""
+    """Wait until the folders as they now are, are watched: they are, whenever the files are
+    read."""
     parts.reload.ask()
     parts.force.get(timeout=SOON)
 
@@ -248,18 +249,18 @@ def test_a_system_that_allows_no_watch(
     assert any(line.get("reason") == "Too many open files" for line in logged)
 
 
-def test_an_edit_that_is_broken_and_mended(
+def test_an_edit_that_is_broken_and_fixed(
     watch: Callable[..., Parts], file: Path, logged: list[Any]
 ) -> None:
-    """What is broken is told once, with where and what to do, and changes nothing; once mended, it
+    """What is broken is told once, with where and what to do, and changes nothing; once fixed, it
     is in force."""
     parts = watch(file)
     save(file, BROKEN)
     assert parts.quiet(1.2)
     told = [line for line in logged if line["event"] == "an edit is not in force"]
-    assert [line["fault"] for line in told] == [f"{file}: x: is wrong. Mend it"]
-    save(file, "mended")
-    parts.in_force("mended")
+    assert [line["fault"] for line in told] == [f"{file}: x: is wrong. Fix it"]
+    save(file, "fixed")
+    parts.in_force("fixed")
 
 
 def test_a_broken_edit_that_is_taken_back(watch: Callable[..., Parts], file: Path) -> None:
@@ -309,7 +310,8 @@ def test_other_files_do_not_keep_it_waiting(watch: Callable[..., Parts], file: P
 def test_each_of_several_files_counts(
     watch: Callable[..., Parts], file: Path, tmp_path: Path
 ) -> None:
-    """Files in different folders are watched together, and what they say is put in force together."""
+    """Files in different folders are watched together, and what they say is put in force
+    together."""
     other = tmp_path / "postmottak.toml"
     other.write_text("a")
     parts = watch(other, file)
@@ -339,7 +341,7 @@ def test_an_edit_before_the_first_look(file: Path) -> None:
 
 
 def test_a_link_to_itself(watch: Callable[..., Parts], tmp_path: Path, logged: list[Any]) -> None:
-    """A link that leads in a circle is a fault like any other, and once it is mended, the file is
+    """A link that leads in a circle is a fault like any other, and once it is fixed, the file is
     in force."""
     file = tmp_path / "routing.toml"
     file.write_text("one")

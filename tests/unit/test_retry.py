@@ -33,7 +33,7 @@ def test_the_wait_grows_with_age(age: timedelta, wait: timedelta) -> None:
 
 @given(AGES, CHANCES)
 def test_the_wait_is_bounded_and_spread(age: timedelta, chance: float) -> None:
-    """Chance makes a wait longer by a fifth at the most, and never shorter."""
+    """Chance makes a wait longer by at most a fifth, and never shorter."""
     exact = next_attempt(created_at=NOW - age, now=NOW, retry_after=None, chance=0) - NOW
     spread = next_attempt(created_at=NOW - age, now=NOW, retry_after=None, chance=chance) - NOW
     assert FLOOR <= exact <= spread <= exact * 1.2 <= CEILING * 1.2

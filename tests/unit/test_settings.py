@@ -93,7 +93,8 @@ def test_the_home_of_nobody_is_a_fault(tmp_path: Path, field: str) -> None:
 
 
 def test_a_secret_is_read_and_never_shown(tmp_path: Path) -> None:
-    """The content of a secret file is at hand, without the line's end, and shows in no text of it."""
+    """The content of a secret file is at hand, without the line's end, and shows in no text of
+    it."""
     (tmp_path / "password").write_text("hunter2\n")
     read = example(tmp_path, password_file="password")
     assert read.password_file
@@ -215,7 +216,8 @@ def test_each_connector_derives_from_its_base(kind: Kind) -> None:
 
 
 def test_what_the_service_asks_has_an_answer(tmp_path: Path) -> None:
-    """The answers of the bases are those of a connector that has nothing to say; options override them."""
+    """The answers of the bases are those of a connector that has nothing to say; options override
+    them."""
     plain = DestinationSettings()
     assert (plain.can_notify, plain.pickup_limit, plain.client_certificate) == (False, None, None)
     assert FileDrop(path=tmp_path, await_pickup=timedelta(hours=1)).pickup_limit == timedelta(

@@ -82,5 +82,6 @@ def test_no_file_to_be_had() -> None:
     ],
 )
 def test_watchdog(environment: dict[str, str], seconds: float | None) -> None:
-    """Signs of life are given three times as often as asked for, and only if this process is meant."""
+    """Heartbeats are sent three times as often as asked for, and only if they are asked of this
+    process."""
     assert SystemdNotifier(environment).watchdog_every == seconds

@@ -21,7 +21,8 @@ started = threading.Thread.start
 left = [wanted]
 def start(thread):
     if not left[0]:
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 20, resource.RLIM_INFINITY))  # so that no stack can be mapped
+        # so that no stack can be mapped
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 20, resource.RLIM_INFINITY))
     try:
         started(thread)
     finally:
@@ -40,7 +41,8 @@ with ThreadPool(4) as pool:
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_few_threads(threads: int) -> None:
-    """All work is done: by the threads that could be had, and without any by whoever submits it."""
+    """All work is done: by the threads that could be had, and without any by the thread that
+    submits it."""
     command = [sys.executable, "-c", _FEW_THREADS, str(threads)]
     ended = subprocess.run(
         command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60

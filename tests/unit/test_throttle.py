@@ -125,7 +125,7 @@ def test_a_lane_that_had_nothing_is_asked_again_after_a_while() -> None:
 
 
 def test_lanes_are_remembered_from_round_to_round() -> None:
-    """A new round looks at each lane anew and keeps its pause; a destination that is no more is
+    """A new round looks at each lane again and keeps its pause; a destination that is no more is
     forgotten once nothing runs there."""
     queues = DestinationQueues()
     queues.begin_round({"erp": CONCURRENCY, "mail": CONCURRENCY, "old": CONCURRENCY})

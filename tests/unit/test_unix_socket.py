@@ -1,4 +1,4 @@
-"""A door on a Unix socket: for whom it is, what it replaces, and what it leaves alone."""
+"""An endpoint on a Unix socket: for whom it is, what it replaces, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ from daemon.web.server import WebServer
 ADDRESSES: TypeAdapter[Address] = TypeAdapter(ListenAddress)
 
 
-def door(path: Path, problems: ServiceProblems) -> WebServer:
-    """A door that says ok."""
+def endpoint(path: Path, problems: ServiceProblems) -> WebServer:
+    """An endpoint that says ok."""
     routes = [Route("/livez", lambda _: PlainTextResponse("ok"))]
-    return WebServer("the door", Starlette(routes=routes), Address(path=path), problems=problems)
+    return WebServer(
+        "the endpoint", Starlette(routes=routes), Address(path=path), problems=problems
+    )
 
 
 @contextmanager
 def running(path: Path) -> Iterator[ServiceProblems]:
-    """A door's thread, until the block ends."""
+    """An endpoint's thread, until the block ends."""
     problems, stopping = ServiceProblems(), threading.Event()
-    server = door(path, problems)
+    server = endpoint(path, problems)
     thread = threading.Thread(target=server.loop, args=(stopping, lambda: None))
     thread.start()
     try:
@@ -50,14 +52,14 @@ def running(path: Path) -> Iterator[ServiceProblems]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
-    """A door that is open until the block ends."""
+    """An endpoint that is open until the block ends."""
     with running(path):
         wait_until(lambda: says_ok(path))  # a name that appears tells nobody
         yield
 
 
 def refusal(path: Path) -> str:
-    """What is told of a door that cannot be opened."""
+    """What is told of an endpoint that cannot be opened."""
     with running(path) as problems:
         wait_until(problems.all)
         [problem] = problems.all()
@@ -72,7 +74,7 @@ def wait_until(is_so: Callable[[], object]) -> None:
 
 
 def says_ok(path: Path) -> bool:
-    """Whether the door answers."""
+    """Whether the endpoint answers."""
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
         try:
             return client.get("http://monitor/livez").text == "ok"
@@ -95,7 +97,7 @@ def test_owner_and_group_may_ask(tmp_path: Path) -> None:
 
 
 def test_a_head_without_end_is_not_read_to_the_end(tmp_path: Path) -> None:
-    """Whoever may ask cannot fill the memory by asking without end."""
+    """A client cannot fill the memory by asking without end."""
     path = tmp_path / "monitor.sock"
     with opened(path), socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(10)
@@ -116,18 +118,18 @@ def test_what_a_kill_leaves_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
-    """Whoever comes second is refused in words, and the first goes on answering."""
+    """The second to listen is refused in words, and the first goes on answering."""
     path = tmp_path / "monitor.sock"
     with opened(path):
         assert re.match(
-            r"the door cannot listen on unix:.*monitor\.sock: something else listens there",
+            r"the endpoint cannot listen on unix:.*monitor\.sock: something else listens there",
             refusal(path),
         )
         assert says_ok(path)
 
 
 def test_a_socket_in_use_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes second listens when the first has gone, and then nothing is wrong any more."""
+    """The second listens when the first has gone, and then nothing is wrong any more."""
     monkeypatch.setattr(server, "_AGAIN", 0.05)
     path = tmp_path / "monitor.sock"
     with opened(path):
@@ -140,12 +142,12 @@ def test_a_socket_in_use_is_tried_again(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_check_tells_where_nobody_can_listen(tmp_path: Path) -> None:
-    """What `check` says is what the service would meet, and that somebody listens already is no
+    """What `check` says is what the service would meet, and a listener that exists already is not a
     fault, for it may be the service."""
     path = tmp_path / "monitor.sock"
-    assert check_listening("the door", Address(path=path)).ok
+    assert check_listening("the endpoint", Address(path=path)).ok
     with opened(path):
-        found = check_listening("the door", Address(path=path))
+        found = check_listening("the endpoint", Address(path=path))
         assert (found.ok, "something listens on" in found.text) == (True, True)
     for address, words in (
         (Address(host="192.0.2.1", port=8765), "cannot assign"),  # RFC 5737: nobody's
@@ -155,7 +157,7 @@ def test_a_check_tells_where_nobody_can_listen(tmp_path: Path) -> None:
         ),
         (Address(path=tmp_path / "x" / "monitor.sock"), "no such file"),
     ):
-        found = check_listening("the door", address)
+        found = check_listening("the endpoint", address)
         assert (found.ok, words in found.text) == (False, True), found
 
 
@@ -218,6 +220,7 @@ def test_what_is_no_address(value: object) -> None:
 
 
 def test_a_path_that_no_socket_can_have() -> None:
-    """The system would cut it or refuse it at the start; it is told when the configuration is read."""
+    """The system would cut it or refuse it at the start; it is told when the configuration is
+    read."""
     with pytest.raises(ValidationError, match="at most 100 bytes"):
         ADDRESSES.validate_python(f"unix:/run/{'å' * 50}")

@@ -132,8 +132,8 @@ def _has_ended(connection: socket.socket) -> bool:
     ids=["nothing", "half a head", "half a body"],
 )
 def test_a_request_arrives_in_time_or_not_at_all(tmp_path: Path, said: bytes) -> None:
-    """Whoever says nothing, or stops in the middle, is not waited for; a byte now and then makes no
-    difference."""
+    """The server does not wait for a client that says nothing, or stops in the middle; a byte now
+    and then makes no difference."""
     with serving(tmp_path, Limits(request_within=0.5)) as path, connected(path, said) as connection:
         ends = time.monotonic() + _PATIENCE
         try:
@@ -241,7 +241,7 @@ def test_what_can_be_read_in_one_way_is_answered(tmp_path: Path) -> None:
         )
 
 
-def test_a_refusal_is_read_by_whoever_goes_on_sending(tmp_path: Path) -> None:
+def test_a_refusal_is_read_by_a_client_that_goes_on_sending(tmp_path: Path) -> None:
     """The refusal, as problem+json, reaches a sender that does not look before it has sent
     everything."""
     body = 100_000 * b"x"
@@ -255,8 +255,8 @@ def test_a_refusal_is_read_by_whoever_goes_on_sending(tmp_path: Path) -> None:
 
 
 def test_stopping_waits_for_nobody_who_does_not_read(tmp_path: Path) -> None:
-    """Whoever is in the middle of an answer and does not read it holds up the service's end for
-    some seconds at most."""
+    """A client that is in the middle of an answer and does not read it holds up the service's end
+    for some seconds at most."""
     with serving(tmp_path, Limits()) as path:
         stalling = connected(path, b"GET /large HTTP/1.1\r\nHost: endpoint\r\n\r\n")
         assert stalling.recv(1) == b"H"

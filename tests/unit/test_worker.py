@@ -73,15 +73,15 @@ def test_an_edit_of_its_settings(tmp_path: Path) -> None:
     assert scene("an_edit", tmp_path) == ["well 1", "better 1"]
 
 
-def test_a_long_delivery_gives_signs_of_life(tmp_path: Path) -> None:
+def test_a_long_delivery_sends_heartbeats(tmp_path: Path) -> None:
     """While the agent gets on with a letter that takes long, the service hears of it, and not more
     often than once a second."""
-    assert scene("signs_of_life", tmp_path) == 1
+    assert scene("heartbeats", tmp_path) == 1
 
 
-def test_one_that_stands_still_gives_no_sign_of_life(tmp_path: Path) -> None:
-    """An agent that is asked and does not answer gives no sign of life, so that the service does
-    not look well; later it does again."""
+def test_one_that_stands_still_sends_no_heartbeat(tmp_path: Path) -> None:
+    """A worker process that is asked and does not answer sends no heartbeat, so that the service
+    does not look healthy; later it does again."""
     seen = scene("a_standstill", tmp_path)
     assert seen["before"] >= 3
     assert seen["still"] <= 1

@@ -128,8 +128,8 @@ def test_a_copy_goes_on_looking() -> None:
 
 
 def test_a_thread_is_followed() -> None:
-    """A letter of a known matter goes to whoever got the earlier one, with its route's policies; if
-    they have left, routes decide."""
+    """A letter of a known matter goes to the recipients of the earlier one, with its route's
+    policies; if they have left, routes decide."""
     by_table = table(
         route('services = ["4255/1"]\nmark_read = "delivered"'), "follow_thread = true\n"
     )
@@ -167,7 +167,8 @@ def test_a_thread_is_of_one_party_and_one_sender() -> None:
 
 
 def test_why_a_route_was_passed_by() -> None:
-    """Each route says what it asked for and what the letter has, or that it never came to its turn."""
+    """Each route says what it asked for and what the letter has, or that it never came to its
+    turn."""
     rows = (
         route('due_within = "14d"', "frist")
         + route("[route.not]\nhas_attachments = true", "uten")

@@ -80,7 +80,8 @@ def test_a_cover_has_its_first_and_its_last_day(
 
 
 def test_the_day_is_norwegian() -> None:
-    """A letter that is decided at half past eleven in the evening, UTC, is decided on the next day."""
+    """A letter that is decided at half past eleven in the evening, UTC, is decided on the next
+    day."""
     assert Facts(service="4255/8", at=datetime(2026, 12, 31, 23, 30, tzinfo=UTC)).day == date(
         2027, 1, 1
     )

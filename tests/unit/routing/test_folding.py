@@ -22,8 +22,8 @@ from tests.unit.routing.random_tables import DESTINATIONS, letters, scanned, tab
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 UNSEEN = (
-    "\u00ad\u034f\u061c\u115f\u180b\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\u2063\u2066\u2069"
-    "\u3164\ufe0f\ufeff\U000e0041\U000e0100"
+    "\u00ad\u034f\u061c\u115f\u180b\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202e"
+    "\u2060\u2063\u2066\u2069\u3164\ufe0f\ufeff\U000e0041\U000e0100"
 )
 BLANKS = (
     "  ",

@@ -33,17 +33,23 @@ def cover(one: str, other: str, starts: str = "2026-12-21", ends: str = "2027-01
 MISTAKES: dict[str, tuple[str, str]] = {
     "a condition that does not exist": (
         table(route('sevices = ["4255/8"]')),
-        "routing.toml:9: route[1].sevices: 'sevices' is not a known key here. Did you mean 'services'?",
+        (
+            "routing.toml:9: route[1].sevices: 'sevices' is not a known key here. Did you mean "
+            "'services'?"
+        ),
     ),
     "a service that does not exist": (
         table(route('services = ["4255/18"]')),
-        "routing.toml:9: route[1].services[1]: '4255/18' is not a known service. Did you mean '4255/8'?",
+        (
+            "routing.toml:9: route[1].services[1]: '4255/18' is not a known service. Did you "
+            "mean '4255/8'?"
+        ),
     ),
     "a service with a typing mistake": (
         table(route('services = ["skatt-avgifter"]')),
         (
-            "routing.toml:9: route[1].services[1]: 'skatt-avgifter' is not a known service. Did you mean "
-            "'skatter-avgifter'?"
+            "routing.toml:9: route[1].services[1]: 'skatt-avgifter' is not a known "
+            "service. Did you mean 'skatter-avgifter'?"
         ),
     ),
     "a service as a number": (
@@ -120,8 +126,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a length of time without a unit": (
         table(route("due_within = 14")),
         (
-            "routing.toml:9: route[1].due_within: is not a valid duration. Write a whole number and "
-            's, m, h or d, such as "5m"'
+            "routing.toml:9: route[1].due_within: is not a valid duration. Write a whole "
+            'number and s, m, h or d, such as "5m"'
         ),
     ),
     "a policy that does not exist": (
@@ -138,8 +144,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a destination that does not exist": (
         (POST + LONN + REST).replace('"erp-epost"', '"erp-post"'),
         (
-            "routing.toml:6: recipient[2].deliver_to: 'erp-post' is not a known destination. Did you mean "
-            "'erp-epost'?"
+            "routing.toml:6: recipient[2].deliver_to: 'erp-post' is not a known "
+            "destination. Did you mean 'erp-epost'?"
         ),
     ),
     "a recipient without a destination": (
@@ -204,8 +210,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
             + route('title_contains = ["mva-melding"]\nservices = ["4255/8"]')
         ),
         (
-            "routing.toml:11: route[2]: the route 'Skatt' can never match: the earlier route 'Avgift' "
-            "takes all its letters. Move it before 'Avgift', or remove it"
+            "routing.toml:11: route[2]: the route 'Skatt' can never match: the earlier "
+            "route 'Avgift' takes all its letters. Move it before 'Avgift', or remove it"
         ),
     ),
     "an empty table": (
@@ -240,8 +246,9 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a catch-all that goes on": (
         POST + REST + "continue = true\n",
         (
-            "routing.toml:4: route[1]: the last route, 'Alt annet', has continue = true, but no route "
-            "follows. Add a last route without conditions, so that every letter is routed"
+            "routing.toml:4: route[1]: the last route, 'Alt annet', has continue = true, "
+            "but no route follows. Add a last route without conditions, so that every letter "
+            "is routed"
         ),
     ),
     "a catch-all that is not enabled": (
@@ -261,15 +268,15 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a date in quotes": (
         table(cover("lonn", "post", '"2026-12-21"')),
         (
-            "routing.toml:10: delegation[1].starts: must be a date. Write a date without quotes, such "
-            "as 2026-12-21"
+            "routing.toml:10: delegation[1].starts: must be a date. Write a date without "
+            "quotes, such as 2026-12-21"
         ),
     ),
     "a date with a time": (
         table(cover("lonn", "post", "2026-12-21T08:00:00")),
         (
-            "routing.toml:10: delegation[1].starts: must be a date. Write a date without quotes, such "
-            "as 2026-12-21"
+            "routing.toml:10: delegation[1].starts: must be a date. Write a date without "
+            "quotes, such as 2026-12-21"
         ),
     ),
     "a date as Norwegians write it": (
@@ -315,7 +322,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "a section that does not exist": (
         table("[[recipients]]\nname = 'x'\n"),
-        "routing.toml:7: recipients: 'recipients' is not a known section. Did you mean 'recipient'?",
+        (
+            "routing.toml:7: recipients: 'recipients' is not a known section. Did you mean "
+            "'recipient'?"
+        ),
     ),
     "a section in single brackets": (
         POST + REST.replace("[[route]]", "[route]"),
@@ -324,8 +334,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a missing quote": (
         table(route('services = ["4255/8]')),
         (
-            "routing.toml:9: this is not valid TOML: illegal character '\\n'. Look for a missing quote, "
-            "bracket or equals sign in or just before this line"
+            "routing.toml:9: this is not valid TOML: illegal character '\\n'. Look for a "
+            "missing quote, bracket or equals sign in or just before this line"
         ),
     ),
     "follow_thread in quotes": (
@@ -349,8 +359,7 @@ def test_what_a_mistake_is_told(mistake: str) -> None:
 
 
 def test_several_mistakes_are_told_at_once() -> None:
-    """Whoever made three mistakes reads of three, in the order of the file's checks, and mends them
-    in one go."""
+    """All mistakes are reported at once, in the order of the file's checks."""
     text = table(
         route('services = ["4255/18"]')
         + route("senders = [1]", "Lønn", 'to = ["lon"]')

@@ -86,7 +86,8 @@ def _until_decided(routes: list[Any]) -> list[Any]:
 @OFTEN
 @given(tables(), letters, st.randoms(use_true_random=False))
 def test_the_order_inside_a_route_does_not_count(table: Table, facts: Facts, chance: Any) -> None:
-    """Conditions and actions in another order, and the values of a condition too, decide the same."""
+    """Conditions and actions in another order, and the values of a condition too, decide the
+    same."""
     rows = table.rows
     for row in rows["route"]:
         for key, value in list(row.items()):
@@ -203,7 +204,8 @@ def test_comparing_is_blind_to_case_and_accents(text: str, pattern: str) -> None
 
 
 def test_awkward_words_survive_a_spreadsheet(tmp_path: Path) -> None:
-    """Words that a spreadsheet would make a formula, a date or a number of come back as they were."""
+    """Words that a spreadsheet would make a formula, a date or a number of come back as they
+    were."""
     rows = {
         "recipient": [{"name": "post", "deliver_to": ["erp"]}],
         "route": [

@@ -1,8 +1,6 @@
 """The table in a spreadsheet: as Excel opens it, as Excel gives it back, and what is wrong with a
 sheet, by its own lines."""
 
-# ruff: noqa: E501  # each message stands in one line, as it is printed  # noqa: RUF100
-
 from __future__ import annotations
 
 import os
@@ -153,15 +151,35 @@ def test_a_date_where_text_belongs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ({"kind": "rute"}, ("ark.csv:3: 'rute' is not a known kind of row. Use one of: recipient, route, delegation, "
-        "table")),
-        ({"kind": "route", "name": "x", "email": "a@b.no"}, "ark.csv:3: email: this kind of row does not have this column. Empty the cell"),
-        ({"kind": "route", "name": "x", "enabled": "kanskje"}, "ark.csv:3: enabled: 'kanskje' must be true or false. Write true or false"),
-        ({"kind": "delegation", "from": "post", "starts": "12/21/2026"}, "ark.csv:3: starts: '12/21/2026' is not a date. Write it as 2026-12-21"),
-        ({"kind": "route", "name": "x", "services": "4255/8", "to": "pots"}, "ark.csv:3: route[1].to: 'pots' is not a known recipient. Did you mean 'post'?"),
-        ({"kind": "table", "follow_thread": "x"}, "ark.csv:3: follow_thread: 'x' must be true or false. Write true or false"),
+        (
+            {"kind": "rute"},
+            (
+                "ark.csv:3: 'rute' is not a known kind of row. Use one of: recipient, "
+                "route, delegation, table"
+            ),
+        ),
+        (
+            {"kind": "route", "name": "x", "email": "a@b.no"},
+            "ark.csv:3: email: this kind of row does not have this column. Empty the cell",
+        ),
+        (
+            {"kind": "route", "name": "x", "enabled": "kanskje"},
+            "ark.csv:3: enabled: 'kanskje' must be true or false. Write true or false",
+        ),
+        (
+            {"kind": "delegation", "from": "post", "starts": "12/21/2026"},
+            "ark.csv:3: starts: '12/21/2026' is not a date. Write it as 2026-12-21",
+        ),
+        (
+            {"kind": "route", "name": "x", "services": "4255/8", "to": "pots"},
+            "ark.csv:3: route[1].to: 'pots' is not a known recipient. Did you mean 'post'?",
+        ),
+        (
+            {"kind": "table", "follow_thread": "x"},
+            "ark.csv:3: follow_thread: 'x' must be true or false. Write true or false",
+        ),
     ],
-)  # fmt: skip  # one line for each mistake
+)
 def test_mistakes_in_a_sheet(tmp_path: Path, row: dict[str, str], expected: str) -> None:
     """A fault names the sheet's own line and column, with a remedy."""
     assert told(csv_of(tmp_path, row)) == expected

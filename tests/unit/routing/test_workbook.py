@@ -1,8 +1,6 @@
 """Workbooks by other hands than ours: what the cells hold counts, never what the workbook says
 about itself."""
 
-# each message stands in one line, as it is printed  # noqa: RUF100
-
 from __future__ import annotations
 
 import io
@@ -10,19 +8,26 @@ import re
 import tracemalloc
 import zipfile
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openpyxl import Workbook
 
-from daemon.core.errors import ConfigurationError
 from daemon.routing.spreadsheet.files import read_cells
 from daemon.routing.spreadsheet.table_rows import read_sheet, write_sheet
 from daemon.routing.table import parse_table
+from tests.unit.routing.workbooks import (
+    MAIN,
+    SHEET,
+    book_of,
+    cells,
+    relabelled,
+    shared_strings,
+    told,
+    with_cell,
+)
 
 TEXT = """\
 [[recipient]]
@@ -39,85 +44,6 @@ to = ["post"]
 name = "Alt annet"
 to = ["post"]
 """
-_SHEET = "xl/worksheets/sheet1.xml"
-_STRINGS = (
-    '<Override PartName="/xl/sharedStrings.xml" '
-    'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/>'
-)
-_MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-
-
-def relabelled(content: bytes, part: str, change: Callable[[str], str]) -> bytes:
-    """The workbook with one of its parts changed, or added."""
-    target = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(content)) as source,
-        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as changed,
-    ):
-        for name in dict.fromkeys([*source.namelist(), part]):
-            data = source.read(name) if name in source.namelist() else b""
-            changed.writestr(name, change(data.decode()) if name == part else data)
-    return target.getvalue()
-
-
-def shared_strings(content: bytes) -> list[tuple[str, Callable[[str], str]]]:
-    """The changes that move a workbook's texts into its table of strings, where Excel has them;
-    openpyxl writes them into the cells."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        texts = re.findall(r"<is>(.*?)</is>", archive.read(_SHEET).decode(), re.DOTALL)
-    numbers = iter(range(len(texts)))
-    inline = re.compile(r't="inlineStr"([^>]*)><is>.*?</is>', re.DOTALL)
-    table = (
-        f'<sst {_MAIN} count="{len(texts)}" '
-        f'uniqueCount="{len(texts)}">{"".join(f"<si>{text}</si>" for text in texts)}</sst>'
-    )
-    return [
-        (
-            _SHEET,
-            lambda xml: inline.sub(lambda found: f't="s"{found[1]}><v>{next(numbers)}</v>', xml),
-        ),
-        ("xl/sharedStrings.xml", lambda _: table),
-        ("[Content_Types].xml", lambda xml: xml.replace("</Types>", f"{_STRINGS}</Types>")),
-    ]
-
-
-def book_of(*rows: list[Any]) -> bytes:
-    """A workbook of these rows, as openpyxl writes it."""
-    book: Any = Workbook()
-    for row in rows:
-        book.active.append(row)
-    content = io.BytesIO()
-    book.save(content)
-    return content.getvalue()
-
-
-def with_cell(value: Any, number_format: str = "General") -> bytes:
-    """A workbook whose route has this value as a case number."""
-    book: Any = Workbook()
-    for row in (
-        ["kind", "name", "deliver_to", "case_numbers", "to"],
-        ["recipient", "post", "erp"],
-        ["route", "x", None, None, "post"],
-    ):
-        book.active.append(row)
-    book.active["D3"].value, book.active["D3"].number_format = value, number_format
-    book.active.append(["route", "Alt annet", None, None, "post"])
-    content = io.BytesIO()
-    book.save(content)
-    return content.getvalue()
-
-
-def told(path: Path, content: bytes) -> str:
-    """What somebody is told who imports this."""
-    path.write_bytes(content)
-    with pytest.raises(ConfigurationError) as caught:
-        read_sheet(path, ["erp"])
-    return str(caught.value).replace(f"{path}", path.name)
-
-
-def cells(path: Path, content: bytes) -> list[list[Any]]:
-    path.write_bytes(content)
-    return read_cells(path)
 
 
 @pytest.fixture
@@ -128,23 +54,50 @@ def ours(tmp_path: Path) -> bytes:
     return path.read_bytes()
 
 
+def _with_dimension(cells: str) -> Callable[[str], str]:
+    """The change that makes a sheet say that it has these cells."""
+    said = f'<dimension ref="{cells}"/><sheetData>'
+    return lambda xml: re.sub(r"<dimension [^>]*/>", "", xml).replace("<sheetData>", said)
+
+
+def _with_other_filter(xml: str) -> str:
+    """The sheet with its filter somewhere else."""
+    without = re.sub(r"<autoFilter[^>]*/>", "", xml)
+    return without.replace("</sheetData>", '</sheetData><autoFilter ref="A1:B2"/>')
+
+
+def _hidden(xml: str) -> str:
+    """The workbook with every sheet hidden, so that only a program can show it."""
+    return re.sub("<sheet ", '<sheet state="veryHidden" ', re.sub(r' state="\w+"', "", xml))
+
+
 _LABELS = st.lists(
-    st.sampled_from([
-        (_SHEET, lambda xml: re.sub(r"<dimension [^>]*/>", "", xml).replace("<sheetData>", '<dimension ref="A1"/><sheetData>')),
-        (_SHEET, lambda xml: re.sub(r"<dimension [^>]*/>", "", xml).replace("<sheetData>", '<dimension ref="B2:C2"/><sheetData>')),
-        (_SHEET, lambda xml: xml.replace("<sheetData>", '<dimension ref="A1:XFD1048576"/><sheetData>', 1)),
-        (_SHEET, lambda xml: re.sub(r"<row ", '<row spans="1:1" ', xml)),
-        (_SHEET, lambda xml: re.sub(r'<row r="([3-9])"', r'<row r="\1" hidden="1"', xml)),
-        (_SHEET, lambda xml: re.sub(r"<autoFilter[^>]*/>", "", xml).replace("</sheetData>", '</sheetData><autoFilter ref="A1:B2"/>')),
-        ("xl/sharedStrings.xml", lambda xml: re.sub(r'(count|uniqueCount)="\d+"', r'\1="1"', xml)),
-        ("xl/workbook.xml", lambda xml: re.sub(r'state="\w+"', 'state="hidden"', xml)),
-        ("xl/workbook.xml", lambda xml: re.sub("<sheet ", '<sheet state="veryHidden" ', re.sub(r' state="\w+"', "", xml))),
-        ("xl/workbook.xml", lambda xml: re.sub(r'activeTab="\d+"', 'activeTab="7"', xml)),
-        ("docProps/app.xml", lambda _: "<nonsense/>"),
-    ]),
+    st.sampled_from(
+        [
+            (SHEET, _with_dimension("A1")),
+            (SHEET, _with_dimension("B2:C2")),
+            (
+                SHEET,
+                lambda xml: xml.replace(
+                    "<sheetData>", '<dimension ref="A1:XFD1048576"/><sheetData>', 1
+                ),
+            ),
+            (SHEET, lambda xml: re.sub(r"<row ", '<row spans="1:1" ', xml)),
+            (SHEET, lambda xml: re.sub(r'<row r="([3-9])"', r'<row r="\1" hidden="1"', xml)),
+            (SHEET, _with_other_filter),
+            (
+                "xl/sharedStrings.xml",
+                lambda xml: re.sub(r'(count|uniqueCount)="\d+"', r'\1="1"', xml),
+            ),
+            ("xl/workbook.xml", lambda xml: re.sub(r'state="\w+"', 'state="hidden"', xml)),
+            ("xl/workbook.xml", _hidden),
+            ("xl/workbook.xml", lambda xml: re.sub(r'activeTab="\d+"', 'activeTab="7"', xml)),
+            ("docProps/app.xml", lambda _: "<nonsense/>"),
+        ]
+    ),
     max_size=4,
     unique_by=lambda each: each[0],
-)  # fmt: skip  # one line for each label
+)
 
 
 @settings(deadline=None)
@@ -161,7 +114,7 @@ def test_labels_change_nothing(
     for part, change in [*shared_strings(content), *labels]:
         content = relabelled(content, part, change)
     if shuffled:
-        content = relabelled(content, _SHEET, _rows_backwards)
+        content = relabelled(content, SHEET, _rows_backwards)
     path.write_bytes(content)
     assert read_sheet(path, ["erp"]).rows == table.rows
 
@@ -191,99 +144,6 @@ def test_the_sheet_with_the_table_is_read(tmp_path: Path, ours: bytes) -> None:
         "'gammel'. Keep only one of them"
     )
     assert told(tmp_path / "ark.xlsx", content.getvalue()) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "shown_as", "expected"),
-    [
-        (True, "General", ("Excel has turned this cell into true or false: True. Format "
-                           "the cell as text, and enter the value again")),
-        (time(12, 30), "h:mm", ("Excel has turned this cell into a time: 12:30:00. Format "
-                                "the cell as text, and enter the value again")),
-        (timedelta(hours=30), "[h]:mm", ("Excel has turned this cell into a time: 1 day, 6:00:00. Format the cell as text, "
-        "and enter the value again")),
-        (1.5, "General", ("Excel has turned this cell into a number: 1.5. Format the cell "
-                          "as text, and enter the value again")),
-        (1234567890123456, "General", ("Excel has turned this cell into a number: "
-                                       "1234567890123456. Format the cell as text, and "
-                                       "enter the value again")),
-        (974761076, "yyyy-mm-dd", ("the cell holds an Excel error: #VALUE!. Enter the value itself, in a cell "
-        "formatted as text")),
-        ("#N/A", "General", ("the cell holds an Excel error: #N/A. Enter the value itself, in a cell "
-        "formatted as text")),
-        ("=A1", "General", ("the cell holds a formula without its result. Enter the value itself, in a cell "
-        "formatted as text")),
-        # Excel knows no zones
-        (datetime(2026, 12, 1), "dd.mm", (  # noqa: DTZ001
-        "Excel has turned this cell into a date: 2026-12-01. Format the cell as text, and "
-        "enter the value again")),
-    ],
-)  # fmt: skip  # one line for each value
-def test_what_excel_made_of_a_cell(
-    tmp_path: Path, value: Any, shown_as: str, expected: str
-) -> None:
-    """A cell whose text nobody can know any more is refused with its row and column, and is never
-    another text or none."""
-    assert (
-        told(tmp_path / "ark.xlsx", with_cell(value, shown_as))
-        == f"ark.xlsx:3: case_numbers: {expected}"
-    )
-
-
-def test_a_number_that_is_shown_with_zeros(tmp_path: Path) -> None:
-    """A number that a format shows as 00123 is read as it is seen."""
-    assert cells(tmp_path / "ark.xlsx", with_cell(123, "00000"))[2][3] == "00123"
-
-
-def test_results_of_formulas(tmp_path: Path) -> None:
-    """A formula counts by the result that Excel saved with it, also where that is an empty text."""
-    content = book_of(["kind", "name", "email"], ["recipient", "=1", "=2"])
-    saved = relabelled(
-        content,
-        _SHEET,
-        lambda xml: re.sub(
-            r'<c r="C2"[^>]*>.*?</c>', '<c r="C2" t="str"><f>""</f><v></v></c>',
-            re.sub(r'<c r="B2"[^>]*>.*?</c>', '<c r="B2" t="str"><f>"po"&amp;"st"</f><v>post</v></c>', xml),
-        ),
-    )  # fmt: skip
-    assert cells(tmp_path / "ark.xlsx", saved)[1] == ["recipient", "post"]
-
-
-def test_days_from_a_macintosh(tmp_path: Path) -> None:
-    """In a workbook that counts days from 1904, a day is the day that is shown."""
-    from openpyxl.utils.datetime import CALENDAR_MAC_1904
-
-    book: Any = Workbook()
-    book.epoch = CALENDAR_MAC_1904
-    book.active.append(["kind", "starts"])
-    book.active.append(["delegation", date(2026, 12, 21)])
-    content = io.BytesIO()
-    book.save(content)
-    assert cells(tmp_path / "ark.xlsx", content.getvalue())[1][1] == date(2026, 12, 21)
-
-
-def test_merged_cells(tmp_path: Path) -> None:
-    """Of merged cells only the first has what is seen in all: they are refused, for a route without
-    its condition would take everything."""
-    content = book_of(
-        ["kind", "name", "title_contains"], ["route", "a", "mva"], ["route", "b", None]
-    )
-    merged = relabelled(
-        content,
-        _SHEET,
-        lambda xml: xml.replace(
-            "</sheetData>",
-            '</sheetData><mergeCells count="1"><mergeCell ref="C2:C3"/></mergeCells>',
-        ),
-    )
-    assert "the cells C2:C3 are merged" in told(tmp_path / "ark.xlsx", merged)
-
-
-def test_one_place_twice(tmp_path: Path) -> None:
-    """Two cells that claim the same place are refused; none hides the other."""
-    content = book_of(["kind", "name"], ["recipient", "a"], ["recipient", "b"])
-    twice = relabelled(content, _SHEET, lambda xml: xml.replace('"3"', '"2"').replace("B3", "B2"))
-    assert "row 2, column" in told(tmp_path / "ark.xlsx", twice)
 
 
 def test_the_bytes_say_what_a_file_is(tmp_path: Path, ours: bytes) -> None:
@@ -358,14 +218,15 @@ def test_utf_16_without_a_mark(tmp_path: Path) -> None:
     ],
 )
 def test_sizes_are_bounded(tmp_path: Path, row: str, expected: str) -> None:
-    """A few bytes that stand for millions of rows or columns are refused, and not made into them."""
+    """A few bytes that stand for millions of rows or columns are refused, and not made into
+    them."""
     rows = (
         "".join(row.replace("{}", str(number)) for number in range(1, 401)) if "{}" in row else row
     )
     content = relabelled(
         book_of(["kind"]),
-        _SHEET,
-        lambda _: f"<worksheet {_MAIN}><sheetData>{rows}</sheetData></worksheet>",
+        SHEET,
+        lambda _: f"<worksheet {MAIN}><sheetData>{rows}</sheetData></worksheet>",
     )
     tracemalloc.start()
     try:
@@ -399,7 +260,7 @@ def test_a_workbook_that_unpacks_to_more(tmp_path: Path) -> None:
         ("[Content_Types].xml", lambda xml: xml[:40]),
         ("xl/workbook.xml", lambda xml: xml[:60]),
         ("xl/sharedStrings.xml", lambda _: "<sst/>"),
-        (_SHEET, lambda xml: xml[:-100]),
+        (SHEET, lambda xml: xml[:-100]),
     ],
 )
 def test_damage_is_told(tmp_path: Path, part: str, change: Callable[[str], str]) -> None:

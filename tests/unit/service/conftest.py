@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 
 from daemon import cli
-from tests.unit.conftest import TABLE_TEXT, MemoryDestination, MemoryMailbox
+from daemon.core.errors import MailboxUnavailable, TemporaryFailure
+from daemon.service import app, stack
+from daemon.service.app import App
+from tests.unit.conftest import TABLE_TEXT
+from tests.unit.memory import MemoryDestination, MemoryMailbox
 
 MAILBOXES: dict[str, MemoryMailbox] = {}
 PLACES: dict[str, MemoryDestination] = {}
@@ -26,7 +30,7 @@ from pydantic import Field
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.model import Policy
 from daemon.core.settings import MailboxSettings, Duration, OrganisationNumber
-from tests.unit.conftest import MemoryMailbox
+from tests.unit.memory import MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES
 
 class Settings(MailboxSettings):
@@ -48,7 +52,7 @@ _DESTINATION_MODULE = """
 from itertools import repeat
 from daemon.core.errors import TemporaryFailure
 from daemon.core.settings import DestinationSettings
-from tests.unit.conftest import MemoryDestination
+from tests.unit.memory import MemoryDestination
 from tests.unit.service.conftest import PLACES
 
 class Settings(DestinationSettings):
@@ -80,6 +84,8 @@ type = "memory"
 [routing]
 file = "routing.toml"
 """
+AWAY = MailboxUnavailable("Altinn does not answer")
+NOT_NOW = TemporaryFailure("nobody is at home")
 
 
 @pytest.fixture
@@ -116,6 +122,28 @@ def configuration_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def mailbox(memory_connectors: Path) -> MemoryMailbox:
+    """The mailbox of the configuration, with one letter."""
+    MAILBOXES["altinn"] = box = MemoryMailbox()
+    box.publish("a", b"a file", title="Skatt")
+    return box
+
+
+@pytest.fixture
+def places(memory_connectors: Path) -> dict[str, MemoryDestination]:
+    """The destinations of the configuration."""
+    PLACES.update(erp=MemoryDestination("erp"), mail=MemoryDestination("mail"))
+    return PLACES
+
+
+@pytest.fixture
+def parts(mailbox: MemoryMailbox, places: object, configuration_file: Path) -> Iterator[App]:
+    """The app, opened."""
+    with app.open_app(stack.load(configuration_file)) as parts:
+        yield parts
+
+
 @dataclass
 class Ended:
     """How a command ended."""
@@ -140,7 +168,8 @@ def command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Command]:
-    """A command with the memory connectors, in this process; without signal handlers left behind."""
+    """A command with the memory connectors, in this process; without signal handlers left
+    behind."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def run(*arguments: str) -> Ended:

@@ -1,5 +1,5 @@
-"""A store that another program holds, and the service: it waits, gives signs of life, ends when it
-is told to, and loses nothing."""
+"""A store that another program holds, and the service: it waits, sends heartbeats, ends when it is
+asked to, and loses nothing."""
 
 from __future__ import annotations
 

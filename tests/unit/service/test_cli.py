@@ -15,7 +15,8 @@ import pytest
 from daemon.core.errors import LetterGone, MailboxUnavailable
 from daemon.core.model import message_id
 from daemon.store.lock import InstanceLock
-from tests.unit.conftest import TABLE, MemoryMailbox
+from tests.unit.conftest import TABLE
+from tests.unit.memory import MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, Command, with_letters
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -50,10 +51,8 @@ def test_a_wrong_configuration(command: Command, configuration_file: Path, name:
     ended = command(*name.split())
     assert (ended.code, ended.out) == (1, "")
     lines = ended.err.splitlines()
-    assert (
-        f"{configuration_file}:4: delivry: 'delivry' is not a known section. Did you mean 'delivery'?"
-        in lines
-    )
+    fault = "delivry: 'delivry' is not a known section. Did you mean 'delivery'?"
+    assert f"{configuration_file}:4: {fault}" in lines
     assert all(line.startswith(f"{configuration_file}") for line in lines)
     assert {path.name for path in configuration_file.parent.iterdir()} == before
 
@@ -353,8 +352,8 @@ def test_what_is_not_there(command: Command, arguments: list[str]) -> None:
     ],
 )
 def test_looking_makes_no_database(command: Command, tmp_path: Path, name: str) -> None:
-    """Where there is no database yet, a command that looks at it says so, ends with 4 and makes
-    none: a wrong path must be seen."""
+    """If the database does not exist yet, a command that only reads says so, ends with exit code 4
+    and creates none: a wrong path must be noticed."""
     ended = command(*name.split())
     assert (ended.code, ended.out) == (4, "")
     assert ended.err.startswith(f"the database {tmp_path}/data/postmottak.db does not exist; ")
@@ -362,7 +361,7 @@ def test_looking_makes_no_database(command: Command, tmp_path: Path, name: str) 
 
 
 def test_an_unknown_state(command: Command) -> None:
-    """A state that there is not is wrong usage, and the right ones are named."""
+    """A state that does not exist is wrong usage, and the right ones are named."""
     command("poll")
     ended = command("deliveries", "list", "--state", "lost")
     assert ended.code == 2

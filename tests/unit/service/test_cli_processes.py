@@ -101,7 +101,8 @@ def test_run_until_a_signal(
     configure: Callable[[str, str], None],
     number: signal.Signals,
 ) -> None:
-    """The service polls, delivers, and ends with 0 when it gets the signal; its log is on stderr."""
+    """The service polls, delivers, and ends with 0 when it gets the signal; its log is on
+    stderr."""
     with_letters(configure)
     before = MEMORY.replace("FOLDER", str(memory_connectors))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -17,7 +17,8 @@ from daemon.service import app, stack
 from daemon.service.app import App
 from daemon.service.supervisor import Supervisor
 from tests.machine import Machine
-from tests.unit.conftest import TABLE, TABLE_TEXT, MemoryDestination, MemoryMailbox, newest_decision
+from tests.unit.conftest import TABLE, TABLE_TEXT, newest_decision
+from tests.unit.memory import MemoryDestination, MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, PLACES
 
 SOON = 10  # seconds in which a thread must have done what it is waited for

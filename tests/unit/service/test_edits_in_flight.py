@@ -19,7 +19,8 @@ from daemon.core.parcels import Receipt
 from daemon.core.ports import Finding, Notification, Parcel, Pickup, PickupState
 from daemon.service import app, plugins, stack
 from daemon.service.app import App
-from tests.unit.conftest import MemoryMailbox, stored_letter
+from tests.unit.conftest import stored_letter
+from tests.unit.memory import MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES
 
 SOON = 10  # seconds in which a thread must have done what it is waited for
@@ -27,7 +28,8 @@ SOON = 10  # seconds in which a thread must have done what it is waited for
 
 @dataclass(eq=False)
 class Client:
-    """A destination with a client of its own, which fails once it is closed, as an HTTP client does."""
+    """A destination with a client of its own, which fails once it is closed, as an HTTP client
+    does."""
 
     name: str
     during: Callable[[Client], None] = lambda _: None
@@ -86,7 +88,8 @@ class Client:
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
-    """Every destination that is connected, in that order; each connection is a client of its own."""
+    """Every destination that is connected, in that order; each connection is a client of its
+    own."""
     made: list[Client] = []
 
     def connect(configuration: Any, exclude: Any = ()) -> dict[str, Client]:

@@ -1,4 +1,5 @@
-"""The command line answers at once, because heavy libraries are imported only where they are used."""
+"""The command line answers at once, because heavy libraries are imported only where they are
+used."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_settings_are_the_connectors_own(memory_connectors: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nothing", "", "memory.x", "..tls", "os", "__init__"])
 def test_other_names_find_nothing(memory_connectors: Path, name: str) -> None:
-    """A name that is no connector's loads no module, whatever it looks like."""
+    """A name that does not belong to a connector loads no module, whatever it looks like."""
     assert plugins.find_settings("mailbox", name) is None
 
 

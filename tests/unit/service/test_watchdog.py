@@ -1,4 +1,4 @@
-"""The watchdog: whichever thread hangs, the service gives no sign of life, says which one it is,
+"""The watchdog: whichever thread hangs, the service sends no heartbeat, says which thread it is,
 and goes on when that does."""
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def test_a_thread_that_hangs(
 ) -> None:
     """Each of the threads that wait for others or for time is missed when it hangs, alone, and
     welcome when it goes on."""
-    monkeypatch.setattr(pickup, "_KEEP", 0.1)  # whoever rests shortly says soon that it is well
+    monkeypatch.setattr(pickup, "_KEEP", 0.1)  # a thread that rests shortly reports soon
     monkeypatch.setattr(server, "HEARTBEAT_INTERVAL", 0.1)
     folder, time = configuration_file.parent, Time()
     configuration_file.write_text(

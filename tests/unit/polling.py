@@ -1,0 +1,51 @@
+"""A mailbox in memory with one channel, and rounds of intake with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from daemon.intake.fetch import MarkPolicies
+from daemon.intake.poll import IntakeSummary
+from daemon.routing.table import Table
+from daemon.store import Store
+from daemon.store.content import ContentStore
+from tests.unit.conftest import TABLE, Clock, new_intake
+from tests.unit.memory import MemoryMailbox
+
+Poll = Callable[..., IntakeSummary]
+NO_MARKS = MarkPolicies()
+
+
+@pytest.fixture(name="mailbox")
+def new_mailbox() -> MemoryMailbox:
+    """A mailbox with one channel."""
+    return MemoryMailbox()
+
+
+@pytest.fixture(name="poll")
+def new_poll(
+    store: Store,
+    content: ContentStore,
+    clock: Clock,
+    mailbox: MemoryMailbox,
+    stopping: threading.Event,
+) -> Poll:
+    """One round with the mailbox."""
+
+    def once(
+        policies: MarkPolicies = NO_MARKS,
+        table: Table = TABLE,
+        workers: int = 8,
+        *,
+        backlog: bool = False,
+    ) -> IntakeSummary:
+        intake = replace(
+            new_intake(store, content, clock, lambda: table, workers), backlog=lambda: backlog
+        )
+        return intake.poll(mailbox, policies, stopping)
+
+    return once
