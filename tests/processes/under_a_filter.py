@@ -2,9 +2,9 @@
 cannot do.
 
 Each line on stdin is a request, a JSON list of call, errno and settings; the line that answers it
-has the outcome, as JSON, of one letter that is dropped with these settings, and of a check. A filter
-cannot be taken back, so that each request has a child of its own, forked from a process that has
-imported everything.
+has the outcome, as JSON, of one letter that is dropped with these settings, and of a check. A
+filter cannot be taken back, so that each request has a child of its own, forked from a process that
+has imported everything.
 """
 
 from __future__ import annotations
