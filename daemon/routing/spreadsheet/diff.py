@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from daemon.routing.conditions import in_words
+from daemon.routing.spreadsheet.pairing import Row, moved, pairs
 from daemon.routing.table import SECTIONS, Table
-
-Row = dict[str, Any]
 
 
 def toml_text(values: Row) -> str:
@@ -32,61 +33,98 @@ def toml_text(values: Row) -> str:
     return "\n".join(sections)
 
 
-def differences(before: Table, after: Table) -> list[str]:
+def differences(before: Table, after: Table, heading: Callable[[str], str] = str) -> list[str]:
     """Return what the second table adds, removes, changes and moves, one line each.
 
-    The list is empty only if the tables are equal.
+    `heading` gives the name of a key. The list is empty only if the tables are equal.
     """
     lines = []
     if before.follow_thread != after.follow_thread:
         lines.append(
-            f"~ follow_thread: {in_words(before.follow_thread)} -> {in_words(after.follow_thread)}"
+            f"~ {heading('follow_thread')}: {in_words(before.follow_thread)} -> "
+            f"{in_words(after.follow_thread)}"
         )
     old, new = before.rows, after.rows
     for kind in SECTIONS:
-        lines += _row_differences(kind, dict(_named(old[kind])), dict(_named(new[kind])))
+        wording = _Wording(kind, before, after, heading)
+        lines += _row_differences(old[kind], new[kind], wording)
     return lines
 
 
-def _named(rows: list[Row]) -> Iterator[tuple[str, Row]]:
-    """Yield the rows with the names people know them by.
-
-    The second delegation of the same name is (2).
-    """
-    seen: Counter[str] = Counter()
-    for row in rows:
-        name = (
-            repr(row["name"])
-            if "name" in row
-            else f"from {row['from']!r}, {row['starts']} to {row['ends']}"
-        )
-        seen[name] += 1
-        yield name if seen[name] == 1 else f"{name} ({seen[name]})", row
-
-
-def _row_differences(kind: str, old: dict[str, Row], new: dict[str, Row]) -> Iterator[str]:
-    yield from (f"- {kind} {name}" for name in old if name not in new)
-    yield from (f"+ {kind} {name}" for name in new if name not in old)
-    for name, row in new.items():
-        if name in old and old[name] != row:
-            yield f"~ {kind} {name}: {'; '.join(_changes(old[name], row))}"
-    if [name for name in old if name in new] != [name for name in new if name in old]:
-        yield f"~ the order of the {kind}s"
+def _row_differences(old: Sequence[Row], new: Sequence[Row], wording: _Wording) -> Iterator[str]:
+    same = pairs(old, new)
+    gone = [number for number in range(len(old)) if number not in same]
+    come = [number for number in range(len(new)) if number not in same.values()]
+    for number in gone:
+        yield f"- {wording.before(old[number])}, position {number + 1}{wording.content(old[number])}"
+    for number in come:
+        yield f"+ {wording.after(new[number])}, position {number + 1}{wording.content(new[number])}"
+    for one, other in same.items():
+        if old[one] != new[other]:
+            yield f"~ {wording.before(old[one])}: {'; '.join(wording.changes(old[one], new[other]))}"
+    for one in moved(same):
+        yield f"~ {wording.before(old[one])} moves: position {one + 1} -> {same[one] + 1}"
 
 
-def _changes(old: Row, new: Row) -> Iterator[str]:
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            yield f"{key}: {in_short(old.get(key))} -> {in_short(new.get(key))}"
+@dataclass(frozen=True)
+class _Wording:
+    """How rows of one kind are shown to people."""
+
+    kind: str
+    old: Table
+    new: Table
+    heading: Callable[[str], str]
+
+    def before(self, row: Row) -> str:
+        """Return what people call a row of the old table."""
+        return self._named(row, self.old)
+
+    def after(self, row: Row) -> str:
+        """Return what people call a row of the new table."""
+        return self._named(row, self.new)
+
+    def _named(self, row: Row, table: Table) -> str:
+        if self.kind != "delegation":
+            return f"{self.kind} {in_short(row['name'])}"
+        away = row["from"]
+        by = row.get("to") or table.recipients[away].deputy
+        days = f"{row['starts']} to {row['ends']}"
+        return f"cover for {in_short(away)} by {in_short(by)}, {days}"
+
+    def content(self, row: Row) -> str:
+        """Return what else a row says, where it comes or goes as a whole."""
+        named = {"from", "to", "starts", "ends"} if self.kind == "delegation" else {"name"}
+        rest = {key: value for key, value in row.items() if key not in named}
+        words = "; ".join(f"{name}: {in_short(value)}" for name, value in self._flat(rest))
+        return words and f": {words}"
+
+    def changes(self, old: Row, new: Row) -> Iterator[str]:
+        """Yield each value that differs, before -> after."""
+        before, after = dict(self._flat(old)), dict(self._flat(new))
+        for name in dict.fromkeys((*before, *after)):
+            if before.get(name) != after.get(name):
+                yield f"{name}: {in_short(before.get(name))} -> {in_short(after.get(name))}"
+
+    def _flat(self, row: Row) -> Iterator[tuple[str, Any]]:
+        """Yield the values with their headings, those under `not` too."""
+        for key, value in row.items():
+            if key == "not":
+                yield from ((self.heading(f"not {each}"), inner) for each, inner in value.items())
+            else:
+                yield self.heading(key), value
 
 
 def in_short(value: Any) -> str:
-    """Return a value of a row, or the conditions under `not`, on one line."""
+    """Return a value of a row, or the conditions under `not`, on one line; text in quotes."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):
         return ", ".join(f"{key} {in_short(each)}" for key, each in value.items())
-    return in_words(tuple(value) if isinstance(value, list) else value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(in_short, value))
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, date) else in_words(value)
 
 
 def replace_file(path: Path, text: str) -> Path:
