@@ -15,6 +15,8 @@ from daemon.routing.conditions import in_words
 from daemon.routing.spreadsheet.pairing import Row, moved, pairs
 from daemon.routing.table import SECTIONS, Table
 
+_SWITCHES = frozenset({"continue", "enabled", "follow_thread", "keep_copy"})
+
 
 def toml_text(values: Row) -> str:
     """Return rows, as `Table.rows` has them, as the text of a routing.toml."""
@@ -60,8 +62,8 @@ def _row_differences(old: Sequence[Row], new: Sequence[Row], wording: _Wording) 
     for number in come:
         yield f"+ {wording.after(new[number])}, position {number + 1}{wording.content(new[number])}"
     for one, other in same.items():
-        if old[one] != new[other]:
-            yield f"~ {wording.before(old[one])}: {'; '.join(wording.changes(old[one], new[other]))}"
+        if changes := list(wording.changes(old[one], new[other])):
+            yield f"~ {wording.before(old[one])}: {'; '.join(changes)}"
     for one in moved(same):
         yield f"~ {wording.before(old[one])} moves: position {one + 1} -> {same[one] + 1}"
 
@@ -86,32 +88,47 @@ class _Wording:
     def _named(self, row: Row, table: Table) -> str:
         if self.kind != "delegation":
             return f"{self.kind} {in_short(row['name'])}"
-        away = row["from"]
-        by = row.get("to") or table.recipients[away].deputy
         days = f"{row['starts']} to {row['ends']}"
-        return f"cover for {in_short(away)} by {in_short(by)}, {days}"
+        by = in_short(_covering(row, table))
+        return f"cover for {in_short(row['from'])} by {by}, {days}"
 
     def content(self, row: Row) -> str:
         """Return what else a row says, where it comes or goes as a whole."""
         named = {"from", "to", "starts", "ends"} if self.kind == "delegation" else {"name"}
         rest = {key: value for key, value in row.items() if key not in named}
-        words = "; ".join(f"{name}: {in_short(value)}" for name, value in self._flat(rest))
+        words = "; ".join(f"{self.heading(key)}: {in_short(value)}" for key, value in _flat(rest))
         return words and f": {words}"
 
     def changes(self, old: Row, new: Row) -> Iterator[str]:
-        """Yield each value that differs, before -> after."""
-        before, after = dict(self._flat(old)), dict(self._flat(new))
-        for name in dict.fromkeys((*before, *after)):
-            if before.get(name) != after.get(name):
-                yield f"{name}: {in_short(before.get(name))} -> {in_short(after.get(name))}"
+        """Yield each value that differs, before -> after; of a cover also who the deputy is."""
+        before, after = dict(_flat(old)), dict(_flat(new))
+        for key in dict.fromkeys((*before, *after)):
+            one, other = before.get(key), after.get(key)
+            if key in _SWITCHES and one != other:  # its default is left out of the rows
+                one, other = (
+                    one if one is not None else not other,
+                    other if other is not None else not one,
+                )
+            if one != other:
+                yield f"{self.heading(key)}: {in_short(one)} -> {in_short(other)}"
+        if self.kind == "delegation":
+            one, other = _covering(old, self.old), _covering(new, self.new)
+            if one != other and not ("to" in old and "to" in new):
+                yield f"covered by: {in_short(one)} -> {in_short(other)}"
 
-    def _flat(self, row: Row) -> Iterator[tuple[str, Any]]:
-        """Yield the values with their headings, those under `not` too."""
-        for key, value in row.items():
-            if key == "not":
-                yield from ((self.heading(f"not {each}"), inner) for each, inner in value.items())
-            else:
-                yield self.heading(key), value
+
+def _flat(row: Row) -> Iterator[tuple[str, Any]]:
+    """Yield the values by their columns, those under `not` too."""
+    for key, value in row.items():
+        if key == "not":
+            yield from ((f"not {each}", inner) for each, inner in value.items())
+        else:
+            yield key, value
+
+
+def _covering(cover: Row, table: Table) -> str:
+    """Return who covers: whom the cover names, or else the deputy."""
+    return cover.get("to") or table.recipients[cover["from"]].deputy
 
 
 def in_short(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -50,20 +49,45 @@ def pairs(old: Sequence[Row], new: Sequence[Row]) -> dict[int, int]:
 def moved(places: Mapping[int, int]) -> list[int]:
     """Return the rows, by their places before, that were taken out of the order of the others.
 
-    These are as few as possible: the rest is a longest increasing subsequence.
+    These are as few as possible: the rest is a longest increasing subsequence. Where there are
+    several of the same length, rows that have kept their place stay in it.
     """
-    befores = sorted(places)
-    ends: list[int] = []  # the last places of the shortest chains of each length
-    at: list[int] = []  # the row at the end of each of them
+    chains = _Chains(1 + max(places.values(), default=0))
     previous: dict[int, int | None] = {}
-    for before in befores:
-        length = bisect_left(ends, places[before])
-        previous[before] = at[length - 1] if length else None
-        ends[length : length + 1] = [places[before]]
-        at[length : length + 1] = [before]
-    kept: set[int] = set()
-    step = at[-1] if at else None
+    for before in sorted(places):
+        after = places[before]
+        length, kept, row = chains.best_below(after)
+        previous[before] = row
+        chains.put(after, (length + 1, kept + (before == after), before))
+    *_, step = chains.best_below(1 + max(places.values(), default=0))
+    stayed: set[int] = set()
     while step is not None:
-        kept.add(step)
+        stayed.add(step)
         step = previous[step]
-    return [before for before in befores if before not in kept]
+    return [before for before in sorted(places) if before not in stayed]
+
+
+Chain = tuple[int, int, int | None]
+"""How many rows are in it, how many of them have kept their place, and the last one."""
+
+
+class _Chains:
+    """The longest chain that ends at each place: a Fenwick tree of maxima."""
+
+    def __init__(self, places: int) -> None:
+        self._best: list[Chain] = [(0, 0, None)] * (places + 1)
+
+    def best_below(self, place: int) -> Chain:
+        """Return the best chain that ends before this place."""
+        best: Chain = (0, 0, None)
+        while place:
+            best = max(best, self._best[place], key=lambda chain: chain[:2])
+            place &= place - 1
+        return best
+
+    def put(self, place: int, chain: Chain) -> None:
+        """Add a chain that ends at this place."""
+        place += 1
+        while place < len(self._best):
+            self._best[place] = max(self._best[place], chain, key=lambda each: each[:2])
+            place += place & -place
