@@ -156,12 +156,19 @@ def decided(journey: Journey) -> Journey:
 
 
 def test_list_and_check(decided: Journey) -> None:
-    """`list` shows the routes in order, as JSON with everything; `check` warns of a cover that has
-    ended and passes."""
+    """`list` shows the routes in order, disabled ones too, the recipients and the covers, as JSON
+    with everything; `check` warns of a cover that has ended and passes."""
+    off = '\n[[route]]\nname = "Av"\nenabled = false\nto = ["post"]\n\n'
+    table_file(decided).write_text(RECIPIENTS + off + TAX + REST + OLD_COVER)
+    listed = [line.split() for line in decided.run("routes", "list").output.splitlines()]
+    assert ["1", "Av", "every", "letter", "post", "disabled"] in listed
+    assert ["2", "Skatt", "services:", "4255/8", "regnskap"] in listed
+    assert ["3", "Alt", "annet", "every", "letter", "post"] in listed
+    (recipient,) = [line for line in listed if line[:1] == ["regnskap"] and "mappe" in line]
+    assert recipient[-1] == "mappe"
+    (cover,) = [line for line in listed if "2020-12-21" in line]
+    assert cover[:5] == ["regnskap", "post", "2020-12-21", "2021-01-03", "ended"]
     table_file(decided).write_text(TABLE + OLD_COVER)
-    listed = decided.run("routes", "list")
-    assert listed.output.index("Skatt") < listed.output.index("Alt annet")
-    assert "services: 4255/8" in listed.output
     rows = decided.run("routes", "list", "--json").json
     assert rows["version"] == version(TABLE + OLD_COVER)
     assert rows["delegation"] == [
@@ -186,6 +193,11 @@ def test_explain(decided: Journey) -> None:
     assert explained.code == 0
     assert "the service must be 4255/8; the letter has 4255/1" in explained.output
     assert "it has no conditions" in explained.output
+    folded = decided.run("routes", "explain", "--service", "4255/8")
+    assert "1 later route not tried: an earlier route decided\nto mappe" in folded.output
+    assert "Alt annet" not in folded.output
+    tried = decided.run("routes", "explain", "--service", "4255/8", "--json").json["tried"]
+    assert [each["result"] for each in tried] == ["won", "not reached"]
     assert "to mappe for post" in explained.output
     secret = decided.run("routes", "explain", "--service", "taushetsbelagt").output
     assert "Confidential, and no route appoints a recipient" in secret
@@ -272,7 +284,8 @@ def test_import_an_edit(decided: Journey) -> None:
     shown = decided.run("routes", "import", "ark.csv")
     assert shown.code == 0
     assert (
-        "- route 'Alt annet'\n+ route 'Resten'\n~ route 'Skatt': services: 4255/8 -> 4255/7\n"
+        '~ route "Skatt": services: "4255/8" -> "4255/7"\n~ route "Alt annet": name: "Alt annet" '
+        '-> "Resten"\n'
         in shown.output
     )
     assert "comments in it are lost; the old file is kept as routing.toml.old" in shown.output
