@@ -274,3 +274,46 @@ def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
         "routing.toml",
         "routing.toml.old",
     ]
+
+
+@pytest.mark.parametrize("name", ["sheet.csv", "sheet.xlsx"])
+def test_sheets_of_older_versions(name: str) -> None:
+    """What a version with one sheet for all rows has exported is read as it was."""
+    folder = Path(__file__).parents[1] / "data" / "old-sheet"
+    table = parse_table((folder / "routing.toml").read_text(), "routing.toml", DESTINATIONS)
+    assert differences(table, read_sheet(folder / name, DESTINATIONS).table) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["sep=;", "SEP=;", '"sep=;"', "sep=;;;;;;", " sep=; ", "sep=;\t\t"],
+)
+def test_the_line_that_names_the_separator(tmp_path: Path, table: Table, line: str) -> None:
+    """Excel's own first line is read, also quoted or padded, and does not count as a row, as in
+    Excel."""
+    path = tmp_path / "ark.csv"
+    write_sheet(table, path, "nb")
+    text = path.read_text(encoding="utf-8-sig")
+    path.write_bytes(f"{line}\r\n{text}".encode("utf-8-sig"))
+    assert differences(table, read_sheet(path, DESTINATIONS).table) == []
+    path.write_bytes(f"{line}\r\n{text.replace('annet;post', 'annet;pots')}".encode("utf-8-sig"))
+    assert "ark.csv: O6 (Til): 'pots' is not a known recipient." in told(path)
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_norwegian_headings_and_any_separator(tmp_path: Path, delimiter: str) -> None:
+    """Without that line, the heading says what separates the cells."""
+    rows = [
+        ["Type", "Navn", "Mål", "Tittel inneholder", "Til", "# Merknad"],
+        ["Mottaker", "post", "erp", "", "", ""],
+        ["Rute", "Skatt", "", '"krav; mva, skatt"', "post", '"ring; Kari, nå"'],
+        ["rute", "Alt annet", "", "", "post", ""],
+    ]
+    path = tmp_path / "ark.csv"
+    path.write_text("\r\n".join(delimiter.join(row) for row in rows), encoding="utf-8-sig")
+    routes = read_sheet(path, DESTINATIONS).table.rows["route"]
+    assert routes[0] == {
+        "name": "Skatt",
+        "title_contains": ["krav", "mva", "skatt"],
+        "to": ["post"],
+    }
