@@ -13,23 +13,24 @@ from typing import Any
 
 from daemon.routing.conditions import in_words
 from daemon.routing.spreadsheet.pairing import Row, moved, pairs
+from daemon.routing.spreadsheet.remarks import as_comments, is_remark, rows_with_remarks
 from daemon.routing.table import SECTIONS, Table
 
 _SWITCHES = frozenset({"continue", "enabled", "follow_thread", "keep_copy"})
 
 
 def toml_text(values: Row) -> str:
-    """Return rows, as `Table.rows` has them, as the text of a routing.toml."""
+    """Return rows, as `Table.rows` has them, with any remarks, as the text of a routing.toml."""
     import tomli_w
 
     top = {key: value for key, value in values.items() if key not in SECTIONS}
     sections = [tomli_w.dumps(top)] if top else []
     for kind in SECTIONS:
         for row in values.get(kind, ()):
-            sections.append(
-                f"[[{kind}]]\n"
-                + tomli_w.dumps({key: value for key, value in row.items() if key != "not"})
-            )
+            plain = {
+                key: value for key, value in row.items() if key != "not" and not is_remark(key)
+            }
+            sections.append(f"{as_comments(row)}[[{kind}]]\n{tomli_w.dumps(plain)}")
             if "not" in row:
                 sections.append(f"[{kind}.not]\n" + tomli_w.dumps(row["not"]))
     return "\n".join(sections)
@@ -38,7 +39,8 @@ def toml_text(values: Row) -> str:
 def differences(before: Table, after: Table, heading: Callable[[str], str] = str) -> list[str]:
     """Return what the second table adds, removes, changes and moves, one line each.
 
-    `heading` gives the name of a key. The list is empty only if the tables are equal.
+    `heading` gives the name of a key. The list is empty only if the tables are equal, and people's
+    remarks too.
     """
     lines = []
     if before.follow_thread != after.follow_thread:
@@ -46,7 +48,7 @@ def differences(before: Table, after: Table, heading: Callable[[str], str] = str
             f"~ {heading('follow_thread')}: {in_words(before.follow_thread)} -> "
             f"{in_words(after.follow_thread)}"
         )
-    old, new = before.rows, after.rows
+    old, new = rows_with_remarks(before), rows_with_remarks(after)
     for kind in SECTIONS:
         wording = _Wording(kind, before, after, heading)
         lines += _row_differences(old[kind], new[kind], wording)
@@ -77,6 +79,9 @@ class _Wording:
     new: Table
     heading: Callable[[str], str]
 
+    def _called(self, key: str) -> str:
+        return key if is_remark(key) else self.heading(key)
+
     def before(self, row: Row) -> str:
         """Return what people call a row of the old table."""
         return self._named(row, self.old)
@@ -96,7 +101,7 @@ class _Wording:
         """Return what else a row says, where it comes or goes as a whole."""
         named = {"from", "to", "starts", "ends"} if self.kind == "delegation" else {"name"}
         rest = {key: value for key, value in row.items() if key not in named}
-        words = "; ".join(f"{self.heading(key)}: {in_short(value)}" for key, value in _flat(rest))
+        words = "; ".join(f"{self._called(key)}: {in_short(value)}" for key, value in _flat(rest))
         return words and f": {words}"
 
     def changes(self, old: Row, new: Row) -> Iterator[str]:
@@ -110,7 +115,7 @@ class _Wording:
                     other if other is not None else not one,
                 )
             if one != other:
-                yield f"{self.heading(key)}: {in_short(one)} -> {in_short(other)}"
+                yield f"{self._called(key)}: {in_short(one)} -> {in_short(other)}"
         if self.kind == "delegation":
             one, other = _covering(old, self.old), _covering(new, self.new)
             if one != other and not ("to" in old and "to" in new):

@@ -45,9 +45,10 @@ def workbook_bytes(
         sheet = book.create_sheet(title)
         columns = columns_of(kind)
         formats = [_DAY if column in _DAYS else _TEXT for column in columns]
+        formats += [_TEXT] * (len(rows[kind][0]) - len(columns))  # people's remarks
         _fill(sheet, rows[kind], formats)
         sheet.freeze_panes = "B2"
-        sheet.auto_filter.ref = f"A1:{column_letters(len(columns))}{max(2, len(rows[kind]))}"
+        sheet.auto_filter.ref = f"A1:{column_letters(len(formats))}{max(2, len(rows[kind]))}"
         for place, column in enumerate(columns, start=1):
             if source := _choices(column, rows, destinations, language):
                 _offer(sheet, place, len(rows[kind]) + _SPARE_ROWS, source)

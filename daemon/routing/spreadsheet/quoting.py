@@ -91,6 +91,20 @@ def quoted(text: str, *, among_others: bool) -> str:
     return text
 
 
+def guarded(text: str) -> str:
+    """Return a text that is not read as a value, in JSON's quotes only if it looks like a formula.
+
+    Excel would run it.
+    """
+    return _escaped(text) if _FORMULA.search(text) or text.startswith('"') else text
+
+
+def without_guard(text: str) -> str:
+    """Return the text that `guarded` was given."""
+    found = _WRITTEN.fullmatch(text)
+    return _as_json(found) if found and guarded(_as_json(found)) == text else text
+
+
 def _escaped(text: str) -> str:
     written = json.dumps(text, ensure_ascii=False)
     # a person's "\bmva" is a regular expression, so a backspace has its number

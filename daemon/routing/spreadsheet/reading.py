@@ -33,6 +33,7 @@ from daemon.routing.spreadsheet.headings import (
     language_of,
 )
 from daemon.routing.spreadsheet.quoting import Unreadable
+from daemon.routing.spreadsheet.remarks import add_remark
 from daemon.routing.spreadsheet.sheet_faults import Header, Places, sheet_fault
 from daemon.routing.table import SECTIONS, Table, parse_table
 
@@ -165,7 +166,7 @@ class _Reader:
                 )
 
     def _rows(self, header: Header) -> Iterator[tuple[int, dict[int, Cell]]]:
-        """Yield the rows with content below the header, remarks left out."""
+        """Yield the rows below the header that have content besides remarks."""
         for row, cells in enumerate(header.grid.rows[header.row :], start=header.row + 1):
             filled = {place: cell for place, cell in enumerate(cells, start=1) if str(cell).strip()}
             for place in filled.keys() - header.headings.keys():
@@ -174,8 +175,7 @@ class _Reader:
                     "the column has no heading, but this cell has content",
                     "Empty the cell, or give the column a heading that begins with #",
                 )
-            filled = {place: cell for place, cell in filled.items() if place in header.columns}
-            if filled:
+            if filled.keys() & header.columns.keys():
                 yield row, filled
 
     def _add_row(self, kind: str, header: Header, row: int, cells: dict[int, Cell]) -> None:
@@ -203,6 +203,10 @@ class _Reader:
     ) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for place, cell in cells.items():
+            if place not in header.columns:
+                if kind != TABLE and place in header.headings:
+                    add_remark(values, header.headings[place], cell)
+                continue
             try:
                 _put(values, kind, header.columns[place], cell)
             except Unreadable as error:

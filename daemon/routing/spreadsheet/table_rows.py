@@ -25,6 +25,12 @@ from daemon.routing.spreadsheet.headings import (
     heading,
     kind_word,
 )
+from daemon.routing.spreadsheet.remarks import (
+    is_remark,
+    remark_cell,
+    remark_keys,
+    rows_with_remarks,
+)
 from daemon.routing.spreadsheet.sheet_faults import sheet_fault
 from daemon.routing.table import SECTIONS, Table
 
@@ -50,21 +56,26 @@ def write_sheet(table: Table, path: Path, language: str = "") -> None:
 
 
 def _in_one_sheet(table: Table, language: str) -> Iterator[list[str]]:
-    yield [heading(column, language) for column in ALL_COLUMNS]
-    values = table.rows
-    if values.pop("follow_thread", False):
-        yield _cells(
-            {KIND: kind_word(TABLE, language), "follow_thread": True}, ALL_COLUMNS, language
-        )
-    for kind, rows in values.items():
-        for each in rows:
-            yield _cells({KIND: kind_word(kind, language)} | _flat(each), ALL_COLUMNS, language)
+    values = rows_with_remarks(table)
+    remarks = tuple(remark_keys(row for kind in SECTIONS for row in values[kind]))
+    yield [*(heading(column, language) for column in ALL_COLUMNS), *remarks]
+    columns = (*ALL_COLUMNS, *remarks)
+    if table.follow_thread:
+        yield _cells({KIND: kind_word(TABLE, language), "follow_thread": True}, columns, language)
+    for kind in SECTIONS:
+        for each in values[kind]:
+            yield _cells({KIND: kind_word(kind, language)} | _flat(each), columns, language)
 
 
 def _in_its_sheet(table: Table, kind: str, language: str) -> Iterator[list[str | date]]:
-    columns = columns_of(kind)
-    yield [heading(column, language) for column in columns]
-    rows = table.rows[kind] if kind in SECTIONS else [{"follow_thread": table.follow_thread}]
+    rows = (
+        rows_with_remarks(table)[kind]
+        if kind in SECTIONS
+        else [{"follow_thread": table.follow_thread}]
+    )
+    remarks = tuple(remark_keys(rows))
+    columns = (*columns_of(kind), *remarks)
+    yield [*(heading(column, language) for column in columns_of(kind)), *remarks]
     for row in map(_flat, rows):
         days = {column: row[column] for column in columns if isinstance(row.get(column), date)}
         texts = _cells(row, columns, language)
@@ -83,7 +94,12 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cells(values: dict[str, Any], columns: Sequence[str], language: str) -> list[str]:
-    return [to_cell(values.get(column), language) for column in columns]
+    return [
+        remark_cell(values.get(column, ""))
+        if is_remark(column)
+        else to_cell(values.get(column), language)
+        for column in columns
+    ]
 
 
 def _refuse_long(rows: Sequence[Sequence[str | date]], title: str, path: Path) -> None:
