@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from daemon.routing.conditions import in_words
+from daemon.routing.spreadsheet.headings import NOT, columns_of
 from daemon.routing.spreadsheet.pairing import Row, moved, pairs
 from daemon.routing.spreadsheet.remarks import as_comments, is_remark, rows_with_remarks
 from daemon.routing.table import SECTIONS, Table
@@ -58,7 +59,7 @@ def differences(before: Table, after: Table, heading: Callable[[str], str] = str
 def _row_differences(old: Sequence[Row], new: Sequence[Row], wording: _Wording) -> Iterator[str]:
     same = pairs(old, new)
     gone = [number for number in range(len(old)) if number not in same]
-    come = [number for number in range(len(new)) if number not in same.values()]
+    come = sorted(set(range(len(new))) - set(same.values()))
     for number in gone:
         yield f"- {wording.before(old[number])}, position {number + 1}{wording.content(old[number])}"
     for number in come:
@@ -101,39 +102,46 @@ class _Wording:
         """Return what else a row says, where it comes or goes as a whole."""
         named = {"from", "to", "starts", "ends"} if self.kind == "delegation" else {"name"}
         rest = {key: value for key, value in row.items() if key not in named}
-        words = "; ".join(f"{self._called(key)}: {in_short(value)}" for key, value in _flat(rest))
+        values = flat(rest)
+        words = "; ".join(
+            f"{self._called(key)}: {in_short(values[key])}" for key in self._in_order(values)
+        )
         return words and f": {words}"
+
+    def _in_order(self, keys: Iterable[str]) -> list[str]:
+        """Return the keys in the order of the sheet's columns, remarks last."""
+        known = columns_of(self.kind)
+        return sorted(keys, key=lambda key: known.index(key) if key in known else len(known))
 
     def changes(self, old: Row, new: Row) -> Iterator[str]:
         """Yield each value that differs, before -> after; of a cover also who the deputy is."""
-        before, after = dict(_flat(old)), dict(_flat(new))
-        for key in dict.fromkeys((*before, *after)):
+        before, after = flat(old), flat(new)
+        for key in self._in_order({**before, **after}):
             one, other = before.get(key), after.get(key)
-            if key in _SWITCHES and one != other:  # its default is left out of the rows
-                one, other = (
-                    one if one is not None else not other,
-                    other if other is not None else not one,
-                )
-            if one != other:
-                yield f"{self._called(key)}: {in_short(one)} -> {in_short(other)}"
+            if one == other:
+                continue
+            if key in _SWITCHES:  # its default is left out of the rows
+                other = not one if other is None else other
+                one = not other if one is None else one
+            yield f"{self._called(key)}: {in_short(one)} -> {in_short(other)}"
         if self.kind == "delegation":
             one, other = _covering(old, self.old), _covering(new, self.new)
             if one != other and not ("to" in old and "to" in new):
                 yield f"covered by: {in_short(one)} -> {in_short(other)}"
 
 
-def _flat(row: Row) -> Iterator[tuple[str, Any]]:
-    """Yield the values by their columns, those under `not` too."""
-    for key, value in row.items():
-        if key == "not":
-            yield from ((f"not {each}", inner) for each, inner in value.items())
-        else:
-            yield key, value
+def flat(row: Row) -> Row:
+    """Return the values of a row by the columns of a sheet, those under `not` too."""
+    nots = row.get("not", {})
+    return {key: value for key, value in row.items() if key != "not"} | {
+        f"{NOT}{key}": value for key, value in nots.items()
+    }
 
 
 def _covering(cover: Row, table: Table) -> str:
     """Return who covers: whom the cover names, or else the deputy."""
-    return cover.get("to") or table.recipients[cover["from"]].deputy
+    away = table.recipients.get(cover["from"])
+    return cover.get("to") or (away.deputy if away else "")
 
 
 def in_short(value: Any) -> str:

@@ -100,20 +100,16 @@ class _Reader:
             kind = kind_of_sheet(grid.title, header.columns.values()) if header else None
             if header and kind and not grid.title.startswith(REMARK):
                 found.setdefault(kind, []).append(header)
-        if not found or (KIND in found and len(found) > 1) or any(map(_is_several, found.values())):
-            self._refuse_sheets(found)
+        several_parts = [each for each in found.values() if len(each) > 1]
+        if several_parts or (KIND in found and len(found) > 1):
+            self._refuse_several(several_parts or [*found.values()])
         if KIND not in found:
             self._require(found)
         for kind, (header,) in found.items():
             yield kind, header
 
-    def _refuse_sheets(self, found: Mapping[str, Sequence[Header]]) -> None:
-        if not found:
-            raise sheet_fault(
-                self._path, _first_cell(self._grids), f"the column {KIND!r} is missing", _EXPORT
-            )
-        several = [each for each in found.values() if _is_several(each)] or [*found.values()]
-        names = ", ".join(repr(each.grid.title) for headers in several for each in headers)
+    def _refuse_several(self, parts: Sequence[Sequence[Header]]) -> None:
+        names = ", ".join(repr(header.grid.title) for headers in parts for header in headers)
         raise sheet_fault(
             self._path,
             "",
@@ -122,6 +118,10 @@ class _Reader:
         )
 
     def _require(self, found: Mapping[str, Sequence[Header]]) -> None:
+        """Refuse a file that is only a part of a table, or nothing of one."""
+        if not found or len(self._grids) == 1:
+            place = in_sheet(self._grids[0].title if len(self._grids) > 1 else "", "A1")
+            raise sheet_fault(self._path, place, f"the column {KIND!r} is missing", _EXPORT)
         for kind in ("route", "recipient"):
             if kind not in found:
                 names = " or ".join(repr(SHEETS[language][kind]) for language in SHEETS)
@@ -169,7 +169,7 @@ class _Reader:
         """Yield the rows below the header that have content besides remarks."""
         for row, cells in enumerate(header.grid.rows[header.row :], start=header.row + 1):
             filled = {place: cell for place, cell in enumerate(cells, start=1) if str(cell).strip()}
-            for place in filled.keys() - header.headings.keys():
+            for place in sorted(filled.keys() - header.headings.keys()):
                 self._add(
                     header.cell(row, place),
                     "the column has no heading, but this cell has content",
@@ -221,10 +221,6 @@ class _Reader:
             raise ConfigurationError(self._faults)
 
 
-def _is_several(headers: Sequence[Header]) -> bool:
-    return len(headers) > 1
-
-
 def _header(grid: Grid, shown_title: str) -> Header | None:
     """Return the header of a sheet, its first row with content; None for an empty sheet."""
     for row, cells in enumerate(grid.rows, start=1):
@@ -247,10 +243,6 @@ def _header(grid: Grid, shown_title: str) -> Header | None:
                 headings=headings,
             )
     return None
-
-
-def _first_cell(grids: Sequence[Grid]) -> str:
-    return in_sheet(grids[0].title if len(grids) > 1 else "", "A1")
 
 
 def _remedy_for_heading(text: str, known: Sequence[str]) -> str:

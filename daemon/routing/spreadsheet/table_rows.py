@@ -13,6 +13,7 @@ from typing import Any
 
 from daemon.core.dpv import find_service
 from daemon.routing.spreadsheet.cells import to_cell
+from daemon.routing.spreadsheet.diff import flat
 from daemon.routing.spreadsheet.files import csv_bytes, is_excel, write_file
 from daemon.routing.spreadsheet.grids import column_letters, in_sheet
 from daemon.routing.spreadsheet.headings import (
@@ -64,7 +65,7 @@ def _in_one_sheet(table: Table, language: str) -> Iterator[list[str]]:
         yield _cells({KIND: kind_word(TABLE, language), "follow_thread": True}, columns, language)
     for kind in SECTIONS:
         for each in values[kind]:
-            yield _cells({KIND: kind_word(kind, language)} | _flat(each), columns, language)
+            yield _cells({KIND: kind_word(kind, language)} | _with_slugs(each), columns, language)
 
 
 def _in_its_sheet(table: Table, kind: str, language: str) -> Iterator[list[str | date]]:
@@ -76,21 +77,21 @@ def _in_its_sheet(table: Table, kind: str, language: str) -> Iterator[list[str |
     remarks = tuple(remark_keys(rows))
     columns = (*columns_of(kind), *remarks)
     yield [*(heading(column, language) for column in columns_of(kind)), *remarks]
-    for row in map(_flat, rows):
+    for row in map(_with_slugs, rows):
         days = {column: row[column] for column in columns if isinstance(row.get(column), date)}
         texts = _cells(row, columns, language)
         yield [days.get(column, text) for column, text in zip(columns, texts, strict=True)]
 
 
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of a row by the columns of a sheet."""
-    flat = {key: value for key, value in values.items() if key != "not"}
-    flat |= {f"{NOT}{key}": value for key, value in values.get("not", {}).items()}
-    for column in flat.keys() & {"services", f"{NOT}services"}:
-        flat[column] = [
-            service.slug for service in map(find_service, flat[column]) if service
-        ]  # Excel takes 4255/8 for a month
-    return flat
+def _with_slugs(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a row by the columns of a sheet, services by their slugs.
+
+    Excel takes 4255/8 for a month.
+    """
+    found = flat(values)
+    for column in found.keys() & {"services", f"{NOT}services"}:
+        found[column] = [service.slug for service in map(find_service, found[column]) if service]
+    return found
 
 
 def _cells(values: dict[str, Any], columns: Sequence[str], language: str) -> list[str]:

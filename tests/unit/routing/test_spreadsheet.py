@@ -317,3 +317,11 @@ def test_norwegian_headings_and_any_separator(tmp_path: Path, delimiter: str) ->
         "title_contains": ["krav", "mva", "skatt"],
         "to": ["post"],
     }
+
+
+def test_a_part_of_a_table(tmp_path: Path) -> None:
+    """A single sheet without the column that says what each row is is refused, whatever else it
+    has."""
+    path = tmp_path / "ark.csv"
+    path.write_text("name;to\nSkatt;post", encoding="utf-8-sig")
+    assert told(path).startswith("ark.csv: A1: the column 'kind' is missing.")
