@@ -119,9 +119,9 @@ def heading(column: str, language: str) -> str:
     if column.startswith(NOT):
         plain = heading(column.removeprefix(NOT), language)
         return f"{'Not' if language == 'en' else 'Ikke'}: {plain[0].lower()}{plain[1:]}"
-    if language == "en":
-        return "E-mail" if column == "email" else column.replace("_", " ").capitalize()
-    return _NORWEGIAN[column]
+    if language == "nb" and column in _NORWEGIAN:
+        return _NORWEGIAN[column]
+    return "E-mail" if column == "email" else column.replace("_", " ").capitalize()
 
 
 def _folded(text: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from daemon.core.errors import ConfigurationError, Fault
 from daemon.routing.spreadsheet.grids import Grid, column_letters, in_sheet
-from daemon.routing.spreadsheet.headings import ALL_COLUMNS, NOT, heading
+from daemon.routing.spreadsheet.headings import ALL_COLUMNS, NOT, heading, language_of
 
 _KEY = re.compile(r"(?P<kind>\w+)\[(?P<number>\d+)\](?P<under_not>\.not\b)?(?:\.(?P<column>\w+))?")
 _NAMED = re.compile(
@@ -68,7 +68,8 @@ class Header:
     def called(self, column: str) -> str:
         """Return the heading of a column as this sheet has it, or else would have it."""
         found = (self.headings[place] for place, each in self.columns.items() if each == column)
-        return next(found, heading(column, "en" if self.shown_title else ""))
+        written = [self.headings[place] for place in self.columns]
+        return next(found, heading(column, language_of(written)))
 
 
 @dataclass(kw_only=True)

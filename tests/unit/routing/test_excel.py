@@ -342,6 +342,22 @@ def test_faults_in_the_words_of_a_norwegian_sheet(table: Table, path: Path) -> N
     ]  # fmt: skip
 
 
+def test_faults_of_the_whole_table(table: Table, path: Path) -> None:
+    """A fault that is in no one cell has no word of TOML either."""
+    edited(table, path, lambda book: book["Ruter"].delete_rows(2, 9), language="nb")
+    assert told(path) == ["at least one route is required. Add a last route without conditions: a row with a name and to"]  # fmt: skip
+    edited_again = path.with_name("igjen.xlsx")
+
+    def edit(book: Any) -> None:
+        book["Ruter"].delete_cols(5)  # Til
+        book["Ruter"].delete_rows(3, 9)
+
+    edited(table, edited_again, edit, language="nb")
+    assert told(edited_again)[0].startswith(
+        "Ruter!A2 (Navn): the route 'Skatt' has no recipient. Add a value under \"Til\" with"
+    )
+
+
 def test_every_fault_at_once(table: Table, path: Path) -> None:
     """All cells that cannot be read are named, not just the first."""
 
