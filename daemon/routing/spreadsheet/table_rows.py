@@ -50,9 +50,10 @@ def write_sheet(table: Table, path: Path, language: str = "") -> None:
     from daemon.routing.spreadsheet.excel import workbook_bytes
 
     language = language or "en"
-    sheets = {kind: list(_in_its_sheet(table, kind, language)) for kind in SHEETS[language]}
-    for kind, rows in sheets.items():
-        _refuse_long(rows, SHEETS[language][kind], path)
+    rows = {**rows_with_remarks(table), TABLE: [{"follow_thread": table.follow_thread}]}
+    sheets = {kind: list(_in_its_sheet(kind, rows[kind], language)) for kind in SHEETS[language]}
+    for kind, cells in sheets.items():
+        _refuse_long(cells, SHEETS[language][kind], path)
     write_file(workbook_bytes(sheets, sorted(table.destinations or ()), language), path)
 
 
@@ -68,12 +69,9 @@ def _in_one_sheet(table: Table, language: str) -> Iterator[list[str]]:
             yield _cells({KIND: kind_word(kind, language)} | _with_slugs(each), columns, language)
 
 
-def _in_its_sheet(table: Table, kind: str, language: str) -> Iterator[list[str | date]]:
-    rows = (
-        rows_with_remarks(table)[kind]
-        if kind in SECTIONS
-        else [{"follow_thread": table.follow_thread}]
-    )
+def _in_its_sheet(
+    kind: str, rows: Sequence[dict[str, Any]], language: str
+) -> Iterator[list[str | date]]:
     remarks = tuple(remark_keys(rows))
     columns = (*columns_of(kind), *remarks)
     yield [*(heading(column, language) for column in columns_of(kind)), *remarks]
