@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
-from daemon.cli.output import print_table, printable
+from daemon.cli.output import counted, print_table, printable
 
 if TYPE_CHECKING:
-    from daemon.routing.explain import Explanation
+    from daemon.routing.decide import Decision
+    from daemon.routing.explain import Explanation, Tried
 
 _RESULTS = {
     "won": "matched",
@@ -17,18 +19,38 @@ _RESULTS = {
     "overruled": "overruled",
     "lost": "no match",
     "not enabled": "not enabled",
-    "not reached": "not tried",
 }
-"""What people read for each result of `explain`; `--json` has the keys."""
+"""What people read for each result of `explain`; `--json` has the keys.
+
+Routes that were not reached are counted only.
+"""
 
 
 def print_explanation(explanation: Explanation) -> None:
     """Print every route that was tried, and the decision."""
+    tried, rest = _split(explanation.tried)
     print_table(
         ("route", "result", "why"),
-        [(each.route, _RESULTS[each.result], each.reason) for each in explanation.tried],
+        [(each.route, _RESULTS[each.result], each.reason) for each in tried],
     )
-    decision = explanation.decision
+    if rest:
+        off = sum(each.result == "not enabled" for each in rest)
+        disabled = f", {off} of them disabled" if off else ""
+        typer.echo(
+            f"{counted(len(rest), 'later route')} not tried{disabled}: an earlier route decided"
+        )
+    _print_decision(explanation.decision)
+
+
+def _split(tried: Sequence[Tried]) -> tuple[Sequence[Tried], Sequence[Tried]]:
+    """Return the routes up to the one that decided, and those after it, which were not tried."""
+    for number, each in enumerate(tried):
+        if each.result in {"won", "overruled"}:
+            return tried[: number + 1], tried[number + 1 :]
+    return tried, ()
+
+
+def _print_decision(decision: Decision | None) -> None:
     if decision is None:
         typer.echo(
             "Confidential, and no route appoints a recipient: it stays in Altinn, and "

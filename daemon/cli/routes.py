@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daemon.cli import route_sheets
 from daemon.cli.explanation import print_explanation
-from daemon.cli.output import Exit, Json, counted, options, print_json, print_table, printable
+from daemon.cli.output import Exit, Json, counted, options, print_json
+from daemon.cli.route_list import list_routes
 
 if TYPE_CHECKING:
-    from daemon.config.loader import Configuration
     from daemon.core.model import DecisionValues
     from daemon.routing.decide import Earlier
     from daemon.routing.dryrun import DryRun
     from daemon.routing.facts import Facts
-    from daemon.routing.table import Table
     from daemon.service.stack import LoadedConfig
 
 Since = Annotated[str, typer.Option(help="Letters that arrived within this time, such as 90d.")]
@@ -30,37 +30,8 @@ def add_to(app: typer.Typer) -> None:
     for command in (explain, lint, apply):
         routes.command()(command)
     routes.command("test")(try_table)
-    routes.command("export")(export_table)
-    routes.command("import")(import_table)
+    route_sheets.add_to(routes)
     app.add_typer(routes, name="routes")
-
-
-def list_routes(context: typer.Context, *, json: Json = False) -> None:
-    """List the routes in the order in which they are tried, as the file says now.
-
-    `postmottak status` shows whether the file is active.
-    """
-    from pydantic_core import to_jsonable_python
-
-    table = _checked(context).table
-    if json:
-        print_json(to_jsonable_python({"version": table.version, **table.rows}))
-        return
-    columns = ("route", "conditions", "to", "also")
-    rows = []
-    for row in table.rows["route"]:
-        actions = {key: row.pop(key, ()) for key in ("to", "copy_to", "deliver_to")}
-        name = row.pop("name")
-        rows.append(
-            (name, _words(row), actions["to"], [*actions["copy_to"], *actions["deliver_to"]])
-        )
-    print_table(columns, rows)
-
-
-def _words(conditions: dict[str, Any]) -> str:
-    from daemon.routing.spreadsheet.diff import in_short
-
-    return "; ".join(f"{key}: {in_short(value)}" for key, value in conditions.items())
 
 
 def _checked(context: typer.Context) -> LoadedConfig:
@@ -293,84 +264,3 @@ def apply(context: typer.Context, *, since: Since, json: Json = False) -> None:
         print_json({"letters": applied.letters, "changed": changed})
         return
     typer.echo(f"{counted(applied.letters, 'letter')}: {len(changed)} routed again")
-
-
-def export_table(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="File to write; its name ends in .csv or .xlsx.")],
-) -> None:
-    """Export the table to a spreadsheet."""
-    from daemon.core.errors import OperatorError
-    from daemon.routing.spreadsheet.table_rows import write_sheet
-
-    try:
-        write_sheet(_checked(context).table, file)
-    except FileExistsError as error:
-        raise OperatorError(f"{file} exists already; choose another file") from error
-    except OSError as error:
-        raise OperatorError(
-            f"{file} cannot be written: {error.strerror}; choose another file"
-        ) from error
-    typer.echo(f"written to {file}")
-
-
-def import_table(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A spreadsheet in the format of `routes export`.")],
-    *,
-    write: Annotated[
-        bool, typer.Option("--write", help="Replace the routing table's file, which activates it.")
-    ] = False,
-) -> None:
-    """Show what a spreadsheet would change in the table; with --write, change it.
-
-    Comments in routing.toml are lost; the old file is kept as routing.toml.old.
-    """
-    from daemon.core.errors import OperatorError
-    from daemon.routing.spreadsheet import diff
-    from daemon.routing.spreadsheet.table_rows import read_sheet
-    from daemon.runtime import logs
-    from daemon.service import stack
-
-    logs.configure()
-    configuration = stack.load_configuration(options(context).config)
-    target = configuration.routing.file
-    other = read_sheet(file, [each.name for each in configuration.destinations])
-    present, is_faulty = _present(configuration)
-    differences = diff.differences(present, other)
-    for line in differences or ["nothing would change"]:
-        typer.echo(printable(line))
-    if not (differences or is_faulty):
-        return
-    keeps = f"comments in it are lost; the old file is kept as {target.name}.old"
-    typer.echo(f"{'writing' if write else 'use --write to update'} {target}: {keeps}")
-    if write:
-        try:
-            diff.replace_file(target, other.text)
-        except OSError as error:
-            raise OperatorError(
-                f"{target} cannot be written: {error.strerror}; nothing was changed"
-            ) from error
-
-
-def _present(configuration: Configuration) -> tuple[Table, bool]:
-    """Return the table that the file says now, and False.
-
-    If the file has faults, return the active table, and True: a spreadsheet must be able to fix it.
-    """
-    from daemon.core.errors import ConfigurationError
-    from daemon.service import stack
-
-    try:
-        return stack.read_routing(configuration), False
-    except ConfigurationError:
-        store = stack.open_store(configuration)
-        current = store.queries.table_in_force()
-        if current is None:
-            raise
-        typer.echo(
-            f"{configuration.routing.file} has errors; comparing with the active table instead"
-        )
-        in_force = stack.table_of(store, current.version)
-        store.close()
-        return in_force, True

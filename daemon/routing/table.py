@@ -147,13 +147,17 @@ def read_table(path: Path, destinations: Collection[str], *, today: date | None 
     return _table(text, str(path), values, destinations, today)
 
 
-def parse_table(text: str, file: str, destinations: Collection[str] | None) -> Table:
+def parse_table(
+    text: str, file: str, destinations: Collection[str] | None, *, today: date | None = None
+) -> Table:
     """Read a table from its text. Raises ConfigurationError with every fault.
+
+    With `today` it warns of covers that have ended.
 
     `destinations` is None for a table that was active before: it was checked then, and destinations
     that have gone and checks that have become stricter since do not count.
     """
-    return _table(text, file, parse_toml(text, file), destinations, None)
+    return _table(text, file, parse_toml(text, file), destinations, today)
 
 
 def _table(

@@ -69,7 +69,8 @@ FIRST = {
     "postmottak deliveries release ID": ("deliveries resend ID", "deliveries hold ID"),
     "postmottak restore FOLDER": ("backup FOLDER",),
     "postmottak restore /backup/2026-11-24": ("backup /backup/2026-11-24",),
-    "postmottak routes import table.csv": ("routes export table.csv",),
+    "postmottak routes import table.xlsx": ("routes export table.xlsx",),
+    "postmottak routes import tabell.xlsx": ("routes export tabell.xlsx --language nb",),
     "postmottak routes import FILE.xlsx": ("routes export FILE.xlsx",),
 }
 """Commands that must run before a command makes sense."""

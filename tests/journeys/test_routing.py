@@ -7,9 +7,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+from openpyxl import load_workbook
 
 from connectors.sandbox.letters import PretendLetter
 from tests.journeys.conftest import Begin, Journey
@@ -154,12 +156,19 @@ def decided(journey: Journey) -> Journey:
 
 
 def test_list_and_check(decided: Journey) -> None:
-    """`list` shows the routes in order, as JSON with everything; `check` warns of a cover that has
-    ended and passes."""
+    """`list` shows the routes in order, disabled ones too, the recipients and the covers, as JSON
+    with everything; `check` warns of a cover that has ended and passes."""
+    off = '\n[[route]]\nname = "Av"\nenabled = false\nto = ["post"]\n\n'
+    table_file(decided).write_text(RECIPIENTS + off + TAX + REST + OLD_COVER)
+    listed = [line.split() for line in decided.run("routes", "list").output.splitlines()]
+    assert ["1", "Av", "every", "letter", "post", "disabled"] in listed
+    assert ["2", "Skatt", "services:", "4255/8", "regnskap"] in listed
+    assert ["3", "Alt", "annet", "every", "letter", "post"] in listed
+    (recipient,) = [line for line in listed if line[:1] == ["regnskap"] and "mappe" in line]
+    assert recipient[-1] == "mappe"
+    (cover,) = [line for line in listed if "2020-12-21" in line]
+    assert cover[:5] == ["regnskap", "post", "2020-12-21", "2021-01-03", "ended"]
     table_file(decided).write_text(TABLE + OLD_COVER)
-    listed = decided.run("routes", "list")
-    assert listed.output.index("Skatt") < listed.output.index("Alt annet")
-    assert "services: 4255/8" in listed.output
     rows = decided.run("routes", "list", "--json").json
     assert rows["version"] == version(TABLE + OLD_COVER)
     assert rows["delegation"] == [
@@ -184,6 +193,11 @@ def test_explain(decided: Journey) -> None:
     assert explained.code == 0
     assert "the service must be 4255/8; the letter has 4255/1" in explained.output
     assert "it has no conditions" in explained.output
+    folded = decided.run("routes", "explain", "--service", "4255/8")
+    assert "1 later route not tried: an earlier route decided\nto mappe" in folded.output
+    assert "Alt annet" not in folded.output
+    tried = decided.run("routes", "explain", "--service", "4255/8", "--json").json["tried"]
+    assert [each["result"] for each in tried] == ["won", "not reached"]
     assert "to mappe for post" in explained.output
     secret = decided.run("routes", "explain", "--service", "taushetsbelagt").output
     assert "Confidential, and no route appoints a recipient" in secret
@@ -270,8 +284,8 @@ def test_import_an_edit(decided: Journey) -> None:
     shown = decided.run("routes", "import", "ark.csv")
     assert shown.code == 0
     assert (
-        "- route 'Alt annet'\n+ route 'Resten'\n~ route 'Skatt': services: 4255/8 -> 4255/7\n"
-        in shown.output
+        '~ route "Skatt": services: "4255/8" -> "4255/7"\n~ route "Alt annet": name: "Alt annet" '
+        '-> "Resten"\n' in shown.output
     )
     assert "comments in it are lost; the old file is kept as routing.toml.old" in shown.output
     assert table_file(decided).read_text() == TABLE
@@ -286,6 +300,36 @@ def test_import_an_edit(decided: Journey) -> None:
     sheet.write_bytes(sheet.read_bytes().replace(b"Resten;post;", b"Resten;pots;"))
     wrong = decided.run("routes", "import", "ark.csv", "--write")
     assert (wrong.code, "'pots' is not a known recipient" in wrong.errors) == (1, True)
+
+
+def test_an_edit_of_a_norwegian_workbook(decided: Journey) -> None:
+    """What people write into the workbook is shown under its own headings, a cover in the past is
+    warned of, and with `--write` it is in force, remarks included."""
+    assert decided.run("routes", "export", "ark.xlsx", "--language", "nb").code == 0
+    path = decided.scene.folder / "ark.xlsx"
+    book: Any = load_workbook(path)
+    routes = book["Ruter"]
+    routes["C2"], routes["E2"] = "971\u00a0040\u00a0238; \u201cSkatt*\u201d", "regnskap, post"
+    routes["AK1"], routes["AK2"] = "# Merknad", "spør Kari"
+    book["Fravær"].append(["regnskap", "post", "21.12.2020", "3.1.2021"])
+    book.save(path)
+    shown = decided.run("routes", "import", "ark.xlsx", "--write")
+    assert shown.code == 0
+    first, second, warning, *_ = shown.output.splitlines()
+    assert first == (
+        '~ route "Skatt": Avsendere: nothing -> "971040238", "Skatt*"; Til: "regnskap" -> '
+        '"regnskap", "post"; # Merknad: nothing -> "spør Kari"'
+    )
+    assert second == '+ cover for "regnskap" by "post", 2020-12-21 to 2021-01-03, position 1'
+    assert warning.startswith("warning: ark.xlsx: Fravær!D2 (Siste dag): the cover for 'regnskap'")
+    assert "## Merknad: spør Kari\n[[route]]" in table_file(decided).read_text()
+    listed = decided.run("routes", "list").output
+    assert "senders: 971040238, Skatt*" in listed
+    routes["C2"] = "9,71E+08"
+    book.save(path)
+    refused = decided.run("routes", "import", "ark.xlsx", "--write")
+    assert (refused.code, refused.output) == (1, "")
+    assert "ark.xlsx: Ruter!C2 (Avsendere): Excel has turned this into a number" in refused.errors
 
 
 def test_a_spreadsheet_repairs_a_broken_table(decided: Journey) -> None:

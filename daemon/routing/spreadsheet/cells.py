@@ -7,12 +7,16 @@ a date or a formula is quoted.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, get_args, get_origin
+
+from daemon.core.dpv import find_service
+from daemon.core.folding import readable
+from daemon.routing.spreadsheet.quoting import Unreadable, quoted, split, unquoted
+from daemon.routing.validation.senders import why_never_a_sender
 
 
 @dataclass(frozen=True)
@@ -33,36 +37,15 @@ class Doubtful:
 
 Cell = str | date | bool | Doubtful
 
-_MONTHS = "jan|feb|mar|apr|mai|may|jun|jul|aug|sep|okt|oct|nov|des|dec"
-_FORMULA = re.compile(r'^[=+\-@"]')
-_NUMBERLIKE = re.compile(
-    rf"(?=.*\d)(?:[\d.,:;/\\\-+ %()€$£'*]|(?:{_MONTHS})\w*|kr|nok|usd|eur|am|pm|e)+", re.IGNORECASE
-)
-_NINE_DIGITS = re.compile(r"[1-9][0-9]{8}")
-_TRUTH = re.compile(r"true|false|sann|usann", re.IGNORECASE)
-_LOST = re.compile(r"^$|^\s|\s$|[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NO_XML = re.compile(r"_x[0-9A-Fa-f]{4}_|[\x7f-\x9f\ufffe\uffff]")
+YES_AND_NO = {"": ("true", "false"), "en": ("yes", "no"), "nb": ("ja", "nei")}
+"""How a sheet in each language writes true and false; without a language as in routing.toml."""
 _TRUE_OR_FALSE = {
-    "true": True,
-    "sann": True,
-    "ja": True,
-    "1": True,
-    "false": False,
-    "usann": False,
-    "nei": False,
-    "0": False,
+    **dict.fromkeys(("true", "sann", "ja", "yes", "1"), True),
+    **dict.fromkeys(("false", "usann", "nei", "no", "0"), False),
 }
 
 
-class Unreadable(ValueError):
-    """A cell that does not fit its column: what is wrong, and the remedy."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        self.problem, self.remedy = problem, remedy
-        super().__init__(problem)
-
-
-def to_cell(value: Any) -> str:
+def to_cell(value: Any, language: str = "") -> str:
     """Return the value, as the rows of a table have it, as text.
 
     Each of several values has its own line.
@@ -70,24 +53,47 @@ def to_cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return YES_AND_NO[language][0 if value else 1]
     if isinstance(value, list):
-        return "\n".join(_quoted(each) for each in value)
-    return _quoted(value) if isinstance(value, str) else str(value)
+        return "\n".join(quoted(each, among_others=True) for each in value)
+    return quoted(value, among_others=False) if isinstance(value, str) else str(value)
 
 
-def from_cell(annotation: Any, cell: Cell) -> Any:
-    """Return the value for a field of this type. Raises Unreadable."""
+def from_cell(column: str, annotation: Any, cell: Cell) -> Any:
+    """Return the value for the field of this name and type. Raises Unreadable."""
     wanted = list(_types(annotation))  # a list, because not everything in annotations can be hashed
     if date in wanted:
         return _day(cell)
     if bool in wanted:
         return true_or_false(cell)
+    if column == "services" and type(cell) is date:
+        cell = _service_made_a_month(cell)
     if not isinstance(cell, str):
         raise _changed(cell)
     if get_origin(annotation) is tuple:
-        return [_unquoted(part) for part in re.split(r"\r?\n", cell) if part.strip()]
-    return _unquoted(cell)
+        return [_one_of(column, value) for value in split(cell)]
+    return unquoted(cell, str.strip) if column == "title_matches" else unquoted(cell)
+
+
+def _one_of(column: str, value: str) -> str:
+    """Return one of several values. Raises Unreadable."""
+    if column not in {"senders", "parties"}:
+        return value
+    digits = readable(value).replace(" ", "")
+    if digits.isdigit():
+        return digits
+    if column == "senders" and (why := why_never_a_sender(value)):
+        raise Unreadable(*why)
+    return value
+
+
+def _service_made_a_month(day: date) -> Cell:
+    """Return the service that Excel took for a month: of 4255/8 it makes August of the year 4255.
+
+    No other date can be meant there.
+    """
+    code = f"{day.year}/{day.month}"
+    return code if day.day == 1 and find_service(code) else day
 
 
 def _changed(cell: date | bool | Doubtful) -> Unreadable:
@@ -120,44 +126,10 @@ def true_or_false(cell: Cell) -> bool:
     """Return yes or no, also as a Norwegian Excel writes it. Raises Unreadable."""
     if isinstance(cell, Doubtful):
         raise _changed(cell)
-    found = _TRUE_OR_FALSE.get(str(cell).strip().lower())
+    found = _TRUE_OR_FALSE.get(unquoted(str(cell)).lower())
     if found is None:
         raise Unreadable(f"{str(cell)!r} must be true or false", "Write true or false")
     return found
-
-
-def _quoted(text: str) -> str:
-    """Return the text, in JSON's quotes if a spreadsheet would change it."""
-    if _NINE_DIGITS.fullmatch(text):
-        return text  # an organisation number is unchanged as a number
-    if any(
-        found(text)
-        for found in (
-            _FORMULA.search,
-            _NUMBERLIKE.fullmatch,
-            _TRUTH.fullmatch,
-            _LOST.search,
-            _NO_XML.search,
-        )
-    ):
-        return _escaped(text)
-    return text
-
-
-def _escaped(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
-    return _NO_XML.sub(lambda found: f"\\u{ord(found[0][0]):04x}{found[0][1:]}", quoted)
-
-
-def _unquoted(text: str) -> str:
-    text = text.strip()
-    if not text.startswith('"'):
-        return text
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return text
-    return found if isinstance(found, str) else text
 
 
 def _day(cell: Cell) -> date:
@@ -166,9 +138,9 @@ def _day(cell: Cell) -> date:
         return cell
     if not isinstance(cell, str):
         raise _changed(cell)
-    text = _unquoted(cell)
+    text = unquoted(cell)
     try:
-        if found := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text, re.ASCII):
+        if found := re.fullmatch(r"(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})", text, re.ASCII):
             return date(int(found[3]), int(found[2]), int(found[1]))
         return date.fromisoformat(text)
     except ValueError as error:

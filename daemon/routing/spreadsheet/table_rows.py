@@ -1,170 +1,114 @@
-"""Converts the table to a spreadsheet and back without loss.
+"""Converts the table to a spreadsheet and back.
 
-One row of the sheet is one row of the table. The first column says which kind; the others are the
-keys of routing.toml. In a cell with several values, each has its own line.
+In a workbook, routes, recipients and covers have a sheet each. In a CSV file, and in a workbook
+from an older version, all rows stand in one sheet, whose column `kind` says what each is.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from daemon.core.dpv import find_service
-from daemon.core.errors import ConfigurationError
-from daemon.routing.rows import Conditions, Delegation, Recipient, Route
-from daemon.routing.spreadsheet.cells import Cell, Unreadable, from_cell, to_cell, true_or_false
-from daemon.routing.spreadsheet.diff import toml_text
-from daemon.routing.spreadsheet.files import read_cells, sheet_fault, write_cells
-from daemon.routing.table import SECTIONS, Table, parse_table
-
-_MODELS: Mapping[str, type[BaseModel]] = dict(
-    zip(SECTIONS, (Recipient, Route, Delegation), strict=True)
+from daemon.routing.spreadsheet.cells import to_cell
+from daemon.routing.spreadsheet.diff import flat
+from daemon.routing.spreadsheet.files import csv_bytes, is_excel, write_file
+from daemon.routing.spreadsheet.grids import column_letters, in_sheet
+from daemon.routing.spreadsheet.headings import (
+    ALL_COLUMNS,
+    KIND,
+    NOT,
+    SHEETS,
+    TABLE,
+    columns_of,
+    heading,
+    kind_word,
 )
-_TABLE = "table"
-_KIND = "kind"
-_NOT = "not "
-_PLACE = re.compile(r"(\w+)\[(\d+)\]")
+from daemon.routing.spreadsheet.remarks import (
+    is_remark,
+    remark_cell,
+    remark_keys,
+    rows_with_remarks,
+)
+from daemon.routing.spreadsheet.sheet_faults import sheet_fault
+from daemon.routing.table import SECTIONS, Table
+
+_MOST_IN_A_CELL = 32_767  # characters; Excel's limit, beyond which it cuts
 
 
-def _columns() -> Iterator[str]:
-    yield _KIND
-    for model in (Route, Recipient, Delegation):
-        yield from (
-            field.alias or name for name, field in model.model_fields.items() if name != "not_"
-        )
-    yield from (f"{_NOT}{name}" for name in Conditions.model_fields)
+def write_sheet(table: Table, path: Path, language: str = "") -> None:
+    """Write the table to a new `.csv` or `.xlsx` file, with headings in the language.
 
-
-COLUMNS = tuple(dict.fromkeys(_columns()))
-
-
-def write_sheet(table: Table, path: Path) -> None:
-    """Write the table to a new `.csv` or `.xlsx` file.
-
+    Without a language, a workbook is in English, and a CSV file has the keys of routing.toml.
     Raises ConfigurationError, and OSError if it exists already.
     """
-    write_cells([COLUMNS, *_to_rows(table)], path)
+    if not is_excel(path):
+        write_file(csv_bytes(_in_one_sheet(table, language)), path)
+        return
+    from daemon.routing.spreadsheet.excel import workbook_bytes
+
+    language = language or "en"
+    rows = {**rows_with_remarks(table), TABLE: [{"follow_thread": table.follow_thread}]}
+    sheets = {kind: list(_in_its_sheet(kind, rows[kind], language)) for kind in SHEETS[language]}
+    for kind, cells in sheets.items():
+        _refuse_long(cells, SHEETS[language][kind], path)
+    write_file(workbook_bytes(sheets, sorted(table.destinations or ()), language), path)
 
 
-def read_sheet(path: Path, destinations: Sequence[str]) -> Table:
-    """Return the table in a sheet.
+def _in_one_sheet(table: Table, language: str) -> Iterator[list[str]]:
+    values = rows_with_remarks(table)
+    remarks = tuple(remark_keys(row for kind in SECTIONS for row in values[kind]))
+    yield [*(heading(column, language) for column in ALL_COLUMNS), *remarks]
+    columns = (*ALL_COLUMNS, *remarks)
+    if table.follow_thread:
+        yield _cells({KIND: kind_word(TABLE, language), "follow_thread": True}, columns, language)
+    for kind in SECTIONS:
+        for each in values[kind]:
+            yield _cells({KIND: kind_word(kind, language)} | _with_slugs(each), columns, language)
 
-    Raises ConfigurationError, whose faults name the lines of the sheet.
+
+def _in_its_sheet(
+    kind: str, rows: Sequence[dict[str, Any]], language: str
+) -> Iterator[list[str | date]]:
+    remarks = tuple(remark_keys(rows))
+    columns = (*columns_of(kind), *remarks)
+    yield [*(heading(column, language) for column in columns_of(kind)), *remarks]
+    for row in map(_with_slugs, rows):
+        days = {column: row[column] for column in columns if isinstance(row.get(column), date)}
+        texts = _cells(row, columns, language)
+        yield [days.get(column, text) for column, text in zip(columns, texts, strict=True)]
+
+
+def _with_slugs(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a row by the columns of a sheet, services by their slugs.
+
+    Excel takes 4255/8 for a month.
     """
-    sheet = _from_cells(read_cells(path), path)
-    try:
-        return parse_table(toml_text(sheet.values), str(path), destinations)
-    except ConfigurationError as error:
-        raise ConfigurationError(
-            [replace(fault, line=sheet.line_of(fault.key)) for fault in error.faults]
-        ) from error
+    found = flat(values)
+    for column in found.keys() & {"services", f"{NOT}services"}:
+        found[column] = [service.slug for service in map(find_service, found[column]) if service]
+    return found
 
 
-def _to_rows(table: Table) -> Iterator[list[str]]:
-    values = table.rows
-    if values.pop("follow_thread", False):
-        yield _row(_TABLE, {"follow_thread": True})
-    for kind, rows in values.items():
-        for each in rows:
-            yield _row(kind, each)
+def _cells(values: dict[str, Any], columns: Sequence[str], language: str) -> list[str]:
+    return [
+        remark_cell(values.get(column, ""))
+        if is_remark(column)
+        else to_cell(values.get(column), language)
+        for column in columns
+    ]
 
 
-def _row(kind: str, values: dict[str, Any]) -> list[str]:
-    flat = {_KIND: kind, **{key: value for key, value in values.items() if key != "not"}}
-    flat |= {f"{_NOT}{key}": value for key, value in values.get("not", {}).items()}
-    for column in flat.keys() & {"services", f"{_NOT}services"}:
-        flat[column] = [
-            service.slug for service in map(find_service, flat[column]) if service
-        ]  # Excel takes 4255/8 for a month
-    return [to_cell(flat.get(column)) for column in COLUMNS]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Sheet:
-    """The values in a sheet, and the line of each of the table's rows."""
-
-    values: dict[str, Any]
-    lines: Mapping[tuple[str, int], int]
-
-    def line_of(self, key: str) -> int | None:
-        found = _PLACE.match(key)
-        return self.lines.get((found[1], int(found[2]))) if found else None
-
-
-def _from_cells(rows: list[list[Cell]], path: Path) -> _Sheet:
-    header = [str(cell).strip() for cell in rows[0]] if rows else []
-    _check_header(header, path)
-    values: dict[str, Any] = {kind: [] for kind in SECTIONS}
-    lines: dict[tuple[str, int], int] = {}
-    for line, cells in enumerate(rows[1:], start=2):
-        filled = {
-            column: cell for column, cell in zip(header, cells, strict=False) if str(cell).strip()
-        }
-        if any(str(cell).strip() for cell in cells[len(header) :]) or "" in filled:
-            raise sheet_fault(path, line, "a column without a name has content", "Empty the cell")
-        if filled:
-            kind = _add_row(values, filled, path, line)
-            lines[kind, len(values.get(kind, ()))] = line
-    return _Sheet(values=values, lines=lines)
-
-
-def _check_header(header: list[str], path: Path) -> None:
-    for column in header:
-        if column and column not in COLUMNS:
-            raise sheet_fault(
-                path, 1, f"{column!r} is not a known column", f"Use one of: {', '.join(COLUMNS)}"
-            )
-        if column and header.count(column) > 1:
-            raise sheet_fault(path, 1, f"the column {column!r} appears twice", "Remove one of them")
-    if _KIND not in header:
-        raise sheet_fault(
-            path,
-            1,
-            f"the column {_KIND!r} is missing",
-            "Start from the output of `postmottak routes export`",
-        )
-
-
-def _add_row(values: dict[str, Any], filled: dict[str, Cell], path: Path, line: int) -> str:
-    kind = str(filled.pop(_KIND, "")).strip().lower()
-    if kind != _TABLE and kind not in SECTIONS:
-        raise sheet_fault(
-            path,
-            line,
-            f"{kind!r} is not a known kind of row",
-            f"Use one of: {', '.join((*SECTIONS, _TABLE))}",
-        )
-    row: dict[str, Any] = {}
-    for column, cell in filled.items():
-        try:
-            _put(row, kind, column, cell)
-        except Unreadable as error:
-            raise sheet_fault(path, line, error.problem, error.remedy, column) from error
-    if kind == _TABLE:
-        values.update({"follow_thread": False} | row)
-    else:
-        values[kind].append(row)
-    return kind
-
-
-def _put(row: dict[str, Any], kind: str, column: str, cell: Cell) -> None:
-    if kind == _TABLE and column == "follow_thread":
-        row[column] = true_or_false(cell)
-    elif kind == "route" and column.startswith(_NOT):
-        name = column.removeprefix(_NOT)
-        row.setdefault("not", {})[name] = from_cell(_annotation(Conditions, name), cell)
-    else:
-        row[column] = from_cell(_annotation(_MODELS.get(kind), column), cell)
-
-
-def _annotation(model: type[BaseModel] | None, column: str) -> Any:
-    fields = model.model_fields if model else {}
-    for name, field in fields.items():
-        if column == (field.alias or name):
-            return field.annotation
-    raise Unreadable("this kind of row does not have this column", "Empty the cell")
+def _refuse_long(rows: Sequence[Sequence[str | date]], title: str, path: Path) -> None:
+    for number, row in enumerate(rows, start=1):
+        for place, cell in enumerate(row, start=1):
+            if isinstance(cell, str) and len(cell) > _MOST_IN_A_CELL:
+                name = in_sheet(title, f"{column_letters(place)}{number}")
+                raise sheet_fault(
+                    path,
+                    f"{name} ({rows[0][place - 1]})",
+                    f"the text is longer than the {_MOST_IN_A_CELL} characters that fit in a cell",
+                    "Export to a .csv file instead",
+                )

@@ -1,4 +1,4 @@
-"""Reads the table in an Excel workbook by its cells, not by its labels.
+"""Reads the sheets of an Excel workbook by their cells, not by their labels.
 
 Programs other than Excel leave the labels of a workbook as they were: how far a sheet goes
 (`dimension`), which sheet is the first or visible, which row comes next. openpyxl's own ways of
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 from daemon.routing.spreadsheet.cells import Cell, Doubtful
+from daemon.routing.spreadsheet.grids import Grid, Rows, column_letters, in_sheet
 
 if TYPE_CHECKING:
     from openpyxl.worksheet._reader import WorkSheetParser
@@ -29,10 +30,7 @@ _MOST_ROWS, _MOST_CELLS = (
     5_000_000,
 )  # Excel's limit, and as many cells as fit in a gigabyte
 _EXACT = 10**15  # Excel keeps fifteen digits of a number, and zeroes the rest
-_KIND = "kind"
 _PADDED = re.compile(r"0{2,}")
-
-Rows = list[list[Cell]]
 
 
 class NotUsable(ValueError):
@@ -43,17 +41,14 @@ class NotUsable(ValueError):
         super().__init__(problem)
 
 
-def read_workbook(content: bytes) -> Rows:
-    """Return every row of the one sheet with a table; the first sheet's if none has one.
-
-    Raises NotUsable.
-    """
+def read_workbook(content: bytes) -> list[Grid]:
+    """Return every sheet with cells. Raises NotUsable."""
     try:
         _refuse_what_unpacks_too_large(content)
         with warnings.catch_warnings(
             action="ignore"
         ):  # openpyxl's, of what it does not keep, which is not kept here either
-            return _the_table(_sheets(content))
+            return _sheets(content)
     except (NotUsable, MemoryError):
         raise
     except Exception as error:  # what a damaged workbook raises in the library is not a closed list
@@ -73,39 +68,23 @@ def _refuse_what_unpacks_too_large(content: bytes) -> None:
             )
 
 
-def _the_table(sheets: Mapping[str, Rows]) -> Rows:
-    tables = [
-        name
-        for name, rows in sheets.items()
-        if any(str(cell).strip() == _KIND for row in rows for cell in row)
-    ]
-    if len(tables) > 1:
-        names = ", ".join(map(repr, tables))
-        raise NotUsable(
-            f"several sheets (some may be hidden) hold a table: {names}",
-            "Keep only one of them",
-        )
-    return sheets[tables[0]] if tables else next(iter(sheets.values()))
-
-
-def _sheets(content: bytes) -> dict[str, Rows]:
+def _sheets(content: bytes) -> list[Grid]:
     from openpyxl import load_workbook
 
     values, formulas = (
         load_workbook(io.BytesIO(content), read_only=True, data_only=known)
         for known in (True, False)
     )
-    return {sheet.title: _read_sheet(sheet, formulas[sheet.title]) for sheet in values.worksheets}
+    return [_read_sheet(sheet, formulas[sheet.title]) for sheet in values.worksheets]
 
 
-def _read_sheet(sheet: Any, with_formulas: Any) -> Rows:
-    """Return the rows of a sheet, each as long as it has cells with content."""
+def _read_sheet(sheet: Any, with_formulas: Any) -> Grid:
     cells: dict[tuple[int, int], Cell] = {}
     results: set[tuple[int, int]] = set()
     parser = _parser(sheet)
     for found in _cells(parser):
         if found["value"] is not None:
-            _put(cells, found, _as_written(sheet, found))
+            _put(cells, found, _as_written(sheet, found), sheet.title)
         if (
             found["value"] is not None or found["data_type"] == "str"
         ):  # a formula's result can be an empty text
@@ -114,8 +93,10 @@ def _read_sheet(sheet: Any, with_formulas: Any) -> Rows:
         place = found["row"], found["column"]
         if found["data_type"] == "f" and place not in results:
             cells[place] = Doubtful("a formula without its result", "")
-    _refuse_merged(parser, cells)
-    return _in_rows(cells)
+    merged = parser.merged_cells.mergeCell if parser.merged_cells else ()
+    return Grid(
+        title=sheet.title, rows=_in_rows(cells), merged=tuple(str(each.ref) for each in merged)
+    )
 
 
 def _parser(sheet: Any) -> WorkSheetParser:
@@ -138,33 +119,19 @@ def _cells(parser: WorkSheetParser) -> Iterator[dict[str, Any]]:
         yield from row
 
 
-def _put(cells: dict[tuple[int, int], Cell], found: Mapping[str, Any], value: Cell) -> None:
+def _put(
+    cells: dict[tuple[int, int], Cell], found: Mapping[str, Any], value: Cell, title: str
+) -> None:
     place = found["row"], found["column"]
     if str(value).strip() and cells.setdefault(place, value) != value:
         raise NotUsable(
-            f"row {place[0]}, column {place[1]} has two cells",
+            f"{in_sheet(title, f'{column_letters(place[1])}{place[0]}')} is in the file twice",
             "Open the file in Excel, and save it again",
         )
     if place[0] > _MOST_ROWS or len(cells) > _MOST_CELLS:
         raise NotUsable(
             "the sheet has more rows or cells than Excel allows", "Keep only the table in it"
         )
-
-
-def _refuse_merged(parser: WorkSheetParser, cells: Mapping[tuple[int, int], Cell]) -> None:
-    """Refuse merged cells with content.
-
-    Of cells that look like one, only the first has what is seen in all of them.
-    """
-    from openpyxl.utils import range_boundaries
-
-    for each in parser.merged_cells.mergeCell if parser.merged_cells else ():
-        column, row, *_ = range_boundaries(each.ref)
-        if (row, column) in cells:
-            raise NotUsable(
-                f"the cells {each.ref} are merged, so that only the first of them has a value",
-                "Unmerge and fill them",
-            )
 
 
 def _in_rows(cells: Mapping[tuple[int, int], Cell]) -> Rows:

@@ -13,6 +13,7 @@ from daemon.config.faults import FaultList, KeyPath
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.routing.rows import Delegation, Recipient, Route
 from daemon.routing.validation.cycles import check_circles
+from daemon.routing.validation.senders import why_never_a_sender
 from daemon.routing.validation.shadowing import check_shadows
 
 
@@ -119,6 +120,19 @@ def _check_route(
             'Add to = ["…"], or continue = true so that later routes are tried',
         )
     _check_confidential(where, route, faults)
+    _warn_of_senders((*where, "senders"), route.senders, faults)
+    if route.not_:
+        _warn_of_senders((*where, "not", "senders"), route.not_.senders, faults)
+
+
+def _warn_of_senders(where: KeyPath, senders: Iterable[str], faults: FaultList) -> None:
+    """Warn of senders that no letter can have.
+
+    They are no fault, because a table that was accepted once must not stop the service.
+    """
+    for number, sender in enumerate(senders):
+        if why := why_never_a_sender(sender):
+            faults.warn((*where, number), *why)
 
 
 def _check_confidential(where: KeyPath, route: Route, faults: FaultList) -> None:

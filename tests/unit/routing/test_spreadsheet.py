@@ -13,7 +13,8 @@ from openpyxl import Workbook, load_workbook
 
 from daemon.core.errors import ConfigurationError
 from daemon.routing.spreadsheet.diff import differences, replace_file
-from daemon.routing.spreadsheet.table_rows import COLUMNS, read_sheet, write_sheet
+from daemon.routing.spreadsheet.reading import read_sheet
+from daemon.routing.spreadsheet.table_rows import write_sheet
 from daemon.routing.table import Table, parse_table
 
 DESTINATIONS = ["erp", "epost"]
@@ -107,30 +108,27 @@ def test_csv_as_a_norwegian_excel_saves_it(tmp_path: Path, table: Table) -> None
         .replace("2027-01-03", "3.1.2027")
     )
     path.write_bytes((text + ";" * 40 + "\r\n;;;\r\n").encode("utf-8-sig"))
-    assert differences(table, read_sheet(path, DESTINATIONS)) == []
+    assert differences(table, read_sheet(path, DESTINATIONS).table) == []
 
 
-def test_xlsx_is_text_and_comes_back_whatever_excel_made_of_it(
-    tmp_path: Path, table: Table
-) -> None:
-    """Every cell is text; numbers, dates and truth values that Excel made of some come back as what
-    they were."""
+def test_xlsx_comes_back_whatever_excel_made_of_it(tmp_path: Path, table: Table) -> None:
+    """Every cell but a day is text, also the new ones; numbers, days and truth values that Excel
+    made of some come back as what they were."""
     path = tmp_path / "ark.xlsx"
     write_sheet(table, path)
     book: Any = load_workbook(path)
-    sheet = book.active
-    assert {cell.number_format for row in sheet.iter_rows() for cell in row} == {"@"}
-    assert {cell.data_type for row in sheet.iter_rows() for cell in row} <= {"s", "inlineStr"}
-    assert sheet.column_dimensions["B"].number_format == "@"
-    for row in sheet.iter_rows():
-        for cell in row:
-            cell.value = {
-                "974761076": 974761076.0,
-                "true": True,
-                "2026-12-21": datetime(2026, 12, 21),  # noqa: DTZ001
-            }.get(cell.value, cell.value)  # Excel knows no zones
+    filled = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value]
+    days = [cell for cell in filled if cell.data_type == "d"]
+    assert {cell.coordinate for cell in days} == {"C2", "D2"}
+    assert {cell.number_format for cell in filled if cell not in days} == {"@"}
+    assert {cell.data_type for cell in filled if cell not in days} <= {"s", "inlineStr"}
+    assert book["Routes"].column_dimensions["B"].number_format == "@"
+    for cell in filled:
+        cell.value = {"974761076": 974761076.0, "yes": True}.get(cell.value, cell.value)
+    for cell in days:
+        cell.value, cell.number_format = f"{cell.value:%d.%m.%Y}", "@"
     book.save(path)
-    assert differences(table, read_sheet(path, DESTINATIONS)) == []
+    assert differences(table, read_sheet(path, DESTINATIONS).table) == []
 
 
 def test_a_date_where_text_belongs(tmp_path: Path) -> None:
@@ -142,41 +140,41 @@ def test_a_date_where_text_belongs(tmp_path: Path) -> None:
     book.active.append(["route", "x", None, datetime(2026, 12, 1), "post"])  # noqa: DTZ001
     book.save(tmp_path / "ark.xlsx")
     expected = (
-        "case_numbers: Excel has turned this cell into a date: 2026-12-01. Format the cell "
+        "case_numbers): Excel has turned this cell into a date: 2026-12-01. Format the cell "
         "as text, and enter the value again"
     )
-    assert told(tmp_path / "ark.xlsx") == f"ark.xlsx:3: {expected}"
+    assert told(tmp_path / "ark.xlsx") == f"ark.xlsx: D3 ({expected}"
 
 
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
         (
-            {"kind": "rute"},
+            {"kind": "reglement"},
             (
-                "ark.csv:3: 'rute' is not a known kind of row. Use one of: recipient, "
-                "route, delegation, table"
+                "ark.csv: A3 (kind): 'reglement' is not a known kind of row. Use one of: recipient, route, delegation, "
+                "table"
             ),
         ),
         (
             {"kind": "route", "name": "x", "email": "a@b.no"},
-            "ark.csv:3: email: this kind of row does not have this column. Empty the cell",
+            "ark.csv: D3 (email): this kind of row does not have this column. Empty the cell",
         ),
         (
             {"kind": "route", "name": "x", "enabled": "kanskje"},
-            "ark.csv:3: enabled: 'kanskje' must be true or false. Write true or false",
+            "ark.csv: D3 (enabled): 'kanskje' must be true or false. Write true or false",
         ),
         (
             {"kind": "delegation", "from": "post", "starts": "12/21/2026"},
-            "ark.csv:3: starts: '12/21/2026' is not a date. Write it as 2026-12-21",
+            "ark.csv: E3 (starts): '12/21/2026' is not a date. Write it as 2026-12-21",
         ),
         (
             {"kind": "route", "name": "x", "services": "4255/8", "to": "pots"},
-            "ark.csv:3: route[1].to: 'pots' is not a known recipient. Did you mean 'post'?",
+            "ark.csv: E3 (to): 'pots' is not a known recipient. Did you mean 'post'?",
         ),
         (
             {"kind": "table", "follow_thread": "x"},
-            "ark.csv:3: follow_thread: 'x' must be true or false. Write true or false",
+            "ark.csv: D3 (follow_thread): 'x' must be true or false. Write true or false",
         ),
     ],
 )
@@ -207,24 +205,30 @@ def test_mistakes_in_a_sheet(tmp_path: Path, row: dict[str, str], expected: str)
             "ark.csv",
             b"",
             (
-                "ark.csv:1: the column 'kind' is missing. Start from the output of "
+                "ark.csv: A1: the column 'kind' is missing. Start from the output of "
                 "`postmottak routes export`"
             ),
         ),
         (
             "ark.csv",
-            b"kind;navn",
-            f"ark.csv:1: 'navn' is not a known column. Use one of: {', '.join(COLUMNS)}",
+            b"kind;nvn",
+            (
+                "ark.csv: B1: 'nvn' is not a known heading. Did you mean 'Navn'? A heading that "
+                "begins with # is for remarks"
+            ),
         ),
         (
             "ark.csv",
             b"kind;name;name",
-            "ark.csv:1: the column 'name' appears twice. Remove one of them",
+            "ark.csv: C1: the column 'name' appears twice, first in B1. Remove one of them",
         ),
         (
             "ark.csv",
             b"kind;name\nroute;x;y",
-            "ark.csv:2: a column without a name has content. Empty the cell",
+            (
+                "ark.csv: C2: the column has no heading, but this cell has content. Empty the cell, "
+                "or give the column a heading that begins with #"
+            ),
         ),
         (
             "ark.csv",
@@ -252,7 +256,7 @@ def test_more_than_a_cell_holds(tmp_path: Path) -> None:
     ):
         write_sheet(table, tmp_path / "ark.xlsx")
     write_sheet(table, tmp_path / "ark.csv")
-    assert read_sheet(tmp_path / "ark.csv", DESTINATIONS).rows == table.rows
+    assert read_sheet(tmp_path / "ark.csv", DESTINATIONS).table.rows == table.rows
 
 
 def test_two_covers_that_look_alike(table: Table) -> None:
@@ -263,10 +267,9 @@ def test_two_covers_that_look_alike(table: Table) -> None:
     )
     one = parse_table(TEXT + second, "routing.toml", DESTINATIONS)
     two = parse_table(TEXT + second.replace("4255/8", "4255/7"), "routing.toml", DESTINATIONS)
-    assert differences(table, one) == ["+ delegation from 'lønn', 2026-12-21 to 2027-01-03 (2)"]
-    assert differences(one, two) == [
-        "~ delegation from 'lønn', 2026-12-21 to 2027-01-03 (2): services: 4255/8 -> 4255/7"
-    ]
+    cover = 'cover for "lønn" by "post", 2026-12-21 to 2027-01-03'
+    assert differences(table, one) == [f'+ {cover}, position 2: services: "4255/8"']
+    assert differences(one, two) == [f'~ {cover}: services: "4255/8" -> "4255/7"']
 
 
 def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -289,3 +292,54 @@ def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
         "routing.toml",
         "routing.toml.old",
     ]
+
+
+@pytest.mark.parametrize("name", ["sheet.csv", "sheet.xlsx"])
+def test_sheets_of_older_versions(name: str) -> None:
+    """What a version with one sheet for all rows has exported is read as it was."""
+    folder = Path(__file__).parents[1] / "data" / "old-sheet"
+    table = parse_table((folder / "routing.toml").read_text(), "routing.toml", DESTINATIONS)
+    assert differences(table, read_sheet(folder / name, DESTINATIONS).table) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["sep=;", "SEP=;", '"sep=;"', "sep=;;;;;;", " sep=; ", "sep=;\t\t"],
+)
+def test_the_line_that_names_the_separator(tmp_path: Path, table: Table, line: str) -> None:
+    """Excel's own first line is read, also quoted or padded, and does not count as a row, as in
+    Excel."""
+    path = tmp_path / "ark.csv"
+    write_sheet(table, path, "nb")
+    text = path.read_text(encoding="utf-8-sig")
+    path.write_bytes(f"{line}\r\n{text}".encode("utf-8-sig"))
+    assert differences(table, read_sheet(path, DESTINATIONS).table) == []
+    path.write_bytes(f"{line}\r\n{text.replace('annet;post', 'annet;pots')}".encode("utf-8-sig"))
+    assert "ark.csv: O6 (Til): 'pots' is not a known recipient." in told(path)
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_norwegian_headings_and_any_separator(tmp_path: Path, delimiter: str) -> None:
+    """Without that line, the heading says what separates the cells."""
+    rows = [
+        ["Type", "Navn", "Mål", "Tittel inneholder", "Til", "# Merknad"],
+        ["Mottaker", "post", "erp", "", "", ""],
+        ["Rute", "Skatt", "", '"krav; mva, skatt"', "post", '"ring; Kari, nå"'],
+        ["rute", "Alt annet", "", "", "post", ""],
+    ]
+    path = tmp_path / "ark.csv"
+    path.write_text("\r\n".join(delimiter.join(row) for row in rows), encoding="utf-8-sig")
+    routes = read_sheet(path, DESTINATIONS).table.rows["route"]
+    assert routes[0] == {
+        "name": "Skatt",
+        "title_contains": ["krav", "mva", "skatt"],
+        "to": ["post"],
+    }
+
+
+def test_a_part_of_a_table(tmp_path: Path) -> None:
+    """A single sheet without the column that says what each row is is refused, whatever else it
+    has."""
+    path = tmp_path / "ark.csv"
+    path.write_text("name;to\nSkatt;post", encoding="utf-8-sig")
+    assert told(path).startswith("ark.csv: A1: the column 'kind' is missing.")

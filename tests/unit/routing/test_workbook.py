@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.routing.spreadsheet.files import read_cells
-from daemon.routing.spreadsheet.table_rows import read_sheet, write_sheet
+from daemon.routing.spreadsheet.files import read_grids
+from daemon.routing.spreadsheet.reading import read_sheet
+from daemon.routing.spreadsheet.table_rows import write_sheet
 from daemon.routing.table import parse_table
 from tests.unit.routing.workbooks import (
     MAIN,
@@ -107,16 +108,17 @@ def test_labels_change_nothing(
 ) -> None:
     """Whatever a workbook says of its size, its sheets' visibility and its counts, and in whatever
     order its rows stand: all rows come."""
-    path = tmp_path_factory.mktemp("book") / "ark.xlsx"
+    path = tmp_path_factory.mktemp("book") / "ark.csv"
     table = parse_table(TEXT, "routing.toml", ["erp"])
     write_sheet(table, path)
-    content = book_of(*read_cells(path))
+    content = book_of(*read_grids(path)[0].rows)
     for part, change in [*shared_strings(content), *labels]:
         content = relabelled(content, part, change)
     if shuffled:
         content = relabelled(content, SHEET, _rows_backwards)
+    path = path.with_suffix(".xlsx")
     path.write_bytes(content)
-    assert read_sheet(path, ["erp"]).rows == table.rows
+    assert read_sheet(path, ["erp"]).table.rows == table.rows
 
 
 def _rows_backwards(xml: str) -> str:
@@ -134,26 +136,29 @@ def test_the_sheet_with_the_table_is_read(tmp_path: Path, ours: bytes) -> None:
     book: Any = load_workbook(io.BytesIO(ours))
     book.create_sheet("Notater", 0).append(["Husk", "å spørre Kari"])
     book.save(tmp_path / "ark.xlsx")
-    assert len(read_sheet(tmp_path / "ark.xlsx", ["erp"]).rows["route"]) == 2
-    hidden = book.copy_worksheet(book["routing"])
+    assert len(read_sheet(tmp_path / "ark.xlsx", ["erp"]).table.rows["route"]) == 2
+    hidden = book.copy_worksheet(book["Routes"])
     hidden.title, hidden.sheet_state = "gammel", "hidden"
     content = io.BytesIO()
     book.save(content)
     expected = (
-        "ark.xlsx: several sheets (some may be hidden) hold a table: 'routing', "
-        "'gammel'. Keep only one of them"
+        "ark.xlsx: several sheets (some may be hidden) hold the same part of the table: 'Routes', "
+        "'gammel'. Keep only one of them, or begin the names of the others with #"
     )
     assert told(tmp_path / "ark.xlsx", content.getvalue()) == expected
+    hidden.title = "#gammel"
+    book.save(tmp_path / "ark.xlsx")
+    assert len(read_sheet(tmp_path / "ark.xlsx", ["erp"]).table.rows["route"]) == 2
 
 
 def test_the_bytes_say_what_a_file_is(tmp_path: Path, ours: bytes) -> None:
     """A wrong ending loses nothing; a kind that cannot be read is refused by what it is."""
     table = parse_table(TEXT, "routing.toml", ["erp"])
     (tmp_path / "ark.csv").write_bytes(ours)
-    assert read_sheet(tmp_path / "ark.csv", ["erp"]).rows == table.rows
+    assert read_sheet(tmp_path / "ark.csv", ["erp"]).table.rows == table.rows
     write_sheet(table, tmp_path / "text.csv")
     (tmp_path / "ark.xlsx").write_bytes((tmp_path / "text.csv").read_bytes())
-    assert read_sheet(tmp_path / "ark.xlsx", ["erp"]).rows == table.rows
+    assert read_sheet(tmp_path / "ark.xlsx", ["erp"]).table.rows == table.rows
     old = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512)
     assert "a workbook with a password, or from Excel 2003 or older" in told(
         tmp_path / "gammel.xlsx", old

@@ -100,7 +100,7 @@ def test_what_excel_made_of_a_cell(
     another text or none."""
     assert (
         told(tmp_path / "ark.xlsx", with_cell(value, shown_as))
-        == f"ark.xlsx:3: case_numbers: {expected}"
+        == f"ark.xlsx: D3 (case_numbers): {expected}"
     )
 
 
@@ -155,11 +155,11 @@ def test_merged_cells(tmp_path: Path) -> None:
             '</sheetData><mergeCells count="1"><mergeCell ref="C2:C3"/></mergeCells>',
         ),
     )
-    assert "the cells C2:C3 are merged" in told(tmp_path / "ark.xlsx", merged)
+    assert "C2:C3 (title_contains): the cells are merged" in told(tmp_path / "ark.xlsx", merged)
 
 
 def test_one_place_twice(tmp_path: Path) -> None:
     """Two cells that claim the same place are refused; none hides the other."""
     content = book_of(["kind", "name"], ["recipient", "a"], ["recipient", "b"])
     twice = relabelled(content, SHEET, lambda xml: xml.replace('"3"', '"2"').replace("B3", "B2"))
-    assert "row 2, column" in told(tmp_path / "ark.xlsx", twice)
+    assert "Sheet!B2 is in the file twice" in told(tmp_path / "ark.xlsx", twice)

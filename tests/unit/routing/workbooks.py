@@ -13,8 +13,8 @@ import pytest
 from openpyxl import Workbook
 
 from daemon.core.errors import ConfigurationError
-from daemon.routing.spreadsheet.files import read_cells
-from daemon.routing.spreadsheet.table_rows import read_sheet
+from daemon.routing.spreadsheet.files import read_grids
+from daemon.routing.spreadsheet.reading import read_sheet
 
 SHEET = "xl/worksheets/sheet1.xml"
 _STRINGS = (
@@ -94,4 +94,4 @@ def told(path: Path, content: bytes) -> str:
 
 def cells(path: Path, content: bytes) -> list[list[Any]]:
     path.write_bytes(content)
-    return read_cells(path)
+    return read_grids(path)[0].rows

@@ -1,0 +1,91 @@
+"""`postmottak routes list`: the whole table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from daemon.cli.output import Json, options, print_json, print_table
+
+if TYPE_CHECKING:
+    from daemon.routing.rows import Delegation
+    from daemon.routing.table import Table
+
+
+def list_routes(context: typer.Context, *, json: Json = False) -> None:
+    """List the routes in the order in which they are tried, the recipients and the covers.
+
+    The table is as the file says now. `postmottak status` shows whether the file is active.
+    """
+    from pydantic_core import to_jsonable_python
+
+    from daemon.core.times import norwegian_day
+    from daemon.runtime import logs
+    from daemon.service import stack
+
+    logs.configure()
+    table = stack.load(options(context).config).table
+    if json:
+        print_json(to_jsonable_python({"version": table.version, **table.rows}))
+        return
+    typer.echo("Routes, in the order in which they are tried:")
+    print_table(("", "route", "conditions", "to", "also", "options"), _routes(table))
+    typer.echo("\nRecipients:")
+    print_table(("recipient", "title", "delivered to", "e-mail", "deputy"), _recipients(table))
+    if table.delegations:
+        typer.echo("\nCovers:")
+        today = norwegian_day(stack.utc_now())
+        columns = ("away", "covered by", "from", "to", "state", "services", "options")
+        print_table(columns, _covers(table, today))
+
+
+def _routes(table: Table) -> Iterator[tuple[Any, ...]]:
+    from daemon.routing.rows import Conditions
+
+    conditions = (*Conditions.model_fields, "not")
+    for number, row in enumerate(table.rows["route"], start=1):
+        also = [*row.pop("copy_to", ()), *row.pop("deliver_to", ())]
+        enabled = row.pop("enabled", True)
+        name, to = row.pop("name"), row.pop("to", ())
+        wanted = {key: row.pop(key) for key in conditions if key in row}
+        others = "; ".join(filter(None, ("" if enabled else "disabled", _words(row))))
+        yield number, name, _words(wanted) or "every letter", to, also, others
+
+
+def _recipients(table: Table) -> Iterator[tuple[Any, ...]]:
+    for each in table.recipients.values():
+        yield each.name, each.title, each.deliver_to, each.email, each.deputy
+
+
+def _covers(table: Table, today: date) -> Iterator[tuple[Any, ...]]:
+    for each in table.delegations:
+        by = each.to or f"{table.recipients[each.from_].deputy} (deputy)"
+        services = each.services or "all but confidential post"
+        others = "; ".join(filter(None, ("keep_copy" if each.keep_copy else "", each.reason)))
+        yield each.from_, by, each.starts, each.ends, _state(each, today), services, others
+
+
+def _state(cover: Delegation, today: date) -> str:
+    if cover.ends < today:
+        return "ended"
+    return "active" if cover.starts <= today else "planned"
+
+
+def _words(values: dict[str, Any]) -> str:
+    """Return conditions or options of a route on one line, those under `not` with that word."""
+    from daemon.routing.conditions import in_words
+
+    words = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            words += [f"not {key}: {in_words(_as_tuple(each))}" for key, each in value.items()]
+        else:
+            words.append(f"{key}: {in_words(_as_tuple(value))}")
+    return "; ".join(words)
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,131 @@
+"""`postmottak routes export` and `import`: the routing table as a spreadsheet."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.cli.output import options, printable
+
+if TYPE_CHECKING:
+    from daemon.config.loader import Configuration
+    from daemon.routing.table import Table
+
+
+class Language(StrEnum):
+    """The languages of the headings."""
+
+    EN = "en"
+    NB = "nb"
+
+
+def add_to(routes: typer.Typer) -> None:
+    """Add the commands."""
+    routes.command("export")(export_table)
+    routes.command("import")(import_table)
+
+
+def export_table(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="File to write; its name ends in .csv or .xlsx.")],
+    *,
+    language: Annotated[
+        Language | None,
+        typer.Option(
+            help="Headings in English (en) or Norwegian (nb). By default a workbook has English "
+            "ones, and a CSV file the keys of routing.toml."
+        ),
+    ] = None,
+) -> None:
+    """Export the table to a spreadsheet.
+
+    A workbook (.xlsx) has a sheet each for routes, recipients and covers, and a legend.
+    """
+    from daemon.core.errors import OperatorError
+    from daemon.routing.spreadsheet.table_rows import write_sheet
+    from daemon.runtime import logs
+    from daemon.service import stack
+
+    logs.configure()
+    table = stack.load(options(context).config).table
+    try:
+        write_sheet(table, file, language or "")
+    except FileExistsError as error:
+        raise OperatorError(f"{file} exists already; choose another file") from error
+    except OSError as error:
+        raise OperatorError(
+            f"{file} cannot be written: {error.strerror}; choose another file"
+        ) from error
+    typer.echo(f"written to {file}")
+
+
+def import_table(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A spreadsheet in the format of `routes export`.")],
+    *,
+    write: Annotated[
+        bool, typer.Option("--write", help="Replace the routing table's file, which activates it.")
+    ] = False,
+) -> None:
+    """Show what a spreadsheet would change in the table; with --write, change it.
+
+    Comments in routing.toml are lost; the old file is kept as routing.toml.old.
+    """
+    from daemon.core.errors import OperatorError
+    from daemon.core.times import norwegian_day
+    from daemon.routing.spreadsheet import diff
+    from daemon.routing.spreadsheet.headings import heading
+    from daemon.routing.spreadsheet.reading import read_sheet
+    from daemon.runtime import logs
+    from daemon.service import stack
+
+    logs.configure()
+    configuration = stack.load_configuration(options(context).config)
+    target = configuration.routing.file
+    names = [each.name for each in configuration.destinations]
+    read = read_sheet(file, names, today=norwegian_day(stack.utc_now()))
+    present, is_faulty = _present(configuration)
+    differences = diff.differences(
+        present, read.table, lambda column: heading(column, read.language)
+    )
+    for line in differences or ["nothing would change"]:
+        typer.echo(printable(line))
+    for warning in read.table.warnings:
+        typer.echo(printable(f"warning: {warning}"))
+    if not (differences or is_faulty):
+        return
+    keeps = f"comments in it are lost; the old file is kept as {target.name}.old"
+    typer.echo(f"{'writing' if write else 'use --write to update'} {target}: {keeps}")
+    if write:
+        try:
+            diff.replace_file(target, read.table.text)
+        except OSError as error:
+            raise OperatorError(
+                f"{target} cannot be written: {error.strerror}; nothing was changed"
+            ) from error
+
+
+def _present(configuration: Configuration) -> tuple[Table, bool]:
+    """Return the table that the file says now, and False.
+
+    If the file has faults, return the active table, and True: a spreadsheet must be able to fix it.
+    """
+    from daemon.core.errors import ConfigurationError
+    from daemon.service import stack
+
+    try:
+        return stack.read_routing(configuration), False
+    except ConfigurationError:
+        store = stack.open_store(configuration)
+        current = store.queries.table_in_force()
+        if current is None:
+            raise
+        typer.echo(
+            f"{configuration.routing.file} has errors; comparing with the active table instead"
+        )
+        in_force = stack.table_of(store, current.version)
+        store.close()
+        return in_force, True

@@ -1,0 +1,279 @@
+"""Reads the table in a spreadsheet: finds its sheets, their columns, and the rows in them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from daemon.core.errors import ConfigurationError, Fault
+from daemon.routing.rows import Conditions
+from daemon.routing.spreadsheet.cells import Cell, from_cell, true_or_false
+from daemon.routing.spreadsheet.diff import toml_text
+from daemon.routing.spreadsheet.files import read_grids
+from daemon.routing.spreadsheet.grids import Grid, column_letters, in_sheet
+from daemon.routing.spreadsheet.headings import (
+    ALL_COLUMNS,
+    KIND,
+    MODELS,
+    NOT,
+    REMARK,
+    SHEETS,
+    TABLE,
+    column_called,
+    columns_of,
+    heading,
+    kind_called,
+    kind_of_sheet,
+    language_of,
+)
+from daemon.routing.spreadsheet.quoting import Unreadable
+from daemon.routing.spreadsheet.remarks import add_remark
+from daemon.routing.spreadsheet.sheet_faults import Header, Places, sheet_fault
+from daemon.routing.table import SECTIONS, Table, parse_table
+
+_EXPORT = "Start from the output of `postmottak routes export`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """A table as a spreadsheet has it."""
+
+    table: Table
+    language: str
+    """The language of the headings; empty for the keys of routing.toml."""
+
+
+def read_sheet(path: Path, destinations: Sequence[str], *, today: date | None = None) -> Imported:
+    """Return the table in a spreadsheet.
+
+    With `today`, its warnings name covers that have ended. Raises ConfigurationError; its faults
+    name the cells.
+    """
+    reader = _Reader(path, read_grids(path))
+    reader.read()
+    try:
+        table = parse_table(toml_text(reader.values), str(path), destinations, today=today)
+    except ConfigurationError as error:
+        raise ConfigurationError(list(reader.places.translated(error.faults))) from error
+    table = replace(table, warnings=tuple(reader.places.translated(table.warnings)))
+    return Imported(table=table, language=reader.language)
+
+
+class _Reader:
+    """Collects the rows of all sheets, and every fault in them."""
+
+    def __init__(self, path: Path, grids: Sequence[Grid]) -> None:
+        self._path, self._grids = path, grids
+        self._faults: list[Fault] = []
+        self.values: dict[str, Any] = {kind: [] for kind in SECTIONS}
+        self.places = Places(path=path)
+        self.language = ""
+
+    def read(self) -> None:
+        """Read everything. Raises ConfigurationError with every fault of the cells."""
+        headers = dict(self._headers())
+        headings: list[str] = []
+        for kind, header in headers.items():
+            self._check_header(header, kind)
+            headings += [header.headings[place] for place in header.columns]
+        self._raise_if_any()
+        self.language = language_of(headings)
+        self.places.headers += headers.values()
+        for kind, header in headers.items():
+            self._refuse_merged(header)
+            for row, cells in self._rows(header):
+                self._add_row(kind, header, row, cells)
+        self._raise_if_any()
+
+    def _headers(self) -> Iterator[tuple[str, Header]]:
+        """Yield the header of each sheet of the table, by the kind of its rows."""
+        found: dict[str, list[Header]] = {}
+        several = len(self._grids) > 1
+        for grid in self._grids:
+            header = _header(grid, grid.title if several else "")
+            kind = kind_of_sheet(grid.title, header.columns.values()) if header else None
+            if header and kind and not grid.title.startswith(REMARK):
+                found.setdefault(kind, []).append(header)
+        several_parts = [each for each in found.values() if len(each) > 1]
+        if several_parts or (KIND in found and len(found) > 1):
+            self._refuse_several(several_parts or [*found.values()])
+        if KIND not in found:
+            self._require(found)
+        for kind, (header,) in found.items():
+            yield kind, header
+
+    def _refuse_several(self, parts: Sequence[Sequence[Header]]) -> None:
+        names = ", ".join(repr(header.grid.title) for headers in parts for header in headers)
+        raise sheet_fault(
+            self._path,
+            "",
+            f"several sheets (some may be hidden) hold the same part of the table: {names}",
+            "Keep only one of them, or begin the names of the others with #",
+        )
+
+    def _require(self, found: Mapping[str, Sequence[Header]]) -> None:
+        """Refuse a file that is only a part of a table, or nothing of one."""
+        if not found or len(self._grids) == 1:
+            place = in_sheet(self._grids[0].title if len(self._grids) > 1 else "", "A1")
+            raise sheet_fault(self._path, place, f"the column {KIND!r} is missing", _EXPORT)
+        for kind in ("route", "recipient"):
+            if kind not in found:
+                names = " or ".join(repr(SHEETS[language][kind]) for language in SHEETS)
+                raise sheet_fault(self._path, "", f"the sheet {names} is missing", _EXPORT)
+
+    def _check_header(self, header: Header, kind: str) -> None:
+        known = ALL_COLUMNS if kind == KIND else columns_of(kind)
+        seen: dict[str, int] = {}
+        for place, text in header.headings.items():
+            if text.startswith(REMARK):
+                continue
+            column = header.columns.get(place)
+            cell = in_sheet(header.shown_title, f"{column_letters(place)}{header.row}")
+            if column not in known:
+                remedy = _remedy_for_heading(text, known)
+                self._add(cell, f"{text!r} is not a known heading", remedy)
+            elif column in seen:
+                first = f"{column_letters(seen[column])}{header.row}"
+                self._add(
+                    cell,
+                    f"the column {text!r} appears twice, first in {first}",
+                    "Remove one of them",
+                )
+            seen.setdefault(str(column), place)
+
+    def _refuse_merged(self, header: Header) -> None:
+        """Refuse merged cells with content.
+
+        Of cells that look like one, only the first has what is seen in all of them.
+        """
+        from openpyxl.utils import range_boundaries
+
+        for area in header.grid.merged:
+            left, top, right, _ = (edge or 1 for edge in range_boundaries(area))
+            places = [place for place in header.columns if left <= place <= right]
+            if places and _cell_at(header.grid, top, left):
+                name = in_sheet(header.shown_title, area)
+                self._add(
+                    f"{name} ({header.headings[places[0]]})",
+                    "the cells are merged, so that only the first of them has a value",
+                    "Unmerge and fill them",
+                )
+
+    def _rows(self, header: Header) -> Iterator[tuple[int, dict[int, Cell]]]:
+        """Yield the rows below the header that have content besides remarks."""
+        for row, cells in enumerate(header.grid.rows[header.row :], start=header.row + 1):
+            filled = {place: cell for place, cell in enumerate(cells, start=1) if str(cell).strip()}
+            for place in sorted(filled.keys() - header.headings.keys()):
+                self._add(
+                    header.cell(row, place),
+                    "the column has no heading, but this cell has content",
+                    "Empty the cell, or give the column a heading that begins with #",
+                )
+            if filled.keys() & header.columns.keys():
+                yield row, filled
+
+    def _add_row(self, kind: str, header: Header, row: int, cells: dict[int, Cell]) -> None:
+        if kind == KIND:
+            place = next(place for place, column in header.columns.items() if column == KIND)
+            word = str(cells.pop(place, "")).strip()
+            known = kind_called(word)
+            if known is None:
+                self._add(
+                    header.cell(row, place),
+                    f"{word.lower()!r} is not a known kind of row",
+                    f"Use one of: {', '.join((*SECTIONS, TABLE))}",
+                )
+                return
+            kind = known
+        values = self._values_of(kind, header, row, cells)
+        if kind == TABLE:
+            self.values.update({"follow_thread": False} | values)
+        else:
+            self.values[kind].append(values)
+            self.places.rows[kind, len(self.values[kind])] = header, row
+
+    def _values_of(
+        self, kind: str, header: Header, row: int, cells: Mapping[int, Cell]
+    ) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for place, cell in cells.items():
+            if place not in header.columns:
+                if kind != TABLE and place in header.headings:
+                    add_remark(values, header.headings[place], cell)
+                continue
+            try:
+                _put(values, kind, header.columns[place], cell)
+            except Unreadable as error:
+                self._add(header.cell(row, place), error.problem, error.remedy)
+        return values
+
+    def _add(self, place: str, problem: str, remedy: str) -> None:
+        self._faults.append(Fault(file=str(self._path), key=place, problem=problem, remedy=remedy))
+
+    def _raise_if_any(self) -> None:
+        if self._faults:
+            raise ConfigurationError(self._faults)
+
+
+def _header(grid: Grid, shown_title: str) -> Header | None:
+    """Return the header of a sheet, its first row with content; None for an empty sheet."""
+    for row, cells in enumerate(grid.rows, start=1):
+        headings = {
+            place: str(cell).strip()
+            for place, cell in enumerate(cells, start=1)
+            if str(cell).strip()
+        }
+        if headings:
+            columns = {place: column_called(text) for place, text in headings.items()}
+            return Header(
+                grid=grid,
+                shown_title=shown_title,
+                row=row,
+                columns={
+                    place: column
+                    for place, column in columns.items()
+                    if column and not headings[place].startswith(REMARK)
+                },
+                headings=headings,
+            )
+    return None
+
+
+def _remedy_for_heading(text: str, known: Sequence[str]) -> str:
+    headings = {
+        written.lower(): written
+        for language in ("", "nb", "en")
+        for written in (heading(column, language) for column in known)
+    }
+    close = difflib.get_close_matches(text.lower(), headings, n=1, cutoff=0.75)
+    hint = f"Did you mean {headings[close[0]]!r}? " if close else ""
+    return f"{hint}A heading that begins with # is for remarks"
+
+
+def _cell_at(grid: Grid, row: int, place: int) -> bool:
+    """Return whether the cell has content."""
+    cells = grid.rows[row - 1] if row <= len(grid.rows) else []
+    return place <= len(cells) and bool(str(cells[place - 1]).strip())
+
+
+def _put(values: dict[str, Any], kind: str, column: str, cell: Cell) -> None:
+    if kind == TABLE and column == "follow_thread":
+        values[column] = true_or_false(cell)
+    elif kind == "route" and column.startswith(NOT):
+        name = column.removeprefix(NOT)
+        values.setdefault("not", {})[name] = from_cell(name, _annotation(Conditions, name), cell)
+    else:
+        values[column] = from_cell(column, _annotation(MODELS.get(kind), column), cell)
+
+
+def _annotation(model: type[BaseModel] | None, column: str) -> Any:
+    for name, field in model.model_fields.items() if model else ():
+        if column == (field.alias or name):
+            return field.annotation
+    raise Unreadable("this kind of row does not have this column", "Empty the cell")
