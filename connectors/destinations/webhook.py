@@ -6,6 +6,8 @@ Attachments are described, with sizes and hashes; their bytes are not in it. Sou
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import ssl
 from collections.abc import Iterator, Mapping
@@ -183,10 +185,12 @@ class Webhook:
         return f"the receiver at {self._url.scheme}://{self._url.netloc.decode()}"
 
     def _own_headers(self, webhook_id: str, body: bytes) -> dict[str, str]:
-        """The headers that the call is made of: the content's type, its id and its signatures."""
+        """The headers that the call is made of: the content's type and digest, its id and its signatures."""
         now = datetime.now(UTC)
+        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
         return {
             "content-type": "application/cloudevents+json; charset=utf-8",
+            "content-digest": f"sha-256=:{digest}:",  # RFC 9530
             "webhook-id": webhook_id,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(

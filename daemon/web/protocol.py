@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 
 from daemon.web.framing import StrictConnection
 from daemon.web.limits import Limits
+from daemon.web.problem_details import members
 
 _LARGEST_HEAD = 16384
 _SEND_BUFFER = (
@@ -164,7 +165,7 @@ def _refusal(status: HTTPStatus) -> bytes:
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         else "this is not a request that is understood"
     )
-    body = json.dumps({"status": status.value, "detail": detail}).encode()
+    body = json.dumps(members(status, detail)).encode()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: "
         f"application/problem+json\r\nContent-Length: {len(body)}\r\n"
