@@ -61,6 +61,11 @@ class Settings(DropSettings):
     group: Annotated[str, AfterValidator(_group)] = ""
 
     @property
+    def place(self) -> str:
+        """The folder."""
+        return str(self.path)
+
+    @property
     def access(self) -> Access:
         """Whose the files will be, and who may do what with them."""
         return Access(

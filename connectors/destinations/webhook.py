@@ -24,7 +24,7 @@ from connectors.net.safe_client import CallFailed, RequestBody, SafeClient
 from connectors.net.settings import WebAddress
 from connectors.net.status import Remedies, judge
 from connectors.net.tls import CaFile, none_if_empty, tls_context, why_no_proof
-from connectors.webhooks.event import alert_event, cloud_event
+from connectors.webhooks.event import TEST_TYPE, alert_event, cloud_event, test_event
 from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
 from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
@@ -63,6 +63,11 @@ class Settings(DestinationSettings):
     """For the whole of a call."""
 
     @property
+    def place(self) -> str:
+        """The receiver without the path and query of its address, which may hold a secret."""
+        return _server(httpx.URL(self.url))
+
+    @property
     def can_notify(self) -> bool:
         """Always."""
         return True
@@ -91,6 +96,10 @@ class Settings(DestinationSettings):
                 f"{why_no_proof(self.client_cert_file, key)}"
             ) from error
         return self
+
+
+def _server(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode()}"
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
@@ -158,6 +167,11 @@ class Webhook:
         """Post it, signed like a letter. A repeat has the same `webhook-id` and the same body."""
         self._hand_over(alert_event(notification))
 
+    def send_test(self, sample: Parcel) -> str:
+        """Post a test event, signed like a letter."""
+        status = self._hand_over(test_event(sample))
+        return f"{self._receiver} answered a test event ({TEST_TYPE}) with HTTP {status}"
+
     def _hand_over(self, event: Mapping[str, Any]) -> int:
         """Post an event; the status with which the receiver has taken it."""
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
@@ -182,7 +196,7 @@ class Webhook:
     @property
     def _receiver(self) -> str:
         """The receiver without the path and query of its address, which may hold a secret."""
-        return f"the receiver at {self._url.scheme}://{self._url.netloc.decode()}"
+        return f"the receiver at {_server(self._url)}"
 
     def _own_headers(self, webhook_id: str, body: bytes) -> dict[str, str]:
         """The headers that the call is made of: the content's type and digest, its id and its signatures."""

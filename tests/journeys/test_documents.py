@@ -128,6 +128,7 @@ class Newcomer:
             "WSDL": "arkiv.wsdl",
             "FILE": "COPY",
             "RECIPIENT": "post",
+            "NAME": "mappe",
             "500": "2",
             "/backup/2026-11-24": str(place / "backup"),
         }
