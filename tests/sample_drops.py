@@ -15,7 +15,7 @@ from pathlib import Path
 from connectors.destinations import filedrop
 from connectors.sandbox.pdf import pdf
 from connectors.webhooks.event import cloud_event
-from daemon.core.ports import Parcel
+from daemon.core.ports import KeepsDedupRecords, Parcel
 from tests.parcels import new_parcel
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -43,7 +43,10 @@ def make(folder: Path) -> None:
     for layout in LAYOUTS:
         drop = folder / "drops" / layout
         drop.mkdir(parents=True)
-        destination = filedrop.connect("erp", filedrop.Settings(path=drop, layout=layout))
+        destination = filedrop.connect(
+            "erp", filedrop.Settings.model_validate({"path": drop, "layout": layout})
+        )
+        assert isinstance(destination, KeepsDedupRecords)
         destination.deliver(letter)
         destination.forget([letter.delivery_id])
     event = cloud_event(letter, "http://127.0.0.1:8765")

@@ -66,7 +66,10 @@ class Sender(_Frozen):
         description="organisation number of the real sender; null if the mailbox does not say"
     )
     name: str = Field(
-        description="the sender's name as the mailbox reports it; empty if it reports none"
+        description=(
+            "the sender's name as the mailbox reports it, or as the configured company register "
+            "has it; empty if neither does"
+        )
     )
     technical_organisation: str | None = Field(
         description="organisation number of the technical sender; null if the mailbox does not say"

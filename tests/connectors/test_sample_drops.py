@@ -63,7 +63,8 @@ def test_a_consumer_can_be_tried_on_the_samples(tmp_path: Path) -> None:
     the operator is told why."""
     drop, inbox = tmp_path / "drop", tmp_path / "inbox"
     shutil.copytree(EXAMPLES / "drops" / "folder", drop)
-    command = [sys.executable, "-I", "-S", str(EXAMPLES / "consumer.py"), "drop", drop, inbox]
+    words = [EXAMPLES / "consumer.py", "drop", drop, inbox]
+    command = [sys.executable, "-I", "-S", *map(str, words)]
     (folder,) = drop.iterdir()
     pdf = folder / "001-vedtak-om-merverdiavgift.pdf"
     right = pdf.read_bytes()
