@@ -1,4 +1,4 @@
-"""A letter as outside programs read it: `message.json`, a webhook's data, `messages show --json`.
+"""A letter as outside programs read it: `message.json`, a webhook's data, the pull API's letter.
 
 The shape is versioned, its JSON Schema is docs/message.schema.json, and it never depends on when or
 how often a delivery was tried: the same letter to the same destination gives the same bytes.
