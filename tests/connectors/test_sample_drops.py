@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import hashlib
 import json
@@ -56,6 +57,18 @@ def test_the_sums_of_the_samples_are_right(layout: str) -> None:
             for row in csv.DictReader(file, delimiter=";"):
                 data = (index.parent / row["folder"] / row["file"]).read_bytes()
                 assert hashlib.sha256(data).hexdigest() == row["sha256"]
+
+
+def test_the_consumer_is_short() -> None:
+    """Each way to take letters is a function of at most 20 lines."""
+    tree = ast.parse((EXAMPLES / "consumer.py").read_text(encoding="utf-8"))
+    lengths = {
+        each.name: (each.end_lineno or 0) - each.lineno + 1
+        for each in tree.body
+        if isinstance(each, ast.FunctionDef)
+    }
+    assert {"take_from_drop", "take_from_api", "take_webhooks"} <= set(lengths)
+    assert max(lengths.values()) <= 20, lengths
 
 
 def test_a_consumer_can_be_tried_on_the_samples(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -130,6 +131,21 @@ def test_the_first_answer_stands(store: Store, content: ContentStore) -> None:
     waiting = stored_letter("c")
     store.letters.add([waiting])
     assert answers(waiting.deliveries[0].id, "ack", "reject") == [409, 409]
+
+
+def test_of_two_answers_at_once_one_stands(store: Store, content: ContentStore) -> None:
+    """A consumer that answers twice at the same moment, each way once, hears which answer stands."""
+    ids = keep(store, *(f"letter {number}" for number in range(8)))
+    calls = [f"/deliveries/{each}/{verb}" for each in ids for verb in ("ack", "reject")]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda path: ask(store, content, "POST", path).status_code, calls))
+    for each, taken, rejected in zip(ids, found[::2], found[1::2], strict=True):
+        delivery = store.queries.delivery_by_id(each)
+        assert {taken, rejected} == {204, 409}
+        assert (delivery.taken_at is not None, delivery.rejection is not None) == (
+            taken == 204,
+            rejected == 204,
+        )
 
 
 def attachment(store: Store, content: ContentStore) -> str:
