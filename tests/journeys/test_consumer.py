@@ -80,7 +80,7 @@ def process(begun: subprocess.Popen[Any], sign: signal.Signals) -> Iterator[None
         yield
     finally:
         begun.send_signal(sign)
-        begun.communicate(timeout=20)
+        begun.communicate(timeout=30)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def vendor(journey: Journey) -> Iterator[Vendor]:
         for letter in sample_letters(13, party=scene.party, now=datetime.now(UTC)):
             journey.altinn.publish(letter)
         with process(journey.start("run"), signal.SIGTERM):
-            assert journey.altinn.wait_for(lambda: _all_delivered(found), timeout=40)
+            assert journey.altinn.wait_for(lambda: _all_delivered(found), timeout=90)
             yield found
 
 
