@@ -40,7 +40,7 @@ def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
     }
 
 
-def test_event(sample: Parcel) -> dict[str, Any]:
+def sample_event(sample: Parcel) -> dict[str, Any]:
     """An event that is like a letter's, and says in its type that it is none."""
     return {**cloud_event(sample), "type": TEST_TYPE, "source": "urn:postmottak:test"}
 
