@@ -61,6 +61,11 @@ class Settings(DropSettings):
     group: Annotated[str, AfterValidator(_group)] = ""
 
     @property
+    def place(self) -> str:
+        """The folder."""
+        return str(self.path)
+
+    @property
     def access(self) -> Access:
         """The owner, group and mode that the files get."""
         return Access(

@@ -73,6 +73,11 @@ class Settings(DropSettings):
     timeout: Timeout = timedelta(seconds=60)
     """For each request, including the library's own retries."""
 
+    @property
+    def place(self) -> str:
+        """The bucket and the prefix."""
+        return "/".join(each for each in (f"s3://{self.bucket}", self.prefix) if each)
+
     @model_validator(mode="after")
     def _usable(self) -> Self:
         need_library("obstore", "s3")
@@ -118,9 +123,7 @@ class S3Drop:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.place = "/".join(
-            piece for piece in (f"s3://{settings.bucket}", settings.prefix) if piece
-        )
+        self.place = settings.place
         self._bucket = settings.bucket
         self._server = settings.endpoint or f"S3 in {settings.region}"
         self._store = _store(settings)

@@ -55,6 +55,11 @@ class Settings(DropSettings):
     timeout: Timeout = timedelta(seconds=60)
     """For connecting, and for each step after that."""
 
+    @property
+    def place(self) -> str:
+        """The server and the folder."""
+        return f"sftp://{self.host}:{self.port}/{self.path.lstrip('/')}"
+
     @model_validator(mode="after")
     def _usable(self) -> Self:
         need_library("asyncssh", "sftp")

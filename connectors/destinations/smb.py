@@ -55,6 +55,11 @@ class Settings(DropSettings):
     timeout: Timeout = timedelta(seconds=60)
     """For connecting, and for each step after that."""
 
+    @property
+    def place(self) -> str:
+        """The share and the folder."""
+        return "\\\\" + "\\".join(each for each in (self.host, self.share, self.path) if each)
+
     @model_validator(mode="after")
     def _usable(self) -> Self:
         need_library("smbclient", "smb")

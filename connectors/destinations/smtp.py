@@ -44,6 +44,12 @@ class Settings(ServerSettings):
     """
 
     @property
+    def place(self) -> str:
+        """The server, and the recipients that do not depend on a letter."""
+        to = ", ".join(self.recipients)
+        return f"{self.host}:{self.port}{f' to {to}' if to else ''}"
+
+    @property
     def can_notify(self) -> bool:
         """Whether there are recipients that do not depend on a letter."""
         return bool(self.recipients)
@@ -131,8 +137,30 @@ class Mail:
             raise TemporaryFailure(self._server.unreachable(error)) from error
         if len(refused) == len(recipients):
             raise TemporaryFailure(
-                f"{self._server} refuses every recipient of an alert; check recipients, and its log"
+                f"{self._server} refuses every recipient; check recipients, and its log"
             )
+
+    def send_test(self, sample: Parcel) -> str:
+        """Mail a test to the recipients of the settings; it has no attachment."""
+        recipients = self._settings.recipients
+        if not recipients:
+            raise PermanentFailure(
+                "it cannot be tested this way, because its recipients are those of each letter; "
+                "write recipients, or let `postmottak check` try the server"
+            )
+        document = sample.document
+        self.notify(
+            Notification(
+                id=sample.delivery_id,
+                kind="test",
+                ended=False,
+                critical=False,
+                subject=document.title,
+                text=sample.body.decode(),
+                at=document.published_at,
+            )
+        )
+        return f"a test mail was accepted by {self._server} for {', '.join(recipients)}"
 
     def close(self) -> None:
         """Do nothing: no connection is kept after its letter."""

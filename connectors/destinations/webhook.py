@@ -6,6 +6,8 @@ Attachments are described, with sizes and hashes; their bytes are not included. 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import ssl
 from collections.abc import Iterator, Mapping
@@ -22,7 +24,7 @@ from connectors.net.safe_client import CallFailed, RequestBody, SafeClient
 from connectors.net.settings import WebAddress
 from connectors.net.status import Remedies, judge
 from connectors.net.tls import CaFile, none_if_empty, tls_context, why_no_proof
-from connectors.webhooks.event import alert_event, cloud_event
+from connectors.webhooks.event import TEST_TYPE, alert_event, cloud_event, sample_event
 from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, signing_secrets
 from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
@@ -61,6 +63,11 @@ class Settings(DestinationSettings):
     """The limit for a whole call."""
 
     @property
+    def place(self) -> str:
+        """The receiver without the path and query of its address, which may hold a secret."""
+        return _server(httpx.URL(self.url))
+
+    @property
     def can_notify(self) -> bool:
         """Always true."""
         return True
@@ -89,6 +96,10 @@ class Settings(DestinationSettings):
                 f"{why_no_proof(self.client_cert_file, key)}"
             ) from error
         return self
+
+
+def _server(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode()}"
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
@@ -160,6 +171,11 @@ class Webhook:
         """
         self._hand_over(alert_event(notification))
 
+    def send_test(self, sample: Parcel) -> str:
+        """Post a test event, signed like a letter."""
+        status = self._hand_over(sample_event(sample))
+        return f"{self._receiver} answered a test event ({TEST_TYPE}) with HTTP {status}"
+
     def _hand_over(self, event: Mapping[str, Any]) -> int:
         """Post an event and return the status with which the receiver took it."""
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
@@ -184,13 +200,15 @@ class Webhook:
     @property
     def _receiver(self) -> str:
         """The receiver without the path and query of its address, which may hold a secret."""
-        return f"the receiver at {self._url.scheme}://{self._url.netloc.decode()}"
+        return f"the receiver at {_server(self._url)}"
 
     def _own_headers(self, webhook_id: str, body: bytes) -> dict[str, str]:
-        """Return the headers of the call itself: the content's type, its id and its signatures."""
+        """Return the headers of the call itself: type, digest, id and signatures."""
         now = datetime.now(UTC)
+        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
         return {
             "content-type": "application/cloudevents+json; charset=utf-8",
+            "content-digest": f"sha-256=:{digest}:",  # RFC 9530
             "webhook-id": webhook_id,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(

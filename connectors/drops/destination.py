@@ -124,6 +124,36 @@ class DropDestination:
             taken = self._layout.taken(drop, name, units)
         return Pickup(state=PickupState.TAKEN if taken else PickupState.WAITING)
 
+    def send_test(self, sample: Parcel) -> str:
+        """Drop the sample under a letter's name, read it, and remove it; index.csv stays as it is."""
+        layout = "folder" if self._settings.layout == "csv" else self._settings.layout
+        settings = self._settings.model_copy(update={"layout": layout, "await_pickup": None})
+        return DropDestination(self.name, settings, self._open).drop_and_remove(sample)
+
+    def drop_and_remove(self, sample: Parcel) -> str:
+        """Do so in this destination's own layout."""
+        name = next(names.candidates(self._settings.name, sample))
+        try:
+            self.deliver(sample)
+            with self._open() as drop:
+                found = self._layout.holds(drop, sample, name)
+        except BaseException:
+            with suppress(DeliveryFailure):  # the first failure is what counts
+                self._remove(sample, name)
+            raise
+        self._remove(sample, name)
+        where = f"the drop {drop.place} under the name {name}"
+        if not found:
+            return f"a test was put into {where}, and a consumer took it at once"
+        return f"a test was put into {where}, read, and removed"
+
+    def _remove(self, sample: Parcel, name: str) -> None:
+        """Remove what there is of the sample, the marker first."""
+        with self._open() as drop:
+            for unit in reversed(self._layout.units(sample, name)):
+                drop.remove(unit.name)
+        self.forget([sample.delivery_id])
+
     def close(self) -> None:
         """Do nothing: no connection is kept open."""
 

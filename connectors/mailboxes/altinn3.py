@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from connectors.altinn3 import access
+from connectors.altinn3.company_register import CompanyRegister, register_address
 from connectors.altinn3.correspondence import Correspondence
 from connectors.altinn3.discovery import Discovery
 from connectors.altinn3.envelope import letter_from, odd_flags
@@ -119,6 +120,7 @@ class Settings(MailboxSettings):
     mark_read: Policy = Policy.NEVER
     subscription_key: SecretStr = SecretStr("")
     external_ref: str = ""
+    company_register: Annotated[str, AfterValidator(register_address)] = ""
     ca_file: CaFile = None
 
     @property
@@ -250,6 +252,7 @@ class Altinn3:
         platform = Platform(http, self._tokens, settings.platform_url, self._identity.headers)
         self._correspondence = Correspondence(platform)
         self._discovery = Discovery(platform, self._correspondence, clock)
+        self._register = CompanyRegister(settings.company_register, settings.ca_file)
 
     def channels(self) -> Sequence[Channel]:
         """Return each party's services and their resources, in the configuration's order."""
@@ -305,7 +308,8 @@ class Altinn3:
                 flags=odd,
             )
         try:
-            return letter_from(overview, ref, self._clock())
+            letter = letter_from(overview, ref, self._clock())
+            return self._register.with_sender_name(letter)
         except ValidationError:
             reason = "a field has an unexpected type"
         except ValueError as error:
@@ -374,6 +378,7 @@ class Altinn3:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        self._register.close()
 
 
 def _identity(settings: Settings) -> Identity:

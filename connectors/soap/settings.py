@@ -79,6 +79,13 @@ class SoapSettings(DestinationSettings):
     _contract: Contract | None = PrivateAttr(default=None)
 
     @property
+    def place(self) -> str:
+        """The service without the path and query of its address, which may hold a secret."""
+        known = self._contract.operation.address if self._contract else self.wsdl
+        url = httpx.URL(self.address or known)
+        return f"{url.scheme}://{url.netloc.decode()}"
+
+    @property
     def client_certificate(self) -> Path | None:
         """The client certificate, if there is one."""
         return self.client_cert_file

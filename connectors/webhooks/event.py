@@ -16,6 +16,9 @@ EVENT_TYPE = "no.postmottak.letter.v1"
 
 ALERT_TYPE = "no.postmottak.alert.v1"
 
+TEST_TYPE = "no.postmottak.test.v1"
+"""What `postmottak destinations test` posts; its data is shaped like a letter."""
+
 
 def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
     """Return the letter's event.
@@ -35,6 +38,11 @@ def cloud_event(parcel: Parcel, link_base: str = "") -> dict[str, Any]:
         "datacontenttype": "application/json",
         "data": data,
     }
+
+
+def sample_event(sample: Parcel) -> dict[str, Any]:
+    """An event that is like a letter's, and says in its type that it is none."""
+    return {**cloud_event(sample), "type": TEST_TYPE, "source": "urn:postmottak:test"}
 
 
 def alert_event(notification: Notification) -> dict[str, Any]:

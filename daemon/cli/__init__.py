@@ -22,6 +22,7 @@ import typer
 from daemon.cli import (
     checks,
     deliveries,
+    destinations,
     init,
     maintenance,
     messages,
@@ -46,7 +47,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _part in (init, service, checks, status, messages, deliveries, maintenance, routes, tools):
+for _part in (
+    init,
+    service,
+    checks,
+    status,
+    messages,
+    deliveries,
+    destinations,
+    maintenance,
+    routes,
+    tools,
+):
     _part.add_to(app)
 
 

@@ -1,4 +1,4 @@
-"""A letter as outside programs read it: `message.json`, a webhook's data, `messages show --json`.
+"""A letter as outside programs read it: `message.json`, a webhook's data, the pull API's letter.
 
 The shape is versioned, its JSON Schema is docs/message.schema.json, and it never depends on when or
 how often a delivery was tried: the same letter to the same destination gives the same bytes.
@@ -30,12 +30,20 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_SHA256 = "SHA-256 in lower-case hexadecimal"
+
+
 class ServiceName(_Frozen):
     """The DPV service that the letter came through."""
 
     code: str = Field(description="Altinn 2's service code and edition, such as 4255/8")
-    slug: str
-    name: dict[str, str] = Field(description="the service's name by language: nb, nn, en")
+    slug: str = Field(
+        description="the service's short name, such as skatter-avgifter; empty if it is not one "
+        "of DPV's"
+    )
+    name: dict[str, str] = Field(
+        description="the service's name by language: nb, nn, en; empty if it is not one of DPV's"
+    )
 
 
 class Source(_Frozen):
@@ -47,17 +55,24 @@ class Source(_Frozen):
     )
     resource: str = Field(description="Altinn 3 resource")
     altinn2_id: int | None = Field(
-        description="the id in Altinn 2, for a letter that was moved from there"
+        description="the id in Altinn 2, for a letter that was moved from there; otherwise null"
     )
 
 
 class Sender(_Frozen):
     """Who wrote the letter, and who put it into Altinn for the writer."""
 
-    organisation: str | None = Field(description="organisation number of the real sender")
-    name: str
+    organisation: str | None = Field(
+        description="organisation number of the real sender; null if the mailbox does not say"
+    )
+    name: str = Field(
+        description=(
+            "the sender's name as the mailbox reports it, or as the configured company register "
+            "has it; empty if neither does"
+        )
+    )
     technical_organisation: str | None = Field(
-        description="organisation number of the technical sender"
+        description="organisation number of the technical sender; null if the mailbox does not say"
     )
 
 
@@ -67,17 +82,30 @@ class File(_Frozen):
     `name` is the file's name in the drop; files that are not present have neither size nor hash.
     """
 
-    name: str
+    name: str = Field(
+        description="the file's name in the drop and in the API's addresses: safe on any file "
+        "system, and unique in the letter"
+    )
     original_name: str = Field(description="the name as sent; never use it as a path")
-    display_name: str
-    media_type: str
-    state: PartState
-    encrypted: bool
-    size: int | None = Field(description="bytes")
-    sha256: str | None
+    display_name: str = Field(
+        description="what the sender calls the file; empty if it has no such name"
+    )
+    media_type: str = Field(description="the sender's media type, such as application/pdf")
+    state: PartState = Field(
+        description=(
+            "present: the file is here. checksum_failed: it is here, and is not what the sender's "
+            "checksum says. All others are not here. expired, purged, scan_failed: Altinn has it "
+            "no more, or refused it. external: the sender keeps it elsewhere. unavailable: it may "
+            "still come. deleted: retention deleted it"
+        )
+    )
+    encrypted: bool = Field(description="whether the sender says that it encrypted the file")
+    size: int | None = Field(description="bytes; null if the file is not here")
+    sha256: str | None = Field(description=f"{_SHA256}; null if the file is not here")
     sender_checksum: str = Field(description="MD5 in hexadecimal, empty if the sender gave none")
     deleted_at: datetime | None = Field(
-        default=None, description="when retention deleted the file; its state is deleted then"
+        default=None,
+        description="when retention deleted the file; its state is deleted then. Otherwise null",
     )
 
 
@@ -87,10 +115,12 @@ class Body(_Frozen):
     name: str = Field(description="the file's name in the drop")
     media_type: str = Field(description="text/markdown or text/html")
     size: int = Field(description="bytes in UTF-8")
-    sha256: str
+    sha256: str = Field(description=_SHA256)
     deleted_at: datetime | None = Field(
         default=None,
-        description="when retention deleted the text and the summary; both are empty then",
+        description=(
+            "when retention deleted the text and the summary; both are empty then. Otherwise null"
+        ),
     )
 
 
@@ -98,48 +128,73 @@ class Routing(_Frozen):
     """Why the letter went where it went."""
 
     version: str = Field(description="SHA-256 of the routing table that decided")
-    route: str
-    recipients: tuple[str, ...]
-    destination: str
+    route: str = Field(
+        description="the route's name; in brackets, the word for a decision without a route"
+    )
+    recipients: tuple[str, ...] = Field(
+        description="names, in the routing table, of those for whom this copy is"
+    )
+    destination: str = Field(description="the destination's name in the configuration")
 
 
 class DeliveryName(_Frozen):
     """The delivery that brought this copy; its id is the same in every repeat."""
 
-    id: UUID
-    generation: int
+    id: UUID = Field(
+        description="the same in every repeat, so it tells one; the API's ack and reject name it"
+    )
+    generation: int = Field(
+        description="1, and one more each time that an operator sends the letter there again"
+    )
 
 
 class LetterDocument(_Frozen):
     """One letter, as handed to one destination."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = Field(default=1, description="the version of this schema")
     kind: MessageKind = Field(
         description=(
             "letter, or notice: Postmottak's own message that a confidential letter waits in the "
             "mailbox"
         )
     )
-    id: UUID
+    id: UUID = Field(
+        description="the letter's id in Postmottak: the same at every destination and each time"
+    )
     party: str = Field(description="organisation number of the recipient")
     service: ServiceName
     source: Source
     sender: Sender
-    sender_reference: str
-    title: str
-    summary: str
-    language: str
+    sender_reference: str = Field(description="the sender's reference; empty if it gave none")
+    title: str = Field(description="the letter's title, as plain text")
+    summary: str = Field(description="the letter's summary; empty if it has none")
+    language: str = Field(description="nb, nn or en, as the sender says; empty if it does not")
     body: Body
-    published_at: datetime
-    created_at: datetime | None
-    fetched_at: datetime
-    due_at: datetime | None
-    confidential: bool
-    confirmation_needed: bool
-    properties: dict[str, object]
-    references: tuple[dict[str, object], ...]
-    reply_options: tuple[dict[str, object], ...]
-    files: tuple[File, ...]
+    published_at: datetime = Field(description="when the letter was published in the mailbox")
+    created_at: datetime | None = Field(
+        description="when the sender created the letter; null if the mailbox does not say"
+    )
+    fetched_at: datetime = Field(description="when Postmottak fetched the letter")
+    due_at: datetime | None = Field(
+        description="the sender's deadline; null if the letter has none"
+    )
+    confidential: bool = Field(description="whether the letter is confidential post")
+    confirmation_needed: bool = Field(
+        description="whether the sender asks for a confirmation; Postmottak gives it if `confirm` is"
+        " configured"
+    )
+    properties: dict[str, object] = Field(
+        description="the sender's own names and values; empty if it gave none"
+    )
+    references: tuple[dict[str, object], ...] = Field(
+        description="Altinn's external references of the letter, as Altinn has them"
+    )
+    reply_options: tuple[dict[str, object], ...] = Field(
+        description="the sender's links for an answer, as Altinn has them"
+    )
+    files: tuple[File, ...] = Field(
+        description="the attachments in the sender's order, also those that are not here"
+    )
     routing: Routing
     delivery: DeliveryName
     remarks: tuple[str, ...] = Field(

@@ -299,6 +299,18 @@ class Notifies(Protocol):
         """Send it. Raises TemporaryFailure or PermanentFailure, after which it is sent again."""
 
 
+@runtime_checkable
+class SendsTests(Protocol):
+    """A destination whose receiver can be sent a test that it does not take for a letter."""
+
+    def send_test(self, sample: Parcel) -> str:
+        """Send `sample`, which says in every part that it is a test, and return what was done, as a sentence.
+
+        Where the receiver allows it, nothing is left behind. Raises TemporaryFailure or
+        PermanentFailure.
+        """
+
+
 class Destination(Protocol):
     """Where letters go."""
 

@@ -90,6 +90,11 @@ class DestinationSettings(ConnectorSettings):
         """The PEM file of the certificate with which the destination identifies itself."""
         return None
 
+    @property
+    def place(self) -> str:
+        """Where letters go, as an operator would recognise it; without secrets."""
+        return ""
+
 
 FOREVER = timedelta.max
 """The retention time of what is never deleted."""

@@ -87,6 +87,7 @@ class App:
             tokens=self.tokens,
             clock=clock,
             problems=self.problems,
+            destinations=self._active.destinations,
         )
         self._corrections = ClockCorrections(store, clock)
         self._wire_deliveries(configuration)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from daemon.config.loader import Configuration
@@ -32,14 +32,18 @@ def pull_api_server(
     tokens: TokenGuard | None,
     clock: Clock,
     problems: ServiceProblems,
+    destinations: Callable[[], Collection[str]],
 ) -> WebServer | None:
-    """Return the server of the pull API; None without a section [api]."""
+    """Return the server of the pull API; None without a section [api].
+
+    `destinations` returns the names that are configured at the moment.
+    """
     if configuration.api is None or tokens is None:
         return None
     from daemon.web.api import Api
     from daemon.web.server import WebServer
 
-    api = Api(store=store, content=content, tokens=tokens, clock=clock)
+    api = Api(store=store, content=content, tokens=tokens, clock=clock, destinations=destinations)
     address = configuration.api.address
     return WebServer("the pull API", api.application(), address, problems=problems)
 

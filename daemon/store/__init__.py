@@ -17,6 +17,7 @@ from daemon.store.claims import Claim
 from daemon.store.covers import WAITING, Cover, Covers, Queued
 from daemon.store.database import Database
 from daemon.store.decisions import Decided, Decisions
+from daemon.store.handed_over import HandedOver, LetterCopy
 from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
 from daemon.store.outbox import Outbox
@@ -36,6 +37,7 @@ __all__ = [
     "Database",
     "Decided",
     "Decisions",
+    "LetterCopy",
     "Letters",
     "Marks",
     "Outbox",
@@ -63,6 +65,7 @@ class Store:
         self.decisions = Decisions(self._database)
         self.retention = RetentionRows(self._database)
         self.queries = Queries(self._database)
+        self.handed_over = HandedOver(self._database)
         self.alerts = Alerts(self._database)
         self.stamps = Stamps(self._database)
 

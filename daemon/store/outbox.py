@@ -222,6 +222,26 @@ class Outbox:
             )
         return bool(getattr(changed, "rowcount", 0))
 
+    def answered(self, delivery: UUID, now: datetime, rejection: str | None) -> bool:
+        """The receiver says that it has taken what was delivered; or rejects it, and why.
+
+        Nothing is changed, and False returned, if it was not delivered or was answered before.
+        """
+        changes = {
+            "awaiting_pickup": False,
+            "taken_at": now if rejection is None else None,
+            "rejection": None if rejection is None else as_text(rejection),
+        }
+        unanswered = (
+            col(Delivery.id) == delivery,
+            col(Delivery.state) == DeliveryState.DELIVERED,
+            col(Delivery.taken_at).is_(None),
+            col(Delivery.rejection).is_(None),
+        )
+        with self._database.write() as session:
+            changed = session.execute(update(Delivery).where(*unanswered).values(**changes))
+        return bool(getattr(changed, "rowcount", 0))
+
     def retry(self, ids: Sequence[UUID], now: datetime) -> int:
         """Make pending and dead deliveries due now. Returns how many changed."""
         return self._operator(

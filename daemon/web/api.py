@@ -1,6 +1,7 @@
-"""The pull API: a program that was notified of a letter fetches it here, and acknowledges it.
+"""The pull API: a program fetches letters here, and acknowledges them. See docs/api.md.
 
-    GET  /api/v1/messages/{id}                        what is known of the letter, as JSON
+    GET  /api/v1/deliveries                           letters that wait, a page at a time
+    GET  /api/v1/messages/{id}                        the letter, as in a drop's message.json
     GET  /api/v1/messages/{id}/body                   its text
     GET  /api/v1/messages/{id}/attachments/{place}    an attachment; supports Range
     POST /api/v1/deliveries/{id}/ack                  the receiver has taken it
@@ -9,32 +10,37 @@
 An attachment's `place` is 1 for the first, or its safe name. The body of `reject` is JSON,
 {"reason": "..."}, or empty.
 
-Every call needs `Authorization: Bearer <token>`. Errors are problem+json. Acknowledging twice is
-harmless.
+Every call needs `Authorization: Bearer <token>`. Errors are problem+json. The same answer twice is
+harmless; the other answer is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from daemon.core.document import body_name
+from daemon.core.document import LetterDocument, body_name, letter_document
 from daemon.core.errors import NotFound, StoreBusy, StoreError
 from daemon.core.model import KEPT_STATES, Attachment, DeliveryState, Message
-from daemon.store import Store, wait_limit
+from daemon.store import LetterCopy, Store, wait_limit
 from daemon.store.content import ContentStore
+from daemon.web.digests import digest_headers, digest_headers_of
+from daemon.web.list_cursor import cursor_place, cursor_text
+from daemon.web.problem_details import ErrorsAsProblems, problem, unexpected_failure
 from daemon.web.tokens import WAIT, TokenGuard, TokenVerdict
 
 _LONGEST_REASON = 500
 _ANSWERS_WITHIN = 10.0  # seconds to wait for a busy database
+_PAGE, _LARGEST_PAGE = 20, 100  # letters
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -46,12 +52,17 @@ class Api:
     content: ContentStore
     tokens: TokenGuard
     clock: Callable[[], datetime]
+    destinations: Callable[[], Collection[str]] | None = None
+    """The names that are configured; None if they are not known."""
 
     def application(self) -> Starlette:
         """Return the API as an ASGI application."""
         base = "/api/v1"
         return Starlette(
+            middleware=[Middleware(ErrorsAsProblems)],
+            exception_handlers=_ERRORS,
             routes=[
+                Route(f"{base}/deliveries", self._guarded(self._waiting)),
                 Route(f"{base}/messages/{{id}}", self._guarded(self._message)),
                 Route(f"{base}/messages/{{id}}/body", self._guarded(self._body)),
                 Route(
@@ -67,7 +78,7 @@ class Api:
                     self._guarded(self._reject),
                     methods=["POST"],
                 ),
-            ]
+            ],
         )
 
     def _guarded(self, handler: Handler) -> Handler:
@@ -75,43 +86,51 @@ class Api:
             verdict = self.tokens.judge(request.headers.get("authorization", "").encode("latin-1"))
             if verdict is not TokenVerdict.RIGHT:
                 return _refused(verdict)
-            try:
-                return await handler(request)
-            except NotFound as error:
-                return _problem(404, str(error))
-            except StoreBusy:
-                return _problem(
-                    503, "the database is busy; try again a little later", {"Retry-After": "10"}
-                )
-            except StoreError:
-                return _problem(503, "the letters cannot be read now", {"Retry-After": str(WAIT)})
-            except ClientDisconnect:
-                return _problem(400, "the request ended early")  # the client cannot receive it
+            return await handler(request)
 
         return answer
 
-    async def _message(self, request: Request) -> Response:
-        message, attachments = await run_in_threadpool(self._find, request)
+    async def _waiting(self, request: Request) -> Response:
+        return await run_in_threadpool(self._page, request)
+
+    def _page(self, request: Request) -> Response:
+        destination, limit = self._destination(request), _limit(request)
+        with wait_limit(_ANSWERS_WITHIN):
+            page = self.store.handed_over.unanswered(destination, limit, _after(request))
+        letters = [_document(each).model_dump(mode="json") for each in page.copies]
         return JSONResponse(
-            {
-                **message.model_dump(mode="json", exclude={"body"}),
-                "attachments": [
-                    each.model_dump(mode="json", exclude={"message_id"}) for each in attachments
-                ],
-            }
+            {"letters": letters, "next_cursor": cursor_text(page.after) if page.after else None}
         )
+
+    async def _message(self, request: Request) -> Response:
+        return await run_in_threadpool(self._letter, request)
+
+    def _letter(self, request: Request) -> Response:
+        destination = self._destination(request)
+        with wait_limit(_ANSWERS_WITHIN):
+            copy = self.store.handed_over.copy(_id(request), destination)
+        text = f"{_document(copy).model_dump_json(indent=2)}\n".encode()
+        return Response(
+            text, media_type="application/json", headers=digest_headers_of(request, text)
+        )
+
+    def _destination(self, request: Request) -> str | None:
+        name = request.query_params.get("destination")
+        if name is not None and self.destinations and name not in self.destinations():
+            raise NotFound(f"there is no destination {name!r} in the configuration")
+        return name
 
     async def _body(self, request: Request) -> Response:
         message, _ = await run_in_threadpool(self._find, request)
         if message.body_deleted_at:
-            return _problem(410, "the text is not here: retention deleted it")
+            return problem(410, "the text is not here: retention deleted it")
+        text = message.body.encode()
         headers = {
             "Content-Disposition": f'attachment; filename="{body_name(message)}"',
             "X-Content-Type-Options": "nosniff",
+            **digest_headers_of(request, text),
         }
-        return Response(
-            message.body, media_type=f"{message.body_type}; charset=utf-8", headers=headers
-        )
+        return Response(text, media_type=f"{message.body_type}; charset=utf-8", headers=headers)
 
     async def _attachment(self, request: Request) -> Response:
         _, attachments = await run_in_threadpool(self._find, request)
@@ -122,9 +141,15 @@ class Api:
         if found is None:
             raise NotFound(f"the letter has no attachment {which!r}")
         if found.state not in KEPT_STATES or not found.sha256:
-            return _problem(410, f"the attachment is not here: {found.state}")
+            return problem(410, f"the attachment is not here: {found.state}")
         path = self.content.path(found.sha256)
-        headers = {"X-Content-Type-Options": "nosniff", "Digest": f"sha-256={found.sha256}"}
+        if not await run_in_threadpool(path.is_file):
+            return problem(500, "the attachment's file is missing; `postmottak db check` shows it")
+        headers = {
+            "X-Content-Type-Options": "nosniff",
+            "Digest": f"sha-256={found.sha256}",  # what it was before RFC 9530; clients may read it
+            **digest_headers(request, found.sha256),
+        }
         return FileResponse(
             path, media_type=found.media_type, filename=found.safe_name, headers=headers
         )
@@ -142,7 +167,7 @@ class Api:
         try:
             reason = (await request.json()).get("reason", "") if body else ""
         except (ValueError, AttributeError, RecursionError):
-            return _problem(400, 'the body is not a JSON object such as {"reason": "..."}')
+            return problem(400, 'the body is not a JSON object such as {"reason": "..."}')
         # JSON can hold half of a surrogate pair, a database cannot
         reason = str(reason)[:_LONGEST_REASON].encode("utf-8", "replace").decode()
         return await run_in_threadpool(
@@ -154,16 +179,71 @@ class Api:
             return self._settle(delivery_id, rejection)
 
     def _settle(self, delivery_id: UUID, rejection: str | None) -> Response:
+        if self.store.outbox.answered(delivery_id, self.clock(), rejection):
+            return Response(status_code=204)
         delivery = self.store.queries.delivery_by_id(delivery_id)
         if delivery.state is not DeliveryState.DELIVERED:
-            return _problem(
+            return problem(
                 409,
                 f"the delivery is {delivery.state}; only what was delivered can be taken or "
                 "rejected",
             )
-        if delivery.taken_at is None and delivery.rejection is None:
-            self.store.outbox.picked_up(delivery_id, self.clock(), rejection)
-        return Response(status_code=204)
+        was_rejected = delivery.rejection is not None
+        if was_rejected == (rejection is not None):
+            return Response(status_code=204)
+        return problem(409, f"the delivery was {_ANSWERS[was_rejected]}")
+
+
+_ANSWERS = {
+    True: "rejected before, so it cannot be acknowledged",
+    False: "taken before, so it cannot be rejected",
+}
+
+
+class _BadParameter(ValueError):
+    """A parameter of the address that is not valid."""
+
+
+def _failure(
+    status: int, detail: str = "", headers: dict[str, str] | None = None
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return what answers an error: with `detail`, or without one with the error's own words."""
+
+    async def answer(_: Request, error: Exception) -> Response:
+        return problem(status, detail or str(error), headers)
+
+    return answer
+
+
+_ERRORS = {
+    NotFound: _failure(404),
+    _BadParameter: _failure(400),
+    ClientDisconnect: _failure(400, "the request ended early"),  # which is not received
+    StoreBusy: _failure(
+        503, "the database is busy; ask again a little later", {"Retry-After": "10"}
+    ),
+    StoreError: _failure(503, "the letters cannot be had now", {"Retry-After": str(WAIT)}),
+    Exception: unexpected_failure,
+}
+
+
+def _document(copy: LetterCopy) -> LetterDocument:
+    return letter_document(copy.message, copy.attachments, copy.decision, copy.delivery)
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", str(_PAGE))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _LARGEST_PAGE):
+        raise _BadParameter(f"limit is not a whole number from 1 to {_LARGEST_PAGE}")
+    return int(text)
+
+
+def _after(request: Request) -> tuple[datetime, int] | None:
+    text = request.query_params.get("cursor")
+    try:
+        return cursor_place(text) if text else None
+    except ValueError as error:
+        raise _BadParameter("cursor is not one of this list's; begin again without it") from error
 
 
 def _id(request: Request) -> UUID:
@@ -175,15 +255,9 @@ def _id(request: Request) -> UUID:
 
 def _refused(verdict: TokenVerdict) -> Response:
     if verdict is TokenVerdict.TOO_MANY:
-        return _problem(
+        return problem(
             429,
             "the token is wrong, and so were many before it",
             {"Retry-After": str(WAIT), "Connection": "close"},
         )
-    return _problem(401, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
-
-
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse(
-        {"status": status, "detail": detail}, status, headers, media_type="application/problem+json"
-    )
+    return problem(401, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})

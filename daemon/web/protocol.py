@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 
 from daemon.web.framing import StrictConnection
 from daemon.web.limits import Limits
+from daemon.web.problem_details import members
 
 _LARGEST_HEAD = 16384
 # bytes in the kernel for each connection; by default it lets them grow to some megabytes
@@ -159,7 +160,7 @@ def _refusal(status: HTTPStatus) -> bytes:
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         else "this is not a valid request"
     )
-    body = json.dumps({"status": status.value, "detail": detail}).encode()
+    body = json.dumps(members(status, detail)).encode()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: "
         f"application/problem+json\r\nContent-Length: {len(body)}\r\n"

@@ -3,6 +3,8 @@ holds a worker."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import ssl
 import threading
@@ -12,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
@@ -57,6 +60,34 @@ def test_a_letter_is_one_signed_event(servers: Any, make_parcel: MakeParcel) -> 
         "datacontenttype": "application/json",
     }
     assert receipt.details == {"status": 204, "webhook_id": str(parcel.delivery_id)}
+
+
+def test_a_call_has_its_digest(servers: Any, make_parcel: MakeParcel) -> None:
+    """A receiver can compare the body with its digest by RFC 9530."""
+    server = servers.web_status("200 OK")
+    webhook_to(server).deliver(make_parcel(title="Årsoppgjør"))
+    _, headers, body = server.requests[0]
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    assert headers["content-digest"] == f"sha-256=:{digest}:"
+
+
+@pytest.mark.parametrize("links", [{}, {"payload": "with-links", "link_base": "http://a/b"}])
+def test_the_data_follows_the_published_schema(
+    servers: Any, make_parcel: MakeParcel, links: dict[str, str]
+) -> None:
+    """The letter in an event is valid by docs/message.schema.json, with links as well, and the
+    schema describes the links."""
+    server = servers.web_status("200 OK")
+    webhook_to(server, **links).deliver(make_parcel(missing=["Borte.pdf"]))
+    data = json.loads(server.requests[0][2])["data"]
+    schema = json.loads(
+        Path(__file__).parents[2].joinpath("docs/message.schema.json").read_text(encoding="utf-8")
+    )
+    jsonschema.validate(data, schema)
+    assert set(data.get("links", {})) <= set(schema["$defs"]["Links"]["properties"])
+    if links:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(data | {"links": {"message": 1}}, schema)
 
 
 def test_attachments_are_described_and_not_sent(servers: Any, make_parcel: MakeParcel) -> None:

@@ -17,8 +17,17 @@ import pytest
 from daemon.core.errors import TemporaryFailure
 from daemon.core.filenames import is_plain_name
 from daemon.core.model import PartState
-from daemon.core.ports import AwaitsPickup, Destination, KeepsDedupRecords, Parcel, PickupState
+from daemon.core.ports import (
+    AwaitsPickup,
+    Destination,
+    KeepsDedupRecords,
+    Parcel,
+    PickupState,
+    SendsTests,
+)
+from daemon.delivery.sample_parcel import sample_parcel
 from tests.handing_over import hand_over
+from tests.parcels import MOMENT
 
 MakeParcel = Callable[..., Parcel]
 LARGE = 64 << 20
@@ -284,6 +293,24 @@ class DropContract(DestinationContract):
         assert list(destination.dedup_records()) == []
         hidden = [trace for trace in drop.dedup_records() if ".postmottak/" in trace]
         assert [trace.partition(".postmottak/")[2] for trace in hidden] == ["awaiting-pickup"]
+
+    def test_a_test_is_cleared_away(self, drop: DropReceiver, make_parcel: MakeParcel) -> None:
+        """A test is written and read like a letter, and leaves nothing: beside letters that are
+        there, in the index, or out of sight."""
+        destination = drop.destination
+        assert isinstance(destination, SendsTests)
+        destination.deliver(make_parcel())
+        before = drop.contents(), sorted(drop.dedup_records())
+        assert "read, and removed" in destination.send_test(sample_parcel("erp", b"%PDF", MOMENT))
+        assert (drop.contents(), sorted(drop.dedup_records())) == before
+
+    def test_a_test_fails_where_a_letter_would(self, drop: DropReceiver) -> None:
+        """A test of a drop that cannot be used is a failure in words."""
+        destination = drop.destination
+        assert isinstance(destination, SendsTests)
+        drop.go_down()
+        with pytest.raises(TemporaryFailure):
+            destination.send_test(sample_parcel("erp", b"%PDF", MOMENT))
 
     def test_settling_leaves_what_is_not_settled(
         self, drop: DropReceiver, make_parcel: MakeParcel

@@ -59,6 +59,9 @@ NOT_RUN = {
     'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': (
         f"{_NO_PIPX}; `make deb` installs the same"
     ),
+    "python3 docs/examples/consumer.py api http://127.0.0.1:8765/api/v1 api.token erp inbox": (
+        "test_consumer.py runs it against a service"
+    ),
     "systemctl edit postmottak": "opens an editor; `make system-test` writes the file it would",
 }
 """Commands that are shown and not run here, each with the reason."""
@@ -129,6 +132,7 @@ class Newcomer:
             "WSDL": "arkiv.wsdl",
             "FILE": "COPY",
             "RECIPIENT": "post",
+            "NAME": "mappe",
             "500": "2",
             "/backup/2026-11-24": str(place / "backup"),
         }

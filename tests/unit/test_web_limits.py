@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -251,7 +252,12 @@ def test_a_refusal_is_read_by_a_client_that_goes_on_sending(tmp_path: Path) -> N
     ):
         head, _, text = answers(connection).partition(b"\r\n\r\n")
     assert b"application/problem+json" in head
-    assert json.loads(text) == {"status": 413, "detail": "the request is too long"}
+    assert json.loads(text) == {
+        "type": "about:blank",
+        "title": HTTPStatus(413).phrase,
+        "status": 413,
+        "detail": "the request is too long",
+    }
 
 
 def test_stopping_waits_for_nobody_who_does_not_read(tmp_path: Path) -> None:
