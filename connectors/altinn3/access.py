@@ -46,8 +46,8 @@ def check_key(key: RSAKey, key_id: str, last_day: date | None, today: date) -> F
         )
     if last_day < today:
         remedy = (
-            "register a new one in Samarbeidsportalen, or the same one again, and update "
-            "`key_expires`"
+            "make a new one with `postmottak key new`, which says what to register and change, or "
+            "register the same one again, and update `key_expires`"
         )
         return Finding(
             subject="key",

@@ -23,6 +23,7 @@ from daemon.cli import (
     checks,
     deliveries,
     init,
+    keys,
     maintenance,
     messages,
     routes,
@@ -46,7 +47,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _part in (init, service, checks, status, messages, deliveries, maintenance, routes, tools):
+for _part in (
+    init,
+    keys,
+    service,
+    checks,
+    status,
+    messages,
+    deliveries,
+    maintenance,
+    routes,
+    tools,
+):
     _part.add_to(app)
 
 

@@ -154,7 +154,7 @@ NOBODY = "3f9a0f6e-0000-4000-8000-000000000000"
     ("other", "words"),
     [
         ({"client_id": NOBODY}, "compare `client_id`"),
-        ({"key_id": "other"}, "MP-100"),
+        ({"key_id": "other"}, "Compare `key_id`"),
         (
             {"maskinporten_url": "http://127.0.0.1:9/"},
             "connection refused.*name server and firewall",
