@@ -22,6 +22,7 @@ import typer
 from daemon.cli import (
     checks,
     deliveries,
+    discover,
     init,
     keys,
     maintenance,
@@ -52,6 +53,7 @@ for _part in (
     keys,
     service,
     checks,
+    discover,
     status,
     messages,
     deliveries,

@@ -42,6 +42,7 @@ from daemon.service import plugins
 from daemon.service.connections import connect_destinations, start_worker
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import readable_secrets, refuse_shared_file_systems
+from daemon.service.resource_watch import ResourceWatch
 from daemon.service.servers import pull_api_server, token_guard
 from daemon.service.stack import LoadedConfig, open_content, retention
 from daemon.service.upkeep import ClockCorrections, CoverFollower
@@ -79,6 +80,8 @@ class App:
         self._mailboxes = plugins.connect_mailboxes(configuration)
         clock.follow(*(each.source_time for each in self._mailboxes if isinstance(each, TellsTime)))
         self.polled_mailboxes = polled_mailboxes(configuration, self._mailboxes, self.heartbeats)
+        file = configuration.store.database_path.with_suffix(".resources.json")
+        self.resources = ResourceWatch(self._mailboxes, store, file, self.problems, clock)
         self.tokens = token_guard(configuration, self.problems)
         self.web = pull_api_server(
             configuration,
@@ -139,6 +142,7 @@ class App:
         self.store.outbox.release_abandoned(self.clock())
         self.store.stamps.pull_back(self.clock(), retry.LONGEST_ASKED)
         for box in self.polled_mailboxes:
+            self.resources.recall(box.mailbox.name)
             self.store.bookmarks.retire(box.mailbox.name, box.mailbox.channels(), self.clock())
 
     def _note_table(self, table: Table) -> None:
@@ -165,6 +169,7 @@ class App:
         """
         summary = PollSummary()
         for box in self.polled_mailboxes:
+            self.resources.refresh(box.mailbox.name)
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()

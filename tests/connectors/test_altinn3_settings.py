@@ -114,6 +114,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Any, ...], str]] = {
     "resource of two services": ({"resources": {"4255/1": ["x"], "4255/2": ["x"]}}, ("resources",), "for both 4255/1 and 4255/2"),
     "service by code and name": ({"resources": {"4255/8": ["x"], "skatter-avgifter": ["y"]}}, ("resources",), "by code and by name"),
     "no resource": ({"resources": {"4255/8": []}}, ("resources",), "name at least one"),
+    "resources of another kind": ({"resources": "all"}, ("resources",), 'write "auto", or a table'),
     "resource with prefix": ({"resources": {"4255/8": ["urn:altinn:resource:x"]}}, ("resources", "4255/8", 0), "write the plain id"),
     "confidential": ({"confidential": "yes"}, ("confidential",), "'list', 'fetch' or 'off'"),
     "no interval": ({"poll_every": "0s"}, ("poll_every",), "must be longer than zero"),

@@ -59,6 +59,7 @@ NOT_RUN = {
     'pipx install "$(ls $PWD/dist/postmottak-*.whl)[pdf,s3,sftp,smb,soap]"': (
         f"{_NO_PIPX}; `make deb` installs the same"
     ),
+    "systemctl restart postmottak": "needs systemd; test_keys.py starts with a new key instead",
     "systemctl edit postmottak": "opens an editor; `make system-test` writes the file it would",
 }
 """Commands that are shown and not run here, each with the reason."""
