@@ -101,6 +101,8 @@ class Discovery:
             return InUse(names={}, remark=f"Dialogporten did not answer: {error}")
         if answer.status != _OK:
             return InUse(names={}, remark=f"Dialogporten refused, with status {answer.status}")
+        if answer.value is None:
+            return InUse(names={}, remark="Dialogporten listed everything that anyone uses")
         return InUse(names=answer.value)
 
     def names(self, resource: str) -> Mapping[str, str] | None:
@@ -168,14 +170,15 @@ class Discovery:
         )
 
 
-def _resources(body: bytes) -> dict[str, dict[str, str]]:
+def _resources(body: bytes) -> dict[str, dict[str, str]] | None:
+    """Return the names of resources by id; None for a list that is not the party's own."""
     document = json_object(body)
     items = document.get("items")
     if not isinstance(items, list):
         # nonsense from outside is a bad value
         raise ValueError("no list of resources")  # noqa: TRY004
     if document.get("isFullCatalogueFallback") is True:
-        return {}  # everything that anyone uses, which says nothing about this party
+        return None  # everything that anyone uses, which says nothing about this party
     found = (each.get("serviceResource") for each in items if isinstance(each, dict))
     return {
         each["id"].removeprefix(_PREFIX): _names(each.get("name"))

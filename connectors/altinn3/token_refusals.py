@@ -76,8 +76,8 @@ _CAUSES = (
     ),
     _Cause(
         remedy=(
-            "the client is switched off; have whoever manages it in Samarbeidsportalen switch it "
-            "on again, or write the id of another client as `client_id`"
+            "the client is switched off; have it switched on again in Samarbeidsportalen, "
+            "or write the id of another client as `client_id`"
         ),
         sentences=(
             r"client\b.{0,60}\b(disabled|deactivated|inactive|suspended|blocked)\b",

@@ -69,7 +69,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def _replaced(lines: list[str], mailbox: str, block: str) -> str | None:
-    """Return the text with a new table for the old one; None if there is no old one."""
+    """Return the text with a new table instead of the old one; None without an old one."""
     found = _section(lines, ("mailbox", mailbox, "resources"))
     if not found:
         return None

@@ -16,7 +16,7 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, LOCK
 from daemon.core.errors import Fault
 from daemon.core.model import Outcome
-from daemon.core.ports import Destination, HasTokens, TellsTime
+from daemon.core.ports import Channel, Destination, HasTokens, TellsTime
 from daemon.delivery import retry
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.marks import MarkSender
@@ -141,9 +141,14 @@ class App:
         _log_warnings(self.table)
         self.store.outbox.release_abandoned(self.clock())
         self.store.stamps.pull_back(self.clock(), retry.LONGEST_ASKED)
+        channels: dict[str, Sequence[Channel]] = {
+            each.mailbox: () for each in self.store.queries.bookmarks()
+        }
         for box in self.polled_mailboxes:
             self.resources.recall(box.mailbox.name)
-            self.store.bookmarks.retire(box.mailbox.name, box.mailbox.channels(), self.clock())
+            channels[box.mailbox.name] = box.mailbox.channels()
+        for name, read in channels.items():
+            self.store.bookmarks.retire(name, read, self.clock())
 
     def _note_table(self, table: Table) -> None:
         self.store.letters.note_table(table.version, table.text, self.clock())

@@ -3,6 +3,7 @@ mailbox."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.altinn3.access import READ_SCOPE, ReadyClient
 from connectors.sandbox.altinn3.discovery import PretendResource
 from connectors.sandbox.altinn3.server import FakeAltinn
+from connectors.sandbox.http_server import Response
 from connectors.sandbox.letters import PretendLetter
 from daemon.core.ports import Discovered, Finding
 
@@ -306,6 +308,24 @@ def test_discovery_tells_what_is_in_use_and_what_is_configured(
     assert (guess.service, guess.guessed, guess.readable) == ("4255/8", True, False)
     assert "registry has no such resource" in guess.remark
     assert told[CONFIDENTIAL].readable
+
+
+def test_the_whole_catalogue_is_no_answer(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """Where Dialogporten falls back to everything that anyone uses, its hundreds of resources are
+    neither listed nor tried one by one."""
+    item = {
+        "serviceResource": {"id": "foreign", "resourceType": "correspondenceservice", "name": []}
+    }
+    body = json.dumps({"items": [item] * 500, "isFullCatalogueFallback": True}).encode()
+    everything = faults.Fault(name="all", instead=lambda: Response(status=200, body=body))
+    altinn.faults.inject(everything, "serviceresources", times=None)
+    told = discovered(mailbox(tmp_path, altinn, client))
+    assert "foreign" not in told
+    assert "everything that anyone uses" in told[ADMINISTRATION].remark
+    finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} other resources"]
+    assert (finding.ok, "foreign" in finding.text) == (True, False)
 
 
 def test_discovery_leaves_no_party_out(

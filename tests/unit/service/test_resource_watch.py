@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,9 +18,12 @@ from daemon.core.errors import MailboxUnavailable
 from daemon.core.ports import Channel
 from daemon.monitoring.problems import Problem
 from daemon.monitoring.service_problems import ServiceProblems
+from daemon.service import app, resource_watch, stack
 from daemon.service.resource_watch import ResourceWatch
+from daemon.service.supervisor import Supervisor
 from daemon.store import Store
-from tests.unit.conftest import NOW, PARTY
+from tests.unit.conftest import NOW, PARTY, MemoryDestination, MemoryMailbox
+from tests.unit.service.conftest import MAILBOXES, PLACES
 
 TAX, PLAN = "4255/8", "4255/1"
 DAY = timedelta(days=1)
@@ -263,3 +267,55 @@ def test_a_configured_table_is_left_alone(watched: Watched) -> None:
     watched.refresh()
     assert (watched.mailbox.asked, watched.mailbox.using) == (0, {})
     assert not watched.file.exists()
+
+
+class SearchingMailbox(MemoryMailbox):
+    """A mailbox in memory that finds out its resources by itself."""
+
+    finds_resources = True
+    found: ClassVar[dict[str, list[str]]] = {TAX: ["skatt"]}
+
+    def find_resources(self) -> Mapping[str, Sequence[str]]:
+        return dict(self.found)
+
+    def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:
+        self.boxes = [
+            Channel(party=PARTY, service=service, resource=each)
+            for service, ids in resources.items()
+            for each in ids
+        ]
+
+
+def test_a_running_service_reads_a_new_resource(
+    memory_connectors: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resource that appears while the service runs is read without a restart, and the service's
+    problems say so; a mailbox that has left the configuration leaves no channel behind."""
+    monkeypatch.setattr(resource_watch, "_EVERY", timedelta())
+    monkeypatch.setattr(resource_watch, "_RETRY", 0.0)
+    MAILBOXES["altinn"] = box = SearchingMailbox()
+    PLACES.update(erp=(erp := MemoryDestination("erp")), mail=MemoryDestination("mail"))
+    came = threading.Semaphore(0)
+    erp.during = lambda _: came.release()
+    text = configuration_file.read_text().replace('"1h"', '"1s"')
+    configuration_file.write_text(text)
+    box.publish("a", title="Skatt")
+    with app.open_app(stack.load(configuration_file)) as parts:
+        service = Supervisor(parts)
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        try:
+            assert came.acquire(timeout=20)
+            new = Channel(party=PARTY, service=PLAN, resource="plan")
+            box.publish("b", channel=new, title="Plan")
+            box.found = {TAX: ["skatt"], PLAN: ["plan"]}  # type: ignore[misc]
+            assert came.acquire(timeout=20)
+        finally:
+            service.stop()
+            thread.join(20)
+        assert {each.resource for each in parts.store.queries.bookmarks()} == {"skatt", "plan"}
+    configuration_file.write_text(text.replace("[mailbox.altinn]", "[mailbox.other]"))
+    MAILBOXES["other"] = SearchingMailbox("other")
+    with app.open_app(stack.load(configuration_file)) as parts:
+        left = parts.store.queries.bookmarks()
+        assert [each.resource for each in left if not each.retired_at] == []
