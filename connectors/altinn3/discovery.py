@@ -24,6 +24,7 @@ from connectors.altinn3.registry import (
     titles_of,
 )
 from connectors.net.http_response import json_object
+from daemon.core.dpv import find_service
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 from daemon.core.ports import Channel, Discovered
 
@@ -67,9 +68,8 @@ class Discovery:
         carrying = {
             name: found.service for name, found in matches.items() if found.service in services
         }
-        wanted = [
-            each for each in channels if not (each.presumed and each.service in carrying.values())
-        ]
+        covered = set(carrying.values())
+        wanted = [each for each in channels if not (_is_guess(each) and each.service in covered)]
         for party in dict.fromkeys(each.party for each in channels):
             own = {each.resource: each for each in channels if each.party == party}
             listed = [each.resource for each in wanted if each.party == party]
@@ -168,6 +168,13 @@ class Discovery:
             names or {},
             "" if names is not None else "the resource registry has no such resource",
         )
+
+
+def _is_guess(channel: Channel) -> bool:
+    """Whether the resource is neither configured nor named by public source code."""
+    service = find_service(channel.service)
+    known = {each.id for each in service.resources if each.known} if service else set()
+    return channel.presumed and channel.resource not in known
 
 
 def _resources(body: bytes) -> dict[str, dict[str, str]] | None:

@@ -328,6 +328,25 @@ def test_the_whole_catalogue_is_no_answer(
     assert (finding.ok, "foreign" in finding.text) == (True, False)
 
 
+def test_discovery_drops_guesses_where_the_registry_knows(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """A resource that the registry has for a service takes the place of a guess, and not of a
+    resource that public source code names; how each was found is told."""
+    altinn.add_resource(PretendResource(id="ny-skatt", title="Ny", service="4255/8"))
+    title = "Taushetsbelagt post fra det offentlige innenfor administrasjon"
+    altinn.add_resource(PretendResource(id="ny-taushet", title=title))
+    altinn.discovery.remove(CONFIDENTIAL)
+    told = discovered(mailbox(tmp_path, altinn, client))
+    assert list(told) == [ADMINISTRATION, "ny-skatt", "ny-taushet", CONFIDENTIAL]
+    assert {name: (each.service, each.matched) for name, each in told.items()} == {
+        ADMINISTRATION: ("4255/10", "title"),
+        "ny-skatt": ("4255/8", "service code"),
+        "ny-taushet": ("5504/1", "title"),
+        CONFIDENTIAL: ("5504/1", ""),
+    }
+
+
 def test_discovery_leaves_no_party_out(
     tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
 ) -> None:
