@@ -42,8 +42,8 @@ def with_resources(text: str, mailbox: str, resources: Resources) -> str:
     changed = _replaced(lines, mailbox, block) or _inserted(lines, mailbox, block, end)
     if changed is None or not _means(changed, wanted):
         raise OperatorError(
-            f"There is no section [mailbox.{_key(mailbox)}] that the resources could be written "
-            f"into; write them yourself:\n\n{resources_block(mailbox, resources)}"
+            f"The file lacks a section [mailbox.{_key(mailbox)}] into which the resources could be "
+            f"written; write them yourself:\n\n{resources_block(mailbox, resources)}"
         )
     return changed
 
