@@ -24,6 +24,8 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
+from connectors.sandbox.samples import sandbox_resources
+
 _PATH = "/correspondence/api/v1/correspondence"
 _CHUNK = 1 << 16
 _LOCAL = threading.local()
@@ -102,7 +104,7 @@ def _main(folder: Path, target: Path, client: str, threads: int) -> None:
     target.mkdir()
     began = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
-        resources = [resource for each in settings["resources"].values() for resource in each]
+        resources = sandbox_resources().values()
         paths = [
             f"{_PATH}?{urlencode({'resourceId': resource, 'role': 'Recipient'})}"
             for resource in resources

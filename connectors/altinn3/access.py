@@ -8,14 +8,15 @@ so that it is reported once only.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from datetime import date
 
 from joserfc.jwk import RSAKey
 
-from connectors.altinn3.discovery import Discovery, guess_service
+from connectors.altinn3.discovery import Discovery
 from connectors.altinn3.maskinporten import Tokens
 from connectors.altinn3.platform import READ
+from connectors.altinn3.registry import guess_service
 from connectors.altinn3.token_refusals import PartyRefused
 from connectors.net.circuit_breaker import HostUnavailable
 from daemon.core.dpv import CONFIDENTIAL_POST, find_service
@@ -46,8 +47,8 @@ def check_key(key: RSAKey, key_id: str, last_day: date | None, today: date) -> F
         )
     if last_day < today:
         remedy = (
-            "register a new one in Samarbeidsportalen, or the same one again, and update "
-            "`key_expires`"
+            "make a new one with `postmottak key new`, which says what to register and change, or "
+            "register the same one again, and update `key_expires`"
         )
         return Finding(
             subject="key",
@@ -57,20 +58,50 @@ def check_key(key: RSAKey, key_id: str, last_day: date | None, today: date) -> F
     return Finding(subject="key", ok=True, text=f"{text}, valid until {last_day}")
 
 
+def check_registry(
+    find: Callable[[], Mapping[str, Sequence[str]]],
+    use: Callable[[Mapping[str, Sequence[str]]], None],
+) -> Finding:
+    """Ask the registry which resources carry the services, and use them for the rest of the check."""
+    try:
+        found = find()
+    except MailboxError as error:
+        text = f"{error}. The resources that Postmottak knows by name are checked instead"
+        return Finding(subject="resource registry", ok=True, warning=True, text=text)
+    use(found)
+    number = sum(map(len, found.values()))
+    carry = "resource carries" if number == 1 else "resources carry"
+    text = f"{number} {carry} {len(found)} of the configured services"
+    return Finding(subject="resource registry", ok=True, warning=not found, text=text)
+
+
 def check_parties(
     channels: Sequence[Channel], tokens: Tokens, discovery: Discovery
 ) -> Iterator[Finding]:
-    """Check each party of `channels`, in their order."""
+    """Check each party of `channels`, in their order.
+
+    Guesses that cannot be read are reported together, at the end.
+    """
+    guesses: dict[str, set[str]] = {}
     for party in dict.fromkeys(each.party for each in channels):
         own = [each for each in channels if each.party == party]
-        if not (yield from _check_party(party, own, tokens, discovery)):
-            return
+        if not (yield from _check_party(party, own, tokens, discovery, guesses)):
+            break
+    if guesses:
+        yield _only_guesses(guesses)
 
 
 def _check_party(
-    party: str, channels: Sequence[Channel], tokens: Tokens, discovery: Discovery
+    party: str,
+    channels: Sequence[Channel],
+    tokens: Tokens,
+    discovery: Discovery,
+    guesses: dict[str, set[str]],
 ) -> Generator[Finding, None, bool]:
-    """Check one party. Return whether it makes sense to check the next."""
+    """Check one party. Return whether it makes sense to check the next.
+
+    Services that nothing but a guess could carry are added to `guesses`, with the parties.
+    """
     subject = f"{party} Maskinporten"
     try:
         granted = tokens.grant(party, READ)
@@ -93,7 +124,7 @@ def _check_party(
         ok=True,
         text=f"accepted it and issued its own, valid for {round(lifetime)} seconds",
     )
-    return (yield from _check_services(party, channels, discovery))
+    return (yield from _check_services(party, channels, discovery, guesses))
 
 
 def _clock(tokens: Tokens) -> str:
@@ -107,7 +138,10 @@ def _clock(tokens: Tokens) -> str:
 
 
 def _check_services(
-    party: str, channels: Sequence[Channel], discovery: Discovery
+    party: str,
+    channels: Sequence[Channel],
+    discovery: Discovery,
+    guesses: dict[str, set[str]],
 ) -> Generator[Finding, None, bool]:
     for service in dict.fromkeys(each.service for each in channels):
         own = [each for each in channels if each.service == service]
@@ -116,7 +150,10 @@ def _check_services(
         if away:
             yield Finding(subject=_subject(party, service), ok=False, text=f"{away}{_REST}")
             return False
-        yield _judge_service(own, refusals, discovery)
+        if finding := _judge_service(own, refusals, discovery):
+            yield finding
+        else:
+            guesses.setdefault(service, set()).add(party)
     yield check_unclaimed(party, channels, discovery)
     return True
 
@@ -128,9 +165,12 @@ def _subject(party: str, service: str) -> str:
 
 def _judge_service(
     channels: Sequence[Channel], refusals: dict[str, MailboxError | None], discovery: Discovery
-) -> Finding:
-    """Report whether a party's service can be read through at least one of its resources."""
-    service, subject = channels[0].service, _subject(channels[0].party, channels[0].service)
+) -> Finding | None:
+    """Report whether a party's service can be read through at least one of its resources.
+
+    None if all of them are guesses that cannot be read.
+    """
+    subject = _subject(channels[0].party, channels[0].service)
     troubles = [
         _trouble(each, refusal, discovery)
         for each in channels
@@ -141,7 +181,10 @@ def _judge_service(
     readable = [resource for resource, refusal in refusals.items() if refusal is None]
     if readable:
         return Finding(subject=subject, ok=True, text=f"can be read through {', '.join(readable)}")
-    return Finding(subject=subject, ok=True, text=_only_presumed(refusals, service))
+    if channels[0].service == CONFIDENTIAL_POST.code:
+        text = f"no access, so it cannot be seen whether any waits; {_CONFIDENTIAL}"
+        return Finding(subject=subject, ok=True, warning=True, text=text)
+    return None
 
 
 def _trouble(channel: Channel, refusal: MailboxError, discovery: Discovery) -> str:
@@ -158,12 +201,21 @@ def _trouble(channel: Channel, refusal: MailboxError, discovery: Discovery) -> s
     return f"{refusal}; {_CONFIDENTIAL if channel.service == CONFIDENTIAL_POST.code else _ORDINARY}"
 
 
-def _only_presumed(refusals: dict[str, MailboxError | None], service: str) -> str:
-    return (
-        f"no access; {', '.join(refusals)} was only a guess. If letters come through another "
-        f"resource, add it to `resources` under {service!r}; if there are none, remove the "
-        "service from `services`"
+def _only_guesses(guesses: Mapping[str, Collection[str]]) -> Finding:
+    """Report the services for which no resource is known, all in one line."""
+    services = ", ".join(sorted(guesses, key=_number))
+    parties = len({party for each in guesses.values() for party in each})
+    whose = f" of {parties} organisations" if parties > 1 else ""
+    text = (
+        f"no letter of {services}{whose} can arrive: no resource is known to carry them, and the "
+        "names that Postmottak tried cannot be read. `postmottak discover` lists what there is; "
+        "write the resources under `resources`, or remove the services from `services`"
     )
+    return Finding(subject="services without a resource", ok=True, warning=True, text=text)
+
+
+def _number(code: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in code.split("/"))
 
 
 def check_unclaimed(party: str, channels: Sequence[Channel], discovery: Discovery) -> Finding:

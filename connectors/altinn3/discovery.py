@@ -1,13 +1,12 @@
 """Ask Altinn which resources a party's letters may come through, as that is not published.
 
-Dialogporten reports the resources in use that a system user may read, the resource registry what a
-resource is called (Altinn/dialogporten `ServiceResources/Queries/Search`), and a list call whether
-Correspondence agrees.
+The resource registry has all resources, with the services that they carry (`registry.py`);
+Dialogporten reports those in use that a system user may read (Altinn/dialogporten
+`ServiceResources/Queries/Search`); and a list call shows whether Correspondence agrees.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +16,15 @@ from urllib.parse import quote, urlencode
 from connectors.altinn3.correspondence import Correspondence
 from connectors.altinn3.listing import Window
 from connectors.altinn3.platform import DIALOGPORTEN, Platform
+from connectors.altinn3.registry import (
+    Match,
+    Registry,
+    RegistryEntry,
+    guess_service,
+    titles_of,
+)
 from connectors.net.http_response import json_object
-from daemon.core.dpv import ALL_SERVICES, Service
+from daemon.core.dpv import find_service
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 from daemon.core.ports import Channel, Discovered
 
@@ -47,17 +53,44 @@ class Discovery:
         self._platform = platform
         self._correspondence = correspondence
         self._clock = clock
+        self.registry = Registry(platform)
 
-    def discover(self, channels: Sequence[Channel]) -> Iterator[Discovered]:
-        """Find every party's resources: those in use, and those of `channels`.
+    def discover(
+        self, channels: Sequence[Channel], services: Sequence[str]
+    ) -> Iterator[Discovered]:
+        """Find every party's resources.
 
-        Where a question failed, a remark says so.
+        Those that the registry has for `services`, those in use, and those of `channels`. Where a
+        question failed, a remark says so.
         """
+        entries, remark = self._entries()
+        matches = {name: found for name, each in entries.items() if (found := each.match)}
+        carrying = {
+            name: found.service for name, found in matches.items() if found.service in services
+        }
+        covered = set(carrying.values())
+        wanted = [each for each in channels if not (_is_guess(each) and each.service in covered)]
         for party in dict.fromkeys(each.party for each in channels):
             own = {each.resource: each for each in channels if each.party == party}
+            listed = [each.resource for each in wanted if each.party == party]
             in_use = self.in_use(party)
-            for resource in dict.fromkeys((*in_use.names, *own)):
-                yield self._discovered(party, resource, own.get(resource), in_use)
+            for resource in dict.fromkeys((*carrying, *in_use.names, *listed)):
+                yield self._discovered(
+                    party,
+                    resource,
+                    own.get(resource),
+                    in_use,
+                    entries.get(resource),
+                    matches.get(resource),
+                    remark,
+                )
+
+    def _entries(self) -> tuple[dict[str, RegistryEntry], str]:
+        """Return the registry's entries by id, or none and a remark."""
+        try:
+            return {each.id: each for each in self.registry.entries()}, ""
+        except MailboxError as error:
+            return {}, str(error)
 
     def in_use(self, party: str) -> InUse:
         """Ask Dialogporten which resources in use the party's system user may read.
@@ -71,6 +104,8 @@ class Discovery:
             return InUse(names={}, remark=f"Dialogporten did not answer: {error}")
         if answer.status != _OK:
             return InUse(names={}, remark=f"Dialogporten refused, with status {answer.status}")
+        if answer.value is None:
+            return InUse(names={}, remark="Dialogporten listed everything that anyone uses")
         return InUse(names=answer.value)
 
     def names(self, resource: str) -> Mapping[str, str] | None:
@@ -78,7 +113,9 @@ class Discovery:
 
         Raises MailboxUnavailable.
         """
-        answer = self._platform.look_up(_REGISTRY + quote(resource, safe=""), _title)
+        answer = self._platform.look_up(
+            _REGISTRY + quote(resource, safe=""), lambda body: titles_of(json_object(body))
+        )
         if answer.status == _NOT_FOUND:
             return None
         if answer.status != _OK:
@@ -96,36 +133,62 @@ class Discovery:
         return None
 
     def _discovered(
-        self, party: str, resource: str, channel: Channel | None, in_use: InUse
+        self,
+        party: str,
+        resource: str,
+        channel: Channel | None,
+        in_use: InUse,
+        entry: RegistryEntry | None,
+        match: Match | None,
+        remark: str,
     ) -> Discovered:
-        refusal, remarks = self.refusal(party, resource), [in_use.remark]
-        names = in_use.names.get(resource)
-        try:
-            names = names or self.names(resource)
-        except MailboxError as error:
-            remarks.append(str(error))
-        else:
-            remarks.append(
-                "" if names is not None else "the resource registry has no such resource"
-            )
-        guess = guess_service(resource, names or {})
+        refusal, remarks = self.refusal(party, resource), [in_use.remark, remark]
+        names = in_use.names.get(resource) or (entry.titles if entry else None)
+        if names is None:
+            names, missing = self._look_up(resource)
+            remarks.append(missing)
+        guess = match.service if match else guess_service(resource, names)
+        by_hand = channel is not None and not channel.presumed and match is None
         return Discovered(
             party=party,
             resource=resource,
-            names=names or {},
+            names=names,
             service=channel.service if channel else guess,
             guessed=channel.presumed if channel else guess is not None,
             configured=channel is not None,
             readable=refusal is None,
-            remark="; ".join(filter(None, (*remarks, str(refusal or "")))),
+            matched="configuration" if by_hand else match.by if match else "",
+            remark="; ".join(dict.fromkeys(filter(None, (*remarks, str(refusal or ""))))),
+        )
+
+    def _look_up(self, resource: str) -> tuple[Mapping[str, str], str]:
+        """Return the names of one resource, or none and why."""
+        try:
+            names = self.names(resource)
+        except MailboxError as error:
+            return {}, str(error)
+        return (
+            names or {},
+            "" if names is not None else "the resource registry has no such resource",
         )
 
 
-def _resources(body: bytes) -> dict[str, dict[str, str]]:
-    items = json_object(body).get("items")
+def _is_guess(channel: Channel) -> bool:
+    """Whether the resource is neither configured nor named by public source code."""
+    service = find_service(channel.service)
+    known = {each.id for each in service.resources if each.known} if service else set()
+    return channel.presumed and channel.resource not in known
+
+
+def _resources(body: bytes) -> dict[str, dict[str, str]] | None:
+    """Return the names of resources by id; None for a list that is not the party's own."""
+    document = json_object(body)
+    items = document.get("items")
     if not isinstance(items, list):
         # nonsense from outside is a bad value
         raise ValueError("no list of resources")  # noqa: TRY004
+    if document.get("isFullCatalogueFallback") is True:
+        return None  # everything that anyone uses, which says nothing about this party
     found = (each.get("serviceResource") for each in items if isinstance(each, dict))
     return {
         each["id"].removeprefix(_PREFIX): _names(each.get("name"))
@@ -139,47 +202,3 @@ def _resources(body: bytes) -> dict[str, dict[str, str]]:
 def _names(value: Any) -> dict[str, str]:
     pairs = [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
     return {str(each.get("languageCode")): str(each.get("value")) for each in pairs}
-
-
-def _title(body: bytes) -> dict[str, str]:
-    title = json_object(body).get("title")
-    return (
-        {str(language): text for language, text in title.items() if isinstance(text, str)}
-        if isinstance(title, dict)
-        else {}
-    )
-
-
-def guess_service(resource: str, names: Mapping[str, str]) -> str | None:
-    """Return the code of the service that the resource's id or names contain, if any.
-
-    A service's name counts only if they mention digital post at all.
-    """
-    if found := re.search(r"(4255|5504)[-_/]([0-9]{1,2})$", resource):
-        return next(
-            (each.code for each in ALL_SERVICES if each.code == f"{found[1]}/{found[2]}"), None
-        )
-    texts = [_letters(resource), *(_letters(each) for each in names.values())]
-    if not any(word in text for text in texts for word in ("dpv", "eformidling", "digitalpost")):
-        return None
-    return next(
-        (
-            each.code
-            for each in ALL_SERVICES
-            if any(word in text for word in _words(each) for text in texts)
-        ),
-        None,
-    )
-
-
-def _words(service: Service) -> set[str]:
-    process = service.process.split(":")[-2]
-    return {_letters(each) for each in (service.slug, process, service.nb, service.nn)}
-
-
-def _letters(text: str) -> str:
-    """Keep letters and digits only, so that `natur-miljo` is found in `Natur og miljø`."""
-    plain = (
-        text.casefold().replace("æ", "ae").replace("ø", "o").replace("oe", "o").replace("å", "a")
-    )
-    return re.sub(r"[^a-z0-9]", "", plain)

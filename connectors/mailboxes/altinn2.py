@@ -299,7 +299,9 @@ class Altinn2:
         try:
             self._service.elements(channel.party, channel.service.partition("/")[0], now, now)
         except MailboxError as error:
-            return Finding(subject=subject, ok=channel.presumed, text=str(error))
+            return Finding(
+                subject=subject, ok=channel.presumed, warning=channel.presumed, text=str(error)
+            )
         return Finding(subject=subject, ok=True, text="can be listed")
 
     def _ref(self, channel: Channel, element: Element) -> LetterRef:

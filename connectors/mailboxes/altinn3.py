@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from connectors.altinn3 import access
+from connectors.altinn3.channels import WantedChannels, channels_through
 from connectors.altinn3.company_register import CompanyRegister, register_address
 from connectors.altinn3.correspondence import Correspondence
 from connectors.altinn3.discovery import Discovery
@@ -31,6 +32,7 @@ from connectors.altinn3.envelope import letter_from, odd_flags
 from connectors.altinn3.listing import Window, find_all
 from connectors.altinn3.maskinporten import Identity, KeyFile, Tokens, load_key
 from connectors.altinn3.platform import READ, Platform
+from connectors.altinn3.registry import carriers
 from connectors.net.http_client import HttpClient, Timeouts
 from connectors.net.settings import all_or_duration, is_safe, without_repeats
 from connectors.net.tls import CaFile, none_if_empty
@@ -95,6 +97,15 @@ def _resource(text: str) -> str:
     return text
 
 
+def _none_if_auto(value: object) -> object:
+    """Return None for `auto`, and for an empty table, which never named a resource."""
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(
+            f'{value!r} is not valid; write "auto", or a table of services and their resources'
+        )
+    return None if value in ("auto", {}) else value
+
+
 class Settings(MailboxSettings):
     """`[mailbox.NAME]` with `type = "altinn3"`."""
 
@@ -110,9 +121,11 @@ class Settings(MailboxSettings):
     services: Annotated[
         tuple[Annotated[str, AfterValidator(_listed_service)], ...], AfterValidator(without_repeats)
     ] = tuple(each.code for each in DPV_SERVICES)
-    resources: dict[str, tuple[Annotated[str, AfterValidator(_resource)], ...]] = Field(
-        default_factory=dict
-    )
+    resources: Annotated[
+        dict[str, tuple[Annotated[str, AfterValidator(_resource)], ...]] | None,
+        BeforeValidator(_none_if_auto),
+    ] = None
+    """By service code; None (auto) for those that Altinn's resource registry has for the services."""
     confidential: Literal["list", "fetch", "off"] = "list"
     poll_every: PositiveDuration = timedelta(minutes=5)
     look_back: Duration = timedelta(days=7)
@@ -151,9 +164,11 @@ class Settings(MailboxSettings):
     @field_validator("resources")
     @classmethod
     def _one_service_each(
-        cls, resources: Mapping[str, tuple[str, ...]]
-    ) -> dict[str, tuple[str, ...]]:
+        cls, resources: Mapping[str, tuple[str, ...]] | None
+    ) -> dict[str, tuple[str, ...]] | None:
         """Return the resources by service code; a resource belongs to one service only."""
+        if resources is None:
+            return None
         by_code: dict[str, tuple[str, ...]] = {}
         owners: dict[str, str] = {}
         for name, ids in resources.items():
@@ -191,44 +206,27 @@ def longest_pause(poll_every: timedelta) -> timedelta:
     return max(pause / 2, pause - _A_CALL)
 
 
-def channels_of(settings: Settings) -> tuple[Channel, ...]:
-    """Return every channel that the settings ask for, by party, service and resource."""
-    services = [
-        *(known_service(code) for code in settings.services),
-        *([CONFIDENTIAL_POST] if settings.confidential != "off" else []),
-    ]
-    return tuple(
-        channel
-        for party in settings.parties
-        for service in services
-        for channel in _channels(settings, party, service)
+def channels_of(
+    settings: Settings, found: Mapping[str, Sequence[str]] | None = None
+) -> tuple[Channel, ...]:
+    """Return every channel that the settings ask for, by party, service and resource.
+
+    `found` are the resources by service that were found for `resources = "auto"`.
+    """
+    wanted = WantedChannels(
+        parties=settings.parties,
+        services=_services(settings),
+        list_confidential=settings.confidential == "list",
+        fetch_confidential=settings.confidential == "fetch",
     )
+    if settings.resources is None:
+        return channels_through(wanted, found or {}, found=True)
+    return channels_through(wanted, settings.resources, found=False)
 
 
-def _channels(settings: Settings, party: str, service: Service) -> Iterator[Channel]:
-    list_only = service is CONFIDENTIAL_POST and settings.confidential == "list"
-    configured = settings.resources.get(service.code)
-    claimed = {each for ids in settings.resources.values() for each in ids}
-    # No role includes the right to confidential post, so where it was not configured it is not an
-    # error that it cannot be listed.
-    presumed = (
-        {}
-        if configured
-        else {
-            each.id: list_only or not each.known
-            for each in service.resources
-            if each.id not in claimed
-        }
-    )
-    for resource in configured or presumed:
-        yield Channel(
-            party=party,
-            service=service.code,
-            resource=resource,
-            presumed=presumed.get(resource, False),
-            list_only=list_only,
-            fetch_confidential=settings.confidential == "fetch",
-        )
+def _services(settings: Settings) -> tuple[Service, ...]:
+    confidential = () if settings.confidential == "off" else (CONFIDENTIAL_POST,)
+    return (*(known_service(code) for code in settings.services), *confidential)
 
 
 class Altinn3:
@@ -253,10 +251,24 @@ class Altinn3:
         self._correspondence = Correspondence(platform)
         self._discovery = Discovery(platform, self._correspondence, clock)
         self._register = CompanyRegister(settings.company_register, settings.ca_file)
+        self.finds_resources = settings.resources is None
+        """Whether the registry decides which resources are listed."""
 
     def channels(self) -> Sequence[Channel]:
-        """Return each party's services and their resources, in the configuration's order."""
+        """Return each party's services and their resources, in the configuration's order.
+
+        Where the registry decides, those that are known so far.
+        """
         return self._channels
+
+    def find_resources(self) -> Mapping[str, Sequence[str]]:
+        """Ask the registry which resources carry the services. Raises MailboxUnavailable."""
+        codes = [each.code for each in _services(self._settings)]
+        return carriers(self._discovery.registry.entries(), codes)
+
+    def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:
+        """List these resources from now on; `channels` returns them at once."""
+        self._channels = channels_of(self._settings, resources)
 
     def earliest(
         self,
@@ -353,7 +365,7 @@ class Altinn3:
         """Check the key, then each party.
 
         That is its token, the exchange, access to each service, and resources in use that are not
-        configured.
+        configured. Where the registry decides which resources there are, it is asked first.
         """
         yield access.check_key(
             self._identity.key,
@@ -361,11 +373,18 @@ class Altinn3:
             self._settings.key_expires,
             self._clock().date(),
         )
+        if self.finds_resources:
+            yield access.check_registry(self.find_resources, self.use_resources)
         yield from access.check_parties(self._channels, self._tokens, self._discovery)
 
     def discover(self) -> Iterator[Discovered]:
-        """Find each party's resources: readable ones in use, and configured or presumed ones."""
-        return self._discovery.discover(self._channels)
+        """Find each party's resources.
+
+        Those that the registry has for the services, those in use, and configured or presumed ones.
+        """
+        return self._discovery.discover(
+            self._channels, [each.code for each in _services(self._settings)]
+        )
 
     def source_time(self) -> SourceTime | None:
         """Return the time that Maskinporten or Altinn last sent."""

@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -133,6 +134,15 @@ class HttpClient:
         self._pool = ConnectionPool(
             _trust(ca_file), connect=self._timeouts.connect, step=self._timeouts.step
         )
+
+    def apart(self) -> HttpClient:
+        """Return a client with the same settings and connections, for calls that may fail.
+
+        Their failures do not count against the hosts of this one.
+        """
+        other = copy(self)
+        other._guards = {}  # noqa: SLF001  # of its own class
+        return other
 
     def get(
         self, url: str, headers: Mapping[str, str], parse: Parser | None = None

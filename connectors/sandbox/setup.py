@@ -12,8 +12,10 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from connectors.sandbox.altinn3.access import ReadyClient
+from connectors.sandbox.altinn3.discovery import PretendResource
 from connectors.sandbox.altinn3.server import FakeAltinn
-from connectors.sandbox.samples import sandbox_resources
+from connectors.sandbox.samples import sandbox_resource, sandbox_resources
+from daemon.core.dpv import ALL_SERVICES
 
 if TYPE_CHECKING:
     from connectors.sandbox.altinn2.server import PretendAltinn2
@@ -90,6 +92,7 @@ def prepare(
 
     `mailbox` has further options of its section.
     """
+    describe_resources(altinn)
     client = altinn.ready_client()
     altinn.allow(client.client_id, scene.party, sandbox_resources().values())
     scene.drop.mkdir(parents=True, exist_ok=True)
@@ -105,6 +108,46 @@ def prepare(
     )
     scene.configuration.write_text(text, encoding="utf-8")
     return client
+
+
+def describe_resources(altinn: FakeAltinn) -> None:
+    """Fill the registry with the resources of all services, among some that carry something else.
+
+    Every second one has its Altinn 2 code and edition; the others are known by their titles only.
+    """
+    for number, service in enumerate(ALL_SERVICES):
+        titles = {
+            language: title.format(service.names[language].lower())
+            for language, title in (_CONFIDENTIAL if service.confidential else _TITLES).items()
+        }
+        altinn.add_resource(
+            PretendResource(
+                id=sandbox_resource(service.code),
+                title=titles.pop("nb"),
+                titles=titles,
+                service=service.code if number % 2 else "",
+            )
+        )
+    for resource, title in _OTHERS.items():
+        altinn.add_resource(PretendResource(id=resource, title=title, owner=resource[:3]))
+    altinn.add_resource(PretendResource(id="app_skd_mva", title="Mva-melding", type="AltinnApp"))
+
+
+_TITLES = {
+    "nb": "Post fra det offentlige innenfor {}",
+    "nn": "Post frå det offentlege innanfor {}",
+    "en": "Post from the public sector within {}",
+}
+_CONFIDENTIAL = {
+    "nb": "Taushetsbelagt post fra det offentlige innenfor helse, sosial og omsorg",
+    "nn": "Teiepliktig post frå det offentlege innanfor helse, sosial og omsorg",
+    "en": "Confidential post from the public sector within health, social services and care",
+}
+_OTHERS = {
+    "nav-migratedcorrespondence-5062-1": "Brev om sykmelding",
+    "skd-migratedcorrespondence-5229-1": "Skatt: melding om betaling",
+    "brg-kunngjoringer": "Kunngjøringer innenfor administrasjon",
+}
 
 
 def prepare_altinn2(altinn: PretendAltinn2, scene: Scene) -> Path:
@@ -186,9 +229,6 @@ def _without_missing(routing: str, scene: Scene) -> str:
 
 
 def _altinn3_mailbox(altinn: FakeAltinn, client: ReadyClient, scene: Scene) -> str:
-    resources = json.dumps(
-        {code: [resource] for code, resource in sandbox_resources().items()}
-    ).replace('": [', '" = [')
     return dedent(f"""\
         [mailbox.altinn]
         type = "altinn3"
@@ -198,7 +238,6 @@ def _altinn3_mailbox(altinn: FakeAltinn, client: ReadyClient, scene: Scene) -> s
         key_file = "maskinporten.pem"
         key_id = "{client.key_id}"
         parties = ["{scene.party}"]
-        resources = {resources}
         """)
 
 

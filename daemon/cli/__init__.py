@@ -23,7 +23,9 @@ from daemon.cli import (
     checks,
     deliveries,
     destinations,
+    discover,
     init,
+    keys,
     maintenance,
     messages,
     routes,
@@ -49,8 +51,10 @@ app = typer.Typer(
 )
 for _part in (
     init,
+    keys,
     service,
     checks,
+    discover,
     status,
     messages,
     deliveries,

@@ -1,27 +1,25 @@
-"""`check` and `discover`: ask mailboxes and destinations, and change nothing."""
+"""`check`: ask mailboxes and destinations, and change nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
-from json import dumps
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.output import Exit, Json, options, print_json, print_table
+from daemon.cli.output import Exit, Json, options, print_json
 
 if TYPE_CHECKING:
     from daemon.config.loader import Configuration
     from daemon.core.errors import Fault
-    from daemon.core.ports import Destination, Discovered, Finding, Mailbox
+    from daemon.core.ports import Destination, Finding, Mailbox
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (check, discover):
-        app.command()(command)
+    """Add the command."""
+    app.command()(check)
 
 
 def check(
@@ -96,63 +94,6 @@ def _printed(findings: Iterable[Finding], warnings: Sequence[Fault]) -> Iterator
     for warning in warnings:
         typer.echo(f"warning: {warning}")
     for finding in findings:
-        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.subject}: {finding.text}")
+        word = "FAIL" if not finding.ok else "WARN" if finding.warning else "ok  "
+        typer.echo(f"{word} {finding.subject}: {finding.text}")
         yield finding
-
-
-def discover(context: typer.Context, *, json: Json = False) -> None:
-    """List the resources that each party's mail can arrive under in Altinn.
-
-    Also prints the configuration lines for them. Changes nothing.
-    """
-    from daemon.core.ports import Discovers
-    from daemon.runtime import logs
-    from daemon.service import plugins, stack
-
-    logs.configure()
-    configuration = stack.load(options(context).config).configuration
-    found: list[tuple[str, Discovered]] = []
-    for mailbox in plugins.connect_mailboxes(configuration):
-        if isinstance(mailbox, Discovers):
-            found += [(mailbox.name, each) for each in mailbox.discover()]
-        mailbox.close()
-    if json:
-        print_json([{"mailbox": name, **asdict(each)} for name, each in found])
-        return
-    columns = ("mailbox", "party", "resource", "name", "service", "readable", "remark")
-    print_table(columns, [_discovered_row(name, each) for name, each in found])
-    for line in _lines_to_paste([each for _, each in found]):
-        typer.echo(line)
-
-
-def _discovered_row(mailbox: str, found: Discovered) -> list[object]:
-    service = f"{found.service}{' (guess)' if found.guessed else ''}" if found.service else ""
-    return [
-        mailbox,
-        found.party,
-        found.resource,
-        found.names.get("nb", ""),
-        service,
-        "yes" if found.readable else "no",
-        found.remark,
-    ]
-
-
-def _lines_to_paste(found: Sequence[Discovered]) -> Iterator[str]:
-    by_service: dict[str, dict[str, None]] = {}
-    for each in found:
-        if each.readable and each.service:
-            by_service.setdefault(each.service, {})[each.resource] = None
-    if by_service:
-        yield "For the mailbox's section:"
-        lines = ", ".join(
-            f'"{service}" = {dumps(list(resources))}'
-            for service, resources in sorted(by_service.items())
-        )
-        yield f"resources = {{ {lines} }}"
-    for each in found:
-        if each.readable and not each.service:
-            yield (
-                f"# {each.resource} ({each.names.get('nb', 'no name')}) serves no service that "
-                "Postmottak knows; name one for it"
-            )

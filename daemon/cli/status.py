@@ -136,10 +136,10 @@ def _print_status(facts: dict[str, Any]) -> None:
         typer.echo(f"{letters} attachments that were sent (see `postmottak messages refetch`):")
         columns: tuple[str, ...] = ("message", "received", "missing", "may still arrive")
         print_table(columns, [list(each.values()) for each in facts["incomplete"]])
-    if facts["channels"]:
+    if read := [each for each in facts["channels"] if not each["retired_at"]]:
         keys = ("party", "service", "resource", "succeeded_at", "failed_at", "last_error")
         columns = ("party", "service", "resource", "last read", "last failure", "reason")
-        print_table(columns, [[each[key] for key in keys] for each in facts["channels"]])
+        print_table(columns, [[each[key] for key in keys] for each in read])
 
 
 def _print_sightings(facts: dict[str, Any]) -> None:

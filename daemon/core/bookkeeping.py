@@ -33,7 +33,8 @@ CLOCK = "clock"
 """The kind of alert that this machine's clock is wrong, or that no source confirms it."""
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
-SEEN_BY_SERVICE = frozenset({ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN})
+RESOURCES = "resources"
+SEEN_BY_SERVICE = frozenset({ENDPOINT, LOCK, LOG, RESOURCES, WATCH, WRONG_TOKEN})
 """Kinds of alert that only the running service sees; others learn of them from the alerts in the
 store.
 """

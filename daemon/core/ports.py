@@ -57,6 +57,8 @@ class Finding:
     ok: bool
     text: str
     """What was found, and if it is wrong, what to do about it."""
+    warning: bool = False
+    """Nothing is wrong, but something may be missing that the operator expects."""
 
 
 class Mailbox(Protocol):
@@ -157,6 +159,8 @@ class Discovered:
     configured: bool
     """It is in the configuration."""
     readable: bool
+    matched: str = ""
+    """How the service is known: service code, id or title of the registry, or configuration."""
     remark: str = ""
     """Anything else, such as why it is not readable."""
 
@@ -170,6 +174,23 @@ class Discovers(Protocol):
 
         A remark says where something could not be queried.
         """
+
+
+@runtime_checkable
+class FindsResources(Protocol):
+    """A mailbox that can find out by itself which resources carry its services."""
+
+    finds_resources: bool
+    """Whether it is configured to."""
+
+    def find_resources(self) -> Mapping[str, Sequence[str]]:
+        """Ask which resources carry its services, by the service's code; changes nothing.
+
+        A service that no resource carries is missing. Raises MailboxUnavailable.
+        """
+
+    def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:
+        """List these resources from now on; `channels` returns them at once. From any thread."""
 
 
 @runtime_checkable

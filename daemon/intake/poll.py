@@ -322,7 +322,9 @@ def _note_listings(listed: Sequence[ListedChannel], summary: IntakeSummary) -> N
                 f"{each.problem}"
             )
             (summary.remarks if each.expected else summary.problems).append(words)
-            _log.warning(
+            # a refused guess would be repeated at every poll; `check` reports it once
+            report = _log.debug if each.expected else _log.warning
+            report(
                 "listing failed",
                 party=each.channel.party,
                 resource=each.channel.resource,

@@ -280,8 +280,8 @@ def _expiring(configuration: Configuration, now: datetime) -> Iterator[Problem]:
     for name, ends in keys(configuration).items():
         if ends - now < limit:
             remedy = (
-                "register a new one in Samarbeidsportalen, or the same one again, and correct "
-                "key_expires"
+                "make a new one with `postmottak key new`, which says what to register and change, "
+                "or register the same one again, and correct key_expires"
             )
             text = f"The key of the mailbox {name} is valid until {ends:%Y-%m-%d}; {remedy}"
             yield Problem(kind="expiry", about=f"key of {name}", text=text, critical=ends <= now)

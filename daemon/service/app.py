@@ -16,7 +16,7 @@ from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, LOCK
 from daemon.core.errors import Fault
 from daemon.core.model import Outcome
-from daemon.core.ports import Destination, HasTokens, TellsTime
+from daemon.core.ports import Channel, Destination, HasTokens, TellsTime
 from daemon.delivery import retry
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.marks import MarkSender
@@ -42,6 +42,7 @@ from daemon.service import plugins
 from daemon.service.connections import connect_destinations, start_worker
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import readable_secrets, refuse_shared_file_systems
+from daemon.service.resource_watch import ResourceWatch
 from daemon.service.servers import pull_api_server, token_guard
 from daemon.service.stack import LoadedConfig, open_content, retention
 from daemon.service.upkeep import ClockCorrections, CoverFollower
@@ -79,6 +80,8 @@ class App:
         self._mailboxes = plugins.connect_mailboxes(configuration)
         clock.follow(*(each.source_time for each in self._mailboxes if isinstance(each, TellsTime)))
         self.polled_mailboxes = polled_mailboxes(configuration, self._mailboxes, self.heartbeats)
+        file = configuration.store.database_path.with_suffix(".resources.json")
+        self.resources = ResourceWatch(self._mailboxes, store, file, self.problems, clock)
         self.tokens = token_guard(configuration, self.problems)
         self.web = pull_api_server(
             configuration,
@@ -139,8 +142,14 @@ class App:
         _log_warnings(self.table)
         self.store.outbox.release_abandoned(self.clock())
         self.store.stamps.pull_back(self.clock(), retry.LONGEST_ASKED)
+        channels: dict[str, Sequence[Channel]] = {
+            each.mailbox: () for each in self.store.queries.bookmarks()
+        }
         for box in self.polled_mailboxes:
-            self.store.bookmarks.retire(box.mailbox.name, box.mailbox.channels(), self.clock())
+            self.resources.recall(box.mailbox.name)
+            channels[box.mailbox.name] = box.mailbox.channels()
+        for name, read in channels.items():
+            self.store.bookmarks.retire(name, read, self.clock())
 
     def _note_table(self, table: Table) -> None:
         self.store.letters.note_table(table.version, table.text, self.clock())
@@ -166,6 +175,7 @@ class App:
         """
         summary = PollSummary()
         for box in self.polled_mailboxes:
+            self.resources.refresh(box.mailbox.name)
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()

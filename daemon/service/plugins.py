@@ -82,6 +82,11 @@ def first_steps() -> ModuleType:
     return importlib.import_module("connectors.altinn3.first_steps")
 
 
+def keys() -> ModuleType:
+    """The private keys for Maskinporten: files, ids, and how to make one."""
+    return importlib.import_module("connectors.altinn3.keys")
+
+
 def soap_description(source: str) -> str:
     """Return what a WSDL, a file or a web address, offers to the destination `soap`.
 

@@ -267,6 +267,7 @@ class Supervisor:
     def _poll_loop(self, box: PolledMailbox, wake: WakeEvent) -> None:
         """Poll repeatedly, a few parties at a time, so that calls are spread over the interval."""
         name = f"poll {box.mailbox.name}"
+        self._app.resources.refresh(box.mailbox.name)
         groups = batches_of_parties(box.mailbox.channels())
         self._schedule.every(box.poll_every / len(groups), name, wake.wake_up)
         if self._app.is_comparison_due(_RECONCILE_EVERY):
@@ -285,6 +286,9 @@ class Supervisor:
             if self._reconcile_due.is_set():
                 self._reconcile_due.clear()
                 self._reconcile()
+            self._app.resources.refresh(box.mailbox.name)
+            # the same parties, so as many groups as before
+            groups = batches_of_parties(box.mailbox.channels())
 
     def _poll(self, box: PolledMailbox, channels: Sequence[Channel]) -> None:
         try:

@@ -3,6 +3,7 @@ mailbox."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from connectors.altinn3.discovery import guess_service
+from connectors.altinn3.registry import guess_service
 from connectors.mailboxes.altinn3 import Altinn3, Settings, connect
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.altinn3.access import READ_SCOPE, ReadyClient
 from connectors.sandbox.altinn3.discovery import PretendResource
 from connectors.sandbox.altinn3.server import FakeAltinn
+from connectors.sandbox.http_server import Response
 from connectors.sandbox.letters import PretendLetter
 from daemon.core.ports import Discovered, Finding
 
@@ -68,12 +70,13 @@ def test_a_check_goes_step_by_step(tmp_path: Path, altinn: FakeAltinn, client: R
     findings = found(mailbox(tmp_path, altinn, client))
     assert list(findings) == [
         "key",
+        "resource registry",
         f"{PARTY} Maskinporten",
         f"{PARTY} Altinn",
-        f"{PARTY} 4255/8 Skatter og avgifter",
         f"{PARTY} 4255/10 Administrasjon",
         f"{PARTY} 5504/1 Taushetsbelagt post",
         f"{PARTY} other resources",
+        "services without a resource",
     ]
     assert all(each.ok for each in findings.values())
     assert f"through {ADMINISTRATION}" in findings[f"{PARTY} 4255/10 Administrasjon"].text
@@ -96,17 +99,48 @@ def test_the_key_says_until_when_it_is_good(
     assert findings[f"{PARTY} Altinn"].ok
 
 
-def test_a_guess_that_cannot_be_read_is_a_remark(
+def test_guesses_that_cannot_be_read_are_one_warning(
     tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
 ) -> None:
-    """A service that nobody may read is told with what to write, and fails no check while its
-    resource is only presumed."""
-    finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} 4255/8 Skatter og avgifter"]
-    assert finding.ok
-    assert all(
-        word in finding.text
-        for word in ("no access", MIGRATED, "`resources` under '4255/8'", "`services`")
-    )
+    """Services of which no letter can ever come are told in one line, with what to do, however many
+    services and organisations there are; it fails no check."""
+    altinn.allow(client.client_id, OTHER, [ADMINISTRATION, CONFIDENTIAL])
+    services = ["4255/10", "4255/8", "4255/9", "4255/1"]
+    findings = found(mailbox(tmp_path, altinn, client, services=services, parties=[PARTY, OTHER]))
+    warnings = {name: each for name, each in findings.items() if each.warning}
+    assert list(warnings) == ["services without a resource"]
+    text = warnings["services without a resource"].text
+    assert "no letter of 4255/1, 4255/8, 4255/9 of 2 organisations can arrive" in text
+    assert all(each in text for each in ("`postmottak discover`", "`resources`", "`services`"))
+    assert all(each.ok for each in findings.values())
+
+
+def test_confidential_post_without_access_is_a_warning(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """Where it cannot even be seen whether confidential post waits, the package to ask for is
+    named, and how to do without."""
+    altinn.revoke(client.client_id, PARTY, [CONFIDENTIAL])
+    finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} 5504/1 Taushetsbelagt post"]
+    assert (finding.ok, finding.warning) == (True, True)
+    assert "main administrator" in finding.text
+    assert 'confidential = "off"' in finding.text
+
+
+def test_a_check_uses_what_the_registry_says(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """A resource that only the registry knows is checked for its service; without the registry the
+    known ones are, with a warning."""
+    altinn.add_resource(PretendResource(id="ny-skatt", title="Ny", service="4255/8"))
+    altinn.allow(client.client_id, PARTY, ["ny-skatt"])
+    subject = f"{PARTY} 4255/8 Skatter og avgifter"
+    assert "through ny-skatt" in found(mailbox(tmp_path, altinn, client))[subject].text
+    altinn.faults.inject(faults.status(500), "resourcelist", times=None)
+    findings = found(mailbox(tmp_path, altinn, client))
+    assert (findings["resource registry"].ok, findings["resource registry"].warning) == (True, True)
+    assert "checked instead" in findings["resource registry"].text
+    assert findings[f"{PARTY} 4255/10 Administrasjon"].ok
 
 
 def test_a_configured_resource_that_cannot_be_read_is_a_fault(
@@ -143,7 +177,8 @@ def test_an_exchange_that_fails_ends_a_party(
     """Without a token of Altinn's there is nothing more to check."""
     altinn.faults.inject(faults.status(500), "exchange", times=None)
     findings = found(mailbox(tmp_path, altinn, client))
-    assert list(findings) == ["key", f"{PARTY} Maskinporten", f"{PARTY} Altinn"]
+    wanted = ["key", "resource registry", f"{PARTY} Maskinporten", f"{PARTY} Altinn"]
+    assert list(findings) == wanted
     assert not findings[f"{PARTY} Altinn"].ok
 
 
@@ -154,7 +189,7 @@ NOBODY = "3f9a0f6e-0000-4000-8000-000000000000"
     ("other", "words"),
     [
         ({"client_id": NOBODY}, "compare `client_id`"),
-        ({"key_id": "other"}, "MP-100"),
+        ({"key_id": "other"}, "Compare `key_id`"),
         (
             {"maskinporten_url": "http://127.0.0.1:9/"},
             "connection refused.*name server and firewall",
@@ -172,7 +207,7 @@ def test_what_concerns_every_party_is_told_once(
     """Where Maskinporten would say the same to the next party, that is not asked, and the line says
     so."""
     findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER], **other))
-    assert list(findings) == ["key", f"{PARTY} Maskinporten"]
+    assert list(findings) == ["key", "resource registry", f"{PARTY} Maskinporten"]
     assert re.search(words, findings[f"{PARTY} Maskinporten"].text)
     assert "rest of this mailbox is not checked" in findings[f"{PARTY} Maskinporten"].text
 
@@ -184,8 +219,8 @@ def test_a_platform_that_goes_away_ends_the_check(
     not waited for."""
     altinn.faults.inject(faults.status(500), "list", times=None)
     findings = found(mailbox(tmp_path, altinn, client, parties=[PARTY, OTHER]))
-    assert list(findings)[3:] == [f"{PARTY} 4255/8 Skatter og avgifter"]
-    assert "rest of this mailbox is not checked" in list(findings.values())[3].text
+    assert list(findings)[4:] == [f"{PARTY} 4255/8 Skatter og avgifter"]
+    assert "rest of this mailbox is not checked" in list(findings.values())[4].text
 
 
 def test_a_missing_right_names_the_access_package(
@@ -217,7 +252,10 @@ def test_letters_that_nobody_fetches_are_noticed(
     altinn.allow(client.client_id, PARTY, ["eformidling-dpv-skatterogavgifter", "nav-brev"])
     for resource in ("eformidling-dpv-skatterogavgifter", "nav-brev", ADMINISTRATION):
         altinn.publish(PretendLetter(party=PARTY, resource=resource))
-    finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} other resources"]
+    by_hand = {"4255/10": [ADMINISTRATION]}
+    finding = found(mailbox(tmp_path, altinn, client, resources=by_hand))[
+        f"{PARTY} other resources"
+    ]
     assert finding.ok
     assert "2 in use" in finding.text
     assert "eformidling-dpv-skatterogavgifter (probably 4255/8), nav-brev;" in finding.text
@@ -271,6 +309,43 @@ def test_discovery_tells_what_is_in_use_and_what_is_configured(
     assert (guess.service, guess.guessed, guess.readable) == ("4255/8", True, False)
     assert "registry has no such resource" in guess.remark
     assert told[CONFIDENTIAL].readable
+
+
+def test_the_whole_catalogue_is_no_answer(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """Where Dialogporten falls back to everything that anyone uses, its hundreds of resources are
+    neither listed nor tried one by one."""
+    item = {
+        "serviceResource": {"id": "foreign", "resourceType": "correspondenceservice", "name": []}
+    }
+    body = json.dumps({"items": [item] * 500, "isFullCatalogueFallback": True}).encode()
+    everything = faults.Fault(name="all", instead=lambda: Response(status=200, body=body))
+    altinn.faults.inject(everything, "serviceresources", times=None)
+    told = discovered(mailbox(tmp_path, altinn, client))
+    assert "foreign" not in told
+    assert "everything that anyone uses" in told[ADMINISTRATION].remark
+    finding = found(mailbox(tmp_path, altinn, client))[f"{PARTY} other resources"]
+    assert (finding.ok, "foreign" in finding.text) == (True, False)
+
+
+def test_discovery_drops_guesses_where_the_registry_knows(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """A resource that the registry has for a service takes the place of a guess, and not of a
+    resource that public source code names; how each was found is told."""
+    altinn.add_resource(PretendResource(id="ny-skatt", title="Ny", service="4255/8"))
+    title = "Taushetsbelagt post fra det offentlige innenfor administrasjon"
+    altinn.add_resource(PretendResource(id="ny-taushet", title=title))
+    altinn.discovery.remove(CONFIDENTIAL)
+    told = discovered(mailbox(tmp_path, altinn, client))
+    assert list(told) == [ADMINISTRATION, "ny-skatt", "ny-taushet", CONFIDENTIAL]
+    assert {name: (each.service, each.matched) for name, each in told.items()} == {
+        ADMINISTRATION: ("4255/10", "title"),
+        "ny-skatt": ("4255/8", "service code"),
+        "ny-taushet": ("5504/1", "title"),
+        CONFIDENTIAL: ("5504/1", ""),
+    }
 
 
 def test_discovery_leaves_no_party_out(

@@ -150,6 +150,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Any, ...], str]] = {
         "by code and by name",
     ),
     "no resource": ({"resources": {"4255/8": []}}, ("resources",), "name at least one"),
+    "resources of another kind": ({"resources": "all"}, ("resources",), 'write "auto", or a table'),
     "resource with prefix": (
         {"resources": {"4255/8": ["urn:altinn:resource:x"]}},
         ("resources", "4255/8", 0),

@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc.jwk import RSAKey
 
+from connectors.altinn3.keys import make_key
 from connectors.altinn3.maskinporten import Identity, Tokens, load_key
 from connectors.altinn3.token_refusals import REMEDIES, PartyRefused
 from connectors.net.http_client import HttpClient, Timeouts
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.altinn3.access import ReadyClient
 from connectors.sandbox.altinn3.server import FakeAltinn
+from connectors.sandbox.altinn3.tokens import rsa_key
 from connectors.sandbox.http_server import Response
 from daemon.core.errors import AccessRefused, MailboxUnavailable
 
@@ -249,37 +251,60 @@ def test_a_refusal_is_remembered_for_a_while(
     assert tokens.token(OTHER, SCOPE)
 
 
-def test_refusals_name_what_to_fix(
-    http: HttpClient, altinn: FakeAltinn, client: ReadyClient
-) -> None:
-    """Unknown client, unknown key, wrong key, unregistered scope, expired key: each with its code
-    and its remedy."""
-    stranger = {"client_id": "3f9a0f6e-0000-4000-8000-000000000000"}
-    for other, scope, words in (
-        (stranger, SCOPE, "compare `client_id`.*MP-100"),
-        ({"key_id": "other"}, SCOPE, "MP-100"),
-        ({}, "altinn:events.subscribe", "add it in Samarbeidsportalen.*MP-200"),
-    ):
-        with pytest.raises(AccessRefused, match=words):
-            Tokens(http, identity(altinn, client, **other), refusal_lasts=0).token(PARTY, scope)
+STRANGER = "3f9a0f6e-0000-4000-8000-000000000000"
+TROUBLES = {
+    "wrong key": (r"`key_file` must contain", {}),
+    "wrong key id": (r"Compare `key_id`.*Unknown key identifier", {"key_id": "other"}),
+    "wrong client": (r"compare `client_id`", {"client_id": STRANGER}),
+    "disabled client": (r"switched off", {}),
+    "expired key": (r"`postmottak key new`.*Expired key", {}),
+    "missing scope": (r"add it in Samarbeidsportalen", {}),
+    "wrong audience": (r"correct `environment` or `maskinporten_url`", {}),
+    "no system user": (r"no matching system user", {}),
+}
+"""What can be wrong, the remedy, and what of the configuration is wrong then."""
+
+
+def _bring_about(trouble: str, altinn: FakeAltinn, client: ReadyClient) -> None:
     public = RSAKey.import_key(client.private_key).as_dict(private=False)
-    altinn.add_client(
-        client.client_id,
-        public,
-        client.key_id,
-        PARTY,
-        key_expires=datetime.now(UTC) - timedelta(days=1),
-    )
-    with pytest.raises(AccessRefused, match=r"register a new one.*MP-121"):
-        Tokens(http, identity(altinn, client), refusal_lasts=0).token(PARTY, SCOPE)
+    if trouble == "wrong key":
+        altinn.add_key(client.client_id, rsa_key("another").as_dict(private=False), client.key_id)
+    elif trouble == "disabled client":
+        altinn.access.enable(client.client_id, enabled=False)
+    elif trouble == "expired key":
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        altinn.add_key(client.client_id, public, client.key_id, key_expires=yesterday)
+    elif trouble == "missing scope":
+        altinn.add_client(client.client_id, public, client.key_id, PARTY, scopes=["other"])
+    elif trouble == "wrong audience":
+        altinn.maskinporten.issuer = "https://maskinporten.no/"
+    elif trouble == "no system user":
+        altinn.revoke(client.client_id, PARTY)
 
 
-@pytest.mark.parametrize("code", [*REMEDIES, "MP-999"])
+@pytest.mark.parametrize("codes", ["link", "text", "none"])
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_each_refusal_has_its_own_remedy(
+    http: HttpClient, altinn: FakeAltinn, client: ReadyClient, trouble: str, codes: Any
+) -> None:
+    """Whether Maskinporten gives a page with the code, writes it into the sentence, or neither:
+    each trouble is told with its own remedy and with no other's."""
+    altinn.maskinporten.codes = codes
+    _bring_about(trouble, altinn, client)
+    words, other = TROUBLES[trouble]
+    with pytest.raises(AccessRefused, match=words) as caught:
+        Tokens(http, identity(altinn, client, **other), refusal_lasts=0).token(PARTY, SCOPE)
+    told = str(caught.value)
+    assert [each for each, (mine, _) in TROUBLES.items() if re.search(mine, told)] == [trouble]
+    assert re.search(r"trace_id: [0-9a-f]{32}", told)
+
+
+@pytest.mark.parametrize("code", [*(each for each in REMEDIES if each != "MP-130"), "MP-999"])
 def test_every_code_says_what_to_do(
     http: HttpClient, altinn: FakeAltinn, client: ReadyClient, code: str
 ) -> None:
     """Each of Maskinporten's codes is told with its remedy, the code and Maskinporten's own words;
-    one that is not known is looked up."""
+    one that is not known is quoted with a page to read."""
     body = json.dumps(
         {"error": "invalid_grant", "error_description": f"{code}: No (id 7f3a)"}
     ).encode()
@@ -288,20 +313,28 @@ def test_every_code_says_what_to_do(
     )
     with pytest.raises(AccessRefused) as caught:
         Tokens(http, identity(altinn, client), refusal_lasts=0).token(PARTY, SCOPE)
-    assert REMEDIES.get(code, "look the code up") in str(caught.value)
+    assert REMEDIES.get(code, "does not know the reason") in str(caught.value)
     assert str(caught.value).endswith(f"(invalid_grant: {code}: No (id 7f3a))")
     assert isinstance(caught.value, PartyRefused) == (code in {"MP-251", "MP-303"})
 
 
-def test_the_wrong_key_is_told_apart(
-    http: HttpClient, altinn: FakeAltinn, client: ReadyClient, pair: rsa.RSAPrivateKey
+def test_a_new_key_beside_the_old_one(
+    http: HttpClient, altinn: FakeAltinn, client: ReadyClient, tmp_path: Path
 ) -> None:
-    """A signature that does not fit the registered key says which file to look at."""
-    wrong = ReadyClient(
-        client_id=client.client_id, key_id=client.key_id, private_key=pem(pair), organisation=PARTY
+    """A key that was made beside the old one is accepted as soon as it is registered, while the old
+    one still is."""
+    made = make_key(tmp_path, datetime.now(UTC).date(), [client.key_id])
+    new = ReadyClient(
+        client_id=client.client_id,
+        key_id=made.key_id,
+        private_key=made.path.read_text(),
+        organisation=PARTY,
     )
-    with pytest.raises(AccessRefused, match=r"`key_file` must contain.*MP-124"):
-        Tokens(http, identity(altinn, wrong), refusal_lasts=0).token(PARTY, SCOPE)
+    with pytest.raises(AccessRefused, match="Compare `key_id`"):
+        Tokens(http, identity(altinn, new), refusal_lasts=0).token(PARTY, SCOPE)
+    altinn.add_key(client.client_id, json.loads(made.jwk), made.key_id)
+    for each in (new, client):
+        assert Tokens(http, identity(altinn, each), refusal_lasts=0).token(PARTY, SCOPE)
 
 
 @pytest.mark.parametrize("skew", [-40, -3600, 300, 86400])

@@ -3,6 +3,7 @@ real one gives."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -76,11 +77,12 @@ def ask(altinn: FakeAltinn, assertion: str, **changes: Any) -> httpx.Response:
 
 
 def refusal(response: httpx.Response) -> tuple[str, str]:
-    """The error, and the MP code or text."""
+    """The error, and the sentence with the page's address, which has the MP code."""
     body = response.json()
     assert response.status_code == 400
-    assert "correlation id" in body["error_description"]
-    return body["error"], body["error_description"]
+    assert re.search(r" \(trace_id: [0-9a-f]{32}\)$", body["error_description"])
+    assert "MP-" not in body["error_description"]
+    return body["error"], f"{body['error_description']} {body.get('error_uri', '')}"
 
 
 def test_a_good_grant_gets_a_token(altinn: FakeAltinn, ready: ReadyClient) -> None:
@@ -116,7 +118,7 @@ def test_three_algorithms_are_taken(altinn: FakeAltinn, ready: ReadyClient, algo
         ({"aud": "https://maskinporten.no"}, "invalid_grant", "MP-110"),
         ({"scope": None}, "invalid_request", "MP-011"),
         ({"scope": f"{READ} altinn:correspondence.write"}, "invalid_scope", "MP-200"),
-        ({"iat": None}, "invalid_grant", "MP-100"),
+        ({"iat": None}, "invalid_request", "MP-011"),
         (
             {"authorization_details": details(OTHER_PARTY)},
             "invalid_altinn_customer_configuration",
@@ -230,20 +232,22 @@ def test_signatures_are_verified(altinn: FakeAltinn, ready: ReadyClient) -> None
     assert (
         "MP-124" in refusal(ask(altinn, signed(ready, content, key=secret, algorithm="HS256")))[1]
     )
-    assert "MP-100" in refusal(ask(altinn, signed(ready, content, kid="unknown")))[1]
+    unknown = refusal(ask(altinn, signed(ready, content, kid="unknown")))[1]
+    assert "Unknown key identifier (kid) for client." in unknown
+    assert "errors/" not in unknown
     assert "MP-124" in refusal(ask(altinn, f"{head}.{payload}.{signature}"))[1]
-    assert "MP-100" in refusal(ask(altinn, "no jwt"))[1]
+    assert "MP-011" in refusal(ask(altinn, "no jwt"))[1]
 
 
 def test_enterprise_certificates_are_not_for_the_sandbox(
     altinn: FakeAltinn, ready: ReadyClient
 ) -> None:
-    """A grant with `x5c` is MP-123, and one whose payload holds no claims MP-100."""
+    """A grant with `x5c` is MP-123, and one whose payload holds no claims MP-011."""
     key = RSAKey.import_key(ready.private_key)
     certified = jwt.encode({"alg": "RS256", "x5c": ["MIIB"]}, claims(altinn, ready), key)
     assert "MP-123" in refusal(ask(altinn, certified))[1]
     assert (
-        "MP-100"
+        "MP-011"
         in refusal(
             ask(altinn, jws.serialize_compact({"alg": "RS256", "kid": ready.key_id}, b"[]", key))
         )[1]
@@ -257,6 +261,25 @@ def test_registered_keys_expire(altinn: FakeAltinn, ready: ReadyClient) -> None:
         ready.client_id, public, ready.key_id, "991825827", key_expires=datetime.now(UTC)
     )
     assert "MP-121" in refusal(ask(altinn, signed(ready, claims(altinn, ready))))[1]
+
+
+def test_a_page_is_under_the_issuer(altinn: FakeAltinn, ready: ReadyClient) -> None:
+    """`error_uri` leads to the code's page at Maskinporten; it can also be missing, or the code be
+    in the sentence as well."""
+    stranger = signed(ready, claims(altinn, ready, iss="unknown"))
+    assert ask(altinn, stranger).json()["error_uri"] == f"{altinn.maskinporten_url}errors/MP-100"
+    altinn.maskinporten.codes = "none"
+    assert "error_uri" not in ask(altinn, stranger).json()
+    altinn.maskinporten.codes = "text"
+    assert "failed. MP-100 (trace_id" in ask(altinn, stranger).json()["error_description"]
+
+
+def test_a_client_can_be_switched_off(altinn: FakeAltinn, ready: ReadyClient) -> None:
+    """A disabled client gets no token, whatever its key, until it is enabled again."""
+    altinn.access.enable(ready.client_id, enabled=False)
+    assert "disabled" in refusal(ask(altinn, signed(ready, claims(altinn, ready))))[1]
+    altinn.access.enable(ready.client_id, enabled=True)
+    assert ask(altinn, signed(ready, claims(altinn, ready))).status_code == 200
 
 
 def test_the_request_must_be_a_form_of_the_right_kind(

@@ -62,6 +62,7 @@ NOT_RUN = {
     "python3 docs/examples/consumer.py api http://127.0.0.1:8765/api/v1 api.token erp inbox": (
         "test_consumer.py runs it against a service"
     ),
+    "systemctl restart postmottak": "needs systemd; test_keys.py starts with a new key instead",
     "systemctl edit postmottak": "opens an editor; `make system-test` writes the file it would",
 }
 """Commands that are shown and not run here, each with the reason."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -37,6 +37,8 @@ class Client:
     organisation: str
     scopes: frozenset[str]
     keys: dict[str, ClientKey] = field(default_factory=dict)
+    """By key id. A client may have several, so that a new one can be registered beside the old."""
+    enabled: bool = True
 
 
 @dataclass(kw_only=True)
@@ -84,6 +86,17 @@ class Access:
         """Register a client, replacing one with the same id."""
         with self._lock:
             self._clients[client.id] = client
+
+    def add_key(self, client_id: str, key_id: str, key: ClientKey) -> None:
+        """Register one more key on the client, in place of one with the same id."""
+        with self._lock:
+            client = self._clients[client_id]
+            self._clients[client_id] = replace(client, keys={**client.keys, key_id: key})
+
+    def enable(self, client_id: str, *, enabled: bool) -> None:
+        """Switch the client on or off."""
+        with self._lock:
+            self._clients[client_id] = replace(self._clients[client_id], enabled=enabled)
 
     def client(self, client_id: str) -> Client | None:
         """Return the client with that id."""

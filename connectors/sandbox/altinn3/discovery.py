@@ -1,16 +1,19 @@
 """How a recipient finds its resources: Dialogporten's list, and the public resource registry.
 
-Dialogporten lists the authorised service resources. Sources: Altinn/dialogporten
-…/EndUser/ServiceResources/Queries/Search, Altinn/altinn-resource-registry ResourceController.cs.
-Dialogporten lists a resource only when it is in use, and writes its type in lower case and its id
-without the URN.
+Dialogporten lists the authorised service resources; one only when it is in use, with its type in
+lower case and its id without the URN. Sources: Altinn/dialogporten
+…/EndUser/ServiceResources/Queries/Search, Altinn/altinn-resource-registry ResourceController.cs,
+ServiceResource.cs, ResourceReference.cs (its tests' Data/Resources show a migrated service with its
+Altinn 2 code and edition).
 """
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,6 +26,7 @@ from daemon.core.organisation import is_organisation_number
 
 _JSON = (("Content-Type", "application/json; charset=utf-8"),)
 _MOST_PARTIES = 100
+_LANGUAGES = ("nb", "nn", "en")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,10 @@ class PretendResource:
 
     id: str
     title: str
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """In nn and en, where they are not the same as `title`, which is nb."""
+    service: str = ""
+    """Altinn 2's service code and edition, such as 4255/8; empty where there are no references."""
     owner: str = "digdir"
     owner_organisation: str = "991825827"
     type: str = "CorrespondenceService"
@@ -63,10 +71,20 @@ class Discovery:
                 resource_id, PretendResource(id=resource_id, title=resource_id)
             )
 
-    def resource_list(self, _request: Request) -> Response:
-        """Answer `GET /resourceregistry/api/v1/resource/resourcelist`: needs no token."""
+    def remove(self, resource_id: str) -> None:
+        """Take a resource out of the registry; its letters stay."""
         with self._lock:
-            return _json([_entry(resource) for resource in self._resources.values()])
+            self._resources.pop(resource_id, None)
+
+    def resource_list(self, request: Request) -> Response:
+        """Answer `GET /resourceregistry/api/v1/resource/resourcelist`: needs no token.
+
+        With `includeApps=false`, apps are left out.
+        """
+        apps = parse_qs(request.query).get("includeApps", ["true"])[0].lower() != "false"
+        with self._lock:
+            listed = [each for each in self._resources.values() if apps or each.type != "AltinnApp"]
+            return _json([_entry(resource) for resource in listed])
 
     def resource(self, resource_id: str) -> Response:
         """Answer `GET /resourceregistry/api/v1/resource/{id}`: needs no token."""
@@ -148,8 +166,11 @@ def _invalid_party() -> Response:
     )
 
 
-def _words(text: str) -> list[dict[str, str]]:
-    return [{"languageCode": "nb", "value": text}]
+def _words(text: str, others: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, str]]:
+    return [
+        {"languageCode": language, "value": value}
+        for language, value in {"nb": text, **others}.items()
+    ]
 
 
 def _item(resource: PretendResource) -> dict[str, Any]:
@@ -160,7 +181,7 @@ def _item(resource: PretendResource) -> dict[str, Any]:
             "status": resource.status,
             "isDelegable": resource.delegable,
             "minimumAuthenticationLevel": 3,
-            "name": _words(resource.title),
+            "name": _words(resource.title, resource.titles),
             "links": {"self": f"/resourceregistry/api/v1/resource/{resource.id}"},
         },
         "serviceOwner": {
@@ -179,9 +200,12 @@ def _entry(resource: PretendResource) -> dict[str, Any]:
     return {
         "identifier": resource.id,
         "version": "1",
-        "title": {"nb": resource.title, "nn": resource.title, "en": resource.title},
+        "title": {
+            language: resource.titles.get(language, resource.title) for language in _LANGUAGES
+        },
         "description": {},
         "status": resource.status,
+        "resourceReferences": _references(resource.service),
         "delegable": resource.delegable,
         "visible": True,
         "hasCompetentAuthority": {
@@ -191,3 +215,12 @@ def _entry(resource: PretendResource) -> dict[str, Any]:
         },
         "resourceType": resource.type,
     }
+
+
+def _references(service: str) -> list[dict[str, str]]:
+    code, _, edition = service.partition("/")
+    pairs = (("ServiceCode", code), ("ServiceEditionCode", edition)) if service else ()
+    return [
+        {"referenceSource": "Altinn2", "reference": value, "referenceType": kind}
+        for kind, value in pairs
+    ]

@@ -3,6 +3,11 @@
 Rules and error codes: felleslosninger/docs `_docs/Maskinporten/maskinporten_protocol_jwtgrant.md`,
 `maskinporten_func_systembruker.md` and `maskinporten_feilsoking.md`. Which HTTP status belongs to a
 code is not documented; only the body tells.
+
+The form of a refusal, and its sentences, are those that users of the real one have published in
+2024 and 2025 (connectors/altinn3/token_refusals.py says where): a sentence, `(trace_id: …)`, and for
+most an `error_uri` that ends with the code. Where no sentence is published (a client that is switched
+off, a grant that lasts too long) the sandbox has one of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 from uuid import uuid4
 
@@ -29,10 +34,11 @@ _TOLERANCE = 10
 _LONGEST_GRANT = 120
 _DETAIL_FIELDS = {"type", "systemuser_org", "externalRef"}
 _JSON = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+_FAILED = "Invalid assertion. Client authentication failed."
 
 
 class Refusal(Exception):
-    """A grant that is not honoured."""
+    """A grant that is not honoured. `code` is empty where the real one gives no page."""
 
     def __init__(self, error: str, code: str, text: str, *, status: int = 400) -> None:
         self.error = error
@@ -45,12 +51,15 @@ class Refusal(Exception):
 class Maskinporten:
     """Answers the token endpoint and the metadata.
 
-    `issuer` ends with a slash; grants must name it as their audience.
+    `issuer` ends with a slash; grants must name it as their audience. `codes` may be set: where a
+    refusal has its code, in `error_uri` as the real one (link), also in the sentence (text), or
+    nowhere (none).
     """
 
     def __init__(self, issuer: str, access: Access, tokens: Tokens, clock: Clock) -> None:
         self.issuer = issuer
         self.token_lifetime = timedelta(seconds=119)
+        self.codes: Literal["link", "text", "none"] = "link"
         self._access = access
         self._tokens = tokens
         self._clock = clock
@@ -62,7 +71,7 @@ class Maskinporten:
         try:
             return self._grant(_assertion(request))
         except Refusal as refusal:
-            return _refused(refusal)
+            return self._refused(refusal)
 
     def metadata(self, _request: Request) -> Response:
         """`GET /.well-known/oauth-authorization-server`."""
@@ -88,6 +97,16 @@ class Maskinporten:
             "maskinporten", _token_claims(client, scopes, user), self.token_lifetime
         )
 
+    def _refused(self, refusal: Refusal) -> Response:
+        code = f" {refusal.code}" if refusal.code and self.codes == "text" else ""
+        body = {
+            "error": refusal.error,
+            "error_description": f"{refusal.text}{code} (trace_id: {uuid4().hex})",
+        }
+        if refusal.code and self.codes != "none":
+            body["error_uri"] = f"{self.issuer}errors/{refusal.code}"
+        return Response(status=refusal.status, body=json.dumps(body).encode(), headers=_JSON)
+
     def _grant(self, assertion: str) -> Response:
         client, claims = self._verified(assertion)
         self._check_audience(claims)
@@ -109,48 +128,50 @@ class Maskinporten:
         header, claims = _read_unverified(assertion)
         client = self._access.client(str(claims.get("iss")))
         if not client:
-            raise Refusal("invalid_grant", "MP-100", "The client is unknown")
+            raise Refusal("invalid_grant", "MP-100", _FAILED)
+        if not client.enabled:
+            raise Refusal("invalid_grant", "MP-100", f"{_FAILED} The client is disabled.")
         if "x5c" in header:
-            raise Refusal(
-                "invalid_grant",
-                "MP-123",
-                "The sandbox takes registered keys only, no enterprise certificates",
-            )
+            raise Refusal("invalid_grant", "MP-123", f"{_FAILED} Invalid JWT header x5c.")
         registered = client.keys.get(str(header.get("kid")))
         if not registered:
-            raise Refusal("invalid_grant", "MP-100", "The header's kid is not a key of this client")
+            raise Refusal(
+                "invalid_grant", "", f"{_FAILED} Unknown key identifier (kid) for client."
+            )
         if registered.expires and registered.expires <= self._clock.now():
-            raise Refusal("invalid_grant", "MP-121", "The registered key has expired")
+            raise Refusal("invalid_grant", "MP-121", f"{_FAILED} Expired key.")
         try:
             jws.deserialize_compact(assertion, registered.key, algorithms=_ALGORITHMS)
         except (JoseError, ValueError) as error:
-            raise Refusal("invalid_grant", "MP-124", "The signature does not verify") from error
+            raise Refusal("invalid_grant", "MP-124", f"{_FAILED} Invalid JWT signature.") from error
         return client, claims
 
     def _check_audience(self, claims: dict[str, Any]) -> None:
         if claims.get("aud") != self.issuer:
-            raise Refusal(
-                "invalid_grant", "MP-110", "The audience must be the issuer, with its slash"
-            )
+            raise Refusal("invalid_grant", "MP-110", f"{_FAILED} Invalid JWT claim aud.")
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         now = self._clock.now().timestamp()
         issued, ends = claims.get("iat"), claims.get("exp")
         if not isinstance(issued, int | float) or not isinstance(ends, int | float):
-            raise Refusal("invalid_grant", "MP-100", "iat and exp are required")
+            raise _invalid_parameter()
         if issued > now + _TOLERANCE:
             raise Refusal("invalid_grant", "", "Issue time is after now")
         if ends <= now - _TOLERANCE:
-            raise Refusal("invalid_grant", "MP-130", "The grant has expired")
+            raise Refusal("invalid_grant", "MP-130", f"{_FAILED} JWT is expired.")
         if ends - issued > _LONGEST_GRANT:
-            raise Refusal("invalid_grant", "MP-100", "exp may be at most 120 seconds after iat")
+            raise Refusal(
+                "invalid_request",
+                "MP-011",
+                "Invalid assertion. Invalid parameter value: exp is more than 120 seconds after iat",
+            )
 
     def _use_once(self, client: Client, claims: dict[str, Any], assertion: str) -> None:
         """A grant is known by its jti, or without one by its text."""
         mark = (client.id, str(claims.get("jti") or assertion))
         with self._lock:
             if mark in self._used:
-                raise Refusal("invalid_grant", "MP-012", "The grant has been used already")
+                raise Refusal("invalid_grant", "MP-012", "Grant is used before")
             self._used.add(mark)
 
     def _system_user(self, claims: dict[str, Any], client: Client) -> SystemUser | None:
@@ -181,10 +202,14 @@ def _read_unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
         message = jws.extract_compact(assertion.encode())
         claims = json.loads(message.payload)
     except (JoseError, ValueError) as error:
-        raise Refusal("invalid_grant", "MP-100", "The assertion is not a signed JWT") from error
+        raise _invalid_parameter() from error
     if not isinstance(claims, dict):
-        raise Refusal("invalid_grant", "MP-100", "The assertion holds no claims")
+        raise _invalid_parameter()
     return message.headers(), claims
+
+
+def _invalid_parameter() -> Refusal:
+    return Refusal("invalid_request", "MP-011", "Invalid assertion. Invalid parameter value")
 
 
 def _scopes(claims: dict[str, Any], client: Client) -> str:
@@ -194,7 +219,9 @@ def _scopes(claims: dict[str, Any], client: Client) -> str:
     missing = [scope for scope in asked if scope not in client.scopes]
     if missing:
         raise Refusal(
-            "invalid_scope", "MP-200", f"Not registered on the client: {' '.join(missing)}"
+            "invalid_scope",
+            "MP-200",
+            f"Token request contains invalid scopes for client, {' '.join(missing)}",
         )
     return " ".join(asked)
 
@@ -208,7 +235,7 @@ def _read_details(details: Any) -> tuple[str, str | None]:
         raise Refusal(
             "invalid_authorization_details",
             "MP-301",
-            "The type of the authorization details is unknown",
+            "Unknown authorization details type",
         )
     holder = detail.get("systemuser_org")
     unknown = (detail.keys() - _DETAIL_FIELDS) | (
@@ -218,7 +245,7 @@ def _read_details(details: Any) -> tuple[str, str | None]:
         raise Refusal(
             "invalid_authorization_details",
             "MP-302",
-            f"Unknown fields: {' '.join(sorted(unknown))}",
+            f"Unknown fields in the authorization details: {' '.join(sorted(unknown))}",
         )
     return _party(holder), detail.get("externalRef")
 
@@ -242,7 +269,7 @@ def _no_system_user() -> Refusal:
     return Refusal(
         "invalid_altinn_customer_configuration",
         "MP-303",
-        "No system user was found for the values given",
+        "Invalid authorization details values. No system user was found",
     )
 
 
@@ -267,13 +294,3 @@ def _token_claims(client: Client, scopes: str, user: SystemUser | None) -> dict[
 
 def _actor(organisation: str) -> dict[str, str]:
     return {"authority": "iso6523-actorid-upis", "ID": f"0192:{organisation}"}
-
-
-def _refused(refusal: Refusal) -> Response:
-    code = f" ({refusal.code})" if refusal.code else ""
-    body = {
-        "error": refusal.error,
-        "error_description": f"{refusal.text}{code} (correlation id: {uuid4()})",
-        "error_uri": "https://docs.digdir.no/docs/Maskinporten/maskinporten_feilsoking",
-    }
-    return Response(status=refusal.status, body=json.dumps(body).encode(), headers=_JSON)

@@ -160,6 +160,18 @@ class FakeAltinn(Peer):
             )
         )
 
+    def add_key(
+        self,
+        client_id: str,
+        key: str | bytes | dict[str, Any],
+        key_id: str,
+        *,
+        key_expires: datetime | None = None,
+    ) -> None:
+        """Register one more public key on a client, in PEM or as a JWK, beside those it has."""
+        registered = ClientKey(key=public_key(key, key_id), expires=key_expires)
+        self.access.add_key(client_id, key_id, registered)
+
     def allow(
         self, client_id: str, party: str, resources: Iterable[str], external_ref: str | None = None
     ) -> str:

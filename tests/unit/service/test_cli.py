@@ -128,7 +128,7 @@ def test_check(command: Command, tmp_path: Path, options: list[str]) -> None:
         []
         if options
         else [
-            {"subject": name, "ok": True, "text": "is in memory"}
+            {"subject": name, "ok": True, "text": "is in memory", "warning": False}
             for name in ("altinn", "erp", "mail")
         ]
     )
