@@ -57,6 +57,8 @@ class Finding:
     ok: bool
     text: str
     """What was found, and if it is wrong, what to do about it."""
+    warning: bool = False
+    """It works as it is (`ok`), and is probably not what was meant."""
 
 
 class Mailbox(Protocol):
