@@ -176,16 +176,16 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
     try:
         return Secret(path, secret_text(path.read_bytes(), path))
     except OSError as error:
-        raise ValueError(f"cannot be read: {path} {_why_no_secret(name, path, error)}") from error
+        raise ValueError(f"cannot be read: {_why_no_secret(name, path, error)}") from error
 
 
 def _why_no_secret(name: str, path: Path, error: OSError) -> str:
     """Return the reason and the remedy; only a name without a folder can be a credential's."""
     why = why_not_read if "/" in name else why_no_secret
-    return (
-        why(path, error.errno or 0)
-        or f"({(error.strerror or 'unknown error').lower()}); create the file, with the secret in it"
-    )
+    if reason := why(path, error.errno or 0):
+        return f"{path} {reason}"
+    reason = (error.strerror or "it cannot be opened").lower()
+    return f"{path}: {reason}; create the file, with the secret in it"
 
 
 def secret_text(content: bytes, path: Path) -> str:

@@ -46,7 +46,8 @@ class MailSink:
 
     With `starttls` it refuses mail until the client has encrypted; with `tls` it speaks TLS from
     the first byte. With `login`, a name and a password, it takes mail from nobody else, and offers
-    to log in only where the connection is encrypted, if it can be at all. With `folder`, each mail
+    to log in only where the connection is encrypted, if it can be at all; `login_at` is where it
+    says so, which with Postfix is the recipient. With `folder`, each mail
     is also a file there, `0001.eml` and so on. Larger mails than `size_limit` (bytes) are refused
     with 552.
     """
@@ -58,6 +59,7 @@ class MailSink:
         starttls: ssl.SSLContext | None = None,
         tls: ssl.SSLContext | None = None,
         login: tuple[str, str] | None = None,
+        login_at: Stage = "MAIL",
         folder: Path | None = None,
         size_limit: int = _SIZE_LIMIT,
     ) -> None:
@@ -66,6 +68,7 @@ class MailSink:
         self._starttls = starttls
         self._tls = tls
         self._login = login
+        self._login_at = login_at
         self._folder = folder
         self._size_limit = size_limit
         self._changed = threading.Condition()
@@ -156,10 +159,9 @@ class MailSink:
         """Whether every connection is encrypted from its first byte."""
         return self._tls is not None
 
-    @property
-    def needs_login(self) -> bool:
-        """Whether mail is taken only from one who has logged in."""
-        return self._login is not None
+    def needs_login(self, at: Stage) -> bool:
+        """Whether a client is refused at this stage if it has not logged in."""
+        return self._login is not None and at == self._login_at
 
     def refusal(self, at: Stage, recipient: str | None = None) -> str | None:
         """What to answer at this stage, if not yes."""
@@ -185,7 +187,7 @@ class _Handler:
     async def handle_MAIL(  # noqa: N802
         self, _server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
-        if self._sink.needs_login and not session.authenticated:
+        if self._sink.needs_login("MAIL") and not session.authenticated:
             return "530 5.7.0 Authentication required"
         refusal = self._sink.refusal("MAIL")
         if refusal:
@@ -195,8 +197,10 @@ class _Handler:
         return "250 OK"
 
     async def handle_RCPT(  # noqa: N802
-        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+        self, _server: Any, session: Any, envelope: Any, address: str, _options: list[str]
     ) -> str:
+        if self._sink.needs_login("RCPT") and not session.authenticated:
+            return "554 5.7.1 Client host rejected: Access denied"
         refusal = self._sink.refusal("RCPT", address)
         if refusal:
             return refusal
