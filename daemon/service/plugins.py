@@ -82,6 +82,11 @@ def first_steps() -> ModuleType:
     return importlib.import_module("connectors.altinn3.first_steps")
 
 
+def registration() -> ModuleType:
+    """Where and how to register at Digdir and Altinn, for `postmottak init`."""
+    return importlib.import_module("connectors.altinn3.registration")
+
+
 def soap_description(source: str) -> str:
     """What a WSDL, a file or a web address, offers to the destination `soap`.
 
