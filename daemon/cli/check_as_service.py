@@ -19,7 +19,7 @@ from pathlib import Path
 from daemon.core.access import user
 from daemon.core.ports import Finding
 from daemon.runtime import owner
-from daemon.runtime.unit import UNIT, Unit
+from daemon.runtime.unit import UNIT, SystemdUnit
 
 SUBJECT = "service"
 _USUAL = Path("/etc/postmottak/postmottak.toml")
@@ -46,7 +46,7 @@ class Way:
     group: int = 0
 
 
-def through_systemd(found: Unit | None, path: Path, arguments: Sequence[str]) -> Way | None:
+def through_systemd(found: SystemdUnit | None, path: Path, arguments: Sequence[str]) -> Way | None:
     """Return how to check the unit's own configuration as the service.
 
     None for another configuration, without a unit, and for other users than root. `arguments` are
@@ -57,14 +57,16 @@ def through_systemd(found: Unit | None, path: Path, arguments: Sequence[str]) ->
     return Way(findings=tuple(_unit_findings(found)), command=tuple(found.command(arguments)))
 
 
-def without_systemd(found: Unit | None, database: Path, arguments: Sequence[str]) -> Way:
+def without_systemd(found: SystemdUnit | None, database: Path, arguments: Sequence[str]) -> Way:
     """Return how to check any other configuration: as the owner of its store, or as this user."""
     if os.geteuid() != 0:
         return Way(findings=tuple(_other_user(found)))
     at = owner.nearest_folder(database.parent).stat()
     if at.st_uid == 0:
         return Way()
-    reason = f"this is not the configuration of {UNIT}" if found else f"there is no {UNIT} here"
+    reason = (
+        f"this is not the configuration of {UNIT}" if found else f"{UNIT} is not installed here"
+    )
     text = (
         f"checked as {owner.user_name(at.st_uid)}, the owner of the store; a unit's sandbox and "
         f"credentials were not tried, because {reason}"
@@ -77,17 +79,15 @@ def without_systemd(found: Unit | None, database: Path, arguments: Sequence[str]
     )
 
 
-def _is_its_own(path: Path, found: Unit) -> bool:
+def _is_its_own(path: Path, found: SystemdUnit) -> bool:
     """Whether it is the configuration with which the unit runs the service."""
     words = found.program
-    named = next(
-        (Path(value) for option, value in pairwise(words) if option == "-c"),
-        _USUAL,
-    )
+    given = [Path(value) for option, value in pairwise(words) if option in {"-c", "--config"}]
+    named = given[-1] if given else _USUAL  # an interpreter before it may have a -c as well
     return path.absolute() == named or (path.exists() and named.exists() and path.samefile(named))
 
 
-def _other_user(found: Unit | None) -> Iterator[Finding]:
+def _other_user(found: SystemdUnit | None) -> Iterator[Finding]:
     if not found or "CREDENTIALS_DIRECTORY" in os.environ:
         return
     text = (
@@ -97,7 +97,7 @@ def _other_user(found: Unit | None) -> Iterator[Finding]:
     yield Finding(subject=SUBJECT, ok=True, text=text, warning=True)
 
 
-def _unit_findings(found: Unit) -> Iterator[Finding]:
+def _unit_findings(found: SystemdUnit) -> Iterator[Finding]:
     for name, path in found.credentials.items():
         if not path.exists():
             yield _fault(

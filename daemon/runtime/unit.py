@@ -31,7 +31,7 @@ _TIMEOUT = 20  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
+class SystemdUnit:
     """What the unit's file and its drop-ins say under `[Service]`."""
 
     settings: tuple[tuple[str, str], ...]
@@ -101,7 +101,7 @@ def _lenient(paths: str) -> str:
     )
 
 
-def installed_unit() -> Unit | None:
+def installed_unit() -> SystemdUnit | None:
     """Return the unit; None where systemd does not run, or does not know it."""
     if not _RUNNING.is_dir():
         return None
@@ -128,7 +128,7 @@ def _asked(*words: str) -> str:
     return ended.stdout if ended.returncode == 0 else ""
 
 
-def parse(text: str, *, stale: bool = False) -> Unit:
+def parse(text: str, *, stale: bool = False) -> SystemdUnit:
     """Return the unit from its file and its drop-ins, one after the other."""
     section = ""
     settings: list[tuple[str, str]] = []
@@ -141,4 +141,4 @@ def parse(text: str, *, stale: bool = False) -> Unit:
         elif section == "[Service]" and "=" in each:
             name, _, value = each.partition("=")
             settings.append((name.strip(), value.strip()))
-    return Unit(settings=tuple(settings), stale=stale)
+    return SystemdUnit(settings=tuple(settings), stale=stale)
