@@ -62,7 +62,7 @@ def readable_secrets(configuration: Configuration) -> list[Fault]:
             file=str(path),
             key="",
             problem="every user of this machine can read this secret",
-            remedy=f"Run: chmod 600 {path}",
+            remedy=f"Run: chmod o-rwx {path}",
         )
         for path in paths
         if _is_open(path)
