@@ -20,7 +20,7 @@ from tests.processes.warm import ROOT
 
 SERVICE = 64123
 """A user and a group that no system has."""
-PYTHON = Path("/usr/bin/python3")
+PYTHON = "/usr/bin/python3"
 """One that every user may run; the tests' own may lie below /root."""
 
 
@@ -32,7 +32,7 @@ def _fits() -> bool:
     version = [PYTHON, "-c", "import sys; print(sys.version_info[:2])"]
     return (
         os.geteuid() == 0
-        and PYTHON.exists()
+        and Path(PYTHON).exists()
         and subprocess.check_output(version, text=True).strip() == str(sys.version_info[:2])
     )
 
@@ -45,17 +45,17 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def journey() -> Iterator[Journey]:
     """An installation whose store and drop belong to the service's user, who may read its files."""
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
         place.chmod(0o755)
         with Begin(place) as found:
             store = place / "store"
             store.mkdir(mode=0o700)
             for each in (store, found.scene.drop):
                 os.chown(each, SERVICE, SERVICE)
-            for each in ("maskinporten.pem", "webhook.secret"):
-                os.chown(place / each, 0, SERVICE)
-                (place / each).chmod(0o640)
+            for name in ("maskinporten.pem", "webhook.secret"):
+                os.chown(place / name, 0, SERVICE)
+                (place / name).chmod(0o640)
             text = found.scene.configuration.read_text()
             text = text.replace("sqlite:///postmottak.db", "sqlite:///store/postmottak.db")
             found.scene.configuration.write_text(text.replace('"content"', '"store/content"'))
@@ -64,7 +64,7 @@ def journey() -> Iterator[Journey]:
 
 def check(journey: Journey, *options: str) -> tuple[int, str]:
     """The exit code of a check by root, and what it said on both channels."""
-    command = [PYTHON, "-c", PROGRAM, "-c", journey.scene.configuration, "check", *options]
+    command = [PYTHON, "-c", PROGRAM, "-c", str(journey.scene.configuration), "check", *options]
     ended = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd="/"
     )
@@ -130,7 +130,15 @@ def test_a_program_that_the_service_cannot_start(journey: Journey) -> None:
     (journey.scene.folder / "closed").mkdir(mode=0o700)
     python = journey.scene.folder / "closed/python3"
     python.symlink_to(PYTHON)
-    command = [python, "-c", PROGRAM, "-c", journey.scene.configuration, "check", "--offline"]
+    command = [
+        str(python),
+        "-c",
+        PROGRAM,
+        "-c",
+        str(journey.scene.configuration),
+        "check",
+        "--offline",
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     assert ended.returncode == 1
     assert "FAIL service: the check could not be run as the service" in ended.stdout

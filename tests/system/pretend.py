@@ -26,6 +26,7 @@ def main(key_file: str) -> None:
     import postmottak
 
     postmottak.find_modules()
+    from connectors.sandbox.altinn3.access import RECIPIENT_SCOPES
     from connectors.sandbox.altinn3.server import FakeAltinn
     from connectors.sandbox.samples import letters, sandbox_resources
     from connectors.sandbox.sinks.mail import MailSink
@@ -37,8 +38,8 @@ def main(key_file: str) -> None:
         MailSink(port=MAIL_PORT, login=("ola", "secret")),
     ):
         for client in (CLIENT, WITHOUT_SCOPE, WITHOUT_RIGHTS):
-            scopes = {"scopes": ()} if client == WITHOUT_SCOPE else {}
-            altinn.add_client(client, jwk, jwk["kid"], PARTY, **scopes)
+            scopes = () if client == WITHOUT_SCOPE else RECIPIENT_SCOPES
+            altinn.add_client(client, jwk, jwk["kid"], PARTY, scopes=scopes)
             readable = resources[:1] if client == WITHOUT_RIGHTS else resources
             altinn.allow(client, PARTY, readable)
         for letter in letters(LETTERS, party=PARTY, now=datetime.now(UTC)):
