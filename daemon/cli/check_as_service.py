@@ -22,6 +22,7 @@ from daemon.runtime import owner
 from daemon.runtime.unit import UNIT, SystemdUnit
 
 SUBJECT = "service"
+_LOOK = "look at what is printed above, and at: journalctl -n 20 --no-pager"
 _USUAL = Path("/etc/postmottak/postmottak.toml")
 _SYSTEMD = {
     200: "its working folder cannot be entered",
@@ -147,7 +148,9 @@ def lines_of(way: Way) -> Iterator[str]:
             extra_groups=groups,
         )
     except OSError as error:
-        raise ChildFailed(f"{way.command[0]}: {(error.strerror or '').lower()}") from error
+        reason = f"{way.command[0]}: {(error.strerror or '').lower()}"
+        remedy = "install this program where the service's user may run it"
+        raise ChildFailed(reason, remedy) from error
     with child:
         assert child.stdout
         yield from child.stdout
@@ -159,8 +162,5 @@ def lines_of(way: Way) -> Iterator[str]:
 class ChildFailed(Exception):
     """The child could not check anything, or not all of it."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"the check could not be run as the service: {reason}; look at what is printed above, "
-            "and at: journalctl -n 20 --no-pager"
-        )
+    def __init__(self, reason: str, remedy: str = _LOOK) -> None:
+        super().__init__(f"the check could not be run as the service: {reason}; {remedy}")

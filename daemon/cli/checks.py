@@ -133,7 +133,7 @@ class _Report:
         if kind == "loaded":
             typer.echo("The configuration and the routing table are in order.")
         elif kind == "warning":
-            typer.echo(f"warning: {Fault(**value)}")
+            typer.echo(f"WARN {Fault(**value)}")
         elif kind == "finding":
             mark = "FAIL" if not value["ok"] else "WARN" if value["warning"] else "ok  "
             typer.echo(f"{mark} {value['subject']}: {value['text']}")
