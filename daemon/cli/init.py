@@ -18,6 +18,7 @@ import typer
 import daemon
 from daemon.core.durable_files import new_file
 from daemon.core.errors import ConfigurationError, OperatorError
+from daemon.runtime.owner import inherit, make_folder
 
 _USUAL = Path("/etc/postmottak")
 _EXAMPLE = Path(daemon.__file__).parents[1] / "config" / "postmottak.example.toml"
@@ -55,7 +56,7 @@ def init(
     from daemon.service import plugins
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, 0o777)  # narrowed by the umask
         first_steps = plugins.first_steps()
         new = not (folder / _KEY).exists()
         # today, as the operator sees it
@@ -104,6 +105,7 @@ def _write(path: Path, text: Callable[[], str], mode: int) -> None:
     try:
         with new_file(path, mode) as file:
             file.write(text().encode())
+        inherit(path, path.parent)
         typer.echo(f"{path} written")
     except FileExistsError:
         typer.echo(f"{path} exists already; left unchanged")

@@ -159,6 +159,15 @@ def test_a_folder_that_is_missing(journey: Journey) -> None:
     assert [each for each in store.rglob("*") if each.stat().st_uid != SERVICE] == []
 
 
+def test_first_files_by_root(journey: Journey) -> None:
+    """What `init` writes as root in a folder of the service's user is that user's."""
+    folder = journey.scene.folder / "store/configuration"
+    assert journey.run("init", str(folder)).code == 0
+    names = {"maskinporten.pem", "postmottak.toml", "routing.toml"}
+    assert {each.name for each in folder.iterdir()} == names
+    assert {each.stat().st_uid for each in (folder, *folder.iterdir())} == {SERVICE}
+
+
 def test_what_belongs_to_root_stays_with_root(journey: Journey) -> None:
     """Where the store is root's, as in a container, root goes on as root."""
     os.chown(journey.scene.folder / "store", 0, 0)
