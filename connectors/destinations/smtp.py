@@ -15,7 +15,14 @@ from connectors.mail.compose import Composer, Sheet, alert_mail, sheets
 from connectors.mail.conversation import Conversation
 from connectors.mail.progress import SendProgress
 from connectors.mail.replies import SmtpRefusal
-from connectors.mail.smtp_server import MailServer, MemoryBudget, ServerSettings, hand_over, takes
+from connectors.mail.smtp_server import (
+    LoginOffer,
+    MailServer,
+    MemoryBudget,
+    ServerSettings,
+    hand_over,
+    takes,
+)
 from connectors.mail.subjects import STANDARD, SubjectTemplate, example
 from connectors.parcel.language import WORDS, Language
 from connectors.parcel.verify import refuse_unsafe_names
@@ -73,18 +80,25 @@ class Mail:
         )
 
     def check(self) -> Iterator[Finding]:
-        """Connect, encrypt and log in as for a mail, and disconnect."""
+        """Connect, encrypt and log in as for a mail, begin one, and disconnect before it is sent."""
+        subject = f"destination {self.name}"
         try:
-            self._server.prove()
+            login = self._server.prove(self._settings.sender, *self._settings.recipients[:1])
         except (DeliveryFailure, OSError) as error:
             text = (
                 str(error)
                 if isinstance(error, DeliveryFailure)
                 else self._server.unreachable(error)
             )
-            yield Finding(subject=f"destination {self.name}", ok=False, text=text)
-        else:
-            yield Finding(subject=f"destination {self.name}", ok=True, text=self._works())
+            yield Finding(subject=subject, ok=False, text=text)
+            return
+        yield Finding(subject=subject, ok=True, text=self._works())
+        if login is LoginOffer.UNKNOWN:
+            text = (
+                f"{self._server} offers a log-in, and none is configured; if it demands one, write "
+                "username and password_file"
+            )
+            yield Finding(subject=subject, ok=True, text=text, warning=True)
 
     def _works(self) -> str:
         settings = self._settings

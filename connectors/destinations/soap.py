@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from connectors.net.diagnostics import connection, explain_error, is_loopback, remedy_for
+from connectors.net.plain_http import check_plain_http
 from connectors.soap.call import CallFailed, SoapAnswer, SoapCaller
 from connectors.soap.contract import Contract, open_contract
 from connectors.soap.mapping import Builder
@@ -94,15 +95,7 @@ class Soap:
             "takes letters was not tested"
         )
         yield Finding(subject=subject, ok=True, text=text)
-        if url.scheme == "http" and not is_loopback(url.host):
-            yield Finding(
-                subject=subject,
-                ok=True,
-                text=(
-                    "anyone on the way can read the letters; write https in address if the "
-                    "service has it"
-                ),
-            )
+        yield from check_plain_http(subject, _who(url), url, self._seconds)
 
     def deliver(self, parcel: Parcel) -> Receipt:
         """Call the operation once; its response says whether the service has the letter.

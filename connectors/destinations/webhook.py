@@ -19,7 +19,8 @@ import httpx
 from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook as Signer
 
-from connectors.net.diagnostics import Timeout, connection, explain_error, is_loopback, remedy_for
+from connectors.net.diagnostics import Timeout, connection, explain_error, remedy_for
+from connectors.net.plain_http import check_plain_http
 from connectors.net.safe_client import CallFailed, RequestBody, SafeClient
 from connectors.net.settings import WebAddress
 from connectors.net.status import Remedies, judge
@@ -146,12 +147,7 @@ class Webhook:
             "takes letters was not tested"
         )
         yield Finding(subject=subject, ok=True, text=text)
-        if self._url.scheme == "http" and not is_loopback(self._url.host):
-            text = (
-                "letters are signed, but anyone on the way can read them; write https in url if "
-                "the receiver has it"
-            )
-            yield Finding(subject=subject, ok=True, text=text)
+        yield from check_plain_http(subject, self._receiver, self._url, self._seconds)
 
     def deliver(self, parcel: Parcel) -> Receipt:
         """Post the letter; any 2xx status means that the receiver has it.

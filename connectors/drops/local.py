@@ -19,6 +19,7 @@ from connectors.drops.drop import STAGING, Seen, unfit
 from connectors.drops.open_folders import OpenFolders
 from connectors.drops.ownership import Access
 from connectors.drops.shared_folder import TAKEN, Unfit, rename_new
+from daemon.core.access import why_not_written
 from daemon.core.durable_files import write_all
 from daemon.core.errors import TemporaryFailure
 
@@ -31,16 +32,14 @@ _NO_SYNC = frozenset(
     {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 )  # of a share that does not support it
 REMEDIES = {
-    errno.ENOENT: "does not exist; create the folder, or mount the share",
     errno.ENOTDIR: "is not a folder; name one in path",
-    errno.EACCES: "is not writable; give the service's user write access",
-    errno.EPERM: "is not writable; give the service's user write access",
-    errno.EROFS: "is read-only; mount it for writing",
     errno.ENOSPC: "has no space left; make room on its disk",
     errno.EDQUOT: "has used up its quota; make room, or raise the quota",
 }
 """The remedy for an error of the operating system, as the end of a sentence about the drop's
 folder.
+
+Errors that depend on who asks are in `daemon.core.access`.
 """
 
 
@@ -221,9 +220,9 @@ class LocalDrop:
                 f"cannot be used ({error.strerror or type(error).__name__}); check its disk or "
                 "share"
             )
-            raise TemporaryFailure(
-                f"the drop folder {self.place} {REMEDIES.get(error.errno or 0, unusual)}"
-            ) from error
+            number = error.errno or 0
+            reason = why_not_written(Path(self.place), number) or REMEDIES.get(number, unusual)
+            raise TemporaryFailure(f"the drop folder {self.place} {reason}") from error
 
 
 def _seen(found: os.stat_result) -> Seen:

@@ -12,7 +12,8 @@ from enum import StrEnum
 
 ACCEPTED = range(200, 300)
 _REFUSED = range(500, 600)
-_ACCESS = frozenset({530, 534, 535, 538})
+NEEDS_LOGIN = frozenset({530})
+_ACCESS = NEEDS_LOGIN | {534, 535, 538}
 """The log-in is refused, not the letter. The operator fixes that, and the letter waits."""
 _NO_ROOM = 552
 _TOO_BIG = frozenset({523, _NO_ROOM})

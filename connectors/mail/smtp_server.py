@@ -7,18 +7,20 @@ import smtplib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from enum import Enum, auto
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from connectors.mail.conversation import STEPS, Conversation, EncryptedConversation
-from connectors.mail.replies import ACCEPTED, SmtpRefusal, Stage
+from connectors.mail.replies import ACCEPTED, NEEDS_LOGIN, SmtpRefusal, Stage
 from connectors.net.diagnostics import Timeout, explain_error, is_host, remedy_for
 from connectors.net.socket_deadline import SocketDeadline
 from connectors.net.tls import CaFile, tls_context
 from daemon.core.errors import TemporaryFailure
 from daemon.core.settings import DestinationSettings, SecretFile, duration
 
+_REFUSED = range(500, 600)
 _CLOSED = "it closed the connection before it had answered"
 
 
@@ -64,6 +66,16 @@ class ServerSettings(DestinationSettings):
         return self
 
 
+class LoginOffer(Enum):
+    """What a server says of logging in."""
+
+    USED = auto()
+    NONE = auto()
+    NOT_NEEDED = auto()
+    UNKNOWN = auto()
+    """It offers a log-in, and may demand one once it knows a mail's recipient."""
+
+
 class MailServer:
     """Makes connections to one server, from any number of threads."""
 
@@ -81,14 +93,42 @@ class MailServer:
             return f"{self} is not ready: it answers with status {error.smtp_code}"
         return f"{self} cannot be used: {explain_error(error, _CLOSED)}; {remedy_for(error)}"
 
-    def prove(self) -> None:
-        """Connect, encrypt and log in, and disconnect. Raises as `conversation` does."""
+    def prove(self, sender: str, recipient: str = "") -> LoginOffer:
+        """Connect, encrypt and log in, begin a mail, and disconnect before it is sent.
+
+        A server that offers a log-in and refuses the mail without one demands it; that may show at
+        the sender, or only at the recipient. Raises as `conversation` does.
+        """
         with self.conversation() as server:
             code, _ = server.noop()
             if code not in ACCEPTED:
                 raise TemporaryFailure(
                     f"{self} refuses the test command (status {code}); check its log"
                 )
+            if self._settings.username:
+                return LoginOffer.USED
+            self._begin_mail(server, sender, recipient)
+            if not server.has_extn("auth"):
+                return LoginOffer.NONE
+            return LoginOffer.NOT_NEEDED if recipient else LoginOffer.UNKNOWN
+
+    def _begin_mail(self, server: Conversation, sender: str, recipient: str) -> None:
+        """Begin a mail without a log-in, and end it. Raises TemporaryFailure if one is wanted."""
+        code, whom = server.mail(sender)[0], sender
+        if recipient and code in ACCEPTED:
+            code, whom = server.rcpt(recipient)[0], recipient
+        with suppress(OSError):
+            server.rset()
+        if code in NEEDS_LOGIN:
+            raise TemporaryFailure(
+                f"{self} takes no mail without a log-in (status {code}); write username and "
+                "password_file"
+            )
+        if code in _REFUSED and server.has_extn("auth"):
+            raise TemporaryFailure(
+                f"{self} refuses {whom} without a log-in (status {code}), and offers one; write "
+                "username and password_file, or correct the address"
+            )
 
     @contextmanager
     def conversation(self) -> Iterator[Conversation]:

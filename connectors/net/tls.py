@@ -11,6 +11,7 @@ from typing import Annotated, cast
 
 from pydantic import AfterValidator, BeforeValidator
 
+from daemon.core.access import why_not_read
 from daemon.core.key_forms import Wanted, private_block, wrong_form
 from daemon.core.settings import FilePath
 
@@ -43,10 +44,7 @@ def proof_fault(certificate: Path, key: Path | None) -> str:
     try:
         files = {certificate: certificate.read_bytes()} | ({key: key.read_bytes()} if key else {})
     except OSError as error:
-        return (
-            f"cannot be read: {error.filename}: {(error.strerror or '').lower()}; create the file, "
-            "and let the service's user read it"
-        )
+        return f"cannot be read: {_why_not_read(Path(error.filename), error)}"
     holder = key or certificate
     for path, wanted in ((certificate, "certificate"), (holder, "key")):
         if found := wrong_form(files[path], path, cast("Wanted", wanted)):
@@ -111,15 +109,19 @@ def _usable(path: Path | None) -> Path | None:
     return path
 
 
+def _why_not_read(path: Path, error: OSError) -> str:
+    """The path, why it cannot be read, and what to do."""
+    if why := why_not_read(path, error.errno or 0):
+        return f"{path} {why}"
+    return f"{path}: {(error.strerror or '').lower()}; create it, or name another file"
+
+
 def _authority_fault(path: Path) -> str:
     """Return what is wrong with the format of a file of authorities."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        return (
-            f"holds no certificates that can be used: {path}: {(error.strerror or '').lower()}; "
-            "make it, or name another file"
-        )
+        return f"holds no certificates that can be used: {_why_not_read(path, error)}"
     return wrong_form(content, path, "certificate")
 
 

@@ -1,27 +1,30 @@
-"""`postmottak init`: write the first configuration, and say what is still missing.
+"""`postmottak init`: write the first configuration, prepare this machine, and say what is missing.
 
-Running it again lists what is missing by then.
+Running it again lists what is missing by then, and brings the unit's drop-in up to date.
 """
 
 from __future__ import annotations
 
 import re
+import textwrap
+import tomllib
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import daemon
-from daemon.cli.output import Exit
 from daemon.core.durable_files import new_file
 from daemon.core.errors import ConfigurationError, OperatorError
+from daemon.runtime.owner import inherit, make_folder
 
 _USUAL = Path("/etc/postmottak")
 _EXAMPLE = Path(daemon.__file__).parents[1] / "config" / "postmottak.example.toml"
 _WANTED = ("", "store", "delivery", "routing", "mailbox.altinn", "destination.erp")
 _KEY = "maskinporten.pem"
+_WIDTH = 80
 _ROUTING = """\
 # Who gets which letter. The first route that matches decides. See docs/routing.md.
 
@@ -43,15 +46,17 @@ def add_to(app: typer.Typer) -> None:
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder of the configuration files.")] = _USUAL,
 ) -> None:
-    """Write a first configuration and key, list what to register and where, and what is missing.
+    """Write a first configuration and key, and list what to register where and what is missing.
 
-    Existing files are never overwritten. Run it again to see what is still missing.
+    Run as root in the default folder, it also creates the folders for letters and a drop-in for the
+    service's unit. Existing files are never overwritten, except that drop-in. Run it again to see
+    what is still missing, and after each new folder or secret.
     """
     from daemon.core.settings import secret_text
     from daemon.service import plugins
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, 0o777)  # narrowed by the umask
         first_steps = plugins.first_steps()
         new = not (folder / _KEY).exists()
         # today, as the operator sees it
@@ -69,14 +74,30 @@ def init(
         ) from error
     except ValueError as error:
         raise OperatorError(f"{folder / _KEY} {error}") from error
+    typer.echo("\nRegister, once:")
     for number, step in enumerate(first_steps.steps(jwk), start=1):
-        typer.echo(f"\n{number}. {step}")
-    if folder.absolute() != _USUAL:
-        typer.echo(
-            "\nThe files are not in the default folder, so begin each command with: "
-            f"postmottak -c {folder / 'postmottak.toml'}"
+        typer.echo(f"\n{_wrapped(step, f'{number}. ')}")
+    _show_registration(folder / "postmottak.toml")
+    _prepare(folder)
+    _report_missing(folder)
+
+
+def _wrapped(text: str, first: str = "") -> str:
+    """Return the text in lines of 80 columns; a line of JSON, which is to be copied, stays whole."""
+    lines = [
+        line
+        if line.startswith("{")
+        else textwrap.fill(
+            line,
+            _WIDTH,
+            initial_indent=first if not place else "   ",
+            subsequent_indent="   ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
-    _report_missing(folder / "postmottak.toml")
+        for place, line in enumerate(text.split("\n"))
+    ]
+    return "\n".join(lines)
 
 
 def _write(path: Path, text: Callable[[], str], mode: int) -> None:
@@ -84,6 +105,7 @@ def _write(path: Path, text: Callable[[], str], mode: int) -> None:
     try:
         with new_file(path, mode) as file:
             file.write(text().encode())
+        inherit(path, path.parent)
         typer.echo(f"{path} written")
     except FileExistsError:
         typer.echo(f"{path} exists already; left unchanged")
@@ -130,18 +152,80 @@ def _key_id(folder: Path) -> str:
     return found[1] if found else "postmottak"
 
 
-def _report_missing(path: Path) -> None:
+def _show_registration(path: Path) -> None:
+    """Print the pages to register at, and the bodies to paste, with what the file says by now."""
+    from daemon.service import plugins
+
+    registration = plugins.registration()
+    known = registration.Known(**_known(path))
+    typer.echo("")
+    for what, address in registration.pages(known):
+        typer.echo(f"{what}:\n  {address}")
+    typer.echo(
+        "\n"
+        + _wrapped(
+            "The two calls below need an Altinn token with these scopes, from another client than "
+            "Postmottak's:"
+        )
+    )
+    for scope in registration.scopes():
+        typer.echo(f"  {scope}")
+    for what, address, body in registration.requests(known):
+        typer.echo(f"\n{what} with POST to:\n{address}\n{body}")
+
+
+def _known(path: Path) -> dict[str, str]:
+    """Return what the mailbox's section says, even if it is not complete."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        (box,) = values["mailbox"].values()
+    except (OSError, ValueError, KeyError, AttributeError):
+        return {}
+    parties = box.get("parties") if isinstance(box, dict) else None
+    found: dict[str, Any] = {
+        "client_id": box.get("client_id") if isinstance(box, dict) else "",
+        "organisation": parties[0] if isinstance(parties, list) and parties else "",
+        "environment": "tt02" if isinstance(box, dict) and box.get("environment") == "tt02" else "",
+    }
+    return {name: value for name, value in found.items() if value and isinstance(value, str)}
+
+
+def _prepare(folder: Path) -> None:
+    """Create the folders and the unit's drop-in, or print what to do about them."""
+    from daemon.cli import prepare_machine
+    from daemon.service.unit_needs import unit_needs
+
+    needs = unit_needs(folder / "postmottak.toml")
+    typer.echo("\nOn this machine:\n")
+    prepare = (
+        prepare_machine.prepare
+        if folder.absolute() == _USUAL and prepare_machine.possible()
+        else prepare_machine.instruct
+    )
+    for line in prepare(needs):
+        typer.echo(line)
+
+
+def _report_missing(folder: Path) -> None:
     from daemon.service import stack
 
+    path = folder / "postmottak.toml"
+    option = "" if folder.absolute() == _USUAL else f"-c {path} "
     try:
         stack.load(path)
-        faults = []
     except ConfigurationError as error:
-        faults = [str(fault) for fault in error.faults]
-    if not faults:
-        typer.echo(f"\nThe files are complete. Continue with: postmottak -c {path} check")
-        return
-    typer.echo("\nStill missing in the files:")
-    for fault in faults:
-        typer.echo(f"  {fault}")
-    raise typer.Exit(Exit.REMAINS)
+        typer.echo("\nStill missing in the files:")
+        for fault in error.faults:
+            typer.echo(_wrapped(str(fault), " - "))
+        again = "" if folder.absolute() == _USUAL else f" {folder}"
+        typer.echo(f"\nThen continue with:\n  postmottak init{again}")
+    else:
+        typer.echo("\nThe files are complete. Continue with:")
+    typer.echo(f"  postmottak {option}check")
+    if option:
+        typer.echo(
+            "The files are not in the default folder, so begin each command with:\n"
+            f"  postmottak {option.rstrip()}"
+        )
+    else:
+        typer.echo("  systemctl enable --now postmottak")

@@ -15,6 +15,7 @@ from daemon.cli.output import Exit, Json, options, print_json, print_table
 from daemon.core.errors import PostmottakError
 
 if TYPE_CHECKING:
+    from daemon.config.loader import StoreSettings
     from daemon.service.poll_summary import PollSummary
 
 
@@ -33,6 +34,7 @@ def run(context: typer.Context) -> None:
 
     logs.configure()
     checked = stack.load(options(context).config)
+    as_owner_of(checked.configuration.store)
     with app.open_app(checked, with_worker=True) as parts:
         service = Supervisor(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -42,6 +44,17 @@ def run(context: typer.Context) -> None:
         ended = service.run()
     if not ended:
         _leave_at_once()
+
+
+def as_owner_of(store: StoreSettings) -> None:
+    """Go on as the store's owner if root gave the command, as the service would.
+
+    So drops and letters are the service's own. The files and secrets are read already.
+    """
+    from daemon.runtime.owner import become_owner_of
+
+    if name := become_owner_of(store.database_path.parent):
+        sys.stderr.write(f"root goes on as {name}, who owns the store\n")
 
 
 def _leave_at_once() -> None:
@@ -67,6 +80,7 @@ def poll(context: typer.Context, *, json: Json = False) -> None:
 
     logs.configure()
     checked = stack.load(options(context).config)
+    as_owner_of(checked.configuration.store)
     stopping = _until_signalled()
     with app.open_app(checked) as parts:
         parts.store.wait_until(stopping)
@@ -125,6 +139,7 @@ def reconcile(context: typer.Context, *, json: Json = False) -> None:
 
     logs.configure()
     checked = stack.load(options(context).config)
+    as_owner_of(checked.configuration.store)
     stopping = _until_signalled()
     with app.open_app(checked) as parts:
         parts.store.wait_until(stopping)

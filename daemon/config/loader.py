@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
+from daemon.config.cautions import add_cautions
 from daemon.config.faults import FaultList, Model, read_toml
 from daemon.config.listen import Address, ListenAddress
 from daemon.core.dpv import service_code
@@ -213,6 +214,8 @@ class Configuration:
     api: ApiSettings | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
     monitoring: MonitoringSettings | None = None
+    warnings: tuple[Fault, ...] = ()
+    """What is valid, and probably not meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +269,7 @@ class _SectionReader:
         mailboxes = tuple(map(_as_mailbox, self.connectors("mailbox", values)))
         destinations = tuple(map(_as_destination, self.connectors("destination", values)))
         self.check_alerts(alerts, values, destinations)
+        add_cautions(self.faults, values, monitoring.listen if monitoring else None)
         configuration = None
         if store and delivery and routing and retention and alerts and not self.faults.faults:
             configuration = Configuration(
@@ -280,6 +284,7 @@ class _SectionReader:
                 alerts=alerts,
                 monitoring=monitoring,
                 retention=retention,
+                warnings=tuple(self.faults.warnings),
             )
         named = values.get("destination")
         return Reading(

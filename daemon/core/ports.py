@@ -58,7 +58,7 @@ class Finding:
     text: str
     """What was found, and if it is wrong, what to do about it."""
     warning: bool = False
-    """Nothing is wrong, but something may be missing that the operator expects."""
+    """Nothing fails (`ok`), but something may be missing, or is probably not what was meant."""
 
 
 class Mailbox(Protocol):

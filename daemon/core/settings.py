@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, ValidationInfo
 
+from daemon.core.access import why_no_secret, why_not_read
 from daemon.core.key_forms import binary_form
 from daemon.core.model import Policy
 from daemon.core.organisation import is_organisation_number
@@ -180,10 +181,16 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
     try:
         return Secret(path, secret_text(path.read_bytes(), path))
     except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise ValueError(
-            f"cannot be read: {path}: {reason}; create the file, and let the service's user read it"
-        ) from error
+        raise ValueError(f"cannot be read: {_why_no_secret(name, path, error)}") from error
+
+
+def _why_no_secret(name: str, path: Path, error: OSError) -> str:
+    """Return the reason and the remedy; only a name without a folder can be a credential's."""
+    why = why_not_read if "/" in name else why_no_secret
+    if reason := why(path, error.errno or 0):
+        return f"{path} {reason}"
+    reason = (error.strerror or "it cannot be opened").lower()
+    return f"{path}: {reason}; create the file, with the secret in it"
 
 
 def secret_text(content: bytes, path: Path) -> str:

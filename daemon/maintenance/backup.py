@@ -24,11 +24,9 @@ from daemon.core.errors import OperatorError, StoreError
 from daemon.maintenance.integrity import IntegrityReport, check_store
 from daemon.store import Store
 from daemon.store.content import PREFIXES, ContentStore
-from daemon.store.sqlite_file import copy_database, corruption, roll_back
+from daemon.store.sqlite_file import BESIDE, copy_database, corruption, roll_back
 
 _DATABASE, _CONTENT, _MANIFEST = "postmottak.db", "content", "backup.json"
-# SQLite would use another database's journal for this one
-_BESIDE = ("", "-journal", "-wal", "-shm")
 _BLOCK = 1 << 20
 
 
@@ -139,7 +137,7 @@ def _put_aside(database: Path, now: datetime) -> None:
     name = f"{database.name}.replaced-{now:%Y%m%d-%H%M%S}"
     if any(each.name.startswith(name) for each in database.parent.iterdir()):
         name += f"-{now:%f}"
-    for end in _BESIDE:
+    for end in BESIDE:
         with suppress(FileNotFoundError):
             database.with_name(database.name + end).rename(database.with_name(name + end))
 

@@ -45,6 +45,7 @@ from daemon.service.preflight import readable_secrets, refuse_shared_file_system
 from daemon.service.resource_watch import ResourceWatch
 from daemon.service.servers import pull_api_server, token_guard
 from daemon.service.stack import LoadedConfig, open_content, retention
+from daemon.service.store_access import refuse_closed_store
 from daemon.service.upkeep import ClockCorrections, CoverFollower
 from daemon.store import BusyWait, Store
 from daemon.store.lock import InstanceLock
@@ -366,6 +367,11 @@ def open_app(
     allow_enough_files()
     tune_malloc()
     refuse_shared_file_systems(checked.configuration.store)
+    refuse_closed_store(checked.configuration.store)
+    for warning in checked.configuration.warnings:
+        _log.warning(
+            "the configuration has something that is probably not meant", warning=str(warning)
+        )
     for warning in readable_secrets(checked.configuration):
         _log.warning("a secret is not kept as one", warning=str(warning))
     with ExitStack() as ends:

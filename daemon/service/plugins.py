@@ -87,6 +87,11 @@ def keys() -> ModuleType:
     return importlib.import_module("connectors.altinn3.keys")
 
 
+def registration() -> ModuleType:
+    """Where and how to register at Digdir and Altinn, for `postmottak init`."""
+    return importlib.import_module("connectors.altinn3.registration")
+
+
 def soap_description(source: str) -> str:
     """Return what a WSDL, a file or a web address, offers to the destination `soap`.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,13 +10,13 @@ from pydantic import BaseModel
 
 from daemon.config.loader import Configuration, StoreSettings
 from daemon.core.errors import Fault, StoreError
+from daemon.core.mounts import MOUNTS, mount_of
 from daemon.core.settings import Secret
 
-_MOUNTS = Path("/proc/self/mountinfo")
+_MOUNTS = MOUNTS
 _SHARED = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
 )
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def refuse_shared_file_systems(store: StoreSettings) -> None:
@@ -44,16 +43,8 @@ def shared_file_system(mounts: str, path: Path) -> str | None:
     `mounts` is the text of /proc/self/mountinfo. Source of the format: proc(5). A later mount hides
     an earlier one at the same place.
     """
-    best, found = -1, ""
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        fields = before.split(" ")
-        if not after or len(fields) < 5:  # noqa: PLR2004  # the mount point is the fifth field
-            continue
-        place = Path(_OCTAL.sub(lambda octal: chr(int(octal[1], 8)), fields[4]))
-        if path.is_relative_to(place) and len(place.parts) >= best:
-            best, found = len(place.parts), after.split(" ")[0]
-    return found if found in _SHARED else None
+    found = mount_of(path, mounts)
+    return found.kind if found and found.kind in _SHARED else None
 
 
 def readable_secrets(configuration: Configuration) -> list[Fault]:
@@ -72,7 +63,7 @@ def readable_secrets(configuration: Configuration) -> list[Fault]:
             file=str(path),
             key="",
             problem="every user of this machine can read this secret",
-            remedy=f"Run: chmod 600 {path}",
+            remedy=f"Run: chmod o-rwx {path}",
         )
         for path in paths
         if _is_open(path)

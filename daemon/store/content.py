@@ -22,6 +22,7 @@ from pathlib import Path
 
 from daemon.core.durable_files import sync, write_all
 from daemon.core.errors import ContentMissing, DiskFull, StoreError
+from daemon.runtime.owner import inherit, make_folder, open_file
 
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
 """The beginnings of hashes: the names of the content store's folders."""
@@ -51,8 +52,8 @@ class ContentStore:
         self._durable_folders: set[Path] = set()
         self._naming = threading.Lock()
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._temporary.mkdir(exist_ok=True, mode=0o700)
+            make_folder(folder)
+            make_folder(self._temporary)
         except OSError as error:
             raise StoreError(
                 f"the content folder {folder} cannot be created: {error.strerror}"
@@ -76,6 +77,7 @@ class ContentStore:
 
     def _put(self, chunks: Iterable[bytes]) -> Kept:
         descriptor, name = tempfile.mkstemp(dir=self._temporary)
+        inherit(descriptor, self._temporary)
         try:
             kept = _copy(chunks, descriptor)
             self._publish(Path(name), self.path(kept.sha256))
@@ -92,7 +94,7 @@ class ContentStore:
         """
         folder = final.parent
         if folder not in self._durable_folders:
-            folder.mkdir(exist_ok=True, mode=0o700)
+            make_folder(folder)
             sync(self._folder)
             self._durable_folders.add(folder)
         with self._naming:
@@ -169,7 +171,7 @@ class ContentStore:
         """
         path = self._folder / "removal.lock"
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = open_file(path, os.O_RDWR)
         except OSError as error:
             kind = DiskFull if error.errno in _FULL else StoreError
             raise kind(f"the lock {path} cannot be created: {error.strerror}") from error

@@ -22,6 +22,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from daemon.core.errors import DiskFull, NotStorable, StoreBusy, StoreError
 from daemon.core.outside_values import json_from
+from daemon.runtime.owner import create_file, make_folder
 from daemon.store.busy import BusyWait, is_busy
 from daemon.store.migrations import HEAD
 
@@ -115,8 +116,9 @@ class Database:
 def _open(url: str, busy_wait: BusyWait) -> Engine:
     database = make_url(url).database
     if database:
-        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        Path(database).touch(mode=0o600)  # SQLite would let the umask decide who may read it
+        make_folder(Path(database).parent)
+        # SQLite would leave it to the umask who may read it
+        create_file(Path(database))
     engine = create_engine(
         url, hide_parameters=True, pool_use_lifo=True, json_deserializer=_json_of
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from daemon.core.errors import StoreError
+from daemon.runtime.owner import make_folder, open_file
 
 _log = structlog.get_logger(__name__)
 _Inode = tuple[int, int]  # device and inode
@@ -85,9 +86,9 @@ class InstanceLock:
     def _lock_file(self) -> None:
         """Lock the file that has the name now, which may not be the one that was opened."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self._path.parent)
             while not self._holds(self._path):
-                self._lock(self._path, os.O_RDWR | os.O_CREAT)
+                self._lock(self._path, open_file(self._path, os.O_RDWR))
         except OSError as error:
             raise _CannotBeMade(
                 f"the lock {self._path} cannot be created: {error.strerror}"
@@ -98,7 +99,7 @@ class InstanceLock:
         for path in self._others():
             if path.exists() and not self._holds(path):
                 try:
-                    self._lock(path, os.O_RDONLY)
+                    self._lock(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
                 except OSError as error:
                     self._report_unlockable(path, error)
 
@@ -114,9 +115,8 @@ class InstanceLock:
     def _others(self) -> Iterable[Path]:
         return (path for path in (self._database, self._content) if path)
 
-    def _lock(self, path: Path, flags: int) -> None:
-        """Lock. Raises StoreError if another process has the lock, OSError if it cannot lock."""
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    def _lock(self, path: Path, descriptor: int) -> None:
+        """Lock. Raises StoreError if another process has locked it, OSError if it cannot be locked."""
         self._open.append(descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

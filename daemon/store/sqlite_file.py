@@ -15,6 +15,7 @@ from pathlib import Path
 
 from daemon.core.durable_files import sync
 from daemon.core.errors import StoreBusy, StoreError
+from daemon.runtime.owner import inherit
 from daemon.store.busy import is_busy
 
 _STEP = 2000  # pages that are copied while others wait: about 10 ms
@@ -26,6 +27,8 @@ _RESTARTS = 20
 _OPERATIONS = 1_000_000  # of SQLite, between two heartbeats: about 50 ms
 _CACHE = -200_000  # kilobytes, because rows are looked up in the order of each index
 _MORE = 1.1  # times the size of the database, for its copy
+BESIDE = ("", "-journal", "-wal", "-shm")
+"""The endings of the database's files; SQLite would use another database's journal for this one."""
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -36,7 +39,9 @@ def copy_database(source: Path, target: Path) -> None:
     StoreError.
     """
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        inherit(descriptor, target.parent)
+        os.close(descriptor)
         try:
             _copy(source, target)
         except BaseException:

@@ -12,6 +12,7 @@ import trustme
 from pydantic import ValidationError
 
 from connectors.destinations.smtp import Settings, connect
+from connectors.sandbox.sinks.mail import MailSink, Stage
 from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.core.settings import Secret
 from tests.connectors.mail_tools import MakeParcel, mail_to
@@ -178,7 +179,31 @@ def test_check_sends_nothing(servers: Any) -> None:
     assert [finding.ok for finding in findings] == [True]
     assert "no mail was sent" in findings[0].text
     assert '"[4255/8] Vedtak om merverdiavgift"' in findings[0].text
-    assert [command.split()[0].upper() for command in server.commands] == ["EHLO", "NOOP", "QUIT"]
+    said = [command.split()[0].upper() for command in server.commands]
+    assert said == ["EHLO", "NOOP", "MAIL", "RCPT", "RSET", "QUIT"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "status"), [("MAIL", "status 530"), ("RCPT", "refuses a@example.no")]
+)
+def test_a_server_that_wants_a_login(stage: Stage, status: str) -> None:
+    """A check fails where the server demands a log-in, wherever in a mail it says so."""
+    with MailSink(login=("ola", PASSWORD), login_at=stage) as sink:
+        (found,) = mail_to(sink, recipients=["a@example.no"]).check()
+        assert not found.ok
+        assert status in found.text
+        assert "write username and password_file" in found.text
+        assert sink.mails == ()
+
+
+def test_a_server_that_may_want_a_login() -> None:
+    """Without a recipient of its own to ask about, a log-in that is offered is warned of."""
+    with MailSink(login=("ola", PASSWORD), login_at="RCPT") as sink:
+        findings = list(mail_to(sink, recipients=[]).check())
+        assert [(each.ok, each.warning) for each in findings] == [(True, False), (True, True)]
+        assert "offers a log-in, and none is configured" in findings[1].text
+    with MailSink() as sink:
+        assert [each.warning for each in mail_to(sink).check()] == [False]
 
 
 GOOD = {"host": "smtp.example.no", "sender": "a@example.no", "recipients": ["b@example.no"]}

@@ -14,12 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from connectors.destinations.webhook import Settings, Webhook
+from connectors.net import plain_http
 from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.core.settings import Secret
 
@@ -385,5 +387,26 @@ def test_plain_http_to_another_machine_is_remarked_upon(servers: Any) -> None:
         server, url=f"http://0.0.0.0:{server.port}/x"
     )  # an address of this machine that is not a loopback address
     findings = list(named.check())
-    assert [finding.ok for finding in findings] == [True, True]
+    assert [(finding.ok, finding.warning) for finding in findings] == [(True, False), (True, True)]
     assert "anyone on the way can read them" in findings[1].text
+
+
+def test_http_to_a_server_that_speaks_tls(servers: Any, server_tls: ssl.SSLContext) -> None:
+    """An address with http fails the check where the server speaks TLS, whatever its certificate."""
+    server = servers.web_status("200 OK")
+    server.tls = server_tls
+    findings = list(webhook_to(server).check())
+    assert [finding.ok for finding in findings] == [True, False]
+    assert f"speaks TLS on port {server.port}" in findings[1].text
+    assert "write https" in findings[1].text
+    assert server.requests == []
+
+
+def test_http_to_a_port_of_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual ports of https are warned of where the server does not answer."""
+    monkeypatch.setattr(plain_http, "_speaks_tls", lambda *_: False)
+    for port, number in ((8443, 1), (443, 1), (8080, 0)):
+        url = httpx.URL(f"http://127.0.0.1:{port}/x")
+        found = list(plain_http.check_plain_http("destination erp", "the receiver", url, 1))
+        assert len(found) == number
+        assert all(each.ok and each.warning and "write https" in each.text for each in found)

@@ -29,8 +29,12 @@ from tests.processes.warm import Warm
 _OURS = r"(\.venv/bin/)?postmottak "
 _SANDBOX = "postmottak sandbox --port 8080 --folder /tmp/postmottak-sandbox"
 _LONG = "takes long; its result is in the documents, and a sample is part of `make test`"
-_SYSTEM = (documents.ROOT / "tests/system/run.py").read_text(encoding="utf-8")
-"""Where commands are run that need root, systemd or a Debian system."""
+_SYSTEM = "".join(
+    (documents.ROOT / each).read_text(encoding="utf-8")
+    for each in ("tests/system/run.py", "tests/system/first_letter.py", "docs/moving.md")
+)
+"""Where commands are run that need root, systemd or a Debian system; tests/system/moving.py runs
+every line of that page."""
 _NO_PIPX = "pipx may be missing here"
 NOT_RUN = {
     "apt install python3-venv": "it would change the machine that runs the tests",
@@ -75,10 +79,12 @@ FIRST = {
     "postmottak restore /backup/2026-11-24": ("backup /backup/2026-11-24",),
     "postmottak routes import table.xlsx": ("routes export table.xlsx",),
     "postmottak routes import tabell.xlsx": ("routes export tabell.xlsx --language nb",),
+    "postmottak restore /root/move/store": ("backup /root/move/store",),
+    "postmottak routes import table.csv": ("routes export table.csv",),
     "postmottak routes import FILE.xlsx": ("routes export FILE.xlsx",),
 }
 """Commands that must run before a command makes sense."""
-CODES = {"postmottak init": 3}
+CODES: dict[str, int] = {}
 """Exit codes other than 0 that the documents mention."""
 
 
@@ -136,6 +142,8 @@ class Newcomer:
             "NAME": "mappe",
             "500": "2",
             "/backup/2026-11-24": str(place / "backup"),
+            "/backup/move/store": str(place / "backup"),
+            "/root/move/store": str(place / "backup"),
         }
         if word == "ID":
             deliveries = command.startswith("deliveries")

@@ -346,7 +346,6 @@ COMMANDS = {
     ),
     "init": Command(
         arguments=("init", "new"),
-        usual=3,
         before=_as_it_is,
         meanwhile=_half_or_whole_files,
         after=_begun,

@@ -14,7 +14,9 @@ from pathlib import Path
 
 HOME = Path(__file__).parents[2]
 sys.path.insert(0, str(HOME))
+from tests.system.first_letter import first_letter, mistakes_by_check, mistakes_by_status
 from tests.system.machine import Machine, made
+from tests.system.moving import moves
 
 LETTERS = 12
 HOLE = (
@@ -188,18 +190,37 @@ def stops(machine: Machine) -> None:
 
 
 def upgrades(machine: Machine) -> None:
-    """An upgrade restarts what ran; removing and purging leave every letter and the
-    configuration."""
+    """An upgrade restarts what ran; removing and purging leave every letter and the configuration,
+    and say so."""
     machine.run("dpkg --install /opt/dist/postmottak_*.deb")
     machine.until(lambda: machine.property("ActiveState") == "active", "running after the upgrade")
     nothing_lost(machine)
-    machine.run("echo y | apt purge postmottak")
+    said = machine.run("echo y | apt purge postmottak")
+    assert "/var/lib/postmottak stays" in said
+    assert "/etc/postmottak stays" in said
     machine.run(
         "test -s /var/lib/postmottak/postmottak.db && test -s /etc/postmottak/postmottak.toml "
         "&& test ! -e /usr/lib/postmottak"
     )
-    machine.run(f"{INSTALL} && systemctl start postmottak")
+    said = machine.run(f"{INSTALL} && systemctl start postmottak")
+    assert f"/var/lib/postmottak/postmottak.db with {LETTERS} letters" in said
+    assert "Found its configuration, /etc/postmottak/postmottak.toml" in said
     nothing_lost(machine)
+
+
+def upgrades_what_fails(machine: Machine) -> None:
+    """An upgrade starts a service again that was failing, and not one that was stopped."""
+    machine.run("systemctl stop postmottak && chown root:root /var/lib/postmottak/postmottak.db")
+    machine.run("systemctl start postmottak", check=False)
+    machine.until(lambda: machine.property("SubState") == "auto-restart", "it fails", 30)
+    machine.run("dpkg --install /opt/dist/postmottak_*.deb", check=False)
+    machine.until(lambda: int(machine.property("NRestarts")) > 0, "it is tried again", 30)
+    machine.run("chown postmottak: /var/lib/postmottak/postmottak.db")
+    machine.until(lambda: machine.property("ActiveState") == "active", "it runs again")
+    nothing_lost(machine)
+    machine.run("systemctl stop postmottak && dpkg --install /opt/dist/postmottak_*.deb")
+    assert machine.property("ActiveState") == "inactive"
+    machine.run("systemctl start postmottak")
 
 
 STEPS: tuple[Callable[[Machine], None], ...] = (
@@ -213,19 +234,29 @@ STEPS: tuple[Callable[[Machine], None], ...] = (
     hangs,
     stops,
     upgrades,
+    upgrades_what_fails,
 )
+NEWCOMER: tuple[Callable[[Machine], None], ...] = (
+    installs,
+    first_letter,
+    mistakes_by_check,
+    moves,
+    mistakes_by_status,
+)
+"""What happens in a second system: from nothing, through mistakes, to another server."""
 
 
 def main(releases: list[str]) -> None:
     """Every step on every release; the first that fails ends it with its reason."""
     for release in releases or ["bookworm", "trixie"]:
-        with Machine(
-            made(release, HOME / "build/system"), HOME / "build/system/running"
-        ) as machine:
-            for step in STEPS:
-                print(f"{release} {step.__name__}: {step.__doc__}", flush=True)
-                step(machine)
-        shutil.rmtree(machine.root)
+        for steps in (NEWCOMER, STEPS):
+            with Machine(
+                made(release, HOME / "build/system"), HOME / "build/system/running"
+            ) as machine:
+                for step in steps:
+                    print(f"{release} {step.__name__}: {step.__doc__}", flush=True)
+                    step(machine)
+            shutil.rmtree(machine.root)
     print("all steps passed")
 
 

@@ -280,3 +280,47 @@ def test_a_file_that_is_no_toml(tmp_path: Path, text: str) -> None:
     """A file that cannot be parsed is one fault, with its line."""
     with pytest.raises(ConfigurationError, match=r"postmottak\.toml:1: this is not valid TOML"):
         read(tmp_path, text)
+
+
+def test_a_variable_that_nobody_replaces(tmp_path: Path) -> None:
+    """`${VARIABLE}` in any value is warned of, with its line, and the configuration stays valid."""
+    found = read(tmp_path, WHOLE.replace('path = "arkiv"', 'path = "${DROP}/arkiv"')).configuration
+    assert found
+    (warning,) = found.warnings
+    assert (warning.key, warning.line) == ("destination.arkiv.path", 17)
+    assert "${DROP} is not replaced" in warning.problem
+    found = read(
+        tmp_path, WHOLE.replace('path = "arkiv"', 'path = "$each/{id}/$ {A}"')
+    ).configuration
+    assert found
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("listen", "warned"),
+    [
+        ("0.0.0.0:8766", True),
+        ("[::]:8766", True),
+        ("192.0.2.1:8766", True),
+        ("postmottak.example.no:8766", True),
+        ("127.0.0.1:8766", False),
+        ("[::1]:8766", False),
+        ("localhost:8766", False),
+        ("unix:monitor.sock", False),
+    ],
+)
+def test_an_endpoint_without_authentication(tmp_path: Path, listen: str, warned: bool) -> None:
+    """A monitoring endpoint that other machines can reach is warned of; one on loopback is not."""
+    found = read(tmp_path, f'{WHOLE}\n[monitoring]\nlisten = "{listen}"\n').configuration
+    assert found
+    assert [each.key for each in found.warnings] == (["monitoring.listen"] if warned else [])
+    assert all("no authentication" in each.problem for each in found.warnings)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b" \t\r\n", b"\xef\xbb\xbf\n"])
+def test_an_empty_secret(tmp_path: Path, content: bytes) -> None:
+    """A secret file with nothing in it is a fault, which names it and says what to do."""
+    (tmp_path / "empty").write_bytes(content)
+    fault = the_fault(tmp_path, '"key.pem"', '"empty"')
+    assert f"is empty: {tmp_path / 'empty'}" in fault.problem
+    assert fault.remedy == "Write the secret into it"

@@ -85,7 +85,7 @@ def test_a_secret_for_everybody(tmp_path: Path) -> None:
     )
     secret.chmod(0o644)
     assert [str(each) for each in readable_secrets(configuration)] == [
-        f"{secret}: every user of this machine can read this secret. Run: chmod 600 {secret}"
+        f"{secret}: every user of this machine can read this secret. Run: chmod o-rwx {secret}"
     ]
     secret.chmod(0o640)
     assert readable_secrets(configuration) == []

@@ -46,8 +46,9 @@ class MailSink:
 
     With `starttls` it refuses mail until the client has encrypted; with `tls` it speaks TLS from
     the first byte. With `login`, a name and a password, it takes mail only after that log-in, which
-    it offers only over an encrypted connection, if it can encrypt at all. With `folder`, each mail
-    is also a file there, `0001.eml` and so on. Mails larger than `size_limit` (bytes) are refused
+    it offers only over an encrypted connection, if it can encrypt at all; `login_at` is the stage at
+    which it refuses a client without one, with Postfix the recipient. With `folder`, each mail is
+    also a file there, `0001.eml` and so on. Mails larger than `size_limit` (bytes) are refused
     with 552.
     """
 
@@ -58,6 +59,7 @@ class MailSink:
         starttls: ssl.SSLContext | None = None,
         tls: ssl.SSLContext | None = None,
         login: tuple[str, str] | None = None,
+        login_at: Stage = "MAIL",
         folder: Path | None = None,
         size_limit: int = _SIZE_LIMIT,
     ) -> None:
@@ -66,6 +68,7 @@ class MailSink:
         self._starttls = starttls
         self._tls = tls
         self._login = login
+        self._login_at = login_at
         self._folder = folder
         self._size_limit = size_limit
         self._changed = threading.Condition()
@@ -159,10 +162,9 @@ class MailSink:
         """Whether every connection is encrypted from its first byte."""
         return self._tls is not None
 
-    @property
-    def needs_login(self) -> bool:
-        """Whether mail is taken only after a log-in."""
-        return self._login is not None
+    def needs_login(self, at: Stage) -> bool:
+        """Whether a client is refused at this stage if it has not logged in."""
+        return self._login is not None and at == self._login_at
 
     def refusal(self, at: Stage, recipient: str | None = None) -> str | None:
         """Return the refusal at this stage, or None."""
@@ -188,7 +190,7 @@ class _Handler:
     async def handle_MAIL(  # noqa: N802
         self, _server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
-        if self._sink.needs_login and not session.authenticated:
+        if self._sink.needs_login("MAIL") and not session.authenticated:
             return "530 5.7.0 Authentication required"
         refusal = self._sink.refusal("MAIL")
         if refusal:
@@ -198,8 +200,10 @@ class _Handler:
         return "250 OK"
 
     async def handle_RCPT(  # noqa: N802
-        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+        self, _server: Any, session: Any, envelope: Any, address: str, _options: list[str]
     ) -> str:
+        if self._sink.needs_login("RCPT") and not session.authenticated:
+            return "554 5.7.1 Client host rejected: Access denied"
         refusal = self._sink.refusal("RCPT", address)
         if refusal:
             return refusal

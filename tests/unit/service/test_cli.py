@@ -122,7 +122,8 @@ def test_what_cannot_be_reached(
 
 @pytest.mark.parametrize("options", [[], ["--offline"]])
 def test_check(command: Command, tmp_path: Path, options: list[str]) -> None:
-    """`check` reads the files and asks each connector, unless it is offline; it changes nothing."""
+    """`check` reads the files, looks at the store, and asks each connector, unless it is offline;
+    it changes nothing."""
     ended = command("check", "--json", *options)
     asked = (
         []
@@ -132,10 +133,14 @@ def test_check(command: Command, tmp_path: Path, options: list[str]) -> None:
             for name in ("altinn", "erp", "mail")
         ]
     )
-    assert (ended.code, ended.json) == (
-        0,
-        {"ok": True, "faults": [], "warnings": [], "findings": asked},
-    )
+    document = ended.json
+    store, connectors = document["findings"][:2], document.pop("findings")[2:]
+    assert (ended.code, document) == (0, {"ok": True, "faults": [], "warnings": []})
+    assert [(each["subject"], each["ok"]) for each in store] == [
+        ("database", True),
+        ("content", True),
+    ]
+    assert connectors == asked
     assert "are in order" in command("check", *options).out
     assert not (tmp_path / "data").exists()
 
@@ -151,6 +156,8 @@ def test_check_of_several_mailboxes(
     )
     ended = command("check", "--json")
     assert [each["subject"] for each in ended.json["findings"]] == [
+        "database",
+        "content",
         "mailbox old, old",
         "mailbox altinn, altinn",
         "erp",

@@ -1,0 +1,80 @@
+"""What `init` does to the machine for the service: folders for letters, and a drop-in for its unit."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from daemon.core.durable_files import new_file
+from daemon.core.errors import OperatorError
+from daemon.runtime.owner import make_folder
+from daemon.service.unit_needs import UnitNeeds
+
+_USER = "postmottak"
+_UNITS = (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"), Path("/etc/systemd/system"))
+_UNIT = "postmottak.service"
+DROP_IN = Path("/etc/systemd/system/postmottak.service.d/postmottak-init.conf")
+_HEADER = "# Written by `postmottak init`, which replaces it; put your own lines in another file.\n"
+_FOLDER_MODE = 0o750
+
+
+def possible() -> bool:
+    """Whether root asks, and the package has made the service's user and its unit."""
+    try:
+        pwd.getpwnam(_USER)
+    except KeyError:
+        return False
+    return os.geteuid() == 0 and any((each / _UNIT).exists() for each in _UNITS)
+
+
+def prepare(needs: UnitNeeds) -> Iterator[str]:
+    """Create missing folders, and write the drop-in; yield what was done. Raises OperatorError."""
+    try:
+        for folder in (*needs.drops, *needs.stores):
+            yield _created(folder)
+        yield from _drop_in(_HEADER + needs.drop_in())
+    except OSError as error:
+        raise OperatorError(
+            f"{error.filename}: {(error.strerror or 'cannot be written').lower()}; fix that, and run "
+            "the command again"
+        ) from error
+
+
+def _created(folder: Path) -> str:
+    if folder.exists():
+        return f"{folder} exists already; left unchanged"
+    make_folder(folder, _FOLDER_MODE)
+    user = pwd.getpwnam(_USER)
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    folder.chmod(_FOLDER_MODE)
+    return f"{folder} created, for the user {_USER}"
+
+
+def _drop_in(text: str) -> Iterator[str]:
+    """Write the drop-in, unless it says the same already, or is not ours."""
+    old = DROP_IN.read_text(encoding="utf-8") if DROP_IN.exists() else ""
+    if old and not old.startswith(_HEADER):
+        yield f"{DROP_IN} is not init's; left unchanged. It should say:\n\n{text}".rstrip()
+        return
+    if old == text:
+        yield f"{DROP_IN} is up to date"
+        return
+    make_folder(DROP_IN.parent, 0o755)
+    DROP_IN.unlink(missing_ok=True)
+    with new_file(DROP_IN, 0o644) as file:
+        file.write(text.encode())
+    with suppress(OSError):
+        subprocess.run(["systemctl", "daemon-reload"], check=False, capture_output=True)  # noqa: S607
+    yield f"{DROP_IN} written:\n\n{text}".rstrip()
+
+
+def instruct(needs: UnitNeeds) -> Iterator[str]:
+    """Say what to do by hand."""
+    for folder in (*needs.drops, *needs.stores):
+        if not folder.exists():
+            yield f"install -d -o {_USER} -g {_USER} -m 0750 {folder}"
+    yield f"With systemd, save this as\n{DROP_IN}:\n\n{needs.drop_in()}".rstrip()

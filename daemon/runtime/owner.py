@@ -1,0 +1,134 @@
+"""Keeps the store its owner's when root works with it.
+
+The service runs as a user of its own, and an operator often as root. A file that root leaves in the
+store would stop the service. So whatever root creates there gets the owner and the group of the
+folder it lies in (`inherit`, which everything uses that creates files of the store), and a command
+that does the service's own work goes on as that owner (`become_owner_of`). SQLite gives its journals
+the owner of the database by itself (os_unix.c, robustFchown).
+
+For every user but root, all of this does nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PR_SET_KEEPCAPS = 8  # prctl.h
+_CAPABILITY_VERSION = 0x20080522  # capability.h, version 3: two sets of 32
+_READ_SEARCH = 1 << 2  # CAP_DAC_READ_SEARCH: capabilities(7)
+
+
+def inherit(target: int | Path, folder: Path) -> None:
+    """Give what was just created, by its descriptor or its path, to the owner of `folder`.
+
+    A link is never followed. A file system that keeps no owners is left as it is.
+    """
+    if os.geteuid() != 0:
+        return
+    with suppress(OSError):
+        found = folder.stat()
+        if isinstance(target, int):
+            os.fchown(target, found.st_uid, found.st_gid)
+        else:
+            os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+
+
+def make_folder(folder: Path, mode: int = 0o700) -> None:
+    """Create the folder and those above it, if they are missing. Raises OSError."""
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent, 0o777)  # as `mkdir -p` does; the umask narrows it
+    try:
+        folder.mkdir(mode)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    else:
+        inherit(folder, folder.parent)
+
+
+def create_file(path: Path, mode: int = 0o600) -> None:
+    """Create an empty file. One that exists is not opened. Raises OSError."""
+    with suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        inherit(descriptor, path.parent)
+        os.close(descriptor)
+
+
+def open_file(path: Path, flags: int, mode: int = 0o600) -> int:
+    """Open a file, and create it if it is missing; return its descriptor. Raises OSError."""
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except FileExistsError:
+        return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, mode)
+    inherit(descriptor, path.parent)
+    return descriptor
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
+    path = path.absolute()
+    return next((each for each in (path, *path.parents) if each.is_dir()), Path("/"))
+
+
+def become_owner_of(folder: Path) -> str:
+    """Go on as the owner of the folder, or of the nearest one above it that exists, for good.
+
+    It may still read everything, such as a key of root's and its own program below /root, but
+    write only what the owner may.
+
+    Returns the owner's name; an empty text if nothing changed: for other users than root, and where
+    root is the owner. Call it before the process has threads.
+    """
+    if os.geteuid() != 0:
+        return ""
+    found = nearest_folder(folder).stat()
+    if found.st_uid == 0:
+        return ""
+    groups = groups_of(found.st_uid, found.st_gid)
+    with _still_reading():
+        os.setgroups(groups)
+        os.setgid(groups[0])
+        os.setuid(found.st_uid)
+    return user_name(found.st_uid)
+
+
+@contextmanager
+def _still_reading() -> Iterator[None]:
+    """Keep one capability of root's, that to read, when the block makes another user of it.
+
+    Without the system's calls for that, or where root has not got the capability, it is lost.
+    """
+    system = ctypes.CDLL(None, use_errno=True)
+    with suppress(AttributeError):
+        system.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    yield
+    header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
+    rights = struct.pack("=6I", _READ_SEARCH, _READ_SEARCH, 0, 0, 0, 0)
+    with suppress(AttributeError):
+        system.capset(header, rights)
+
+
+def groups_of(user: int, otherwise: int) -> list[int]:
+    """Return the user's groups, the primary one first; only `otherwise` for an unknown user."""
+    try:
+        known = pwd.getpwuid(user)
+    except KeyError:
+        return [otherwise]
+    others = os.getgrouplist(known.pw_name, known.pw_gid)
+    return [known.pw_gid, *(each for each in others if each != known.pw_gid)]
+
+
+def user_name(user: int) -> str:
+    """Return the user's name, or the number of one that has none."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)

@@ -1,0 +1,105 @@
+"""What the service's unit must grant for a configuration: folders to write to, secrets to pass on.
+
+The configuration need not be complete yet, so its values are taken as they stand in the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from daemon.core.settings import Secret
+from daemon.service import plugins
+
+_STATE = Path("/var/lib/postmottak")  # StateDirectory= of the unit
+_PASSED_ON = "maskinporten.pem"  # LoadCredential= of the unit
+_DROPS = "filedrop"
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitNeeds:
+    """What a drop-in for the unit adds."""
+
+    drops: tuple[Path, ...]
+    """Folders that letters are dropped into."""
+    stores: tuple[Path, ...]
+    """Folders of the store outside the unit's own."""
+    credentials: Mapping[str, Path]
+    """Secret files that exist, by the names used in the configuration."""
+
+    def drop_in(self) -> str:
+        """Return the lines of the drop-in."""
+        paths = [f"ReadWritePaths={each}" for each in (*self.drops, *self.stores)]
+        secrets = [f"LoadCredential={name}:{path}" for name, path in self.credentials.items()]
+        return "\n".join(["[Service]", *paths, *secrets]) + "\n"
+
+
+def unit_needs(path: Path) -> UnitNeeds:
+    """Read what the configuration needs; nothing for a file that is not TOML. Raises OSError."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        values = {}
+    base = path.absolute().parent
+    destinations = [each for _, each in _connectors(values, "destination")]
+    drops = (each.get("path") for each in destinations if each.get("type") == _DROPS)
+    return UnitNeeds(
+        drops=tuple(dict.fromkeys(base / each for each in drops if isinstance(each, str) and each)),
+        stores=tuple(dict.fromkeys(_stores(values.get("store"), base))),
+        credentials=dict(_credentials(values, base)),
+    )
+
+
+def _connectors(values: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    tables = values.get(kind)
+    for each in tables.values() if isinstance(tables, dict) else ():
+        if isinstance(each, dict) and isinstance(each.get("type"), str):
+            yield each["type"], each
+
+
+def _stores(store: object, base: Path) -> Iterator[Path]:
+    found = store if isinstance(store, dict) else {}
+    database, content = found.get("database"), found.get("content")
+    if isinstance(database, str) and database.startswith(_SQLITE):
+        yield from _outside((base / database.removeprefix(_SQLITE)).parent)
+    if isinstance(content, str) and content:
+        yield from _outside((base / content).parent)
+
+
+def _outside(folder: Path) -> Iterator[Path]:
+    if not folder.is_relative_to(_STATE):
+        yield folder
+
+
+def _credentials(values: Mapping[str, Any], base: Path) -> Iterator[tuple[str, Path]]:
+    for name in dict.fromkeys(_secret_names(values)):
+        if "/" not in name and name != _PASSED_ON and (base / name).is_file():
+            yield name, base / name
+
+
+def _secret_names(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of secret files, as the settings of the connectors declare them."""
+    for kind in ("mailbox", "destination"):
+        for connector_type, table in _connectors(values, kind):
+            declared = plugins.find_settings(kind, connector_type)
+            for key, field in declared.model_fields.items() if declared else ():
+                if _holds_secret(field.annotation):
+                    yield from _names(table.get(key))
+    api = values.get("api")
+    yield from _names(api.get("token_file") if isinstance(api, dict) else None)
+
+
+def _holds_secret(annotation: object) -> bool:
+    return annotation is Secret or any(map(_holds_secret, get_args(annotation)))
+
+
+def _names(value: object) -> Iterator[str]:
+    if isinstance(value, str) and value:
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _names(each)

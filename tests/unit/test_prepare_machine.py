@@ -1,0 +1,79 @@
+"""What `init` does to a machine with the package: folders for the service's user, and a drop-in."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import prepare_machine
+from daemon.cli.prepare_machine import possible, prepare
+from daemon.core.errors import OperatorError
+from daemon.service.unit_needs import UnitNeeds
+
+NOBODY = "nobody"
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root prepares a machine")
+
+
+@pytest.fixture
+def drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place of the drop-in on a machine whose service runs as nobody."""
+    monkeypatch.setattr(prepare_machine, "_USER", NOBODY)
+    monkeypatch.setattr(prepare_machine, "_UNITS", (tmp_path,))
+    monkeypatch.setattr(prepare_machine, "DROP_IN", tmp_path / "postmottak.service.d/init.conf")
+    monkeypatch.setenv("PATH", "")  # no systemctl of this machine
+    return tmp_path / "postmottak.service.d/init.conf"
+
+
+def needs(*drops: Path) -> UnitNeeds:
+    return UnitNeeds(drops=drops, stores=(), credentials={"smtp.password": Path("/etc/x")})
+
+
+def test_folders_and_drop_in(drop_in: Path, tmp_path: Path) -> None:
+    """A missing folder is made for the service's user; one that exists is left as it is."""
+    there, new = tmp_path / "there", tmp_path / "srv/erp/inbox"
+    there.mkdir(mode=0o700)
+    said = list(prepare(needs(there, new)))
+    assert new.stat().st_uid == pwd.getpwnam(NOBODY).pw_uid
+    assert new.stat().st_mode & 0o777 == 0o750
+    assert (there.stat().st_uid, there.stat().st_mode & 0o777) == (0, 0o700)
+    assert (new.parent.stat().st_uid, drop_in.stat().st_mode & 0o777) == (0, 0o644)
+    lines = drop_in.read_text().splitlines()
+    assert lines[1:] == [
+        "[Service]",
+        f"ReadWritePaths={there}",
+        f"ReadWritePaths={new}",
+        "LoadCredential=smtp.password:/etc/x",
+    ]
+    assert [each.partition("\n")[0] for each in said] == [
+        f"{there} exists already; left unchanged",
+        f"{new} created, for the user nobody",
+        f"{drop_in} written:",
+    ]
+
+
+def test_the_drop_in_follows_the_configuration(drop_in: Path, tmp_path: Path) -> None:
+    """Run again, it is replaced where something changed; a file that is not init's stays."""
+    list(prepare(needs(tmp_path)))
+    assert list(prepare(needs(tmp_path)))[-1] == f"{drop_in} is up to date"
+    list(prepare(needs(tmp_path, tmp_path / "new")))
+    assert f"ReadWritePaths={tmp_path}/new\n" in drop_in.read_text()
+    drop_in.write_text("[Service]\nUMask=0027\n")
+    assert "is not init's; left unchanged" in list(prepare(needs(tmp_path)))[-1]
+    assert drop_in.read_text() == "[Service]\nUMask=0027\n"
+
+
+def test_where_it_is_possible(
+    drop_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs the user and the unit of the package; what cannot be written is told in words."""
+    assert not possible()
+    (tmp_path / "postmottak.service").touch()
+    assert possible()
+    drop_in.parent.touch()
+    with pytest.raises(OperatorError, match=r"postmottak\.service\.d: .*; fix that"):
+        list(prepare(needs(tmp_path)))
+    monkeypatch.setattr(prepare_machine, "_USER", "no-such-user")
+    assert not possible()
