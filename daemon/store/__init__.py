@@ -23,6 +23,7 @@ from daemon.store.outbox import Outbox
 from daemon.store.queries import Queries
 from daemon.store.results import ClaimResult
 from daemon.store.retention import RetentionRows
+from daemon.store.search import Listed, Search, Wanted
 from daemon.store.stamps import Stamps
 
 __all__ = [
@@ -36,14 +37,17 @@ __all__ = [
     "Database",
     "Decided",
     "Letters",
+    "Listed",
     "Marks",
     "Outbox",
     "Queries",
     "Queued",
     "Rerouting",
+    "Search",
     "Stamps",
     "Store",
     "StoredLetter",
+    "Wanted",
     "wait_limit",
 ]
 
@@ -63,6 +67,7 @@ class Store:
         self.rerouting = Rerouting(self._database)
         self.retention = RetentionRows(self._database)
         self.queries = Queries(self._database)
+        self.search = Search(self._database)
         self.alerts = Alerts(self._database)
         self.stamps = Stamps(self._database)
 

@@ -323,13 +323,16 @@ class Queries:
 
     def delivery_ids(
         self, states: Collection[DeliveryState], destination: str | None = None
-    ) -> Iterator[list[UUID]]:
-        """The deliveries in these states, at one destination or at all, some at a time, between which no transaction is open."""
+    ) -> Iterator[list[tuple[UUID, str]]]:
+        """The deliveries in these states and their destinations, some at a time.
+
+        At one destination or at all. No transaction is open between two of the lists.
+        """
         for state in states:
             for piece in pieces(
                 self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=LETTERS
             ):
-                wanted = select(Delivery.id).where(piece)
+                wanted = select(Delivery.id, Delivery.destination).where(piece)
                 if destination:
                     wanted = wanted.where(Delivery.destination == destination)
                 with self._database.read() as session:
