@@ -59,16 +59,25 @@ def _moment(option: str, text: str, at: time) -> datetime:
     try:
         if text[-1:] in {"s", "m", "h", "d"}:
             return shifted(utc_now(), -duration(text))
-        if len(text) == len("2026-11-24"):
-            return in_utc(datetime.combine(date.fromisoformat(text), at).astimezone())
-        return in_utc(datetime.fromisoformat(text).astimezone())
-    except OverflowError:
-        return FIRST if at == time.min else LAST
+        is_day = len(text) == len("2026-11-24")
+        written = (
+            datetime.combine(date.fromisoformat(text), at)
+            if is_day
+            else datetime.fromisoformat(text)
+        )
     except ValueError as error:
         raise typer.BadParameter(
             f"{option}: {text!r} is not a time; write a day such as 2026-11-24, a time such as "
             "2026-11-24T08:30, or how long ago, such as 7d"
         ) from error
+    return _from_local(written)
+
+
+def _from_local(written: datetime) -> datetime:
+    try:
+        return in_utc(written.astimezone())
+    except (OverflowError, ValueError):  # at either end of the calendar, either may be raised
+        return FIRST if written.year <= FIRST.year else LAST
 
 
 def require_recipient(store: Store, name: str) -> None:

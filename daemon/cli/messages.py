@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -88,7 +89,7 @@ def list_messages(  # noqa: PLR0913  # one for each option
         found = list(store.search.letters(wanted, limit))
         if not found and recipient:
             require_recipient(store, recipient)
-        names = {} if json else store.search.short_ids(Message, [each.message.id for each in found])
+        names = {} if json else store.search.short_ids(Message, [each.id for each in found])
     if json:
         print_json([_row(each) for each in found])
         return
@@ -97,31 +98,19 @@ def list_messages(  # noqa: PLR0913  # one for each option
 
 
 def _row(listed: Listed) -> dict[str, Any]:
-    letter, decision = listed.message, listed.decision
-    return {
-        "id": letter.id,
-        "fetched_at": letter.fetched_at,
-        "party": letter.party,
-        "service": letter.service,
-        "sender_org": letter.sender_org,
-        "sender_name": letter.sender_name,
-        "title": letter.title,
-        "due_at": letter.due_at,
-        "route": decision.route,
-        "recipients": decision.recipients,
-        "deliveries": listed.deliveries,
-    }
+    facts = asdict(listed)
+    del facts["direct"]
+    return facts
 
 
 def _line(listed: Listed, names: Mapping[UUID, str]) -> list[object]:
-    letter, decision = listed.message, listed.decision
     return [
-        names[letter.id],
-        letter.fetched_at,
-        letter.service,
-        letter.sender_name or letter.sender_org,
-        letter.title,
-        [*decision.recipients, *decision.direct],
+        names[listed.id],
+        listed.fetched_at,
+        listed.service,
+        listed.sender_name or listed.sender_org,
+        listed.title,
+        [*listed.recipients, *listed.direct],
         listed.deliveries,
     ]
 

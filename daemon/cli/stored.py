@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +47,7 @@ def opened(context: typer.Context) -> Iterator[tuple[Configuration, Store]]:
     from daemon.service import stack
 
     logs.configure()
+    gc.freeze()  # going through all modules takes long, and a transaction may be open then
     configuration = stack.load_configuration(options(context).config)
     store = stack.open_store(configuration)
     try:
@@ -69,7 +71,7 @@ def known_state(name: str | None) -> DeliveryState | None:
 
     if name is None or name in set(DeliveryState):
         return DeliveryState(name) if name else None
-    raise typer.BadParameter(_unknown("state", name, list(DeliveryState)))
+    raise typer.BadParameter(_unknown("state", name, [each.value for each in DeliveryState]))
 
 
 def known_destination(configuration: Configuration, store: Store, name: str | None) -> str | None:

@@ -60,16 +60,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, cut: s
 
     console = Console(file=drawn())
     cells = [[in_words(cell, form="%Y-%m-%d %H:%M %Z") for cell in row] for row in rows]
-    if console.is_terminal and not cut:
+    if is_terminal(console) and not cut:
         _print_wrapped(console, columns, cells)
         return
     widths = _widths(columns, cells)
-    if console.is_terminal:
+    if is_terminal(console):
         place = columns.index(cut)
         excess = sum(widths) + _GAP * (len(widths) - 1) - console.width
         widths[place] = max(widths[place] - max(excess, 0), min(widths[place], _NARROWEST))
     lines = [_line(row, widths) for row in (columns, *cells)]
     drawn().write("".join(f"{line}\n" for line in lines))
+
+
+def is_terminal(console: Any) -> bool:
+    """Whether people see the table, and not another program."""
+    return bool(console.is_terminal)
 
 
 def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -20,7 +20,7 @@ from sqlmodel import col, select
 from daemon.core.folding import fold, fold_title, fold_whole, is_like
 from daemon.core.model import DecisionRow, Delivery, DeliveryState, Message
 from daemon.store.database import Database
-from daemon.store.pages import LETTERS, pieces, row_number
+from daemon.store.pages import LETTERS, ROWS, pieces, row_number
 
 _SEARCHED = 500
 """Letters in a piece that is searched: what is asked for may lie behind a long text in its row."""
@@ -78,11 +78,36 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A letter, its newest decision, and its deliveries that are not withdrawn, by destination."""
+    """What a list shows of a letter, of its newest decision, and of its deliveries.
 
-    message: Message
-    decision: DecisionRow
-    deliveries: dict[str, DeliveryState] = field(default_factory=dict)
+    `deliveries` has the states by destination, of those that are not withdrawn.
+    """
+
+    id: UUID
+    fetched_at: datetime
+    party: str
+    service: str
+    sender_org: str | None
+    sender_name: str
+    title: str
+    due_at: datetime | None
+    route: str
+    recipients: list[str]
+    direct: list[str]
+    deliveries: dict[str, DeliveryState]
+
+
+_OF_LETTER = (
+    "id",
+    "fetched_at",
+    "party",
+    "service",
+    "sender_org",
+    "sender_name",
+    "title",
+    "due_at",
+)
+_OF_DECISION = ("route", "recipients", "direct")
 
 
 class Search:
@@ -117,16 +142,18 @@ class Search:
             yield from (row.id for row in rows if wanted.fits(row))
 
     def _listed(self, keys: Sequence[UUID]) -> list[Listed]:
+        columns = [getattr(Message, name) for name in _OF_LETTER]
+        columns += [getattr(DecisionRow, name) for name in _OF_DECISION]
         wanted = (
-            select(Message, DecisionRow)
+            sql_select(*columns)
             .join(DecisionRow, _newest_decision())
             .where(col(Message.id).in_(keys))
         )
-        with self._database.read() as session:
-            rows = {message.id: (message, decision) for message, decision in session.exec(wanted)}
+        with self._database.read_one() as connection:
+            rows = {row.id: row._mapping for row in connection.execute(wanted)}  # noqa: SLF001  # public in spite of its name
         states = self._states(keys)
         return [
-            Listed(message=rows[key][0], decision=rows[key][1], deliveries=states[key])
+            Listed(**rows[key], deliveries=states[key])
             for key in keys
             if key in rows  # retention may have deleted it meanwhile
         ]
@@ -153,20 +180,23 @@ class Search:
 
         No transaction is open between two of them.
         """
-        return islice(self._deliveries(state, destination), limit)
-
-    def _deliveries(
-        self, state: DeliveryState | None, destination: str | None
-    ) -> Iterator[Delivery]:
-        order = (row_number(Delivery),)
-        asked = select(Delivery).order_by(*order)
-        if state:
-            asked = asked.where(Delivery.state == state)
-        if destination:
-            asked = asked.where(Delivery.destination == destination)
-        for piece in pieces(self._database, order, size=_SEARCHED, kind=Delivery):
+        found = islice(self._delivery_ids(state, destination), limit)
+        while some := list(islice(found, LETTERS)):
             with self._database.read() as session:
-                found = session.exec(asked.where(piece)).all()
+                rows = session.exec(select(Delivery).where(col(Delivery.id).in_(some))).all()
+            by_id = {each.id: each for each in rows}
+            yield from (by_id[key] for key in some if key in by_id)
+
+    def _delivery_ids(self, state: DeliveryState | None, destination: str | None) -> Iterator[UUID]:
+        order = (row_number(Delivery),)
+        asked = sql_select(col(Delivery.id)).order_by(*order)
+        if state:
+            asked = asked.where(col(Delivery.state) == state)
+        if destination:
+            asked = asked.where(col(Delivery.destination) == destination)
+        for piece in pieces(self._database, order, size=ROWS, kind=Delivery):
+            with self._database.read_one() as connection:
+                found = connection.execute(asked.where(piece)).scalars().all()
             yield from found
 
     def has_destination(self, name: str) -> bool:

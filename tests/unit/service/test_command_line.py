@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Callable
 from importlib.metadata import version
@@ -128,3 +129,30 @@ def test_bash_takes_the_script(tmp_path: Path) -> None:
 def test_the_states_that_are_completed() -> None:
     """The states that a shell completes are those that there are."""
     assert tuple(DeliveryState) == completion.STATES
+
+
+@pytest.mark.parametrize(
+    ("port", "code", "words"),
+    [
+        ("BUSY", 1, "cannot be used: address already in use; choose another with --port"),
+        ("99999", 2, "should be less than or equal to 65535"),
+        ("-1", 2, "should be greater than or equal to 0"),
+    ],
+)
+def test_a_port_that_cannot_be_used(
+    command: Command, tmp_path: Path, port: str, code: int, words: str
+) -> None:
+    """A port that another program has, or that there is not, is named without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        busy = str(other.getsockname()[1])
+        ended = command("sandbox", "--port", port.replace("BUSY", busy), "--folder", str(tmp_path))
+    assert (ended.code, ended.out) == (code, "")
+    assert words in " ".join(ended.err.split())
+
+
+def test_a_sandbox_folder_that_cannot_be_written(command: Command, tmp_path: Path) -> None:
+    """A folder that cannot be made is named without a traceback."""
+    (tmp_path / "file").touch()
+    ended = command("sandbox", "--folder", str(tmp_path / "file" / "folder"))
+    assert (ended.code, ended.out) == (1, "")
+    assert "cannot be written: not a directory; choose another with --folder" in ended.err
