@@ -2,8 +2,8 @@
 
 Each command imports the heavy modules that it needs by itself, so that `--help` answers at once.
 
-Exit codes (`daemon.cli.output.Exit`): 0 success, 1 the configuration is not valid or a check
-failed, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be reached or the output
+Exit codes (`daemon.cli.output.Exit`): 0 success, 1 the configuration is not valid, a check failed
+or what was asked cannot be done, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be reached or the output
 cannot be written, 5 `routes test` found changes, 130 interrupted with SIGINT, 141 the reader of the
 output has gone.
 

@@ -23,7 +23,9 @@ def confirm(what: str, *, yes: bool) -> None:
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        sys.stderr.write(f"{what}\nThere is no terminal to ask on: add --yes to do it\n")
+        sys.stderr.write(
+            f"{what}\nstdin is not a terminal, so nothing was asked or done: add --yes to do it\n"
+        )
         raise typer.Exit(Exit.USAGE)
     sys.stderr.write(f"{what}\nGo on? [y/N] ")
     sys.stderr.flush()

@@ -56,8 +56,13 @@ class Exit(IntEnum):
 
 _MEANINGS = {
     Exit.FINE: "Success.",
-    Exit.WRONG: "The configuration is not valid, or a check failed.",
-    Exit.USAGE: "The command was used incorrectly.",
+    Exit.WRONG: (
+        "The configuration is not valid, a check failed, what was asked cannot be done, or a "
+        "question was answered with no."
+    ),
+    Exit.USAGE: (
+        "The command was used incorrectly, or it needs --yes because stdin is not a terminal."
+    ),
     Exit.REMAINS: "Work remains: something is waiting, dead, missing, or could not be fetched.",
     Exit.UNREACHABLE: (
         "Altinn or the database cannot be reached, or the output cannot be written."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from daemon import cli
 from daemon.cli import completion
 from daemon.core.model import DeliveryState
+from tests.unit.conftest import ROOT
 from tests.unit.service.conftest import Command, with_letters
 
 
@@ -156,3 +158,24 @@ def test_a_sandbox_folder_that_cannot_be_written(command: Command, tmp_path: Pat
     ended = command("sandbox", "--folder", str(tmp_path / "file" / "folder"))
     assert (ended.code, ended.out) == (1, "")
     assert "cannot be written: not a directory; choose another with --folder" in ended.err
+
+
+def test_the_package_installs_completion(tmp_path: Path) -> None:
+    """The package's build writes the scripts where the three shells look, for zsh with its header
+    in the first line."""
+    build = (ROOT / "packaging" / "debian" / "build.sh").read_text(encoding="utf-8")
+    assert 'packaging/completions.py "$root/usr/share"' in build
+    subprocess.run(
+        [sys.executable, "packaging/completions.py", str(tmp_path)],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        check=True,
+    )
+    written = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file()}
+    assert written == {
+        "bash-completion/completions/postmottak",
+        "zsh/vendor-completions/_postmottak",
+        "fish/vendor_completions.d/postmottak.fish",
+    }
+    zsh = (tmp_path / "zsh/vendor-completions/_postmottak").read_text(encoding="utf-8")
+    assert zsh.startswith("#compdef postmottak\n")
