@@ -23,6 +23,12 @@ _FILES = (
     ),
     ("/var/lib/postmottak", "The database and the attachments."),
 )
+_MONITOR_CODES = (
+    (0, "OK: all is well."),
+    (1, "Warning: something needs attention."),
+    (2, "Critical: letters are not fetched or not delivered."),
+    (3, "Unknown: the state cannot be read."),
+)
 
 
 def _plain(text: str) -> str:
@@ -70,6 +76,14 @@ def _page() -> Iterator[str]:
         yield from _options(command, place)
     yield ".SH EXIT STATUS\n" + "\n".join(
         f".TP\n.B {code.value}\n{_plain(code.meaning)}" for code in Exit
+    )
+    yield (
+        '.PP\nWith\n.BR "status \\-\\-monitor" ,\nthe codes are those of monitors:\n'
+        + "\n".join(f".TP\n.B {code}\n{meaning}" for code, meaning in _MONITOR_CODES)
+    )
+    yield (
+        ".SH ENVIRONMENT\n.TP\n.B POSTMOTTAK_LOG_FORMAT\nThe form of the log, as "
+        f"{_plain('--log-format')} sets it."
     )
     yield ".SH FILES\n" + "\n".join(
         f".TP\n.I {_plain(name)}\n{_plain(text)}" for name, text in _FILES

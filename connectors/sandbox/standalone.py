@@ -19,21 +19,28 @@ from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendLetter
 from connectors.sandbox.samples import letters as sample_letters
 from connectors.sandbox.setup import Scene, prepare, prepare_altinn2, prepare_archive
+from daemon.core.errors import OperatorError
 
 
 def run(*, port: int, letters: int, folder: Path) -> None:
     """Serve until SIGINT or SIGTERM.
 
-    `folder` gets a key and a configuration for it.
+    `folder` gets a key and a configuration for it. Raises OperatorError if the port or the folder
+    cannot be used.
     """
     ended: queue.SimpleQueue[int] = (
         queue.SimpleQueue()
     )  # the only thing to wait for that a signal handler may touch
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda number, _: ended.put(number))
-    with FakeAltinn(port=port) as altinn, contextlib.ExitStack() as more:
+    with _pretend_altinn(port) as altinn, contextlib.ExitStack() as more:
         scene = Scene(folder=folder.absolute())
-        client = prepare(altinn, scene)
+        try:
+            client = prepare(altinn, scene)
+        except OSError as error:
+            raise OperatorError(
+                f"{folder} cannot be written: {_reason(error)}; choose another with --folder"
+            ) from error
         published = sample_letters(letters, party=scene.party, now=datetime.now(UTC))
         for letter in published:
             altinn.publish(letter)
@@ -47,6 +54,20 @@ def run(*, port: int, letters: int, folder: Path) -> None:
         )
         sys.stdout.flush()
         ended.get()
+
+
+def _pretend_altinn(port: int) -> FakeAltinn:
+    try:
+        return FakeAltinn(port=port)
+    except OSError as error:
+        raise OperatorError(
+            f"Port {port} cannot be used: {_reason(error)}; choose another with --port, or leave "
+            "it out for a free one"
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _soap(

@@ -2,12 +2,13 @@
 
 Each command imports the heavy modules that it needs by itself, so that `--help` answers at once.
 
-Exit codes (`daemon.cli.output.Exit`): 0 success, 1 the configuration is not valid or a check
-failed, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be reached or the output
+Exit codes (`daemon.cli.output.Exit`): 0 success, 1 the configuration is not valid, a check failed
+or what was asked cannot be done, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be reached or the output
 cannot be written, 5 `routes test` found changes, 130 interrupted with SIGINT, 141 the reader of the
 output has gone.
 
 With `--json`, stdout carries one JSON document and nothing else; everything else goes to stderr.
+Commands log warnings and errors, so that no log line stands over an answer; `run` logs everything.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import typer
 
 from daemon.cli import (
     checks,
+    completion,
     deliveries,
     destinations,
     discover,
@@ -36,6 +38,8 @@ from daemon.cli import (
 from daemon.cli.output import Exit, Options
 from daemon.cli.streams import OutputLost, guarded_streams
 from daemon.core.errors import OperatorError, PostmottakError
+from daemon.runtime import log_settings
+from daemon.runtime.log_settings import LogFormat
 
 _DEFAULT = Path("/etc/postmottak/postmottak.toml")
 
@@ -48,6 +52,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _part in (
     init,
@@ -62,18 +67,56 @@ for _part in (
     maintenance,
     routes,
     tools,
+    completion,
 ):
     _part.add_to(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"postmottak {version('postmottak')}")
+        except PackageNotFoundError:
+            typer.echo("postmottak, a checkout that is not installed")
+        raise typer.Exit(Exit.FINE)
 
 
 @app.callback()
 def _options(
     context: typer.Context,
+    *,
     config: Annotated[
         Path, typer.Option("-c", "--config", metavar="FILE", help="Configuration file.")
     ] = _DEFAULT,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Log what is done, to stderr.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Log errors only; `run` also logs warnings.")
+    ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            envvar="POSTMOTTAK_LOG_FORMAT",
+            help="Form of the log: auto is the journal's fields in the journal, otherwise text.",
+        ),
+    ] = LogFormat.AUTO,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
+    if verbose and quiet:
+        raise typer.BadParameter("use either --verbose or --quiet")
     context.obj = Options(config=config)
+    runs = context.invoked_subcommand == "run"
+    log_settings.current = log_settings.chosen(
+        runs=runs, verbose=verbose, quiet=quiet, form=log_format
+    )
 
 
 def main() -> None:
@@ -91,6 +134,7 @@ def main() -> None:
 
 
 def _run() -> None:
+    completion.answer_shells()
     try:
         app(prog_name="postmottak")
     except OutputLost:

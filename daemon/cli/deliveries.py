@@ -2,31 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from daemon.cli.output import Json, counted, print_facts, print_json, print_table
-from daemon.cli.stored import Limit, delivery_facts, opened_store
+from daemon.cli.confirmation import DryRun, Yes, confirm
+from daemon.cli.output import Json, counted, print_json, print_table
+from daemon.cli.pages import print_delivery
+from daemon.cli.stored import (
+    Limit,
+    State,
+    ToDestination,
+    delivery_facts,
+    known_destination,
+    known_state,
+    opened,
+    opened_store,
+)
 
 if TYPE_CHECKING:
     from daemon.core.model import Delivery, DeliveryState
     from daemon.store import Outbox, Store
 
 _TOGETHER = 100  # deliveries changed in one transaction
-State = Annotated[
-    str | None, typer.Option(help="Delivery state: pending, claimed, delivered, held or dead.")
-]
-ToDestination = Annotated[str | None, typer.Option("--destination", help="Name of a destination.")]
+_ENDED = frozenset({"delivered", "dead", "withdrawn"})
 Ids = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[DELIVERY...]", help="Delivery IDs, or their first characters.", show_default=False
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Verb:
+    """What can be done to deliveries: a command."""
+
+    name: str
+    help: str
+    question: str
+    done: str
+    states: tuple[str, ...]
+    """Of deliveries to which it can be done."""
+    act: Callable[[Outbox, Sequence[UUID], datetime], object]
+    asks_always: bool = False
+    """Whether to ask even where each delivery is named."""
+
+
+_VERBS = (
+    _Verb(
+        name="retry",
+        help="Try pending or dead deliveries now.",
+        question="would be tried now",
+        done="will be tried now",
+        states=("pending", "dead"),
+        act=lambda outbox, ids, now: outbox.retry(ids, now),
+    ),
+    _Verb(
+        name="hold",
+        help="Hold pending deliveries until they are released.",
+        question="would be held",
+        done="held",
+        states=("pending",),
+        act=lambda outbox, ids, _: outbox.hold(ids),
+    ),
+    _Verb(
+        name="release",
+        help="Release held deliveries, and try them now.",
+        question="would be tried now",
+        done="will be tried now",
+        states=("held",),
+        act=lambda outbox, ids, now: outbox.release(ids, now),
+    ),
+    _Verb(
+        name="resend",
+        help=(
+            "Deliver again what was delivered or is dead, to the same destination.\n\n"
+            "It uses the destination's current configuration. The receiver sees a new delivery."
+        ),
+        question="would be delivered again, and the receiver would see a new delivery of each",
+        done="queued again",
+        states=("delivered", "dead"),
+        act=lambda outbox, ids, now: outbox.resend(ids, now),
+        asks_always=True,
+    ),
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,8 +102,8 @@ def add_to(app: typer.Typer) -> None:
     )
     deliveries.command("list")(list_deliveries)
     deliveries.command("show")(show_delivery)
-    for command in (retry, hold, release, resend):
-        deliveries.command()(command)
+    for verb in _VERBS:
+        deliveries.command(verb.name, help=verb.help)(_command(verb))
     app.add_typer(deliveries, name="deliveries")
 
 
@@ -51,35 +116,42 @@ def list_deliveries(
     json: Json = False,
 ) -> None:
     """List deliveries, oldest first."""
-    with opened_store(context) as store:
-        found = store.queries.deliveries(state=_state(state), destination=destination, limit=limit)
+    with opened(context) as (configuration, store):
+        found = list(
+            store.search.deliveries(
+                state=known_state(state),
+                destination=known_destination(configuration, store, destination),
+                limit=limit,
+            )
+        )
+        names = {} if json else _short_ids(store, found)
     if json:
         print_json([each.model_dump() for each in found])
         return
-    columns = ("id", "message_id", "destination", "state", "attempts", "due_at", "last_error")
-    print_table(columns, [[_shown(each, column) for column in columns] for each in found])
+    columns = ("id", "letter", "destination", "state", "attempts", "next attempt", "reason")
+    print_table(columns, [_row(each, names) for each in found], cut="reason")
 
 
-def _shown(delivery: Delivery, column: str) -> object:
-    """Return a column for people; a due time means nothing once a delivery has ended."""
-    return (
-        None
-        if column == "due_at" and delivery.state in {"delivered", "dead", "withdrawn"}
-        else getattr(delivery, column)
+def _short_ids(store: Store, found: Sequence[Delivery]) -> dict[UUID, str]:
+    from daemon.core.model import Delivery, Message
+
+    letters = list({each.message_id for each in found})
+    return store.search.short_ids(Message, letters) | store.search.short_ids(
+        Delivery, [each.id for each in found]
     )
 
 
-def _state(name: str | None) -> Any:
-    from daemon.core.model import DeliveryState
-
-    if name is None:
-        return None
-    try:
-        return DeliveryState(name)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{name!r} is not a state; use one of: {', '.join(DeliveryState)}"
-        ) from error
+def _row(delivery: Delivery, names: Mapping[UUID, str]) -> list[object]:
+    """Return the columns for people; a due time means nothing once a delivery has ended."""
+    return [
+        names[delivery.id],
+        names[delivery.message_id],
+        delivery.destination,
+        delivery.state,
+        delivery.attempts,
+        None if delivery.state in _ENDED else delivery.due_at,
+        None if delivery.state == "delivered" else delivery.last_error,
+    ]
 
 
 def show_delivery(
@@ -94,152 +166,100 @@ def show_delivery(
     if json:
         print_json(facts)
         return
-    print_facts(facts)
+    print_delivery(facts)
 
 
-def retry(
-    context: typer.Context,
-    deliveries: Ids = None,
-    *,
-    state: State = None,
-    destination: ToDestination = None,
-    json: Json = False,
-) -> None:
-    """Try pending or dead deliveries now."""
-    _act(
-        context,
-        "will be tried now",
-        ("pending", "dead"),
-        deliveries,
-        state,
-        destination,
-        lambda outbox, ids, now: outbox.retry(ids, now),
-        json=json,
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """The deliveries that a command is about: those that are named, or all that fit."""
+
+    ids: list[UUID]
+    to: Mapping[str, int]
+    """How many there are to each destination."""
+    named: bool
+
+    def __str__(self) -> str:
+        each = ", ".join(f"{count} to {name}" for name, count in self.to.items())
+        where = f" ({each})" if len(self.to) > 1 else "".join(f" to {name}" for name in self.to)
+        return f"{counted(len(self.ids), 'delivery', 'deliveries')}{where}"
 
 
-def hold(
-    context: typer.Context,
-    deliveries: Ids = None,
-    *,
-    state: State = None,
-    destination: ToDestination = None,
-    json: Json = False,
-) -> None:
-    """Hold pending deliveries until they are released."""
-    _act(
-        context,
-        "held",
-        ("pending",),
-        deliveries,
-        state,
-        destination,
-        lambda outbox, ids, _: outbox.hold(ids),
-        json=json,
-    )
+def _command(verb: _Verb) -> Callable[..., None]:
+    """Return the command that does it to deliveries, as its options say."""
+
+    def command(
+        context: typer.Context,
+        deliveries: Ids = None,
+        *,
+        state: State = None,
+        destination: ToDestination = None,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+        json: Json = False,
+    ) -> None:
+        if not deliveries and not (state or destination):
+            raise typer.BadParameter(
+                "name deliveries, or select them with --state or --destination"
+            )
+        with opened(context) as (configuration, store):
+            known_destination(configuration, store, destination)
+            chosen = _choose(store, verb, deliveries, known_state(state), destination)
+            ids = chosen.ids
+            if not dry_run:
+                if ids and (verb.asks_always or not chosen.named):
+                    confirm(f"{chosen} {verb.question}", yes=yes)
+                ids = _change(store, verb, chosen)
+        if json:
+            print_json(ids)
+            return
+        done = f"{counted(len(ids), 'delivery', 'deliveries')} {verb.done}"
+        typer.echo(f"{chosen} {verb.question}" if dry_run else done)
+
+    return command
 
 
-def release(
-    context: typer.Context,
-    deliveries: Ids = None,
-    *,
-    state: State = None,
-    destination: ToDestination = None,
-    json: Json = False,
-) -> None:
-    """Release held deliveries, and try them now."""
-    _act(
-        context,
-        "will be tried now",
-        ("held",),
-        deliveries,
-        state,
-        destination,
-        lambda outbox, ids, now: outbox.release(ids, now),
-        json=json,
-    )
-
-
-def resend(
-    context: typer.Context,
-    deliveries: Ids = None,
-    *,
-    state: State = None,
-    destination: ToDestination = None,
-    json: Json = False,
-) -> None:
-    """Deliver again what was delivered or is dead, to the same destination.
-
-    It uses the destination's current configuration. The receiver sees a new delivery.
-    """
-    _act(
-        context,
-        "queued again",
-        ("delivered", "dead"),
-        deliveries,
-        state,
-        destination,
-        lambda outbox, ids, now: outbox.resend(ids, now),
-        json=json,
-    )
-
-
-def _act(
-    context: typer.Context,
-    done: str,
-    allowed: tuple[str, ...],
-    names: list[str] | None,
-    state: str | None,
+def _choose(
+    store: Store,
+    verb: _Verb,
+    names: Sequence[str] | None,
+    state: DeliveryState | None,
     destination: str | None,
-    act: Callable[[Outbox, list[UUID], datetime], object],
-    *,
-    json: bool,
-) -> None:
-    """Apply a change to all the named deliveries, or to none of them.
-
-    Without names, apply it to those of a state or destination that allow it.
-    """
+) -> _Chosen:
+    """Find the named deliveries, or all of a state or destination that allow it."""
     from daemon.core.model import DeliveryState
+
+    if names:
+        found = [(each.id, each.destination) for each in map(store.queries.delivery, names)]
+    else:
+        states = [DeliveryState(each) for each in verb.states if state in {None, each}]
+        found = [row for some in store.queries.delivery_ids(states, destination) for row in some]
+    to = Counter(destination for _, destination in found)
+    return _Chosen(ids=list(dict.fromkeys(key for key, _ in found)), to=to, named=bool(names))
+
+
+def _change(store: Store, verb: _Verb, chosen: _Chosen) -> list[UUID]:
+    """Do it to all the named deliveries or to none; of others, to those that still allow it.
+
+    These are changed in batches, beside a running service, which may have claimed some meanwhile.
+    """
     from daemon.service.stack import utc_now
 
-    if not names and not (state or destination):
-        raise typer.BadParameter("name deliveries, or select them with --state or --destination")
-    with opened_store(context) as store:
-        wanted = _state(state)
-        found = [store.queries.delivery(name).id for name in names or ()]
-        if names:
-            act(store.outbox, found, utc_now())
-        else:
-            states = [DeliveryState(each) for each in allowed if wanted in {None, each}]
-            found = list(
-                _act_on_all(
-                    store, states, destination, lambda ids: act(store.outbox, ids, utc_now())
-                )
-            )
-    if json:
-        print_json(found)
-        return
-    typer.echo(f"{counted(len(found), 'delivery', 'deliveries')} {done}")
+    def act(ids: list[UUID]) -> None:
+        verb.act(store.outbox, ids, utc_now())
+
+    if chosen.named:
+        act(chosen.ids)
+        return chosen.ids
+    return list(_act_on_all(chosen.ids, act))
 
 
-def _act_on_all(
-    store: Store,
-    states: Sequence[DeliveryState],
-    destination: str | None,
-    act: Callable[[list[UUID]], object],
-) -> Iterator[UUID]:
-    """Apply a change to all deliveries in a state, in batches, beside a running service.
-
-    They are found before the first one is changed. Deliveries that the service has claimed
-    meanwhile are skipped.
-    """
-    wanted = [key for some in store.queries.delivery_ids(states, destination) for key in some]
+def _act_on_all(wanted: list[UUID], act: Callable[[list[UUID]], None]) -> Iterator[UUID]:
     for start in range(0, len(wanted), _TOGETHER):
         some = wanted[start : start + _TOGETHER]
         yield from some if _could(act, some) else [key for key in some if _could(act, [key])]
 
 
-def _could(act: Callable[[list[UUID]], object], ids: list[UUID]) -> bool:
+def _could(act: Callable[[list[UUID]], None], ids: list[UUID]) -> bool:
     from daemon.core.errors import OperatorError
 
     try:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
-from daemon.cli.output import (
-    Json,
-    options,
-    print_facts,
-    print_json,
-    print_table,
-    to_json,
-    whoami,
-)
+from daemon.cli import completion
+from daemon.cli.output import Json, options, print_json, print_table, to_json, whoami
+from daemon.cli.pages import print_message, print_remains
 from daemon.cli.refetch import refetch_message
-from daemon.cli.stored import Limit, delivery_facts, opened_store
+from daemon.cli.stored import Limit, State, delivery_facts, known_state, opened_store
 
 if TYPE_CHECKING:
     from daemon.core.bookkeeping import Tombstone
     from daemon.core.model import Message
-    from daemon.store import Store
+    from daemon.store import Listed, Store
 
 MessageId = Annotated[str, typer.Argument(help="A message ID, or its first characters.")]
 
@@ -41,38 +39,80 @@ def add_to(app: typer.Typer) -> None:
     app.command()(services)
 
 
-def list_messages(context: typer.Context, *, limit: Limit = 50, json: Json = False) -> None:
-    """List the most recent letters, newest first."""
+def list_messages(  # noqa: PLR0913  # one for each option
+    context: typer.Context,
+    *,
+    service: Annotated[
+        str,
+        typer.Option(help="The service: its code or slug.", autocompletion=completion.services),
+    ] = "",
+    sender: Annotated[
+        str,
+        typer.Option(help="The sender: an organisation number, or part of a name; * is anything."),
+    ] = "",
+    recipient: Annotated[
+        str,
+        typer.Option(
+            help="A recipient of the routing table.", autocompletion=completion.recipients
+        ),
+    ] = "",
+    party: Annotated[
+        str, typer.Option(help="The organisation number that the letter is for.")
+    ] = "",
+    state: State = None,
+    since: Annotated[
+        str, typer.Option(help="Arrived since: a day, a time, or how long ago, such as 7d.")
+    ] = "",
+    until: Annotated[str, typer.Option(help="Arrived until then; a day counts to its end.")] = "",
+    title: Annotated[str, typer.Option(help="Part of the title.")] = "",
+    limit: Limit = 50,
+    json: Json = False,
+) -> None:
+    """List letters, newest first.
+
+    Case and accents in a title or a sender do not matter. --state is that of any of the deliveries.
+    """
+    from daemon.cli.letter_filter import require_recipient, wanted_letters
+    from daemon.core.model import Message
+
+    wanted = wanted_letters(
+        service=service,
+        sender=sender,
+        recipient=recipient,
+        party=party,
+        state=known_state(state),
+        since=since,
+        until=until,
+        title=title,
+    )
     with opened_store(context) as store:
-        rows: list[dict[str, Any]] = [
-            {
-                "id": each.id,
-                "fetched_at": each.fetched_at,
-                "party": each.party,
-                "service": each.service,
-                "sender_org": each.sender_org,
-                "sender_name": each.sender_name,
-                "title": each.title,
-                "due_at": each.due_at,
-                "route": decision.route,
-                "recipients": decision.recipients,
-                "deliveries": {
-                    d.destination: d.state
-                    for d in store.queries.deliveries(message_id=each.id)
-                    if d.state != "withdrawn"
-                },
-            }
-            for each, decision in store.queries.messages(limit)
-        ]
+        found = list(store.search.letters(wanted, limit))
+        if not found and recipient:
+            require_recipient(store, recipient)
+        names = {} if json else store.search.short_ids(Message, [each.id for each in found])
     if json:
-        print_json(rows)
+        print_json([_row(each) for each in found])
         return
-    columns = ("id", "fetched_at", "service", "sender_name", "title", "route", "deliveries")
-    shown = [
-        {**row, "deliveries": [f"{name} {state}" for name, state in row["deliveries"].items()]}
-        for row in rows
+    columns = ("id", "received", "service", "from", "title", "to", "deliveries")
+    print_table(columns, [_line(each, names) for each in found], cut="title")
+
+
+def _row(listed: Listed) -> dict[str, Any]:
+    facts = asdict(listed)
+    del facts["direct"]
+    return facts
+
+
+def _line(listed: Listed, names: Mapping[UUID, str]) -> list[object]:
+    return [
+        names[listed.id],
+        listed.fetched_at,
+        listed.service,
+        listed.sender_name or listed.sender_org,
+        listed.title,
+        [*listed.recipients, *listed.direct],
+        listed.deliveries,
     ]
-    print_table(columns, [[row[column] for column in columns] for row in shown])
 
 
 def show_message(
@@ -86,7 +126,7 @@ def show_message(
     Of a deleted letter, shows what was kept.
     """
     with opened_store(context) as store:
-        left = store.queries.tombstone(message)
+        left = _deleted(store, message)
         facts = (
             _facts_left(store, left)
             if left
@@ -94,10 +134,25 @@ def show_message(
         )
     if json:
         print_json(facts)
-        return
-    if left:
-        typer.echo("Retention has deleted this letter. This is what was kept:")
-    print_facts(facts)
+    elif left:
+        print_remains(facts)
+    else:
+        print_message(facts)
+
+
+def _deleted(store: Store, name: str) -> Tombstone | None:
+    """Return what is left of the letter; None if it is stored. Raises OperatorError if both fit."""
+    from daemon.core.errors import NotFound, OperatorError
+
+    left = store.queries.tombstone(name)
+    with suppress(NotFound):
+        if left:
+            stored = store.queries.message(name)
+            raise OperatorError(
+                f"There is more than one message {name!r}: {stored.id} is stored, and "
+                f"{left.message_id} was deleted; write more of the id"
+            )
+    return left
 
 
 def _facts_left(store: Store, left: Tombstone) -> dict[str, Any]:
@@ -173,7 +228,10 @@ def route_message(
     *,
     to: Annotated[
         str | None,
-        typer.Option(help="Recipient. If omitted, the current routing table decides."),
+        typer.Option(
+            help="Recipient. If omitted, the current routing table decides.",
+            autocompletion=completion.recipients,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

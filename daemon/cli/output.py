@@ -7,17 +7,31 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from daemon.cli.streams import drawn
+from daemon.cli.tables import print_table, printable
+
+__all__ = [
+    "Exit",
+    "Json",
+    "Options",
+    "Progress",
+    "counted",
+    "options",
+    "print_json",
+    "print_table",
+    "printable",
+    "to_json",
+    "whoami",
+]
 
 _SAY_EVERY = 10.0  # seconds
 
@@ -42,8 +56,13 @@ class Exit(IntEnum):
 
 _MEANINGS = {
     Exit.FINE: "Success.",
-    Exit.WRONG: "The configuration is not valid, or a check failed.",
-    Exit.USAGE: "The command was used incorrectly.",
+    Exit.WRONG: (
+        "The configuration is not valid, a check failed, what was asked cannot be done, or a "
+        "question was answered with no."
+    ),
+    Exit.USAGE: (
+        "The command was used incorrectly, or it needs --yes because stdin is not a terminal."
+    ),
     Exit.REMAINS: "Work remains: something is waiting, dead, missing, or could not be fetched.",
     Exit.UNREACHABLE: (
         "Altinn or the database cannot be reached, or the output cannot be written."
@@ -130,53 +149,6 @@ class Progress:
         if now - self._said >= _SAY_EVERY:
             sys.stderr.write(f"{what}, {now - self._began:.0f} s\n")
             self._said = now
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows for people: with lines on a terminal, as plain columns in a pipe."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(file=drawn())
-    table = Table(*columns, box=None if not console.is_terminal else Table().box, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(_cell(cell)) for cell in row))
-    if not console.is_terminal:
-        console = Console(file=drawn(), width=max(200, console.width))
-    console.print(table)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, list | tuple):
-        return ", ".join(printable(each) for each in value)
-    return printable(value)
-
-
-def printable(value: object) -> str:
-    """Return text for a terminal, without control characters.
-
-    With those, a sender could move the cursor or forge a line.
-    """
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
-    )
-
-
-def print_facts(facts: dict[str, Any], indent: str = "") -> None:
-    """Print names and values, one to a line; lists of facts are numbered and indented."""
-    for name, value in facts.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            for number, each in enumerate(value, start=1):
-                typer.echo(f"{indent}{name} {number}:")
-                print_facts(each, indent + "    ")
-        elif value not in (None, "", [], {}):
-            values = value if isinstance(value, list) else [value]
-            typer.echo(f"{indent}{name}: {', '.join(map(printable, values))}")
 
 
 def counted(number: int, one: str, many: str = "") -> str:

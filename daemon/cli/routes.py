@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli import route_sheets
+from daemon.cli.apply_table import Since, apply, arrived_since
 from daemon.cli.explanation import print_explanation
 from daemon.cli.output import Exit, Json, counted, options, print_json
 from daemon.cli.route_list import list_routes
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from daemon.routing.dryrun import DryRun
     from daemon.routing.facts import Facts
     from daemon.service.stack import LoadedConfig
-
-Since = Annotated[str, typer.Option(help="Letters that arrived within this time, such as 90d.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -191,7 +190,9 @@ def try_table(
     store = stack.open_store(checked.configuration)
     follow_threads = checked.table.follows_threads or other.follows_threads
     result = dryrun.compare(
-        checked.table, other, rerouting.samples(store, _start(since), follow_threads=follow_threads)
+        checked.table,
+        other,
+        rerouting.samples(store, arrived_since(since), follow_threads=follow_threads),
     )
     store.close()
     if json:
@@ -199,16 +200,6 @@ def try_table(
     else:
         _print_dry_run(result)
     raise typer.Exit(Exit.CHANGED if result.moves else Exit.FINE)
-
-
-def _start(since: str) -> datetime:
-    from daemon.core.settings import duration
-    from daemon.service.stack import utc_now
-
-    try:
-        return utc_now() - duration(since)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def _print_dry_run(result: DryRun) -> None:
@@ -234,7 +225,7 @@ def lint(context: typer.Context, *, json: Json = False) -> None:
     remarks = lint_table(
         checked.table,
         destinations=[each.name for each in checked.configuration.destinations],
-        matched=store.decisions.taken(_start("365d")),
+        matched=store.decisions.taken(arrived_since("365d")),
         today=norwegian_day(stack.utc_now()),
     )
     store.close()
@@ -243,24 +234,3 @@ def lint(context: typer.Context, *, json: Json = False) -> None:
         return
     for remark in remarks:
         typer.echo(f"{remark.subject}: {remark.text}")
-
-
-def apply(context: typer.Context, *, since: Since, json: Json = False) -> None:
-    """Route stored letters again with the current table.
-
-    Letters that belong elsewhere get new deliveries. Earlier deliveries stay on record.
-    """
-    from daemon.service import stack
-
-    checked = _checked(context)
-    store = stack.open_store(checked.configuration)
-    applied = stack.rerouter(store, checked.table).apply(_start(since))
-    store.close()
-    changed = {
-        str(key): {"added": added, "withdrawn": applied.withdrawn[key]}
-        for key, added in applied.added.items()
-    }
-    if json:
-        print_json({"letters": applied.letters, "changed": changed})
-        return
-    typer.echo(f"{counted(applied.letters, 'letter')}: {len(changed)} routed again")

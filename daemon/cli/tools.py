@@ -20,7 +20,9 @@ def add_to(app: typer.Typer) -> None:
 
 def sandbox(
     *,
-    port: Annotated[int, typer.Option(help="Port on loopback; 0 picks a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(help="Port on loopback; 0 picks a free one.", min=0, max=65535)
+    ] = 0,
     letters: Annotated[int, typer.Option(help="Number of letters to publish.", min=0)] = 13,
     folder: Annotated[
         Path, typer.Option(help="Folder for the key and a configuration that uses the sandbox.")

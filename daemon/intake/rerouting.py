@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +37,21 @@ class Applied:
     letters: int = 0
     added: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
     withdrawn: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Preview:
+    """What applying the table to stored letters would change."""
+
+    letters: int = 0
+    moves: dict[UUID, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    """From whom and to whom, by message id."""
+
+    @property
+    def summary(self) -> list[tuple[tuple[str, ...], tuple[str, ...], int]]:
+        """From whom, to whom, and how many letters; the largest count first."""
+        counted = Counter(self.moves.values())
+        return [(before, after, count) for (before, after), count in counted.most_common()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +115,36 @@ class Rerouter:
         new recipient.
         """
         applied = Applied()
-        for letter in self.store.decisions.since(since):
+        for letter, decision in self._again(since):
             applied.letters += 1
+            if decision:
+                self._carry_out(letter, decision, applied, again=(), after=letter.decision.number)
+        return applied
+
+    def preview(self, since: datetime) -> Preview:
+        """Return what `apply` would do now. Changes nothing."""
+        preview = Preview()
+        for letter, decision in self._again(since):
+            preview.letters += 1
+            if decision:
+                made = letter.decision
+                preview.moves[letter.message.id] = (
+                    (*made.recipients, *made.direct),
+                    (*decision.recipients, *decision.direct),
+                )
+        return preview
+
+    def _again(self, since: datetime) -> Iterator[tuple[Decided, Decision | None]]:
+        """Yield letters that came since then, with the decision where another one is due now."""
+        for letter in self.store.decisions.since(since):
             facts = facts_of_stored(letter, letter.message.fetched_at)
             decision = decide_in_thread(self.store, self.table(), facts, exclude=letter.message.id)
-            if (
+            due = (
                 decision is not None
                 and letter.decision.route != OPERATOR
                 and _differs(decision, letter.decision)
-            ):
-                self._carry_out(letter, decision, applied, again=(), after=letter.decision.number)
-        return applied
+            )
+            yield letter, decision if due else None
 
     def _decide(self, facts: Facts) -> Decision:
         decision = decide(self.table(), facts)

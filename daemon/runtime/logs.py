@@ -1,7 +1,8 @@
 """Logging: to stderr, one line per event, with ids and outcomes but no titles, content or secrets.
 
-For systemd's journal each line is JSON after its priority (sd-daemon(3)); otherwise it is for
-people.
+In systemd's journal an entry is a sentence for people with its values as fields beside it
+(`daemon.runtime.journal`); elsewhere it is a line of names and values. Either is JSON where that is
+asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import logging
 import os
 import select
+import stat
 import sys
 import threading
 import traceback
@@ -19,6 +21,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
+from structlog.typing import Processor
+
+from daemon.runtime import journal, log_settings
+from daemon.runtime.log_settings import LogFormat
 
 _NOISY_LOGGERS = ("httpx", "httpcore", "sqlalchemy", "alembic", "apscheduler", "zeep", "mail.log")
 """Libraries that write addresses, parameters or whole messages below WARNING."""
@@ -54,11 +60,41 @@ def _to_the_journal() -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
-def _for_the_journal(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    """Return one line: priority and JSON. The journal adds the time itself."""
-    event.pop("timestamp", None)
+def _for_the_journal(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> tuple[tuple[str], dict[str, bytes]]:
+    """Return a line for stderr, and the same with fields. The journal adds the time itself."""
     priority = _PRIORITIES.get(str(event.get("level")), 6)
-    return f"<{priority}>{json.dumps(event, default=str, ensure_ascii=False)}"
+    said = journal.sentence(event)
+    entry = journal.entry(said, priority, event) if _is_socket() else b""
+    return (f"<{priority}>{said}",), {"entry": entry}
+
+
+def _is_socket() -> bool:
+    """Whether stderr is a socket, as the journal's is: a file in its place gets lines instead."""
+    try:
+        return stat.S_ISSOCK(os.fstat(sys.stderr.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _json_for_the_journal(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Return one line: the priority (sd-daemon(3)) and JSON."""
+    event.pop("timestamp", None)
+    return f"<{_PRIORITIES.get(str(event.get('level')), 6)}>{_json(_logger, _method, event)}"
+
+
+def _json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    return json.dumps(event, default=str, ensure_ascii=False)
+
+
+def _form(*, in_journal: bool) -> Processor:
+    """Return what makes an entry of an event."""
+    if log_settings.current.form is LogFormat.JSON:
+        return _json_for_the_journal if in_journal else _json
+    if in_journal:
+        return _for_the_journal
+    return structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
 
 
 # bytes that a pipe takes at once if it says that it takes any (pipe(7), PIPE_BUF)
@@ -83,12 +119,16 @@ class LogStream:
         self._lost = 0
         self._torn = False
 
-    def msg(self, message: str) -> None:
-        """Write a line, or count it as lost."""
+    def msg(self, message: str, entry: bytes = b"") -> None:
+        """Write a line, or count it as lost.
+
+        The journal is given the `entry` instead, if there is one and the journal takes it.
+        """
         with self._lock:
             lost, reason = self._lost, self.reason
             try:
-                self._write(message)
+                if not (entry and journal.send(entry)):
+                    self._write(message)
             except (OSError, ValueError) as error:  # ValueError: the stream was closed
                 self._lost += 1
                 self.reason = (getattr(error, "strerror", None) or "it is closed").lower()
@@ -153,6 +193,8 @@ def configure() -> None:
     """
     global _lines  # noqa: PLW0603  # stderr belongs to the process, and so does its state
     lines = _lines = LogStream(sys.stderr)
+    in_journal = _to_the_journal()
+    settings = log_settings.current
     for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
@@ -161,11 +203,11 @@ def configure() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _where_it_failed,
-            _for_the_journal
-            if _to_the_journal()
-            else structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+            _form(in_journal=in_journal),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            settings.journal_level if in_journal else settings.level
+        ),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )

@@ -169,4 +169,9 @@ def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
 def rerouter(store: Store, table: Table) -> Rerouter:
     """Return a rerouter that decides again about stored letters, with this table."""
     store.letters.note_table(table.version, table.text, utc_now())
+    return previewer(store, table)
+
+
+def previewer(store: Store, table: Table) -> Rerouter:
+    """Return what previews decisions with this table, which is not recorded as active."""
     return Rerouter(store=store, table=lambda: table, clock=utc_now)

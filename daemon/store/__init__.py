@@ -24,6 +24,7 @@ from daemon.store.outbox import Outbox
 from daemon.store.queries import Queries
 from daemon.store.results import ClaimResult
 from daemon.store.retention import RetentionRows
+from daemon.store.search import Listed, Search, Wanted
 from daemon.store.stamps import Stamps
 
 __all__ = [
@@ -39,13 +40,16 @@ __all__ = [
     "Decisions",
     "LetterCopy",
     "Letters",
+    "Listed",
     "Marks",
     "Outbox",
     "Queries",
     "Queued",
+    "Search",
     "Stamps",
     "Store",
     "StoredLetter",
+    "Wanted",
     "wait_limit",
 ]
 
@@ -66,6 +70,7 @@ class Store:
         self.retention = RetentionRows(self._database)
         self.queries = Queries(self._database)
         self.handed_over = HandedOver(self._database)
+        self.search = Search(self._database)
         self.alerts = Alerts(self._database)
         self.stamps = Stamps(self._database)
 

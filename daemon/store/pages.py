@@ -8,12 +8,13 @@ transaction of the change.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import ge, le
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, and_, literal_column, select, true, tuple_
 from sqlmodel import SQLModel
 
-from daemon.store.database import Database
+from daemon.store.database import Database, table_of
 
 LETTERS = 100
 """Letters in a piece, when all that decides where they go is read: about 10 ms, less than 100 on a
@@ -40,22 +41,33 @@ def pieces(
     since: object = None,
     until: object = None,
     size: int,
+    newest_first: bool = False,
+    kind: type[SQLModel] | None = None,
 ) -> Iterator[ColumnElement[bool]]:
     """Yield conditions that split rows into pieces of at most `size`, in their order.
 
-    Only rows whose first column is from `since` to `until` are in a piece. `order` is the columns
-    of an index after those that `equal` fixes, and what makes them unique. Rows that are added
-    meanwhile are in a piece if they come later in the order.
+    With `newest_first`, in the opposite order; `until` then begins the walk. `kind` names the table
+    where `order` is its row number alone.
+
+    Only rows whose first column is from `since` to `until`. `order` are the columns of an index
+    after those that `equal` fixes, and what makes them unique. Rows that are added meanwhile are in
+    a piece if they come later in the order.
     """
     key = tuple_(*order)
-    begins = true() if since is None else order[0] >= since
-    equal = equal if until is None else (*equal, order[0] <= until)
+    start: Any
+    end: Any
+    start, end = (until, since) if newest_first else (since, until)
+    from_start, to_end = (le, ge) if newest_first else (ge, le)
+    begins = true() if start is None else from_start(order[0], start)
+    equal = equal if end is None else (*equal, to_end(order[0], end))
+    sorted_by = [each.desc() for each in order] if newest_first else order
     while True:
-        last = select(*order).where(*equal, begins).order_by(*order).limit(1).offset(size - 1)
+        last = select(*order).where(*equal, begins).order_by(*sorted_by).limit(1).offset(size - 1)
         with database.read_one() as connection:
-            found = connection.execute(last).first()
+            found = connection.execute(last.select_from(table_of(kind)) if kind else last).first()
         if found is None:
             break
-        yield and_(*equal, begins, key <= tuple(found))
-        begins = key > tuple(found)  # alone: of two conditions, SQLite would begin at the first
+        yield and_(*equal, begins, to_end(key, tuple(found)))
+        # alone: of two conditions, SQLite would begin at the first
+        begins = key < tuple(found) if newest_first else key > tuple(found)
     yield and_(*equal, begins)

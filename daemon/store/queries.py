@@ -309,8 +309,8 @@ class Queries:
 
     def delivery_ids(
         self, states: Collection[DeliveryState], destination: str | None = None
-    ) -> Iterator[list[UUID]]:
-        """Yield the ids of deliveries in these states, at one destination or at all.
+    ) -> Iterator[list[tuple[UUID, str]]]:
+        """Yield deliveries in these states with their destinations, at one destination or at all.
 
         They come some at a time, and no transaction is open between two batches.
         """
@@ -318,10 +318,12 @@ class Queries:
             for piece in pieces(
                 self._database, _BY_DUE_TIME, col(Delivery.state) == state, size=LETTERS
             ):
-                wanted = select(Delivery.id).where(piece)
+                wanted = select(Delivery.id, Delivery.destination).where(piece)
                 if destination:
                     wanted = wanted.where(Delivery.destination == destination)
-                yield list(self._database.rows(wanted))
+                with self._database.read() as session:
+                    found = [(key, name) for key, name in session.exec(wanted)]
+                yield found
 
     def delivery(self, name: str) -> Delivery:
         """Return the delivery with this id or unique beginning of an id. Raises NotFound."""

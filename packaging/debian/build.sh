@@ -37,6 +37,7 @@ install -D -m 644 -t "$root/usr/share/doc/postmottak/nb" docs/nb/*.md
 install -m 644 LICENSE "$root/usr/share/doc/postmottak/copyright"
 gzip -9n < CHANGELOG.md > "$root/usr/share/doc/postmottak/changelog.gz"
 "$bin/python" packaging/manpage.py | gzip -9n > "$root/usr/share/man/man1/postmottak.1.gz"
+"$bin/python" packaging/completions.py "$root/usr/share"
 for script in postinst prerm postrm; do install -m 755 "$here/$script" "$root/DEBIAN/$script"; done
 size=$(du -sk --apparent-size "$root" | cut -f1)
 sed -e "s/@VERSION@/$version/; s/@ARCHITECTURE@/$architecture/; s/@SIZE@/$size/" "$here/control.in" > "$root/DEBIAN/control"

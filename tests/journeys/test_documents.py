@@ -36,12 +36,17 @@ _SYSTEM = "".join(
 """Where commands are run that need root, systemd or a Debian system; tests/system/moving.py runs
 every line of that page."""
 _NO_PIPX = "pipx may be missing here"
+_NO_JOURNAL = "needs systemd's journal; test_journal.py reads entries as the journal does"
 NOT_RUN = {
     "apt install python3-venv": "it would change the machine that runs the tests",
     "curl http://127.0.0.1:8766/metrics": "curl may be missing; test_monitoring.py does the same",
     "curl --unix-socket /run/postmottak/monitor.sock http://localhost/metrics": (
         "curl may be missing; test_unix_socket.py does the same"
     ),
+    "journalctl -u postmottak -p warning": _NO_JOURNAL,
+    "journalctl -u postmottak POSTMOTTAK_DESTINATION=erp": _NO_JOURNAL,
+    'journalctl -u postmottak POSTMOTTAK_EVENT="delivery attempted"': _NO_JOURNAL,
+    "journalctl -u postmottak -o json": _NO_JOURNAL,
     "dpkg -s postmottak": "needs the installed package; it shows the version of any package",
     "make demo": "creates the tests' own environment, then runs `postmottak demo`, which is run",
     "make test": "runs this test",
@@ -84,6 +89,8 @@ FIRST = {
     "postmottak routes import FILE.xlsx": ("routes export FILE.xlsx",),
 }
 """Commands that must run before a command makes sense."""
+ASKING = ("deliveries resend", "routes apply", "deliveries retry --state")
+"""Commands that ask before they change anything."""
 CODES: dict[str, int] = {}
 """Exit codes other than 0 that the documents mention."""
 
@@ -119,6 +126,8 @@ class Newcomer:
 
     def _run(self, place: Path, command: str) -> Ended:
         arguments = [self._meant(place, command, word) for word in shlex.split(command)]
+        if command.startswith(ASKING):
+            arguments.append("--yes")  # a newcomer has a terminal, and answers the question
         if command == "init":
             arguments.append("etc")
         if command.endswith("run") and "retention" not in command:

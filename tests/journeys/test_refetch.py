@@ -58,7 +58,7 @@ def test_what_did_not_come_is_asked_for_again(begun: Callable[..., Begin]) -> No
         assert _states(journey) == [["checksum_failed"] * 2], (
             "one letter arrives once, unless somebody wants it otherwise"
         )
-        assert journey.run(*command[1:]).code == 0
+        assert journey.run(*command[1:], "--yes").code == 0
         process.send_signal(signal.SIGHUP)  # so that it looks at once, and not within a minute
         assert journey.altinn.wait_for(lambda: len(journey.whole_drops()) > 1, timeout=90)
         assert journey.altinn.wait_for_status(letter, "Read", timeout=90)

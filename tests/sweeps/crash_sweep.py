@@ -73,7 +73,7 @@ class Sweep:
             struck = struck_at(journey.scene.folder, point, code)
             found = list(_of_first_run(journey, point, code, struck)) if struck else []
             if any(state == "pending" for _, _, state in aftermath.delivery_states(journey)):
-                self._run(journey, "deliveries", "retry", "--state", "pending")
+                self._run(journey, "deliveries", "retry", "--state", "pending", "--yes")
             after = self._run(journey, *_POLL)
             if after:
                 found.append(

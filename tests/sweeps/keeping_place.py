@@ -99,7 +99,7 @@ class _Letters:
         self._run(0, "backup", "backup")
         self._run(0, "messages", "legal-hold", found["legal hold"])
         for state in ("pending", "held"):
-            self._run(0, "deliveries", "resend", self._hook(found[state], 1))
+            self._run(0, "deliveries", "resend", self._hook(found[state], 1), "--yes")
         self._run(0, "deliveries", "hold", self._hook(found["held"], 2))
         return found
 

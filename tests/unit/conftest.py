@@ -35,6 +35,7 @@ from daemon.intake.fetch import Fetcher
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake
 from daemon.routing.table import Table, parse_table
+from daemon.runtime import log_settings
 from daemon.store import Store, StoredLetter
 from daemon.store.content import ContentStore
 
@@ -286,3 +287,4 @@ def own_logging() -> Iterator[None]:
     structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
     yield
     structlog.reset_defaults()
+    log_settings.current = log_settings.LogSettings()

@@ -68,10 +68,23 @@ def man_page() -> str:
 
 def test_the_man_page_lists_every_exit_code(man_page: str) -> None:
     """The man page has each exit code once, with what it means."""
-    section = man_page.split(".SH EXIT STATUS\n")[1].split(".SH ", maxsplit=1)[0]
+    section = man_page.split(".SH EXIT STATUS\n")[1].split(".PP\n", maxsplit=1)[0]
     listed = re.findall(r"^\.B (\d+)\n(.+)$", section, re.MULTILINE)
     assert [int(code) for code, _ in listed] == [each.value for each in Exit]
     assert all(meaning.endswith(".") for _, meaning in listed)
+
+
+def test_the_man_page_lists_the_codes_for_monitors(man_page: str) -> None:
+    """The codes of `status --monitor`, which mean something else, are listed apart."""
+    section = man_page.split(".SH EXIT STATUS\n")[1].split(".SH ", maxsplit=1)[0]
+    monitors = section.split(".PP\n")[1]
+    assert "\\-\\-monitor" in monitors
+    assert re.findall(r"^\.B (\d)\n(\w+):", monitors, re.MULTILINE) == [
+        ("0", "OK"),
+        ("1", "Warning"),
+        ("2", "Critical"),
+        ("3", "Unknown"),
+    ]
 
 
 def test_the_documents_list_every_exit_code() -> None:
