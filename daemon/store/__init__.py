@@ -24,11 +24,13 @@ from daemon.store.queries import Queries
 from daemon.store.results import ClaimResult
 from daemon.store.retention import RetentionRows
 from daemon.store.stamps import Stamps
+from daemon.store.totals import ChannelTotals, Totals
 
 __all__ = [
     "WAITING",
     "Alerts",
     "BusyWait",
+    "ChannelTotals",
     "Claim",
     "ClaimResult",
     "Cover",
@@ -44,6 +46,7 @@ __all__ = [
     "Stamps",
     "Store",
     "StoredLetter",
+    "Totals",
     "wait_limit",
 ]
 
@@ -65,6 +68,7 @@ class Store:
         self.queries = Queries(self._database)
         self.alerts = Alerts(self._database)
         self.stamps = Stamps(self._database)
+        self.totals = Totals(self._database)
 
     def wait_until(
         self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing

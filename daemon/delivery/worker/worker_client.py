@@ -39,6 +39,7 @@ from daemon.delivery.worker.worker_process import (
 )
 from daemon.runtime.heartbeat import Heartbeat
 from daemon.runtime.process import pin_to
+from daemon.runtime.process_usage import ProcessUsage
 from daemon.store.content import ContentStore
 
 WORKER = "worker"  # the name of its heartbeat
@@ -87,6 +88,9 @@ class WorkerClient:
         self._asked: Future[Any] | None = None
         self._silent = False
         self._ended = False
+        self.usage: ProcessUsage | None = None
+        """What the worker process uses, as of the last `look` but one; None before, and at its end.
+        """
 
     def ask(
         self,
@@ -116,6 +120,7 @@ class WorkerClient:
         """
         if self._asked is None or self._asked.done():
             beat()
+            self.usage = _usage(self._asked)
             with suppress(WorkerLost):  # `has_ended` reports it
                 self._asked = self._send(Ping(number=next(self._numbers)), do_nothing)
 
@@ -179,6 +184,14 @@ class WorkerClient:
                 self._silent = True
             for call in self._calls.values():
                 call.answer.set_exception(WorkerLost(LOST))
+
+
+def _usage(asked: Future[Any] | None) -> ProcessUsage | None:
+    """Return what the answer to a ping says."""
+    if asked is None or asked.exception():
+        return None
+    found: ProcessUsage | None = unpacked(asked.result())
+    return found
 
 
 def _work(line: Connection, content: ContentStore, connect: Connect) -> NoReturn:
