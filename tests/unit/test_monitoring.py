@@ -256,6 +256,14 @@ def test_names_and_types_are_kept(store: Store, clock: Clock, tmp_path: Path) ->
     ]
 
 
+def test_the_document_describes_every_metric() -> None:
+    """The table in operating.md has each metric with its type, and no other."""
+    text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    section = text.partition("\n### Metrics\n")[2].partition("\n## ")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section, re.MULTILINE)) == METRICS
+    assert set(re.findall(r"`(process_\w+)`", section)) == PROCESS.keys()
+
+
 def test_the_library_is_loaded_only_when_numbers_are_asked_for() -> None:
     """Neither the command line nor the start of the service pays for it."""
     code = "import sys, daemon.service.app, daemon.web.metrics; print('prometheus_client' in sys.modules)"

@@ -89,7 +89,7 @@ class WorkerClient:
         self._silent = False
         self._ended = False
         self.usage: ProcessUsage | None = None
-        """What the worker process uses, as of the last `look` but one; None before, and at its end.
+        """What the worker process uses, as it answered the last `look`; None before, and at its end.
         """
 
     def ask(
@@ -120,9 +120,12 @@ class WorkerClient:
         """
         if self._asked is None or self._asked.done():
             beat()
-            self.usage = _usage(self._asked)
             with suppress(WorkerLost):  # `has_ended` reports it
                 self._asked = self._send(Ping(number=next(self._numbers)), do_nothing)
+                self._asked.add_done_callback(self._note_usage)
+
+    def _note_usage(self, answered: Future[Any]) -> None:
+        self.usage = None if answered.exception() else unpacked(answered.result())
 
     def _send(self, what: Request | Ping, beat: Heartbeat) -> Future[Any]:
         call = _PendingCall(beat)
@@ -184,14 +187,6 @@ class WorkerClient:
                 self._silent = True
             for call in self._calls.values():
                 call.answer.set_exception(WorkerLost(LOST))
-
-
-def _usage(asked: Future[Any] | None) -> ProcessUsage | None:
-    """Return what the answer to a ping says."""
-    if asked is None or asked.exception():
-        return None
-    found: ProcessUsage | None = unpacked(asked.result())
-    return found
 
 
 def _work(line: Connection, content: ContentStore, connect: Connect) -> NoReturn:
