@@ -19,8 +19,8 @@ class DeliveryTimings:
     def __init__(self) -> None:
         self.attempts = Histogram(_ATTEMPT)
         """How long attempts took, however they ended; letters of one batch share theirs."""
-        self.since_stored = Histogram(_UNDER_WAY)
-        """From the storing of a letter to its first delivery to the destination."""
+        self.since_fetched = Histogram(_UNDER_WAY)
+        """From the fetching of a letter to its first delivery to the destination."""
         self.since_published = Histogram(_UNDER_WAY)
         """From the publish time of a letter to its first delivery to the destination."""
 
@@ -31,6 +31,6 @@ class DeliveryTimings:
         self.attempts.observe(name, (ended - ending.started_at).total_seconds())
         # a repeat that an operator asked for says nothing about how long letters are under way
         if ending.outcome is Outcome.DELIVERED and delivery.generation == 1:
-            self.since_stored.observe(name, (ended - message.fetched_at).total_seconds())
+            self.since_fetched.observe(name, (ended - message.fetched_at).total_seconds())
             if message.kind is MessageKind.LETTER:
                 self.since_published.observe(name, (ended - message.published_at).total_seconds())

@@ -53,9 +53,9 @@ def deliveries_made(timings: DeliveryTimings, destinations: Sequence[str]) -> It
             timings.attempts,
         ),
         (
-            "stored_to_delivered_seconds",
-            "From the storing of a letter to its first delivery.",
-            timings.since_stored,
+            "fetched_to_delivered_seconds",
+            "From the fetching of a letter to its first delivery.",
+            timings.since_fetched,
         ),
         (
             "published_to_delivered_seconds",

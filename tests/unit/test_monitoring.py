@@ -223,7 +223,7 @@ METRICS = {
     "listing_failures_total": "counter",
     "confidential_letters_waiting": "gauge",
     "delivery_attempt_duration_seconds": "histogram",
-    "stored_to_delivered_seconds": "histogram",
+    "fetched_to_delivered_seconds": "histogram",
     "published_to_delivered_seconds": "histogram",
 }
 PROCESS = {

@@ -73,7 +73,7 @@ def test_everything_begins_at_zero(store: Store, clock: Clock, tmp_path: Path) -
             f"{name}_seconds_{part}"
             for name in (
                 "delivery_attempt_duration",
-                "stored_to_delivered",
+                "fetched_to_delivered",
                 "published_to_delivered",
             )
             for part in (f"count{{{ERP}}}", f"sum{{{ERP}}}", f'bucket{{{ERP},le="+Inf"}}')
@@ -109,7 +109,7 @@ def test_what_polls_did_is_counted(
 
 
 def test_how_long_letters_take(desk: Desk, tmp_path: Path) -> None:
-    """The time from the storing and from the publishing of a letter to its delivery is observed
+    """The time from the fetching and from the publishing of a letter to its delivery is observed
     once, whatever the attempts before; what is sent again is not."""
     published = NOW - timedelta(minutes=4)
     desk.store.letters.add([stored_letter("a", ("erp",), published_at=published)])
@@ -128,7 +128,7 @@ def test_how_long_letters_take(desk: Desk, tmp_path: Path) -> None:
     found = samples(
         replace(endpoint(desk.store, desk.clock, tmp_path), timings=desk.dispatch.timings)
     )
-    stored = "postmottak_stored_to_delivered_seconds"
+    stored = "postmottak_fetched_to_delivered_seconds"
     assert found[f"{stored}_sum{{{ERP}}}"] == 2 * 3600 + 14
     assert found[f'{stored}_bucket{{{ERP},le="3600.0"}}'] == 0
     assert found[f'{stored}_bucket{{{ERP},le="14400.0"}}'] == 1

@@ -73,6 +73,20 @@ def test_prometheus_accepts_the_rules(arguments: tuple[str, ...]) -> None:
     assert (ended.returncode, "SUCCESS" in ended.stdout) == (0, True), ended.stdout + ended.stderr
 
 
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian's package prometheus) is not here")
+def test_prometheus_accepts_the_queries_of_the_dashboard(tmp_path: Path) -> None:
+    """Each query of a panel is one that Prometheus' own tool can parse."""
+    queries = [query["expr"] for each in DASHBOARD["panels"] for query in each.get("targets", [])]
+    filled = [each.replace("$instance", ".*").replace("$__rate_interval", "5m") for each in queries]
+    rules = [{"record": f"panel:{place}", "expr": each} for place, each in enumerate(filled)]
+    file = tmp_path / "panels.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    ended = subprocess.run(
+        [str(PROMTOOL), "check", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert f"SUCCESS: {len(rules)} rules" in ended.stdout, ended.stdout + ended.stderr
+
+
 def test_every_alert_is_tested() -> None:
     """The tests for promtool expect each alert to fire at least once."""
     fired = set(re.findall(r'alertname="(\w+)"', TESTS.read_text()))
