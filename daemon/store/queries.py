@@ -181,8 +181,8 @@ class Queries:
     def sightings(self, state: SightingState) -> Sequence[SkippedLetter]:
         """Return skipped letters in this state, the oldest first."""
         found: list[SkippedLetter] = []
-        order = col(SkippedLetter.state), row_number(SkippedLetter)
-        for piece in pieces(self._database, order, since=state, until=state, size=LETTERS):
+        order, equal = (row_number(SkippedLetter),), col(SkippedLetter.state) == state
+        for piece in pieces(self._database, order, equal, size=LETTERS):
             found += self._database.rows(select(SkippedLetter).where(piece))
         return sorted(found, key=lambda each: each.first_seen_at)
 

@@ -75,8 +75,8 @@ class Totals:
         counted = sql_select(col(SkippedLetter.mailbox), func.count()).group_by(
             col(SkippedLetter.mailbox)
         )
-        order = col(SkippedLetter.state), row_number(SkippedLetter)
-        for piece in pieces(self._database, order, since=state, until=state, size=ROWS):
+        order, equal = (row_number(SkippedLetter),), col(SkippedLetter.state) == state
+        for piece in pieces(self._database, order, equal, size=ROWS):
             with self._database.read_one() as connection:
                 for mailbox, count in connection.execute(counted.where(piece)):
                     found[mailbox] += count

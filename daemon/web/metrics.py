@@ -141,10 +141,9 @@ class Monitoring:
             self._attempts(names),
         )
         totals = self.store.totals.channels()
+        # what the configuration no longer names is not expected to be read
         heard = {
-            name: each.succeeded_at
-            for name, each in totals.items()
-            if each.succeeded_at is not None
+            name: at for name in self._mailbox_names() if (at := _last_success(totals.get(name)))
         }
         yield Number(
             "mailbox_last_success_timestamp_seconds",
@@ -286,6 +285,10 @@ class Monitoring:
 
 def _counts(names: Sequence[str], counts: Mapping[str, int]) -> list[Sample]:
     return [({"mailbox": name}, float(counts.get(name, 0))) for name in names]
+
+
+def _last_success(totals: ChannelTotals | None) -> datetime | None:
+    return totals.succeeded_at if totals else None
 
 
 def _longest(totals: ChannelTotals | None, now: datetime) -> float:

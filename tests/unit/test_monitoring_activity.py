@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event
 
 from daemon.config.loader import DestinationConfiguration
+from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import AccessRefused, MailboxUnavailable, TemporaryFailure
 from daemon.core.model import Outcome, SightingState
 from daemon.core.settings import DestinationSettings
@@ -138,6 +139,22 @@ def test_how_long_letters_take(desk: Desk, tmp_path: Path) -> None:
     assert found[f"{attempts}_sum{{{ERP}}}"] == 21
     assert found[f'{attempts}_bucket{{{ERP},le="5.0"}}'] == 0
     assert found[f'{attempts}_bucket{{{ERP},le="10.0"}}'] == 3
+
+
+def test_a_mailbox_that_was_removed(store: Store, clock: Clock, tmp_path: Path) -> None:
+    """What the configuration no longer names is not reported, so that no alert says for ever that it
+    is silent."""
+    for name in ("altinn", "old"):
+        store.bookmarks.save(
+            [
+                Bookmark(
+                    mailbox=name, party="9", service="4255/8", resource="skatt", succeeded_at=NOW
+                )
+            ]
+        )
+    found = samples(endpoint(store, clock, tmp_path))
+    assert f"postmottak_mailbox_last_success_timestamp_seconds{{{ALTINN}}}" in found
+    assert [name for name in found if 'mailbox="old"' in name] == []
 
 
 def test_a_clock_that_was_set_back() -> None:
