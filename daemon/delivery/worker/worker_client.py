@@ -89,8 +89,7 @@ class WorkerClient:
         self._silent = False
         self._ended = False
         self.usage: ProcessUsage | None = None
-        """What the worker process uses, as it answered the last `look`; None before, and at its end.
-        """
+        """What the worker process uses, as it said when it was last asked by `look`."""
 
     def ask(
         self,
