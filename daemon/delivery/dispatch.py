@@ -35,6 +35,7 @@ from daemon.delivery.in_flight import InFlight
 from daemon.delivery.poison import PoisonTurn
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot, SnapshotUse
 from daemon.delivery.throttle import CONCURRENCY, DestinationQueues
+from daemon.delivery.timings import DeliveryTimings
 from daemon.runtime.heartbeat import OUTBOX, Heartbeat, Heartbeats
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Claim, Store
@@ -103,6 +104,7 @@ class Dispatch:
         self.queues = DestinationQueues()
         self.counted: Counter[tuple[str, Outcome]] = Counter()
         """Attempts that have ended, by destination and outcome; only ever growing."""
+        self.timings = DeliveryTimings()
         self.new_work = threading.Event()
         """Set when letters are stored, so that a round in progress delivers them soon."""
         self.backlog = threading.Event()
@@ -317,6 +319,7 @@ class Dispatch:
             if delivery.id in ours:
                 work.outcomes[outcome] += 1
                 self.counted[delivery.destination, outcome] += 1
+                self.timings.note(attempt.ending)
                 if outcome is Outcome.DELIVERED:
                     self._dedup.collect(delivery.destination, delivery.id)
 

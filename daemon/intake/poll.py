@@ -26,6 +26,7 @@ from daemon.core.errors import NotStorable, StoreError
 from daemon.core.model import LetterRef, MessageValues, SightingState
 from daemon.core.outside_values import text_from
 from daemon.core.ports import Channel, Mailbox
+from daemon.intake.counters import IntakeCounters
 from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, duplicate
 from daemon.intake.listing import ListedChannel, list_channel, moved_bookmark
 from daemon.intake.notices import Notices
@@ -73,6 +74,7 @@ class Intake:
     """Whether letters are due but not yet in flight: then there are only `_WORKERS_BEHIND` calls at
     a time.
     """
+    counters: IntakeCounters = field(default_factory=IntakeCounters)
 
     def poll(
         self,
@@ -102,6 +104,8 @@ class Intake:
             found = pool.map(listed_if_wanted, channels, bookmarks)
             listed = [each for each in found if each]
             _note_listings(listed, summary)
+            failed = sum(bool(each.problem) and not each.expected for each in listed)
+            self.counters.listing_failures.add(mailbox.name, failed)
             work = self._new_letters(mailbox, channels, listed, summary)
             newest = self._store_all(
                 self._fetch_all(pool, limiter, mailbox, policies, work, stopping),
@@ -275,6 +279,7 @@ class Intake:
                 return [Fetched(ref=some[0].ref, state=SightingState.FAILING, problem=str(error))]
             return [ended for each in some for ended in self._commit([each], summary)]
         summary.stored += added.new
+        self.counters.letters_stored.add(letters[0].message.mailbox, added.new)
         return [_or_duplicate(each, added.duplicates.get(each.ref.message_id)) for each in some]
 
     def _note(self, fetched: Fetched, summary: IntakeSummary) -> None:

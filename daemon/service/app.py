@@ -38,6 +38,7 @@ from daemon.routing.table import Table
 from daemon.runtime.clock import DOUBTED, Clock
 from daemon.runtime.heartbeat import OUTBOX, WORKER_TIMEOUT, Heartbeats
 from daemon.runtime.process import allow_enough_files, leave_no_core, tune_malloc
+from daemon.runtime.process_usage import ProcessUsage
 from daemon.service import plugins
 from daemon.service.connections import connect_destinations, start_worker
 from daemon.service.poll_summary import PollSummary
@@ -119,6 +120,7 @@ class App:
             steady=clock.steady,
             corrections=self._corrections,
         )
+        self.timings = self._dispatch.timings
         self.pickups = Pickups(
             store=store, active=self._active, clock=clock, heartbeats=self.heartbeats
         )
@@ -254,6 +256,10 @@ class App:
     def attempts(self) -> dict[tuple[str, Outcome], int]:
         """Return the number of attempts since the start, by destination and outcome."""
         return dict(self._dispatch.counted)
+
+    def worker_usage(self) -> ProcessUsage | None:
+        """Return what the worker process uses; None without one, or if it is not known yet."""
+        return self._worker.usage if self._worker else None
 
     def token_ends(self) -> dict[str, datetime]:
         """Return when the tokens expire, by mailbox. This is not a heartbeat of the mailbox."""

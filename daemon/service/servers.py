@@ -64,5 +64,8 @@ def monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSer
         faults=faults,
         clock=app.clock,
         wrong_tokens=app.wrong_tokens,
+        intake=app.intake.counters,
+        timings=app.timings,
+        worker_usage=app.worker_usage,
     )
     return WebServer("[monitoring]", endpoint.application(), settings.listen, problems=app.problems)

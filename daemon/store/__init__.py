@@ -26,11 +26,13 @@ from daemon.store.results import ClaimResult
 from daemon.store.retention import RetentionRows
 from daemon.store.search import Listed, Search, Wanted
 from daemon.store.stamps import Stamps
+from daemon.store.totals import ChannelTotals, Totals
 
 __all__ = [
     "WAITING",
     "Alerts",
     "BusyWait",
+    "ChannelTotals",
     "Claim",
     "ClaimResult",
     "Cover",
@@ -49,6 +51,7 @@ __all__ = [
     "Stamps",
     "Store",
     "StoredLetter",
+    "Totals",
     "Wanted",
     "wait_limit",
 ]
@@ -73,6 +76,7 @@ class Store:
         self.search = Search(self._database)
         self.alerts = Alerts(self._database)
         self.stamps = Stamps(self._database)
+        self.totals = Totals(self._database)
 
     def wait_until(
         self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing

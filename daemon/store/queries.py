@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -135,16 +136,20 @@ class Queries:
     def queues(self) -> dict[tuple[str, DeliveryState], int]:
         """Count the deliveries that wait or are dead, by destination and state.
 
-        Delivered ones cost nothing.
+        Delivered ones cost nothing. Changes meanwhile may or may not count.
         """
-        wanted = select(Delivery.destination, Delivery.state, func.count()).where(
-            col(Delivery.state).in_(_UNDONE)
+        found: Counter[tuple[str, DeliveryState]] = Counter()
+        by_destination = (col(Delivery.destination), col(Delivery.due_at), row_number(Delivery))
+        counted = sql_select(col(Delivery.destination), func.count()).group_by(
+            col(Delivery.destination)
         )
-        with self._database.read() as session:
-            rows = session.exec(wanted.group_by(col(Delivery.destination), col(Delivery.state)))
-            return {
-                (destination, DeliveryState(state)): count for destination, state, count in rows
-            }
+        for state in _UNDONE:
+            equal = col(Delivery.state) == state
+            for piece in pieces(self._database, by_destination, equal, size=COUNTED):
+                with self._database.read_one() as connection:
+                    for destination, count in connection.execute(counted.where(piece)):
+                        found[destination, state] += count
+        return dict(found)
 
     def oldest_waiting(self) -> dict[str, datetime]:
         """Return when the oldest delivery that waits was made, by destination."""
@@ -162,22 +167,23 @@ class Queries:
 
     def bookmarks(self) -> Sequence[Bookmark]:
         """Return the bookmarks of all channels."""
-        return self._database.rows(
-            select(Bookmark).order_by(
-                col(Bookmark.mailbox),
-                col(Bookmark.party),
-                col(Bookmark.service),
-                col(Bookmark.resource),
-            )
+        order = (
+            col(Bookmark.mailbox),
+            col(Bookmark.party),
+            col(Bookmark.service),
+            col(Bookmark.resource),
         )
+        found: list[Bookmark] = []
+        for piece in pieces(self._database, order, size=ROWS):
+            found += self._database.rows(select(Bookmark).where(piece).order_by(*order))
+        return found
 
     def sightings(self, state: SightingState) -> Sequence[SkippedLetter]:
         """Return skipped letters in this state, the oldest first."""
         found: list[SkippedLetter] = []
-        for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=LETTERS):
-            found += self._database.rows(
-                select(SkippedLetter).where(piece, SkippedLetter.state == state)
-            )
+        order, equal = (row_number(SkippedLetter),), col(SkippedLetter.state) == state
+        for piece in pieces(self._database, order, equal, size=LETTERS):
+            found += self._database.rows(select(SkippedLetter).where(piece))
         return sorted(found, key=lambda each: each.first_seen_at)
 
     def incomplete(

@@ -8,19 +8,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from daemon.runtime.metrics import Distribution
+
+Sample = tuple[Mapping[str, str], float]
 _COUNTED = "_total"
 """The suffix of a counter's samples, which its family does not have in the library."""
 
 
-def family(
-    name: str, kind: str, explanation: str, samples: Sequence[tuple[Mapping[str, str], float]]
-) -> Metric:
+def family(name: str, kind: str, explanation: str, samples: Sequence[Sample]) -> Metric:
     """Return one metric with its samples; `kind` is `gauge` or `counter`."""
     metric = Metric(name.removesuffix(_COUNTED), explanation, kind)
     for labels, value in samples:
         metric.add_sample(name, dict(labels), value)
+    return metric
+
+
+def histogram_family(
+    name: str,
+    explanation: str,
+    bounds: Sequence[float],
+    label: str,
+    values: Mapping[str, Distribution],
+) -> Metric:
+    """Return one histogram with its distributions by the values of `label`."""
+    metric = HistogramMetricFamily(name, explanation, labels=[label])
+    limits = [*(str(float(bound)) for bound in bounds), "+Inf"]
+    for value, each in values.items():
+        metric.add_metric([value], list(zip(limits, each.cumulative, strict=True)), each.total)
     return metric
 
 

@@ -1,14 +1,15 @@
 """The monitoring endpoint: liveness, readiness, and numbers in Prometheus' text format.
 
-The cost of the numbers grows with what is waiting, never with what is stored. They hold no titles,
-contents or names of persons. Source of the format: Prometheus, text-based exposition format 0.0.4.
+The cost of the numbers grows with what is waiting and with the channels, never with what is stored,
+and there are as many for one organisation as for thousands. They hold no titles, contents or names
+of persons. Source of the format: Prometheus, text-based exposition format 0.0.4.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -19,15 +20,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from daemon.config.loader import Configuration
-from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import Fault, StoreError
 from daemon.core.model import DeliveryState, Outcome, SightingState
+from daemon.delivery.timings import DeliveryTimings
+from daemon.intake.counters import IntakeCounters
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.problems import find_problems, free_space
-from daemon.store import Store, wait_limit
+from daemon.runtime.process_usage import ProcessUsage
+from daemon.store import ChannelTotals, Store, wait_limit
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.HELD, DeliveryState.DEAD)
+_ENDS = (Outcome.DELIVERED, Outcome.DEFERRED, Outcome.DEAD)  # of attempts that this process made
 _ANSWERS_WITHIN = 3.0  # seconds in which the database must answer
 Labels = Mapping[str, str]
 Sample = tuple[Labels, float]
@@ -55,6 +59,10 @@ class Monitoring:
     clock: Callable[[], datetime]
     wrong_tokens: Callable[[], int | None] = lambda: None
     """Returns how many calls of the pull API lacked the right token; None without a pull API."""
+    intake: IntakeCounters = field(default_factory=IntakeCounters)
+    timings: DeliveryTimings = field(default_factory=DeliveryTimings)
+    worker_usage: Callable[[], ProcessUsage | None] = lambda: None
+    """Returns what the worker process uses; None if there is none, or if it is not known."""
 
     def application(self) -> Starlette:
         """Return the endpoint as an ASGI application."""
@@ -86,12 +94,20 @@ class Monitoring:
 
     def text(self) -> str:
         """Return all numbers as text. Raises StoreError."""
+        from daemon.web.activity import deliveries_made, processes
         from daemon.web.exposition import exposition, family
 
-        numbers = (*self._letters(), *self._surroundings())
+        numbers = (*self._letters(), *self._surroundings(), *self._intake())
+        configured = [each.name for each in self.configuration().destinations]
         return exposition(
-            family(f"postmottak_{each.name}", each.kind, each.explanation, each.samples)
-            for each in numbers
+            [
+                *(
+                    family(f"postmottak_{each.name}", each.kind, each.explanation, each.samples)
+                    for each in numbers
+                ),
+                *deliveries_made(self.timings, configured),
+                *processes(self.worker_usage()),
+            ]
         )
 
     def _letters(self) -> Iterator[Number]:
@@ -111,10 +127,6 @@ class Monitoring:
             ({"destination": name}, (now - oldest[name]).total_seconds() if name in oldest else 0.0)
             for name in known
         ]
-        ended = [
-            ({"destination": name, "outcome": outcome.value}, float(count))
-            for (name, outcome), count in self.attempts().items()
-        ]
         yield Number("deliveries", "gauge", "Deliveries that wait or are dead.", depth)
         yield Number(
             "oldest_undelivered_age_seconds",
@@ -123,29 +135,37 @@ class Monitoring:
             ages,
         )
         yield Number(
-            "delivery_attempts_total", "counter", "Attempts since the start, by outcome.", ended
+            "delivery_attempts_total",
+            "counter",
+            "Attempts since the start, by outcome.",
+            self._attempts(names),
         )
+        totals = self.store.totals.channels()
+        # what the configuration no longer names is not expected to be read
+        heard = {
+            name: at for name in self._mailbox_names() if (at := _last_success(totals.get(name)))
+        }
         yield Number(
             "mailbox_last_success_timestamp_seconds",
             "gauge",
             "When a mailbox was last read.",
-            self._heard(),
+            _moments("mailbox", heard),
         )
-        yield from self._not_here()
+        yield from self._not_here(totals)
 
-    def _not_here(self) -> Iterator[Number]:
-        configuration, bookmarks, now = (
-            self.configuration(),
-            self.store.queries.bookmarks(),
-            self.clock(),
-        )
-        channels = Counter(each.mailbox for each in bookmarks if each.failing_since)
-        letters = Counter(
-            each.mailbox for each in self.store.queries.sightings(SightingState.FAILING)
-        )
+    def _attempts(self, configured: Sequence[str]) -> list[Sample]:
+        counted = dict.fromkeys(((name, end) for name in configured for end in _ENDS), 0)
+        return [
+            ({"destination": name, "outcome": outcome.value}, float(count))
+            for (name, outcome), count in (counted | dict(self.attempts())).items()
+        ]
+
+    def _not_here(self, totals: Mapping[str, ChannelTotals]) -> Iterator[Number]:
+        now, names = self.clock(), self._mailbox_names()
+        channels = {name: each.failing for name, each in totals.items()}
+        letters = self.store.totals.skipped(SightingState.FAILING)
         refused = {mailbox: count for mailbox, (count, _) in self.store.marks.refused().items()}
-        names = [each.name for each in configuration.mailboxes]
-        silence = [({"mailbox": name}, _longest(name, bookmarks, now)) for name in names]
+        silence = [({"mailbox": name}, _longest(totals.get(name), now)) for name in names]
         yield Number(
             "channels_failing",
             "gauge",
@@ -178,14 +198,29 @@ class Monitoring:
             [({}, incomplete)],
         )
 
-    def _heard(self) -> list[Sample]:
-        latest: dict[str, datetime] = {}
-        for each in self.store.queries.bookmarks():
-            if each.succeeded_at:
-                latest[each.mailbox] = max(
-                    latest.get(each.mailbox, each.succeeded_at), each.succeeded_at
-                )
-        return _moments("mailbox", latest)
+    def _mailbox_names(self) -> list[str]:
+        return [each.name for each in self.configuration().mailboxes]
+
+    def _intake(self) -> Iterator[Number]:
+        names = self._mailbox_names()
+        yield Number(
+            "letters_stored_total",
+            "counter",
+            "Letters stored since the start.",
+            _counts(names, self.intake.letters_stored.values()),
+        )
+        yield Number(
+            "listing_failures_total",
+            "counter",
+            "Channels that a poll could not list completely, since the start.",
+            _counts(names, self.intake.listing_failures.values()),
+        )
+        yield Number(
+            "confidential_letters_waiting",
+            "gauge",
+            "Confidential letters that were listed and are left in the mailbox.",
+            _counts(names, self.store.totals.skipped(SightingState.WAITING)),
+        )
 
     def _surroundings(self) -> Iterator[Number]:
         configuration, table = self.configuration(), self.store.queries.table_in_force()
@@ -252,11 +287,13 @@ def _counts(names: Sequence[str], counts: Mapping[str, int]) -> list[Sample]:
     return [({"mailbox": name}, float(counts.get(name, 0))) for name in names]
 
 
-def _longest(mailbox: str, bookmarks: Sequence[Bookmark], now: datetime) -> float:
-    since = [
-        each.failing_since for each in bookmarks if each.mailbox == mailbox and each.failing_since
-    ]
-    return (now - min(since)).total_seconds() if since else 0.0
+def _last_success(totals: ChannelTotals | None) -> datetime | None:
+    return totals.succeeded_at if totals else None
+
+
+def _longest(totals: ChannelTotals | None, now: datetime) -> float:
+    since = totals and totals.failing_since
+    return (now - since).total_seconds() if since else 0.0
 
 
 def _moments(label: str, moments: Mapping[str, datetime]) -> list[Sample]:

@@ -34,6 +34,7 @@ install -m 644 config/*.example.toml systemd/shares.conf "$root/usr/share/doc/po
 cp -R docs/examples/. "$root/usr/share/doc/postmottak/examples"
 install -m 644 docs/*.md docs/*.json README.md SECURITY.md "$root/usr/share/doc/postmottak"
 install -D -m 644 -t "$root/usr/share/doc/postmottak/nb" docs/nb/*.md
+install -D -m 644 -t "$root/usr/share/doc/postmottak/monitoring" packaging/monitoring/*
 install -m 644 LICENSE "$root/usr/share/doc/postmottak/copyright"
 gzip -9n < CHANGELOG.md > "$root/usr/share/doc/postmottak/changelog.gz"
 "$bin/python" packaging/manpage.py | gzip -9n > "$root/usr/share/man/man1/postmottak.1.gz"

@@ -34,7 +34,7 @@ from tests.unit.conftest import NOW, Clock, envelope, stored_letter
 
 ROOT = Path(__file__).parents[2]
 _LINE = re.compile(
-    r'postmottak_[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+'
+    r'(postmottak_|process_)[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+'
 )
 
 
@@ -179,7 +179,7 @@ def test_nothing_is_scanned(store: Store, clock: Clock, tmp_path: Path) -> None:
             plans += [str(row[3]) for row in found]
     assert plans
     scanned = (
-        r"SCAN (deliveries|messages|attempts|attachments|decisions|marks)"
+        r"SCAN (deliveries|messages|attempts|attachments|decisions|marks|sightings)"
         r"(?! USING INDEX attachments_not_had)"
     )
     assert [plan for plan in plans if re.search(scanned, plan)] == []
@@ -222,6 +222,20 @@ METRICS = {
     "alerts": "gauge",
     "api_wrong_tokens_total": "counter",
     "build_info": "gauge",
+    "letters_stored_total": "counter",
+    "listing_failures_total": "counter",
+    "confidential_letters_waiting": "gauge",
+    "delivery_attempt_duration_seconds": "histogram",
+    "fetched_to_delivered_seconds": "histogram",
+    "published_to_delivered_seconds": "histogram",
+}
+PROCESS = {
+    "process_cpu_seconds_total": "counter",
+    "process_resident_memory_bytes": "gauge",
+    "process_virtual_memory_bytes": "gauge",
+    "process_open_fds": "gauge",
+    "process_max_fds": "gauge",
+    "process_start_time_seconds": "gauge",
 }
 
 
@@ -231,14 +245,26 @@ def test_names_and_types_are_kept(store: Store, clock: Clock, tmp_path: Path) ->
     text = monitoring(store, clock, tmp_path).text()
     types = [line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE ")]
     helps = [line.split()[2] for line in text.splitlines() if line.startswith("# HELP ")]
-    assert types == [[f"postmottak_{name}", kind] for name, kind in METRICS.items()]
+    promised = {f"postmottak_{name}": kind for name, kind in METRICS.items()}
+    promised |= PROCESS | {f"postmottak_worker_{name}": kind for name, kind in PROCESS.items()}
+    assert types == [[name, kind] for name, kind in promised.items()]
     assert helps == [name for name, _ in types]
     assert "# HELP postmottak_deliveries Deliveries that wait or are dead.\n" in text
     samples = {
         sample.name for read in text_string_to_metric_families(text) for sample in read.samples
     }
-    assert {"postmottak_delivery_attempts_total", "postmottak_build_info"} <= samples
-    assert not [name for name in samples if name.removeprefix("postmottak_") not in METRICS]
+    assert {"postmottak_delivery_attempts_total", "postmottak_build_info", *PROCESS} <= samples
+    assert not [
+        name for name in samples if re.sub("_(bucket|sum|count)$", "", name) not in promised
+    ]
+
+
+def test_the_document_describes_every_metric() -> None:
+    """The table in operating.md has each metric with its type, and no other."""
+    text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    section = text.partition("\n### Metrics\n")[2].partition("\n## ")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section, re.MULTILINE)) == METRICS
+    assert set(re.findall(r"`(process_\w+)`", section)) == PROCESS.keys()
 
 
 def test_the_library_is_loaded_only_when_numbers_are_asked_for() -> None:

@@ -39,6 +39,7 @@ from daemon.delivery.worker.worker_process import (
 )
 from daemon.runtime.heartbeat import Heartbeat
 from daemon.runtime.process import pin_to
+from daemon.runtime.process_usage import ProcessUsage
 from daemon.store.content import ContentStore
 
 WORKER = "worker"  # the name of its heartbeat
@@ -87,6 +88,8 @@ class WorkerClient:
         self._asked: Future[Any] | None = None
         self._silent = False
         self._ended = False
+        self.usage: ProcessUsage | None = None
+        """What the worker process uses, as it said when it was last asked by `look`."""
 
     def ask(
         self,
@@ -118,6 +121,10 @@ class WorkerClient:
             beat()
             with suppress(WorkerLost):  # `has_ended` reports it
                 self._asked = self._send(Ping(number=next(self._numbers)), do_nothing)
+                self._asked.add_done_callback(self._note_usage)
+
+    def _note_usage(self, answered: Future[Any]) -> None:
+        self.usage = None if answered.exception() else unpacked(answered.result())
 
     def _send(self, what: Request | Ping, beat: Heartbeat) -> Future[Any]:
         call = _PendingCall(beat)

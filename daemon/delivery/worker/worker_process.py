@@ -23,6 +23,7 @@ from daemon.core.connector_calls import outcome_of
 from daemon.core.errors import PostmottakError
 from daemon.core.ports import LocalDestination, Parcel
 from daemon.runtime.heartbeat import Heartbeat, with_heartbeat
+from daemon.runtime.process_usage import usage_of_this_process
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store.content import ContentStore
 
@@ -48,7 +49,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Ping:
-    """The question whether the worker process is alive; the answer shows it."""
+    """The question whether the worker process is alive.
+
+    The answer shows it, and says what the process uses: the service cannot see that by itself.
+    """
 
     number: int
 
@@ -95,7 +99,7 @@ class WorkerProcess:
                 # no service is there to record results; the next one repeats what is in flight
                 os._exit(0)
             if isinstance(asked, Ping):
-                self._answer(Reply(number=asked.number))
+                self._answer(Reply(number=asked.number, outcome=packed(usage_of_this_process())))
             else:
                 self._begin(asked)
 
