@@ -44,7 +44,10 @@ _MEANINGS = {
     Exit.FINE: "Success.",
     Exit.WRONG: "The configuration is not valid, or a check failed.",
     Exit.USAGE: "The command was used incorrectly.",
-    Exit.REMAINS: "Work remains: something is waiting, dead, missing, or could not be fetched.",
+    Exit.REMAINS: (
+        "Work remains: something is waiting, dead, missing, or could not be fetched; or `status` "
+        "found a problem."
+    ),
     Exit.UNREACHABLE: (
         "Altinn or the database cannot be reached, or the output cannot be written."
     ),

@@ -33,7 +33,8 @@ CLOCK = "clock"
 """The kind of alert that this machine's clock is wrong, or that no source confirms it."""
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
-SEEN_BY_SERVICE = frozenset({ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN})
+FULL, PICKUP, STALLED = "full", "pickup", "stalled"
+SEEN_BY_SERVICE = frozenset({ENDPOINT, FULL, LOCK, LOG, PICKUP, STALLED, WATCH, WRONG_TOKEN})
 """Kinds of alert that only the running service sees; others learn of them from the alerts in the
 store.
 """

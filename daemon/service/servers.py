@@ -60,5 +60,6 @@ def monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSer
         faults=faults,
         clock=app.clock,
         wrong_tokens=app.wrong_tokens,
+        service_problems=app.problems.all,
     )
     return WebServer("[monitoring]", endpoint.application(), settings.listen, problems=app.problems)

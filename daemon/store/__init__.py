@@ -11,6 +11,7 @@ from collections.abc import Callable
 from daemon.core.callbacks import do_nothing
 from daemon.store.alerts import Alerts
 from daemon.store.attachments import MissingAttachments
+from daemon.store.balance import Balance
 from daemon.store.bookmarks import Bookmarks
 from daemon.store.busy import BusyWait, wait_limit
 from daemon.store.claims import Claim
@@ -24,6 +25,7 @@ from daemon.store.queries import Queries
 from daemon.store.results import ClaimResult
 from daemon.store.retention import RetentionRows
 from daemon.store.stamps import Stamps
+from daemon.store.waiting import Waiting, WaitingDeliveries
 
 __all__ = [
     "WAITING",
@@ -44,6 +46,7 @@ __all__ = [
     "Stamps",
     "Store",
     "StoredLetter",
+    "Waiting",
     "wait_limit",
 ]
 
@@ -65,6 +68,8 @@ class Store:
         self.queries = Queries(self._database)
         self.alerts = Alerts(self._database)
         self.stamps = Stamps(self._database)
+        self.waiting = WaitingDeliveries(self._database)
+        self.balance = Balance(self._database)
 
     def wait_until(
         self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing

@@ -23,7 +23,9 @@ from daemon.core.bookkeeping import Bookmark
 from daemon.core.errors import Fault, StoreError
 from daemon.core.model import DeliveryState, Outcome, SightingState
 from daemon.monitoring.expiry import certificates, keys
-from daemon.monitoring.problems import find_problems, free_space
+from daemon.monitoring.health import assess
+from daemon.monitoring.problem import Problem
+from daemon.monitoring.problems import free_space
 from daemon.store import Store, wait_limit
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -57,6 +59,8 @@ class Monitoring:
     clock: Callable[[], datetime]
     wrong_tokens: Callable[[], int | None] = lambda: None
     """How many calls of the pull API had no right token; None without a pull API."""
+    service_problems: Callable[[], Sequence[Problem] | None] = lambda: None
+    """What only the running service knows; None for what it has stored of that."""
 
     def application(self) -> Starlette:
         """The endpoint."""
@@ -191,10 +195,6 @@ class Monitoring:
 
     def _surroundings(self) -> Iterator[Number]:
         configuration, table = self.configuration(), self.store.queries.table_in_force()
-        active = Counter(
-            each.kind
-            for each in find_problems(configuration, self.store, self.clock(), self.faults())
-        )
         since: list[Sample] = [({}, table.in_force_since.timestamp())] if table else []
         free = [
             ({"place": str(place)}, float(count))
@@ -231,12 +231,7 @@ class Monitoring:
             _moments("mailbox", self.token_ends()),
         )
         yield Number("free_bytes", "gauge", "Free space where letters are kept.", free)
-        yield Number(
-            "alerts",
-            "gauge",
-            "What is wrong now, by kind.",
-            [({"kind": kind}, float(count)) for kind, count in active.items()],
-        )
+        yield from self._health(configuration)
         wrong = self.wrong_tokens()
         samples: list[Sample] = [] if wrong is None else [({}, float(wrong))]
         yield Number(
@@ -247,6 +242,23 @@ class Monitoring:
         )
         yield Number(
             "build_info", "gauge", "The version that runs.", [({"version": _version()}, 1.0)]
+        )
+
+    def _health(self, configuration: Configuration) -> Iterator[Number]:
+        health = assess(
+            configuration, self.store, self.clock(), self.faults(), self.service_problems()
+        )
+        yield Number(
+            "alerts",
+            "gauge",
+            "What is wrong now, by kind.",
+            [({"kind": kind}, float(count)) for kind, count in health.kinds.items()],
+        )
+        yield Number(
+            "health",
+            "gauge",
+            "Whether all is well: 0 it is, 1 warning, 2 critical.",
+            [({}, float(health.verdict))],
         )
 
 

@@ -217,6 +217,7 @@ METRICS = {
     "token_expiry_timestamp_seconds": "gauge",
     "free_bytes": "gauge",
     "alerts": "gauge",
+    "health": "gauge",
     "api_wrong_tokens_total": "counter",
     "build_info": "gauge",
 }
