@@ -3,8 +3,9 @@
 Each command imports the heavy modules that it needs by itself, so that `--help` answers at once.
 
 Exit codes (`daemon.cli.output.Exit`): 0 success, 1 the configuration is not valid, a check failed
-or what was asked cannot be done, 2 wrong usage, 3 work remains, 4 Altinn or the database cannot be reached or the output
-cannot be written, 5 `routes test` found changes, 130 interrupted with SIGINT, 141 the reader of the
+or what was asked cannot be done, 2 wrong usage, 3 work remains or `status` found a problem, 4
+Altinn or the database cannot be reached or the output cannot be written, 5 `routes test` found
+changes, 130 interrupted with SIGINT, 141 the reader of the
 output has gone.
 
 With `--json`, stdout carries one JSON document and nothing else; everything else goes to stderr.

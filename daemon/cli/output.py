@@ -63,7 +63,10 @@ _MEANINGS = {
     Exit.USAGE: (
         "The command was used incorrectly, or it needs --yes because stdin is not a terminal."
     ),
-    Exit.REMAINS: "Work remains: something is waiting, dead, missing, or could not be fetched.",
+    Exit.REMAINS: (
+        "Work remains: something is waiting, dead, missing, or could not be fetched; or `status` "
+        "found a problem."
+    ),
     Exit.UNREACHABLE: (
         "Altinn or the database cannot be reached, or the output cannot be written."
     ),

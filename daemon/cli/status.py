@@ -1,4 +1,4 @@
-"""`status`: how the service, the letters and the routing table are doing."""
+"""`status`: whether all is well, what needs attention, and how many letters there are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.output import Json, counted, options, print_json, print_table
+from daemon.cli.output import Exit, Json, options, print_json
 
 if TYPE_CHECKING:
     from daemon.store import Store
@@ -22,6 +22,12 @@ def status(
     context: typer.Context,
     *,
     json: Json = False,
+    show_all: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Show every problem, channel, letter that is not here, and alert."
+        ),
+    ] = False,
     monitor: Annotated[
         bool,
         typer.Option(
@@ -30,18 +36,13 @@ def status(
         ),
     ] = False,
 ) -> None:
-    """Show letters, deliveries, problems, mailboxes, and the state of the routing table."""
-    from daemon.cli.status_facts import (
-        alerts,
-        current_problems,
-        expiries,
-        not_taken,
-        print_expiries,
-        print_standing,
-        print_troubles,
-        report,
-        routing_standing,
-    )
+    """Show whether all is well, what needs attention, and how many letters there are.
+
+    Exits with code 3 if anything is wrong.
+    """
+    from daemon.cli.status_facts import alerts, expiries, not_taken, report, routing_standing
+    from daemon.cli.status_text import print_status
+    from daemon.monitoring.health import assess
     from daemon.runtime import logs
     from daemon.service import stack
 
@@ -50,21 +51,27 @@ def status(
         raise typer.Exit(report(options(context).config))
     configuration = stack.load_configuration(options(context).config)
     store = stack.open_store(configuration)
-    facts = {**_facts(store), "not_taken": not_taken(configuration, store, stack.utc_now())}
-    facts["expiries"] = expiries(configuration)
-    routing = routing_standing(configuration, store)
-    facts |= {
-        "troubles": current_problems(configuration, store, routing.faults),
-        "alerts": alerts(store, configuration.alerts.to),
-    }
-    store.close()
+    try:
+        now = stack.utc_now()
+        routing = routing_standing(configuration, store)
+        health = assess(configuration, store, now, routing.faults)
+        facts = {
+            **_facts(store),
+            "not_taken": not_taken(configuration, store, now),
+            "expiries": expiries(configuration),
+            "troubles": health.problems,
+            "passing": health.passing,
+            "alerts": alerts(store, configuration.alerts.to),
+        }
+    finally:
+        store.close()
     if json:
-        print_json({**facts, "routing_version": routing.version, "routing": routing})
-        return
-    _print_status(facts)
-    print_standing(routing)
-    print_expiries(facts["expiries"])
-    print_troubles(facts)
+        verdict = {"verdict": health.verdict.name.lower(), "sentence": health.sentence}
+        table = {"routing_version": routing.version, "routing": routing}
+        print_json({"health": verdict, **facts, **table})
+    else:
+        print_status(health, facts, routing, everything=show_all)
+    raise typer.Exit(Exit.REMAINS if health.problems else Exit.FINE)
 
 
 def _facts(store: Store) -> dict[str, Any]:
@@ -85,9 +92,12 @@ def _facts(store: Store) -> dict[str, Any]:
         ]
         for name, state in names.items()
     }
+    beside = {state.value: count for state, count in counts.sightings.items()}
+    letters = counts.messages - store.balance.notices()
     return {
         "messages": counts.messages,
         "last_message_at": counts.last_message_at,
+        "listed": {"total": letters + sum(beside.values()), "stored": letters, **beside},
         "deliveries": counts.deliveries,
         "oldest_undelivered_at": counts.oldest_undelivered_at,
         "marks_due": store.marks.outstanding(),
@@ -97,58 +107,3 @@ def _facts(store: Store) -> dict[str, Any]:
         "incomplete": [asdict(each) for each in store.queries.incomplete()],
         "channels": [each.model_dump() for each in store.queries.bookmarks()],
     }
-
-
-_SIGHTINGS = {
-    "waiting": (
-        "confidential letter waits in Altinn, unopened",
-        "confidential letters wait in Altinn, unopened",
-    ),
-    "failing": ("letter could not be fetched yet", "letters could not be fetched yet"),
-    "gone": (
-        "letter was removed before it could be fetched",
-        "letters were removed before they could be fetched",
-    ),
-    "duplicate": (
-        "letter had been stored already, under its Altinn 2 id",
-        "letters had been stored already, under their Altinn 2 ids",
-    ),
-}
-"""What a sighting's state means, for one letter and for several."""
-
-
-def _print_status(facts: dict[str, Any]) -> None:
-    last = facts["last_message_at"]
-    received = f"last received {last:%Y-%m-%d %H:%M:%S}" if last else "none received yet"
-    typer.echo(f"{counted(facts['messages'], 'letter')} stored; {received}")
-    states = (f"{count} {state}" for state, count in facts["deliveries"].items())
-    typer.echo(f"deliveries: {', '.join(states)}")
-    if facts["oldest_undelivered_at"]:
-        typer.echo(f"oldest undelivered letter: {facts['oldest_undelivered_at']:%Y-%m-%d %H:%M:%S}")
-    if facts["legal_holds"]:
-        typer.echo(f"letters under a legal hold: {facts['legal_holds']}")
-    for late in facts["not_taken"]:
-        delivered = f"{late['delivered_at']:%Y-%m-%d %H:%M:%S}"
-        typer.echo(f"not picked up in time: {late['reference']}, delivered {delivered}")
-    _print_sightings(facts)
-    if facts["incomplete"]:
-        letters = counted(len(facts["incomplete"]), "letter lacks", "letters lack")
-        typer.echo(f"{letters} attachments that were sent (see `postmottak messages refetch`):")
-        columns: tuple[str, ...] = ("message", "received", "missing", "may still arrive")
-        print_table(columns, [list(each.values()) for each in facts["incomplete"]])
-    if read := [each for each in facts["channels"] if not each["retired_at"]]:
-        keys = ("party", "service", "resource", "succeeded_at", "failed_at", "last_error")
-        columns = ("party", "service", "resource", "last read", "last failure", "reason")
-        print_table(columns, [[each[key] for key in keys] for each in read])
-
-
-def _print_sightings(facts: dict[str, Any]) -> None:
-    """Print the letters that were seen in a mailbox and are not stored."""
-    columns = ("party", "service", "id", "first seen", "reason")
-    for name, words in _SIGHTINGS.items():
-        if facts[name]:
-            typer.echo(f"{counted(len(facts[name]), *words)}:")
-            print_table(columns, [list(each.values()) for each in facts[name]])
-    if facts["older"]:
-        older = counted(facts["older"], "letter is", "letters are")
-        typer.echo(f"{older} older than the first poll; left in the mailbox")

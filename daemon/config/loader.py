@@ -33,6 +33,7 @@ from daemon.core.settings import (
 )
 
 Kind = Literal["mailbox", "destination"]
+AlertLanguage = Literal["nb", "nn", "en"]
 FindSettings = Callable[[Kind, str], type[ConnectorSettings] | None]
 """Returns the settings that a connector of this kind and type declares; None if unknown."""
 
@@ -154,6 +155,8 @@ class AlertSettings(BaseModel):
     undelivered_after: Duration = timedelta(hours=4)
     expires_within: Duration = timedelta(days=30)
     free_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
+    language: AlertLanguage = "en"
+    """Of what is around the cause and the remedy, which are in the words of the log."""
 
 
 class MonitoringSettings(BaseModel):

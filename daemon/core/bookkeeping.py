@@ -33,8 +33,11 @@ CLOCK = "clock"
 """The kind of alert that this machine's clock is wrong, or that no source confirms it."""
 
 ENDPOINT, LOCK, LOG, WATCH, WRONG_TOKEN = "endpoint", "lock", "log", "watch", "wrong-token"
+FULL, PICKUP, STALLED = "full", "pickup", "stalled"
 RESOURCES = "resources"
-SEEN_BY_SERVICE = frozenset({ENDPOINT, LOCK, LOG, RESOURCES, WATCH, WRONG_TOKEN})
+SEEN_BY_SERVICE = frozenset(
+    {ENDPOINT, FULL, LOCK, LOG, PICKUP, RESOURCES, STALLED, WATCH, WRONG_TOKEN}
+)
 """Kinds of alert that only the running service sees; others learn of them from the alerts in the
 store.
 """

@@ -95,6 +95,10 @@ class MessageKind(StrEnum):
     NOTICE = "notice"  # Postmottak itself: a confidential letter waits in the mailbox
 
 
+NOTICE_SUFFIX = "/notice"
+"""How a notice's id in its mailbox ends, after the id of the letter that waits there."""
+
+
 class MarkKind(StrEnum):
     """What can be reported to a sender."""
 

@@ -69,6 +69,12 @@ class MailboxSettings(ConnectorSettings):
         """The last day of the key, as far as the settings say."""
         return None
 
+    @property
+    def organisations(self) -> tuple[str, ...]:
+        """The numbers of the organisations whose mail it is, as far as the settings list them."""
+        listed = getattr(self, "parties", ())
+        return listed if isinstance(listed, tuple) else ()
+
 
 class DestinationSettings(ConnectorSettings):
     """Base of a destination's `Settings`: the options under `[destination.NAME]`, except `type`.

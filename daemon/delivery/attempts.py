@@ -125,21 +125,6 @@ class AttemptJudge:
         )
 
 
-def log_attempt(attempt: AttemptResult, *, ours: bool) -> None:
-    """Log one line for an attempt; unless `ours`, another claim has superseded it."""
-    ending = attempt.ending
-    _log.info(
-        "delivery attempted",
-        delivery=str(ending.claim.id),
-        message=str(ending.claim.delivery.message_id),
-        destination=ending.claim.delivery.destination,
-        outcome=ending.outcome.value if ours else "superseded",
-        reason=attempt.detail,
-        attempt=ending.claim.delivery.attempts,
-        seconds=round((ending.ended_at - ending.started_at).total_seconds(), 3),
-    )
-
-
 def _collision(claim: Claim, now: datetime) -> Alert:
     destination = claim.delivery.destination
     text = (

@@ -28,8 +28,9 @@ from daemon.core.ports import (
     Destination,
     KeepsDedupRecords,
 )
-from daemon.delivery.attempts import AttemptJudge, AttemptResult, log_attempt
+from daemon.delivery.attempts import AttemptJudge, AttemptResult
 from daemon.delivery.dedup import DedupCleanup
+from daemon.delivery.failure_log import FailureLog
 from daemon.delivery.handover import Handover
 from daemon.delivery.in_flight import InFlight
 from daemon.delivery.poison import PoisonTurn
@@ -111,6 +112,9 @@ class Dispatch:
         """Set while more is due on this machine than may be in flight, so that fetching can slow
         down.
         """
+        self.changed = threading.Event()
+        """Set when deliveries to a destination begin or cease to fail."""
+        self._failure_log = FailureLog(self.changed.set)
 
     def deliver_due(self, stopping: threading.Event) -> Counter[Outcome]:
         """Attempt what is due now.
@@ -315,7 +319,7 @@ class Dispatch:
         for queue, attempt in attempts:
             self.queues[queue].finished(self._steady(), failed=attempt.destination_down)
             delivery, outcome = attempt.ending.claim.delivery, attempt.ending.outcome
-            log_attempt(attempt, ours=delivery.id in ours)
+            self._failure_log.note(attempt, ours=delivery.id in ours, now=self._steady())
             if delivery.id in ours:
                 work.outcomes[outcome] += 1
                 self.counted[delivery.destination, outcome] += 1

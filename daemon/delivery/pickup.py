@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,8 @@ class Pickups:
     ) -> None:
         self._store, self._active, self._clock = store, active, clock
         self._heartbeats = heartbeats or Heartbeats()
+        self.unseen: Mapping[str, str] = {}
+        """Destinations at which pickups cannot be seen now, and why. Read from any thread."""
 
     def look(self, only: Collection[str] = ()) -> int:
         """Record what has been picked up or rejected since the last check.
@@ -50,20 +52,34 @@ class Pickups:
         With `only`, at these destinations. May be called from several threads. Returns how many
         deliveries still wait. Raises StoreError.
         """
+        unseen: dict[str, str] = {}
         with self._active.use() as snapshot:
-            return sum(
-                not self._settled(delivery, snapshot.destinations.get(delivery.destination))
+            waiting = sum(
+                not self._settled(delivery, snapshot.destinations.get(delivery.destination), unseen)
                 for delivery in self._store.outbox.awaiting_pickup(only)
             )
+        self._note(unseen, only)
+        return waiting
 
-    def _settled(self, delivery: Delivery, destination: Destination | None) -> bool:
+    def _note(self, unseen: Mapping[str, str], only: Collection[str]) -> None:
+        """Keep what could not be seen; what is new of that is logged once."""
+        before = self.unseen
+        others = {name: why for name, why in before.items() if only and name not in only}
+        self.unseen = {**others, **unseen}
+        for name, reason in unseen.items():
+            if name not in before:
+                _log.warning("pickup cannot be seen now", destination=name, reason=reason)
+
+    def _settled(
+        self, delivery: Delivery, destination: Destination | None, unseen: dict[str, str]
+    ) -> bool:
         self._heartbeats.beat(PICKUPS)
         if not isinstance(destination, AwaitsPickup):
             return False
         about = {"delivery": str(delivery.id), "destination": delivery.destination}
         found = call_connector(partial(destination.pickup, delivery.evidence or {}), **about)
         if isinstance(found, PostmottakError):
-            _log.warning("pickup cannot be seen now", reason=str(found), **about)
+            unseen[delivery.destination] = str(found)
             return False
         if found.state is PickupState.WAITING:
             return False

@@ -14,7 +14,14 @@ from uuid import UUID
 
 from daemon.core.bookkeeping import SkippedLetter
 from daemon.core.dpv import CONFIDENTIAL_POST
-from daemon.core.model import LetterRef, MessageKind, MessageValues, SightingState, message_id
+from daemon.core.model import (
+    NOTICE_SUFFIX,
+    LetterRef,
+    MessageKind,
+    MessageValues,
+    SightingState,
+    message_id,
+)
 from daemon.core.times import in_norway
 from daemon.intake.fetch import first_deliveries
 from daemon.intake.rerouting import decision_values
@@ -72,7 +79,7 @@ class Notices:
 
 def notice_id(ref: LetterRef) -> UUID:
     """Return the id of a letter's notice; a repeat has the same."""
-    return message_id(ref.mailbox, f"{ref.external_id}/notice")
+    return message_id(ref.mailbox, f"{ref.external_id}{NOTICE_SUFFIX}")
 
 
 def _message(sighting: SkippedLetter, now: datetime) -> MessageValues:
@@ -81,7 +88,7 @@ def _message(sighting: SkippedLetter, now: datetime) -> MessageValues:
         id=notice_id(sighting.ref),
         kind=MessageKind.NOTICE,
         mailbox=sighting.mailbox,
-        external_id=f"{sighting.external_id}/notice",
+        external_id=f"{sighting.external_id}{NOTICE_SUFFIX}",
         party=sighting.party,
         service=sighting.service,
         resource=sighting.resource,

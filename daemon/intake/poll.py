@@ -38,6 +38,7 @@ _log = structlog.get_logger(__name__)
 _COMMIT_AT_MOST = 50
 # seconds in which letters are gathered for one commit, which costs nearly the same for many
 _GATHER = 0.1
+_UNACCOUNTED = "it was listed, and is neither here nor accounted for; report this as a fault"
 _WORKERS_BEHIND = 2
 _MORE_THREADS = 3  # than concurrent calls: they sync what was received, while the others call
 _Place = tuple[str, str]
@@ -114,6 +115,7 @@ class Intake:
             )
         summary.notices = self.notices.write(mailbox.name)
         if not stopping.is_set():
+            self._account_for(mailbox.name, work, summary)
             now = self.fetcher.clock()
             moved = [
                 moved_bookmark(each, newest.get((each.channel.party, each.channel.resource)), now)
@@ -198,6 +200,19 @@ class Intake:
             )
             left += [each for each in some if each[1].message_id not in already_handled]
         return left
+
+    def _account_for(
+        self, mailbox: str, work: Sequence[tuple[Channel, LetterRef]], summary: IntakeSummary
+    ) -> None:
+        """Note each letter that was to be fetched and is neither here nor noted: none is forgotten.
+
+        So what was listed is here, or is not for a reason that has a name.
+        """
+        failing = {ref.message_id for ref in self.store.letters.failing(mailbox)} if work else set()
+        for _, ref in self._unsettled(work):
+            if ref.message_id not in failing:
+                lost = Fetched(ref=ref, state=SightingState.FAILING, problem=_UNACCOUNTED)
+                self._note(lost, summary)
 
     def _fetch_all(
         self,

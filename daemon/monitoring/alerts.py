@@ -1,4 +1,7 @@
-"""Notifies of each problem once when it begins, and once when it is over.
+"""Notifies of each cause once when it begins, and once when it is over.
+
+Problems with one cause share an incident, and whoever was notified of one of them is not notified
+of the others, unless they are worse. What concerns single letters is told together.
 
 State is in the store, so a restart repeats no notification. A destination that cannot be reached is
 tried again at growing intervals and holds up nothing; the log and `status` show the problem anyway.
@@ -11,29 +14,32 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID, uuid5
 
 import structlog
 
 from daemon.core.backoff import Backoff
 from daemon.core.bookkeeping import COLLISION, Alert
+from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, Fault, PostmottakError
-from daemon.core.ports import Destination, Notification, Notifies
+from daemon.core.ports import Destination, Notifies
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
-from daemon.monitoring.problems import find_problems
+from daemon.monitoring.alert_text import notification
+from daemon.monitoring.health import Health, assess
+from daemon.monitoring.problem import split_key
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
-_NAMESPACE = UUID("0a7c2f8b-3f7a-5c4e-9d0c-52e3b2a7c9d1")
 _LOOK = 30.0  # seconds
 _GLANCE = 5.0  # seconds between looks at the clock
 ALERTS = "alerts"  # the name under which this sends heartbeats
 _BACKOFF = Backoff(timedelta(minutes=1), timedelta(minutes=30))
 _WITHOUT_END = frozenset({"rejected", COLLISION})
 """Kinds that happen once and do not pass, so there is no end to notify of."""
+_OF_LETTERS = frozenset({"incomplete", *_WITHOUT_END})
+"""Kinds of problems each of which is about one letter: several are one notification."""
 
 
 class AlertNotifier:
@@ -54,6 +60,10 @@ class AlertNotifier:
         service_problems: ServiceProblems | None = None,
         steady: Callable[[], datetime] | None = None,
     ) -> None:
+        self.changed = threading.Event()
+        """Set where something may be wrong, or right, that was not: then the next look is soon."""
+        self.on_health: Callable[[Health], None] = do_nothing
+        """Called with what each look has found."""
         self._store, self._clock, self._heartbeats = store, clock, heartbeats
         self._steady = steady or clock
         self._active, self._faults = active, faults
@@ -75,11 +85,11 @@ class AlertNotifier:
         """Wait until the next look.
 
         A new problem of the service itself, such as a wrong clock, ends the wait: it may be over
-        soon.
+        soon. So does `changed`.
         """
         before, ends = self._keys_of_service(), time.monotonic() + _LOOK
         while time.monotonic() < ends and self._keys_of_service() == before:
-            if stopping.wait(_GLANCE):
+            if stopping.wait(_GLANCE) or self.changed.is_set():
                 return
 
     def _keys_of_service(self) -> set[str]:
@@ -92,61 +102,81 @@ class AlertNotifier:
 
     def _run(self, snapshot: Snapshot) -> None:
         self._heartbeats.beat(ALERTS)
-        now, configuration = self._clock(), snapshot.configuration
-        before = {each.key for each in self._store.alerts.all() if not each.ended_at}
-        problems = find_problems(
-            configuration, self._store, now, self._faults(), self._service_problems.all()
+        self.changed.clear()
+        now = self._clock()
+        health = assess(
+            snapshot.configuration,
+            self._store,
+            now,
+            self._faults(),
+            self._service_problems.all(),
         )
+        self.on_health(health)
+        self._note(health, now)
+        alerts = self._store.alerts.all()
+        for name in snapshot.configuration.alerts.to:
+            self._notify_all(alerts, name, snapshot)
+        for alert in alerts:
+            left = any(_is_due(alert, name) for name in snapshot.configuration.alerts.to)
+            if alert.ended_at and not left:
+                self._store.alerts.forget(alert)
+
+    def _note(self, health: Health, now: datetime) -> None:
+        before = {each.key for each in self._store.alerts.all() if not each.ended_at}
         current = [
             Alert(
                 key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now
             )
-            for each in problems
+            for each in health.problems
+            if each.notify
         ]
         self._store.alerts.note(current, now)
         for alert in current:
             if alert.key not in before:
                 _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
-        for alert in self._store.alerts.all():
-            self._notify_all(alert, snapshot)
 
-    def _notify_all(self, alert: Alert, snapshot: Snapshot) -> None:
-        left = [
-            name
-            for name in snapshot.configuration.alerts.to
-            if _is_due(alert, name)
-            and not self._notify(alert, name, snapshot.destinations.get(name))
-        ]
-        if alert.ended_at and not left:
-            self._store.alerts.forget(alert)
+    def _notify_all(self, alerts: Sequence[Alert], name: str, snapshot: Snapshot) -> None:
+        """Send what one destination is due: what has begun before what is over."""
+        together: dict[tuple[str, bool], list[Alert]] = {}
+        for alert in sorted(alerts, key=lambda each: (bool(each.ended_at), not each.critical)):
+            if _is_due(alert, name):
+                if _is_known(alert, alerts, name):
+                    self._told(alert, name)
+                elif alert.kind in _OF_LETTERS:
+                    together.setdefault((alert.kind, bool(alert.ended_at)), []).append(alert)
+                else:
+                    self._notify([alert], name, snapshot)
+        for some in together.values():
+            self._notify(some, name, snapshot)
 
-    def _notify(self, alert: Alert, name: str, destination: Destination | None) -> bool:
-        """Send the notification if the destination may be tried now. Returns whether it was."""
+    def _notify(self, some: Sequence[Alert], name: str, snapshot: Snapshot) -> None:
+        """Send one notification of them, if the destination may be tried now."""
+        destination: Destination | None = snapshot.destinations.get(name)
         now = self._steady()
         until, failures = self._waits.get(name, (now, 0))
         if not isinstance(destination, Notifies) or now < until:
-            return False
+            return
         self._heartbeats.beat(ALERTS)
-        failure = call_connector(
-            partial(destination.notify, _notification(alert)), destination=name
-        )
+        message = notification(some, snapshot.configuration.alerts.language)
+        failure = call_connector(partial(destination.notify, message), destination=name)
         if isinstance(failure, PostmottakError):
-            return self._put_off(name, now, failures + 1, str(failure))
+            self._put_off(name, now, failures + 1, str(failure))
+            return
         self._waits.pop(name, None)
-        self._store.alerts.told(alert, name, _phase(alert))
-        _log.info("alert sent", kind=alert.kind, destination=name, ended=bool(alert.ended_at))
-        return True
+        for alert in some:
+            self._told(alert, name)
+        _log.info("alert sent", kind=some[0].kind, destination=name, ended=message.ended)
 
-    def _put_off(self, name: str, now: datetime, failures: int, reason: str) -> bool:
+    def _told(self, alert: Alert, name: str) -> None:
+        phase = "ended" if alert.ended_at else "begun"
+        self._store.alerts.told(alert, name, phase)
+        alert.told = {**alert.told, name: phase}
+
+    def _put_off(self, name: str, now: datetime, failures: int, reason: str) -> None:
         self._waits[name] = (now + _BACKOFF.after(failures), failures)
         _log.warning(
             "an alert could not be sent; it is tried again", destination=name, reason=reason
         )
-        return False
-
-
-def _phase(alert: Alert) -> str:
-    return "ended" if alert.ended_at else "begun"
 
 
 def _is_due(alert: Alert, name: str) -> bool:
@@ -160,15 +190,19 @@ def _is_due(alert: Alert, name: str) -> bool:
     return told is None
 
 
-def _notification(alert: Alert) -> Notification:
-    at = alert.ended_at or alert.began_at
-    over = "Resolved: " if alert.ended_at else ""
-    return Notification(
-        id=uuid5(_NAMESPACE, f"{alert.key} {alert.began_at.isoformat()} {_phase(alert)}"),
-        kind=alert.kind,
-        ended=bool(alert.ended_at),
-        critical=alert.critical,
-        subject=f"Postmottak: {'over: ' if alert.ended_at else ''}{alert.key}",
-        text=f"{over}{alert.text}",
-        at=at,
+def _is_known(alert: Alert, alerts: Sequence[Alert], name: str) -> bool:
+    """Whether the destination was notified of the same cause.
+
+    If it has ended: whether the cause goes on, or its end was notified.
+    """
+    _, incident = split_key(alert.kind, alert.key)
+    others = [
+        each
+        for each in alerts
+        if incident and each.key != alert.key and split_key(each.kind, each.key)[1] == incident
+    ]
+    if alert.ended_at:
+        return any(not each.ended_at or each.told.get(name) == "ended" for each in others)
+    return any(
+        each.told.get(name) == "begun" and (each.critical or not alert.critical) for each in others
     )

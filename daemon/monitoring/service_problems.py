@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from daemon.core.bookkeeping import CLOCK, LOG, WATCH
-from daemon.monitoring.problems import Problem
+from daemon.core.bookkeeping import CLOCK, LOG, PICKUP, WATCH
+from daemon.core.causes import cause_of, split_reason
+from daemon.monitoring.problem import Problem
 
 Source = Callable[[], Sequence[Problem]]
 
@@ -76,3 +77,14 @@ def watch_problems(reason: str) -> list[Problem]:
         "stop what uses them up"
     )
     return [Problem(kind=WATCH, about="", text=text, critical=False)]
+
+
+def pickup_problems(unseen: Mapping[str, str]) -> list[Problem]:
+    """That it cannot be seen what was picked up; `unseen` says why, by destination."""
+    found: list[Problem] = []
+    for name, reason in unseen.items():
+        what, remedy = split_reason(cause_of(reason))
+        text = f"It cannot be seen what was picked up at {name}: {what}"
+        text = f"{text}; {remedy or 'see the log'}"
+        found.append(Problem(kind=PICKUP, about=name, where=name, text=text, critical=False))
+    return found

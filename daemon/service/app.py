@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from daemon.config.loader import Configuration
-from daemon.core.bookkeeping import CLOCK, LOCK
+from daemon.core.bookkeeping import CLOCK, LOCK, PICKUP
 from daemon.core.errors import Fault
 from daemon.core.model import Outcome
 from daemon.core.ports import Channel, Destination, HasTokens, TellsTime
@@ -33,7 +33,11 @@ from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
 from daemon.monitoring.alerts import AlertNotifier
 from daemon.monitoring.problems import Problem
-from daemon.monitoring.service_problems import ServiceProblems, clock_problems
+from daemon.monitoring.service_problems import (
+    ServiceProblems,
+    clock_problems,
+    pickup_problems,
+)
 from daemon.routing.table import Table
 from daemon.runtime.clock import DOUBTED, Clock
 from daemon.runtime.heartbeat import OUTBOX, WORKER_TIMEOUT, Heartbeats
@@ -124,6 +128,7 @@ class App:
         self.pickups = Pickups(
             store=store, active=self._active, clock=clock, heartbeats=self.heartbeats
         )
+        self.problems.follow(PICKUP, lambda: pickup_problems(self.pickups.unseen))
         self._mark_sender = MarkSender(store=store, clock=clock)
 
     def _wire_intake(self) -> None:
@@ -188,7 +193,7 @@ class App:
 
     def alerter(self, faults: Callable[[], Sequence[Fault]]) -> AlertNotifier:
         """Return a notifier of problems. `faults` returns those of an edit that was ignored."""
-        return AlertNotifier(
+        notifier = AlertNotifier(
             store=self.store,
             active=self._active,
             faults=faults,
@@ -197,6 +202,8 @@ class App:
             service_problems=self.problems,
             steady=self.clock.steady,
         )
+        notifier.changed = self._dispatch.changed
+        return notifier
 
     def reconcile(self, stopping: threading.Event) -> list[Compared]:
         """Compare every mailbox with the store, and fetch what is missing. Raises StoreError."""

@@ -67,5 +67,6 @@ def monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSer
         intake=app.intake.counters,
         timings=app.timings,
         worker_usage=app.worker_usage,
+        service_problems=app.problems.all,
     )
     return WebServer("[monitoring]", endpoint.application(), settings.listen, problems=app.problems)

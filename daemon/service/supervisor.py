@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from daemon.core.bookkeeping import LOCK, LOG, WATCH
+from daemon.core.bookkeeping import FULL, LOCK, LOG, STALLED, WATCH
 from daemon.core.errors import (
     ConfigurationError,
     DiskFull,
@@ -31,9 +31,9 @@ from daemon.core.ports import Channel
 from daemon.delivery.pickup import PICKUPS
 from daemon.delivery.worker.worker_client import LOST
 from daemon.intake.mailboxes import PolledMailbox, batches_of_parties
-from daemon.intake.poll import IntakeSummary
 from daemon.maintenance.housekeeping import HOUSEKEEPING
 from daemon.monitoring.alerts import ALERTS
+from daemon.monitoring.problem import Problem
 from daemon.monitoring.service_problems import log_problems, watch_problems
 from daemon.runtime import logs
 from daemon.runtime.heartbeat import HEARTBEAT_INTERVAL, OUTBOX
@@ -43,6 +43,7 @@ from daemon.service.app import App
 from daemon.service.reload import LOOK, Reload
 from daemon.service.servers import monitoring_server
 from daemon.service.stack import load
+from daemon.service.status_line import StatusLine
 
 if TYPE_CHECKING:
     from daemon.web.server import WebServer
@@ -90,7 +91,11 @@ class Supervisor:
             self._read_and_swap,
             beat=partial(app.heartbeats.beat_for_wait, _RELOAD, LOOK),
         )
+        self._status = StatusLine(self._notifier, self._parts)
         self._alerter = app.alerter(self._reload.current_faults)
+        self._alerter.on_health = self._status.show_health
+        self._poll_problems: dict[tuple[str, Channel], Sequence[str]] = {}
+        """By mailbox and the first channel of a group: what was wrong with its last poll."""
         self._monitoring = monitoring_server(app, self._reload.current_faults)
         self._pickups = app.pickup_watch()
         app.problems.follow(LOG, lambda: log_problems(logs.problem()))
@@ -134,7 +139,7 @@ class Supervisor:
         )
         for thread in threads:
             thread.start()
-        self._notifier.ready(self._status_line())
+        self._notifier.ready(str(self._status))
         self._watch()
         self._notifier.stopping()
         return self._shut_down(threads)
@@ -188,12 +193,16 @@ class Supervisor:
         stalled = self._app.heartbeats.stalled()
         if not stalled:
             self._notifier.watchdog()
+            self._app.problems.end(STALLED, "")
         elif stalled != self._stalled:
             _log.error("a thread hangs, so that the service gives no sign of life", threads=stalled)
-            self._notifier.status(f"hangs: {', '.join(stalled)}")
+            text = f"hangs: {', '.join(stalled)}"
+            self._notifier.status(text)
+            text = f"A part of the service {text}; it is restarted if that lasts, see its log"
+            self._app.problems.begin(Problem(kind=STALLED, about="", text=text))
         self._stalled = stalled
 
-    def _status_line(self) -> str:
+    def _parts(self) -> str:
         mailboxes = _counted(len(self._app.polled_mailboxes), "mailbox", "mailboxes")
         return f"{mailboxes}, {_counted(len(self._app.destinations), 'destination')}"
 
@@ -253,15 +262,15 @@ class Supervisor:
 
     def _read_and_swap(self) -> None:
         self._notifier.reloading()
-        standing = self._status_line()
+        standing = ""
         try:
             self._app.swap(load(self._app.files()[0]))
-            standing = self._status_line()
         except ConfigurationError as error:
             standing = f"an edit was ignored because it has errors: {error.faults[0]}"
             raise
         finally:
-            self._notifier.ready(standing)
+            self._notifier.ready(standing or str(self._status))
+            self._alerter.changed.set()
         self._outbox_wake.wake_up()
 
     def _poll_loop(self, box: PolledMailbox, wake: WakeEvent) -> None:
@@ -296,9 +305,9 @@ class Supervisor:
                 box.mailbox, box.policies, self._stopping, channels, self._letters_stored
             )
         except DiskFull as error:
-            _log.error("nothing is fetched until there is room", reason=str(error))
-            self._notifier.status(f"nothing is fetched until there is room: {error}")
+            self._waits_for_room("fetched", error)
             return
+        self._has_room("fetched")
         _log.info(
             "polled",
             mailbox=box.mailbox.name,
@@ -307,15 +316,26 @@ class Supervisor:
             stored=summary.stored,
             problems=len(summary.problems),
         )
-        self._notifier.status(
-            f"{self._status_line()}; {_polled(box.mailbox.name, summary, self._app.clock())}"
-        )
+        self._status.show_poll(box.mailbox.name, summary.stored, self._app.clock())
+        group = box.mailbox.name, channels[0]
+        if self._poll_problems.get(group) != summary.problems:
+            self._poll_problems[group] = summary.problems
+            self._alerter.changed.set()
+
+    def _waits_for_room(self, what: str, error: DiskFull) -> None:
+        """Report that nothing is `what` while the disk is full."""
+        _log.error(f"nothing is {what} until there is room", reason=str(error))
+        text = f"The disk is full, and nothing is {what}: {error}; make room"
+        self._app.problems.begin(Problem(kind=FULL, about=what, text=text))
+
+    def _has_room(self, what: str) -> None:
+        self._app.problems.end(FULL, what)
 
     def _reconcile(self) -> None:
         try:
             self._app.reconcile(self._stopping)
         except DiskFull as error:
-            _log.error("nothing is fetched until there is room", reason=str(error))
+            self._waits_for_room("fetched", error)
 
     def _dispatch_loop(self) -> None:
         while not self._stopping.is_set():
@@ -335,9 +355,10 @@ class Supervisor:
         """
         try:
             self._app.deliver_due(self._stopping)
+            self._has_room("delivered")
             return self._until_due()
         except DiskFull as error:
-            _log.error("nothing is delivered until there is room", reason=str(error))
+            self._waits_for_room("delivered", error)
             return _LOOK_AT_OUTBOX
 
     def _housekeeping_loop(self) -> None:
@@ -350,8 +371,9 @@ class Supervisor:
             done = True
             try:
                 done = self._app.run_housekeeping(self._stopping)
+                self._has_room("deleted")
             except DiskFull as error:
-                _log.error("nothing is deleted until there is room", reason=str(error))
+                self._waits_for_room("deleted", error)
             if not self._stopping.is_set():
                 longest = 2 * _TIDY_EVERY.total_seconds() if done else _UNTIL_CERTAIN
                 self._app.heartbeats.beat_for_wait(HOUSEKEEPING, longest)
@@ -367,13 +389,6 @@ class Supervisor:
         due_at = self._app.next_due()
         seconds = (due_at - self._app.clock()).total_seconds() if due_at else _LOOK_AT_OUTBOX
         return min(max(seconds, 0.1), _LOOK_AT_OUTBOX)
-
-
-def _polled(mailbox: str, summary: IntakeSummary, now: datetime) -> str:
-    count = len(summary.problems)
-    problems = f"{_counted(count, 'problem')}, see postmottak status" if count else "no problems"
-    letters = _counted(summary.stored, "new letter")
-    return f"{mailbox} polled at {now:%H:%M:%S} UTC: {letters}, {problems}"
 
 
 def _counted(count: int, what: str, several: str = "") -> str:

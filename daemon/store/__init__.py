@@ -11,6 +11,7 @@ from collections.abc import Callable
 from daemon.core.callbacks import do_nothing
 from daemon.store.alerts import Alerts
 from daemon.store.attachments import MissingAttachments
+from daemon.store.balance import Balance
 from daemon.store.bookmarks import Bookmarks
 from daemon.store.busy import BusyWait, wait_limit
 from daemon.store.claims import Claim
@@ -27,6 +28,7 @@ from daemon.store.retention import RetentionRows
 from daemon.store.search import Listed, Search, Wanted
 from daemon.store.stamps import Stamps
 from daemon.store.totals import ChannelTotals, Totals
+from daemon.store.waiting import Waiting, WaitingDeliveries
 
 __all__ = [
     "WAITING",
@@ -52,6 +54,7 @@ __all__ = [
     "Store",
     "StoredLetter",
     "Totals",
+    "Waiting",
     "Wanted",
     "wait_limit",
 ]
@@ -77,6 +80,8 @@ class Store:
         self.alerts = Alerts(self._database)
         self.stamps = Stamps(self._database)
         self.totals = Totals(self._database)
+        self.waiting = WaitingDeliveries(self._database)
+        self.balance = Balance(self._database)
 
     def wait_until(
         self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing

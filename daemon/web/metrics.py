@@ -7,7 +7,6 @@ of persons. Source of the format: Prometheus, text-based exposition format 0.0.4
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,7 +24,9 @@ from daemon.core.model import DeliveryState, Outcome, SightingState
 from daemon.delivery.timings import DeliveryTimings
 from daemon.intake.counters import IntakeCounters
 from daemon.monitoring.expiry import certificates, keys
-from daemon.monitoring.problems import find_problems, free_space
+from daemon.monitoring.health import assess
+from daemon.monitoring.problem import Problem
+from daemon.monitoring.problems import free_space
 from daemon.runtime.process_usage import ProcessUsage
 from daemon.store import ChannelTotals, Store, wait_limit
 
@@ -63,6 +64,8 @@ class Monitoring:
     timings: DeliveryTimings = field(default_factory=DeliveryTimings)
     worker_usage: Callable[[], ProcessUsage | None] = lambda: None
     """Returns what the worker process uses; None if there is none, or if it is not known."""
+    service_problems: Callable[[], Sequence[Problem] | None] = lambda: None
+    """Returns what only the running service knows; None for what it has stored of that."""
 
     def application(self) -> Starlette:
         """Return the endpoint as an ASGI application."""
@@ -224,10 +227,6 @@ class Monitoring:
 
     def _surroundings(self) -> Iterator[Number]:
         configuration, table = self.configuration(), self.store.queries.table_in_force()
-        active = Counter(
-            each.kind
-            for each in find_problems(configuration, self.store, self.clock(), self.faults())
-        )
         since: list[Sample] = [({}, table.in_force_since.timestamp())] if table else []
         free = [
             ({"place": str(place)}, float(count))
@@ -264,12 +263,7 @@ class Monitoring:
             _moments("mailbox", self.token_ends()),
         )
         yield Number("free_bytes", "gauge", "Free space where letters are kept.", free)
-        yield Number(
-            "alerts",
-            "gauge",
-            "What is wrong now, by kind.",
-            [({"kind": kind}, float(count)) for kind, count in active.items()],
-        )
+        yield from self._health(configuration)
         wrong = self.wrong_tokens()
         samples: list[Sample] = [] if wrong is None else [({}, float(wrong))]
         yield Number(
@@ -280,6 +274,23 @@ class Monitoring:
         )
         yield Number(
             "build_info", "gauge", "The version that runs.", [({"version": _version()}, 1.0)]
+        )
+
+    def _health(self, configuration: Configuration) -> Iterator[Number]:
+        health = assess(
+            configuration, self.store, self.clock(), self.faults(), self.service_problems()
+        )
+        yield Number(
+            "alerts",
+            "gauge",
+            "What is wrong now, by kind.",
+            [({"kind": kind}, float(count)) for kind, count in health.kinds.items()],
+        )
+        yield Number(
+            "health",
+            "gauge",
+            "Whether all is well: 0 it is, 1 warning, 2 critical.",
+            [({}, float(health.verdict))],
         )
 
 

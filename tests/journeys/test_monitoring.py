@@ -46,24 +46,25 @@ def test_a_monitor_and_an_alert(journey: Journey) -> None:
     mails = [
         each.message
         for each in journey.mail.mails
-        if each.message["Subject"] == "Postmottak: dead webhook"
+        if each.message["Subject"].startswith("Postmottak: Not delivered to webhook")
     ]
     assert len(mails) == 1
 
 
 def test_one_service_of_ten(journey: Journey) -> None:
-    """A service that cannot be read while the others can is a warning for a monitor, then critical,
-    with which and since when."""
+    """A service without a right to it, while the others can be read, is a warning for a monitor at
+    once, with which, since when and what to do; then it is critical."""
     client = tomllib.loads(journey.scene.configuration.read_text())["mailbox"]["altinn"][
         "client_id"
     ]
     journey.altinn.revoke(client, journey.scene.party, [sandbox_resource("4255/8")])
     letters = journey.publish(13)
     assert journey.poll().code == 3
-    assert journey.run("status", "--monitor").code == 0
-    _let_pass(journey, hours=2)
     told = journey.run("status", "--monitor")
     assert told.code == 1
+    assert "give the system user the access package or right for it" in told.output
+    _let_pass(journey, hours=2)
+    assert journey.run("status", "--monitor").code == 1
     assert (
         f"cannot be read whole for {journey.scene.party}: 4255/8 {sandbox_resource('4255/8')} "
         "since 2" in told.output

@@ -80,7 +80,7 @@ def test_tells_systemd(journey: Journey, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("NOTIFY_SOCKET", str(journey.scene.folder / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "900000")
         process = journey.start("run")
-        assert "STATUS=1 mailbox, 3 destinations" in _sends(listener, "READY=1")
+        assert "1 mailbox, 3 destinations" in _sends(listener, "READY=1")
         _sends(listener, "WATCHDOG=1")
         (journey.scene.folder / "routing.toml").write_text("nonsense")
         process.send_signal(signal.SIGHUP)

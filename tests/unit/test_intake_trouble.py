@@ -16,6 +16,7 @@ import pytest
 
 from daemon.core.errors import AccessRefused, LetterGone, MailboxError, PartUnavailable, StoreError
 from daemon.core.model import DeliveryState, Part, PartState, SightingState, message_id
+from daemon.intake.fetch import Fetched, Fetcher
 from daemon.runtime import logs
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -282,3 +283,26 @@ def test_a_mailbox_that_lets_everything_through(
     mailbox.publish("b", b"x")
     assert (poll().stored, poll().fetched) == (2, 0)
     assert store.queries.message("a").altinn2_id is None
+
+
+def test_a_letter_that_got_lost_on_the_way_is_accounted_for(
+    poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A letter that was listed, and that a fault of ours neither stored nor noted, gets a reason, so
+    that `status` shows it; and it is fetched when the fault is gone."""
+    for name in ("a", "b"):
+        mailbox.publish(name)
+    fetch = Fetcher.fetch
+
+    def forgetful(fetcher: Fetcher, *arguments: Any) -> Fetched:
+        found = fetch(fetcher, *arguments)
+        return Fetched(ref=found.ref) if found.ref.external_id == "b" else found
+
+    monkeypatch.setattr(Fetcher, "fetch", forgetful)
+    summary = poll()
+    assert (summary.listed, kept(store)) == (2, {"a"})
+    assert "accounted for" in str(seen(store, SightingState.FAILING)["b"])
+    assert any(each.startswith("letter b: ") for each in summary.problems)
+    monkeypatch.undo()
+    poll()
+    assert (kept(store), seen(store, SightingState.FAILING)) == ({"a", "b"}, {})

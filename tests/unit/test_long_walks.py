@@ -32,6 +32,7 @@ from daemon.store import (
     Cover,
     Store,
     StoredLetter,
+    balance,
     covers,
     decisions,
     letters,
@@ -39,6 +40,7 @@ from daemon.store import (
     queries,
     results,
     retention,
+    waiting,
 )
 from daemon.store.database import table_of
 from daemon.store.pages import LETTERS, pieces, row_number
@@ -163,6 +165,8 @@ LONG_READS: dict[str, Callable[[Store], object]] = {
     "covers": lambda store: rerouter(store, TEXT + FOR_OLA).follow_covers(),
     "what routes took": lambda store: store.decisions.taken(SINCE),
     "status": lambda store: store.queries.counts(),
+    "why it waits": lambda store: store.waiting.groups(),
+    "notices": lambda store: store.balance.notices(),
     "the oldest": lambda store: store.queries.oldest_waiting(),
     "pickups": lambda store: list(store.outbox.awaiting_pickup(["archive"])),
     "retention's rules": lambda store: store.retention.kinds(),
@@ -189,7 +193,7 @@ def test_no_transaction_reads_everything(
 ) -> None:
     """Whatever looks at as many rows as there are does it in pieces, each in a transaction of its
     own."""
-    for module in (letters, outbox, decisions, retention, queries, covers):
+    for module in (balance, letters, outbox, decisions, retention, queries, covers, waiting):
         for name in ("LETTERS", "ROWS", "COUNTED", "_PAGE"):
             monkeypatch.setattr(module, name, 100, raising=False)
     begun: list[object] = []

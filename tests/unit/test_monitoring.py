@@ -220,6 +220,7 @@ METRICS = {
     "token_expiry_timestamp_seconds": "gauge",
     "free_bytes": "gauge",
     "alerts": "gauge",
+    "health": "gauge",
     "api_wrong_tokens_total": "counter",
     "build_info": "gauge",
     "letters_stored_total": "counter",

@@ -28,8 +28,9 @@ from daemon.runtime.process_usage import usage_of_this_process
 from daemon.store import Store, queries, totals
 from daemon.store.content import ContentStore
 from daemon.web.metrics import Monitoring
-from tests.unit.conftest import NOW, SECRET, TAX, Clock, MemoryMailbox, new_intake, stored_letter
+from tests.unit.conftest import NOW, SECRET, TAX, Clock, new_intake, stored_letter
 from tests.unit.desk import Desk, new_desk  # noqa: F401  # a fixture
+from tests.unit.memory import MemoryMailbox
 from tests.unit.test_monitoring import configuration
 
 OTHER = replace(TAX, service="4255/1", resource="plan")

@@ -88,19 +88,21 @@ def office(store: Store, clock: Clock, content: ContentStore, tmp_path: Path) ->
 def test_one_service_of_several_that_cannot_be_read(
     office: Office, error: Exception, *, read_before: bool
 ) -> None:
-    """It is nothing for an hour, then a warning, then critical, with which and since when; it ends
-    with a listing that is whole."""
+    """What may pass is nothing at first, then a warning, then critical, with which and since when;
+    a missing right is a warning at once. It ends with a listing that is whole."""
     if read_before:
         office.poll()
     office.mailbox.fails["list", "plan"] = repeat(error)
     office.poll()
     refused = read_before and isinstance(error, AccessRefused)
-    assert office.kinds() == ([("rights", True)] if refused else [])
+    at_once = [("unread", False)] if isinstance(error, AccessRefused) else []
+    assert office.kinds() == ([("rights", True)] if refused else at_once)
     office.poll(minutes=61)
     office.poll(minutes=61)
     assert office.kinds() == [("rights", True) if refused else ("unread", False)]
     assert (
-        f"4255/1 plan{'' if refused else ' since 2026-11-24 09:00 UTC'};" in office.wrong()[0].text
+        f"4255/1 plan{'' if refused else ' since 2026-11-24 09:00 UTC'}: {error}; "
+        in office.wrong()[0].text
     )
     office.poll(hours=3)
     assert office.kinds() == [("rights", True) if refused else ("unread", True)]
@@ -184,11 +186,12 @@ def test_a_letter_that_cannot_be_fetched(office: Office) -> None:
 
 def test_a_letter_that_failed_after_it_was_left_alone(office: Office, clock: Clock) -> None:
     """A letter fails since its first failure, not since it was first listed."""
+    office.poll()
     ref = envelope("a").ref
     office.store.letters.record_waiting([ref], NOW - timedelta(days=90))
     office.store.letters.record_skipped(ref, SightingState.FAILING, clock(), "away")
     assert office.kinds() == []
-    clock.advance(minutes=61)
+    office.poll(minutes=61)
     office.store.letters.record_skipped(ref, SightingState.FAILING, clock(), "away")
     assert office.kinds() == [("unfetched", False)]
 
@@ -199,12 +202,13 @@ def test_a_letter_without_a_part(
 ) -> None:
     """A letter that came without a part is a warning; if the part may still come, critical after a
     while; when accepted, nothing."""
+    office.poll()
     letter = stored_letter("a", ())
     letter.attachments[0].state = state
     store.letters.add([letter])
     whole = state in {PartState.PRESENT, PartState.DELETED}
     assert office.kinds() == ([] if whole else [("incomplete", False)])
-    clock.advance(hours=5)
+    office.poll(hours=5)
     may_come = state in {PartState.CHECKSUM_FAILED, PartState.UNAVAILABLE}
     assert office.kinds() == ([] if whole else [("incomplete", may_come)])
     assert [each.message_id for each in store.queries.incomplete()] == (
@@ -216,6 +220,7 @@ def test_a_letter_without_a_part(
 
 def test_a_sender_who_cannot_be_told(office: Office, store: Store, clock: Clock) -> None:
     """A mark that is refused for hours is a warning, with how many and since when."""
+    office.poll()
     store.letters.add([stored_letter("a", (), marks={MarkKind.READ: Policy.STORED})])
     office.mailbox.fails["mark_read", "a"] = repeat(AccessRefused("no right"))
     tell: Callable[[], int] = lambda: MarkSender(store=store, clock=clock).send_due(  # noqa: E731
@@ -223,7 +228,7 @@ def test_a_sender_who_cannot_be_told(office: Office, store: Store, clock: Clock)
     )
     tell()
     assert office.kinds() == []
-    clock.advance(hours=5)
+    office.poll(hours=5)
     assert office.kinds() == [("untold", False)]
     assert "1, since 2026-11-24 09:00 UTC" in office.wrong()[0].text
     office.mailbox.fails.clear()

@@ -15,6 +15,7 @@ from daemon.core.model import Delivery, DeliveryState, delivery_id, message_id
 from daemon.core.ports import Destination, Pickup, PickupState
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.pickup import Pickups
+from daemon.monitoring.service_problems import pickup_problems
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import NOW, Clock, active_snapshot, stored_letter
@@ -158,3 +159,30 @@ def test_where_delivering_is_the_end_of_it(
     shelf.await_pickup = None
     assert look() == 0
     assert (shelf.asked, on_the_shelf(store).state) == ([], DeliveryState.DELIVERED)
+
+
+def test_what_cannot_be_seen_is_a_problem_until_it_can(
+    look: Callable[[], int],
+    store: Store,
+    clock: Clock,
+    places: dict[str, Destination],
+    shelf: Shelf,
+    logged: list[Any],
+) -> None:
+    """A destination at which pickups cannot be seen is logged once, and is a problem with the reason
+    and the remedy until a look succeeds; a look at another one leaves it."""
+    look()
+    away = TemporaryFailure("the drop /srv/drop has no .postmottak.sign; mount the share")
+    shelf.says = iter([away, away, WAITING])
+    pickups = Pickups(store=store, active=active_snapshot(places), clock=clock)
+    for only in ((), (), ("mail",)):
+        pickups.look(only)
+        (problem,) = pickup_problems(pickups.unseen)
+        assert problem.text == (
+            "It cannot be seen what was picked up at erp: the drop /srv/drop has no "
+            ".postmottak.sign; mount the share"
+        )
+    lines = [line for line in logged if line["event"] == "pickup cannot be seen now"]
+    assert [line["destination"] for line in lines] == ["erp"]
+    pickups.look()
+    assert pickup_problems(pickups.unseen) == []

@@ -202,7 +202,9 @@ def test_status(command: Command, configure: Callable[[str, str], None]) -> None
     assert ended.json["routing_version"] == TABLE.version
     assert [each["resource"] for each in ended.json["channels"]] == ["skatt"]
     assert re.match(
-        r"2 letters stored; last received \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n", command("status").out
+        r"OK: all letters are delivered or on their way\n\n"
+        r"2 letters stored; last received \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n",
+        command("status").out,
     )
 
 

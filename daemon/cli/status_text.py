@@ -1,0 +1,214 @@
+"""What `status` prints for people: a screen, however many organisations there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import typer
+
+from daemon.cli.output import counted, print_table, printable
+from daemon.cli.status_facts import Standing
+from daemon.core.causes import split_reason
+from daemon.monitoring.health import Health
+from daemon.monitoring.problem import Problem
+
+_CAUSES = 6
+_PASSING = 3
+_OTHERS = 3  # dates, faults and warnings of one sort
+_LINE = 240  # characters
+_SIGHTINGS = {
+    "waiting": (
+        "confidential letter waits in Altinn, unopened",
+        "confidential letters wait in Altinn, unopened",
+    ),
+    "failing": ("letter could not be fetched yet", "letters could not be fetched yet"),
+    "gone": (
+        "letter was removed before it could be fetched",
+        "letters were removed before they could be fetched",
+    ),
+    "duplicate": (
+        "letter had been stored already, under its Altinn 2 id",
+        "letters had been stored already, under their Altinn 2 ids",
+    ),
+    "older": (
+        "letter is older than the first poll; left in the mailbox",
+        "letters are older than the first poll; left in the mailbox",
+    ),
+}
+"""What a sighting's state means, for one letter and for several."""
+
+
+def print_status(
+    health: Health, facts: Mapping[str, Any], standing: Standing, *, everything: bool
+) -> None:
+    """Print whether all is well, what needs attention, and counts; or `everything`."""
+    typer.echo(printable(health.headline))
+    for line in _problems(health, everything=everything):
+        typer.echo(printable(line))
+    typer.echo()
+    for line in (
+        *_letters(facts),
+        *_deliveries(facts),
+        *_mailboxes(facts["channels"]),
+        *_table(standing),
+        *_dates(facts["expiries"]),
+        *_untold(facts["alerts"], everything=everything),
+    ):
+        typer.echo(printable(line))
+    if everything:
+        _print_tables(facts)
+    elif facts["channels"]:
+        typer.echo("`postmottak status --all` shows each channel and letter")
+
+
+def _problems(health: Health, *, everything: bool) -> Iterator[str]:
+    causes = health.causes
+    shown = causes if everything else causes[:_CAUSES]
+    for place, cause in enumerate(shown):
+        yield from _cause(cause, is_told=place == 0, everything=everything)
+    if len(causes) > len(shown):
+        yield f"and {len(causes) - len(shown)} other problems; see `postmottak status --all`"
+    passing = health.passing if everything else health.passing[:_PASSING]
+    for each in passing:
+        yield f"no alarm: {_cut(each.text, everything=everything)}"
+    if len(health.passing) > len(passing):
+        yield f"no alarm: and {len(health.passing) - len(passing)} more"
+
+
+def _cause(cause: Sequence[Problem], *, is_told: bool, everything: bool) -> Iterator[str]:
+    """The worst of it, unless the headline has told it, and its remedy."""
+    first = cause[0]
+    what, remedy = split_reason(first.text)
+    level = "CRITICAL" if first.critical else "warning"
+    if everything or not is_told:
+        yield f"{level}: {_cut(what, everything=everything)}"
+    if remedy:
+        yield f"    {_cut(remedy, everything=everything)}"
+    if everything:
+        yield from (f"    {each.text}" for each in cause[1:])
+
+
+def _cut(text: str, *, everything: bool) -> str:
+    return text if everything or len(text) <= _LINE else f"{text[: _LINE - 1]}…"
+
+
+def _letters(facts: Mapping[str, Any]) -> Iterator[str]:
+    last = facts["last_message_at"]
+    received = f"last received {_moment(last)}" if last else "none received yet"
+    yield f"{counted(facts['messages'], 'letter')} stored; {received}"
+    listed = facts["listed"]
+    beside = [(listed[name], words) for name, words in _SIGHTINGS.items() if listed[name]]
+    numbers = [number for number, _ in beside]
+    for number, words in beside:
+        yield f"  {counted(number, *words)}"
+    if beside:
+        parts = " + ".join(f"{number}" for number in (listed["stored"], *numbers))
+        yield f"  together {listed['total']} that were listed = {parts}"
+    if facts["incomplete"]:
+        letters = counted(len(facts["incomplete"]), "letter lacks", "letters lack")
+        yield f"{letters} attachments that were sent (see `postmottak messages refetch`)"
+    if facts["legal_holds"]:
+        yield f"letters under a legal hold: {facts['legal_holds']}"
+
+
+def _deliveries(facts: Mapping[str, Any]) -> Iterator[str]:
+    states = [f"{count} {state}" for state, count in facts["deliveries"].items() if count]
+    yield f"deliveries: {', '.join(states) or 'none yet'}"
+    if facts["oldest_undelivered_at"]:
+        yield f"oldest undelivered letter: {_moment(facts['oldest_undelivered_at'])}"
+    if facts["not_taken"]:
+        yield f"not picked up in time: {counted(len(facts['not_taken']), 'letter')}"
+
+
+def _mailboxes(channels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line for each mailbox."""
+    for name, some in groupby(channels, key=lambda each: str(each["mailbox"])):
+        current = [each for each in some if not each["retired_at"]]
+        read = [each["succeeded_at"] for each in current if each["succeeded_at"]]
+        parties = len({each["party"] for each in current})
+        failing = sum(bool(each["failing_since"]) for each in current)
+        presumed = sum(
+            each["refused"] and not each["begun"] and not each["failing_since"] for each in current
+        )
+        words = (
+            f"last read {_moment(max(read))}" if read else "never read",
+            f"{failing} cannot be read" * bool(failing),
+            f"{presumed} that were only presumed cannot be read" * presumed,
+        )
+        organisations = counted(parties, "organisation")
+        yield (
+            f"mailbox {name}: {organisations}, {counted(len(current), 'channel')}; "
+            f"{', '.join(word for word in words if word)}"
+        )
+
+
+def _table(standing: Standing) -> Iterator[str]:
+    if standing.version and standing.in_force_since:
+        since = _moment(standing.in_force_since)
+        yield f"routing table {standing.version[:12]} active since {since}"
+    if standing.state == "edited":
+        yield f"{standing.file} has changes; the running service activates them"
+    if standing.state == "faulty":
+        yield f"{standing.file} has errors; the previous table stays active:"
+    yield from _first([f"  {fault}" for fault in standing.faults], "postmottak check")
+    yield from _first(
+        [f"  warning: {warning}" for warning in standing.warnings], "postmottak check"
+    )
+
+
+def _first(lines: Sequence[str], command: str) -> Iterator[str]:
+    yield from lines[:_OTHERS]
+    if len(lines) > _OTHERS:
+        yield f"  and {len(lines) - _OTHERS} more; see `{command}`"
+
+
+def _dates(expiries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield from _first(
+        [
+            f"the {each['what']} of {each['of']} expires on {each['ends_at']:%Y-%m-%d}"
+            for each in expiries
+        ],
+        "postmottak status --json",
+    )
+
+
+def _untold(alerts: Sequence[Mapping[str, Any]], *, everything: bool) -> Iterator[str]:
+    left = [each for each in alerts if each["not_told"]]
+    for each in left if everything else left[:1]:
+        names = ", ".join(each["not_told"])
+        yield f"alert not yet sent to {names}: {_cut(each['text'], everything=everything)}"
+    if len(left) > 1 and not everything:
+        yield f"and {counted(len(left) - 1, 'other alert')} not yet sent"
+
+
+def _print_tables(facts: Mapping[str, Any]) -> None:
+    """Print every channel, every letter that is not here, and what was not picked up."""
+    for name, words in _SIGHTINGS.items():
+        if isinstance(facts[name], list) and facts[name]:
+            typer.echo(f"\n{counted(len(facts[name]), *words)}:")
+            columns: tuple[str, ...] = ("party", "service", "id", "first seen", "reason")
+            print_table(columns, [list(each.values()) for each in facts[name]])
+    if facts["incomplete"]:
+        typer.echo("\nletters without some of their attachments:")
+        columns = ("message", "received", "missing", "may still arrive")
+        print_table(columns, [list(each.values()) for each in facts["incomplete"]])
+    for late in facts["not_taken"]:
+        delivered = _moment(late["delivered_at"])
+        typer.echo(printable(f"not picked up in time: {late['reference']}, delivered {delivered}"))
+    if facts["channels"]:
+        typer.echo("\nchannels:")
+        keys = ("mailbox", "party", "service", "resource", "succeeded_at", "failed_at")
+        columns = (*keys[:4], "last read", "last failure", "reason")
+        rows = [
+            [*(each[key] for key in keys), each["last_error"]]
+            for each in facts["channels"]
+            if not each["retired_at"]
+        ]
+        print_table(columns, rows)
+
+
+def _moment(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"

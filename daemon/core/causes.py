@@ -1,0 +1,98 @@
+"""Why something fails, told apart by its words: what an operator must set right, and what passes.
+
+A reason is what a connector says of a failure, `WHAT; REMEDY`. Reasons are kept as text, with
+deliveries and bookmarks, so every process that reads the store judges them alike. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+
+_SIGNS = (
+    # folders and shares
+    r"permission denied",
+    r"is not writable",
+    r"(may|can) not be (read|written|used)",
+    r"cannot be (read|written)\b",
+    r"can only be read",
+    r"read-only",
+    r"does not exist",
+    r"is not there\b",
+    r"is not a folder",
+    r"no such (file|folder|share|bucket)",
+    r"has no bucket",
+    r"readwritepaths|protectsystem",
+    r"owner or group",
+    r"refuses to give its files the mode",
+    # log-ins and rights
+    r"refuses the (log-in|bucket|key)",
+    r"offers no (starttls|supported way)",
+    r"wants a log-in",
+    r"status (401|403|404|405|407|415|530|534|535)\b",
+    r"may no(t|longer| longer) read",
+    r"lacks a scope",
+    r"refuses a token",
+    r"access (is )?(denied|lost)",
+    # names, certificates and keys
+    r"cannot be resolved \((?!temporary|try again)",
+    r"name or service not known",
+    r"certificate (cannot be verified|has expired|is not)",
+    r"(another key than|calls revoked|so it is not known whether)",
+    # the configuration itself
+    r"there\sis\sno\sdestination",
+    r"known_hosts holds no",
+    r"no e-mail address for",
+)
+_SET_UP = re.compile("|".join(_SIGNS), re.IGNORECASE)
+_PERSONS = (
+    (re.compile(r"[^\s<>,;]+@[^\s<>,;]+"), "an address"),
+    (re.compile(r"(no e-mail address for) [^;]+"), r"\1 a recipient"),
+)
+_VARIES = re.compile(
+    r"\b[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b|\b[0-9a-f]{16,}\b|\b\d{4}-\d\d-\d\dT[\d:.]+Z?"
+)
+"""Ids, hashes and times."""
+_STATUS = re.compile(r"\b[1-5]\d\d\b")
+_NUMBER = re.compile(r"\d+")
+_LONGEST = 400
+
+
+def needs_set_up(reason: str) -> bool:
+    """Whether the words say that something is set up wrongly, so that waiting does not help.
+
+    Such as a right that is missing, a folder that is not there, a log-in or a certificate that is
+    refused, or a host that is not known.
+    """
+    return bool(_SET_UP.search(reason))
+
+
+def cause_of(reason: str) -> str:
+    """Return the same words for each repeat of a failure: one line, without ids and addresses.
+
+    They name no person; codes such as `403` stay.
+    """
+    text = " ".join(reason.split())
+    for pattern, instead in _PERSONS:
+        text = pattern.sub(instead, text)
+    text = _VARIES.sub("…", text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+@lru_cache(maxsize=4096)
+def incident_of(where: str, reason: str) -> str:
+    """Return a short id that problems at one place with one cause share.
+
+    What passes by itself is one cause, however its words change from one attempt to the next.
+    """
+    cause = cause_of(reason) if needs_set_up(reason) else ""
+    codes = _STATUS.findall(cause)
+    plain = " ".join([_NUMBER.sub("", cause), *codes])
+    return hashlib.sha256(f"{where}\n{plain}".encode()).hexdigest()[:8]
+
+
+def split_reason(reason: str) -> tuple[str, str]:
+    """Return what is wrong and the remedy, which stands after the first semicolon; or no remedy."""
+    what, _, remedy = reason.partition("; ")
+    return what, remedy

@@ -1,0 +1,59 @@
+"""One thing that is wrong, as alerts, `status`, monitors and metrics share it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+_NAMED = 5
+_INCIDENT = re.compile(r" #([0-9a-f]{8})$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong. It holds no titles, contents or names of persons."""
+
+    kind: str
+    about: str
+    """What is affected: a destination, a channel, a file. Two problems with the same kind, the
+    same `about` and the same `incident` are the same problem.
+    """
+    text: str
+    """What is wrong and, after a semicolon, what to do."""
+    critical: bool = True
+    where: str = ""
+    """The mailbox or destination at which it is; empty where it is at neither."""
+    count: int = 1
+    """How many letters, deliveries or channels it is about."""
+    since: datetime | None = None
+    incident: str = ""
+    """What problems with one cause share, so that someone is notified of it once."""
+    notify: bool = True
+    """Whether it has lasted long enough for someone to be notified."""
+    passing: bool = False
+    """Whether it may be over by itself in a moment: it is shown, and all is well in spite of it."""
+
+    @property
+    def key(self) -> str:
+        """Return what identifies it."""
+        return f"{self.kind} {self.about}".strip() + (self.incident and f" #{self.incident}")
+
+
+def split_key(kind: str, key: str) -> tuple[str, str]:
+    """Return the `about` and the incident of the problem of this kind that has the key."""
+    found = _INCIDENT.search(key)
+    about = key[: found.start()] if found else key
+    return about.removeprefix(kind).strip(), found[1] if found else ""
+
+
+def some(words: Sequence[str]) -> str:
+    """Join the first few of them, and say how many more there are."""
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return ", ".join(words[:_NAMED]) + more
+
+
+def moment(when: datetime) -> str:
+    """Return a time for people."""
+    return f"{when:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,172 @@
+"""What is wrong with deliveries: what fails, waits too long, is dead, or was not picked up."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from daemon.config.loader import Configuration
+from daemon.core.bookkeeping import COLLISION
+from daemon.core.causes import cause_of, incident_of, needs_set_up
+from daemon.core.model import DeliveryState
+from daemon.core.settings import duration_text
+from daemon.monitoring.late import not_taken
+from daemon.monitoring.problem import Problem, moment, split_key
+from daemon.store import Store, Waiting
+
+SEVERAL = 3
+"""So many failures at a time are not chance."""
+SHORT_WHILE = timedelta(minutes=5)
+"""For so long a single failure may pass by itself."""
+NOTIFY_AFTER = timedelta(minutes=15)
+"""For so long nobody is notified of failures that may pass by themselves."""
+HAPPENED_WITHIN = timedelta(days=7)
+"""How long to show what happened once and cannot end."""
+HAPPENED_AT_MOST = 50
+
+
+def of_deliveries(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
+    """Yield what is wrong with deliveries. Raises StoreError."""
+    waiting = store.waiting.groups()
+    failing = list(_failing(waiting, now))
+    yield from failing
+    yield from _held(waiting)
+    yield from _undelivered(configuration, waiting, failing, now)
+    yield from _dead(store)
+    yield from _not_taken(configuration, store, now)
+    yield from _rejected(store, now)
+    yield from _collided(store, now)
+
+
+def _failing(waiting: Sequence[Waiting], now: datetime) -> Iterator[Problem]:
+    """By destination and cause; what may pass by itself is one cause."""
+    groups: defaultdict[tuple[str, str], list[Waiting]] = defaultdict(list)
+    for each in waiting:
+        if each.reason is not None and each.state is DeliveryState.PENDING:
+            groups[each.destination, incident_of(each.destination, each.reason)].append(each)
+    untried = Counter[str]()
+    for each in waiting:
+        if each.reason is None and each.state is DeliveryState.PENDING:
+            untried[each.destination] += each.count
+    for (destination, incident), some in groups.items():
+        reason = some[0].reason or ""
+        count, since = sum(each.count for each in some), min(each.oldest for each in some)
+        set_up, age = needs_set_up(reason), now - since
+        yield Problem(
+            kind="failing",
+            about=destination,
+            incident=incident,
+            where=destination,
+            count=count,
+            since=since,
+            text=f"{destination}: {_fails(count, untried[destination], since)}: {_why(some)}",
+            critical=set_up,
+            passing=not set_up and count < SEVERAL and age < SHORT_WHILE,
+            notify=set_up or age >= NOTIFY_AFTER,
+        )
+
+
+def _fails(count: int, untried: int, since: datetime) -> str:
+    behind = f" and {untried} {'waits' if untried == 1 else 'wait'} behind" * bool(untried)
+    if count == 1:
+        return f"1 delivery fails{behind}, since {moment(since)}"
+    return f"{count} deliveries fail{behind}, the oldest since {moment(since)}"
+
+
+def _why(some: Sequence[Waiting]) -> str:
+    """The most frequent reason, and whether there are others; the log has each."""
+    causes = dict.fromkeys(cause_of(each.reason or "") for each in some)
+    first = next(iter(causes))
+    if len(causes) == 1:
+        return first
+    return f"{first} (and other reasons; see `postmottak deliveries list --state pending`)"
+
+
+def _held(waiting: Sequence[Waiting]) -> Iterator[Problem]:
+    """What an operator has put aside is not wrong, and is not forgotten."""
+    held = Counter[str]()
+    for each in waiting:
+        held[each.destination] += each.count if each.state is DeliveryState.HELD else 0
+    for destination, count in (+held).items():
+        text = f"{destination}: held by an operator: {count}"
+        yield Problem(
+            kind="held",
+            about=destination,
+            where=destination,
+            count=count,
+            text=f"{text}; `postmottak deliveries release` sends them",
+            critical=False,
+            passing=True,
+        )
+
+
+def _undelivered(
+    configuration: Configuration,
+    waiting: Sequence[Waiting],
+    failing: Sequence[Problem],
+    now: datetime,
+) -> Iterator[Problem]:
+    limit = configuration.alerts.undelivered_after
+    cause = {each.where: each.incident for each in reversed(failing)}
+    oldest: dict[str, datetime] = {}
+    for each in waiting:
+        oldest[each.destination] = min(each.oldest, oldest.get(each.destination, each.oldest))
+    for destination, since in oldest.items():
+        if now - since > limit:
+            text = (
+                f"A letter has waited for {destination} since {moment(since)}, longer than "
+                f"{duration_text(limit)}"
+            )
+            yield Problem(
+                kind="undelivered",
+                about=destination,
+                where=destination,
+                since=since,
+                incident=cause.get(destination, ""),
+                text=f"{text}; see `postmottak deliveries list`",
+            )
+
+
+def _dead(store: Store) -> Iterator[Problem]:
+    for (destination, state), count in store.queries.queues().items():
+        if state is DeliveryState.DEAD:
+            text = (
+                f"Not delivered to {destination} and not tried again: {count}; see `postmottak "
+                "deliveries list --state dead`"
+            )
+            yield Problem(kind="dead", about=destination, where=destination, count=count, text=text)
+
+
+def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
+    late = Counter(each.destination for each in not_taken(configuration, store, now))
+    for destination, count in late.items():
+        text = (
+            f"Delivered to {destination} and not picked up in time: {count}; see "
+            "`postmottak status --all`"
+        )
+        yield Problem(
+            kind="not-taken",
+            about=destination,
+            where=destination,
+            count=count,
+            text=text,
+            critical=False,
+        )
+
+
+def _rejected(store: Store, now: datetime) -> Iterator[Problem]:
+    for each in store.queries.rejected(now - HAPPENED_WITHIN, HAPPENED_AT_MOST):
+        text = (
+            f"The receiver at {each.destination} rejected a letter; see `postmottak deliveries "
+            f"show {each.id}`"
+        )
+        yield Problem(
+            kind="rejected", about=str(each.id), where=each.destination, text=text, critical=False
+        )
+
+
+def _collided(store: Store, now: datetime) -> Iterator[Problem]:
+    for each in store.alerts.happened(COLLISION, now - HAPPENED_WITHIN, HAPPENED_AT_MOST):
+        about, _ = split_key(COLLISION, each.key)
+        yield Problem(kind=COLLISION, about=about, text=each.text, critical=each.critical)

@@ -1,0 +1,109 @@
+"""Reasons are told apart by their words: what an operator must set right, and what may pass."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+
+from connectors.altinn3.problem_details import ProblemDetails, channel_error
+from connectors.drops.local import REMEDIES, LocalDrop
+from connectors.drops.ownership import Access
+from connectors.mail.smtp_server import MailServer, ServerSettings
+from connectors.net.diagnostics import explain_error, remedy_for
+from connectors.net.known_hosts import KnownHosts
+from connectors.net.status import Remedies, judge
+from daemon.core.causes import cause_of, incident_of, needs_set_up, split_reason
+from daemon.core.errors import TemporaryFailure
+
+_REMEDIES = Remedies(
+    unauthorized="a", forbidden="b", not_found="c", no_post="d", proxy="e", media_type="f",
+    redirect="g",
+)  # fmt: skip
+
+
+def _answers(status: int) -> str:
+    return str(judge("the receiver at https://erp.example", status, None, _REMEDIES))
+
+
+def _network(error: OSError) -> str:
+    return f"the receiver cannot be used: {explain_error(error, 'x')}; {remedy_for(error)}"
+
+
+def _certificate() -> str:
+    error = ssl.SSLCertVerificationError()
+    error.verify_message = "self-signed certificate"
+    return _network(error)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 407, 415])
+def test_a_status_that_says_that_something_is_set_up_wrongly(status: int) -> None:
+    """What connectors say of such a status is recognised, in their own words."""
+    assert needs_set_up(_answers(status))
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_status_that_passes(status: int) -> None:
+    """A server that is busy or broken is not set up wrongly."""
+    assert not needs_set_up(_answers(status))
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_used(number: int) -> None:
+    """What the file drop says of rights and missing folders is recognised; a full disk passes."""
+    assert needs_set_up(f"the drop folder /srv/drop {REMEDIES[number]}")
+    assert not needs_set_up(f"the drop folder /srv/drop {REMEDIES[errno.ENOSPC]}")
+
+
+def test_a_real_folder_that_is_not_there(tmp_path: Path) -> None:
+    """So is what a real drop raises."""
+    with pytest.raises(TemporaryFailure) as raised:
+        LocalDrop(tmp_path / "nowhere", Access()).write([("a/b", [b"x"])])
+    assert needs_set_up(str(raised.value))
+
+
+def test_a_connection() -> None:
+    """An unknown host and a certificate that is not trusted are set up wrongly; a server that does
+    not answer, and a name server that does not, may pass."""
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    passing = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    assert needs_set_up(_network(unknown))
+    assert needs_set_up(_certificate())
+    for error in (passing, TimeoutError(), ConnectionRefusedError(111, "Connection refused")):
+        assert not needs_set_up(_network(error))
+
+
+def test_a_mail_server(tmp_path: Path) -> None:
+    """A log-in that is refused, or a host whose key is not known, is set up wrongly."""
+    server = MailServer(ServerSettings(host="mail.example"))
+    assert needs_set_up(f"{server} refuses the log-in (status 535); correct username")
+    assert not needs_set_up(server.unreachable(ConnectionResetError(104, "reset by peer")))
+    (tmp_path / "known").write_text("")
+    with pytest.raises(ValueError, match="no server's key") as raised:
+        KnownHosts(tmp_path / "known", "sftp.example", 22)
+    assert needs_set_up(str(raised.value))
+
+
+def test_a_right_that_is_missing() -> None:
+    """What Altinn refuses is set up wrongly; what Altinn cannot do now is not."""
+    refused = ProblemDetails(status=403, code=4001, empty=False)
+    broken = ProblemDetails(status=500, code=None, empty=False)
+    assert needs_set_up(str(channel_error(refused, "991825827", "skatt")))
+    assert not needs_set_up(str(channel_error(broken, "991825827", "skatt")))
+
+
+def test_causes_name_no_person_and_repeat_themselves() -> None:
+    """Addresses, names and ids are left out, and the rest stays; repeats are one incident."""
+    reason = "the mail server refuses the recipient kari.nordmann@example.no (status 451): later"
+    assert (
+        cause_of(reason) == "the mail server refuses the recipient an address (status 451): later"
+    )
+    assert "Kari" not in cause_of("there is no e-mail address for Kari; give her one")
+    one = "the drop folder /srv/drop is read-only; mount it"
+    assert incident_of("erp", one) == incident_of("erp", one) != incident_of("mail", one)
+    assert incident_of("erp", _answers(401)) != incident_of("erp", _answers(404))
+    assert incident_of("erp", "no answer in time") == incident_of("erp", "connection refused")
+    assert split_reason("it is full; make room; soon") == ("it is full", "make room; soon")

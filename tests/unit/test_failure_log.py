@@ -1,0 +1,105 @@
+"""The log of deliveries that fail: a warning for the first of a kind, and a count for the rest."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from itertools import repeat
+from typing import Any
+
+import pytest
+
+from daemon.core.errors import PermanentFailure, TemporaryFailure
+from daemon.delivery.dispatch import Dispatch
+from daemon.store import Store
+from daemon.store.content import ContentStore
+from tests.unit.conftest import Clock, active_snapshot, stored_letter
+from tests.unit.memory import MemoryDestination
+
+CLOSED = TemporaryFailure("the drop folder /srv/drop is read-only; mount it for writing")
+NO_ANSWER = TemporaryFailure("there was no answer in time")
+REFUSED = TemporaryFailure("connection refused")
+
+
+class Desk:
+    """A destination, and what is logged of it."""
+
+    def __init__(
+        self, store: Store, content: ContentStore, clock: Clock, logged: list[Any]
+    ) -> None:
+        self.store, self.clock, self.logged = store, clock, logged
+        self.erp = MemoryDestination("erp")
+        self.dispatch = Dispatch(
+            store=store,
+            content=content,
+            active=active_snapshot({"erp": self.erp}),
+            clock=clock,
+            give_up_after=timedelta(days=5),
+        )
+
+    def deliver(self, **later: float) -> list[tuple[str, str]]:
+        """Attempt what is due, later; the level and the event of each line that is printed."""
+        self.clock.advance(**later)
+        self.logged.clear()
+        self.dispatch.deliver_due(threading.Event())
+        return [
+            (line["log_level"], line["event"])
+            for line in self.logged
+            if line["log_level"] != "debug"
+        ]
+
+    def letters(self, *names: str) -> None:
+        """More letters."""
+        self.store.letters.add([stored_letter(name, due_at=self.clock()) for name in names])
+
+
+@pytest.fixture
+def desk(store: Store, content: ContentStore, clock: Clock, logged: list[Any]) -> Desk:
+    """A destination."""
+    content.put([b"pdf"])
+    return Desk(store, content, clock, logged)
+
+
+def test_one_warning_for_a_kind(desk: Desk) -> None:
+    """Thirty failures for one reason are one line, and another kind is another; the next line is
+    an hour later, with how many there were."""
+    desk.erp.fails = repeat(CLOSED)
+    desk.letters(*(str(number) for number in range(4)))
+    assert desk.deliver() == [("warning", "delivery attempted")]
+    assert desk.deliver(minutes=2) == []
+    assert desk.deliver(minutes=10) == []
+    assert desk.deliver(hours=2) == [("warning", "delivery attempted")]
+    (line,) = [each for each in desk.logged if each["log_level"] == "warning"]
+    assert line["repeats"] >= 3
+    assert line["reason"] == str(CLOSED)
+
+
+def test_what_may_pass_is_one_kind(desk: Desk) -> None:
+    """A destination that fails now so and now so is logged once."""
+    desk.erp.fails = iter([NO_ANSWER, REFUSED, NO_ANSWER])
+    desk.letters("a")
+    assert desk.deliver() == [("warning", "delivery attempted")]
+    assert desk.deliver(minutes=2) == []
+    assert desk.deliver(minutes=5) == []
+
+
+def test_the_end_is_logged(desk: Desk) -> None:
+    """When a destination takes deliveries again the log says so, and whoever shows the state hears
+    of the beginning and of the end."""
+    desk.erp.fails = iter([CLOSED])
+    desk.letters("a")
+    desk.deliver()
+    assert desk.dispatch.changed.is_set()
+    desk.dispatch.changed.clear()
+    assert desk.deliver(minutes=2) == [
+        ("info", "a destination takes deliveries again"),
+        ("info", "delivery attempted"),
+    ]
+    assert desk.dispatch.changed.is_set()
+
+
+def test_a_dead_letter_is_a_warning(desk: Desk) -> None:
+    """Each letter that is not tried again has its own line."""
+    desk.erp.fails = repeat(PermanentFailure("it is too large"))
+    desk.letters("a", "b")
+    assert desk.deliver() == [("warning", "delivery attempted")] * 2
