@@ -62,7 +62,7 @@ def check_registry(
     find: Callable[[], Mapping[str, Sequence[str]]],
     use: Callable[[Mapping[str, Sequence[str]]], None],
 ) -> Finding:
-    """Ask the registry which resources carry the services, and use them for the rest of the check."""
+    """Ask the registry which resources carry the services, and check those."""
     try:
         found = find()
     except MailboxError as error:

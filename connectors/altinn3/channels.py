@@ -1,4 +1,4 @@
-"""Which channels an Altinn 3 mailbox lists: each party's services, and the resources that carry them."""
+"""The channels that an Altinn 3 mailbox lists: each party's services, and their resources."""
 
 from __future__ import annotations
 

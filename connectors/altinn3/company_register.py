@@ -1,8 +1,9 @@
-"""Names of senders from a public company register, for letters of which Altinn gives only the number.
+"""Names of senders from a public company register, where Altinn gives only the number.
 
 Only where the configuration names a register: a lookup tells it whose letters come. Source:
 Enhetsregisteret's open API, `enheter/{number}` for organisations and `underenheter/{number}` for
-their units, each with `navn` (https://data.brreg.no/enhetsregisteret/api/dokumentasjon/no/index.html).
+their units, each with `navn`
+(https://data.brreg.no/enhetsregisteret/api/dokumentasjon/no/index.html).
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def register_address(url: str) -> str:
 
 
 class CompanyRegister:
-    """The register at `url`; without one, nothing is looked up. May be used from several threads."""
+    """The register at `url`; without one, nothing is looked up.
+
+    May be used from several threads.
+    """
 
     def __init__(self, url: str, ca_file: Path | None = None) -> None:
         self._url = url

@@ -69,7 +69,10 @@ def requests(known: Known) -> Iterator[tuple[str, str, str]]:
 
 
 def scopes() -> tuple[str, ...]:
-    """Return the scopes of the token that both calls need; keep them off Postmottak's own client."""
+    """Return the scopes of the token that both calls need.
+
+    Keep them off Postmottak's own client.
+    """
     return _SCOPES
 
 

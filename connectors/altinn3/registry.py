@@ -5,8 +5,8 @@ same in the resource's id, and its title. Sources: Altinn/altinn-resource-regist
 `ResourceController.cs` (the list, without apps), `ServiceResource.cs`, `ResourceReference.cs`,
 `ReferenceType.cs`; the titles "Post fra det offentlige innenfor …" and "Taushetsbelagt post fra det
 offentlige innenfor …": Altinn/docs, "digital-post-til-virksomheter". The titles in Nynorsk and
-English are not published, so that their wording is a guess. Post that is confidential by any sign is
-never taken for another service's.
+English are not published, so that their wording is a guess. Post that is confidential by any sign
+is never taken for another service's.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """Why Maskinporten refused a token, and who has to do what about it.
 
 A refusal is JSON: `error`, `error_description` (a sentence and an id for support) and, for some,
-`error_uri`, the address of a page whose last part is the code: `https://maskinporten.no/errors/MP-121`.
-The sentence itself rarely contains the code, and some refusals have none at all. Which HTTP status
-belongs to a code is not documented, so only the body counts.
+`error_uri`, the address of a page whose last part is the code:
+`https://maskinporten.no/errors/MP-121`. The sentence itself rarely contains the code, and some
+refusals have none at all. Which HTTP status belongs to a code is not documented, so only the body
+counts.
 
 Sources: felleslosninger/docs `maskinporten_feilsoking.md` (format, codes, most sentences) and
-`maskinporten_func_systembruker.md`; digdir/roadmap issue 1 (the codes' pages under `/errors/`, April
-2024); ks-no/fiks-maskinporten-client-dotnet pull request 186 (an unknown key id, without a page,
-October 2024); Altinn/altinn-studio-docs, "mp-303-error" (its causes). Answers of 2024 and 2025 that
-users have published have `(trace_id: …)` at the end, older ones `(correlation id: …)`. No sentence is
-published for a client that is switched off; it is recognised by its words.
+`maskinporten_func_systembruker.md`; digdir/roadmap issue 1 (the codes' pages under `/errors/`,
+April 2024); ks-no/fiks-maskinporten-client-dotnet pull request 186 (an unknown key id, without a
+page, October 2024); Altinn/altinn-studio-docs, "mp-303-error" (its causes). Answers of 2024 and
+2025 that users have published have `(trace_id: …)` at the end, older ones `(correlation id: …)`. No
+sentence is published for a client that is switched off; it is recognised by its words.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ _CAUSES = (
     ),
     _Cause(
         remedy=(
-            "the key has expired, as keys do a year after they were registered. Make a new one with "
+            "the key has expired, as keys do a year after they were registered. Make a new "
+            "one with "
             "`postmottak key new`, register it on the client, and update `key_file`, `key_id` and "
             "`key_expires`; or register the same one again, and update `key_expires`"
         ),
@@ -96,7 +98,8 @@ _CAUSES = (
     ),
     _Cause(
         remedy=(
-            "the signature does not match; `key_file` must contain the private half of the key that "
+            "the signature does not match; `key_file` must contain the private half of the "
+            "key that "
             "is registered as `key_id`. `postmottak key list` shows which file has which id"
         ),
         codes=("MP-124",),

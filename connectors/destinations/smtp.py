@@ -80,7 +80,7 @@ class Mail:
         )
 
     def check(self) -> Iterator[Finding]:
-        """Connect, encrypt and log in as for a mail, begin one, and disconnect before it is sent."""
+        """Connect, encrypt, log in, begin a mail, and disconnect before it is sent."""
         subject = f"destination {self.name}"
         try:
             login = self._server.prove(self._settings.sender, *self._settings.recipients[:1])

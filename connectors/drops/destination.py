@@ -125,7 +125,10 @@ class DropDestination:
         return Pickup(state=PickupState.TAKEN if taken else PickupState.WAITING)
 
     def send_test(self, sample: Parcel) -> str:
-        """Drop the sample under a letter's name, read it, and remove it; index.csv stays as it is."""
+        """Drop the sample under a letter's name, read it, and remove it.
+
+        Index.csv stays as it is.
+        """
         layout = "folder" if self._settings.layout == "csv" else self._settings.layout
         settings = self._settings.model_copy(update={"layout": layout, "await_pickup": None})
         return DropDestination(self.name, settings, self._open).drop_and_remove(sample)

@@ -125,7 +125,7 @@ class Settings(MailboxSettings):
         dict[str, tuple[Annotated[str, AfterValidator(_resource)], ...]] | None,
         BeforeValidator(_none_if_auto),
     ] = None
-    """By service code; None (auto) for those that Altinn's resource registry has for the services."""
+    """By service code; None (auto) for those that Altinn's resource registry names."""
     confidential: Literal["list", "fetch", "off"] = "list"
     poll_every: PositiveDuration = timedelta(minutes=5)
     look_back: Duration = timedelta(days=7)

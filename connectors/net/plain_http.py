@@ -1,4 +1,4 @@
-"""What `check` says of an address that begins with http: a server that wants https, or a way that others can read."""
+"""Warnings of `check` about http: a server that wants https, and calls that others can read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def check_plain_http(subject: str, who: str, url: httpx.URL, seconds: float) -> 
         return
     port = url.port or 80
     if _speaks_tls(url.host, port, min(seconds, _LONGEST)):
-        text = f"{who} speaks TLS on port {port}, so plain HTTP fails there; write https in the address"
+        text = (
+            f"{who} speaks TLS on port {port}, so plain HTTP fails there; write https in the "
+            "address"
+        )
         yield Finding(subject=subject, ok=False, text=text)
         return
     if port in _USUALLY_HTTPS:

@@ -45,7 +45,8 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> No
 
 def script(shell: Shell) -> str:
     """Return the script, which asks `postmottak` itself for what fits."""
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # not in its list
+    # not in its list
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     found = get_completion_script(prog_name="postmottak", complete_var=_ASKS, shell=shell.value)
     return found + _AT_ONCE if shell is Shell.ZSH else found

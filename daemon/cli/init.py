@@ -83,7 +83,10 @@ def init(
 
 
 def _wrapped(text: str, first: str = "") -> str:
-    """Return the text in lines of 80 columns; a line of JSON, which is to be copied, stays whole."""
+    """Return the text in lines of 80 columns.
+
+    A line of JSON, which is to be copied, stays whole.
+    """
     lines = [
         line
         if line.startswith("{")

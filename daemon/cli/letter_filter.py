@@ -89,5 +89,6 @@ def require_recipient(store: Store, name: str) -> None:
     if name not in known:
         hint = did_you_mean(name, known)
         raise OperatorError(
-            f"The routing table does not have the recipient {name!r}; {hint or 'known are ' + ', '.join(known)}"
+            f"The routing table does not have the recipient {name!r}; "
+            f"{hint or 'known are ' + ', '.join(known)}"
         )

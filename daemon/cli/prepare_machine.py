@@ -1,4 +1,4 @@
-"""What `init` does to the machine for the service: folders for letters, and a drop-in for its unit."""
+"""Prepare the machine for the service: folders for letters, and a drop-in for its unit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def prepare(needs: UnitNeeds) -> Iterator[str]:
         yield from _drop_in(_HEADER + needs.drop_in())
     except OSError as error:
         raise OperatorError(
-            f"{error.filename}: {(error.strerror or 'cannot be written').lower()}; fix that, and run "
+            f"{error.filename}: {(error.strerror or 'cannot be written').lower()}; fix that, "
+            "and run "
             "the command again"
         ) from error
 

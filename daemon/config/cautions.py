@@ -14,7 +14,10 @@ _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def add_cautions(faults: FaultList, values: Mapping[str, Any], monitoring: Address | None) -> None:
-    """Record the warnings about the values of a file; `monitoring` is where that endpoint listens."""
+    """Record the warnings about the values of a file.
+
+    `monitoring` is where that endpoint listens.
+    """
     for path, text in _texts(values, ()):
         if found := _VARIABLE.search(text):
             faults.warn(

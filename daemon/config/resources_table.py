@@ -1,4 +1,4 @@
-"""Write a mailbox's table of resources into the text of a configuration, and leave the rest as it is.
+"""Write a mailbox's table of resources into a configuration, and leave the rest as it is.
 
 The text is changed by lines, because rewriting it from its values would lose the comments. What
 results is read again: it must have the same values as before, except for the table.
@@ -49,7 +49,10 @@ def with_resources(text: str, mailbox: str, resources: Resources) -> str:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace the file's text at once, or not at all; its owner and its mode stay. Raises OSError."""
+    """Replace the file's text at once, or not at all; its owner and its mode stay.
+
+    Raises OSError.
+    """
     target = path.resolve()
     before, half = target.stat(), target.with_name(f".{target.name}.half")
     with suppress(FileNotFoundError):

@@ -180,7 +180,7 @@ class LetterDocument(_Frozen):
     )
     confidential: bool = Field(description="whether the letter is confidential post")
     confirmation_needed: bool = Field(
-        description="whether the sender asks for a confirmation; Postmottak gives it if `confirm` is"
+        description="whether the sender asks for a confirmation; see the option `confirm`"
         " configured"
     )
     properties: dict[str, object] = Field(

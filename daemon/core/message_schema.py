@@ -40,7 +40,10 @@ class _Published(LetterDocument):
 
 
 def message_schema() -> dict[str, Any]:
-    """Return the schema that readers validate letters by; it allows properties that are added later."""
+    """Return the schema that readers validate letters by.
+
+    It allows properties that are added later.
+    """
     schema = _open_ended(_Published.model_json_schema(mode="serialization"))
     schema["required"].remove("links")
     return {

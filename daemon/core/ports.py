@@ -325,9 +325,9 @@ class SendsTests(Protocol):
     """A destination whose receiver can be sent a test that it does not take for a letter."""
 
     def send_test(self, sample: Parcel) -> str:
-        """Send `sample`, which says in every part that it is a test, and return what was done, as a sentence.
+        """Send `sample`, which says in every part that it is a test.
 
-        Where the receiver allows it, nothing is left behind. Raises TemporaryFailure or
+        Returns a sentence about the result. Where the receiver allows it, nothing is left behind. Raises TemporaryFailure or
         PermanentFailure.
         """
 

@@ -1,4 +1,4 @@
-"""A parcel that shows whether a destination works: marked as a test in everything that it has, and no letter."""
+"""A parcel to test a destination: marked as a test in every part, and not a letter."""
 
 from __future__ import annotations
 

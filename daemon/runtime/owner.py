@@ -3,8 +3,8 @@
 The service runs as a user of its own, and an operator often as root. A file that root leaves in the
 store would stop the service. So whatever root creates there gets the owner and the group of the
 folder it lies in (`inherit`, which everything uses that creates files of the store), and a command
-that does the service's own work goes on as that owner (`become_owner_of`). SQLite gives its journals
-the owner of the database by itself (os_unix.c, robustFchown).
+that does the service's own work goes on as that owner (`become_owner_of`). SQLite gives its
+journals the owner of the database by itself (os_unix.c, robustFchown).
 
 For every user but root, all of this does nothing.
 """

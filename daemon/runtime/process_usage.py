@@ -1,7 +1,8 @@
 """What this process uses: processor time, memory and open files.
 
-Only /proc/self is read: the systemd unit hides the rest (`ProcSubset=pid`, `ProtectProc=invisible`),
-so a process of the service can neither see another one nor the time of the machine's start.
+Only /proc/self is read: the systemd unit hides the rest (`ProcSubset=pid`,
+`ProtectProc=invisible`), so a process of the service can neither see another one nor the time of
+the machine's start.
 """
 
 from __future__ import annotations

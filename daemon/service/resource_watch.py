@@ -80,7 +80,10 @@ class ResourceWatch:
             self._use(name, self._known[name])
 
     def refresh(self, name: str) -> None:
-        """Ask for the mailbox's resources if that is due, and read what is new. Raises StoreError."""
+        """Ask for the mailbox's resources if that is due, and read what is new.
+
+        Raises StoreError.
+        """
         if name not in self._mailboxes or not self._is_due(name):
             return
         self._asked[name] = time.monotonic()

@@ -1,4 +1,7 @@
-"""Whether this process may use the store as the service does; asked by `check`, and at each start."""
+"""Whether this process may use the store as the service does.
+
+Asked by `check`, and at each start.
+"""
 
 from __future__ import annotations
 
@@ -75,4 +78,7 @@ def _file_fault(path: Path) -> str:
 def _foreign(path: Path, whole: Path) -> str:
     """Describe a file in a folder that may be written, which another user has left there."""
     remedy = f"run: chown -R --reference={whole.parent} {whole}"
-    return f"{path} belongs to {user_name(path.stat().st_uid)}, and {user()} may not write it; {remedy}"
+    return (
+        f"{path} belongs to {user_name(path.stat().st_uid)}, and {user()} may not write it; "
+        f"{remedy}"
+    )

@@ -122,7 +122,7 @@ class HandedOver:
 
 
 def _precedence(delivery: Delivery) -> tuple[bool, datetime, int, str]:
-    """Return what makes one copy of a letter rather than another the one to show: it has arrived, and is newer."""
+    """Return the rank of a copy of a letter: arrived ones are shown first, then the newest."""
     arrived = delivery.state is DeliveryState.DELIVERED
     return arrived, delivery.created_at, delivery.generation, delivery.destination
 

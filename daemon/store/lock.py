@@ -116,7 +116,10 @@ class InstanceLock:
         return (path for path in (self._database, self._content) if path)
 
     def _lock(self, path: Path, descriptor: int) -> None:
-        """Lock. Raises StoreError if another process has locked it, OSError if it cannot be locked."""
+        """Lock.
+
+        Raises StoreError if another process has locked it, OSError if it cannot be locked.
+        """
         self._open.append(descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

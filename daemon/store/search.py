@@ -150,7 +150,8 @@ class Search:
             .where(col(Message.id).in_(keys))
         )
         with self._database.read_one() as connection:
-            rows = {row.id: row._mapping for row in connection.execute(wanted)}  # noqa: SLF001  # public in spite of its name
+            # public in spite of its name
+            rows = {row.id: row._mapping for row in connection.execute(wanted)}  # noqa: SLF001
         states = self._states(keys)
         return [
             Listed(**rows[key], deliveries=states[key])
@@ -176,7 +177,7 @@ class Search:
     def deliveries(
         self, *, state: DeliveryState | None, destination: str | None, limit: int
     ) -> Iterator[Delivery]:
-        """Yield at most `limit` deliveries, the oldest first: in the order in which they were added.
+        """Yield at most `limit` deliveries, in the order in which they were added.
 
         No transaction is open between two of them.
         """
@@ -208,7 +209,7 @@ class Search:
             return connection.execute(wanted.limit(1)).first() is not None
 
     def short_ids(self, kind: type[Message | Delivery], keys: Sequence[UUID]) -> dict[UUID, str]:
-        """Return the first eight characters of each id, or more where others begin with the same."""
+        """Return the first eight characters of each id, or more where several begin alike."""
         found: dict[UUID, str] = {}
         for start in range(0, len(keys), LETTERS):
             some = keys[start : start + LETTERS]
@@ -222,7 +223,7 @@ class Search:
 
 
 def _columns(wanted: Wanted) -> Any:
-    """Return the query for what `Wanted.fits` compares: a column that is long to read only if it must."""
+    """Return the query for what `Wanted.fits` compares, with long columns only if needed."""
     columns = [col(Message.id), col(Message.title)]
     if wanted.sender:
         columns += [col(Message.sender_org), col(Message.sender_name)]

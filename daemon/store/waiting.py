@@ -1,4 +1,7 @@
-"""What waits in the outbox, grouped by destination and by why the last attempt failed. Read-only."""
+"""What waits in the outbox, grouped by destination and by why the last attempt failed.
+
+Read-only.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ async def unexpected_failure(_request: Request, _error: Exception) -> Response:
 
 
 class ErrorsAsProblems:
-    """ASGI middleware that makes every error a problem: also the framework's own, which are plain text."""
+    """ASGI middleware that makes every error a problem, the framework's plain texts included."""
 
     def __init__(self, application: ASGIApp) -> None:
         self._application = application

@@ -60,7 +60,10 @@ def test_the_code_and_edition_come_first() -> None:
 @pytest.mark.parametrize(
     ("pairs", "service"),
     [
-        ((("servicecode", "4255"), ("serviceeditioncode", "2"), ("serviceeditioncode", "3")), "4255/2"),
+        (
+            (("servicecode", "4255"), ("serviceeditioncode", "2"), ("serviceeditioncode", "3")),
+            "4255/2",
+        ),
         (
             (
                 ("servicecode", "5062"),
@@ -238,7 +241,7 @@ def test_half_of_an_entry_is_no_reason_to_fail(altinn: FakeAltinn, mailbox: Alti
 def test_a_configured_table_asks_no_registry(
     tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
 ) -> None:
-    """Where the resources are configured, they are listed as ever, and the registry is not asked."""
+    """Configured resources are listed as ever, and the registry is not asked."""
     settings = read_settings(tmp_path, altinn, client, parties=[PARTY])
     with closing(connect("altinn", settings)) as box:
         assert not box.finds_resources

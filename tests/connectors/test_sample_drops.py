@@ -72,8 +72,8 @@ def test_the_consumer_is_short() -> None:
 
 
 def test_a_consumer_can_be_tried_on_the_samples(tmp_path: Path) -> None:
-    """The example consumer takes the sample of the layout folder; one with a damaged file stays, and
-    the operator is told why."""
+    """The example consumer takes the sample of the layout folder; one with a damaged file stays,
+    and the operator is told why."""
     drop, inbox = tmp_path / "drop", tmp_path / "inbox"
     shutil.copytree(EXAMPLES / "drops" / "folder", drop)
     words = [EXAMPLES / "consumer.py", "drop", drop, inbox]

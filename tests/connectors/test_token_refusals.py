@@ -1,4 +1,4 @@
-"""What Maskinporten says when it refuses a token, as its users have published it, and the remedy."""
+"""What Maskinporten says when it refuses a token, as published by its users, and the remedy."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ PUBLISHED = {
     ),
     "not delegated": (
         "forbidden",
-        f"Consumer 958935420 has not delegated access to the scope x to supplier 920204368. {TRACE}",
+        (
+            "Consumer 958935420 has not delegated access to the scope x to supplier 920204368. "
+            f"{TRACE}"
+        ),
         "delegation is missing",
     ),
     "system user": ("invalid_altinn_customer_configuration", f"Client not found {TRACE}", "4) the"),

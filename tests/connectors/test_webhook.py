@@ -392,7 +392,7 @@ def test_plain_http_to_another_machine_is_remarked_upon(servers: Any) -> None:
 
 
 def test_http_to_a_server_that_speaks_tls(servers: Any, server_tls: ssl.SSLContext) -> None:
-    """An address with http fails the check where the server speaks TLS, whatever its certificate."""
+    """An http address fails the check where the server speaks TLS, whatever its certificate."""
     server = servers.web_status("200 OK")
     server.tls = server_tls
     findings = list(webhook_to(server).check())

@@ -59,7 +59,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def journey(place: Path) -> Iterator[Journey]:
-    """An installation whose store and drop belong to the service's user, and whose key is root's."""
+    """An installation whose store and drop are the service's user's, and whose key is root's."""
     with Begin(place) as found:
         store = place / "store"
         store.mkdir(mode=0o700)
@@ -72,7 +72,7 @@ def journey(place: Path) -> Iterator[Journey]:
 
 
 def foreign(folder: Path) -> list[Path]:
-    """What below the folder does not belong to the service's user and group, or is open to others."""
+    """What is below the folder and not the service's user's and group's, or open to others."""
     return [
         each
         for each in folder.rglob("*")

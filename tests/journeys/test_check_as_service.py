@@ -73,7 +73,7 @@ def check(journey: Journey, *options: str) -> tuple[int, str]:
 
 
 def test_all_is_well(journey: Journey) -> None:
-    """A check of a sound installation says as whom, proves every step, and leaves nothing behind."""
+    """A check of a sound installation names its user, proves every step, and leaves nothing."""
     code, said = check(journey)
     assert code == 0, said
     assert "WARN service: checked as 64123, the owner of the store" in said

@@ -127,8 +127,9 @@ def whole(kept: dict[str, dict[str, bytes]], deliveries: dict[str, Any]) -> bool
 
 
 def test_the_vendors_consumer(vendor: Vendor) -> None:
-    """The same small program takes every letter whole from a drop, by webhook and from the API; what
-    it takes is valid by one schema and the same by every way, and a second run finds nothing."""
+    """The same small program takes every letter whole from a drop, by webhook and from the API;
+    what it takes is valid by one schema and the same by every way, and a second run finds nothing.
+    """
     journey, at_drop = vendor.journey, vendor.deliveries("mappe")
     for folder in journey.whole_drops():
         text = (folder / "message.json").read_bytes()

@@ -16,8 +16,8 @@ SCHEMA = json.loads((ROOT / "docs" / "message.schema.json").read_text(encoding="
 
 
 def test_the_list_says_where_letters_go(journey: Journey) -> None:
-    """Each destination is listed with its type, its place and the recipients whose letters go there,
-    without the part of an address that may be a secret."""
+    """Each destination is listed with its type, its place and the recipients whose letters go
+    there, without the part of an address that may be a secret."""
     found = {each["name"]: each for each in journey.run("destinations", "list", "--json").json}
     assert {name: each["type"] for name, each in found.items()} == {
         "mappe": "filedrop",

@@ -17,8 +17,8 @@ _MINUTE = 60.0
 
 def test_thirty_of_thirty(journey: Journey, monkeypatch: pytest.MonkeyPatch) -> None:
     """The drop's folder cannot be written: within a minute the unit's status line, `status`, its
-    line for monitors, the metrics and one mail say so, with the remedy; the log warns once. When the
-    folder is there all of them say that all is well."""
+    line for monitors, the metrics and one mail say so, with the remedy; the log warns once. When
+    the folder is there all of them say that all is well."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     sections = (

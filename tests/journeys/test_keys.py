@@ -102,7 +102,8 @@ def test_the_list_names_what_is_wrong(journey: Journey) -> None:
 
 
 def test_several_mailboxes_are_told_apart(journey: Journey) -> None:
-    """With two keys in use, the one to replace must be named; mistakes are told without a traceback."""
+    """With two keys in use, the one to replace must be named; mistakes are told without a
+    traceback."""
     configuration = journey.scene.configuration
     section = re.search(r"(?ms)^\[mailbox\.altinn\]$.*?(?=^\[)", configuration.read_text())
     assert section

@@ -26,9 +26,8 @@ _WITHOUT_VALUES = {
     "postmottak_certificate_expiry_timestamp_seconds": {"destination"},
     "postmottak_key_expiry_timestamp_seconds": {"mailbox"},
 }
-"""What this service has nothing to say about, with its labels: it has no problem, no API and no such
-dates.
-"""
+"""What this service has nothing to say about, with its labels: it has no problem, no API and no
+such dates."""
 
 
 def test_every_metric_of_the_rules_and_the_dashboard_exists(journey: Journey) -> None:

@@ -1,4 +1,4 @@
-"""What a newcomer does with the package, and ten mistakes; run by run.py, in a system of its own."""
+"""What a newcomer does with the package, and ten mistakes; run by run.py in its own system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page "Move to another server", followed line by line; run by run.py, after first_letter.py."""
+"""The page "Move to another server", line by line; run by run.py, after first_letter.py."""
 
 from __future__ import annotations
 

@@ -133,7 +133,8 @@ def test_the_owner_writes_no_more_than_it_may(place: Path) -> None:
     os.chown(store, OTHER, OTHER)
     foreign.touch(mode=0o600)
     program = (
-        "import os, sys; from pathlib import Path; from daemon.runtime.owner import become_owner_of\n"
+        "import os, sys; from pathlib import Path; from daemon.runtime.owner import "
+        "become_owner_of\n"
         f"print(become_owner_of(Path({str(store / 'not/yet')!r})))\n"
         f"print(open({str(foreign)!r}).read(), os.getresuid(), os.getresgid(), os.getgroups())\n"
         f"print(os.access({str(foreign)!r}, os.W_OK), os.access({str(store)!r}, os.W_OK))\n"

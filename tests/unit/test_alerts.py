@@ -349,8 +349,8 @@ EXPIRED = (
 
 
 def test_one_cause_is_one_mail(desk: Desk) -> None:
-    """A key that has expired fails for each of twelve organisations, then for the whole mailbox, and
-    then for hours: that is one mail with cause, remedy and host, and one when it is over."""
+    """A key that has expired fails for each of twelve organisations, then for the whole mailbox,
+    and then for hours: that is one mail with cause, remedy and host, and one when it is over."""
     channels(desk, 12, EXPIRED)
     for _ in range(12):
         desk.make().look()

@@ -113,7 +113,7 @@ def test_a_long_list_of_answered_letters_is_read_in_pieces(
 
 
 def test_the_first_answer_stands(store: Store, content: ContentStore) -> None:
-    """The same answer again is harmless, and keeps the first reason; the other one is a conflict."""
+    """The same answer again is harmless and keeps the first reason; the other is a conflict."""
     taken, rejected = keep(store, "a", "b")
 
     def answers(delivery: UUID, *verbs: str) -> list[int]:
@@ -134,7 +134,7 @@ def test_the_first_answer_stands(store: Store, content: ContentStore) -> None:
 
 
 def test_of_two_answers_at_once_one_stands(store: Store, content: ContentStore) -> None:
-    """A consumer that answers twice at the same moment, each way once, hears which answer stands."""
+    """A consumer that gives both answers at the same moment hears which one stands."""
     ids = keep(store, *(f"letter {number}" for number in range(8)))
     calls = [f"/deliveries/{each}/{verb}" for each in ids for verb in ("ack", "reject")]
     with ThreadPoolExecutor(8) as pool:

@@ -288,8 +288,8 @@ def test_a_mailbox_that_lets_everything_through(
 def test_a_letter_that_got_lost_on_the_way_is_accounted_for(
     poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A letter that was listed, and that a fault of ours neither stored nor noted, gets a reason, so
-    that `status` shows it; and it is fetched when the fault is gone."""
+    """A letter that was listed, and that a fault of ours neither stored nor noted, gets a reason,
+    so that `status` shows it; and it is fetched when the fault is gone."""
     for name in ("a", "b"):
         mailbox.publish(name)
     fetch = Fetcher.fetch

@@ -34,7 +34,8 @@ from tests.unit.conftest import NOW, Clock, envelope, stored_letter
 
 ROOT = Path(__file__).parents[2]
 _LINE = re.compile(
-    r'(postmottak_|process_)[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+'
+    r"(postmottak_|process_)[a-z_]+"
+    r'(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+'
 )
 
 

@@ -143,8 +143,8 @@ def test_how_long_letters_take(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_a_mailbox_that_was_removed(store: Store, clock: Clock, tmp_path: Path) -> None:
-    """What the configuration no longer names is not reported, so that no alert says for ever that it
-    is silent."""
+    """What the configuration no longer names is not reported, so that no alert says for ever that
+    it is silent."""
     for name in ("altinn", "old"):
         store.bookmarks.save(
             [

@@ -1,5 +1,5 @@
-"""The alert rules and the dashboard in packaging/monitoring: whole, and true to the documents and to
-the program's own limits. That their metrics exist is shown by a journey."""
+"""The alert rules and the dashboard in packaging/monitoring: whole, and true to the documents and
+to the program's own limits. That their metrics exist is shown by a journey."""
 
 from __future__ import annotations
 

@@ -169,8 +169,8 @@ def test_what_cannot_be_seen_is_a_problem_until_it_can(
     shelf: Shelf,
     logged: list[Any],
 ) -> None:
-    """A destination at which pickups cannot be seen is logged once, and is a problem with the reason
-    and the remedy until a look succeeds; a look at another one leaves it."""
+    """A destination at which pickups cannot be seen is logged once, and is a problem with the
+    reason and the remedy until a look succeeds; a look at another one leaves it."""
     look()
     away = TemporaryFailure("the drop /srv/drop has no .postmottak.sign; mount the share")
     shelf.says = iter([away, away, WAITING])

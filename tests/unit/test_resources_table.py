@@ -70,11 +70,14 @@ def test_again_changes_only_the_rows() -> None:
         SECTIONS.replace("\n", "\r\n"),
         SECTIONS.replace('resources = "auto"      # or a table\n', ""),
         SECTIONS.replace('resources = "auto"', 'resources = { "4255/8" = ["old"] }'),
-        SECTIONS.replace('resources = "auto"', "resources.'4255/8' = ['old']\nresources.'4255/9' = ['x']"),
+        SECTIONS.replace(
+            'resources = "auto"', "resources.'4255/8' = ['old']\nresources.'4255/9' = ['x']"
+        ),
         SECTIONS.replace("[mailbox.altinn]", '["mailbox" . altinn ]'),
         SECTIONS.partition("# the last comment")[0].rstrip("\n"),
         SECTIONS + "[mailbox.altinn.retention]\nx = 1\n",
-        '[mailbox.altinn.resources]\n"4255/1" = ["x"]\n' + SECTIONS.replace('resources = "auto"', "#"),
+        '[mailbox.altinn.resources]\n"4255/1" = ["x"]\n'
+        + SECTIONS.replace('resources = "auto"', "#"),
         SECTIONS.replace("[mailbox.altinn]", "[[recipient]]\nname = 'x'\n[mailbox.altinn]"),
         (ROOT / "config/postmottak.example.toml").read_text(encoding="utf-8"),
     ],

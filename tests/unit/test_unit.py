@@ -1,4 +1,4 @@
-"""The installed systemd unit: what it says, and the command that runs another program as it would."""
+"""The installed systemd unit: its settings, and the command that runs a program as it would."""
 
 from __future__ import annotations
 

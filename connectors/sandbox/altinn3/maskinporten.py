@@ -5,9 +5,9 @@ Rules and error codes: felleslosninger/docs `_docs/Maskinporten/maskinporten_pro
 code is not documented; only the body tells.
 
 The form of a refusal, and its sentences, are those that users of the real one have published in
-2024 and 2025 (connectors/altinn3/token_refusals.py says where): a sentence, `(trace_id: …)`, and for
-most an `error_uri` that ends with the code. Where no sentence is published (a client that is switched
-off, a grant that lasts too long) the sandbox has one of its own.
+2024 and 2025 (connectors/altinn3/token_refusals.py says where): a sentence, `(trace_id: …)`, and
+for most an `error_uri` that ends with the code. Where no sentence is published (a client that is
+switched off, a grant that lasts too long) the sandbox has one of its own.
 """
 
 from __future__ import annotations
@@ -163,7 +163,8 @@ class Maskinporten:
             raise Refusal(
                 "invalid_request",
                 "MP-011",
-                "Invalid assertion. Invalid parameter value: exp is more than 120 seconds after iat",
+                "Invalid assertion. Invalid parameter value: exp is more than 120 seconds "
+                "after iat",
             )
 
     def _use_once(self, client: Client, claims: dict[str, Any], assertion: str) -> None:

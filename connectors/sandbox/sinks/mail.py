@@ -46,9 +46,9 @@ class MailSink:
 
     With `starttls` it refuses mail until the client has encrypted; with `tls` it speaks TLS from
     the first byte. With `login`, a name and a password, it takes mail only after that log-in, which
-    it offers only over an encrypted connection, if it can encrypt at all; `login_at` is the stage at
-    which it refuses a client without one, with Postfix the recipient. With `folder`, each mail is
-    also a file there, `0001.eml` and so on. Mails larger than `size_limit` (bytes) are refused
+    it offers only over an encrypted connection, if it can encrypt at all; `login_at` is the stage
+    at which it refuses a client without one, with Postfix the recipient. With `folder`, each mail
+    is also a file there, `0001.eml` and so on. Mails larger than `size_limit` (bytes) are refused
     with 552.
     """
 

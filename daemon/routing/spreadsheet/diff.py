@@ -61,7 +61,8 @@ def _row_differences(old: Sequence[Row], new: Sequence[Row], wording: _Wording) 
     gone = [number for number in range(len(old)) if number not in same]
     come = sorted(set(range(len(new))) - set(same.values()))
     for number in gone:
-        yield f"- {wording.before(old[number])}, position {number + 1}{wording.content(old[number])}"
+        row = old[number]
+        yield f"- {wording.before(row)}, position {number + 1}{wording.content(row)}"
     for number in come:
         yield f"+ {wording.after(new[number])}, position {number + 1}{wording.content(new[number])}"
     for one, other in same.items():

@@ -24,23 +24,33 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         ),
         'A value with a comma, a semicolon or outer blanks stands in quotes: "Lønn, skatt".',
         (
-            "Routes are tried from the top. The first one whose conditions all match decides; the last "
+            "Routes are tried from the top. The first one whose conditions all match decides; "
+            "the last "
             "one has no conditions."
         ),
-        "A column whose heading begins with # is yours, for remarks; so is a sheet whose name does.",
+        (
+            "A column whose heading begins with # is yours, for remarks; so is a sheet whose name "
+            "does."
+        ),
     ),
     "nb": (
         (
-            "Flere verdier i én celle: hver på sin linje (Alt+Enter), eller med komma eller semikolon "
+            "Flere verdier i én celle: hver på sin linje (Alt+Enter), eller med komma eller "
+            "semikolon "
             "mellom."
         ),
-        'En verdi med komma, semikolon eller mellomrom ytterst står i anførselstegn: "Lønn, skatt".',
         (
-            "Rutene prøves ovenfra. Den første der alle vilkår stemmer, bestemmer; den siste har ingen "
+            'En verdi med komma, semikolon eller mellomrom ytterst står i anførselstegn: "Lønn, '
+            'skatt".'
+        ),
+        (
+            "Rutene prøves ovenfra. Den første der alle vilkår stemmer, bestemmer; den siste "
+            "har ingen "
             "vilkår."
         ),
         (
-            "En kolonne med overskrift som begynner med #, er din egen, for merknader; det samme er et "
+            "En kolonne med overskrift som begynner med #, er din egen, for merknader; det "
+            "samme er et "
             "ark med slikt navn."
         ),
     ),
@@ -102,7 +112,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "deliver_to": "Mål fra postmottak.toml.",
         "mark_read": "Når avsenderen ser Lest: never (aldri), stored (lagret), delivered (levert).",
         "confirm": "Når avsenderen ser Bekreftet: never, stored eller delivered, som over.",
-        "keep_body": "Hvor lenge brevets tekst beholdes, for eksempel 3650d eller forever (alltid).",
+        "keep_body": "Hvor lenge brevets tekst beholdes, f.eks. 3650d eller forever (alltid).",
         "keep_attachments": "Hvor lenge vedleggene beholdes.",
         "keep_metadata": "Hvor lenge avsender, tittel og tidspunkter beholdes.",
         "continue": "ja: dette er en kopi, og rutene nedenfor prøves også.",

@@ -103,12 +103,21 @@ def swapped(sheet: str, one: int, other: int) -> Edit:
         (setting("Routes", 3, "Name", "Plan"), ['~ route "Bygg": Name: "Bygg" -> "Plan"']),
         (swapped("Routes", 2, 4), ['~ route "Skatt" moves: position 1 -> 3', '~ route "Hast" moves: position 3 -> 1']),
         (swapped("Routes", 2, 3), ['~ route "Bygg" moves: position 2 -> 1']),
-        (lambda book: book["Routes"].delete_rows(2), ['- route "Skatt", position 1: Title contains: "krav, pålegg"; To: "lonn"; Not: senders: "Nav"']),
+        (lambda book: book["Routes"].delete_rows(2), [(
+            '- route "Skatt", position 1: Title contains: "krav, pålegg"; To: "lonn"; Not: '
+            'senders: "Nav"'
+        )]),
         (setting("Recipients", 3, "E-mail", "post@a.no"), ['~ recipient "post": E-mail: nothing -> "post@a.no"']),
         (setting("Recipients", 2, "Deputy", "post"), ['~ recipient "lonn": Deputy: "sjef" -> "post"', '~ cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31: covered by: "sjef" -> "post"']),
-        (setting("Covers", 2, "Ends", "2027-01-10"), ['~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: Ends: 2027-01-03 -> 2027-01-10']),
+        (setting("Covers", 2, "Ends", "2027-01-10"), [(
+            '~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: Ends: 2027-01-03 -> '
+            '2027-01-10'
+        )]),
         (setting("Covers", 2, "To", "sjef"), ['~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: To: "post" -> "sjef"']),
-        (setting("Covers", 2, "To", None), ['~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: To: "post" -> nothing; covered by: "post" -> "sjef"']),
+        (setting("Covers", 2, "To", None), [(
+            '~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: To: "post" -> nothing; '
+            'covered by: "post" -> "sjef"'
+        )]),
         (lambda book: book["Covers"].delete_rows(3), ['- cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31, position 2: Reason: "Ferie"']),
         (lambda book: book["Covers"].append(["post", "sjef", "1.2.2027", "2.2.2027", None, "ja"]), ['+ cover for "post" by "sjef", 2027-02-01 to 2027-02-02, position 3: Keep copy: true']),
         (swapped("Covers", 2, 3), ['~ cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31 moves: position 2 -> 1']),

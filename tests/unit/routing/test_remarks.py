@@ -89,7 +89,9 @@ def test_a_remark_is_previewed(table: Table, tmp_path: Path) -> None:
 def test_remarks_written_by_hand(tmp_path: Path) -> None:
     """A comment of that form directly above a row is a remark; any other comment is not."""
     text = (
-        TEXT.replace('[[route]]\nname = "Skatt"', '## Eier: Kari\n## Sak: 12\n[[route]]\nname = "Skatt"')
+        TEXT.replace(
+            '[[route]]\nname = "Skatt"', '## Eier: Kari\n## Sak: 12\n[[route]]\nname = "Skatt"'
+        )
         .replace("[[recipient]]", "# Eier: ingen\n## uten kolon\n\n[[recipient]]")
         .replace('[[route]]\nname = "Alt annet"', '## Eier: borte\n\n[[route]]\nname = "Alt annet"')
     )  # fmt: skip

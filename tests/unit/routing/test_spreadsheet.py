@@ -152,7 +152,8 @@ def test_a_date_where_text_belongs(tmp_path: Path) -> None:
         (
             {"kind": "reglement"},
             (
-                "ark.csv: A3 (kind): 'reglement' is not a known kind of row. Use one of: recipient, route, delegation, "
+                "ark.csv: A3 (kind): 'reglement' is not a known kind of row. Use one of: "
+                "recipient, route, delegation, "
                 "table"
             ),
         ),
@@ -226,7 +227,8 @@ def test_mistakes_in_a_sheet(tmp_path: Path, row: dict[str, str], expected: str)
             "ark.csv",
             b"kind;name\nroute;x;y",
             (
-                "ark.csv: C2: the column has no heading, but this cell has content. Empty the cell, "
+                "ark.csv: C2: the column has no heading, but this cell has content. Empty the "
+                "cell, "
                 "or give the column a heading that begins with #"
             ),
         ),

@@ -1,4 +1,5 @@
-"""`check` by root, through systemd-run: what the child says is passed on, and what stops it is told.
+"""`check` by root, through systemd-run: what the child says is passed on, and what stops it is
+told.
 
 systemd is played by two small programs; `make system-test` has the real one.
 """

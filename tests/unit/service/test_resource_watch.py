@@ -240,7 +240,7 @@ def test_a_resource_belongs_to_one_service(watched: Watched) -> None:
     ],
 )
 def test_a_damaged_file_is_made_again(watched: Watched, damage: Callable[[Path], None]) -> None:
-    """The file only saves a question: without it that is asked again, and what was read is known."""
+    """The file only saves a question: without it, it is asked again, and what was read is known."""
     watched.refresh()
     watched.read(TAX, "skatt")
     damage(watched.file)
