@@ -327,8 +327,8 @@ class SendsTests(Protocol):
     def send_test(self, sample: Parcel) -> str:
         """Send `sample`, which says in every part that it is a test.
 
-        Returns a sentence about the result. Where the receiver allows it, nothing is left behind. Raises TemporaryFailure or
-        PermanentFailure.
+        Returns a sentence about the result. Where the receiver allows it, nothing is left behind.
+        Raises TemporaryFailure or PermanentFailure.
         """
 
 
