@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from connectors.mailboxes.altinn3 import Altinn3, Settings
+from connectors.altinn3.settings import Settings
+from connectors.mailboxes.altinn3 import Altinn3
 from connectors.net.http_client import HttpClient, Timeouts
 from connectors.sandbox.altinn3.access import ReadyClient
 from connectors.sandbox.altinn3.server import FakeAltinn

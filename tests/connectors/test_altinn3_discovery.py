@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from connectors.altinn3.registry import guess_service
-from connectors.mailboxes.altinn3 import Altinn3, Settings, connect
+from connectors.altinn3.settings import Settings
+from connectors.mailboxes.altinn3 import Altinn3, connect
 from connectors.sandbox.altinn3 import faults
 from connectors.sandbox.altinn3.access import READ_SCOPE, ReadyClient
 from connectors.sandbox.altinn3.discovery import PretendResource

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from connectors.mailboxes.altinn3 import Altinn3, Settings
+from connectors.altinn3.settings import Settings
+from connectors.mailboxes.altinn3 import Altinn3
 from connectors.net.http_client import HttpClient
 from connectors.sandbox.http_server import LoopbackServer, Request, Response
 from tests.connectors.altinn3_post import QUICK, Post, new_post, read_settings

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from connectors.mailboxes import altinn3
+from connectors.altinn3 import settings as altinn3_settings
 from connectors.sandbox.sinks import soap
 from daemon.config.loader import (
     AlertSettings,
@@ -92,7 +92,7 @@ def test_the_addresses_follow_from_the_environment() -> None:
     """The example's two addresses are those of the environment that it names."""
     section = EXAMPLE["mailbox"]["altinn"]
     addresses = {key: section[key] for key in ("maskinporten_url", "platform_url")}
-    assert altinn3._URLS[section["environment"]] == addresses
+    assert altinn3_settings.ADDRESSES[section["environment"]] == addresses
 
 
 def test_the_lines_that_are_enough_are(tmp_path: Path) -> None:
