@@ -249,7 +249,7 @@ NEWCOMER: tuple[Callable[[Machine], None], ...] = (
 def main(releases: list[str]) -> None:
     """Every step on every release; the first that fails ends it with its reason."""
     for release in releases or ["bookworm", "trixie"]:
-        for steps in (NEWCOMER, STEPS):
+        for steps in (STEPS, NEWCOMER):
             with Machine(
                 made(release, HOME / "build/system"), HOME / "build/system/running"
             ) as machine:
