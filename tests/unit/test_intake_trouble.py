@@ -30,7 +30,7 @@ from daemon.intake.poll import IntakeSummary
 from daemon.runtime import logs
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import NOW, TAX, Clock, MemoryMailbox, new_intake
+from tests.unit.conftest import NOW, TAX, Clock, MemoryMailbox, new_intake, newest_messages
 
 Poll = Callable[[], IntakeSummary]
 AWAY = MailboxUnavailable("Altinn does not answer")
@@ -59,7 +59,7 @@ def poll(
 
 def kept(store: Store) -> set[str]:
     """The letters that are stored."""
-    return {message.external_id for message, _ in store.queries.messages(1000)}
+    return {message.external_id for message, _ in newest_messages(store, 1000)}
 
 
 def seen(store: Store, state: SightingState) -> dict[str, str | None]:

@@ -37,6 +37,7 @@ from tests.unit.conftest import (
     TAX,
     MemoryDestination,
     MemoryMailbox,
+    newest_messages,
 )
 from tests.unit.service.conftest import MAILBOXES, PLACES
 
@@ -226,7 +227,7 @@ def test_the_table_may_change(
     parts.poll(stopping)
     versions = {
         message.external_id: decision.routing_version
-        for message, decision in parts.store.queries.messages(9)
+        for message, decision in newest_messages(parts.store, 9)
     }
     assert versions == {"a": TABLE.version, "b": APPOINTED.version}
 

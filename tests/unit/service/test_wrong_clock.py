@@ -26,7 +26,13 @@ from daemon.service import app, stack
 from daemon.service.app import App
 from daemon.store import Store
 from tests.machine import Machine
-from tests.unit.conftest import NOW, MemoryDestination, MemoryMailbox, stored_letter
+from tests.unit.conftest import (
+    NOW,
+    MemoryDestination,
+    MemoryMailbox,
+    newest_messages,
+    stored_letter,
+)
 from tests.unit.service.conftest import MAILBOXES, PLACES, Command
 
 YEAR = timedelta(days=365)
@@ -151,7 +157,7 @@ def test_a_jump_while_a_webhook_is_down(
             parts, machine, (retry.LONGEST + 2 * LONGEST_PAUSE).total_seconds(), stopping, step=600
         )
         assert parts.store.queries.unfinished() == {}
-        letters = [message for message, _ in parts.store.queries.messages(9)]
+        letters = [message for message, _ in newest_messages(parts.store, 9)]
         assert len(letters) == 3
         assert all(abs(each.fetched_at - machine.truth) < DAY for each in letters)
 
@@ -182,7 +188,7 @@ def test_a_start_with_a_wrong_clock(
         assert parts.store.queries.unfinished() == {}
         (letter,) = [
             message
-            for message, _ in parts.store.queries.messages(9)
+            for message, _ in newest_messages(parts.store, 9)
             if message.external_id == "meanwhile"
         ]
         assert abs(letter.fetched_at - machine.truth) < timedelta(hours=1)
