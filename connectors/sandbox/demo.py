@@ -139,7 +139,9 @@ def _account(scene: Scene) -> Table:
         "destination",
         "outcome",
         title="What went where",
-        show_lines=True,
+        box=None,
+        pad_edge=False,
+        leading=1,
     )
     for message in sorted(
         json.loads(output), key=lambda each: int(each["service"].partition("/")[2])

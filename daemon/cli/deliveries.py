@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from daemon.store import Outbox, Store
 
 _TOGETHER = 100  # deliveries changed in one transaction
+_GIVES_WAY = (("reason", 20), ("destination", 10), ("reason", 8))
+"""What is cut on a narrow terminal, so that 80 columns are enough."""
 _ENDED = frozenset({"delivered", "dead", "withdrawn"})
 Ids = Annotated[
     list[str] | None,
@@ -128,8 +130,8 @@ def list_deliveries(
     if json:
         print_json([each.model_dump() for each in found])
         return
-    columns = ("id", "letter", "destination", "state", "attempts", "next attempt", "reason")
-    print_table(columns, [_row(each, names) for each in found], cut="reason")
+    columns = ("id", "letter", "destination", "state", "tries", "next attempt", "reason")
+    print_table(columns, [_row(each, names) for each in found], cut=_GIVES_WAY)
 
 
 def _short_ids(store: Store, found: Sequence[Delivery]) -> dict[UUID, str]:
@@ -162,11 +164,13 @@ def show_delivery(
 ) -> None:
     """Show one delivery and all its attempts."""
     with opened_store(context) as store:
-        facts = delivery_facts(store, store.queries.delivery(delivery))
+        found = store.queries.delivery(delivery)
+        facts = delivery_facts(store, found)
+        letter = store.queries.message_by_id(found.message_id).model_dump(exclude={"body"})
     if json:
         print_json(facts)
         return
-    print_delivery(facts)
+    print_delivery(facts, letter)
 
 
 @dataclass(frozen=True, kw_only=True)

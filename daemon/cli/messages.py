@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from daemon.store import Listed, Store
 
 MessageId = Annotated[str, typer.Argument(help="A message ID, or its first characters.")]
+_GIVES_WAY = (("title", 20), ("from", 12), ("to", 7), ("title", 10), ("from", 8))
+"""What is cut on a narrow terminal, so that 80 columns are enough."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -93,8 +96,8 @@ def list_messages(  # noqa: PLR0913  # one for each option
     if json:
         print_json([_row(each) for each in found])
         return
-    columns = ("id", "received", "service", "from", "title", "to", "deliveries")
-    print_table(columns, [_line(each, names) for each in found], cut="title")
+    columns = ("id", "received", "service", "from", "title", "to", "state")
+    print_table(columns, [_line(each, names) for each in found], cut=_GIVES_WAY)
 
 
 def _row(listed: Listed) -> dict[str, Any]:
@@ -111,8 +114,16 @@ def _line(listed: Listed, names: Mapping[UUID, str]) -> list[object]:
         listed.sender_name or listed.sender_org,
         listed.title,
         [*listed.recipients, *listed.direct],
-        listed.deliveries,
+        _states(listed.deliveries),
     ]
+
+
+def _states(deliveries: Mapping[str, str]) -> str:
+    """Return how the deliveries stand: the state that all have, or how many have which."""
+    counts = Counter(deliveries.values())
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
 
 def show_message(

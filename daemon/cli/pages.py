@@ -46,10 +46,18 @@ def print_remains(facts: Facts) -> None:
     _print_lines("Deleted by retention", map(_deletion, facts["deletions"]))
 
 
-def print_delivery(facts: Facts) -> None:
-    """Print a delivery: how it stands, and every attempt."""
-    print_page([("id", facts["id"]), ("letter", facts["message_id"])])
-    typer.echo()
+def print_delivery(facts: Facts, letter: Facts) -> None:
+    """Print a delivery: of which letter, how it stands, and every attempt."""
+    print_page(
+        [
+            ("letter", letter["title"]),
+            ("from", sender_name(letter)),
+            ("service", service_name(letter["service"])),
+            ("received", letter["fetched_at"]),
+            ("id of the letter", letter["id"]),
+        ]
+    )
+    print_heading(f"Delivery {facts['id']}")
     _print_delivery(facts)
 
 
@@ -79,7 +87,7 @@ def _about_message(facts: Facts) -> list[tuple[str, object]]:
         ("due", facts["due_at"]),
         *((name.replace("_", " "), True) for name in flags if facts[name]),
         ("sender's reference", facts["sender_reference"]),
-        ("summary", facts["summary"]),
+        ("summary", " ".join(facts["summary"].split())),
         ("text deleted", facts["body_deleted_at"]),
         *_origin(facts),
         ("id", facts["id"]),

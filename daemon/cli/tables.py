@@ -13,7 +13,6 @@ from daemon.cli.streams import drawn
 from daemon.core.times import FIRST, LAST, written
 
 _GAP = 2  # blanks between two columns
-_NARROWEST = 12  # characters that stay of what is cut
 
 
 def local(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
@@ -50,11 +49,16 @@ def in_words(value: object, *, form: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
     return printable(value)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, cut: str = "") -> None:
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    cut: Sequence[tuple[str, int]] = (),
+) -> None:
     """Print rows for people, in columns without lines between them.
 
-    On a terminal that is too narrow, the column `cut` is cut, and without one, cells are wrapped.
-    In a pipe, lines are as long as they need to be.
+    On a terminal that is too narrow, the columns in `cut` give way in turn, each down to that many
+    characters; without any, cells are wrapped. In a pipe, lines are as long as they need to be.
     """
     from rich.console import Console
 
@@ -65,9 +69,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, cut: s
         return
     widths = _widths(columns, cells)
     if is_terminal(console):
-        place = columns.index(cut)
-        excess = sum(widths) + _GAP * (len(widths) - 1) - console.width
-        widths[place] = max(widths[place] - max(excess, 0), min(widths[place], _NARROWEST))
+        for name, narrowest in cut:
+            place = columns.index(name)
+            excess = max(sum(widths) + _GAP * (len(widths) - 1) - console.width, 0)
+            widths[place] = max(widths[place] - excess, min(widths[place], narrowest))
     lines = [_line(row, widths) for row in (columns, *cells)]
     drawn().write("".join(f"{line}\n" for line in lines))
 
@@ -99,7 +104,9 @@ def _print_wrapped(console: Any, columns: Sequence[str], cells: Sequence[Sequenc
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # nothing of a long name is lost
     for row in cells:
         table.add_row(*map(Text, row))
     console.print(table)

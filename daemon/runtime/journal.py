@@ -11,15 +11,24 @@ from collections.abc import Iterator, Mapping
 
 _SOCKET = "/run/systemd/journal/socket"
 _NOT_SAID = frozenset({"event", "level", "timestamp"})
+_IDS, _SHORT = frozenset({"message", "delivery"}), 8
 _LONGEST_NAME = 64  # characters of a field's name; the journal drops longer ones
 
 
 def sentence(event: Mapping[str, object]) -> str:
-    """Return what people read: the event's name, and its values after it."""
-    told = [
-        f"{name.replace('_', ' ')} {_words(value)}"
+    """Return what people read: the event's name, and its values after it.
+
+    Our ids come last, with as many characters as lists show; commands take these. The fields are
+    whole.
+    """
+    names = [
+        name
         for name, value in event.items()
         if name not in _NOT_SAID and value not in (None, "", (), [], {})
+    ]
+    told = [
+        f"{name.replace('_', ' ')} {_words(event[name])[: _SHORT if name in _IDS else None]}"
+        for name in sorted(names, key=_IDS.__contains__)
     ]
     said = str(event.get("event", ""))
     return _one_line(f"{said}: {', '.join(told)}" if told else said)

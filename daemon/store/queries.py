@@ -212,26 +212,6 @@ class Queries:
                 for key, at, count, some in rows
             ]
 
-    def messages(self, limit: int) -> Sequence[tuple[Message, DecisionRow]]:
-        """Return the letters that came last, the newest first, each with its newest decision."""
-        newest = (
-            select(func.max(DecisionRow.number))
-            .where(DecisionRow.message_id == Message.id)
-            .correlate(Message)
-            .scalar_subquery()
-        )
-        wanted = (
-            select(Message, DecisionRow)
-            .join(
-                DecisionRow,
-                (col(DecisionRow.message_id) == Message.id) & (col(DecisionRow.number) == newest),
-            )
-            .order_by(col(Message.fetched_at).desc(), col(Message.id))
-            .limit(limit)
-        )
-        with self._database.read() as session:
-            return session.exec(wanted).all()
-
     def decisions(self, message_id: UUID) -> Sequence[DecisionRow]:
         """Return every decision about the letter, in order."""
         return self._database.rows(

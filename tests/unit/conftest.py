@@ -14,6 +14,8 @@ from uuid import UUID
 
 import pytest
 import structlog
+from sqlalchemy import func
+from sqlmodel import col, select
 from structlog.testing import capture_logs
 
 from daemon.config.loader import Configuration, DeliverySettings, RoutingSettings, StoreSettings
@@ -288,3 +290,21 @@ def own_logging() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     log_settings.current = log_settings.LogSettings()
+
+
+def newest_messages(store: Store, limit: int = 1000) -> Sequence[tuple[Message, DecisionRow]]:
+    """The letters that came last, the newest first, each with its newest decision."""
+    newest = (
+        select(func.max(DecisionRow.number))
+        .where(DecisionRow.message_id == Message.id)
+        .correlate(Message)
+        .scalar_subquery()
+    )
+    wanted = (
+        select(Message, DecisionRow)
+        .join(DecisionRow, col(DecisionRow.message_id) == Message.id)
+        .where(DecisionRow.number == newest)
+        .order_by(col(Message.fetched_at).desc(), col(Message.id))
+    )
+    with store.queries._database.read() as session:
+        return session.exec(wanted.limit(limit)).all()

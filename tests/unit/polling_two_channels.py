@@ -15,7 +15,7 @@ from daemon.intake.fetch import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import TAX, Clock, new_intake
+from tests.unit.conftest import TAX, Clock, new_intake, newest_messages
 from tests.unit.memory import MemoryMailbox
 
 Poll = Callable[[], IntakeSummary]
@@ -44,7 +44,7 @@ def new_poll(
 
 def kept(store: Store) -> set[str]:
     """The letters that are stored."""
-    return {message.external_id for message, _ in store.queries.messages(1000)}
+    return {message.external_id for message, _ in newest_messages(store, 1000)}
 
 
 def seen(store: Store, state: SightingState) -> dict[str, str | None]:

@@ -64,7 +64,7 @@ def test_a_sentence_with_its_fields(journald: socket.socket) -> None:
             "mark set", destination="erp", message="12", reason="two\nlines", added=("a", "b")
         )
     assert read_entry(journald.recv(1 << 16)) == {
-        "MESSAGE": "mark set: destination erp, message 12, reason two lines, added a and b",
+        "MESSAGE": "mark set: destination erp, reason two lines, added a and b, message 12",
         "PRIORITY": "4",
         "SYSLOG_IDENTIFIER": "postmottak",
         "POSTMOTTAK_EVENT": "mark set",
@@ -124,5 +124,11 @@ def test_values_read_as_people_write_them() -> None:
     """A sentence has no values of Python: a truth is yes or no, what is empty is left out."""
     event = {"event": "service stopped", "level": "info", "everything_ended": True, "added": ()}
     assert journal.sentence(event) == "service stopped: everything ended yes"
+    key = "f7da1611-5dd2-56f3-8c4f-0d538429f9b4"
+    attempt = {"event": "delivery attempted", "message": key, "destination": "erp", "letter": key}
+    assert journal.sentence(attempt) == (
+        f"delivery attempted: destination erp, letter {key}, message f7da1611"
+    )
+    assert key.encode() in journal.entry("said", 6, attempt)
     counts = {"event": "polled", "outcomes": {"delivered": 2, "dead": 1}}
     assert journal.sentence(counts) == "polled: outcomes delivered 2; dead 1"

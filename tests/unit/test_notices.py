@@ -27,6 +27,7 @@ from tests.unit.conftest import (
     Clock,
     new_intake,
     newest_decision,
+    newest_messages,
 )
 from tests.unit.memory import MemoryMailbox
 
@@ -112,7 +113,7 @@ def test_a_notice_is_written_once(
         "t", channel=LISTED, confidential=True, requested_at=clock() - timedelta(hours=1)
     )
     assert (poll().notices, poll().notices) == (1, 0)
-    assert {each.external_id for each, _ in store.queries.messages(9)} == {"s/notice", "t/notice"}
+    assert {each.external_id for each, _ in newest_messages(store, 9)} == {"s/notice", "t/notice"}
 
 
 def test_a_letter_that_comes_after_its_notice(
@@ -125,7 +126,7 @@ def test_a_letter_that_comes_after_its_notice(
     mailbox.letters["s"] = (SECRET, mailbox.letters["s"][1])
     summary = poll()
     assert (summary.stored, summary.notices) == (1, 0)
-    assert {each.kind for each, _ in store.queries.messages(9)} == {
+    assert {each.kind for each, _ in newest_messages(store, 9)} == {
         MessageKind.LETTER,
         MessageKind.NOTICE,
     }

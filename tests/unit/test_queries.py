@@ -11,7 +11,7 @@ from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DeliveryState, MarkKind, Policy, SightingState, message_id
 from daemon.store import Store, results
 from daemon.store.queries import Counts
-from tests.unit.conftest import NOW, SECRET, envelope, stored_letter
+from tests.unit.conftest import NOW, SECRET, envelope, newest_messages, stored_letter
 
 LEASE = timedelta(hours=1)
 
@@ -47,7 +47,7 @@ def test_an_empty_store(store: Store) -> None:
     )
     assert store.queries.unfinished() == {}
     assert [
-        *store.queries.messages(10),
+        *newest_messages(store, 10),
         *store.queries.deliveries(),
         *store.queries.bookmarks(),
     ] == []
@@ -138,7 +138,7 @@ def test_what_belongs_to_a_letter(filled: Store) -> None:
 def test_an_id_may_be_shortened(filled: Store, shorten: type[str]) -> None:
     """A letter and a delivery are found by their id or its beginning, in capitals or not, with or
     without hyphens."""
-    message, delivery = filled.queries.messages(1)[0][0], filled.queries.deliveries(limit=1)[0]
+    message, delivery = newest_messages(filled, 1)[0][0], filled.queries.deliveries(limit=1)[0]
     assert filled.queries.message(shorten(str(message.id))) == message
     assert filled.queries.message(shorten(message.id.hex)) == message
     assert filled.queries.delivery(shorten(str(delivery.id))) == delivery
@@ -193,7 +193,7 @@ def test_the_newest_letters_first(store: Store) -> None:
     for number, letter in enumerate(letters):
         letter.message.fetched_at = NOW + number * LEASE
     store.letters.add(letters)
-    assert [message.external_id for message, _ in store.queries.messages(2)] == ["c", "b"]
+    assert [message.external_id for message, _ in newest_messages(store, 2)] == ["c", "b"]
 
 
 def test_sightings_are_told_the_oldest_first(filled: Store) -> None:

@@ -15,7 +15,7 @@ from daemon.core.model import DeliveryState, Outcome
 from daemon.routing.table import Table
 from daemon.service import app, stack
 from daemon.service.app import App
-from tests.unit.conftest import APPOINTED, TABLE, TABLE_TEXT
+from tests.unit.conftest import APPOINTED, TABLE, TABLE_TEXT, newest_messages
 from tests.unit.memory import MemoryDestination, MemoryMailbox
 from tests.unit.service.conftest import AWAY, NOT_NOW
 
@@ -179,6 +179,6 @@ def test_the_table_may_change(
     parts.poll(stopping)
     versions = {
         message.external_id: decision.routing_version
-        for message, decision in parts.store.queries.messages(9)
+        for message, decision in newest_messages(parts.store, 9)
     }
     assert versions == {"a": TABLE.version, "b": APPOINTED.version}

@@ -112,6 +112,31 @@ def test_an_ambiguous_id(
     assert command("deliveries", "show", names[0]).code == 0
 
 
+def test_an_id_of_a_stored_and_a_deleted_letter(
+    command: Command, configure: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """A beginning that a stored letter shares with a deleted one is refused, and both are named."""
+    _polled(command, configure, 1)
+    (letter,) = command("messages", "list", "--json").json
+    deleted = f"{letter['id'][:8]}{'0' * 24}"
+    with closing(sqlite3.connect(tmp_path / "data" / "postmottak.db")) as database:
+        database.execute(
+            "INSERT INTO tombstones (message_id, kind, mailbox, party, service, resource, "
+            "external_id, deleted_at) VALUES (?, 'letter', 'altinn', '991825827', '4255/8', "
+            "'skatt', 'old', '2026-01-01 00:00:00.000000')",
+            (deleted,),
+        )
+        database.commit()
+    ended = command("messages", "show", letter["id"][:8])
+    assert (ended.code, ended.out) == (1, "")
+    assert "more than one message" in ended.err
+    assert letter["id"] in ended.err
+    assert command("messages", "show", letter["id"]).code == 0
+    page = command("messages", "show", deleted).out
+    assert page.startswith("Retention has deleted this letter.")
+    assert not _OF_PYTHON.search(page)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -252,13 +277,12 @@ def test_the_title_is_what_is_cut(
     command("poll")
     assert title.strip() in command("messages", "list").out
     monkeypatch.setattr(tables, "is_terminal", lambda _: True)
-    monkeypatch.setenv("COLUMNS", "100")
-    lines = command("messages", "list").out.splitlines()
-    assert len(lines) == 2
-    assert max(map(len, lines)) <= 100
-    assert "Vedtak om" in lines[1]
-    assert "…" in lines[1]
-    assert lines[1].endswith("erp delivered")
+    for columns in (100, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = command("messages", "list").out.splitlines()
+        assert len(lines) == 2
+        assert max(map(len, lines)) <= columns
+        assert re.search(r"  Vedtak om.*…  post +delivered$", lines[1]), lines[1]
     assert not set("│┃━┏─|") & set("".join(lines))
 
 

@@ -21,7 +21,7 @@ from daemon.delivery.dispatch import _LEASE
 from daemon.service.app import App
 from daemon.store import Store
 from tests.machine import Machine
-from tests.unit.conftest import stored_letter
+from tests.unit.conftest import newest_messages, stored_letter
 from tests.unit.memory import MemoryDestination, MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, NOT_NOW
 from tests.unit.service.wrong_clocks import (
@@ -77,7 +77,7 @@ def test_a_jump_while_a_webhook_is_down(
             parts, machine, (retry.LONGEST + 2 * LONGEST_PAUSE).total_seconds(), stopping, step=600
         )
         assert parts.store.queries.unfinished() == {}
-        letters = [message for message, _ in parts.store.queries.messages(9)]
+        letters = [message for message, _ in newest_messages(parts.store, 9)]
         assert len(letters) == 3
         assert all(abs(each.fetched_at - machine.truth) < DAY for each in letters)
 
@@ -108,7 +108,7 @@ def test_a_start_with_a_wrong_clock(
         assert parts.store.queries.unfinished() == {}
         (letter,) = [
             message
-            for message, _ in parts.store.queries.messages(9)
+            for message, _ in newest_messages(parts.store, 9)
             if message.external_id == "meanwhile"
         ]
         assert abs(letter.fetched_at - machine.truth) < timedelta(hours=1)
