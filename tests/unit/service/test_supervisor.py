@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from daemon.core.bookkeeping import FULL
 from daemon.core.errors import DiskFull, PostmottakError, StoreError
 from daemon.core.model import DeliveryState
 from daemon.delivery import retry
@@ -260,6 +261,7 @@ def test_a_full_disk_stops_fetching_only(
     assert full.wait(SOON)
     assert running.stop() is True
     assert running.error is None
+    assert [each.about for each in parts.problems.all() if each.kind == FULL] == ["fetched"]
 
 
 def test_a_full_disk_does_not_end_the_service(
@@ -278,3 +280,4 @@ def test_a_full_disk_does_not_end_the_service(
     assert full.wait(SOON)
     assert running.stop() is True
     assert running.error is None
+    assert [each.about for each in parts.problems.all() if each.kind == FULL] == ["delivered"]
