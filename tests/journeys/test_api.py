@@ -31,14 +31,17 @@ def api(journey: Journey) -> Iterator[httpx.Client]:
         )
     )
     process = journey.start("run")
-    assert journey.altinn.wait_for(lambda: len(journey.whole_drops()) == 1, timeout=20)
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{port}/api/v1", headers={"Authorization": f"Bearer {TOKEN}"}
-    ) as client:
-        assert journey.altinn.wait_for(lambda: _answers(client), timeout=20)
-        yield client
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=15)
+    try:
+        assert journey.altinn.wait_for(lambda: len(journey.whole_drops()) == 1, timeout=60)
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}/api/v1",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        ) as client:
+            assert journey.altinn.wait_for(lambda: _answers(client), timeout=60)
+            yield client
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
     assert process.returncode == 0
 
 
