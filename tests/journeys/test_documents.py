@@ -45,7 +45,6 @@ NOT_RUN = {
     ),
     "journalctl -u postmottak -p warning": _NO_JOURNAL,
     "journalctl -u postmottak POSTMOTTAK_DESTINATION=erp": _NO_JOURNAL,
-    'journalctl -u postmottak POSTMOTTAK_EVENT="delivery attempted"': _NO_JOURNAL,
     "journalctl -u postmottak -o json": _NO_JOURNAL,
     "dpkg -s postmottak": "needs the installed package; it shows the version of any package",
     "make demo": "creates the tests' own environment, then runs `postmottak demo`, which is run",

@@ -39,7 +39,8 @@ def installs(machine: Machine) -> None:
     (machine.root / "opt/dist").mkdir()
     shutil.copy(next((HOME / "dist").glob("postmottak_*.deb")), machine.root / "opt/dist")
     machine.run(INSTALL)
-    machine.run("postmottak --help && test -s /usr/share/man/man1/postmottak.1.gz")
+    machine.run("postmottak --version && test -s /usr/share/man/man1/postmottak.1.gz")
+    machine.run("bash -n /usr/share/bash-completion/completions/postmottak")
     machine.run(
         "postmottak soap describe "
         "/usr/lib/postmottak/python3.11/postmottak/_app/connectors/sandbox/sinks/archive.wsdl"
@@ -101,6 +102,8 @@ def starts(machine: Machine) -> None:
     assert own.isdigit(), f"the service runs on the cores {own}"
     assert own not in others, f"the service runs on core {own}, and its agent on {others}"
     assert "delivered" in machine.run("journalctl -u postmottak")
+    fields = 'journalctl -u postmottak POSTMOTTAK_EVENT="delivery attempted"'
+    assert "delivery attempted: destination" in machine.run(fields)
 
 
 def agent(machine: Machine) -> str:
