@@ -45,8 +45,13 @@ from daemon.runtime.process import allow_enough_files, leave_no_core, tune_mallo
 from daemon.runtime.process_usage import ProcessUsage
 from daemon.service import plugins
 from daemon.service.connections import connect_destinations, start_worker
+from daemon.service.edit_warnings import (
+    log_configuration_warnings,
+    log_table_warnings,
+    needs_restart,
+)
 from daemon.service.poll_summary import PollSummary
-from daemon.service.preflight import readable_secrets, refuse_shared_file_systems
+from daemon.service.preflight import refuse_shared_file_systems
 from daemon.service.resource_watch import ResourceWatch
 from daemon.service.servers import pull_api_server, token_guard
 from daemon.service.stack import LoadedConfig, open_content, retention
@@ -147,7 +152,7 @@ class App:
     def _recover(self) -> None:
         """Bring the store up to date with this start. Raises StoreError."""
         self._note_table(self.table)
-        _log_warnings(self.table)
+        log_table_warnings(self.table)
         self.store.outbox.release_abandoned(self.clock())
         self.store.stamps.pull_back(self.clock(), retry.LONGEST_ASKED)
         channels: dict[str, Sequence[Channel]] = {
@@ -306,7 +311,7 @@ class App:
         """
         active, new = self._active.snapshot(), checked.configuration
         old = active.configuration
-        if _needs_restart(old) != _needs_restart(new):
+        if needs_restart(old) != needs_restart(new):
             _log.warning(
                 "an edit of [store], [mailbox], [delivery], [api] or [monitoring] is in force "
                 "after a restart"
@@ -318,7 +323,7 @@ class App:
         self._active.replace(
             Snapshot(configuration=new, table=checked.table, destinations={**kept, **connected})
         )
-        _log_warnings(checked.table)
+        log_table_warnings(checked.table)
 
     def has_its_worker(self) -> bool:
         """Whether the worker process is there, if there should be one.
@@ -348,24 +353,6 @@ class App:
         self._active.close()
 
 
-def _needs_restart(configuration: Configuration) -> tuple[object, ...]:
-    """Return the sections of the configuration that are read only at the start."""
-    return (
-        configuration.store,
-        configuration.mailboxes,
-        configuration.delivery,
-        configuration.api,
-        configuration.monitoring,
-    )
-
-
-def _log_warnings(table: Table) -> None:
-    for warning in table.warnings:
-        _log.warning(
-            "the routing table has something that is probably not meant", warning=str(warning)
-        )
-
-
 @contextmanager
 def open_app(
     checked: LoadedConfig, new_clock: Callable[..., Clock] = Clock, *, with_worker: bool = False
@@ -381,12 +368,7 @@ def open_app(
     tune_malloc()
     refuse_shared_file_systems(checked.configuration.store)
     refuse_closed_store(checked.configuration.store)
-    for warning in checked.configuration.warnings:
-        _log.warning(
-            "the configuration has something that is probably not meant", warning=str(warning)
-        )
-    for warning in readable_secrets(checked.configuration):
-        _log.warning("a secret is not kept as one", warning=str(warning))
+    log_configuration_warnings(checked.configuration)
     with ExitStack() as ends:
         lock = InstanceLock(
             checked.configuration.store.database_path, checked.configuration.store.content

@@ -117,7 +117,7 @@ class Api:
     def _destination(self, request: Request) -> str | None:
         name = request.query_params.get("destination")
         if name is not None and self.destinations and name not in self.destinations():
-            raise NotFound(f"there is no destination {name!r} in the configuration")
+            raise NotFound(f"the destination {name!r} is not in the configuration")
         return name
 
     async def _body(self, request: Request) -> Response:

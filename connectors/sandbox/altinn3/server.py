@@ -387,11 +387,9 @@ def _route(request: Request) -> tuple[str, tuple[str, ...]]:
 
 def _nothing_here(request: Request) -> Response:
     allowed = [method for _, method, pattern in _ROUTES if pattern.fullmatch(request.path)]
-    return (
-        Response(status=405, headers=(("Allow", ", ".join(allowed)),))
-        if allowed
-        else Response(status=404)
-    )
+    if not allowed:
+        return Response(status=404)
+    return Response(status=405, headers=(("Allow", ", ".join(allowed)),))
 
 
 def _no_subscription() -> Response:
