@@ -12,7 +12,7 @@ _log = structlog.get_logger(__name__)
 
 
 def log_configuration_warnings(configuration: Configuration) -> None:
-    """Log what is valid in the configuration and probably not meant, and secrets others can read."""
+    """Log what is valid and probably not meant, and secrets that others can read."""
     for warning in configuration.warnings:
         _log.warning(
             "the configuration has something that is probably not meant", warning=str(warning)
