@@ -209,11 +209,14 @@ class Intake:
 
         So what was listed is here, or is not for a reason that has a name.
         """
-        failing = {ref.message_id for ref in self.store.letters.failing(mailbox)} if work else set()
-        for _, ref in self._unsettled(work):
-            if ref.message_id not in failing:
-                lost = Fetched(ref=ref, state=SightingState.FAILING, problem=_UNACCOUNTED)
-                self._note(lost, summary)
+        if not work:
+            return
+        refs = {ref.message_id: ref for _, ref in work}
+        known = self.store.letters.already_handled(refs.values(), None)
+        known |= {ref.message_id for ref in self.store.letters.failing(mailbox)}
+        for key in refs.keys() - known:
+            lost = Fetched(ref=refs[key], state=SightingState.FAILING, problem=_UNACCOUNTED)
+            self._note(lost, summary)
 
     def _fetch_all(
         self,
