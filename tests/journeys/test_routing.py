@@ -68,7 +68,7 @@ def test_an_edit_is_in_force_while_the_service_runs(begun: Callable[..., Begin])
 
         table_file(journey).write_text(edited.replace("services =", "sevices ="))
         status = journey.run("status", "--json")
-        assert status.code == 0
+        assert status.code == 3
         told = status.json["routing"]
         assert (told["state"], told["version"]) == ("faulty", version(edited))
         (fault,) = told["faults"]

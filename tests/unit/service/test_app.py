@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from daemon.core.bookkeeping import FULL
 from daemon.core.errors import (
     ConfigurationError,
     DiskFull,
@@ -448,8 +449,8 @@ def test_a_full_disk_stops_fetching_only(
     mailbox: MemoryMailbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While there is no room for new letters the service fetches none, and delivers those that it
-    has."""
+    """While there is no room for new letters the service fetches none, says so, and delivers those
+    that it has."""
     parts.intake.poll(mailbox, parts.polled_mailboxes[0].policies, threading.Event())
     mailbox.publish("b", b"large")
     full = threading.Event()
@@ -465,6 +466,7 @@ def test_a_full_disk_stops_fetching_only(
     assert full.wait(SOON)
     assert running.stop() is True
     assert running.error is None
+    assert [each.about for each in parts.problems.all() if each.kind == FULL] == ["fetched"]
 
 
 def test_a_full_disk_does_not_end_the_service(
@@ -483,3 +485,4 @@ def test_a_full_disk_does_not_end_the_service(
     assert full.wait(SOON)
     assert running.stop() is True
     assert running.error is None
+    assert [each.about for each in parts.problems.all() if each.kind == FULL] == ["delivered"]
