@@ -228,11 +228,9 @@ def _check_names(machine: Machine, mistake: Mistake) -> list[str]:
 def _status_names(machine: Machine, mistake: Mistake) -> list[str]:
     """Restart the service with the mistake, give it a letter to deliver, and look for a minute."""
     machine.run("systemctl restart postmottak", check=False)
-    listed = json.loads(
-        machine.run("postmottak deliveries list --json 2>/dev/null", check=False) or "[]"
-    )
-    for each in listed[:1]:
-        machine.run(f"postmottak deliveries resend {each['id']}", check=False)
+    listed = machine.run("postmottak messages list --json 2>/dev/null", check=False)
+    for each in json.loads(listed or "[]")[:1]:
+        machine.run(f"postmottak messages route {each['id']}", check=False)
     said = ""
 
     def named() -> bool:
