@@ -23,13 +23,16 @@ _SIGNS = (
     r"is not a folder",
     r"no such (file|folder|share|bucket)",
     r"has no bucket",
-    r"readwritepaths|protectsystem",
+    r"readwritepaths|protectsystem|protecthome|loadcredential",
+    r"cannot be reached by \S+, who may not enter",
+    r"has something in it that \S+ may not change",
     r"owner or group",
     r"refuses to give its files the mode",
     # log-ins and rights
     r"refuses the (log-in|bucket|key)",
     r"offers no (starttls|supported way)",
     r"wants a log-in",
+    r"without a log-in \(status",
     r"status (401|403|404|405|407|415|530|534|535)\b",
     r"may no(t|longer| longer) read",
     r"lacks a scope",
@@ -41,7 +44,7 @@ _SIGNS = (
     r"certificate (cannot be verified|has expired|is not)",
     r"(another key than|calls revoked|so it is not known whether)",
     # the configuration itself
-    r"there\sis\sno\sdestination",
+    r"is not in the configuration",
     r"known_hosts holds no",
     r"no e-mail address for",
 )

@@ -16,6 +16,7 @@ from connectors.mail.smtp_server import MailServer, ServerSettings
 from connectors.net.diagnostics import explain_error, remedy_for
 from connectors.net.known_hosts import KnownHosts
 from connectors.net.status import Remedies, judge
+from daemon.core import access
 from daemon.core.causes import cause_of, incident_of, needs_set_up, split_reason
 from daemon.core.errors import TemporaryFailure
 
@@ -51,11 +52,33 @@ def test_a_status_that_passes(status: int) -> None:
     assert not needs_set_up(_answers(status))
 
 
-@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EROFS])
-def test_a_folder_that_cannot_be_used(number: int) -> None:
-    """What the file drop says of rights and missing folders is recognised; a full disk passes."""
-    assert needs_set_up(f"the drop folder /srv/drop {REMEDIES[number]}")
-    assert not needs_set_up(f"the drop folder /srv/drop {REMEDIES[errno.ENOSPC]}")
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_used(tmp_path: Path, number: int) -> None:
+    """What is said of rights and missing folders is recognised, for folders and for files."""
+    said = [access.why_not_written(tmp_path, number)]
+    if number == errno.EACCES:
+        said += [access.why_not_read(tmp_path, number), access.why_no_secret(tmp_path, number)]
+    for each in said:
+        assert each
+        assert needs_set_up(f"the drop folder /srv/drop {each}")
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(errno.ENOTDIR, True), (errno.ENOSPC, False), (errno.EDQUOT, False)]
+)
+def test_a_file_where_a_folder_should_be(number: int, expected: bool) -> None:
+    """A file in the place of the drop is set up wrongly; a full disk passes."""
+    assert needs_set_up(f"the drop folder /srv/drop {REMEDIES[number]}") is expected
+
+
+def test_a_folder_on_the_way_that_may_not_be_entered() -> None:
+    """What the sandbox hides, and a closed folder above, are set up wrongly."""
+    for said in (
+        "/srv/drop cannot be reached by postmottak, who may not enter /srv; run: chmod o+x /srv",
+        "/home/x is hidden from the service, which may not see /home (ProtectHome); use another",
+        "/srv/drop has something in it that postmottak may not change; look with: ls -la",
+    ):
+        assert needs_set_up(said)
 
 
 def test_a_real_folder_that_is_not_there(tmp_path: Path) -> None:
