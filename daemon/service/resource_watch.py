@@ -8,7 +8,6 @@ that question: not while it cannot be answered, and not if a resource is missing
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from daemon.core.errors import PostmottakError
 from daemon.core.ports import FindsResources, Mailbox
 from daemon.monitoring.problems import Problem
 from daemon.monitoring.service_problems import ServiceProblems
+from daemon.runtime.owner import create_file
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -145,11 +145,8 @@ class ResourceWatch:
             with self._saving:
                 known = {name: _plain(each) for name, each in self._known.items()}
                 half.unlink(missing_ok=True)
-                half.touch(mode=0o600)
+                create_file(half)
                 half.write_text(json.dumps(known), encoding="utf-8")
-                if os.geteuid() == 0:
-                    owner = self._file.parent.stat()
-                    os.chown(half, owner.st_uid, owner.st_gid)
                 half.replace(self._file)
         except OSError as error:
             _log.warning("the resources could not be kept", file=str(self._file), reason=str(error))
