@@ -13,7 +13,7 @@ import pytest
 
 from connectors.destinations import filedrop, s3, sftp, smb
 from daemon.core.ports import Destination
-from tests.contracts.destination_contract import DropContract, DropReceiver
+from tests.contracts.drop_contract import DropContract, DropReceiver
 from tests.contracts.drop_servers import (
     PASSWORD,
     Gate,

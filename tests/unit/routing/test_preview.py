@@ -94,36 +94,86 @@ def swapped(sheet: str, one: int, other: int) -> Edit:
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (setting("Routes", 2, "Title contains", "krav, pålegg"), ['~ route "Skatt": Title contains: "krav, pålegg" -> "krav", "pålegg"']),
-        (setting("Routes", 2, "To", "lonn; post"), ['~ route "Skatt": To: "lonn" -> "lonn", "post"']),
+        (
+            setting("Routes", 2, "Title contains", "krav, pålegg"),
+            ['~ route "Skatt": Title contains: "krav, pålegg" -> "krav", "pålegg"'],
+        ),
+        (
+            setting("Routes", 2, "To", "lonn; post"),
+            ['~ route "Skatt": To: "lonn" -> "lonn", "post"'],
+        ),
         (setting("Routes", 2, "Copy to", "post"), ['~ route "Skatt": Copy to: nothing -> "post"']),
-        (setting("Routes", 2, "Not: senders", None), ['~ route "Skatt": Not: senders: "Nav" -> nothing']),
+        (
+            setting("Routes", 2, "Not: senders", None),
+            ['~ route "Skatt": Not: senders: "Nav" -> nothing'],
+        ),
         (setting("Routes", 4, "Due within", "5d"), ['~ route "Hast": Due within: "3d" -> "5d"']),
         (setting("Routes", 3, "Enabled", "nei"), ['~ route "Bygg": Enabled: true -> false']),
         (setting("Routes", 3, "Name", "Plan"), ['~ route "Bygg": Name: "Bygg" -> "Plan"']),
-        (swapped("Routes", 2, 4), ['~ route "Skatt" moves: position 1 -> 3', '~ route "Hast" moves: position 3 -> 1']),
+        (
+            swapped("Routes", 2, 4),
+            ['~ route "Skatt" moves: position 1 -> 3', '~ route "Hast" moves: position 3 -> 1'],
+        ),
         (swapped("Routes", 2, 3), ['~ route "Bygg" moves: position 2 -> 1']),
-        (lambda book: book["Routes"].delete_rows(2), [(
-            '- route "Skatt", position 1: Title contains: "krav, pålegg"; To: "lonn"; Not: '
-            'senders: "Nav"'
-        )]),
-        (setting("Recipients", 3, "E-mail", "post@a.no"), ['~ recipient "post": E-mail: nothing -> "post@a.no"']),
-        (setting("Recipients", 2, "Deputy", "post"), ['~ recipient "lonn": Deputy: "sjef" -> "post"', '~ cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31: covered by: "sjef" -> "post"']),
-        (setting("Covers", 2, "Ends", "2027-01-10"), [(
-            '~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: Ends: 2027-01-03 -> '
-            '2027-01-10'
-        )]),
-        (setting("Covers", 2, "To", "sjef"), ['~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: To: "post" -> "sjef"']),
-        (setting("Covers", 2, "To", None), [(
-            '~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: To: "post" -> nothing; '
-            'covered by: "post" -> "sjef"'
-        )]),
-        (lambda book: book["Covers"].delete_rows(3), ['- cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31, position 2: Reason: "Ferie"']),
-        (lambda book: book["Covers"].append(["post", "sjef", "1.2.2027", "2.2.2027", None, "ja"]), ['+ cover for "post" by "sjef", 2027-02-01 to 2027-02-02, position 3: Keep copy: true']),
-        (swapped("Covers", 2, 3), ['~ cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31 moves: position 2 -> 1']),
+        (
+            lambda book: book["Routes"].delete_rows(2),
+            [
+                (
+                    '- route "Skatt", position 1: Title contains: "krav, pålegg"; To: "lonn"; Not: '
+                    'senders: "Nav"'
+                )
+            ],
+        ),
+        (
+            setting("Recipients", 3, "E-mail", "post@a.no"),
+            ['~ recipient "post": E-mail: nothing -> "post@a.no"'],
+        ),
+        (
+            setting("Recipients", 2, "Deputy", "post"),
+            [
+                '~ recipient "lonn": Deputy: "sjef" -> "post"',
+                '~ cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31: covered by: "sjef" -> "post"',
+            ],
+        ),
+        (
+            setting("Covers", 2, "Ends", "2027-01-10"),
+            [
+                (
+                    '~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: Ends: 2027-01-03 -> '
+                    "2027-01-10"
+                )
+            ],
+        ),
+        (
+            setting("Covers", 2, "To", "sjef"),
+            ['~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: To: "post" -> "sjef"'],
+        ),
+        (
+            setting("Covers", 2, "To", None),
+            [
+                (
+                    '~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: To: "post" -> nothing; '
+                    'covered by: "post" -> "sjef"'
+                )
+            ],
+        ),
+        (
+            lambda book: book["Covers"].delete_rows(3),
+            ['- cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31, position 2: Reason: "Ferie"'],
+        ),
+        (
+            lambda book: book["Covers"].append(
+                ["post", "sjef", "1.2.2027", "2.2.2027", None, "ja"]
+            ),
+            ['+ cover for "post" by "sjef", 2027-02-01 to 2027-02-02, position 3: Keep copy: true'],
+        ),
+        (
+            swapped("Covers", 2, 3),
+            ['~ cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31 moves: position 2 -> 1'],
+        ),
         (setting("Settings", 2, "Follow thread", "ja"), ["~ Follow thread: false -> true"]),
     ],
-)  # fmt: skip  # one line for each edit
+)
 def test_each_edit_is_shown(table: Table, tmp_path: Path, edit: Edit, expected: list[str]) -> None:
     """Values stand in quotes, before and after; a cover names both recipients and its days; a move
     has its positions."""

@@ -4,6 +4,7 @@ configuration, and its commands."""
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -86,6 +87,7 @@ file = "routing.toml"
 """
 AWAY = MailboxUnavailable("Altinn does not answer")
 NOT_NOW = TemporaryFailure("nobody is at home")
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @pytest.fixture

@@ -1,0 +1,152 @@
+"""The operator's commands for letters and deliveries: what they show, and what they do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from daemon.core.model import message_id
+from tests.unit.conftest import TABLE
+from tests.unit.memory import MemoryMailbox
+from tests.unit.service.conftest import DATE, MAILBOXES, Command, with_letters
+
+
+def test_letters_and_deliveries(command: Command, configure: Callable[[str, str], None]) -> None:
+    """Letters and deliveries are listed and shown, with why they went where they went, for people
+    and for programs."""
+    with_letters(configure)
+    command("poll")
+    letters = command("messages", "list", "--json").json
+    assert [each["deliveries"] for each in letters] == [{"erp": "delivered"}] * 2
+    shown = command("messages", "show", letters[0]["id"][:8], "--json").json
+    (decision,) = shown["decisions"]
+    assert (decision["route"], decision["routing_version"], len(shown["attachments"])) == (
+        "Alt annet",
+        TABLE.version,
+        1,
+    )
+    assert [each["outcome"] for each in shown["deliveries"][0]["tries"]] == ["delivered"]
+    deliveries = command(
+        "deliveries", "list", "--destination", "erp", "--state", "delivered", "--json"
+    ).json
+    assert {each["message_id"] for each in deliveries} == {each["id"] for each in letters}
+    assert not DATE.search(
+        command("deliveries", "list").out
+    )  # when something was due means nothing once it is delivered
+    assert (
+        command("deliveries", "show", deliveries[0]["id"], "--json")
+        .json["evidence"]["reference"]
+        .startswith("erp/")
+    )
+    for arguments in (
+        ["messages", "list"],
+        ["messages", "show", letters[0]["id"]],
+        ["deliveries", "list"],
+        ["deliveries", "show", deliveries[0]["id"]],
+    ):
+        ended = command(*arguments)
+        assert (ended.code, ended.err) == (0, "")
+        shown_id = 8 if arguments[1] == "list" else None
+        assert any(each["id"][:shown_id] in ended.out for each in (letters[0], deliveries[0]))
+
+
+def test_a_letter_is_exported(
+    command: Command, configure: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """A letter is written to a zip file with its text, its attachments and all that is known of it;
+    a file that is there stays."""
+    with_letters(configure)
+    command("poll")
+    target = tmp_path / "letter.zip"
+    assert command("messages", "export", "letter-0", "-o", str(target)).code == 0
+    with zipfile.ZipFile(target) as archive:
+        assert sorted(archive.namelist()) == ["001-vedlegg-1.pdf", "body.md", "message.json"]
+        assert archive.read("001-vedlegg-1.pdf") == b"pdf"
+        assert archive.read("body.md") == "Hei på deg".encode()
+        assert json.loads(archive.read("message.json"))["id"] == str(
+            message_id("altinn", "letter-0")
+        )
+    before = target.read_bytes()
+    again = command("messages", "export", "letter-1", "-o", str(target))
+    assert (again.code, target.read_bytes()) == (1, before)
+    assert "already" in again.err
+
+
+def test_an_export_that_fails_leaves_no_file(
+    command: Command, configure: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """If an attachment's bytes are not there, no half file is left that looks like the letter."""
+    with_letters(configure)
+    command("poll")
+    shutil.rmtree(tmp_path / "content")
+    ended = command("messages", "export", "letter-0", "-o", str(tmp_path / "letter.zip"))
+    assert ended.code == 4
+    assert not (tmp_path / "letter.zip").exists()
+
+
+def test_an_operators_verbs(command: Command, configure: Callable[[str, str], None]) -> None:
+    """Deliveries are held, released and retried by id; what cannot be done ends with 1 and says
+    why."""
+    with_letters(configure)
+    configure(
+        '[destination.erp]\ntype = "memory"', '[destination.erp]\ntype = "memory"\naway = true'
+    )
+    command("poll")
+    ids = [each["id"] for each in command("deliveries", "list", "--json").json]
+    assert (command("deliveries", "hold", *ids).out, command("deliveries", "hold", *ids).code) == (
+        "2 deliveries held\n",
+        1,
+    )
+    assert command("deliveries", "release", ids[0][:8]).out == "1 delivery will be tried now\n"
+    refused = command("deliveries", "retry", *ids)
+    assert (refused.code, refused.out) == (1, "")
+    assert "is held; this is for deliveries that are pending or dead" in refused.err
+    assert command("deliveries", "retry", ids[0]).out == "1 delivery will be tried now\n"
+    states = sorted(each["state"] for each in command("deliveries", "list", "--json").json)
+    assert states == ["held", "pending"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["messages", "show", "abcdef"],
+        ["deliveries", "show", "abcdef"],
+        ["deliveries", "retry", "abcdef"],
+    ],
+)
+def test_what_is_not_there(command: Command, arguments: list[str]) -> None:
+    """A name that fits nothing ends with 1, and says where to look."""
+    command("poll")
+    ended = command(*arguments)
+    assert (ended.code, ended.out) == (1, "")
+    assert "'abcdef' does not exist; list them with `postmottak" in ended.err
+
+
+def test_an_unknown_state(command: Command) -> None:
+    """A state that does not exist is wrong usage, and the right ones are named."""
+    command("poll")
+    ended = command("deliveries", "list", "--state", "lost")
+    assert ended.code == 2
+    assert "pending, claimed, delivered, held, dead" in ended.err
+
+
+def test_a_letter_cannot_write_on_the_operators_screen(
+    command: Command, configure: Callable[[str, str], None]
+) -> None:
+    """What a sender wrote is shown without the control characters that would move the cursor or
+    forge a line."""
+    MAILBOXES["altinn"] = MemoryMailbox()
+    MAILBOXES["altinn"].publish("x", title="ny\x1b[2J\x1b]0;tittel\x07")
+    command("poll")
+    shown = (
+        command("messages", "list").out
+        + command("messages", "show", str(message_id("altinn", "x"))).out
+    )
+    assert "tittel" in shown
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
