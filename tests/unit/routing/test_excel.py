@@ -20,6 +20,8 @@ from tests.unit.routing.small_table import (
     with_routes,
 )
 
+TODAY = date(2026, 11, 1)
+
 
 def first_route(path: Path) -> dict[str, Any]:
     """The first route, as the workbook says it."""
@@ -221,3 +223,18 @@ def test_headings_in_any_language_and_order(table: Table, path: Path) -> None:
 
     edited(table, path, edit)
     assert read_sheet(path, DESTINATIONS).table.rows == table.rows
+
+
+@by_every_program
+def test_a_cover_in_the_past(table: Table, path: Path, by: str) -> None:
+    """It is warned of, with its cell; covers that come are not."""
+
+    def edit(book: Any) -> None:
+        book["Covers"].append(["lonn", "post", datetime(2025, 12, 21), "3.1.2026"])  # noqa: DTZ001
+
+    edited(table, path, edit, by=by)
+    (warning,) = read_sheet(path, DESTINATIONS, today=TODAY).table.warnings
+    assert str(warning) == (
+        f"{path}: Covers!D3 (Ends): the cover for 'lonn' ended on 2026-01-03. Remove it, or "
+        "change its last day"
+    )

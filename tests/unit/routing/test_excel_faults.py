@@ -1,10 +1,7 @@
 """What people and Excel do to the table in a workbook, and what is refused or warned of where."""
 
-# ruff: noqa: E501  # each message stands in one line, as it is printed  # noqa: RUF100
-
 from __future__ import annotations
 
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +20,6 @@ from tests.unit.routing.small_table import (
     with_routes,
 )
 
-TODAY = date(2026, 11, 1)
-
 
 def told(path: Path) -> list[str]:
     """What somebody is told who imports this workbook, line by line."""
@@ -38,12 +33,21 @@ def test_a_quotation_mark_that_is_not_closed(table: Table, path: Path, mark: str
     """Nobody can know where such a value ends."""
     edited(table, path, setting("Routes", 2, "Title contains", f"{mark}krav om, pålegg"))
     assert told(path) == [
-        f"Routes!D2 (Title contains): a quotation mark is not closed: {mark}krav om. Close it, or remove it from the cell"
+        (
+            f"Routes!D2 (Title contains): a quotation mark is not closed: {mark}krav om. Close "
+            "it, or remove it from the cell"
+        )
     ]
 
 
-_NEITHER = "is neither a name nor a valid organisation number. Write the nine digits of the organisation number"
-_MORE = "is more than an organisation number, so no sender is called that. Write only the number: 971040238"
+_NEITHER = (
+    "is neither a name nor a valid organisation number. Write the nine digits of the organisation "
+    "number"
+)
+_MORE = (
+    "is more than an organisation number, so no sender is called that. Write only the number: "
+    "971040238"
+)
 _NINE = "is not a valid organisation number. It has nine digits, and the last is a check digit"
 _AGAIN = "Format the cell as text, and enter the value again"
 
@@ -54,7 +58,10 @@ DIGITS: list[tuple[object, str]] = [
     ("9E+08", f"Excel has turned this into a number: 9E+08. {_AGAIN}"),
     (
         '"9,71E+08"',
-        "Excel has turned an organisation number into 9,71E+08. Format the cell as text, and enter the nine digits again",
+        (
+            "Excel has turned an organisation number into 9,71E+08. Format the cell as text, and "
+            "enter the nine digits again"
+        ),
     ),
     ("97104023", f"'97104023' {_NINE}"),
     ("971040239", f"'971040239' {_NINE}"),
@@ -122,14 +129,20 @@ def test_a_dead_sender_in_routing_toml() -> None:
             3,
             "To",
             None,
-            "Routes!A3 (Name): the route 'Alt annet' has no recipient. Add a value under \"To\" with the name of a recipient",
+            (
+                "Routes!A3 (Name): the route 'Alt annet' has no recipient. Add a value under "
+                '"To" with the name of a recipient'
+            ),
         ),
         (
             "Routes",
             2,
             "To",
             None,
-            "Routes!A2 (Name): the route 'Skatt' has no recipient. Add a value under \"To\" with the name of a recipient",
+            (
+                "Routes!A2 (Name): the route 'Skatt' has no recipient. Add a value under \"To\" "
+                "with the name of a recipient"
+            ),
         ),
         ("Routes", 3, "Name", None, "Routes!A3 (Name): is required. Fill in the cell"),
         (
@@ -144,42 +157,60 @@ def test_a_dead_sender_in_routing_toml() -> None:
             2,
             "Not: due within",
             "snart",
-            'Routes!AJ2 (Not: due within): is not a valid duration. Write a whole number and s, m, h or d, such as "5m"',
+            (
+                "Routes!AJ2 (Not: due within): is not a valid duration. Write a whole number and "
+                's, m, h or d, such as "5m"'
+            ),
         ),
         (
             "Routes",
             2,
             "Title matches",
             "(",
-            "Routes!I2 (Title matches): is not a supported regular expression: missing ): (. Look-around and back references are not possible",
+            (
+                "Routes!I2 (Title matches): is not a supported regular expression: missing ): (. "
+                "Look-around and back references are not possible"
+            ),
         ),
         (
             "Routes",
             2,
             "Title contains",
             ";",
-            "Routes!D2 (Title contains): is empty, so no letter can match. Write at least one value, or leave the cell empty",
+            (
+                "Routes!D2 (Title contains): is empty, so no letter can match. Write at least one "
+                "value, or leave the cell empty"
+            ),
         ),
         (
             "Routes",
             3,
             "Title contains",
             "x",
-            "Routes!A3 (Name): the last route, 'Alt annet', has conditions. Add a last route without conditions, so that every letter is routed",
+            (
+                "Routes!A3 (Name): the last route, 'Alt annet', has conditions. Add a last route "
+                "without conditions, so that every letter is routed"
+            ),
         ),
         (
             "Routes",
             2,
             "Mark read",
             "aldri",
-            "Routes!Q2 (Mark read): 'aldri' is not a valid value here. Use one of: 'never', 'stored' or 'delivered'",
+            (
+                "Routes!Q2 (Mark read): 'aldri' is not a valid value here. Use one of: 'never', "
+                "'stored' or 'delivered'"
+            ),
         ),
         (
             "Recipients",
             3,
             "Deliver to",
             None,
-            "Recipients!A3 (Name): the recipient 'post' has no destination. Add a value under \"Deliver to\"; configured destinations: arkiv, erp",
+            (
+                "Recipients!A3 (Name): the recipient 'post' has no destination. Add a value under "
+                '"Deliver to"; configured destinations: arkiv, erp'
+            ),
         ),
         (
             "Recipients",
@@ -200,7 +231,10 @@ def test_a_dead_sender_in_routing_toml() -> None:
             2,
             "Ends",
             "2026-01-01",
-            "Covers!D2 (Ends): 2026-01-01 is before 2026-12-21, the first day. Correct the first or the last day",
+            (
+                "Covers!D2 (Ends): 2026-01-01 is before 2026-12-21, the first day. Correct the "
+                "first or the last day"
+            ),
         ),
         ("Covers", 2, "Starts", None, "Covers!C2 (Starts): is required. Fill in the cell"),
         (
@@ -208,7 +242,10 @@ def test_a_dead_sender_in_routing_toml() -> None:
             2,
             "From",
             "post",
-            "Covers!A2 (From): does not say who covers for 'post'. Add a value under \"To\", or give the recipient a deputy",
+            (
+                "Covers!A2 (From): does not say who covers for 'post'. Add a value under \"To\", "
+                "or give the recipient a deputy"
+            ),
         ),
         (
             "Settings",
@@ -235,8 +272,14 @@ def test_faults_in_the_words_of_a_norwegian_sheet(table: Table, path: Path) -> N
         cell(book, "Mottakere", 3, "Mål").value = None
 
     assert told(edited(table, path, edit, language="nb")) == [
-        "Mottakere!A3 (Navn): the recipient 'post' has no destination. Add a value under \"Mål\"; configured destinations: arkiv, erp",
-        "Ruter!A3 (Navn): the route 'Alt annet' has no recipient. Add a value under \"Til\" with the name of a recipient",
+        (
+            "Mottakere!A3 (Navn): the recipient 'post' has no destination. Add a value under "
+            '"Mål"; configured destinations: arkiv, erp'
+        ),
+        (
+            "Ruter!A3 (Navn): the route 'Alt annet' has no recipient. Add a value under \"Til\" "
+            "with the name of a recipient"
+        ),
     ]
 
 
@@ -244,7 +287,10 @@ def test_faults_of_the_whole_table(table: Table, path: Path) -> None:
     """A fault that is in no one cell has no word of TOML either."""
     edited(table, path, lambda book: book["Ruter"].delete_rows(2, 9), language="nb")
     assert told(path) == [
-        "at least one route is required. Add a last route without conditions: a row with a name and to"
+        (
+            "at least one route is required. Add a last route without conditions: a row with a "
+            "name and to"
+        )
     ]
     edited_again = path.with_name("igjen.xlsx")
 
@@ -276,7 +322,10 @@ def test_merged_cells_are_named(table: Table, path: Path, by: str) -> None:
     everything."""
     edited(table, path, lambda book: book["Routes"].merge_cells("D2:D3"), by=by)
     assert told(path) == [
-        "Routes!D2:D3 (Title contains): the cells are merged, so that only the first of them has a value. Unmerge and fill them"
+        (
+            "Routes!D2:D3 (Title contains): the cells are merged, so that only the first of them "
+            "has a value. Unmerge and fill them"
+        )
     ]
 
 
@@ -285,15 +334,24 @@ def test_merged_cells_are_named(table: Table, path: Path, by: str) -> None:
     [
         (
             lambda book: book["Routes"].__setitem__("AK1", "Merknad"),
-            "Routes!AK1: 'Merknad' is not a known heading. A heading that begins with # is for remarks",
+            (
+                "Routes!AK1: 'Merknad' is not a known heading. A heading that begins with # is "
+                "for remarks"
+            ),
         ),
         (
             lambda book: book["Routes"].__setitem__("E1", "Too"),
-            "Routes!E1: 'Too' is not a known heading. Did you mean 'To'? A heading that begins with # is for remarks",
+            (
+                "Routes!E1: 'Too' is not a known heading. Did you mean 'To'? A heading that "
+                "begins with # is for remarks"
+            ),
         ),
         (
             lambda book: book["Routes"].__setitem__("AK1", "deputy"),
-            "Routes!AK1: 'deputy' is not a known heading. A heading that begins with # is for remarks",
+            (
+                "Routes!AK1: 'deputy' is not a known heading. A heading that begins with # is for "
+                "remarks"
+            ),
         ),
         (
             lambda book: book["Routes"].__setitem__("AK1", "Kopi til"),
@@ -301,33 +359,27 @@ def test_merged_cells_are_named(table: Table, path: Path, by: str) -> None:
         ),
         (
             lambda book: book["Routes"].__setitem__("AK3", "ring Kari"),
-            "Routes!AK3: the column has no heading, but this cell has content. Empty the cell, or give the column a heading that begins with #",
+            (
+                "Routes!AK3: the column has no heading, but this cell has content. Empty the "
+                "cell, or give the column a heading that begins with #"
+            ),
         ),
         (
             lambda book: book.remove(book["Recipients"]),
-            "the sheet 'Recipients' or 'Mottakere' is missing. Start from the output of `postmottak routes export`",
+            (
+                "the sheet 'Recipients' or 'Mottakere' is missing. Start from the output of "
+                "`postmottak routes export`"
+            ),
         ),
         (
             lambda book: book.copy_worksheet(book["Covers"]),
-            "several sheets (some may be hidden) hold the same part of the table: 'Covers', 'Covers Copy'. Keep only one of them, or begin the names of the others with #",
+            (
+                "several sheets (some may be hidden) hold the same part of the table: 'Covers', "
+                "'Covers Copy'. Keep only one of them, or begin the names of the others with #"
+            ),
         ),
     ],
 )
 def test_headings_and_sheets(table: Table, path: Path, edit: Edit, expected: str) -> None:
     """A heading or a sheet that is wrong is told in one line, with its cell."""
     assert told(edited(table, path, edit)) == [expected]
-
-
-@by_every_program
-def test_a_cover_in_the_past(table: Table, path: Path, by: str) -> None:
-    """It is warned of, with its cell; covers that come are not."""
-
-    def edit(book: Any) -> None:
-        book["Covers"].append(["lonn", "post", datetime(2025, 12, 21), "3.1.2026"])  # noqa: DTZ001
-
-    edited(table, path, edit, by=by)
-    (warning,) = read_sheet(path, DESTINATIONS, today=TODAY).table.warnings
-    assert (
-        str(warning)
-        == f"{path}: Covers!D3 (Ends): the cover for 'lonn' ended on 2026-01-03. Remove it, or change its last day"
-    )

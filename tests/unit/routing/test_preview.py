@@ -1,7 +1,5 @@
 """What an import is said to change: every value before and after, who covers, and what moves."""
 
-# ruff: noqa: E501  # each message stands in one line, as it is printed  # noqa: RUF100
-
 from __future__ import annotations
 
 import random
@@ -132,7 +130,10 @@ def swapped(sheet: str, one: int, other: int) -> Edit:
             setting("Recipients", 2, "Deputy", "post"),
             [
                 '~ recipient "lonn": Deputy: "sjef" -> "post"',
-                '~ cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31: covered by: "sjef" -> "post"',
+                (
+                    '~ cover for "lonn" by "sjef", 2027-07-01 to 2027-07-31: covered by: "sjef" '
+                    '-> "post"'
+                ),
             ],
         ),
         (
@@ -152,7 +153,8 @@ def swapped(sheet: str, one: int, other: int) -> Edit:
             setting("Covers", 2, "To", None),
             [
                 (
-                    '~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: To: "post" -> nothing; '
+                    '~ cover for "lonn" by "post", 2026-12-21 to 2027-01-03: To: "post" -> '
+                    "nothing; "
                     'covered by: "post" -> "sjef"'
                 )
             ],
