@@ -180,8 +180,8 @@ class LetterDocument(_Frozen):
     )
     confidential: bool = Field(description="whether the letter is confidential post")
     confirmation_needed: bool = Field(
-        description="whether the sender asks for a confirmation; see the option `confirm`"
-        " configured"
+        description="whether the sender asks for a confirmation, which Postmottak gives if "
+        "`confirm` is configured"
     )
     properties: dict[str, object] = Field(
         description="the sender's own names and values; empty if it gave none"

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd/postmottak.service"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-_PER_INSTALLATION = {"ReadWritePaths", "SupplementaryGroups", "RequiresMountsFor"}
+_PER_INSTALLATION = {"Environment", "ReadWritePaths", "RequiresMountsFor", "SupplementaryGroups"}
 """Directives that an installation adds; `shares.conf` and a drop-in hold them, not the unit."""
 _SETTING = re.compile(r"(?<![\w.-])([A-Z]\w*[a-z]\w*)=(\S*)")
 
