@@ -25,6 +25,7 @@ import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 import postmottak
+postmottak.find_modules()
 from daemon.runtime.owner import become_owner_of
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -140,7 +141,7 @@ def test_other_commands_by_root(journey: Journey) -> None:
         ("db", "check"),
         ("status",),
         ("retention", "run"),
-        ("deliveries", "resend", "--state", "delivered"),
+        ("deliveries", "resend", "--state", "delivered", "--yes"),
         ("backup", str(journey.scene.folder / "backup")),
         ("reconcile",),
     ):

@@ -84,7 +84,6 @@ FIRST = {
     "postmottak routes import table.xlsx": ("routes export table.xlsx",),
     "postmottak routes import tabell.xlsx": ("routes export tabell.xlsx --language nb",),
     "postmottak restore /root/move/store": ("backup /root/move/store",),
-    "postmottak routes import table.csv": ("routes export table.csv",),
     "postmottak routes import FILE.xlsx": ("routes export FILE.xlsx",),
 }
 """Commands that must run before a command makes sense."""

@@ -77,7 +77,7 @@ def test_what_to_register(tmp_path: Path) -> None:
         assert addresses == [f"{start}/systemregister/vendor", f"{start}/systemuser/request/vendor"]
         test = ".test" if known else ""
         assert f"https://sjolvbetjening{test}.samarbeid.digdir.no/" in said
-        wide = [each for each in said.splitlines() if len(each) > 80]
+        wide = [each for each in said.replace(f"{tmp_path}", "").splitlines() if len(each) > 80]
         assert [each[:7] for each in wide] == ['{"kty":']
 
 
