@@ -31,7 +31,7 @@ from starlette.routing import Route
 from daemon.core.document import LetterDocument, body_name, letter_document
 from daemon.core.errors import NotFound, StoreBusy, StoreError
 from daemon.core.model import KEPT_STATES, Attachment, DeliveryState, Message
-from daemon.store import LetterCopy, Store, wait_limit
+from daemon.store import LetterCopy, SeveralCopies, Store, wait_limit
 from daemon.store.content import ContentStore
 from daemon.web.digests import digest_headers, digest_headers_of
 from daemon.web.list_cursor import cursor_place, cursor_text
@@ -218,6 +218,9 @@ def _failure(
 _ERRORS = {
     NotFound: _failure(404),
     _BadParameter: _failure(400),
+    SeveralCopies: _failure(
+        400, "the letter is at several destinations; say whose copy with ?destination=NAME"
+    ),
     ClientDisconnect: _failure(400, "the request ended early"),  # which is not received
     StoreBusy: _failure(
         503, "the database is busy; ask again a little later", {"Retry-After": "10"}

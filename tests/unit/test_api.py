@@ -26,7 +26,7 @@ def ask(store: Store, kept: ContentStore, method: str, path: str, **what: Any) -
         content=kept,
         tokens=TokenGuard(TOKEN),
         clock=lambda: NOW,
-        destinations=lambda: ["erp", "post", "arkiv", "b"],
+        destinations=lambda: ["erp", "post", "arkiv", "b", "post på Ås & co"],
     )
 
     async def answer() -> httpx.Response:
