@@ -16,6 +16,7 @@ harmless; the other answer is refused.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -165,11 +166,9 @@ class Api:
     async def _reject(self, request: Request) -> Response:
         body = await request.body()
         try:
-            reason = (await request.json()).get("reason", "") if body else ""
-        except (ValueError, AttributeError, RecursionError):
-            return problem(400, 'the body is not a JSON object such as {"reason": "..."}')
-        # JSON can hold half of a surrogate pair, a database cannot
-        reason = str(reason)[:_LONGEST_REASON].encode("utf-8", "replace").decode()
+            reason = _reason(body)
+        except (ValueError, RecursionError):
+            return problem(400, 'the body is not a JSON object such as {"reason": "a text"}')
         return await run_in_threadpool(
             self._settle_soon, _id(request), reason or "rejected without a reason"
         )
@@ -232,6 +231,21 @@ _ERRORS = {
 
 def _document(copy: LetterCopy) -> LetterDocument:
     return letter_document(copy.message, copy.attachments, copy.decision, copy.delivery)
+
+
+def _reason(body: bytes) -> str:
+    """Return the reason for a rejection; empty if the body has none. Raises ValueError."""
+    match json.loads(body) if body else {}:
+        case {"reason": str(reason)}:
+            pass
+        case {"reason": None}:
+            reason = ""
+        case dict(others) if "reason" not in others:
+            reason = ""
+        case _:
+            raise ValueError("not an object, or not a text")
+    # JSON can hold half of a surrogate pair, a database cannot
+    return reason.strip()[:_LONGEST_REASON].encode("utf-8", "replace").decode()
 
 
 def _limit(request: Request) -> int:
