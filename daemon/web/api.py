@@ -17,6 +17,7 @@ harmless; the other answer is refused.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -250,7 +251,7 @@ def _reason(body: bytes) -> str:
 
 def _limit(request: Request) -> int:
     text = request.query_params.get("limit", str(_PAGE))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _LARGEST_PAGE):
+    if not (re.fullmatch("[0-9]{1,3}", text) and 1 <= int(text) <= _LARGEST_PAGE):
         raise _BadParameter(f"limit is not a whole number from 1 to {_LARGEST_PAGE}")
     return int(text)
 
