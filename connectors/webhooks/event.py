@@ -65,15 +65,15 @@ def alert_event(notification: Notification) -> dict[str, Any]:
 
 
 def links(parcel: Parcel, base: str) -> dict[str, Any]:
-    """Return the links to the letter, its text and its stored attachments, and for confirming it.
+    """Return the links to the letter, its text and its stored attachments, and for answering.
 
-    The last one is where the receiver reports that it has taken the letter.
+    The letter's names the destination: a letter at another one has another delivery to answer.
     """
     message = f"{base}/api/v1/messages/{parcel.document.id}"
     delivery = f"{base}/api/v1/deliveries/{parcel.delivery_id}"
     names = [file.name for file in parcel.document.files if file.state in KEPT_STATES]
     return {
-        "message": message,
+        "message": f"{message}?destination={quote(parcel.destination, safe='')}",
         "body": f"{message}/body",
         "attachments": {name: f"{message}/attachments/{quote(name, safe='')}" for name in names},
         "ack": f"{delivery}/ack",

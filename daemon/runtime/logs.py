@@ -23,7 +23,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import Processor
 
-from daemon.runtime import journal, log_settings
+from daemon.runtime import journal, library_log, log_settings
 from daemon.runtime.log_settings import LogFormat
 
 _NOISY_LOGGERS = ("httpx", "httpcore", "sqlalchemy", "alembic", "apscheduler", "zeep", "mail.log")
@@ -37,8 +37,8 @@ def _where_it_failed(
 
     Not its message, which may quote a letter or a secret.
     """
-    if event.pop("exc_info", None):
-        error = sys.exception()
+    if given := event.pop("exc_info", None):
+        error = given if isinstance(given, BaseException) else sys.exception()
         frames = traceback.extract_tb(error.__traceback__) if error else []
         event["fault"] = type(error).__name__
         event["at"] = " > ".join(
@@ -211,3 +211,4 @@ def configure() -> None:
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
+    library_log.install()

@@ -18,7 +18,7 @@ from daemon.store.claims import Claim
 from daemon.store.covers import WAITING, Cover, Covers, Queued
 from daemon.store.database import Database
 from daemon.store.decisions import Decided, Decisions
-from daemon.store.handed_over import HandedOver, LetterCopy
+from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
 from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
 from daemon.store.outbox import Outbox
@@ -50,6 +50,7 @@ __all__ = [
     "Queries",
     "Queued",
     "Search",
+    "SeveralCopies",
     "Stamps",
     "Store",
     "StoredLetter",

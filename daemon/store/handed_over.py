@@ -24,6 +24,10 @@ Place = tuple[datetime, int]
 """Where a delivery is in the order of the list."""
 
 
+class SeveralCopies(Exception):
+    """Several destinations have the letter, and none was named."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LetterCopy:
     """A delivery, with the letter that it carries."""
@@ -50,9 +54,10 @@ class HandedOver:
         self._database = database
 
     def copy(self, message_id: UUID, destination: str | None = None) -> LetterCopy:
-        """Return the letter as this destination got it last, or will get it.
+        """Return the letter's newest copy for this destination, or for the only one that has it.
 
-        Without a destination, the one that has it, or got it last. Raises NotFound.
+        It need not have arrived: while it is handed over, its receiver asks for it. Raises
+        NotFound, and SeveralCopies without a destination where there are several.
         """
         with self._database.read() as session:
             wanted = (
@@ -62,11 +67,14 @@ class HandedOver:
             )
             if destination is not None:
                 wanted = wanted.where(Delivery.destination == destination)
-            found = max(session.exec(wanted), key=_precedence, default=None)
-            if found is None:
+            copies = session.exec(wanted).all()
+            if not copies:
                 where = f" at the destination {destination!r}" if destination is not None else ""
                 raise NotFound(f"message {message_id} does not exist{where}")
-            return _with_letters(session, [found])[0]
+            if len({each.destination for each in copies}) > 1:
+                raise SeveralCopies
+            newest = max(copies, key=lambda each: each.generation)
+            return _with_letters(session, [newest])[0]
 
     def unanswered(
         self, destination: str | None, limit: int, after: Place | None = None
@@ -119,12 +127,6 @@ class HandedOver:
             by_id = {each.id: each for each in found}
             there = [by_id[each] for each in ids if each in by_id]
             return UnansweredPage(copies=_with_letters(session, there), after=after)
-
-
-def _precedence(delivery: Delivery) -> tuple[bool, datetime, int, str]:
-    """Return the rank of a copy of a letter: arrived ones are shown first, then the newest."""
-    arrived = delivery.state is DeliveryState.DELIVERED
-    return arrived, delivery.created_at, delivery.generation, delivery.destination
 
 
 def _with_letters(session: Session, deliveries: Sequence[Delivery]) -> list[LetterCopy]:

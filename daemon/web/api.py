@@ -16,6 +16,8 @@ harmless; the other answer is refused.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +33,7 @@ from starlette.routing import Route
 from daemon.core.document import LetterDocument, body_name, letter_document
 from daemon.core.errors import NotFound, StoreBusy, StoreError
 from daemon.core.model import KEPT_STATES, Attachment, DeliveryState, Message
-from daemon.store import LetterCopy, Store, wait_limit
+from daemon.store import LetterCopy, SeveralCopies, Store, wait_limit
 from daemon.store.content import ContentStore
 from daemon.web.digests import digest_headers, digest_headers_of
 from daemon.web.list_cursor import cursor_place, cursor_text
@@ -165,11 +167,9 @@ class Api:
     async def _reject(self, request: Request) -> Response:
         body = await request.body()
         try:
-            reason = (await request.json()).get("reason", "") if body else ""
-        except (ValueError, AttributeError, RecursionError):
-            return problem(400, 'the body is not a JSON object such as {"reason": "..."}')
-        # JSON can hold half of a surrogate pair, a database cannot
-        reason = str(reason)[:_LONGEST_REASON].encode("utf-8", "replace").decode()
+            reason = _reason(body)
+        except (ValueError, RecursionError):
+            return problem(400, 'the body is not a JSON object such as {"reason": "a text"}')
         return await run_in_threadpool(
             self._settle_soon, _id(request), reason or "rejected without a reason"
         )
@@ -218,6 +218,9 @@ def _failure(
 _ERRORS = {
     NotFound: _failure(404),
     _BadParameter: _failure(400),
+    SeveralCopies: _failure(
+        400, "the letter is at several destinations; say whose copy with ?destination=NAME"
+    ),
     ClientDisconnect: _failure(400, "the request ended early"),  # which is not received
     StoreBusy: _failure(
         503, "the database is busy; ask again a little later", {"Retry-After": "10"}
@@ -231,9 +234,24 @@ def _document(copy: LetterCopy) -> LetterDocument:
     return letter_document(copy.message, copy.attachments, copy.decision, copy.delivery)
 
 
+def _reason(body: bytes) -> str:
+    """Return the reason for a rejection; empty if the body has none. Raises ValueError."""
+    match json.loads(body) if body else {}:
+        case {"reason": str(reason)}:
+            pass
+        case {"reason": None}:
+            reason = ""
+        case dict(others) if "reason" not in others:
+            reason = ""
+        case _:
+            raise ValueError("not an object, or not a text")
+    # JSON can hold half of a surrogate pair, a database cannot
+    return reason.strip()[:_LONGEST_REASON].encode("utf-8", "replace").decode()
+
+
 def _limit(request: Request) -> int:
     text = request.query_params.get("limit", str(_PAGE))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _LARGEST_PAGE):
+    if not (re.fullmatch("[0-9]{1,3}", text) and 1 <= int(text) <= _LARGEST_PAGE):
         raise _BadParameter(f"limit is not a whole number from 1 to {_LARGEST_PAGE}")
     return int(text)
 

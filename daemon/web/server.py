@@ -144,6 +144,7 @@ def _settings(application: Starlette, limits: Limits) -> uvicorn.Config:
         # on h11: with httptools, which uvicorn prefers, a head of any length is read into memory
         http=EndpointProtocol,
         ws="none",  # a connection that changes its protocol would escape our limits
+        log_config=None,  # the process has its own: uvicorn's prints what exceptions say
         log_level="error",  # what clients send must not fill the log
         access_log=False,
         lifespan="off",

@@ -167,7 +167,7 @@ def test_links_lead_to_what_the_event_does_not_hold(servers: Any, make_parcel: M
     message = f"http://127.0.0.1:8765/api/v1/messages/{parcel.document.id}"
     delivery = f"http://127.0.0.1:8765/api/v1/deliveries/{parcel.delivery_id}"
     assert data.pop("links") == {
-        "message": message,
+        "message": f"{message}?destination=erp",
         "body": f"{message}/body",
         "attachments": {"001-vedtak.pdf": f"{message}/attachments/001-vedtak.pdf"},
         "ack": f"{delivery}/ack",

@@ -37,7 +37,7 @@ from daemon.intake.fetch import Fetcher
 from daemon.intake.notices import Notices
 from daemon.intake.poll import Intake
 from daemon.routing.table import Table, parse_table
-from daemon.runtime import log_settings
+from daemon.runtime import library_log, log_settings
 from daemon.store import Store, StoredLetter
 from daemon.store.content import ContentStore
 
@@ -289,6 +289,7 @@ def own_logging() -> Iterator[None]:
     structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
     yield
     structlog.reset_defaults()
+    library_log.remove()
     log_settings.current = log_settings.LogSettings()
 
 

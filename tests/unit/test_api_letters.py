@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -16,14 +17,17 @@ import httpx
 import jsonschema
 import pytest
 
+from connectors.webhooks.event import links
 from daemon.core.document import letter_document
 from daemon.core.model import delivery_id
 from daemon.store import Store
 from daemon.store.content import ContentStore
-from tests.unit.conftest import ROOT, sha256, stored_letter
+from tests.parcels import new_parcel
+from tests.unit.conftest import NOW, ROOT, sha256, stored_letter
 from tests.unit.test_api import ask
 
 SCHEMA = json.loads((ROOT / "docs" / "message.schema.json").read_text(encoding="utf-8"))
+PROBLEM = "application/problem+json"
 MEMBERS = {"type", "title", "status", "detail"}
 
 
@@ -63,17 +67,47 @@ def test_the_letter_is_the_drops_letter(store: Store, content: ContentStore) -> 
 
 
 def test_whose_copy_it_is(store: Store, content: ContentStore) -> None:
-    """Of a letter at several destinations, the one that is asked for is shown; else one that has
-    arrived."""
+    """Of a letter at several destinations, the copy that is asked for is shown, and none without
+    being asked for: the answer names the parameter."""
     letter = stored_letter("a", ("post", "erp", "arkiv"))
     store.letters.add([letter])
     change(store, "UPDATE deliveries SET state = 'delivered' WHERE destination = 'erp'")
     address = f"/messages/{letter.message.id}"
     asked = ask(store, content, "GET", address, params={"destination": "arkiv"}).json()
     assert asked["delivery"]["id"] == str(delivery_id(letter.message.id, "arkiv", 1))
-    assert ask(store, content, "GET", address).json()["routing"]["destination"] == "erp"
+    unclear = ask(store, content, "GET", address)
+    assert (unclear.status_code, unclear.headers["content-type"]) == (400, PROBLEM)
+    assert "?destination=" in unclear.json()["detail"]
     missing = ask(store, content, "GET", address, params={"destination": "rep"})
     assert (missing.status_code, "rep" in missing.json()["detail"]) == (404, True)
+
+
+def test_a_withdrawn_copy_does_not_count(store: Store, content: ContentStore) -> None:
+    """A letter that goes elsewhere now is at one destination, which need not be named."""
+    letter = stored_letter("a", ("post", "erp"))
+    store.letters.add([letter])
+    change(store, "UPDATE deliveries SET state = 'withdrawn' WHERE destination = 'post'")
+    address = f"/messages/{letter.message.id}"
+    assert ask(store, content, "GET", address).json()["routing"]["destination"] == "erp"
+    gone = ask(store, content, "GET", address, params={"destination": "post"})
+    assert gone.status_code == 404
+
+
+@pytest.mark.parametrize("destination", ["erp", "post på Ås & co"])
+def test_a_webhooks_link_leads_to_its_own_copy(
+    store: Store, content: ContentStore, destination: str
+) -> None:
+    """While a webhook is posted, its link shows the delivery that it announces, whatever has
+    arrived elsewhere, or there before: the receiver acknowledges no other."""
+    letter = stored_letter("a", ("arkiv", destination))
+    store.letters.add([letter])
+    change(store, "UPDATE deliveries SET state = 'delivered'")
+    (again,) = store.outbox.resend([letter.deliveries[1].id], NOW)
+    change(store, "UPDATE deliveries SET state = 'claimed' WHERE generation = 2")
+    made = new_parcel(destination=destination, generation=2)
+    parcel = replace(made, document=made.document.model_copy(update={"id": letter.message.id}))
+    found = ask(store, content, "GET", links(parcel, "http://api")["message"]).json()
+    assert found["delivery"] == {"id": str(again), "generation": 2}
 
 
 def test_what_waits_is_listed_in_pages(store: Store, content: ContentStore) -> None:
@@ -161,6 +195,12 @@ ERRORS: list[tuple[int, str, str, dict[str, Any]]] = [
     (400, "GET", "{file}", {"headers": {"Range": "bytes=x"}}),
     (400, "GET", "/deliveries?limit=0", {}),
     (400, "GET", "/deliveries?limit=many", {}),
+    (400, "GET", "/deliveries?limit=", {}),
+    (400, "GET", "/deliveries?limit=101", {}),
+    (400, "GET", "/deliveries?limit=0000000101", {}),
+    (400, "GET", f"/deliveries?limit={'0' * 9}1", {}),
+    (400, "GET", f"/deliveries?limit=000000001{'0' * 9}", {}),
+    (400, "GET", f"/deliveries?limit=000000001{'0' * 5000}", {}),
     (400, "GET", "/deliveries?cursor=x", {}),
     (400, "GET", "/deliveries?cursor=eHg%3D", {}),
     (400, "POST", "/deliveries/{none}/reject", {"content": b"["}),
@@ -190,7 +230,7 @@ def test_every_error_is_a_problem(
     found = ask(store, content, method, path.format(file=file, none=none), **what)
     assert (found.status_code, found.headers["content-type"]) == (
         status,
-        "application/problem+json",
+        PROBLEM,
     )
     problem = found.json()
     assert (set(problem), problem["status"], problem["type"]) == (MEMBERS, status, "about:blank")

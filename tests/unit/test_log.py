@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from daemon.runtime import logs
+from daemon.runtime.library_log import LibraryLog
 
 
 def test_one_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,6 +45,42 @@ def test_an_unexpected_error_says_where_and_not_what(capsys: pytest.CaptureFixtu
     assert "fault='ValueError'" in err
     assert re.search(r"at='.*test_log\.py:\d+ test_an_unexpected_error", err)
     assert "Oppsigelse" not in err
+
+
+@pytest.fixture
+def no_other_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's logging as in a process of its own: pytest's handlers are not there."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+
+def test_a_librarys_exception_says_where_and_not_what(
+    no_other_handlers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a library logs of an exception is one line of ours without the exception's words, also
+    where the library's own text quotes them; a warning without one keeps its words."""
+    for _ in range(2):
+        logs.configure()
+    logger = logging.getLogger("some.library")
+    try:
+        int("Oppsigelse")
+    except ValueError as error:
+        logger.log(logging.ERROR, "failed: %r", error, exc_info=error)
+    logger.warning("%d connections", 7)
+    failed, warning = capsys.readouterr().err.splitlines()
+    assert "Oppsigelse" not in failed
+    assert "library='some.library'" in failed
+    assert re.search(r"fault='ValueError' at='.*test_log\.py:\d+ test_a_librarys_ex", failed)
+    assert "text='7 connections'" in warning
+
+
+def test_a_librarys_faulty_record_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """A record whose values do not fit its text is a line as well, and no traceback."""
+    logs.configure()
+    values = ("seven",)
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "%d connections", values, None)
+    LibraryLog().emit(record)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "text='%d connections'" in line
 
 
 def test_what_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:

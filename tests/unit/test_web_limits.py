@@ -45,13 +45,12 @@ def _application(folder: Path) -> Starlette:
 
 
 @contextmanager
-def serving(folder: Path, limits: Limits) -> Iterator[Path]:
+def serving(folder: Path, limits: Limits, application: Starlette | None = None) -> Iterator[Path]:
     """An endpoint on a Unix socket until the block ends."""
     path = folder / "endpoint.sock"
-    server, stopping = (
-        WebServer("the endpoint", _application(folder), Address(path=path), limits=limits),
-        threading.Event(),
-    )
+    application = application or _application(folder)
+    server = WebServer("the endpoint", application, Address(path=path), limits=limits)
+    stopping = threading.Event()
     thread = threading.Thread(target=server.loop, args=(stopping, lambda: None))
     thread.start()
     try:
