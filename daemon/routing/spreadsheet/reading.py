@@ -32,6 +32,7 @@ from daemon.routing.spreadsheet.headings import (
     kind_of_sheet,
     language_of,
 )
+from daemon.routing.spreadsheet.legend import is_legend
 from daemon.routing.spreadsheet.quoting import Unreadable
 from daemon.routing.spreadsheet.remarks import add_remark
 from daemon.routing.spreadsheet.sheet_faults import Header, Places, sheet_fault
@@ -74,6 +75,7 @@ class _Reader:
         self.values: dict[str, Any] = {kind: [] for kind in SECTIONS}
         self.places = Places(path=path)
         self.language = ""
+        self._settings_row = 0
 
     def read(self) -> None:
         """Read everything. Raises ConfigurationError with every fault of the cells."""
@@ -94,17 +96,21 @@ class _Reader:
     def _headers(self) -> Iterator[tuple[str, Header]]:
         """Yield the header of each sheet of the table, by the kind of its rows."""
         found: dict[str, list[Header]] = {}
+        unknown: list[Grid] = []
         several = len(self._grids) > 1
         for grid in self._grids:
             header = _header(grid, grid.title if several else "")
-            kind = kind_of_sheet(grid.title, header.columns.values()) if header else None
-            if header and kind and not grid.title.startswith(REMARK):
+            if not header or _is_beside_the_table(header):
+                continue
+            kind = kind_of_sheet(grid.title, header.columns.values())
+            if kind:
                 found.setdefault(kind, []).append(header)
+            else:
+                unknown.append(grid)
         several_parts = [each for each in found.values() if len(each) > 1]
         if several_parts or (KIND in found and len(found) > 1):
             self._refuse_several(several_parts or [*found.values()])
-        if KIND not in found:
-            self._require(found)
+        self._require(found, unknown)
         for kind, (header,) in found.items():
             yield kind, header
 
@@ -117,15 +123,30 @@ class _Reader:
             "Keep only one of them, or begin the names of the others with #",
         )
 
-    def _require(self, found: Mapping[str, Sequence[Header]]) -> None:
-        """Refuse a file that is only a part of a table, or nothing of one."""
+    def _require(self, found: Mapping[str, Sequence[Header]], unknown: Sequence[Grid]) -> None:
+        """Refuse a file that is only a part of a table, or nothing of one.
+
+        What stands in a sheet that is not recognised would otherwise be removed from the table.
+        """
+        if KIND not in found:
+            self._require_sheets(found)
+        for grid in unknown:
+            self._add(
+                in_sheet(grid.title, "A1"),
+                f"the sheet {grid.title!r} is not known, and would be left out of the table",
+                f"Give it its name ({_sheet_names()}) and its headings back; begin the name of a "
+                "sheet of your own with #",
+            )
+        self._raise_if_any()
+
+    def _require_sheets(self, found: Mapping[str, Sequence[Header]]) -> None:
         if not found or len(self._grids) == 1:
             place = in_sheet(self._grids[0].title if len(self._grids) > 1 else "", "A1")
             raise sheet_fault(self._path, place, f"the column {KIND!r} is missing", _EXPORT)
-        for kind in ("route", "recipient"):
+        for kind in SHEETS["en"]:
             if kind not in found:
                 names = " or ".join(repr(SHEETS[language][kind]) for language in SHEETS)
-                raise sheet_fault(self._path, "", f"the sheet {names} is missing", _EXPORT)
+                self._add("", f"the sheet {names} is missing", _EXPORT)
 
     def _check_header(self, header: Header, kind: str) -> None:
         known = ALL_COLUMNS if kind == KIND else columns_of(kind)
@@ -193,10 +214,22 @@ class _Reader:
             kind = known
         values = self._values_of(kind, header, row, cells)
         if kind == TABLE:
-            self.values.update({"follow_thread": False} | values)
+            self._set(header, row, values)
         else:
             self.values[kind].append(values)
             self.places.rows[kind, len(self.values[kind])] = header, row
+
+    def _set(self, header: Header, row: int, values: dict[str, Any]) -> None:
+        """Take what holds for the whole table, which one row may say."""
+        if self._settings_row:
+            self._add(
+                header.place_of(row, "follow_thread"),
+                f"the settings appear twice, first in row {self._settings_row}",
+                "Remove one of the rows",
+            )
+            return
+        self._settings_row = row
+        self.values.update({"follow_thread": False} | values)
 
     def _values_of(
         self, kind: str, header: Header, row: int, cells: Mapping[int, Cell]
@@ -243,6 +276,16 @@ def _header(grid: Grid, shown_title: str) -> Header | None:
                 headings=headings,
             )
     return None
+
+
+def _is_beside_the_table(header: Header) -> bool:
+    """Return whether a sheet is people's own, or the legend."""
+    title = header.grid.title
+    return title.startswith(REMARK) or is_legend(title, header.headings.values())
+
+
+def _sheet_names() -> str:
+    return ", ".join(f"{SHEETS['en'][kind]} or {SHEETS['nb'][kind]}" for kind in SHEETS["en"])
 
 
 def _remedy_for_heading(text: str, known: Sequence[str]) -> str:
