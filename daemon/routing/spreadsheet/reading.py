@@ -62,7 +62,8 @@ def read_sheet(path: Path, destinations: Sequence[str], *, today: date | None = 
         table = parse_table(toml_text(reader.values), str(path), destinations, today=today)
     except ConfigurationError as error:
         raise ConfigurationError(list(reader.places.translated(error.faults))) from error
-    table = replace(table, warnings=tuple(reader.places.translated(table.warnings)))
+    warnings = (*reader.places.translated(table.warnings), *reader.lost_remarks)
+    table = replace(table, warnings=warnings)
     return Imported(table=table, language=reader.language)
 
 
@@ -75,6 +76,7 @@ class _Reader:
         self.values: dict[str, Any] = {kind: [] for kind in SECTIONS}
         self.places = Places(path=path)
         self.language = ""
+        self.lost_remarks: list[Fault] = []
         self._settings_row = 0
 
     def read(self) -> None:
@@ -198,6 +200,8 @@ class _Reader:
                 )
             if filled.keys() & header.columns.keys():
                 yield row, filled
+            else:
+                self._warn_of_lost(header, row, filled, "a row that has nothing else")
 
     def _add_row(self, kind: str, header: Header, row: int, cells: dict[int, Cell]) -> None:
         if kind == KIND:
@@ -235,6 +239,8 @@ class _Reader:
         self, kind: str, header: Header, row: int, cells: Mapping[int, Cell]
     ) -> dict[str, Any]:
         values: dict[str, Any] = {}
+        if kind == TABLE:
+            self._warn_of_lost(header, row, cells, "the settings")
         for place, cell in cells.items():
             if place not in header.columns:
                 if kind != TABLE and place in header.headings:
@@ -245,6 +251,19 @@ class _Reader:
             except Unreadable as error:
                 self._add(header.cell(row, place), error.problem, error.remedy)
         return values
+
+    def _warn_of_lost(
+        self, header: Header, row: int, cells: Mapping[int, Cell], where: str
+    ) -> None:
+        """Warn of the remarks in a row that have no place in routing.toml."""
+        for place in sorted(cells.keys() & (header.headings.keys() - header.columns.keys())):
+            fault = Fault(
+                file=str(self._path),
+                key=header.cell(row, place),
+                problem=f"an import does not keep a remark about {where}",
+                remedy="Move it to the row of a route, a recipient or a cover",
+            )
+            self.lost_remarks.append(fault)
 
     def _add(self, place: str, problem: str, remedy: str) -> None:
         self._faults.append(Fault(file=str(self._path), key=place, problem=problem, remedy=remedy))
