@@ -148,6 +148,22 @@ def test_other_commands_by_root(journey: Journey) -> None:
         assert foreign(store) == [], command
 
 
+def test_an_import_by_root(journey: Journey, place: Path) -> None:
+    """A routing table that root imports stays the service's, and so does the one before it."""
+    table = journey.scene.folder / "routing.toml"
+    os.chown(table, SERVICE, SERVICE)
+    table.chmod(0o640)
+    sheet = place / "table.csv"
+    assert journey.run("routes", "export", str(sheet)).code == 0
+    text = sheet.read_text(encoding="utf-8-sig").replace("Alt annet", "Alt")
+    sheet.write_text(text, encoding="utf-8")
+    ended = journey.run("routes", "import", str(sheet), "--write")
+    assert ended.code == 0, ended.errors
+    for each in (table, table.with_name("routing.toml.old")):
+        found = each.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (SERVICE, SERVICE, 0o640)
+
+
 def test_a_folder_that_is_missing(journey: Journey) -> None:
     """A store folder that root makes belongs to the owner of the folder above it."""
     store = journey.scene.folder / "store"
