@@ -201,13 +201,10 @@ def _command(verb: _Verb) -> Callable[..., None]:
         yes: Yes = False,
         json: Json = False,
     ) -> None:
-        if not deliveries and not (state or destination):
-            raise typer.BadParameter(
-                "name deliveries, or select them with --state or --destination"
-            )
+        wanted = _selected_state(verb, deliveries, state, destination)
         with opened(context) as (configuration, store):
             known_destination(configuration, store, destination)
-            chosen = _choose(store, verb, deliveries, known_state(state), destination)
+            chosen = _choose(store, verb, deliveries, wanted, destination)
             ids = chosen.ids
             if not dry_run:
                 if ids and (verb.asks_always or not chosen.named):
@@ -222,6 +219,27 @@ def _command(verb: _Verb) -> Callable[..., None]:
     return command
 
 
+def _selected_state(
+    verb: _Verb, names: Sequence[str] | None, state: str | None, destination: str | None
+) -> DeliveryState | None:
+    """Return the state to select by, if there is one.
+
+    Raises BadParameter if deliveries are neither named nor selected, or both, and for a state from
+    which this verb changes nothing.
+    """
+    if bool(names) == any(each is not None for each in (state, destination)):
+        raise typer.BadParameter(
+            "either name deliveries, or select them with --state or --destination"
+        )
+    wanted = known_state(state)
+    if wanted is not None and wanted not in verb.states:
+        raise typer.BadParameter(
+            f"--state {wanted}: `deliveries {verb.name}` is for deliveries that are "
+            f"{' or '.join(verb.states)}"
+        )
+    return wanted
+
+
 def _choose(
     store: Store,
     verb: _Verb,
@@ -229,16 +247,24 @@ def _choose(
     state: DeliveryState | None,
     destination: str | None,
 ) -> _Chosen:
-    """Find the named deliveries, or all of a state or destination that allow it."""
-    from daemon.core.model import DeliveryState
+    """Find the named deliveries, or all of a state or destination that allow it.
 
+    Raises NotFound or OperatorError if one that is named is missing or in another state.
+    """
+    from daemon.core.model import DeliveryState
+    from daemon.store.outbox import require_state
+
+    allowed = [DeliveryState(each) for each in verb.states]
     if names:
-        found = [(each.id, each.destination) for each in map(store.queries.delivery, names)]
+        named = [store.queries.delivery(each) for each in names]
+        for each in named:
+            require_state(each, allowed)
+        found = {each.id: each.destination for each in named}
     else:
-        states = [DeliveryState(each) for each in verb.states if state in {None, each}]
-        found = [row for some in store.queries.delivery_ids(states, destination) for row in some]
-    to = Counter(destination for _, destination in found)
-    return _Chosen(ids=list(dict.fromkeys(key for key, _ in found)), to=to, named=bool(names))
+        states = [each for each in allowed if state in {None, each}]
+        rows = store.queries.delivery_ids(states, destination)
+        found = {key: to for some in rows for key, to in some}
+    return _Chosen(ids=list(found), to=Counter(found.values()), named=bool(names))
 
 
 def _change(store: Store, verb: _Verb, chosen: _Chosen) -> list[UUID]:

@@ -80,6 +80,7 @@ def send_test(
     configured recipients. Into a drop, a sample is put and removed again at once. Exits with code 1
     if that fails, or if the destination cannot be tested this way.
     """
+    from daemon.cli.service import as_owner_of
     from daemon.core.connector_calls import call_connector
     from daemon.core.errors import PostmottakError
     from daemon.runtime import logs
@@ -88,6 +89,7 @@ def send_test(
     logs.configure()
     configuration = stack.load_configuration(options(context).config)
     connector = _named(configuration, name)
+    as_owner_of(configuration.store)
     found = call_connector(lambda: _tested(connector), destination=name)
     ok = not isinstance(found, PostmottakError)
     if json:

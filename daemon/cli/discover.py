@@ -139,8 +139,9 @@ def _write(path: Path, tables: Mapping[str, Mapping[str, Sequence[str]]]) -> Non
     The result is read and checked before it replaces the file. Raises OperatorError and
     ConfigurationError, and changes nothing then.
     """
-    from daemon.config.resources_table import replace_text, with_resources
+    from daemon.config.resources_table import with_resources
     from daemon.core.errors import OperatorError
+    from daemon.runtime.replacing import replace_text
 
     if not any(tables.values()):
         raise OperatorError("Nothing can be read, so nothing is written; see `postmottak check`")

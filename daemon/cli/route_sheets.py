@@ -80,6 +80,7 @@ def import_table(
     from daemon.routing.spreadsheet.headings import heading
     from daemon.routing.spreadsheet.reading import read_sheet
     from daemon.runtime import logs
+    from daemon.runtime.replacing import replace_and_keep
     from daemon.service import stack
 
     logs.configure()
@@ -101,7 +102,7 @@ def import_table(
     typer.echo(f"{'writing' if write else 'use --write to update'} {target}: {keeps}")
     if write:
         try:
-            diff.replace_file(target, read.table.text)
+            replace_and_keep(target, read.table.text)
         except OSError as error:
             raise OperatorError(
                 f"{target} cannot be written: {error.strerror}; nothing was changed"

@@ -13,6 +13,7 @@ from daemon.cli.apply_table import Since, apply, arrived_since
 from daemon.cli.explanation import print_explanation
 from daemon.cli.output import Exit, Json, counted, options, print_json
 from daemon.cli.route_list import list_routes
+from daemon.cli.tables import local, printable
 
 if TYPE_CHECKING:
     from daemon.core.model import DecisionValues
@@ -120,10 +121,9 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
         return
     print_explanation(explanation)
     made = letter.decision
-    typer.echo(
-        f"decided {made.decided_at:%Y-%m-%d %H:%M:%S} by table {table.version[:12]}, "
-        f"{made.route}: {', '.join(made.recipients)}"
-    )
+    to = ", ".join([*made.recipients, *made.direct]) or "no one"
+    line = f"decided {local(made.decided_at)} by table {table.version[:12]}, {made.route}: {to}"
+    typer.echo(printable(line))
 
 
 def _followed(decision: DecisionValues) -> Earlier | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +10,7 @@ import typer
 
 from daemon.cli.output import counted, print_table, printable
 from daemon.cli.status_facts import Standing
+from daemon.cli.tables import local
 from daemon.core.causes import split_reason
 from daemon.monitoring.health import Health
 from daemon.monitoring.problem import Problem
@@ -97,7 +97,7 @@ def _cut(text: str, *, everything: bool) -> str:
 
 def _letters(facts: Mapping[str, Any]) -> Iterator[str]:
     last = facts["last_message_at"]
-    received = f"last received {_moment(last)}" if last else "none received yet"
+    received = f"last received {local(last)}" if last else "none received yet"
     yield f"{counted(facts['messages'], 'letter')} stored; {received}"
     listed = facts["listed"]
     beside = [(listed[name], words) for name, words in _SIGHTINGS.items() if listed[name]]
@@ -118,7 +118,7 @@ def _deliveries(facts: Mapping[str, Any]) -> Iterator[str]:
     states = [f"{count} {state}" for state, count in facts["deliveries"].items() if count]
     yield f"deliveries: {', '.join(states) or 'none yet'}"
     if facts["oldest_undelivered_at"]:
-        yield f"oldest undelivered letter: {_moment(facts['oldest_undelivered_at'])}"
+        yield f"oldest undelivered letter: {local(facts['oldest_undelivered_at'])}"
     if facts["not_taken"]:
         yield f"not picked up in time: {counted(len(facts['not_taken']), 'letter')}"
 
@@ -134,7 +134,7 @@ def _mailboxes(channels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             each["refused"] and not each["begun"] and not each["failing_since"] for each in current
         )
         words = (
-            f"last read {_moment(max(read))}" if read else "never read",
+            f"last read {local(max(read))}" if read else "never read",
             f"{failing} cannot be read" * bool(failing),
             f"{presumed} that were only presumed cannot be read" * presumed,
         )
@@ -147,7 +147,7 @@ def _mailboxes(channels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _table(standing: Standing) -> Iterator[str]:
     if standing.version and standing.in_force_since:
-        since = _moment(standing.in_force_since)
+        since = local(standing.in_force_since)
         yield f"routing table {standing.version[:12]} active since {since}"
     if standing.state == "edited":
         yield f"{standing.file} has changes; the running service activates them"
@@ -196,7 +196,7 @@ def _print_tables(facts: Mapping[str, Any]) -> None:
         columns = ("message", "received", "missing", "may still arrive")
         print_table(columns, [list(each.values()) for each in facts["incomplete"]])
     for late in facts["not_taken"]:
-        delivered = _moment(late["delivered_at"])
+        delivered = local(late["delivered_at"])
         typer.echo(printable(f"not picked up in time: {late['reference']}, delivered {delivered}"))
     if facts["channels"]:
         typer.echo("\nchannels:")
@@ -208,7 +208,3 @@ def _print_tables(facts: Mapping[str, Any]) -> None:
             if not each["retired_at"]
         ]
         print_table(columns, rows)
-
-
-def _moment(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M:%S} UTC"

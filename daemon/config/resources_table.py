@@ -7,15 +7,11 @@ results is read again: it must have the same values as before, except for the ta
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
-from daemon.core.durable_files import sync, write_all
 from daemon.core.errors import OperatorError
 
 Resources = Mapping[str, Sequence[str]]
@@ -46,29 +42,6 @@ def with_resources(text: str, mailbox: str, resources: Resources) -> str:
             f"written; write them yourself:\n\n{resources_block(mailbox, resources)}"
         )
     return changed
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Replace the file's text at once, or not at all; its owner and its mode stay.
-
-    Raises OSError.
-    """
-    target = path.resolve()
-    before, half = target.stat(), target.with_name(f".{target.name}.half")
-    with suppress(FileNotFoundError):
-        half.unlink()
-    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        write_all(descriptor, text.encode())
-        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-            os.fchown(descriptor, before.st_uid, before.st_gid)
-        os.fchmod(descriptor, before.st_mode & 0o7777)
-        os.fsync(descriptor)
-        half.replace(target)
-    finally:
-        os.close(descriptor)
-        half.unlink(missing_ok=True)
-    sync(target.parent)
 
 
 def _replaced(lines: list[str], mailbox: str, block: str) -> str | None:

@@ -192,7 +192,7 @@ def _clock_doubts(store: Store, now: datetime) -> dict[str, str]:
     newest = store.stamps.newest()
     if not noted and is_behind(now, newest):
         later = (
-            f"something was recorded at {newest:%Y-%m-%d %H:%M}"
+            f"something was recorded at {newest:%Y-%m-%d %H:%M} UTC"
             if newest
             else "Postmottak did not exist then"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from daemon.core.folding import escaped
+from daemon.core.times import in_utc, written
 from daemon.routing.conditions import Verdict, in_words, verdicts
 from daemon.routing.decide import Decision, Earlier, decide
 from daemon.routing.facts import Facts
@@ -116,7 +117,7 @@ def _has(condition: str, facts: Facts) -> str:
             sorted({name.rpartition(".")[2] for name in facts.attachment_names})
         ),
         "migrated": str(facts.migrated).lower(),
-        "due_within": f"the due time {facts.due_at:%Y-%m-%d %H:%M}"
+        "due_within": written(in_utc(facts.due_at), "the due time %Y-%m-%d %H:%M UTC")
         if facts.due_at
         else "no due time",
     }

@@ -159,7 +159,11 @@ def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
         store.stamps.put_right(now, now, now, certain=True)
         store.alerts.end(doubt, now)
     elif noted or is_behind(now, newest) or is_far_ahead(now, newest):
-        last = f"the last record is from {newest:%Y-%m-%d %H:%M}" if newest else "nothing is stored"
+        last = (
+            f"the last record is from {newest:%Y-%m-%d %H:%M} UTC"
+            if newest
+            else "nothing is stored"
+        )
         raise OperatorError(
             f"This machine's clock says {now:%Y-%m-%d %H:%M} UTC, and {last}; nothing was "
             "deleted. Set the clock, or if it is right, use --trust-clock"

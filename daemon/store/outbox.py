@@ -321,15 +321,20 @@ def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]
             f"The delivery {delivery_id} does not exist; list them with "
             "`postmottak deliveries list`"
         )
+    require_state(delivery, allowed)
+    return delivery
+
+
+def require_state(delivery: Delivery, allowed: Sequence[DeliveryState]) -> None:
+    """Raise OperatorError, which says why, if the delivery is in none of the states."""
+    if delivery.state in allowed:
+        return
     if delivery.state is DeliveryState.WITHDRAWN:
         raise OperatorError(
-            f"The delivery {delivery_id} was withdrawn, because its letter goes elsewhere; "
+            f"The delivery {delivery.id} was withdrawn, because its letter goes elsewhere; "
             f"to send the letter again, use `postmottak messages route {delivery.message_id}`"
         )
-    if delivery.state not in allowed:
-        words = " or ".join(allowed)
-        raise OperatorError(
-            f"The delivery {delivery_id} is {delivery.state}; this is for deliveries that are "
-            f"{words}"
-        )
-    return delivery
+    raise OperatorError(
+        f"The delivery {delivery.id} is {delivery.state}; this is for deliveries that are "
+        f"{' or '.join(allowed)}"
+    )

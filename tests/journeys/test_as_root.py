@@ -149,6 +149,37 @@ def test_other_commands_by_root(journey: Journey) -> None:
         assert foreign(store) == [], command
 
 
+def test_an_import_by_root(journey: Journey, place: Path) -> None:
+    """A routing table that root imports stays the service's, and so does the one before it."""
+    table = journey.scene.folder / "routing.toml"
+    os.chown(table, SERVICE, SERVICE)
+    table.chmod(0o640)
+    sheet = place / "table.csv"
+    assert journey.run("routes", "export", str(sheet)).code == 0
+    text = sheet.read_text(encoding="utf-8-sig").replace("Alt annet", "Alt")
+    sheet.write_text(text, encoding="utf-8")
+    ended = journey.run("routes", "import", str(sheet), "--write")
+    assert ended.code == 0, ended.errors
+    for each in (table, table.with_name("routing.toml.old")):
+        found = each.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (SERVICE, SERVICE, 0o640)
+
+
+def test_a_test_by_root(journey: Journey) -> None:
+    """A test that root sends to a drop is the service's own: it works at a new drop and at one in
+    use, whose hidden folder stays, and leaves nothing of root's there."""
+    text = journey.scene.configuration.read_text()
+    text = text.replace('path = "drop"', 'path = "drop"\nawait_pickup = "1h"')
+    journey.scene.configuration.write_text(text)
+    journey.publish(1)
+    for _ in range(2):
+        ended = journey.run("destinations", "test", "mappe")
+        assert ended.code == 0, ended.output
+        assert foreign(journey.scene.drop) == []
+        assert journey.run("poll").code == 0
+    assert (journey.scene.drop / ".postmottak").stat().st_uid == SERVICE
+
+
 def test_a_folder_that_is_missing(journey: Journey) -> None:
     """A store folder that root makes belongs to the owner of the folder above it."""
     store = journey.scene.folder / "store"

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from daemon.config.loader import AlertSettings
+from daemon.delivery.retry import LONGEST
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "packaging/monitoring"
@@ -50,6 +52,13 @@ def test_the_limits_are_the_defaults() -> None:
         "PostmottakKeyExpires": f"< {limits.expires_within.days} * 86400",
     }.items():
         assert RULES[name]["expr"].endswith(limit), name
+
+
+def test_attempts_are_counted_for_longer_than_two_are_apart() -> None:
+    """A destination whose only letter is tried seldom does not come and go as an alert."""
+    windows = re.findall(r"\[(\d+)h\]", RULES["PostmottakDestinationFailing"]["expr"])
+    assert len(windows) == 2
+    assert all(timedelta(hours=int(each)) > 1.5 * LONGEST for each in windows)
 
 
 def test_the_readme_names_every_alert() -> None:

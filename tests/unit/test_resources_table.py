@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from daemon.config.resources_table import replace_text, resources_block, with_resources
+from daemon.config.resources_table import resources_block, with_resources
 from daemon.core.errors import OperatorError
 
 ROOT = Path(__file__).parents[2]
@@ -124,44 +123,3 @@ def test_a_mailbox_with_an_odd_name() -> None:
     assert resources_block("altinn", {"4255/1": ["a"]}) == (
         '[mailbox.altinn.resources]\n"4255/1" = ["a"]\n'
     )
-
-
-def test_the_file_is_replaced_at_once(tmp_path: Path) -> None:
-    """Through a symbolic link too; mode and owner stay, and nothing else is left in the folder."""
-    real, link = tmp_path / "real" / "postmottak.toml", tmp_path / "postmottak.toml"
-    real.parent.mkdir()
-    real.write_text("old")
-    real.chmod(0o640)
-    if os.geteuid() == 0:
-        os.chown(real, 12345, 12346)
-    link.symlink_to(real)
-    before = real.stat()
-    replace_text(link, "nytt: æøå")
-    after = real.stat()
-    assert real.read_bytes().decode() == "nytt: æøå"
-    assert link.is_symlink()
-    assert (after.st_mode, after.st_uid, after.st_gid) == (
-        before.st_mode,
-        before.st_uid,
-        before.st_gid,
-    )
-    assert after.st_ino != before.st_ino
-    assert [each.name for each in real.parent.iterdir()] == ["postmottak.toml"]
-
-
-def test_a_file_that_cannot_be_replaced_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If the owner cannot be kept, the old file stays whole, and no half one beside it."""
-    path = tmp_path / "postmottak.toml"
-    path.write_text("old")
-
-    def refuse(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted", str(path))
-
-    monkeypatch.setattr(os, "fchmod", refuse)
-    with pytest.raises(PermissionError):
-        replace_text(path, "new")
-    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [
-        ("postmottak.toml", "old")
-    ]

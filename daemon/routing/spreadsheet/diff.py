@@ -1,14 +1,11 @@
-"""Compares an edited table with the current one, and writes it to the table's file."""
+"""Compares an edited table with the current one, and writes it as TOML."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from daemon.routing.conditions import in_words
@@ -156,22 +153,3 @@ def in_short(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return str(value) if isinstance(value, date) else in_words(value)
-
-
-def replace_file(path: Path, text: str) -> Path:
-    """Replace the file atomically, also through a symbolic link. Raises OSError.
-
-    Keeps the old file's permissions. Returns where the old file is kept; nothing is kept if there
-    was none.
-    """
-    real = path.resolve()
-    old, temporary = path.with_name(f"{path.name}.old"), real.with_name(f".{real.name}.new")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    if real.exists():
-        shutil.copy2(real, old)
-        shutil.copymode(real, temporary)
-    temporary.rename(real)
-    return old

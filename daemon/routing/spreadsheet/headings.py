@@ -162,6 +162,8 @@ def kind_of_sheet(title: str, columns: Iterable[str]) -> str | None:
         return KIND
     if named := _BY_TITLE.get(_folded(title)):
         return named
+    if known == {"follow_thread"}:
+        return TABLE
     if {"from", "starts", "ends"} <= known:
         return "delegation"
     if {"name", "to"} <= known:

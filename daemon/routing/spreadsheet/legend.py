@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from daemon.routing.spreadsheet.headings import NOT, SHEETS, columns_of, heading
 
@@ -129,6 +130,12 @@ _NOT = {
     "en": "The same condition must not hold.",
     "nb": "Det samme vilkåret skal ikke stemme.",
 }
+
+
+def is_legend(title: str, headings: Iterable[str]) -> bool:
+    """Return whether a sheet is the legend, by its name or by what stands in its first row."""
+    first = tuple(islice(headings, len(_HEADINGS["en"])))
+    return title in TITLES.values() or first in _HEADINGS.values()
 
 
 def legend_rows(language: str) -> Iterator[tuple[str, ...]]:

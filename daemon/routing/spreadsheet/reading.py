@@ -32,6 +32,7 @@ from daemon.routing.spreadsheet.headings import (
     kind_of_sheet,
     language_of,
 )
+from daemon.routing.spreadsheet.legend import is_legend
 from daemon.routing.spreadsheet.quoting import Unreadable
 from daemon.routing.spreadsheet.remarks import add_remark
 from daemon.routing.spreadsheet.sheet_faults import Header, Places, sheet_fault
@@ -61,7 +62,8 @@ def read_sheet(path: Path, destinations: Sequence[str], *, today: date | None = 
         table = parse_table(toml_text(reader.values), str(path), destinations, today=today)
     except ConfigurationError as error:
         raise ConfigurationError(list(reader.places.translated(error.faults))) from error
-    table = replace(table, warnings=tuple(reader.places.translated(table.warnings)))
+    warnings = (*reader.places.translated(table.warnings), *reader.lost_remarks)
+    table = replace(table, warnings=warnings)
     return Imported(table=table, language=reader.language)
 
 
@@ -74,6 +76,8 @@ class _Reader:
         self.values: dict[str, Any] = {kind: [] for kind in SECTIONS}
         self.places = Places(path=path)
         self.language = ""
+        self.lost_remarks: list[Fault] = []
+        self._settings_row = 0
 
     def read(self) -> None:
         """Read everything. Raises ConfigurationError with every fault of the cells."""
@@ -94,17 +98,21 @@ class _Reader:
     def _headers(self) -> Iterator[tuple[str, Header]]:
         """Yield the header of each sheet of the table, by the kind of its rows."""
         found: dict[str, list[Header]] = {}
+        unknown: list[Grid] = []
         several = len(self._grids) > 1
         for grid in self._grids:
             header = _header(grid, grid.title if several else "")
-            kind = kind_of_sheet(grid.title, header.columns.values()) if header else None
-            if header and kind and not grid.title.startswith(REMARK):
+            if not header or _is_beside_the_table(header):
+                continue
+            kind = kind_of_sheet(grid.title, header.columns.values())
+            if kind:
                 found.setdefault(kind, []).append(header)
+            else:
+                unknown.append(grid)
         several_parts = [each for each in found.values() if len(each) > 1]
         if several_parts or (KIND in found and len(found) > 1):
             self._refuse_several(several_parts or [*found.values()])
-        if KIND not in found:
-            self._require(found)
+        self._require(found, unknown)
         for kind, (header,) in found.items():
             yield kind, header
 
@@ -117,15 +125,30 @@ class _Reader:
             "Keep only one of them, or begin the names of the others with #",
         )
 
-    def _require(self, found: Mapping[str, Sequence[Header]]) -> None:
-        """Refuse a file that is only a part of a table, or nothing of one."""
+    def _require(self, found: Mapping[str, Sequence[Header]], unknown: Sequence[Grid]) -> None:
+        """Refuse a file that is only a part of a table, or nothing of one.
+
+        What stands in a sheet that is not recognised would otherwise be removed from the table.
+        """
+        if KIND not in found:
+            self._require_sheets(found)
+        for grid in unknown:
+            self._add(
+                in_sheet(grid.title, "A1"),
+                f"the sheet {grid.title!r} is not known, and would be left out of the table",
+                f"Give it its name ({_sheet_names()}) and its headings back; begin the name of a "
+                "sheet of your own with #",
+            )
+        self._raise_if_any()
+
+    def _require_sheets(self, found: Mapping[str, Sequence[Header]]) -> None:
         if not found or len(self._grids) == 1:
             place = in_sheet(self._grids[0].title if len(self._grids) > 1 else "", "A1")
             raise sheet_fault(self._path, place, f"the column {KIND!r} is missing", _EXPORT)
-        for kind in ("route", "recipient"):
+        for kind in SHEETS["en"]:
             if kind not in found:
                 names = " or ".join(repr(SHEETS[language][kind]) for language in SHEETS)
-                raise sheet_fault(self._path, "", f"the sheet {names} is missing", _EXPORT)
+                self._add("", f"the sheet {names} is missing", _EXPORT)
 
     def _check_header(self, header: Header, kind: str) -> None:
         known = ALL_COLUMNS if kind == KIND else columns_of(kind)
@@ -177,6 +200,8 @@ class _Reader:
                 )
             if filled.keys() & header.columns.keys():
                 yield row, filled
+            else:
+                self._warn_of_lost(header, row, filled, "a row that has nothing else")
 
     def _add_row(self, kind: str, header: Header, row: int, cells: dict[int, Cell]) -> None:
         if kind == KIND:
@@ -193,15 +218,29 @@ class _Reader:
             kind = known
         values = self._values_of(kind, header, row, cells)
         if kind == TABLE:
-            self.values.update({"follow_thread": False} | values)
+            self._set(header, row, values)
         else:
             self.values[kind].append(values)
             self.places.rows[kind, len(self.values[kind])] = header, row
+
+    def _set(self, header: Header, row: int, values: dict[str, Any]) -> None:
+        """Take what holds for the whole table, which one row may say."""
+        if self._settings_row:
+            self._add(
+                header.place_of(row, "follow_thread"),
+                f"the settings appear twice, first in row {self._settings_row}",
+                "Remove one of the rows",
+            )
+            return
+        self._settings_row = row
+        self.values.update({"follow_thread": False} | values)
 
     def _values_of(
         self, kind: str, header: Header, row: int, cells: Mapping[int, Cell]
     ) -> dict[str, Any]:
         values: dict[str, Any] = {}
+        if kind == TABLE:
+            self._warn_of_lost(header, row, cells, "the settings")
         for place, cell in cells.items():
             if place not in header.columns:
                 if kind != TABLE and place in header.headings:
@@ -212,6 +251,19 @@ class _Reader:
             except Unreadable as error:
                 self._add(header.cell(row, place), error.problem, error.remedy)
         return values
+
+    def _warn_of_lost(
+        self, header: Header, row: int, cells: Mapping[int, Cell], where: str
+    ) -> None:
+        """Warn of the remarks in a row that have no place in routing.toml."""
+        for place in sorted(cells.keys() & (header.headings.keys() - header.columns.keys())):
+            fault = Fault(
+                file=str(self._path),
+                key=header.cell(row, place),
+                problem=f"an import does not keep a remark about {where}",
+                remedy="Move it to the row of a route, a recipient or a cover",
+            )
+            self.lost_remarks.append(fault)
 
     def _add(self, place: str, problem: str, remedy: str) -> None:
         self._faults.append(Fault(file=str(self._path), key=place, problem=problem, remedy=remedy))
@@ -243,6 +295,16 @@ def _header(grid: Grid, shown_title: str) -> Header | None:
                 headings=headings,
             )
     return None
+
+
+def _is_beside_the_table(header: Header) -> bool:
+    """Return whether a sheet is people's own, or the legend."""
+    title = header.grid.title
+    return title.startswith(REMARK) or is_legend(title, header.headings.values())
+
+
+def _sheet_names() -> str:
+    return ", ".join(f"{SHEETS['en'][kind]} or {SHEETS['nb'][kind]}" for kind in SHEETS["en"])
 
 
 def _remedy_for_heading(text: str, known: Sequence[str]) -> str:

@@ -35,7 +35,11 @@ def add_remark(row: dict[str, Any], heading: str, cell: Cell) -> None:
     """Add what stands in a cell to the remarks of a row; a formula without a result is nothing."""
     if isinstance(cell, Doubtful) and not cell.text:
         return
-    key, text = remark_key(heading), without_guard(str(cell).strip())
+    _add_text(row, remark_key(heading), without_guard(str(cell).strip()))
+
+
+def _add_text(row: dict[str, Any], key: str, text: str) -> None:
+    """Add a remark to a row; several of the same heading have a line each."""
     row[key] = f"{row[key]}\n{text}" if key in row else text
 
 
@@ -73,11 +77,14 @@ def rows_with_remarks(table: Table) -> dict[str, Any]:
 
 def _remarks_above(lines: list[str], place: int) -> dict[str, str]:
     """Return the remarks in the lines above this one, as far as they are remarks."""
-    found = []
+    comments = []
     while place and (comment := _COMMENT.fullmatch(lines[place - 1].strip())):
-        found.append((remark_key(comment[1]), _read(comment[2])))
+        comments.append(comment)
         place -= 1
-    return dict(reversed(found))
+    found: dict[str, str] = {}
+    for comment in reversed(comments):
+        _add_text(found, remark_key(comment[1]), _read(comment[2]))
+    return found
 
 
 def _read(text: str) -> str:

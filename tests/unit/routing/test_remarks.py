@@ -108,6 +108,51 @@ def test_remarks_written_by_hand(tmp_path: Path) -> None:
     assert "F1" not in texts_of(content, 2)
 
 
+def test_several_remarks_of_one_heading(tmp_path: Path) -> None:
+    """Lines with the same heading above a row are one remark of several lines, in their order."""
+    text = TEXT.replace(
+        '[[route]]\nname = "Skatt"',
+        '## Merknad: ring Kari\n## Sak: 12\n## Merknad: etter jul\n[[route]]\nname = "Skatt"',
+    )
+    before = parse_table(text, "routing.toml", DESTINATIONS)
+    write_sheet(before, tmp_path / "ark.xlsx")
+    assert texts_of((tmp_path / "ark.xlsx").read_bytes(), 1)["AK2"] == "ring Kari\netter jul"
+    after = read_sheet(tmp_path / "ark.xlsx", DESTINATIONS).table
+    assert differences(before, after) == []
+    assert '## Merknad: "ring Kari\\netter jul"\n## Sak: 12\n[[route]]' in after.text
+
+
+def test_remarks_without_a_place(table: Table, tmp_path: Path) -> None:
+    """A remark in a row of its own or about the settings cannot be kept, so each is warned of with
+    its cell."""
+
+    def edit(book: Any) -> None:
+        routes, settings = book["Routes"], book["Settings"]
+        routes["AK1"], routes["AK2"], routes["AK3"] = "#Merknad", "ring Kari", None
+        routes["AK9"] = "nedenfor: gamle"
+        settings["B1"], settings["B2"], settings["B3"] = "# Hvorfor", "spør Ola", "eller Kari"
+
+    read = read_sheet(edited(table, tmp_path / "ark.xlsx", edit), DESTINATIONS).table
+    assert [each.key for each in read.warnings] == [
+        "Routes!AK9 (#Merknad)",
+        "Settings!B2 (# Hvorfor)",
+        "Settings!B3 (# Hvorfor)",
+    ]
+    assert "does not keep a remark about the settings" in str(read.warnings[1])
+    assert "ring Kari" in read.text
+
+
+def test_a_remark_about_the_settings_in_a_csv(table: Table, tmp_path: Path) -> None:
+    """The same goes for a row of settings among the other rows."""
+    path = tmp_path / "ark.csv"
+    write_sheet(table, path)
+    first, *rows = path.read_text(encoding="utf-8-sig").splitlines()
+    settings = f"table{';' * first.count(';')};spør Ola"
+    path.write_text("\n".join([f"{first};# Hvorfor", settings, *rows]), encoding="utf-8")
+    (warning,) = read_sheet(path, DESTINATIONS).table.warnings
+    assert warning.key.endswith("2 (# Hvorfor)")
+
+
 def test_no_formula_in_a_csv(table: Table, tmp_path: Path) -> None:
     """A remark that looks like a formula is quoted, for Excel would run it."""
     after = remarked(table, tmp_path / "ark.xlsx", "=HYPERLINK(1)")

@@ -3,7 +3,6 @@ sheet, by its own lines."""
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from openpyxl import Workbook, load_workbook
 
 from daemon.core.errors import ConfigurationError
-from daemon.routing.spreadsheet.diff import differences, replace_file
+from daemon.routing.spreadsheet.diff import differences
 from daemon.routing.spreadsheet.reading import read_sheet
 from daemon.routing.spreadsheet.table_rows import write_sheet
 from daemon.routing.table import Table, parse_table
@@ -272,28 +271,6 @@ def test_two_covers_that_look_alike(table: Table) -> None:
     cover = 'cover for "lønn" by "post", 2026-12-21 to 2027-01-03'
     assert differences(table, one) == [f'+ {cover}, position 2: services: "4255/8"']
     assert differences(one, two) == [f'~ {cover}: services: "4255/8" -> "4255/7"']
-
-
-def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
-    """The new text is there whole, also behind a symbolic link, readable for those who could read
-    the old one, which is kept."""
-    real, link = tmp_path / "real.toml", tmp_path / "routing.toml"
-    real.write_text("# old")
-    real.chmod(0o640)
-    link.symlink_to(real.name)
-    umask = os.umask(0o077)
-    try:
-        old = replace_file(link, "# new")
-    finally:
-        os.umask(umask)
-    assert link.is_symlink()
-    assert (real.read_text(), old.read_text(), old.name) == ("# new", "# old", "routing.toml.old")
-    assert real.stat().st_mode & 0o777 == 0o640
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "real.toml",
-        "routing.toml",
-        "routing.toml.old",
-    ]
 
 
 @pytest.mark.parametrize("name", ["sheet.csv", "sheet.xlsx"])

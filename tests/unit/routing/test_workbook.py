@@ -129,12 +129,12 @@ def _rows_backwards(xml: str) -> str:
 
 
 def test_the_sheet_with_the_table_is_read(tmp_path: Path, ours: bytes) -> None:
-    """Notes that somebody put before the table are passed over; of two tables none is chosen by its
-    place or visibility."""
+    """Notes that stand before the table are passed over; of two tables none is chosen by its place
+    or visibility."""
     from openpyxl import load_workbook
 
     book: Any = load_workbook(io.BytesIO(ours))
-    book.create_sheet("Notater", 0).append(["Husk", "å spørre Kari"])
+    book.create_sheet("#Notater", 0).append(["Husk", "å spørre Kari"])
     book.save(tmp_path / "ark.xlsx")
     assert len(read_sheet(tmp_path / "ark.xlsx", ["erp"]).table.rows["route"]) == 2
     hidden = book.copy_worksheet(book["Routes"])

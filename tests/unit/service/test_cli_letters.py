@@ -111,6 +111,87 @@ def test_an_operators_verbs(command: Command, configure: Callable[[str, str], No
     assert states == ["held", "pending"]
 
 
+@pytest.mark.parametrize("verb", ["retry", "hold", "release", "resend"])
+@pytest.mark.parametrize("filters", [("--state", "dead"), ("--destination", "mail"), ("--state=",)])
+def test_ids_together_with_a_filter(
+    command: Command, configure: Callable[[str, str], None], verb: str, filters: tuple[str, ...]
+) -> None:
+    """Ids and a filter contradict each other: that is wrong usage, and changes nothing."""
+    with_letters(configure)
+    command("poll")
+    before = command("deliveries", "list", "--json").json
+    ended = command("deliveries", verb, before[0]["id"], *filters, "--yes")
+    assert (ended.code, ended.out) == (2, "")
+    assert "either name deliveries, or select them" in ended.err
+    assert command("deliveries", "list", "--json").json == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "state", "states"),
+    [
+        ("retry", "delivered", "pending or dead"),
+        ("retry", "held", "pending or dead"),
+        ("hold", "dead", "pending"),
+        ("release", "pending", "held"),
+        ("resend", "withdrawn", "delivered or dead"),
+    ],
+)
+def test_a_state_that_a_verb_is_not_for(
+    command: Command, verb: str, state: str, states: str
+) -> None:
+    """A state in which a verb can do nothing is wrong usage, and the right ones are named."""
+    command("poll")
+    ended = command("deliveries", verb, "--state", state, "--yes")
+    assert (ended.code, ended.out) == (2, "")
+    assert f"is for deliveries that are {states}" in " ".join(ended.err.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("verb", "held", "reason"),
+    [
+        ("hold", False, "is delivered; this is for deliveries that are pending"),
+        ("retry", False, "is delivered; this is for deliveries that are pending or dead"),
+        ("release", False, "is delivered; this is for deliveries that are held"),
+        ("resend", True, "is held; this is for deliveries that are delivered or dead"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--dry-run", "--json"])
+def test_a_named_delivery_in_another_state(
+    command: Command,
+    configure: Callable[[str, str], None],
+    verb: str,
+    held: bool,
+    reason: str,
+    option: str,
+) -> None:
+    """What cannot be done to a named delivery is refused before a question, and in a dry run too,
+    which would otherwise promise what does not happen."""
+    with_letters(configure)
+    if held:
+        configure(
+            '[destination.erp]\ntype = "memory"', '[destination.erp]\ntype = "memory"\naway = true'
+        )
+    command("poll")
+    ids = [each["id"] for each in command("deliveries", "list", "--json").json]
+    if held:
+        command("deliveries", "hold", *ids)
+    ended = command("deliveries", verb, ids[0], option)
+    assert (ended.code, ended.out) == (1, "")
+    assert reason in ended.err
+    assert "add --yes" not in ended.err
+
+
+def test_a_delivery_that_is_named_twice(
+    command: Command, configure: Callable[[str, str], None]
+) -> None:
+    """A delivery that is named twice is one delivery, also in what is asked."""
+    with_letters(configure, 1)
+    command("poll")
+    (found,) = command("deliveries", "list", "--json").json
+    ended = command("deliveries", "resend", found["id"], found["id"][:8], "--dry-run")
+    assert ended.out.startswith("1 delivery to erp would be delivered again")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -172,6 +172,33 @@ def test_a_recipient_that_is_not_known(
     assert command("messages", "list", "--recipient", "regnskap", "--json").json == []
 
 
+def test_local_times_of_the_status(command: Command, configure: Callable[[str, str], None]) -> None:
+    """Every time in `status` is in the machine's zone, which is named, as in the lists."""
+    _polled(command, configure)
+    shown = command("status", "--all").out
+    times = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d.*", shown)
+    assert len(times) >= 3
+    for each in times:
+        assert _LOCAL_TIME.match(each), each
+    assert "UTC" not in shown
+
+
+@pytest.mark.parametrize("row", ['to = ["post"]', 'deliver_to = ["erp"]'])
+def test_an_explanation_says_when_and_whereto(
+    command: Command, configure: Callable[[str, str], None], configuration_file: Path, row: str
+) -> None:
+    """The stored decision is shown with its time in the machine's zone, and with the recipients or
+    the destinations that the route named."""
+    configuration_file.with_name("routing.toml").write_text(
+        '[[recipient]]\nname = "post"\ndeliver_to = ["erp"]\n\n'
+        f'[[route]]\nname = "Alt annet"\n{row}\n'
+    )
+    _polled(command, configure, 1)
+    last = command("routes", "explain", "letter-0").out.splitlines()[-1]
+    to = re.findall(r'"(\w+)"', row)[0]
+    assert re.fullmatch(rf"decided {_LOCAL_TIME.pattern} by table \w{{12}}, Alt annet: {to}", last)
+
+
 def test_times_of_letters(command: Command, configure: Callable[[str, str], None]) -> None:
     """Letters are chosen by a day, a time, or how long ago they came."""
     _polled(command, configure)
