@@ -24,7 +24,7 @@ from connectors.altinn3.registry import (
     titles_of,
 )
 from connectors.net.http_response import json_object
-from daemon.core.dpv import find_service
+from daemon.core.dpv import CONFIDENTIAL_POST, find_service
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 from daemon.core.ports import Channel, Discovered
 
@@ -64,7 +64,8 @@ class Discovery:
         question failed, a remark says so.
         """
         entries, remark = self._entries()
-        matches = {name: found for name, each in entries.items() if (found := each.match)}
+        read = {each.resource for each in channels}
+        matches = {name: found for name, each in entries.items() if (found := each.match_of(read))}
         carrying = {
             name: found.service for name, found in matches.items() if found.service in services
         }
@@ -148,6 +149,8 @@ class Discovery:
             names, missing = self._look_up(resource)
             remarks.append(missing)
         guess = match.service if match else guess_service(resource, names)
+        if guess == CONFIDENTIAL_POST.code:
+            channel = channel if channel and channel.service == guess else None
         by_hand = channel is not None and not channel.presumed and match is None
         return Discovered(
             party=party,

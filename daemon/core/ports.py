@@ -186,7 +186,8 @@ class FindsResources(Protocol):
     def find_resources(self) -> Mapping[str, Sequence[str]]:
         """Ask which resources carry its services, by the service's code; changes nothing.
 
-        A service that no resource carries is missing. Raises MailboxUnavailable.
+        A service that no resource carries is missing. Resources that must not be read as ordinary
+        post are named under their own service, wanted or not. Raises MailboxUnavailable.
         """
 
     def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:

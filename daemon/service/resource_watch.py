@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,10 @@ class ResourceWatch:
 
     def _use(self, name: str, known: KnownResources) -> None:
         kept = _not_in(self._kept(name), known.found)
-        self._mailboxes[name].use_resources(_by_service(known.found | kept))
-        if text := _news(name, known):
+        mailbox = self._mailboxes[name]
+        mailbox.use_resources(_by_service(known.found | kept))
+        read = frozenset((each.service, each.resource) for each in mailbox.channels())
+        if text := _news(name, replace(known, new=known.new & read, gone=known.gone & read)):
             self._problems.begin(Problem(kind=RESOURCES, about=name, text=text, critical=False))
         else:
             self._problems.end(RESOURCES, name)

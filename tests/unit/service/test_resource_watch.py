@@ -226,6 +226,18 @@ def test_a_resource_belongs_to_one_service(watched: Watched) -> None:
     assert "skatt (4255/1)" in watched.text()
 
 
+def test_confidential_post_is_not_read_on_as_ordinary(watched: Watched) -> None:
+    """A resource that turns out to be confidential leaves its ordinary service, although it has
+    been read there, and is not called new where confidential post is off."""
+    watched.refresh()
+    watched.read(TAX, "skatt")
+    watched.mailbox.answer = {"5504/1": ["skatt"]}
+    watched.refresh(DAY)
+    assert TAX not in watched.mailbox.using
+    assert watched.retired() == {"skatt"}
+    assert "new" not in watched.text()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
