@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -218,7 +219,9 @@ class Altinn3:
 
         Those that the registry has for the services, those in use, and configured or presumed ones.
         """
-        return self._discovery.discover(self._channels, self._codes)
+        for each in self._discovery.discover(self._channels, self._codes):
+            by_hand = each.matched == "configuration"
+            yield replace(each, matched="read before") if by_hand and self.finds_resources else each
 
     def source_time(self) -> SourceTime | None:
         """Return the time that Maskinporten or Altinn last sent."""

@@ -159,8 +159,14 @@ class Discovered:
     configured: bool
     """It is in the configuration."""
     readable: bool
+    refused: bool = False
+    """The party may not read it: it is not unreadable for another reason."""
+    unanswered: str = ""
+    """Which question about it or its party failed, other than by a refusal; empty if none did."""
     matched: str = ""
-    """How the service is known: service code, id or title of the registry, or configuration."""
+    """How the service is known: service code, id or title of the registry, configuration, or read
+    before.
+    """
     remark: str = ""
     """Anything else, such as why it is not readable."""
 

@@ -133,11 +133,8 @@ class ResourceWatch:
         now = self._clock()
         return frozenset(
             (each.service, each.resource)
-            for each in self._store.queries.bookmarks()
-            if each.mailbox == name
-            and each.begun
-            and not each.retired_at
-            and not _is_lost(each, now)
+            for each in _begun(self._store, name)
+            if not _is_lost(each, now)
         )
 
     def _save(self) -> None:
@@ -152,6 +149,20 @@ class ResourceWatch:
                 half.replace(self._file)
         except OSError as error:
             _log.warning("the resources could not be kept", file=str(self._file), reason=str(error))
+
+
+def begun_resources(store: Store, mailbox: str) -> dict[str, list[str]]:
+    """Return the resources that the mailbox has read and still reads, by the service's code.
+
+    Raises StoreError.
+    """
+    return _by_service({(each.service, each.resource) for each in _begun(store, mailbox)})
+
+
+def _begun(store: Store, mailbox: str) -> Iterator[Bookmark]:
+    for each in store.queries.bookmarks():
+        if each.mailbox == mailbox and each.begun and not each.retired_at:
+            yield each
 
 
 def _is_lost(bookmark: Bookmark, now: datetime) -> bool:
