@@ -21,7 +21,7 @@ import structlog
 from daemon.core.bookkeeping import RESOURCES, Bookmark
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import PostmottakError
-from daemon.core.ports import FindsResources, Mailbox
+from daemon.core.ports import Channel, FindsResources, Mailbox
 from daemon.monitoring.problems import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.owner import create_file
@@ -30,7 +30,7 @@ from daemon.store import Store
 _log = structlog.get_logger(__name__)
 _EVERY = timedelta(days=1)
 _RETRY = 3600.0  # seconds after which a question that failed is asked again
-_LOST = timedelta(days=30)  # of failing, after which a resource that is not listed is given up
+_LOST = timedelta(days=30)  # of refusals, after which a resource that is not listed is given up
 _NAMED = 5
 _Place = tuple[str, str]
 """A service's code, and a resource."""
@@ -75,9 +75,13 @@ class ResourceWatch:
         self._saving = threading.Lock()
 
     def recall(self, name: str) -> None:
-        """Let the mailbox read what was found before this start. Raises StoreError."""
+        """Let the mailbox read what was found before this start. Raises StoreError.
+
+        Nothing is given up here: that needs an answer of today.
+        """
         if name in self._mailboxes:
-            self._use(name, self._known[name])
+            self._use(name, self._known[name], _places(begun_resources(self._store, name)))
+            self._tell(name)
 
     def refresh(self, name: str) -> None:
         """Ask for the mailbox's resources if that is due, and read what is new.
@@ -106,8 +110,9 @@ class ResourceWatch:
         )
         self._known[name] = known
         _log_changes(name, before, known)
-        self._use(name, known)
+        self._use(name, known, kept)
         retired = self._store.bookmarks.retire(name, mailbox.channels(), self._clock())
+        self._tell(name)
         _log.info("resources looked up", mailbox=name, found=len(found), retired=retired)
         self._save()
 
@@ -118,23 +123,47 @@ class ResourceWatch:
         now = self._clock()
         return known.read_at is None or not known.read_at <= now < known.read_at + _EVERY
 
-    def _use(self, name: str, known: KnownResources) -> None:
-        kept = _not_in(self._kept(name), known.found)
-        mailbox = self._mailboxes[name]
-        mailbox.use_resources(_by_service(known.found | kept))
-        read = frozenset((each.service, each.resource) for each in mailbox.channels())
-        if text := _news(name, replace(known, new=known.new & read, gone=known.gone & read)):
+    def _use(self, name: str, known: KnownResources, kept: Iterable[_Place]) -> None:
+        places = known.found | _not_in(kept, known.found)
+        self._mailboxes[name].use_resources(_by_service(places))
+
+    def _tell(self, name: str) -> None:
+        """Begin or end the problem that the mailbox's resources have changed."""
+        known, channels = self._known[name], self._mailboxes[name].channels()
+        read = frozenset((each.service, each.resource) for each in channels)
+        known = replace(known, new=known.new & read, gone=known.gone & read)
+        if text := _news(name, known, self._given_up(name, channels)):
             self._problems.begin(Problem(kind=RESOURCES, about=name, text=text, critical=False))
         else:
             self._problems.end(RESOURCES, name)
 
     def _kept(self, name: str) -> frozenset[_Place]:
-        """Return what has been read before, but for what has long ceased to be readable."""
-        now = self._clock()
+        """Return what has been read before, but for what has long been refused."""
+        bookmarks = [each for each in self._store.queries.bookmarks() if each.mailbox == name]
+        last: dict[str, datetime] = {}
+        for each in bookmarks:
+            if each.succeeded_at:
+                last[each.party] = max(each.succeeded_at, last.get(each.party, each.succeeded_at))
         return frozenset(
             (each.service, each.resource)
-            for each in _begun(self._store, name)
-            if not _is_lost(each, now)
+            for each in _begun(bookmarks)
+            if not _is_lost(each, last.get(each.party))
+        )
+
+    def _given_up(self, name: str, channels: Sequence[Channel]) -> frozenset[_Place]:
+        """Return what was read until some days ago, though its party and service are still read."""
+        now = self._clock()
+        resources = {each.resource for each in channels}
+        wanted = {(each.party, each.service) for each in channels}
+        return frozenset(
+            (each.service, each.resource)
+            for each in self._store.queries.bookmarks()
+            if each.mailbox == name
+            and each.begun
+            and each.retired_at
+            and now - each.retired_at < _LOST
+            and (each.party, each.service) in wanted
+            and each.resource not in resources
         )
 
     def _save(self) -> None:
@@ -156,19 +185,22 @@ def begun_resources(store: Store, mailbox: str) -> dict[str, list[str]]:
 
     Raises StoreError.
     """
-    return _by_service({(each.service, each.resource) for each in _begun(store, mailbox)})
+    bookmarks = (each for each in store.queries.bookmarks() if each.mailbox == mailbox)
+    return _by_service({(each.service, each.resource) for each in _begun(bookmarks)})
 
 
-def _begun(store: Store, mailbox: str) -> Iterator[Bookmark]:
-    for each in store.queries.bookmarks():
-        if each.mailbox == mailbox and each.begun and not each.retired_at:
-            yield each
+def _begun(bookmarks: Iterable[Bookmark]) -> Iterator[Bookmark]:
+    return (each for each in bookmarks if each.begun and not each.retired_at)
 
 
-def _is_lost(bookmark: Bookmark, now: datetime) -> bool:
-    """Whether the channel has failed for so long."""
+def _is_lost(bookmark: Bookmark, last: datetime | None) -> bool:
+    """Whether the channel was refused for so long; `last` is when its party last read any channel.
+
+    An outage, a key that has expired or a machine that was off stops all channels of a party, so
+    that it says nothing about one of them.
+    """
     read = bookmark.succeeded_at
-    return bookmark.last_error is not None and read is not None and now - read > _LOST
+    return bookmark.refused and bool(read and last and last - read > _LOST)
 
 
 def _not_in(places: Iterable[_Place], found: Iterable[_Place]) -> frozenset[_Place]:
@@ -202,7 +234,7 @@ def _log_changes(name: str, before: KnownResources, known: KnownResources) -> No
         _log.warning("resources are not read any more", mailbox=name, resources=_words(left))
 
 
-def _news(name: str, known: KnownResources) -> str:
+def _news(name: str, known: KnownResources, given_up: Iterable[_Place]) -> str:
     """Return what has changed, in words; empty if nothing has."""
     changes = []
     if known.new:
@@ -211,6 +243,11 @@ def _news(name: str, known: KnownResources) -> str:
         changes.append(
             "not listed any more, but still read, because they could be read before: "
             f"{_words(known.gone)}"
+        )
+    if given_up:
+        changes.append(
+            "not read any more, because the right to it was missing for thirty days, or because it "
+            f"is confidential post now: {_words(given_up)}"
         )
     if not changes:
         return ""

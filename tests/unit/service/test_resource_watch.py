@@ -83,11 +83,13 @@ class Watched:
         self.watch._asked.clear()  # the hour between failed questions has passed
         self.watch.refresh("altinn")
 
-    def read(self, service: str, resource: str, problem: str = "") -> None:
+    def read(
+        self, service: str, resource: str, problem: str = "", *, refused: bool = False
+    ) -> None:
         """The channel is listed, successfully or not."""
         channel = Channel(party=PARTY, service=service, resource=resource)
         bookmark = self.store.bookmarks.of_channel("altinn", channel)
-        bookmark.last_error = problem or None
+        bookmark.last_error, bookmark.refused = problem or None, refused
         if not problem:
             bookmark.begun, bookmark.succeeded_at = True, self.now
         bookmark.retired_at = None
@@ -190,19 +192,69 @@ def test_what_was_never_read_leaves(watched: Watched) -> None:
     assert watched.retired() == {"guess-4255/8", "skatt"}
 
 
-def test_what_has_been_unreadable_for_a_month_is_given_up(watched: Watched) -> None:
-    """A resource that is neither listed nor readable for thirty days is retired, which the log
-    tells; one that can be read is kept for ever."""
+def test_what_has_been_refused_for_a_month_is_given_up(watched: Watched) -> None:
+    """A resource that is neither listed nor readable for thirty days, while the party reads another
+    one, is retired, which the log and a problem tell; one that can be read is kept for ever."""
     watched.refresh()
     watched.read(TAX, "skatt")
     watched.mailbox.answer = {TAX: ["ny"]}
     watched.refresh(40 * DAY)
     assert watched.mailbox.using == {TAX: ["ny", "skatt"]}
-    watched.read(TAX, "skatt", problem="refused")
+    watched.read(TAX, "ny")
+    watched.read(TAX, "skatt", problem="refused", refused=True)
     with capture_logs() as logs:
         watched.refresh(DAY)
     assert watched.mailbox.using == {TAX: ["ny"]}
     assert [each["resources"] for each in logs if "any more" in each["event"]] == ["skatt (4255/8)"]
+    watched.refresh(DAY)
+    watched.restart()
+    assert "not read any more" in watched.text()
+    assert "skatt (4255/8)" in watched.text()
+    watched.refresh(40 * DAY)
+    assert watched.text() == ""
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["key expired", "down"])
+def test_an_outage_of_a_month_gives_nothing_up(watched: Watched, refused: bool) -> None:
+    """What stops every channel of a party says nothing about one resource: all of them are read on,
+    before and after the registry answers again."""
+    watched.refresh()
+    watched.read(TAX, "skatt")
+    watched.read(PLAN, "plan")
+    watched.mailbox.answer = {TAX: ["ny"]}
+    watched.refresh(DAY)
+    for resource, service in (("skatt", TAX), ("plan", PLAN)):
+        watched.now += 20 * DAY
+        watched.read(service, resource, problem="no token", refused=refused)
+    watched.restart()
+    assert watched.mailbox.using == {TAX: ["ny", "skatt"], PLAN: ["plan"]}
+    watched.refresh()
+    assert watched.mailbox.using == {TAX: ["ny", "skatt"], PLAN: ["plan"]}
+    assert watched.retired() == set()
+
+
+def test_what_fails_without_a_refusal_is_never_given_up(watched: Watched) -> None:
+    """A list that Altinn fails to answer for a month may still have letters."""
+    watched.refresh()
+    watched.read(TAX, "skatt")
+    watched.mailbox.answer = {TAX: ["ny"]}
+    watched.refresh(40 * DAY)
+    watched.read(TAX, "ny")
+    watched.read(TAX, "skatt", problem="answered 500")
+    watched.refresh(DAY)
+    assert watched.mailbox.using == {TAX: ["ny", "skatt"]}
+
+
+def test_a_start_gives_nothing_up(watched: Watched) -> None:
+    """Before the registry has answered, what was read is read, however long it was refused."""
+    watched.refresh()
+    watched.read(TAX, "skatt")
+    watched.mailbox.answer = {TAX: ["ny"]}
+    watched.refresh(40 * DAY)
+    watched.read(TAX, "ny")
+    watched.read(TAX, "skatt", problem="refused", refused=True)
+    watched.restart()
+    assert watched.mailbox.using == {TAX: ["ny", "skatt"]}
 
 
 def test_what_was_read_before_the_watch_existed_is_read_on(watched: Watched) -> None:
@@ -236,6 +288,7 @@ def test_confidential_post_is_not_read_on_as_ordinary(watched: Watched) -> None:
     assert TAX not in watched.mailbox.using
     assert watched.retired() == {"skatt"}
     assert "new" not in watched.text()
+    assert "confidential post now: skatt (4255/8)" in watched.text()
 
 
 @pytest.mark.parametrize(
