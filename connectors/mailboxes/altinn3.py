@@ -95,6 +95,11 @@ class Altinn3:
         """
         return self._channels
 
+    @property
+    def resource_question(self) -> tuple[str, ...]:
+        """The platform's address, and the codes of the services."""
+        return (self._settings.platform_url, *self._codes)
+
     def find_resources(self) -> Mapping[str, Sequence[str]]:
         """Ask the registry which resources carry the services. Raises MailboxUnavailable.
 

@@ -189,6 +189,13 @@ class FindsResources(Protocol):
     finds_resources: bool
     """Whether it is configured to."""
 
+    @property
+    def resource_question(self) -> tuple[str, ...]:
+        """What `find_resources` asks: first the address, then the codes of the services.
+
+        An answer to another question is not used.
+        """
+
     def find_resources(self) -> Mapping[str, Sequence[str]]:
         """Ask which resources carry its services, by the service's code; changes nothing.
 

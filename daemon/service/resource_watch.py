@@ -42,6 +42,8 @@ class KnownResources:
 
     read_at: datetime | None = None
     """None if it was never found out."""
+    question: tuple[str, ...] = ()
+    """What was asked, see `FindsResources.resource_question`; empty if that is not known."""
     found: frozenset[_Place] = frozenset()
     new: frozenset[_Place] = frozenset()
     """Those that the last answer had and the one before had not."""
@@ -70,7 +72,10 @@ class ResourceWatch:
             if isinstance(each, FindsResources) and each.finds_resources
         }
         self._store, self._file, self._problems, self._clock = store, file, problems, clock
-        self._known = {name: _read(file, name) for name in self._mailboxes}
+        self._known = {
+            name: _read(file, name, each.resource_question)
+            for name, each in self._mailboxes.items()
+        }
         self._asked: dict[str, float] = {}
         self._saving = threading.Lock()
 
@@ -101,11 +106,13 @@ class ResourceWatch:
             )
             return
         found = frozenset(_places(answer))
-        before, kept = self._known[name], self._kept(name)
+        before, kept, question = self._known[name], self._kept(name), mailbox.resource_question
+        is_news = before.read_at and before.question in {(), question}
         known = KnownResources(
             read_at=self._clock(),
+            question=question,
             found=found,
-            new=found - before.found if before.read_at else frozenset(),
+            new=found - before.found if is_news else frozenset(),
             gone=_not_in((before.found | before.gone) & kept, found),
         )
         self._known[name] = known
@@ -121,6 +128,8 @@ class ResourceWatch:
         if asked is not None and time.monotonic() - asked < _RETRY:
             return False
         now = self._clock()
+        if known.question != self._mailboxes[name].resource_question:
+            return True
         return known.read_at is None or not known.read_at <= now < known.read_at + _EVERY
 
     def _use(self, name: str, known: KnownResources, kept: Iterable[_Place]) -> None:
@@ -266,17 +275,22 @@ def _words(places: Iterable[_Place]) -> str:
 def _plain(known: KnownResources) -> dict[str, Any]:
     return {
         "read_at": known.read_at.isoformat() if known.read_at else None,
+        "question": known.question,
         "found": sorted(known.found),
         "new": sorted(known.new),
         "gone": sorted(known.gone),
     }
 
 
-def _read(file: Path, name: str) -> KnownResources:
-    """Return what the file has about the mailbox; a missing or damaged file has nothing."""
+def _read(file: Path, name: str, question: tuple[str, ...]) -> KnownResources:
+    """Return what the file has about the mailbox; a missing or damaged file has nothing.
+
+    Neither has one with the answer of another platform: `question` begins with the right address.
+    """
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))[name]
         read_at = datetime.fromisoformat(kept["read_at"])
+        asked = tuple(map(str, kept.get("question", ())))
         places = {
             key: frozenset((str(service), str(resource)) for service, resource in kept[key])
             for key in ("found", "new", "gone")
@@ -286,4 +300,6 @@ def _read(file: Path, name: str) -> KnownResources:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         _log.warning("the resources are looked up again", file=str(file), reason=repr(error))
         return KnownResources()
-    return KnownResources(read_at=read_at if read_at.tzinfo else None, **places)
+    if asked[:1] != question[:1] and asked:
+        return KnownResources()
+    return KnownResources(read_at=read_at if read_at.tzinfo else None, question=asked, **places)

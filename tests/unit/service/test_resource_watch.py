@@ -39,6 +39,7 @@ class Box:
     name: str = "altinn"
     asked: int = 0
     using: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    resource_question: tuple[str, ...] = ("https://altinn.example", TAX, PLAN)
 
     def find_resources(self) -> Mapping[str, Sequence[str]]:
         self.asked += 1
@@ -291,6 +292,41 @@ def test_confidential_post_is_not_read_on_as_ordinary(watched: Watched) -> None:
     assert "confidential post now: skatt (4255/8)" in watched.text()
 
 
+def test_another_configuration_is_asked_at_once(watched: Watched) -> None:
+    """An answer for other services is used until the new one comes, which is asked for at once; so
+    is one that does not say what was asked. While Altinn is away, nothing is taken away."""
+    watched.refresh()
+    watched.mailbox.resource_question = ("https://altinn.example", TAX, PLAN, "4255/2")
+    watched.restart()
+    assert watched.mailbox.using == {TAX: ["skatt"]}
+    answer, watched.mailbox.answer = watched.mailbox.answer, MailboxUnavailable("it is down")
+    watched.refresh()
+    assert (watched.mailbox.asked, watched.mailbox.using) == (2, {TAX: ["skatt"]})
+    watched.mailbox.answer = answer
+    watched.refresh()
+    watched.restart()
+    watched.refresh()
+    assert watched.mailbox.asked == 3
+    kept = json.loads(watched.file.read_text())
+    del kept["altinn"]["question"]
+    watched.file.write_text(json.dumps(kept))
+    watched.restart()
+    watched.refresh()
+    assert (watched.mailbox.asked, watched.mailbox.using) == (4, {TAX: ["skatt"]})
+
+
+def test_another_platform_has_other_resources(watched: Watched) -> None:
+    """What the test environment answered is not used in production, under the same name."""
+    watched.refresh()
+    watched.mailbox.resource_question = ("https://other.example", TAX, PLAN)
+    watched.restart()
+    assert watched.mailbox.using == {}
+    watched.mailbox.answer = {TAX: ["ny"]}
+    watched.refresh()
+    assert watched.mailbox.using == {TAX: ["ny"]}
+    assert watched.text() == ""
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -339,6 +375,7 @@ class SearchingMailbox(MemoryMailbox):
     """A mailbox in memory that finds out its resources by itself."""
 
     finds_resources = True
+    resource_question = ("https://altinn.example", TAX, PLAN)
     found: ClassVar[dict[str, list[str]]] = {TAX: ["skatt"]}
 
     def find_resources(self) -> Mapping[str, Sequence[str]]:
