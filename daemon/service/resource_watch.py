@@ -118,6 +118,7 @@ class ResourceWatch:
         self._known[name] = known
         _log_changes(name, before, known)
         self._use(name, known, kept)
+        self._begin_new(name, before)
         retired = self._store.bookmarks.retire(name, mailbox.channels(), self._clock())
         self._tell(name)
         _log.info("resources looked up", mailbox=name, found=len(found), retired=retired)
@@ -135,6 +136,42 @@ class ResourceWatch:
     def _use(self, name: str, known: KnownResources, kept: Iterable[_Place]) -> None:
         places = known.found | _not_in(kept, known.found)
         self._mailboxes[name].use_resources(_by_service(places))
+
+    def _begin_new(self, name: str, before: KnownResources) -> None:
+        """Let new resources be listed from when one could last know that they were not there.
+
+        That is the last answer; without one, it is how far back the party's other channels go. On
+        another platform, they are listed as at a first start.
+        """
+        store, mailbox, now = self._store, self._mailboxes[name], self._clock()
+        if before.question and before.question[:1] != mailbox.resource_question[:1]:
+            return
+        own: dict[str, list[Bookmark]] = {}
+        for each in store.queries.bookmarks():
+            if each.mailbox == name:
+                own.setdefault(each.party, []).append(each)
+        places = self._known[name].found - before.found
+        channels = [
+            each
+            for each in mailbox.channels()
+            if each.party in own and (each.service, each.resource) in places
+        ]
+        changed: list[Bookmark] = []
+        for channel, bookmark in zip(
+            channels, store.bookmarks.of_channels(name, channels), strict=True
+        ):
+            usual = mailbox.earliest(channel, None, now)
+            begins = [each.begins_at for each in own[channel.party] if each.begins_at]
+            begin = (
+                mailbox.earliest(channel, before.read_at, now)
+                if before.read_at
+                else min(begins, default=None)
+            )
+            if usual and begin and not bookmark.begun and begin < (bookmark.begins_at or usual):
+                bookmark.begins_at = begin
+                changed.append(bookmark)
+        if changed:
+            store.bookmarks.save(changed)
 
     def _tell(self, name: str) -> None:
         """Begin or end the problem that the mailbox's resources have changed."""
@@ -300,6 +337,6 @@ def _read(file: Path, name: str, question: tuple[str, ...]) -> KnownResources:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         _log.warning("the resources are looked up again", file=str(file), reason=repr(error))
         return KnownResources()
-    if asked[:1] != question[:1] and asked:
-        return KnownResources()
+    if asked and asked[:1] != question[:1]:
+        return KnownResources(question=asked)
     return KnownResources(read_at=read_at if read_at.tzinfo else None, question=asked, **places)

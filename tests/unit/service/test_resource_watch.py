@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.bookkeeping import RESOURCES
+from daemon.core.bookkeeping import RESOURCES, Bookmark
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.ports import Channel
 from daemon.monitoring.problems import Problem
@@ -49,6 +49,11 @@ class Box:
 
     def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:
         self.using = resources
+
+    def earliest(
+        self, _channel: Channel, position: datetime | None, now: datetime
+    ) -> datetime | None:
+        return position - 7 * DAY if position else now - 30 * DAY
 
     def channels(self) -> Sequence[Channel]:
         return [
@@ -88,13 +93,19 @@ class Watched:
         self, service: str, resource: str, problem: str = "", *, refused: bool = False
     ) -> None:
         """The channel is listed, successfully or not."""
-        channel = Channel(party=PARTY, service=service, resource=resource)
-        bookmark = self.store.bookmarks.of_channel("altinn", channel)
+        bookmark = self.bookmark(service, resource)
         bookmark.last_error, bookmark.refused = problem or None, refused
         if not problem:
             bookmark.begun, bookmark.succeeded_at = True, self.now
         bookmark.retired_at = None
         self.store.bookmarks.save([bookmark])
+
+    def bookmark(self, service: str, resource: str) -> Bookmark:
+        channel = Channel(party=PARTY, service=service, resource=resource)
+        return self.store.bookmarks.of_channel("altinn", channel)
+
+    def begins_at(self, service: str, resource: str) -> datetime | None:
+        return self.bookmark(service, resource).begins_at
 
     def retired(self) -> set[str]:
         return {each.resource for each in self.store.queries.bookmarks() if each.retired_at}
@@ -290,6 +301,39 @@ def test_confidential_post_is_not_read_on_as_ordinary(watched: Watched) -> None:
     assert watched.retired() == {"skatt"}
     assert "new" not in watched.text()
     assert "confidential post now: skatt (4255/8)" in watched.text()
+
+
+def test_a_new_resource_is_listed_from_the_last_answer(watched: Watched) -> None:
+    """Letters that came while the registry did not answer, or while the service was down, are not
+    passed over because they are older than a first listing usually goes back."""
+    watched.refresh()
+    watched.read(TAX, "skatt")
+    watched.mailbox.answer = {TAX: ["skatt", "ny"]}
+    watched.refresh(60 * DAY)
+    assert watched.begins_at(TAX, "ny") == NOW - 7 * DAY
+    watched.mailbox.answer = {TAX: ["skatt", "ny"], PLAN: ["plan"]}
+    watched.refresh(DAY)
+    assert watched.begins_at(PLAN, "plan") is None
+    assert watched.begins_at(TAX, "ny") == NOW - 7 * DAY
+
+
+def test_a_late_first_answer_counts_from_the_first_start(watched: Watched) -> None:
+    """If the registry has never answered, its resources are listed from when the first attempts to
+    read anything went back to; on another platform, the first start is today's."""
+    watched.mailbox.answer = MailboxUnavailable("it is down")
+    watched.refresh()
+    watched.read(PLAN, "guess-4255/1", problem="refused", refused=True)
+    bookmark = watched.bookmark(PLAN, "guess-4255/1")
+    bookmark.begins_at = NOW - 30 * DAY
+    watched.store.bookmarks.save([bookmark])
+    watched.mailbox.answer = {TAX: ["skatt"]}
+    watched.refresh(90 * DAY)
+    assert watched.begins_at(TAX, "skatt") == NOW - 30 * DAY
+    watched.mailbox.resource_question = ("https://other.example", TAX)
+    watched.mailbox.answer = {TAX: ["annet"]}
+    watched.restart()
+    watched.refresh()
+    assert watched.begins_at(TAX, "annet") is None
 
 
 def test_another_configuration_is_asked_at_once(watched: Watched) -> None:
