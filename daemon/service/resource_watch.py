@@ -22,7 +22,7 @@ from daemon.core.bookkeeping import RESOURCES, Bookmark
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import PostmottakError
 from daemon.core.ports import Channel, FindsResources, Mailbox
-from daemon.monitoring.problems import Problem
+from daemon.monitoring.problem import Problem, moment
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.owner import create_file
 from daemon.store import Store
@@ -30,6 +30,7 @@ from daemon.store import Store
 _log = structlog.get_logger(__name__)
 _EVERY = timedelta(days=1)
 _RETRY = 3600.0  # seconds after which a question that failed is asked again
+_PATIENCE = timedelta(hours=6)  # for an answer that is due, before a problem begins
 _LOST = timedelta(days=30)  # of refusals, after which a resource that is not listed is given up
 _NAMED = 5
 _Place = tuple[str, str]
@@ -104,7 +105,9 @@ class ResourceWatch:
                 mailbox=name,
                 reason=str(answer),
             )
+            self._tell_silence(name, str(answer))
             return
+        self._problems.end(RESOURCES, _registry_of(name))
         found = frozenset(_places(answer))
         before, kept, question = self._known[name], self._kept(name), mailbox.resource_question
         is_news = before.read_at and before.question in {(), question}
@@ -172,6 +175,22 @@ class ResourceWatch:
                 changed.append(bookmark)
         if changed:
             store.bookmarks.save(changed)
+
+    def _tell_silence(self, name: str, reason: str) -> None:
+        """Begin a problem if there is no answer at all, or none of the last day."""
+        last = self._known[name].read_at
+        if last and self._clock() - last < _EVERY + _PATIENCE:
+            return
+        since = f"has not answered since {moment(last)}" if last else "has not answered yet"
+        text = (
+            f"Where the mailbox {name} looks up the resources that carry its letters {since}, so "
+            f"that letters in new ones are not read ({reason}); see `postmottak check`, or write "
+            "the resources yourself"
+        )
+        about = _registry_of(name)
+        self._problems.begin(
+            Problem(kind=RESOURCES, about=about, where=name, text=text, critical=False)
+        )
 
     def _tell(self, name: str) -> None:
         """Begin or end the problem that the mailbox's resources have changed."""
@@ -247,6 +266,11 @@ def _is_lost(bookmark: Bookmark, last: datetime | None) -> bool:
     """
     read = bookmark.succeeded_at
     return bookmark.refused and bool(read and last and last - read > _LOST)
+
+
+def _registry_of(mailbox: str) -> str:
+    """Return what a problem is about: not the resources, but that they cannot be looked up."""
+    return f"registry of {mailbox}"
 
 
 def _not_in(places: Iterable[_Place], found: Iterable[_Place]) -> frozenset[_Place]:

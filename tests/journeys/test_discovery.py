@@ -75,7 +75,10 @@ def test_a_first_start_without_the_registry(journey: Journey) -> None:
     _publish(journey, sandbox_resource("4255/10"))
     _publish(journey, TAX)
     assert journey.poll().json["stored"] == 1
-    assert "asf-migratedcorrespondence-4255-8" in journey.run("status").output
+    assert "asf-migratedcorrespondence-4255-8" in journey.run("status", "--all").output
+    [trouble] = journey.run("status", "--json").json["troubles"]
+    assert trouble["kind"] == "resources"
+    assert "has not answered yet" in trouble["text"]
     check = journey.run("check")
     assert check.code == 0
     assert len(re.findall("(?m)^WARN resource registry: ", check.output)) == 1
@@ -83,7 +86,8 @@ def test_a_first_start_without_the_registry(journey: Journey) -> None:
     assert "4255/1, 4255/2" in warned
     journey.altinn.faults.clear()
     assert journey.poll().json["stored"] == 1
-    assert "asf-migratedcorrespondence" not in journey.run("status").output
+    assert "asf-migratedcorrespondence" not in journey.run("status", "--all").output
+    assert journey.run("status", "--json").json["troubles"] == []
     assert "WARN" not in journey.run("check").output
 
 

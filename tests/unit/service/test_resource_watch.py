@@ -157,6 +157,29 @@ def test_without_an_answer_nothing_changes(watched: Watched) -> None:
     assert watched.mailbox.using == {TAX: ["skatt"]}
 
 
+def test_a_registry_that_never_answers_is_a_problem(watched: Watched) -> None:
+    """At a first start nothing is known, so that its silence is told at once; later it is when the
+    answer has been due for some hours. The next answer ends it, and no other problem does."""
+    found, watched.mailbox.answer = watched.mailbox.answer, MailboxUnavailable("it is down")
+    watched.refresh()
+    assert "has not answered yet" in watched.text()
+    assert "it is down" in watched.text()
+    watched.restart()
+    watched.refresh()
+    assert "has not answered yet" in watched.text()
+    watched.mailbox.answer = found
+    watched.refresh()
+    assert watched.text() == ""
+    watched.mailbox.answer = MailboxUnavailable("it is down")
+    watched.refresh(DAY)
+    assert watched.text() == ""
+    watched.refresh(timedelta(hours=7))
+    assert "has not answered since 2" in watched.text()
+    watched.mailbox.answer = {TAX: ["skatt"], PLAN: ["plan"]}
+    watched.refresh()
+    assert "new, and read from now on: plan" in watched.text()
+
+
 def test_a_resource_that_was_read_is_read_on(watched: Watched) -> None:
     """A resource that the registry leaves out for a day is still listed, which a problem tells; it
     ends when the registry has it again."""
