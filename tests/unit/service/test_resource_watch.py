@@ -5,121 +5,27 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.bookkeeping import RESOURCES, Bookmark
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.ports import Channel
-from daemon.monitoring.problems import Problem
-from daemon.monitoring.service_problems import ServiceProblems
 from daemon.service import app, resource_watch, stack
-from daemon.service.resource_watch import ResourceWatch
 from daemon.service.supervisor import Supervisor
-from daemon.store import Store
 from tests.unit.conftest import NOW, PARTY
 from tests.unit.memory import MemoryDestination, MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, PLACES
-
-TAX, PLAN = "4255/8", "4255/1"
-DAY = timedelta(days=1)
-
-
-@dataclass
-class Box:
-    """A mailbox that lists what it was told to, and a guess where it was told nothing."""
-
-    answer: dict[str, list[str]] | Exception = field(default_factory=dict)
-    finds_resources: bool = True
-    name: str = "altinn"
-    asked: int = 0
-    using: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    resource_question: tuple[str, ...] = ("https://altinn.example", TAX, PLAN)
-
-    def find_resources(self) -> Mapping[str, Sequence[str]]:
-        self.asked += 1
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:
-        self.using = resources
-
-    def earliest(
-        self, _channel: Channel, position: datetime | None, now: datetime
-    ) -> datetime | None:
-        return position - 7 * DAY if position else now - 30 * DAY
-
-    def channels(self) -> Sequence[Channel]:
-        return [
-            Channel(party=PARTY, service=service, resource=each)
-            for service in (TAX, PLAN)
-            for each in self.using.get(service, [f"guess-{service}"])
-        ]
-
-
-@dataclass
-class Watched:
-    """A watch over one mailbox, with a clock that the test moves; `restart` makes a new one."""
-
-    store: Store
-    file: Path
-    mailbox: Box
-    now: datetime = NOW
-    problems: ServiceProblems = field(default_factory=ServiceProblems)
-
-    def __post_init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        self.problems = ServiceProblems()
-        self.mailbox.using = {}
-        boxes: Any = [self.mailbox]
-        self.watch = ResourceWatch(boxes, self.store, self.file, self.problems, lambda: self.now)
-        self.watch.recall("altinn")
-        self.store.bookmarks.retire("altinn", self.mailbox.channels(), self.now)
-
-    def refresh(self, after: timedelta = timedelta()) -> None:
-        self.now += after
-        self.watch._asked.clear()  # the hour between failed questions has passed
-        self.watch.refresh("altinn")
-
-    def read(
-        self, service: str, resource: str, problem: str = "", *, refused: bool = False
-    ) -> None:
-        """The channel is listed, successfully or not."""
-        bookmark = self.bookmark(service, resource)
-        bookmark.last_error, bookmark.refused = problem or None, refused
-        if not problem:
-            bookmark.begun, bookmark.succeeded_at = True, self.now
-        bookmark.retired_at = None
-        self.store.bookmarks.save([bookmark])
-
-    def bookmark(self, service: str, resource: str) -> Bookmark:
-        channel = Channel(party=PARTY, service=service, resource=resource)
-        return self.store.bookmarks.of_channel("altinn", channel)
-
-    def begins_at(self, service: str, resource: str) -> datetime | None:
-        return self.bookmark(service, resource).begins_at
-
-    def retired(self) -> set[str]:
-        return {each.resource for each in self.store.queries.bookmarks() if each.retired_at}
-
-    def text(self) -> str:
-        [problem] = self.problems.all() or [Problem(kind="", about="", text="")]
-        assert problem.kind in {"", RESOURCES}
-        assert not (problem.kind and problem.critical)
-        return problem.text
-
-
-@pytest.fixture
-def watched(store: Store, tmp_path: Path) -> Watched:
-    return Watched(store, tmp_path / "postmottak.resources.json", Box(answer={TAX: ["skatt"]}))
+from tests.unit.service.watched_resources import (
+    DAY,
+    PLAN,
+    TAX,
+    Watched,
+    new_watched,  # noqa: F401  # a fixture
+)
 
 
 def test_they_are_asked_at_the_start_and_daily(watched: Watched) -> None:
@@ -155,29 +61,6 @@ def test_without_an_answer_nothing_changes(watched: Watched) -> None:
     watched.mailbox.answer = ValueError("a fault of the connector")
     watched.refresh(DAY)
     assert watched.mailbox.using == {TAX: ["skatt"]}
-
-
-def test_a_registry_that_never_answers_is_a_problem(watched: Watched) -> None:
-    """At a first start nothing is known, so that its silence is told at once; later it is when the
-    answer has been due for some hours. The next answer ends it, and no other problem does."""
-    found, watched.mailbox.answer = watched.mailbox.answer, MailboxUnavailable("it is down")
-    watched.refresh()
-    assert "has not answered yet" in watched.text()
-    assert "it is down" in watched.text()
-    watched.restart()
-    watched.refresh()
-    assert "has not answered yet" in watched.text()
-    watched.mailbox.answer = found
-    watched.refresh()
-    assert watched.text() == ""
-    watched.mailbox.answer = MailboxUnavailable("it is down")
-    watched.refresh(DAY)
-    assert watched.text() == ""
-    watched.refresh(timedelta(hours=7))
-    assert "has not answered since 2" in watched.text()
-    watched.mailbox.answer = {TAX: ["skatt"], PLAN: ["plan"]}
-    watched.refresh()
-    assert "new, and read from now on: plan" in watched.text()
 
 
 def test_a_resource_that_was_read_is_read_on(watched: Watched) -> None:
@@ -227,71 +110,6 @@ def test_what_was_never_read_leaves(watched: Watched) -> None:
     assert watched.retired() == {"guess-4255/8", "skatt"}
 
 
-def test_what_has_been_refused_for_a_month_is_given_up(watched: Watched) -> None:
-    """A resource that is neither listed nor readable for thirty days, while the party reads another
-    one, is retired, which the log and a problem tell; one that can be read is kept for ever."""
-    watched.refresh()
-    watched.read(TAX, "skatt")
-    watched.mailbox.answer = {TAX: ["ny"]}
-    watched.refresh(40 * DAY)
-    assert watched.mailbox.using == {TAX: ["ny", "skatt"]}
-    watched.read(TAX, "ny")
-    watched.read(TAX, "skatt", problem="refused", refused=True)
-    with capture_logs() as logs:
-        watched.refresh(DAY)
-    assert watched.mailbox.using == {TAX: ["ny"]}
-    assert [each["resources"] for each in logs if "any more" in each["event"]] == ["skatt (4255/8)"]
-    watched.refresh(DAY)
-    watched.restart()
-    assert "not read any more" in watched.text()
-    assert "skatt (4255/8)" in watched.text()
-    watched.refresh(40 * DAY)
-    assert watched.text() == ""
-
-
-@pytest.mark.parametrize("refused", [True, False], ids=["key expired", "down"])
-def test_an_outage_of_a_month_gives_nothing_up(watched: Watched, refused: bool) -> None:
-    """What stops every channel of a party says nothing about one resource: all of them are read on,
-    before and after the registry answers again."""
-    watched.refresh()
-    watched.read(TAX, "skatt")
-    watched.read(PLAN, "plan")
-    watched.mailbox.answer = {TAX: ["ny"]}
-    watched.refresh(DAY)
-    for resource, service in (("skatt", TAX), ("plan", PLAN)):
-        watched.now += 20 * DAY
-        watched.read(service, resource, problem="no token", refused=refused)
-    watched.restart()
-    assert watched.mailbox.using == {TAX: ["ny", "skatt"], PLAN: ["plan"]}
-    watched.refresh()
-    assert watched.mailbox.using == {TAX: ["ny", "skatt"], PLAN: ["plan"]}
-    assert watched.retired() == set()
-
-
-def test_what_fails_without_a_refusal_is_never_given_up(watched: Watched) -> None:
-    """A list that Altinn fails to answer for a month may still have letters."""
-    watched.refresh()
-    watched.read(TAX, "skatt")
-    watched.mailbox.answer = {TAX: ["ny"]}
-    watched.refresh(40 * DAY)
-    watched.read(TAX, "ny")
-    watched.read(TAX, "skatt", problem="answered 500")
-    watched.refresh(DAY)
-    assert watched.mailbox.using == {TAX: ["ny", "skatt"]}
-
-
-def test_a_start_gives_nothing_up(watched: Watched) -> None:
-    """Before the registry has answered, what was read is read, however long it was refused."""
-    watched.refresh()
-    watched.read(TAX, "skatt")
-    watched.mailbox.answer = {TAX: ["ny"]}
-    watched.refresh(40 * DAY)
-    watched.read(TAX, "ny")
-    watched.read(TAX, "skatt", problem="refused", refused=True)
-    watched.restart()
-    assert watched.mailbox.using == {TAX: ["ny", "skatt"]}
-
-
 def test_what_was_read_before_the_watch_existed_is_read_on(watched: Watched) -> None:
     """After an upgrade, a guess that was right is kept although nothing is known yet."""
     watched.read(TAX, "guess-4255/8")
@@ -324,39 +142,6 @@ def test_confidential_post_is_not_read_on_as_ordinary(watched: Watched) -> None:
     assert watched.retired() == {"skatt"}
     assert "new" not in watched.text()
     assert "confidential post now: skatt (4255/8)" in watched.text()
-
-
-def test_a_new_resource_is_listed_from_the_last_answer(watched: Watched) -> None:
-    """Letters that came while the registry did not answer, or while the service was down, are not
-    passed over because they are older than a first listing usually goes back."""
-    watched.refresh()
-    watched.read(TAX, "skatt")
-    watched.mailbox.answer = {TAX: ["skatt", "ny"]}
-    watched.refresh(60 * DAY)
-    assert watched.begins_at(TAX, "ny") == NOW - 7 * DAY
-    watched.mailbox.answer = {TAX: ["skatt", "ny"], PLAN: ["plan"]}
-    watched.refresh(DAY)
-    assert watched.begins_at(PLAN, "plan") is None
-    assert watched.begins_at(TAX, "ny") == NOW - 7 * DAY
-
-
-def test_a_late_first_answer_counts_from_the_first_start(watched: Watched) -> None:
-    """If the registry has never answered, its resources are listed from when the first attempts to
-    read anything went back to; on another platform, the first start is today's."""
-    watched.mailbox.answer = MailboxUnavailable("it is down")
-    watched.refresh()
-    watched.read(PLAN, "guess-4255/1", problem="refused", refused=True)
-    bookmark = watched.bookmark(PLAN, "guess-4255/1")
-    bookmark.begins_at = NOW - 30 * DAY
-    watched.store.bookmarks.save([bookmark])
-    watched.mailbox.answer = {TAX: ["skatt"]}
-    watched.refresh(90 * DAY)
-    assert watched.begins_at(TAX, "skatt") == NOW - 30 * DAY
-    watched.mailbox.resource_question = ("https://other.example", TAX)
-    watched.mailbox.answer = {TAX: ["annet"]}
-    watched.restart()
-    watched.refresh()
-    assert watched.begins_at(TAX, "annet") is None
 
 
 def test_another_configuration_is_asked_at_once(watched: Watched) -> None:
