@@ -61,14 +61,16 @@ def check_key(key: RSAKey, key_id: str, last_day: date | None, today: date) -> F
 def check_registry(
     find: Callable[[], Mapping[str, Sequence[str]]],
     use: Callable[[Mapping[str, Sequence[str]]], None],
+    services: Collection[str],
 ) -> Finding:
-    """Ask the registry which resources carry the services, and check those."""
+    """Ask the registry which resources carry the `services`, and check those."""
     try:
         found = find()
     except MailboxError as error:
         text = f"{error}. The resources that Postmottak knows by name are checked instead"
         return Finding(subject="resource registry", ok=True, warning=True, text=text)
     use(found)
+    found = {code: ids for code, ids in found.items() if code in services}
     number = sum(map(len, found.values()))
     carry = "resource carries" if number == 1 else "resources carry"
     text = f"{number} {carry} {len(found)} of the configured services"

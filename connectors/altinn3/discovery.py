@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 from connectors.altinn3.correspondence import Correspondence
 from connectors.altinn3.listing import Window
 from connectors.altinn3.platform import DIALOGPORTEN, Platform
+from connectors.altinn3.problem_details import ResourceRefused
 from connectors.altinn3.registry import (
     Match,
     Registry,
@@ -23,13 +24,15 @@ from connectors.altinn3.registry import (
     guess_service,
     titles_of,
 )
+from connectors.altinn3.token_refusals import PartyRefused
 from connectors.net.http_response import json_object
-from daemon.core.dpv import find_service
+from daemon.core.dpv import CONFIDENTIAL_POST, find_service
 from daemon.core.errors import AccessRefused, MailboxError, MailboxUnavailable
 from daemon.core.ports import Channel, Discovered
 
 _OK = 200
 _NOT_FOUND = 404
+_REFUSALS = frozenset({401, 403})
 _IN_USE = "/dialogporten/api/v1/enduser/serviceresources"
 _REGISTRY = "/resourceregistry/api/v1/resource/"
 _PREFIX = "urn:altinn:resource:"
@@ -42,6 +45,8 @@ class InUse:
 
     names: Mapping[str, Mapping[str, str]]
     remark: str = ""
+    failed: bool = False
+    """It did not answer; it neither listed resources nor refused to."""
 
 
 class Discovery:
@@ -64,7 +69,8 @@ class Discovery:
         question failed, a remark says so.
         """
         entries, remark = self._entries()
-        matches = {name: found for name, each in entries.items() if (found := each.match)}
+        read = {each.resource for each in channels}
+        matches = {name: found for name, each in entries.items() if (found := each.match_of(read))}
         carrying = {
             name: found.service for name, found in matches.items() if found.service in services
         }
@@ -101,9 +107,14 @@ class Discovery:
         try:
             answer = self._platform.get(party, f"{_IN_USE}?{query}", _resources, DIALOGPORTEN)
         except MailboxError as error:
-            return InUse(names={}, remark=f"Dialogporten did not answer: {error}")
+            failed = not isinstance(error, AccessRefused)
+            return InUse(names={}, remark=f"Dialogporten did not answer: {error}", failed=failed)
         if answer.status != _OK:
-            return InUse(names={}, remark=f"Dialogporten refused, with status {answer.status}")
+            failed = answer.status not in _REFUSALS
+            verb = "did not answer" if failed else "refused"
+            return InUse(
+                names={}, remark=f"Dialogporten {verb}, with status {answer.status}", failed=failed
+            )
         if answer.value is None:
             return InUse(names={}, remark="Dialogporten listed everything that anyone uses")
         return InUse(names=answer.value)
@@ -143,11 +154,17 @@ class Discovery:
         remark: str,
     ) -> Discovered:
         refusal, remarks = self.refusal(party, resource), [in_use.remark, remark]
+        failures = [remark, in_use.remark if in_use.failed else ""]
+        if refusal and not isinstance(refusal, (PartyRefused, ResourceRefused)):
+            failures.append(str(refusal))
         names = in_use.names.get(resource) or (entry.titles if entry else None)
         if names is None:
-            names, missing = self._look_up(resource)
+            names, missing, failure = self._look_up(resource)
             remarks.append(missing)
+            failures.append(failure)
         guess = match.service if match else guess_service(resource, names)
+        if guess == CONFIDENTIAL_POST.code:
+            channel = channel if channel and channel.service == guess else None
         by_hand = channel is not None and not channel.presumed and match is None
         return Discovered(
             party=party,
@@ -157,20 +174,20 @@ class Discovery:
             guessed=channel.presumed if channel else guess is not None,
             configured=channel is not None,
             readable=refusal is None,
+            refused=isinstance(refusal, ResourceRefused),
+            unanswered=next(filter(None, failures), ""),
             matched="configuration" if by_hand else match.by if match else "",
             remark="; ".join(dict.fromkeys(filter(None, (*remarks, str(refusal or ""))))),
         )
 
-    def _look_up(self, resource: str) -> tuple[Mapping[str, str], str]:
-        """Return the names of one resource, or none and why."""
+    def _look_up(self, resource: str) -> tuple[Mapping[str, str], str, str]:
+        """Return the names of one resource, or none and why; at last, why it is not known."""
         try:
             names = self.names(resource)
         except MailboxError as error:
-            return {}, str(error)
-        return (
-            names or {},
-            "" if names is not None else "the resource registry has no such resource",
-        )
+            return {}, str(error), str(error)
+        remark = "" if names is not None else "the resource registry has no such resource"
+        return names or {}, remark, ""
 
 
 def _is_guess(channel: Channel) -> bool:

@@ -107,7 +107,7 @@ class _Entry:
     good_until: float = 0.0
     ends: float = 0.0
     """When the token expires; it is renewed a little before that."""
-    refusal: str | None = None
+    refusal: AccessRefused | None = None
 
 
 class Tokens:
@@ -150,7 +150,7 @@ class Tokens:
         with entry.lock:
             if self._clock() < entry.good_until:
                 if entry.refusal:
-                    raise AccessRefused(entry.refusal)
+                    raise type(entry.refusal)(str(entry.refusal))
                 if entry.token:
                     return entry.token
             return self._renew(entry, party, scope)
@@ -215,7 +215,8 @@ class Tokens:
         try:
             token, lifetime = self.exchange(self.grant(party, scope))
         except AccessRefused as error:
-            entry.refusal, entry.good_until = str(error), started + self._refusal_lasts
+            entry.refusal = type(error)(str(error))  # without the traceback
+            entry.good_until = started + self._refusal_lasts
             raise
         entry.ends, entry.good_until = (
             started + lifetime,

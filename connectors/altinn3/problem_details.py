@@ -72,10 +72,14 @@ def _code(body: dict[str, Any]) -> int | None:
     return int(found[1]) if found else None
 
 
+class ResourceRefused(AccessRefused):
+    """The party's system user may not read the resource, or there is none."""
+
+
 def channel_error(problem: ProblemDetails, party: str, resource: str) -> MailboxError:
     """Return why a list was refused."""
     if problem.code in {Code.NO_ACCESS, Code.CALLER_UNKNOWN}:
-        return AccessRefused(
+        return ResourceRefused(
             f"the system user of {party} may not read {resource}, or there is no such resource "
             f"(Altinn answered {problem}); have the party give the system user the access package "
             "or right for it, or correct `resources`"

@@ -1,18 +1,18 @@
 """Altinn's public resource registry, and which of its resources carry which DPV service.
 
 Three signs count, in this order: the Altinn 2 service code and edition in `resourceReferences`, the
-same in the resource's id, and its title. Sources: Altinn/altinn-resource-registry
+same in the resource's id, and its title. Any sign of confidential post comes before all of them,
+because taking it for another service's would open it. Sources: Altinn/altinn-resource-registry
 `ResourceController.cs` (the list, without apps), `ServiceResource.cs`, `ResourceReference.cs`,
 `ReferenceType.cs`; the titles "Post fra det offentlige innenfor …" and "Taushetsbelagt post fra det
 offentlige innenfor …": Altinn/docs, "digital-post-til-virksomheter". The titles in Nynorsk and
-English are not published, so that their wording is a guess. Post that is confidential by any sign
-is never taken for another service's.
+English are not published, so that their wording is a guess.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ _LIST = "/resourceregistry/api/v1/resource/resourcelist?includeApps=false"
 _OK = 200
 _TYPE = "correspondenceservice"
 _CODE = re.compile(r"(?:^|[^0-9])(4255|5504)[-_/]([0-9]{1,2})$")
+_CONFIDENTIAL_CODE = re.compile(r"(?<![0-9])5504[-_/][0-9]{1,2}(?![0-9])")
+_CONFIDENTIAL_IDS = frozenset(each.id for each in CONFIDENTIAL_POST.resources)
 _TITLE = re.compile(
     r"^(?:taushetsbelagt|teieplikti?g?e?|confidential)?(?:"
     r"postfradetoffentl[ie]ge(?:innenfor|innanfor|innen|innan|om)"
@@ -34,7 +36,8 @@ _TITLE = re.compile(
     r")(?P<area>.+)$"
 )
 _SECRET = re.compile(
-    r"(?<!ikke)(?<!ikkje)(?<!not)(?<!non)(?:taushetsbelagt|teieplikt|confidential)"
+    r"(?<!ikke)(?<!ikkje)(?<!uten)(?<!utan)(?<!not)(?<!non)(?<!without)"
+    r"(?:taushetsbelagt|teieplikt|confidential)"
 )
 _DPV = ("dpv", "eformidling", "digitalpost")
 
@@ -61,6 +64,33 @@ class RegistryEntry:
     @property
     def match(self) -> Match | None:
         """The service that it carries; None if it is none of DPV."""
+        ordinary = self._ordinary
+        if sign := self._sign_of_confidential(is_dpv=ordinary is not None):
+            return Match(service=CONFIDENTIAL_POST.code, by=sign)
+        return ordinary
+
+    def match_of(self, read: Collection[str]) -> Match | None:
+        """Return the match, where the resources that are `read` carry DPV, whatever their names."""
+        if self.id in read and (sign := self._sign_of_confidential(is_dpv=True)):
+            return Match(service=CONFIDENTIAL_POST.code, by=sign)
+        return self.match
+
+    def _sign_of_confidential(self, *, is_dpv: bool) -> str:
+        """Return which sign says that it is confidential post; empty if none does.
+
+        Words alone do not make a resource one of DPV.
+        """
+        if any(
+            kind == "servicecode" and value.split("/")[0] == "5504"
+            for kind, value in self.references
+        ):
+            return "service code"
+        if is_confidential_id(self.id):
+            return "id"
+        return "title" if is_dpv and _says_confidential(self.id, self.titles) else ""
+
+    @property
+    def _ordinary(self) -> Match | None:
         if by_code := service_of_references(self.references):
             return Match(service=by_code, by="service code")
         if by_id := service_of_id(self.id):
@@ -85,18 +115,40 @@ class Registry:
         return tuple(answer.value)
 
 
-def carriers(entries: Iterable[RegistryEntry], services: Iterable[str]) -> dict[str, list[str]]:
+def carriers(
+    entries: Iterable[RegistryEntry], services: Iterable[str], read: Collection[str] = ()
+) -> dict[str, list[str]]:
     """Return the ids of the resources that carry each of the services, by the service's code.
 
-    A service that no resource carries is left out.
+    A service that no resource carries is left out. Confidential post is always among them, so that
+    it can be kept apart where it is not wanted, also if it was `read` as another service's before.
     """
     found: dict[str, list[str]] = {}
-    wanted = tuple(services)
+    wanted = tuple(dict.fromkeys((*services, CONFIDENTIAL_POST.code)))
     for each in entries:
-        match = each.match
+        match = each.match_of(read)
         if match and match.service in wanted:
             found.setdefault(match.service, []).append(each.id)
     return {code: sorted(found[code]) for code in wanted if code in found}
+
+
+def is_confidential_id(resource: str) -> bool:
+    """Whether the id alone says that the resource carries confidential post."""
+    return resource in _CONFIDENTIAL_IDS or _CONFIDENTIAL_CODE.search(resource) is not None
+
+
+def _says_confidential(resource: str, titles: Mapping[str, str]) -> bool:
+    return any(_SECRET.search(_letters(each)) for each in (resource, *titles.values()))
+
+
+def confidential_apart(resources: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the resources by service, with those that are confidential by their id under it."""
+    apart: dict[str, list[str]] = {}
+    for service, ids in resources.items():
+        for each in ids:
+            code = CONFIDENTIAL_POST.code if is_confidential_id(each) else service
+            apart.setdefault(code, []).append(each)
+    return {code: list(dict.fromkeys(ids)) for code, ids in apart.items()}
 
 
 def service_of_references(references: Sequence[tuple[str, str]]) -> str | None:
@@ -133,14 +185,17 @@ def guess_service(resource: str, names: Mapping[str, str]) -> str | None:
 
     A service's name counts only if they mention post from public agencies or digital post at all.
     """
+    if is_confidential_id(resource):
+        return CONFIDENTIAL_POST.code
     if found := _CODE.search(resource):
-        return _first_known([f"{found[1]}/{found[2]}"])
+        code = _first_known([f"{found[1]}/{found[2]}"])
+        return CONFIDENTIAL_POST.code if code and _says_confidential(resource, names) else code
     texts = [_letters(resource), *(_letters(each) for each in names.values())]
     titles = [found for each in texts if (found := _TITLE.match(each))]
     is_dpv = any(word in text for text in texts for word in _DPV)
     if not titles and not is_dpv:
         return None
-    if any(_SECRET.search(text) for text in texts):
+    if _says_confidential(resource, names):
         return CONFIDENTIAL_POST.code
     areas = {found["area"] for found in titles}
     if exact := next((each.code for each in DPV_SERVICES if areas & _words(each)), None):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -23,7 +24,7 @@ from connectors.altinn3.envelope import letter_from, odd_flags
 from connectors.altinn3.listing import Window, find_all
 from connectors.altinn3.maskinporten import Identity, Tokens, load_key
 from connectors.altinn3.platform import READ, Platform
-from connectors.altinn3.registry import carriers
+from connectors.altinn3.registry import carriers, confidential_apart
 from connectors.altinn3.settings import Settings, channels_of, services_of
 from connectors.net.http_client import HttpClient, Timeouts
 from daemon.core.elapsed import SourceTime
@@ -76,6 +77,7 @@ class Altinn3:
         self._http = http
         self._clock = clock
         self._channels = channels_of(settings)
+        self._codes = [each.code for each in services_of(settings)]
         self._identity = _identity(settings)
         refusal_lasts = min(_REFUSAL_LASTS, settings.poll_every / 2)
         self._tokens = Tokens(http, self._identity, refusal_lasts=refusal_lasts.total_seconds())
@@ -93,14 +95,22 @@ class Altinn3:
         """
         return self._channels
 
+    @property
+    def resource_question(self) -> tuple[str, ...]:
+        """The platform's address, and the codes of the services."""
+        return (self._settings.platform_url, *self._codes)
+
     def find_resources(self) -> Mapping[str, Sequence[str]]:
-        """Ask the registry which resources carry the services. Raises MailboxUnavailable."""
-        codes = [each.code for each in services_of(self._settings)]
-        return carriers(self._discovery.registry.entries(), codes)
+        """Ask the registry which resources carry the services. Raises MailboxUnavailable.
+
+        Confidential post is among them even if it is off, so that it is not read as another's.
+        """
+        read = {each.resource for each in self._channels}
+        return carriers(self._discovery.registry.entries(), self._codes, read)
 
     def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:
         """List these resources from now on; `channels` returns them at once."""
-        self._channels = channels_of(self._settings, resources)
+        self._channels = channels_of(self._settings, confidential_apart(resources))
 
     def earliest(
         self,
@@ -206,7 +216,7 @@ class Altinn3:
             self._clock().date(),
         )
         if self.finds_resources:
-            yield access.check_registry(self.find_resources, self.use_resources)
+            yield access.check_registry(self.find_resources, self.use_resources, self._codes)
         yield from access.check_parties(self._channels, self._tokens, self._discovery)
 
     def discover(self) -> Iterator[Discovered]:
@@ -214,9 +224,9 @@ class Altinn3:
 
         Those that the registry has for the services, those in use, and configured or presumed ones.
         """
-        return self._discovery.discover(
-            self._channels, [each.code for each in services_of(self._settings)]
-        )
+        for each in self._discovery.discover(self._channels, self._codes):
+            by_hand = each.matched == "configuration"
+            yield replace(each, matched="read before") if by_hand and self.finds_resources else each
 
     def source_time(self) -> SourceTime | None:
         """Return the time that Maskinporten or Altinn last sent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,8 @@ import typer
 from daemon.cli.output import Exit, Json, options, print_json, print_table, printable
 
 if TYPE_CHECKING:
-    from daemon.core.ports import Discovered
+    from daemon.config.loader import Configuration
+    from daemon.core.ports import Discovered, Mailbox
 
 _NAMED = 5
 _REMARKS = 3
@@ -46,6 +48,7 @@ def discover(
     configuration = stack.load(path).configuration
     found: dict[str, list[Discovered]] = {}
     for mailbox in plugins.connect_mailboxes(configuration):
+        _recall(configuration, mailbox)
         if isinstance(mailbox, Discovers):
             found[mailbox.name] = list(mailbox.discover())
         mailbox.close()
@@ -59,18 +62,60 @@ def discover(
         if not json:
             _print_tables(path, tables)
         return
+    _refuse_half_answers(found)
     _write(path, tables)
     typer.echo(f"{path} changed; restart the service: systemctl restart postmottak", err=json)
 
 
+def _recall(configuration: Configuration, mailbox: Mailbox) -> None:
+    """Let the mailbox try the resources that the service reads, wherever they are listed.
+
+    Raises StoreError.
+    """
+    from daemon.core.ports import FindsResources
+    from daemon.service import stack
+    from daemon.service.resource_watch import begun_resources
+
+    if not isinstance(mailbox, FindsResources) or not mailbox.finds_resources:
+        return
+    if configuration.store.database_path.exists():
+        with closing(stack.open_store(configuration)) as store:
+            mailbox.use_resources(begun_resources(store, mailbox.name))
+
+
+def _refuse_half_answers(found: Mapping[str, Sequence[Discovered]]) -> None:
+    """Refuse to write what a passing failure would make incomplete. Raises MailboxUnavailable."""
+    from daemon.core.errors import MailboxUnavailable
+
+    reasons = [each.unanswered for one in found.values() for each in one if each.unanswered]
+    if reasons:
+        raise MailboxUnavailable(
+            "Not every question was answered, so nothing is written: a resource that carries "
+            "letters could be missing. See `postmottak check`, and try again when Altinn answers. "
+            f"The first reason: {printable(reasons[0])}"
+        )
+
+
 def _carriers(found: Sequence[Discovered]) -> dict[str, list[str]]:
-    """Return the readable resources of each service, by its code."""
+    """Return the resources of each service, by its code; none if nothing can be read at all.
+
+    A resource that is no guess is left out only where it was refused to every party.
+    """
     carriers: dict[str, list[str]] = {}
+    if not any(each.readable for each in found):
+        return carriers
     for each in found:
-        if each.readable and each.service:
+        if each.service and (each.readable or not (each.refused or _is_guess(each))):
             resources = carriers.setdefault(each.service, [])
             resources += [each.resource] if each.resource not in resources else []
     return {code: carriers[code] for code in sorted(carriers, key=_number)}
+
+
+def _is_guess(found: Discovered) -> bool:
+    from daemon.core.dpv import ALL_SERVICES
+
+    known = {each.id for one in ALL_SERVICES for each in one.resources if each.known}
+    return not found.matched and found.resource not in known
 
 
 def _number(code: str) -> tuple[int, ...]:

@@ -177,7 +177,8 @@ class Bookmark(SQLModel, table=True):
     refused: bool = Field(default=False, description="the last listing failed: a right is missing")
     begun: bool = Field(default=False, description="whether it has ever been listed completely")
     begins_at: datetime | None = Field(
-        default=None, description="how far back its first listing went; None for everything"
+        default=None,
+        description="how far back its first listing went, or will go; None for everything",
     )
     failing_since: datetime | None = Field(
         default=None,

@@ -159,8 +159,14 @@ class Discovered:
     configured: bool
     """It is in the configuration."""
     readable: bool
+    refused: bool = False
+    """The party may not read it: it is not unreadable for another reason."""
+    unanswered: str = ""
+    """Which question about it or its party failed, other than by a refusal; empty if none did."""
     matched: str = ""
-    """How the service is known: service code, id or title of the registry, or configuration."""
+    """How the service is known: service code, id or title of the registry, configuration, or read
+    before.
+    """
     remark: str = ""
     """Anything else, such as why it is not readable."""
 
@@ -183,10 +189,18 @@ class FindsResources(Protocol):
     finds_resources: bool
     """Whether it is configured to."""
 
+    @property
+    def resource_question(self) -> tuple[str, ...]:
+        """What `find_resources` asks: first the address, then the codes of the services.
+
+        An answer to another question is not used.
+        """
+
     def find_resources(self) -> Mapping[str, Sequence[str]]:
         """Ask which resources carry its services, by the service's code; changes nothing.
 
-        A service that no resource carries is missing. Raises MailboxUnavailable.
+        A service that no resource carries is missing. Resources that must not be read as ordinary
+        post are named under their own service, wanted or not. Raises MailboxUnavailable.
         """
 
     def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:

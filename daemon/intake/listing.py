@@ -48,9 +48,30 @@ def list_channel(
         partial(_list, mailbox, begun, clock), party=channel.party, resource=channel.resource
     )
     if isinstance(listed, PostmottakError):
-        refused = isinstance(listed, AccessRefused)
-        return replace(begun, problem=text_from(str(listed)), refused=refused)
+        failed = replace(begun, problem=text_from(str(listed)))
+        return _refused(mailbox, failed, clock()) if isinstance(listed, AccessRefused) else failed
     return listed
+
+
+def first_listing_from(
+    mailbox: Mailbox, channel: Channel, bookmark: Bookmark, now: datetime
+) -> datetime | None:
+    """Return from when on a channel that was never listed completely is listed; None: everything.
+
+    An earlier attempt that the source answered, and not the time of the first success, says how
+    far back that is: what was published while a right was missing is not passed over.
+    """
+    earliest = mailbox.earliest(channel, None, now)
+    return min(earliest, bookmark.begins_at or earliest) if earliest else None
+
+
+def _refused(mailbox: Mailbox, failed: ListedChannel, now: datetime) -> ListedChannel:
+    """Return the result of a listing that was refused.
+
+    A refusal is an answer, from which the clock is known as well as from a list.
+    """
+    answered = replace(failed, at=now, refused=True)
+    return replace(answered, since=_earliest(mailbox, answered))
 
 
 def _list(mailbox: Mailbox, begun: ListedChannel, clock: Callable[[], datetime]) -> ListedChannel:
@@ -74,6 +95,8 @@ def moved_bookmark(listed: ListedChannel, newest: datetime | None, now: datetime
     bookmark = listed.bookmark
     bookmark.refused, bookmark.retired_at = listed.refused, None
     if listed.problem:
+        if listed.since and not bookmark.begun:
+            bookmark.begins_at = min(listed.since, bookmark.begins_at or listed.since)
         bookmark.failed_at, bookmark.last_error = now, listed.problem
         bookmark.failing_since = (
             None if listed.expected else bookmark.failing_since or bookmark.succeeded_at or now
@@ -96,12 +119,12 @@ def _earliest(mailbox: Mailbox, listed: ListedChannel) -> datetime | None:
 
     That is the beginning if the bookmark lies in the future: it may have hidden any letter.
     """
-    bookmark = listed.bookmark
-    if not _is_beyond(bookmark.position, listed.at):
-        return mailbox.earliest(listed.channel, bookmark.position, listed.at)
-    if bookmark.begun:
+    bookmark, is_beyond = listed.bookmark, _is_beyond(listed.bookmark.position, listed.at)
+    if bookmark.begun and is_beyond:
         return bookmark.begins_at
-    return mailbox.earliest(listed.channel, None, listed.at)
+    if is_beyond or bookmark.position is None:
+        return first_listing_from(mailbox, listed.channel, bookmark, listed.at)
+    return mailbox.earliest(listed.channel, bookmark.position, listed.at)
 
 
 def _is_beyond(position: datetime | None, now: datetime) -> bool:

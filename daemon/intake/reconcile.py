@@ -23,6 +23,7 @@ from daemon.core.outside_values import is_storable
 from daemon.core.ports import Channel, Mailbox
 from daemon.intake.backdated import Backdated
 from daemon.intake.fetch import MarkPolicies
+from daemon.intake.listing import first_listing_from
 from daemon.intake.poll import Intake
 from daemon.store import Store
 
@@ -185,7 +186,7 @@ class Reconciliation:
         begins_at = (
             bookmark.begins_at
             if bookmark.begun
-            else mailbox.earliest(channel, None, self.intake.fetcher.clock())
+            else first_listing_from(mailbox, channel, bookmark, self.intake.fetcher.clock())
         )
         if not unknown or begins_at is None:
             return unknown, []

@@ -359,6 +359,7 @@ def test_discovery_leaves_no_party_out(
     others = [each for each in told if each.party == OTHER]
     assert others
     assert all(not each.readable and "MP-303" in each.remark for each in others)
+    assert not any(each.refused or each.unanswered for each in others)
     assert any(each.readable for each in told if each.party == PARTY)
 
 
@@ -370,8 +371,9 @@ def test_discovery_and_correspondence_may_disagree(
     altinn.faults.inject(faults.status(500), "list", "resource", times=2)
     altinn.publish(PretendLetter(party=PARTY))
     told = discovered(mailbox(tmp_path, altinn, client))[ADMINISTRATION]
-    assert not told.readable
+    assert (told.readable, told.refused) == (False, False)
     assert "answered 500" in told.remark
+    assert told.unanswered
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,38 @@ def test_confidential_post_is_never_taken_for_another_service(resource: str, tit
     assert match.service == CONFIDENTIAL_POST.code
 
 
+HEALTH = (("servicecode", "4255"), ("serviceeditioncode", "2"))
+
+
+@pytest.mark.parametrize(
+    ("resource", "title", "references"),
+    [
+        ("eformidling-dpv-taushetsbelagt", "", HEALTH),
+        ("x", "Taushetsbelagt post fra det offentlige innenfor helse, sosial og omsorg", HEALTH),
+        ("x", "Post med taushetsbelagt innhold", HEALTH),
+        ("x-4255-2", "Taushetsbelagt post fra det offentlige innenfor helse", ()),
+        ("taushetsbelagt-4255-2", "", ()),
+        ("x-5504-1-y", "Helse", HEALTH),
+        ("x", "", (("servicecode", "4255"), ("servicecode", "5504"), ("serviceeditioncode", "2"))),
+        ("x", "", (("servicecode", "5504"),)),
+    ],
+)
+def test_any_sign_of_confidential_post_comes_first(
+    resource: str, title: str, references: tuple[tuple[str, str], ...]
+) -> None:
+    """No code, edition or id of an ordinary service makes confidential post ordinary."""
+    each = entry(resource, {"nb": "Post", "nn": title}, *references)
+    assert (found(each) or ("none", ""))[0] == CONFIDENTIAL_POST.code
+    assert carriers([each], ["4255/2"]) == {CONFIDENTIAL_POST.code: [resource]}
+
+
+def test_a_resource_that_is_read_needs_no_other_sign() -> None:
+    """Where a resource is read already, the word alone takes it out of ordinary post."""
+    each = entry("ska-post", {"nb": "Taushetsbelagt melding"})
+    assert carriers([each], ["4255/2"]) == {}
+    assert carriers([each], ["4255/2"], {"ska-post"}) == {CONFIDENTIAL_POST.code: ["ska-post"]}
+
+
 @pytest.mark.parametrize(
     ("resource", "title"),
     [
@@ -214,6 +246,23 @@ def test_a_registry_that_fails_says_so(
     altinn.faults.inject(fault, "resourcelist", times=None)
     with pytest.raises(MailboxUnavailable):
         mailbox.find_resources()
+
+
+def test_confidential_post_that_is_off_is_not_read(
+    tmp_path: Path, altinn: FakeAltinn, client: ReadyClient
+) -> None:
+    """A resource that was read as ordinary post is left alone as soon as its id or the registry
+    says that it is confidential."""
+    altinn.add_resource(PretendResource(id="ny-helse", title="Noe", service="5504/1"))
+    settings = read_settings(
+        tmp_path, altinn, client, resources="auto", parties=[PARTY], confidential="off"
+    )
+    with closing(connect("altinn", settings)) as box:
+        assert box.find_resources()["5504/1"] == ["ny-helse"]
+        box.use_resources({"4255/2": ["x-5504-2", "helse"], "5504/1": ["ny-helse"]})
+        listed = {each.resource for each in box.channels() if each.service == "4255/2"}
+        assert listed == {"helse"}
+        assert all(each.service != "5504/1" for each in box.channels())
 
 
 def test_a_registry_that_fails_stops_no_letter(altinn: FakeAltinn, mailbox: Altinn3) -> None:

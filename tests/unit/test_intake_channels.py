@@ -119,6 +119,43 @@ def test_a_bookmark_in_the_future_is_not_believed(
     assert position(store) == NOW
 
 
+def test_a_right_that_comes_late_passes_no_letter_over(
+    poll: Poll,
+    store: Store,
+    mailbox: MemoryMailbox,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A channel that was refused, or listed only in part, for two months is listed from where the
+    first attempt would have begun, and not from where one would begin today; an attempt that
+    nothing answered says nothing, for the clock may be wrong then."""
+    begin, month = clock.now, timedelta(days=30)
+
+    def earliest(_: Channel, position: datetime | None, now: datetime) -> datetime:
+        return (position or now) - month
+
+    monkeypatch.setattr(mailbox, "earliest", earliest)
+    mailbox.fails["list", "skatt"] = iter([AWAY, *[AccessRefused("no right")] * 2])
+    clock.now -= 300 * month
+    poll()
+    assert store.bookmarks.of_channel("altinn", TAX).begins_at is None
+    clock.now = begin
+    poll()
+    mailbox.publish("a", requested_at=begin + timedelta(days=1))
+    clock.now += 2 * month
+    poll()
+    mailbox.shortfall = "more than 1000 letters in one second"
+    clock.now += month
+    poll()
+    mailbox.shortfall = ""
+    clock.now += month
+    poll()
+    bookmark = store.bookmarks.of_channel("altinn", TAX)
+    assert (bookmark.begun, bookmark.begins_at) == (True, begin - month)
+    assert mailbox.listed_since[-2] == begin - month
+    assert kept(store) == {"a"}
+
+
 def test_a_channel_that_cannot_even_be_begun(
     poll: Poll, store: Store, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,107 +5,27 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.bookkeeping import RESOURCES
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.ports import Channel
-from daemon.monitoring.problems import Problem
-from daemon.monitoring.service_problems import ServiceProblems
 from daemon.service import app, resource_watch, stack
-from daemon.service.resource_watch import ResourceWatch
 from daemon.service.supervisor import Supervisor
-from daemon.store import Store
 from tests.unit.conftest import NOW, PARTY
 from tests.unit.memory import MemoryDestination, MemoryMailbox
 from tests.unit.service.conftest import MAILBOXES, PLACES
-
-TAX, PLAN = "4255/8", "4255/1"
-DAY = timedelta(days=1)
-
-
-@dataclass
-class Box:
-    """A mailbox that lists what it was told to, and a guess where it was told nothing."""
-
-    answer: dict[str, list[str]] | Exception = field(default_factory=dict)
-    finds_resources: bool = True
-    name: str = "altinn"
-    asked: int = 0
-    using: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def find_resources(self) -> Mapping[str, Sequence[str]]:
-        self.asked += 1
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    def use_resources(self, resources: Mapping[str, Sequence[str]]) -> None:
-        self.using = resources
-
-    def channels(self) -> Sequence[Channel]:
-        return [
-            Channel(party=PARTY, service=service, resource=each)
-            for service in (TAX, PLAN)
-            for each in self.using.get(service, [f"guess-{service}"])
-        ]
-
-
-@dataclass
-class Watched:
-    """A watch over one mailbox, with a clock that the test moves; `restart` makes a new one."""
-
-    store: Store
-    file: Path
-    mailbox: Box
-    now: datetime = NOW
-    problems: ServiceProblems = field(default_factory=ServiceProblems)
-
-    def __post_init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        self.problems = ServiceProblems()
-        self.mailbox.using = {}
-        boxes: Any = [self.mailbox]
-        self.watch = ResourceWatch(boxes, self.store, self.file, self.problems, lambda: self.now)
-        self.watch.recall("altinn")
-        self.store.bookmarks.retire("altinn", self.mailbox.channels(), self.now)
-
-    def refresh(self, after: timedelta = timedelta()) -> None:
-        self.now += after
-        self.watch._asked.clear()  # the hour between failed questions has passed
-        self.watch.refresh("altinn")
-
-    def read(self, service: str, resource: str, problem: str = "") -> None:
-        """The channel is listed, successfully or not."""
-        channel = Channel(party=PARTY, service=service, resource=resource)
-        bookmark = self.store.bookmarks.of_channel("altinn", channel)
-        bookmark.last_error = problem or None
-        if not problem:
-            bookmark.begun, bookmark.succeeded_at = True, self.now
-        bookmark.retired_at = None
-        self.store.bookmarks.save([bookmark])
-
-    def retired(self) -> set[str]:
-        return {each.resource for each in self.store.queries.bookmarks() if each.retired_at}
-
-    def text(self) -> str:
-        [problem] = self.problems.all() or [Problem(kind="", about="", text="")]
-        assert problem.kind in {"", RESOURCES}
-        assert not (problem.kind and problem.critical)
-        return problem.text
-
-
-@pytest.fixture
-def watched(store: Store, tmp_path: Path) -> Watched:
-    return Watched(store, tmp_path / "postmottak.resources.json", Box(answer={TAX: ["skatt"]}))
+from tests.unit.service.watched_resources import (
+    DAY,
+    PLAN,
+    TAX,
+    Watched,
+    new_watched,  # noqa: F401  # a fixture
+)
 
 
 def test_they_are_asked_at_the_start_and_daily(watched: Watched) -> None:
@@ -190,21 +110,6 @@ def test_what_was_never_read_leaves(watched: Watched) -> None:
     assert watched.retired() == {"guess-4255/8", "skatt"}
 
 
-def test_what_has_been_unreadable_for_a_month_is_given_up(watched: Watched) -> None:
-    """A resource that is neither listed nor readable for thirty days is retired, which the log
-    tells; one that can be read is kept for ever."""
-    watched.refresh()
-    watched.read(TAX, "skatt")
-    watched.mailbox.answer = {TAX: ["ny"]}
-    watched.refresh(40 * DAY)
-    assert watched.mailbox.using == {TAX: ["ny", "skatt"]}
-    watched.read(TAX, "skatt", problem="refused")
-    with capture_logs() as logs:
-        watched.refresh(DAY)
-    assert watched.mailbox.using == {TAX: ["ny"]}
-    assert [each["resources"] for each in logs if "any more" in each["event"]] == ["skatt (4255/8)"]
-
-
 def test_what_was_read_before_the_watch_existed_is_read_on(watched: Watched) -> None:
     """After an upgrade, a guess that was right is kept although nothing is known yet."""
     watched.read(TAX, "guess-4255/8")
@@ -224,6 +129,54 @@ def test_a_resource_belongs_to_one_service(watched: Watched) -> None:
     assert watched.mailbox.using == {PLAN: ["skatt"]}
     assert "still read" not in watched.text()
     assert "skatt (4255/1)" in watched.text()
+
+
+def test_confidential_post_is_not_read_on_as_ordinary(watched: Watched) -> None:
+    """A resource that turns out to be confidential leaves its ordinary service, although it has
+    been read there, and is not called new where confidential post is off."""
+    watched.refresh()
+    watched.read(TAX, "skatt")
+    watched.mailbox.answer = {"5504/1": ["skatt"]}
+    watched.refresh(DAY)
+    assert TAX not in watched.mailbox.using
+    assert watched.retired() == {"skatt"}
+    assert "new" not in watched.text()
+    assert "confidential post now: skatt (4255/8)" in watched.text()
+
+
+def test_another_configuration_is_asked_at_once(watched: Watched) -> None:
+    """An answer for other services is used until the new one comes, which is asked for at once; so
+    is one that does not say what was asked. While Altinn is away, nothing is taken away."""
+    watched.refresh()
+    watched.mailbox.resource_question = ("https://altinn.example", TAX, PLAN, "4255/2")
+    watched.restart()
+    assert watched.mailbox.using == {TAX: ["skatt"]}
+    answer, watched.mailbox.answer = watched.mailbox.answer, MailboxUnavailable("it is down")
+    watched.refresh()
+    assert (watched.mailbox.asked, watched.mailbox.using) == (2, {TAX: ["skatt"]})
+    watched.mailbox.answer = answer
+    watched.refresh()
+    watched.restart()
+    watched.refresh()
+    assert watched.mailbox.asked == 3
+    kept = json.loads(watched.file.read_text())
+    del kept["altinn"]["question"]
+    watched.file.write_text(json.dumps(kept))
+    watched.restart()
+    watched.refresh()
+    assert (watched.mailbox.asked, watched.mailbox.using) == (4, {TAX: ["skatt"]})
+
+
+def test_another_platform_has_other_resources(watched: Watched) -> None:
+    """What the test environment answered is not used in production, under the same name."""
+    watched.refresh()
+    watched.mailbox.resource_question = ("https://other.example", TAX, PLAN)
+    watched.restart()
+    assert watched.mailbox.using == {}
+    watched.mailbox.answer = {TAX: ["ny"]}
+    watched.refresh()
+    assert watched.mailbox.using == {TAX: ["ny"]}
+    assert watched.text() == ""
 
 
 @pytest.mark.parametrize(
@@ -274,6 +227,7 @@ class SearchingMailbox(MemoryMailbox):
     """A mailbox in memory that finds out its resources by itself."""
 
     finds_resources = True
+    resource_question = ("https://altinn.example", TAX, PLAN)
     found: ClassVar[dict[str, list[str]]] = {TAX: ["skatt"]}
 
     def find_resources(self) -> Mapping[str, Sequence[str]]:
