@@ -73,9 +73,13 @@ def open_file(path: Path, flags: int, mode: int = 0o600) -> int:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the folder, or the nearest one above it that exists."""
+    """Return the folder, or the nearest one above it that this process can see.
+
+    What lies in a folder that may not be entered counts as missing.
+    """
     path = path.absolute()
-    return next((each for each in (path, *path.parents) if each.is_dir()), Path("/"))
+    # Path.is_dir raises PermissionError there before Python 3.14
+    return next((each for each in (path, *path.parents) if os.path.isdir(each)), Path("/"))  # noqa: PTH112
 
 
 def become_owner_of(folder: Path) -> str:
