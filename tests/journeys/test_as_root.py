@@ -160,7 +160,7 @@ def test_other_commands_by_root(journey: Journey) -> None:
         ("db", "check"),
         ("status",),
         ("retention", "run"),
-        ("deliveries", "resend", "--state", "delivered"),
+        ("deliveries", "resend", "--state", "delivered", "--yes"),
         ("backup", str(journey.scene.folder / "backup")),
         ("reconcile",),
     ):
