@@ -8,6 +8,7 @@ finds as lines of JSON, which are read here as they come.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -150,6 +151,8 @@ def lines_of(way: Way) -> Iterator[str]:
     except OSError as error:
         reason = f"{way.command[0]}: {(error.strerror or '').lower()}"
         remedy = "install this program where the service's user may run it"
+        if way.user is not None and error.errno == errno.EPERM:  # EACCES is the program's
+            remedy = owner.how_to_become(way.user, way.group)
         raise ChildFailed(reason, remedy) from error
     with child:
         assert child.stdout
