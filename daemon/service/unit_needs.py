@@ -39,11 +39,11 @@ class UnitNeeds:
 
 
 def unit_needs(path: Path) -> UnitNeeds:
-    """Read what the configuration needs; nothing for a file that is not TOML. Raises OSError."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        values = {}
+    """Read what the configuration needs.
+
+    Raises OSError, and ValueError for a file that is not TOML: what it needs is not known then.
+    """
+    values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     base = path.absolute().parent
     destinations = [each for _, each in _connectors(values, "destination")]
     drops = (each.get("path") for each in destinations if each.get("type") == _DROPS)

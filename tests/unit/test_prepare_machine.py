@@ -7,8 +7,9 @@ import pwd
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from daemon.cli import prepare_machine
+from daemon.cli import app, init, prepare_machine
 from daemon.cli.prepare_machine import possible, prepare
 from daemon.core.errors import OperatorError
 from daemon.service.unit_needs import UnitNeeds
@@ -63,6 +64,26 @@ def test_the_drop_in_follows_the_configuration(drop_in: Path, tmp_path: Path) ->
     drop_in.write_text("[Service]\nUMask=0027\n")
     assert "is not init's; left unchanged" in list(prepare(needs(tmp_path)))[-1]
     assert drop_in.read_text() == "[Service]\nUMask=0027\n"
+
+
+@pytest.mark.parametrize("broken", [b"[destination.erp\n", b'x = "\xff"\n'])
+def test_a_typo_leaves_the_drop_in_alone(
+    drop_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bytes
+) -> None:
+    """A configuration that cannot be read says nothing of what the service needs."""
+    monkeypatch.setattr(init, "_USUAL", tmp_path)
+    (tmp_path / "postmottak.service").touch()
+    configuration = tmp_path / "postmottak.toml"
+    text = f'[destination.erp]\ntype = "filedrop"\npath = "{tmp_path}/drop"\n'.encode()
+    configuration.write_bytes(text)
+    assert CliRunner().invoke(app, ["init", str(tmp_path)]).exit_code == 0
+    before = drop_in.read_bytes()
+    assert f"{tmp_path}/drop".encode() in before
+    configuration.write_bytes(text + broken)
+    ended = CliRunner().invoke(app, ["init", str(tmp_path)])
+    assert (ended.exit_code, drop_in.read_bytes()) == (0, before)
+    assert f"{configuration} cannot be read, so {drop_in} is left unchanged" in ended.output
+    assert "Still missing in the files:" in ended.output
 
 
 def test_where_it_is_possible(
