@@ -19,6 +19,7 @@ from pathlib import Path
 
 from daemon.core.access import user
 from daemon.core.ports import Finding
+from daemon.core.unit_lines import shell
 from daemon.runtime import owner
 from daemon.runtime.unit import UNIT, SystemdUnit
 
@@ -110,7 +111,7 @@ def _unit_findings(found: SystemdUnit) -> Iterator[Finding]:
         if not path.exists():
             yield _fault(
                 f"ReadWritePaths={path} names a folder that does not exist, so the service cannot "
-                f"start; create it: install -d -o {found.user} -g {found.user} {path}"
+                f"start; create it: install -d -o {found.user} -g {found.user} {shell(path)}"
             )
     if found.stale:
         yield _fault(

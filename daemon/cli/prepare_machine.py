@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daemon.core.durable_files import new_file
 from daemon.core.errors import OperatorError
+from daemon.core.unit_lines import shell
 from daemon.runtime.owner import make_folder
 from daemon.service.unit_needs import UnitNeeds
 
@@ -77,5 +78,5 @@ def instruct(needs: UnitNeeds) -> Iterator[str]:
     """Say what to do by hand."""
     for folder in (*needs.drops, *needs.stores):
         if not folder.exists():
-            yield f"install -d -o {_USER} -g {_USER} -m 0750 {folder}"
+            yield f"install -d -o {_USER} -g {_USER} -m 0750 {shell(folder)}"
     yield f"With systemd, save this as\n{DROP_IN}:\n\n{needs.drop_in()}".rstrip()

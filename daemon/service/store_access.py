@@ -14,6 +14,7 @@ from daemon.config.loader import StoreSettings
 from daemon.core.access import user, why_not_written
 from daemon.core.errors import StoreError
 from daemon.core.ports import Finding
+from daemon.core.unit_lines import shell
 from daemon.runtime.owner import nearest_folder, user_name
 from daemon.store.content import PREFIXES
 from daemon.store.sqlite_file import BESIDE
@@ -111,7 +112,7 @@ def _file_fault(path: Path) -> str:
 
 def _foreign(path: Path, whole: Path) -> str:
     """Describe a file in a folder that may be written, which another user has left there."""
-    remedy = f"run: chown -R --reference={whole.parent} {whole}"
+    remedy = f"run: chown -R --reference={shell(whole.parent)} {shell(whole)}"
     return (
         f"{path} belongs to {user_name(path.stat().st_uid)}, and {user()} may not write it; "
         f"{remedy}"

@@ -38,7 +38,10 @@ def test_a_path_that_the_sandbox_closes(mounted: Callable[[str], None]) -> None:
     mounted("40 22 8:1 /srv /srv ro,relatime - ext4 /dev/sda1 rw\n")
     found = why_not_written(Path("/srv/erp"), errno.EROFS)
     assert "closed to the service by ProtectSystem" in found
-    assert found.endswith("ReadWritePaths=/srv/erp")
+    assert found.endswith("ReadWritePaths=-/srv/erp")
+    assert "systemctl restart postmottak" in found
+    found = why_not_written(Path("/srv/Felles post/100 %"), errno.EROFS)
+    assert found.endswith('ReadWritePaths="-/srv/Felles post/100 %%"')
     mounted("40 22 8:2 / /srv ro,relatime - ext4 /dev/sdb1 ro\n")
     assert why_not_written(Path("/srv/erp"), errno.EROFS) == "is read-only; mount it for writing"
 

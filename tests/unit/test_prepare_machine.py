@@ -44,8 +44,8 @@ def test_folders_and_drop_in(drop_in: Path, tmp_path: Path) -> None:
     lines = drop_in.read_text().splitlines()
     assert lines[1:] == [
         "[Service]",
-        f"ReadWritePaths={there}",
-        f"ReadWritePaths={new}",
+        f"ReadWritePaths=-{there}",
+        f"ReadWritePaths=-{new}",
         "LoadCredential=smtp.password:/etc/x",
     ]
     assert [each.partition("\n")[0] for each in said] == [
@@ -60,7 +60,7 @@ def test_the_drop_in_follows_the_configuration(drop_in: Path, tmp_path: Path) ->
     list(prepare(needs(tmp_path)))
     assert list(prepare(needs(tmp_path)))[-1] == f"{drop_in} is up to date"
     list(prepare(needs(tmp_path, tmp_path / "new")))
-    assert f"ReadWritePaths={tmp_path}/new\n" in drop_in.read_text()
+    assert f"ReadWritePaths=-{tmp_path}/new\n" in drop_in.read_text()
     drop_in.write_text("[Service]\nUMask=0027\n")
     assert "is not init's; left unchanged" in list(prepare(needs(tmp_path)))[-1]
     assert drop_in.read_text() == "[Service]\nUMask=0027\n"
