@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import subprocess
@@ -50,10 +51,27 @@ def _created(folder: Path) -> str:
     if folder.exists():
         return f"{folder} exists already; left unchanged"
     make_folder(folder, _FOLDER_MODE)
-    user = pwd.getpwnam(_USER)
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    folder.chmod(_FOLDER_MODE)
+    _give_away(folder)
     return f"{folder} created, for the user {_USER}"
+
+
+def _give_away(folder: Path) -> None:
+    """Give the new folder to the service's user, and not what a link in its place leads to.
+
+    Others may write to the folder above it. Raises OSError.
+    """
+    user = pwd.getpwnam(_USER)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError as error:  # what Linux says of a link here
+        raise OSError(error.errno, "is no longer the folder that was made", str(folder)) from error
+    try:
+        if os.listdir(descriptor):  # noqa: PTH208  # a Path has no descriptor
+            raise OSError(errno.ENOTEMPTY, "is no longer the folder that was made", str(folder))
+        os.fchown(descriptor, user.pw_uid, user.pw_gid)
+        os.fchmod(descriptor, _FOLDER_MODE)
+    finally:
+        os.close(descriptor)
 
 
 def _drop_in(text: str) -> Iterator[str]:

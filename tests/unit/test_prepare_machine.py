@@ -55,6 +55,30 @@ def test_folders_and_drop_in(drop_in: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("instead", ["link", "full"])
+def test_only_the_new_folder_is_given_away(
+    drop_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: str
+) -> None:
+    """What someone puts in the new folder's place, before it is given away, stays with its owner:
+    a link to a folder of root's, or another folder with something in it."""
+    roots, new = tmp_path / "roots", tmp_path / "inbox"
+    roots.mkdir(mode=0o700)
+    (roots / "secret").touch()
+
+    def exchanged(folder: Path, mode: int) -> None:
+        if instead == "link":
+            folder.symlink_to(roots)
+        else:
+            roots.rename(folder)
+
+    monkeypatch.setattr(prepare_machine, "make_folder", exchanged)
+    with pytest.raises(OperatorError, match="inbox: is no longer the folder that was made; fix"):
+        list(prepare(needs(new)))
+    found = new.stat()
+    assert (found.st_uid, found.st_mode & 0o777) == (0, 0o700)
+    assert not drop_in.exists()
+
+
 def test_the_drop_in_follows_the_configuration(drop_in: Path, tmp_path: Path) -> None:
     """Run again, it is replaced where something changed; a file that is not init's stays."""
     list(prepare(needs(tmp_path)))
