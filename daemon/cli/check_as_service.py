@@ -8,6 +8,7 @@ finds as lines of JSON, which are read here as they come.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from daemon.core.access import user
 from daemon.core.ports import Finding
+from daemon.core.unit_lines import shell
 from daemon.runtime import owner
 from daemon.runtime.unit import UNIT, SystemdUnit
 
@@ -109,7 +111,7 @@ def _unit_findings(found: SystemdUnit) -> Iterator[Finding]:
         if not path.exists():
             yield _fault(
                 f"ReadWritePaths={path} names a folder that does not exist, so the service cannot "
-                f"start; create it: install -d -o {found.user} -g {found.user} {path}"
+                f"start; create it: install -d -o {found.user} -g {found.user} {shell(path)}"
             )
     if found.stale:
         yield _fault(
@@ -150,6 +152,8 @@ def lines_of(way: Way) -> Iterator[str]:
     except OSError as error:
         reason = f"{way.command[0]}: {(error.strerror or '').lower()}"
         remedy = "install this program where the service's user may run it"
+        if way.user is not None and error.errno == errno.EPERM:  # EACCES is the program's
+            remedy = owner.how_to_become(way.user, way.group)
         raise ChildFailed(reason, remedy) from error
     with child:
         assert child.stdout

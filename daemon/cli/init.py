@@ -149,9 +149,9 @@ def _section(block: str) -> str:
 
 def _key_id(folder: Path) -> str:
     """Return the key's id from the configuration, even if that is not valid yet."""
-    found = re.search(
-        r'(?m)^\s*key_id\s*=\s*"([^"]+)"', (folder / "postmottak.toml").read_text(encoding="utf-8")
-    )
+    # another encoding is reported with the other faults, and is not a fault of the key
+    text = (folder / "postmottak.toml").read_text(encoding="utf-8", errors="replace")
+    found = re.search(r'(?m)^\s*key_id\s*=\s*"([^"]+)"', text)
     return found[1] if found else "postmottak"
 
 
@@ -198,8 +198,13 @@ def _prepare(folder: Path) -> None:
     from daemon.cli import prepare_machine
     from daemon.service.unit_needs import unit_needs
 
-    needs = unit_needs(folder / "postmottak.toml")
+    path = folder / "postmottak.toml"
     typer.echo("\nOn this machine:\n")
+    try:
+        needs = unit_needs(path)
+    except (OSError, ValueError):  # what is wrong with it is reported at the end
+        typer.echo(f"{path} cannot be read, so {prepare_machine.DROP_IN} is left unchanged")
+        return
     prepare = (
         prepare_machine.prepare
         if folder.absolute() == _USUAL and prepare_machine.possible()

@@ -6,10 +6,12 @@ valid, for example because the key in use has been lost.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import count
 from json import loads
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +20,7 @@ import typer
 
 from daemon.cli.output import Json, options, print_json, print_table
 from daemon.core.errors import OperatorError
+from daemon.core.unit_lines import shell
 
 _USUAL = Path("/etc/postmottak/postmottak.toml")
 _key = typer.Typer(no_args_is_help=True, help="Make and list the keys for Maskinporten.")
@@ -72,32 +75,56 @@ def new(
         print_json({"mailbox": use.mailbox, **facts, "public_jwk": loads(made.jwk)})
         return
     sections = [each.mailbox for each in uses if each.path == use.path]
-    for line in _steps(configuration, use.path, made.path, sections):
+    kept = _kept(use.path, plugins.keys().read_key(use.path).key_id or use.key_id)
+    for line in _steps(configuration, use.path, kept, made.path, sections):
         typer.echo(line)
-    check = "check" if configuration == _USUAL else f"-c {configuration} check"
+    check = "check" if configuration == _USUAL else f"-c {shell(configuration)} check"
     typer.echo(f'\n   key_id = "{made.key_id}"\n   key_expires = {last_day}\n')
-    typer.echo(_AFTERWARDS.format(check=check))
+    back = _BACK.format(kept=shell(kept), old=shell(use.path)) if use.path.exists() else ""
+    typer.echo(_AFTERWARDS.format(check=check, back=back))
     typer.echo(f"\nThe public key to register:\n\n{made.jwk}")
 
 
+_BACK = """
+   If Maskinporten refuses it, put the old lines and the old key back:
+
+   mv {kept} {old}
+"""
 _AFTERWARDS = """\
-4. Test it, and restart the service:
+4. Test it:
 
    postmottak {check}
+{back}
+5. When the check is in order, restart the service:
+
    systemctl restart postmottak
 
-5. When letters arrive again, remove the old key from the client in
+6. When letters arrive again, remove the old key from the client in
    Samarbeidsportalen, and delete its file."""
 
 
-def _steps(configuration: Path, old: Path, new: Path, sections: Sequence[str]) -> Iterator[str]:
-    kept = old.with_name(f"{old.stem}-old{old.suffix}")
+def _kept(old: Path, key_id: str) -> Path:
+    """Return a name for the key in use beside it, with its id, that no file has."""
+    name = f"{old.stem}-{re.sub(r'[^A-Za-z0-9._-]', '-', key_id) or 'old'}"
+    numbers = (f"-{number}" if number > 1 else "" for number in count(1))
+    names = (old.with_name(f"{name}{number}{old.suffix}") for number in numbers)
+    return next(each for each in names if not each.exists())
+
+
+def _steps(
+    configuration: Path, old: Path, kept: Path, new: Path, sections: Sequence[str]
+) -> Iterator[str]:
+    """Yield the steps up to the edit; the new file gets the old one's owner, group and mode."""
     where = " and ".join(f"[mailbox.{each}]" for each in sections)
     yield f"{new} written. The key in use stays until you replace it:\n"
     yield "1. In Samarbeidsportalen, add the public key below to the Maskinporten client,"
     yield "   beside the one that is there. It is valid for a year from then on."
     yield "2. Put the new key in the place of the old one, which you keep for now:\n"
-    yield f"   cp -p {old} {kept}\n   mv {new} {old}\n"
+    if old.exists():
+        yield f"   cp -np {shell(old)} {shell(kept)}"
+        yield f"   chown --reference={shell(old)} {shell(new)}"
+        yield f"   chmod --reference={shell(old)} {shell(new)}"
+    yield f"   mv {shell(new)} {shell(old)}\n"
     yield f"3. In {configuration}, {where}, write:"
 
 

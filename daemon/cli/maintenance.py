@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -167,10 +168,12 @@ def restore(
     from daemon.maintenance.backup import restore_backup
     from daemon.runtime import logs as logging
     from daemon.service import stack
+    from daemon.service.store_access import refuse_closed_store
     from daemon.store.lock import InstanceLock
 
     logging.configure()
     configuration = stack.load_configuration(options(context).config)
+    refuse_closed_store(configuration.store)
     path = configuration.store.database_path
     lock = InstanceLock(path)
     try:
@@ -205,7 +208,7 @@ def check(context: typer.Context, *, json: Json = False) -> None:
             found = check_store(copy, store, stack.open_content(configuration), progress)
         store.close()
     except StoreError:
-        faults = corruption(path) if path.exists() else []
+        faults = corruption(path) if os.path.exists(path) else []  # noqa: PTH110  # or it is hidden
         if not faults:
             raise
         found = IntegrityReport(corruption=faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from daemon.core.durable_files import new_file
 from daemon.core.errors import OperatorError
+from daemon.core.unit_lines import shell
 from daemon.runtime.owner import make_folder
 from daemon.service.unit_needs import UnitNeeds
 
@@ -49,10 +51,27 @@ def _created(folder: Path) -> str:
     if folder.exists():
         return f"{folder} exists already; left unchanged"
     make_folder(folder, _FOLDER_MODE)
-    user = pwd.getpwnam(_USER)
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    folder.chmod(_FOLDER_MODE)
+    _give_away(folder)
     return f"{folder} created, for the user {_USER}"
+
+
+def _give_away(folder: Path) -> None:
+    """Give the new folder to the service's user, and not what a link in its place leads to.
+
+    Others may write to the folder above it. Raises OSError.
+    """
+    user = pwd.getpwnam(_USER)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError as error:  # what Linux says of a link here
+        raise OSError(error.errno, "is no longer the folder that was made", str(folder)) from error
+    try:
+        if os.listdir(descriptor):  # noqa: PTH208  # a Path has no descriptor
+            raise OSError(errno.ENOTEMPTY, "is no longer the folder that was made", str(folder))
+        os.fchown(descriptor, user.pw_uid, user.pw_gid)
+        os.fchmod(descriptor, _FOLDER_MODE)
+    finally:
+        os.close(descriptor)
 
 
 def _drop_in(text: str) -> Iterator[str]:
@@ -77,5 +96,5 @@ def instruct(needs: UnitNeeds) -> Iterator[str]:
     """Say what to do by hand."""
     for folder in (*needs.drops, *needs.stores):
         if not folder.exists():
-            yield f"install -d -o {_USER} -g {_USER} -m 0750 {folder}"
+            yield f"install -d -o {_USER} -g {_USER} -m 0750 {shell(folder)}"
     yield f"With systemd, save this as\n{DROP_IN}:\n\n{needs.drop_in()}".rstrip()

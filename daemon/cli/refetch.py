@@ -127,7 +127,7 @@ def _require_owner(content: Path) -> None:
     """
     from daemon.core.errors import OperatorError
 
-    owner = content.stat().st_uid if content.exists() else os.geteuid()
+    owner = content.stat().st_uid if os.path.exists(content) else os.geteuid()  # noqa: PTH110
     if owner != os.geteuid():
         name = next((each.pw_name for each in pwd.getpwall() if each.pw_uid == owner), str(owner))
         raise OperatorError(

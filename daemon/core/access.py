@@ -13,6 +13,7 @@ import pwd
 from pathlib import Path
 
 from daemon.core.mounts import Mount, mount_of
+from daemon.core.unit_lines import load_credential, read_write_path, shell
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
 _EDIT = "run `systemctl edit postmottak` and write, under [Service],"
@@ -49,7 +50,7 @@ def why_not_written(path: Path, error: int) -> str:
     if hidden := _unreachable(path):
         return hidden
     if _may(path, os.W_OK | (os.X_OK if path.is_dir() else 0)):
-        return f"has something in it that {user()} may not change; look with: ls -la {path}"
+        return f"has something in it that {user()} may not change; look with: ls -la {shell(path)}"
     return f"may not be written by {user()}; run: {_let_write(path)}"
 
 
@@ -65,9 +66,8 @@ def why_no_secret(path: Path, error: int) -> str:
     reason, _, remedy = why_not_read(path, error).partition("; ")
     if not reason:
         return ""
-    return (
-        f"{reason}; pass it to the service ({_EDIT} LoadCredential={path.name}:{path}), or {remedy}"
-    )
+    line = load_credential(path.name, path)
+    return f"{reason}; pass it to the service ({_EDIT} {line}), or {remedy}"
 
 
 def _read_only(path: Path) -> str:
@@ -75,7 +75,8 @@ def _read_only(path: Path) -> str:
     if mount and mount.read_only and not mount.read_only_everywhere:
         return (
             "is closed to the service by ProtectSystem, though its file system is writable; "
-            f"{_EDIT} ReadWritePaths={path}"
+            "if it was created after the service's start, run: systemctl restart postmottak; "
+            f"otherwise {_EDIT} {read_write_path(path)}"
         )
     return "is read-only; mount it for writing"
 
@@ -89,7 +90,7 @@ def _missing(path: Path) -> str:
         )
     return (
         "does not exist; create the folder, or mount the share (to create it: install -d -o "
-        f"{user()} -g {_group()} {path})"
+        f"{user()} -g {_group()} {shell(path)})"
     )
 
 
@@ -107,7 +108,10 @@ def _unreachable(path: Path) -> str:
             f"is hidden from the service, which may not see {barrier} (ProtectHome); use a folder "
             f"elsewhere, or {_EDIT} ProtectHome=no"
         )
-    return f"cannot be reached by {user()}, who may not enter {barrier}; run: chmod o+x {barrier}"
+    return (
+        f"cannot be reached by {user()}, who may not enter {barrier}; "
+        f"run: chmod o+x {shell(barrier)}"
+    )
 
 
 def _barrier(path: Path) -> Path | None:
@@ -126,12 +130,12 @@ def _let_write(path: Path) -> str:
     except OSError:
         owner = 0
     if owner in {0, os.geteuid()}:
-        return f"chown {user()} {path} && chmod u+rwX {path}"
-    return f"chgrp {_group()} {path} && chmod g+rwX {path}"
+        return f"chown {user()} {shell(path)} && chmod u+rwX {shell(path)}"
+    return f"chgrp {_group()} {shell(path)} && chmod g+rwX {shell(path)}"
 
 
 def _let_read(path: Path) -> str:
-    return f"chgrp {_group()} {path} && chmod g+r {path}"
+    return f"chgrp {_group()} {shell(path)} && chmod g+r {shell(path)}"
 
 
 def _may(path: Path, right: int) -> bool:

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from daemon.core.errors import OperatorError
+
 _PR_SET_KEEPCAPS = 8  # prctl.h
 _CAPABILITY_VERSION = 0x20080522  # capability.h, version 3: two sets of 32
 _READ_SEARCH = 1 << 2  # CAP_DAC_READ_SEARCH: capabilities(7)
@@ -73,19 +75,24 @@ def open_file(path: Path, flags: int, mode: int = 0o600) -> int:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the folder, or the nearest one above it that exists."""
+    """Return the folder, or the nearest one above it that this process can see.
+
+    What lies in a folder that may not be entered counts as missing.
+    """
     path = path.absolute()
-    return next((each for each in (path, *path.parents) if each.is_dir()), Path("/"))
+    # Path.is_dir raises PermissionError there before Python 3.14
+    return next((each for each in (path, *path.parents) if os.path.isdir(each)), Path("/"))  # noqa: PTH112
 
 
 def become_owner_of(folder: Path) -> str:
     """Go on as the owner of the folder, or of the nearest one above it that exists, for good.
 
-    It may still read everything, such as a key of root's and its own program below /root, but
-    write only what the owner may.
+    Where root may read everything, this process still may, such as a key of root's and its own
+    program below /root, but write only what the owner may. It cannot become root again.
 
     Returns the owner's name; an empty text if nothing changed: for other users than root, and where
-    root is the owner. Call it before the process has threads.
+    root is the owner. Call it before the process has threads. Raises OperatorError if root may not
+    become another user: end the process then, for it may be the owner by half.
     """
     if os.geteuid() != 0:
         return ""
@@ -93,27 +100,45 @@ def become_owner_of(folder: Path) -> str:
     if found.st_uid == 0:
         return ""
     groups = groups_of(found.st_uid, found.st_gid)
-    with _still_reading():
-        os.setgroups(groups)
-        os.setgid(groups[0])
-        os.setuid(found.st_uid)
+    try:
+        with _still_reading():
+            os.setgroups(groups)
+            os.setgid(groups[0])
+            os.setuid(found.st_uid)
+    except OSError as error:
+        reason = f"root may not become {user_name(found.st_uid)}, who owns the store"
+        raise OperatorError(f"{reason}; {how_to_become(found.st_uid, groups[0])}") from error
     return user_name(found.st_uid)
+
+
+def how_to_become(user: int, group: int) -> str:
+    """Return what to do where root lacks the rights for it: capabilities(7)."""
+    return (
+        f"run the command as that user (in a container: --user {user}:{group}), or give root the "
+        "capabilities SETUID and SETGID"
+    )
 
 
 @contextmanager
 def _still_reading() -> Iterator[None]:
     """Keep one capability of root's, that to read, when the block makes another user of it.
 
-    Without the system's calls for that, or where root has not got the capability, it is lost.
+    All others are lost; this one as well without the system's calls for that, or where root has
+    not got it, as in most containers. Raises OSError if the others could not be given up.
     """
     system = ctypes.CDLL(None, use_errno=True)
-    with suppress(AttributeError):
-        system.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    try:
+        prctl, capset = system.prctl, system.capset
+    except AttributeError:
+        yield  # the kernel takes them all: capabilities(7)
+        return
+    prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
     yield
     header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
-    rights = struct.pack("=6I", _READ_SEARCH, _READ_SEARCH, 0, 0, 0, 0)
-    with suppress(AttributeError):
-        system.capset(header, rights)
+    for kept in (_READ_SEARCH, 0):
+        if capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)) == 0:
+            return
+    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def groups_of(user: int, otherwise: int) -> list[int]:

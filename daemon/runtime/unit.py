@@ -61,13 +61,14 @@ class SystemdUnit:
     @property
     def credentials(self) -> dict[str, Path]:
         """The credentials that are files, by their names."""
-        named = (value.partition(":") for value in self.values("LoadCredential"))
+        named = (_plain(value).partition(":") for value in self.values("LoadCredential"))
         return {name: Path(path) for name, _, path in named if path.startswith("/")}
 
     @property
     def writable(self) -> list[Path]:
         """The folders of `ReadWritePaths=` that must exist for the service to start."""
-        words = (word for value in self.values("ReadWritePaths") for word in shlex.split(value))
+        values = map(_plain, self.values("ReadWritePaths"))
+        words = (word for value in values for word in shlex.split(value))
         return [Path(word.lstrip("+")) for word in words if not word.startswith("-")]
 
     def command(self, arguments: Sequence[str]) -> list[str]:
@@ -79,7 +80,8 @@ class SystemdUnit:
         words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect"]
         for name, value in self.settings:
             if _SANDBOX.fullmatch(name) and not self._is_missing_credential(name, value):
-                words += ["--property", f"{name}={_lenient(value) if 'Paths' in name else value}"]
+                plain = _plain(value)
+                words += ["--property", f"{name}={_lenient(plain) if 'Paths' in name else plain}"]
         if sockets := self.values("RuntimeDirectory"):
             words += [
                 "--property",
@@ -90,8 +92,13 @@ class SystemdUnit:
         return [*words, "--", *self.program, *arguments]
 
     def _is_missing_credential(self, name: str, value: str) -> bool:
-        path = self.credentials.get(value.partition(":")[0])
+        path = self.credentials.get(_plain(value).partition(":")[0])
         return name == "LoadCredential" and path is not None and not path.exists()
+
+
+def _plain(value: str) -> str:
+    """Return the value with a percent sign as such; systemd-run takes no specifiers."""
+    return value.replace("%%", "%")
 
 
 def _lenient(paths: str) -> str:

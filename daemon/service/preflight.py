@@ -12,6 +12,7 @@ from daemon.config.loader import Configuration, StoreSettings
 from daemon.core.errors import Fault, StoreError
 from daemon.core.mounts import MOUNTS, mount_of
 from daemon.core.settings import Secret
+from daemon.core.unit_lines import shell
 
 _MOUNTS = MOUNTS
 _SHARED = frozenset(
@@ -63,7 +64,7 @@ def readable_secrets(configuration: Configuration) -> list[Fault]:
             file=str(path),
             key="",
             problem="every user of this machine can read this secret",
-            remedy=f"Run: chmod o-rwx {path}",
+            remedy=f"Run: chmod o-rwx {shell(path)}",
         )
         for path in paths
         if _is_open(path)

@@ -23,6 +23,7 @@ from daemon.routing.table import Table, parse_table, read_table
 from daemon.runtime import clock
 from daemon.runtime.clock import DOUBTED, is_behind, is_far_ahead
 from daemon.service import plugins
+from daemon.service.store_access import refuse_hidden_store
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from daemon.store.lock import InstanceLock
@@ -78,8 +79,10 @@ def read_routing(configuration: Configuration) -> Table:
 def open_store(configuration: Configuration) -> Store:
     """Open the database alone, to read it or for an operator's changes beside a running service.
 
-    Raises StoreError, also if the database does not exist: commands must not create one.
+    Raises StoreError, also if the database does not exist, because commands must not create one,
+    and if only another user may see it.
     """
+    refuse_hidden_store(configuration.store)
     path = configuration.store.database_path
     if not path.exists():
         raise StoreError(
@@ -132,6 +135,7 @@ def housekeeping(
     another process is using it.
     """
     configuration = checked.configuration
+    refuse_hidden_store(configuration.store)
     with ExitStack() as ends:
         if alone:
             ends.callback(

@@ -14,6 +14,7 @@ from daemon.config.loader import StoreSettings
 from daemon.core.access import user, why_not_written
 from daemon.core.errors import StoreError
 from daemon.core.ports import Finding
+from daemon.core.unit_lines import shell
 from daemon.runtime.owner import nearest_folder, user_name
 from daemon.store.content import PREFIXES
 from daemon.store.sqlite_file import BESIDE
@@ -21,27 +22,49 @@ from daemon.store.sqlite_file import BESIDE
 
 def refuse_closed_store(store: StoreSettings) -> None:
     """Raise StoreError, with the remedy, if database or content cannot be written."""
-    for fault in (*_database_faults(store.database_path), *_content_faults(store.content)):
-        raise StoreError(fault)
+    for _, _, faults in _judged(store):
+        for fault in faults:
+            raise StoreError(fault)
+
+
+def refuse_hidden_store(store: StoreSettings) -> None:
+    """Raise StoreError, with the remedy, if this user may not enter the database's folder."""
+    folder = nearest_folder(store.database_path.parent)
+    if not os.access(folder, os.X_OK):
+        raise StoreError(_folder_fault("database", folder, store.database_path))
 
 
 def check_store(store: StoreSettings) -> Iterator[Finding]:
     """Report whether database and content can be written; leave nothing behind."""
-    for subject, path, faults in (
-        ("database", store.database_path, list(_database_faults(store.database_path))),
-        ("content", store.content, list(_content_faults(store.content))),
-    ):
+    for subject, path, found in _judged(store):
+        faults = list(found)
         text = "; ".join(faults) or f"{path} can be written by {user()}{_new(path)}"
         yield Finding(subject=subject, ok=not faults, text=text)
 
 
+def _judged(store: StoreSettings) -> Iterator[tuple[str, Path, Iterator[str]]]:
+    """Yield the store's parts with their faults, each looked for when it is asked for.
+
+    Content in a folder that may not be entered is left out: the database's fault says it all.
+    """
+    yield "database", store.database_path, _database_faults(store.database_path)
+    closed = nearest_folder(store.database_path.parent)
+    if os.access(closed, os.X_OK) or nearest_folder(store.content) != closed:
+        yield "content", store.content, _content_faults(store.content)
+
+
 def _new(path: Path) -> str:
-    return "" if path.exists() else ", and is created at the first start"
+    return "" if _exists(path) else ", and is created at the first start"
+
+
+def _exists(path: Path) -> bool:
+    """Whether it can be seen; Path.exists raises PermissionError before Python 3.14."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def _database_faults(database: Path) -> Iterator[str]:
     folder = nearest_folder(database.parent)
-    if fault := _folder_fault("database", folder):
+    if fault := _folder_fault("database", folder, database):
         yield fault
         return
     others = [database.with_name(database.name + end) for end in (*BESIDE, ".lock")]
@@ -49,35 +72,47 @@ def _database_faults(database: Path) -> Iterator[str]:
 
 
 def _content_faults(content: Path) -> Iterator[str]:
-    if fault := _folder_fault("content", nearest_folder(content)):
+    if fault := _folder_fault("content", nearest_folder(content), content / PREFIXES[0]):
         yield fault
         return
     inner = (content / "tmp", *(content / prefix for prefix in PREFIXES))
-    closed = [each for each in inner if each.is_dir() and not os.access(each, os.W_OK | os.X_OK)]
+    closed = [each for each in inner if _exists(each) and not os.access(each, os.W_OK | os.X_OK)]
     if closed:
         yield _foreign(closed[0], content)
     elif fault := _file_fault(content / "removal.lock"):
         yield fault
 
 
-def _folder_fault(what: str, folder: Path) -> str:
-    """Ask the system, and try nothing out: a trial would leave a file when it is killed."""
+def _folder_fault(what: str, folder: Path, inside: Path) -> str:
+    """Ask the system, and try nothing out: a trial would leave a file when it is killed.
+
+    Where `inside` is there already, or cannot be seen, it is another user's store, whose files stay
+    closed when the folder is opened.
+    """
     if os.access(folder, os.W_OK | os.X_OK):
         return ""
     read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+    owner = folder.stat().st_uid
+    others = owner not in {0, os.geteuid()} and (_exists(inside) or not os.access(folder, os.X_OK))
+    if others and not read_only:
+        name = user_name(owner)
+        return (
+            f"the folder of the {what}, {folder}, belongs to {name}, and {user()} may not use it; "
+            f"run this as root or as {name}"
+        )
     reason = why_not_written(folder, errno.EROFS if read_only else errno.EACCES)
     return f"the folder of the {what}, {folder}, {reason}"
 
 
 def _file_fault(path: Path) -> str:
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+    if _exists(path) and not os.access(path, os.R_OK | os.W_OK):
         return _foreign(path, path)
     return ""
 
 
 def _foreign(path: Path, whole: Path) -> str:
     """Describe a file in a folder that may be written, which another user has left there."""
-    remedy = f"run: chown -R --reference={whole.parent} {whole}"
+    remedy = f"run: chown -R --reference={shell(whole.parent)} {shell(whole)}"
     return (
         f"{path} belongs to {user_name(path.stat().st_uid)}, and {user()} may not write it; "
         f"{remedy}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from daemon.core.settings import Secret
+from daemon.core.unit_lines import load_credential, read_write_path
 from daemon.service import plugins
 
 _STATE = Path("/var/lib/postmottak")  # StateDirectory= of the unit
@@ -32,18 +33,22 @@ class UnitNeeds:
     """Secret files that exist, by the names used in the configuration."""
 
     def drop_in(self) -> str:
-        """Return the lines of the drop-in."""
-        paths = [f"ReadWritePaths={each}" for each in (*self.drops, *self.stores)]
-        secrets = [f"LoadCredential={name}:{path}" for name, path in self.credentials.items()]
-        return "\n".join(["[Service]", *paths, *secrets]) + "\n"
+        """Return the lines of the drop-in.
+
+        A drop's folder may be missing at a start, because a consumer may remove it.
+        """
+        drops = [read_write_path(each) for each in self.drops]
+        stores = [read_write_path(each, required=True) for each in self.stores]
+        secrets = [load_credential(name, path) for name, path in self.credentials.items()]
+        return "\n".join(["[Service]", *drops, *stores, *secrets]) + "\n"
 
 
 def unit_needs(path: Path) -> UnitNeeds:
-    """Read what the configuration needs; nothing for a file that is not TOML. Raises OSError."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        values = {}
+    """Read what the configuration needs.
+
+    Raises OSError, and ValueError for a file that is not TOML: what it needs is not known then.
+    """
+    values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     base = path.absolute().parent
     destinations = [each for _, each in _connectors(values, "destination")]
     drops = (each.get("path") for each in destinations if each.get("type") == _DROPS)
@@ -64,20 +69,21 @@ def _connectors(values: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Map
 def _stores(store: object, base: Path) -> Iterator[Path]:
     found = store if isinstance(store, dict) else {}
     database, content = found.get("database"), found.get("content")
+    opened = _STATE
     if isinstance(database, str) and database.startswith(_SQLITE):
-        yield from _outside((base / database.removeprefix(_SQLITE)).parent)
+        folder = (base / database.removeprefix(_SQLITE)).parent  # for the journals, too
+        if not folder.is_relative_to(opened):
+            yield folder
+            opened = folder
     if isinstance(content, str) and content:
-        yield from _outside((base / content).parent)
-
-
-def _outside(folder: Path) -> Iterator[Path]:
-    if not folder.is_relative_to(_STATE):
-        yield folder
+        folder = base / content
+        if not (folder.is_relative_to(opened) or folder.is_relative_to(_STATE)):
+            yield folder
 
 
 def _credentials(values: Mapping[str, Any], base: Path) -> Iterator[tuple[str, Path]]:
     for name in dict.fromkeys(_secret_names(values)):
-        if "/" not in name and name != _PASSED_ON and (base / name).is_file():
+        if not {"/", ":"} & set(name) and name != _PASSED_ON and (base / name).is_file():
             yield name, base / name
 
 

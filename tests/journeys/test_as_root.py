@@ -17,8 +17,8 @@ import pytest
 from tests.journeys.conftest import PYTHON, Begin, Journey
 from tests.processes.warm import ROOT
 
-SERVICE = 64123
-"""A user and a group that no system has."""
+SERVICE, OWNER = 64123, 64124
+"""Two users and groups that no system has."""
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
 _OPEN_AS_SERVICE = """
 import os, sys
@@ -47,6 +47,26 @@ content = ContentStore(folder / "content")
 with content.guarded(alone=True):
     content.put([bytes([number]) * 9 for number in range(200)])
 print(store.queries.counts().messages)
+"""
+_RUN_AS_SERVICE = """
+import os, pkgutil, sys
+import connectors, daemon, encodings, postmottak
+for package in (encodings, daemon, connectors):
+    for each in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        try:  # all of it, for this Python may lie where only root can read it
+            __import__(each.name)
+        except (ImportError, AttributeError):
+            pass
+os.dup2(1, 2)
+for command in sys.argv[2:]:
+    print("\\f", flush=True)
+    if not (child := os.fork()):
+        os.setgroups([])
+        os.setresgid(64123, 64123, 64123)
+        os.setresuid(64123, 64123, 64123)
+        sys.argv[1:] = ["-c", sys.argv[1], *command.split()]
+        postmottak.main()
+    print("ended with", os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
 """
 
 
@@ -220,3 +240,36 @@ def test_a_store_that_is_closed(journey: Journey) -> None:
     assert f"{lock} belongs to root" in ended.errors
     assert f"chown -R --reference={lock.parent} {lock}" in ended.errors
     assert "Traceback" not in ended.errors
+
+
+COMMANDS = (
+    *("check --offline", "poll", "run", "status", "messages list", "db check", "retention run"),
+    *("reconcile", "backup {}/b", "restore {}/b", "deliveries resend --state dead"),
+    *("messages refetch some-id",),
+)
+
+
+def test_a_store_of_another_user(journey: Journey) -> None:
+    """A store that only its owner may enter is refused with the owner's name, by every command."""
+    folder = journey.scene.folder
+    for each in (folder / "maskinporten.pem", folder / "webhook.secret"):
+        each.chmod(0o644)
+    (folder / "b").mkdir()
+    (folder / "b/backup.json").touch()
+    os.chown(folder / "store", OWNER, OWNER)
+    os.chown(folder / "b", SERVICE, SERVICE)
+    commands = [each.format(folder) for each in COMMANDS]
+    ended = subprocess.run(
+        [PYTHON, "-c", _RUN_AS_SERVICE, str(journey.scene.configuration), *commands],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        cwd="/",
+    )
+    assert ended.returncode == 0, ended.stderr
+    said = dict(zip(COMMANDS, ended.stdout.split("\f")[1:], strict=True))
+    assert {each for each, text in said.items() if "Traceback" in text} == set()
+    remedy = f"belongs to {OWNER}, and {SERVICE} may not use it; run this as root or as {OWNER}"
+    assert {each: text for each, text in said.items() if text.count(remedy) != 1} == {}
+    assert {each for each, text in said.items() if "ended with 0" in text} == set()

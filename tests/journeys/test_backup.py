@@ -3,8 +3,15 @@ names that it had."""
 
 from __future__ import annotations
 
+import subprocess
+
+from connectors.sandbox.letters import PretendLetter
+from connectors.sandbox.samples import sandbox_resource
 from tests.journeys.conftest import Journey
 from tests.sweeps.restore_sweep import lose_and_restore
+
+_SERVER = ("postmottak.db", "content", "drop")
+"""What one server has and another has not."""
 
 
 def test_restored_from_the_middle() -> None:
@@ -50,3 +57,28 @@ def test_a_running_service_keeps_restore_and_retention_out(journey: Journey) -> 
     assert "exists already" in journey.run("restore", backup).errors
     assert journey.run("restore", backup, "--replace").code == 0
     assert len(list(journey.scene.folder.glob("postmottak.db.replaced-*"))) >= 1
+
+
+def test_a_move_that_is_undone(journey: Journey) -> None:
+    """The old store, started as it was left, delivers again what the new one has; with the new
+    one's backup in its place, it delivers nothing twice."""
+    folder = journey.scene.folder
+    journey.publish(2)
+    assert journey.poll().code == 0
+    for name in _SERVER:
+        subprocess.run(["cp", "-a", folder / name, folder / f"old-{name}"], check=True)
+    before = len(journey.whole_drops())
+    subprocess.run(f"rm -f {folder}/old-postmottak.db?*", shell=True, check=True)
+    resource = sandbox_resource("4255/8")
+    journey.altinn.publish(PretendLetter(party=journey.scene.party, resource=resource))
+    assert journey.poll().code == 0
+    assert journey.run("backup", str(folder / "back")).code == 0
+    for restored in (True, False):
+        subprocess.run(f"cd {folder} && rm -r postmottak.db* content drop", shell=True, check=True)
+        for name in _SERVER:
+            subprocess.run(["cp", "-a", folder / f"old-{name}", folder / name], check=True)
+        if restored:
+            assert journey.run("restore", str(folder / "back"), "--replace").code == 0
+        stored = journey.poll().json["stored"]
+        assert stored == (0 if restored else 1)
+        assert len(journey.whole_drops()) == before + (0 if restored else 1)

@@ -143,3 +143,13 @@ def test_a_program_that_the_service_cannot_start(journey: Journey) -> None:
     assert ended.returncode == 1
     assert "FAIL service: the check could not be run as the service" in ended.stdout
     assert "Traceback" not in ended.stderr
+
+
+def test_a_root_that_may_not_become_the_service(journey: Journey) -> None:
+    """In a container without capabilities, what to do is how to become the store's owner."""
+    command = ["setpriv", "--bounding-set=-all", PYTHON, "-c", PROGRAM]
+    command += ["-c", str(journey.scene.configuration), "check", "--offline"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert ended.returncode == 1
+    assert "operation not permitted; run the command as that user (in a" in ended.stdout
+    assert f"--user {SERVICE}:{SERVICE}" in ended.stdout

@@ -102,8 +102,8 @@ def test_the_drop_in(tmp_path: Path) -> None:
     said = _init(tmp_path).stdout
     section = said.partition("[Service]\n")[2].partition("\n\n")[0].split()
     assert section == [
-        "ReadWritePaths=/srv/erp/inbox",
-        f"ReadWritePaths={tmp_path}/drop",
+        "ReadWritePaths=-/srv/erp/inbox",
+        f"ReadWritePaths=-{tmp_path}/drop",
         "ReadWritePaths=/srv/store",
         f"LoadCredential=smtp.password:{tmp_path}/smtp.password",
         f"LoadCredential=webhook.secret:{tmp_path}/webhook.secret",

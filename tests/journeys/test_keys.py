@@ -33,8 +33,11 @@ def test_a_key_is_replaced(journey: Journey) -> None:
     jwk = json.loads(made.output.splitlines()[-1])
     assert "d" not in jwk
     journey.altinn.add_key(_client(journey), jwk, jwk["kid"])
-    for line in re.findall(r"(?m)^ +((?:cp|mv) .*)$", made.output):
-        subprocess.run(shlex.split(line), check=True)
+    old = journey.scene.folder / "maskinporten.pem"
+    assert old.stat().st_mode & 0o777 != 0o640
+    old.chmod(0o640)
+    _put_in_place(made.output)
+    assert old.stat().st_mode & 0o777 == 0o640
     configuration = journey.scene.configuration
     lines = re.findall(r"(?m)^ +(key_id|key_expires) = (.*)$", made.output)
     text = re.sub(
@@ -53,7 +56,45 @@ def test_a_key_is_replaced(journey: Journey) -> None:
     listed = {Path(each["file"]).name: each for each in journey.run("key", "list", "--json").json}
     assert listed["maskinporten.pem"]["key_id"] == jwk["kid"] == dict(lines)["key_id"].strip('"')
     assert listed["maskinporten.pem"]["mailbox"] == "altinn"
-    assert listed["maskinporten-old.pem"]["mailbox"] == ""
+    (kept,) = (each for name, each in listed.items() if name != "maskinporten.pem")
+    assert kept["mailbox"] == ""
+
+
+def _put_in_place(said: str) -> None:
+    """Run the commands of step 2."""
+    for line in said.partition("\n2. ")[2].partition("\n3. ")[0].splitlines()[1:]:
+        subprocess.run(shlex.split(line) or ["true"], check=True)
+
+
+def test_the_registered_key_outlives_a_second_try(journey: Journey) -> None:
+    """A key that was put in place too early and replaced again is not the end of the one before;
+    the printed way back leads to it, with its mode."""
+    key = journey.scene.folder / "maskinporten.pem"
+    key.chmod(0o640)
+    before = key.read_bytes()
+    first, second, third = (journey.run("key", "new").output for _ in range(3))
+    for each in (first, second):
+        _put_in_place(each)
+    _put_in_place(journey.run("key", "new").output)
+    kept = {path.read_bytes() for path in key.parent.glob("maskinporten-*.pem")}
+    assert before in kept
+    back = re.search(r"(?m)^ +(mv \S+ \S+maskinporten\.pem)\n\n5\.", first)
+    assert back
+    subprocess.run(shlex.split(back[1]), check=True)
+    assert (key.read_bytes(), key.stat().st_mode & 0o777) == (before, 0o640)
+    key.unlink()
+    assert "--reference" in third
+    assert "--reference" not in journey.run("key", "new").output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_the_new_key_has_the_group_of_the_old(journey: Journey) -> None:
+    """A service that reads the key through its group reads the new one as well."""
+    key = journey.scene.folder / "maskinporten.pem"
+    os.chown(key, 0, 12346)
+    key.chmod(0o640)
+    _put_in_place(journey.run("key", "new").output)
+    assert (key.stat().st_gid, key.stat().st_mode & 0o777) == (12346, 0o640)
 
 
 def test_a_new_key_overwrites_nothing(journey: Journey) -> None:

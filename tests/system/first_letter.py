@@ -135,7 +135,7 @@ MISTAKES = (
         name="closed path",
         make=_closed,
         named="closed to the service by ProtectSystem",
-        remedy=f"ReadWritePaths=/{DROP}",
+        remedy=f"ReadWritePaths=-/{DROP}",
     ),
     Mistake(
         name="wrong owner",

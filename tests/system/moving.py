@@ -12,24 +12,41 @@ from tests.system.machine import Machine
 PAGE = Path(__file__).parents[2] / "docs/moving.md"
 
 
-def blocks() -> tuple[list[str], list[str], list[str]]:
-    """The page's commands: on the old server, between the two, and on the new one."""
+def blocks() -> list[list[str]]:
+    """The page's commands: on the old server, between the two, on the new one; and for the way
+    back, on the new server and on the old one."""
     found = re.findall(r"(?ms)^```sh\n(.*?)^```$", PAGE.read_text(encoding="utf-8"))
-    old, between, new = (block.splitlines() for block in found)
-    return old, between, new
+    return [block.splitlines() for block in found]
 
 
 def moves(machine: Machine) -> None:
-    """A store that has moved is whole, the service's own, and delivers nothing a second time."""
-    old, between, new = blocks()
+    """A store that has moved, there and back, is whole, the service's own, and delivers nothing a
+    second time."""
+    old, between, new, back, again = blocks()
     assert [line.split()[0] for line in between] == ["scp"]
     for line in old:
         machine.run(line)
+    machine.run("cp -a /var/lib/postmottak /root/old-store")
     _empty(machine)
     machine.run("cp /backup/move.tar.gz /root/")
     for line in new:
         machine.run(f"cd /opt/dist && {line}")
-    machine.until(lambda: machine.property("ActiveState") == "active", "the new service runs")
+    _goes_on(machine)
+    assert [line.split()[0] for line in back[-1:]] == ["scp"]
+    for line in back[:-1]:
+        machine.run(line)
+    machine.run(
+        "rm -rf /var/lib/postmottak && mv /root/old-store /var/lib/postmottak && "
+        "chown -R postmottak:postmottak /var/lib/postmottak"
+    )
+    for line in again:
+        machine.run(line)
+    _goes_on(machine)
+
+
+def _goes_on(machine: Machine) -> None:
+    """The service runs with every letter, and delivers none of them again."""
+    machine.until(lambda: machine.property("ActiveState") == "active", "the service runs")
     assert f"{pretend.LETTERS} letters stored" in machine.run("postmottak status")
     owners = machine.run("find /var/lib/postmottak -printf '%u:%g\\n' | sort -u")
     assert owners == "postmottak:postmottak"

@@ -38,7 +38,10 @@ def test_a_path_that_the_sandbox_closes(mounted: Callable[[str], None]) -> None:
     mounted("40 22 8:1 /srv /srv ro,relatime - ext4 /dev/sda1 rw\n")
     found = why_not_written(Path("/srv/erp"), errno.EROFS)
     assert "closed to the service by ProtectSystem" in found
-    assert found.endswith("ReadWritePaths=/srv/erp")
+    assert found.endswith("ReadWritePaths=-/srv/erp")
+    assert "systemctl restart postmottak" in found
+    found = why_not_written(Path("/srv/Felles post/100 %"), errno.EROFS)
+    assert found.endswith('ReadWritePaths="-/srv/Felles post/100 %%"')
     mounted("40 22 8:2 / /srv ro,relatime - ext4 /dev/sdb1 ro\n")
     assert why_not_written(Path("/srv/erp"), errno.EROFS) == "is read-only; mount it for writing"
 
@@ -125,24 +128,64 @@ def test_a_home_that_is_hidden(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "chmod" not in found
 
 
-@needs_root
-def test_the_owner_writes_no_more_than_it_may(place: Path) -> None:
-    """Root that goes on as an owner may read everything, and write what the owner may."""
+BECOMES = """
+import os
+from pathlib import Path
+from daemon.runtime.owner import become_owner_of
+print(become_owner_of(Path({store!r})))
+print(*os.getresuid(), *os.getresgid(), *os.getgroups())
+print([os.access(each, os.W_OK) for each in ({foreign!r}, {store!r})])
+print([line.split()[1] for line in open("/proc/self/status") if line[:6] in ("CapPrm", "CapEff")])
+try:
+    os.setuid(0)
+except PermissionError:
+    print("not root again")
+with open({foreign!r}) as file:
+    print("reads", file.read())
+"""
+
+
+def becomes_owner(place: Path, *capabilities: str) -> subprocess.CompletedProcess[str]:
+    """What a process says that goes on as the owner of a store, with these of root's rights."""
     store, foreign = place / "store", place / "foreign"
     store.mkdir()
     os.chown(store, OTHER, OTHER)
     foreign.touch(mode=0o600)
-    program = (
-        "import os, sys; from pathlib import Path; from daemon.runtime.owner import "
-        "become_owner_of\n"
-        f"print(become_owner_of(Path({str(store / 'not/yet')!r})))\n"
-        f"print(open({str(foreign)!r}).read(), os.getresuid(), os.getresgid(), os.getgroups())\n"
-        f"print(os.access({str(foreign)!r}, os.W_OK), os.access({str(store)!r}, os.W_OK))\n"
+    program = BECOMES.format(store=str(store), foreign=str(foreign))
+    kept = [f"--bounding-set={','.join(capabilities)}"] if capabilities else []
+    return subprocess.run(
+        ["setpriv", *kept, sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=str(Path(__file__).parents[2]),
     )
-    root = str(Path(__file__).parents[2])
-    ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
-    )
-    ids = f"({OTHER}, {OTHER}, {OTHER})"
-    assert ended.stdout.splitlines() == [str(OTHER), f" {ids} {ids} [{OTHER}]", "False True"]
+
+
+@needs_root
+def test_the_owner_writes_no_more_than_it_may(place: Path) -> None:
+    """Root that goes on as an owner may read everything, and write what the owner may."""
+    said = becomes_owner(place).stdout.splitlines()
+    rights = "0000000000000004"  # CAP_DAC_READ_SEARCH
+    ids = " ".join([str(OTHER)] * 7)
+    expected = [str(OTHER), ids, "[False, True]", f"['{rights}', '{rights}']", "not root again"]
+    assert said == [*expected, "reads "]
     assert become_owner_of(place) == ""
+
+
+@needs_root
+def test_a_container_whose_root_may_less(place: Path) -> None:
+    """Where root has not got the right to read everything, as in Docker, no right of it is kept."""
+    ended = becomes_owner(place, "-all", "+setuid", "+setgid", "+dac_override", "+setpcap")
+    none = "0000000000000000"
+    assert ended.stdout.splitlines()[3:] == [f"['{none}', '{none}']", "not root again"]
+    assert "PermissionError" in ended.stderr  # not even for reading
+
+
+@needs_root
+def test_a_container_whose_root_may_nothing(place: Path) -> None:
+    """Without the right to become another user, the command ends with what to do."""
+    ended = becomes_owner(place, "-all")
+    assert ended.stdout == ""
+    assert f"OperatorError: root may not become {OTHER}" in ended.stderr
+    assert f"--user {OTHER}:{OTHER}" in ended.stderr
