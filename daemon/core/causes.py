@@ -10,6 +10,8 @@ import hashlib
 import re
 from functools import lru_cache
 
+from daemon.core.outside_values import text_from
+
 _SIGNS = (
     # folders and shares
     r"permission denied",
@@ -74,9 +76,9 @@ def needs_set_up(reason: str) -> bool:
 def cause_of(reason: str) -> str:
     """Return the same words for each repeat of a failure: one line, without ids and addresses.
 
-    They name no person; codes such as `403` stay.
+    They name no person, and can be stored; codes such as `403` stay.
     """
-    text = " ".join(reason.split())
+    text = " ".join(text_from(reason).split())
     for pattern, instead in _PERSONS:
         text = pattern.sub(instead, text)
     text = _VARIES.sub("…", text)
@@ -92,7 +94,7 @@ def incident_of(where: str, reason: str) -> str:
     cause = cause_of(reason) if needs_set_up(reason) else ""
     codes = _STATUS.findall(cause)
     plain = " ".join([_NUMBER.sub("", cause), *codes])
-    return hashlib.sha256(f"{where}\n{plain}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{where}\n{plain}".encode("utf-8", "replace")).hexdigest()[:8]
 
 
 def split_reason(reason: str) -> tuple[str, str]:

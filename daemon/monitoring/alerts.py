@@ -21,7 +21,7 @@ from daemon.core.backoff import Backoff
 from daemon.core.bookkeeping import COLLISION, Alert
 from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
-from daemon.core.errors import DiskFull, Fault, PostmottakError
+from daemon.core.errors import DiskFull, Fault, NotStorable, PostmottakError
 from daemon.core.ports import Destination, Notifies
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.monitoring.alert_text import notification
@@ -72,12 +72,19 @@ class AlertNotifier:
         """By destination: when it may be tried again, and how often it has failed in a row."""
 
     def loop(self, stopping: threading.Event) -> None:
-        """Look until `stopping` is set. A full disk is waited out. Raises StoreError."""
+        """Look until `stopping` is set. A full disk is waited out.
+
+        What the database rejects is logged. Raises StoreError.
+        """
         while not stopping.is_set():
             try:
                 self.look()
             except DiskFull as error:
                 _log.error("no alert can be kept until there is room", reason=str(error))
+            except NotStorable as error:
+                _log.error(
+                    "an alert cannot be kept as it is; report this as a fault", reason=str(error)
+                )
             self._heartbeats.beat_for_wait(ALERTS, _LOOK)
             self._rest(stopping)
 

@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 
-from daemon.core.errors import DiskFull, Fault, TemporaryFailure
+from daemon.core.errors import (
+    DiskFull,
+    Fault,
+    NotStorable,
+    PostmottakError,
+    TemporaryFailure,
+)
 from daemon.core.model import Outcome
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
@@ -180,13 +186,24 @@ def test_what_the_service_knows_is_told(desk: Desk) -> None:
     assert find_problems(desk.configuration, desk.store, desk.clock()) == []
 
 
-def test_a_full_disk_is_waited_out(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
+@pytest.mark.parametrize(
+    ("failure", "event"),
+    [
+        (DiskFull("no room"), "no alert can be kept until there is room"),
+        (NotStorable("no room"), "an alert cannot be kept as it is; report this as a fault"),
+    ],
+)
+def test_alerts_that_cannot_be_kept(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: list[Any],
+    failure: PostmottakError,
+    event: str,
 ) -> None:
-    """Where no alert can be kept because the disk is full, the log says so and the looking goes
-    on."""
+    """Where no alert can be kept because the disk is full, or because the database rejects one, the
+    log says so and the looking goes on."""
     monkeypatch.setattr(alerts, "_LOOK", 0.01)
-    stopping, looks = threading.Event(), [DiskFull("no room"), None]
+    stopping, looks = threading.Event(), [failure, None]
     alerter = desk.make()
 
     def look() -> None:
@@ -196,8 +213,12 @@ def test_a_full_disk_is_waited_out(
 
     monkeypatch.setattr(alerter, "look", look)
     alerter.loop(stopping)
-    assert [
-        line["reason"]
-        for line in logged
-        if line["event"] == "no alert can be kept until there is room"
-    ] == ["no room"]
+    assert [line["reason"] for line in logged if line["event"] == event] == ["no room"]
+
+
+def test_words_that_are_not_text_are_told(desk: Desk) -> None:
+    """A problem whose words hold half a surrogate pair, as a file name can, is told like others."""
+    read(desk)
+    desk.problems.follow("log", lambda: log_problems("Brev\udcf8.pdf"))
+    desk.make().look()
+    assert desk.kinds() == [("log", False)]

@@ -19,6 +19,7 @@ from connectors.net.status import Remedies, judge
 from daemon.core import access
 from daemon.core.causes import cause_of, incident_of, needs_set_up, split_reason
 from daemon.core.errors import TemporaryFailure
+from daemon.core.outside_values import is_storable
 
 _REMEDIES = Remedies(
     unauthorized="a", forbidden="b", not_found="c", no_post="d", proxy="e", media_type="f",
@@ -129,4 +130,6 @@ def test_causes_name_no_person_and_repeat_themselves() -> None:
     assert incident_of("erp", one) == incident_of("erp", one) != incident_of("mail", one)
     assert incident_of("erp", _answers(401)) != incident_of("erp", _answers(404))
     assert incident_of("erp", "no answer in time") == incident_of("erp", "connection refused")
+    assert incident_of("erp\udcf8", "Brev\udcf8 is not there")
+    assert is_storable(cause_of("Brev\udcf8 is not there"))
     assert split_reason("it is full; make room; soon") == ("it is full", "make room; soon")
