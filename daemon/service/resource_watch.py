@@ -25,6 +25,7 @@ from daemon.core.ports import FindsResources, Mailbox
 from daemon.monitoring.problems import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.owner import create_file
+from daemon.service.room import without_room
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -72,6 +73,8 @@ class ResourceWatch:
         self._store, self._file, self._problems, self._clock = store, file, problems, clock
         self._known = {name: _read(file, name) for name in self._mailboxes}
         self._asked: dict[str, float] = {}
+        self._unretired: set[str] = set()
+        """Mailboxes of which bookmarks could not be retired, because the disk was full."""
         self._saving = threading.Lock()
 
     def recall(self, name: str) -> None:
@@ -84,6 +87,8 @@ class ResourceWatch:
 
         Raises StoreError.
         """
+        if name in self._unretired:
+            self._retire(name)
         if name not in self._mailboxes or not self._is_due(name):
             return
         self._asked[name] = time.monotonic()
@@ -107,9 +112,22 @@ class ResourceWatch:
         self._known[name] = known
         _log_changes(name, before, known)
         self._use(name, known)
-        retired = self._store.bookmarks.retire(name, mailbox.channels(), self._clock())
-        _log.info("resources looked up", mailbox=name, found=len(found), retired=retired)
         self._save()
+        retired = self._retire(name)
+        _log.info("resources looked up", mailbox=name, found=len(found), retired=retired)
+
+    def _retire(self, name: str) -> int:
+        """Retire the bookmarks of channels that are not read any more; later if the disk is full.
+
+        Returns how many are newly retired. Raises StoreError.
+        """
+        self._unretired.add(name)
+        with without_room("channels that are not read any more stay listed"):
+            read = self._mailboxes[name].channels()
+            retired = self._store.bookmarks.retire(name, read, self._clock())
+            self._unretired.discard(name)
+            return retired
+        return 0
 
     def _is_due(self, name: str) -> bool:
         asked, known = self._asked.get(name), self._known[name]

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.bookkeeping import RESOURCES
-from daemon.core.errors import MailboxUnavailable
+from daemon.core.errors import DiskFull, MailboxUnavailable
 from daemon.core.ports import Channel
 from daemon.monitoring.problems import Problem
 from daemon.monitoring.service_problems import ServiceProblems
@@ -224,6 +224,27 @@ def test_a_resource_belongs_to_one_service(watched: Watched) -> None:
     assert watched.mailbox.using == {PLAN: ["skatt"]}
     assert "still read" not in watched.text()
     assert "skatt (4255/1)" in watched.text()
+
+
+def test_what_could_not_be_retired_is_retired_later(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk the answer is used and kept, and what it leaves out is retired at the next
+    opportunity, without another question."""
+    watched.read(TAX, f"guess-{TAX}", "404")
+    watched.mailbox.answer = {TAX: ["skatt"]}
+
+    def no_room(*_: object) -> int:
+        raise DiskFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watched.store.bookmarks, "retire", no_room)
+        watched.refresh()
+    assert json.loads(watched.file.read_text())["altinn"]["found"] == [[TAX, "skatt"]]
+    asked = watched.mailbox.asked
+    watched.watch.refresh("altinn")
+    assert [each.retired_at for each in watched.store.queries.bookmarks()] == [NOW]
+    assert watched.mailbox.asked == asked
 
 
 @pytest.mark.parametrize(
