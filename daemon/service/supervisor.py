@@ -99,7 +99,7 @@ class Supervisor:
         self._poll_problems: dict[str, Sequence[str]] = {}
         """By mailbox and the first party of a group: what was wrong with its last poll."""
         self._room = Room(app.problems)
-        self._monitoring = monitoring_server(app, self._reload.current_faults)
+        self._monitoring = monitoring_server(app, self._reload.current_faults, self._alerter.shared)
         self._pickups = app.pickup_watch()
         app.problems.follow(LOG, lambda: log_problems(logs.problem()))
         app.problems.follow(

@@ -4,9 +4,10 @@ disturbs no other."""
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from daemon.monitoring.problems import find_problems
 from daemon.monitoring.service_problems import log_problems
 from daemon.store import results
 from daemon.store.content import ContentStore
+from daemon.web.metrics import Monitoring
 from tests.unit.alerting import KEY_LASTS, Desk, new_desk, read  # noqa: F401  # a fixture
 from tests.unit.conftest import active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
@@ -222,3 +224,44 @@ def test_words_that_are_not_text_are_told(desk: Desk) -> None:
     desk.problems.follow("log", lambda: log_problems("Brev\udcf8.pdf"))
     desk.make().look()
     assert desk.kinds() == [("log", False)]
+
+
+def test_changes_without_end_cost_little(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something changes all the time, as at a destination that fails every other time, a look
+    that takes long is not repeated at once."""
+    monkeypatch.setattr(alerts, "_GLANCE", 0.01)
+    stopping, alerter, looks = threading.Event(), desk.make(), list[float]()
+
+    def look() -> None:
+        looks.append(time.monotonic())
+        time.sleep(0.03)
+        alerter.changed.set()
+        if len(looks) == 3:
+            stopping.set()
+
+    monkeypatch.setattr(alerter, "look", look)
+    alerter.loop(stopping)
+    assert all(later - earlier > 0.6 for earlier, later in pairwise(looks))
+    assert looks[-1] - looks[0] < 20
+
+
+def test_metrics_tell_what_alerts_have_found(desk: Desk) -> None:
+    """The endpoint tells what the last look has found, and does not look for itself at the same
+    time; so it does after the next look."""
+    read(desk)
+    alerter = desk.make()
+    endpoint = Monitoring(
+        store=desk.store,
+        configuration=lambda: desk.configuration,
+        attempts=dict,
+        token_ends=dict,
+        faults=lambda: desk.faults,
+        clock=desk.clock,
+        service_problems=desk.problems.all,
+        shared=alerter.shared,
+    )
+    alerter.look()
+    desk.faults.append(Fault(file="x", key="y", problem="z", remedy=""))
+    assert "postmottak_health 0" in endpoint.text()
+    alerter.look()
+    assert "postmottak_health 2" in endpoint.text()
