@@ -69,7 +69,10 @@ _NAMES = tuple(
             r"\1something in the drop ",
         ),
         (r"( in the drop [^;]* is named) .+(?=; move it away)", r"\1 as a letter"),
-        (r"\b\d{3}-[a-z0-9][^\s/;,]*", "an attachment"),  # see daemon/core/filenames.py
+        (  # see daemon/core/filenames.py
+            r"(?<![\w/.-])\d{3}-(?=[0-9-]*[a-z])[a-z0-9-]+(?:\.[0-9a-z]{1,8}\b)?",
+            "an attachment",
+        ),
     )
 )
 _VARIES = re.compile(

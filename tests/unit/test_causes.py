@@ -171,6 +171,10 @@ def test_causes_name_no_person_and_repeat_themselves() -> None:
             "the archive refuses 001-vedtak-kari.pdf (status 403); ask",
             "the archive refuses an attachment (status 403); ask",
         ),
+        (
+            "the server refuses it (550-5.7.1) for /srv/100-drop; ask",
+            "the server refuses it (550-5.7.1) for /srv/100-drop; ask",
+        ),
         ("'Kari N' is not a valid e-mail address; write it", "an address is not a valid e-mail"),
     ],
 )
