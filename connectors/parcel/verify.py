@@ -36,7 +36,8 @@ def verified_chunks(part: ParcelPart) -> Iterator[bytes]:
     """Yield the attachment's bytes, at most 256 KiB at a time, because many may be in flight.
 
     Raises TemporaryFailure if they cannot be read or, after the last of them, if they are not the
-    bytes that the parcel promises: the caller must not make them final before the end. Raises
+    bytes that the parcel promises: the caller must not make them final before the end. It names the
+    file by its hash, as the content folder does, and not by the attachment's name. Raises
     StoreError as `part.open` does.
     """
     found, size = hashlib.sha256(), 0
@@ -49,11 +50,11 @@ def verified_chunks(part: ParcelPart) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise TemporaryFailure(
-            f"the stored file {part.name} cannot be read ({error.strerror}); check the "
+            f"the stored file {part.sha256} cannot be read ({error.strerror}); check the "
             "content folder's disk"
         ) from error
     if (found.hexdigest(), size) != (part.sha256, part.size):
         raise TemporaryFailure(
-            f"the stored file {part.name} is not what was received; restore it in the content "
+            f"the stored file {part.sha256} is not what was received; restore it in the content "
             "folder from a backup"
         )

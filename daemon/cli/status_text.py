@@ -136,7 +136,7 @@ def _mailboxes(channels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         words = (
             f"last read {local(max(read))}" if read else "never read",
             f"{failing} cannot be read" * bool(failing),
-            f"{presumed} that were only presumed cannot be read" * presumed,
+            f"{presumed} that were only presumed cannot be read" * bool(presumed),
         )
         organisations = counted(parties, "organisation")
         yield (

@@ -10,6 +10,8 @@ import hashlib
 import re
 from functools import lru_cache
 
+from daemon.core.outside_values import text_from
+
 _SIGNS = (
     # folders and shares
     r"permission denied",
@@ -49,9 +51,29 @@ _SIGNS = (
     r"no e-mail address for",
 )
 _SET_UP = re.compile("|".join(_SIGNS), re.IGNORECASE)
-_PERSONS = (
-    (re.compile(r"[^\s<>,;]+@[^\s<>,;]+"), "an address"),
-    (re.compile(r"(no e-mail address for) [^;]+"), r"\1 a recipient"),
+_GIVEN_UP = r"^(given up after [^:]+: )?"
+_NAMES = tuple(
+    (re.compile(pattern), instead)
+    for pattern, instead in (
+        # of persons
+        (
+            _GIVEN_UP + r".+ is not a valid e-mail address",
+            r"\1an address is not a valid e-mail address",
+        ),
+        (r"(?<![^\s<>,;@])[^\s<>,;@]+@[^\s<>,;]+", "an address"),
+        (r"(no e-mail address for) [^;]+", r"\1 a recipient"),
+        # of letters and attachments, which say what they are about
+        (r"(stored file) .+(?= (?:cannot be read|is not what was received))", r"\1 …"),
+        (
+            _GIVEN_UP + r"(?!(?:\.postmottak|index\.csv|files) in )[^;]+? in the drop ",
+            r"\1something in the drop ",
+        ),
+        (r"( in the drop [^;]* is named) .+(?=; move it away)", r"\1 as a letter"),
+        (  # see daemon/core/filenames.py
+            r"(?<![\w/.-])\d{3}-(?=[0-9-]*[a-z])[a-z0-9-]+(?:\.[0-9a-z]{1,8}\b)?",
+            "an attachment",
+        ),
+    )
 )
 _VARIES = re.compile(
     r"\b[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b|\b[0-9a-f]{16,}\b|\b\d{4}-\d\d-\d\dT[\d:.]+Z?"
@@ -60,6 +82,7 @@ _VARIES = re.compile(
 _STATUS = re.compile(r"\b[1-5]\d\d\b")
 _NUMBER = re.compile(r"\d+")
 _LONGEST = 400
+_READ = 2000  # characters of a reason that are judged, because searches take longer than in line
 
 
 def needs_set_up(reason: str) -> bool:
@@ -68,31 +91,35 @@ def needs_set_up(reason: str) -> bool:
     Such as a right that is missing, a folder that is not there, a log-in or a certificate that is
     refused, or a host that is not known.
     """
-    return bool(_SET_UP.search(reason))
+    return bool(_SET_UP.search(reason[:_READ]))
 
 
 def cause_of(reason: str) -> str:
     """Return the same words for each repeat of a failure: one line, without ids and addresses.
 
-    They name no person; codes such as `403` stay.
+    They name no person, letter or attachment, and can be stored; codes such as `403` stay.
     """
-    text = " ".join(reason.split())
-    for pattern, instead in _PERSONS:
+    text = " ".join(text_from(reason[:_READ]).split())
+    for pattern, instead in _NAMES:
         text = pattern.sub(instead, text)
     text = _VARIES.sub("…", text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-@lru_cache(maxsize=4096)
 def incident_of(where: str, reason: str) -> str:
     """Return a short id that problems at one place with one cause share.
 
     What passes by itself is one cause, however its words change from one attempt to the next.
     """
+    return _incident_of(where, reason[:_READ])
+
+
+@lru_cache(maxsize=4096)
+def _incident_of(where: str, reason: str) -> str:
     cause = cause_of(reason) if needs_set_up(reason) else ""
     codes = _STATUS.findall(cause)
     plain = " ".join([_NUMBER.sub("", cause), *codes])
-    return hashlib.sha256(f"{where}\n{plain}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{where}\n{plain}".encode("utf-8", "replace")).hexdigest()[:8]
 
 
 def split_reason(reason: str) -> tuple[str, str]:

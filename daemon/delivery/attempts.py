@@ -18,6 +18,7 @@ from daemon.core.errors import (
     PostmottakError,
     TemporaryFailure,
 )
+from daemon.core.outside_values import text_from
 from daemon.core.parcels import Receipt
 from daemon.core.settings import duration_text
 from daemon.delivery import retry
@@ -56,19 +57,20 @@ class AttemptJudge:
 
         Raises the outcome itself if it does not concern the delivery, such as StoreError.
         """
+        if isinstance(outcome, Receipt):
+            return self._delivered(claim, outcome)
+        reason = text_from(str(outcome))  # it may have a file name, which need not be text
         match outcome:
-            case Receipt():
-                return self._delivered(claim, outcome)
             case PermanentFailure():
                 return (
-                    self._dead_letter(claim, str(outcome))
+                    self._dead_letter(claim, reason)
                     if self.may_give_up
-                    else self._deferred(claim, str(outcome))
+                    else self._deferred(claim, reason)
                 )
             case ContentMissing() | ConnectorFault():
-                return self._deferred(claim, str(outcome))
+                return self._deferred(claim, reason)
             case TemporaryFailure():
-                attempt = self._deferred(claim, str(outcome), outcome.retry_after, outcome.progress)
+                attempt = self._deferred(claim, reason, outcome.retry_after, outcome.progress)
                 # a destination that has made progress is not down
                 return replace(attempt, destination_down=outcome.progress is None)
             case _:
@@ -90,7 +92,7 @@ class AttemptJudge:
             awaiting_pickup=self.awaiting_pickup,
             alert=_collision(claim, self.now) if receipt.collided else None,
         )
-        return AttemptResult(ending=ending, detail=receipt.reference)
+        return AttemptResult(ending=ending, detail=text_from(receipt.reference))
 
     def _deferred(
         self,

@@ -15,6 +15,9 @@ from daemon.delivery.attempts import AttemptResult
 
 _log = structlog.get_logger(__name__)
 _AGAIN_AFTER = timedelta(hours=1)
+_KINDS = 20
+"""Kinds of failure that are told apart at one destination; the others count as one more."""
+_OTHERS = ""
 
 
 @dataclass
@@ -33,8 +36,8 @@ class FailureLog:
     def __init__(self, on_change: Callable[[], None] = do_nothing) -> None:
         """`on_change` is called when a kind of failure begins or ends, and for a dead letter."""
         self._on_change = on_change
-        self._failures: dict[tuple[str, str], _Failure] = {}
-        """By destination and incident."""
+        self._failures: dict[str, dict[str, _Failure]] = {}
+        """By destination, and then by incident."""
 
     def note(self, attempt: AttemptResult, *, ours: bool, now: datetime) -> None:
         """Log the attempt. `ours` unless something else has the delivery by now.
@@ -54,25 +57,26 @@ class FailureLog:
 
     def _deferred(self, attempt: AttemptResult, now: datetime) -> None:
         destination = attempt.ending.claim.delivery.destination
-        key = destination, incident_of(destination, attempt.detail)
-        known = self._failures.get(key)
+        kinds = self._failures.setdefault(destination, {})
+        incident = incident_of(destination, attempt.detail)
+        if incident not in kinds and len(kinds) >= _KINDS:
+            _forget_old(kinds, now)
+            incident = _OTHERS if len(kinds) >= _KINDS else incident
+        known = kinds.get(incident)
         if known is None or known.is_over:
             self._on_change()
         if known and now - known.logged_at < _AGAIN_AFTER:
             known.since_then, known.is_over = known.since_then + 1, False
             _write(attempt, "debug", Outcome.DEFERRED.value)
             return
-        self._failures[key] = _Failure(logged_at=now)
+        kinds[incident] = _Failure(logged_at=now)
         repeats = {"repeats": known.since_then} if known and known.since_then else {}
         _write(attempt, "warning", Outcome.DEFERRED.value, **repeats)
 
     def _is_well(self, destination: str) -> None:
         """A delivery has succeeded: what failed there is over, as far as is known."""
-        over = [
-            each
-            for (name, _), each in self._failures.items()
-            if name == destination and not each.is_over
-        ]
+        kinds = self._failures.get(destination, {})
+        over = [each for each in kinds.values() if not each.is_over]
         for each in over:
             each.is_over = True
         if over:
@@ -82,6 +86,13 @@ class FailureLog:
                 repeats=sum(each.since_then for each in over),
             )
             self._on_change()
+
+
+def _forget_old(kinds: dict[str, _Failure], now: datetime) -> None:
+    """Forget what is over, and would be logged again anyway."""
+    for incident, each in list(kinds.items()):
+        if each.is_over and now - each.logged_at >= _AGAIN_AFTER:
+            del kinds[incident]
 
 
 def _write(attempt: AttemptResult, level: str, outcome: str, **more: int) -> None:

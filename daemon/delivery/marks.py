@@ -19,6 +19,7 @@ import structlog
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import LetterGone, PostmottakError
 from daemon.core.model import LetterRef, Mark, MarkKind, MarkState
+from daemon.core.outside_values import text_from
 from daemon.core.ports import Mailbox
 from daemon.delivery.retry import next_attempt
 from daemon.store import Store
@@ -69,7 +70,7 @@ class MarkSender:
         if isinstance(done, LetterGone):
             _log.info("letter is gone, so there is nobody to tell", **about)
         elif isinstance(done, PostmottakError):
-            return self._defer(mark, str(done))
+            return self._defer(mark, text_from(str(done)))
         if done:
             self.store.marks.done(mark, self.clock())
             _log.info("mark set", **about)

@@ -20,6 +20,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, PostmottakError
 from daemon.core.model import Delivery
+from daemon.core.outside_values import text_from
 from daemon.core.ports import AwaitsPickup, Destination, PickupState, ShowsPickup
 from daemon.delivery.snapshot import ActiveSnapshot
 from daemon.runtime.folder_watch import FolderWatcher
@@ -79,7 +80,7 @@ class Pickups:
         about = {"delivery": str(delivery.id), "destination": delivery.destination}
         found = call_connector(partial(destination.pickup, delivery.evidence or {}), **about)
         if isinstance(found, PostmottakError):
-            unseen[delivery.destination] = str(found)
+            unseen[delivery.destination] = text_from(str(found))
             return False
         if found.state is PickupState.WAITING:
             return False

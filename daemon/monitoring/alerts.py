@@ -21,19 +21,22 @@ from daemon.core.backoff import Backoff
 from daemon.core.bookkeeping import COLLISION, Alert
 from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
-from daemon.core.errors import DiskFull, Fault, PostmottakError
+from daemon.core.errors import DiskFull, Fault, NotStorable, PostmottakError
 from daemon.core.ports import Destination, Notifies
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.monitoring.alert_text import notification
 from daemon.monitoring.health import Health, assess
 from daemon.monitoring.problem import split_key
 from daemon.monitoring.service_problems import ServiceProblems
+from daemon.monitoring.shared_health import SharedHealth
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
 _LOOK = 30.0  # seconds
 _GLANCE = 5.0  # seconds between looks at the clock
+_SHARE = 20
+"""The least pause after a look, as a multiple of its duration, where changes never cease."""
 ALERTS = "alerts"  # the name under which this sends heartbeats
 _BACKOFF = Backoff(timedelta(minutes=1), timedelta(minutes=30))
 _WITHOUT_END = frozenset({"rejected", COLLISION})
@@ -64,6 +67,8 @@ class AlertNotifier:
         """Set where something may be wrong, or right, that was not: then the next look is soon."""
         self.on_health: Callable[[Health], None] = do_nothing
         """Called with what each look has found."""
+        self.shared = SharedHealth()
+        """The same, for who asks some seconds later."""
         self._store, self._clock, self._heartbeats = store, clock, heartbeats
         self._steady = steady or clock
         self._active, self._faults = active, faults
@@ -72,24 +77,34 @@ class AlertNotifier:
         """By destination: when it may be tried again, and how often it has failed in a row."""
 
     def loop(self, stopping: threading.Event) -> None:
-        """Look until `stopping` is set. A full disk is waited out. Raises StoreError."""
+        """Look until `stopping` is set. A full disk is waited out.
+
+        What the database rejects is logged. Raises StoreError.
+        """
         while not stopping.is_set():
+            began = time.monotonic()
             try:
                 self.look()
             except DiskFull as error:
                 _log.error("no alert can be kept until there is room", reason=str(error))
+            except NotStorable as error:
+                _log.error(
+                    "an alert cannot be kept as it is; report this as a fault", reason=str(error)
+                )
             self._heartbeats.beat_for_wait(ALERTS, _LOOK)
-            self._rest(stopping)
+            self._rest(stopping, _SHARE * (time.monotonic() - began))
 
-    def _rest(self, stopping: threading.Event) -> None:
+    def _rest(self, stopping: threading.Event, least: float) -> None:
         """Wait until the next look.
 
         A new problem of the service itself, such as a wrong clock, ends the wait: it may be over
-        soon. So does `changed`.
+        soon. So does `changed`. Neither does before `least` seconds, for both may come and go all
+        the time.
         """
-        before, ends = self._keys_of_service(), time.monotonic() + _LOOK
-        while time.monotonic() < ends and self._keys_of_service() == before:
-            if stopping.wait(_GLANCE) or self.changed.is_set():
+        before, began = self._keys_of_service(), time.monotonic()
+        while (waited := time.monotonic() - began) < _LOOK:
+            is_new = self.changed.is_set() or self._keys_of_service() != before
+            if (is_new and waited >= least) or stopping.wait(_GLANCE):
                 return
 
     def _keys_of_service(self) -> set[str]:
@@ -104,12 +119,15 @@ class AlertNotifier:
         self._heartbeats.beat(ALERTS)
         self.changed.clear()
         now = self._clock()
-        health = assess(
-            snapshot.configuration,
-            self._store,
-            now,
-            self._faults(),
-            self._service_problems.all(),
+        health = self.shared.renew(
+            partial(
+                assess,
+                snapshot.configuration,
+                self._store,
+                now,
+                self._faults(),
+                self._service_problems.all(),
+            )
         )
         self.on_health(health)
         self._note(health, now)

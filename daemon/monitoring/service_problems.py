@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from daemon.core.bookkeeping import CLOCK, LOG, PICKUP, WATCH
 from daemon.core.causes import cause_of, split_reason
+from daemon.core.outside_values import is_storable, text_from
 from daemon.monitoring.problem import Problem
 
 Source = Callable[[], Sequence[Problem]]
@@ -48,7 +50,12 @@ class ServiceProblems:
         """Return every problem there is at this moment."""
         with self._lock:
             found, sources = tuple(self._found.values()), tuple(self._sources.values())
-        return (*found, *(problem for source in sources for problem in source()))
+        every = (*found, *(problem for source in sources for problem in source()))
+        # words of the system may have a file name, which need not be text
+        return tuple(
+            each if is_storable(each.text) else replace(each, text=text_from(each.text))
+            for each in every
+        )
 
 
 def clock_problems(doubts: Mapping[str, str]) -> list[Problem]:

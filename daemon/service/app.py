@@ -53,6 +53,7 @@ from daemon.service.edit_warnings import (
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import refuse_shared_file_systems
 from daemon.service.resource_watch import ResourceWatch
+from daemon.service.room import without_room
 from daemon.service.servers import pull_api_server, token_guard
 from daemon.service.stack import LoadedConfig, open_content, retention
 from daemon.service.store_access import refuse_closed_store
@@ -162,7 +163,8 @@ class App:
             self.resources.recall(box.mailbox.name)
             channels[box.mailbox.name] = box.mailbox.channels()
         for name, read in channels.items():
-            self.store.bookmarks.retire(name, read, self.clock())
+            with without_room("channels that are not read any more stay listed"):
+                self.store.bookmarks.retire(name, read, self.clock())
 
     def _note_table(self, table: Table) -> None:
         self.store.letters.note_table(table.version, table.text, self.clock())

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventHandler
 
-from daemon.core.errors import ConfigurationError, Fault
+from daemon.core.errors import ConfigurationError, DiskFull, Fault
 from daemon.runtime.folder_watch import FolderWatcher
 
 _log = structlog.get_logger(__name__)
@@ -108,6 +108,10 @@ class Reload:
             self.faults = error.faults
             for fault in error.faults:
                 _log.error("an edit is not in force", fault=str(fault))
+            return
+        except DiskFull as error:
+            _log.error("an edit is not in force until there is room", reason=str(error))
+            self._asked = True
             return
         self.faults = ()
         _log.info("an edit is in force")

@@ -25,6 +25,7 @@ from daemon.core.ports import Channel, FindsResources, Mailbox
 from daemon.monitoring.problem import Problem, moment
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.owner import create_file
+from daemon.service.room import without_room
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -78,6 +79,8 @@ class ResourceWatch:
             for name, each in self._mailboxes.items()
         }
         self._asked: dict[str, float] = {}
+        self._unretired: set[str] = set()
+        """Mailboxes of which bookmarks could not be retired, because the disk was full."""
         self._saving = threading.Lock()
 
     def recall(self, name: str) -> None:
@@ -94,6 +97,8 @@ class ResourceWatch:
 
         Raises StoreError.
         """
+        if name in self._unretired:
+            self._retire(name)
         if name not in self._mailboxes or not self._is_due(name):
             return
         self._asked[name] = time.monotonic()
@@ -118,14 +123,28 @@ class ResourceWatch:
             new=found - before.found if is_news else frozenset(),
             gone=_not_in((before.found | before.gone) & kept, found),
         )
+        self._use(name, known, kept)
+        # first: if the disk is full, the next answer must find the same resources new
+        self._begin_new(name, before, known)
         self._known[name] = known
         _log_changes(name, before, known)
-        self._use(name, known, kept)
-        self._begin_new(name, before)
-        retired = self._store.bookmarks.retire(name, mailbox.channels(), self._clock())
+        self._save()
+        retired = self._retire(name)
         self._tell(name)
         _log.info("resources looked up", mailbox=name, found=len(found), retired=retired)
-        self._save()
+
+    def _retire(self, name: str) -> int:
+        """Retire the bookmarks of channels that are not read any more; later if the disk is full.
+
+        Returns how many are newly retired. Raises StoreError.
+        """
+        self._unretired.add(name)
+        with without_room("channels that are not read any more stay listed"):
+            read = self._mailboxes[name].channels()
+            retired = self._store.bookmarks.retire(name, read, self._clock())
+            self._unretired.discard(name)
+            return retired
+        return 0
 
     def _is_due(self, name: str) -> bool:
         asked, known = self._asked.get(name), self._known[name]
@@ -140,7 +159,7 @@ class ResourceWatch:
         places = known.found | _not_in(kept, known.found)
         self._mailboxes[name].use_resources(_by_service(places))
 
-    def _begin_new(self, name: str, before: KnownResources) -> None:
+    def _begin_new(self, name: str, before: KnownResources, known: KnownResources) -> None:
         """Let new resources be listed from when one could last know that they were not there.
 
         That is the last answer; without one, it is how far back the party's other channels go. On
@@ -153,7 +172,7 @@ class ResourceWatch:
         for each in store.queries.bookmarks():
             if each.mailbox == name:
                 own.setdefault(each.party, []).append(each)
-        places = self._known[name].found - before.found
+        places = known.found - before.found
         channels = [
             each
             for each in mailbox.channels()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from daemon.config.loader import Configuration
 from daemon.core.errors import Fault
 from daemon.monitoring.service_problems import ServiceProblems
+from daemon.monitoring.shared_health import SharedHealth
 from daemon.runtime.clock import Clock
 from daemon.store import Store
 from daemon.store.content import ContentStore
@@ -48,8 +49,13 @@ def pull_api_server(
     return WebServer("the pull API", api.application(), address, problems=problems)
 
 
-def monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebServer | None:
-    """Return the server of the monitoring endpoint; None without a section [monitoring]."""
+def monitoring_server(
+    app: App, faults: Callable[[], Sequence[Fault]], shared: SharedHealth
+) -> WebServer | None:
+    """Return the server of the monitoring endpoint; None without a section [monitoring].
+
+    `shared` is what alerts have found.
+    """
     settings = app.configuration().monitoring
     if settings is None:
         return None
@@ -68,5 +74,6 @@ def monitoring_server(app: App, faults: Callable[[], Sequence[Fault]]) -> WebSer
         timings=app.timings,
         worker_usage=app.worker_usage,
         service_problems=app.problems.all,
+        shared=shared,
     )
     return WebServer("[monitoring]", endpoint.application(), settings.listen, problems=app.problems)

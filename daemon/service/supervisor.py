@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from daemon.core.bookkeeping import FULL, LOCK, LOG, STALLED, WATCH
+from daemon.core.bookkeeping import LOCK, LOG, STALLED, WATCH
 from daemon.core.errors import (
     ConfigurationError,
     DiskFull,
@@ -41,6 +41,7 @@ from daemon.runtime.schedule import Scheduler, WakeEvent
 from daemon.runtime.systemd import SystemdNotifier
 from daemon.service.app import App
 from daemon.service.reload import LOOK, Reload
+from daemon.service.room import Room, without_room
 from daemon.service.servers import monitoring_server
 from daemon.service.stack import load
 from daemon.service.status_line import StatusLine
@@ -57,11 +58,12 @@ _GRACE = 8.0  # seconds that work in flight gets to end when the service stops
 _RECONCILE_EVERY = timedelta(days=1)
 _TIDY_EVERY = timedelta(days=1)
 _UNTIL_CERTAIN = 15.0  # seconds between checks whether the clock is certain enough to delete by it
+_UNTIL_ROOM = 300.0  # seconds between attempts to delete while the disk is full
 _SELF_CHECK = 10.0  # seconds between checks of every thread, if the watchdog needs no shorter time
 _LOOK_AT_LOCK = 30.0  # seconds
 _REPORT_BUSY = 10.0  # seconds after which a wait for the store is logged
 _CLOCK_BEAT = timedelta(seconds=30)
-_CLOCK, _RELOAD = "clock", "reload"
+_CLOCK, _RELOAD, _RECONCILE = "clock", "reload", "reconcile"
 
 
 class Supervisor:
@@ -94,9 +96,10 @@ class Supervisor:
         self._status = StatusLine(self._notifier, self._parts)
         self._alerter = app.alerter(self._reload.current_faults)
         self._alerter.on_health = self._status.show_health
-        self._poll_problems: dict[tuple[str, Channel], Sequence[str]] = {}
-        """By mailbox and the first channel of a group: what was wrong with its last poll."""
-        self._monitoring = monitoring_server(app, self._reload.current_faults)
+        self._poll_problems: dict[str, Sequence[str]] = {}
+        """By mailbox and the first party of a group: what was wrong with its last poll."""
+        self._room = Room(app.problems)
+        self._monitoring = monitoring_server(app, self._reload.current_faults, self._alerter.shared)
         self._pickups = app.pickup_watch()
         app.problems.follow(LOG, lambda: log_problems(logs.problem()))
         app.problems.follow(
@@ -125,7 +128,7 @@ class Supervisor:
         """
         self._app.store.wait_until(self._stopping, self._store_is_busy)
         threads = self._threads()
-        self._schedule.every(_RECONCILE_EVERY, "reconcile", self._reconcile_due.set)
+        self._schedule.every(_RECONCILE_EVERY, _RECONCILE, self._reconcile_due.set)
         self._schedule.every(_TIDY_EVERY, HOUSEKEEPING, self._housekeeping_wake.wake_up)
         self._schedule.every(_CLOCK_BEAT, _CLOCK, self._tick)
         self._tick()
@@ -276,12 +279,14 @@ class Supervisor:
     def _poll_loop(self, box: PolledMailbox, wake: WakeEvent) -> None:
         """Poll repeatedly, a few parties at a time, so that calls are spread over the interval."""
         name = f"poll {box.mailbox.name}"
-        self._app.resources.refresh(box.mailbox.name)
+        with without_room("only the known resources are read"):
+            self._app.resources.refresh(box.mailbox.name)
         groups = batches_of_parties(box.mailbox.channels())
         self._schedule.every(box.poll_every / len(groups), name, wake.wake_up)
-        if self._app.is_comparison_due(_RECONCILE_EVERY):
-            # a service that is restarted every day would never compare otherwise
-            self._reconcile_due.set()
+        with without_room("it is not known whether a comparison is due"):
+            if self._app.is_comparison_due(_RECONCILE_EVERY):
+                # a service that is restarted every day would never compare otherwise
+                self._reconcile_due.set()
         while not self._stopping.is_set():
             for group in groups:
                 self._poll(box, group)
@@ -295,19 +300,22 @@ class Supervisor:
             if self._reconcile_due.is_set():
                 self._reconcile_due.clear()
                 self._reconcile()
-            self._app.resources.refresh(box.mailbox.name)
+            with without_room("only the known resources are read"):
+                self._app.resources.refresh(box.mailbox.name)
             # the same parties, so as many groups as before
             groups = batches_of_parties(box.mailbox.channels())
 
     def _poll(self, box: PolledMailbox, channels: Sequence[Channel]) -> None:
+        # a group keeps its parties, but not its channels
+        who = f"{box.mailbox.name} {channels[0].party if channels else ''}"
         try:
             summary = self._app.intake.poll(
                 box.mailbox, box.policies, self._stopping, channels, self._letters_stored
             )
         except DiskFull as error:
-            self._waits_for_room("fetched", error)
+            self._room.lacks("fetched", error, who)
             return
-        self._has_room("fetched")
+        self._room.found("fetched", who, certain=not summary.unreachable)
         _log.info(
             "polled",
             mailbox=box.mailbox.name,
@@ -317,25 +325,18 @@ class Supervisor:
             problems=len(summary.problems),
         )
         self._status.show_poll(box.mailbox.name, summary.stored, self._app.clock())
-        group = box.mailbox.name, channels[0]
-        if self._poll_problems.get(group) != summary.problems:
-            self._poll_problems[group] = summary.problems
+        if self._poll_problems.get(who, []) != summary.problems:
+            self._poll_problems[who] = summary.problems
             self._alerter.changed.set()
 
-    def _waits_for_room(self, what: str, error: DiskFull) -> None:
-        """Report that nothing is `what` while the disk is full."""
-        _log.error(f"nothing is {what} until there is room", reason=str(error))
-        text = f"The disk is full, and nothing is {what}: {error}; make room"
-        self._app.problems.begin(Problem(kind=FULL, about=what, text=text))
-
-    def _has_room(self, what: str) -> None:
-        self._app.problems.end(FULL, what)
-
     def _reconcile(self) -> None:
+        """Compare the mailboxes with the store; on a full disk, again after the next round."""
         try:
             self._app.reconcile(self._stopping)
+            self._room.found("fetched", _RECONCILE)
         except DiskFull as error:
-            self._waits_for_room("fetched", error)
+            self._room.lacks("fetched", error, _RECONCILE)
+            self._reconcile_due.set()
 
     def _dispatch_loop(self) -> None:
         while not self._stopping.is_set():
@@ -354,11 +355,11 @@ class Supervisor:
         On a full disk no outcome can be recorded, so nothing is begun.
         """
         try:
-            self._app.deliver_due(self._stopping)
-            self._has_room("delivered")
+            outcomes, _ = self._app.deliver_due(self._stopping)
+            self._room.found("delivered", certain=bool(outcomes))
             return self._until_due()
         except DiskFull as error:
-            self._waits_for_room("delivered", error)
+            self._room.lacks("delivered", error)
             return _LOOK_AT_OUTBOX
 
     def _housekeeping_loop(self) -> None:
@@ -368,14 +369,14 @@ class Supervisor:
         """
         while not self._stopping.is_set():
             self._app.heartbeats.beat(HOUSEKEEPING)
-            done = True
             try:
                 done = self._app.run_housekeeping(self._stopping)
-                self._has_room("deleted")
-            except DiskFull as error:
-                self._waits_for_room("deleted", error)
-            if not self._stopping.is_set():
+                self._room.found("deleted")
                 longest = 2 * _TIDY_EVERY.total_seconds() if done else _UNTIL_CERTAIN
+            except DiskFull as error:
+                self._room.lacks("deleted", error)
+                longest = _UNTIL_ROOM
+            if not self._stopping.is_set():
                 self._app.heartbeats.beat_for_wait(HOUSEKEEPING, longest)
                 self._housekeeping_wake.wait(longest)
 

@@ -33,7 +33,7 @@ from daemon.core.model import (
 )
 from daemon.core.ports import Channel
 from daemon.store.database import Database, table_of
-from daemon.store.pages import ROWS, pieces
+from daemon.store.pages import ROWS, pieces, row_number
 
 _T = TypeVar("_T")
 _NO_LETTER = UUID(int=0)
@@ -203,12 +203,14 @@ class Letters:
                 session.execute(update(SkippedLetter).where(*these).values(attempts=1))
 
     def failing(self, mailbox: str) -> list[LetterRef]:
-        """Return letters of the mailbox that could not be fetched yet."""
+        """Return letters of the mailbox that could not be fetched yet.
+
+        The cost depends on what fails, not on what is only listed.
+        """
         found: list[LetterRef] = []
-        wanted = select(SkippedLetter).where(
-            SkippedLetter.mailbox == mailbox, SkippedLetter.state == SightingState.FAILING
-        )
-        for piece in pieces(self._database, (col(SkippedLetter.message_id),), size=ROWS):
+        wanted = select(SkippedLetter).where(SkippedLetter.mailbox == mailbox)
+        state = col(SkippedLetter.state) == SightingState.FAILING
+        for piece in pieces(self._database, (row_number(SkippedLetter),), state, size=ROWS):
             found += [sighting.ref for sighting in self._database.rows(wanted.where(piece))]
         return found
 

@@ -27,6 +27,7 @@ from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.health import assess
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.problems import free_space
+from daemon.monitoring.shared_health import SharedHealth
 from daemon.runtime.process_usage import ProcessUsage
 from daemon.store import ChannelTotals, Store, wait_limit
 
@@ -66,6 +67,9 @@ class Monitoring:
     """Returns what the worker process uses; None if there is none, or if it is not known."""
     service_problems: Callable[[], Sequence[Problem] | None] = lambda: None
     """Returns what only the running service knows; None for what it has stored of that."""
+
+    shared: SharedHealth = field(default_factory=SharedHealth)
+    """What alerts have found some seconds ago is told here as well."""
 
     def application(self) -> Starlette:
         """Return the endpoint as an ASGI application."""
@@ -277,8 +281,10 @@ class Monitoring:
         )
 
     def _health(self, configuration: Configuration) -> Iterator[Number]:
-        health = assess(
-            configuration, self.store, self.clock(), self.faults(), self.service_problems()
+        health = self.shared.recent(
+            lambda: assess(
+                configuration, self.store, self.clock(), self.faults(), self.service_problems()
+            )
         )
         yield Number(
             "alerts",

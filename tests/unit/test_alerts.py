@@ -4,14 +4,21 @@ disturbs no other."""
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any
 
 import pytest
 
-from daemon.core.errors import DiskFull, Fault, TemporaryFailure
+from daemon.core.errors import (
+    DiskFull,
+    Fault,
+    NotStorable,
+    PostmottakError,
+    TemporaryFailure,
+)
 from daemon.core.model import Outcome
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Parcel
@@ -21,6 +28,7 @@ from daemon.monitoring.problems import find_problems
 from daemon.monitoring.service_problems import log_problems
 from daemon.store import results
 from daemon.store.content import ContentStore
+from daemon.web.metrics import Monitoring
 from tests.unit.alerting import KEY_LASTS, Desk, new_desk, read  # noqa: F401  # a fixture
 from tests.unit.conftest import active_snapshot, stored_letter
 from tests.unit.memory import MemoryDestination
@@ -180,13 +188,24 @@ def test_what_the_service_knows_is_told(desk: Desk) -> None:
     assert find_problems(desk.configuration, desk.store, desk.clock()) == []
 
 
-def test_a_full_disk_is_waited_out(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
+@pytest.mark.parametrize(
+    ("failure", "event"),
+    [
+        (DiskFull("no room"), "no alert can be kept until there is room"),
+        (NotStorable("no room"), "an alert cannot be kept as it is; report this as a fault"),
+    ],
+)
+def test_alerts_that_cannot_be_kept(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: list[Any],
+    failure: PostmottakError,
+    event: str,
 ) -> None:
-    """Where no alert can be kept because the disk is full, the log says so and the looking goes
-    on."""
+    """Where no alert can be kept because the disk is full, or because the database rejects one, the
+    log says so and the looking goes on."""
     monkeypatch.setattr(alerts, "_LOOK", 0.01)
-    stopping, looks = threading.Event(), [DiskFull("no room"), None]
+    stopping, looks = threading.Event(), [failure, None]
     alerter = desk.make()
 
     def look() -> None:
@@ -196,8 +215,53 @@ def test_a_full_disk_is_waited_out(
 
     monkeypatch.setattr(alerter, "look", look)
     alerter.loop(stopping)
-    assert [
-        line["reason"]
-        for line in logged
-        if line["event"] == "no alert can be kept until there is room"
-    ] == ["no room"]
+    assert [line["reason"] for line in logged if line["event"] == event] == ["no room"]
+
+
+def test_words_that_are_not_text_are_told(desk: Desk) -> None:
+    """A problem whose words hold half a surrogate pair, as a file name can, is told like others."""
+    read(desk)
+    desk.problems.follow("log", lambda: log_problems("Brev\udcf8.pdf"))
+    desk.make().look()
+    assert desk.kinds() == [("log", False)]
+
+
+def test_changes_without_end_cost_little(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something changes all the time, as at a destination that fails every other time, a look
+    that takes long is not repeated at once."""
+    monkeypatch.setattr(alerts, "_GLANCE", 0.01)
+    stopping, alerter, looks = threading.Event(), desk.make(), list[float]()
+
+    def look() -> None:
+        looks.append(time.monotonic())
+        time.sleep(0.03)
+        alerter.changed.set()
+        if len(looks) == 3:
+            stopping.set()
+
+    monkeypatch.setattr(alerter, "look", look)
+    alerter.loop(stopping)
+    assert all(later - earlier > 0.6 for earlier, later in pairwise(looks))
+    assert looks[-1] - looks[0] < 20
+
+
+def test_metrics_tell_what_alerts_have_found(desk: Desk) -> None:
+    """The endpoint tells what the last look has found, and does not look for itself at the same
+    time; so it does after the next look."""
+    read(desk)
+    alerter = desk.make()
+    endpoint = Monitoring(
+        store=desk.store,
+        configuration=lambda: desk.configuration,
+        attempts=dict,
+        token_ends=dict,
+        faults=lambda: desk.faults,
+        clock=desk.clock,
+        service_problems=desk.problems.all,
+        shared=alerter.shared,
+    )
+    alerter.look()
+    desk.faults.append(Fault(file="x", key="y", problem="z", remedy=""))
+    assert "postmottak_health 0" in endpoint.text()
+    alerter.look()
+    assert "postmottak_health 2" in endpoint.text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from connectors.net.status import Remedies, judge
 from daemon.core import access
 from daemon.core.causes import cause_of, incident_of, needs_set_up, split_reason
 from daemon.core.errors import TemporaryFailure
+from daemon.core.outside_values import is_storable
 
 _REMEDIES = Remedies(
     unauthorized="a", forbidden="b", not_found="c", no_post="d", proxy="e", media_type="f",
@@ -129,4 +131,75 @@ def test_causes_name_no_person_and_repeat_themselves() -> None:
     assert incident_of("erp", one) == incident_of("erp", one) != incident_of("mail", one)
     assert incident_of("erp", _answers(401)) != incident_of("erp", _answers(404))
     assert incident_of("erp", "no answer in time") == incident_of("erp", "connection refused")
+    assert incident_of("erp\udcf8", "Brev\udcf8 is not there")
+    assert is_storable(cause_of("Brev\udcf8 is not there"))
     assert split_reason("it is full; make room; soon") == ("it is full", "make room; soon")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (
+            "the stored file 001-vedtak-kari.pdf cannot be read (Input/output error); check it",
+            "the stored file … cannot be read (Input/output error); check it",
+        ),
+        (
+            "the stored file Klage i sak.pdf is not what was received; restore it",
+            "the stored file … is not what was received; restore it",
+        ),
+        (
+            "2026_kari/001-klage.pdf in the drop folder /srv/drop may not be read; give the right",
+            "something in the drop folder /srv/drop may not be read; give the right",
+        ),
+        (
+            "given up after 5 days: kari/001-klage.pdf in the drop /srv/drop is a folder, and",
+            "given up after 5 days: something in the drop /srv/drop is a folder, and",
+        ),
+        (
+            "something else in the drop /srv/drop is named kari-nordmann.pdf; move it away",
+            "something in the drop /srv/drop is named as a letter; move it away",
+        ),
+        (
+            ".postmottak in the drop /srv/drop is a symbolic link, and was left unchanged; move it",
+            ".postmottak in the drop /srv/drop is a symbolic link, and was left unchanged; move it",
+        ),
+        (
+            "files in the drop folder /srv/drop may not be given to the configured owner",
+            "files in the drop folder /srv/drop may not be given to the configured owner",
+        ),
+        (
+            "the archive refuses 001-vedtak-kari.pdf (status 403); ask",
+            "the archive refuses an attachment (status 403); ask",
+        ),
+        (
+            "the server refuses it (550-5.7.1) for /srv/100-drop; ask",
+            "the server refuses it (550-5.7.1) for /srv/100-drop; ask",
+        ),
+        ("'Kari N' is not a valid e-mail address; write it", "an address is not a valid e-mail"),
+    ],
+)
+def test_causes_name_no_file(reason: str, told: str) -> None:
+    """Names of attachments and of letters, which say what they are about, are left out, so that
+    one cause is one incident; fixed names and folders stay."""
+    assert cause_of(reason).startswith(told)
+    other = reason.replace("kari", "ola").replace("001-", "002-").replace("klage", "svar")
+    assert incident_of("erp", reason) == incident_of("erp", other)
+
+
+def test_a_real_drop_names_no_file(tmp_path: Path) -> None:
+    """So it is with what a real drop says of a folder where a letter's file should be."""
+    (tmp_path / "kari").mkdir()
+    with pytest.raises(TemporaryFailure, match="kari") as raised:
+        list(LocalDrop(tmp_path, Access()).read("kari"))
+    assert "kari" not in cause_of(str(raised.value))
+
+
+def test_long_words_are_cut_first() -> None:
+    """A reason of any length is judged as fast as a short one."""
+    began = time.process_time()
+    for piece in ("x", "x@", "stored file ", "a ", "8", "cannot be reached by "):
+        reason = piece * 100_000
+        assert len(cause_of(reason)) <= 400
+        needs_set_up(reason)
+        incident_of("erp", reason)
+    assert time.process_time() - began < 2

@@ -47,10 +47,11 @@ def test_a_receipt_that_cannot_be_kept_as_it_is(desk: Desk, details: dict[Any, A
     assert (desk.now_is().evidence or {})["reference"] == "x"
 
 
-def test_a_reason_that_cannot_be_kept_concerns_one_delivery(desk: Desk) -> None:
+@pytest.mark.parametrize("what", ["is away", "may not be read; give the right to"])
+def test_a_reason_that_cannot_be_kept_concerns_one_delivery(desk: Desk, what: str) -> None:
     """An error whose text is not valid text, as a file name of the system can be, is recorded all
-    the same."""
-    desk.erp.fails = iter([TemporaryFailure("the folder \udcff is away")])
+    the same, whether it passes or says that something is set up wrongly."""
+    desk.erp.fails = iter([TemporaryFailure(f"the folder \udcff {what}")])
     desk.store.letters.add([stored_letter("a"), stored_letter("b", ("mail",))])
     assert desk.deliver() == {Outcome.DEFERRED: 1, Outcome.DELIVERED: 1}
 

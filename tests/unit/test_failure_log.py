@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from daemon.core.errors import PermanentFailure, TemporaryFailure
+from daemon.core.parcels import Receipt
+from daemon.delivery.attempts import AttemptJudge
 from daemon.delivery.dispatch import Dispatch
+from daemon.delivery.failure_log import FailureLog
 from daemon.store import Store
 from daemon.store.content import ContentStore
 from tests.unit.conftest import Clock, active_snapshot, stored_letter
@@ -103,3 +106,32 @@ def test_a_dead_letter_is_a_warning(desk: Desk) -> None:
     desk.erp.fails = repeat(PermanentFailure("it is too large"))
     desk.letters("a", "b")
     assert desk.deliver() == [("warning", "delivery attempted")] * 2
+
+
+def test_many_kinds_are_bounded(desk: Desk) -> None:
+    """However many words a destination has for what is set up wrongly, the log has a limited number
+    of lines and wakes others as seldom; all end together, and what is long over is forgotten."""
+    desk.letters("a")
+    (claim,) = desk.store.outbox.claim("me", desk.clock(), timedelta(hours=1), 1)
+    woken: list[bool] = []
+    log = FailureLog(lambda: woken.append(True))
+
+    def note(*outcomes: Receipt | TemporaryFailure) -> list[str]:
+        desk.logged.clear()
+        now = desk.clock()
+        judge = AttemptJudge(
+            started_at=now, now=now, give_up_after=timedelta(days=5), awaiting_pickup=False
+        )
+        for each in outcomes:
+            log.note(judge.of(claim, each), ours=True, now=now)
+        return [line["event"] for line in desk.logged if line["log_level"] == "warning"]
+
+    names = [f"{first}{second}" for first in "abcdefgh" for second in "abcdefgh"]
+    every = [TemporaryFailure(f"/srv/{name} is not there; create it") for name in names]
+    assert len(note(*every)) == len(woken) == 21
+    assert note(*every) == []
+    assert note(Receipt(reference="x", details={})) == []
+    assert len(woken) == 22
+    desk.clock.advance(hours=2)
+    assert note(TemporaryFailure("/srv/new is not there")) == ["delivery attempted"]
+    assert note(TemporaryFailure("/srv/newer is not there")) == ["delivery attempted"]

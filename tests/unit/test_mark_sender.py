@@ -38,6 +38,15 @@ def the_mark(store: Store, external_id: str = "a") -> Mark:
     return mark
 
 
+def test_a_reason_that_is_not_text(tell: Tell, store: Store, mailbox: MemoryMailbox) -> None:
+    """A refusal whose words hold half a surrogate pair is kept, and stops no other mark."""
+    marks = {MarkKind.READ: Policy.STORED}
+    store.letters.add([stored_letter("a", marks=marks), stored_letter("b", marks=marks)])
+    mailbox.fails["mark_read", "a"] = iter([MailboxUnavailable("status \udcf8")])
+    assert tell() == 1
+    assert mailbox.told_read == ["b"]
+
+
 @pytest.mark.parametrize("kind", MarkKind)
 def test_stored_is_told_at_once(
     tell: Tell, store: Store, mailbox: MemoryMailbox, clock: Clock, kind: MarkKind

@@ -12,6 +12,7 @@ import pytest
 
 from daemon.core.errors import TemporaryFailure
 from daemon.core.model import Delivery, DeliveryState, delivery_id, message_id
+from daemon.core.outside_values import is_storable
 from daemon.core.ports import Destination, Pickup, PickupState
 from daemon.delivery.dispatch import Dispatch
 from daemon.delivery.pickup import Pickups
@@ -186,3 +187,20 @@ def test_what_cannot_be_seen_is_a_problem_until_it_can(
     assert [line["destination"] for line in lines] == ["erp"]
     pickups.look()
     assert pickup_problems(pickups.unseen) == []
+
+
+def test_a_reason_that_is_not_text(
+    look: Callable[[], int],
+    store: Store,
+    clock: Clock,
+    places: dict[str, Destination],
+    shelf: Shelf,
+) -> None:
+    """A reason with a file name that is not valid text becomes one that a store can keep."""
+    look()
+    shelf.says = iter([TemporaryFailure("Brev\udcf8.pdf in the drop may not be read; look")])
+    pickups = Pickups(store=store, active=active_snapshot(places), clock=clock)
+    pickups.look()
+    (problem,) = pickup_problems(pickups.unseen)
+    assert is_storable(pickups.unseen["erp"])
+    assert is_storable(problem.text)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from watchdog.observers import Observer
 
-from daemon.core.errors import ConfigurationError, Fault
+from daemon.core.errors import ConfigurationError, DiskFull, Fault
 from daemon.service import reload
 from daemon.service.reload import Reload
 
@@ -328,6 +328,20 @@ def test_asking_reads_what_is_there(watch: Callable[..., Parts], file: Path) -> 
     for _ in range(2):
         parts.reload.ask()
         parts.in_force("one")
+
+
+def test_an_edit_on_a_full_disk(watch: Callable[..., Parts], file: Path) -> None:
+    """An edit that cannot be noted because the disk is full comes into force when there is room,
+    and the watch goes on."""
+    parts = watch(file)
+
+    def no_room() -> None:
+        parts.reload._events.wake_up()
+        raise DiskFull("no room")
+
+    parts.while_reading.append(no_room)
+    file.write_text("edited")
+    assert parts.force.get(timeout=SOON) == "edited"
 
 
 def test_an_edit_before_the_first_look(file: Path) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from daemon.core.model import Mark, MarkKind, MarkState, Policy
 from daemon.store import Store, StoredLetter
-from tests.unit.conftest import NOW, stored_letter
+from tests.unit.conftest import NOW, envelope, stored_letter
 
 MANY, FEW = 2000, 20
 
@@ -34,6 +34,8 @@ def big_and_small(
         store = Store(f"sqlite:///{shutil.copy(new_database, folder / f'{count}.db')}")
         store.letters.add([_letter(number) for number in range(count)])
         _add_marks(store, count)
+        older = [envelope(f"older-{number}").ref for number in range(10 * count)]
+        store.letters.see_older(older, NOW)
         stores.append(store)
     yield stores[0], stores[1]
     for store in stores:
@@ -45,6 +47,7 @@ STEADY_READS: dict[str, Callable[[Store], object]] = {
     "when the next is due, but for a paused destination": lambda store: store.outbox.next_due(
         ["archive"]
     ),
+    "letters that could not be fetched": lambda store: store.letters.failing("altinn"),
     "marks that are due": lambda store: store.marks.due("altinn", NOW + timedelta(days=1), 10),
 }
 """Reads that the service repeats all the time."""

@@ -54,6 +54,13 @@ def refused(each: Bookmark, number: int) -> None:
         each.last_error = NO_RIGHT.format(each.party, each.resource)
 
 
+def presumed(each: Bookmark, number: int) -> None:
+    """Most organisations do not have the resources that are presumed of each."""
+    if number % 10:
+        each.refused, each.begun, each.succeeded_at = True, False, None
+        each.last_error = NO_RIGHT.format(each.party, each.resource)
+
+
 def troubled(each: Bookmark, number: int) -> None:
     """Every organisation has a trouble of its own, in words of its own."""
     each.failing_since = each.failed_at = NOW - timedelta(hours=number % 9)
@@ -84,7 +91,8 @@ def letters(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "verdict"), [(well, "OK"), (refused, "CRITICAL"), (troubled, "CRITICAL")]
+    ("change", "verdict"),
+    [(well, "OK"), (presumed, "OK"), (refused, "CRITICAL"), (troubled, "CRITICAL")],
 )
 def test_status_fits_a_screen(
     command: Command,

@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.errors import MailboxUnavailable
+from daemon.core.errors import DiskFull, MailboxUnavailable
 from daemon.core.ports import Channel
 from daemon.service import app, resource_watch, stack
 from daemon.service.supervisor import Supervisor
@@ -177,6 +177,27 @@ def test_another_platform_has_other_resources(watched: Watched) -> None:
     watched.refresh()
     assert watched.mailbox.using == {TAX: ["ny"]}
     assert watched.text() == ""
+
+
+def test_what_could_not_be_retired_is_retired_later(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk the answer is used and kept, and what it leaves out is retired at the next
+    opportunity, without another question."""
+    watched.read(TAX, f"guess-{TAX}", "404")
+    watched.mailbox.answer = {TAX: ["skatt"]}
+
+    def no_room(*_: object) -> int:
+        raise DiskFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watched.store.bookmarks, "retire", no_room)
+        watched.refresh()
+    assert json.loads(watched.file.read_text())["altinn"]["found"] == [[TAX, "skatt"]]
+    asked = watched.mailbox.asked
+    watched.watch.refresh("altinn")
+    assert [each.retired_at for each in watched.store.queries.bookmarks()] == [NOW]
+    assert watched.mailbox.asked == asked
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""A full disk while the service runs: one alert for as long as it lasts, and no thread ends."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from typing import Any
+
+import pytest
+
+from daemon.core.bookkeeping import FULL
+from daemon.core.errors import DiskFull
+from daemon.core.model import Outcome
+from daemon.core.ports import Channel
+from daemon.service import room, supervisor
+from daemon.service.app import App
+from daemon.service.resource_watch import ResourceWatch
+from daemon.service.supervisor import Supervisor
+from daemon.store.bookmarks import Bookmarks
+from tests.unit.conftest import TAX
+from tests.unit.memory import MemoryMailbox
+from tests.unit.service.conftest import AWAY
+
+OTHER = Channel(party="910000001", service="4255/8", resource="skatt")
+SOON = 10  # seconds
+
+
+def full(parts: App) -> list[str]:
+    """What is not done because the disk is full."""
+    return [each.about for each in parts.problems.all() if each.kind == FULL]
+
+
+def once_full(then: Any) -> Callable[..., Any]:
+    """Fails the first time for want of room."""
+    answers: Iterator[Any] = chain([DiskFull("no room")], repeat(then))
+
+    def answer(*_: object, **__: object) -> Any:
+        found = next(answers)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return answer
+
+
+def test_room_for_others_is_no_room(
+    parts: App, mailbox: MemoryMailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one group's large attachment cannot be written, the polls of another group, and polls
+    that reach nothing, leave the alert; it ends when that group's letter is stored."""
+    service, (box,) = Supervisor(parts), parts.polled_mailboxes
+    put = parts.content.put
+    monkeypatch.setattr(parts.intake.fetcher.content, "put", once_full(None))
+    service._poll(box, [TAX])
+    assert full(parts) == ["fetched"]
+    service._poll(box, [OTHER])
+    assert full(parts) == ["fetched"]
+    mailbox.fails["list", "skatt"] = iter([AWAY])
+    service._poll(box, [TAX])
+    assert full(parts) == ["fetched"]
+    monkeypatch.setattr(parts.intake.fetcher.content, "put", put)
+    service._poll(box, [TAX])
+    assert full(parts) == []
+
+
+def test_a_comparison_is_repeated(parts: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison that found no room is due again, not a day later, and its success ends the
+    alert."""
+    service = Supervisor(parts)
+    monkeypatch.setattr(parts, "reconcile", once_full([]))
+    service._reconcile()
+    assert (full(parts), service._reconcile_due.is_set()) == (["fetched"], True)
+    service._reconcile()
+    assert full(parts) == []
+
+
+def test_a_round_without_deliveries_proves_no_room(
+    parts: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delivery whose outcome could not be kept is not due for a while, so a round without any
+    leaves the alert; one with an outcome ends it, and so does a long time without a failure."""
+    service, none, some = Supervisor(parts), Counter[Outcome](), Counter([Outcome.DELIVERED])
+    for ends in (some, none):
+        monkeypatch.setattr(parts, "deliver_due", once_full((none, 0)))
+        service._deliver()
+        service._deliver()
+        assert full(parts) == ["delivered"]
+        if ends is none:
+            monkeypatch.setattr(room, "_QUIET", 0.0)
+        monkeypatch.setattr(parts, "deliver_due", lambda _, ends=ends: (ends, 0))
+        service._deliver()
+        assert full(parts) == []
+
+
+def test_housekeeping_is_tried_again_soon(parts: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Housekeeping, which makes room, is tried again after minutes, and not after a day."""
+    monkeypatch.setattr(supervisor, "_UNTIL_ROOM", 0.01)
+    service, looks, ended = Supervisor(parts), once_full(True), threading.Event()
+
+    def run(_: object) -> Any:
+        looks()
+        ended.set()
+        return True
+
+    monkeypatch.setattr(parts, "run_housekeeping", run)
+    thread = threading.Thread(target=service._housekeeping_loop, daemon=True)
+    thread.start()
+    assert ended.wait(SOON)
+    service._stopping.set()
+    service._housekeeping_wake.wake_up()
+    thread.join(SOON)
+    assert full(parts) == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [(ResourceWatch, "refresh"), (App, "is_comparison_due")])
+def test_a_poll_needs_no_more_than_room_for_letters(
+    parts: App, monkeypatch: pytest.MonkeyPatch, kind: type, name: str
+) -> None:
+    """Where what comes before a poll finds the disk full, the letters are polled for all the
+    same."""
+    monkeypatch.setattr(kind, name, once_full(None))
+    service, polled = Supervisor(parts), threading.Event()
+
+    def poll(*_: object) -> None:
+        polled.set()
+        service._stopping.set()
+
+    monkeypatch.setattr(service, "_poll", poll)
+    service._poll_loop(parts.polled_mailboxes[0], service._wakes[0])
+    assert polled.is_set()
+
+
+def test_the_start_needs_no_room(parts: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a start cannot retire stays listed, and the service starts."""
+    monkeypatch.setattr(Bookmarks, "retire", once_full(0))
+    parts._recover()
+
+
+def test_a_group_without_channels(parts: App) -> None:
+    """A mailbox that has no channel at the moment is polled like any other."""
+    Supervisor(parts)._poll(parts.polled_mailboxes[0], [])
+    assert full(parts) == []
