@@ -29,7 +29,7 @@ HAPPENED_AT_MOST = 50
 def of_deliveries(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     """Yield what is wrong with deliveries. Raises StoreError."""
     waiting = store.waiting.groups()
-    failing = list(_failing(waiting, now))
+    failing = list(_failing(store, waiting, now))
     yield from failing
     yield from _held(waiting)
     yield from _undelivered(configuration, waiting, failing, now)
@@ -39,8 +39,11 @@ def of_deliveries(configuration: Configuration, store: Store, now: datetime) -> 
     yield from _collided(store, now)
 
 
-def _failing(waiting: Sequence[Waiting], now: datetime) -> Iterator[Problem]:
-    """By destination and cause; what may pass by itself is one cause."""
+def _failing(store: Store, waiting: Sequence[Waiting], now: datetime) -> Iterator[Problem]:
+    """By destination and cause; what may pass by itself is one cause.
+
+    A letter may have waited for long before its first attempt: what counts is since when it fails.
+    """
     groups: defaultdict[tuple[str, str], list[Waiting]] = defaultdict(list)
     for each in waiting:
         if each.reason is not None and each.state is DeliveryState.PENDING:
@@ -51,7 +54,8 @@ def _failing(waiting: Sequence[Waiting], now: datetime) -> Iterator[Problem]:
             untried[each.destination] += each.count
     for (destination, incident), some in groups.items():
         reason = some[0].reason or ""
-        count, since = sum(each.count for each in some), min(each.oldest for each in some)
+        count = sum(each.count for each in some)
+        since = store.waiting.failing_since(some) or min(each.oldest for each in some)
         set_up, age = needs_set_up(reason), now - since
         yield Problem(
             kind="failing",

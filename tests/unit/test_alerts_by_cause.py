@@ -137,6 +137,50 @@ def test_failures_that_may_pass_wait_a_while(desk: Desk) -> None:
     assert "erp" in desk.bell.told[0].subject + desk.bell.told[1].subject
 
 
+def test_what_has_waited_for_long_has_not_failed_for_long(desk: Desk) -> None:
+    """In a queue that is longer than the patience, a failure is told of after it has lasted, with
+    the time at which it began, and a momentary one is not."""
+    desk.store.letters.add([stored_letter("a", ("erp",))])
+    desk.clock.advance(minutes=40)
+    read(desk)
+    fail(desk, "the receiver answers with status 503")
+    began = desk.clock()
+    alerter = desk.make()
+    for minutes in (1, 13):
+        alerter.look()
+        assert desk.kinds() == []
+        desk.clock.advance(minutes=minutes)
+        fail(desk, "the receiver answers with status 503")
+    desk.clock.advance(minutes=2)
+    alerter.look()
+    assert desk.kinds() == [("failing", False)]
+    assert f"since {began:%Y-%m-%d %H:%M} UTC" in desk.bell.told[0].text
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_what_is_tried_again_does_not_fail_before_it_is_tried(desk: Desk, *, held: bool) -> None:
+    """An operator who retries or releases deliveries is not told that they fail before they have
+    been tried; what failed before they were given up does not count if they fail again."""
+    reason = "the drop folder /srv/drop is read-only; mount it for writing"
+    desk.store.letters.add([stored_letter("a", ("erp",))])
+    if held:
+        fail(desk, reason)
+        desk.store.outbox.hold([each.id for each in desk.store.queries.deliveries()])
+    else:
+        [claim] = desk.store.outbox.claim("me", desk.clock(), timedelta(minutes=1), 1)
+        desk.store.outbox.end([results.dead(claim, reason, desk.clock(), desk.clock())])
+    ids = [each.id for each in desk.store.queries.deliveries()]
+    desk.clock.advance(hours=2)
+    read(desk)
+    (desk.store.outbox.release if held else desk.store.outbox.retry)(ids, desk.clock())
+    desk.make().look()
+    assert desk.kinds() == []
+    fail(desk, "the receiver answers with status 503")
+    if not held:
+        desk.make().look()
+        assert desk.kinds() == []
+
+
 @pytest.mark.parametrize(
     ("language", "subject", "line"),
     [
