@@ -47,7 +47,11 @@ def of_mailboxes(
 
 def key_incident(mailbox: str) -> str:
     """Return the incident of a mailbox's key that has ended: what it prevents is no other one."""
-    return incident_of(mailbox, "certificate has expired")
+    return _incident(mailbox, "certificate has expired")
+
+
+def _incident(mailbox: str, reason: str, what: str = "mailbox") -> str:
+    return incident_of(f"{what} {mailbox}", reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +108,7 @@ class _Reading:
             kind="silence",
             about=self.mailbox.name,
             where=self.mailbox.name,
-            incident=self._incident(self._failing),
+            incident=self._most(self._failing),
             count=max(1, len(self._current)),
             text=f"The mailbox {self.mailbox.name} {what}",
             critical=critical,
@@ -131,7 +135,7 @@ class _Reading:
         what, remedy = split_reason(_reason(first[0]))
         return f": {what or 'for an unknown reason'}{others}; {remedy or _SEE}"
 
-    def _incident(self, failing: Sequence[Bookmark]) -> str:
+    def _most(self, failing: Sequence[Bookmark]) -> str:
         groups = self._by_cause(failing)
         return max(groups, key=lambda incident: len(groups[incident])) if groups else ""
 
@@ -145,7 +149,7 @@ class _Reading:
         if self.key_has_ended and "oken" in (each.last_error or ""):
             return key_incident(self.mailbox.name)
         reason = (each.last_error or "").replace(each.party, "").replace(each.resource, "")
-        return incident_of(self.mailbox.name, f"{'may not read ' * each.refused}{reason}")
+        return _incident(self.mailbox.name, f"{'may not read ' * each.refused}{reason}")
 
     def _not_whole(self) -> Iterator[Problem]:
         """By cause; access that was there and is lost is worse than what was never granted."""
@@ -273,7 +277,9 @@ def _unfetched(
     for each in store.queries.sightings(SightingState.FAILING):
         if each.mailbox in names and (each.mailbox, each.party, each.resource) not in retired:
             reason = (each.last_error or "").replace(each.external_id, "")
-            groups[each.mailbox, incident_of(each.mailbox, reason)].append(each)
+            # what passes is not the same as what passes when a mailbox is listed
+            what = "mailbox" if needs_set_up(reason) else "letters of"
+            groups[each.mailbox, _incident(each.mailbox, reason, what)].append(each)
     for (mailbox, incident), letters in groups.items():
         yield _letters_unfetched(configuration, mailbox, incident, letters, now)
 

@@ -47,7 +47,8 @@ def _failing(store: Store, waiting: Sequence[Waiting], now: datetime) -> Iterato
     groups: defaultdict[tuple[str, str], list[Waiting]] = defaultdict(list)
     for each in waiting:
         if each.reason is not None and each.state is DeliveryState.PENDING:
-            groups[each.destination, incident_of(each.destination, each.reason)].append(each)
+            incident = incident_of(f"destination {each.destination}", each.reason)
+            groups[each.destination, incident].append(each)
     untried = Counter[str]()
     for each in waiting:
         if each.reason is None and each.state is DeliveryState.PENDING:
