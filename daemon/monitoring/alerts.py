@@ -1,7 +1,8 @@
 """Notifies of each cause once when it begins, and once when it is over.
 
 Problems with one cause share an incident, and whoever was notified of one of them is not notified
-of the others, unless they are worse. What concerns single letters is told together.
+of the others, unless they are worse or concern other organisations. A problem that has grown begins
+again. What concerns single letters is told together.
 
 State is in the store, so a restart repeats no notification. A destination that cannot be reached is
 tried again at growing intervals and holds up nothing; the log and `status` show the problem anyway.
@@ -18,7 +19,7 @@ from functools import partial
 import structlog
 
 from daemon.core.backoff import Backoff
-from daemon.core.bookkeeping import COLLISION, Alert
+from daemon.core.bookkeeping import BEGUN, ENDED, Alert
 from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, Fault, PostmottakError
@@ -26,7 +27,8 @@ from daemon.core.ports import Destination, Notifies
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.monitoring.alert_text import notification
 from daemon.monitoring.health import Health, assess
-from daemon.monitoring.problem import split_key
+from daemon.monitoring.notified import OF_LETTERS, is_due, is_known
+from daemon.monitoring.problem import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
@@ -36,10 +38,6 @@ _LOOK = 30.0  # seconds
 _GLANCE = 5.0  # seconds between looks at the clock
 ALERTS = "alerts"  # the name under which this sends heartbeats
 _BACKOFF = Backoff(timedelta(minutes=1), timedelta(minutes=30))
-_WITHOUT_END = frozenset({"rejected", COLLISION})
-"""Kinds that happen once and do not pass, so there is no end to notify of."""
-_OF_LETTERS = frozenset({"incomplete", *_WITHOUT_END})
-"""Kinds of problems each of which is about one letter: several are one notification."""
 
 
 class AlertNotifier:
@@ -117,32 +115,27 @@ class AlertNotifier:
         for name in snapshot.configuration.alerts.to:
             self._notify_all(alerts, name, snapshot)
         for alert in alerts:
-            left = any(_is_due(alert, name) for name in snapshot.configuration.alerts.to)
+            left = any(is_due(alert, name) for name in snapshot.configuration.alerts.to)
             if alert.ended_at and not left:
                 self._store.alerts.forget(alert)
 
     def _note(self, health: Health, now: datetime) -> None:
-        before = {each.key for each in self._store.alerts.all() if not each.ended_at}
-        current = [
-            Alert(
-                key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now
-            )
-            for each in health.problems
-            if each.notify
-        ]
-        self._store.alerts.note(current, now)
-        for alert in current:
-            if alert.key not in before:
-                _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
+        current = [_alert(each, now) for each in health.problems if each.notify]
+        for alert in self._store.alerts.note(current, now):
+            _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
 
     def _notify_all(self, alerts: Sequence[Alert], name: str, snapshot: Snapshot) -> None:
         """Send what one destination is due: what has begun before what is over."""
         together: dict[tuple[str, bool], list[Alert]] = {}
+        by_incident: dict[str, list[Alert]] = {}
+        for alert in alerts:
+            if alert.incident:
+                by_incident.setdefault(alert.incident, []).append(alert)
         for alert in sorted(alerts, key=lambda each: (bool(each.ended_at), not each.critical)):
-            if _is_due(alert, name):
-                if _is_known(alert, alerts, name):
+            if is_due(alert, name):
+                if is_known(alert, by_incident.get(alert.incident, ()), name):
                     self._told(alert, name)
-                elif alert.kind in _OF_LETTERS:
+                elif alert.kind in OF_LETTERS:
                     together.setdefault((alert.kind, bool(alert.ended_at)), []).append(alert)
                 else:
                     self._notify([alert], name, snapshot)
@@ -168,7 +161,7 @@ class AlertNotifier:
         _log.info("alert sent", kind=some[0].kind, destination=name, ended=message.ended)
 
     def _told(self, alert: Alert, name: str) -> None:
-        phase = "ended" if alert.ended_at else "begun"
+        phase = ENDED if alert.ended_at else BEGUN
         self._store.alerts.told(alert, name, phase)
         alert.told = {**alert.told, name: phase}
 
@@ -179,30 +172,14 @@ class AlertNotifier:
         )
 
 
-def _is_due(alert: Alert, name: str) -> bool:
-    """Whether this destination is due a notification.
-
-    One that never got the beginning does not get the end.
-    """
-    told = alert.told.get(name)
-    if alert.ended_at:
-        return told == "begun" and alert.kind not in _WITHOUT_END
-    return told is None
-
-
-def _is_known(alert: Alert, alerts: Sequence[Alert], name: str) -> bool:
-    """Whether the destination was notified of the same cause.
-
-    If it has ended: whether the cause goes on, or its end was notified.
-    """
-    _, incident = split_key(alert.kind, alert.key)
-    others = [
-        each
-        for each in alerts
-        if incident and each.key != alert.key and split_key(each.kind, each.key)[1] == incident
-    ]
-    if alert.ended_at:
-        return any(not each.ended_at or each.told.get(name) == "ended" for each in others)
-    return any(
-        each.told.get(name) == "begun" and (each.critical or not alert.critical) for each in others
+def _alert(problem: Problem, now: datetime) -> Alert:
+    return Alert(
+        key=problem.key,
+        kind=problem.kind,
+        critical=problem.critical,
+        text=problem.text,
+        began_at=now,
+        incident=problem.incident,
+        parties=list(problem.parties),
+        count=problem.count,
     )

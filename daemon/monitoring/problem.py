@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 _NAMED = 5
+_ONE_AT_A_PLACE = frozenset({"expiry", "silence", "undelivered"})
+"""Kinds of which there is one at a place, whatever its cause is, and however that changes."""
 _INCIDENT = re.compile(r" #([0-9a-f]{8})$")
 
 
@@ -18,7 +20,7 @@ class Problem:
     kind: str
     about: str
     """What is affected: a destination, a channel, a file. Two problems with the same kind, the
-    same `about` and the same `incident` are the same problem.
+    same `about` and the same `incident` are the same problem; of some kinds there is only one.
     """
     text: str
     """What is wrong and, after a semicolon, what to do."""
@@ -27,6 +29,8 @@ class Problem:
     """The mailbox or destination at which it is; empty where it is at neither."""
     count: int = 1
     """How many letters, deliveries or channels it is about."""
+    parties: Sequence[str] = ()
+    """The organisations it is about, if it is about some of several."""
     since: datetime | None = None
     incident: str = ""
     """What problems with one cause share, so that someone is notified of it once."""
@@ -38,7 +42,8 @@ class Problem:
     @property
     def key(self) -> str:
         """Return what identifies it."""
-        return f"{self.kind} {self.about}".strip() + (self.incident and f" #{self.incident}")
+        cause = "" if self.kind in _ONE_AT_A_PLACE else self.incident
+        return f"{self.kind} {self.about}".strip() + (cause and f" #{cause}")
 
 
 def split_key(kind: str, key: str) -> tuple[str, str]:

@@ -110,6 +110,7 @@ class _Reading:
             where=self.mailbox.name,
             incident=self._most(self._failing),
             count=max(1, len(self._current)),
+            parties=sorted({each.party for each in self._expected}),
             text=f"The mailbox {self.mailbox.name} {what}",
             critical=critical,
             notify=notify,
@@ -170,16 +171,21 @@ class _Reading:
         which = some(
             [f"{_channel(each)} since {moment(each.failing_since or since)}" for each in channels]
         )
+        lasting = [each for each in channels if _is_set_up(each) or self._lasts(each.failing_since)]
         text = f"The mailbox {self.mailbox.name} cannot be read whole for {some(by_party)}: {which}"
         return self._problem(
             "unread",
             incident,
             channels,
             text,
+            lasting=lasting,
             critical=is_long(self.configuration, since, self.now),
             passing=not set_up and self.now - since < NOTIFY_AFTER,
-            notify=set_up or self.now - since > self.configuration.alerts.silent_after,
+            notify=bool(lasting),
         )
+
+    def _lasts(self, since: datetime | None) -> bool:
+        return self.now - (since or self.now) > self.configuration.alerts.silent_after
 
     def _problem(
         self,
@@ -188,6 +194,7 @@ class _Reading:
         channels: Sequence[Bookmark],
         text: str,
         *,
+        lasting: Sequence[Bookmark] | None = None,
         critical: bool = True,
         passing: bool = False,
         notify: bool = True,
@@ -199,6 +206,7 @@ class _Reading:
             incident=incident,
             where=self.mailbox.name,
             count=len(channels),
+            parties=sorted({each.party for each in (channels if lasting is None else lasting)}),
             since=channels[0].failing_since,
             text=f"{text}: {what or 'for an unknown reason'}; {remedy or _SEE}",
             critical=critical,
@@ -243,6 +251,7 @@ class _Reading:
             about=f"{self.mailbox.name} stopped",
             where=self.mailbox.name,
             count=len(parties),
+            parties=parties,
             text=f"{text}; {_SEE_SERVICE}",
             critical=False,
         )
@@ -298,6 +307,11 @@ def _letters_unfetched(
     which = some(
         [f"{each.external_id} since {moment(each.failing_since or now)}" for each in ordered]
     )
+    lasting = [
+        each
+        for each in ordered
+        if set_up or now - (each.failing_since or now) > configuration.alerts.silent_after
+    ]
     text = f"Letters in the mailbox {mailbox} that cannot be fetched: {len(ordered)}, {which}"
     return Problem(
         kind="unfetched",
@@ -305,9 +319,10 @@ def _letters_unfetched(
         incident=incident,
         where=mailbox,
         count=len(ordered),
+        parties=sorted({each.party for each in lasting}),
         since=since,
         text=f"{text}: {what or 'for an unknown reason'}; {remedy or _SEE_ALL}",
         critical=is_long(configuration, since, now),
         passing=not set_up and len(ordered) < SEVERAL and now - since < NOTIFY_AFTER,
-        notify=set_up or now - since > configuration.alerts.silent_after,
+        notify=bool(lasting),
     )

@@ -341,7 +341,7 @@ def test_what_may_pass_is_shown(world: World) -> None:
 
 
 def test_each_kind_of_a_cause_is_shown(world: World) -> None:
-    """What one cause brings about at a place is shown once for each kind, and not only the worst."""
+    """What one cause brings about at a place is shown once for each kind, not only the worst."""
     failing(world, CLOSED, 2)
     world.sql("UPDATE deliveries SET created_at = datetime(created_at, '-5 hours')")
     shown = world.command("status").out
