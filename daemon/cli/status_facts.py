@@ -100,7 +100,7 @@ def alerts(store: Store, to: Sequence[str]) -> list[dict[str, Any]]:
             "text": each.text,
             "began_at": each.began_at,
             "ended_at": each.ended_at,
-            "not_told": [name for name in to if is_due(each, name)],
+            "not_told": [name for name in to if is_due(each, name, utc_now())],
         }
         for each in store.alerts.all()
     ]

@@ -19,13 +19,14 @@ from functools import partial
 import structlog
 
 from daemon.core.backoff import Backoff
-from daemon.core.bookkeeping import BEGUN, ENDED, Alert
+from daemon.core.bookkeeping import BEGUN, ENDED, SEEN_BY_SERVICE, Alert
 from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, Fault, PostmottakError
 from daemon.core.ports import Destination, Notifies
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.monitoring.alert_text import notification
+from daemon.monitoring.awake import Awake
 from daemon.monitoring.health import Health, assess
 from daemon.monitoring.notified import OF_LETTERS, is_due, is_known
 from daemon.monitoring.problem import Problem
@@ -68,9 +69,16 @@ class AlertNotifier:
         self._service_problems = service_problems or ServiceProblems()
         self._waits: dict[str, tuple[datetime, int]] = {}
         """By destination: when it may be tried again, and how often it has failed in a row."""
+        self._awake: Awake | None = None
+        """None for one look, which comes after all else is done."""
+
+    def begin(self) -> None:
+        """Have patience with what was wrong before now: the service has only just begun."""
+        self._awake = Awake(self._clock(), self._steady)
 
     def loop(self, stopping: threading.Event) -> None:
         """Look until `stopping` is set. A full disk is waited out. Raises StoreError."""
+        self.begin()
         while not stopping.is_set():
             try:
                 self.look()
@@ -102,29 +110,49 @@ class AlertNotifier:
         self._heartbeats.beat(ALERTS)
         self.changed.clear()
         now = self._clock()
-        health = assess(
-            snapshot.configuration,
-            self._store,
-            now,
-            self._faults(),
-            self._service_problems.all(),
-        )
+        of_service = self._service_problems.all()
+        if self._awake:
+            self._awake.look(now)
+            self._awake.seen |= {each.key for each in of_service}
+        health = assess(snapshot.configuration, self._store, now, self._faults(), of_service)
         self.on_health(health)
         self._note(health, now)
         alerts = self._store.alerts.all()
         for name in snapshot.configuration.alerts.to:
-            self._notify_all(alerts, name, snapshot)
+            self._notify_all(alerts, name, snapshot, now)
         for alert in alerts:
-            left = any(is_due(alert, name) for name in snapshot.configuration.alerts.to)
+            left = any(is_due(alert, name, now) for name in snapshot.configuration.alerts.to)
             if alert.ended_at and not left:
                 self._store.alerts.forget(alert)
 
     def _note(self, health: Health, now: datetime) -> None:
-        current = [_alert(each, now) for each in health.problems if each.notify]
-        for alert in self._store.alerts.note(current, now):
+        known = {each.key: each for each in self._store.alerts.all() if not each.ended_at}
+        current = {
+            each.key: _alert(each, now)
+            for each in health.problems
+            if each.notify and (each.key in known or self._has_lasted(each))
+        }
+        kept = [
+            each for key, each in known.items() if key not in current and self._is_unheard(each)
+        ]
+        for alert in self._store.alerts.note([*current.values(), *kept], now):
             _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
 
-    def _notify_all(self, alerts: Sequence[Alert], name: str, snapshot: Snapshot) -> None:
+    def _has_lasted(self, problem: Problem) -> bool:
+        return self._awake is None or self._awake.for_so_long >= problem.patience
+
+    def _is_unheard(self, alert: Alert) -> bool:
+        """Whether it is of the service itself, which has not yet found out whether it is over."""
+        return (
+            self._awake is not None
+            and alert.kind in SEEN_BY_SERVICE
+            and alert.key not in self._awake.seen
+            and not self._awake.has_heard_all
+        )
+
+    def _notify_all(
+        self, alerts: Sequence[Alert], name: str, snapshot: Snapshot, now: datetime
+    ) -> None:
         """Send what one destination is due: what has begun before what is over."""
         together: dict[tuple[str, bool], list[Alert]] = {}
         by_incident: dict[str, list[Alert]] = {}
@@ -132,7 +160,7 @@ class AlertNotifier:
             if alert.incident:
                 by_incident.setdefault(alert.incident, []).append(alert)
         for alert in sorted(alerts, key=lambda each: (bool(each.ended_at), not each.critical)):
-            if is_due(alert, name):
+            if is_due(alert, name, now):
                 if is_known(alert, by_incident.get(alert.incident, ()), name):
                     self._told(alert, name)
                 elif alert.kind in OF_LETTERS:

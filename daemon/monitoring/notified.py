@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from daemon.core.bookkeeping import AGAIN, BEGUN, COLLISION, ENDED, Alert
+from daemon.core.bookkeeping import AGAIN, BEGUN, COLLISION, ENDED, PICKUP, Alert
+from daemon.monitoring.sending import NOTIFY_AFTER
 
 _WITHOUT_END = frozenset({"rejected", COLLISION})
 """Kinds that happen once and do not pass, so there is no end to notify of."""
@@ -12,15 +14,17 @@ OF_LETTERS = frozenset({"incomplete", *_WITHOUT_END})
 """Kinds of problems each of which is about one letter: several are one notification."""
 
 
-def is_due(alert: Alert, name: str) -> bool:
+def is_due(alert: Alert, name: str, now: datetime) -> bool:
     """Whether this destination is due a notification.
 
-    One that never got the beginning does not get the end.
+    What the next round of pickups may see again has to last for a while. One that never got the
+    beginning does not get the end.
     """
     told = alert.told.get(name)
     if alert.ended_at:
         return told in {BEGUN, AGAIN} and alert.kind not in _WITHOUT_END
-    return told in {None, AGAIN}
+    lasts = alert.kind != PICKUP or now - alert.began_at >= NOTIFY_AFTER
+    return told in {None, AGAIN} and lasts
 
 
 def is_known(alert: Alert, of_incident: Sequence[Alert], name: str) -> bool:

@@ -114,7 +114,12 @@ class _Reading:
             text=f"The mailbox {self.mailbox.name} {what}",
             critical=critical,
             notify=notify,
+            patience=self._patience(self._failing),
         )
+
+    def _patience(self, failing: Sequence[Bookmark]) -> timedelta:
+        set_up = any(map(_is_set_up, failing))
+        return timedelta() if set_up else self.configuration.alerts.silent_after
 
     def _nothing_is_read(self) -> Problem:
         """For less than an hour: at once where waiting does not help."""
@@ -212,6 +217,7 @@ class _Reading:
             critical=critical,
             passing=passing,
             notify=notify,
+            patience=self._patience(channels),
         )
 
     def _not_polled(self) -> Iterator[Problem]:
@@ -219,7 +225,7 @@ class _Reading:
         every = self.mailbox.settings.poll_every
         limit = max(_POLLS * every, _STOPPED_AFTER)
         left = {
-            each.party
+            each.party: last
             for each in self._current
             if not _fails(each)
             and (last := _last_polled(each)) is not None
@@ -228,7 +234,7 @@ class _Reading:
         known = {each.party for each in self._current}
         new = [party for party in self.mailbox.settings.organisations if party not in known]
         if left:
-            yield self._stopped(sorted(left), every)
+            yield self._stopped(sorted(left), min(left.values()), every)
         if new:
             text = f"Not read yet in the mailbox {self.mailbox.name}: {some(new)}"
             yield Problem(
@@ -241,7 +247,7 @@ class _Reading:
                 notify=False,
             )
 
-    def _stopped(self, parties: Sequence[str], every: timedelta) -> Problem:
+    def _stopped(self, parties: Sequence[str], since: datetime, every: timedelta) -> Problem:
         text = (
             f"The mailbox {self.mailbox.name} was not read for more than {_POLLS} times poll_every "
             f"({duration_text(every)}), for {some(parties)}"
@@ -254,6 +260,8 @@ class _Reading:
             parties=parties,
             text=f"{text}; {_SEE_SERVICE}",
             critical=False,
+            notify=self.now - since > self.configuration.alerts.silent_after,
+            patience=self._patience(()),
         )
 
 
@@ -325,4 +333,5 @@ def _letters_unfetched(
         critical=is_long(configuration, since, now),
         passing=not set_up and len(ordered) < SEVERAL and now - since < NOTIFY_AFTER,
         notify=bool(lasting),
+        patience=timedelta() if set_up else configuration.alerts.silent_after,
     )

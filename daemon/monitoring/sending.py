@@ -69,6 +69,7 @@ def _failing(store: Store, waiting: Sequence[Waiting], now: datetime) -> Iterato
             critical=set_up,
             passing=not set_up and count < SEVERAL and age < SHORT_WHILE,
             notify=set_up or age >= NOTIFY_AFTER,
+            patience=timedelta() if set_up else NOTIFY_AFTER,
         )
 
 
@@ -129,6 +130,7 @@ def _undelivered(
                 where=destination,
                 since=since,
                 incident=cause.get(destination, ""),
+                patience=NOTIFY_AFTER,
                 text=f"{text}; see `postmottak deliveries list`",
             )
 
