@@ -21,6 +21,8 @@ SHORT_WHILE = timedelta(minutes=5)
 """For so long a single failure may pass by itself."""
 NOTIFY_AFTER = timedelta(minutes=15)
 """For so long nobody is notified of failures that may pass by themselves."""
+_DATED = 50
+"""For so many causes the store is asked since when they fail, so that a look costs little."""
 HAPPENED_WITHIN = timedelta(days=7)
 """How long to show what happened once and cannot end."""
 HAPPENED_AT_MOST = 50
@@ -53,11 +55,13 @@ def _failing(store: Store, waiting: Sequence[Waiting], now: datetime) -> Iterato
     for each in waiting:
         if each.reason is None and each.state is DeliveryState.PENDING:
             untried[each.destination] += each.count
-    for (destination, incident), some in groups.items():
+    for place, ((destination, incident), some) in enumerate(groups.items()):
         reason = some[0].reason or ""
-        count = sum(each.count for each in some)
-        since = store.waiting.failing_since(some) or min(each.oldest for each in some)
-        set_up, age = needs_set_up(reason), now - since
+        count, set_up = sum(each.count for each in some), needs_set_up(reason)
+        is_asked = not set_up or place < _DATED  # there is one cause that passes at a destination
+        began = store.waiting.failing_since(some) if is_asked else None
+        since = began or min(each.oldest for each in some)
+        age = now - since
         yield Problem(
             kind="failing",
             about=destination,
