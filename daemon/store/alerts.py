@@ -104,7 +104,7 @@ def _gone_on(old: Alert, new: Alert) -> Alert:
     return _with(
         old,
         text=new.text,
-        incident=new.incident,
+        incident=old.incident if old.count else new.incident,
         parties=parties,
         count=min(old.count or new.count, new.count),
     )

@@ -181,6 +181,13 @@ def test_the_largest_cause_may_change(desk: Desk) -> None:
         tries(desk, {more: 2})
         looks(desk, alerter, 4)
     assert desk.kinds() == before
+    desk.store.outbox.retry([each.id for each in desk.store.queries.deliveries()], desk.clock())
+    now = desk.clock()
+    for claim in desk.store.outbox.claim("me", now, HOUR, 99):
+        desk.store.outbox.end([results.dead(claim, "x", now, now)])
+    alerter.look()
+    over = sorted(kind for kind, ended in desk.kinds() if ended)
+    assert over == ["failing", "undelivered"]
     since = desk.clock.advance(hours=3)
     for parties in (ORGANISATIONS[:2], ORGANISATIONS[2:]):
         listed(desk, dict.fromkeys(ORGANISATIONS, since), BROKEN)
