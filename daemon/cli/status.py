@@ -59,8 +59,8 @@ def status(
             **_facts(store),
             "not_taken": not_taken(configuration, store, now),
             "expiries": expiries(configuration),
-            "troubles": health.problems,
-            "passing": health.passing,
+            "troubles": [each.facts for each in health.problems],
+            "passing": [each.facts for each in health.passing],
             "alerts": alerts(store, configuration.alerts.to),
         }
     finally:

@@ -20,6 +20,7 @@ from daemon.core.errors import ConfigurationError, Fault, PostmottakError
 from daemon.core.model import DeliveryState
 from daemon.monitoring import expiry, late
 from daemon.monitoring.health import Severity, assess
+from daemon.monitoring.notified import is_due
 from daemon.monitoring.problems import free_space
 from daemon.service.stack import load_configuration, open_store, read_routing, utc_now
 from daemon.store import Store
@@ -99,11 +100,7 @@ def alerts(store: Store, to: Sequence[str]) -> list[dict[str, Any]]:
             "text": each.text,
             "began_at": each.began_at,
             "ended_at": each.ended_at,
-            "not_told": [
-                name
-                for name in to
-                if each.told.get(name) is None or (each.ended_at and each.told[name] == "begun")
-            ],
+            "not_told": [name for name in to if is_due(each, name, utc_now())],
         }
         for each in store.alerts.all()
     ]

@@ -79,7 +79,7 @@ def _problems(health: Health, *, everything: bool) -> Iterator[str]:
 
 
 def _cause(cause: Sequence[Problem], *, is_told: bool, everything: bool) -> Iterator[str]:
-    """The worst of it, unless the headline has told it, and its remedy."""
+    """The worst of it, unless the headline has told it, its remedy, and the first of each kind."""
     first = cause[0]
     what, remedy = split_reason(first.text)
     level = "CRITICAL" if first.critical else "warning"
@@ -87,8 +87,10 @@ def _cause(cause: Sequence[Problem], *, is_told: bool, everything: bool) -> Iter
         yield f"{level}: {_cut(what, everything=everything)}"
     if remedy:
         yield f"    {_cut(remedy, everything=everything)}"
-    if everything:
-        yield from (f"    {each.text}" for each in cause[1:])
+    kinds = {each.kind: each for each in reversed(cause)}
+    for each in cause[1:]:
+        if everything or (each is kinds[each.kind] and each.kind != first.kind):
+            yield f"    {_cut(each.text, everything=everything)}"
 
 
 def _cut(text: str, *, everything: bool) -> str:

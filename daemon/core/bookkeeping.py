@@ -43,6 +43,12 @@ store.
 """
 
 
+BEGUN, AGAIN, ENDED = "begun", "again", "ended"
+"""What a destination was notified of: that a problem has begun, or that it is over; or that it has
+begun, and not yet that it is about more than it was then.
+"""
+
+
 class Alert(SQLModel, table=True):
     """A problem, or one that has ended and whose end has not been reported to everyone yet.
 
@@ -60,7 +66,16 @@ class Alert(SQLModel, table=True):
     told: dict[str, str] = Field(
         default_factory=dict,
         sa_type=JSON,
-        description="by destination: begun or ended, whichever was notified last",
+        description="by destination: begun, again or ended, whichever was notified last",
+    )
+    incident: str = Field(default="", description="what alerts with one cause share")
+    parties: list[str] = Field(
+        default_factory=list,
+        sa_type=JSON,
+        description="the organisations it is about, of those that it was about when it began",
+    )
+    count: int = Field(
+        default=1, description="how much it is about; at most as much as when it began"
     )
 
 

@@ -109,7 +109,9 @@ def cause_of(reason: str) -> str:
 def incident_of(where: str, reason: str) -> str:
     """Return a short id that problems at one place with one cause share.
 
-    What passes by itself is one cause, however its words change from one attempt to the next.
+    `where` says what the place is as well, such as `mailbox altinn`: names of mailboxes and of
+    destinations may be the same. What passes by itself is one cause, however its words change from
+    one attempt to the next.
     """
     return _incident_of(where, reason[:_READ])
 

@@ -1,7 +1,8 @@
 """Notifies of each cause once when it begins, and once when it is over.
 
 Problems with one cause share an incident, and whoever was notified of one of them is not notified
-of the others, unless they are worse. What concerns single letters is told together.
+of the others, unless they are worse or concern other organisations. A problem that has grown begins
+again. What concerns single letters is told together.
 
 State is in the store, so a restart repeats no notification. A destination that cannot be reached is
 tried again at growing intervals and holds up nothing; the log and `status` show the problem anyway.
@@ -18,15 +19,17 @@ from functools import partial
 import structlog
 
 from daemon.core.backoff import Backoff
-from daemon.core.bookkeeping import COLLISION, Alert
+from daemon.core.bookkeeping import BEGUN, ENDED, SEEN_BY_SERVICE, Alert
 from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import DiskFull, Fault, NotStorable, PostmottakError
 from daemon.core.ports import Destination, Notifies
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot
 from daemon.monitoring.alert_text import notification
+from daemon.monitoring.awake import Awake
 from daemon.monitoring.health import Health, assess
-from daemon.monitoring.problem import split_key
+from daemon.monitoring.notified import OF_LETTERS, is_due, is_known
+from daemon.monitoring.problem import Problem
 from daemon.monitoring.service_problems import ServiceProblems
 from daemon.monitoring.shared_health import SharedHealth
 from daemon.runtime.heartbeat import Heartbeats
@@ -39,10 +42,6 @@ _SHARE = 20
 """The least pause after a look, as a multiple of its duration, where changes never cease."""
 ALERTS = "alerts"  # the name under which this sends heartbeats
 _BACKOFF = Backoff(timedelta(minutes=1), timedelta(minutes=30))
-_WITHOUT_END = frozenset({"rejected", COLLISION})
-"""Kinds that happen once and do not pass, so there is no end to notify of."""
-_OF_LETTERS = frozenset({"incomplete", *_WITHOUT_END})
-"""Kinds of problems each of which is about one letter: several are one notification."""
 
 
 class AlertNotifier:
@@ -75,12 +74,19 @@ class AlertNotifier:
         self._service_problems = service_problems or ServiceProblems()
         self._waits: dict[str, tuple[datetime, int]] = {}
         """By destination: when it may be tried again, and how often it has failed in a row."""
+        self._awake: Awake | None = None
+        """None for one look, which comes after all else is done."""
+
+    def begin(self) -> None:
+        """Have patience with what was wrong before now: the service has only just begun."""
+        self._awake = Awake(self._clock(), self._steady)
 
     def loop(self, stopping: threading.Event) -> None:
         """Look until `stopping` is set. A full disk is waited out.
 
         What the database rejects is logged. Raises StoreError.
         """
+        self.begin()
         while not stopping.is_set():
             began = time.monotonic()
             try:
@@ -119,48 +125,62 @@ class AlertNotifier:
         self._heartbeats.beat(ALERTS)
         self.changed.clear()
         now = self._clock()
+        of_service = self._service_problems.all()
+        if self._awake:
+            self._awake.look(now)
+            self._awake.seen |= {each.key for each in of_service}
         health = self.shared.renew(
-            partial(
-                assess,
-                snapshot.configuration,
-                self._store,
-                now,
-                self._faults(),
-                self._service_problems.all(),
-            )
+            partial(assess, snapshot.configuration, self._store, now, self._faults(), of_service)
         )
         self.on_health(health)
         self._note(health, now)
         alerts = self._store.alerts.all()
         for name in snapshot.configuration.alerts.to:
-            self._notify_all(alerts, name, snapshot)
+            self._notify_all(alerts, name, snapshot, now)
         for alert in alerts:
-            left = any(_is_due(alert, name) for name in snapshot.configuration.alerts.to)
+            left = any(is_due(alert, name, now) for name in snapshot.configuration.alerts.to)
             if alert.ended_at and not left:
                 self._store.alerts.forget(alert)
 
     def _note(self, health: Health, now: datetime) -> None:
-        before = {each.key for each in self._store.alerts.all() if not each.ended_at}
-        current = [
-            Alert(
-                key=each.key, kind=each.kind, critical=each.critical, text=each.text, began_at=now
-            )
+        known = {each.key: each for each in self._store.alerts.all() if not each.ended_at}
+        current = {
+            each.key: _alert(each, now)
             for each in health.problems
-            if each.notify
+            if each.notify and (each.key in known or self._has_lasted(each))
+        }
+        kept = [
+            each for key, each in known.items() if key not in current and self._is_unheard(each)
         ]
-        self._store.alerts.note(current, now)
-        for alert in current:
-            if alert.key not in before:
-                _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
+        for alert in self._store.alerts.note([*current.values(), *kept], now):
+            _log.error("alert", kind=alert.kind, about=alert.key, text=alert.text)
 
-    def _notify_all(self, alerts: Sequence[Alert], name: str, snapshot: Snapshot) -> None:
+    def _has_lasted(self, problem: Problem) -> bool:
+        return self._awake is None or self._awake.for_so_long >= problem.patience
+
+    def _is_unheard(self, alert: Alert) -> bool:
+        """Whether it is of the service itself, which has not yet found out whether it is over."""
+        return (
+            self._awake is not None
+            and alert.kind in SEEN_BY_SERVICE
+            and alert.key not in self._awake.seen
+            and not self._awake.has_heard_all
+        )
+
+    def _notify_all(
+        self, alerts: Sequence[Alert], name: str, snapshot: Snapshot, now: datetime
+    ) -> None:
         """Send what one destination is due: what has begun before what is over."""
         together: dict[tuple[str, bool], list[Alert]] = {}
+        by_incident: dict[str, list[Alert]] = {}
+        for alert in alerts:
+            if alert.incident:
+                by_incident.setdefault(alert.incident, []).append(alert)
         for alert in sorted(alerts, key=lambda each: (bool(each.ended_at), not each.critical)):
-            if _is_due(alert, name):
-                if _is_known(alert, alerts, name):
+            if is_due(alert, name, now):
+                if is_known(alert, by_incident.get(alert.incident, ()), name):
                     self._told(alert, name)
-                elif alert.kind in _OF_LETTERS:
+                elif alert.kind in OF_LETTERS:
                     together.setdefault((alert.kind, bool(alert.ended_at)), []).append(alert)
                 else:
                     self._notify([alert], name, snapshot)
@@ -186,7 +206,7 @@ class AlertNotifier:
         _log.info("alert sent", kind=some[0].kind, destination=name, ended=message.ended)
 
     def _told(self, alert: Alert, name: str) -> None:
-        phase = "ended" if alert.ended_at else "begun"
+        phase = ENDED if alert.ended_at else BEGUN
         self._store.alerts.told(alert, name, phase)
         alert.told = {**alert.told, name: phase}
 
@@ -197,30 +217,14 @@ class AlertNotifier:
         )
 
 
-def _is_due(alert: Alert, name: str) -> bool:
-    """Whether this destination is due a notification.
-
-    One that never got the beginning does not get the end.
-    """
-    told = alert.told.get(name)
-    if alert.ended_at:
-        return told == "begun" and alert.kind not in _WITHOUT_END
-    return told is None
-
-
-def _is_known(alert: Alert, alerts: Sequence[Alert], name: str) -> bool:
-    """Whether the destination was notified of the same cause.
-
-    If it has ended: whether the cause goes on, or its end was notified.
-    """
-    _, incident = split_key(alert.kind, alert.key)
-    others = [
-        each
-        for each in alerts
-        if incident and each.key != alert.key and split_key(each.kind, each.key)[1] == incident
-    ]
-    if alert.ended_at:
-        return any(not each.ended_at or each.told.get(name) == "ended" for each in others)
-    return any(
-        each.told.get(name) == "begun" and (each.critical or not alert.critical) for each in others
+def _alert(problem: Problem, now: datetime) -> Alert:
+    return Alert(
+        key=problem.key,
+        kind=problem.kind,
+        critical=problem.critical,
+        text=problem.text,
+        began_at=now,
+        incident=problem.incident,
+        parties=list(problem.parties),
+        count=problem.count,
     )

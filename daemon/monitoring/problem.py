@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 
 _NAMED = 5
+_ONE_AT_A_PLACE = frozenset({"expiry", "silence", "undelivered"})
+"""Kinds of which there is one at a place, whatever its cause is, and however that changes."""
+_OF_ALERTS = frozenset({"parties", "patience"})
 _INCIDENT = re.compile(r" #([0-9a-f]{8})$")
 
 
@@ -18,7 +21,7 @@ class Problem:
     kind: str
     about: str
     """What is affected: a destination, a channel, a file. Two problems with the same kind, the
-    same `about` and the same `incident` are the same problem.
+    same `about` and the same `incident` are the same problem; of some kinds there is only one.
     """
     text: str
     """What is wrong and, after a semicolon, what to do."""
@@ -27,18 +30,31 @@ class Problem:
     """The mailbox or destination at which it is; empty where it is at neither."""
     count: int = 1
     """How many letters, deliveries or channels it is about."""
+    parties: Sequence[str] = ()
+    """The organisations it is about, if it is about some of several."""
     since: datetime | None = None
     incident: str = ""
     """What problems with one cause share, so that someone is notified of it once."""
     notify: bool = True
     """Whether it has lasted long enough for someone to be notified."""
+    patience: timedelta = timedelta()
+    """For so long after the start of the service nobody is notified: it may be over with the next
+    attempt.
+    """
     passing: bool = False
     """Whether it may be over by itself in a moment: it is shown, and all is well in spite of it."""
 
     @property
     def key(self) -> str:
         """Return what identifies it."""
-        return f"{self.kind} {self.about}".strip() + (self.incident and f" #{self.incident}")
+        cause = "" if self.kind in _ONE_AT_A_PLACE else self.incident
+        return f"{self.kind} {self.about}".strip() + (cause and f" #{cause}")
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """Return what `status --json` promises: all but what only alerts go by."""
+        own = asdict(self)
+        return {name: own[name] for name in own if name not in _OF_ALERTS}
 
 
 def split_key(kind: str, key: str) -> tuple[str, str]:

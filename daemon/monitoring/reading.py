@@ -47,7 +47,11 @@ def of_mailboxes(
 
 def key_incident(mailbox: str) -> str:
     """Return the incident of a mailbox's key that has ended: what it prevents is no other one."""
-    return incident_of(mailbox, "certificate has expired")
+    return _incident(mailbox, "certificate has expired")
+
+
+def _incident(mailbox: str, reason: str, what: str = "mailbox") -> str:
+    return incident_of(f"{what} {mailbox}", reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +108,18 @@ class _Reading:
             kind="silence",
             about=self.mailbox.name,
             where=self.mailbox.name,
-            incident=self._incident(self._failing),
+            incident=self._most(self._failing),
             count=max(1, len(self._current)),
+            parties=sorted({each.party for each in self._expected}),
             text=f"The mailbox {self.mailbox.name} {what}",
             critical=critical,
             notify=notify,
+            patience=self._patience(self._failing),
         )
+
+    def _patience(self, failing: Sequence[Bookmark]) -> timedelta:
+        set_up = any(map(_is_set_up, failing))
+        return timedelta() if set_up else self.configuration.alerts.silent_after
 
     def _nothing_is_read(self) -> Problem:
         """For less than an hour: at once where waiting does not help."""
@@ -131,7 +141,7 @@ class _Reading:
         what, remedy = split_reason(_reason(first[0]))
         return f": {what or 'for an unknown reason'}{others}; {remedy or _SEE}"
 
-    def _incident(self, failing: Sequence[Bookmark]) -> str:
+    def _most(self, failing: Sequence[Bookmark]) -> str:
         groups = self._by_cause(failing)
         return max(groups, key=lambda incident: len(groups[incident])) if groups else ""
 
@@ -145,7 +155,7 @@ class _Reading:
         if self.key_has_ended and "oken" in (each.last_error or ""):
             return key_incident(self.mailbox.name)
         reason = (each.last_error or "").replace(each.party, "").replace(each.resource, "")
-        return incident_of(self.mailbox.name, f"{'may not read ' * each.refused}{reason}")
+        return _incident(self.mailbox.name, f"{'may not read ' * each.refused}{reason}")
 
     def _not_whole(self) -> Iterator[Problem]:
         """By cause; access that was there and is lost is worse than what was never granted."""
@@ -166,16 +176,21 @@ class _Reading:
         which = some(
             [f"{_channel(each)} since {moment(each.failing_since or since)}" for each in channels]
         )
+        lasting = [each for each in channels if _is_set_up(each) or self._lasts(each.failing_since)]
         text = f"The mailbox {self.mailbox.name} cannot be read whole for {some(by_party)}: {which}"
         return self._problem(
             "unread",
             incident,
             channels,
             text,
+            lasting=lasting,
             critical=is_long(self.configuration, since, self.now),
             passing=not set_up and self.now - since < NOTIFY_AFTER,
-            notify=set_up or self.now - since > self.configuration.alerts.silent_after,
+            notify=bool(lasting),
         )
+
+    def _lasts(self, since: datetime | None) -> bool:
+        return self.now - (since or self.now) > self.configuration.alerts.silent_after
 
     def _problem(
         self,
@@ -184,6 +199,7 @@ class _Reading:
         channels: Sequence[Bookmark],
         text: str,
         *,
+        lasting: Sequence[Bookmark] | None = None,
         critical: bool = True,
         passing: bool = False,
         notify: bool = True,
@@ -195,11 +211,13 @@ class _Reading:
             incident=incident,
             where=self.mailbox.name,
             count=len(channels),
+            parties=sorted({each.party for each in (channels if lasting is None else lasting)}),
             since=channels[0].failing_since,
             text=f"{text}: {what or 'for an unknown reason'}; {remedy or _SEE}",
             critical=critical,
             passing=passing,
             notify=notify,
+            patience=self._patience(channels),
         )
 
     def _not_polled(self) -> Iterator[Problem]:
@@ -207,7 +225,7 @@ class _Reading:
         every = self.mailbox.settings.poll_every
         limit = max(_POLLS * every, _STOPPED_AFTER)
         left = {
-            each.party
+            each.party: last
             for each in self._current
             if not _fails(each)
             and (last := _last_polled(each)) is not None
@@ -216,7 +234,7 @@ class _Reading:
         known = {each.party for each in self._current}
         new = [party for party in self.mailbox.settings.organisations if party not in known]
         if left:
-            yield self._stopped(sorted(left), every)
+            yield self._stopped(sorted(left), min(left.values()), every)
         if new:
             text = f"Not read yet in the mailbox {self.mailbox.name}: {some(new)}"
             yield Problem(
@@ -229,7 +247,7 @@ class _Reading:
                 notify=False,
             )
 
-    def _stopped(self, parties: Sequence[str], every: timedelta) -> Problem:
+    def _stopped(self, parties: Sequence[str], since: datetime, every: timedelta) -> Problem:
         text = (
             f"The mailbox {self.mailbox.name} was not read for more than {_POLLS} times poll_every "
             f"({duration_text(every)}), for {some(parties)}"
@@ -239,8 +257,11 @@ class _Reading:
             about=f"{self.mailbox.name} stopped",
             where=self.mailbox.name,
             count=len(parties),
+            parties=parties,
             text=f"{text}; {_SEE_SERVICE}",
             critical=False,
+            notify=self.now - since > self.configuration.alerts.silent_after,
+            patience=self._patience(()),
         )
 
 
@@ -273,7 +294,9 @@ def _unfetched(
     for each in store.queries.sightings(SightingState.FAILING):
         if each.mailbox in names and (each.mailbox, each.party, each.resource) not in retired:
             reason = (each.last_error or "").replace(each.external_id, "")
-            groups[each.mailbox, incident_of(each.mailbox, reason)].append(each)
+            # what passes is not the same as what passes when a mailbox is listed
+            what = "mailbox" if needs_set_up(reason) else "letters of"
+            groups[each.mailbox, _incident(each.mailbox, reason, what)].append(each)
     for (mailbox, incident), letters in groups.items():
         yield _letters_unfetched(configuration, mailbox, incident, letters, now)
 
@@ -292,6 +315,11 @@ def _letters_unfetched(
     which = some(
         [f"{each.external_id} since {moment(each.failing_since or now)}" for each in ordered]
     )
+    lasting = [
+        each
+        for each in ordered
+        if set_up or now - (each.failing_since or now) > configuration.alerts.silent_after
+    ]
     text = f"Letters in the mailbox {mailbox} that cannot be fetched: {len(ordered)}, {which}"
     return Problem(
         kind="unfetched",
@@ -299,9 +327,11 @@ def _letters_unfetched(
         incident=incident,
         where=mailbox,
         count=len(ordered),
+        parties=sorted({each.party for each in lasting}),
         since=since,
         text=f"{text}: {what or 'for an unknown reason'}; {remedy or _SEE_ALL}",
         critical=is_long(configuration, since, now),
         passing=not set_up and len(ordered) < SEVERAL and now - since < NOTIFY_AFTER,
-        notify=set_up or now - since > configuration.alerts.silent_after,
+        notify=bool(lasting),
+        patience=timedelta() if set_up else configuration.alerts.silent_after,
     )

@@ -21,6 +21,8 @@ SHORT_WHILE = timedelta(minutes=5)
 """For so long a single failure may pass by itself."""
 NOTIFY_AFTER = timedelta(minutes=15)
 """For so long nobody is notified of failures that may pass by themselves."""
+_DATED = 50
+"""For so many causes the store is asked since when they fail, so that a look costs little."""
 HAPPENED_WITHIN = timedelta(days=7)
 """How long to show what happened once and cannot end."""
 HAPPENED_AT_MOST = 50
@@ -29,7 +31,7 @@ HAPPENED_AT_MOST = 50
 def of_deliveries(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:
     """Yield what is wrong with deliveries. Raises StoreError."""
     waiting = store.waiting.groups()
-    failing = list(_failing(waiting, now))
+    failing = list(_failing(store, waiting, now))
     yield from failing
     yield from _held(waiting)
     yield from _undelivered(configuration, waiting, failing, now)
@@ -39,20 +41,27 @@ def of_deliveries(configuration: Configuration, store: Store, now: datetime) -> 
     yield from _collided(store, now)
 
 
-def _failing(waiting: Sequence[Waiting], now: datetime) -> Iterator[Problem]:
-    """By destination and cause; what may pass by itself is one cause."""
+def _failing(store: Store, waiting: Sequence[Waiting], now: datetime) -> Iterator[Problem]:
+    """By destination and cause; what may pass by itself is one cause.
+
+    A letter may have waited for long before its first attempt: what counts is since when it fails.
+    """
     groups: defaultdict[tuple[str, str], list[Waiting]] = defaultdict(list)
     for each in waiting:
         if each.reason is not None and each.state is DeliveryState.PENDING:
-            groups[each.destination, incident_of(each.destination, each.reason)].append(each)
+            incident = incident_of(f"destination {each.destination}", each.reason)
+            groups[each.destination, incident].append(each)
     untried = Counter[str]()
     for each in waiting:
         if each.reason is None and each.state is DeliveryState.PENDING:
             untried[each.destination] += each.count
-    for (destination, incident), some in groups.items():
+    for place, ((destination, incident), some) in enumerate(groups.items()):
         reason = some[0].reason or ""
-        count, since = sum(each.count for each in some), min(each.oldest for each in some)
-        set_up, age = needs_set_up(reason), now - since
+        count, set_up = sum(each.count for each in some), needs_set_up(reason)
+        is_asked = not set_up or place < _DATED  # there is one cause that passes at a destination
+        began = store.waiting.failing_since(some) if is_asked else None
+        since = began or min(each.oldest for each in some)
+        age = now - since
         yield Problem(
             kind="failing",
             about=destination,
@@ -64,6 +73,7 @@ def _failing(waiting: Sequence[Waiting], now: datetime) -> Iterator[Problem]:
             critical=set_up,
             passing=not set_up and count < SEVERAL and age < SHORT_WHILE,
             notify=set_up or age >= NOTIFY_AFTER,
+            patience=timedelta() if set_up else NOTIFY_AFTER,
         )
 
 
@@ -124,6 +134,7 @@ def _undelivered(
                 where=destination,
                 since=since,
                 incident=cause.get(destination, ""),
+                patience=NOTIFY_AFTER,
                 text=f"{text}; see `postmottak deliveries list`",
             )
 

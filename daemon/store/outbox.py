@@ -243,11 +243,14 @@ class Outbox:
         return bool(getattr(changed, "rowcount", 0))
 
     def retry(self, ids: Sequence[UUID], now: datetime) -> int:
-        """Make pending and dead deliveries due now. Returns how many changed."""
+        """Make pending and dead deliveries due now. Returns how many changed.
+
+        Nothing fails until the next attempt has; the earlier ones stay on record.
+        """
         return self._operator(
             ids,
             (DeliveryState.PENDING, DeliveryState.DEAD),
-            {"state": DeliveryState.PENDING, "due_at": now, "crashes": 0},
+            {"state": DeliveryState.PENDING, "due_at": now, "crashes": 0, "last_error": None},
         )
 
     def hold(self, ids: Sequence[UUID]) -> int:
@@ -257,7 +260,9 @@ class Outbox:
     def release(self, ids: Sequence[UUID], now: datetime) -> int:
         """Make held deliveries due now. Returns how many changed."""
         return self._operator(
-            ids, (DeliveryState.HELD,), {"state": DeliveryState.PENDING, "due_at": now}
+            ids,
+            (DeliveryState.HELD,),
+            {"state": DeliveryState.PENDING, "due_at": now, "last_error": None},
         )
 
     def resend(self, ids: Sequence[UUID], now: datetime) -> list[UUID]:

@@ -12,10 +12,11 @@ import pytest
 
 from daemon.config.loader import AlertLanguage
 from daemon.core.bookkeeping import Bookmark
+from daemon.core.model import SightingState
 from daemon.monitoring import alert_text
 from daemon.store import results
 from tests.unit.alerting import KEY_LASTS, Desk, new_desk, read  # noqa: F401  # a fixture
-from tests.unit.conftest import ROOT, stored_letter
+from tests.unit.conftest import ROOT, envelope, stored_letter
 
 OPERATING = ROOT / "docs" / "operating.md"
 
@@ -135,6 +136,77 @@ def test_failures_that_may_pass_wait_a_while(desk: Desk) -> None:
     alerter.look()
     assert desk.kinds() == [("failing", False)] * 2
     assert "erp" in desk.bell.told[0].subject + desk.bell.told[1].subject
+
+
+def test_letters_and_listings_that_may_pass_are_told_apart(desk: Desk) -> None:
+    """That a letter cannot be fetched is told although it is known that another organisation's
+    letters cannot be listed: what may pass is one cause only where it is one thing."""
+    alerter = desk.make()
+    for hours in range(0, 10, 2):
+        read(desk)
+        channels(desk, 1, "Altinn answers with status 500", timedelta(hours=hours))
+        if hours == 6:
+            ref = envelope("x").ref
+            state = SightingState.FAILING
+            desk.store.letters.record_skipped(ref, state, desk.clock(), "its file is too short")
+        alerter.look()
+        desk.clock.advance(hours=2)
+    assert [each.kind for each in desk.bell.told] == ["unread", "unread", "unfetched"]
+
+
+def test_a_mailbox_and_a_destination_with_one_name_are_two_places(desk: Desk) -> None:
+    """Both are told of, whatever they have in common."""
+    reason = "proxy.example.com cannot be resolved (no such host); correct the name"
+    read(desk)
+    desk.store.letters.add([stored_letter("a", ("altinn",))])
+    fail(desk, reason)
+    channels(desk, 1, reason)
+    desk.make().look()
+    assert sorted(each.kind for each in desk.bell.told) == ["failing", "unread"]
+
+
+def test_what_has_waited_for_long_has_not_failed_for_long(desk: Desk) -> None:
+    """In a queue that is longer than the patience, a failure is told of after it has lasted, with
+    the time at which it began, and a momentary one is not."""
+    desk.store.letters.add([stored_letter("a", ("erp",))])
+    desk.clock.advance(minutes=40)
+    read(desk)
+    fail(desk, "the receiver answers with status 503")
+    began = desk.clock()
+    alerter = desk.make()
+    for minutes in (1, 13):
+        alerter.look()
+        assert desk.kinds() == []
+        desk.clock.advance(minutes=minutes)
+        fail(desk, "the receiver answers with status 503")
+    desk.clock.advance(minutes=2)
+    alerter.look()
+    assert desk.kinds() == [("failing", False)]
+    assert f"since {began:%Y-%m-%d %H:%M} UTC" in desk.bell.told[0].text
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_what_is_tried_again_does_not_fail_before_it_is_tried(desk: Desk, *, held: bool) -> None:
+    """An operator who retries or releases deliveries is not told that they fail before they have
+    been tried; what failed before they were given up does not count if they fail again."""
+    reason = "the drop folder /srv/drop is read-only; mount it for writing"
+    desk.store.letters.add([stored_letter("a", ("erp",))])
+    if held:
+        fail(desk, reason)
+        desk.store.outbox.hold([each.id for each in desk.store.queries.deliveries()])
+    else:
+        [claim] = desk.store.outbox.claim("me", desk.clock(), timedelta(minutes=1), 1)
+        desk.store.outbox.end([results.dead(claim, reason, desk.clock(), desk.clock())])
+    ids = [each.id for each in desk.store.queries.deliveries()]
+    desk.clock.advance(hours=2)
+    read(desk)
+    (desk.store.outbox.release if held else desk.store.outbox.retry)(ids, desk.clock())
+    desk.make().look()
+    assert desk.kinds() == []
+    fail(desk, "the receiver answers with status 503")
+    if not held:
+        desk.make().look()
+        assert desk.kinds() == []
 
 
 @pytest.mark.parametrize(

@@ -340,6 +340,15 @@ def test_what_may_pass_is_shown(world: World) -> None:
     assert "no alarm: erp: 1 delivery fails" in world.command("status").out
 
 
+def test_each_kind_of_a_cause_is_shown(world: World) -> None:
+    """What one cause brings about at a place is shown once for each kind, not only the worst."""
+    failing(world, CLOSED, 2)
+    world.sql("UPDATE deliveries SET created_at = datetime(created_at, '-5 hours')")
+    shown = world.command("status").out
+    assert "erp: 2 deliveries fail" in shown
+    assert shown.count("A letter has waited for erp") == 1
+
+
 def test_listed_is_here_or_elsewhere_for_a_reason(world: World) -> None:
     """Each letter that was listed is counted once, as here or with the reason why not; our own
     notices are not letters that were listed."""
