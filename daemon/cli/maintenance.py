@@ -21,6 +21,7 @@ from daemon.cli.output import (
     print_table,
     whoami,
 )
+from daemon.cli.stored import Limit
 
 if TYPE_CHECKING:
     from daemon.maintenance.integrity import IntegrityReport
@@ -97,7 +98,7 @@ def run(
 def log(
     context: typer.Context,
     *,
-    limit: Annotated[int, typer.Option(help="Maximum number to list.", min=1)] = 200,
+    limit: Limit = 200,
     json: Json = False,
 ) -> None:
     """List what was deleted, newest first: when, by whom, and by which rule."""

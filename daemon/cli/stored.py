@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from daemon.core.model import Delivery, DeliveryState
     from daemon.store import Store
 
-Limit = Annotated[int, typer.Option(help="Maximum number to list.", min=1)]
+Limit = Annotated[int, typer.Option(help="Maximum number to list.", min=1, max=2**31 - 1)]
 State = Annotated[
     str | None,
     typer.Option(

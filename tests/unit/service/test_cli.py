@@ -15,6 +15,8 @@ from tests.unit.conftest import TABLE
 from tests.unit.memory import MemoryMailbox
 from tests.unit.service.conftest import DATE, MAILBOXES, Command, with_letters
 
+LISTS = (["messages", "list"], ["deliveries", "list"], ["retention", "log"])
+
 
 @pytest.mark.parametrize(
     "arguments",
@@ -23,6 +25,7 @@ from tests.unit.service.conftest import DATE, MAILBOXES, Command, with_letters
         ["poll", "--nothing"],
         ["deliveries", "hold"],
         ["messages", "list", "--limit", "0"],
+        *([*words, "--limit", "9" * 20] for words in LISTS),
         ["-c"],
         [],
     ],
