@@ -63,10 +63,14 @@ def test_every_metric_of_the_rules_and_the_dashboard_exists(journey: Journey) ->
 
 
 def _has_settled(journey: Journey, port: int) -> bool:
-    """Whether letters are delivered and the worker process has said what it uses."""
+    """Whether letters are delivered, a poll has ended, and the worker process has said what it
+    uses."""
     text = journey.metrics(port)
     return bool(
-        re.search(r"^postmottak_fetched_to_delivered_seconds_count\{.*\} [1-9]", text, re.MULTILINE)
+        re.search(r"^postmottak_mailbox_last_success_timestamp_seconds", text, re.MULTILINE)
+        and re.search(
+            r"^postmottak_fetched_to_delivered_seconds_count\{.*\} [1-9]", text, re.MULTILINE
+        )
         and re.search(r"^postmottak_worker_process_resident_memory_bytes [1-9]", text, re.MULTILINE)
     )
 
