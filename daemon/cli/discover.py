@@ -99,7 +99,7 @@ def _refuse_half_answers(found: Mapping[str, Sequence[Discovered]]) -> None:
 def _carriers(found: Sequence[Discovered]) -> dict[str, list[str]]:
     """Return the resources of each service, by its code; none if nothing can be read at all.
 
-    A resource that is no guess is left out only where it was refused to every party.
+    A resource that is not a guess is left out only where it was refused to every party.
     """
     carriers: dict[str, list[str]] = {}
     if not any(each.readable for each in found):

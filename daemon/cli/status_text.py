@@ -152,7 +152,7 @@ def _table(standing: Standing) -> Iterator[str]:
         since = local(standing.in_force_since)
         yield f"routing table {standing.version[:12]} active since {since}"
     if standing.state == "edited":
-        yield f"{standing.file} has changes; the running service activates them"
+        yield f"{standing.file} has changes; the service or the next poll activates them"
     if standing.state == "faulty":
         yield f"{standing.file} has errors; the previous table stays active:"
     yield from _first([f"  {fault}" for fault in standing.faults], "postmottak check")
