@@ -260,7 +260,7 @@ class Dispatch:
         """
         steady = self._steady()
         self._poison_turn.over(steady)
-        if work.running and self._poison_turn.should_check(steady):
+        if self._poison_turn.should_check(steady):
             self._poison_turn.checked(steady, waits=self._store.outbox.poison_waits(now))
         return self._poison_turn.closed(steady, queues, work.oldest())
 
