@@ -18,9 +18,11 @@ from daemon.core.causes import split_reason
 from daemon.core.errors import Fault
 from daemon.monitoring.problem import Problem
 from daemon.monitoring.problems import find_all
+from daemon.monitoring.running import NOT_RUNNING, UNSEEN
 from daemon.store import Store
 
 _WELL = "all letters are delivered or on their way"
+_NOT_RUNNING = "the service is not running"
 _LINE = 300  # characters
 
 
@@ -69,7 +71,8 @@ class Health:
         what, _ = split_reason(self.problems[0].text)
         others = len(self.causes) - 1
         more = f" (and {others} other {'problem' if others == 1 else 'problems'})" * bool(others)
-        return f"{_shortened(what, _LINE)}{more}"
+        stopped = any(each.kind == NOT_RUNNING for each in self.problems[1:])
+        return f"{_shortened(what, _LINE)}{more}{f'; {_NOT_RUNNING}' * stopped}"
 
     @property
     def headline(self) -> str:
@@ -80,9 +83,12 @@ class Health:
         again = ("failing", "unfetched")
         retried = sum(each.count for each in self.passing if each.kind in again)
         held = sum(each.count for each in self.passing if each.kind == "held")
+        kinds = {each.kind for each in self.passing}
         words = (
             f"{retried} {'is' if retried == 1 else 'are'} being tried again" * bool(retried),
             f"{held} {'is' if held == 1 else 'are'} held" * bool(held),
+            _NOT_RUNNING * (NOT_RUNNING in kinds),
+            "it cannot be seen whether the service runs" * (UNSEEN in kinds),
         )
         found = " and ".join(word for word in words if word)
         return f"; {found}" if found else ""
@@ -103,9 +109,14 @@ def assess(
     found = find_all(configuration, store, now, faults, of_service)
     wrong = [each for each in found if not each.passing]
     return Health(
-        problems=sorted(wrong, key=lambda each: (not each.critical, -each.count)),
+        problems=sorted(wrong, key=_rank),
         passing=[each for each in found if each.passing],
     )
+
+
+def _rank(problem: Problem) -> tuple[bool, bool, int]:
+    """The worst first; then that nothing works at all; then what concerns most."""
+    return not problem.critical, problem.kind != NOT_RUNNING, -problem.count
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -17,11 +17,14 @@ from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.late import is_long
 from daemon.monitoring.problem import Problem, moment, split_key
 from daemon.monitoring.reading import key_incident, of_mailboxes
+from daemon.monitoring.running import of_running
 from daemon.monitoring.sending import HAPPENED_AT_MOST, HAPPENED_WITHIN, of_deliveries
 from daemon.runtime.clock import WRONG, is_behind
 from daemon.store import Store
+from daemon.store.in_use import StoreUse, store_use
 
 __all__ = ["Problem", "find_all", "find_problems", "free_space"]
+_OURS = StoreUse(in_use=True)
 
 
 def find_problems(
@@ -51,8 +54,10 @@ def find_all(
     `faults` are those of an edit that was ignored. `of_service` is what only the running service
     knows (`ServiceProblems`); other processes leave it out, and get what the service has stored.
     """
+    use = store_use(configuration.store.database_path) if of_service is None else _OURS
     return [
-        *of_mailboxes(configuration, store, store.queries.bookmarks(), now),
+        *of_running(store, use),
+        *of_mailboxes(configuration, store, store.queries.bookmarks(), now, runs=use.in_use),
         *_incomplete(configuration, store, now),
         *_untold(configuration, store, now),
         *of_deliveries(configuration, store, now),

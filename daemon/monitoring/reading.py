@@ -20,6 +20,7 @@ from daemon.monitoring.sending import NOTIFY_AFTER, SEVERAL
 from daemon.store import Store
 
 _SEE_SERVICE = "see whether the service runs: `systemctl status postmottak`"
+_SEE_LOG = "see the service's log: `journalctl -u postmottak`"
 _SEE, _SEE_ALL = "see `postmottak check`", "see `postmottak status --all`"
 _POLLS = 3
 """A channel that was not polled for so many intervals, and for so long, is not polled any more."""
@@ -27,9 +28,17 @@ _STOPPED_AFTER = timedelta(minutes=30)
 
 
 def of_mailboxes(
-    configuration: Configuration, store: Store, bookmarks: Sequence[Bookmark], now: datetime
+    configuration: Configuration,
+    store: Store,
+    bookmarks: Sequence[Bookmark],
+    now: datetime,
+    *,
+    runs: bool | None = None,
 ) -> Iterator[Problem]:
-    """Yield what is wrong with reading, by mailbox and cause. Raises StoreError."""
+    """Yield what is wrong with reading, by mailbox and cause. Raises StoreError.
+
+    `runs` says whether the service runs; None if that is not known.
+    """
     ended = {name for name, ends in keys(configuration).items() if ends <= now}
     by_mailbox: defaultdict[str, list[Bookmark]] = defaultdict(list)
     for each in bookmarks:
@@ -41,6 +50,7 @@ def of_mailboxes(
             bookmarks=by_mailbox[mailbox.name],
             key_has_ended=mailbox.name in ended,
             now=now,
+            see_service=_SEE_LOG if runs else _SEE_SERVICE,
         ).problems()
     yield from _unfetched(configuration, store, bookmarks, now)
 
@@ -63,11 +73,13 @@ class _Reading:
     bookmarks: Sequence[Bookmark]
     key_has_ended: bool
     now: datetime
+    see_service: str
+    """The remedy where nothing is known but that it is not read."""
 
     def problems(self) -> Iterator[Problem]:
         """One problem for the whole mailbox, or one for each cause of what cannot be read."""
         if not self.bookmarks:
-            yield self._silence(f"has not been read yet; {_SEE_SERVICE}")
+            yield self._silence(f"has not been read yet; {self.see_service}")
             return
         heard = [each.succeeded_at for each in self.bookmarks if each.succeeded_at]
         if not heard:
@@ -135,7 +147,7 @@ class _Reading:
         """The most frequent reason of what cannot be read, with its remedy."""
         groups = self._by_cause(self._failing or [each for each in self._current if each.refused])
         if not groups:
-            return f"; {_SEE_SERVICE}"
+            return f"; {self.see_service}"
         first = max(groups.values(), key=len)
         others = " (and for other reasons)" * (len(groups) > 1)
         what, remedy = split_reason(_reason(first[0]))
@@ -258,7 +270,7 @@ class _Reading:
             where=self.mailbox.name,
             count=len(parties),
             parties=parties,
-            text=f"{text}; {_SEE_SERVICE}",
+            text=f"{text}; {self.see_service}",
             critical=False,
             notify=self.now - since > self.configuration.alerts.silent_after,
             patience=self._patience(()),

@@ -59,6 +59,7 @@ from daemon.service.stack import LoadedConfig, open_content, retention
 from daemon.service.store_access import refuse_closed_store
 from daemon.service.upkeep import ClockCorrections, CoverFollower
 from daemon.store import BusyWait, Store
+from daemon.store.in_use import POLL, SERVICE
 from daemon.store.lock import InstanceLock
 
 _log = structlog.get_logger(__name__)
@@ -376,6 +377,7 @@ def open_app(
             checked.configuration.store.database_path, checked.configuration.store.content
         )
         ends.callback(lock.release)
+        lock.write_holder(SERVICE if with_worker else POLL)
         worker = start_worker(checked.configuration) if with_worker else None
         if worker:
             ends.callback(worker.close)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -19,6 +21,10 @@ from daemon.runtime.owner import make_folder, open_file
 
 _log = structlog.get_logger(__name__)
 _Inode = tuple[int, int]  # device and inode
+_TRIES, _PAUSE = (
+    5,
+    0.02,
+)  # seconds; one that asks whether the store is in use holds the lock briefly
 
 
 class InstanceLock:
@@ -78,6 +84,15 @@ class InstanceLock:
             return f"The store is no longer protected against a second service: {error}"
         return ""
 
+    def write_holder(self, holder: str) -> None:
+        """Write into the lock file who holds it, for `daemon.store.in_use`.
+
+        It stays there when the holder has ended. On a full disk nothing is written.
+        """
+        with suppress(OSError):
+            os.ftruncate(self._open[0], 0)
+            os.pwrite(self._open[0], f"{holder}\n".encode(), 0)
+
     def release(self) -> None:
         """Release the lock, after the database is closed. May be called twice."""
         while self._open:
@@ -122,7 +137,7 @@ class InstanceLock:
         """
         self._open.append(descriptor)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(descriptor)
         except BlockingIOError as error:
             remedy = "stop the service first: systemctl stop postmottak"
             raise StoreError(
@@ -139,6 +154,16 @@ class InstanceLock:
 
     def _is_replaced(self, path: Path) -> bool:
         return path in self._locked and path.exists() and not self._holds(path)
+
+
+def _flock(descriptor: int) -> None:
+    """Lock it, also if another process is just asking whether it is locked. Raises OSError."""
+    for _ in range(_TRIES - 1):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_PAUSE)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class _CannotBeMade(StoreError):

@@ -6,6 +6,7 @@ import fcntl
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from daemon.core.errors import StoreError
+from daemon.store.in_use import POLL, SERVICE, StoreUse, store_use
 from daemon.store.lock import InstanceLock
 from tests.unit.conftest import ROOT
 
@@ -222,3 +224,30 @@ def test_the_first_look_locks_a_database_that_is_new(tmp_path: Path) -> None:
     with (tmp_path / "x.db").open() as found, pytest.raises(BlockingIOError):
         fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
     lock.release()
+
+
+def test_whether_the_store_is_in_use_can_be_asked(tmp_path: Path) -> None:
+    """It is seen whether a process holds the lock, and which kind it is or was, without a trace;
+    what cannot be seen is not guessed."""
+    database = tmp_path / "x.db"
+    unknown = store_use(database)
+    assert unknown.in_use is None
+    assert "No such file" in unknown.why_unknown
+    assert list(tmp_path.iterdir()) == []
+    lock = InstanceLock(database)
+    assert store_use(database) == StoreUse(in_use=True)
+    lock.write_holder(SERVICE)
+    lock.write_holder(POLL)
+    assert store_use(database) == StoreUse(in_use=True, holder=POLL)
+    lock.release()
+    assert store_use(database) == StoreUse(in_use=False, holder=POLL)
+
+
+def test_who_asks_keeps_no_service_from_starting(tmp_path: Path) -> None:
+    """A service that starts just while `status` looks at the lock waits for it."""
+    database = tmp_path / "x.db"
+    InstanceLock(database).release()
+    with database.with_name("x.db.lock").open() as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        threading.Timer(0.03, fcntl.flock, (asking, fcntl.LOCK_UN)).start()
+        InstanceLock(database).release()

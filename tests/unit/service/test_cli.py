@@ -199,7 +199,8 @@ def test_status(command: Command, configure: Callable[[str, str], None]) -> None
     assert ended.json["routing_version"] == TABLE.version
     assert [each["resource"] for each in ended.json["channels"]] == ["skatt"]
     assert re.match(
-        r"OK: all letters are delivered or on their way\n\n"
+        r"OK: all letters are delivered or on their way; the service is not running\n"
+        r"no alarm: .*\n\n"
         r"2 letters stored; last received \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+\n",
         command("status").out,
     )

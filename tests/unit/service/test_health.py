@@ -3,12 +3,14 @@ the metrics say the same in every state, and none of them calls well what is not
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import socket
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
@@ -35,6 +37,8 @@ from daemon.runtime.systemd import SystemdNotifier
 from daemon.service import stack
 from daemon.service.status_line import StatusLine
 from daemon.store import Store
+from daemon.store.in_use import SERVICE
+from daemon.store.lock import InstanceLock
 from daemon.web.metrics import Monitoring
 from tests.unit.conftest import APPOINTED, SECRET, TAX, active_snapshot
 from tests.unit.memory import MemoryDestination, MemoryMailbox
@@ -237,8 +241,8 @@ STATES: dict[str, tuple[Callable[[World], None], Severity, str]] = {
     "a right was never given": (lambda w: lose_right(w, NO_RIGHT, polls=1), WARNING, "may not"),
     "a presumed resource is refused": (_presumed, OK, "all letters"),
     "an attachment is missing": (_incomplete, WARNING, "missing or damaged"),
-    "the service has stopped": (_stopped(1), WARNING, "was not read for more than 3 times"),
-    "the service has stopped long ago": (_stopped(2), CRITICAL, "was last read"),
+    "nothing is polled any more": (_stopped(1), WARNING, "was not read for more than 3 times"),
+    "nothing was polled for long": (_stopped(2), CRITICAL, "was last read"),
     "an organisation was added": (
         _added_party,
         WARNING,
@@ -303,9 +307,19 @@ def steady(text: str) -> str:
     return re.sub(r"\d+ MB", "some MB", text)
 
 
+@contextmanager
+def running(world: World) -> Iterator[None]:
+    """A service has the store, as far as its lock shows."""
+    lock = InstanceLock(world.folder / "data" / "postmottak.db")
+    lock.write_holder(SERVICE)
+    yield
+    lock.release()
+
+
 @pytest.mark.parametrize("name", STATES)
 def test_four_renderings_agree(world: World, name: str) -> None:
-    """In each state the verdict, the sentence and the problems are the same everywhere."""
+    """In each state of a running service the verdict, the sentence and the problems are the same
+    everywhere."""
     bring_about, verdict, words = STATES[name]
     bring_about(world)
     configuration = stack.load_configuration(world.file)
@@ -313,12 +327,19 @@ def test_four_renderings_agree(world: World, name: str) -> None:
     unit = unit_status(world, configuration, store)
     numbers = metrics(world, configuration, store)
     store.close()
+    with running(world):
+        first, kinds = agreed(world, verdict)
+    assert words in first
+    assert "not running" not in first
+    assert steady(first) == steady(unit)
+    assert numbers == (verdict, kinds)
+
+
+def agreed(world: World, verdict: Severity) -> tuple[str, Counter[str]]:
+    """The first line of `status`, and its kinds of problems, which its other forms share."""
     shown, monitor = world.command("status"), world.command("status", "--monitor")
     document = world.command("status", "--json")
     first = shown.out.splitlines()[0]
-
-    assert words in first
-    assert steady(first) == steady(unit)
     assert first.startswith(f"{verdict.name}: ")
     assert document.json["health"]["verdict"] == verdict.name.lower()
     assert steady(document.json["health"]["sentence"]) == steady(first.partition(": ")[2])
@@ -326,9 +347,72 @@ def test_four_renderings_agree(world: World, name: str) -> None:
     assert monitor.out.startswith(f"POSTMOTTAK {verdict.name} - ")
     assert shown.code == document.code == (3 if verdict else 0)
     kinds = Counter(each["kind"] for each in document.json["troubles"])
-    assert numbers == (verdict, kinds)
     assert f" problems={kinds.total()};" in monitor.out
     assert all(steady(each["text"]) in steady(monitor.out) for each in document.json["troubles"])
+    return first, kinds
+
+
+def _service_stopped(world: World) -> None:
+    _well(world)
+    with running(world):
+        pass
+
+
+def _many_wait(world: World) -> None:
+    failing(world, AWAY, 38)
+
+
+NOT_RUNNING = "the service is not running"
+WITHOUT_SERVICE: dict[str, tuple[Callable[[World], None], Severity, str]] = {
+    "nothing waits for the next poll": (_well, OK, f"on their way; {NOT_RUNNING}"),
+    "38 wait for the next poll": (
+        _many_wait,
+        WARNING,
+        "The service is not running: 38 deliveries wait (and 1 other problem)",
+    ),
+    "one waits for the next poll": (
+        lambda w: failing(w, AWAY, 1),
+        WARNING,
+        "The service is not running: 1 delivery waits",
+    ),
+    "the held do not wait for it": (_held, OK, f"1 is held and {NOT_RUNNING}"),
+    "the service was stopped": (_service_stopped, WARNING, "The service is not running"),
+    "something else is worse": (
+        lambda w: failing(w, CLOSED, 2),
+        CRITICAL,
+        f"(and 1 other problem); {NOT_RUNNING}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_SERVICE)
+def test_without_a_service_all_is_not_well(world: World, name: str) -> None:
+    """Where no process works with the store, the headline says so, and what waits for one is a
+    problem at once, in every form of `status`."""
+    bring_about, verdict, words = WITHOUT_SERVICE[name]
+    bring_about(world)
+    first, kinds = agreed(world, verdict)
+    assert words in first
+    assert kinds["not-running"] == ("The service" in first or verdict is CRITICAL)
+
+
+def test_it_is_not_invented_whether_a_service_runs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user who may not open the lock file reads that it cannot be seen, and why."""
+    _many_wait(world)
+    opened = os.open
+
+    def refused(path: Any, *arguments: Any, **named: Any) -> int:
+        if str(path).endswith(".lock"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr("daemon.store.in_use.os.open", refused)
+    shown = world.command("status").out
+    assert "not running" not in shown
+    assert "no alarm: It cannot be seen whether the service runs" in shown
+    assert "postmottak.db.lock: Permission denied" in shown
 
 
 def test_what_may_pass_is_shown(world: World) -> None:
