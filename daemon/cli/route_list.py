@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from daemon.cli.output import Json, options, print_json, print_table
+from daemon.cli.output import Exit, Json, options, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from daemon.routing.rows import Delegation
     from daemon.routing.table import Table
+    from daemon.service.stack import LoadedConfig
+
+
+def loaded(context: typer.Context) -> LoadedConfig:
+    """Read the files; where the table's has faults, say so, and take the table in force."""
+    from daemon.runtime import logs
+    from daemon.service.table_in_force import load_or_in_force
+
+    logs.configure()
+    checked = load_or_in_force(options(context).config)
+    if checked.ignored:
+        for fault in checked.ignored:
+            sys.stderr.write(f"{printable(str(fault))}\n")
+        sys.stderr.write(
+            f"\n{checked.configuration.routing.file} has errors; this is the table in force, "
+            f"{checked.table.version[:12]}:\n"
+        )
+    return checked
+
+
+def end_of(checked: LoadedConfig) -> None:
+    """Exit with the code of a faulty table if the file is one."""
+    if checked.ignored:
+        raise typer.Exit(Exit.WRONG)
 
 
 def list_routes(context: typer.Context, *, json: Json = False) -> None:
     """List the routes in the order in which they are tried, the recipients and the covers.
 
-    The table is as the file says now. `postmottak status` shows whether the file is active.
+    The table is as the file says now. `postmottak status` shows whether the file is active. If the
+    file has errors, they are shown with the table in force, and the exit code is 1.
     """
     from pydantic_core import to_jsonable_python
 
-    from daemon.core.times import norwegian_day
-    from daemon.runtime import logs
-    from daemon.service import stack
-
-    logs.configure()
-    table = stack.load(options(context).config).table
+    checked = loaded(context)
+    table = checked.table
     if json:
         print_json(to_jsonable_python({"version": table.version, **table.rows}))
-        return
+    else:
+        _print_table(table)
+    end_of(checked)
+
+
+def _print_table(table: Table) -> None:
+    from daemon.core.times import norwegian_day
+    from daemon.service import stack
+
     typer.echo("Routes, in the order in which they are tried:")
     print_table(("", "route", "conditions", "to", "also", "options"), _routes(table))
     typer.echo("\nRecipients:")

@@ -12,7 +12,7 @@ from daemon.cli import route_sheets
 from daemon.cli.apply_table import Since, apply, arrived_since
 from daemon.cli.explanation import print_explanation
 from daemon.cli.output import Exit, Json, counted, options, print_json
-from daemon.cli.route_list import list_routes
+from daemon.cli.route_list import end_of, list_routes, loaded
 from daemon.cli.tables import local, printable
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def explain(
     if message:
         _explain_stored(context, message, json=json)
         return
-    table = _checked(context).table
+    checked = loaded(context)
+    table = checked.table
     explanation = explain_facts(table, _facts(at=utc_now(), **described))
     if json:
         print_json(
@@ -87,8 +88,9 @@ def explain(
                 "stored": None,
             }
         )
-        return
-    print_explanation(explanation)
+    else:
+        print_explanation(explanation)
+    end_of(checked)
 
 
 def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None:

@@ -29,12 +29,12 @@ def run(context: typer.Context) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT."""
     from daemon.runtime import logs
     from daemon.runtime.process import freeze_gc
-    from daemon.service import app, stack
+    from daemon.service import app
     from daemon.service.supervisor import Supervisor
+    from daemon.service.table_in_force import load_for_work
 
     logs.configure()
-    checked = stack.load(options(context).config)
-    as_owner_of(checked.configuration.store)
+    checked = load_for_work(options(context).config, as_owner_of)
     with app.open_app(checked, with_worker=True) as parts:
         service = Supervisor(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -76,11 +76,11 @@ def poll(context: typer.Context, *, json: Json = False) -> None:
     Exits with code 3 if work remains.
     """
     from daemon.runtime import logs
-    from daemon.service import app, stack
+    from daemon.service import app
+    from daemon.service.table_in_force import load_for_work
 
     logs.configure()
-    checked = stack.load(options(context).config)
-    as_owner_of(checked.configuration.store)
+    checked = load_for_work(options(context).config, as_owner_of)
     stopping = _until_signalled()
     with app.open_app(checked) as parts:
         parts.store.wait_until(stopping)
@@ -92,7 +92,13 @@ def poll(context: typer.Context, *, json: Json = False) -> None:
 def _poll_exit(summary: PollSummary, *, called_off: bool) -> Exit:
     if summary.unreachable:
         return Exit.UNREACHABLE
-    if called_off or summary.problems or summary.unfinished or summary.marks_failed:
+    if (
+        called_off
+        or summary.problems
+        or summary.ignored
+        or summary.unfinished
+        or summary.marks_failed
+    ):
         return Exit.REMAINS
     return Exit.FINE
 
@@ -135,11 +141,11 @@ def reconcile(context: typer.Context, *, json: Json = False) -> None:
     Exits with code 3 if work remains.
     """
     from daemon.runtime import logs
-    from daemon.service import app, stack
+    from daemon.service import app
+    from daemon.service.table_in_force import load_for_work
 
     logs.configure()
-    checked = stack.load(options(context).config)
-    as_owner_of(checked.configuration.store)
+    checked = load_for_work(options(context).config, as_owner_of)
     stopping = _until_signalled()
     with app.open_app(checked) as parts:
         parts.store.wait_until(stopping)

@@ -77,7 +77,7 @@ class App:
         lock: InstanceLock,
     ) -> None:
         configuration = checked.configuration
-        self._worker, self._lock = worker, lock
+        self._worker, self._lock, self._ignored = worker, lock, checked.ignored
         self.store, self.clock = store, clock
         self.problems, self.heartbeats = ServiceProblems(), Heartbeats()
         self.problems.follow(CLOCK, lambda: clock_problems(clock.problems()))
@@ -195,7 +195,8 @@ class App:
             summary.intake.append(self.intake.poll(box.mailbox, box.policies, stopping))
         summary.outcomes, summary.marks_failed = self.deliver_due(stopping)
         self.pickups.look()
-        self.alerter(tuple).look()
+        self.alerter(lambda: self._ignored).look()
+        summary.ignored = self._ignored
         summary.unfinished = self.store.queries.unfinished()
         return summary
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from daemon.core.errors import Fault
 from daemon.core.model import DeliveryState, Outcome
 from daemon.intake.poll import IntakeSummary
 
@@ -18,6 +19,8 @@ class PollSummary:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     marks_failed: int = 0
     unfinished: Mapping[DeliveryState, int] = field(default_factory=dict)
+    ignored: Sequence[Fault] = ()
+    """Faults of an edit that was ignored."""
 
     @property
     def unreachable(self) -> bool:

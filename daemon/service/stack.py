@@ -14,7 +14,7 @@ from pathlib import Path
 from daemon.config import loader
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK
-from daemon.core.errors import ConfigurationError, NotFound, OperatorError, StoreError
+from daemon.core.errors import ConfigurationError, Fault, NotFound, OperatorError, StoreError
 from daemon.core.times import norwegian_day
 from daemon.intake.rerouting import Rerouter
 from daemon.maintenance.housekeeping import Housekeeping
@@ -34,10 +34,12 @@ utc_now = clock.utc_now
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedConfig:
-    """A configuration and its routing table, without faults."""
+    """A configuration and a routing table, without faults."""
 
     configuration: Configuration
     table: Table
+    ignored: tuple[Fault, ...] = ()
+    """Faults of the table's file, where `table` is the one in force instead."""
 
 
 def load(path: Path) -> LoadedConfig:

@@ -354,6 +354,6 @@ def test_status_needs_its_configuration(decided: Journey) -> None:
     faults does."""
     table_file(decided).write_text("nonsense")
     assert decided.run("deliveries", "list").code == 0
-    assert decided.run("poll").code == 1
+    assert decided.run("poll").code == 3
     decided.scene.configuration.write_text("nonsense")
     assert decided.run("status").code == 1
