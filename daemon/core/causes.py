@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from daemon.core.outside_values import text_from
 
+_NO_ROOM = r"no (space|room) left|used up its quota|status 507\b"
 _SIGNS = (
     # folders and shares
     r"permission denied",
@@ -50,6 +51,7 @@ _SIGNS = (
     r"known_hosts holds no",
     r"no e-mail address for",
 )
+_FULL = re.compile(_NO_ROOM, re.IGNORECASE)
 _SET_UP = re.compile("|".join(_SIGNS), re.IGNORECASE)
 _GIVEN_UP = r"^(given up after [^:]+: )?"
 _NAMES = tuple(
@@ -89,9 +91,14 @@ def needs_set_up(reason: str) -> bool:
     """Whether the words say that something is set up wrongly, so that waiting does not help.
 
     Such as a right that is missing, a folder that is not there, a log-in or a certificate that is
-    refused, or a host that is not known.
+    refused, or a host that is not known. A full disk may have room again by itself.
     """
     return bool(_SET_UP.search(reason[:_READ]))
+
+
+def is_full(reason: str) -> bool:
+    """Whether the words say that there is no room where something is to be written."""
+    return bool(_FULL.search(reason[:_READ]))
 
 
 def cause_of(reason: str) -> str:
@@ -111,14 +118,14 @@ def incident_of(where: str, reason: str) -> str:
 
     `where` says what the place is as well, such as `mailbox altinn`: names of mailboxes and of
     destinations may be the same. What passes by itself is one cause, however its words change from
-    one attempt to the next.
+    one attempt to the next; only that there is no room is another.
     """
     return _incident_of(where, reason[:_READ])
 
 
 @lru_cache(maxsize=4096)
 def _incident_of(where: str, reason: str) -> str:
-    cause = cause_of(reason) if needs_set_up(reason) else ""
+    cause = cause_of(reason) if needs_set_up(reason) or is_full(reason) else ""
     codes = _STATUS.findall(cause)
     plain = " ".join([_NUMBER.sub("", cause), *codes])
     return hashlib.sha256(f"{where}\n{plain}".encode("utf-8", "replace")).hexdigest()[:8]

@@ -36,6 +36,8 @@ class AttemptResult:
     """Where the letter is, or why it was not delivered."""
     destination_down: bool = False
     """The destination itself could not be used."""
+    may_go_sooner: bool = False
+    """It waits by its own back-off only, so it may go as soon as the destination works again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,9 @@ class AttemptJudge:
             case TemporaryFailure():
                 attempt = self._deferred(claim, reason, outcome.retry_after, outcome.progress)
                 # a destination that has made progress is not down
-                return replace(attempt, destination_down=outcome.progress is None)
+                down = outcome.progress is None
+                sooner = down and outcome.retry_after is None
+                return replace(attempt, destination_down=down, may_go_sooner=sooner)
             case _:
                 raise outcome
 

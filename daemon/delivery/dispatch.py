@@ -33,6 +33,7 @@ from daemon.delivery.dedup import DedupCleanup
 from daemon.delivery.failure_log import FailureLog
 from daemon.delivery.handover import Handover
 from daemon.delivery.in_flight import InFlight
+from daemon.delivery.outages import Outages
 from daemon.delivery.poison import PoisonTurn
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot, SnapshotUse
 from daemon.delivery.throttle import CONCURRENCY, DestinationQueues
@@ -101,6 +102,7 @@ class Dispatch:
         self._steady, self._corrections = steady or clock, corrections or _NeverCorrected()
         self._handover = Handover(content)
         self._dedup = DedupCleanup(store)
+        self._outages = Outages()
         self._poison_turn = PoisonTurn()
         self.queues = DestinationQueues()
         self.counted: Counter[tuple[str, Outcome]] = Counter()
@@ -289,7 +291,11 @@ class Dispatch:
             return []
         free_slots = queue.free_slots(steady)
         where = {"exclude": names} if name == _UNKNOWN else {"only": [name]}
-        claims = self._store.outbox.claim(self._owner, now, _LEASE, free_slots, **where)
+        claim = partial(self._store.outbox.claim, self._owner, now, _LEASE, free_slots, **where)
+        claims = claim()
+        if not claims and queue.closed_until and (test := self._outages.one(name)):
+            self._store.outbox.make_due(test, now)
+            claims = claim()
         queue.claimed(steady, more=len(claims) == free_slots)
         return claims
 
@@ -316,8 +322,9 @@ class Dispatch:
 
     def _record(self, work: InFlight, attempts: Sequence[tuple[str, AttemptResult]]) -> None:
         ours = self._store.outbox.end([attempt.ending for _, attempt in attempts])
+        due_now: set[UUID] = set()
         for queue, attempt in attempts:
-            self.queues[queue].finished(self._steady(), failed=attempt.destination_down)
+            due_now.update(self._finished(queue, attempt))
             delivery, outcome = attempt.ending.claim.delivery, attempt.ending.outcome
             self._failure_log.note(attempt, ours=delivery.id in ours, now=self._steady())
             if delivery.id in ours:
@@ -326,6 +333,23 @@ class Dispatch:
                 self.timings.note(attempt.ending)
                 if outcome is Outcome.DELIVERED:
                     self._dedup.collect(delivery.destination, delivery.id)
+        if due_now:
+            self._store.outbox.make_due(due_now, self._clock())
+
+    def _finished(self, name: str, attempt: AttemptResult) -> Collection[UUID]:
+        """Note the end of an attempt; return what is due now because an outage is over."""
+        queue, delivery = self.queues[name], attempt.ending.claim.id
+        was_paused = queue.closed_until is not None
+        queue.finished(self._steady(), failed=attempt.destination_down)
+        if attempt.destination_down:
+            if attempt.may_go_sooner:
+                self._outages.failed(name, delivery)
+            return ()
+        self._outages.ended(delivery)
+        due_now = self._outages.over(name, was_paused=was_paused)
+        if due_now:
+            queue.drained_at = None
+        return due_now
 
     def _attempt(
         self, snapshot: Snapshot, use: SnapshotUse, claims: Sequence[Claim]

@@ -178,10 +178,12 @@ def _stored_of_service(store: Store, now: datetime) -> Iterator[Problem]:
     for about, text in _clock_doubts(store, now).items():
         yield Problem(kind=CLOCK, about=about, text=text)
     for each in store.alerts.all():
-        if each.kind in SEEN_BY_SERVICE and not each.ended_at:
+        about, incident = split_key(each.kind, each.key)
+        # a full destination, which has an incident, is seen by its deliveries
+        if each.kind in SEEN_BY_SERVICE and not (each.ended_at or incident):
             yield Problem(
                 kind=each.kind,
-                about=split_key(each.kind, each.key)[0],
+                about=about,
                 text=each.text,
                 critical=each.critical,
             )

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from daemon.config.loader import Configuration
-from daemon.core.bookkeeping import COLLISION
-from daemon.core.causes import cause_of, incident_of, needs_set_up
+from daemon.core.bookkeeping import COLLISION, FULL
+from daemon.core.causes import cause_of, incident_of, is_full, needs_set_up
 from daemon.core.model import DeliveryState
 from daemon.core.settings import duration_text
 from daemon.monitoring.late import not_taken
@@ -57,23 +57,24 @@ def _failing(store: Store, waiting: Sequence[Waiting], now: datetime) -> Iterato
             untried[each.destination] += each.count
     for place, ((destination, incident), some) in enumerate(groups.items()):
         reason = some[0].reason or ""
-        count, set_up = sum(each.count for each in some), needs_set_up(reason)
-        is_asked = not set_up or place < _DATED  # there is one cause that passes at a destination
+        count, full = sum(each.count for each in some), is_full(reason)
+        at_once = full or needs_set_up(reason)
+        is_asked = not at_once or place < _DATED  # there is one cause that passes at a destination
         began = store.waiting.failing_since(some) if is_asked else None
         since = began or min(each.oldest for each in some)
         age = now - since
         yield Problem(
-            kind="failing",
+            kind=FULL if full else "failing",
             about=destination,
             incident=incident,
             where=destination,
             count=count,
             since=since,
             text=f"{destination}: {_fails(count, untried[destination], since)}: {_why(some)}",
-            critical=set_up,
-            passing=not set_up and count < SEVERAL and age < SHORT_WHILE,
-            notify=set_up or age >= NOTIFY_AFTER,
-            patience=timedelta() if set_up else NOTIFY_AFTER,
+            critical=at_once,
+            passing=not at_once and count < SEVERAL and age < SHORT_WHILE,
+            notify=at_once or age >= NOTIFY_AFTER,
+            patience=timedelta() if at_once else NOTIFY_AFTER,
         )
 
 

@@ -253,6 +253,16 @@ class Outbox:
             {"state": DeliveryState.PENDING, "due_at": now, "crashes": 0, "last_error": None},
         )
 
+    def make_due(self, ids: Collection[UUID], now: datetime) -> None:
+        """Make those of the deliveries due now that wait for a later attempt."""
+        wanted = (
+            col(Delivery.id).in_(ids),
+            col(Delivery.state) == DeliveryState.PENDING,
+            col(Delivery.due_at) > now,
+        )
+        with self._database.write() as session:
+            session.execute(update(Delivery).where(*wanted).values(due_at=now))
+
     def hold(self, ids: Sequence[UUID]) -> int:
         """Put pending deliveries aside until they are released. Returns how many changed."""
         return self._operator(ids, (DeliveryState.PENDING,), {"state": DeliveryState.HELD})
