@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from daemon.core.bounded_file import read_text_bounded
 from daemon.core.errors import ConfigurationError, Fault
 from daemon.core.spelling import did_you_mean
 
@@ -55,7 +56,7 @@ def key_text(path: KeyPath) -> str:
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     """Read a TOML file; return its text and its values. Raises ConfigurationError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text_bounded(path)
     except OSError as error:
         reason = (error.strerror or "it cannot be opened").lower()
         fault = Fault(

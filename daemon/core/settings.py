@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, ValidationInfo
 
 from daemon.core.access import why_no_secret, why_not_read
+from daemon.core.bounded_file import read_bounded
 from daemon.core.key_forms import binary_form
 from daemon.core.model import Policy
 from daemon.core.organisation import is_organisation_number
@@ -185,7 +186,7 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
     if not (credentials and path.is_file()):
         path = base_folder(info) / at_home(Path(name))
     try:
-        return Secret(path, secret_text(path.read_bytes(), path))
+        return Secret(path, secret_text(read_bounded(path), path))
     except OSError as error:
         raise ValueError(f"cannot be read: {_why_no_secret(name, path, error)}") from error
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventHandler
 
+from daemon.core.bounded_file import read_text_bounded
 from daemon.core.errors import ConfigurationError, DiskFull, Fault
 from daemon.runtime.folder_watch import FolderWatcher
 
@@ -122,7 +123,7 @@ class Reload:
         found = []
         for path in self._files():
             try:
-                found.append(path.read_text(encoding="utf-8-sig"))
+                found.append(read_text_bounded(path))
             except (OSError, UnicodeDecodeError) as error:
                 found.append(repr(error))
         return tuple(found)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, func, text
+from sqlalchemy import ColumnElement, Integer, false, func, text
 from sqlalchemy import select as sql_select
 from sqlmodel import SQLModel, col, select
 
@@ -28,6 +28,7 @@ from daemon.core.model import (
     Message,
     SightingState,
 )
+from daemon.core.outside_values import is_storable
 from daemon.store.database import Database, table_of
 from daemon.store.pages import COUNTED, LETTERS, ROWS, pieces, row_number
 
@@ -227,7 +228,7 @@ class Queries:
         """
         found = self._database.rows(
             select(Message)
-            .where(_begins_with(Message.id, name) | (col(Message.external_id) == name))
+            .where(_begins_with(Message.id, name) | _is(Message.external_id, name))
             .limit(2)
         )
         if not found and (left := self.tombstone(name)):
@@ -236,7 +237,7 @@ class Queries:
                 f"{left.deleted_at:%Y-%m-%d}; `postmottak messages show {left.message_id}` shows "
                 "the rule"
             )
-        return _only(found, f"message {name!r}", "`postmottak messages list`")
+        return _only(found, f"message {_shown(name)}", "`postmottak messages list`")
 
     def tombstone(self, name: str) -> Tombstone | None:
         """Return what is left of a letter whose metadata was deleted, by the same names.
@@ -245,10 +246,11 @@ class Queries:
         """
         found = self._database.rows(
             select(Tombstone)
-            .where(_begins_with(Tombstone.message_id, name) | (col(Tombstone.external_id) == name))
+            .where(_begins_with(Tombstone.message_id, name) | _is(Tombstone.external_id, name))
             .limit(2)
         )
-        return _only(found, f"message {name!r}", "`postmottak retention log`") if found else None
+        what = f"message {_shown(name)}"
+        return _only(found, what, "`postmottak retention log`") if found else None
 
     def message_by_id(self, message_id: UUID) -> Message:
         """Return the letter. Raises NotFound."""
@@ -316,7 +318,7 @@ class Queries:
         found = self._database.rows(
             select(Delivery).where(_begins_with(Delivery.id, name)).limit(2)
         )
-        return _only(found, f"delivery {name!r}", "`postmottak deliveries list`")
+        return _only(found, f"delivery {_shown(name)}", "`postmottak deliveries list`")
 
     def attempts(self, delivery_id: UUID) -> Sequence[AttemptRow]:
         """Return every attempt of the delivery, in order."""
@@ -345,6 +347,7 @@ class Queries:
 
 
 _NO_ID = UUID(int=0)
+_LONGEST_SHOWN = 64  # characters of what was given as an id
 
 
 def _begins_with(column: UUID, name: str) -> ColumnElement[bool]:
@@ -353,6 +356,16 @@ def _begins_with(column: UUID, name: str) -> ColumnElement[bool]:
     if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
         return col(column) == _NO_ID
     return col(column).between(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
+
+
+def _is(column: str, name: str) -> ColumnElement[bool]:
+    """Return whether the column has this text, which may be one that no database can hold."""
+    return col(column) == name if is_storable(name) else false()
+
+
+def _shown(name: str) -> str:
+    """Return what was asked for in quotes, as far as an id would be."""
+    return repr(name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…")
 
 
 def _only(found: Sequence[Row], what: str, where: str) -> Row:

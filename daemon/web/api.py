@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -42,6 +42,7 @@ from daemon.web.tokens import WAIT, TokenGuard, TokenVerdict
 
 _LONGEST_REASON = 500
 _ANSWERS_WITHIN = 10.0  # seconds to wait for a busy database
+_LONGEST_NAME = 64  # characters of an unknown parameter that are repeated in the answer
 _PAGE, _LARGEST_PAGE = 20, 100  # letters
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -60,12 +61,15 @@ class Api:
     def application(self) -> Starlette:
         """Return the API as an ASGI application."""
         base = "/api/v1"
-        return Starlette(
+        application = Starlette(
             middleware=[Middleware(ErrorsAsProblems)],
             exception_handlers=_ERRORS,
             routes=[
-                Route(f"{base}/deliveries", self._guarded(self._waiting)),
-                Route(f"{base}/messages/{{id}}", self._guarded(self._message)),
+                Route(
+                    f"{base}/deliveries",
+                    self._guarded(self._waiting, "destination", "limit", "cursor"),
+                ),
+                Route(f"{base}/messages/{{id}}", self._guarded(self._message, "destination")),
                 Route(f"{base}/messages/{{id}}/body", self._guarded(self._body)),
                 Route(
                     f"{base}/messages/{{id}}/attachments/{{which}}", self._guarded(self._attachment)
@@ -82,12 +86,15 @@ class Api:
                 ),
             ],
         )
+        application.router.redirect_slashes = False  # an address with one more names nothing
+        return application
 
-    def _guarded(self, handler: Handler) -> Handler:
+    def _guarded(self, handler: Handler, *parameters: str) -> Handler:
         async def answer(request: Request) -> Response:
             verdict = self.tokens.judge(request.headers.get("authorization", "").encode("latin-1"))
             if verdict is not TokenVerdict.RIGHT:
                 return _refused(verdict)
+            _check_parameters(request, parameters)
             return await handler(request)
 
         return answer
@@ -247,6 +254,17 @@ def _reason(body: bytes) -> str:
             raise ValueError("not an object, or not a text")
     # JSON can hold half of a surrogate pair, a database cannot
     return reason.strip()[:_LONGEST_REASON].encode("utf-8", "replace").decode()
+
+
+def _check_parameters(request: Request, known: Sequence[str]) -> None:
+    """Raise _BadParameter if the address has an unknown parameter, or one more than once."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            words = f"one of: {', '.join(known)}" if known else "none at this address"
+            raise _BadParameter(f"{name[:_LONGEST_NAME]!r} is not a parameter; use {words}")
+        if names.count(name) > 1:
+            raise _BadParameter(f"the parameter {name!r} is there more than once")
 
 
 def _limit(request: Request) -> int:
