@@ -138,6 +138,8 @@ def lines_of(way: Way) -> Iterator[str]:
     Raises ChildFailed after the last of them.
     """
     groups = None if way.user is None else owner.groups_of(way.user, way.group)
+    if way.user is not None:
+        _refuse_closed_program(way.user, groups or [way.group])
     try:
         child = subprocess.Popen(  # noqa: S603  # our own words
             way.command,
@@ -161,6 +163,36 @@ def lines_of(way: Way) -> Iterator[str]:
     if child.returncode:
         ended = f"it ended with code {child.returncode}"
         raise ChildFailed(_SYSTEMD.get(child.returncode, ended))
+
+
+def _refuse_closed_program(account: int, groups: Sequence[int]) -> None:
+    """Raise ChildFailed, which names the folder, if the user may not read this program."""
+    for path in (Path(sys.executable).resolve(), Path(__file__).resolve()):
+        for each in (*reversed(path.parents), path):
+            if not _may(account, groups, "-x" if each != path else "-r", each):
+                name = owner.user_name(account)
+                what = "read" if each == path else "enter"
+                raise ChildFailed(
+                    f"{name}, who owns the store, may not {what} {each}, where this program lies "
+                    f"({path})",
+                    f"install it where {name} may read it: the Debian package, or a virtual "
+                    "environment below /opt",
+                )
+
+
+def _may(account: int, groups: Sequence[int], how: str, path: Path) -> bool:
+    """Ask the system as that user; True if it cannot be asked, for then the child says why."""
+    try:
+        asked = subprocess.run(  # noqa: S603  # our own words
+            ["/usr/bin/test", how, str(path)],
+            check=False,
+            user=account,
+            group=groups[0],
+            extra_groups=groups,
+        )
+    except OSError:
+        return True
+    return asked.returncode == 0
 
 
 class ChildFailed(Exception):
