@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli.confirmation import DryRun, Yes, confirm
-from daemon.cli.output import Json, counted, print_json, print_table
+from daemon.cli.output import Json, counted, print_json, print_list
 from daemon.cli.pages import print_delivery
 from daemon.cli.stored import (
     Limit,
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from daemon.store import Outbox, Store
 
 _TOGETHER = 100  # deliveries changed in one transaction
-_GIVES_WAY = (("reason", 20), ("destination", 10), ("reason", 8))
+_COLUMNS = ("id", "letter", "title", "destination", "state", "tries", "delivered or due", "reason")
+_GIVES_WAY = (
+    *(("reason", 20), ("title", 14), ("destination", 10)),
+    *(("reason", 6), ("title", 4), ("destination", 6)),
+)
 """What is cut on a narrow terminal, so that 80 columns are enough."""
 _ENDED = frozenset({"delivered", "dead", "withdrawn"})
 Ids = Annotated[
@@ -127,11 +131,11 @@ def list_deliveries(
             )
         )
         names = {} if json else _short_ids(store, found)
+        titles = {} if json else store.search.titles([each.message_id for each in found])
     if json:
         print_json([each.model_dump() for each in found])
         return
-    columns = ("id", "letter", "destination", "state", "tries", "next attempt", "reason")
-    print_table(columns, [_row(each, names) for each in found], cut=_GIVES_WAY)
+    print_list("delivery", _COLUMNS, _rows(found, names, titles), cut=_GIVES_WAY, many="deliveries")
 
 
 def _short_ids(store: Store, found: Sequence[Delivery]) -> dict[UUID, str]:
@@ -143,17 +147,27 @@ def _short_ids(store: Store, found: Sequence[Delivery]) -> dict[UUID, str]:
     )
 
 
-def _row(delivery: Delivery, names: Mapping[UUID, str]) -> list[object]:
-    """Return the columns for people; a due time means nothing once a delivery has ended."""
-    return [
-        names[delivery.id],
-        names[delivery.message_id],
-        delivery.destination,
-        delivery.state,
-        delivery.attempts,
-        None if delivery.state in _ENDED else delivery.due_at,
-        None if delivery.state == "delivered" else delivery.last_error,
-    ]
+def _rows(
+    found: Sequence[Delivery], names: Mapping[UUID, str], titles: Mapping[UUID, str]
+) -> Iterator[list[object]]:
+    """Yield the columns for people; a due time means nothing once a delivery has ended.
+
+    A reason that was just given is not repeated.
+    """
+    before: str | None = None
+    for each in found:
+        reason = None if each.state == "delivered" else each.last_error
+        yield [
+            names[each.id],
+            names[each.message_id],
+            titles.get(each.message_id),
+            each.destination,
+            each.state,
+            each.attempts,
+            each.delivered_at if each.state in _ENDED else each.due_at,
+            "as above" if reason and reason == before else reason,
+        ]
+        before = reason
 
 
 def show_delivery(
@@ -216,6 +230,15 @@ def _command(verb: _Verb) -> Callable[..., None]:
         done = f"{counted(len(ids), 'delivery', 'deliveries')} {verb.done}"
         typer.echo(f"{chosen} {verb.question}" if dry_run else done)
 
+    command.__annotations__["state"] = Annotated[
+        str | None,
+        typer.Option(
+            help=f"Delivery state: {' or '.join(verb.states)}.",
+            autocompletion=lambda incomplete: [
+                each for each in verb.states if each.startswith(incomplete)
+            ],
+        ),
+    ]
     return command
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +13,8 @@ from uuid import UUID
 import typer
 
 from daemon.cli import completion
-from daemon.cli.output import Json, options, print_json, print_table, to_json, whoami
-from daemon.cli.pages import print_message, print_remains
+from daemon.cli.output import Json, options, print_json, print_list, print_table, to_json, whoami
+from daemon.cli.pages import print_listed, print_message, print_remains
 from daemon.cli.refetch import refetch_message
 from daemon.cli.stored import Limit, State, delivery_facts, known_state, opened_store
 
@@ -97,7 +97,7 @@ def list_messages(  # noqa: PLR0913  # one for each option
         print_json([_row(each) for each in found])
         return
     columns = ("id", "received", "service", "from", "title", "to", "state")
-    print_table(columns, [_line(each, names) for each in found], cut=_GIVES_WAY)
+    print_list("letter", columns, (_line(each, names) for each in found), cut=_GIVES_WAY)
 
 
 def _row(listed: Listed) -> dict[str, Any]:
@@ -134,21 +134,31 @@ def show_message(
 ) -> None:
     """Show one letter: its facts, why it was routed as it was, and every delivery attempt.
 
-    Of a deleted letter, shows what was kept.
+    Of a deleted letter, shows what was kept; of one that is only listed, why it is not here.
     """
     with opened_store(context) as store:
-        left = _deleted(store, message)
-        facts = (
-            _facts_left(store, left)
-            if left
-            else _message_facts(store, store.queries.message(message))
-        )
+        facts, print_facts = _what_is_known(store, message)
     if json:
         print_json(facts)
-    elif left:
-        print_remains(facts)
     else:
-        print_message(facts)
+        print_facts(facts)
+
+
+def _what_is_known(
+    store: Store, name: str
+) -> tuple[dict[str, Any], Callable[[Mapping[str, Any]], None]]:
+    """Return the facts of a letter that is stored, deleted or only listed, and what prints them."""
+    from daemon.core.errors import NotFound
+
+    if left := _deleted(store, name):
+        return _facts_left(store, left), print_remains
+    try:
+        return _message_facts(store, store.queries.message(name)), print_message
+    except NotFound:
+        listed = store.queries.sighting(name)
+        if listed is None:
+            raise
+        return listed.model_dump(exclude={"routing_version"}), print_listed
 
 
 def _deleted(store: Store, name: str) -> Tombstone | None:
@@ -296,7 +306,7 @@ def end_legal_hold(context: typer.Context, message: MessageId) -> None:
 
 
 def services(*, json: Json = False) -> None:
-    """List the ten services of Digital post til virksomheter, and confidential post."""
+    """List the eleven services: ten of Digital post til virksomheter, and confidential post."""
     from daemon.core.dpv import ALL_SERVICES
 
     if json:

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import typer
 
-from daemon.cli.tables import print_table, printable
+from daemon.cli.tables import print_list, print_table, printable
 
 __all__ = [
     "Exit",
@@ -27,6 +27,7 @@ __all__ = [
     "counted",
     "options",
     "print_json",
+    "print_list",
     "print_table",
     "printable",
     "to_json",

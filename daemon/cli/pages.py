@@ -46,6 +46,35 @@ def print_remains(facts: Facts) -> None:
     _print_lines("Deleted by retention", map(_deletion, facts["deletions"]))
 
 
+_NOT_HERE = {
+    "waiting": (
+        "confidential post, which Postmottak lists and does not open: to open it marks it as read "
+        "in Altinn; read it there"
+    ),
+    "failing": "it could not be fetched yet; it is tried again",
+    "gone": "it was removed before it could be fetched",
+    "duplicate": "it is stored already, under its Altinn 2 id",
+    "older": "it is older than the first poll, and is left in the mailbox",
+}
+
+
+def print_listed(facts: Facts) -> None:
+    """Print what is known of a letter that is only listed, and why it is not here."""
+    print_page(
+        [
+            ("letter", f"{facts['external_id']}, not stored"),
+            ("why", _NOT_HERE[facts["state"]]),
+            ("reason", facts["last_error"]),
+            ("mailbox", facts["mailbox"]),
+            ("party", facts["party"]),
+            ("service", service_name(facts["service"])),
+            ("resource", facts["resource"]),
+            ("first seen", facts["first_seen_at"]),
+            ("last seen", facts["last_seen_at"]),
+        ]
+    )
+
+
 def print_delivery(facts: Facts, letter: Facts) -> None:
     """Print a delivery: of which letter, how it stands, and every attempt."""
     print_page(

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -131,8 +132,21 @@ def _print_poll(summary: PollSummary, *, json: bool) -> None:
         )
         return
     print_table(list(numbers), [list(numbers.values())])
-    for problem in summary.problems:
+    for problem in _grouped(summary.problems):
         typer.echo(problem)
+
+
+def _grouped(problems: Sequence[str]) -> Iterator[str]:
+    """Yield what went wrong, once for each cause, with how often and where it was the first time.
+
+    What a problem is about stands before its first colon.
+    """
+    causes: dict[str, list[str]] = {}
+    for each in problems:
+        about, _, why = each.partition(": ")
+        causes.setdefault(why or about, []).append(each)
+    for some in causes.values():
+        yield f"{len(some)} times, first: {some[0]}" if len(some) > 1 else some[0]
 
 
 def reconcile(context: typer.Context, *, json: Json = False) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
@@ -12,6 +15,7 @@ from daemon.cli.output import counted, print_table, printable
 from daemon.cli.status_facts import Standing
 from daemon.cli.tables import local
 from daemon.core.causes import split_reason
+from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.monitoring.health import Health
 from daemon.monitoring.problem import Problem
 
@@ -19,6 +23,7 @@ _CAUSES = 6
 _PASSING = 3
 _OTHERS = 3  # dates, faults and warnings of one sort
 _LINE = 240  # characters
+_UTC = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d) UTC\b")
 _SIGHTINGS = {
     "waiting": (
         "confidential letter waits in Altinn, unopened",
@@ -45,9 +50,8 @@ def print_status(
     health: Health, facts: Mapping[str, Any], standing: Standing, *, everything: bool
 ) -> None:
     """Print whether all is well, what needs attention, and counts; or `everything`."""
-    typer.echo(printable(health.headline))
-    for line in _problems(health, everything=everything):
-        typer.echo(printable(line))
+    for line in (health.headline, *_problems(health, everything=everything)):
+        typer.echo(printable(_in_local_time(line)))
     typer.echo()
     for line in (
         *_letters(facts),
@@ -62,6 +66,19 @@ def print_status(
         _print_tables(facts)
     elif facts["channels"]:
         typer.echo("`postmottak status --all` shows each channel and letter")
+
+
+def _in_local_time(text: str) -> str:
+    """Return a stored text, whose times are in UTC, with the times that stand beside it."""
+    return _UTC.sub(_local_moment, text)
+
+
+def _local_moment(found: re.Match[str]) -> str:
+    try:
+        when = datetime.strptime(found[1], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+    except ValueError:
+        return found[0]
+    return local(when, "%Y-%m-%d %H:%M %Z")
 
 
 def _problems(health: Health, *, everything: bool) -> Iterator[str]:
@@ -94,7 +111,9 @@ def _cause(cause: Sequence[Problem], *, is_told: bool, everything: bool) -> Iter
 
 
 def _cut(text: str, *, everything: bool) -> str:
-    return text if everything or len(text) <= _LINE else f"{text[: _LINE - 1]}…"
+    """Shorten what is for a terminal; another program gets everything."""
+    whole = everything or len(text) <= _LINE or not sys.stdout.isatty()
+    return text if whole else f"{text[: _LINE - 1]}…"
 
 
 def _letters(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -132,13 +151,18 @@ def _mailboxes(channels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         read = [each["succeeded_at"] for each in current if each["succeeded_at"]]
         parties = len({each["party"] for each in current})
         failing = sum(bool(each["failing_since"]) for each in current)
-        presumed = sum(
-            each["refused"] and not each["begun"] and not each["failing_since"] for each in current
-        )
+        refused = [
+            each["service"]
+            for each in current
+            if each["refused"] and not each["begun"] and not each["failing_since"]
+        ]
+        closed = refused.count(CONFIDENTIAL_POST.code)
+        presumed = len(refused) - closed
         words = (
             f"last read {local(max(read))}" if read else "never read",
             f"{failing} cannot be read" * bool(failing),
-            f"{presumed} that were only presumed cannot be read" * bool(presumed),
+            f"{counted(presumed, 'presumed channel')} cannot be read" * bool(presumed),
+            f"{counted(closed, 'channel')} of confidential post cannot be read" * bool(closed),
         )
         organisations = counted(parties, "organisation")
         yield (
@@ -181,7 +205,8 @@ def _untold(alerts: Sequence[Mapping[str, Any]], *, everything: bool) -> Iterato
     left = [each for each in alerts if each["not_told"]]
     for each in left if everything else left[:1]:
         names = ", ".join(each["not_told"])
-        yield f"alert not yet sent to {names}: {_cut(each['text'], everything=everything)}"
+        text = _in_local_time(_cut(each["text"], everything=everything))
+        yield f"alert not yet sent to {names}: {text}"
     if len(left) > 1 and not everything:
         yield f"and {counted(len(left) - 1, 'other alert')} not yet sent"
 

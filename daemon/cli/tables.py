@@ -77,6 +77,22 @@ def print_table(
     drawn().write("".join(f"{line}\n" for line in lines))
 
 
+def print_list(
+    what: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    cut: Sequence[tuple[str, int]] = (),
+    many: str = "",
+) -> None:
+    """Print rows as `print_table` does; without any, that there is no such thing, in one line."""
+    every = list(rows)
+    if every:
+        print_table(columns, every, cut=cut)
+    else:
+        drawn().write(f"no {many or what + 's'}\n")
+
+
 def is_terminal(console: Any) -> bool:
     """Whether people see the table, and not another program."""
     return bool(console.is_terminal)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, SEEN_BY_SERVICE
+from daemon.core.causes import cause_of
 from daemon.core.errors import Fault
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.late import is_long
@@ -166,11 +167,10 @@ def _faulty(faults: Sequence[Fault]) -> Iterator[Problem]:
         places = ", ".join(
             dict.fromkeys(f"{each.file}:{each.line}" if each.line else each.file for each in faults)
         )
-        yield Problem(
-            kind="edit",
-            about="",
-            text=f"An edit was ignored because it has errors: {places}; see `postmottak check`",
-        )
+        first = cause_of(f"{faults[0].key} {faults[0].problem}").replace("; ", ", ")
+        more = f" (and {len(faults) - 1} more)" * (len(faults) > 1)
+        text = f"An edit was ignored because it has errors: {places}: {first}{more}"
+        yield Problem(kind="edit", about="", text=f"{text}; see `postmottak check`")
 
 
 def _stored_of_service(store: Store, now: datetime) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import COLLISION, FULL
-from daemon.core.causes import cause_of, incident_of, is_full, needs_set_up
+from daemon.core.causes import cause_of, incident_of, is_full, needs_set_up, split_reason
 from daemon.core.model import DeliveryState
 from daemon.core.settings import duration_text
 from daemon.monitoring.late import not_taken
@@ -21,6 +21,7 @@ SHORT_WHILE = timedelta(minutes=5)
 """For so long a single failure may pass by itself."""
 NOTIFY_AFTER = timedelta(minutes=15)
 """For so long nobody is notified of failures that may pass by themselves."""
+_ASKED = 20  # dead deliveries to a destination whose causes are looked at
 _DATED = 50
 """For so many causes the store is asked since when they fail, so that a look costs little."""
 HAPPENED_WITHIN = timedelta(days=7)
@@ -141,11 +142,18 @@ def _undelivered(
 
 
 def _dead(store: Store) -> Iterator[Problem]:
+    """By destination, with the most frequent cause of the first of them."""
     for (destination, state), count in store.queries.queues().items():
         if state is DeliveryState.DEAD:
+            some = store.queries.deliveries(state=state, destination=destination, limit=_ASKED)
+            causes = Counter(cause_of(each.last_error or "") for each in some)
+            (first, _), *others = causes.most_common() or [("", 0)]
+            what, remedy = split_reason(first)
+            why = f": {what}{' (and other reasons)' * bool(others)}" * bool(what)
+            see = f"{remedy}, and see" if remedy else "see"
             text = (
-                f"Not delivered to {destination} and not tried again: {count}; see `postmottak "
-                "deliveries list --state dead`"
+                f"Not delivered to {destination} and not tried again: {count}{why}; {see} "
+                "`postmottak deliveries list --state dead`"
             )
             yield Problem(kind="dead", about=destination, where=destination, count=count, text=text)
 

@@ -139,7 +139,10 @@ class InstanceLock:
         try:
             _flock(descriptor)
         except BlockingIOError as error:
-            remedy = "stop the service first: systemctl stop postmottak"
+            remedy = (
+                "stop the service first (`systemctl stop postmottak`), or end the other command, "
+                "such as `postmottak run`"
+            )
             raise StoreError(
                 f"another postmottak is using {self._whose(path)}; {remedy}"
             ) from error

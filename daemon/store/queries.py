@@ -252,6 +252,21 @@ class Queries:
         what = f"message {_shown(name)}"
         return _only(found, what, "`postmottak retention log`") if found else None
 
+    def sighting(self, name: str) -> SkippedLetter | None:
+        """Return the letter with one of the names that `message` takes, if it is only listed.
+
+        None if there is none. Raises OperatorError if there are several.
+        """
+        found = self._database.rows(
+            select(SkippedLetter)
+            .where(
+                _begins_with(SkippedLetter.message_id, name) | _is(SkippedLetter.external_id, name)
+            )
+            .limit(2)
+        )
+        what = f"letter {_shown(name)}"
+        return _only(found, what, "`postmottak status --all`") if found else None
+
     def message_by_id(self, message_id: UUID) -> Message:
         """Return the letter. Raises NotFound."""
         found = self._database.find(Message, message_id)

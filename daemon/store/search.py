@@ -200,6 +200,16 @@ class Search:
                 found = connection.execute(asked.where(piece)).scalars().all()
             yield from found
 
+    def titles(self, keys: Sequence[UUID]) -> dict[UUID, str]:
+        """Return the titles of these letters. No transaction is open between two batches."""
+        found: dict[UUID, str] = {}
+        for start in range(0, len(keys), LETTERS):
+            some = keys[start : start + LETTERS]
+            asked = sql_select(col(Message.id), col(Message.title)).where(col(Message.id).in_(some))
+            with self._database.read_one() as connection:
+                found.update((key, title) for key, title in connection.execute(asked))
+        return found
+
     def has_destination(self, name: str) -> bool:
         """Whether a delivery to a destination of this name is on record."""
         wanted = sql_select(col(Delivery.id)).where(
