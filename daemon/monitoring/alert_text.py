@@ -63,6 +63,7 @@ _NB = {
     "watch": "Mapper kan ikke overvåkes",
     "wrong-token": "Mange kall har feil API-nøkkel",
     "stalled": "En del av tjenesten står stille",
+    "not-running": "Tjenesten kjører ikke",
     "resources": "Altinn har endret hvilke ressurser som har brevene",
 }
 _NN = {
@@ -90,6 +91,7 @@ _NN = {
     "watch": "Mapper kan ikkje overvakast",
     "wrong-token": "Mange kall har feil API-nøkkel",
     "stalled": "Ein del av tenesta står stille",
+    "not-running": "Tenesta køyrer ikkje",
     "resources": "Altinn har endra kva ressursar som har breva",
 }
 _PHRASES: Mapping[AlertLanguage, _Phrases] = {

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from daemon.config.loader import Configuration
 from daemon.core.bookkeeping import CLOCK, SEEN_BY_SERVICE
-from daemon.core.causes import cause_of
 from daemon.core.errors import Fault
 from daemon.monitoring.expiry import certificates, keys
 from daemon.monitoring.late import is_long
-from daemon.monitoring.problem import Problem, moment, split_key
+from daemon.monitoring.problem import Problem, moment, some, split_key
 from daemon.monitoring.reading import key_incident, of_mailboxes
 from daemon.monitoring.running import of_running
 from daemon.monitoring.sending import HAPPENED_AT_MOST, HAPPENED_WITHIN, of_deliveries
@@ -164,13 +163,15 @@ def _full(configuration: Configuration) -> Iterator[Problem]:
 
 def _faulty(faults: Sequence[Fault]) -> Iterator[Problem]:
     if faults:
-        places = ", ".join(
-            dict.fromkeys(f"{each.file}:{each.line}" if each.line else each.file for each in faults)
-        )
-        first = cause_of(f"{faults[0].key} {faults[0].problem}").replace("; ", ", ")
-        more = f" (and {len(faults) - 1} more)" * (len(faults) > 1)
-        text = f"An edit was ignored because it has errors: {places}: {first}{more}"
+        places = some([*dict.fromkeys(map(_place, faults))])
+        text = f"An edit was ignored because it has errors: {places}"
         yield Problem(kind="edit", about="", text=f"{text}; see `postmottak check`")
+
+
+def _place(fault: Fault) -> str:
+    """Return where it is and about which key, but not what is written there: that may be a name."""
+    place = f"{fault.file}:{fault.line}" if fault.line else fault.file
+    return f"{place} ({fault.key})" if fault.key else place
 
 
 def _stored_of_service(store: Store, now: datetime) -> Iterator[Problem]:

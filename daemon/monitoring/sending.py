@@ -142,20 +142,32 @@ def _undelivered(
 
 
 def _dead(store: Store) -> Iterator[Problem]:
-    """By destination, with the most frequent cause of the first of them."""
+    """By destination, with the most frequent cause of the first of them.
+
+    Only one that has to be set right is named: a receiver's own words may repeat the letter's.
+    """
     for (destination, state), count in store.queries.queues().items():
         if state is DeliveryState.DEAD:
             some = store.queries.deliveries(state=state, destination=destination, limit=_ASKED)
-            causes = Counter(cause_of(each.last_error or "") for each in some)
-            (first, _), *others = causes.most_common() or [("", 0)]
-            what, remedy = split_reason(first)
-            why = f": {what}{' (and other reasons)' * bool(others)}" * bool(what)
+            what, remedy, others = _cause_to_set_up([each.last_error or "" for each in some])
+            why = f": {what}{' (and other reasons)' * others}" * bool(what)
             see = f"{remedy}, and see" if remedy else "see"
             text = (
                 f"Not delivered to {destination} and not tried again: {count}{why}; {see} "
                 "`postmottak deliveries list --state dead`"
             )
             yield Problem(kind="dead", about=destination, where=destination, count=count, text=text)
+
+
+def _cause_to_set_up(reasons: Sequence[str]) -> tuple[str, str, bool]:
+    """Return the most frequent cause that has to be set right, its remedy, and if there are others.
+
+    The cause is empty where there is none.
+    """
+    causes = Counter(cause_of(each) for each in reasons)
+    known = [each for each, _ in causes.most_common() if needs_set_up(each) or is_full(each)]
+    what, remedy = split_reason(known[0]) if known else ("", "")
+    return what, remedy, len(causes) > 1
 
 
 def _not_taken(configuration: Configuration, store: Store, now: datetime) -> Iterator[Problem]:

@@ -40,25 +40,26 @@ def oslo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_headline_names_the_cause(command: Command, box: MemoryMailbox) -> None:
-    """Of dead deliveries and of an edit with errors, the first line of `status` has the reason."""
+    """Of dead deliveries, the first line of `status` has what must be set right."""
     PLACES["erp"] = MemoryDestination(
-        "erp", fails=repeat(PermanentFailure("the letter is too large; raise max_size"))
+        "erp", fails=repeat(PermanentFailure("the server refuses the log-in; renew it"))
     )
     command("poll")
     shown = command("status").out
     first, remedy, *_ = shown.splitlines()
-    assert "Not delivered to erp and not tried again: 2: the letter is too large" in first
-    assert remedy.strip().startswith("raise max_size, and see `postmottak deliveries list --state")
+    assert "Not delivered to erp and not tried again: 2: the server refuses the log-in" in first
+    assert remedy.strip().startswith("renew it, and see `postmottak deliveries list --state")
 
 
 def test_an_edit_with_errors_names_the_first(
     command: Command, box: MemoryMailbox, configuration_file: Path
 ) -> None:
-    """An edit that is ignored is named with its first fault, and how many there are."""
+    """An edit that is ignored is named with its place and key; what is wrong stands below."""
     command("poll")
     (configuration_file.parent / "routing.toml").write_text('[[route]]\nto = ["pst"]\n')
-    assert "routing.toml" in (first := command("status").out.splitlines()[0])
-    assert "route[1].name is required" in first
+    first, *others = command("status").out.splitlines()
+    assert "routing.toml:1 (route[1].name)" in first
+    assert any("route[1].name: is required" in line for line in others)
 
 
 def test_a_remedy_is_whole_in_a_pipe(command: Command, box: MemoryMailbox) -> None:
