@@ -13,15 +13,14 @@ from uuid import UUID
 import structlog
 
 from daemon.core.callbacks import do_nothing
-from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DecisionValues
 from daemon.core.spelling import did_you_mean
 from daemon.routing.decide import OPERATOR, Decision, Earlier, assign, decide, recover
 from daemon.routing.dryrun import HistoricLetter
-from daemon.routing.facts import Facts, facts_of
+from daemon.routing.facts import Facts, facts_of, is_guarded
 from daemon.routing.table import Table
-from daemon.store import Changed, Cover, Decided, Queued, Store
+from daemon.store import Changed, Cover, Decided, NewestDecision, Outline, Queued, Store
 
 _log = structlog.get_logger(__name__)
 # letters that follow a cover in one transaction: others wait for it some 50 ms, and a commit costs
@@ -123,7 +122,7 @@ class Rerouter:
             applied.letters += 1
             if decision is None:
                 continue
-            key, number = letter.message.id, letter.decision.number
+            key, number = letter.id, letter.decision.number
             if changed := self._carry_out(key, decision, again=(), after=number):
                 applied.changed += 1
                 on_change(key, changed)
@@ -147,14 +146,13 @@ class Rerouter:
                 (*decision.recipients, *decision.direct),
             )
             preview.moves[move] += 1
-            on_move(letter.message.id, move)
+            on_move(letter.id, move)
         return preview
 
-    def _again(self, since: datetime) -> Iterator[tuple[Decided, Decision | None]]:
+    def _again(self, since: datetime) -> Iterator[tuple[Outline, Decision | None]]:
         """Yield letters that came since then, with the decision where another one is due now."""
         for letter in self.store.decisions.since(since):
-            facts = facts_of_stored(letter, letter.message.fetched_at)
-            decision = decide_in_thread(self.store, self.table(), facts, exclude=letter.message.id)
+            decision = decide_in_thread(self.store, self.table(), letter.facts, exclude=letter.id)
             due = (
                 decision is not None
                 and letter.decision.route != OPERATOR
@@ -211,7 +209,7 @@ class Rerouter:
         return result
 
 
-def _differs(decision: Decision, stored: DecisionValues) -> bool:
+def _differs(decision: Decision, stored: NewestDecision) -> bool:
     return set(decision.recipients) != set(stored.recipients) or set(decision.direct) != set(
         stored.direct
     )
@@ -255,7 +253,7 @@ class _Wanted:
     def _recover(
         self, service: str, confidential: bool, chosen: tuple[str, ...], direct: tuple[str, ...]
     ) -> Mapping[str, tuple[str, ...]] | None:
-        guarded = confidential or service == CONFIDENTIAL_POST.code
+        guarded = is_guarded(service, confidential=confidential)
         return recover(
             self._table, Facts(service=service, at=self._at, confidential=guarded), chosen, direct
         )
@@ -304,6 +302,6 @@ def samples(
     it then was; a table that follows no threads does not need it.
     """
     for letter in store.decisions.since(since):
-        facts = facts_of_stored(letter, letter.message.fetched_at)
-        earlier = find_earlier(store, facts, exclude=letter.message.id) if follow_threads else None
-        yield HistoricLetter(message=str(letter.message.id), facts=facts, earlier=earlier)
+        facts = letter.facts
+        earlier = find_earlier(store, facts, exclude=letter.id) if follow_threads else None
+        yield HistoricLetter(message=str(letter.id), facts=facts, earlier=earlier)
