@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
 from daemon.cli.confirmation import DryRun, Yes, confirm
-from daemon.cli.output import Json, counted, options, print_json
+from daemon.cli.json_rows import JsonRows
+from daemon.cli.output import Json, counted, options
+from daemon.core.callbacks import do_nothing
 
 if TYPE_CHECKING:
-    from daemon.intake.rerouting import Preview
+    from daemon.intake.rerouting import Move, Preview
+    from daemon.store import Changed
 
 Since = Annotated[str, typer.Option(help="Letters that arrived within this time, such as 90d.")]
 
@@ -46,34 +51,41 @@ def apply(
     logs.configure()
     checked = stack.load(options(context).config)
     start = arrived_since(since)
-    with closing(stack.open_store(checked.configuration)) as store:
+    with closing(stack.open_store(checked.configuration)) as store, JsonRows() as rows:
         if dry_run or not yes:
-            preview = stack.previewer(store, checked.table).preview(start)
+            previewer = stack.previewer(store, checked.table)
+            on_move = _move_to(rows) if json and dry_run else do_nothing
+            preview = previewer.preview(start, on_move)
             if dry_run:
-                _print_preview(preview, json=json)
+                _print_preview(preview, rows, json=json)
                 return
             if preview.moves:
                 confirm(_previewed(preview), yes=False)
-        applied = stack.rerouter(store, checked.table).apply(start)
-    changed = {
-        str(key): {"added": added, "withdrawn": applied.withdrawn[key]}
-        for key, added in applied.added.items()
-    }
+        on_change = _change_to(rows) if json else do_nothing
+        applied = stack.rerouter(store, checked.table).apply(start, on_change)
+        if json:
+            rows.print_in({"letters": applied.letters}, "changed", ("{", "}"))
+            return
+    typer.echo(f"{counted(applied.letters, 'letter')}: {applied.changed} routed again")
+
+
+def _move_to(rows: JsonRows) -> Callable[[UUID, Move], None]:
+    def add(key: UUID, move: Move) -> None:
+        before, after = move
+        rows.add({"before": before, "after": after}, str(key))
+
+    return add
+
+
+def _change_to(rows: JsonRows) -> Callable[[UUID, Changed], None]:
+    return lambda key, changed: rows.add(changed, str(key))
+
+
+def _print_preview(preview: Preview, rows: JsonRows, *, json: bool) -> None:
     if json:
-        print_json({"letters": applied.letters, "changed": changed})
-        return
-    typer.echo(f"{counted(applied.letters, 'letter')}: {len(changed)} routed again")
-
-
-def _print_preview(preview: Preview, *, json: bool) -> None:
-    if not json:
+        rows.print_in({"letters": preview.letters}, "would_change", ("{", "}"))
+    else:
         typer.echo(_previewed(preview))
-        return
-    moves = {
-        str(key): {"before": before, "after": after}
-        for key, (before, after) in preview.moves.items()
-    }
-    print_json({"letters": preview.letters, "would_change": moves})
 
 
 def _previewed(preview: Preview) -> str:
@@ -81,5 +93,6 @@ def _previewed(preview: Preview) -> str:
         f"\n  {count} from {' and '.join(before) or 'no one'} to {' and '.join(after) or 'no one'}"
         for before, after, count in preview.summary
     ]
-    said = f"{counted(preview.letters, 'letter')}: {len(preview.moves)} would be routed again"
+    changed = preview.moves.total()
+    said = f"{counted(preview.letters, 'letter')}: {changed} would be routed again"
     return said + "".join(moves)

@@ -12,6 +12,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli.confirmation import DryRun, Yes, confirm
+from daemon.cli.json_rows import print_json_list
 from daemon.cli.output import Json, counted, print_json, print_list
 from daemon.cli.pages import print_delivery
 from daemon.cli.stored import (
@@ -123,18 +124,17 @@ def list_deliveries(
 ) -> None:
     """List deliveries, oldest first."""
     with opened(context) as (configuration, store):
-        found = list(
-            store.search.deliveries(
-                state=known_state(state),
-                destination=known_destination(configuration, store, destination),
-                limit=limit,
-            )
+        every = store.search.deliveries(
+            state=known_state(state),
+            destination=known_destination(configuration, store, destination),
+            limit=limit,
         )
-        names = {} if json else _short_ids(store, found)
-        titles = {} if json else store.search.titles([each.message_id for each in found])
-    if json:
-        print_json([each.model_dump() for each in found])
-        return
+        if json:
+            print_json_list(each.model_dump() for each in every)
+            return
+        found = list(every)
+        names = _short_ids(store, found)
+        titles = store.search.titles([each.message_id for each in found])
     print_list("delivery", _COLUMNS, _rows(found, names, titles), cut=_GIVES_WAY, many="deliveries")
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli import completion
+from daemon.cli.json_rows import print_json_list
 from daemon.cli.output import Json, options, print_json, print_list, print_table, to_json, whoami
 from daemon.cli.pages import print_listed, print_message, print_remains
 from daemon.cli.refetch import refetch_message
@@ -89,13 +91,16 @@ def list_messages(  # noqa: PLR0913  # one for each option
         title=title,
     )
     with opened_store(context) as store:
-        found = list(store.search.letters(wanted, limit))
-        if not found and recipient:
+        letters = store.search.letters(wanted, limit)
+        first = next(letters, None)
+        if first is None and recipient:
             require_recipient(store, recipient)
-        names = {} if json else store.search.short_ids(Message, [each.id for each in found])
-    if json:
-        print_json([_row(each) for each in found])
-        return
+        every = chain([first] if first else [], letters)
+        if json:
+            print_json_list(map(_row, every))
+            return
+        found = list(every)
+        names = store.search.short_ids(Message, [each.id for each in found])
     columns = ("id", "received", "service", "from", "title", "to", "state")
     print_list("letter", columns, (_line(each, names) for each in found), cut=_GIVES_WAY)
 
@@ -264,16 +269,14 @@ def route_message(
     checked = stack.load(options(context).config)
     store = stack.open_store(checked.configuration)
     key = store.queries.message(message).id
-    applied = stack.rerouter(store, checked.table).route(key, to)
+    changed = stack.rerouter(store, checked.table).route(key, to)
     store.close()
     if json:
-        print_json(
-            {"message": key, "added": applied.added[key], "withdrawn": applied.withdrawn[key]}
-        )
+        print_json({"message": key, "added": changed.added, "withdrawn": changed.withdrawn})
         return
     typer.echo(
-        f"new deliveries: {', '.join(applied.added[key]) or 'none'}; withdrawn: "
-        f"{', '.join(applied.withdrawn[key]) or 'none'}"
+        f"new deliveries: {', '.join(changed.added) or 'none'}; withdrawn: "
+        f"{', '.join(changed.withdrawn) or 'none'}"
     )
 
 

@@ -11,9 +11,11 @@ import typer
 from daemon.cli import route_sheets
 from daemon.cli.apply_table import Since, apply, arrived_since
 from daemon.cli.explanation import print_explanation
+from daemon.cli.json_rows import JsonRows
 from daemon.cli.output import Exit, Json, counted, options, print_json
 from daemon.cli.route_list import end_of, list_routes, loaded
 from daemon.cli.tables import local, printable
+from daemon.core.callbacks import do_nothing
 
 if TYPE_CHECKING:
     from daemon.core.model import DecisionValues
@@ -191,21 +193,21 @@ def try_table(
     other = read_table(file, [each.name for each in checked.configuration.destinations])
     store = stack.open_store(checked.configuration)
     follow_threads = checked.table.follows_threads or other.follows_threads
-    result = dryrun.compare(
-        checked.table,
-        other,
-        rerouting.samples(store, arrived_since(since), follow_threads=follow_threads),
-    )
-    store.close()
-    if json:
-        print_json({"letters": result.letters, "changed": len(result.moves), "moves": result.moves})
-    else:
-        _print_dry_run(result)
-    raise typer.Exit(Exit.CHANGED if result.moves else Exit.FINE)
+    letters = rerouting.samples(store, arrived_since(since), follow_threads=follow_threads)
+    with JsonRows() as rows:
+        result = dryrun.compare(
+            checked.table, other, letters, on_change=rows.add if json else do_nothing
+        )
+        store.close()
+        if json:
+            rows.print_in({"letters": result.letters, "changed": result.changed}, "moves")
+        else:
+            _print_dry_run(result)
+    raise typer.Exit(Exit.CHANGED if result.changed else Exit.FINE)
 
 
 def _print_dry_run(result: DryRun) -> None:
-    typer.echo(f"{counted(result.letters, 'letter')}: {len(result.moves)} would change")
+    typer.echo(f"{counted(result.letters, 'letter')}: {result.changed} would change")
     for before, after, count in result.summary:
         typer.echo(
             f"  {count} from {' and '.join(before) or 'no one'} to "

@@ -13,15 +13,14 @@ from uuid import UUID
 import structlog
 
 from daemon.core.callbacks import do_nothing
-from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.errors import NotFound, OperatorError
 from daemon.core.model import DecisionValues
 from daemon.core.spelling import did_you_mean
 from daemon.routing.decide import OPERATOR, Decision, Earlier, assign, decide, recover
 from daemon.routing.dryrun import HistoricLetter
-from daemon.routing.facts import Facts, facts_of
+from daemon.routing.facts import Facts, facts_of, is_guarded
 from daemon.routing.table import Table
-from daemon.store import Cover, Decided, Queued, Store
+from daemon.store import Changed, Cover, Decided, NewestDecision, Outline, Queued, Store
 
 _log = structlog.get_logger(__name__)
 # letters that follow a cover in one transaction: others wait for it some 50 ms, and a commit costs
@@ -30,13 +29,16 @@ _TOGETHER = 100
 _REMEMBERED = 10_000
 
 
+Move = tuple[tuple[str, ...], tuple[str, ...]]
+"""From whom a letter goes, and to whom."""
+
+
 @dataclass(kw_only=True)
 class Applied:
-    """What an operator's decision changed: destinations by message id."""
+    """How many letters were decided again, and how many of them an operator's decision changed."""
 
     letters: int = 0
-    added: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
-    withdrawn: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
+    changed: int = 0
 
 
 @dataclass(kw_only=True)
@@ -44,14 +46,13 @@ class Preview:
     """What applying the table to stored letters would change."""
 
     letters: int = 0
-    moves: dict[UUID, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
-    """From whom and to whom, by message id."""
+    moves: Counter[Move] = field(default_factory=Counter)
+    """How many letters would move, by from whom and to whom."""
 
     @property
     def summary(self) -> list[tuple[tuple[str, ...], tuple[str, ...], int]]:
         """From whom, to whom, and how many letters; the largest count first."""
-        counted = Counter(self.moves.values())
-        return [(before, after, count) for (before, after), count in counted.most_common()]
+        return [(before, after, count) for (before, after), count in self.moves.most_common()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,50 +96,63 @@ class Rerouter:
             )
         return len(found)
 
-    def route(self, message: UUID, to: str | None) -> Applied:
+    def route(self, message: UUID, to: str | None) -> Changed:
         """Decide again about one letter, and deliver it to all destinations, even if they have it.
 
-        With `to`, the named recipient gets it whatever the routes say. Raises NotFound or
-        OperatorError.
+        With `to`, the named recipient gets it whatever the routes say. Returns the destinations
+        that were added and withdrawn. Raises NotFound or OperatorError.
         """
         letter = self.store.decisions.decided(message)
         facts = facts_of_stored(letter, self.clock())
         decision = self._decide(facts) if to is None else self._to_recipient(facts, to)
-        applied = Applied(letters=1)
-        self._carry_out(letter, decision, applied, again=decision.destinations)
-        return applied
+        changed = self._carry_out(letter.message.id, decision, again=decision.destinations)
+        return changed or Changed(added=(), withdrawn=())
 
-    def apply(self, since: datetime) -> Applied:
+    def apply(
+        self, since: datetime, on_change: Callable[[UUID, Changed], object] = do_nothing
+    ) -> Applied:
         """Decide again about all letters that came since then, except those an operator routed.
 
         Letters that are delivered where they now belong do not go there again, unless it is for a
-        new recipient.
+        new recipient. `on_change` is called with each letter that changed, of which nothing is
+        kept in memory.
         """
         applied = Applied()
         for letter, decision in self._again(since):
             applied.letters += 1
-            if decision:
-                self._carry_out(letter, decision, applied, again=(), after=letter.decision.number)
+            if decision is None:
+                continue
+            key, number = letter.id, letter.decision.number
+            if changed := self._carry_out(key, decision, again=(), after=number):
+                applied.changed += 1
+                on_change(key, changed)
         return applied
 
-    def preview(self, since: datetime) -> Preview:
-        """Return what `apply` would do now. Changes nothing."""
+    def preview(
+        self, since: datetime, on_move: Callable[[UUID, Move], object] = do_nothing
+    ) -> Preview:
+        """Return what `apply` would do now. Changes nothing.
+
+        `on_move` is called with each letter that would go elsewhere, as in `apply`.
+        """
         preview = Preview()
         for letter, decision in self._again(since):
             preview.letters += 1
-            if decision:
-                made = letter.decision
-                preview.moves[letter.message.id] = (
-                    (*made.recipients, *made.direct),
-                    (*decision.recipients, *decision.direct),
-                )
+            if decision is None:
+                continue
+            made = letter.decision
+            move = (
+                (*made.recipients, *made.direct),
+                (*decision.recipients, *decision.direct),
+            )
+            preview.moves[move] += 1
+            on_move(letter.id, move)
         return preview
 
-    def _again(self, since: datetime) -> Iterator[tuple[Decided, Decision | None]]:
+    def _again(self, since: datetime) -> Iterator[tuple[Outline, Decision | None]]:
         """Yield letters that came since then, with the decision where another one is due now."""
         for letter in self.store.decisions.since(since):
-            facts = facts_of_stored(letter, letter.message.fetched_at)
-            decision = decide_in_thread(self.store, self.table(), facts, exclude=letter.message.id)
+            decision = decide_in_thread(self.store, self.table(), letter.facts, exclude=letter.id)
             due = (
                 decision is not None
                 and letter.decision.route != OPERATOR
@@ -170,36 +184,32 @@ class Rerouter:
         return assign(table, facts, name)
 
     def _carry_out(
-        self,
-        letter: Decided,
-        decision: Decision,
-        applied: Applied,
-        *,
-        again: Iterable[str],
-        after: int | None = None,
-    ) -> None:
-        """Store the decision and carry it out.
+        self, key: UUID, decision: Decision, *, again: Iterable[str], after: int | None = None
+    ) -> Changed | None:
+        """Store the decision about the letter and carry it out.
 
-        With `after`, do so only if no decision has a higher number.
+        With `after`, do so only if no decision has a higher number; otherwise return None.
         """
-        now, key = self.clock(), letter.message.id
-        values = decision_values(key, decision, now)
+        now = self.clock()
         result = self.store.decisions.decide(
-            values, decision.destinations, now, again=set(again), after=after
+            decision_values(key, decision, now),
+            decision.destinations,
+            now,
+            again=set(again),
+            after=after,
         )
-        if result is None:
-            return
-        applied.added[key], applied.withdrawn[key] = result.added, result.withdrawn
-        _log.info(
-            "routed by an operator",
-            message=str(key),
-            route=decision.route,
-            added=result.added,
-            withdrawn=result.withdrawn,
-        )
+        if result:
+            _log.info(
+                "routed by an operator",
+                message=str(key),
+                route=decision.route,
+                added=result.added,
+                withdrawn=result.withdrawn,
+            )
+        return result
 
 
-def _differs(decision: Decision, stored: DecisionValues) -> bool:
+def _differs(decision: Decision, stored: NewestDecision) -> bool:
     return set(decision.recipients) != set(stored.recipients) or set(decision.direct) != set(
         stored.direct
     )
@@ -243,7 +253,7 @@ class _Wanted:
     def _recover(
         self, service: str, confidential: bool, chosen: tuple[str, ...], direct: tuple[str, ...]
     ) -> Mapping[str, tuple[str, ...]] | None:
-        guarded = confidential or service == CONFIDENTIAL_POST.code
+        guarded = is_guarded(service, confidential=confidential)
         return recover(
             self._table, Facts(service=service, at=self._at, confidential=guarded), chosen, direct
         )
@@ -292,6 +302,6 @@ def samples(
     it then was; a table that follows no threads does not need it.
     """
     for letter in store.decisions.since(since):
-        facts = facts_of_stored(letter, letter.message.fetched_at)
-        earlier = find_earlier(store, facts, exclude=letter.message.id) if follow_threads else None
-        yield HistoricLetter(message=str(letter.message.id), facts=facts, earlier=earlier)
+        facts = letter.facts
+        earlier = find_earlier(store, facts, exclude=letter.id) if follow_threads else None
+        yield HistoricLetter(message=str(letter.id), facts=facts, earlier=earlier)

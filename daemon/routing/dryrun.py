@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from daemon.core.callbacks import do_nothing
 from daemon.routing.decide import Decision, Earlier, decide
 from daemon.routing.facts import Facts
 from daemon.routing.table import Table
@@ -37,17 +38,30 @@ class DryRun:
     """How two tables differ over some letters."""
 
     letters: int = 0
-    moves: list[Change] = field(default_factory=list)
+    moves: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=Counter)
+    """How many letters would go elsewhere, by from whom and to whom."""
+
+    @property
+    def changed(self) -> int:
+        """How many letters would go elsewhere."""
+        return self.moves.total()
 
     @property
     def summary(self) -> list[tuple[tuple[str, ...], tuple[str, ...], int]]:
         """From whom, to whom, and how many letters; the largest count first."""
-        counted = Counter((move.before, move.after) for move in self.moves)
-        return [(before, after, count) for (before, after), count in counted.most_common()]
+        return [(before, after, count) for (before, after), count in self.moves.most_common()]
 
 
-def compare(before: Table, after: Table, samples: Iterable[HistoricLetter]) -> DryRun:
-    """Run both tables over the letters."""
+def compare(
+    before: Table,
+    after: Table,
+    samples: Iterable[HistoricLetter],
+    on_change: Callable[[Change], object] = do_nothing,
+) -> DryRun:
+    """Run both tables over the letters.
+
+    `on_change` is called with each letter that would go elsewhere. No letter is kept in memory.
+    """
     found = DryRun()
     for sample in samples:
         found.letters += 1
@@ -55,13 +69,15 @@ def compare(before: Table, after: Table, samples: Iterable[HistoricLetter]) -> D
             decide(before, sample.facts, sample.earlier),
             decide(after, sample.facts, sample.earlier),
         )
-        if _goes_to(old) != _goes_to(new):
-            found.moves.append(
+        move = _goes_to(old), _goes_to(new)
+        if move[0] != move[1]:
+            found.moves[move] += 1
+            on_change(
                 Change(
                     message=sample.message,
                     service=sample.facts.service,
-                    before=_goes_to(old),
-                    after=_goes_to(new),
+                    before=move[0],
+                    after=move[1],
                     route_before=old.route if old else "",
                     route_after=new.route if new else "",
                 )

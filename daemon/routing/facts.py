@@ -93,5 +93,10 @@ def facts_of(envelope: Envelope, parts: Sequence[Part], at: datetime) -> Facts:
         attachment_types=tuple(part.media_type for part in parts),
         migrated=envelope.altinn2_id is not None,
         due_at=envelope.due_at,
-        confidential=envelope.confidential or envelope.service == CONFIDENTIAL_POST.code,
+        confidential=is_guarded(envelope.service, confidential=envelope.confidential),
     )
+
+
+def is_guarded(service: str, *, confidential: bool) -> bool:
+    """Whether a letter is confidential: by its mark, or as confidential post."""
+    return confidential or service == CONFIDENTIAL_POST.code

@@ -15,9 +15,9 @@ from daemon.store.balance import Balance
 from daemon.store.bookmarks import Bookmarks
 from daemon.store.busy import BusyWait, wait_limit
 from daemon.store.claims import Claim
-from daemon.store.covers import WAITING, Cover, Covers, Queued
+from daemon.store.covers import WAITING, Changed, Cover, Covers, Queued
 from daemon.store.database import Database
-from daemon.store.decisions import Decided, Decisions
+from daemon.store.decisions import Decided, Decisions, NewestDecision, Outline
 from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
 from daemon.store.letters import Letters, StoredLetter
 from daemon.store.marks import Marks
@@ -34,6 +34,7 @@ __all__ = [
     "WAITING",
     "Alerts",
     "BusyWait",
+    "Changed",
     "ChannelTotals",
     "Claim",
     "ClaimResult",
@@ -46,7 +47,9 @@ __all__ = [
     "Letters",
     "Listed",
     "Marks",
+    "NewestDecision",
     "Outbox",
+    "Outline",
     "Queries",
     "Queued",
     "Search",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam
+from sqlalchemy import BindParameter, ColumnElement, Connection, RowMapping, bindparam
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
@@ -24,6 +24,7 @@ from daemon.core.model import (
     Part,
     delivery_id,
 )
+from daemon.routing.facts import Facts, is_guarded
 from daemon.store.covers import WAITING, Changed, withdrawn
 from daemon.store.database import Database, table_of
 from daemon.store.pages import LETTERS, ROWS, pieces, row_number
@@ -35,19 +36,20 @@ _MESSAGES, _ATTACHMENTS, _DECISIONS = (
 )
 _BY_ARRIVAL = (_MESSAGES.c.fetched_at, row_number(Message))
 _BY_DECISION = (_DECISIONS.c.decided_at, _DECISIONS.c.route, row_number(DecisionRow))
-_PART = Part(external_id="", original_name="").model_dump()
-
-
-def _left_out() -> dict[str, Any]:
-    """Return empty values for what no route looks at.
-
-    Leaving them out costs more than all the others.
-    """
-    return {"body": "", "properties": {}, "references": [], "reply_options": []}
-
-
-_OUTLINE = sql_select(
-    *(column for column in _MESSAGES.c if column.name not in _left_out())
+_FACTS = sql_select(
+    _MESSAGES.c.id,
+    _MESSAGES.c.service,
+    _MESSAGES.c.fetched_at.label("at"),
+    _MESSAGES.c.party,
+    _MESSAGES.c.sender_org,
+    _MESSAGES.c.sender_name,
+    _MESSAGES.c.title,
+    _MESSAGES.c.summary,
+    _MESSAGES.c.sender_reference.label("reference"),
+    _MESSAGES.c.language,
+    _MESSAGES.c.altinn2_id.is_not(None).label("migrated"),
+    _MESSAGES.c.due_at,
+    _MESSAGES.c.confidential,
 ).order_by(*_BY_ARRIVAL)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _PARTS = (
@@ -56,7 +58,13 @@ _PARTS = (
     .order_by(_ATTACHMENTS.c.position)
 )
 _NEWEST = (
-    sql_select(*(column for column in _DECISIONS.c if column.name != "why"))
+    sql_select(
+        _DECISIONS.c.message_id,
+        _DECISIONS.c.number,
+        _DECISIONS.c.route,
+        _DECISIONS.c.recipients,
+        _DECISIONS.c.direct,
+    )
     .where(_DECISIONS.c.message_id.in_(_IDS))
     .order_by(_DECISIONS.c.number)
 )
@@ -64,14 +72,28 @@ _NEWEST = (
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:
-    """A stored letter with its attachments and its newest decision.
-
-    `since` fills only what routes look at.
-    """
+    """A stored letter with its attachments and its newest decision."""
 
     message: MessageValues
     attachments: Sequence[Part]
     decision: DecisionValues
+
+
+class NewestDecision(NamedTuple):
+    """What a decision says: its number, the route, and to whom."""
+
+    number: int
+    route: str
+    recipients: list[str]
+    direct: list[str]
+
+
+class Outline(NamedTuple):
+    """A stored letter as routes saw it when it came, and its newest decision."""
+
+    id: UUID
+    facts: Facts
+    decision: NewestDecision
 
 
 class Decisions:
@@ -85,8 +107,8 @@ class Decisions:
         with self._database.read() as session:
             return _decided(session, message)
 
-    def since(self, start: datetime) -> Iterator[Decided]:
-        """Yield letters that came at `start` or later, the oldest first, without their texts.
+    def since(self, start: datetime) -> Iterator[Outline]:
+        """Yield letters that came at `start` or later, the oldest first.
 
         No transaction is open between two of them.
         """
@@ -149,30 +171,31 @@ class Decisions:
         return Changed(added=added, withdrawn=tuple(each["destination"] for each in gone))
 
 
-def _outlines(connection: Connection, which: ColumnElement[bool]) -> list[Decided]:
-    """Read letters with one plain statement for each table.
+def _outlines(connection: Connection, which: ColumnElement[bool]) -> list[Outline]:
+    """Read letters with one plain statement for each table, and only what routes look at.
 
     As objects, one by one, they cost fifty times as much.
     """
-    messages = [
-        MessageValues.model_construct(**row, **_left_out())
-        for row in connection.execute(_OUTLINE.where(which)).mappings()
-    ]
-    these = {"ids": [message.id for message in messages]}
-    parts: dict[UUID, list[Part]] = {key: [] for key in these["ids"]}
+    rows = connection.execute(_FACTS.where(which)).mappings().all()
+    these = {"ids": [row["id"] for row in rows]}
+    names: defaultdict[UUID, list[str]] = defaultdict(list)
+    types: defaultdict[UUID, list[str]] = defaultdict(list)
     for key, name, kind in connection.execute(_PARTS, these):
-        parts[key].append(
-            Part.model_construct(**{**_PART, "original_name": name, "media_type": kind})
-        )
-    decisions = {row["message_id"]: row for row in connection.execute(_NEWEST, these).mappings()}
+        names[key].append(name)
+        types[key].append(kind)
+    decisions = {key: NewestDecision(*made) for key, *made in connection.execute(_NEWEST, these)}
     return [
-        Decided(
-            message=each,
-            attachments=parts[each.id],
-            decision=DecisionValues.model_construct(**decisions[each.id], why={}),
-        )
-        for each in messages
+        Outline(key, _facts(row, names[key], types[key]), decisions[key])
+        for row in rows
+        for key in (row["id"],)
     ]
+
+
+def _facts(row: RowMapping, names: Sequence[str], types: Sequence[str]) -> Facts:
+    values = {**row, "attachment_names": tuple(names), "attachment_types": tuple(types)}
+    del values["id"]
+    values["confidential"] = is_guarded(row["service"], confidential=row["confidential"])
+    return Facts(**values)
 
 
 def _decided(session: Session, message: UUID) -> Decided:

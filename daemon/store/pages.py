@@ -59,15 +59,21 @@ def pieces(
     start, end = (until, since) if newest_first else (since, until)
     from_start, to_end = (le, ge) if newest_first else (ge, le)
     begins = true() if start is None else from_start(order[0], start)
-    equal = equal if end is None else (*equal, to_end(order[0], end))
+    ends = true() if end is None else to_end(order[0], end)
     sorted_by = [each.desc() for each in order] if newest_first else order
     while True:
-        last = select(*order).where(*equal, begins).order_by(*sorted_by).limit(1).offset(size - 1)
+        last = (
+            select(*order)
+            .where(*equal, begins, ends)
+            .order_by(*sorted_by)
+            .limit(1)
+            .offset(size - 1)
+        )
         with database.read_one() as connection:
             found = connection.execute(last.select_from(table_of(kind)) if kind else last).first()
         if found is None:
             break
+        # one condition for each end: of two, SQLite would take the first, and read from there
         yield and_(*equal, begins, to_end(key, tuple(found)))
-        # alone: of two conditions, SQLite would begin at the first
         begins = key < tuple(found) if newest_first else key > tuple(found)
-    yield and_(*equal, begins)
+    yield and_(*equal, begins, ends)

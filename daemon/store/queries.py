@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, false, func, text
+from sqlalchemy import ColumnElement, Integer, bindparam, false, func, text
 from sqlalchemy import select as sql_select
 from sqlmodel import SQLModel, col, select
 
@@ -226,11 +226,9 @@ class Queries:
 
         Raises NotFound, which says so if retention deleted it.
         """
-        found = self._database.rows(
-            select(Message)
-            .where(_begins_with(Message.id, name) | _is(Message.external_id, name))
-            .limit(2)
-        )
+        found = self._database.rows(select(Message).where(_begins_with(Message.id, name)).limit(2))
+        known = {each.id for each in found}
+        found = [*found, *(each for each in self._from_mailboxes(name) if each.id not in known)]
         if not found and (left := self.tombstone(name)):
             raise NotFound(
                 f"The message {left.message_id} was deleted by retention on "
@@ -239,16 +237,38 @@ class Queries:
             )
         return _only(found, f"message {_shown(name)}", "`postmottak messages list`")
 
+    def _from_mailboxes(self, name: str) -> Sequence[Message]:
+        """Return letters with this id in their mailbox.
+
+        Asked for each mailbox, or SQLite would look at every letter.
+        """
+        of_mailbox = select(Message).where(
+            Message.mailbox == bindparam("mailbox"), _is(Message.external_id, name)
+        )
+        found: list[Message] = []
+        mailbox: str | None = ""
+        with self._database.read() as session:
+            while mailbox is not None:
+                found += session.exec(of_mailbox, params={"mailbox": mailbox}).all()
+                following = select(func.min(Message.mailbox)).where(col(Message.mailbox) > mailbox)
+                mailbox = session.exec(following).one()
+        return found
+
     def tombstone(self, name: str) -> Tombstone | None:
         """Return what is left of a letter whose metadata was deleted, by the same names.
 
         None if there is no such letter, or it is stored. Raises OperatorError if there are several.
         """
-        found = self._database.rows(
-            select(Tombstone)
-            .where(_begins_with(Tombstone.message_id, name) | _is(Tombstone.external_id, name))
-            .limit(2)
+        key = col(Tombstone.message_id)
+        found = list(
+            self._database.rows(
+                select(Tombstone).where(_begins_with(Tombstone.message_id, name)).limit(2)
+            )
         )
+        known = {each.message_id for each in found}
+        wanted = select(Tombstone).where(_is(Tombstone.external_id, name), key.not_in(known))
+        for piece in pieces(self._database, (key,), size=ROWS):
+            found += self._database.rows(wanted.where(piece))
         what = f"message {_shown(name)}"
         return _only(found, what, "`postmottak retention log`") if found else None
 

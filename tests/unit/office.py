@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from daemon.core.parcels import Receipt
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.rerouting import Rerouter
 from daemon.routing.table import Table, parse_table
-from daemon.store import Store, results
+from daemon.store import Changed, Store, results
 from daemon.store.content import ContentStore
 from tests.unit.conftest import SECRET, TAX, Clock, new_intake
 from tests.unit.memory import MemoryMailbox
@@ -117,6 +117,13 @@ class Office:
             (claim,) = self.store.outbox.claim("me", self.clock(), LEASE, 9, only=[destination])
             now = self.clock()
             self.store.outbox.end([results.deferred(claim, f"no answer {number}", now, now, now)])
+
+    def apply(self, since: datetime) -> dict[UUID, Changed]:
+        """Apply the table to what came since then; the letters that changed."""
+        changed: dict[UUID, Changed] = {}
+        applied = self.rerouter.apply(since, changed.__setitem__)
+        assert applied.changed == len(changed)
+        return changed
 
     def goes_to(self, external_id: str = "a") -> dict[str, tuple[str, ...]]:
         """What waits: destinations, and on whose behalf."""

@@ -19,6 +19,7 @@ from sqlmodel import col
 
 from daemon.core.bookkeeping import SkippedLetter
 from daemon.core.model import (
+    DecisionValues,
     Delivery,
     DeliveryState,
     LetterRef,
@@ -26,7 +27,7 @@ from daemon.core.model import (
     SightingState,
 )
 from daemon.core.parcels import Receipt
-from daemon.intake.rerouting import Rerouter, samples
+from daemon.intake.rerouting import Rerouter, facts_of_stored, samples
 from daemon.routing.table import Table, parse_table
 from daemon.store import (
     Cover,
@@ -212,21 +213,22 @@ def test_a_walk_has_some_letters_at_a_time(full: Store) -> None:
 
 def test_a_walk_over_what_came_is_in_order_and_whole(full: Store) -> None:
     """Each letter that came comes once, the oldest first, also where many came at one moment."""
-    came = [(each.message.fetched_at, each.message.id) for each in full.decisions.since(SINCE)]
+    came = [(each.facts.at, each.id) for each in full.decisions.since(SINCE)]
     assert len(came) == len({key for _, key in came}) == MANY
     assert [at for at, _ in came] == sorted(at for at, _ in came)
     assert sum(1 for _ in full.decisions.since(NOW + timedelta(seconds=1))) == MANY // 2 - 1
 
 
 def test_an_outline_says_what_the_letter_does(full: Store) -> None:
-    """Of many letters at a time, each has the facts that it has alone, but for its text."""
+    """Of many letters at a time, each has the facts that it has alone, and its newest decision."""
+    first = next(iter(full.decisions.since(SINCE)))
+    rerouter(full, TEXT).route(first.id, "per")
     for outline in list(full.decisions.since(SINCE))[::500]:
-        whole = full.decisions.decided(outline.message.id)
-        assert outline.message.model_dump(exclude={"body"}) == whole.message.model_dump(
-            exclude={"body"}
-        )
-        assert outline.decision.model_dump(exclude={"why"}) == whole.decision.model_dump(
-            exclude={"why"}
+        whole = full.decisions.decided(outline.id)
+        assert outline.facts == facts_of_stored(whole, whole.message.fetched_at)
+        assert outline.facts.attachment_names
+        assert outline.decision._asdict() == whole.decision.model_dump(
+            include=set(outline.decision._fields)
         )
 
 
@@ -337,16 +339,17 @@ def test_applying_leaves_what_was_decided_meanwhile(full: Store) -> None:
     said."""
     applying = rerouter(full, TEXT.replace('to = ["kari"]', 'to = ["ola"]'))
     letter = next(iter(full.decisions.since(SINCE)))
-    applying.route(letter.message.id, "per")
+    made = full.decisions.decided(letter.id).decision
+    applying.route(letter.id, "per")
     result = full.decisions.decide(
-        letter.decision.model_copy(update={"route": "Skatt"}),
+        DecisionValues(**made.model_dump()),
         {"erp": ["ola"]},
         NOW,
         again=(),
         after=letter.decision.number,
     )
     assert result is None
-    assert full.decisions.decided(letter.message.id).decision.recipients == ["per"]
+    assert full.decisions.decided(letter.id).decision.recipients == ["per"]
 
 
 def test_pieces_have_so_many_rows_and_no_more(full: Store) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlmodel import col, select
 
-from daemon.core.model import Mark, MarkKind, MarkState, Policy
+from daemon.core.model import Mark, MarkKind, MarkState, Message, Policy
 from daemon.store import Store, StoredLetter
+from daemon.store.pages import pieces, row_number
 from tests.unit.conftest import NOW, envelope, stored_letter
 
 MANY, FEW = 2000, 20
@@ -20,7 +23,9 @@ MANY, FEW = 2000, 20
 
 def _letter(number: int) -> StoredLetter:
     at = NOW + timedelta(seconds=max(0, number - MANY // 2))
-    return stored_letter(f"letter-{number}", ("archive", "mail"), due_at=at)
+    letter = stored_letter(f"letter-{number}", ("archive", "mail"), due_at=at)
+    letter.message.fetched_at = NOW + timedelta(seconds=number)
+    return letter
 
 
 @pytest.fixture(name="stores", scope="module")
@@ -49,8 +54,12 @@ STEADY_READS: dict[str, Callable[[Store], object]] = {
     ),
     "letters that could not be fetched": lambda store: store.letters.failing("altinn"),
     "marks that are due": lambda store: store.marks.due("altinn", NOW + timedelta(days=1), 10),
+    "a letter by its id in the mailbox": lambda store: store.queries.message("letter-3"),
+    "a letter by the beginning of its id": lambda store: store.queries.message(
+        str(_letter(3).message.id)[:13]
+    ),
 }
-"""Reads that the service repeats all the time."""
+"""Reads that the service repeats all the time, and those of one letter."""
 
 
 def _steps(store: Store, read: Callable[[Store], object]) -> int:
@@ -76,6 +85,24 @@ def test_what_is_asked_all_the_time_costs_the_same_at_any_size(
 ) -> None:
     """With two thousand that wait, the read takes no more steps than with twenty."""
     many, few = (_steps(store, STEADY_READS[read]) for store in stores)
+    assert 0 < many <= 2 * few + 20
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest first", "newest first"])
+def test_a_piece_of_a_walk_costs_the_same_at_any_size(
+    stores: tuple[Store, Store], *, newest_first: bool
+) -> None:
+    """A walk that ends at some time reads each letter once, and not all of them for each piece."""
+
+    def read(store: Store) -> None:
+        database = store.queries._database
+        order = (col(Message.fetched_at), row_number(Message))
+        since, until = NOW - timedelta(days=1), NOW + timedelta(days=1)
+        walk = pieces(database, order, since=since, until=until, size=5, newest_first=newest_first)
+        for piece in islice(walk, 3):
+            assert len(database.rows(select(Message.title).where(piece))) == 5
+
+    many, few = (_steps(store, read) for store in stores)
     assert 0 < many <= 2 * few + 20
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from daemon.routing.decide import Earlier, decide
-from daemon.routing.dryrun import HistoricLetter, compare
+from daemon.routing.dryrun import Change, HistoricLetter, compare
 from daemon.routing.explain import explain
 from daemon.routing.facts import Facts
 from daemon.routing.lint import lint
@@ -198,10 +198,11 @@ def test_a_dry_run_shows_only_what_changes() -> None:
         HistoricLetter(message="2", facts=letter()),
         HistoricLetter(message="3", facts=letter(service="4255/1")),
     ]
-    found = compare(before, after, letters)
-    assert (found.letters, [move.message for move in found.moves]) == (3, ["1", "2"])
+    changes: list[Change] = []
+    found = compare(before, after, letters, changes.append)
+    assert (found.letters, [each.message for each in changes]) == (3, ["1", "2"])
     assert found.summary == [(("post (erp)",), ("lonn (epost)", "mark_read = stored"), 2)]
-    assert compare(before, before, letters).moves == []
+    assert compare(before, before, letters).changed == 0
 
 
 def test_remarks() -> None:
