@@ -178,6 +178,9 @@ def prepare_archive(
     wsdl = scene.folder / "arkiv.wsdl"
     wsdl.write_text(archive.wsdl, encoding="utf-8")
     section = describe(str(wsdl)).replace('"@series" = "$?"', '"@series" = "POST"')
+    section = section.replace(
+        'success_values = ["$?"]', 'success_values = ["OK"]\ntemporary_values = ["BUSY"]'
+    )
     table = (
         'recipient = [{ name = "post", deliver_to = ["arkiv"] }]\nroute = [{ name = "Alt", to = '
         '["post"] }]\n'
