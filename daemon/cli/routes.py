@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,13 +13,13 @@ from daemon.cli import route_sheets
 from daemon.cli.apply_table import Since, apply, arrived_since
 from daemon.cli.explanation import print_explanation
 from daemon.cli.output import Exit, Json, counted, options, print_json
+from daemon.cli.route_comparison import compare, compared_with, print_moves, read_other
 from daemon.cli.route_list import list_routes
 from daemon.cli.tables import local, printable
 
 if TYPE_CHECKING:
     from daemon.core.model import DecisionValues
     from daemon.routing.decide import Earlier
-    from daemon.routing.dryrun import DryRun
     from daemon.routing.facts import Facts
     from daemon.service.stack import LoadedConfig
 
@@ -170,7 +171,11 @@ def _facts(
 def try_table(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help="A routing table, such as an edited copy of routing.toml.")
+        Path,
+        typer.Argument(
+            help="A routing table, such as an edited copy of routing.toml, or a spreadsheet in the "
+            "format of `routes export`."
+        ),
     ],
     *,
     since: Since = "90d",
@@ -180,35 +185,27 @@ def try_table(
 
     Shows only what would change. Exits with code 5 if anything would.
     """
-    from daemon.intake import rerouting
-    from daemon.routing import dryrun
-    from daemon.routing.table import read_table
     from daemon.service import stack
 
     checked = _checked(context)
-    other = read_table(file, [each.name for each in checked.configuration.destinations])
-    store = stack.open_store(checked.configuration)
-    follow_threads = checked.table.follows_threads or other.follows_threads
-    result = dryrun.compare(
-        checked.table,
-        other,
-        rerouting.samples(store, arrived_since(since), follow_threads=follow_threads),
-    )
-    store.close()
+    other = read_other(file, [each.name for each in checked.configuration.destinations])
+    with closing(stack.open_store(checked.configuration)) as store:
+        result = compare(store, checked.table, other, since)
+        compared = compared_with(store, checked.table, checked.configuration.routing.file)
     if json:
-        print_json({"letters": result.letters, "changed": len(result.moves), "moves": result.moves})
-    else:
-        _print_dry_run(result)
-    raise typer.Exit(Exit.CHANGED if result.moves else Exit.FINE)
-
-
-def _print_dry_run(result: DryRun) -> None:
-    typer.echo(f"{counted(result.letters, 'letter')}: {len(result.moves)} would change")
-    for before, after, count in result.summary:
-        typer.echo(
-            f"  {count} from {' and '.join(before) or 'no one'} to "
-            f"{' and '.join(after) or 'no one'}"
+        print_json(
+            {
+                "letters": result.letters,
+                "changed": len(result.moves),
+                "moves": result.moves,
+                "compared_with": compared,
+            }
         )
+    else:
+        typer.echo(f"{counted(result.letters, 'letter')}: {len(result.moves)} would change")
+        print_moves(result)
+        typer.echo(printable(f"compared with {compared.words}"))
+    raise typer.Exit(Exit.CHANGED if result.moves else Exit.FINE)
 
 
 def lint(context: typer.Context, *, json: Json = False) -> None:
