@@ -77,7 +77,6 @@ def import_table(
     """
     from daemon.core.times import norwegian_day
     from daemon.routing.spreadsheet import diff
-    from daemon.routing.spreadsheet.headings import heading
     from daemon.routing.spreadsheet.reading import read_sheet
     from daemon.runtime import logs
     from daemon.service import stack
@@ -88,9 +87,7 @@ def import_table(
     names = [each.name for each in configuration.destinations]
     read = read_sheet(file, names, today=norwegian_day(stack.utc_now()))
     present, is_faulty = _present(configuration)
-    differences = diff.differences(
-        present, read.table, lambda column: heading(column, read.language)
-    )
+    differences = diff.differences(present, read.table, read.language)
     for line in differences or ["nothing would change"]:
         typer.echo(printable(line))
     for warning in read.table.warnings:

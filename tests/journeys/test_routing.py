@@ -322,7 +322,7 @@ def test_an_edit_of_a_norwegian_workbook(decided: Journey) -> None:
         '~ route "Skatt": Avsendere: nothing -> "971040238", "Skatt*"; Til: "regnskap" -> '
         '"regnskap", "post"; # Merknad: nothing -> "spør Kari"'
     )
-    assert second == '+ cover for "regnskap" by "post", 2020-12-21 to 2021-01-03, position 1'
+    assert second == '+ cover for "regnskap" by "post", 21.12.2020 to 03.01.2021, position 1'
     assert warning.startswith("warning: ark.xlsx: Fravær!D2 (Siste dag): the cover for 'regnskap'")
     assert "## Merknad: spør Kari\n[[route]]" in table_file(decided).read_text()
     listed = decided.run("routes", "list").output
