@@ -10,7 +10,7 @@ import pytest
 from tests.journeys.conftest import Journey, worker_of
 
 
-def test_a_service_whose_agent_is_killed(journey: Journey) -> None:
+def test_a_service_whose_worker_is_killed(journey: Journey) -> None:
     """The service ends and says why, for it could not drop anything any more; the next one drops
     what is left, each letter once."""
     letters = journey.publish(40)
