@@ -6,7 +6,6 @@ which every reader of PEM ignores (RFC 7468, section 2).
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from connectors.altinn3.first_steps import new_key, public_jwk
 from daemon.core.durable_files import new_file
+from daemon.core.file_owner import inherit
 from daemon.core.settings import secret_text
 
 _SUFFIXES = frozenset({".pem", ".key", ".jwk", ".json"})
@@ -48,7 +48,7 @@ def make_key(folder: Path, today: date, taken: Collection[str]) -> StoredKey:
             continue
         private = new_key()
         with new_file(path, 0o600) as file:
-            _give_to_owner(file.fileno(), folder)
+            inherit(file.fileno(), folder)
             file.write(
                 f"Key id: {key_id}\nMade by postmottak key new: {today}\n\n{private}".encode()
             )
@@ -82,9 +82,3 @@ def keys_in(folder: Path) -> Iterator[StoredKey]:
             found = read_key(path)
             if found.jwk:
                 yield found
-
-
-def _give_to_owner(descriptor: int, folder: Path) -> None:
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)

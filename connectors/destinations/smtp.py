@@ -61,6 +61,11 @@ class Settings(ServerSettings):
         """Whether there are recipients that do not depend on a letter."""
         return bool(self.recipients)
 
+    @property
+    def can_send_test(self) -> bool:
+        """Whether there are recipients that do not depend on a letter."""
+        return bool(self.recipients)
+
 
 def connect(name: str, settings: Settings) -> Destination:
     """Return a mail destination for the recipients of `settings` and of the routing table."""

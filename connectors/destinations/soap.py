@@ -15,6 +15,7 @@ import httpx
 
 from connectors.net.diagnostics import connection, explain_error, is_loopback, remedy_for
 from connectors.net.plain_http import check_plain_http
+from connectors.soap.answer_fields import status_of
 from connectors.soap.call import CallFailed, SoapAnswer, SoapCaller
 from connectors.soap.contract import Contract, open_contract
 from connectors.soap.mapping import Builder
@@ -22,6 +23,7 @@ from connectors.soap.request import Contents, RequestTooLarge, StreamingTranspor
 from connectors.soap.response_judge import ResponseJudge, Rules
 from connectors.soap.security import Protect, Protection, signature, username_token
 from connectors.soap.settings import SoapSettings
+from connectors.soap.shape import Operation
 from connectors.soap.wsdl import LARGEST_WSDL, BadWsdl, keep_zeep_quiet, zeep_settings
 from daemon.core.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
 from daemon.core.parcels import Receipt
@@ -95,7 +97,22 @@ class Soap:
             "takes letters was not tested"
         )
         yield Finding(subject=subject, ok=True, text=text)
+        yield from self._check_success_field(subject, contract.operation)
         yield from check_plain_http(subject, _who(url), url, self._seconds)
+
+    def _check_success_field(self, subject: str, operation: Operation) -> Iterator[Finding]:
+        """Warn if the answer has a status that no setting reads."""
+        status = status_of(operation)
+        if status is None or self._settings.success_field:
+            return
+        values = ", ".join(f'"{each}"' for each in status.values or ("OK",))
+        text = (
+            f"its answer has an element {status.name}, which success_field does not name, so an "
+            "answer that refuses the letter there counts as delivered; write success_field = "
+            f'"{status.name}", and in success_values what it says when the service has the '
+            f"letter, such as [{values}]"
+        )
+        yield Finding(subject=subject, ok=True, warning=True, text=text)
 
     def deliver(self, parcel: Parcel) -> Receipt:
         """Call the operation once; its response says whether the service has the letter.

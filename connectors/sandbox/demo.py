@@ -54,7 +54,7 @@ def run(*, letters: int, keep: bool) -> int:
             for letter in published:
                 altinn.publish(letter)
             console.print(
-                f"A pretend Altinn holds {letters} letters for {scene.party}. One poll of the "
+                f"A simulated Altinn holds {letters} letters for {scene.party}. One poll of the "
                 "real service fetches and delivers them."
             )
             code, summary = _poll(console, altinn, scene, published)
@@ -84,7 +84,7 @@ def _poll(
 ) -> tuple[int, dict[str, Any]]:
     """Run one `poll` in a process of its own, showing progress.
 
-    The progress is counted at the pretend Altinn and in the drop.
+    The progress is counted at the simulated Altinn and in the drop.
     """
     ordinary = [letter for letter in published if not letter.is_confidential]
     progress = Progress(

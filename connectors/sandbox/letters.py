@@ -1,4 +1,4 @@
-"""The letters and attachments that a test or a demo adds to the pretend Altinn, and their states.
+"""The letters and attachments that a test or a demo adds to the simulated Altinn, and their states.
 
 The defaults are those of a letter that eFormidling sends through DPV (efm-integrasjonspunkt,
 CorrespondenceFactory.java).
@@ -163,7 +163,7 @@ class PretendLetter:
     """Fields of the overview's JSON that are replaced or added: an unknown status, a time without
     zone, a new field.
 
-    Those of the content as well, by their own names. For the pretend Altinn 2, its own fields:
+    Those of the content as well, by their own names. For the simulated Altinn 2, its own fields:
     `DateSent`, `DueDate` and so on.
     """
 

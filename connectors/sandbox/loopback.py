@@ -12,7 +12,7 @@ from connectors.sandbox.http_server import LoopbackServer
 
 
 class Peer:
-    """Base of the pretend Altinns and of the sinks that speak HTTP.
+    """Base of the simulated Altinns and of the sinks that speak HTTP.
 
     Subclasses set `_server`.
     """

@@ -88,7 +88,7 @@ class Scene:
 def prepare(
     altinn: FakeAltinn, scene: Scene, *, mailbox: str = "", routing: str = _ROUTING
 ) -> ReadyClient:
-    """Register a client at the pretend Altinn, let it read the party's mail, and write all files.
+    """Register a client at the simulated Altinn, let it read the party's mail, and write all files.
 
     `mailbox` has further options of its section.
     """
@@ -151,7 +151,7 @@ _OTHERS = {
 
 
 def prepare_altinn2(altinn: PretendAltinn2, scene: Scene) -> Path:
-    """Write another configuration, which reads the pretend Altinn 2; return its path.
+    """Write another configuration, which reads the simulated Altinn 2; return its path.
 
     It has a store of its own.
     """
@@ -178,6 +178,9 @@ def prepare_archive(
     wsdl = scene.folder / "arkiv.wsdl"
     wsdl.write_text(archive.wsdl, encoding="utf-8")
     section = describe(str(wsdl)).replace('"@series" = "$?"', '"@series" = "POST"')
+    section = section.replace(
+        'success_values = ["$?"]', 'success_values = ["OK"]\ntemporary_values = ["BUSY"]'
+    )
     table = (
         'recipient = [{ name = "post", deliver_to = ["arkiv"] }]\nroute = [{ name = "Alt", to = '
         '["post"] }]\n'
@@ -192,7 +195,7 @@ def prepare_archive(
 
 
 def altinn2_section(folder: Path, altinn: PretendAltinn2, party: str) -> dict[str, object]:
-    """Return the settings of a mailbox that reads the pretend Altinn 2, without its type.
+    """Return the settings of a mailbox that reads the simulated Altinn 2, without its type.
 
     Writes its secret files.
     """

@@ -1,4 +1,4 @@
-"""`postmottak sandbox`: the pretend Altinn by itself, for integrators.
+"""`postmottak sandbox`: the simulated Altinn by itself, for integrators.
 
 They can try their configuration or their own program against it.
 """
@@ -45,7 +45,7 @@ def run(*, port: int, letters: int, folder: Path) -> None:
         for letter in published:
             altinn.publish(letter)
         sys.stdout.write(
-            f"A pretend Altinn with {letters} letters for {scene.party} is at "
+            f"A simulated Altinn with {letters} letters for {scene.party} is at "
             f"{altinn.platform_url}\n"
             f"Maskinporten is at {altinn.maskinporten_url}\n"
             f"Try it from another terminal: postmottak -c {scene.configuration} poll\n"
@@ -80,8 +80,8 @@ def _soap(
     """Serve the SOAP parts as well, if their library is installed; return the text to show."""
     if importlib.util.find_spec("zeep") is None:
         return (
-            "With the extra `soap` installed, there are also a pretend Altinn 2 and an archive; "
-            "see docs/operating.md\n"
+            "With the extra `soap` installed, there are also a simulated Altinn 2 and a simulated "
+            "archive; see docs/operating.md\n"
         )
     from connectors.sandbox.altinn2.server import PretendAltinn2
     from connectors.sandbox.sinks.soap import BY_NAME, SoapSink
@@ -92,10 +92,10 @@ def _soap(
     archive = more.enter_context(SoapSink(folder=scene.folder / "archive"))
     old, new = prepare_altinn2(altinn2, scene), prepare_archive(altinn, client, archive, scene)
     return (
-        f"The same letters are in a pretend Altinn 2 at {altinn2.url}; for that one: "
-        f"postmottak -c {old} poll\n"
-        f"An archive takes letters by SOAP at {archive.url}; for that one: postmottak -c "
-        f"{new} poll\n"
-        "The archive fails when its address ends with one of: "
+        f"A simulated Altinn 2 with the same letters is at {altinn2.url}\n"
+        f"Try it: postmottak -c {old} poll\n"
+        f"A simulated archive that takes letters by SOAP is at {archive.url}\n"
+        f"Try it: postmottak -c {new} poll\n"
+        f"To let it fail, end the address in {new.name} with one of: "
         f"{', '.join(f'?{name}' for name in BY_NAME)}\n"
     )

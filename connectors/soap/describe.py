@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from connectors.net.settings import need_library
+from connectors.soap.answer_fields import reference_of, status_of
 from connectors.soap.call import CallFailed, SoapCaller
 from connectors.soap.fields import GROUPS
 from connectors.soap.mapping import EACH, OPEN
@@ -131,6 +132,7 @@ def _described(source: str, operation: Operation, hints: Hints) -> Iterator[str]
     yield f"operation = {_quoted(operation.name)}"
     yield f"address = {_quoted(operation.address)}"
     yield from _about_mtom(hints)
+    yield from _about_answers(operation)
     yield from _table(operation.input, "destination.arkiv.input", in_file=False, double=False)
 
 
@@ -143,6 +145,16 @@ def _about_mtom(hints: Hints) -> Iterator[str]:
             f'# attachments = "mtom"  # the WSDL hints at it ({" ".join(where.split())}); such '
             "services mostly take base64 as well"
         )
+
+
+def _about_answers(operation: Operation) -> Iterator[str]:
+    """Leave the values of a status open: without them, a refusal would count as delivered."""
+    if status := status_of(operation):
+        values = ", ".join(_quoted(each) for each in status.values or (f"${OPEN}",))
+        yield f"success_field = {_quoted(status.name)}"
+        yield f"success_values = [{values}]  # what it says when the service has the letter"
+    if reference := reference_of(operation):
+        yield f"reference_field = {_quoted(reference.name)}"
 
 
 def _table(node: Node, section: str, *, in_file: bool, double: bool) -> Iterator[str]:

@@ -20,6 +20,7 @@ from connectors.net.diagnostics import Timeout, is_loopback
 from connectors.net.settings import WebAddress, need_library
 from connectors.net.tls import CaFile, none_if_empty, proof_fault, tls_context, why_no_proof
 from connectors.soap.contract import Contract, open_contract
+from connectors.soap.mapping import OPEN
 from connectors.soap.security import check_pair
 from connectors.soap.wsdl import is_web
 from daemon.core.settings import (
@@ -30,6 +31,8 @@ from daemon.core.settings import (
     base_folder,
     duration,
 )
+
+_LEFT_OPEN = f"${OPEN}"
 
 
 def _wsdl(text: str, info: ValidationInfo) -> str:
@@ -114,6 +117,11 @@ class SoapSettings(DestinationSettings):
         if not is_web(self.wsdl):
             self._contract = open_contract(
                 self.wsdl, None, self.service, self.port, self.operation, self.input
+            )
+        if _LEFT_OPEN in self.success_values:
+            raise ValueError(
+                f"has success_values with {_LEFT_OPEN!r}; write what {self.success_field} says "
+                "when the service has the letter"
             )
         self._check_encryption()
         return self

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TEXT_KEY = "#text"
 """The name in a mapping of the text of an element that has attributes as well."""
 _DEEPEST = 12
+_DEEPEST_OF_ANSWERS = 4
+"""An answer is not mapped; only what stands near its top is asked for."""
 
 
 class Kind(StrEnum):
@@ -68,6 +70,8 @@ class Operation:
     input: Node
     answers: bool
     """Whether it has an output."""
+    output: Node | None = None
+    """The upper levels of its answer, if that has a body."""
 
 
 def operations(document: Document) -> Iterator[Operation]:
@@ -94,7 +98,15 @@ def _operation(service: str, port: Any, operation: Any) -> Operation:
         if body is not None
         else _nothing(operation.name),
         answers=operation.output is not None,
+        output=_answer(getattr(operation.output, "body", None)),
     )
+
+
+def _answer(body: Any) -> Node | None:
+    if body is None:
+        return None
+    top = _DEEPEST - _DEEPEST_OF_ANSWERS
+    return _node(body, body.name or "", required=True, depth=top)
 
 
 def _nothing(name: str) -> Node:

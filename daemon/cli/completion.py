@@ -39,7 +39,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
-    """Print the completion script for a shell. The Debian package installs all three."""
+    """Print the completion script for a shell. The Debian package installs all three.
+
+    To try it at once in bash: source <(postmottak completion bash)
+    """
     typer.echo(script(shell))
 
 

@@ -63,7 +63,7 @@ def _rows(configuration: Configuration, table: Table) -> Iterator[dict[str, Any]
                 ],
                 "routes": [row.name for row in table.routes if each.name in row.deliver_to],
                 "alerts": each.name in configuration.alerts.to,
-                "test": isinstance(destination, SendsTests),
+                "test": isinstance(destination, SendsTests) and each.settings.can_send_test,
             }
 
 

@@ -18,7 +18,8 @@ import typer
 import daemon
 from daemon.core.durable_files import new_file
 from daemon.core.errors import ConfigurationError, OperatorError
-from daemon.runtime.owner import inherit, make_folder
+from daemon.core.file_owner import inherit
+from daemon.runtime.owner import make_folder
 
 _USUAL = Path("/etc/postmottak")
 _EXAMPLE = Path(daemon.__file__).parents[1] / "config" / "postmottak.example.toml"

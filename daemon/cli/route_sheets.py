@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli.output import options, printable
+from daemon.cli.route_comparison import print_preview
 
 if TYPE_CHECKING:
     from daemon.config.loader import Configuration
@@ -74,13 +75,10 @@ def import_table(
 
     Comments in routing.toml are lost; the old file is kept as routing.toml.old.
     """
-    from daemon.core.errors import OperatorError
     from daemon.core.times import norwegian_day
     from daemon.routing.spreadsheet import diff
-    from daemon.routing.spreadsheet.headings import heading
     from daemon.routing.spreadsheet.reading import read_sheet
     from daemon.runtime import logs
-    from daemon.runtime.replacing import replace_and_keep
     from daemon.service import stack
 
     logs.configure()
@@ -89,24 +87,32 @@ def import_table(
     names = [each.name for each in configuration.destinations]
     read = read_sheet(file, names, today=norwegian_day(stack.utc_now()))
     present, is_faulty = _present(configuration)
-    differences = diff.differences(
-        present, read.table, lambda column: heading(column, read.language)
-    )
+    differences = diff.differences(present, read.table, read.language)
     for line in differences or ["nothing would change"]:
         typer.echo(printable(line))
     for warning in read.table.warnings:
         typer.echo(printable(f"warning: {warning}"))
     if not (differences or is_faulty):
         return
+    if differences:
+        print_preview(configuration, present, read.table, file)
     keeps = f"comments in it are lost; the old file is kept as {target.name}.old"
     typer.echo(f"{'writing' if write else 'use --write to update'} {target}: {keeps}")
     if write:
-        try:
-            replace_and_keep(target, read.table.text)
-        except OSError as error:
-            raise OperatorError(
-                f"{target} cannot be written: {error.strerror}; nothing was changed"
-            ) from error
+        _write(target, read.table.text)
+
+
+def _write(target: Path, text: str) -> None:
+    from daemon.core.errors import OperatorError
+    from daemon.runtime.replacing import replace_and_keep
+
+    try:
+        replace_and_keep(target, text)
+    except OSError as error:
+        raise OperatorError(
+            f"{target} cannot be written: {error.strerror}; nothing was changed"
+        ) from error
+    typer.echo(f"written to {target}")
 
 
 def _present(configuration: Configuration) -> tuple[Table, bool]:

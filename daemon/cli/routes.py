@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from daemon.cli.apply_table import Since, apply, arrived_since
 from daemon.cli.explanation import print_explanation
 from daemon.cli.json_rows import JsonRows
 from daemon.cli.output import Exit, Json, counted, options, print_json
+from daemon.cli.route_comparison import compare, compared_with, print_moves, read_other
 from daemon.cli.route_list import end_of, list_routes, loaded
 from daemon.cli.tables import local, printable
 from daemon.core.callbacks import do_nothing
@@ -20,7 +22,6 @@ from daemon.core.callbacks import do_nothing
 if TYPE_CHECKING:
     from daemon.core.model import DecisionValues
     from daemon.routing.decide import Earlier
-    from daemon.routing.dryrun import DryRun
     from daemon.routing.facts import Facts
     from daemon.service.stack import LoadedConfig
 
@@ -174,7 +175,11 @@ def _facts(
 def try_table(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help="A routing table, such as an edited copy of routing.toml.")
+        Path,
+        typer.Argument(
+            help="A routing table, such as an edited copy of routing.toml, or a spreadsheet in the "
+            "format of `routes export`."
+        ),
     ],
     *,
     since: Since = "90d",
@@ -184,35 +189,23 @@ def try_table(
 
     Shows only what would change. Exits with code 5 if anything would.
     """
-    from daemon.intake import rerouting
-    from daemon.routing import dryrun
-    from daemon.routing.table import read_table
     from daemon.service import stack
 
     checked = _checked(context)
-    other = read_table(file, [each.name for each in checked.configuration.destinations])
-    store = stack.open_store(checked.configuration)
-    follow_threads = checked.table.follows_threads or other.follows_threads
-    letters = rerouting.samples(store, arrived_since(since), follow_threads=follow_threads)
+    other = read_other(file, [each.name for each in checked.configuration.destinations])
     with JsonRows() as rows:
-        result = dryrun.compare(
-            checked.table, other, letters, on_change=rows.add if json else do_nothing
-        )
-        store.close()
+        with closing(stack.open_store(checked.configuration)) as store:
+            keep = rows.add if json else do_nothing
+            result = compare(store, checked.table, other, since, on_change=keep)
+            compared = compared_with(store, checked.table, checked.configuration.routing.file)
         if json:
-            rows.print_in({"letters": result.letters, "changed": result.changed}, "moves")
+            facts = {"letters": result.letters, "changed": result.changed}
+            rows.print_in({**facts, "compared_with": compared}, "moves")
         else:
-            _print_dry_run(result)
+            typer.echo(f"{counted(result.letters, 'letter')}: {result.changed} would change")
+            print_moves(result)
+            typer.echo(printable(f"compared with {compared.words}"))
     raise typer.Exit(Exit.CHANGED if result.changed else Exit.FINE)
-
-
-def _print_dry_run(result: DryRun) -> None:
-    typer.echo(f"{counted(result.letters, 'letter')}: {result.changed} would change")
-    for before, after, count in result.summary:
-        typer.echo(
-            f"  {count} from {' and '.join(before) or 'no one'} to "
-            f"{' and '.join(after) or 'no one'}"
-        )
 
 
 def lint(context: typer.Context, *, json: Json = False) -> None:

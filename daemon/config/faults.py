@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from daemon.core.bounded_file import read_text_bounded
 from daemon.core.errors import ConfigurationError, Fault
-from daemon.core.spelling import did_you_mean
+from daemon.core.spelling import did_you_mean, other_word_for
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
@@ -258,7 +258,7 @@ def _explain(found: Any, model: type[BaseModel]) -> tuple[str, str]:
     if kind == "extra_forbidden":
         word = str(found["loc"][-1])
         known = _keys_at(model, found["loc"][:-1])
-        hint = did_you_mean(word, known)
+        hint = other_word_for(word, known) or did_you_mean(word, known)
         remedy = hint[0].upper() + hint[1:] if hint else f"Known keys are: {', '.join(known)}"
         return f"{word!r} is not a known key here", remedy
     if kind in _WORDS:

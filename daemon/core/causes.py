@@ -13,65 +13,66 @@ from functools import lru_cache
 from daemon.core.outside_values import text_from
 
 _NO_ROOM = r"no (space|room) left|used up its quota|status 507\b"
-_SIGNS = (
+_WORDS = (
     # folders and shares
-    r"permission denied",
-    r"is not writable",
-    r"(may|can) not be (read|written|used)",
-    r"cannot be (read|written)\b",
-    r"can only be read",
-    r"read-only",
-    r"does not exist",
-    r"is not there\b",
-    r"is not a folder",
-    r"no such (file|folder|share|bucket)",
-    r"has no bucket",
-    r"readwritepaths|protectsystem|protecthome|loadcredential",
-    r"cannot be reached by \S+, who may not enter",
-    r"has something in it that \S+ may not change",
-    r"owner or group",
-    r"refuses to give its files the mode",
+    *("permission denied", "is not writable", "can only be read", "read-only", "does not exist"),
+    *("is not a folder", "has no bucket", "owner or group", "refuses to give its files the mode"),
+    *("readwritepaths", "protectsystem", "protecthome", "loadcredential"),
     # log-ins and rights
-    r"refuses the (log-in|bucket|key)",
-    r"offers no (starttls|supported way)",
-    r"wants a log-in",
-    r"without a log-in \(status",
-    r"status (401|403|404|405|407|415|530|534|535)\b",
-    r"may no(t|longer| longer) read",
-    r"lacks a scope",
-    r"refuses a token",
-    r"access (is )?(denied|lost)",
+    *("wants a log-in", "without a log-in (status", "lacks a scope", "refuses a token"),
     # names, certificates and keys
-    r"cannot be resolved \((?!temporary|try again)",
-    r"name or service not known",
-    r"certificate (cannot be verified|has expired|is not)",
-    r"(another key than|calls revoked|so it is not known whether)",
+    *("name or service not known", "another key than", "calls revoked"),
+    "so it is not known whether",
     # the configuration itself
-    r"is not in the configuration",
-    r"known_hosts holds no",
-    r"no e-mail address for",
+    *("is not in the configuration", "known_hosts holds no", "no e-mail address for"),
 )
+_SIGNS = {
+    " not be ": r"(may|can) not be (read|written|used)",
+    "cannot be ": r"cannot be (read|written)\b|cannot be resolved \((?!temporary|try again)",
+    "is not there": r"is not there\b",
+    "no such ": r"no such (file|folder|share|bucket)",
+    ", who may not enter": r"cannot be reached by \S+, who may not enter",
+    " may not change": r"has something in it that \S+ may not change",
+    "refuses the ": r"refuses the (log-in|bucket|key)",
+    "offers no ": r"offers no (starttls|supported way)",
+    "status ": r"status (401|403|404|405|407|415|530|534|535)\b",
+    "may no": r"may no(t|longer| longer) read",
+    "access ": r"access (is )?(denied|lost)",
+    "certificate ": r"certificate (cannot be verified|has expired|is not)",
+}
+"""Patterns, each with words that are in whatever it matches: a search for words costs little."""
+_PATTERNS = {words: re.compile(pattern) for words, pattern in _SIGNS.items()}
 _FULL = re.compile(_NO_ROOM, re.IGNORECASE)
-_SET_UP = re.compile("|".join(_SIGNS), re.IGNORECASE)
 _GIVEN_UP = r"^(given up after [^:]+: )?"
 _NAMES = tuple(
-    (re.compile(pattern), instead)
-    for pattern, instead in (
+    (words, re.compile(pattern), instead)
+    for words, pattern, instead in (
         # of persons
         (
+            " is not a valid e-mail address",
             _GIVEN_UP + r".+ is not a valid e-mail address",
             r"\1an address is not a valid e-mail address",
         ),
-        (r"(?<![^\s<>,;@])[^\s<>,;@]+@[^\s<>,;]+", "an address"),
-        (r"(no e-mail address for) [^;]+", r"\1 a recipient"),
+        ("@", r"(?<![^\s<>,;@])[^\s<>,;@]+@[^\s<>,;]+", "an address"),
+        ("no e-mail address for ", r"(no e-mail address for) [^;]+", r"\1 a recipient"),
         # of letters and attachments, which say what they are about
-        (r"(stored file) .+(?= (?:cannot be read|is not what was received))", r"\1 …"),
         (
+            "stored file ",
+            r"(stored file) .+(?= (?:cannot be read|is not what was received))",
+            r"\1 …",
+        ),
+        (
+            " in the drop ",
             _GIVEN_UP + r"(?!(?:\.postmottak|index\.csv|files) in )[^;]+? in the drop ",
             r"\1something in the drop ",
         ),
-        (r"( in the drop [^;]* is named) .+(?=; move it away)", r"\1 as a letter"),
+        (
+            " in the drop ",
+            r"( in the drop [^;]* is named) .+(?=; move it away)",
+            r"\1 as a letter",
+        ),
         (  # see daemon/core/filenames.py
+            "-",
             r"(?<![\w/.-])\d{3}-(?=[0-9-]*[a-z])[a-z0-9-]+(?:\.[0-9a-z]{1,8}\b)?",
             "an attachment",
         ),
@@ -93,7 +94,10 @@ def needs_set_up(reason: str) -> bool:
     Such as a right that is missing, a folder that is not there, a log-in or a certificate that is
     refused, or a host that is not known. A full disk may have room again by itself.
     """
-    return bool(_SET_UP.search(reason[:_READ]))
+    said = reason[:_READ].lower()
+    return any(words in said for words in _WORDS) or any(
+        pattern.search(said) for words, pattern in _PATTERNS.items() if words in said
+    )
 
 
 def is_full(reason: str) -> bool:
@@ -107,8 +111,9 @@ def cause_of(reason: str) -> str:
     They name no person, letter or attachment, and can be stored; codes such as `403` stay.
     """
     text = " ".join(text_from(reason[:_READ]).split())
-    for pattern, instead in _NAMES:
-        text = pattern.sub(instead, text)
+    for words, pattern, instead in _NAMES:
+        if words in text:
+            text = pattern.sub(instead, text)
     text = _VARIES.sub("…", text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 

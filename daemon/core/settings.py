@@ -89,6 +89,11 @@ class DestinationSettings(ConnectorSettings):
         return False
 
     @property
+    def can_send_test(self) -> bool:
+        """Whether a destination that `SendsTests` can send one, as it is configured."""
+        return True
+
+    @property
     def pickup_limit(self) -> timedelta | None:
         """How long a letter may lie there before it counts as not picked up; None for ever."""
         return None

@@ -24,6 +24,8 @@ NOTIFY_AFTER = timedelta(minutes=15)
 _ASKED = 20  # dead deliveries to a destination whose causes are looked at
 _DATED = 50
 """For so many causes the store is asked since when they fail, so that a look costs little."""
+_COMPARED = 1000
+"""So many reasons are compared to find out whether there are others, the most frequent first."""
 HAPPENED_WITHIN = timedelta(days=7)
 """How long to show what happened once and cannot end."""
 HAPPENED_AT_MOST = 50
@@ -88,9 +90,8 @@ def _fails(count: int, untried: int, since: datetime) -> str:
 
 def _why(some: Sequence[Waiting]) -> str:
     """The most frequent reason, and whether there are others; the log has each."""
-    causes = dict.fromkeys(cause_of(each.reason or "") for each in some)
-    first = next(iter(causes))
-    if len(causes) == 1:
+    first = cause_of(some[0].reason or "")
+    if all(cause_of(each.reason or "") == first for each in some[1:_COMPARED]):
         return first
     return f"{first} (and other reasons; see `postmottak deliveries list --state pending`)"
 

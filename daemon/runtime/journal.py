@@ -27,20 +27,23 @@ def sentence(event: Mapping[str, object]) -> str:
         if name not in _NOT_SAID and value not in (None, "", (), [], {})
     ]
     told = [
-        f"{name.replace('_', ' ')} {_words(event[name])[: _SHORT if name in _IDS else None]}"
+        f"{name.replace('_', ' ')} {in_words(event[name])[: _SHORT if name in _IDS else None]}"
         for name in sorted(names, key=_IDS.__contains__)
     ]
     said = str(event.get("event", ""))
     return _one_line(f"{said}: {', '.join(told)}" if told else said)
 
 
-def _words(value: object) -> str:
+def in_words(value: object) -> str:
+    """Return an event's value as people write it, with nothing of Python's own forms."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return "; ".join(f"{name} {_words(each)}" for name, each in value.items())
+        return "; ".join(f"{name} {in_words(each)}" for name, each in value.items())
     if isinstance(value, list | tuple | set | frozenset):
-        return " and ".join(_words(each) for each in value)
+        return " and ".join(in_words(each) for each in value)
     return str(value)
 
 
@@ -67,7 +70,7 @@ def _fields(event: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for name, value in event.items():
         if name not in {"level", "timestamp"}:
             plain = re.sub(r"[^A-Z0-9_]", "_", f"POSTMOTTAK_{name.upper()}")
-            yield plain[:_LONGEST_NAME], _words(value)
+            yield plain[:_LONGEST_NAME], in_words(value)
 
 
 def _field(name: str, value: str) -> bytes:

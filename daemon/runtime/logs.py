@@ -94,7 +94,24 @@ def _form(*, in_journal: bool) -> Processor:
         return _json_for_the_journal if in_journal else _json
     if in_journal:
         return _for_the_journal
-    return structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
+    return _for_people
+
+
+_FIRST = ("timestamp", "level", "event")
+
+
+def _for_people(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Return one line: names and values, texts in quotes and with escapes, the event's name first.
+
+    Nothing else is written as Python would: yes and no, lists in words, and no value for None.
+    """
+    names = dict.fromkeys((*(name for name in _FIRST if name in event), *event))
+    return " ".join(f"{name}={_shown(event[name])}" for name in names)
+
+
+def _shown(value: object) -> str:
+    words = journal.in_words(value)
+    return words if isinstance(value, bool | int | float) else repr(words)
 
 
 # bytes that a pipe takes at once if it says that it takes any (pipe(7), PIPE_BUF)

@@ -2,9 +2,9 @@
 
 The service runs as a user of its own, and an operator often as root. A file that root leaves in the
 store would stop the service. So whatever root creates there gets the owner and the group of the
-folder it lies in (`inherit`, which everything uses that creates files of the store), and a command
-that does the service's own work goes on as that owner (`become_owner_of`). SQLite gives its
-journals the owner of the database by itself (os_unix.c, robustFchown).
+folder it lies in (`daemon/core/file_owner.py`), and a command that does the service's own work goes
+on as that owner (`become_owner_of`). SQLite gives its journals the owner of the database by itself
+(os_unix.c, robustFchown).
 
 For every user but root, all of this does nothing.
 """
@@ -20,25 +20,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from daemon.core.errors import OperatorError
+from daemon.core.file_owner import inherit
 
 _PR_SET_KEEPCAPS = 8  # prctl.h
 _CAPABILITY_VERSION = 0x20080522  # capability.h, version 3: two sets of 32
 _READ_SEARCH = 1 << 2  # CAP_DAC_READ_SEARCH: capabilities(7)
-
-
-def inherit(target: int | Path, folder: Path) -> None:
-    """Give what was just created, by its descriptor or its path, to the owner of `folder`.
-
-    A link is never followed. A file system that keeps no owners is left as it is.
-    """
-    if os.geteuid() != 0:
-        return
-    with suppress(OSError):
-        found = folder.stat()
-        if isinstance(target, int):
-            os.fchown(target, found.st_uid, found.st_gid)
-        else:
-            os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
 
 
 def make_folder(folder: Path, mode: int = 0o700) -> None:

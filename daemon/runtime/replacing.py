@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from daemon.core.durable_files import new_file, sync, write_all
-from daemon.runtime.owner import inherit
+from daemon.core.file_owner import inherit
 
 
 def replace_text(path: Path, text: str) -> None:

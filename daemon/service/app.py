@@ -48,11 +48,11 @@ from daemon.service.connections import connect_destinations, start_worker
 from daemon.service.edit_warnings import (
     log_configuration_warnings,
     log_table_warnings,
-    needs_restart,
 )
 from daemon.service.poll_summary import PollSummary
 from daemon.service.preflight import refuse_shared_file_systems
 from daemon.service.resource_watch import ResourceWatch
+from daemon.service.restart_sections import needs_restart
 from daemon.service.room import without_room
 from daemon.service.servers import pull_api_server, token_guard
 from daemon.service.stack import LoadedConfig, open_content, retention

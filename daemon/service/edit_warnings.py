@@ -27,14 +27,3 @@ def log_table_warnings(table: Table) -> None:
         _log.warning(
             "the routing table has something that is probably not meant", warning=str(warning)
         )
-
-
-def needs_restart(configuration: Configuration) -> tuple[object, ...]:
-    """Return the sections of the configuration that are read only at the start."""
-    return (
-        configuration.store,
-        configuration.mailboxes,
-        configuration.delivery,
-        configuration.api,
-        configuration.monitoring,
-    )

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from daemon.core.durable_files import sync, write_all
 from daemon.core.errors import ContentMissing, DiskFull, StoreError
-from daemon.runtime.owner import inherit, make_folder, open_file
+from daemon.core.file_owner import inherit
+from daemon.runtime.owner import make_folder, open_file
 
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
 """The beginnings of hashes: the names of the content store's folders."""

@@ -67,7 +67,14 @@ class InstanceLock:
                 f"the database {self._database} was replaced while the service was using "
                 "the old one"
             )
-        if not self._database.exists():
+        try:
+            is_there = self._database.exists()
+        except OSError as error:  # a folder on the way was closed
+            return (
+                f"The database {self._database} cannot be seen while the service is using it: "
+                f"{(error.strerror or str(error)).lower()}; let the service's user enter its folder"
+            )
+        if not is_there:
             remedy = "stop the service, and put it back"
             return (
                 f"The database {self._database} was removed or moved while the service is using "
@@ -112,11 +119,11 @@ class InstanceLock:
     def _lock_others(self) -> None:
         """Lock the database and the content folder, if they exist and the system can lock them."""
         for path in self._others():
-            if path.exists() and not self._holds(path):
-                try:
+            try:
+                if path.exists() and not self._holds(path):
                     self._lock(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-                except OSError as error:
-                    self._report_unlockable(path, error)
+            except OSError as error:
+                self._report_unlockable(path, error)
 
     def _report_unlockable(self, path: Path, error: OSError) -> None:
         if path not in self._unlockable:
@@ -156,7 +163,8 @@ class InstanceLock:
         return _inode(path) in self._locked.get(path, ())
 
     def _is_replaced(self, path: Path) -> bool:
-        return path in self._locked and path.exists() and not self._holds(path)
+        found = _inode(path)
+        return found is not None and path in self._locked and found not in self._locked[path]
 
 
 def _flock(descriptor: int) -> None:
@@ -174,7 +182,7 @@ class _CannotBeMade(StoreError):
 
 
 def _inode(file: Path | int) -> _Inode | None:
-    """Return what distinguishes a file from others of the same name; None if it is missing."""
+    """Return what distinguishes a file from others of the same name; None if it is not seen."""
     try:
         found = os.fstat(file) if isinstance(file, int) else file.stat()
     except OSError:

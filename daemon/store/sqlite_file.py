@@ -15,7 +15,7 @@ from pathlib import Path
 
 from daemon.core.durable_files import sync
 from daemon.core.errors import StoreBusy, StoreError
-from daemon.runtime.owner import inherit
+from daemon.core.file_owner import inherit
 from daemon.store.busy import is_busy
 
 _STEP = 2000  # pages that are copied while others wait: about 10 ms

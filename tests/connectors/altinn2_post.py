@@ -1,4 +1,4 @@
-"""A mailbox at the pretend Altinn 2, for the tests of the Altinn 2 mailbox."""
+"""A mailbox at the simulated Altinn 2, for the tests of the Altinn 2 mailbox."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOON = datetime(2026, 3, 12, 12, tzinfo=UTC)
 
 @dataclass
 class Box:
-    """A mailbox, and the pretend Altinn 2 at its other side."""
+    """A mailbox, and the simulated Altinn 2 at its other side."""
 
     altinn: PretendAltinn2
     base: Path

@@ -1,4 +1,4 @@
-"""A mailbox at the pretend Altinn 3, for the tests of the Altinn 3 mailbox."""
+"""A mailbox at the simulated Altinn 3, for the tests of the Altinn 3 mailbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Altinn 2 mailbox against the pretend Altinn 2: what it refuses, and how letters come."""
+"""The Altinn 2 mailbox against the simulated Altinn 2: what it refuses, and how letters come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Altinn 3 mailbox against the pretend Altinn: listing, letters that are not simple, and
+"""The Altinn 3 mailbox against the simulated Altinn: listing, letters that are not simple, and
 receipts."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keys and tokens, against a pretend Maskinporten and Altinn that verify every grant."""
+"""Keys and tokens, against a simulated Maskinporten and Altinn that verify every grant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pretend Altinn 2 is not friendlier than the real one: requests by the letter, and reading
+"""The simulated Altinn 2 is not friendlier than the real one: requests by the letter, and reading
 that shows."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Downloads at the pretend Altinn: the bytes, the headers, the order of the checks, and the trace
+"""Downloads at the simulated Altinn: the bytes, the headers, the order of the checks, and the trace
 that each one leaves.
 
 Real tests of the same:

@@ -1,4 +1,4 @@
-"""One letter at the pretend Altinn: what its overview and details say, and what each call leaves
+"""One letter at the simulated Altinn: what its overview and details say, and what each call leaves
 behind.
 
 Real tests of the same: CorrespondenceRetrievalTests.cs, CorrespondenceStatusTests.cs and

@@ -1,4 +1,4 @@
-"""The pretend Maskinporten: a good grant gets a token, and every bad one gets the error that the
+"""The simulated Maskinporten: a good grant gets a token, and every bad one gets the error that the
 real one gives."""
 
 from __future__ import annotations

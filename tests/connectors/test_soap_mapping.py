@@ -309,6 +309,11 @@ def test_what_describe_prints_can_be_pasted(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"@series from '\$\?'"):
         settings(URL, tmp_path, **section)
     section["input"]["@series"] = "POST"
+    with pytest.raises(
+        ValidationError, match=r"success_values with '\$\?'; write what Status says"
+    ):
+        settings(URL, tmp_path, **section)
+    section["success_values"] = ["OK"]
     settings(URL, tmp_path, **section)
 
 

@@ -1,4 +1,4 @@
-"""A pretend Maskinporten with a client that is ready, and the tokens that are fetched from it."""
+"""A simulated Maskinporten with a client that is ready, and the tokens that are fetched from it."""
 
 from __future__ import annotations
 

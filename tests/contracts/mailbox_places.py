@@ -61,7 +61,7 @@ class Place(ABC):
 
 
 class Altinn3Place(Place):
-    """The Altinn 3 mailbox and the pretend Altinn."""
+    """The Altinn 3 mailbox and the simulated Altinn."""
 
     def __init__(self, base: Path, altinn: FakeAltinn) -> None:
         self.altinn = altinn
@@ -109,7 +109,7 @@ class Altinn3Place(Place):
 
 
 class Altinn2Place(Place):
-    """The Altinn 2 mailbox and the pretend Altinn 2."""
+    """The Altinn 2 mailbox and the simulated Altinn 2."""
 
     listed_as = "4255"
 

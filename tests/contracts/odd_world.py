@@ -1,4 +1,4 @@
-"""A pretend Altinn, a service's middle, and every kind of destination behind it: for letters with
+"""A simulated Altinn, a service's middle, and every kind of destination behind it: for letters with
 values that no contract allows."""
 
 from __future__ import annotations

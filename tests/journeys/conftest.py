@@ -47,7 +47,7 @@ def _warm(python: str) -> Warm:
 
 @dataclass(frozen=True, kw_only=True)
 class Journey:
-    """One installation with its own pretend Altinn, mail sink and webhook sink."""
+    """One installation with its own simulated Altinn, mail sink and webhook sink."""
 
     altinn: FakeAltinn
     mail: MailSink
@@ -192,7 +192,7 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def agent_of(process: subprocess.Popen[str]) -> int:
-    """The agent of a service that runs: its only child."""
+def worker_of(process: subprocess.Popen[str]) -> int:
+    """The worker process of a service that runs: its only child."""
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return int(child)

@@ -82,6 +82,10 @@ def test_what_cannot_be_tested_says_so(journey: Journey) -> None:
     )
     ended = journey.run("destinations", "test", "epost")
     assert (ended.code, "postmottak check" in ended.output) == (1, True)
+    listed = {
+        each["name"]: each["test"] for each in journey.run("destinations", "list", "--json").json
+    }
+    assert listed == {"mappe": True, "epost": False, "webhook": True}
     assert journey.mail.mails == ()
     ended = journey.run("destinations", "test", "epsot")
     assert (ended.code, "epost, mappe, webhook" in ended.errors) == (1, True)

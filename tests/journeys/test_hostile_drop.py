@@ -64,7 +64,7 @@ def test_something_planted_in_a_drop(
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20)
         assert process.returncode == 0, errors
-        assert "everything_ended=True" in errors
+        assert "everything_ended=yes" in errors
         assert picture(outside) == before
         planted.unlink()
         for each in journey.run("deliveries", "list", "--destination", "mappe", "--json").json:

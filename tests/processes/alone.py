@@ -1,5 +1,5 @@
-"""Calls a function in a process of its own with one thread, as the service forks its agent: a test
-runner has more."""
+"""Calls a function in a process of its own with one thread, as the service forks its worker
+process: a test runner has more."""
 
 from __future__ import annotations
 

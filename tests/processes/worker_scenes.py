@@ -1,5 +1,5 @@
-"""Scenes with an agent, for a process of their own: a destination that does as its settings and its
-parcels say."""
+"""Scenes with a worker process, for a process of their own: a destination that does as its
+settings and its parcels say."""
 
 from __future__ import annotations
 
@@ -132,19 +132,19 @@ def connector(how: str = "well", name: str = "erp") -> ConnectorConfiguration:
 
 
 @contextmanager
-def agent_with(content: ContentStore, cores: Collection[int] = ()) -> Iterator[WorkerClient]:
-    """An agent, until the block ends."""
-    agent = WorkerClient(content, connect, cores)
+def worker_with(content: ContentStore, cores: Collection[int] = ()) -> Iterator[WorkerClient]:
+    """A worker process, until the block ends."""
+    worker = WorkerClient(content, connect, cores)
     try:
-        yield agent
+        yield worker
     finally:
-        agent.close()
+        worker.close()
 
 
-def entrusted(agent: WorkerClient, how: str = "well", name: str = "erp") -> RemoteDestination:
-    """The destination, with the agent in charge."""
+def entrusted(worker: WorkerClient, how: str = "well", name: str = "erp") -> RemoteDestination:
+    """The destination, with the worker process in charge."""
     configuration = connector(how, name)
-    return RemoteDestination(connect(configuration), configuration, agent)
+    return RemoteDestination(connect(configuration), configuration, worker)
 
 
 def parcels(content: ContentStore, many: int = 3) -> list[Parcel]:
@@ -166,8 +166,8 @@ def parcels(content: ContentStore, many: int = 3) -> list[Parcel]:
 def delivers_elsewhere(folder: str) -> Any:
     """What receipts say, in the order of the parcels, and what else is asked here or there."""
     content = ContentStore(Path(folder))
-    with agent_with(content) as agent:
-        place = entrusted(agent)
+    with worker_with(content) as worker:
+        place = entrusted(worker)
         receipts = place.deliver_batch(parcels(content))
         assert all(isinstance(each, Receipt) for each in receipts)
         alone = place.deliver(parcels(content)[1])
@@ -184,15 +184,15 @@ def delivers_elsewhere(folder: str) -> Any:
             "forgotten": place.dedup_records() == [some],
             "taken": place.pickup({"name": "a"}).state,
         }
-    return {**facts, "ended": agent.has_ended()}
+    return {**facts, "ended": worker.has_ended()}
 
 
 def failures(folder: str) -> Any:
     """What comes back of failures, of deliveries and of everything else."""
     logs.configure()
     content = ContentStore(Path(folder))
-    with agent_with(content) as agent:
-        place = entrusted(agent, "fails")
+    with worker_with(content) as worker:
+        place = entrusted(worker, "fails")
         told = [_told(each) for each in place.deliver_batch(parcels(content))]
         told += [_raised(place.dedup_records), _raised(lambda: place.forget([uuid4()]))]
         told.append(_raised(lambda: place.deliver(parcels(content)[1])))
@@ -219,27 +219,29 @@ def _told(outcome: Any) -> Any:
 def an_edit(folder: str) -> Any:
     """References before and after an edit of the destination's settings."""
     content = ContentStore(Path(folder))
-    with agent_with(content) as agent:
-        before = entrusted(agent, "well").deliver(parcels(content)[0])
-        after = entrusted(agent, "better").deliver(parcels(content)[0])
+    with worker_with(content) as worker:
+        before = entrusted(worker, "well").deliver(parcels(content)[0])
+        after = entrusted(worker, "better").deliver(parcels(content)[0])
     return [before.reference, after.reference]
 
 
 def heartbeats(folder: str) -> int:
     """How many came from a delivery that takes two seconds."""
     content, beats = ContentStore(Path(folder)), []
-    with agent_with(content) as agent:
-        entrusted(agent, "slow").deliver(replace(parcels(content)[0], beat=lambda: beats.append(1)))
+    with worker_with(content) as worker:
+        entrusted(worker, "slow").deliver(
+            replace(parcels(content)[0], beat=lambda: beats.append(1))
+        )
     return len(beats)
 
 
 def one_that_hangs(folder: str) -> Any:
-    """Another destination is served meanwhile, and the agent ends when it is told to, after how
-    many seconds."""
+    """Another destination is served meanwhile, and the worker process ends when it is told to,
+    after how many seconds."""
     content = ContentStore(Path(folder))
     lost: list[str] = []
-    with agent_with(content) as agent:
-        hanging = entrusted(agent, "hangs", "share")
+    with worker_with(content) as worker:
+        hanging = entrusted(worker, "hangs", "share")
 
         def hang() -> None:
             try:
@@ -249,30 +251,30 @@ def one_that_hangs(folder: str) -> Any:
 
         thread = threading.Thread(target=hang)
         thread.start()
-        served = entrusted(agent).deliver(parcels(content)[0]).reference
+        served = entrusted(worker).deliver(parcels(content)[0]).reference
         began = time.monotonic()
     thread.join()
     return {"served": served, "seconds": time.monotonic() - began, "lost": lost}
 
 
 def signals(folder: str) -> Any:
-    """The agent outlives the signals that are the service's, and not the one that nobody outlives;
-    and then nothing is asked in vain."""
+    """The worker process outlives the signals that are the service's, and not the one that
+    nobody outlives; and then nothing is asked in vain."""
     content = ContentStore(Path(folder))
-    with agent_with(content) as agent:
-        place = entrusted(agent)
+    with worker_with(content) as worker:
+        place = entrusted(worker)
         told: list[Any] = []
         process = place.deliver(parcels(content)[0]).details["process"]
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(process, each)
             told.append(place.deliver(parcels(content)[0]).reference)
-        told.append(agent.has_ended())
+        told.append(worker.has_ended())
         os.kill(process, signal.SIGKILL)
         told += [_raised(lambda: place.deliver(parcels(content)[0]))[0] for _ in range(2)]
         ends = time.monotonic() + SECONDS
-        while not agent.has_ended():
+        while not worker.has_ended():
             assert time.monotonic() < ends
-        agent.close()
+        worker.close()
     return told
 
 
@@ -294,9 +296,9 @@ def one_that_cannot_be_handed_over(folder: str, why: str) -> Any:
         replace(each, progress={"odd": odd[why]}) if each.generation == _ODD else each
         for each in parcels(content)
     ]
-    with agent_with(content) as agent:
-        outcomes = handover.hand_over(entrusted(agent, how), some)
-        after = entrusted(agent, "well", "other").deliver(parcels(content)[0]).reference
+    with worker_with(content) as worker:
+        outcomes = handover.hand_over(entrusted(worker, how), some)
+        after = entrusted(worker, "well", "other").deliver(parcels(content)[0]).reference
     return {"outcomes": [type(each).__name__ for each in outcomes], "after": after}
 
 
@@ -321,13 +323,13 @@ def a_standstill(folder: str) -> Any:
     def looks(many: int) -> int:
         before = len(beats)
         for _ in range(many):
-            agent.look(lambda: beats.append(1))
+            worker.look(lambda: beats.append(1))
             time.sleep(0.1)
         return len(beats) - before
 
     content = ContentStore(Path(folder))
-    with agent_with(content) as agent:
-        process = entrusted(agent).deliver(parcels(content)[0]).details["process"]
+    with worker_with(content) as worker:
+        process = entrusted(worker).deliver(parcels(content)[0]).details["process"]
         before = looks(4)
         os.kill(process, signal.SIGSTOP)
         still = looks(4)
@@ -336,14 +338,14 @@ def a_standstill(folder: str) -> Any:
 
 
 def killed_service(folder: str, how: str) -> None:
-    """A service with the store's lock that is killed while the agent has something to do; tells
-    which process the agent is."""
+    """A service with the store's lock that is killed while the worker process has something to
+    do; tells its process id."""
     content = ContentStore(Path(folder))
     InstanceLock(Path(folder) / "x.db")
-    with agent_with(content) as agent:
-        process = entrusted(agent, "well", "other").deliver(parcels(content)[0]).details["process"]
+    with worker_with(content) as worker:
+        process = entrusted(worker, "well", "other").deliver(parcels(content)[0]).details["process"]
         threading.Thread(
-            target=lambda: entrusted(agent, how).deliver(parcels(content)[0]), daemon=True
+            target=lambda: entrusted(worker, how).deliver(parcels(content)[0]), daemon=True
         ).start()
         time.sleep(0.2)
         sys.stdout.write(f"{process}\n")
@@ -352,11 +354,11 @@ def killed_service(folder: str, how: str) -> None:
 
 
 def cores(folder: str) -> Any:
-    """The cores of the service and those of its agent."""
+    """The cores of the service and those of its worker process."""
     left = pin_to_one_core()
     content = ContentStore(Path(folder))
-    with agent_with(content, left) as agent:
-        process = entrusted(agent).deliver(parcels(content)[0]).details["process"]
+    with worker_with(content, left) as worker:
+        process = entrusted(worker).deliver(parcels(content)[0]).details["process"]
         return {
             "left": sorted(left),
             "here": sorted(os.sched_getaffinity(0)),

@@ -1,5 +1,5 @@
 """A consumer in a hurry: lists the drop without pause and reads each letter the moment it has a
-name, while the service is killed, or its agent.
+name, while the service is killed, or its worker process.
 
 `drop_reader.py [--letters N] [--kills K] [--seed S] [--report FILE]`. Each letter must be whole
 when it is first seen, by its own SHA256SUMS, and the same to the last byte when all is over.
@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from connectors.sandbox.samples import letters as sample_letters
-from tests.journeys.conftest import Begin, Journey, agent_of, kill
+from tests.journeys.conftest import Begin, Journey, kill, worker_of
 from tests.sweeps import aftermath
 from tests.sweeps.report import write_section
 
@@ -82,8 +82,8 @@ def _digest(folder: Path) -> str:
 
 
 def race(letters: int, kills: int, seed: int) -> list[str]:
-    """Drop so many letters, kill the service or its agent so often meanwhile, and let the consumer
-    read all the time; what was wrong."""
+    """Drop so many letters, kill the service or its worker process so often meanwhile, and let
+    the consumer read all the time; what was wrong."""
     chance = random.Random(seed)
     with (
         tempfile.TemporaryDirectory(prefix="drop-reader-") as folder,
@@ -96,7 +96,7 @@ def race(letters: int, kills: int, seed: int) -> list[str]:
             if published == letters:
                 break
             _kill_while_dropping(
-                journey, reader, published - chance.randrange(1, wave), agent=number % 2 == 1
+                journey, reader, published - chance.randrange(1, wave), worker=number % 2 == 1
             )
         code = journey.poll().code
         faults = [f"the last run ended with {code}"] if code else []
@@ -126,16 +126,16 @@ def _waves(journey: Journey, letters: int, number: int) -> Iterator[int]:
         yield len(some)
 
 
-def _kill_while_dropping(journey: Journey, reader: Reader, wanted: int, *, agent: bool) -> None:
+def _kill_while_dropping(journey: Journey, reader: Reader, wanted: int, *, worker: bool) -> None:
     """Run the service until the consumer has seen so many letters in all, and kill it, or its
-    `agent`, after which it ends by itself."""
+    `worker`, after which it ends by itself."""
     process = journey.start(
         "run", output=sys.stderr.fileno(), errors=os.open(os.devnull, os.O_WRONLY)
     )
     while len(reader.digests) < wanted:
         reader.take()
-    if agent:
-        os.kill(agent_of(process), signal.SIGKILL)
+    if worker:
+        os.kill(worker_of(process), signal.SIGKILL)
         process.wait()
     else:
         kill(process)

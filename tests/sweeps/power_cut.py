@@ -4,7 +4,7 @@ more, and mounted again.
 `power_cut.py [--cuts N] [--seed S] [--kind ext4|xfs] [--report FILE]`; needs root, loop devices,
 and mkfs for each kind.
 
-The store, the content and the drop lie on the file system; letters come from a pretend Altinn
+The store, the content and the drop lie on the file system; letters come from a simulated Altinn
 outside of it. Whatever Altinn, the mail sink, the webhook sink or the log were told before the cut
 must be there when the file system is mounted again.
 """

@@ -56,7 +56,7 @@ def letters(machine: Machine) -> int:
 
 
 def _register(machine: Machine, said: str) -> None:
-    """Register the key that `init` printed, at the pretend Altinn."""
+    """Register the key that `init` printed, at the simulated Altinn."""
     (key,) = (line for line in said.splitlines() if line.startswith('{"kty"'))
     (machine.root / "opt/key.json").write_text(key)
     shutil.copy(HOME / "tests/system/pretend.py", machine.root / "opt/pretend.py")
@@ -66,7 +66,7 @@ def _register(machine: Machine, said: str) -> None:
 
 
 def _edit(machine: Machine) -> None:
-    """Fill in what `init` says is missing, and where the pretend Altinn is."""
+    """Fill in what `init` says is missing, and where the simulated Altinn is."""
     from connectors.sandbox.samples import sandbox_resources
 
     path = machine.root / CONFIGURATION

@@ -1,4 +1,4 @@
-"""The other side, inside a test system: a pretend Altinn that knows the key in a file, and a mail
+"""The other side, inside a test system: a simulated Altinn that knows the key in a file, and a mail
 server.
 
 Run with the file that has the public key as JSON. Prints nothing; is ready when its ports listen.

@@ -98,16 +98,16 @@ def starts(machine: Machine) -> None:
     assert machine.property("ActiveState") == "active"
     machine.until(lambda: drops(machine) == LETTERS, "every letter is in the drop")
     assert "Active: active (running)" in machine.run("systemctl status postmottak")
-    own, others = cores_of(machine, machine.property("MainPID")), cores_of(machine, agent(machine))
+    own, others = cores_of(machine, machine.property("MainPID")), cores_of(machine, worker(machine))
     assert own.isdigit(), f"the service runs on the cores {own}"
-    assert own not in others, f"the service runs on core {own}, and its agent on {others}"
+    assert own not in others, f"the service runs on core {own}, and its worker process on {others}"
     assert "delivered" in machine.run("journalctl -u postmottak")
     fields = 'journalctl -u postmottak POSTMOTTAK_EVENT="delivery attempted"'
     assert "delivery attempted: destination" in machine.run(fields)
 
 
-def agent(machine: Machine) -> str:
-    """The process of the service's agent."""
+def worker(machine: Machine) -> str:
+    """The id of the service's worker process."""
     process = machine.property("MainPID")
     return machine.run(f"cat /proc/{process}/task/{process}/children")
 
@@ -164,15 +164,16 @@ def survives(machine: Machine, signal: str, process: str) -> None:
 
 
 def is_killed(machine: Machine) -> None:
-    """`kill -9` costs nothing, and the agent of a service that was killed is gone as well."""
-    old = agent(machine)
+    """`kill -9` costs nothing, and the worker process of a service that was killed is gone as
+    well."""
+    old = worker(machine)
     survives(machine, "KILL", machine.property("MainPID"))
     assert machine.run(f"test -e /proc/{old} || echo gone") == "gone"
 
 
-def loses_its_agent(machine: Machine) -> None:
-    """A service whose agent is killed ends, and says so, and is started again."""
-    survives(machine, "KILL", agent(machine))
+def loses_its_worker(machine: Machine) -> None:
+    """A service whose worker process is killed ends, and says so, and is started again."""
+    survives(machine, "KILL", worker(machine))
     assert "the worker process, which writes drops, has ended" in machine.run(
         "journalctl --no-pager --unit=postmottak"
     )
@@ -234,7 +235,7 @@ STEPS: tuple[Callable[[Machine], None], ...] = (
     nothing_lost,
     reloads,
     is_killed,
-    loses_its_agent,
+    loses_its_worker,
     hangs,
     stops,
     upgrades,

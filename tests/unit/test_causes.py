@@ -194,6 +194,39 @@ def test_a_real_drop_names_no_file(tmp_path: Path) -> None:
     assert "kari" not in cause_of(str(raised.value))
 
 
+def test_many_reasons_are_judged_in_a_short_time() -> None:
+    """A look at 20,000 deliveries that fail for as many reasons costs far less than a second."""
+    reasons = [
+        f"the receiver at https://erp.example answers with status 503 to {number:032x}, after "
+        f"{number} ms; it is tried again later"
+        for number in range(20_000)
+    ]
+    began = time.process_time()
+    assert not any(map(needs_set_up, reasons))
+    assert len({incident_of("destination erp", each) for each in reasons}) == 1
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("Permission DENIED by the share", True),
+        ("the file may no longer read", True),
+        ("the folder may not be written to", True),
+        ("the folder may not be late", False),
+        ("x cannot be resolved (no such name)", True),
+        ("x cannot be resolved (temporary failure)", False),
+        ("answers with status 403", True),
+        ("answers with status 4030", False),
+        ("access was lost", False),
+    ],
+)
+def test_words_alone_are_not_enough(reason: str, expected: bool) -> None:
+    """The words by which a pattern is looked for decide nothing, and letter case does not
+    matter."""
+    assert needs_set_up(reason) is expected
+
+
 def test_long_words_are_cut_first() -> None:
     """A reason of any length is judged as fast as a short one."""
     began = time.process_time()

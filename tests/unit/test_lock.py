@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import pwd
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +42,34 @@ def test_a_second_holder_is_refused(tmp_path: Path) -> None:
         InstanceLock(tmp_path / "x.db")
     first.release()
     InstanceLock(tmp_path / "x.db").release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
+def test_a_folder_that_was_closed_is_said_and_ends_nothing() -> None:
+    """Where the service may no longer see its database, it says so and goes on, and a start whose
+    content folder it cannot see goes as far as it can."""
+    with tempfile.TemporaryDirectory() as name:
+        closed, seen = Path(name) / "closed", Path(name) / "seen"
+        Path(name).chmod(0o777)
+        for folder in (closed, seen):
+            folder.mkdir()
+            folder.chmod(0o777)
+        (closed / "content").mkdir()
+        for database in (closed / "x.db", seen / "y.db"):
+            database.touch()
+            database.chmod(0o666)
+        lock = InstanceLock(closed / "x.db", closed / "content")
+        closed.chmod(0o700)
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            assert "x.db cannot be seen while the service is using it: permission" in lock.look()
+            other = InstanceLock(seen / "y.db", closed / "content")
+            assert other.look() == ""
+        finally:
+            os.seteuid(0)
+        assert lock.look() == ""
+        lock.release()
+        other.release()
 
 
 def test_different_stores_do_not_mind_each_other(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import re
+from uuid import UUID
 
 import pytest
 import structlog
@@ -30,6 +31,25 @@ def test_one_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
         r"'two\nlines'",
     ):
         assert piece in err
+
+
+def test_a_line_for_people_has_nothing_of_python(capsys: pytest.CaptureFixture[str]) -> None:
+    """Yes and no, nothing, lists and tables are words, not the forms that Python has for them."""
+    logs.configure()
+    structlog.get_logger("x").info(
+        "service stopped",
+        everything_ended=True,
+        reason=None,
+        seconds=1.5,
+        letters={"new": 2, "known": False},
+        places=["erp", "mail"],
+        id=UUID(int=7),
+    )
+    _, err = capsys.readouterr()
+    assert err.rstrip().partition("event=")[2] == (
+        "'service stopped' everything_ended=yes reason='' seconds=1.5 letters='new 2; known no' "
+        "places='erp and mail' id='00000000-0000-0000-0000-000000000007'"
+    )
 
 
 def test_an_unexpected_error_says_where_and_not_what(capsys: pytest.CaptureFixture[str]) -> None:

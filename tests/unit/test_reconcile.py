@@ -112,6 +112,28 @@ def test_what_is_missing_is_fetched(
     assert reconcile()["skatt"].missing == []
 
 
+def test_another_environment_under_the_same_name_loses_nothing(
+    poll: Callable[[], object],
+    reconcile: Reconcile,
+    mailbox: FromADay,
+    store: Store,
+    clock: Clock,
+) -> None:
+    """After a change from a test environment to production, under one name and for one party, the
+    bookmark hides what is older; the comparison fetches what a first poll there would have."""
+    mailbox.publish("test", requested_at=NOW)
+    poll()
+    clock.advance(days=5)
+    mailbox.letters.clear()
+    mailbox.start += timedelta(days=5)
+    mailbox.publish("first", requested_at=mailbox.start + timedelta(hours=1))
+    mailbox.publish("second", requested_at=NOW - timedelta(days=9))
+    poll()
+    assert store.letters.stored_in("altinn", TAX) == {"test"}
+    assert reconcile()["skatt"].fetched == 2
+    assert store.letters.stored_in("altinn", TAX) == {"test", "first", "second"}
+
+
 def test_what_is_older_than_the_first_poll_is_left_alone(
     poll: Callable[[], object], reconcile: Reconcile, mailbox: FromADay, clock: Clock
 ) -> None:

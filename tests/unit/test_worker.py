@@ -1,5 +1,5 @@
-"""The agent: what it is asked comes to pass in another process, and is answered as if it had come
-to pass here."""
+"""The worker process: what it is asked comes to pass in another process, and is answered as if
+it had come to pass here."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def scene(name: str, folder: Path) -> Any:
 
 
 def test_deliveries_are_made_in_another_process(tmp_path: Path) -> None:
-    """Parcels are delivered and cleared up after in the agent, with the stored bytes, in order;
-    what only looks is done here."""
+    """Parcels are delivered and cleared up after in the worker process, with the stored bytes,
+    in order; what only looks is done here."""
     seen = scene("delivers_elsewhere", tmp_path)
     assert [reference for reference, _ in seen["receipts"]] == [
         "well 1",
@@ -59,7 +59,7 @@ def test_failures_come_back_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("why", ["packed here", "unpacked there", "packed there", "unpacked here"])
 def test_one_that_cannot_be_handed_over(tmp_path: Path, why: str) -> None:
     """A letter or an answer that cannot be handed over, in either direction, is one failure; the
-    others are made, the agent works on."""
+    others are made, the worker process works on."""
     called = call_alone(SCENES, "one_that_cannot_be_handed_over", tmp_path, why)
     assert called.result == {
         "outcomes": ["Receipt", "ConnectorFault", "Receipt"],
@@ -69,13 +69,13 @@ def test_one_that_cannot_be_handed_over(tmp_path: Path, why: str) -> None:
 
 
 def test_an_edit_of_its_settings(tmp_path: Path) -> None:
-    """A destination whose settings were edited is another one for the agent as well."""
+    """A destination whose settings were edited is another one for the worker process as well."""
     assert scene("an_edit", tmp_path) == ["well 1", "better 1"]
 
 
 def test_a_long_delivery_sends_heartbeats(tmp_path: Path) -> None:
-    """While the agent gets on with a letter that takes long, the service hears of it, and not more
-    often than once a second."""
+    """While the worker process gets on with a letter that takes long, the service hears of it,
+    and not more often than once a second."""
     assert scene("heartbeats", tmp_path) == 1
 
 
@@ -99,15 +99,15 @@ def test_one_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
 
 
 def test_signals_are_the_services(tmp_path: Path) -> None:
-    """What tells a service to stop or to reload leaves the agent at work; an agent that was killed
-    is missed, and nobody waits for it."""
+    """What tells a service to stop or to reload leaves the worker process at work; a worker
+    process that was killed is missed, and nobody waits for it."""
     assert scene("signals", tmp_path) == ["well 1"] * 3 + [False] + ["WorkerLost"] * 2
 
 
 @pytest.mark.parametrize("how", ["well", "hangs"])
 def test_it_ends_with_its_service(tmp_path: Path, how: str) -> None:
-    """When the service is killed its agent ends, whatever it is doing, and only then another
-    service can have the store."""
+    """When the service is killed its worker process ends, whatever it is doing, and only then
+    another service can have the store."""
     command = [
         sys.executable,
         "-c",
@@ -115,10 +115,10 @@ def test_it_ends_with_its_service(tmp_path: Path, how: str) -> None:
     ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
         assert service.stdout
-        agent = int(service.stdout.readline())
+        worker = int(service.stdout.readline())
         assert service.wait() == -9
     _lock_when_it_is_free(tmp_path / "x.db").release()
-    assert not _still_works(agent)
+    assert not _still_works(worker)
 
 
 def _lock_when_it_is_free(database: Path) -> InstanceLock:
@@ -144,8 +144,8 @@ def _still_works(process: int) -> bool:
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
 def test_it_has_the_cores_that_the_service_leaves(tmp_path: Path) -> None:
-    """The service keeps to one core, and its agent to the others, so that neither waits for the
-    other."""
+    """The service keeps to one core, and its worker process to the others, so that neither waits
+    for the other."""
     seen = scene("cores", tmp_path)
     assert len(seen["here"]) == 1
     assert seen["there"] == seen["left"]

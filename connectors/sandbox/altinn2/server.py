@@ -1,6 +1,6 @@
-"""The pretend Altinn 2: inbox, archive and confirmation over SOAP 1.1, in the Basic variant.
+"""The simulated Altinn 2: inbox, archive and confirmation over SOAP 1.1, in the Basic variant.
 
-Its letters are those of the pretend Altinn 3. It is written from Altinn/docs `api/soap` and the
+Its letters are those of the simulated Altinn 3. It is written from Altinn/docs `api/soap` and the
 published interfaces, and is independent of the client: it parses requests with tables of its own,
 and refuses anything that does not match exactly. What is not published is a guess here, and marked
 as one: an unknown letter is answered with nothing, and a confirmation that is not asked for with a
@@ -79,7 +79,7 @@ class Correspondence:
 
     @property
     def due_at(self) -> datetime | None:
-        """Counted, as in the pretend Altinn 3, from the time that the sender asked for."""
+        """Counted, as in the simulated Altinn 3, from the time that the sender asked for."""
         due_after = self.letter.due_after
         return shifted(self.letter.requested_at or self.sent_at, due_after) if due_after else None
 

@@ -1,4 +1,4 @@
-"""SOAP messages of the pretend Altinn 2: requests checked exactly by tables, responses in pieces.
+"""SOAP messages of the simulated Altinn 2: requests checked exactly by tables, responses in pieces.
 
 None of the pieces is large.
 """

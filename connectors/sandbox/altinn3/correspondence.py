@@ -1,4 +1,4 @@
-"""The letters of the pretend Altinn, and how they change: the real server's rules, without HTTP.
+"""The letters of the simulated Altinn, and how they change: the real server's rules, without HTTP.
 
 File names in the docstrings are those of Altinn/altinn-correspondence; APP is its
 src/Altinn.Correspondence.Application.

@@ -1,4 +1,4 @@
-"""The pretend Maskinporten: a token endpoint that verifies each grant as the real one does.
+"""The simulated Maskinporten: a token endpoint that verifies each grant as the real one does.
 
 Rules and error codes: felleslosninger/docs `_docs/Maskinporten/maskinporten_protocol_jwtgrant.md`,
 `maskinporten_func_systembruker.md` and `maskinporten_feilsoking.md`. Which HTTP status belongs to a

@@ -1,4 +1,4 @@
-"""The pretend Altinn: Maskinporten and Altinn's platform on one port.
+"""The simulated Altinn: Maskinporten and Altinn's platform on one port.
 
 The platform's parts are the token exchange, Correspondence, Dialogporten and the resource registry.
 It is meant to be no friendlier than the real ones. Its modules name the sources of what it knows of

@@ -16,6 +16,13 @@ from typing import Any, get_args, get_origin
 from daemon.core.dpv import find_service
 from daemon.core.folding import readable
 from daemon.routing.spreadsheet.quoting import Unreadable, quoted, split, unquoted
+from daemon.routing.spreadsheet.wording import (
+    EXAMPLE,
+    EXCELS_TRUTHS,
+    YES_AND_NO,
+    day_text,
+    yes_or_no,
+)
 from daemon.routing.validation.senders import why_never_a_sender
 
 
@@ -37,8 +44,6 @@ class Doubtful:
 
 Cell = str | date | bool | Doubtful
 
-YES_AND_NO = {"": ("true", "false"), "en": ("yes", "no"), "nb": ("ja", "nei")}
-"""How a sheet in each language writes true and false; without a language as in routing.toml."""
 _TRUE_OR_FALSE = {
     **dict.fromkeys(("true", "sann", "ja", "yes", "1"), True),
     **dict.fromkeys(("false", "usann", "nei", "no", "0"), False),
@@ -53,23 +58,28 @@ def to_cell(value: Any, language: str = "") -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return YES_AND_NO[language][0 if value else 1]
+        return yes_or_no(value, language)
+    if isinstance(value, date):
+        return day_text(value, language)
     if isinstance(value, list):
         return "\n".join(quoted(each, among_others=True) for each in value)
     return quoted(value, among_others=False) if isinstance(value, str) else str(value)
 
 
-def from_cell(column: str, annotation: Any, cell: Cell) -> Any:
-    """Return the value for the field of this name and type. Raises Unreadable."""
+def from_cell(column: str, annotation: Any, cell: Cell, language: str = "") -> Any:
+    """Return the value for the field of this name and type.
+
+    Raises Unreadable, in the words of a sheet in this language.
+    """
     wanted = list(_types(annotation))  # a list, because not everything in annotations can be hashed
     if date in wanted:
-        return _day(cell)
+        return _day(cell, language)
     if bool in wanted:
-        return true_or_false(cell)
+        return true_or_false(cell, language)
     if column == "services" and type(cell) is date:
         cell = _service_made_a_month(cell)
     if not isinstance(cell, str):
-        raise _changed(cell)
+        raise _changed(cell, language)
     if get_origin(annotation) is tuple:
         return [_one_of(column, value) for value in split(cell)]
     return unquoted(cell, str.strip) if column == "title_matches" else unquoted(cell)
@@ -96,22 +106,21 @@ def _service_made_a_month(day: date) -> Cell:
     return code if day.day == 1 and find_service(code) else day
 
 
-def _changed(cell: date | bool | Doubtful) -> Unreadable:
+def _changed(cell: date | bool | Doubtful, language: str) -> Unreadable:
     """Return the error for a cell that Excel has turned into something else."""
     if isinstance(cell, Doubtful) and not cell.converted:
         return Unreadable(
             f"the cell holds {cell.made}{cell.text and f': {cell.text}'}",
             "Enter the value itself, in a cell formatted as text",
         )
-    made = (
-        cell.made
-        if isinstance(cell, Doubtful)
-        else "true or false"
-        if isinstance(cell, bool)
-        else "a date"
-    )
+    if isinstance(cell, Doubtful):
+        made = f"{cell.made}: {cell}"
+    elif isinstance(cell, bool):
+        made = f"true or false: {EXCELS_TRUTHS[language][0 if cell else 1]}"
+    else:
+        made = f"a date: {day_text(cell, language)}"
     return Unreadable(
-        f"Excel has turned this cell into {made}: {cell}",
+        f"Excel has turned this cell into {made}",
         "Format the cell as text, and enter the value again",
     )
 
@@ -122,26 +131,28 @@ def _types(annotation: Any) -> Iterator[Any]:
         yield from _types(inner)
 
 
-def true_or_false(cell: Cell) -> bool:
+def true_or_false(cell: Cell, language: str = "") -> bool:
     """Return yes or no, also as a Norwegian Excel writes it. Raises Unreadable."""
     if isinstance(cell, Doubtful):
-        raise _changed(cell)
+        raise _changed(cell, language)
     found = _TRUE_OR_FALSE.get(unquoted(str(cell)).lower())
     if found is None:
-        raise Unreadable(f"{str(cell)!r} must be true or false", "Write true or false")
+        words = " or ".join(YES_AND_NO[language])
+        raise Unreadable(f"{str(cell)!r} must be {words}", f"Write {words}")
     return found
 
 
-def _day(cell: Cell) -> date:
+def _day(cell: Cell, language: str) -> date:
     """Return a day written as here (2026-12-21), or as a Norwegian Excel writes it (21.12.2026)."""
     if isinstance(cell, date):
         return cell
     if not isinstance(cell, str):
-        raise _changed(cell)
+        raise _changed(cell, language)
     text = unquoted(cell)
     try:
         if found := re.fullmatch(r"(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})", text, re.ASCII):
             return date(int(found[3]), int(found[2]), int(found[1]))
         return date.fromisoformat(text)
     except ValueError as error:
-        raise Unreadable(f"{text!r} is not a date", "Write it as 2026-12-21") from error
+        example = day_text(EXAMPLE, language)
+        raise Unreadable(f"{text!r} is not a date", f"Write it as {example}") from error

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from daemon.routing.conditions import in_words
-from daemon.routing.spreadsheet.headings import NOT, columns_of
+from daemon.routing.spreadsheet.headings import NOT, columns_of, heading
 from daemon.routing.spreadsheet.pairing import Row, moved, pairs
 from daemon.routing.spreadsheet.remarks import as_comments, is_remark, rows_with_remarks
+from daemon.routing.spreadsheet.wording import day_text, yes_or_no
 from daemon.routing.table import SECTIONS, Table
 
 _SWITCHES = frozenset({"continue", "enabled", "follow_thread", "keep_copy"})
@@ -34,21 +35,21 @@ def toml_text(values: Row) -> str:
     return "\n".join(sections)
 
 
-def differences(before: Table, after: Table, heading: Callable[[str], str] = str) -> list[str]:
+def differences(before: Table, after: Table, language: str = "") -> list[str]:
     """Return what the second table adds, removes, changes and moves, one line each.
 
-    `heading` gives the name of a key. The list is empty only if the tables are equal, and people's
-    remarks too.
+    Columns and values are called as in a sheet in that language. The list is empty only if the
+    tables are equal, and people's remarks too.
     """
     lines = []
     if before.follow_thread != after.follow_thread:
         lines.append(
-            f"~ {heading('follow_thread')}: {in_words(before.follow_thread)} -> "
-            f"{in_words(after.follow_thread)}"
+            f"~ {heading('follow_thread', language)}: {yes_or_no(before.follow_thread, language)} "
+            f"-> {yes_or_no(after.follow_thread, language)}"
         )
     old, new = rows_with_remarks(before), rows_with_remarks(after)
     for kind in SECTIONS:
-        wording = _Wording(kind, before, after, heading)
+        wording = _Wording(kind, before, after, language)
         lines += _row_differences(old[kind], new[kind], wording)
     return lines
 
@@ -76,10 +77,13 @@ class _Wording:
     kind: str
     old: Table
     new: Table
-    heading: Callable[[str], str]
+    language: str
 
     def _called(self, key: str) -> str:
-        return key if is_remark(key) else self.heading(key)
+        return key if is_remark(key) else heading(key, self.language)
+
+    def _short(self, value: Any) -> str:
+        return in_short(value, self.language)
 
     def before(self, row: Row) -> str:
         """Return what people call a row of the old table."""
@@ -91,10 +95,10 @@ class _Wording:
 
     def _named(self, row: Row, table: Table) -> str:
         if self.kind != "delegation":
-            return f"{self.kind} {in_short(row['name'])}"
-        days = f"{row['starts']} to {row['ends']}"
-        by = in_short(_covering(row, table))
-        return f"cover for {in_short(row['from'])} by {by}, {days}"
+            return f"{self.kind} {self._short(row['name'])}"
+        days = f"{self._short(row['starts'])} to {self._short(row['ends'])}"
+        by = self._short(_covering(row, table))
+        return f"cover for {self._short(row['from'])} by {by}, {days}"
 
     def content(self, row: Row) -> str:
         """Return what else a row says, where it comes or goes as a whole."""
@@ -102,7 +106,7 @@ class _Wording:
         rest = {key: value for key, value in row.items() if key not in named}
         values = flat(rest)
         words = "; ".join(
-            f"{self._called(key)}: {in_short(values[key])}" for key in self._in_order(values)
+            f"{self._called(key)}: {self._short(values[key])}" for key in self._in_order(values)
         )
         return words and f": {words}"
 
@@ -121,11 +125,11 @@ class _Wording:
             if key in _SWITCHES:  # its default is left out of the rows
                 other = not one if other is None else other
                 one = not other if one is None else one
-            yield f"{self._called(key)}: {in_short(one)} -> {in_short(other)}"
+            yield f"{self._called(key)}: {self._short(one)} -> {self._short(other)}"
         if self.kind == "delegation":
             one, other = _covering(old, self.old), _covering(new, self.new)
             if one != other and not ("to" in old and "to" in new):
-                yield f"covered by: {in_short(one)} -> {in_short(other)}"
+                yield f"covered by: {self._short(one)} -> {self._short(other)}"
 
 
 def flat(row: Row) -> Row:
@@ -142,14 +146,16 @@ def _covering(cover: Row, table: Table) -> str:
     return cover.get("to") or (away.deputy if away else "")
 
 
-def in_short(value: Any) -> str:
+def in_short(value: Any, language: str = "") -> str:
     """Return a value of a row, or the conditions under `not`, on one line; text in quotes."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {in_short(each)}" for key, each in value.items())
+        return ", ".join(f"{key} {in_short(each, language)}" for key, each in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(in_short, value))
+        return ", ".join(in_short(each, language) for each in value)
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    return str(value) if isinstance(value, date) else in_words(value)
+    if isinstance(value, bool):
+        return yes_or_no(value, language)
+    return day_text(value, language) if isinstance(value, date) else in_words(value)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.core.dpv import ALL_SERVICES
 from daemon.core.model import Policy
-from daemon.routing.spreadsheet.cells import YES_AND_NO
 from daemon.routing.spreadsheet.grids import column_letters, in_sheet
 from daemon.routing.spreadsheet.headings import NOT, SHEETS, columns_of
 from daemon.routing.spreadsheet.legend import LISTS, NOTES, TITLES, legend_rows
+from daemon.routing.spreadsheet.wording import DAY_FORMATS, YES_AND_NO
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -29,7 +29,7 @@ _LEGEND_WIDTH = 4  # columns
 _TRUTHS = frozenset(
     {"has_attachments", "migrated", "continue", "enabled", "follow_thread", "keep_copy"}
 )
-_TEXT, _DAY = "@", "yyyy-mm-dd"
+_TEXT = "@"
 _DAYS = frozenset({"starts", "ends"})
 
 
@@ -44,7 +44,7 @@ def workbook_bytes(
     for kind, title in SHEETS[language].items():
         sheet = book.create_sheet(title)
         columns = columns_of(kind)
-        formats = [_DAY if column in _DAYS else _TEXT for column in columns]
+        formats = [DAY_FORMATS[language] if column in _DAYS else _TEXT for column in columns]
         formats += [_TEXT] * (len(rows[kind][0]) - len(columns))  # people's remarks
         _fill(sheet, rows[kind], formats)
         sheet.freeze_panes = "B2"

@@ -30,6 +30,7 @@ from daemon.routing.spreadsheet.headings import (
     heading,
     kind_called,
     kind_of_sheet,
+    kind_word,
     language_of,
 )
 from daemon.routing.spreadsheet.legend import is_legend
@@ -38,6 +39,7 @@ from daemon.routing.spreadsheet.remarks import add_remark
 from daemon.routing.spreadsheet.sheet_faults import Header, Places, sheet_fault
 from daemon.routing.table import SECTIONS, Table, parse_table
 
+_UNREAD = 0.5
 _EXPORT = "Start from the output of `postmottak routes export`"
 
 
@@ -61,7 +63,8 @@ def read_sheet(path: Path, destinations: Sequence[str], *, today: date | None = 
     try:
         table = parse_table(toml_text(reader.values), str(path), destinations, today=today)
     except ConfigurationError as error:
-        raise ConfigurationError(list(reader.places.translated(error.faults))) from error
+        raise ConfigurationError(reader.all_faults(error.faults)) from error
+    reader.raise_if_any()
     warnings = (*reader.places.translated(table.warnings), *reader.lost_remarks)
     table = replace(table, warnings=warnings)
     return Imported(table=table, language=reader.language)
@@ -78,22 +81,36 @@ class _Reader:
         self.language = ""
         self.lost_remarks: list[Fault] = []
         self._settings_row = 0
+        self._unread: set[str] = set()
+        """The cells that were not read, by their names."""
+        self._rows_are_known = True
 
     def read(self) -> None:
-        """Read everything. Raises ConfigurationError with every fault of the cells."""
+        """Read everything, and keep the faults of the cells.
+
+        A value that was not read is `_UNREAD`, which is no value of any column. Raises
+        ConfigurationError if it is not known which rows there are, so that no check of the table
+        makes sense.
+        """
         headers = dict(self._headers())
         headings: list[str] = []
         for kind, header in headers.items():
             self._check_header(header, kind)
             headings += [header.headings[place] for place in header.columns]
-        self._raise_if_any()
+        self.raise_if_any()
         self.language = language_of(headings)
         self.places.headers += headers.values()
         for kind, header in headers.items():
             self._refuse_merged(header)
             for row, cells in self._rows(header):
                 self._add_row(kind, header, row, cells)
-        self._raise_if_any()
+        if not self._rows_are_known:
+            self.raise_if_any()
+
+    def all_faults(self, of_the_table: Sequence[Fault]) -> list[Fault]:
+        """Return the faults of the cells, and those of the table, without a cell's second one."""
+        translated = self.places.translated(of_the_table)
+        return [*self._faults, *(each for each in translated if each.key not in self._unread)]
 
     def _headers(self) -> Iterator[tuple[str, Header]]:
         """Yield the header of each sheet of the table, by the kind of its rows."""
@@ -139,7 +156,6 @@ class _Reader:
                 f"Give it its name ({_sheet_names()}) and its headings back; begin the name of a "
                 "sheet of your own with #",
             )
-        self._raise_if_any()
 
     def _require_sheets(self, found: Mapping[str, Sequence[Header]]) -> None:
         if not found or len(self._grids) == 1:
@@ -212,7 +228,7 @@ class _Reader:
                 self._add(
                     header.cell(row, place),
                     f"{word.lower()!r} is not a known kind of row",
-                    f"Use one of: {', '.join((*SECTIONS, TABLE))}",
+                    f"Use one of: {', '.join(self._kinds())}",
                 )
                 return
             kind = known
@@ -222,6 +238,9 @@ class _Reader:
         else:
             self.values[kind].append(values)
             self.places.rows[kind, len(self.values[kind])] = header, row
+
+    def _kinds(self) -> Iterator[str]:
+        return (kind_word(kind, self.language) for kind in (*SECTIONS, TABLE))
 
     def _set(self, header: Header, row: int, values: dict[str, Any]) -> None:
         """Take what holds for the whole table, which one row may say."""
@@ -247,10 +266,30 @@ class _Reader:
                     add_remark(values, header.headings[place], cell)
                 continue
             try:
-                _put(values, kind, header.columns[place], cell)
+                _put(values, kind, header.columns[place], cell, self.language)
             except Unreadable as error:
-                self._add(header.cell(row, place), error.problem, error.remedy)
+                self._add_unread(values, kind, header, (row, place), error)
         return values
+
+    def _add_unread(
+        self,
+        values: dict[str, Any],
+        kind: str,
+        header: Header,
+        where: tuple[int, int],
+        error: Unreadable,
+    ) -> None:
+        column, cell = header.columns[where[1]], header.cell(*where)
+        self._faults.append(
+            Fault(file=str(self._path), key=cell, problem=error.problem, remedy=error.remedy)
+        )
+        self._unread.add(cell)
+        if column in {"name", "from"}:
+            self._rows_are_known = False
+        elif column.startswith(NOT):
+            values.setdefault("not", {})[column.removeprefix(NOT)] = _UNREAD
+        elif kind != TABLE:
+            values[column] = _UNREAD
 
     def _warn_of_lost(
         self, header: Header, row: int, cells: Mapping[int, Cell], where: str
@@ -266,9 +305,11 @@ class _Reader:
             self.lost_remarks.append(fault)
 
     def _add(self, place: str, problem: str, remedy: str) -> None:
+        self._rows_are_known = False
         self._faults.append(Fault(file=str(self._path), key=place, problem=problem, remedy=remedy))
 
-    def _raise_if_any(self) -> None:
+    def raise_if_any(self) -> None:
+        """Raise ConfigurationError if there is a fault in the sheets."""
         if self._faults:
             raise ConfigurationError(self._faults)
 
@@ -324,14 +365,16 @@ def _cell_at(grid: Grid, row: int, place: int) -> bool:
     return place <= len(cells) and bool(str(cells[place - 1]).strip())
 
 
-def _put(values: dict[str, Any], kind: str, column: str, cell: Cell) -> None:
+def _put(values: dict[str, Any], kind: str, column: str, cell: Cell, language: str) -> None:
     if kind == TABLE and column == "follow_thread":
-        values[column] = true_or_false(cell)
+        values[column] = true_or_false(cell, language)
     elif kind == "route" and column.startswith(NOT):
         name = column.removeprefix(NOT)
-        values.setdefault("not", {})[name] = from_cell(name, _annotation(Conditions, name), cell)
+        values.setdefault("not", {})[name] = from_cell(
+            name, _annotation(Conditions, name), cell, language
+        )
     else:
-        values[column] = from_cell(column, _annotation(MODELS.get(kind), column), cell)
+        values[column] = from_cell(column, _annotation(MODELS.get(kind), column), cell, language)
 
 
 def _annotation(model: type[BaseModel] | None, column: str) -> Any:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from daemon.core.errors import ConfigurationError, Fault
 from daemon.routing.spreadsheet.grids import Grid, column_letters, in_sheet
 from daemon.routing.spreadsheet.headings import ALL_COLUMNS, NOT, heading, language_of
+from daemon.routing.spreadsheet.wording import with_days, yes_or_no
 
 _KEY = re.compile(r"(?P<kind>\w+)\[(?P<number>\d+)\](?P<under_not>\.not\b)?(?:\.(?P<column>\w+))?")
 _NAMED = re.compile(
@@ -68,8 +70,12 @@ class Header:
     def called(self, column: str) -> str:
         """Return the heading of a column as this sheet has it, or else would have it."""
         found = (self.headings[place] for place, each in self.columns.items() if each == column)
-        written = [self.headings[place] for place in self.columns]
-        return next(found, heading(column, language_of(written)))
+        return next(found, heading(column, self.language))
+
+    @cached_property
+    def language(self) -> str:
+        """The language of its headings; empty for the keys of routing.toml."""
+        return language_of([self.headings[place] for place in self.columns])
 
 
 @dataclass(kw_only=True)
@@ -110,7 +116,8 @@ def _in_words_of(header: Header | None, text: str) -> str:
         return text
     for pattern, words in _PHRASES:
         text = pattern.sub(words, text)
-    return _NAMED.sub(lambda found: _named(header, found), text)
+    text = _NAMED.sub(lambda found: _named(header, found), text)
+    return with_days(text, header.language)
 
 
 def _named(header: Header, found: re.Match[str]) -> str:
@@ -118,4 +125,6 @@ def _named(header: Header, found: re.Match[str]) -> str:
     called = f'"{header.called(column)}"'
     if found["value"]:
         return f"a value under {called}"
-    return f"{found['is']} under {called}" if found["truth"] else called
+    if found["truth"]:
+        return f"{yes_or_no(found['is'] == 'true', header.language)} under {called}"
+    return called

@@ -252,7 +252,7 @@ def test_a_dead_sender_in_routing_toml() -> None:
             2,
             "Follow thread",
             "kanskje",
-            "Settings!A2 (Follow thread): 'kanskje' must be true or false. Write true or false",
+            "Settings!A2 (Follow thread): 'kanskje' must be yes or no. Write yes or no",
         ),
     ],
 )

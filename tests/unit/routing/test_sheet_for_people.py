@@ -114,7 +114,9 @@ def test_it_is_laid_out(table: Table, tmp_path: Path, language: str) -> None:
     assert alignment.attrib["wrapText"] == "1"
     day = sheet(content, 3).find(".//m:c[@r='C2']", _NAMES)
     assert day is not None
-    assert codes[formats[int(day.attrib["s"])].attrib["numFmtId"]] == "yyyy-mm-dd"
+    assert codes[formats[int(day.attrib["s"])].attrib["numFmtId"]] == (
+        "dd.mm.yyyy" if language == "nb" else "yyyy-mm-dd"
+    )
 
 
 def choices(content: bytes, number: int) -> dict[str, tuple[str, str]]:

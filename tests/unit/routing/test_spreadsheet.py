@@ -166,7 +166,10 @@ def test_a_date_where_text_belongs(tmp_path: Path) -> None:
         ),
         (
             {"kind": "delegation", "from": "post", "starts": "12/21/2026"},
-            "ark.csv: E3 (starts): '12/21/2026' is not a date. Write it as 2026-12-21",
+            (
+                "ark.csv: E3 (starts): '12/21/2026' is not a date. Write it as 2026-12-21\n"
+                "ark.csv: 3 (ends): is required. Fill in the cell"
+            ),
         ),
         (
             {"kind": "route", "name": "x", "services": "4255/8", "to": "pots"},

@@ -22,7 +22,7 @@ from tests.unit.routing.workbooks import SHEET, book_of, cells, relabelled, told
             True,
             "General",
             (
-                "Excel has turned this cell into true or false: True. Format "
+                "Excel has turned this cell into true or false: TRUE. Format "
                 "the cell as text, and enter the value again"
             ),
         ),

@@ -9,6 +9,7 @@ from itertools import chain, repeat
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.core.bookkeeping import FULL
 from daemon.core.errors import DiskFull
@@ -133,9 +134,22 @@ def test_a_poll_needs_no_more_than_room_for_letters(
 
 
 def test_the_start_needs_no_room(parts: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a start cannot retire stays listed, and the service starts."""
-    monkeypatch.setattr(Bookmarks, "retire", once_full(0))
+    """What a start cannot retire stays listed, which the log says, and the service starts: the
+    table is in force; the next start retires it."""
+    unread = parts.store.bookmarks.of_channel("altinn", OTHER)
+    unread.begun = True
+    parts.store.bookmarks.save([unread])
+    with monkeypatch.context() as at_this_start, capture_logs() as logged:
+        at_this_start.setattr(Bookmarks, "retire", once_full(0))
+        parts._recover()
+    (said,) = [each for each in logged if each["log_level"] == "error"]
+    assert said["event"] == "channels that are not read any more stay listed until there is room"
+    assert parts.store.bookmarks.of_channel("altinn", OTHER).retired_at is None
+    current = parts.store.queries.table_in_force()
+    assert current is not None
+    assert current.version == parts.table.version
     parts._recover()
+    assert parts.store.bookmarks.of_channel("altinn", OTHER).retired_at is not None
 
 
 def test_a_group_without_channels(parts: App) -> None:
