@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,12 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, bindparam, false, func, text
+from sqlalchemy import ColumnElement, Integer, bindparam, func, text
 from sqlalchemy import select as sql_select
 from sqlmodel import SQLModel, col, select
 
 from daemon.core.bookkeeping import Bookmark, RoutingVersion, SkippedLetter, Tombstone
-from daemon.core.errors import NotFound, OperatorError
+from daemon.core.errors import NotFound
 from daemon.core.model import (
     NOT_HAD,
     OPEN_STATES,
@@ -28,8 +27,8 @@ from daemon.core.model import (
     Message,
     SightingState,
 )
-from daemon.core.outside_values import is_storable
 from daemon.store.database import Database, table_of
+from daemon.store.names import begins_with, is_text, only, shown
 from daemon.store.pages import COUNTED, LETTERS, ROWS, pieces, row_number
 
 Row = TypeVar("Row")
@@ -226,7 +225,7 @@ class Queries:
 
         Raises NotFound, which says so if retention deleted it.
         """
-        found = self._database.rows(select(Message).where(_begins_with(Message.id, name)).limit(2))
+        found = self._database.rows(select(Message).where(begins_with(Message.id, name)).limit(2))
         known = {each.id for each in found}
         found = [*found, *(each for each in self._from_mailboxes(name) if each.id not in known)]
         if not found and (left := self.tombstone(name)):
@@ -235,7 +234,7 @@ class Queries:
                 f"{left.deleted_at:%Y-%m-%d}; `postmottak messages show {left.message_id}` shows "
                 "the rule"
             )
-        return _only(found, f"message {_shown(name)}", "`postmottak messages list`")
+        return only(found, f"message {shown(name)}", "`postmottak messages list`")
 
     def _from_mailboxes(self, name: str) -> Sequence[Message]:
         """Return letters with this id in their mailbox.
@@ -243,7 +242,7 @@ class Queries:
         Asked for each mailbox, or SQLite would look at every letter.
         """
         of_mailbox = select(Message).where(
-            Message.mailbox == bindparam("mailbox"), _is(Message.external_id, name)
+            Message.mailbox == bindparam("mailbox"), is_text(Message.external_id, name)
         )
         found: list[Message] = []
         mailbox: str | None = ""
@@ -262,15 +261,15 @@ class Queries:
         key = col(Tombstone.message_id)
         found = list(
             self._database.rows(
-                select(Tombstone).where(_begins_with(Tombstone.message_id, name)).limit(2)
+                select(Tombstone).where(begins_with(Tombstone.message_id, name)).limit(2)
             )
         )
         known = {each.message_id for each in found}
-        wanted = select(Tombstone).where(_is(Tombstone.external_id, name), key.not_in(known))
+        wanted = select(Tombstone).where(is_text(Tombstone.external_id, name), key.not_in(known))
         for piece in pieces(self._database, (key,), size=ROWS):
             found += self._database.rows(wanted.where(piece))
-        what = f"message {_shown(name)}"
-        return _only(found, what, "`postmottak retention log`") if found else None
+        what = f"message {shown(name)}"
+        return only(found, what, "`postmottak retention log`") if found else None
 
     def sighting(self, name: str) -> SkippedLetter | None:
         """Return the letter with one of the names that `message` takes, if it is only listed.
@@ -280,24 +279,23 @@ class Queries:
         found = self._database.rows(
             select(SkippedLetter)
             .where(
-                _begins_with(SkippedLetter.message_id, name) | _is(SkippedLetter.external_id, name)
+                begins_with(SkippedLetter.message_id, name)
+                | is_text(SkippedLetter.external_id, name)
             )
             .limit(2)
         )
-        what = f"letter {_shown(name)}"
-        return _only(found, what, "`postmottak status --all`") if found else None
+        what = f"letter {shown(name)}"
+        return only(found, what, "`postmottak status --all`") if found else None
 
     def message_by_id(self, message_id: UUID) -> Message:
         """Return the letter. Raises NotFound."""
         found = self._database.find(Message, message_id)
-        return _only(
-            [found] if found else [], f"message {message_id}", "`postmottak messages list`"
-        )
+        return only([found] if found else [], f"message {message_id}", "`postmottak messages list`")
 
     def delivery_by_id(self, delivery_id: UUID) -> Delivery:
         """Return the delivery. Raises NotFound."""
         found = self._database.find(Delivery, delivery_id)
-        return _only(
+        return only(
             [found] if found else [], f"delivery {delivery_id}", "`postmottak deliveries list`"
         )
 
@@ -350,10 +348,8 @@ class Queries:
 
     def delivery(self, name: str) -> Delivery:
         """Return the delivery with this id or unique beginning of an id. Raises NotFound."""
-        found = self._database.rows(
-            select(Delivery).where(_begins_with(Delivery.id, name)).limit(2)
-        )
-        return _only(found, f"delivery {_shown(name)}", "`postmottak deliveries list`")
+        found = self._database.rows(select(Delivery).where(begins_with(Delivery.id, name)).limit(2))
+        return only(found, f"delivery {shown(name)}", "`postmottak deliveries list`")
 
     def attempts(self, delivery_id: UUID) -> Sequence[AttemptRow]:
         """Return every attempt of the delivery, in order."""
@@ -379,33 +375,3 @@ class Queries:
     def table(self, version: str) -> RoutingVersion | None:
         """Return a routing table that is or was active, or None."""
         return self._database.find(RoutingVersion, version)
-
-
-_NO_ID = UUID(int=0)
-_LONGEST_SHOWN = 64  # characters of what was given as an id
-
-
-def _begins_with(column: UUID, name: str) -> ColumnElement[bool]:
-    """Return whether the id in the column begins with `name`, which has four digits at least."""
-    digits = name.replace("-", "").lower()
-    if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
-        return col(column) == _NO_ID
-    return col(column).between(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
-
-
-def _is(column: str, name: str) -> ColumnElement[bool]:
-    """Return whether the column has this text, which may be one that no database can hold."""
-    return col(column) == name if is_storable(name) else false()
-
-
-def _shown(name: str) -> str:
-    """Return what was asked for in quotes, as far as an id would be."""
-    return repr(name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…")
-
-
-def _only(found: Sequence[Row], what: str, where: str) -> Row:
-    if not found:
-        raise NotFound(f"The {what} does not exist; list them with {where}")
-    if len(found) > 1:
-        raise OperatorError(f"There is more than one {what}; write more of the id")
-    return found[0]
