@@ -211,12 +211,13 @@ def _each_mistake(machine: Machine, find: Callable[[Machine, Mistake], list[str]
     machine.run(f"cp -a /{DROP_IN} /root/kept/drop-in")
     for mistake in MISTAKES:
         mistake.make(machine)
-        missed += [f"{mistake.name}: {each}" for each in find(machine, mistake)]
+        missing = find(machine, mistake)
+        missed += [f"{mistake.name}: {each}" for each in missing]
         machine.run("rm -rf /etc/postmottak && cp -a /root/kept/etc /etc/postmottak")
         machine.run(f"cp -a /root/kept/drop-in /{DROP_IN} && chown postmottak: /{DROP}")
         machine.run("systemctl daemon-reload && systemctl restart postmottak", check=False)
-        print(f"      {mistake.name}")
-    assert missed == []
+        print(f"      {mistake.name}", *missing, sep="\n          missing: ")
+    assert missed == [], missed
     assert "\nFAIL" not in machine.run("postmottak check")
 
 
