@@ -133,7 +133,7 @@ def test_suspects_get_their_turn(
     ]
     assert all(not (bad & beside) for delivery, _, beside in street.begun if delivery not in bad)
     assert {street.begun[place][0] for place in places} == bad
-    assert places[0] >= beside
+    assert places[0] > 0
     assert places[-1] < len(street.begun) - 16
     assert store.queries.unfinished() == {}
 
