@@ -75,7 +75,8 @@ def load_key(text: str, path: Path = Path("FILE")) -> RSAKey:
 
 
 def _readable(secret: Secret) -> Secret:
-    load_key(secret.value, secret.path)
+    if not secret.is_closed:
+        load_key(secret.value, secret.path)
     return secret
 
 

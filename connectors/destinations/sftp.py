@@ -66,7 +66,8 @@ class Settings(DropSettings):
         if not (self.key_file or self.password_file):
             raise ValueError("has no way to log in; name a key_file or a password_file")
         read_known_hosts(self.known_hosts, self.host, self.port)
-        _client_keys(self)
+        if self.key_file and not self.key_file.is_closed:
+            _client_keys(self)
         return self
 
 

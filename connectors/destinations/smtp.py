@@ -24,9 +24,9 @@ from connectors.mail.smtp_server import (
     takes,
 )
 from connectors.mail.subjects import STANDARD, SubjectTemplate, example
-from connectors.parcel.language import WORDS, Language
 from connectors.parcel.verify import refuse_unsafe_names
 from daemon.core.errors import ContentMissing, DeliveryFailure, PermanentFailure, TemporaryFailure
+from daemon.core.language import WORDS, Language
 from daemon.core.model import MessageKind
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Notification, Parcel

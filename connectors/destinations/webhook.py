@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import httpx
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from standardwebhooks import Webhook as Signer
 
 from connectors.net.diagnostics import Timeout, connection, explain_error, remedy_for
@@ -30,7 +30,13 @@ from connectors.webhooks.settings import HeaderFiles, LinkBase, SigningSecrets, 
 from daemon.core.errors import TemporaryFailure
 from daemon.core.parcels import Receipt
 from daemon.core.ports import Destination, Finding, Notification, Parcel
-from daemon.core.settings import DestinationSettings, FilePath, SecretFile, duration
+from daemon.core.settings import (
+    DestinationSettings,
+    FilePath,
+    SecretFile,
+    duration,
+    opens_secrets,
+)
 
 _READ_AT_MOST = 64 * 1024
 
@@ -79,7 +85,7 @@ class Settings(DestinationSettings):
         return self.client_cert_file
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _fits_together(self, info: ValidationInfo) -> Self:
         if (self.payload == "with-links") != bool(self.link_base):
             raise ValueError(
                 'has one of payload = "with-links" and link_base without the other; write '
@@ -88,7 +94,8 @@ class Settings(DestinationSettings):
         if self.client_key_file and not self.client_cert_file:
             raise ValueError("has client_key_file without client_cert_file; write both, or neither")
         try:
-            _tls(self)
+            if opens_secrets(info):
+                _tls(self)
         except OSError as error:
             key = self.client_key_file.path if self.client_key_file else None
             assert self.client_cert_file  # ca_file was tried before

@@ -8,8 +8,8 @@ from __future__ import annotations
 from itertools import islice
 
 from connectors.drops.drop import Drop, unfit_for_reading
-from connectors.parcel.render import one_line
 from daemon.core.ports import Pickup, PickupState
+from daemon.core.printable import one_line
 
 ACCEPTED, REJECTED = ".ok", ".err"
 _MAX_REASON = 500

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from connectors.drops.contents import Item
 from connectors.drops.drop import Drop, FileTooLarge, read_whole
-from connectors.parcel.render import one_line
 from daemon.core.errors import TemporaryFailure
 from daemon.core.ports import Parcel
+from daemon.core.printable import one_line
 
 INDEX = "index.csv"
 _COLUMNS = [

@@ -13,13 +13,14 @@ from uuid import UUID, uuid5
 
 from connectors.mail.headers import MAIL
 from connectors.mail.subjects import subject
-from connectors.parcel.language import Phrases
-from connectors.parcel.render import html_letter, one_line, plain_letter
+from connectors.parcel.render import html_letter, plain_letter
 from connectors.parcel.verify import verified_chunks
 from daemon.core.cases import case_keys
 from daemon.core.document import LetterDocument
+from daemon.core.language import Phrases
 from daemon.core.parcels import ParcelPart
 from daemon.core.ports import Notification, Parcel
+from daemon.core.printable import one_line
 
 _LINE = 57
 """Bytes on a line of base64; large attachments have many."""

@@ -10,9 +10,9 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from connectors.mail.headers import header_text
-from connectors.parcel.language import Phrases
-from connectors.parcel.render import one_line
+from daemon.core.language import Phrases
 from daemon.core.ports import Parcel
+from daemon.core.printable import one_line
 
 STANDARD = "[{service}] {title}"
 _BLANKS = re.compile(" +")

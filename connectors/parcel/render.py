@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from unicodedata import category
 
-from connectors.parcel.html_to_text import readable_text
-from connectors.parcel.language import NB, Phrases
-from connectors.parcel.safe_html import MARKUP, safe_html
 from daemon.core.document import File, LetterDocument
+from daemon.core.html_to_text import readable_text
+from daemon.core.language import NB, Phrases
 from daemon.core.model import KEPT_STATES, MessageKind, PartState
 from daemon.core.ports import Parcel
+from daemon.core.printable import one_line, printable
+from daemon.core.safe_html import MARKUP, safe_html
 
 _RULE = "-" * 60
 _COLUMN = 15
 _SUMMARY = "text/markdown"
 """The format of a summary, as far as is documented."""
-
-
-def one_line(text: str) -> str:
-    """Return `text` without line breaks, control characters and the like, fit for a header."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def sender_text(document: LetterDocument, words: Phrases) -> str:
@@ -136,7 +131,7 @@ def _unmarked(text: str, kind: str) -> str:
 
     It is returned as written if it has no markup or is too long to parse.
     """
-    text = _printable(text).strip()
+    text = printable(text).strip()
     html = safe_html(text, kind) if kind in MARKUP else None
     if html is None:
         return readable_text(text) if kind == "text/html" else text
@@ -145,12 +140,12 @@ def _unmarked(text: str, kind: str) -> str:
 
 
 def _html_text(parcel: Parcel, words: Phrases) -> str | None:
-    text, kind = _printable(parcel.body.decode(errors="replace")), parcel.document.body.media_type
+    text, kind = printable(parcel.body.decode(errors="replace")), parcel.document.body.media_type
     html = safe_html(text, kind)
     if html is None:
         return None
     summary = (
-        safe_html(_printable(parcel.document.summary), _SUMMARY)
+        safe_html(printable(parcel.document.summary), _SUMMARY)
         if _summary(parcel, _unmarked(text, kind))
         else ""
     )
@@ -169,14 +164,3 @@ def _summary(parcel: Parcel, text: str) -> str:
     """Return the letter's summary without its markup, unless its text begins with it."""
     summary = _unmarked(parcel.document.summary, _SUMMARY)
     return "" if " ".join(text.split()).startswith(" ".join(summary.split())) else summary
-
-
-def _printable(text: str) -> str:
-    """Return `text` without control characters, which could trick a terminal or a mail reader.
-
-    Tabs and line breaks stay.
-    """
-    return "\n".join(
-        "".join(letter for letter in line if letter == "\t" or category(letter) not in {"Cc", "Cs"})
-        for line in text.splitlines()
-    )

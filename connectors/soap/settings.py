@@ -30,6 +30,7 @@ from daemon.core.settings import (
     at_home,
     base_folder,
     duration,
+    opens_secrets,
 )
 
 _LEFT_OPEN = f"${OPEN}"
@@ -94,7 +95,7 @@ class SoapSettings(DestinationSettings):
         return self.client_cert_file
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _fits_together(self, info: ValidationInfo) -> Self:
         need_library("zeep", "soap")
         self._check_authentication()
         self._check_signing()
@@ -106,7 +107,8 @@ class SoapSettings(DestinationSettings):
         if self.client_key_file and not self.client_cert_file:
             raise ValueError("has client_key_file without client_cert_file; write both, or neither")
         try:
-            self.tls()
+            if opens_secrets(info):
+                self.tls()
         except OSError as error:
             key = self.client_key_file.path if self.client_key_file else None
             assert self.client_cert_file  # ca_file was tried before
@@ -152,6 +154,8 @@ class SoapSettings(DestinationSettings):
             )
         if self.signing_cert_file and self.signing_key_file:
             need_library("xmlsec", "soap")
+            if self.signing_key_file.is_closed:
+                return
             try:
                 check_pair(self.signing_cert_file, self.signing_key_file.path)
             except (OSError, ValueError, TypeError) as error:

@@ -39,6 +39,8 @@ LinkBase = Annotated[str, AfterValidator(_link_base)]
 
 
 def _signing(secret: Secret) -> Secret:
+    if secret.is_closed:
+        return secret
     if not signing_secrets(secret) or not all(map(_is_signing_secret, signing_secrets(secret))):
         remedy = (
             f'each line must be "{_PREFIX}" and then 24 to 64 random bytes in base64, which '
@@ -85,7 +87,7 @@ def _headers(files: Mapping[str, Secret]) -> Mapping[str, Secret]:
             raise ValueError(
                 f"sets the header {name}, which is part of the call itself; leave it out"
             )
-        if not _HEADER_VALUE.fullmatch(secret.value):
+        if not (secret.is_closed or _HEADER_VALUE.fullmatch(secret.value)):
             raise ValueError(
                 f"has a file that is not a valid header value: {secret.path}; it must hold one "
                 "line of ASCII"

@@ -52,6 +52,11 @@ class CircuitBreaker:
         """Close it, and forget all failures."""
         self.failures, self.pauses, self.open_until = 0, 0, None
 
+    def end_pause(self, now: datetime) -> None:
+        """Be half-open if it is open."""
+        if self.state(now) is CircuitState.OPEN:
+            self.open_until = now
+
     def failed(self, now: datetime, chance: float = 0) -> None:
         """Count a failure, and open if it is one too many. `chance`, from 0 to 1, spreads pauses.
 

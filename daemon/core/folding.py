@@ -21,8 +21,11 @@ _BLANKS = re.compile(r"[\s\u2800]+")
 """Every blank and line break of Unicode, and the Braille blank, which looks like one."""
 _BLANK = re.compile(r"[\s\u2800]")
 _REPEATED = re.compile(r" +(?= [^*+?{]| $)")
-_LOOK_ALIKES = str.maketrans({"\u2010": "-", "\u2011": "-"})
+_ASCII_LIKE = {"\u2010": "-", "\u2011": "-"}
 """Hyphens that look like the ASCII one; word processors write the second as a non-breaking one."""
+_LOOK_ALIKES = str.maketrans(_ASCII_LIKE)
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+"""In a long text these are few, so that a function can be called for each."""
 _DECEPTIVE = re.compile(rf"{_UNSEEN.pattern}|[^ \S]|(?<= ) |[\u2010\u2011\u2800\u0300-\u036f]")
 """What is invisible or looks like something else, combining marks included."""
 
@@ -61,8 +64,12 @@ def _bare(text: str) -> str:
         return text.casefold()
     # in this order, because ™ becomes TM only in the first step
     plain = unicodedata.normalize("NFKD", text).casefold()
-    decomposed = unicodedata.normalize("NFKD", plain).translate(_LOOK_ALIKES)
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return _NOT_ASCII.sub(_unaccented, unicodedata.normalize("NFKD", plain))
+
+
+def _unaccented(found: re.Match[str]) -> str:
+    letter = found[0]
+    return "" if unicodedata.combining(letter) else _ASCII_LIKE.get(letter, letter)
 
 
 def fold_whole(text: str) -> str:

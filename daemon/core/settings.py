@@ -151,6 +151,12 @@ def base_folder(info: ValidationInfo) -> Path:
     return Path(context.get("base", "."))
 
 
+def opens_secrets(info: ValidationInfo) -> bool:
+    """Return whether files with secrets are opened; without that, no fault in them is found."""
+    context: dict[str, Any] = info.context or {}
+    return bool(context.get("open_secrets", True))
+
+
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return base_folder(info) / at_home(path)
 
@@ -175,6 +181,12 @@ class Secret:
 
     path: Path
     value: str = field(repr=False)
+    """Empty if it is closed."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the file was not opened, because the reader of the settings has no use for it."""
+        return not self.value
 
     def __str__(self) -> str:
         return f"(secret from {self.path})"
@@ -186,6 +198,8 @@ def _read_secret(name: object, info: ValidationInfo) -> Secret:
         return name
     if not isinstance(name, str) or not name:
         raise ValueError("is not a file name; write the path of a file that holds the secret")
+    if not opens_secrets(info):
+        return Secret(base_folder(info) / at_home(Path(name)), "")
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     path = Path(credentials, name) if credentials else Path()
     if not (credentials and path.is_file()):
@@ -242,7 +256,10 @@ def _other_text(content: bytes) -> str:
 
 
 SecretFile = Annotated[Secret, BeforeValidator(_read_secret)]
-"""The path of a file that holds a secret; read when the configuration is read."""
+"""The path of a file that holds a secret; read when the configuration is read.
+
+A validator of the secret must accept a closed one, of which only the path is known.
+"""
 
 
 def _organisation(text: str) -> str:

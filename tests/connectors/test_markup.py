@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from connectors.altinn3.envelope import body_type
 from connectors.drops.formats.letter_pdf import render_letter
-from connectors.parcel.html_to_text import readable_text
-from connectors.parcel.markup import to_html
 from connectors.parcel.render import html_letter, plain_letter
-from connectors.parcel.safe_html import safe_html
+from daemon.core.html_to_text import readable_text
+from daemon.core.markup import to_html
 from daemon.core.ports import Parcel
+from daemon.core.safe_html import safe_html
 
 MakeParcel = Callable[..., Parcel]
 BLOCKS = (

@@ -9,9 +9,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from connectors.parcel.render import one_line
 from connectors.parcel.xml_characters import as_xml_text
 from daemon.core.ports import Parcel
+from daemon.core.printable import one_line
 
 SYSTEM = "Postmottak"
 NO_TITLE = "(uten tittel)"

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from connectors.drops.formats import archive_xml
 from connectors.drops.formats.archive_xml import Document, add
-from connectors.parcel.render import one_line
 from daemon.core.ports import Parcel
+from daemon.core.printable import one_line
 from daemon.core.times import norwegian_day
 
 FILE_NAME = "fiks-arkivmelding.xml"

@@ -11,8 +11,9 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from connectors.parcel.render import one_line, plain_letter
+from connectors.parcel.render import plain_letter
 from daemon.core.ports import Parcel
+from daemon.core.printable import one_line
 
 if TYPE_CHECKING:
     from fpdf import FPDF

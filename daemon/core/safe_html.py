@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from html import escape
 
-from connectors.parcel.markup import to_html
+from daemon.core.markup import to_html
 
 _LONGEST = 100_000
 """In characters; Altinn accepts 30,000 from a sender. Hostile text of this length takes seconds,
