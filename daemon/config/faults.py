@@ -192,11 +192,18 @@ class FaultList:
         return KeyLines(self._text)
 
     def validate(
-        self, model: type[Model], values: Mapping[str, Any], path: KeyPath, base: Path
+        self,
+        model: type[Model],
+        values: Mapping[str, Any],
+        path: KeyPath,
+        base: Path,
+        *,
+        open_secrets: bool = True,
     ) -> Model | None:
         """Return the values as `model`, or None after recording a fault for each error in them."""
+        context = {"base": base, "open_secrets": open_secrets}
         try:
-            return model.model_validate(dict(values), context={"base": base})
+            return model.model_validate(dict(values), context=context)
         except ValidationError as error:
             errors = error.errors()
             for found in errors:

@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from daemon.config.cautions import add_cautions
-from daemon.config.faults import FaultList, Model, read_toml
+from daemon.config.faults import FaultList, KeyPath, Model, read_toml
 from daemon.config.listen import Address, ListenAddress
+from daemon.config.web import WebSettings
 from daemon.core.dpv import service_code
 from daemon.core.errors import Fault
 from daemon.core.settings import (
@@ -48,6 +49,7 @@ _SECTIONS = (
     "api",
     "alerts",
     "monitoring",
+    "web",
 )
 
 
@@ -217,6 +219,7 @@ class Configuration:
     api: ApiSettings | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
     monitoring: MonitoringSettings | None = None
+    web: WebSettings | None = None
     warnings: tuple[Fault, ...] = ()
     """What is valid, and probably not meant."""
 
@@ -230,19 +233,27 @@ class Reading:
 
     faults: tuple[Fault, ...]
     configuration: Configuration | None
+    store: StoreSettings | None
     routing_file: Path | None
     destination_names: tuple[str, ...]
 
 
-def read(path: Path, find_settings: FindSettings, types: Mapping[Kind, tuple[str, ...]]) -> Reading:
+def read(
+    path: Path,
+    find_settings: FindSettings,
+    types: Mapping[Kind, tuple[str, ...]],
+    *,
+    open_secrets: bool = True,
+) -> Reading:
     """Read and check the configuration file; `types` names the available connectors.
 
-    The result has every fault of the file and of its secret files. Raises ConfigurationError if it
-    is not a TOML file.
+    The result has every fault of the file and of its secret files. Without `open_secrets`, secret
+    files need not be readable: secrets are closed, and nothing can be connected. Raises
+    ConfigurationError if it is not a TOML file.
     """
     text, values = read_toml(path)
     reader = _SectionReader(
-        FaultList(str(path), text), path.absolute().parent, find_settings, types
+        FaultList(str(path), text), path.absolute().parent, find_settings, types, open_secrets
     )
     return reader.read(path, text, values)
 
@@ -253,6 +264,7 @@ class _SectionReader:
     base: Path
     find_settings: FindSettings
     types: Mapping[Kind, tuple[str, ...]]
+    open_secrets: bool
 
     def read(self, path: Path, text: str, values: dict[str, Any]) -> Reading:
         for section in values:
@@ -269,6 +281,7 @@ class _SectionReader:
             if "monitoring" in values
             else None
         )
+        web = self.section(WebSettings, values, "web") if "web" in values else None
         mailboxes = tuple(map(_as_mailbox, self.connectors("mailbox", values)))
         destinations = tuple(map(_as_destination, self.connectors("destination", values)))
         self.check_alerts(alerts, values, destinations)
@@ -286,6 +299,7 @@ class _SectionReader:
                 api=api,
                 alerts=alerts,
                 monitoring=monitoring,
+                web=web,
                 retention=retention,
                 warnings=tuple(self.faults.warnings),
             )
@@ -293,6 +307,7 @@ class _SectionReader:
         return Reading(
             faults=tuple(self.faults.faults),
             configuration=configuration,
+            store=store,
             routing_file=routing.file if routing else None,
             destination_names=tuple(named) if isinstance(named, dict) else (),
         )
@@ -326,7 +341,12 @@ class _SectionReader:
         if not isinstance(found, dict):
             self.faults.add((name,), "must be a section", f"Write it as a section: [{name}]")
             return None
-        return self.faults.validate(model, found, (name,), self.base)
+        return self.validate(model, found, (name,))
+
+    def validate(
+        self, model: type[Model], values: Mapping[str, Any], where: KeyPath
+    ) -> Model | None:
+        return self.faults.validate(model, values, where, self.base, open_secrets=self.open_secrets)
 
     def connectors(self, kind: Kind, values: dict[str, Any]) -> tuple[ConnectorConfiguration, ...]:
         tables = values.get(kind)
@@ -359,7 +379,7 @@ class _SectionReader:
             )
             return None
         rest = {key: value for key, value in table.items() if key != "type"}
-        settings = self.faults.validate(declared, rest, where, self.base)
+        settings = self.validate(declared, rest, where)
         return (
             ConnectorConfiguration(name=name, type=str(connector_type), settings=settings)
             if settings

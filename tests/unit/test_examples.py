@@ -24,6 +24,7 @@ from daemon.config.loader import (
     RoutingSettings,
     StoreSettings,
 )
+from daemon.config.web import OidcSettings, ProxySettings, WebSettings
 from daemon.service import plugins, stack
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -36,6 +37,9 @@ SECTIONS: dict[str, tuple[dict[str, Any], type[BaseModel]]] = {
     "alerts": (EXAMPLE["alerts"], AlertSettings),
     "monitoring": (EXAMPLE["monitoring"], MonitoringSettings),
     "api": (EXAMPLE["api"], ApiSettings),
+    "web": (EXAMPLE["web"], WebSettings),
+    "web.oidc": (EXAMPLE["web"]["oidc"], OidcSettings),
+    "web.proxy": (EXAMPLE["web"]["proxy"], ProxySettings),
 }
 for _kind in ("mailbox", "destination"):
     for _name, _table in EXAMPLE[_kind].items():
