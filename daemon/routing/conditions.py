@@ -38,9 +38,19 @@ def in_words(value: object) -> str:
     return duration_text(value) if isinstance(value, timedelta) else str(value)
 
 
+def wanted_values(value: object) -> tuple[str, ...]:
+    """Return the values that a condition names, each as a person would write it."""
+    return tuple(map(in_words, value)) if isinstance(value, tuple) else (in_words(value),)
+
+
 def matches(route: Route, facts: Facts) -> bool:
     """Return whether the letter meets every condition of the route."""
     return _admits(route, facts) and all(verdict.holds for verdict in _verdicts(route, facts))
+
+
+def holds(condition: str, wanted: object, facts: Facts) -> bool:
+    """Return whether one condition, with a value as a route has it, holds for the letter."""
+    return _TESTS[condition](wanted, facts)
 
 
 def verdicts(route: Route, facts: Facts) -> list[Verdict]:

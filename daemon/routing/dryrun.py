@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -10,6 +10,9 @@ from daemon.core.callbacks import do_nothing
 from daemon.routing.decide import Decision, Earlier, decide
 from daemon.routing.facts import Facts
 from daemon.routing.table import Table
+
+_SAMPLES = 5
+_Ends = tuple[tuple[str, ...], tuple[str, ...]]  # before and after
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +36,34 @@ class Change:
     route_after: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class SampleLetter:
+    """A letter that shows what a move means."""
+
+    message: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """The letters that would go from the same place to the same other one."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    letters: int
+    samples: tuple[SampleLetter, ...]
+    """The last few of them, the newest first. Confidential letters are counted, never shown."""
+
+
 @dataclass(kw_only=True)
 class DryRun:
     """How two tables differ over some letters."""
 
     letters: int = 0
-    moves: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=Counter)
+    moves: Counter[_Ends] = field(default_factory=Counter)
     """How many letters would go elsewhere, by from whom and to whom."""
+    samples: dict[_Ends, deque[SampleLetter]] = field(default_factory=dict, repr=False)
+    """The last letters of each move."""
 
     @property
     def changed(self) -> int:
@@ -50,6 +74,27 @@ class DryRun:
     def summary(self) -> list[tuple[tuple[str, ...], tuple[str, ...], int]]:
         """From whom, to whom, and how many letters; the largest count first."""
         return [(before, after, count) for (before, after), count in self.moves.most_common()]
+
+    @property
+    def grouped(self) -> list[Move]:
+        """The moves of the summary, with samples."""
+        return [
+            Move(
+                before=before,
+                after=after,
+                letters=count,
+                samples=tuple(reversed(self.samples.get((before, after), ()))),
+            )
+            for before, after, count in self.summary
+        ]
+
+    def note(self, change: Change, facts: Facts) -> None:
+        """Note a letter that would go elsewhere."""
+        self.moves[change.before, change.after] += 1
+        if not facts.confidential:
+            ends = (change.before, change.after)
+            last = self.samples.setdefault(ends, deque(maxlen=_SAMPLES))
+            last.append(SampleLetter(message=change.message, title=facts.title))
 
 
 def compare(
@@ -69,19 +114,18 @@ def compare(
             decide(before, sample.facts, sample.earlier),
             decide(after, sample.facts, sample.earlier),
         )
-        move = _goes_to(old), _goes_to(new)
-        if move[0] != move[1]:
-            found.moves[move] += 1
-            on_change(
-                Change(
-                    message=sample.message,
-                    service=sample.facts.service,
-                    before=move[0],
-                    after=move[1],
-                    route_before=old.route if old else "",
-                    route_after=new.route if new else "",
-                )
+        ends = _goes_to(old), _goes_to(new)
+        if ends[0] != ends[1]:
+            change = Change(
+                message=sample.message,
+                service=sample.facts.service,
+                before=ends[0],
+                after=ends[1],
+                route_before=old.route if old else "",
+                route_after=new.route if new else "",
             )
+            found.note(change, sample.facts)
+            on_change(change)
     return found
 
 

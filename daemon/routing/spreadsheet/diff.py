@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
-from daemon.routing.conditions import in_words
-from daemon.routing.spreadsheet.headings import NOT, columns_of, heading
+from daemon.routing.spreadsheet.headings import NOT, columns_of
 from daemon.routing.spreadsheet.pairing import Row, moved, pairs
 from daemon.routing.spreadsheet.remarks import as_comments, is_remark, rows_with_remarks
-from daemon.routing.spreadsheet.wording import day_text, yes_or_no
 from daemon.routing.table import SECTIONS, Table
 
+COVERED_BY = "covered by"
+"""Stands for a key where a cover's deputy changes, which the row itself does not say."""
 _SWITCHES = frozenset({"continue", "enabled", "follow_thread", "keep_copy"})
 
 
@@ -35,88 +34,121 @@ def toml_text(values: Row) -> str:
     return "\n".join(sections)
 
 
-def differences(before: Table, after: Table, language: str = "") -> list[str]:
-    """Return what the second table adds, removes, changes and moves, one line each.
+@dataclass(frozen=True, kw_only=True)
+class ChangedValue:
+    """One value of a row; None is nothing."""
 
-    Columns and values are called as in a sheet in that language. The list is empty only if the
-    tables are equal, and people's remarks too.
+    key: str
+    """As in the table, such as `senders` or `not senders`; a remark's; or `COVERED_BY`."""
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """What an edit does to one row, or to the table's own settings."""
+
+    kind: Literal["added", "removed", "changed", "moved"]
+    section: str
+    """recipient, route, or delegation; empty for the table's own settings."""
+    name: str
+    """The row's name before the edit; of a cover, who is covered; of a setting, its key."""
+    position: int | None = None
+    """Counted from 1, before the edit; of an added row, after it."""
+    new_position: int | None = None
+    """Of a row that is moved."""
+    changes: tuple[ChangedValue, ...] = ()
+    """What else an added or removed row says, in the order of the sheet's columns."""
+    covered_by: str = ""
+    starts: date | None = None
+    ends: date | None = None
+    """Of a cover: by whom, and its days."""
+
+
+def differences(before: Table, after: Table) -> list[Difference]:
+    """Return what the second table adds, removes, changes and moves.
+
+    The list is empty only if the tables are equal, and people's remarks too.
     """
-    lines = []
+    found = []
     if before.follow_thread != after.follow_thread:
-        lines.append(
-            f"~ {heading('follow_thread', language)}: {yes_or_no(before.follow_thread, language)} "
-            f"-> {yes_or_no(after.follow_thread, language)}"
+        value = ChangedValue(
+            key="follow_thread", before=before.follow_thread, after=after.follow_thread
         )
+        found.append(Difference(kind="changed", section="", name=value.key, changes=(value,)))
     old, new = rows_with_remarks(before), rows_with_remarks(after)
-    for kind in SECTIONS:
-        wording = _Wording(kind, before, after, language)
-        lines += _row_differences(old[kind], new[kind], wording)
-    return lines
+    for section in SECTIONS:
+        found += _row_differences(old[section], new[section], _Rows(section, before, after))
+    return found
 
 
-def _row_differences(old: Sequence[Row], new: Sequence[Row], wording: _Wording) -> Iterator[str]:
+def _row_differences(old: Sequence[Row], new: Sequence[Row], rows: _Rows) -> Iterator[Difference]:
     same = pairs(old, new)
     gone = [number for number in range(len(old)) if number not in same]
     come = sorted(set(range(len(new))) - set(same.values()))
     for number in gone:
-        row = old[number]
-        yield f"- {wording.before(row)}, position {number + 1}{wording.content(row)}"
+        content = tuple(rows.content(old[number], comes=False))
+        yield rows.difference("removed", old[number], number, changes=content)
     for number in come:
-        yield f"+ {wording.after(new[number])}, position {number + 1}{wording.content(new[number])}"
+        content = tuple(rows.content(new[number], comes=True))
+        yield rows.difference("added", new[number], number, changes=content)
     for one, other in same.items():
-        if changes := list(wording.changes(old[one], new[other])):
-            yield f"~ {wording.before(old[one])}: {'; '.join(changes)}"
+        if changes := tuple(rows.changes(old[one], new[other])):
+            yield rows.difference("changed", old[one], one, changes=changes)
     for one in moved(same):
-        yield f"~ {wording.before(old[one])} moves: position {one + 1} -> {same[one] + 1}"
+        yield rows.difference("moved", old[one], one, new_position=same[one] + 1)
 
 
 @dataclass(frozen=True)
-class _Wording:
-    """How rows of one kind are shown to people."""
+class _Rows:
+    """The rows of one section in both tables."""
 
-    kind: str
+    section: str
     old: Table
     new: Table
-    language: str
 
-    def _called(self, key: str) -> str:
-        return key if is_remark(key) else heading(key, self.language)
-
-    def _short(self, value: Any) -> str:
-        return in_short(value, self.language)
-
-    def before(self, row: Row) -> str:
-        """Return what people call a row of the old table."""
-        return self._named(row, self.old)
-
-    def after(self, row: Row) -> str:
-        """Return what people call a row of the new table."""
-        return self._named(row, self.new)
-
-    def _named(self, row: Row, table: Table) -> str:
-        if self.kind != "delegation":
-            return f"{self.kind} {self._short(row['name'])}"
-        days = f"{self._short(row['starts'])} to {self._short(row['ends'])}"
-        by = self._short(_covering(row, table))
-        return f"cover for {self._short(row['from'])} by {by}, {days}"
-
-    def content(self, row: Row) -> str:
-        """Return what else a row says, where it comes or goes as a whole."""
-        named = {"from", "to", "starts", "ends"} if self.kind == "delegation" else {"name"}
-        rest = {key: value for key, value in row.items() if key not in named}
-        values = flat(rest)
-        words = "; ".join(
-            f"{self._called(key)}: {self._short(values[key])}" for key in self._in_order(values)
+    def difference(
+        self,
+        kind: Literal["added", "removed", "changed", "moved"],
+        row: Row,
+        number: int,
+        *,
+        changes: tuple[ChangedValue, ...] = (),
+        new_position: int | None = None,
+    ) -> Difference:
+        """Return a difference of this row, the one before the edit if there are two."""
+        is_cover = self.section == "delegation"
+        return Difference(
+            kind=kind,
+            section=self.section,
+            name=row["from" if is_cover else "name"],
+            position=number + 1,
+            new_position=new_position,
+            changes=changes,
+            covered_by=_covering(row, self.new if kind == "added" else self.old)
+            if is_cover
+            else "",
+            starts=row["starts"] if is_cover else None,
+            ends=row["ends"] if is_cover else None,
         )
-        return words and f": {words}"
+
+    def content(self, row: Row, *, comes: bool) -> Iterator[ChangedValue]:
+        """Yield what a row says besides its name, where it comes or goes as a whole."""
+        named = {"from", "to", "starts", "ends"} if self.section == "delegation" else {"name"}
+        values = flat({key: value for key, value in row.items() if key not in named})
+        for key in self._in_order(values):
+            value = values[key]
+            yield ChangedValue(
+                key=key, before=None if comes else value, after=value if comes else None
+            )
 
     def _in_order(self, keys: Iterable[str]) -> list[str]:
         """Return the keys in the order of the sheet's columns, remarks last."""
-        known = columns_of(self.kind)
+        known = columns_of(self.section)
         return sorted(keys, key=lambda key: known.index(key) if key in known else len(known))
 
-    def changes(self, old: Row, new: Row) -> Iterator[str]:
-        """Yield each value that differs, before -> after; of a cover also who the deputy is."""
+    def changes(self, old: Row, new: Row) -> Iterator[ChangedValue]:
+        """Yield each value that differs; of a cover also who the deputy is."""
         before, after = flat(old), flat(new)
         for key in self._in_order({**before, **after}):
             one, other = before.get(key), after.get(key)
@@ -125,11 +157,11 @@ class _Wording:
             if key in _SWITCHES:  # its default is left out of the rows
                 other = not one if other is None else other
                 one = not other if one is None else one
-            yield f"{self._called(key)}: {self._short(one)} -> {self._short(other)}"
-        if self.kind == "delegation":
+            yield ChangedValue(key=key, before=one, after=other)
+        if self.section == "delegation":
             one, other = _covering(old, self.old), _covering(new, self.new)
             if one != other and not ("to" in old and "to" in new):
-                yield f"covered by: {self._short(one)} -> {self._short(other)}"
+                yield ChangedValue(key=COVERED_BY, before=one, after=other)
 
 
 def flat(row: Row) -> Row:
@@ -144,18 +176,3 @@ def _covering(cover: Row, table: Table) -> str:
     """Return who covers: whom the cover names, or else the deputy."""
     away = table.recipients.get(cover["from"])
     return cover.get("to") or (away.deputy if away else "")
-
-
-def in_short(value: Any, language: str = "") -> str:
-    """Return a value of a row, or the conditions under `not`, on one line; text in quotes."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {in_short(each, language)}" for key, each in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(in_short(each, language) for each in value)
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, bool):
-        return yes_or_no(value, language)
-    return day_text(value, language) if isinstance(value, date) else in_words(value)

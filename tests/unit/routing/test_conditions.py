@@ -9,7 +9,7 @@ import pytest
 
 from daemon.routing.decide import Earlier, decide
 from daemon.routing.dryrun import Change, HistoricLetter, compare
-from daemon.routing.explain import explain
+from daemon.routing.explain import TriedCondition, explain
 from daemon.routing.facts import Facts
 from daemon.routing.lint import lint
 from daemon.routing.table import Table, parse_table
@@ -187,6 +187,60 @@ def test_why_a_route_was_passed_by() -> None:
         ("skatt", "won", "services: 4255/8; senders: 974761076"),
         ("rest", "not reached", "an earlier route decided"),
     ]
+
+
+def test_an_explanation_is_data_as_well() -> None:
+    """What a route asked for and what the letter has are there as values, so that they can be said
+    in any language; a route that lost has the condition that decided."""
+    rows = (
+        route('services = ["4255/7", "4255/9"]', "tjeneste")
+        + route('due_within = "14d"', "frist")
+        + route("[route.not]\nhas_attachments = true", "uten")
+        + route('services = ["5504/1"]', "taushet")
+        + route('services = ["4255/8"]\ncontinue = true\n[route.not]\nsenders = ["Nav"]', "kopi")
+        + route("enabled = false", "av")
+    )
+    due = datetime(2026, 12, 1, 12, tzinfo=UTC)
+    facts = letter(due_at=due, at=due - timedelta(days=30))
+    tried = {each.route: each.conditions for each in explain(table(rows), facts).tried}
+
+    def condition(name: str, wanted: str, has: str, **others: bool) -> TriedCondition:
+        values = {"negated": False, "holds": False} | others
+        return TriedCondition(
+            name=name, wanted=tuple(wanted.split()), has=tuple(has.split("|")), **values
+        )
+
+    assert tried == {
+        "tjeneste": (condition("services", "4255/7 4255/9", "4255/8"),),
+        "frist": (condition("due_within", "14d", "2026-12-01T12:00:00+00:00"),),
+        "uten": (condition("has_attachments", "true", "1", negated=True),),
+        "taushet": (condition("confidential", "true", "false"),),
+        "kopi": (
+            condition("services", "4255/8", "4255/8", holds=True),
+            condition("senders", "Nav", "974761076|Skatteetaten", negated=True, holds=True),
+        ),
+        "av": (),
+        "rest": (),
+    }
+
+
+def test_a_dry_run_has_samples() -> None:
+    """Each move comes with the newest five of its letters, and never with a confidential one."""
+    before, after = table(""), table(route('services = ["4255/8"]'))
+    letters = [HistoricLetter(message=str(n), facts=letter(title=f"T{n}")) for n in range(7)]
+    (move,) = compare(before, after, letters).grouped
+    assert (move.before, move.after, move.letters) == (("post (erp)",), ("lonn (epost)",), 7)
+    assert [(each.message, each.title) for each in move.samples] == [
+        ("6", "T6"),
+        ("5", "T5"),
+        ("4", "T4"),
+        ("3", "T3"),
+        ("2", "T2"),
+    ]
+    appointed = table(route('services = ["5504/1"]'))
+    secret = [HistoricLetter(message="1", facts=letter(service="5504/1", confidential=True))]
+    (move,) = compare(before, appointed, secret).grouped
+    assert (move.letters, move.samples) == (1, ())
 
 
 def test_a_dry_run_shows_only_what_changes() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon.routing.spreadsheet.diff import differences
+from daemon.routing.spreadsheet.diff import ChangedValue, differences
+from daemon.routing.spreadsheet.diff_text import difference_lines
 from daemon.routing.spreadsheet.pairing import moved, pairs
 from daemon.routing.spreadsheet.reading import read_sheet
 from daemon.routing.table import Table, parse_table
@@ -75,7 +78,7 @@ def table() -> Table:
 def previewed(table: Table, path: Path, edit: Edit, language: str = "en") -> list[str]:
     """What is said of this edit of the exported workbook."""
     read = read_sheet(edited(table, path, edit, language=language), DESTINATIONS)
-    return differences(table, read.table, read.language)
+    return difference_lines(differences(table, read.table), read.language)
 
 
 def swapped(sheet: str, one: int, other: int) -> Edit:
@@ -222,3 +225,22 @@ def test_rows_of_the_same_name_are_paired_once() -> None:
     rows = [{"from": "a", "to": "b", "starts": 1, "ends": 2}] * 2
     assert pairs(rows, rows) == {0: 0, 1: 1}
     assert pairs(rows, rows[:1]) == {0: 0}
+
+
+def test_a_preview_is_data_as_well(table: Table) -> None:
+    """What an edit does is there as kinds and values, so that it can be said in any language."""
+    text = TEXT.replace('"Bygg"', '"Plan"', 1)
+    after = parse_table(f"follow_thread = true\n{text}", "b", None)
+    setting, *rest = differences(table, after)
+    assert (setting.kind, setting.section, setting.name) == ("changed", "", "follow_thread")
+    assert [(each.kind, each.section, each.name, each.position) for each in rest] == [
+        ("changed", "route", "Bygg", 2)
+    ]
+    assert rest[0].changes == (ChangedValue(key="name", before="Bygg", after="Plan"),)
+    back = differences(after, replace(after, delegations=(), routes=after.routes[1:]))
+    removed, *covers = back
+    assert (removed.kind, removed.name, removed.position) == ("removed", "Skatt", 1)
+    assert ChangedValue(key="not senders", before=["Nav"], after=None) in removed.changes
+    cover = covers[-1]
+    assert (cover.kind, cover.section, cover.name) == ("removed", "delegation", "lonn")
+    assert (cover.covered_by, cover.ends) == ("sjef", date(2027, 7, 31))

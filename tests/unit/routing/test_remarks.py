@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from daemon.routing.spreadsheet.diff import differences
+from daemon.routing.spreadsheet.diff_text import difference_lines
 from daemon.routing.spreadsheet.reading import read_sheet
 from daemon.routing.spreadsheet.table_rows import write_sheet
 from daemon.routing.table import Table, parse_table
@@ -83,7 +84,9 @@ def test_a_remark_is_previewed(table: Table, tmp_path: Path) -> None:
     """A change of remarks alone is a change: before and after are shown."""
     one = remarked(table, tmp_path / "one.xlsx", "ring Kari")
     other = remarked(table, tmp_path / "other.xlsx", "ring Ola")
-    assert differences(one, other) == ['~ route "Skatt": # Merknad: "ring Kari" -> "ring Ola"']
+    assert difference_lines(differences(one, other)) == [
+        '~ route "Skatt": # Merknad: "ring Kari" -> "ring Ola"'
+    ]
 
 
 def test_remarks_written_by_hand(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from daemon.core.errors import ConfigurationError
 from daemon.routing.spreadsheet.diff import differences
+from daemon.routing.spreadsheet.diff_text import difference_lines
 from daemon.routing.spreadsheet.reading import read_sheet
 from daemon.routing.table import Table
 from tests.unit.routing.books import cell, edited
@@ -86,7 +87,7 @@ def test_a_preview_of_a_norwegian_sheet_has_its_words(table: Table, path: Path) 
         cell(book, "Fravær", 2, "Siste dag").value = "04.01.2027"
 
     read = read_sheet(edited(table, path, edit, language="nb"), DESTINATIONS)
-    route, cover = differences(table, read.table, read.language)
+    route, cover = difference_lines(differences(table, read.table), read.language)
     assert "I bruk: ja -> nei" in route
     assert '"frist 2026-12-21"' in route
     assert "21.12.2026 to 03.01.2027: Siste dag: 03.01.2027 -> 04.01.2027" in cover

@@ -12,6 +12,7 @@ from openpyxl import Workbook, load_workbook
 
 from daemon.core.errors import ConfigurationError
 from daemon.routing.spreadsheet.diff import differences
+from daemon.routing.spreadsheet.diff_text import difference_lines
 from daemon.routing.spreadsheet.reading import read_sheet
 from daemon.routing.spreadsheet.table_rows import write_sheet
 from daemon.routing.table import Table, parse_table
@@ -272,8 +273,10 @@ def test_two_covers_that_look_alike(table: Table) -> None:
     one = parse_table(TEXT + second, "routing.toml", DESTINATIONS)
     two = parse_table(TEXT + second.replace("4255/8", "4255/7"), "routing.toml", DESTINATIONS)
     cover = 'cover for "lønn" by "post", 2026-12-21 to 2027-01-03'
-    assert differences(table, one) == [f'+ {cover}, position 2: services: "4255/8"']
-    assert differences(one, two) == [f'~ {cover}: services: "4255/8" -> "4255/7"']
+    assert difference_lines(differences(table, one)) == [
+        f'+ {cover}, position 2: services: "4255/8"'
+    ]
+    assert difference_lines(differences(one, two)) == [f'~ {cover}: services: "4255/8" -> "4255/7"']
 
 
 @pytest.mark.parametrize("name", ["sheet.csv", "sheet.xlsx"])
