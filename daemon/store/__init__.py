@@ -10,31 +10,53 @@ from collections.abc import Callable
 
 from daemon.core.callbacks import do_nothing
 from daemon.store.alerts import Alerts
+from daemon.store.arrivals import Arrivals, ArrivalWindow
 from daemon.store.attachments import MissingAttachments
 from daemon.store.balance import Balance
 from daemon.store.bookmarks import Bookmarks
 from daemon.store.busy import BusyWait, wait_limit
+from daemon.store.changes import Changes
 from daemon.store.claims import Claim
+from daemon.store.confidential import ConfidentialLetters
 from daemon.store.covers import WAITING, Changed, Cover, Covers, Queued
 from daemon.store.database import Database
 from daemon.store.decisions import Decided, Decisions, NewestDecision, Outline
+from daemon.store.delivery_list import (
+    DeliveryFilter,
+    DeliveryList,
+    DeliveryPage,
+    ListedDelivery,
+    ListPlace,
+)
+from daemon.store.drafts import Drafts
+from daemon.store.events import Events
 from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
 from daemon.store.letters import Letters, StoredLetter
+from daemon.store.login_links import LoginLinks
+from daemon.store.login_throttle import LoginThrottle, login_keys
 from daemon.store.marks import Marks
 from daemon.store.outbox import Outbox
+from daemon.store.publications import Intent, Publications
 from daemon.store.queries import Queries
 from daemon.store.results import ClaimResult
 from daemon.store.retention import RetentionRows
+from daemon.store.routing_changes import RoutingChanges
 from daemon.store.search import Listed, Search, Wanted
+from daemon.store.sessions import Sessions
 from daemon.store.stamps import Stamps
 from daemon.store.totals import ChannelTotals, Totals
+from daemon.store.users import Actor, RoleGrant, Users
 from daemon.store.waiting import Waiting, WaitingDeliveries
 
 __all__ = [
     "WAITING",
+    "Actor",
     "Alerts",
+    "ArrivalWindow",
+    "Arrivals",
     "BusyWait",
     "Changed",
+    "Changes",
     "ChannelTotals",
     "Claim",
     "ClaimResult",
@@ -43,23 +65,39 @@ __all__ = [
     "Database",
     "Decided",
     "Decisions",
+    "DeliveryFilter",
+    "DeliveryList",
+    "DeliveryPage",
+    "Drafts",
+    "Events",
+    "Intent",
     "LetterCopy",
     "Letters",
+    "ListPlace",
     "Listed",
+    "ListedDelivery",
+    "LoginLinks",
+    "LoginThrottle",
     "Marks",
     "NewestDecision",
     "Outbox",
     "Outline",
+    "Publications",
     "Queries",
     "Queued",
+    "RoleGrant",
+    "RoutingChanges",
     "Search",
+    "Sessions",
     "SeveralCopies",
     "Stamps",
     "Store",
     "StoredLetter",
     "Totals",
+    "Users",
     "Waiting",
     "Wanted",
+    "login_keys",
     "wait_limit",
 ]
 
@@ -81,11 +119,23 @@ class Store:
         self.queries = Queries(self._database)
         self.handed_over = HandedOver(self._database)
         self.search = Search(self._database)
+        self.confidential = ConfidentialLetters(self._database)
+        self.delivery_list = DeliveryList(self._database)
+        self.changes = Changes(self._database)
         self.alerts = Alerts(self._database)
         self.stamps = Stamps(self._database)
         self.totals = Totals(self._database)
         self.waiting = WaitingDeliveries(self._database)
         self.balance = Balance(self._database)
+        self.users = Users(self._database)
+        self.sessions = Sessions(self._database)
+        self.login_links = LoginLinks(self._database)
+        self.login_throttle = LoginThrottle(self._database)
+        self.events = Events(self._database)
+        self.routing_changes = RoutingChanges(self._database)
+        self.drafts = Drafts(self._database)
+        self.publications = Publications(self._database)
+        self.arrivals = Arrivals(self._database)
 
     def wait_until(
         self, stopping: threading.Event, on_wait: Callable[[float, float], None] = do_nothing

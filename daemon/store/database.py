@@ -197,6 +197,15 @@ def table_of(kind: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(kind.__tablename__)]
 
 
+def last_number(session: Session, kind: type[SQLModel]) -> int:
+    """Return the highest number that a row of the table ever had; 0 if it never had one.
+
+    For tables with `sqlite_autoincrement`.
+    """
+    highest = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+    return int(session.execute(highest, {"name": kind.__tablename__}).scalar() or 0)
+
+
 @contextmanager
 def _as_store_error(url: str) -> Iterator[None]:
     try:

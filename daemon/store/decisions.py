@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, RowMapping, bin
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
+from daemon.core.errors import NotFound
 from daemon.core.model import (
     Attachment,
     DecisionRow,
@@ -103,8 +104,13 @@ class Decisions:
         self._database = database
 
     def decided(self, message: UUID) -> Decided:
-        """Return a stored letter with its newest decision."""
+        """Return a stored letter with its newest decision.
+
+        Raises NotFound if the letter was deleted meanwhile.
+        """
         with self._database.read() as session:
+            if session.get(Message, message) is None:
+                raise NotFound(f"letter {message} was deleted")
             return _decided(session, message)
 
     def since(self, start: datetime) -> Iterator[Outline]:

@@ -34,6 +34,7 @@ from daemon.core.model import (
 from daemon.core.ports import Channel
 from daemon.store.database import Database, table_of
 from daemon.store.pages import ROWS, pieces, row_number
+from daemon.store.publications import note_active
 
 _T = TypeVar("_T")
 _NO_LETTER = UUID(int=0)
@@ -280,13 +281,17 @@ class Letters:
         return (found[0], found[1], found[2]) if found else None
 
     def note_table(self, version: str, text: str, now: datetime) -> None:
-        """Store a routing table that is active from now on, unless it was active already."""
+        """Store a routing table that is active from now on, unless it was active already.
+
+        The history of the table gets it too, unless it is known who published it.
+        """
         with self._database.write() as session:
             current = session.exec(
                 select(RoutingVersion).order_by(col(RoutingVersion.in_force_since).desc()).limit(1)
             ).first()
             if current is None or current.version != version:
                 session.merge(RoutingVersion(version=version, text=text, in_force_since=now))
+                note_active(session, version, current.version if current else None, now)
 
 
 def _in_channel(

@@ -53,6 +53,11 @@ _FIRST_DUE = (
     .order_by(_DELIVERIES.c.due_at)
     .limit(1)
 )
+RETRIED = (DeliveryState.PENDING, DeliveryState.DEAD)
+HELD_BACK = (DeliveryState.PENDING,)
+RELEASED = (DeliveryState.HELD,)
+RESENT = (DeliveryState.DELIVERED, DeliveryState.DEAD)
+"""The states of deliveries that an operator may retry, hold, release and resend."""
 
 
 class Outbox:
@@ -249,7 +254,7 @@ class Outbox:
         """
         return self._operator(
             ids,
-            (DeliveryState.PENDING, DeliveryState.DEAD),
+            RETRIED,
             {"state": DeliveryState.PENDING, "due_at": now, "crashes": 0, "last_error": None},
         )
 
@@ -265,13 +270,13 @@ class Outbox:
 
     def hold(self, ids: Sequence[UUID]) -> int:
         """Put pending deliveries aside until they are released. Returns how many changed."""
-        return self._operator(ids, (DeliveryState.PENDING,), {"state": DeliveryState.HELD})
+        return self._operator(ids, HELD_BACK, {"state": DeliveryState.HELD})
 
     def release(self, ids: Sequence[UUID], now: datetime) -> int:
         """Make held deliveries due now. Returns how many changed."""
         return self._operator(
             ids,
-            (DeliveryState.HELD,),
+            RELEASED,
             {"state": DeliveryState.PENDING, "due_at": now, "last_error": None},
         )
 
@@ -283,7 +288,7 @@ class Outbox:
         new: list[UUID] = []
         with self._database.write() as session:
             for delivery_id in ids:
-                old = _one(session, delivery_id, (DeliveryState.DELIVERED, DeliveryState.DEAD))
+                old = _one(session, delivery_id, RESENT)
                 newest = select(func.max(Delivery.generation)).where(
                     Delivery.message_id == old.message_id, Delivery.destination == old.destination
                 )
@@ -312,11 +317,12 @@ class Outbox:
         Raises NotFound or OperatorError if one is missing or in another state.
         """
         with self._database.write() as session:
-            for delivery_id in ids:
-                delivery = _one(session, delivery_id, allowed)
-                for name, value in changes.items():
-                    setattr(delivery, name, value)
-                session.add(delivery)
+            for start in range(0, len(ids), LETTERS):
+                these = col(Delivery.id).in_(ids[start : start + LETTERS])
+                found = {each.id: each for each in session.exec(select(Delivery).where(these))}
+                for delivery_id in ids[start : start + LETTERS]:
+                    _allowed(found.get(delivery_id), delivery_id, allowed)
+                session.execute(update(Delivery).where(these).values(**changes))
         return len(ids)
 
 
@@ -330,7 +336,12 @@ def _destinations(connection: Connection, state: DeliveryState) -> Iterator[str]
 
 
 def _one(session: Session, delivery_id: UUID, allowed: tuple[DeliveryState, ...]) -> Delivery:
-    delivery = session.get(Delivery, delivery_id)
+    return _allowed(session.get(Delivery, delivery_id), delivery_id, allowed)
+
+
+def _allowed(
+    delivery: Delivery | None, delivery_id: UUID, allowed: tuple[DeliveryState, ...]
+) -> Delivery:
     if delivery is None:
         raise NotFound(
             f"The delivery {delivery_id} does not exist; list them with "

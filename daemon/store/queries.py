@@ -65,10 +65,11 @@ class Queries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def counts(self) -> Counts:
-        """Count letters, deliveries by every state, and skipped letters.
+    def counts(self, states: Collection[DeliveryState] = tuple(DeliveryState)) -> Counts:
+        """Count letters, deliveries by each of these states, and skipped letters.
 
-        They are counted in pieces, so changes meanwhile may or may not count.
+        Delivered ones are the most, and cost the most. All are counted in pieces, so changes
+        meanwhile may or may not count.
         """
         undelivered = self._oldest(_UNDONE).values()
         with self._database.read() as session:
@@ -77,7 +78,7 @@ class Queries:
             messages=self._count((col(Message.fetched_at), row_number(Message)), Message),
             deliveries={
                 state: self._count(_BY_DUE_TIME, Delivery, col(Delivery.state) == state)
-                for state in DeliveryState
+                for state in states
             },
             sightings=self._count_sightings(),
             oldest_undelivered_at=min(undelivered, default=None),

@@ -146,7 +146,7 @@ class Search:
         columns += [getattr(DecisionRow, name) for name in _OF_DECISION]
         wanted = (
             sql_select(*columns)
-            .join(DecisionRow, _newest_decision())
+            .join(DecisionRow, newest_decision())
             .where(col(Message.id).in_(keys))
         )
         with self._database.read_one() as connection:
@@ -240,10 +240,11 @@ def _columns(wanted: Wanted) -> Any:
     if not wanted.recipient:
         return sql_select(*columns)
     asked = sql_select(*columns, col(DecisionRow.recipients))
-    return asked.join(DecisionRow, _newest_decision())
+    return asked.join(DecisionRow, newest_decision())
 
 
-def _newest_decision() -> ColumnElement[bool]:
+def newest_decision() -> ColumnElement[bool]:
+    """Return the condition that joins a letter with its newest decision."""
     newest = (
         select(func.max(DecisionRow.number))
         .where(DecisionRow.message_id == Message.id)
