@@ -110,6 +110,8 @@ class Dispatch:
         self.timings = DeliveryTimings()
         self.new_work = threading.Event()
         """Set when letters are stored, so that a round in progress delivers them soon."""
+        self.asked = threading.Event()
+        """Set when an operator wants what is due tried now, also at paused destinations."""
         self.backlog = threading.Event()
         """Set while more is due on this machine than may be in flight, so that fetching can slow
         down.
@@ -161,6 +163,9 @@ class Dispatch:
             if self.new_work.is_set():
                 self.new_work.clear()
                 self.queues.announce_new_work()
+            if self.asked.is_set():
+                self.asked.clear()
+                self.queues.end_pauses(self._steady())
             with self._active.use() as snapshot:
                 self._begin_due(work, snapshot, now, stopping)
             if not work.under_way:
@@ -322,9 +327,8 @@ class Dispatch:
 
     def _record(self, work: InFlight, attempts: Sequence[tuple[str, AttemptResult]]) -> None:
         ours = self._store.outbox.end([attempt.ending for _, attempt in attempts])
-        due_now: set[UUID] = set()
-        for queue, attempt in attempts:
-            due_now.update(self._finished(queue, attempt))
+        due_now = {each for queue, attempt in attempts for each in self._finished(queue, attempt)}
+        for _, attempt in attempts:
             delivery, outcome = attempt.ending.claim.delivery, attempt.ending.outcome
             self._failure_log.note(attempt, ours=delivery.id in ours, now=self._steady())
             if delivery.id in ours:

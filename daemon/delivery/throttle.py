@@ -109,6 +109,11 @@ class DestinationQueues:
         for queue in self._queues.values():
             queue.has_new_work = True
 
+    def end_pauses(self, now: datetime) -> None:
+        """Let every destination that is paused be tried with one delivery now."""
+        for queue in self._queues.values():
+            queue.breaker.end_pause(now)
+
     @property
     def running(self) -> int:
         """The number of attempts in flight."""

@@ -63,6 +63,7 @@ def _make(database: Path, content: ContentStore, folder: Path, now: datetime) ->
     copy_database(database, folder / _DATABASE)
     store = Store(f"sqlite:///{folder / _DATABASE}")
     try:
+        store.sessions.end_everywhere()  # a restored store logs nobody in
         copies = ContentStore(folder / _CONTENT)
         for sha256 in _needed(store):
             with suppress(FileNotFoundError):  # the check below reports it
@@ -77,6 +78,7 @@ def _make(database: Path, content: ContentStore, folder: Path, now: datetime) ->
         messages = store.queries.counts().messages
     finally:
         store.close()
+    (folder / f"{_DATABASE}-journal").unlink(missing_ok=True)  # empty since the commit above
     backup = Backup(
         made_at=now.isoformat(), messages=messages, files=found.files, faults=tuple(found.faults)
     )

@@ -1,4 +1,4 @@
-"""The integrity of the store: of the database, and of the bytes of every attachment."""
+"""The integrity of the store: database, bytes of every attachment, log of events."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ class IntegrityReport:
     faults: list[str] = field(default_factory=list)
     """Attachments whose bytes are missing or damaged: the hash, what is wrong, and the letters."""
     orphans: int = 0
+    changed_event: int | None = None
+    """The first event of the log that was changed or removed by hand; None if none was."""
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.corruption or self.faults)
+        return not (self.corruption or self.faults or self.changed_event)
 
 
 def check_store(
@@ -44,6 +46,8 @@ def check_store(
     called regularly with what is being done. Raises StoreError if the database is too damaged.
     """
     found = IntegrityReport(corruption=corruption(path, lambda: report("checking the database")))
+    report("checking the log of events")
+    found.changed_event = store.events.verify()
     with content.guarded(alone=False):
         for prefix in PREFIXES:
             needed = store.retention.needed(prefix)

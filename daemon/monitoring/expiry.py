@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 
@@ -21,6 +22,21 @@ def certificates(configuration: Configuration) -> dict[str, datetime]:
     """Return when the client certificates expire, by destination."""
     paths = {each.name: each.settings.client_certificate for each in configuration.destinations}
     return {name: ends for name, path in paths.items() if path and (ends := _ends_at(path))}
+
+
+def expiries(configuration: Configuration) -> list[dict[str, Any]]:
+    """Return when client certificates and keys expire, earliest first."""
+    found = [
+        *(
+            {"what": "certificate", "of": name, "ends_at": ends}
+            for name, ends in certificates(configuration).items()
+        ),
+        *(
+            {"what": "key", "of": name, "ends_at": ends}
+            for name, ends in keys(configuration).items()
+        ),
+    ]
+    return sorted(found, key=lambda each: each["ends_at"])
 
 
 def _ends_at(path: Path) -> datetime | None:

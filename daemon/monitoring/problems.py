@@ -20,6 +20,7 @@ from daemon.monitoring.reading import key_incident, of_mailboxes
 from daemon.monitoring.running import of_running
 from daemon.monitoring.sending import HAPPENED_AT_MOST, HAPPENED_WITHIN, of_deliveries
 from daemon.runtime.clock import WRONG, is_behind
+from daemon.runtime.start_fault import start_fault
 from daemon.store import Store
 from daemon.store.in_use import StoreUse, store_use
 
@@ -56,7 +57,7 @@ def find_all(
     """
     use = store_use(configuration.store.database_path) if of_service is None else _OURS
     return [
-        *of_running(store, use),
+        *of_running(store, use, start_fault(configuration.store.database_path)),
         *of_mailboxes(configuration, store, store.queries.bookmarks(), now, runs=use.in_use),
         *_incomplete(configuration, store, now),
         *_untold(configuration, store, now),

@@ -175,7 +175,7 @@ class _Reading:
         for incident, channels in self._by_cause(lost).items():
             which = some([f"{each.party} {_channel(each)}" for each in channels])
             yield self._problem(
-                "rights", incident, channels, f"Access lost: {self.mailbox.name} {which}"
+                "rights", incident, channels, f"Access lost: {self.mailbox.name}", which
             )
         others = [each for each in self._failing if not (each.begun and each.refused)]
         for incident, channels in self._by_cause(others).items():
@@ -189,12 +189,13 @@ class _Reading:
             [f"{_channel(each)} since {moment(each.failing_since or since)}" for each in channels]
         )
         lasting = [each for each in channels if _is_set_up(each) or self._lasts(each.failing_since)]
-        text = f"The mailbox {self.mailbox.name} cannot be read whole for {some(by_party)}: {which}"
+        text = f"The mailbox {self.mailbox.name} cannot be read whole for {some(by_party)}"
         return self._problem(
             "unread",
             incident,
             channels,
             text,
+            which,
             lasting=lasting,
             critical=is_long(self.configuration, since, self.now),
             passing=not set_up and self.now - since < NOTIFY_AFTER,
@@ -204,12 +205,13 @@ class _Reading:
     def _lasts(self, since: datetime | None) -> bool:
         return self.now - (since or self.now) > self.configuration.alerts.silent_after
 
-    def _problem(
+    def _problem(  # noqa: PLR0913  # what it is about, and how long it may last
         self,
         kind: str,
         incident: str,
         channels: Sequence[Bookmark],
         text: str,
+        which: str,
         *,
         lasting: Sequence[Bookmark] | None = None,
         critical: bool = True,
@@ -225,7 +227,8 @@ class _Reading:
             count=len(channels),
             parties=sorted({each.party for each in (channels if lasting is None else lasting)}),
             since=channels[0].failing_since,
-            text=f"{text}: {what or 'for an unknown reason'}; {remedy or _SEE}",
+            # the cause first: a list of channels may be long, and lines are cut at their ends
+            text=f"{text}: {what or 'for an unknown reason'}: {which}; {remedy or _SEE}",
             critical=critical,
             passing=passing,
             notify=notify,

@@ -13,12 +13,20 @@ NOT_RUNNING, UNSEEN = "not-running", "unseen"
 _START = "start it: `systemctl start postmottak`"
 
 
-def of_running(store: Store, use: StoreUse) -> Iterator[Problem]:
+def of_running(store: Store, use: StoreUse, fault: str = "") -> Iterator[Problem]:
     """Yield that nothing works with the store, or that this cannot be seen. Raises StoreError.
 
-    After a `poll`, that is how cron has it, and wrong only while deliveries wait.
+    After a `poll`, that is how cron has it, and wrong only while deliveries wait. `fault` is why
+    the last start of the service failed, if it did.
     """
-    if use.in_use is None:
+    if fault and not use.in_use:
+        yield Problem(
+            kind=NOT_RUNNING,
+            about="",
+            text=f"The service does not start: {fault}",
+            count=max(_waiting(store), 1),
+        )
+    elif use.in_use is None:
         yield Problem(
             kind=UNSEEN,
             about="",

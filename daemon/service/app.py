@@ -258,11 +258,13 @@ class App:
         """
         return not self._housekeeping.run("service", stopping).withheld
 
-    def announce_letters(self) -> None:
+    def announce_letters(self, *, asked: bool = False) -> None:
         """Note that letters were stored, so that a `deliver_due` in progress delivers them too.
 
-        May be called from any thread.
+        With `asked`, an operator wants it, and no pause counts. May be called from any thread.
         """
+        if asked:
+            self._dispatch.asked.set()
         self._dispatch.new_work.set()
 
     def next_due(self) -> datetime | None:
@@ -370,21 +372,18 @@ def open_app(
     leave_no_core()
     allow_enough_files()
     tune_malloc()
-    refuse_shared_file_systems(checked.configuration.store)
-    refuse_closed_store(checked.configuration.store)
+    settings = checked.configuration.store
+    refuse_shared_file_systems(settings)
+    refuse_closed_store(settings)
     log_configuration_warnings(checked.configuration)
     with ExitStack() as ends:
-        lock = InstanceLock(
-            checked.configuration.store.database_path, checked.configuration.store.content
-        )
+        lock = InstanceLock(settings.database_path, settings.content)
         ends.callback(lock.release)
         lock.write_holder(SERVICE if with_worker else POLL)
         worker = start_worker(checked.configuration) if with_worker else None
         if worker:
             ends.callback(worker.close)
-        store = Store(
-            checked.configuration.store.database, BusyWait(limit=None) if with_worker else None
-        )
+        store = Store(settings.database, BusyWait(limit=None) if with_worker else None)
         ends.callback(store.close)
         app = App(checked, store, _clock(store, new_clock), worker, lock)
         app.check_lock()  # there may have been no database to lock before

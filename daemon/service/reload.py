@@ -93,7 +93,7 @@ class Reload:
             self._folders.stop()
 
     def wake(self) -> None:
-        """Let the loop notice that it must stop."""
+        """Look soon whether the files have changed, or whether to stop."""
         self._events.wake_up()
 
     def _look(self) -> None:

@@ -6,13 +6,13 @@ Each is checked, and is opened without the service.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from daemon.config import loader
-from daemon.config.loader import Configuration
+from daemon.config.loader import Configuration, Reading
 from daemon.core.bookkeeping import CLOCK
 from daemon.core.errors import ConfigurationError, Fault, NotFound, OperatorError, StoreError
 from daemon.core.times import norwegian_day
@@ -22,6 +22,7 @@ from daemon.maintenance.retention import Retention
 from daemon.routing.table import Table, parse_table, read_table
 from daemon.runtime import clock
 from daemon.runtime.clock import DOUBTED, is_behind, is_far_ahead
+from daemon.runtime.start_fault import note_start_fault
 from daemon.service import plugins
 from daemon.service.store_access import refuse_hidden_store
 from daemon.store import Store
@@ -66,10 +67,53 @@ def load_configuration(path: Path) -> Configuration:
 
     Faults in the routing table must not stop a command that changes nothing.
     """
-    reading = loader.read(path, plugins.find_settings, plugins.connector_types())
+    return _without_faults(loader.read(path, plugins.find_settings, plugins.connector_types()))
+
+
+def _without_faults(reading: Reading) -> Configuration:
     if reading.configuration is None:
         raise ConfigurationError(reading.faults)
     return reading.configuration
+
+
+def load_for_page(path: Path) -> LoadedConfig:
+    """Read the configuration for the page, with its secrets closed, and the table in force.
+
+    Raises ConfigurationError, and StoreError if the database exists and cannot be opened.
+    """
+    configuration = _without_faults(
+        loader.read(path, plugins.find_settings, plugins.connector_types(), open_secrets=False)
+    )
+    if not configuration.store.database_path.exists():
+        return LoadedConfig(configuration=configuration, table=read_routing(configuration))
+    store = open_store(configuration)
+    try:
+        return LoadedConfig(configuration=configuration, table=table_in_force(store, configuration))
+    finally:
+        store.close()
+
+
+def table_in_force(store: Store, configuration: Configuration) -> Table:
+    """Return the routing table that the service activated last.
+
+    Before its first start, return that of the file. Raises ConfigurationError.
+    """
+    found = store.queries.table_in_force()
+    past = _past_table(store, found.version) if found else None
+    return past or read_routing(configuration)
+
+
+def note_why_not_started(path: Path, error: ConfigurationError) -> None:
+    """Keep the first fault where `status` finds it, if the file names its store. Never raises."""
+    with suppress(ConfigurationError):
+        reading = loader.read(
+            path, plugins.find_settings, plugins.connector_types(), open_secrets=False
+        )
+        first = error.faults[0]
+        if reading.store:
+            note_start_fault(
+                reading.store.database_path, f"{first.key}: {first.problem}; {first.remedy}"
+            )
 
 
 def read_routing(configuration: Configuration) -> Table:

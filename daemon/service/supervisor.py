@@ -1,9 +1,10 @@
 """The supervisor: runs the app's parts as threads until the service is stopped.
 
-There is one thread for each mailbox, one for the outbox, one that watches for edits, one for
-pickups, one for alerts, one for housekeeping, one that checks the lock, one for each endpoint, and
-a scheduler that wakes them. A thread that ends before the service does ends the service, and one
-that hangs stops its watchdog pings: otherwise half a service would look healthy and lose time.
+There is one thread for each mailbox, one for the outbox, one that watches for edits, one that other
+processes wake, one for pickups, one for alerts, one for housekeeping, one that checks the lock, one
+for each endpoint, and a scheduler that wakes them. A thread that ends before the service does ends
+the service, and one that hangs stops its watchdog pings: otherwise half a service would look
+healthy and lose time.
 """
 
 from __future__ import annotations
@@ -39,12 +40,14 @@ from daemon.runtime import logs
 from daemon.runtime.heartbeat import HEARTBEAT_INTERVAL, OUTBOX
 from daemon.runtime.schedule import Scheduler, WakeEvent
 from daemon.runtime.systemd import SystemdNotifier
+from daemon.runtime.wake import WAKE, WakeWatch
 from daemon.service.app import App
 from daemon.service.reload import LOOK, Reload
 from daemon.service.room import Room, without_room
 from daemon.service.servers import monitoring_server
 from daemon.service.stack import load
 from daemon.service.status_line import StatusLine
+from daemon.service.upkeep import release_cut_off
 
 if TYPE_CHECKING:
     from daemon.web.server import WebServer
@@ -93,6 +96,8 @@ class Supervisor:
             self._read_and_swap,
             beat=partial(app.heartbeats.beat_for_wait, _RELOAD, LOOK),
         )
+        database = app.configuration().store.database_path
+        self._wake = WakeWatch(database, self._woken, app.heartbeats)
         self._status = StatusLine(self._notifier, self._parts)
         self._alerter = app.alerter(self._reload.current_faults)
         self._alerter.on_health = self._status.show_health
@@ -103,7 +108,10 @@ class Supervisor:
         self._pickups = app.pickup_watch()
         app.problems.follow(LOG, lambda: log_problems(logs.problem()))
         app.problems.follow(
-            WATCH, lambda: watch_problems(self._reload.unwatched or self._pickups.unwatched)
+            WATCH,
+            lambda: watch_problems(
+                self._reload.unwatched or self._wake.unwatched or self._pickups.unwatched
+            ),
         )
 
     def stop(self) -> None:
@@ -164,6 +172,7 @@ class Supervisor:
         threads = [
             self._thread(OUTBOX, self._dispatch_loop),
             self._thread(_RELOAD, self._reload.loop, self._stopping),
+            self._thread(WAKE, self._wake.loop, self._stopping),
             self._thread(PICKUPS, self._pickups.loop, self._stopping),
             self._thread(ALERTS, self._alerter.loop, self._stopping),
             self._thread(HOUSEKEEPING, self._housekeeping_loop),
@@ -231,8 +240,8 @@ class Supervisor:
 
     def _shut_down(self, threads: list[threading.Thread]) -> bool:
         self._schedule.stop()
-        self._reload.wake()
-        self._pickups.wake()
+        for watch in (self._reload, self._wake, self._pickups):
+            watch.wake()
         for server in self._servers():
             server.stop()
         for wake in (self._outbox_wake, self._housekeeping_wake, *self._wakes):
@@ -242,23 +251,11 @@ class Supervisor:
             thread.join(max(0.0, ends - time.monotonic()))
         ended = not any(thread.is_alive() for thread in threads)
         if (self._cut_off.is_set() or not ended) and not self._failure:
-            self._release_abandoned()
+            release_cut_off(self._app.store, self._app.clock)
         _log.info("service stopped", everything_ended=ended)
         if self._failure:
             raise self._failure
         return ended
-
-    def _release_abandoned(self) -> None:
-        """Release the deliveries that an orderly stop cut off, which must not count as a crash.
-
-        If the store is still busy, the next start releases them.
-        """
-        try:
-            self._app.store.outbox.release_abandoned(self._app.clock(), stopped=True)
-        except StoreBusy as error:
-            _log.warning(
-                "deliveries that were under way are repeated at the next start", reason=str(error)
-            )
 
     def _servers(self) -> list[WebServer]:
         return [server for server in (self._app.web, self._monitoring) if server]
@@ -344,6 +341,12 @@ class Supervisor:
             self._app.heartbeats.beat_for_wait(OUTBOX, longest)
             self._outbox_wake.wait(longest)
             self._stopping.wait(_GATHER)
+
+    def _woken(self) -> None:
+        """Begin what a command or the page has asked for."""
+        self._app.announce_letters(asked=True)
+        self._outbox_wake.wake_up()
+        self._reload.wake()
 
     def _letters_stored(self) -> None:
         self._app.announce_letters()

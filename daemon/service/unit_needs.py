@@ -42,6 +42,11 @@ class UnitNeeds:
         secrets = [load_credential(name, path) for name, path in self.credentials.items()]
         return "\n".join(["[Service]", *drops, *stores, *secrets]) + "\n"
 
+    def page_drop_in(self) -> str:
+        """Return the lines for the page's unit, which needs the store only; empty if none."""
+        stores = [read_write_path(each, required=True) for each in self.stores]
+        return "\n".join(["[Service]", *stores]) + "\n" if stores else ""
+
 
 def unit_needs(path: Path) -> UnitNeeds:
     """Read what the configuration needs.

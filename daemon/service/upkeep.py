@@ -1,4 +1,4 @@
-"""What is brought up to date before deliveries: records made by a wrong clock, and covers."""
+"""What is brought up to date before deliveries and after them: wrong times, covers, claims."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from daemon.core.errors import StoreBusy
 from daemon.core.times import norwegian_day
 from daemon.delivery import retry
 from daemon.delivery.snapshot import ActiveSnapshot
@@ -72,3 +73,16 @@ class CoverFollower:
             self._rerouter.follow_covers(stopping)
             if not stopping.is_set():
                 self.followed = now
+
+
+def release_cut_off(store: Store, clock: Clock) -> None:
+    """Release the deliveries that an orderly stop cut off, which must not count as a crash.
+
+    If the store is still busy, the next start releases them.
+    """
+    try:
+        store.outbox.release_abandoned(clock(), stopped=True)
+    except StoreBusy as error:
+        _log.warning(
+            "deliveries that were under way are repeated at the next start", reason=str(error)
+        )

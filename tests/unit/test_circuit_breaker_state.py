@@ -82,3 +82,17 @@ def test_whatever_happens(events: list[tuple[bool, int]]) -> None:
             assert breaker.open_until == until
         elif breaker.open_until:
             assert FIRST_PAUSE <= breaker.open_until - now <= LONGEST_PAUSE
+
+
+def test_a_pause_can_be_ended() -> None:
+    """Somebody may ask for a call now: then one call tries, and its failure begins a longer pause.
+    What is closed stays closed."""
+    breaker = opened()
+    breaker.end_pause(NOW + SECOND)
+    assert breaker.state(NOW + SECOND) is HALF_OPEN
+    breaker.failed(NOW + SECOND)
+    moments = (NOW + SECOND + FIRST_PAUSE, NOW + SECOND + 2 * FIRST_PAUSE)
+    assert [breaker.state(moment) for moment in moments] == [OPEN, HALF_OPEN]
+    breaker.succeeded()
+    breaker.end_pause(NOW)
+    assert breaker.state(NOW) is CLOSED

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from daemon.cli.status_facts import routing_standing
 from daemon.config.loader import Configuration
 from daemon.core.errors import (
     LetterGone,
@@ -26,6 +25,7 @@ from daemon.monitoring.health import Health, Severity
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.runtime.systemd import SystemdNotifier
 from daemon.service import stack
+from daemon.service.standing import routing_standing
 from daemon.service.status_line import StatusLine
 from daemon.store import Store
 from daemon.web.metrics import Monitoring

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import route_comparison
+from daemon.store import Store
 from tests.unit.conftest import TABLE, TABLE_TEXT
 from tests.unit.service.conftest import Command, with_letters
 
@@ -80,6 +81,32 @@ def test_an_import_shows_which_letters_move(
     written = command("routes", "import", str(sheet), "--write")
     assert written.out.splitlines()[-1].startswith("written to /")
     assert written.out.splitlines()[-1].endswith("routing.toml")
+
+
+def test_an_import_is_in_the_history(
+    command: Command, sheet: Path, configuration_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The history of the table says who replaced it by a command; a service that activates it
+    adds nothing, and a file that could not be replaced leaves nothing."""
+
+    def history() -> list[tuple[str, str]]:
+        store = Store(f"sqlite:///{configuration_file.parent / 'data' / 'postmottak.db'}")
+        found = [(each.source.value, each.by) for each in store.routing_changes.page()]
+        store.close()
+        return found
+
+    with monkeypatch.context() as patched:
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        patched.setattr("daemon.runtime.replacing.replace_and_keep", full)
+        assert command("routes", "import", str(sheet), "--write").code == 1
+    assert [each[0] for each in history()] == ["file"]
+    monkeypatch.setenv("SUDO_USER", "ola")
+    assert command("routes", "import", str(sheet), "--write").code == 0
+    assert command("routes", "apply", "--since", "1d", "--yes").code == 0
+    assert history() == [("command", "ola"), ("file", "")]
 
 
 def test_an_import_needs_no_letters(command: Command, sheet: Path, tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""What `check` says about `[web]`: whether the page could start as it is configured here."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from daemon.config.listen import Address
+from daemon.config.web import WebSettings
+from daemon.core.access import why_not_read
+from daemon.core.ports import Finding
+from daemon.core.settings import secret_text
+from daemon.web.listening import check_listening
+
+_LIBRARIES = ("argon2", "authlib", "jinja2", "python_multipart", "tomlkit")
+_WHAT = "[web]"
+_MADE_AT_START = Path("/run/postmottak-web")  # RuntimeDirectory= of the page's unit
+
+
+def check_page(settings: WebSettings) -> Iterator[Finding]:
+    """Look at everything that the page needs before it can listen."""
+    yield _libraries()
+    yield _listening(settings.listen)
+    if settings.tls_cert_file and settings.tls_key_file:
+        yield _certificate(settings.tls_cert_file, settings.tls_key_file)
+    if settings.oidc and "oidc" in settings.login:
+        yield _secret("[web.oidc] client_secret_file", settings.oidc.client_secret_file)
+    if settings.proxy and "proxy" in settings.login:
+        yield _secret("[web.proxy] secret_file", settings.proxy.secret_file)
+
+
+def _libraries() -> Finding:
+    missing = [each for each in _LIBRARIES if find_spec(each) is None]
+    if not missing:
+        return Finding(subject=_WHAT, ok=True, text="the page's libraries are installed")
+    text = (
+        "The page needs the extra postmottak[web], and these libraries of it are missing: "
+        f"{', '.join(missing)}; install the wheel with its extra: pip install '<the wheel>[web]'"
+    )
+    return Finding(subject=_WHAT, ok=False, text=text)
+
+
+def _listening(address: Address) -> Finding:
+    if address.path and address.path.parent == _MADE_AT_START and not _MADE_AT_START.exists():
+        text = f"{_MADE_AT_START} does not exist; the unit postmottak-web makes it when it starts"
+        return Finding(subject=_WHAT, ok=True, text=text)
+    return check_listening(_WHAT, address, who="the page")
+
+
+def _certificate(certificate: Path, key: Path) -> Finding:
+    """Check that both can be read, and belong together."""
+    subject = f"{_WHAT} tls_cert_file"
+    for path in (certificate, key):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            return Finding(subject=subject, ok=False, text=_unreadable(path, error))
+    try:
+        # without a password, OpenSSL asks the terminal for one
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        fault = (
+            "do not belong together; name the key of this certificate"
+            if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
+            else "cannot be used; both must be PEM, and the key without a passphrase"
+        )
+        return Finding(subject=subject, ok=False, text=f"{certificate} and {key} {fault}")
+    return Finding(subject=subject, ok=True, text=f"{certificate} and its key can be used")
+
+
+def _secret(subject: str, path: Path) -> Finding:
+    try:
+        secret_text(path.read_bytes(), path)
+    except OSError as error:
+        return Finding(subject=subject, ok=False, text=_unreadable(path, error))
+    except ValueError as error:
+        return Finding(subject=subject, ok=False, text=str(error))
+    return Finding(subject=subject, ok=True, text=f"{path} can be read")
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if reason := why_not_read(path, error.errno or 0):
+        return f"cannot be read: {path} {reason}"
+    reason = (error.strerror or "it cannot be opened").lower()
+    return f"cannot be read: {path}: {reason}; create the file, or name another one"
