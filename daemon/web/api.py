@@ -6,12 +6,13 @@
     GET  /api/v1/messages/{id}/attachments/{place}    an attachment; supports Range
     POST /api/v1/deliveries/{id}/ack                  the receiver has taken it
     POST /api/v1/deliveries/{id}/reject               the receiver rejects it
+    GET  /api/v1/openapi.json                         all of this, as docs/openapi.json
 
 An attachment's `place` is 1 for the first, or its safe name. The body of `reject` is JSON,
 {"reason": "..."}, or empty.
 
-Every call needs `Authorization: Bearer <token>`. Errors are problem+json. The same answer twice is
-harmless; the other answer is refused.
+Every call but the last needs `Authorization: Bearer <token>`. Errors are problem+json. The same
+answer twice is harmless; the other answer is refused.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from daemon.core.errors import NotFound, StoreBusy, StoreError
 from daemon.core.model import KEPT_STATES, Attachment, DeliveryState, Message
 from daemon.store import LetterCopy, SeveralCopies, Store, wait_limit
 from daemon.store.content import ContentStore
+from daemon.web.description import describe
 from daemon.web.digests import digest_headers, digest_headers_of
 from daemon.web.list_cursor import cursor_place, cursor_text
 from daemon.web.problem_details import ErrorsAsProblems, problem, unexpected_failure
@@ -84,6 +86,7 @@ class Api:
                     self._guarded(self._reject),
                     methods=["POST"],
                 ),
+                Route(f"{base}/openapi.json", _open(describe)),
             ],
         )
         application.router.redirect_slashes = False  # an address with one more names nothing
@@ -205,6 +208,16 @@ _ANSWERS = {
     True: "rejected before, so it cannot be acknowledged",
     False: "taken before, so it cannot be rejected",
 }
+
+
+def _open(handler: Handler) -> Handler:
+    """Return a handler for an address that needs no token, and takes no parameter."""
+
+    async def answer(request: Request) -> Response:
+        _check_parameters(request, ())
+        return await handler(request)
+
+    return answer
 
 
 class _BadParameter(ValueError):

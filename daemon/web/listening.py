@@ -53,10 +53,10 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def check_listening(what: str, address: Address) -> Finding:
-    """Check whether the service can listen there.
+def check_listening(what: str, address: Address, who: str = "the service") -> Finding:
+    """Check whether the service, or what else `who` names, can listen there.
 
-    It is not an error if another process does already: it may be the service.
+    It is not an error if another process does already: it may be just that.
     """
     try:
         with listening(address):
@@ -67,7 +67,7 @@ def check_listening(what: str, address: Address) -> Finding:
                 subject=what,
                 ok=True,
                 text=(
-                    f"something listens on {address}; if the service is not running, it is another "
+                    f"something listens on {address}; if {who} is not running, it is another "
                     "program"
                 ),
             )

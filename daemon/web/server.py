@@ -9,6 +9,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio.to_thread
 import structlog
@@ -43,8 +44,13 @@ class WebServer:
         *,
         problems: ServiceProblems | None = None,
         limits: Limits | None = None,
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
-        """Prepare the server. `what` names the endpoint in problems and in the log."""
+        """Prepare the server. `what` names the endpoint in problems and in the log.
+
+        `tls` are the files of the certificate and of its key; without them it speaks plain HTTP.
+        """
+        self._tls = tls
         self.what, self._address, self._application = what, address, application
         self._problems = problems or ServiceProblems()
         self._limits = limits or limits_of_this_process()
@@ -78,7 +84,7 @@ class WebServer:
     def _serve(self, beat: Callable[[], None]) -> None:
         with listening(self._address) as listeners:
             self._server = server = _Server(
-                _settings(self._application, self._limits), self._limits, self._listens
+                _settings(self._application, self._limits, self._tls), self._limits, self._listens
             )
             if not self._stopped.is_set():
                 asyncio.run(_serve_with(server, listeners, beat))
@@ -138,7 +144,10 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def _settings(application: Starlette, limits: Limits) -> uvicorn.Config:
+def _settings(
+    application: Starlette, limits: Limits, tls: tuple[Path, Path] | None
+) -> uvicorn.Config:
+    certificate, key = tls or (None, None)
     settings = EndpointConfig(
         application,
         # on h11: with httptools, which uvicorn prefers, a head of any length is read into memory
@@ -149,6 +158,9 @@ def _settings(application: Starlette, limits: Limits) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,  # whom a proxy speaks for is decided by the application
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
         backlog=_ACCEPT_AT_A_TIME,
         timeout_keep_alive=limits.idle,
         timeout_graceful_shutdown=_CANCEL_AFTER,
