@@ -1,0 +1,1 @@
+"""The page: letters, deliveries and the routing table for people, in a browser."""

@@ -1,0 +1,76 @@
+"""Everything that happened to a letter, in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from daemon.core.model import AttemptRow, DecisionRow, Delivery, MarkState, Message
+from daemon.core.times import in_utc
+from daemon.store import Store
+
+_EVENTS = 200  # the newest on the page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happening:
+    """One thing that happened: a kind that templates have words for, and what it is about."""
+
+    at: datetime
+    kind: str
+    what: str = ""
+    why: str = ""
+    """A reason in the words of another system, or of who did it."""
+
+
+def timeline(
+    store: Store,
+    message: Message,
+    decisions: Sequence[DecisionRow],
+    deliveries: Sequence[Delivery],
+    attempts: Mapping[UUID, Sequence[AttemptRow]],
+) -> list[Happening]:
+    """Return what happened to a letter, the earliest first. Raises StoreError."""
+    found = [
+        Happening(at=message.published_at, kind="published", what=message.sender_name),
+        Happening(at=message.fetched_at, kind="fetched", what=message.mailbox),
+        *(Happening(at=each.decided_at, kind="decided", what=each.route) for each in decisions),
+        *_deliveries(deliveries, attempts),
+        *_kept(store, message),
+        *(
+            Happening(at=each.at, kind=each.kind, what=each.user)
+            for each in store.events.page(message_id=message.id, limit=_EVENTS)
+            if each.done
+        ),
+    ]
+    return sorted(found, key=lambda each: in_utc(each.at))
+
+
+def _deliveries(
+    deliveries: Sequence[Delivery], attempts: Mapping[UUID, Sequence[AttemptRow]]
+) -> Iterator[Happening]:
+    for delivery in deliveries:
+        for each in attempts[delivery.id]:
+            yield Happening(
+                at=each.started_at,
+                kind=f"attempt {each.outcome.value}",
+                what=delivery.destination,
+                why=each.reason if each.outcome.value != "delivered" else "",
+            )
+        if delivery.taken_at:
+            yield Happening(at=delivery.taken_at, kind="taken", what=delivery.destination)
+
+
+def _kept(store: Store, message: Message) -> Iterator[Happening]:
+    """What was told to the sender, what retention deleted, and what is held for good reason."""
+    for mark in store.queries.marks(message.id):
+        if mark.state is MarkState.DONE and mark.done_at:
+            yield Happening(at=mark.done_at, kind=f"marked {mark.kind.value}")
+    for deletion in store.retention.deletions(message_id=message.id):
+        yield Happening(at=deletion.deleted_at, kind="deleted", what=deletion.part.value)
+    for hold in store.retention.holds(message.id):
+        yield Happening(at=hold.begun_at, kind="hold begun", what=hold.begun_by, why=hold.reason)
+        if hold.ended_at:
+            yield Happening(at=hold.ended_at, kind="hold ended", what=hold.ended_by or "")

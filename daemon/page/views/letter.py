@@ -1,0 +1,214 @@
+"""One letter: its text, its attachments, why it went where it went, and what became of it.
+
+A confidential letter opens only for those with the right for it, and for whom its route appoints a
+recipient; each opening needs a reason and is an event. Other letters are opened by reading them,
+which is an event too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from daemon.core.errors import NotFound, OperatorError
+from daemon.core.model import KEPT_STATES, Attachment, DecisionRow, Message
+from daemon.core.rights import Right
+from daemon.core.safe_html import safe_html
+from daemon.intake.rerouting import facts_of_stored, followed
+from daemon.page.context import Page, page_of, user_of
+from daemon.page.inline_kinds import inline_type
+from daemon.page.timeline import timeline
+from daemon.routing.explain import Explanation, explain
+from daemon.service import stack
+
+_OPENED_FOR = timedelta(hours=8)
+"""How long the attachments of a confidential letter can be had after it was opened."""
+_OPENED, _REFUSED, _DOWNLOADED = "letter-opened", "refused", "attachment-downloaded"
+_LONGEST_REASON = 500
+_INLINE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'none'"
+)
+_DOWNLOAD_POLICY = "sandbox; default-src 'none'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedLetter:
+    """A letter that the user may see."""
+
+    message: Message
+    decisions: Sequence[DecisionRow]
+
+    @property
+    def people(self) -> Sequence[str]:
+        """The recipients of the newest decision."""
+        return self.decisions[-1].recipients if self.decisions else ()
+
+
+def routes() -> list[Route]:
+    """Return the addresses."""
+    return [
+        Route("/letters/{id}", show),
+        Route("/letters/{id}/open", open_confidential, methods=["POST"]),
+        Route("/letters/{id}/attachments/{place:int}", download),
+    ]
+
+
+def show(request: Request) -> Response:
+    """Show a letter; of a confidential one, ask for the reason first."""
+    page, found = page_of(request), _found(request)
+    if found.message.confidential:
+        return page.render(request, "letter/reason.html", message=found.message, fault=False)
+    page.note(request, _OPENED, message_id=found.message.id)
+    return _shown(request, found)
+
+
+async def open_confidential(request: Request) -> Response:
+    """Show a confidential letter to a user who has said why."""
+    async with request.form(max_files=0, max_fields=3) as form:
+        reason = str(form.get("reason", "")).strip()[:_LONGEST_REASON]
+    return await run_in_threadpool(_open_confidential, request, reason)
+
+
+def _open_confidential(request: Request, reason: str) -> Response:
+    page, found = page_of(request), _found(request)
+    if not reason:
+        return page.render(
+            request,
+            "letter/reason.html",
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            message=found.message,
+            fault=True,
+        )
+    page.note(request, _OPENED, message_id=found.message.id, details={"reason": reason})
+    return _shown(request, found)
+
+
+def _found(request: Request) -> OpenedLetter:
+    """Return the letter, if the user may open it.
+
+    404 for one of others; 403, and an event, where only the right to open it is missing.
+    """
+    page, user = page_of(request), user_of(request)
+    try:
+        message = page.store.queries.message(request.path_params["id"])
+    except OperatorError as error:  # there is none, it was deleted, or several begin so
+        raise NotFound(str(error)) from error
+    found = OpenedLetter(message=message, decisions=page.store.queries.decisions(message.id))
+    party, people = message.party, found.people
+    if not message.confidential and not user.may_with(Right.LIST, party, people):
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    needed = Right.CONFIDENTIAL if message.confidential else Right.OPEN
+    if not user.may_with(needed, party, people):
+        page.note(
+            request, _REFUSED, message_id=message.id, done=False, details={"right": needed.value}
+        )
+        raise HTTPException(HTTPStatus.FORBIDDEN, needed.value)
+    return found
+
+
+def _shown(request: Request, found: OpenedLetter) -> Response:
+    page, message = page_of(request), found.message
+    deliveries = page.store.queries.deliveries(message_id=message.id)
+    attachments = page.store.queries.attachments(message.id)
+    attempts = {each.id: page.store.queries.attempts(each.id) for each in deliveries}
+    return page.render(
+        request,
+        "letter/letter.html",
+        message=message,
+        text=safe_html(message.body, message.body_type),
+        attachments=attachments,
+        inline={each.position for each in attachments if _inline(page, each)},
+        decision=found.decisions[-1] if found.decisions else None,
+        explanation=_explanation(page, message),
+        deliveries=deliveries,
+        attempts=attempts,
+        timeline=timeline(page.store, message, found.decisions, deliveries, attempts),
+        may_route=user_of(request).may_with(Right.DRAFT, message.party, found.people),
+        may_operate=user_of(request).may(Right.OPERATE),
+    )
+
+
+def _explanation(page: Page, message: Message) -> Explanation | None:
+    """Return why it went where it went, by the table that decided; None if that cannot be read."""
+    letter = page.store.decisions.decided(message.id)
+    try:
+        table = stack.table_of(page.store, letter.decision.routing_version)
+    except OperatorError:
+        return None
+    facts = facts_of_stored(letter, letter.decision.decided_at)
+    return explain(table, facts, followed(letter.decision))
+
+
+def download(request: Request) -> Response:
+    """Send an attachment as a file, or with `open=1` for the browser to show, where that is safe.
+
+    Those of a confidential letter only for a while after the user has opened it.
+    """
+    page, found = page_of(request), _found(request)
+    message = found.message
+    if message.confidential and not _was_opened(page, request, message):
+        return page.render(request, "letter/reason.html", message=message, fault=False)
+    attachment = next(
+        (
+            each
+            for each in page.store.queries.attachments(message.id)
+            if each.position == request.path_params["place"]
+        ),
+        None,
+    )
+    if attachment is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    if attachment.state not in KEPT_STATES or not attachment.sha256:
+        raise HTTPException(HTTPStatus.GONE, attachment.state.value)
+    page.note(request, _DOWNLOADED, message_id=message.id, details={"place": attachment.position})
+    return _file(page, attachment, as_page=request.query_params.get("open") == "1")
+
+
+def _was_opened(page: Page, request: Request, message: Message) -> bool:
+    recent = page.store.events.page(
+        limit=1, kind=_OPENED, user=user_of(request).name, message_id=message.id
+    )
+    return bool(recent) and page.clock() - recent[0].at < _OPENED_FOR
+
+
+def _inline(page: Page, attachment: Attachment) -> str:
+    """Return the type by which a browser may show it; empty for what it must not."""
+    if attachment.state not in KEPT_STATES or not attachment.sha256:
+        return ""
+    return inline_type(page.content.path(attachment.sha256))
+
+
+def _file(page: Page, attachment: Attachment, *, as_page: bool) -> Response:
+    assert attachment.sha256
+    path = page.content.path(attachment.sha256)
+    if not path.is_file():
+        raise HTTPException(HTTPStatus.GONE, "missing")
+    kind = _inline(page, attachment) if as_page else ""
+    name = quote(attachment.safe_name, safe="")
+    how = "inline" if kind else "attachment"
+    return FileResponse(
+        path,
+        media_type=kind or "application/octet-stream",
+        headers={
+            "Content-Disposition": f'{how}; filename="{_ascii(attachment.safe_name)}"; '
+            f"filename*=UTF-8''{name}",
+            "Content-Security-Policy": _INLINE_POLICY if kind else _DOWNLOAD_POLICY,
+        },
+    )
+
+
+def _ascii(name: str) -> str:
+    """Return a name for browsers that do not read the other one (RFC 6266, appendix D)."""
+    return "".join(
+        each if each.isascii() and each.isprintable() and each not in '"\\%' else "_"
+        for each in name
+    )

@@ -1,0 +1,169 @@
+"""The log of events and the history of the routing table: complete, in order, and not rewritten."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from daemon.core.accounts import ChangeSource
+from daemon.core.bookkeeping import LetterPart
+from daemon.core.parcels import Receipt
+from daemon.store import Store, results
+from tests.unit.conftest import NOW, stored_letter
+
+LETTER = UUID(int=7)
+
+
+@pytest.fixture(name="eight")
+def eight_events(store: Store) -> Store:
+    """A store with eight events."""
+    for number in range(8):
+        store.events.add(
+            NOW + timedelta(seconds=number),
+            kind="letter-opened" if number % 2 else "login",
+            user="anna" if number < 4 else "ola",
+            address="10.0.0.1",
+            message_id=LETTER if number % 2 else None,
+            done=number != 6,
+            details={"right": "open", "a": (number, "å")},
+        )
+    return store
+
+
+def change(database: Path, statement: str) -> None:
+    """Change the rows by hand."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(statement)
+
+
+def test_events_are_listed_newest_first(eight: Store) -> None:
+    """Pages follow each other without a gap, and can be narrowed."""
+    numbers = [each.number for each in eight.events.page(limit=3)]
+    assert numbers == [8, 7, 6]
+    assert [each.number for each in eight.events.page(before=6, limit=3)] == [5, 4, 3]
+    assert [each.number for each in eight.events.page(message_id=LETTER, user="ola")] == [8, 6]
+    assert [each.number for each in eight.events.page(kind="login", done=True)] == [5, 3, 1]
+    (refused,) = eight.events.page(done=False)
+    assert (refused.user, refused.address, refused.details) == (
+        "ola",
+        "10.0.0.1",
+        {"right": "open", "a": [6, "å"]},
+    )
+
+
+def test_an_untouched_log_is_whole(eight: Store, database: Path) -> None:
+    """Nothing is reported of a log that was only added to, by two programs at once as well."""
+    assert eight.events.verify() is None
+    second = Store(f"sqlite:///{database}")
+
+    def work(store: Store) -> None:
+        for _ in range(20):
+            store.events.add(NOW, kind="login", user="ø")
+
+    threads = [threading.Thread(target=work, args=[each]) for each in (eight, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    second.close()
+    assert len(eight.events.page()) == 48
+    assert eight.events.verify() is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "broken"),
+    [
+        ("UPDATE events SET user = 'kari' WHERE number = 3", 3),
+        ("UPDATE events SET at = '2026-01-01 00:00:00' WHERE number = 1", 1),
+        ("UPDATE events SET message_id = NULL WHERE number = 4", 4),
+        ("UPDATE events SET done = 1 WHERE number = 7", 7),
+        ("UPDATE events SET address = '' WHERE number = 7", 7),
+        ("UPDATE events SET about = 'x' WHERE number = 7", 7),
+        ("UPDATE events SET kind = 'x' WHERE number = 7", 7),
+        ("UPDATE events SET details = '{}' WHERE number = 8", 8),
+        ("UPDATE events SET hash = previous WHERE number = 5", 5),
+        ("DELETE FROM events WHERE number = 1", 1),
+        ("DELETE FROM events WHERE number = 4", 4),
+        ("DELETE FROM events WHERE number > 6", 7),
+        ("DELETE FROM events", 1),
+    ],
+)
+def test_a_row_that_was_changed_by_hand_is_found(
+    eight: Store, database: Path, statement: str, broken: int
+) -> None:
+    """The first event that was changed or removed is named, also after others have been added."""
+    change(database, statement)
+    assert eight.events.verify() == broken
+    eight.events.add(NOW, kind="login", user="ola")
+    assert eight.events.verify() == broken
+
+
+def test_a_long_log_is_read_in_pieces(store: Store, database: Path) -> None:
+    """Between two pieces others can write, and a fault in a later piece is found."""
+    for _ in range(5):
+        store.events.add(NOW, kind="login", user="anna")
+    from daemon.store import events
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(events, "_PIECE", 2)
+        assert store.events.verify() is None
+        change(database, "UPDATE events SET user = 'kari' WHERE number = 5")
+        assert store.events.verify() == 5
+
+
+def test_the_history_of_the_routing_table(store: Store) -> None:
+    """Each change says which table came after which, by whom, why and how, the newest first."""
+    known = len(store.routing_changes.page())  # of the tables that the service had in force
+    for number, source in enumerate(ChangeSource):
+        store.routing_changes.add(
+            NOW,
+            version=f"v{number}",
+            version_before=f"v{number - 1}" if number else None,
+            by="anna",
+            reason="ny avdeling",
+            source=source,
+            counts={"moved": number},
+        )
+    newest, *_ = store.routing_changes.page(limit=2)
+    assert newest.model_dump(exclude={"at"}) == {
+        "number": known + 4,
+        "version": "v3",
+        "version_before": "v2",
+        "by": "anna",
+        "reason": "ny avdeling",
+        "source": ChangeSource.ROLLBACK,
+        "counts": {"moved": 3},
+    }
+    older = store.routing_changes.page(before=known + 3, limit=2)
+    assert [each.number for each in older] == [known + 2, known + 1]
+
+
+def test_events_outlive_their_letter(store: Store) -> None:
+    """Retention deletes a letter that was opened, and who opened it stays known."""
+    letter = stored_letter("a")
+    store.letters.add([letter])
+    store.events.add(NOW, kind="letter-opened", user="anna", message_id=letter.message.id)
+    claims = store.outbox.claim("x", NOW, timedelta(hours=1), 9)
+    receipt = Receipt(reference="x", details={})
+    store.outbox.end([results.delivered(each, receipt, NOW, NOW) for each in claims])
+    parts = dict.fromkeys(LetterPart, "rule")
+    assert len(store.retention.delete({letter.message.id: parts}, "service", NOW)) == 3
+    assert store.queries.tombstone(str(letter.message.id))
+    (event,) = store.events.page(message_id=letter.message.id)
+    assert event.user == "anna"
+    assert store.events.verify() is None
+
+
+@pytest.mark.parametrize("column", ["user", "kind", "message_id", "done"])
+def test_a_page_of_a_long_log_needs_no_sort(database: Path, column: str) -> None:
+    """However long the log is, a page of it is found by an index, so that no commit waits."""
+    newest = f"SELECT * FROM events WHERE {column} = ? ORDER BY number DESC LIMIT 100"
+    with closing(sqlite3.connect(database)) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {newest}", (1,)).fetchall()
+    assert [row[3].partition(" USING ")[2][:15] for row in plan] == ["INDEX events_by"]
