@@ -35,6 +35,7 @@ from daemon.cli import (
     service,
     status,
     tools,
+    web,
 )
 from daemon.cli.output import Exit, Options
 from daemon.cli.streams import OutputLost, guarded_streams
@@ -67,6 +68,7 @@ for _part in (
     destinations,
     maintenance,
     routes,
+    web,
     tools,
     completion,
 ):

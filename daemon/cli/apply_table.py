@@ -13,6 +13,7 @@ import typer
 from daemon.cli.confirmation import DryRun, Yes, confirm
 from daemon.cli.json_rows import JsonRows
 from daemon.cli.output import Json, counted, options
+from daemon.cli.stored import wake_service
 from daemon.core.callbacks import do_nothing
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def apply(
                 confirm(_previewed(preview), yes=False)
         on_change = _change_to(rows) if json else do_nothing
         applied = stack.rerouter(store, checked.table).apply(start, on_change)
+        wake_service(checked.configuration)
         if json:
             rows.print_in({"letters": applied.letters}, "changed", ("{", "}"))
             return

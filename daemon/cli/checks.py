@@ -169,13 +169,16 @@ def _findings(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _endpoints(configuration: Configuration) -> Iterator[Finding]:
-    """Check whether the service can listen on its configured addresses."""
+    """Check whether the service and the page can listen on their configured addresses."""
+    from daemon.service.page_check import check_page
     from daemon.web.listening import check_listening
 
     if configuration.api:
         yield check_listening("the pull API", configuration.api.address)
     if configuration.monitoring:
         yield check_listening("[monitoring]", configuration.monitoring.listen)
+    if configuration.web:
+        yield from check_page(configuration.web)
 
 
 def _checked(part: Mailbox | Destination) -> Iterator[Finding]:

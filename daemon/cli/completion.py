@@ -73,6 +73,13 @@ def states(incomplete: str) -> list[str]:
     return [state for state in STATES if state.startswith(incomplete)]
 
 
+def roles(incomplete: str) -> list[str]:
+    """Complete a role on the page."""
+    from daemon.core.rights import Role
+
+    return [role for role in Role if role.startswith(incomplete)]
+
+
 def destinations(context: typer.Context, incomplete: str) -> list[str]:
     """Complete a destination of the configuration, if that can be read."""
     names = _read(_configuration(context)).get("destination", {})

@@ -24,13 +24,13 @@ from daemon.cli.stored import (
     known_state,
     opened,
     opened_store,
+    wake_service,
 )
 
 if TYPE_CHECKING:
     from daemon.core.model import Delivery, DeliveryState
     from daemon.store import Outbox, Store
 
-_TOGETHER = 100  # deliveries changed in one transaction
 _COLUMNS = ("id", "letter", "title", "destination", "state", "tries", "delivered or due", "reason")
 _GIVES_WAY = (
     *(("reason", 20), ("title", 14), ("destination", 10)),
@@ -57,6 +57,8 @@ class _Verb:
     states: tuple[str, ...]
     """Of deliveries to which it can be done."""
     act: Callable[[Outbox, Sequence[UUID], datetime], object]
+    wakes: bool = True
+    """Whether there is something to deliver after it."""
     asks_always: bool = False
     """Whether to ask even where each delivery is named."""
 
@@ -77,6 +79,7 @@ _VERBS = (
         done="held",
         states=("pending",),
         act=lambda outbox, ids, _: outbox.hold(ids),
+        wakes=False,
     ),
     _Verb(
         name="release",
@@ -224,6 +227,8 @@ def _command(verb: _Verb) -> Callable[..., None]:
                 if ids and (verb.asks_always or not chosen.named):
                     confirm(f"{chosen} {verb.question}", yes=yes)
                 ids = _change(store, verb, chosen)
+                if verb.wakes and ids:
+                    wake_service(configuration)
         if json:
             print_json(ids)
             return
@@ -296,27 +301,12 @@ def _change(store: Store, verb: _Verb, chosen: _Chosen) -> list[UUID]:
     These are changed in batches, beside a running service, which may have claimed some meanwhile.
     """
     from daemon.service.stack import utc_now
+    from daemon.store.bulk import in_bulk
 
-    def act(ids: list[UUID]) -> None:
+    def act(ids: Sequence[UUID]) -> None:
         verb.act(store.outbox, ids, utc_now())
 
     if chosen.named:
         act(chosen.ids)
         return chosen.ids
-    return list(_act_on_all(chosen.ids, act))
-
-
-def _act_on_all(wanted: list[UUID], act: Callable[[list[UUID]], None]) -> Iterator[UUID]:
-    for start in range(0, len(wanted), _TOGETHER):
-        some = wanted[start : start + _TOGETHER]
-        yield from some if _could(act, some) else [key for key in some if _could(act, [key])]
-
-
-def _could(act: Callable[[list[UUID]], None], ids: list[UUID]) -> bool:
-    from daemon.core.errors import OperatorError
-
-    try:
-        act(ids)
-    except OperatorError:  # one of them has changed its state meanwhile
-        return False
-    return True
+    return [key for key, done in in_bulk(chosen.ids, act) if done]

@@ -187,7 +187,7 @@ def restore(
 
 
 def check(context: typer.Context, *, json: Json = False) -> None:
-    """Check the database, and that every attachment is stored unchanged.
+    """Check the database, every attachment, and the log of events.
 
     Reads everything and changes nothing. The service may run: if there is room, a copy of the
     database is checked.
@@ -224,6 +224,11 @@ def _print_soundness(found: IntegrityReport, *, json: bool) -> None:
             typer.echo(f"FAIL database: {line}")
         for line in found.faults:
             typer.echo(f"FAIL content: {line}")
+        if found.changed_event:
+            typer.echo(
+                f"FAIL log of events: event {found.changed_event} was changed or removed by hand. "
+                "Compare the log with that of an older backup, and ask who may write the database"
+            )
         typer.echo(
             f"{counted(found.files, 'file')} in use, {found.orphans} unused "
             "(unused files are removed after a day)"
@@ -238,7 +243,7 @@ def _print_soundness(found: IntegrityReport, *, json: bool) -> None:
                 "Copy the missing files from the folder `content` of a backup to the same place in "
                 "the content folder; the deliveries then continue"
             )
-        else:
+        elif found.ok:
             typer.echo("The store is in order.")
     raise typer.Exit(Exit.FINE if found.ok else Exit.WRONG)
 

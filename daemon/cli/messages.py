@@ -18,7 +18,14 @@ from daemon.cli.json_rows import print_json_list
 from daemon.cli.output import Json, options, print_json, print_list, print_table, to_json, whoami
 from daemon.cli.pages import print_listed, print_message, print_remains
 from daemon.cli.refetch import refetch_message
-from daemon.cli.stored import Limit, State, delivery_facts, known_state, opened_store
+from daemon.cli.stored import (
+    Limit,
+    State,
+    delivery_facts,
+    known_state,
+    opened_store,
+    wake_service,
+)
 
 if TYPE_CHECKING:
     from daemon.core.bookkeeping import Tombstone
@@ -271,6 +278,7 @@ def route_message(
     key = store.queries.message(message).id
     changed = stack.rerouter(store, checked.table).route(key, to)
     store.close()
+    wake_service(checked.configuration)
     if json:
         print_json({"message": key, "added": changed.added, "withdrawn": changed.withdrawn})
         return

@@ -1,4 +1,4 @@
-"""Prepare the machine for the service: folders for letters, and a drop-in for its unit."""
+"""Prepare the machine: folders for letters, and drop-ins for the units."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _USER = "postmottak"
 _UNITS = (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"), Path("/etc/systemd/system"))
 _UNIT = "postmottak.service"
 DROP_IN = Path("/etc/systemd/system/postmottak.service.d/postmottak-init.conf")
+PAGE_DROP_IN = Path("/etc/systemd/system/postmottak-web.service.d/postmottak-init.conf")
 _HEADER = "# Written by `postmottak init`, which replaces it; put your own lines in another file.\n"
 _FOLDER_MODE = 0o750
 
@@ -38,7 +39,9 @@ def prepare(needs: UnitNeeds) -> Iterator[str]:
     try:
         for folder in (*needs.drops, *needs.stores):
             yield _created(folder)
-        yield from _drop_in(_HEADER + needs.drop_in())
+        yield from _drop_in(DROP_IN, _HEADER + needs.drop_in())
+        if needs.page_drop_in() or PAGE_DROP_IN.exists():
+            yield from _drop_in(PAGE_DROP_IN, _HEADER + (needs.page_drop_in() or "[Service]\n"))
     except OSError as error:
         raise OperatorError(
             f"{error.filename}: {(error.strerror or 'cannot be written').lower()}; fix that, "
@@ -74,22 +77,22 @@ def _give_away(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _drop_in(text: str) -> Iterator[str]:
+def _drop_in(path: Path, text: str) -> Iterator[str]:
     """Write the drop-in, unless it says the same already, or is not ours."""
-    old = DROP_IN.read_text(encoding="utf-8") if DROP_IN.exists() else ""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
     if old and not old.startswith(_HEADER):
-        yield f"{DROP_IN} is not init's; left unchanged. It should say:\n\n{text}".rstrip()
+        yield f"{path} is not init's; left unchanged. It should say:\n\n{text}".rstrip()
         return
     if old == text:
-        yield f"{DROP_IN} is up to date"
+        yield f"{path} is up to date"
         return
-    make_folder(DROP_IN.parent, 0o755)
-    DROP_IN.unlink(missing_ok=True)
-    with new_file(DROP_IN, 0o644) as file:
+    make_folder(path.parent, 0o755)
+    path.unlink(missing_ok=True)
+    with new_file(path, 0o644) as file:
         file.write(text.encode())
     with suppress(OSError):
         subprocess.run(["systemctl", "daemon-reload"], check=False, capture_output=True)  # noqa: S607
-    yield f"{DROP_IN} written:\n\n{text}".rstrip()
+    yield f"{path} written:\n\n{text}".rstrip()
 
 
 def instruct(needs: UnitNeeds) -> Iterator[str]:
@@ -98,3 +101,5 @@ def instruct(needs: UnitNeeds) -> Iterator[str]:
         if not folder.exists():
             yield f"install -d -o {_USER} -g {_USER} -m 0750 {shell(folder)}"
     yield f"With systemd, save this as\n{DROP_IN}:\n\n{needs.drop_in()}".rstrip()
+    if lines := needs.page_drop_in():
+        yield f"For the page, save this as\n{PAGE_DROP_IN}:\n\n{lines}".rstrip()

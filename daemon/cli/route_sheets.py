@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.output import options, printable
+from daemon.cli.output import options, printable, whoami
 from daemon.cli.route_comparison import print_preview
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def import_table(
     Comments in routing.toml are lost; the old file is kept as routing.toml.old.
     """
     from daemon.core.times import norwegian_day
-    from daemon.routing.spreadsheet import diff
+    from daemon.routing.spreadsheet import diff, diff_text
     from daemon.routing.spreadsheet.reading import read_sheet
     from daemon.runtime import logs
     from daemon.service import stack
@@ -87,7 +89,7 @@ def import_table(
     names = [each.name for each in configuration.destinations]
     read = read_sheet(file, names, today=norwegian_day(stack.utc_now()))
     present, is_faulty = _present(configuration)
-    differences = diff.differences(present, read.table, read.language)
+    differences = diff_text.difference_lines(diff.differences(present, read.table), read.language)
     for line in differences or ["nothing would change"]:
         typer.echo(printable(line))
     for warning in read.table.warnings:
@@ -99,7 +101,8 @@ def import_table(
     keeps = f"comments in it are lost; the old file is kept as {target.name}.old"
     typer.echo(f"{'writing' if write else 'use --write to update'} {target}: {keeps}")
     if write:
-        _write(target, read.table.text)
+        with _recorded(configuration, present, read.table):
+            _write(target, read.table.text)
 
 
 def _write(target: Path, text: str) -> None:
@@ -113,6 +116,40 @@ def _write(target: Path, text: str) -> None:
             f"{target} cannot be written: {error.strerror}; nothing was changed"
         ) from error
     typer.echo(f"written to {target}")
+
+
+@contextmanager
+def _recorded(configuration: Configuration, before: Table, after: Table) -> Iterator[None]:
+    """Record in the history of the table who replaces its file, unless the block raises.
+
+    Without a database that can be opened, the service says later that the file was changed.
+    """
+    from daemon.core.accounts import ChangeSource
+    from daemon.core.errors import StoreError
+    from daemon.service import stack
+    from daemon.store import Intent
+
+    try:
+        store = stack.open_store(configuration)
+    except StoreError:
+        yield
+        return
+    intent = Intent(
+        version=after.version,
+        version_before=before.version,
+        text=after.text,
+        by=whoami(),
+        reason="",
+        source=ChangeSource.COMMAND,
+    )
+    with closing(store):
+        number = store.publications.begin(intent, stack.utc_now())
+        try:
+            yield
+        except BaseException:
+            store.publications.drop(number)
+            raise
+        store.publications.finish(number)
 
 
 def _present(configuration: Configuration) -> tuple[Table, bool]:

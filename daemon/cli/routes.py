@@ -20,8 +20,6 @@ from daemon.cli.tables import local, printable
 from daemon.core.callbacks import do_nothing
 
 if TYPE_CHECKING:
-    from daemon.core.model import DecisionValues
-    from daemon.routing.decide import Earlier
     from daemon.routing.facts import Facts
     from daemon.service.stack import LoadedConfig
 
@@ -112,7 +110,7 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
     table = stack.table_of(store, letter.decision.routing_version)
     store.close()
     facts = rerouting.facts_of_stored(letter, letter.decision.decided_at)
-    explanation = explain_facts(table, facts, _followed(letter.decision))
+    explanation = explain_facts(table, facts, rerouting.followed(letter.decision))
     if json:
         stored = letter.decision.model_dump(exclude={"message_id"})
         print_json(
@@ -129,22 +127,6 @@ def _explain_stored(context: typer.Context, message: str, *, json: bool) -> None
     to = ", ".join([*made.recipients, *made.direct]) or "no one"
     line = f"decided {local(made.decided_at)} by table {table.version[:12]}, {made.route}: {to}"
     typer.echo(printable(line))
-
-
-def _followed(decision: DecisionValues) -> Earlier | None:
-    """Return the earlier letter that this decision followed, as it was then."""
-    from daemon.routing.decide import Earlier
-
-    thread = decision.why.get("thread")
-    if thread is None:
-        return None
-    return Earlier(
-        message=thread["earlier"],
-        thread=thread["shares"],
-        route=thread["route"],
-        recipients=tuple(decision.chosen),
-        deliver_to=tuple(decision.direct),
-    )
 
 
 def _facts(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from daemon.cli.output import Exit, Json, options, print_json, print_table
-from daemon.core.errors import PostmottakError
+from daemon.core.errors import ConfigurationError, PostmottakError
 
 if TYPE_CHECKING:
     from daemon.config.loader import StoreSettings
@@ -30,13 +30,19 @@ def run(context: typer.Context) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT."""
     from daemon.runtime import logs
     from daemon.runtime.process import freeze_gc
-    from daemon.service import app
+    from daemon.runtime.start_fault import clear_start_fault
+    from daemon.service import app, stack
     from daemon.service.supervisor import Supervisor
     from daemon.service.table_in_force import load_for_work
 
     logs.configure()
-    checked = load_for_work(options(context).config, as_owner_of)
+    try:
+        checked = load_for_work(options(context).config, as_owner_of)
+    except ConfigurationError as error:
+        stack.note_why_not_started(options(context).config, error)
+        raise
     with app.open_app(checked, with_worker=True) as parts:
+        clear_start_fault(checked.configuration.store.database_path)
         service = Supervisor(parts)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: service.stop())

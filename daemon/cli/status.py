@@ -40,11 +40,13 @@ def status(
 
     Exits with code 3 if anything is wrong.
     """
-    from daemon.cli.status_facts import alerts, expiries, not_taken, report, routing_standing
+    from daemon.cli.status_facts import alerts, not_taken, report
     from daemon.cli.status_text import print_status
+    from daemon.monitoring.expiry import expiries
     from daemon.monitoring.health import assess
     from daemon.runtime import logs
     from daemon.service import stack
+    from daemon.service.standing import routing_standing
 
     logs.configure()
     if monitor:

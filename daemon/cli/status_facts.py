@@ -1,13 +1,11 @@
 """What `status` collects from the configuration and the database together.
 
-This covers the state of the routing table, problems, letters that no receiver picked up, and expiry
-dates.
+This covers letters that no receiver picked up, alerts, and the line for a monitor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,49 +14,15 @@ import typer
 
 from daemon.cli.output import printable
 from daemon.config.loader import Configuration
-from daemon.core.errors import ConfigurationError, Fault, PostmottakError
+from daemon.core.errors import PostmottakError
 from daemon.core.model import DeliveryState
-from daemon.monitoring import expiry, late
+from daemon.monitoring import late
 from daemon.monitoring.health import Severity, assess
 from daemon.monitoring.notified import is_due
 from daemon.monitoring.problems import free_space
-from daemon.service.stack import load_configuration, open_store, read_routing, utc_now
+from daemon.service.stack import load_configuration, open_store, utc_now
+from daemon.service.standing import routing_standing
 from daemon.store import Store
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """The state of the routing table."""
-
-    file: Path
-    version: str | None
-    """The active one; None before the first start."""
-    in_force_since: datetime | None
-    state: str
-    """in force: the file is active; edited: it differs from the active table; faulty: it has
-    errors, and the previous table stays active."""
-    faults: tuple[Fault, ...] = ()
-    warnings: tuple[Fault, ...] = ()
-
-
-def routing_standing(configuration: Configuration, store: Store) -> Standing:
-    """Return the state of the routing table.
-
-    Reads the file, and never fails because of it.
-    """
-    current = store.queries.table_in_force()
-    version, since = (current.version, current.in_force_since) if current else (None, None)
-    file = configuration.routing.file
-    try:
-        table = read_routing(configuration)
-    except ConfigurationError as error:
-        return Standing(
-            file=file, version=version, in_force_since=since, state="faulty", faults=error.faults
-        )
-    state = "in force" if table.version == version else "edited"
-    return Standing(
-        file=file, version=version, in_force_since=since, state=state, warnings=table.warnings
-    )
 
 
 def not_taken(configuration: Configuration, store: Store, now: datetime) -> list[dict[str, Any]]:
@@ -75,21 +39,6 @@ def not_taken(configuration: Configuration, store: Store, now: datetime) -> list
         }
         for each in late.not_taken(configuration, store, now)
     ]
-
-
-def expiries(configuration: Configuration) -> list[dict[str, Any]]:
-    """Return when client certificates and keys expire, earliest first."""
-    found = [
-        *(
-            {"what": "certificate", "of": name, "ends_at": ends}
-            for name, ends in expiry.certificates(configuration).items()
-        ),
-        *(
-            {"what": "key", "of": name, "ends_at": ends}
-            for name, ends in expiry.keys(configuration).items()
-        ),
-    ]
-    return sorted(found, key=lambda each: each["ends_at"])
 
 
 def alerts(store: Store, to: Sequence[str]) -> list[dict[str, Any]]:

@@ -12,12 +12,12 @@ from typing import Any
 import typer
 
 from daemon.cli.output import counted, print_table, printable
-from daemon.cli.status_facts import Standing
 from daemon.cli.tables import local
 from daemon.core.causes import split_reason
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.monitoring.health import Health
 from daemon.monitoring.problem import Problem
+from daemon.service.standing import Standing
 
 _CAUSES = 6
 _PASSING = 3

@@ -56,6 +56,13 @@ def opened(context: typer.Context) -> Iterator[tuple[Configuration, Store]]:
         store.close()
 
 
+def wake_service(configuration: Configuration) -> None:
+    """Let a running service begin what was just committed."""
+    from daemon.runtime import wake
+
+    wake.wake_service(configuration.store.database_path)
+
+
 def delivery_facts(store: Store, delivery: Delivery) -> dict[str, Any]:
     """Collect a delivery and its attempts, as `--json` shows them."""
     attempts = [
@@ -71,7 +78,7 @@ def known_state(name: str | None) -> DeliveryState | None:
 
     if name is None or name in set(DeliveryState):
         return DeliveryState(name) if name else None
-    raise typer.BadParameter(_unknown("state", name, [each.value for each in DeliveryState]))
+    raise typer.BadParameter(unknown_name("state", name, [each.value for each in DeliveryState]))
 
 
 def known_destination(configuration: Configuration, store: Store, name: str | None) -> str | None:
@@ -82,10 +89,11 @@ def known_destination(configuration: Configuration, store: Store, name: str | No
     names = [each.name for each in configuration.destinations]
     if name is None or name in names or store.search.has_destination(name):
         return name
-    raise typer.BadParameter(_unknown("destination", name, names))
+    raise typer.BadParameter(unknown_name("destination", name, names))
 
 
-def _unknown(what: str, name: str, known: list[str]) -> str:
+def unknown_name(what: str, name: str, known: list[str]) -> str:
+    """Return that `name` is not a valid `what`, and which ones are."""
     from daemon.core.spelling import did_you_mean
 
     hint = did_you_mean(name, known)

@@ -9,7 +9,6 @@ traceback; what stderr cannot take is dropped.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -17,13 +16,7 @@ from errno import EPIPE
 from typing import Any, TextIO, cast
 
 from daemon.core.errors import PostmottakError
-
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-"""Controls of C0 but for tab and newline, DEL, C1; marks of Unicode Standard Annex 9; separators of
-lines; halves of surrogate pairs.
-"""
+from daemon.core.printable import without_controls
 
 
 class OutputLost(PostmottakError):
@@ -34,11 +27,6 @@ class OutputLost(PostmottakError):
         super().__init__(
             f"the output cannot be written: {(error.strerror or 'the reader refuses it').lower()}"
         )
-
-
-def without_controls(text: str) -> str:
-    """Return the text without anything that moves a cursor, forges a line or turns it around."""
-    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Guarded:

@@ -36,10 +36,19 @@ def sandbox(
 
 def demo(
     *,
-    letters: Annotated[int, typer.Option(help="Number of letters to publish.", min=1)] = 13,
+    letters: Annotated[
+        int | None,
+        typer.Option(help="Number of letters to publish.  [default: 13; with --page 130]", min=1),
+    ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the folder with all the results.")
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show them on the page, in a browser, until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(help="Port of the page on loopback.", min=1, max=65535)
+    ] = 8770,
 ) -> None:
     """Demonstrate the service with sample letters from a simulated Altinn.
 
@@ -48,8 +57,31 @@ def demo(
     from daemon.cli.streams import drawing
     from daemon.service import plugins
 
+    if page:
+        _demo_page(letters or 130, port, keep=keep)
+        return
+    letters = letters or 13
     with drawing():
         raise typer.Exit(plugins.sandbox("demo").run(letters=letters, keep=keep))
+
+
+def _demo_page(letters: int, port: int, *, keep: bool) -> None:
+    """Run the page over sample letters, in a folder that is removed at the end unless `keep`."""
+    import shutil
+    import tempfile
+
+    from daemon.cli.web_page import need_extra
+    from daemon.service import plugins
+
+    need_extra()
+    folder = Path(tempfile.mkdtemp(prefix="postmottak-demo-"))
+    try:
+        plugins.sandbox("demo_page").run(letters=letters, folder=folder, port=port)
+    finally:
+        if keep:
+            typer.echo(f"The folder is {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @_soap.command()

@@ -164,6 +164,9 @@ def test_other_commands_by_root(journey: Journey) -> None:
         ("deliveries", "resend", "--state", "delivered", "--yes"),
         ("backup", str(journey.scene.folder / "backup")),
         ("reconcile",),
+        ("web", "users", "add", "anna", "--role", "admin"),
+        ("web", "login-link", "anna"),
+        ("web", "users", "disable", "anna"),
     ):
         assert journey.run(*command).code in {0, 3}, command
         assert foreign(store) == [], command

@@ -3,7 +3,9 @@ names that it had."""
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+from contextlib import closing
 
 from connectors.sandbox.letters import PretendLetter
 from connectors.sandbox.samples import sandbox_resource
@@ -34,6 +36,27 @@ def test_a_damaged_store_is_told(journey: Journey) -> None:
     assert "is missing; needed by message" in checked.output
     made = journey.run("backup", str(journey.scene.folder / "backup"), "--json")
     assert (made.code, len(made.json["faults"])) == (1, 2)
+
+
+def test_a_changed_log_of_events_is_told(journey: Journey) -> None:
+    """`db check` ends with 1 and names the event that somebody has changed in the database; a
+    restore of that database says so too, and is made."""
+    assert journey.poll().code == 0
+    for name in ("kari", "ola"):
+        added = journey.run("web", "users", "add", name, "--role", "reader", "--no-password")
+        assert added.code == 0
+    checked = journey.run("db", "check")
+    assert (checked.code, "The store is in order." in checked.output) == (0, True)
+    with closing(sqlite3.connect(journey.scene.folder / "postmottak.db")) as database:
+        database.execute("UPDATE events SET about = 'per' WHERE number = 1")
+        database.commit()
+    checked = journey.run("db", "check")
+    assert (checked.code, "event 1 was changed" in checked.output) == (1, True)
+    assert "The store is in order." not in checked.output
+    backup = str(journey.scene.folder / "backup")
+    assert journey.run("backup", backup).code == 0
+    restored = journey.run("restore", backup, "--replace", "--json")
+    assert (restored.code, restored.json["ok"], restored.json["changed_event"]) == (1, False, 1)
 
 
 def test_a_running_service_keeps_restore_and_retention_out(journey: Journey) -> None:

@@ -46,6 +46,9 @@ NOT_RUN = {
     "journalctl -u postmottak -p warning": _NO_JOURNAL,
     "journalctl -u postmottak POSTMOTTAK_DESTINATION=erp": _NO_JOURNAL,
     "journalctl -u postmottak -o json": _NO_JOURNAL,
+    "journalctl -u postmottak-web": _NO_JOURNAL,
+    "systemctl status postmottak": "needs systemd",
+    "systemctl status postmottak-web": "needs systemd",
     "dpkg -s postmottak": "needs the installed package; it shows the version of any package",
     "make demo": "creates the tests' own environment, then runs `postmottak demo`, which is run",
     "make test": "runs this test",
@@ -54,6 +57,9 @@ NOT_RUN = {
     "make coverage": "runs the tests of `make check` again",
     "make deb": "`make system-test` begins with it",
     "make system-test": "takes long, and needs root",
+    "make pictures": "would change the pictures, and needs a browser",
+    "make vendor": "would change the files, and needs npm and the network",
+    "make words": "would change the catalogues; test_page_files.py compares them",
     "make lock": "would change the lock files, and needs uv and the network",
     "make bench": "takes long; its result is in the documents",
     'make bench BENCH="throughput memory"': "a part of `make bench`",
@@ -70,10 +76,19 @@ NOT_RUN = {
     "python3 docs/examples/consumer.py api http://127.0.0.1:8765/api/v1 api.token erp inbox": (
         "test_consumer.py runs it against a service"
     ),
+    "systemctl enable --now postmottak-web": "needs systemd; tests/browser runs `web run`",
     "systemctl restart postmottak": "needs systemd; test_keys.py starts with a new key instead",
+    "systemctl restart postmottak-web": "likewise; the tests of the browser start the page",
     "systemctl edit postmottak": "opens an editor; `make system-test` writes the file it would",
 }
 """Commands that are shown and not run here, each with the reason."""
+_SERVING = {
+    "postmottak web run": "tests/browser runs it",
+    "postmottak demo --page": "test_demo_page.py runs it until Ctrl-C",
+    ".venv/bin/postmottak demo --page": "likewise",
+}
+"""Commands of ours that stay until they are stopped, and where they are run."""
+_KARI = "web users add kari --role admin"
 FIRST = {
     "postmottak messages end-legal-hold ID": ("messages legal-hold ID",),
     "postmottak deliveries retry ID": ("deliveries resend ID",),
@@ -84,7 +99,15 @@ FIRST = {
     "postmottak routes import table.xlsx": ("routes export table.xlsx",),
     "postmottak routes import tabell.xlsx": ("routes export tabell.xlsx --language nb",),
     "postmottak restore /root/move/store": ("backup /root/move/store",),
+    "postmottak restore --replace /root/back/store": ("backup /root/back/store",),
     "postmottak routes import FILE.xlsx": ("routes export FILE.xlsx",),
+    "postmottak web login-link kari": (_KARI,),
+    "postmottak web login-link NAME": ("web users add NAME --role reader",),
+    "postmottak web users grant kari --role router": (_KARI,),
+    "postmottak web users revoke kari --role router": (_KARI, "web users grant kari --role router"),
+    "postmottak web users password kari --password-file kari.password": (_KARI,),
+    "postmottak web users disable kari": (_KARI,),
+    "postmottak web users enable kari": (_KARI,),
 }
 """Commands that must run before a command makes sense."""
 ASKING = ("deliveries resend", "routes apply", "deliveries retry --state")
@@ -112,6 +135,8 @@ class Newcomer:
         shutil.copytree(self.template, place)
         shutil.copy(place / "routing.toml", place / "COPY")
         shutil.copy(soap.WSDL, place / "arkiv.wsdl")
+        for name in ("kari", "ola"):
+            (place / f"{name}.password").write_text("four words for them\n")
         for first in FIRST.get(command, ()):
             self._run(place, first)
         if command.startswith("postmottak restore"):
@@ -151,6 +176,7 @@ class Newcomer:
             "/backup/2026-11-24": str(place / "backup"),
             "/backup/move/store": str(place / "backup"),
             "/root/move/store": str(place / "backup"),
+            "/root/back/store": str(place / "backup"),
         }
         if word == "ID":
             deliveries = command.startswith("deliveries")
@@ -199,7 +225,7 @@ def _sandbox(command: str, folder: Path) -> Iterator[None]:
 def test_every_command_of_the_documents_works(newcomer: Newcomer, tmp_path: Path) -> None:
     """Every command that a page shows works; a new one is found and run automatically."""
     shown = [each for each in documents.commands() if re.match(_OURS, each)]
-    ours = [each for each in shown if each != _SANDBOX]
+    ours = [each for each in shown if each != _SANDBOX and each not in _SERVING]
     sandboxes = [each for each in ours if each.startswith("postmottak sandbox")]
     for number, command in enumerate(sandboxes):
         with _sandbox(command, tmp_path / f"sandbox-{number}"):
@@ -219,6 +245,7 @@ def test_no_command_of_the_documents_is_left_out() -> None:
     left_out = {each for each in others if each not in NOT_RUN and each not in _SYSTEM}
     assert {each: shown[each] for each in left_out} == {}
     assert set(NOT_RUN) - others == set()
+    assert set(_SERVING) - set(shown) == set()
     assert (set(FIRST) | set(CODES)) - set(shown) == set()
     makefile = (documents.ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,44 @@ class Place:
 def wheel() -> str:
     (found,) = (ROOT / "dist").glob("*.whl")
     return str(found)
+
+
+def _program() -> list[str]:
+    """Return every file of the program, as git would list them."""
+    return [
+        path.relative_to(ROOT).as_posix()
+        for top in ("daemon", "connectors", "config")
+        for path in (ROOT / top).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ] + ["docs/openapi.json"]
+
+
+def test_wheel_and_source_archive_are_whole(wheel: str) -> None:
+    """Both have every file of the program: templates, words, styles and files of others too."""
+    program = _program()
+    assert {Path(each).suffix for each in program} >= {".html", ".mo", ".css", ".js", ".svg"}
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    assert {each for each in program if f"postmottak/_app/{each}" not in packed} == set()
+    (source,) = (ROOT / "dist").glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert set(program) - packed == set()
+
+
+def test_the_page_says_that_its_extra_is_missing(tmp_path: Path) -> None:
+    """Without the extra, `web run` and `web reindex` end with one line, which says what to do."""
+    for command in ("run", "reindex"):
+        ended = subprocess.run(
+            [os.environ["POSTMOTTAK"], "web", command],
+            capture_output=True,
+            check=False,
+            cwd=tmp_path,
+            text=True,
+        )
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "install postmottak[web]" in " ".join(ended.stderr.split())
+        assert "Traceback" not in ended.stderr
 
 
 def test_alone_it_takes_no_name(tmp_path: Path, wheel: str) -> None:
