@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: demo test check journeys coverage bench crash-sweep power-cut drop-reader restore-sweep keeping-sweep edit-sweep deb system-test lock clean
+.PHONY: vendor words pictures demo test check journeys coverage bench crash-sweep power-cut drop-reader restore-sweep keeping-sweep edit-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
@@ -24,10 +24,10 @@ check: .venv/made
 coverage: .venv/made
 	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit tests/connectors tests/contracts
 
-# Whole journeys of the installed command line, as child processes. They mostly wait, so run three at
-# a time.
+# Whole journeys of the installed command line, as child processes, and the page in a real browser.
+# They mostly wait, so run three at a time.
 journeys: .venv-wheel/made
-	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 3 tests/journeys
+	POSTMOTTAK=$(CURDIR)/$(WHEEL_BIN)/postmottak $(BIN)/pytest --numprocesses 3 tests/journeys tests/browser
 
 .venv/made: requirements-dev.lock pyproject.toml postmottak.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postmottak needs Python 3.11 or later; name one with: make PYTHON=python3.12")'
@@ -36,7 +36,8 @@ journeys: .venv-wheel/made
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-SOURCES := $(shell find daemon connectors postmottak.py -name '*.py' -o -name '*.wsdl') config/postmottak.example.toml pyproject.toml README.md
+# Everything that goes into the wheel, templates, words and styles included.
+SOURCES := $(shell find daemon connectors config -type f -not -path '*/__pycache__/*') postmottak.py docs/openapi.json pyproject.toml README.md
 
 .venv-wheel/made: .venv/made requirements.lock $(SOURCES)
 	rm -rf dist
@@ -95,7 +96,19 @@ system-test: deb
 lock:
 	uv pip compile pyproject.toml --no-strip-extras --universal --generate-hashes --no-header --quiet --output-file requirements.lock
 	uv pip compile pyproject.toml --no-strip-extras --group dev --universal --generate-hashes --no-header --quiet --output-file requirements-dev.lock
-	uv pip compile pyproject.toml --no-strip-extras --extra pdf --extra s3 --extra sftp --extra smb --extra soap --universal --generate-hashes --no-header --quiet --constraint requirements-dev.lock --output-file packaging/debian/requirements.lock
+	uv pip compile pyproject.toml --no-strip-extras --extra pdf --extra s3 --extra sftp --extra smb --extra soap --extra web --universal --generate-hashes --no-header --quiet --constraint requirements-dev.lock --output-file packaging/debian/requirements.lock
+
+# Renews the files of others that the page serves, and axe for its tests; needs npm.
+vendor:
+	$(PYTHON) packaging/vendor.py
+
+# Collects the page's words from its code and templates, and compiles the translations.
+words: .venv/made
+	$(BIN)/python packaging/words.py
+
+# Makes the pictures of the page in docs/pictures, from the demo. Needs a browser.
+pictures: .venv/made
+	$(BIN)/python packaging/pictures.py
 
 clean:
 	rm -rf .venv .venv-wheel dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
