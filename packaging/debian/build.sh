@@ -28,6 +28,7 @@ done
 
 install -m 755 "$here/launcher" "$root/usr/bin/postmottak"
 install -D -m 644 systemd/postmottak.service "$root/usr/lib/systemd/system/postmottak.service"
+install -D -m 644 systemd/postmottak-web.service "$root/usr/lib/systemd/system/postmottak-web.service"
 install -D -m 644 systemd/postmottak.sysusers "$root/usr/lib/sysusers.d/postmottak.conf"
 install -D -m 644 systemd/postmottak.tmpfiles "$root/usr/lib/tmpfiles.d/postmottak.conf"
 install -m 644 config/*.example.toml systemd/shares.conf "$root/usr/share/doc/postmottak/examples"
