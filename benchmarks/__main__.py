@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.memory import idle, memory
+from benchmarks.page import page
 from benchmarks.report import Figure
 from benchmarks.routing import routing
 from benchmarks.stored import stored
@@ -24,6 +25,7 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "memory": memory,
     "stored": stored,
     "waiting": waiting,
+    "page": page,
     "idle": idle,
     "routing": lambda _: routing(100_000),
 }
