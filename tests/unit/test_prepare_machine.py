@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from daemon.cli import app, init, prepare_machine
-from daemon.cli.prepare_machine import possible, prepare
+from daemon.cli.prepare_machine import instruct, possible, prepare
 from daemon.core.errors import OperatorError
 from daemon.service.unit_needs import UnitNeeds
 
@@ -24,6 +25,8 @@ def drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(prepare_machine, "_USER", NOBODY)
     monkeypatch.setattr(prepare_machine, "_UNITS", (tmp_path,))
     monkeypatch.setattr(prepare_machine, "DROP_IN", tmp_path / "postmottak.service.d/init.conf")
+    page = tmp_path / "postmottak-web.service.d/init.conf"
+    monkeypatch.setattr(prepare_machine, "PAGE_DROP_IN", page)
     monkeypatch.setenv("PATH", "")  # no systemctl of this machine
     return tmp_path / "postmottak.service.d/init.conf"
 
@@ -53,6 +56,21 @@ def test_folders_and_drop_in(drop_in: Path, tmp_path: Path) -> None:
         f"{new} created, for the user nobody",
         f"{drop_in} written:",
     ]
+
+
+def test_the_page_can_write_to_a_store_elsewhere(drop_in: Path, tmp_path: Path) -> None:
+    """With a store outside the unit's own folder, the page's unit is given it too, and nothing of
+    what only the service needs; with its own, there is no drop-in."""
+    page = tmp_path / "postmottak-web.service.d/init.conf"
+    list(prepare(needs(tmp_path / "inbox")))
+    assert not page.exists()
+    store = tmp_path / "store"
+    elsewhere = replace(needs(tmp_path / "inbox"), stores=(store,))
+    list(prepare(elsewhere))
+    assert page.read_text().splitlines()[1:] == ["[Service]", f"ReadWritePaths={store}"]
+    assert any(str(page) in each for each in instruct(elsewhere))
+    list(prepare(needs(tmp_path / "inbox")))
+    assert page.read_text().splitlines()[1:] == ["[Service]"]
 
 
 @pytest.mark.parametrize("instead", ["link", "full"])

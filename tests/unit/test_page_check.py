@@ -1,0 +1,126 @@
+"""`check` finds what would keep the page from starting, and says what to do about it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from daemon.config.web import WebSettings
+from daemon.core.ports import Finding
+from daemon.service import page_check
+from daemon.service.page_check import check_page
+
+OIDC = {"issuer": "https://login.example.no", "client_id": "x"}
+
+
+def found(**values: Any) -> Mapping[str, Finding]:
+    """What is found, by what it is about; the last one of each."""
+    listen = values.pop("listen", "127.0.0.1:0")
+    settings = WebSettings.model_validate({"listen": listen} | values)
+    return {each.subject: each for each in check_page(settings)}
+
+
+def free_port() -> int:
+    """A port at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture
+def listen() -> str:
+    """A free address."""
+    return f"127.0.0.1:{free_port()}"
+
+
+def test_a_page_that_can_start(listen: str, tmp_path: Path) -> None:
+    """Nothing is wrong with an address that is free, a certificate with its key, and secrets that
+    are there; log-ins that are not used need none."""
+    issued = trustme.CA().issue_cert("post.example.no")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    (tmp_path / "oidc.secret").write_text("not a secret")
+    all_ = found(
+        listen=listen,
+        login=["local", "oidc"],
+        tls_cert_file=tmp_path / "cert.pem",
+        tls_key_file=tmp_path / "key.pem",
+        oidc=OIDC | {"client_secret_file": tmp_path / "oidc.secret"},
+        proxy={"secret_file": tmp_path / "missing"},
+    )
+    assert all(each.ok for each in all_.values()), all_
+    assert set(all_) == {"[web]", "[web] tls_cert_file", "[web.oidc] client_secret_file"}
+
+
+def test_an_address_that_is_taken(listen: str) -> None:
+    """What listens already may be the page itself."""
+    host, _, port = listen.partition(":")
+    with socket.create_server((host, int(port))):
+        text = found(listen=listen)["[web]"].text
+    assert text.endswith("if the page is not running, it is another program")
+    assert not found(listen="unix:/nowhere/at/all.sock")["[web]"].ok
+    made = found(listen="unix:/run/postmottak-web/page.sock")["[web]"]
+    assert made.ok
+    assert "the unit postmottak-web makes it" in made.text
+
+
+def test_certificates_that_cannot_be_used(listen: str, tmp_path: Path) -> None:
+    """A file that is missing, a key of another certificate, and what is no PEM are told apart."""
+    authority = trustme.CA()
+    for name in ("one", "other"):
+        issued = authority.issue_cert(f"{name}.example.no")
+        issued.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+        issued.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+    (tmp_path / "text").write_text("nothing")
+    for certificate, key, expected in (
+        ("one.pem", "missing", "no such file or directory; create the file"),
+        ("one.pem", "other.key", "do not belong together; name the key"),
+        ("text", "one.key", "cannot be used; both must be PEM"),
+    ):
+        files = {"tls_cert_file": tmp_path / certificate, "tls_key_file": tmp_path / key}
+        finding = found(listen=listen, **files)["[web] tls_cert_file"]
+        assert not finding.ok
+        assert expected in finding.text
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(None, "no such file"), (b" \n", "is empty"), (b"\xff", "UTF-8")]
+)
+def test_secrets_that_cannot_be_read(
+    listen: str, tmp_path: Path, content: bytes | None, expected: str
+) -> None:
+    """A secret of a log-in that is used must be there, and say something."""
+    path = tmp_path / "proxy.secret"
+    if content is not None:
+        path.write_bytes(content)
+    finding = found(
+        listen=listen,
+        login=["proxy"],
+        trusted_proxies=["10.0.0.5"],
+        proxy={"secret_file": path},
+    )["[web.proxy] secret_file"]
+    assert not finding.ok
+    assert expected in finding.text
+
+
+def test_a_provider_needs_to_know_where_browsers_come_back(tmp_path: Path) -> None:
+    """Behind a proxy the page does not know its own address, so a log-in by a provider needs it."""
+    oidc = {"issuer": "https://id.example.no", "client_id": "x", "client_secret_file": "secret"}
+    web = {"login": ["oidc"], "oidc": oidc, "trusted_proxies": ["127.0.0.1"]}
+    with pytest.raises(ValueError, match="no public_url, to which the provider sends"):
+        WebSettings.model_validate(web)
+    WebSettings.model_validate({**web, "public_url": "https://post.example.no"})
+    WebSettings.model_validate({**web, "trusted_proxies": []})
+
+
+def test_libraries_that_are_missing(listen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, its name is said."""
+    monkeypatch.setattr(page_check, "_LIBRARIES", ("jinja2", "no_such_library"))
+    first = next(iter(check_page(WebSettings.model_validate({"listen": listen}))))
+    assert not first.ok
+    assert first.text.startswith("The page needs the extra postmottak[web]")
+    assert "missing: no_such_library;" in first.text
