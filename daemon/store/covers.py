@@ -133,7 +133,8 @@ class Covers:
                     ).scalars()
                 )
                 found = list(_queued(connection, ids))
-            yield found
+            if found:
+                yield found
 
     def follow(self, covers: Sequence[Cover], now: datetime) -> dict[UUID, Changed]:
         """Let deliveries that wait or are held follow covers, in one transaction.

@@ -46,7 +46,7 @@ def pieces(
     newest_first: bool = False,
     kind: type[SQLModel] | None = None,
 ) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions that split rows into pieces of at most `size`, in their order.
+    """Yield conditions that split rows into pieces of at most `size`, in their order; some empty.
 
     With `newest_first`, in the opposite order; `until` then begins the walk. `kind` names the table
     where `order` is its row number alone.
