@@ -43,6 +43,10 @@ class OneThread(concurrent.futures.Executor):
         return future
 
 
+_NOT_IMPORTED = (".versions.", ".env.", "daemon.page.")
+"""Migrations, which Alembic imports, and the page, whose libraries the wheel does not need."""
+
+
 def _import_everything() -> None:
     import alembic.command  # noqa: F401  # imported when tables are made otherwise
 
@@ -55,7 +59,7 @@ def _import_everything() -> None:
 
     for package in (daemon, connectors.mailboxes, connectors.destinations):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if ".versions" not in module.name and not module.name.endswith(".env"):
+            if not any(part in f"{module.name}." for part in _NOT_IMPORTED):
                 __import__(module.name)
 
 
