@@ -17,8 +17,8 @@ from sqlmodel import SQLModel
 
 from daemon.store.database import Database, table_of
 
-LETTERS = 100
-"""Letters in a piece, when all that decides where they go is read: about 10 ms, less than 100 on a
+LETTERS = 50
+"""Letters in a piece, when all that decides where they go is read: about 5 ms, less than 100 on a
 busy machine.
 """
 ROWS = 3000
