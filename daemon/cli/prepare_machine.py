@@ -102,4 +102,4 @@ def instruct(needs: UnitNeeds) -> Iterator[str]:
             yield f"install -d -o {_USER} -g {_USER} -m 0750 {shell(folder)}"
     yield f"With systemd, save this as\n{DROP_IN}:\n\n{needs.drop_in()}".rstrip()
     if lines := needs.page_drop_in():
-        yield f"For the page, save this as\n{PAGE_DROP_IN}:\n\n{lines}".rstrip()
+        yield f"\nFor the page, save this as\n{PAGE_DROP_IN}:\n\n{lines}".rstrip()

@@ -183,7 +183,8 @@ def _backed_up(copy: _Copy) -> Iterator[str]:
 
 def _lose_store(copy: _Copy) -> None:
     for left in copy.folder.glob("postmottak.db*"):
-        left.unlink()
+        if not left.is_dir():  # where the service is woken; it holds nothing
+            left.unlink()
     shutil.rmtree(copy.content)
 
 

@@ -123,7 +123,10 @@ def _sinks(journey: Journey) -> set[str]:
 def _lose(journey: Journey) -> None:
     """Everything that the installation has made is gone."""
     for left in journey.scene.folder.glob("postmottak.db*"):
-        left.unlink()
+        if left.is_dir():  # where the service is woken
+            shutil.rmtree(left)
+        else:
+            left.unlink()
     shutil.rmtree(journey.scene.folder / "content")
 
 
