@@ -101,8 +101,8 @@ def test_one_service_of_several_that_cannot_be_read(
     office.poll(minutes=61)
     assert office.kinds() == [("rights", True) if refused else ("unread", False)]
     assert (
-        f"4255/1 plan{'' if refused else ' since 2026-11-24 09:00 UTC'}: {error}; "
-        in office.wrong()[0].text
+        f": {error}: {'991825827 ' if refused else ''}4255/1 plan"
+        f"{'' if refused else ' since 2026-11-24 09:00 UTC'}; " in office.wrong()[0].text
     )
     office.poll(hours=3)
     assert office.kinds() == [("rights", True) if refused else ("unread", True)]
