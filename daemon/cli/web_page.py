@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 
 import typer
 
 from daemon.cli.output import Progress, options
 from daemon.core.errors import OperatorError
-
-_NEEDED = ("argon2", "authlib", "jinja2", "python_multipart", "tomlkit")
 
 
 def add_to(web: typer.Typer) -> None:
@@ -62,8 +59,9 @@ def reindex(context: typer.Context) -> None:
 
 def need_extra() -> None:
     """Raise OperatorError, with the remedy, if the page's libraries are not installed."""
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
+    from daemon.service.page_check import missing_libraries
+
+    if missing := missing_libraries():
         raise OperatorError(
             f"The page needs the extra web, of which {', '.join(missing)} is missing; install "
             "postmottak[web]"

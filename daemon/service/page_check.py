@@ -31,8 +31,13 @@ def check_page(settings: WebSettings) -> Iterator[Finding]:
         yield _secret("[web.proxy] secret_file", settings.proxy.secret_file)
 
 
+def missing_libraries() -> list[str]:
+    """Return which of the page's libraries are not installed; they are the extra web."""
+    return [each for each in _LIBRARIES if find_spec(each) is None]
+
+
 def _libraries() -> Finding:
-    missing = [each for each in _LIBRARIES if find_spec(each) is None]
+    missing = missing_libraries()
     if not missing:
         return Finding(subject=_WHAT, ok=True, text="the page's libraries are installed")
     text = (
