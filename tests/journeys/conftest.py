@@ -35,6 +35,14 @@ _INSTALLED = os.environ.get("POSTMOTTAK")
 PYTHON = str(Path(_INSTALLED).with_name("python")) if _INSTALLED else sys.executable
 """Whose Postmottak is run."""
 
+MEASURED = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(f"\\n{1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}", file=sys.stderr)
+sys.exit(code)
+"""
+"""Runs a command, and prints its peak memory in bytes as the last line of its errors."""
+
 
 @cache
 def _warm(python: str) -> Warm:
@@ -68,20 +76,24 @@ class Journey:
         errors: int | TextIO = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         """Start a command, as its users do."""
-        command = [
-            self._python,
-            "-c",
-            "import postmottak; postmottak.main()",
-            "-c",
-            str(self.scene.configuration),
-            *arguments,
-        ]
+        return subprocess.Popen(
+            self._command(*arguments),
+            stdout=output,
+            stderr=errors,
+            text=True,
+            env=self._environment(),
+            cwd=self.scene.folder,
+        )
+
+    def _command(self, *arguments: str) -> list[str]:
+        program = "import postmottak; postmottak.main()"
+        return [self._python, "-c", program, "-c", str(self.scene.configuration), *arguments]
+
+    def _environment(self) -> dict[str, str]:
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         if self._python == sys.executable:
             environment["PYTHONPATH"] = str(ROOT)
-        return subprocess.Popen(
-            command, stdout=output, stderr=errors, text=True, env=environment, cwd=self.scene.folder
-        )
+        return environment
 
     def run(self, *arguments: str, crash: str = "") -> Ended:
         """Run a command to its end; with `crash`, it kills itself at that point (see
@@ -96,15 +108,23 @@ class Journey:
             raise
 
     def measure(self, *arguments: str) -> tuple[Ended, int]:
-        """Run a command to its end; with the most memory that it had, in bytes."""
-        output, errors = self.scene.folder / "output.txt", self.scene.folder / "errors.txt"
-        with output.open("w") as out, errors.open("w") as err:
-            process = self.start(*arguments, output=out, errors=err)
-            _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        return Ended(
-            code=process.returncode, output=output.read_text(), errors=errors.read_text()
-        ), usage.ru_maxrss * 1024
+        """Run a command to its end; with the most memory that it had, in bytes.
+
+        A small process starts it. Linux counts the memory of the one who starts a process as the
+        process's own (`exec_mmap` in fs/exec.c), and a worker of these tests has hundreds of
+        megabytes after some tests in a browser.
+        """
+        launcher = [sys.executable, "-I", "-S", "-c", MEASURED, *self._command(*arguments)]
+        ended = subprocess.run(
+            launcher,
+            capture_output=True,
+            text=True,
+            env=self._environment(),
+            cwd=self.scene.folder,
+            check=False,
+        )
+        errors, _, most = ended.stderr.rstrip().rpartition("\n")
+        return Ended(code=ended.returncode, output=ended.stdout, errors=errors), int(most)
 
     def poll(self) -> Ended:
         return self.run("poll", "--json")
