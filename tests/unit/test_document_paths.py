@@ -30,6 +30,8 @@ _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 def _prose(path: Path) -> Iterator[str]:
     """A module's comments and docstrings."""
     text = path.read_text(encoding="utf-8")
+    if not _missing(iter([text])):
+        return  # parsing takes long, and what is not in the text is not in its prose
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             yield token.string
