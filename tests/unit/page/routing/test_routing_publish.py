@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -217,8 +218,8 @@ from daemon.runtime.clock import utc_now
 from daemon.store import Intent, Store
 from daemon.store.publications import Publications
 
-folder, wanted, last = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-steps = 0
+folder, wanted = Path(sys.argv[1]), sys.argv[2]
+last = steps = 0
 
 def step(*_):
     global steps
@@ -240,19 +241,51 @@ for name in ("open", "write", "fsync", "rename", "replace", "unlink", "fchmod"):
         return found
     setattr(os, name, wrapped)
 
-store = Store(f"sqlite:///{folder}/postmottak.db")
-publisher = Publisher(store, folder / "routing.toml", utc_now)
-base = publisher.read().version
-steps = 0
-publisher.publish(
-    Intent(version=version_of(wanted), version_before=base, text=wanted, by="anna", reason="ny"),
-    base,
-)
+def publish():
+    global steps
+    store = Store(f"sqlite:///{folder}/postmottak.db")
+    publisher = Publisher(store, folder / "routing.toml", utc_now)
+    base = publisher.read().version
+    steps = 0
+    intent = Intent(
+        version=version_of(wanted), version_before=base, text=wanted, by="anna", reason="ny"
+    )
+    publisher.publish(intent, base)
+
+for line in sys.stdin:
+    last = int(line)
+    child = os.fork()
+    if child == 0:
+        publish()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
+@pytest.fixture
+def killed(tmp_path: Path) -> Iterator[Callable[[int], int]]:
+    """Publishes in a process that kills itself at a step, and returns how it ended; each is the
+    fork of one that has imported what it needs."""
+    command = [sys.executable, "-c", _CHILD, str(tmp_path), EDITED]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        ask, answers = process.stdin, process.stdout
+
+        def publish(last: int) -> int:
+            ask.write(f"{last}\n")
+            ask.flush()
+            return int(answers.readline())
+
+        yield publish
+        ask.close()
+
+
 def test_a_kill_at_any_step_leaves_file_and_history_agreed(
-    tmp_path: Path, new_database: Path
+    tmp_path: Path, new_database: Path, killed: Callable[[int], int]
 ) -> None:
     """However far a publication came when its process was killed: the file is the old one or the
     new one, whole, and the history says which, whoever looks first."""
@@ -266,12 +299,7 @@ def test_a_kill_at_any_step_leaves_file_and_history_agreed(
         store = Store(f"sqlite:///{tmp_path}/postmottak.db")
         store.letters.note_table(version_of(TEXT), TEXT, NOW)
         store.drafts.put("anna", base=TEXT, text=EDITED, now=NOW)
-        child = subprocess.run(  # our own interpreter
-            [sys.executable, "-c", _CHILD, str(tmp_path), EDITED, str(last)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            check=False,
-        )
+        code = killed(last)
         found = file.read_text()
         assert found in {TEXT, EDITED}
         if last % 2:  # the service looks first
@@ -283,10 +311,10 @@ def test_a_kill_at_any_step_leaves_file_and_history_agreed(
         assert (store.drafts.find("anna") is None) == (found == EDITED)
         store.close()
         results.append(found == EDITED)
-        if child.returncode == 0:
+        if code == 0:
             break
-        assert child.returncode == -signal.SIGKILL
-    assert child.returncode == 0
+        assert code == -signal.SIGKILL
+    assert code == 0
     assert results[0] is False
     assert results[-1] is True
     assert len(results) > 6
