@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -100,9 +102,14 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, database: Path) -> Iterator[Site]:
-    """A page over a new store whose routing table is in force."""
+def site(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A page over a new store whose routing table is in force; it hashes passwords with the least
+    effort, as test_passwords.py looks at the real one."""
     assert database.parent == tmp_path  # an empty one, which need not be migrated
+    monkeypatch.setattr(
+        "daemon.page.guard.passwords._new_hasher",
+        partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1),
+    )
     with opened_site(tmp_path) as found:
         yield found
 
