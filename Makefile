@@ -5,20 +5,30 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHEEL_BIN := .venv-wheel/bin
 
-.PHONY: vendor words pictures demo test check journeys coverage bench crash-sweep power-cut drop-reader restore-sweep keeping-sweep edit-sweep deb system-test lock clean
+.PHONY: vendor words pictures demo test check lint units journeys coverage bench crash-sweep power-cut drop-reader restore-sweep keeping-sweep edit-sweep deb system-test lock clean
 
 demo: .venv/made
 	$(BIN)/postmottak demo
 
-test: check journeys
+# Linters and the installation of the wheel take one core each.
+test: .venv/made
+	$(MAKE) --jobs 2 --output-sync=target lint .venv-wheel/made
+	$(MAKE) units
+	$(MAKE) journeys
 
 # All checks on the checkout. The journeys are separate: they run against the wheel, as installed.
-check: .venv/made
+check: lint
+	$(MAKE) units
+
+lint: .venv/made
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 tests/unit tests/connectors tests/contracts tests/sweeps
+
+# The sweeps first: the longest tests at the end would leave a core idle.
+units: .venv/made
+	$(BIN)/pytest --numprocesses 2 tests/sweeps tests/contracts tests/unit tests/connectors
 
 # Line and branch coverage. Not part of `test`, because nothing depends on it and it is slow.
 coverage: .venv/made
