@@ -11,7 +11,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,8 @@ from connectors.sandbox.samples import sandbox_resources
 from connectors.sandbox.setup import Scene, prepare
 
 _BODY = "Hei\n\nSe vedlagt vedtak.\n"
-_TOKEN_LASTS = timedelta(hours=6)
+TOKEN_LASTS = timedelta(hours=6)
+_SMALL = 1 << 20  # bytes; larger contents are generated while they are sent
 
 
 @contextmanager
@@ -50,15 +51,26 @@ def other_side(
             process.wait()
 
 
-def _letters(count: int, size: int, party: str, now: datetime) -> Iterator[PretendLetter]:
-    chance = random.Random(count)  # noqa: S311  # the same letters each time
-    resources = [resource for code, resource in sandbox_resources(confidential=False).items()]
-    for number in range(count):
-        small = size <= 1 << 20  # larger ones are generated while they are sent
+def made_up_contents(count: int, size: int) -> Iterator[bytes]:
+    """Yield `count` contents of `size` bytes: the same each time, and no two alike."""
+    chance = random.Random(count)  # noqa: S311
+    for _ in range(count):
+        yield chance.randbytes(size)
+
+
+def letters_of(
+    contents: Iterable[bytes | int], party: str, now: datetime
+) -> Iterator[PretendLetter]:
+    """Yield a letter for each content, which is its attachment: the newest a minute before `now`.
+
+    A number is a size: such a content is generated while it is sent.
+    """
+    resources = list(sandbox_resources(confidential=False).values())
+    for number, content in enumerate(contents):
         attachment = PretendAttachment(
             name="Vedtak.pdf",
-            content=chance.randbytes(size) if small else b"",
-            size=None if small else size,
+            content=content if isinstance(content, bytes) else b"",
+            size=content if isinstance(content, int) else None,
             display_name="Vedtak",
         )
         yield PretendLetter(
@@ -86,13 +98,14 @@ def _main(folder: str, arguments: Sequence[str]) -> None:
     letters, size, parties = int(arguments[0]), int(arguments[1]), int(arguments[3])
     with FakeAltinn() as altinn:
         scene = Scene(folder=Path(folder).absolute())
-        altinn.exchange.lifetime = _TOKEN_LASTS
+        altinn.exchange.lifetime = TOKEN_LASTS
         client = prepare(altinn, scene)
         _several_parties(altinn, client.client_id, scene, parties)
         (scene.folder / "token").write_text(
             altinn.token(client.client_id, scene.party), encoding="utf-8"
         )
-        for letter in _letters(letters, size, scene.party, datetime.now(UTC)):
+        contents = made_up_contents(letters, size) if size <= _SMALL else [size] * letters
+        for letter in letters_of(contents, scene.party, datetime.now(UTC)):
             altinn.publish(letter)
         altinn.latency = float(arguments[2])
         sys.stdout.write("ready\n")

@@ -5,7 +5,6 @@ Times are from its log, processor time and memory from the kernel.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -18,7 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+from benchmarks import processes
+
 # seconds; times are read from the log, and observing must not cost what is measured
 _LOOK = 0.1
 _PATIENCE = 600.0
@@ -38,9 +38,9 @@ class Service:
     log: Path
     drop: Path
 
-    def wait_for_log(self, words: str) -> None:
-        """Wait until the log contains `words`. Raises TooLong."""
-        self._wait(lambda: words in self.log.read_text(encoding="utf-8"), words)
+    def wait_for_log(self, words: str, look: float = _LOOK) -> None:
+        """Wait until the log contains `words`; look every `look` seconds. Raises TooLong."""
+        self._wait(lambda: words in self.log.read_text(encoding="utf-8"), words, look)
 
     def wait_for_letters(self, count: int) -> None:
         """Wait until there are `count` letters in the drop. Raises TooLong."""
@@ -62,15 +62,15 @@ class Service:
         return [datetime.fromisoformat(line) for line in lines]
 
     def cpu_seconds(self) -> float:
-        """Return the processor time so far, of the service and its worker process, in seconds."""
-        return sum(map(_cpu_seconds, self._processes()))
+        """Return the processor time so far, of the service and its workers, in seconds."""
+        return processes.cpu_seconds(self.process.pid)
 
     def memory(self) -> float:
-        """Return the memory of the service and its worker process now, in MB.
+        """Return the memory of the service and its workers now, in MB.
 
-        What both share counts once.
+        What they share counts once.
         """
-        return sum(map(_memory, self._processes()))
+        return processes.memory(self.process.pid)
 
     def peak_until_letters(self, count: int) -> float:
         """Do as `wait_for_letters`. Returns the largest `memory`, measured ten times a second."""
@@ -86,12 +86,7 @@ class Service:
     def _letters(self) -> int:
         return sum(not each.name.startswith(".") for each in self.drop.iterdir())
 
-    def _processes(self) -> list[Path]:
-        own = Path("/proc", str(self.process.pid))
-        children = (own / "task" / own.name / "children").read_text(encoding="utf-8").split()
-        return [own, *(Path("/proc", each) for each in children)]
-
-    def _wait(self, condition: object, what: str) -> None:
+    def _wait(self, condition: object, what: str, look: float = _LOOK) -> None:
         assert callable(condition)
         ends = time.monotonic() + _PATIENCE
         while not condition():
@@ -100,24 +95,7 @@ class Service:
                     f"{what} did not come; the log is "
                     f"{self.log}:\n{self.log.read_text(encoding='utf-8')[-2000:]}"
                 )
-            time.sleep(_LOOK)
-
-
-def _cpu_seconds(process: Path) -> float:
-    fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _memory(process: Path) -> float:
-    """Return the memory of a process in MB.
-
-    A page that it shares with another process counts half, so that both together count it once.
-    """
-    found = re.search(
-        r"^Pss:\s+(\d+) kB", (process / "smaps_rollup").read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert found
-    return int(found[1]) / 1024
+            time.sleep(look)
 
 
 def fresh(scene: Path, folder: Path) -> Path:

@@ -124,15 +124,17 @@ def service_seconds(scene: Path, folder: Path, letters: int) -> tuple[float, flo
     return (ended - began).total_seconds(), processor
 
 
+def bare_command(scene: Path, target: Path, client: str) -> list[str]:
+    """Return the command of a bare client.
+
+    It prints the seconds that it takes, and those of the processor.
+    """
+    module = [sys.executable, "-m", "benchmarks.bare"]
+    return [*module, str(scene), str(target), client, str(_THREADS)]
+
+
 def _bare_seconds(scene: Path, target: Path, client: str) -> float:
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.bare",
-        str(scene),
-        str(target),
-        client,
-        str(_THREADS),
-    ]
+    command = bare_command(scene, target, client)
     # our own module
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout  # noqa: S603
+    return float(printed.split()[0])
