@@ -25,7 +25,9 @@ from benchmarks.mail_fetchers import FDM, GETMAIL, MBSYNC
 from benchmarks.other_side import made_up_contents
 from benchmarks.report import Figure
 from benchmarks.static_altinn import StaticAltinn, nginx, static_altinn
+from benchmarks.static_answers import MOST_LETTERS
 
+_SHORTENING = ("BENCH_ROUNDS", "BENCH_LETTERS", "BENCH_PROGRAMS")
 _SIZES = {100_000: 1_000, 5_000: 4_000}
 _ROUNDS = 3
 _BARE = ("http.client", "httpx")
@@ -35,7 +37,7 @@ Do = Callable[[Path], Run]
 
 def is_shortened() -> bool:
     """Whether this is only a quick look, whose figures are not for the documents."""
-    return any(name in os.environ for name in ("BENCH_ROUNDS", "BENCH_LETTERS", "BENCH_PROGRAMS"))
+    return any(name in os.environ for name in _SHORTENING)
 
 
 def fast(folder: Path) -> Iterator[Figure]:
@@ -44,10 +46,17 @@ def fast(folder: Path) -> Iterator[Figure]:
         yield Figure(what="a fast other side", measured="not measured: nginx is not installed")
         return
     for size, usual in _SIZES.items():
-        letters = int(os.environ.get("BENCH_LETTERS", usual))
+        letters = _number("BENCH_LETTERS", usual)
         yield from _at_size(folder / str(size), letters, size)
     if missing := _missing():
         yield Figure(what="other programs", measured=f"not measured: {', '.join(missing)}")
+
+
+def _number(name: str, usual: int) -> int:
+    text = os.environ.get(name, str(usual))
+    if not (text.isascii() and text.isdigit() and int(text) <= MOST_LETTERS and int(text)):
+        raise SystemExit(f"{name} must be a number from 1 to {MOST_LETTERS}, and is {text!r}")
+    return int(text)
 
 
 def _missing() -> list[str]:
@@ -91,7 +100,7 @@ def _chosen(programs: Mapping[str, Do]) -> Mapping[str, Do]:
 def _by_turns(programs: Mapping[str, Do], folder: Path) -> Mapping[str, Sequence[Run]]:
     """Run each program in each round. One that fails is reported, and its other rounds count."""
     runs: dict[str, list[Run]] = {name: [] for name in programs}
-    for number in range(int(os.environ.get("BENCH_ROUNDS", _ROUNDS))):
+    for number in range(_number("BENCH_ROUNDS", _ROUNDS)):
         for name, do in programs.items():
             os.sync()  # what others have written is not to be written on this one's time
             try:

@@ -18,40 +18,65 @@ _PROCESSOR_AT_MOST = {100_000: 1.6, 5_000: 1.2}
 def figures(
     runs: Mapping[str, Sequence[Run]], letters: int, size: int, again: PollAgain | None
 ) -> Iterator[Figure]:
-    """Yield the service's figures beside those of each other program."""
-    what = f"{letters:,} letters of {size // 1000} kB from a fast other side"
+    """Yield each program's rate, and the service beside each of the others.
+
+    The service is compared from the moment when it is ready, as it stays; a program that is
+    started for each fetch, from its start.
+    """
+    what = f"{letters:,} letters of {size / 1000:g} kB"
     for name, some in runs.items():
-        if name != SERVICE:
-            yield Figure(what=f"{what}: {name}", measured=_described(some, letters))
+        yield _rate_of(f"{what}: {name}", some, letters)
     ours = runs.get(SERVICE)
     if not ours:
         return
-    yield Figure(what=f"{what}: {SERVICE}, from ready", measured=_described(ours, letters))
-    yield from _rates(f"{what}: letters a second", runs, letters)
-    yield _processor(f"{what}: ms of processor time a letter", ours, letters, size)
+    for name, some in runs.items():
+        if name != SERVICE:
+            yield _beside(f"{what}: {SERVICE} beside {name}", ours, (name, some), letters)
+    yield _processor(f"{what}: {SERVICE}, ms of processor time a letter", ours, letters, size)
     if again:
         yield Figure(
             what=f"{what}: a poll with nothing new in the running service, ms",
             measured=f"{1000 * again.seconds:.0f}",
-            beside=f"{1000 * again.processor:.0f}: of processor time",
+            beside=f"{1000 * again.processor:.0f}: of processor time, from one poll to the next",
         )
 
 
-def _rates(what: str, runs: Mapping[str, Sequence[Run]], letters: int) -> Iterator[Figure]:
-    ready = _rate(runs[SERVICE], letters)
-    whole = median(letters / each.whole_seconds for each in runs[SERVICE])
-    for name, some in runs.items():
-        if name == SERVICE:
-            continue
-        theirs, wanted = _rate(some, letters), _AT_LEAST.get(name)
-        yield Figure(
-            what=f"{what}, from ready (from the start of the process: {whole:.0f})",
-            measured=f"{ready:.0f}",
-            beside=f"{theirs:.0f}: {name}",
-            ratio=ready / theirs,
-            wanted=f"at least {wanted:g}" if wanted else "",
-            held=ready / theirs >= wanted if wanted else None,
-        )
+def _rate_of(what: str, runs: Sequence[Run], letters: int) -> Figure:
+    rates = ", ".join(f"{letters / each.seconds:.0f}" for each in runs)
+    quietest = _quietest(runs)
+    used = _milliseconds(runs, lambda each: each.processor, letters)
+    server = _milliseconds(runs, lambda each: each.server, letters)
+    peak = median(each.memory for each in runs)
+    return Figure(
+        what=f"{what}, letters a second",
+        measured=f"{_rate(runs, letters):.0f}",
+        beside=(
+            f"each round: {rates}; the quietest: {letters / quietest.seconds:.0f}, with "
+            f"{quietest.others:.1f} cores busy for others; {used:.2f} ms of processor time a "
+            f"letter, and {server:.2f} of the other side; {peak:.0f} MB"
+        ),
+    )
+
+
+def _beside(
+    what: str, ours: Sequence[Run], other: tuple[str, Sequence[Run]], letters: int
+) -> Figure:
+    name, runs = other
+    ratio, wanted = _rate(ours, letters) / _rate(runs, letters), _AT_LEAST.get(name)
+    whole = median(letters / each.whole_seconds for each in ours)
+    quietest = _quietest(runs).seconds / _quietest(ours).seconds
+    return Figure(
+        what=f"{what}, letters a second",
+        measured=f"{_rate(ours, letters):.0f}",
+        beside=(
+            f"{_rate(runs, letters):.0f}; of the quietest rounds the ratio is {quietest:.2f}, and "
+            f"from the start of the service's process, with {whole:.0f}, "
+            f"{whole / _rate(runs, letters):.2f}"
+        ),
+        ratio=ratio,
+        wanted=f"at least {wanted:g}" if wanted else "",
+        held=ratio >= wanted if wanted else None,
+    )
 
 
 def _processor(what: str, runs: Sequence[Run], letters: int, size: int) -> Figure:
@@ -59,7 +84,7 @@ def _processor(what: str, runs: Sequence[Run], letters: int, size: int) -> Figur
     whole = _milliseconds(runs, lambda each: each.whole_processor, letters)
     most = _PROCESSOR_AT_MOST[size]
     return Figure(
-        what=f"{what}, service and workers from ready",
+        what=what,
         measured=f"{used:.2f}",
         beside=f"{whole:.2f}: with its start",
         wanted=f"at most {most:g}",
@@ -67,18 +92,8 @@ def _processor(what: str, runs: Sequence[Run], letters: int, size: int) -> Figur
     )
 
 
-def _described(runs: Sequence[Run], letters: int) -> str:
-    """Return everything about one program's runs in a line."""
-    rates = ", ".join(f"{letters / each.seconds:.0f}" for each in runs)
-    quietest = min(runs, key=lambda each: each.others)
-    used = _milliseconds(runs, lambda each: each.processor, letters)
-    server = _milliseconds(runs, lambda each: each.server, letters)
-    peak = median(each.memory for each in runs)
-    return (
-        f"{_rate(runs, letters):.0f} letters a second (each round: {rates}; the quietest, with "
-        f"{quietest.others:.1f} cores busy for others: {letters / quietest.seconds:.0f}); "
-        f"{used:.2f} ms of processor time a letter, and {server:.2f} of its server; {peak:.0f} MB"
-    )
+def _quietest(runs: Sequence[Run]) -> Run:
+    return min(runs, key=lambda each: each.others)
 
 
 def _rate(runs: Sequence[Run], letters: int) -> float:

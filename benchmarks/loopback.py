@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,6 @@ from pathlib import Path
 _PATIENCE = 20.0
 USER, GROUP = ("nobody", "nogroup") if os.geteuid() == 0 else (None, None)
 """As whom to run them; None for as ourselves."""
-_ROOTS = 2  # / and /tmp, which have their modes from the system
 
 
 def free_port() -> int:
@@ -35,6 +35,7 @@ def wait_for_port(port: int, name: str) -> None:
 
 
 def open_to_all(folder: Path) -> None:
-    """Let every user pass through the folder and those above it."""
-    for each in [folder, *folder.parents][: len(folder.parts) - _ROOTS]:
-        each.chmod(0o755)
+    """Let every user read the folder, and pass through those above it in the temporary folder."""
+    within = [each for each in folder.parents if each.is_relative_to(tempfile.gettempdir())]
+    for each in [folder, *within[:-1]]:
+        each.chmod(each.stat().st_mode | 0o055)

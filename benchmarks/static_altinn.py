@@ -101,7 +101,7 @@ def nginx() -> str | None:
 def static_altinn(folder: Path, contents: Sequence[bytes]) -> Iterator[StaticAltinn]:
     """Serve a letter for each of the contents, its attachment, until the block ends.
 
-    Requires nginx. Raises ValueError for more letters than fit in lists that are not cut.
+    Requires nginx. There are at most MOST_LETTERS.
     """
     program, own, scene = nginx(), folder / "nginx", Scene(folder=folder / "scene")
     assert program

@@ -27,6 +27,10 @@ from connectors.sandbox.http_server import Request, Response, Stream
 from connectors.sandbox.samples import sandbox_resources
 from connectors.sandbox.setup import Scene, prepare
 
+MOST_LETTERS = (LIST_LIMIT - 1) * len(sandbox_resources(confidential=False))
+"""More do not fit in lists that are not cut, and a static server cannot answer for the times that
+are asked then.
+"""
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _OK = 200
 _LASTS = 100  # seconds, of a grant
@@ -59,7 +63,7 @@ class Answers:
 def write_answers(folder: Path, scene: Scene, contents: Sequence[bytes]) -> Answers:
     """Write the answers for letters with these attachments, one each, and the files of the scene.
 
-    Raises ValueError for more letters than fit in lists that are not cut.
+    There are at most MOST_LETTERS.
     """
     answers = Answers(folder)
     with FakeAltinn() as altinn:
@@ -97,11 +101,7 @@ def _write_lists(answers: Answers, altinn: FakeAltinn, token: str) -> None:
         query = urlencode({"resourceId": resource, "role": "Recipient"})
         name = answers.lists[resource] = f"list/{number}"
         answer = altinn.correspondence.answer("list", _get(query, token=token), ())
-        if answers.add("list", name, answer).count(b",") >= LIST_LIMIT - 1:
-            raise ValueError(
-                f"a list would be cut at {LIST_LIMIT} letters, and a static server cannot answer "
-                "for the times that are asked then; take fewer letters"
-            )
+        answers.add("list", name, answer)
 
 
 def _write_letters(answers: Answers, altinn: FakeAltinn, token: str, keys: Sequence[str]) -> None:
