@@ -124,7 +124,8 @@ def _write_mails(folder: Path, contents: Iterable[bytes]) -> None:
     (folder / "home").mkdir()
     for number, content in enumerate(contents):
         mail = _HEAD.format(number=number).encode() + encodebytes(content).replace(b"\n", b"\r\n")
-        (folder / "source" / "new" / f"{number}.letter").write_bytes(mail)
+        # seen already, so that no program's turn changes anything for the next
+        (folder / "source" / "cur" / f"{number}.letter:2,S").write_bytes(mail)
 
 
 def _open_once(imap: int, pop3: int) -> None:

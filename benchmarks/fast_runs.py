@@ -29,6 +29,7 @@ from benchmarks.throughput import bare_command
 
 _LOOK = 0.01  # seconds, until the service is ready
 _DELIVERED, _POLLED = "delivery attempted", "polled"
+_PATIENCE = 600.0  # seconds
 _POLL_EVERY = 2  # seconds
 _POLLS = 5
 
@@ -121,7 +122,7 @@ def poll_again(altinn: StaticAltinn, box: Path) -> PollAgain:
 
 
 def bare_run(altinn: StaticAltinn, client: str, wanted: Counter[str], box: Path) -> Run:
-    """Run a bare client. Raises CalledProcessError and NotTheSame."""
+    """Run a bare client. Raises SubprocessError and NotTheSame."""
     run, printed = _run(altinn.pid, bare_command(altinn.scene, box, client))
     _verify_drops(box, wanted)
     seconds, processor = map(float, printed.split())
@@ -129,7 +130,7 @@ def bare_run(altinn: StaticAltinn, client: str, wanted: Counter[str], box: Path)
 
 
 def fetcher_run(fetcher: Fetcher, server: Dovecot, wanted: Counter[str], box: Path) -> Run:
-    """Run a mail fetcher, which is ready at once. Raises CalledProcessError and NotTheSame."""
+    """Run a mail fetcher, which is ready at once. Raises SubprocessError and NotTheSame."""
     command = fetcher.prepared(box, server)
     os.sync()
     run, _ = _run(server.pid, command, user=USER, group=GROUP, cwd=box, env=_environment(box))
@@ -147,7 +148,11 @@ def _run(server: int, command: Sequence[str], **options: Any) -> tuple[Run, byte
             ) as process,
             peak_memory(process.pid) as peak,
         ):
-            printed, _ = process.communicate()
+            try:
+                printed, _ = process.communicate(timeout=_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
             seconds = time.perf_counter() - began
         used = _children() - used
     if process.returncode:

@@ -25,12 +25,12 @@ def figures(
     """
     what = f"{letters:,} letters of {size / 1000:g} kB"
     for name, some in runs.items():
-        yield _rate_of(f"{what}: {name}", some, letters)
+        yield _rate_of(f"{what}: {name}, letters a second", some, letters)
     ours = runs.get(SERVICE)
     if not ours:
         return
     for name, some in runs.items():
-        if name != SERVICE:
+        if name != SERVICE and some:
             yield _beside(f"{what}: {SERVICE} beside {name}", ours, (name, some), letters)
     yield _processor(f"{what}: {SERVICE}, ms of processor time a letter", ours, letters, size)
     if again:
@@ -42,13 +42,15 @@ def figures(
 
 
 def _rate_of(what: str, runs: Sequence[Run], letters: int) -> Figure:
+    if not runs:
+        return Figure(what=what, measured="failed in every round")
     rates = ", ".join(f"{letters / each.seconds:.0f}" for each in runs)
     quietest = _quietest(runs)
     used = _milliseconds(runs, lambda each: each.processor, letters)
     server = _milliseconds(runs, lambda each: each.server, letters)
     peak = median(each.memory for each in runs)
     return Figure(
-        what=f"{what}, letters a second",
+        what=what,
         measured=f"{_rate(runs, letters):.0f}",
         beside=(
             f"each round: {rates}; the quietest: {letters / quietest.seconds:.0f}, with "

@@ -19,6 +19,7 @@ server = 127.0.0.1
 port = {imap}
 username = {login}
 password = {login}
+timeout = 20
 [destination]
 type = Maildir
 path = {folder}/mail/

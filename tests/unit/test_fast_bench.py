@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks import dovecot, processes, report
-from benchmarks.fast import fast
+from benchmarks.fast import by_turns, fast
 from benchmarks.fast_runs import (
     NotTheSame,
     PollAgain,
@@ -123,9 +123,12 @@ def test_runs_are_verified(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not dovecot.installed(), reason="Dovecot is not installed, or we are not root")
-@pytest.mark.parametrize("fetcher", [MBSYNC, FDM, GETMAIL], ids=lambda each: each.program)
+@pytest.mark.parametrize("fetcher", [MBSYNC, FDM], ids=lambda each: each.program)
 def test_mail_fetchers_are_verified(box: Path, fetcher: Fetcher) -> None:
-    """Each mail fetcher gets the same contents; one more that was to come is missed."""
+    """Each mail fetcher gets the same contents; one more that was to come is missed.
+
+    Not getmail6, which may miss the end of a child of its own while the machine is busy.
+    """
     if not fetcher.installed:
         pytest.skip(f"{fetcher.program} is not installed")
     with dovecot.dovecot(box / "mail", _CONTENTS) as server:
@@ -199,6 +202,28 @@ def test_figures_say_what_holds() -> None:
     assert "with 333, 0.57" in compared.beside
     used = table[f"1,000 letters of 5 kB: {SERVICE}, ms of processor time a letter"]
     assert (used.measured, used.held) == ("1.00", True)
+
+
+def test_failure_of_another_program_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A mail fetcher that fails is named, and its other rounds count; the service's own end it."""
+    monkeypatch.setenv("BENCH_ROUNDS", "2")
+    outcomes: list[Run | Exception] = [NotTheSame("one less"), _run(1.0)]
+
+    def flaky(_: Path) -> Run:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    assert by_turns({GETMAIL.name: flaky}, tmp_path) == {GETMAIL.name: [_run(1.0)]}
+    assert f"{GETMAIL.name} failed in round 1: one less" in capfd.readouterr().err
+    outcomes[:] = [NotTheSame("one less")]
+    with pytest.raises(NotTheSame):
+        by_turns({SERVICE: flaky}, tmp_path)
+    (figure,) = figures({GETMAIL.name: []}, 1000, 5_000, None)
+    assert figure.measured == "failed in every round"
 
 
 def test_quick_look_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
