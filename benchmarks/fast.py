@@ -79,7 +79,7 @@ def _at_size(folder: Path, letters: int, size: int) -> Iterator[Figure]:
                 if each.installed
             }
         runs = by_turns(_chosen(programs), folder)
-        again = poll_again(altinn, folder / f"{SERVICE}-0") if SERVICE in runs else None
+        again = poll_again(altinn, _box(folder, SERVICE, 0)) if SERVICE in runs else None
     yield from figures(runs, letters, size, again)
 
 
@@ -97,6 +97,11 @@ def _chosen(programs: Mapping[str, Do]) -> Mapping[str, Do]:
     }
 
 
+def _box(folder: Path, name: str, number: int) -> Path:
+    """Return the folder of a program's round."""
+    return folder / f"{name.partition(',')[0]}-{number}"
+
+
 def by_turns(programs: Mapping[str, Do], folder: Path) -> Mapping[str, Sequence[Run]]:
     """Run each program in each round.
 
@@ -108,7 +113,7 @@ def by_turns(programs: Mapping[str, Do], folder: Path) -> Mapping[str, Sequence[
         for name, do in programs.items():
             os.sync()  # what others have written is not to be written on this one's time
             try:
-                runs[name].append(do(folder / f"{name.partition(',')[0]}-{number}"))
+                runs[name].append(do(_box(folder, name, number)))
             except (SubprocessError, NotTheSame) as error:
                 if name == SERVICE:
                     raise
