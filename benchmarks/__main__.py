@@ -34,26 +34,29 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
 }
 
 
-def _figures(names: Iterable[str]) -> Iterator[Figure]:
-    with ExitStack() as stack:
-        # ext4 does not use an inode again for five minutes, and until then inspects it whenever it
-        # makes another: what one part has made is not removed before the last has ended
-        for name in names:
-            folder = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="postmottak-bench-", ignore_cleanup_errors=True)
-            )
-            for figure in _PARTS[name](Path(folder)):
-                sys.stderr.write(f"{figure.what}: {figure.measured}\n")
-                yield figure
+def _figures(names: Iterable[str], stack: ExitStack) -> Iterator[Figure]:
+    """Yield the figures of the parts; their folders stay until `stack` is closed.
+
+    ext4 does not use an inode again for five minutes, and until then inspects it whenever it makes
+    another: what one part has made is not removed before the last has ended.
+    """
+    for name in names:
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="postmottak-bench-", ignore_cleanup_errors=True)
+        )
+        for figure in _PARTS[name](Path(folder)):
+            sys.stderr.write(f"{figure.what}: {figure.measured}\n")
+            yield figure
 
 
 def main() -> None:
     """Measure, and print the table."""
     names = sys.argv[1:] or list(_PARTS)
-    figures = list(_figures(names))
-    print(report.table(figures))  # printing is what it is for
-    if len(names) == len(_PARTS) and not is_shortened():
-        report.write(figures)
+    with ExitStack() as stack:
+        figures = list(_figures(names, stack))
+        print(report.table(figures), flush=True)  # printing is what it is for
+        if len(names) == len(_PARTS) and not is_shortened():
+            report.write(figures)
 
 
 if __name__ == "__main__":
