@@ -196,7 +196,8 @@ def check(context: typer.Context, *, json: Json = False) -> None:
     from daemon.maintenance.integrity import IntegrityReport, check_store
     from daemon.runtime import logs as logging
     from daemon.service import stack
-    from daemon.store.sqlite_file import copied, corruption
+    from daemon.store.snapshot import copied
+    from daemon.store.sqlite_file import corruption
 
     logging.configure()
     configuration = stack.load_configuration(options(context).config)
@@ -204,8 +205,7 @@ def check(context: typer.Context, *, json: Json = False) -> None:
     progress = Progress()
     try:
         store = stack.open_store(configuration)
-        progress("copying the database")
-        with copied(path) as copy:
+        with copied(path, progress) as copy:
             found = check_store(copy, store, stack.open_content(configuration), progress)
         store.close()
     except StoreError:

@@ -24,6 +24,7 @@ from daemon.core.errors import OperatorError, StoreError
 from daemon.maintenance.integrity import IntegrityReport, check_store
 from daemon.store import Store
 from daemon.store.content import PREFIXES, ContentStore
+from daemon.store.snapshot import take_snapshot
 from daemon.store.sqlite_file import BESIDE, copy_database, corruption, roll_back
 
 _DATABASE, _CONTENT, _MANIFEST = "postmottak.db", "content", "backup.json"
@@ -60,7 +61,7 @@ def make_backup(database: Path, content: ContentStore, folder: Path, now: dateti
 
 
 def _make(database: Path, content: ContentStore, folder: Path, now: datetime) -> Backup:
-    copy_database(database, folder / _DATABASE)
+    take_snapshot(database, folder / _DATABASE)
     store = Store(f"sqlite:///{folder / _DATABASE}")
     try:
         store.sessions.end_everywhere()  # a restored store logs nobody in

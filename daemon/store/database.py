@@ -24,6 +24,7 @@ from daemon.core.errors import DiskFull, NotStorable, StoreBusy, StoreError
 from daemon.core.outside_values import json_from
 from daemon.runtime.owner import create_file, make_folder
 from daemon.store.busy import BusyWait, is_busy
+from daemon.store.kept_journals import JournalKeeper
 from daemon.store.migrations import HEAD
 
 _PRAGMAS = (
@@ -33,6 +34,9 @@ _PRAGMAS = (
     "trusted_schema=OFF",
     "secure_delete=ON",  # what retention deletes is overwritten, and not only forgotten
 )
+_KEPT = "journals are kept"  # what is remembered with a connection
+_KEEPING = ("journal_mode=DELETE", "cache_spill=OFF")
+_NOT_KEEPING = ("journal_mode=TRUNCATE", "cache_spill=ON")
 _Row = TypeVar("_Row")
 _PASSES = ("disk is full", "unable to open database file", "out of memory")
 """What SQLite reports when the system has no more space, files or memory (sqlite3_errstr). The
@@ -124,8 +128,9 @@ def _open(url: str, busy_wait: BusyWait) -> Engine:
     )
     event.listen(engine, "connect", partial(_prepare_connection, busy_wait))
     event.listen(engine, "do_execute", partial(_execute, busy_wait))
-    event.listen(engine, "begin", _begin)
-    event.listen(engine, "commit", _commit)
+    journals = JournalKeeper(Path(database or ":memory:"))
+    event.listen(engine, "begin", partial(_begin, journals))
+    event.listen(engine, "commit", partial(_commit, journals))
     return engine
 
 
@@ -156,22 +161,40 @@ def _execute(
     return True
 
 
-def _begin(connection: Any) -> None:
+def _begin(journals: JournalKeeper, connection: Connection) -> None:
     """Begin, with the write lock at once for writers.
 
     A transaction that takes it later fails with `database is locked` without waiting.
     """
     options = connection.get_execution_options()
-    if not options.get("single", False):
-        connection.exec_driver_sql(
-            "BEGIN IMMEDIATE" if options.get("immediate", False) else "BEGIN"
-        )
+    if options.get("immediate", False):
+        _begin_to_write(journals, connection)
+    elif not options.get("single", False):
+        connection.exec_driver_sql("BEGIN")
 
 
-def _commit(connection: Connection) -> None:
+def _begin_to_write(journals: JournalKeeper, connection: Connection) -> None:
+    """Begin to write, with the kind of journal that a copy needs while one is under way.
+
+    Pages are changed in the file by the commit only then, when the journal has its second name.
+    """
+    while True:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        wanted = journals.is_wanted()
+        if connection.info.get(_KEPT, False) == wanted:
+            return
+        connection.exec_driver_sql("ROLLBACK")  # inside a transaction the kind does not change
+        for pragma in _KEEPING if wanted else _NOT_KEEPING:
+            connection.exec_driver_sql(f"PRAGMA {pragma}").close()
+        connection.info[_KEPT] = wanted
+
+
+def _commit(journals: JournalKeeper, connection: Connection) -> None:
     """Commit by a statement, which waits like every other and can be repeated after a reader."""
     # a connection of sqlite3's
     if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        if connection.info.get(_KEPT, False):
+            journals.keep()
         connection.exec_driver_sql("COMMIT")
 
 
