@@ -121,11 +121,20 @@ def backup(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="An empty or a new folder.")],
     *,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Read and check every attachment, also those that the newest backup in the same "
+            "parent folder has.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write a backup of the database and the attachments to a folder.
 
-    The service may run: the backup shows the store at one moment.
+    The service may run: the backup shows the store at one moment. Attachments that the newest
+    backup in the same parent folder has are linked from there, and are not read again.
     """
     from daemon.maintenance.backup import make_backup
     from daemon.runtime import logs as logging
@@ -139,6 +148,8 @@ def backup(
         stack.open_content(configuration),
         folder,
         stack.utc_now(),
+        full=full,
+        report=Progress(),
     )
     if json:
         print_json(made)
@@ -147,6 +158,11 @@ def backup(
             f"{counted(made.messages, 'letter')} and {counted(made.files, 'file')} saved in "
             f"{folder} and verified"
         )
+        if made.unchanged:
+            typer.echo(
+                f"{counted(made.unchanged, 'file')} of these an earlier backup had; to read and "
+                "check them again, use --full"
+            )
         for fault in made.faults:
             typer.echo(f"FAIL {fault}")
     raise typer.Exit(Exit.WRONG if made.faults else Exit.FINE)

@@ -1,7 +1,8 @@
 """Backup to a folder, and restore: the database as it was at one moment, and the files it needs.
 
     FOLDER/postmottak.db     a copy by SQLite's own means
-    FOLDER/content/          the attachments' bytes; hard links where the file system allows it
+    FOLDER/content/          the attachments' bytes; hard links where the file system allows it, to
+                             the store or to the newest backup in the same parent folder
     FOLDER/backup.json       written last: a folder without it is not a backup
 
 After a restore the ids of letters and deliveries are the same, because they are derived, so a
@@ -19,15 +20,23 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from daemon.core.callbacks import do_nothing
 from daemon.core.durable_files import new_file, sync
 from daemon.core.errors import OperatorError, StoreError
-from daemon.maintenance.integrity import IntegrityReport, check_store
+from daemon.maintenance.earlier_backup import (
+    CONTENT,
+    MANIFEST,
+    EarlierBackup,
+    earlier_backup,
+    sync_folders,
+)
+from daemon.maintenance.integrity import IntegrityReport, Report, check_store
 from daemon.store import Store
 from daemon.store.content import PREFIXES, ContentStore
 from daemon.store.snapshot import take_snapshot
 from daemon.store.sqlite_file import BESIDE, copy_database, corruption, roll_back
 
-_DATABASE, _CONTENT, _MANIFEST = "postmottak.db", "content", "backup.json"
+_DATABASE = "postmottak.db"
 _BLOCK = 1 << 20
 
 
@@ -40,18 +49,32 @@ class Backup:
     files: int
     faults: tuple[str, ...] = ()
     """Files that were missing or damaged in the store already."""
+    unchanged: int = 0
+    """Files that the newest backup beside this one had verified, and that were not read again."""
 
 
-def make_backup(database: Path, content: ContentStore, folder: Path, now: datetime) -> Backup:
+def make_backup(  # the store, where to, when, and how
+    database: Path,
+    content: ContentStore,
+    folder: Path,
+    now: datetime,
+    *,
+    full: bool = False,
+    report: Report = do_nothing,
+) -> Backup:
     """Write a backup to a folder that is new or empty, durably, and check it.
 
-    Raises OperatorError or StoreError, and leaves nothing then. May be called beside a running
-    service.
+    Files that the newest complete backup in the same parent folder has are taken from there, and
+    are read and checked again only if it is to be `full`. `report` is called regularly with what is
+    being done. Raises OperatorError or StoreError, and leaves nothing then. May be called beside a
+    running service.
     """
     _make_empty(folder)
+    earlier = None if full else earlier_backup(folder)
     try:
         with content.guarded(alone=False):
-            return _make(database, content, folder, now)
+            take_snapshot(database, folder / _DATABASE, report)
+            return _Making(database, content, folder, earlier, report).make(now)
     except OSError as error:
         _clear(folder)
         raise StoreError(f"the backup {folder} cannot be written: {error.strerror}") from error
@@ -60,33 +83,67 @@ def make_backup(database: Path, content: ContentStore, folder: Path, now: dateti
         raise
 
 
-def _make(database: Path, content: ContentStore, folder: Path, now: datetime) -> Backup:
-    take_snapshot(database, folder / _DATABASE)
-    store = Store(f"sqlite:///{folder / _DATABASE}")
-    try:
-        store.sessions.end_everywhere()  # a restored store logs nobody in
-        copies = ContentStore(folder / _CONTENT)
-        for sha256 in _needed(store):
-            with suppress(FileNotFoundError):  # the check below reports it
-                _link_or_copy(content.path(sha256), copies.path(sha256))
-        _sync_tree(folder)
-        found = check_store(folder / _DATABASE, store, copies)
+@dataclass(frozen=True)
+class _Making:
+    """A backup under way, which has its database."""
+
+    database: Path
+    content: ContentStore
+    folder: Path
+    earlier: EarlierBackup | None
+    report: Report
+
+    def make(self, now: datetime) -> Backup:
+        """Copy the files, check everything, and write the last file."""
+        store = Store(f"sqlite:///{self.folder / _DATABASE}")
+        try:
+            store.sessions.end_everywhere()  # a restored store logs nobody in
+            copies = ContentStore(self.folder / CONTENT)
+            unchanged = self._copy(store, copies)
+            found = self._check(store, copies)
+            messages = store.queries.counts(()).messages
+        finally:
+            store.close()
+        # empty since the commit above
+        (self.folder / f"{_DATABASE}-journal").unlink(missing_ok=True)
+        backup = Backup(
+            made_at=now.isoformat(),
+            messages=messages,
+            files=found.files,
+            faults=tuple(found.faults),
+            unchanged=unchanged,
+        )
+        sync(self.folder.absolute().parent)
+        with new_file(self.folder / MANIFEST, 0o600) as file:
+            file.write(json.dumps(asdict(backup), indent=2).encode() + b"\n")
+        return backup
+
+    def _copy(self, store: Store, copies: ContentStore) -> int:
+        """Copy or link each file. Returns how many the earlier backup had."""
+        unchanged = 0
+        for number, sha256 in enumerate(_needed(store)):
+            self.report(f"copying the attachments, {number} copied")
+            stored, copy = self.content.path(sha256), copies.path(sha256)
+            if self.earlier and self.earlier.take_over(sha256, stored, copy):
+                unchanged += 1
+                continue
+            with suppress(FileNotFoundError):  # the check reports it
+                _link_or_copy(stored, copy)
+        sync_folders(self.folder / CONTENT)
+        sync(self.folder)
+        return unchanged
+
+    def _check(self, store: Store, copies: ContentStore) -> IntegrityReport:
+        def is_known(sha256: str) -> bool:
+            return bool(self.earlier and self.earlier.has(sha256, copies.path(sha256)))
+
+        found = check_store(self.folder / _DATABASE, store, copies, self.report, is_known)
         if found.corruption:
             raise StoreError(
-                f"the database {database} is damaged: {found.corruption[0]}; run `postmottak "
+                f"the database {self.database} is damaged: {found.corruption[0]}; run `postmottak "
                 "db check`"
             )
-        messages = store.queries.counts().messages
-    finally:
-        store.close()
-    (folder / f"{_DATABASE}-journal").unlink(missing_ok=True)  # empty since the commit above
-    backup = Backup(
-        made_at=now.isoformat(), messages=messages, files=found.files, faults=tuple(found.faults)
-    )
-    sync(folder.absolute().parent)
-    with new_file(folder / _MANIFEST, 0o600) as file:
-        file.write(json.dumps(asdict(backup), indent=2).encode() + b"\n")
-    return backup
+        return found
 
 
 def restore_backup(
@@ -120,7 +177,7 @@ def restore_backup(
 
 def _put_back(folder: Path, database: Path, content: ContentStore, now: datetime) -> None:
     content.remove_temporaries()
-    for path in sorted((folder / _CONTENT).glob("??/*")):
+    for path in sorted((folder / CONTENT).glob("??/*")):
         with path.open("rb") as file:
             content.put(iter(lambda: file.read(_BLOCK), b""))  # read at once
     temporary = database.with_name(f".{database.name}.restored")
@@ -146,9 +203,9 @@ def _put_aside(database: Path, now: datetime) -> None:
 
 
 def _check_backup(folder: Path) -> None:
-    if not (folder / _MANIFEST).is_file():
+    if not (folder / MANIFEST).is_file():
         raise OperatorError(
-            f"{folder} is not a backup, or not a complete one: it has no {_MANIFEST}; name "
+            f"{folder} is not a backup, or not a complete one: it has no {MANIFEST}; name "
             "another folder"
         )
     if found := corruption(folder / _DATABASE):
@@ -163,7 +220,7 @@ def _make_empty(folder: Path) -> None:
         raise OperatorError(
             f"the folder {folder} cannot be created: {error.strerror}; name another one"
         ) from error
-    if there and there <= {_DATABASE, _CONTENT}:
+    if there and there <= {_DATABASE, CONTENT}:
         raise OperatorError(
             f"{folder} holds an incomplete backup; remove it, or name another folder"
         )
@@ -190,12 +247,6 @@ def _link_or_copy(source: Path, target: Path) -> None:
             # only the user who makes the backup can read it, whatever the umask
             shutil.copyfileobj(here, there)
         sync(target)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in (folder, *folder.rglob("*")):
-        if path.is_dir():
-            sync(path)
 
 
 def _clear(folder: Path) -> None:
