@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daemon.cli.json_rows import print_json_list
 from daemon.cli.output import (
     Exit,
     Json,
@@ -22,9 +23,14 @@ from daemon.cli.output import (
     whoami,
 )
 from daemon.cli.stored import Limit
+from daemon.cli.tables import print_lines
 
 if TYPE_CHECKING:
+    from daemon.maintenance.housekeeping import Due
     from daemon.maintenance.integrity import IntegrityReport
+
+_DUE = {"message": 36, "fetched_at": 21, "part": 11, "rule": 0}
+"""The columns of what would be deleted, with their widths; the last needs none."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,13 +76,7 @@ def run(
     checked = stack.load(options(context).config)
     with stack.housekeeping(checked, alone=not dry_run, trust_clock=trust_clock) as housekeeping:
         if dry_run:
-            due = list(housekeeping.due())
-            rows = [
-                (each.letter.message_id, each.letter.fetched_at, part, rule)
-                for each in due
-                for part, rule in each.rules.items()
-            ]
-            _print(("message", "fetched_at", "part", "rule"), rows, json=json)
+            _print_due(housekeeping.due(Progress()), json=json)
             return
         tidied = housekeeping.run(whoami(), threading.Event())
     if json:
@@ -93,6 +93,19 @@ def run(
         typer.echo("unused files stay until the next run: a backup or a check is reading them")
     else:
         typer.echo(f"{counted(tidied.files, 'unused file')} removed, {tidied.bytes} bytes")
+
+
+def _print_due(due: Iterable[Due], *, json: bool) -> None:
+    """Print what would be deleted as it is found: it may be most of a large store."""
+    rows = (
+        (each.letter.message_id, each.letter.fetched_at, part, rule)
+        for each in due
+        for part, rule in each.rules.items()
+    )
+    if json:
+        print_json_list(dict(zip(_DUE, row, strict=True)) for row in rows)
+    else:
+        print_lines(list(_DUE.items()), rows)
 
 
 def log(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import typer
@@ -13,6 +14,7 @@ from daemon.cli.streams import drawn
 from daemon.core.times import FIRST, LAST, written
 
 _GAP = 2  # blanks between two columns
+_SHORT_TIME = "%Y-%m-%d %H:%M %Z"
 
 
 def local(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
@@ -63,7 +65,7 @@ def print_table(
     from rich.console import Console
 
     console = Console(file=drawn())
-    cells = [[in_words(cell, form="%Y-%m-%d %H:%M %Z") for cell in row] for row in rows]
+    cells = [[in_words(cell, form=_SHORT_TIME) for cell in row] for row in rows]
     if is_terminal(console) and not cut:
         _print_wrapped(console, columns, cells)
         return
@@ -75,6 +77,19 @@ def print_table(
             widths[place] = max(widths[place] - excess, min(widths[place], narrowest))
     lines = [_line(row, widths) for row in (columns, *cells)]
     drawn().write("".join(f"{line}\n" for line in lines))
+
+
+def print_lines(columns: Sequence[tuple[str, int]], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows for people, each as soon as it is known, in columns of at least these widths.
+
+    For rows that may be a million: none is kept in memory.
+    """
+    for row in chain([[name for name, _ in columns]], rows):
+        cells = (
+            in_words(cell, form=_SHORT_TIME).ljust(width)
+            for cell, (_, width) in zip(row, columns, strict=True)
+        )
+        drawn().write(f"{(' ' * _GAP).join(cells).rstrip()}\n")
 
 
 def print_list(

@@ -19,6 +19,7 @@ from uuid import UUID
 import structlog
 
 from daemon.core.bookkeeping import Deletion, LetterPart
+from daemon.core.callbacks import do_nothing
 from daemon.maintenance.retention import Keep, Retention
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store import Store
@@ -68,17 +69,17 @@ class Housekeeping:
     right_for: Callable[[], float] = lambda: inf
     """For how many seconds the clock that dates files has been right."""
 
-    def due(self) -> Iterator[Due]:
-        """Yield what a run would delete now. Changes nothing. Raises StoreError."""
+    def due(self, report: Callable[[str], None] = do_nothing) -> Iterator[Due]:
+        """Yield what a run would delete now. Changes nothing. Raises StoreError.
+
+        `report` is called regularly with what is being done.
+        """
         now, retention = self.clock(), self.retention()
-        times = [
-            keep.time
-            for kind in self.store.retention.kinds()
-            for keep in retention.of(*kind).values()
-        ]
-        until = _before(now, min(times, default=timedelta.max))
-        for letter in self.store.retention.candidates(until) if until else ():
+        until = _before(now, retention.shortest(self.store.retention.tables_with_rules()))
+        letters = self.store.retention.candidates(until) if until else ()
+        for number, letter in enumerate(letters, start=1):
             self.heartbeats.beat(HOUSEKEEPING)
+            report(f"looking at the letters, {number} seen")
             rules = dict(
                 _over(letter, retention.of(letter.service, letter.version, letter.route), now)
             )

@@ -7,7 +7,7 @@ stored letters too; a removed route keeps the setting that it had in the table t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -50,6 +50,24 @@ class Retention:
             self._found[key] = keeps
         return self._found[key]
 
+    def shortest(self, versions: Iterable[str]) -> timedelta:
+        """Return a time that no rule is shorter than; `versions` are tables with rules of routes.
+
+        So nothing needs to be read of letters that are newer.
+        """
+        earlier = (self._past(version) for version in versions)
+        tables = (self.table, *(table for table in earlier if table))
+        rules: list[tuple[str, object]] = [("", self.settings)]
+        rules += (("", each) for each in self.settings.service.values())
+        rules += (("keep_", route) for table in tables for route in table.routes)
+        times = (getattr(each, f"{start}{part}") for start, each in rules for part in LetterPart)
+        return min((time for time in times if time is not None), default=FOREVER)
+
+    def _past(self, version: str) -> Table | None:
+        if version not in self._tables:
+            self._tables[version] = self.past(version)
+        return self._tables[version]
+
     def _keep(self, part: LetterPart, service: str, version: str, name: str) -> Keep:
         return next(
             _keep for _keep in self._said(part, service, version, name) if _keep is not None
@@ -74,9 +92,7 @@ class Retention:
         With it, whether the table that decided could be read, if it was needed.
         """
         now = _named(self.table, name)
-        if now is None and version not in self._tables:
-            self._tables[version] = self.past(version)
-        past = self._tables.get(version)
+        past = self._past(version) if now is None else None
         return now or (_named(past, name) if past else None), bool(now or past)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from daemon.core.bookkeeping import Deletion, LegalHold, LetterPart, Tombstone
+from daemon.core.bookkeeping import Deletion, LegalHold, LetterPart, RoutingVersion, Tombstone
 from daemon.core.errors import OperatorError
 from daemon.core.model import (
     KEPT_STATES,
@@ -40,6 +40,8 @@ from daemon.store.pages import pieces, row_number
 
 _PAGE = 500  # letters that are read in one transaction: some 20 ms
 _ATTACHMENTS = 1000  # rows that are looked up one by one: about 10 ms
+_TABLES = 10  # routing tables that are searched in one transaction
+_RULE = "keep_"  # how the settings of a route begin
 _BY_ARRIVAL = (col(Message.fetched_at), row_number(Message))
 
 
@@ -62,26 +64,16 @@ class RetentionRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def kinds(self) -> list[tuple[str, str, str]]:
-        """Return every combination of service, version of the routing table and route of letters.
-
-        They are few, however many letters there are.
-        """
-        found: set[tuple[str, str, str]] = set()
-        wanted = (
-            sql_select(
-                col(Message.service), col(DecisionRow.routing_version), col(DecisionRow.route)
-            )
-            .join(*_decided())
-            .distinct()
+    def tables_with_rules(self) -> list[str]:
+        """Return the versions of all routing tables in which routes say how long letters stay."""
+        version = col(RoutingVersion.version)
+        wanted = select(RoutingVersion.version).where(
+            col(RoutingVersion.text).contains(_RULE, autoescape=True)
         )
-        for piece in pieces(self._database, _BY_ARRIVAL, size=_PAGE):
-            with self._database.read() as session:
-                found |= {
-                    (service, version, route)
-                    for service, version, route in session.execute(wanted.where(piece))
-                }
-        return sorted(found)
+        found: list[str] = []
+        for piece in pieces(self._database, (version,), size=_TABLES):
+            found += self._database.rows(wanted.where(piece))
+        return found
 
     def candidates(self, until: datetime) -> Iterator[Candidate]:
         """Yield letters that came at `until` or earlier and may be touched, the oldest first."""

@@ -170,7 +170,6 @@ LONG_READS: dict[str, Callable[[Store], object]] = {
     "notices": lambda store: store.balance.notices(),
     "the oldest": lambda store: store.queries.oldest_waiting(),
     "pickups": lambda store: list(store.outbox.awaiting_pickup(["archive"])),
-    "retention's rules": lambda store: store.retention.kinds(),
     "what retention may delete": lambda store: list(
         store.retention.candidates(NOW + timedelta(days=1))
     ),
