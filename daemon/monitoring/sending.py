@@ -149,8 +149,8 @@ def _dead(store: Store) -> Iterator[Problem]:
     """
     for (destination, state), count in store.queries.queues().items():
         if state is DeliveryState.DEAD:
-            some = store.queries.deliveries(state=state, destination=destination, limit=_ASKED)
-            what, remedy, others = _cause_to_set_up([each.last_error or "" for each in some])
+            some = store.queries.last_errors(state, destination, _ASKED)
+            what, remedy, others = _cause_to_set_up(some)
             why = f": {what}{' (and other reasons)' * others}" * bool(what)
             see = f"{remedy}, and see" if remedy else "see"
             text = (

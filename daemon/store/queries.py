@@ -314,13 +314,12 @@ class Queries:
         message_id: UUID | None = None,
         state: DeliveryState | None = None,
         destination: str | None = None,
-        limit: int | None = None,
     ) -> Sequence[Delivery]:
         """Return deliveries, the oldest first.
 
-        Without a letter or a limit, use `delivery_ids`, which reads in batches.
+        Without a letter, use `delivery_ids`, which reads in batches.
         """
-        wanted = select(Delivery).order_by(col(Delivery.created_at), col(Delivery.id)).limit(limit)
+        wanted = select(Delivery).order_by(col(Delivery.created_at), col(Delivery.id))
         if message_id:
             wanted = wanted.where(Delivery.message_id == message_id)
         if state:
@@ -328,6 +327,20 @@ class Queries:
         if destination:
             wanted = wanted.where(Delivery.destination == destination)
         return self._database.rows(wanted)
+
+    def last_errors(self, state: DeliveryState, destination: str, most: int) -> list[str]:
+        """Return the last errors of the first deliveries in this state, by when they were due.
+
+        Costs the same however many there are.
+        """
+        wanted = (
+            sql_select(col(Delivery.last_error))
+            .where(col(Delivery.state) == state, col(Delivery.destination) == destination)
+            .order_by(*_BY_DUE_TIME)
+            .limit(most)
+        )
+        with self._database.read_one() as connection:
+            return [error or "" for (error,) in connection.execute(wanted)]
 
     def delivery_ids(
         self, states: Collection[DeliveryState], destination: str | None = None

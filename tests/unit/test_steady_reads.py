@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import col, select
 
-from daemon.core.model import Mark, MarkKind, MarkState, Message, Policy
+from daemon.core.model import DeliveryState, Mark, MarkKind, MarkState, Message, Policy
 from daemon.store import Store, StoredLetter
 from daemon.store.pages import pieces, row_number
 from tests.unit.conftest import NOW, envelope, stored_letter
@@ -51,6 +51,9 @@ STEADY_READS: dict[str, Callable[[Store], object]] = {
     "when the next is due": lambda store: store.outbox.next_due(),
     "when the next is due, but for a paused destination": lambda store: store.outbox.next_due(
         ["archive"]
+    ),
+    "why some wait at a destination": lambda store: store.queries.last_errors(
+        DeliveryState.PENDING, "mail", 9
     ),
     "letters that could not be fetched": lambda store: store.letters.failing("altinn"),
     "marks that are due": lambda store: store.marks.due("altinn", NOW + timedelta(days=1), 10),

@@ -57,16 +57,12 @@ class World:
         self.store.letters.add([letter])
 
     def _one(self, number: int, *states: DeliveryState) -> Delivery | None:
-        some = [
-            each
-            for state in states
-            for each in self.store.queries.deliveries(state=state, limit=99)
-        ]
+        some = [each for state in states for each in self.store.queries.deliveries(state=state)]
         return some[number % len(some)] if some else None
 
     def route(self, number: int) -> None:
         """An operator sends a letter elsewhere."""
-        every = self.store.queries.deliveries(limit=99)
+        every = self.store.queries.deliveries()
         if not every:
             return
         message = every[number % len(every)].message_id
@@ -273,7 +269,7 @@ def test_a_reader_at_work_only_delays_the_forgetting(new_database: Path) -> None
         here.sync(0)
         for _ in range(3):
             here.deliver(0)
-        (key,) = {each.message_id for each in here.store.queries.deliveries(limit=9)}
+        (key,) = {each.message_id for each in here.store.queries.deliveries()}
         with here.index.read() as connection:
             connection.execute("SELECT * FROM words").fetchall()
             _delete(here, key, *LetterPart)
