@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -37,6 +38,7 @@ from daemon.intake.rerouting import Rerouter, samples
 from daemon.routing.dryrun import compare
 from daemon.routing.table import Table, parse_table
 from daemon.store import Store, StoredLetter
+from daemon.store.snapshot import take_snapshot
 
 _LETTERS = 100_000
 _READ_AT_MOST = 0.1
@@ -59,18 +61,19 @@ to = ["kari"]
 """
 _COVER = '[[delegation]]\nfrom = "kari"\nto = "ola"\nstarts = 2026-11-24\nends = 2026-11-25\n'
 _COMMITTER = """
-import select, sqlite3, sys, time
-connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=600)
-connection.execute("PRAGMA journal_mode=TRUNCATE").fetchall()
-connection.execute("PRAGMA synchronous=EXTRA")
-connection.execute("CREATE TABLE IF NOT EXISTS beside (number)")
+import select, sys, time
+from sqlalchemy import text
+from daemon.store.busy import BusyWait
+from daemon.store.database import Database
+database = Database(f"sqlite:///{sys.argv[1]}", BusyWait(limit=600))
+with database.write() as session:
+    session.execute(text("CREATE TABLE IF NOT EXISTS beside (number)"))
 print("ready", flush=True)
 longest, count = 0.0, 0
 while not select.select([sys.stdin], [], [], 0.005)[0]:
     began = time.perf_counter()
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("INSERT INTO beside VALUES (1)")
-    connection.execute("COMMIT")
+    with database.write() as session:
+        session.execute(text("INSERT INTO beside VALUES (1)"))
     longest, count = max(longest, time.perf_counter() - began), count + 1
 print(longest, count, flush=True)
 """
@@ -98,6 +101,14 @@ def waiting(folder: Path) -> Iterator[Figure]:
     yield from _figures(
         "a cover begins for all of them", path, lambda store: _follow(store, covered)
     )
+
+    yield from _figures(
+        "a copy of the database, for a backup or a check", path, partial(_copy, path)
+    )
+
+
+def _copy(path: Path, _: Store) -> None:
+    take_snapshot(path, path.with_name("copy.db"))
 
 
 def _table(text: str) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import typer
 
 from daemon.cli.confirmation import DryRun, Yes, confirm
 from daemon.cli.json_rows import JsonRows
-from daemon.cli.output import Json, counted, options
+from daemon.cli.output import Json, Progress, counted, options
 from daemon.cli.stored import wake_service
 from daemon.core.callbacks import do_nothing
 
@@ -54,7 +55,8 @@ def apply(
     start = arrived_since(since)
     with closing(stack.open_store(checked.configuration)) as store, JsonRows() as rows:
         if dry_run or not yes:
-            previewer = stack.previewer(store, checked.table)
+            seen = partial(Progress().each, "looking at the letters")
+            previewer = stack.previewer(store, checked.table, seen)
             on_move = _move_to(rows) if json and dry_run else do_nothing
             preview = previewer.preview(start, on_move)
             if dry_run:
@@ -63,7 +65,8 @@ def apply(
             if preview.moves:
                 confirm(_previewed(preview), yes=False)
         on_change = _change_to(rows) if json else do_nothing
-        applied = stack.rerouter(store, checked.table).apply(start, on_change)
+        seen = partial(Progress().each, "routing the letters again")
+        applied = stack.rerouter(store, checked.table, seen).apply(start, on_change)
         wake_service(checked.configuration)
         if json:
             rows.print_in({"letters": applied.letters}, "changed", ("{", "}"))

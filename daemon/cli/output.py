@@ -7,12 +7,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import typer
@@ -34,6 +34,7 @@ __all__ = [
     "whoami",
 ]
 
+T = TypeVar("T")
 _SAY_EVERY = 10.0  # seconds
 
 
@@ -153,6 +154,12 @@ class Progress:
         if now - self._said >= _SAY_EVERY:
             sys.stderr.write(f"{what}, {now - self._began:.0f} s\n")
             self._said = now
+
+    def each(self, what: str, values: Iterable[T]) -> Iterator[T]:
+        """Yield the values, and report how many have been seen."""
+        for number, value in enumerate(values, start=1):
+            self(f"{what}, {number} seen")
+            yield value
 
 
 def counted(number: int, one: str, many: str = "") -> str:

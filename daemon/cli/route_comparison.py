@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from daemon.cli.apply_table import arrived_since
-from daemon.cli.output import counted, printable
+from daemon.cli.output import Progress, counted, printable
 from daemon.cli.tables import local
 from daemon.core.callbacks import do_nothing
 
@@ -83,6 +83,7 @@ def compare(  # two tables, which letters, and what is done with each
 
     follow_threads = before.follows_threads or after.follows_threads
     letters = rerouting.samples(store, arrived_since(since), follow_threads=follow_threads)
+    letters = Progress().each("comparing the letters", letters)
     return dryrun.compare(before, after, islice(letters, most), on_change)
 
 

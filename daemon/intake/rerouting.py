@@ -31,6 +31,7 @@ _REMEMBERED = 10_000
 
 Move = tuple[tuple[str, ...], tuple[str, ...]]
 """From whom a letter goes, and to whom."""
+Walked = Callable[[Iterator[Outline]], Iterator[Outline]]
 
 
 @dataclass(kw_only=True)
@@ -64,6 +65,8 @@ class Rerouter:
     clock: Callable[[], datetime]
     beat: Callable[[], None] = do_nothing
     """Sends a heartbeat."""
+    walked: Walked = iter
+    """Passes on the letters of a long walk, and reports how far it is."""
 
     def follow_covers(self, stopping: threading.Event | None = None) -> int:
         """Move waiting deliveries to where the current covers send them.
@@ -151,7 +154,7 @@ class Rerouter:
 
     def _again(self, since: datetime) -> Iterator[tuple[Outline, Decision | None]]:
         """Yield letters that came since then, with the decision where another one is due now."""
-        for letter in self.store.decisions.since(since):
+        for letter in self.walked(self.store.decisions.since(since)):
             decision = decide_in_thread(self.store, self.table(), letter.facts, exclude=letter.id)
             due = (
                 decision is not None

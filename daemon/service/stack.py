@@ -16,7 +16,7 @@ from daemon.config.loader import Configuration, Reading
 from daemon.core.bookkeeping import CLOCK
 from daemon.core.errors import ConfigurationError, Fault, NotFound, OperatorError, StoreError
 from daemon.core.times import norwegian_day
-from daemon.intake.rerouting import Rerouter
+from daemon.intake.rerouting import Rerouter, Walked
 from daemon.maintenance.housekeeping import Housekeeping
 from daemon.maintenance.retention import Retention
 from daemon.routing.table import Table, parse_table, read_table
@@ -220,12 +220,15 @@ def _settle_clock(store: Store, now: datetime, *, trust_clock: bool) -> None:
         )
 
 
-def rerouter(store: Store, table: Table) -> Rerouter:
-    """Return a rerouter that decides again about stored letters, with this table."""
+def rerouter(store: Store, table: Table, walked: Walked = iter) -> Rerouter:
+    """Return a rerouter that decides again about stored letters, with this table.
+
+    `walked` passes on the letters of a long walk, and reports how far it is.
+    """
     store.letters.note_table(table.version, table.text, utc_now())
-    return previewer(store, table)
+    return previewer(store, table, walked)
 
 
-def previewer(store: Store, table: Table) -> Rerouter:
+def previewer(store: Store, table: Table, walked: Walked = iter) -> Rerouter:
     """Return what previews decisions with this table, which is not recorded as active."""
-    return Rerouter(store=store, table=lambda: table, clock=utc_now)
+    return Rerouter(store=store, table=lambda: table, clock=utc_now, walked=walked)
