@@ -31,8 +31,11 @@ def printable(value: object) -> str:
 
     With those, a sender could move the cursor or forge a line.
     """
+    text = str(value)
+    if text.isprintable():  # as nearly all is, and it is a list's dearest step
+        return text
     return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
 
 
