@@ -17,6 +17,7 @@ from benchmarks.memory import idle, memory
 from benchmarks.page import page
 from benchmarks.report import Figure
 from benchmarks.routing import routing
+from benchmarks.size import size
 from benchmarks.stored import stored
 from benchmarks.throughput import latency, throughput
 from benchmarks.waiting import waiting
@@ -27,6 +28,7 @@ _PARTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "latency": latency,
     "memory": memory,
     "stored": stored,
+    "size": size,
     "waiting": waiting,
     "page": page,
     "idle": idle,

@@ -56,7 +56,7 @@ class JournalKeeper:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _remove(self._folder)  # of a copy that was killed
-        except BlockingIOError:
+        except OSError:  # locked; or it cannot be locked, and nothing is lost by keeping one more
             return True
         finally:
             os.close(descriptor)
