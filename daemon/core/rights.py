@@ -52,6 +52,11 @@ class Grant:
     recipients: frozenset[str] = frozenset()
     parties: frozenset[str] = frozenset()
 
+    @property
+    def covers_all(self) -> bool:
+        """Whether it leaves no letter out."""
+        return not (self.parties or self.recipients)
+
     def covers(self, party: str, recipients: Collection[str]) -> bool:
         """Whether a letter for this organisation and these recipients is within the limits."""
         return (not self.parties or party in self.parties) and (
@@ -73,6 +78,10 @@ class UserAccess:
     def may_with(self, right: Right, party: str, recipients: Collection[str]) -> bool:
         """Whether the right is given for a letter to this organisation and these recipients."""
         return any(right in each.rights and each.covers(party, recipients) for each in self.grants)
+
+    def may_with_all(self, right: Right) -> bool:
+        """Whether the right is given for all letters."""
+        return any(right in each.rights and each.covers_all for each in self.grants)
 
     def limits(self, right: Right) -> Sequence[Grant]:
         """Return the grants with the right. A letter is within it if one of them covers it."""

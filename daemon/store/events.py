@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -67,11 +67,15 @@ class Events:
         before: int | None = None,
         limit: int = 100,
         kind: str | None = None,
+        kinds: Collection[str] | None = None,
         user: str | None = None,
         message_id: UUID | None = None,
         done: bool | None = None,
     ) -> Sequence[Event]:
-        """Return the newest events, at most `limit`, with smaller numbers than `before`."""
+        """Return the newest events, at most `limit`, with smaller numbers than `before`.
+
+        With `kinds`, only those of one of them.
+        """
         conditions = [
             col(column) == value
             for column, value in (
@@ -82,6 +86,8 @@ class Events:
             )
             if value is not None
         ]
+        if kinds is not None:
+            conditions.append(col(Event.kind).in_(sorted(kinds)))
         if before is not None:
             conditions.append(col(Event.number) < before)
         newest = select(Event).where(*conditions).order_by(col(Event.number).desc())

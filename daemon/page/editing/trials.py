@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from daemon.core.errors import PostmottakError
+from daemon.core.rights import Grant
 from daemon.page.editing.past_letters import PastLetters
 from daemon.routing.dryrun import Change, HistoricLetter, compare
 from daemon.routing.table import Table
@@ -55,7 +56,10 @@ class TrialOutcome:
     letters: int
     """How many letters were tried."""
     all: int
-    """How many came in the time that is tried; only the newest of them are."""
+    """How many came in the time that is tried; only the newest of them are.
+
+    For a user with limits, what was tried.
+    """
     moved: int = 0
     groups: tuple[LettersMoved, ...] = ()
 
@@ -65,6 +69,8 @@ class Trial:
     """One dry run."""
 
     window: ArrivalWindow
+    limits: Sequence[Grant] | None = None
+    """The grants of which one must cover a letter; None for a user who may see all."""
     id: str = field(default_factory=lambda: uuid4().hex)
     tried: int = 0
     outcome: TrialOutcome | None = None
@@ -100,7 +106,7 @@ class Trial:
 
 
 _Ends = tuple[tuple[str, ...], tuple[str, ...]]
-_Key = tuple[str, str, tuple[int, int]]
+_Key = tuple[str, str, tuple[int, int], frozenset[Grant] | None]
 
 
 class Trials:
@@ -112,11 +118,22 @@ class Trials:
         self._of_user: dict[str, Trial] = {}
         self._results: OrderedDict[_Key, TrialOutcome] = OrderedDict()
 
-    def start(self, user: str, before: Table, after: Table, now: datetime) -> Trial:
-        """Begin a dry run, and end the user's earlier one. Raises TooManyTrials."""
+    def start(
+        self,
+        user: str,
+        before: Table,
+        after: Table,
+        now: datetime,
+        limits: Sequence[Grant] | None = None,
+    ) -> Trial:
+        """Begin a dry run, and end the user's earlier one. Raises TooManyTrials.
+
+        Only letters that one of `limits` covers are tried; None is for a user who may see all.
+        """
         window = self._letters.window(now)
-        key = (before.version, after.version, self._letters.mark(window))
-        trial = Trial(window=window)
+        within = None if limits is None else frozenset(limits)
+        key = (before.version, after.version, self._letters.mark(window), within)
+        trial = Trial(window=window, limits=limits)
         with self._lock:
             if earlier := self._of_user.pop(user, None):
                 earlier.cancel()
@@ -156,7 +173,9 @@ class Trials:
 
     def _compare(self, trial: Trial, before: Table, after: Table) -> TrialOutcome:
         follow_threads = before.follows_threads or after.follows_threads
-        samples = self._letters.samples(trial.window, follow_threads=follow_threads)
+        samples = self._letters.samples(
+            trial.window, follow_threads=follow_threads, limits=trial.limits
+        )
         named: dict[_Ends, deque[UUID]] = {}
 
         def name(change: Change) -> None:
@@ -172,7 +191,7 @@ class Trials:
         )
         return TrialOutcome(
             letters=found.letters,
-            all=max(trial.window.all, found.letters),
+            all=max(trial.window.all if trial.limits is None else 0, found.letters),
             moved=found.changed,
             groups=tuple(groups),
         )

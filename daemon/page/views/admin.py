@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from daemon.core.accounts import Event
+from daemon.core.accounts import Event, EventKind
 from daemon.core.rights import Right
 from daemon.page.context import address_of, back_to, page_of, require
 from daemon.page.values import number_of
@@ -29,7 +29,9 @@ ROLES: Mapping[str, str] = {
 }
 EVENTS: Mapping[str, str] = {
     "login": N_("logged in"),
-    "login by link": N_("logged in by a link"),
+    "login-by-link": N_("logged in by a link"),
+    "login-by-oidc": N_("logged in at the provider"),
+    "login-by-proxy": N_("logged in by the proxy"),
     "logout": N_("logged out"),
     "refused": N_("asked for something without the right"),
     "letter-opened": N_("opened a letter"),
@@ -51,6 +53,11 @@ EVENTS: Mapping[str, str] = {
     "sessions-ended": N_("ended the sessions of a user"),
 }
 """Kinds of events; one that is not here is shown as it is stored."""
+_OF_USERS = frozenset(
+    {*EventKind, "login", "login-by-link", "login-by-oidc", "login-by-proxy", "logout"}
+    | {"sessions-ended"}
+)
+"""Kinds of events that are about users alone."""
 _SHOWN_DETAILS = frozenset({"count", "left", "state", "destination", "reason", "right", "sessions"})
 """Details of events that say something to people; all are in the store."""
 
@@ -118,14 +125,18 @@ def _actor(request: Request) -> Actor:
 
 
 def log(request: Request) -> Response:
-    """Show events, the newest first; all, or those of a kind, of a user, or that were refused."""
-    require(request, Right.ADMINISTER)
+    """Show events, the newest first; all, or those of a kind, of a user, or that were refused.
+
+    Those who administer within limits see what concerns users, and nothing that is about letters.
+    """
+    sees_all = require(request, Right.ADMINISTER).may_with_all(Right.ADMINISTER)
     page, asked = page_of(request), request.query_params
     wanted = {name: asked.get(name, "") for name in ("kind", "user", "result")}
     events = page.store.events.page(
         before=number_of(asked.get("before", "")) or None,
         limit=_PAGE,
         kind=wanted["kind"] or None,
+        kinds=None if sees_all else _OF_USERS,
         user=wanted["user"] or None,
         done={"done": True, "refused": False}.get(wanted["result"]),
     )

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from daemon.core.model import SightingState
 from daemon.core.rights import Right
 from daemon.page.context import page_of, require, user_of
+from daemon.page.problems_of_user import own_sightings
 
 _SHOWN = 200  # letters
 
@@ -31,7 +32,7 @@ def show(request: Request) -> Response:
         for each in page.store.confidential.newest(_SHOWN)
         if user.may_with(Right.CONFIDENTIAL, each.party, each.recipients)
     ]
-    waiting = page.store.queries.sightings(SightingState.WAITING)
+    waiting = own_sightings(page, user, SightingState.WAITING)
     return page.render(
         request,
         "confidential/confidential.html",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import quote
+from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -128,6 +129,7 @@ def _shown(request: Request, found: OpenedLetter) -> Response:
         attachments=attachments,
         inline={each.position for each in attachments if _inline(page, each)},
         decision=found.decisions[-1] if found.decisions else None,
+        earlier=_earlier(page, request, found),
         explanation=_explanation(page, message),
         deliveries=deliveries,
         attempts=attempts,
@@ -135,6 +137,21 @@ def _shown(request: Request, found: OpenedLetter) -> Response:
         may_route=user_of(request).may_with(Right.DRAFT, message.party, found.people),
         may_operate=user_of(request).may(Right.OPERATE),
     )
+
+
+def _earlier(page: Page, request: Request, found: OpenedLetter) -> str:
+    """Return the id of the earlier letter of the same case; empty if the user may not know it."""
+    thread = found.decisions[-1].why.get("thread") if found.decisions else None
+    if not thread:
+        return ""
+    try:
+        earlier = page.store.decisions.decided(UUID(thread["earlier"]))
+    except NotFound:
+        return ""
+    message, people = earlier.message, earlier.decision.recipients
+    needed = Right.CONFIDENTIAL if message.confidential else Right.LIST
+    is_known = user_of(request).may_with(needed, message.party, people)
+    return str(message.id) if is_known else ""
 
 
 def _explanation(page: Page, message: Message) -> Explanation | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from daemon.core.model import DeliveryState, SightingState
-from daemon.core.rights import Grant, Right
-from daemon.monitoring.health import assess
+from daemon.core.rights import Right, UserAccess
 from daemon.page.context import Page, page_of, sees_titles, user_of
 from daemon.page.problem_links import shown
+from daemon.page.problems_of_user import health_for, own_counts, own_sightings, sees_all
 from daemon.page.search.query import LetterQuery
-from daemon.store.queries import Counts
 
 _COUNTED = (
     DeliveryState.PENDING,
@@ -43,11 +43,9 @@ def routes() -> list[Route]:
 def show(request: Request) -> Response:
     """Show how everything is."""
     page, user = page_of(request), user_of(request)
-    health = assess(page.configuration, page.store, page.clock(), page.edited.faults())
-    sees_service = user.may(Right.OPERATE) or user.may(Right.ADMINISTER)
+    sees_service = user.may(Right.OPERATE) or sees_all(user)
     limits = user.limits(Right.LIST)
     fresh = page.follower.catch_up()
-    counts = page.store.queries.counts(_COUNTED) if sees_service else None
     return page.render(
         request,
         "overview/overview.html",
@@ -55,41 +53,57 @@ def show(request: Request) -> Response:
         sees_service=sees_service,
         shows_titles=sees_titles(request),
         now=page.clock(),
-        problems=[shown(each) for each in health.problems] if sees_service else [],
-        facts=_of_service(counts) if counts else _of_reader(page, limits),
+        sees_all=sees_all(user),
+        problems=_problems(page, user) if sees_service else [],
+        facts=_facts(page, user),
         days=page.finder.days(limits) if limits else [],
-        destinations=_destinations(page) if sees_service else [],
+        destinations=_destinations(page, user) if sees_service else [],
         deadlines=page.finder.deadlines(limits, _DEADLINES) if limits else [],
     )
 
 
-def _of_service(counts: Counts) -> Sequence[Fact]:
-    """Return the numbers of all letters; they are those of `status --json`."""
-    states = counts.deliveries
+def _problems(page: Page, user: UserAccess) -> Sequence[Mapping[str, object]]:
+    return [shown(each) for each in health_for(page, user, page.clock()).problems]
+
+
+def _facts(page: Page, user: UserAccess) -> Sequence[Fact]:
+    """Return the numbers of the letters that the user may know of.
+
+    Without limits, they are those of `status --json`.
+    """
+    if sees_all(user):
+        counts = page.store.queries.counts(_COUNTED)
+        waiting = counts.sightings[SightingState.WAITING]
+        return _of_service(counts.messages, counts.deliveries, waiting)
+    total = page.finder.total(LetterQuery(), user.limits(Right.LIST))
+    if not user.may(Right.OPERATE):
+        return (Fact(name="messages", count=total, address="/letters"),)
+    states = Counter(dict.fromkeys(_COUNTED, 0))
+    for (_, state), count in own_counts(page, user).items():
+        states[state] += count
+    return _of_service(total, states, len(own_sightings(page, user, SightingState.WAITING)))
+
+
+def _of_service(
+    messages: int, states: Mapping[DeliveryState, int], confidential: int
+) -> Sequence[Fact]:
     waiting = states[DeliveryState.PENDING] + states[DeliveryState.CLAIMED]
     return (
-        Fact(name="messages", count=counts.messages, address="/letters"),
+        Fact(name="messages", count=messages, address="/letters"),
         Fact(name="waiting", count=waiting, address="/deliveries?state=pending"),
         Fact(name="dead", count=states[DeliveryState.DEAD], address="/deliveries?state=dead"),
         Fact(name="held", count=states[DeliveryState.HELD], address="/deliveries?state=held"),
         Fact(
             name="confidential",
-            count=counts.sightings[SightingState.WAITING],
+            count=confidential,
             address="/confidential",
         ),
     )
 
 
-def _of_reader(page: Page, limits: Sequence[Grant]) -> Sequence[Fact]:
-    """Return the number of letters that a user may see."""
-    return (
-        Fact(name="messages", count=page.finder.total(LetterQuery(), limits), address="/letters"),
-    )
-
-
-def _destinations(page: Page) -> Sequence[Mapping[str, object]]:
+def _destinations(page: Page, user: UserAccess) -> Sequence[Mapping[str, object]]:
     """Return how many deliveries of each destination wait, are held or are dead."""
-    queues = page.store.queries.queues()
+    queues = page.store.queries.queues() if sees_all(user) else own_counts(page, user)
     names = [each.name for each in page.configuration.destinations]
     names += sorted({name for name, _ in queues} - set(names))
     return [

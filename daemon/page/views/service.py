@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,12 +18,19 @@ from daemon.core.model import SightingState
 from daemon.core.rights import Right, UserAccess
 from daemon.monitoring import late
 from daemon.monitoring.expiry import expiries
-from daemon.monitoring.health import assess
 from daemon.monitoring.notified import is_due
 from daemon.monitoring.problems import free_space
 from daemon.page.configuration_facts import sections
 from daemon.page.context import Page, page_of, require
 from daemon.page.problem_links import shown
+from daemon.page.problems_of_user import (
+    health_for,
+    is_of_machine,
+    operates_letter,
+    operates_party,
+    own_sightings,
+)
+from daemon.page.search.query import LetterQuery
 from daemon.service.standing import routing_standing
 
 _SHOWN = 200  # channels of a mailbox, letters and alerts
@@ -55,44 +63,63 @@ def show(request: Request) -> Response:
     now, configuration = page.clock(), page.configuration
     standing = routing_standing(configuration, page.store)
     faults = page.edited.faults()
-    health = assess(configuration, page.store, now, faults)
+    health = health_for(page, user, now)
     return page.render(
         request,
         "service/service.html",
         health=health,
         problems=[shown(each) for each in health.problems],
         passing=[shown(each) for each in health.passing],
-        letters=_letters(page, user, now),
+        sees_all=user.may_with_all(Right.OPERATE),
+        letters=_letters(page, now) if user.may_with_all(Right.OPERATE) else _own(page, user),
         mailboxes=_mailboxes(page, user),
         expiries=expiries(configuration),
         now=now,
         disks=free_space(configuration),
-        alerts=_alerts(page, now),
+        alerts=_alerts(page, user, now),
         faults=faults,
         standing=standing,
         is_edited=_is_edited(configuration.path, configuration.text),
-        sections=list(sections(configuration)),
+        sections=list(sections(configuration)) if user.may_with_all(Right.OPERATE) else [],
     )
 
 
-def _letters(page: Page, user: UserAccess, now: datetime) -> Mapping[str, object]:
-    """Return what `status` counts, and names of the letters that the user operates."""
+def _letters(page: Page, now: datetime) -> Mapping[str, object]:
+    """Return what `status` counts."""
     counts = page.store.queries.counts()
-    failing = page.store.queries.sightings(SightingState.FAILING)
-    incomplete = page.store.queries.incomplete(limit=_SHOWN)
-    if not _operates_all(user):
-        incomplete = [
-            each
-            for each in incomplete
-            if _operates(user, page.store.queries.message_by_id(each.message_id).party)
-        ]
     return {
-        "counts": counts,
-        "failing": [each for each in failing if _operates(user, each.party)][:_SHOWN],
-        "incomplete": incomplete,
+        "messages": counts.messages,
+        "sightings": counts.sightings,
+        "last_message_at": counts.last_message_at,
+        "oldest_undelivered_at": counts.oldest_undelivered_at,
+        "failing": page.store.queries.sightings(SightingState.FAILING)[:_SHOWN],
+        "incomplete": page.store.queries.incomplete(limit=_SHOWN),
         "marks": page.store.marks.outstanding(),
         "holds": page.store.retention.held(),
         "not_taken": len(late.not_taken(page.configuration, page.store, now)),
+    }
+
+
+def _own(page: Page, user: UserAccess) -> Mapping[str, object]:
+    """Return the same of the letters that the user operates, as far as it can be told apart."""
+    limits = user.limits(Right.OPERATE)
+    failing = own_sightings(page, user, SightingState.FAILING)
+    waiting = own_sightings(page, user, SightingState.WAITING)
+    newest = page.finder.find(LetterQuery(), limits, limit=1)
+    incomplete = page.store.queries.incomplete()
+    mine = (each for each in incomplete if operates_letter(page, user, each.message_id))
+    return {
+        "messages": page.finder.total(LetterQuery(), limits),
+        "sightings": Counter(
+            {SightingState.FAILING: len(failing), SightingState.WAITING: len(waiting)}
+        ),
+        "last_message_at": newest[0].fetched_at if newest else None,
+        "oldest_undelivered_at": None,
+        "failing": failing[:_SHOWN],
+        "incomplete": list(islice(mine, _SHOWN)),
+        "marks": 0,
+        "holds": 0,
+        "not_taken": 0,
     }
 
 
@@ -101,20 +128,10 @@ def _mailboxes(page: Page, user: UserAccess) -> Sequence[ShownMailbox]:
     mine = [
         each
         for each in page.store.queries.bookmarks()
-        if not each.retired_at and _operates(user, each.party)
+        if not each.retired_at and operates_party(user, each.party)
     ]
     names = [each.name for each in page.configuration.mailboxes]
     return [_mailbox(name, [each for each in mine if each.mailbox == name]) for name in names]
-
-
-def _operates(user: UserAccess, party: str) -> bool:
-    """Whether the user operates what is for this organisation."""
-    grants = user.limits(Right.OPERATE)
-    return any(not each.parties or party in each.parties for each in grants)
-
-
-def _operates_all(user: UserAccess) -> bool:
-    return any(not each.parties for each in user.limits(Right.OPERATE))
 
 
 def _mailbox(name: str, channels: Sequence[Bookmark]) -> ShownMailbox:
@@ -138,11 +155,15 @@ def _is_refused(channel: Bookmark) -> bool:
     return channel.refused and (channel.begun or channel.failing_since is not None)
 
 
-def _alerts(page: Page, now: datetime) -> Sequence[Mapping[str, object]]:
+def _alerts(page: Page, user: UserAccess, now: datetime) -> Sequence[Mapping[str, object]]:
+    """Return the alerts; to those who do not operate all letters, none that is about letters."""
     to = page.configuration.alerts.to
+    every = page.store.alerts.all()
+    if not user.may_with_all(Right.OPERATE):
+        every = [each for each in every if is_of_machine(each.kind)]
     return [
         {"alert": each, "not_told": [name for name in to if is_due(each, name, now)]}
-        for each in islice(page.store.alerts.all(), _SHOWN)
+        for each in islice(every, _SHOWN)
     ]
 
 

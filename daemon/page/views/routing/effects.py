@@ -10,7 +10,7 @@ from uuid import UUID
 from daemon.core.dpv import CONFIDENTIAL_POST
 from daemon.core.errors import Fault, NotFound
 from daemon.core.model import Message
-from daemon.core.rights import Right, UserAccess
+from daemon.core.rights import Grant, Right, UserAccess
 from daemon.page.context import Page
 from daemon.page.editing.draft import Draft
 from daemon.page.editing.trials import LettersMoved, TooManyTrials, Trial
@@ -94,11 +94,17 @@ def faulty(edited: Edited) -> Effect:
 def _tried(page: Page, user: UserAccess, after: Table, base: str, seconds: float) -> Effect:
     workshop = page.workshop
     try:
-        trial = workshop.trials.start(user.name, workshop.present(base), after, page.clock())
+        present, limits = workshop.present(base), tried_within(user)
+        trial = workshop.trials.start(user.name, present, after, page.clock(), limits)
     except TooManyTrials:
         return Effect(state="busy")
     trial.wait(seconds)
     return effect_of(page, user, trial, after.warnings)
+
+
+def tried_within(user: UserAccess) -> Sequence[Grant] | None:
+    """Return the grants within which letters are tried for a user; None if those are all."""
+    return None if user.may_with_all(Right.DRAFT) else user.limits(Right.DRAFT)
 
 
 def effect_of(page: Page, user: UserAccess, trial: Trial, warnings: Sequence[Fault] = ()) -> Effect:

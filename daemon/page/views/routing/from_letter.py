@@ -13,11 +13,12 @@ from starlette.requests import Request
 
 from daemon.core.casenumbers import case_numbers
 from daemon.core.dpv import find_service
+from daemon.core.errors import OperatorError
 from daemon.core.folding import fold, readable
 from daemon.core.model import Message
 from daemon.core.rights import Right, UserAccess
 from daemon.page.context import Page
-from daemon.page.views.routing.effects import seen_letter
+from daemon.page.views.routing.effects import seen_letter, tried_within
 from daemon.page.views.routing.fields import in_a_list
 from daemon.routing.conditions import holds
 from daemon.routing.rows import Route
@@ -64,14 +65,17 @@ def suggested(request: Request, page: Page, user: UserAccess) -> Suggested | Non
     name = request.query_params.get("letter", "")
     if not name:
         return None
-    found = page.store.queries.message(name)
-    letter = seen_letter(page, user, found.id, Right.OPEN)
+    try:
+        key = page.store.queries.message(name).id
+    except OperatorError as error:  # there is none, it was deleted, or several begin so
+        raise HTTPException(HTTPStatus.NOT_FOUND) from error
+    letter = seen_letter(page, user, key, Right.OPEN)
     if letter is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     conditions = [
         each for each in _conditions(letter, request.state.language) if _values(each[0], each[1])
     ]
-    counts, tried = _counts(page, conditions)
+    counts, tried = _counts(page, user, conditions)
     ticks = [
         Tick(
             key=key,
@@ -109,8 +113,8 @@ def _words(title: str) -> list[str]:
     return [word.lower() for word in words if word in longest]
 
 
-def _counts(page: Page, conditions: Sequence[Condition]) -> tuple[list[int], int]:
-    """Count the letters for which each condition holds, and the letters that were looked at.
+def _counts(page: Page, user: UserAccess, conditions: Sequence[Condition]) -> tuple[list[int], int]:
+    """Count the letters for which each condition holds, and those of the user that were looked at.
 
     Confidential ones are left out: no route of these conditions takes them. Where the letters are
     many, it stops after a moment.
@@ -121,7 +125,7 @@ def _counts(page: Page, conditions: Sequence[Condition]) -> tuple[list[int], int
     ]
     counts, seen, until = [0] * len(wanted), 0, time.monotonic() + _PATIENCE
     letters = page.workshop.letters
-    for _, facts in letters.letters(letters.window(page.clock())):
+    for facts in letters.letters(letters.window(page.clock()), tried_within(user)):
         seen += 1
         if time.monotonic() > until:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -92,9 +93,9 @@ class _Slow(PastLetters):
         super().__init__(desk.store)
         self.gate = threading.Event()
 
-    def samples(self, window: ArrivalWindow, *, follow_threads: bool) -> Iterator[HistoricLetter]:
+    def samples(self, window: ArrivalWindow, **options: Any) -> Iterator[HistoricLetter]:
         """Yield the letters, but wait before each."""
-        for each in super().samples(window, follow_threads=follow_threads):
+        for each in super().samples(window, **options):
             yield each
             self.gate.wait(30)
 
