@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,10 @@ from markupsafe import Markup, escape
 from daemon.core.dpv import find_service
 from daemon.core.printable import without_controls
 from daemon.core.times import in_norway, written
+from daemon.page.reasons import reason_of
+from daemon.page.sentences import said
 from daemon.page.words import LANGUAGES, translations
+from daemon.routing.explain import Tried
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,6 +52,7 @@ def _environment(language: str, shared: Mapping[str, Any]) -> Environment:
     environment.install_gettext_translations(  # type: ignore[attr-defined]  # by the extension
         translations(language), newstyle=True
     )
+    translate = translations(language).gettext
     environment.globals.update(
         shared, language=language, service_name=partial(_service_name, language)
     )
@@ -58,8 +62,32 @@ def _environment(language: str, shared: Mapping[str, Any]) -> Environment:
         machine=lambda when: when.isoformat(timespec="seconds"),
         duration=_duration,
         commands=_commands,
+        said=partial(_said, translate),
+        reason=partial(_reason, translate),
+        size=partial(_size, language),
     )
     return environment
+
+
+def _said(translate: Callable[[str], str], text: str) -> Markup:
+    """Return a sentence of the core, translated; one without a translation is marked as English."""
+    translated = said(text, translate)
+    if translated is None:
+        return Markup('<span lang="en">{}</span>').format(_commands(text))
+    return _commands(translated)
+
+
+def _reason(translate: Callable[[str], str], tried: Tried) -> str:
+    return reason_of(tried, translate)
+
+
+def _size(language: str, size: int) -> str:
+    """Return a number of bytes in the unit that says most: `3 byte`, `12,0 kB`, `1,4 GB`."""
+    for unit, bytes_ in (("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
+        if size >= bytes_:
+            number = f"{size / bytes_:.1f}"
+            return f"{number if language == 'en' else number.replace('.', ',')} {unit}"
+    return f"{size} {'bytes' if language == 'en' and size != 1 else 'byte'}"
 
 
 def _commands(text: str) -> Markup:

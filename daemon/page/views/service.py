@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from daemon.core.bookkeeping import Bookmark
+from daemon.core.bookkeeping import Alert, Bookmark
 from daemon.core.model import SightingState
 from daemon.core.rights import Right, UserAccess
 from daemon.monitoring import late
 from daemon.monitoring.expiry import expiries
 from daemon.monitoring.notified import is_due
+from daemon.monitoring.problem import Problem, split_key
 from daemon.monitoring.problems import free_space
 from daemon.page.configuration_facts import sections
 from daemon.page.context import Page, page_of, require
@@ -162,9 +163,19 @@ def _alerts(page: Page, user: UserAccess, now: datetime) -> Sequence[Mapping[str
     if not user.may_with_all(Right.OPERATE):
         every = [each for each in every if is_of_machine(each.kind)]
     return [
-        {"alert": each, "not_told": [name for name in to if is_due(each, name, now)]}
+        {
+            "alert": each,
+            "problem": _problem_of(each),
+            "not_told": [name for name in to if is_due(each, name, now)],
+        }
         for each in islice(every, _SHOWN)
     ]
+
+
+def _problem_of(alert: Alert) -> Problem:
+    """Return the problem that an alert is about, as far as its key says."""
+    about, _ = split_key(alert.kind, alert.key)
+    return Problem(kind=alert.kind, about=about, where=about, text=alert.text)
 
 
 def _is_edited(path: Path, text: str) -> bool:

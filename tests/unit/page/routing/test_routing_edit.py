@@ -216,7 +216,7 @@ def test_rows_are_added_moved_and_removed(desk: Desk) -> None:
 
 @pytest.mark.parametrize("row", ["", "Skatt"])
 @pytest.mark.parametrize(
-    ("name", "problem"), [("", "is required"), ("Alt annet", "there is a row of the same name")]
+    ("name", "problem"), [("", "må fylles ut"), ("Alt annet", "det finnes en rad med samme navn")]
 )
 def test_a_row_needs_a_name_of_its_own(desk: Desk, row: str, name: str, problem: str) -> None:
     """Rows are found by their names, so there are no two of the same, and none without."""
@@ -247,7 +247,7 @@ def test_a_file_that_cannot_be_read_is_said_so(desk: Desk) -> None:
     desk.file.write_text(TEXT + "[[route\n")
     shown = person.get("/routing")
     assert shown.status_code == 200
-    assert "not valid TOML" in html.unescape(shown.text)
+    assert "ikke gyldig TOML" in html.unescape(shown.text)
     assert person.get("/routing/routes/Skatt").status_code == 409
     assert person.post("/routing/try", SKATT).status_code == 409
     desk.file.unlink()

@@ -54,7 +54,7 @@ def test_faults_of_a_sheet_name_the_cell(desk: Desk) -> None:
     status, text = _upload(person, _sheet(*ROWS[:3], bad, ROWS[3]))
     assert status == 422
     assert 'data-key="G5 (senders)"' in text
-    assert "is not a valid organisation number" in text
+    assert "er ikke et gyldig organisasjonsnummer" in text
     assert desk.store.drafts.find("anna") is None
 
 
@@ -78,11 +78,11 @@ def _bomb() -> bytes:
 @pytest.mark.parametrize(
     ("content", "name", "problem"),
     [
-        (b"", "ark.csv", "no file was chosen"),
-        (_bomb(), "ark.xlsx", "too large when unpacked"),
-        (b"PK\x03\x04 no workbook", "ark.xlsx", "not a readable Excel file"),
-        (b"\xff\xfe\x00", "ark.csv", "not in UTF-8"),
-        (b"hei;du\r\n1;2\r\n", "ark.csv", "is missing"),
+        (b"", "ark.csv", "ingen fil er valgt"),
+        (_bomb(), "ark.xlsx", "for stor når den er pakket ut"),
+        (b"PK\x03\x04 no workbook", "ark.xlsx", "ikke en lesbar Excel-fil"),
+        (b"\xff\xfe\x00", "ark.csv", "ikke i UTF-8"),
+        (b"hei;du\r\n1;2\r\n", "ark.csv", "mangler"),
     ],
 )
 def test_what_is_no_table_is_refused(desk: Desk, content: bytes, name: str, problem: str) -> None:
