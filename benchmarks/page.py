@@ -118,12 +118,12 @@ def _reading(index: SearchIndex, finder: LetterFinder) -> Iterator[Figure]:
 
 
 def _pages(folder: Path, store: Store) -> Iterator[Figure]:
-    """Ask for each page as a browser does, as a user with every role that sees letters."""
+    """Ask for each page as a browser does, as a user with every role."""
     (folder / "postmottak.toml").write_text(_CONFIGURATION, encoding="utf-8")
     (folder / "routing.toml").write_text(_ROUTING, encoding="utf-8")
     (folder / "drop").mkdir()
     ContentStore(folder / "content")
-    grants = [RoleGrant(role=each) for each in ("reader", "operator", "admin")]
+    grants = [RoleGrant(role=each) for each in ("reader", "operator", "router", "admin")]
     store.users.add("kari", _NOW, Actor(name="benchmark"), grants=grants)
     cookie = f"{COOKIE}={store.sessions.begin('kari', '127.0.0.1', utc_now())}"
     newest = store.changes.newest(FollowedTable.LETTERS).key
@@ -133,6 +133,13 @@ def _pages(folder: Path, store: Store) -> Iterator[Figure]:
         "/letters?q=avgift",
         "/letters?q=avgift+kommune",
         "/letters.csv?q=4321",
+        "/deliveries",
+        "/deliveries?state=delivered",
+        "/service",
+        "/confidential",
+        "/routing",
+        "/admin/log",
+        "/my",
     )
     with opened(stack.load_for_page(folder / "postmottak.toml").configuration) as (page, assets):
         app = application(page, assets)

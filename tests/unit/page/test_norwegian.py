@@ -28,8 +28,8 @@ _ENGLISH = frozenset(
     re.findall(
         r"\w+",
         """the and of are was were not with without this that has have been which cannot only
-        letters letter deliveries delivery file files failed error errors waiting since none bytes yes
-        unknown table sender recipients recipient first day must add write remove given""",
+        letters letter deliveries delivery file files failed error errors waiting since
+        none bytes yes unknown table sender recipients recipient first day must add write remove""",
     )
 )
 """Words that no Norwegian sentence has."""
