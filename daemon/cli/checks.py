@@ -170,7 +170,7 @@ def _findings(configuration: Configuration) -> Iterator[Finding]:
 
 def _endpoints(configuration: Configuration) -> Iterator[Finding]:
     """Check whether the service and the page can listen on their configured addresses."""
-    from daemon.service.page_check import check_page
+    from daemon.service.page_check import check_page, check_publishing
     from daemon.web.listening import check_listening
 
     if configuration.api:
@@ -179,6 +179,7 @@ def _endpoints(configuration: Configuration) -> Iterator[Finding]:
         yield check_listening("[monitoring]", configuration.monitoring.listen)
     if configuration.web:
         yield from check_page(configuration.web)
+        yield check_publishing(configuration.routing.file)
 
 
 def _checked(part: Mailbox | Destination) -> Iterator[Finding]:

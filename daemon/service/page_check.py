@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -16,6 +18,8 @@ from daemon.web.listening import check_listening
 
 _LIBRARIES = ("argon2", "authlib", "jinja2", "python_multipart", "tomlkit")
 _WHAT = "[web]"
+_PUBLISHING = f"{_WHAT} publishing"
+_UNIT_WRITES = Path("/etc/postmottak/routing")  # ReadWritePaths= of the page's unit
 _MADE_AT_START = Path("/run/postmottak-web")  # RuntimeDirectory= of the page's unit
 
 
@@ -29,6 +33,56 @@ def check_page(settings: WebSettings) -> Iterator[Finding]:
         yield _secret("[web.oidc] client_secret_file", settings.oidc.client_secret_file)
     if settings.proxy and "proxy" in settings.login:
         yield _secret("[web.proxy] secret_file", settings.proxy.secret_file)
+
+
+def check_publishing(table: Path) -> Finding:
+    """Say whether this user, as which the page runs, can publish the routing table.
+
+    That it cannot is a warning: an organisation may want to keep the table with its own tools.
+    """
+    target = table.resolve()
+    try:
+        why = _why_not_replaced(target)
+    except OSError as error:
+        why = (error.strerror or "it cannot be looked at").lower()
+    if not why:
+        return Finding(subject=_PUBLISHING, ok=True, text=f"{table} can be published from the page")
+    remedy = (
+        f"move it to {_UNIT_WRITES}, name it there in [routing] file, and give it to this user: "
+        f"chown {_user()}: {_UNIT_WRITES / target.name}"
+        if target.parent == _UNIT_WRITES.parent
+        else f"let the file and its folder belong to this user: chown {_user()}: "
+        f"{target.parent} {target}; the page's unit needs ReadWritePaths={target.parent}"
+    )
+    text = f"{table} cannot be published from the page, because {why}. If it is to be, {remedy}"
+    return Finding(subject=_PUBLISHING, ok=True, warning=True, text=text)
+
+
+def _why_not_replaced(target: Path) -> str:
+    """Return why the file cannot be replaced with the same owner; empty if it can. Raises OSError.
+
+    The service's sandbox, in which `check` runs as root, does not let through what the unit of the
+    page does: there, owners and modes decide.
+    """
+    found, user, folder = target.stat(), os.geteuid(), target.parent
+    is_closed = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    if is_closed and not folder.is_relative_to(_UNIT_WRITES):
+        return f"{folder} is read only here"
+    if user not in {0, found.st_uid}:
+        return f"it does not belong to the user {_user()}, as which the page runs"
+    if not found.st_mode & 0o200:
+        return "it is read-only"
+    above = folder.stat()
+    may_write = above.st_uid == user if is_closed else os.access(folder, os.W_OK | os.X_OK)
+    return "" if may_write else f"the user {_user()} may not write in {folder}"
+
+
+def _user() -> str:
+    user = os.geteuid()
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def missing_libraries() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,8 @@ import trustme
 from daemon.config.web import WebSettings
 from daemon.core.ports import Finding
 from daemon.service import page_check
-from daemon.service.page_check import check_page
+from daemon.service.page_check import check_page, check_publishing
+from tests.unit.conftest import ROOT
 
 OIDC = {"issuer": "https://login.example.no", "client_id": "x"}
 
@@ -124,3 +126,59 @@ def test_libraries_that_are_missing(listen: str, monkeypatch: pytest.MonkeyPatch
     assert not first.ok
     assert first.text.startswith("The page needs the extra postmottak[web]")
     assert "missing: no_such_library;" in first.text
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A routing table of this user in a folder of its own."""
+    folder = tmp_path / "routing"
+    folder.mkdir()
+    (folder / "routing.toml").write_text("")
+    return folder / "routing.toml"
+
+
+def test_a_table_that_can_be_published(table: Path) -> None:
+    """Nothing is warned of where the file can be replaced, also through a link."""
+    (table.parent.parent / "link.toml").symlink_to(table)
+    for path in (table, table.parent.parent / "link.toml"):
+        finding = check_publishing(path)
+        assert (finding.ok, finding.warning) == (True, False)
+
+
+def test_a_table_that_cannot_be_published(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns or closes it is said, with the commands that help; it is no failure."""
+    table.chmod(0o444)
+    assert _warned(table).startswith(f"{table} cannot be published from the page, because it is r")
+    table.chmod(0o644)
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    text = _warned(table)
+    assert "it does not belong to the user 4711, as which the page runs" in text
+    assert f"chown 4711: {table.parent} {table}" in text
+    assert f"ReadWritePaths={table.parent}" in text
+    monkeypatch.setattr("os.geteuid", lambda: table.stat().st_uid)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert f"may not write in {table.parent}" in _warned(table)
+
+
+def test_a_table_that_the_unit_closes(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a read-only /etc, only the folder that the page's unit opens is writable."""
+    closed = os.statvfs_result((1, 1, 1, 1, 1, 1, 1, 1, os.ST_RDONLY, 255))
+    monkeypatch.setattr("os.statvfs", lambda _: closed)
+    monkeypatch.setattr(page_check, "_UNIT_WRITES", table.parent / "routing")
+    text = _warned(table)
+    assert f"{table.parent} is read only here" in text
+    assert f"move it to {table.parent / 'routing'}, name it there in [routing] file" in text
+    monkeypatch.setattr(page_check, "_UNIT_WRITES", table.parent)
+    assert not check_publishing(table).warning
+
+
+def test_the_folder_of_the_unit_is_the_packaged_one() -> None:
+    """What `check` takes for writable is what the unit opens."""
+    unit = (ROOT / "systemd/postmottak-web.service").read_text()
+    assert f"ReadWritePaths=-{page_check._UNIT_WRITES}\n" in unit
+
+
+def _warned(table: Path) -> str:
+    finding = check_publishing(table)
+    assert (finding.subject, finding.ok, finding.warning) == ("[web] publishing", True, True)
+    return finding.text
