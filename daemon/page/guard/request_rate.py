@@ -16,8 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from daemon.page.guard.signed_in import COOKIE
 from daemon.store.login_tokens import token_id
 
-A_MINUTE = 300
-"""Requests of a session, without those for static files; and as many at once after a pause."""
+A_MINUTE = 1200
+"""Requests of a session, without those for static files; and as many at once after a pause.
+
+That is 20 a second, which neither people nor tests in a browser reach.
+"""
+_COSTLY = 2
+"""What a search, a file or a change counts as: it takes longer than a page."""
+_FILES = (".csv", ".xlsx")
 _MINUTE = timedelta(minutes=1)
 
 
@@ -58,25 +64,25 @@ class RequestRate:
         if scope["type"] == "http" and user:
             request = Request(scope)
             key = f"{user.name} {token_id(request.cookies.get(COOKIE, ''))}"
-            if excess := self._count(key, self._clock()):
+            if excess := self._count(key, self._clock(), _cost(request)):
                 answer = await run_in_threadpool(self._refuse, request, excess)
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _count(self, key: str, now: datetime) -> Excess | None:
+    def _count(self, key: str, now: datetime, cost: int) -> Excess | None:
         with self._one:
             self._forget(now)
             bucket = self._buckets.pop(key, None) or _Bucket(left=A_MINUTE, at=now)
             self._buckets[key] = bucket  # the one that was used last is last
             passed = max((now - bucket.at) / _MINUTE, 0)
             bucket.left, bucket.at = min(bucket.left + passed * A_MINUTE, A_MINUTE), now
-            if bucket.left >= 1:
-                bucket.left -= 1
+            if bucket.left >= cost:
+                bucket.left -= cost
                 return None
             is_first = bucket.told_at is None or now - bucket.told_at >= _MINUTE
             bucket.told_at = now if is_first else bucket.told_at
-            seconds = math.ceil((1 - bucket.left) * _MINUTE.total_seconds() / A_MINUTE)
+            seconds = math.ceil((cost - bucket.left) * _MINUTE.total_seconds() / A_MINUTE)
             return Excess(seconds=seconds, is_first=is_first)
 
     def _forget(self, now: datetime) -> None:
@@ -86,3 +92,9 @@ class RequestRate:
             if now - self._buckets[key].at < _MINUTE:
                 return
             del self._buckets[key]
+
+
+def _cost(request: Request) -> int:
+    is_change = request.method not in {"GET", "HEAD"}
+    is_costly = is_change or request.url.path.endswith(_FILES) or request.query_params.get("q")
+    return _COSTLY if is_costly else 1
