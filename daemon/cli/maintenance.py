@@ -89,6 +89,8 @@ def run(
         )
         or "nothing to delete"
     )
+    if tidied.events:
+        typer.echo(f"{counted(tidied.events, 'event')} of the page's log removed")
     if tidied.files is None:
         typer.echo("unused files stay until the next run: a backup or a check is reading them")
     else:

@@ -121,6 +121,8 @@ class RetentionSettings(BaseModel):
     body: KeepingTime = FOREVER
     attachments: KeepingTime = FOREVER
     metadata: KeepingTime = FOREVER
+    events: KeepingTime = FOREVER
+    """How long the log of events of the page is kept."""
     service: Mapping[Annotated[str, AfterValidator(service_code)], ServiceRetention] = Field(
         default_factory=dict
     )

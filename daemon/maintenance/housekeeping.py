@@ -50,6 +50,7 @@ class HousekeepingResult:
     """
 
     deleted: Counter[LetterPart] = field(default_factory=Counter)
+    events: int = 0
     files: int | None = None
     bytes: int | None = None
     withheld: bool = False
@@ -103,8 +104,17 @@ class Housekeeping:
                 tidied.deleted[deletion.part] += 1
             tidied.withheld = not self.settled()
         if not (stopping.is_set() or tidied.withheld):
+            self._forget_events(tidied)
             self._remove_files(tidied)
         return tidied
+
+    def _forget_events(self, tidied: HousekeepingResult) -> None:
+        """Remove the log's oldest events, each after the time that they are kept."""
+        now = self.clock()
+        if before := _before(now, self.retention().settings.events):
+            tidied.events = self.store.events.forget(before, now)
+            if tidied.events:
+                _log.info("old events were removed from the log of the page", count=tidied.events)
 
     def orphans(self) -> Iterator[str]:
         """Yield the hashes of files that no letter needs."""

@@ -1,7 +1,8 @@
-"""The log of events: who did what and when, or was refused. It is only ever added to.
+"""The log of events: who did what and when, or was refused.
 
-Each event has the hash of the one before. So a row that was changed or removed by hand is noticed;
-somebody who may write the database and calculates all later hashes anew is not.
+It is only added to, and loses its oldest events when they have been kept for long enough; an event
+says so. Each event has the hash of the one before. So a row that was changed or removed by hand is
+noticed; somebody who may write the database and calculates all later hashes anew is not.
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, delete, select
 
 from daemon.core.accounts import Event
 from daemon.store.database import Database, last_number
 
 _PIECE = 300
 """Events that are read at a time: about 20 ms."""
+REMOVED = "events-removed"
+"""The kind of an event that says up to which number earlier ones were removed, and its hash."""
 
 
 class Events:
@@ -93,15 +97,49 @@ class Events:
         newest = select(Event).where(*conditions).order_by(col(Event.number).desc())
         return self._database.rows(newest.limit(limit))
 
+    def forget(self, before: datetime, now: datetime) -> int:
+        """Remove the events from before that time, some at a time; return how many.
+
+        What is left begins with the event that is the first in the log to be newer. Each removal is
+        an event itself, so that none that is missing for another reason looks like it.
+        """
+        removed = 0
+        while some := self._forget_some(before, now):
+            removed += some
+        return removed
+
+    def _forget_some(self, before: datetime, now: datetime) -> int:
+        oldest = select(Event).order_by(col(Event.number)).limit(_PIECE)
+        with self._database.write() as session:
+            old = list(takewhile(lambda each: each.at < before, session.exec(oldest)))
+            if not old or all(each.kind == REMOVED for each in old):
+                return 0
+            details = {"count": len(old), "last": old[-1].number, "hash": old[-1].hash}
+            note = Event(
+                at=now,
+                kind=REMOVED,
+                user="service",
+                address="",
+                about="",
+                done=True,
+                details=details,
+                previous="",
+                hash="",
+            )
+            append(session, note)
+            session.exec(delete(Event).where(col(Event.number) <= old[-1].number))
+        return len(old)
+
     def verify(self) -> int | None:
         """Return the number of the first event that is missing or was changed; None if none is.
 
-        Reads in pieces, so that commits do not wait for it. What is added meanwhile may be left
-        out.
+        Those that `forget` removed are not missing. Reads in pieces, so that commits do not wait for
+        it. What is added meanwhile may be left out.
         """
         with self._database.read() as session:
             last = last_number(session, Event)
-        number, newest_hash = 0, ""
+        begin = number, newest_hash = self._begin()
+        noted = {(0, "")}
         while rows := self._after(number):
             for each in rows:
                 if each.number != number + 1:
@@ -109,7 +147,16 @@ class Events:
                 if each.previous != newest_hash or each.hash != _hash_of(each):
                     return each.number
                 number, newest_hash = each.number, each.hash
+                if each.kind == REMOVED:
+                    noted.add((each.details.get("last", 0), str(each.details.get("hash"))))
+        if begin not in noted:
+            return max(last for last, _ in noted if last <= begin[0]) + 1
         return number + 1 if number < last else None
+
+    def _begin(self) -> tuple[int, str]:
+        """Return number and hash of the event before the first that is here, as that says them."""
+        first = self._database.rows(select(Event).order_by(col(Event.number)).limit(1))
+        return ((first[0].number or 1) - 1, first[0].previous) if first else (0, "")
 
     def _after(self, number: int) -> Sequence[Event]:
         later = select(Event).where(col(Event.number) > number).order_by(col(Event.number))

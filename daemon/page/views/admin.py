@@ -51,6 +51,7 @@ EVENTS: Mapping[str, str] = {
     "rights-set": N_("changed the roles of a user"),
     "login-link-made": N_("made a log-in link"),
     "sessions-ended": N_("ended the sessions of a user"),
+    "events-removed": N_("removed old events from this log"),
 }
 """Kinds of events; one that is not here is shown as it is stored."""
 _OF_USERS = frozenset(

@@ -11,11 +11,17 @@ from uuid import UUID
 
 import pytest
 
+from daemon.config.loader import RetentionSettings
 from daemon.core.accounts import ChangeSource
 from daemon.core.bookkeeping import LetterPart
 from daemon.core.parcels import Receipt
-from daemon.store import Store, results
-from tests.unit.conftest import NOW, stored_letter
+from daemon.core.settings import FOREVER
+from daemon.maintenance.housekeeping import Housekeeping
+from daemon.maintenance.retention import Retention
+from daemon.store import Store, events, results
+from daemon.store.content import ContentStore
+from daemon.store.events import REMOVED
+from tests.unit.conftest import NOW, TABLE, stored_letter
 
 LETTER = UUID(int=7)
 
@@ -167,3 +173,49 @@ def test_a_page_of_a_long_log_needs_no_sort(database: Path, column: str) -> None
     with closing(sqlite3.connect(database)) as connection:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {newest}", (1,)).fetchall()
     assert [row[3].partition(" USING ")[2][:15] for row in plan] == ["INDEX events_by"]
+
+
+def test_old_events_are_removed_and_the_rest_is_still_whole(eight: Store, database: Path) -> None:
+    """What retention removes is in the log itself; what is removed otherwise is noticed still."""
+    late = NOW + timedelta(days=30)
+    assert eight.events.forget(NOW + timedelta(seconds=5), late) == 5
+    left = eight.events.page()
+    assert [each.number for each in left] == [9, 8, 7, 6]
+    assert (left[0].kind, left[0].details["count"], left[0].details["last"]) == (REMOVED, 5, 5)
+    assert eight.events.verify() is None
+    assert eight.events.forget(NOW + timedelta(seconds=5), late) == 0
+    change(database, "DELETE FROM events WHERE number = 6")
+    assert eight.events.verify() == 6
+
+
+def test_all_events_can_go_in_pieces(
+    eight: Store, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece is removed at once, however many there are; a log without users stays small."""
+    monkeypatch.setattr(events, "_PIECE", 3)
+    late = NOW + timedelta(days=30)
+    assert eight.events.forget(late, late) == 8
+    assert eight.events.verify() is None
+    later = late + timedelta(days=30)
+    assert eight.events.forget(later, later) == 0
+    eight.events.add(later, kind="login", user="anna", address="")
+    assert eight.events.verify() is None
+    change(database, "UPDATE events SET details = '{}' WHERE kind = 'events-removed'")
+    assert eight.events.verify() is not None
+
+
+@pytest.mark.parametrize("kept", [timedelta(days=10), FOREVER])
+def test_housekeeping_keeps_events_as_long_as_it_is_told(
+    eight: Store, tmp_path: Path, kept: timedelta
+) -> None:
+    """`events` of [retention] is the time; without it nothing is removed."""
+    settings = RetentionSettings(events=kept)
+    housekeeping = Housekeeping(
+        store=eight,
+        content=ContentStore(tmp_path / "content"),
+        retention=lambda: Retention(settings=settings, table=TABLE, past=lambda _: None),
+        clock=lambda: NOW + timedelta(days=11),
+    )
+    removed = housekeeping.run("service", threading.Event()).events
+    assert removed == (0 if kept == FOREVER else 8)
+    assert len(eight.events.page()) == (8 if kept == FOREVER else 1)
