@@ -133,8 +133,8 @@ class Events:
     def verify(self) -> int | None:
         """Return the number of the first event that is missing or was changed; None if none is.
 
-        Those that `forget` removed are not missing. Reads in pieces, so that commits do not wait for
-        it. What is added meanwhile may be left out.
+        Those that `forget` removed are not missing. Reads in pieces, so that commits need not wait
+        for it. What is added meanwhile may be left out.
         """
         with self._database.read() as session:
             last = last_number(session, Event)
