@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
 
-from daemon.core.model import (
-    DeliveryState,
-)
+from daemon.core.model import DeliveryState, LetterRef, SightingState
 from daemon.store.users import RoleGrant
-from tests.unit.conftest import stored_letter
+from tests.unit.conftest import NOW, stored_letter
 from tests.unit.page.conftest import Site
 from tests.unit.page.everything import (
     OURS,
@@ -102,3 +101,37 @@ def test_an_earlier_letter_of_others_is_not_named(site: Site) -> None:
     ola = site.user("ola", RoleGrant(role="reader", recipients=("regnskap",)))
     assert foreign[:8] not in ola.get(address).text
     assert foreign in site.user("kari", "reader").get(address).text
+
+
+def test_an_operator_with_limits_sees_what_is_wrong_with_their_own(site: Site) -> None:
+    """Numbers, destinations and problems are those of their letters; each leads to its list."""
+    per = site.user("per", "reader", "operator")
+    stopped = keep_letter(site, "stopped", OURS, "regnskap", DeliveryState.DEAD)
+    keep_letter(site, "held", OURS, "regnskap", DeliveryState.HELD)
+    add_foreign(site, per)
+    for state in (SightingState.FAILING, SightingState.WAITING):
+        ref = LetterRef(
+            mailbox="altinn", party=OURS, service="5504/1", resource="x", external_id=f"own-{state}"
+        )
+        site.store.letters.record_skipped(ref, state, NOW, "HTTP 500")
+    ola = site.user("ola", RoleGrant(role="operator", parties=(OURS,)))
+    overview = ola.get("/").text
+    facts = dict(re.findall(r'data-testid="fact" data-name="(\w+)" data-count="(\d+)"', overview))
+    assert facts == {
+        "messages": "2",
+        "waiting": "0",
+        "dead": "1",
+        "held": "1",
+        "confidential": "1",
+    }
+    found = re.findall(r'data-testid="trouble" data-kind="([\w-]+)" data-about="(\w*)"', overview)
+    assert set(found) >= {("dead", "erp"), ("unfetched", "altinn")}
+    address = "/deliveries?state=dead&amp;destination=erp"
+    assert f'href="{address}">erp: leveringer har stoppet og prøves ikke igjen: 1<' in overview
+    listed = ola.get(address.replace("&amp;", "&")).text
+    assert listed.count('data-testid="delivery"') == 1
+    assert stopped[:8] not in overview
+    service = ola.get("/service").text
+    assert "own-failing" in service
+    assert "x-failing" not in service
+    assert ola.get("/confidential").text.count('data-testid="sighting"') == 1
