@@ -86,7 +86,7 @@ def rows_of(draft: Draft, kind: str) -> list[Mapping[str, Any]]:
             "key": key,
             "address": address_of_row(kind, key),
             "says": [
-                (field.label, shown(field, row))
+                (field.label, shown(field, row), field.shape.value)
                 for field in fields_of(kind)
                 if field.key != "name" and _is_said(field.key, row)
             ],
