@@ -15,6 +15,7 @@ from connectors.drops.destination import DropDestination
 from connectors.drops.local import LocalDrop
 from connectors.drops.ownership import Access
 from connectors.drops.settings import DropSettings, Mode
+from daemon.core.batch_sync import BatchSync
 from daemon.core.ports import Destination
 from daemon.core.settings import FilePath
 
@@ -79,11 +80,16 @@ class Settings(DropSettings):
 class FileDrop(DropDestination):
     """A drop on the local disk."""
 
-    concurrency = 32
+    concurrency = 128
     """The more deliveries share a sync, the fewer waits for the disk and commits they need."""
 
     def __init__(self, name: str, settings: Settings) -> None:
-        super().__init__(name, settings, lambda: closing(LocalDrop(settings.path, settings.access)))
+        batch_sync = BatchSync()
+        super().__init__(
+            name,
+            settings,
+            lambda: closing(LocalDrop(settings.path, settings.access, batch_sync)),
+        )
         self._path = settings.path
 
     @property

@@ -20,6 +20,7 @@ from connectors.drops.open_folders import OpenFolders
 from connectors.drops.ownership import Access
 from connectors.drops.shared_folder import TAKEN, Unfit, rename_new
 from daemon.core.access import why_not_written
+from daemon.core.batch_sync import BatchSync, sync_one
 from daemon.core.durable_files import write_all
 from daemon.core.errors import TemporaryFailure
 
@@ -28,9 +29,7 @@ _OPEN_AT_MOST = (
     6  # files of one letter that are written and not yet synced; there may be many letters
 )
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
-_NO_SYNC = frozenset(
-    {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
-)  # of a share that does not support it
+_EARLY_FROM = 1 << 20  # bytes of a file for which the disk should not wait until the sync
 REMEDIES = {
     errno.ENOTDIR: "is not a folder; name one in path",
     errno.ENOSPC: "has no space left; make room on its disk",
@@ -46,8 +45,9 @@ Errors that depend on who asks are in `daemon.core.access`.
 class LocalDrop:
     """A Drop in the folder `root`, which is never created: it may be an unmounted share."""
 
-    def __init__(self, root: Path, access: Access) -> None:
+    def __init__(self, root: Path, access: Access, batch_sync: BatchSync | None = None) -> None:
         self.place = str(root)
+        self._batch_sync = batch_sync or BatchSync()
         self._folders = OpenFolders(root, access)
         self._written: list[int] = []
         """Open files that are not synced yet."""
@@ -105,9 +105,12 @@ class LocalDrop:
                         written
                     )  # and no others: if one of these fails, it is this letter's failure
                 written.append(self._folders.create(path))
+                size = 0
                 for chunk in chunks:
                     write_all(written[-1], chunk)
-                _have_written(written[-1])
+                    size += len(chunk)
+                if size >= _EARLY_FROM:
+                    _have_written(written[-1])
             self._written += written
             written.clear()
             self._changed |= changed
@@ -137,15 +140,15 @@ class LocalDrop:
     def sync(self) -> None:
         """Sync each file, then each changed folder, innermost first, and the drop itself.
 
-        The drop is synced for what an earlier process left unsynced.
+        Or the whole file system, if that is as good and they are many. The drop is synced for what
+        an earlier process left unsynced.
         """
         changed, self._changed = {"", *self._changed}, set()
         written, self._written = self._written, []
         try:
             with self._plain_words(STAGING), _closed(written):
-                _sync_all(written)
-                for each in sorted(changed, reverse=True):
-                    _sync(self._folders.at(each))
+                folders = [self._folders.at(each) for each in sorted(changed, reverse=True)]
+                self._batch_sync.sync(self._folders.at(""), [*written, *folders])
         finally:
             self._folders.let_go_of_all(but=("", STAGING))
 
@@ -169,17 +172,12 @@ class LocalDrop:
                 folder, name = self._folders.place(path)
             except _NOT_THERE:
                 return
-            doomed = f"{name}.old"
-            for each in (doomed, name):
-                try:
-                    os.unlink(each, dir_fd=folder)
-                except FileNotFoundError:
-                    continue
-                except IsADirectoryError:
-                    os.replace(each, doomed, src_dir_fd=folder, dst_dir_fd=folder)
-                    shared_folder.remove_tree(doomed, folder)
-                if lasting:
-                    _sync(folder)
+            try:
+                os.unlink(name, dir_fd=folder)
+            except (FileNotFoundError, IsADirectoryError):
+                _remove_folder(name, folder)
+            if lasting:
+                sync_one(folder)
 
     def tidy(self, folder: str) -> None:
         """Remove an empty folder."""
@@ -234,25 +232,29 @@ def _seen(found: os.stat_result) -> Seen:
     )
 
 
+def _remove_folder(name: str, above: int) -> None:
+    """Remove a folder by way of another name, and what is left there of an earlier time."""
+    doomed = f"{name}.old"
+    for each in (doomed, name):
+        try:
+            os.unlink(each, dir_fd=above)
+        except FileNotFoundError:
+            continue
+        except IsADirectoryError:
+            os.replace(each, doomed, src_dir_fd=above, dst_dir_fd=above)
+            shared_folder.remove_tree(doomed, above)
+
+
 def _have_written(descriptor: int) -> None:
     """Start writing the file to disk without waiting: Linux does so on POSIX_FADV_DONTNEED."""
     with suppress(OSError):  # a hint, which not every file system takes
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _sync(descriptor: int) -> None:
-    """Sync a file or a folder, unless its share does not support that."""
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise
-
-
 def _sync_all(descriptors: list[int]) -> None:
     """Sync and close the files. Those that failed stay in the list."""
     for each in descriptors:
-        _sync(each)
+        sync_one(each)
     while descriptors:
         os.close(descriptors.pop())
 

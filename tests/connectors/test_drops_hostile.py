@@ -69,9 +69,10 @@ def deliver(
 
 
 def files_in(drop: Path) -> Iterator[Path]:
-    """Every plain file that a consumer finds, without following any link."""
+    """Every plain file that a consumer finds, without following any link or looking into what is
+    hidden."""
     for folder, _, names in os.walk(drop):
-        if ".postmottak" not in folder:
+        if not any(each.startswith(".") for each in Path(folder).relative_to(drop).parts):
             yield from (
                 Path(folder) / each
                 for each in names

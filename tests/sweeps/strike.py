@@ -32,6 +32,7 @@ CALLS = (
         "pwrite64",
         "pwritev",
         "fsync",
+        "syncfs",
         "fdatasync",
         "ftruncate",
         "mkdir",
