@@ -28,6 +28,8 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|z|[+-]\d\d:?\d\d)?", re.ASCII
 )
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+', re.DOTALL)
+_SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)|\d{19}|[eE]\+?\d{3}|NaN|Infinity")
+"""What a JSON document has if `storable` may change something in it, or if it is quite harmless."""
 _DIGITS = 20  # of -2**63, with its sign
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSET_YEARS = frozenset({1, 9999})
@@ -107,7 +109,16 @@ def json_from(data: str | bytes) -> Any:
         found = _loads(document)
     except RecursionError:
         found = _loads(_shallow(document))
-    return storable(found)
+    return found if is_plainly_storable(document) else storable(found)
+
+
+def is_plainly_storable(document: str) -> bool:
+    """Whether it is certain, at a glance, that `storable` changes nothing in this JSON document."""
+    return (
+        document.count("[") + document.count("{") <= DEEPEST_READ
+        and not _NOT_TEXT.search(document)
+        and not _SUSPECT.search(document)
+    )
 
 
 def storable(value: Any, deepest: int = DEEPEST_READ) -> Any:
