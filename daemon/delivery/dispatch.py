@@ -7,7 +7,6 @@ because a commit costs nearly the same for one and for many.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,8 +14,6 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from os import getpid
-from typing import Protocol
 from uuid import UUID
 
 from daemon.core.errors import PostmottakError, StoreError, TemporaryFailure
@@ -29,22 +26,24 @@ from daemon.core.ports import (
     KeepsDedupRecords,
 )
 from daemon.delivery.attempts import AttemptJudge, AttemptResult
+from daemon.delivery.corrections import CorrectsRecords, NeverCorrected
 from daemon.delivery.dedup import DedupCleanup
 from daemon.delivery.failure_log import FailureLog
 from daemon.delivery.handover import Handover
 from daemon.delivery.in_flight import InFlight
 from daemon.delivery.outages import Outages
 from daemon.delivery.poison import PoisonTurn
+from daemon.delivery.reservations import LEASE, Reservations
 from daemon.delivery.snapshot import ActiveSnapshot, Snapshot, SnapshotUse
 from daemon.delivery.throttle import CONCURRENCY, DestinationQueues
 from daemon.delivery.timings import DeliveryTimings
 from daemon.runtime.heartbeat import OUTBOX, Heartbeat, Heartbeats
+from daemon.runtime.process import process_name
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Claim, Store
 from daemon.store.content import ContentStore
 
-_LEASE = timedelta(minutes=15)
-_RENEW_EVERY = _LEASE / 3
+_RENEW_EVERY = LEASE / 3
 # a clock that has moved by more was set, and leases end at another time than intended
 _SET = timedelta(minutes=1)
 _POOL = 56  # attempts at a time, at all destinations together
@@ -53,27 +52,6 @@ _POOL = 56  # attempts at a time, at all destinations together
 _BATCHES = 2
 _UNKNOWN = ""  # the queue of deliveries to destinations that the configuration does not have
 Clock = Callable[[], datetime]
-
-
-class CorrectsRecords(Protocol):
-    """Corrects recorded times after a correction of the clock."""
-
-    def apply(self) -> None:
-        """Correct what was recorded at a time that has been corrected since. Called often."""
-
-    def stretch(self) -> int | None:
-        """Return the number of the time since the last correction.
-
-        None while no delivery may be given up.
-        """
-
-
-class _NeverCorrected:
-    def apply(self) -> None:
-        """Do nothing."""
-
-    def stretch(self) -> int:
-        return 0
 
 
 class Dispatch:
@@ -99,7 +77,7 @@ class Dispatch:
         self._store, self._active, self._clock = store, active, clock
         self._give_up_after = give_up_after
         self._heartbeats = heartbeats or Heartbeats()
-        self._steady, self._corrections = steady or clock, corrections or _NeverCorrected()
+        self._steady, self._corrections = steady or clock, corrections or NeverCorrected()
         self._handover = Handover(content)
         self._dedup = DedupCleanup(store)
         self._outages = Outages()
@@ -110,6 +88,7 @@ class Dispatch:
         self.timings = DeliveryTimings()
         self.new_work = threading.Event()
         """Set when letters are stored, so that a round in progress delivers them soon."""
+        self.reservations = Reservations(self.new_work)
         self.asked = threading.Event()
         """Set when an operator wants what is due tried now, also at paused destinations."""
         self.backlog = threading.Event()
@@ -158,7 +137,7 @@ class Dispatch:
             if self._steady() - renewed_at >= _RENEW_EVERY or abs(self._ahead(now) - ahead) >= _SET:
                 renewed_at, ahead = self._steady(), self._ahead(now)
                 self._store.outbox.renew(
-                    [claim for _, claims in work.running.values() for claim in claims], now + _LEASE
+                    [claim for _, claims in work.running.values() for claim in claims], now + LEASE
                 )
             if self.new_work.is_set():
                 self.new_work.clear()
@@ -185,10 +164,19 @@ class Dispatch:
                 attempt = partial(self._attempt, snapshot, self._active.use(destination))
                 work.begin(attempt, queue, claims, self._steady())
             self._signal_backlog(snapshot.destinations)
+            self._offer_slots(work, snapshot.destinations)
         for name, keeper, delivered in self._dedup.ready(
             snapshot.destinations, rest=not work.under_way
         ):
             self._submit_cleanup(work, name, keeper, delivered)
+
+    def _offer_slots(self, work: InFlight, destinations: Mapping[str, Destination]) -> None:
+        """Offer the free slots of destinations on this machine at which nothing else waits."""
+        steady = self._steady()
+        local = [name for name, each in destinations.items() if isinstance(each, BatchDestination)]
+        self.reservations.offer(
+            {name: self.queues[name].unused_slots(steady) for name in local if not work.isolated}
+        )
 
     def _submit_cleanup(
         self,
@@ -251,7 +239,7 @@ class Dispatch:
             return []
         queues = [*destinations, _UNKNOWN]
         closed = self._closed(work, queues, now)
-        found = self._due(destinations, closed, now)
+        found = [*self._reserved(destinations, now), *self._due(destinations, closed, now)]
         if not found and not work.running:
             found = self._claim_poison(now) or self._due(
                 destinations, () if closed else queues, now
@@ -259,6 +247,15 @@ class Dispatch:
         for name, claims in found:
             self.queues[name].running += len(claims)
         return found
+
+    def _reserved(
+        self, destinations: Mapping[str, Destination], now: datetime
+    ) -> Iterator[tuple[str, Sequence[Claim]]]:
+        """Yield what was claimed as it was stored."""
+        for name, claims in self.reservations.take(now).items():
+            destination = destinations.get(name)
+            queue = name if destination else _UNKNOWN
+            yield from ((queue, some) for some in _batches(destination, claims))
 
     def _closed(self, work: InFlight, queues: Sequence[str], now: datetime) -> Collection[str]:
         """Return the queues that begin nothing, because a poison message is next.
@@ -272,7 +269,7 @@ class Dispatch:
         return self._poison_turn.closed(steady, queues, work.oldest())
 
     def _claim_poison(self, now: datetime) -> list[tuple[str, Sequence[Claim]]]:
-        claims = self._store.outbox.claim_poison(self._owner, now, _LEASE)
+        claims = self._store.outbox.claim_poison(process_name(), now, LEASE)
         if claims:
             self._poison_turn.begun(self._steady())
         else:
@@ -296,17 +293,13 @@ class Dispatch:
             return []
         free_slots = queue.free_slots(steady)
         where = {"exclude": names} if name == _UNKNOWN else {"only": [name]}
-        claim = partial(self._store.outbox.claim, self._owner, now, _LEASE, free_slots, **where)
+        claim = partial(self._store.outbox.claim, process_name(), now, LEASE, free_slots, **where)
         claims = claim()
         if not claims and queue.closed_until and (test := self._outages.one(name)):
             self._store.outbox.make_due(test, now)
             claims = claim()
         queue.claimed(steady, more=len(claims) == free_slots)
         return claims
-
-    @property
-    def _owner(self) -> str:
-        return f"{socket.gethostname()}:{getpid()}"
 
     def _keep(self, work: InFlight, finished: Sequence[Future[list[AttemptResult]]]) -> None:
         """Record the results of attempts, and collect records to remove at their destinations.

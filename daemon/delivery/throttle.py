@@ -43,6 +43,11 @@ class DestinationQueue:
             case CircuitState.OPEN:
                 return 0
 
+    def unused_slots(self, now: datetime) -> int:
+        """Return how many attempts may begin now for which nothing is waiting."""
+        works = self.drained_at is not None and self.breaker.state(now) is CircuitState.CLOSED
+        return self.free_slots(now) if works else 0
+
     @property
     def closed_until(self) -> datetime | None:
         """When the next attempt may begin after failures; None without failures."""

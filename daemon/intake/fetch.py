@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from daemon.core.callbacks import do_nothing
 from daemon.core.connector_calls import call_connector
 from daemon.core.errors import (
     LetterGone,
@@ -16,7 +15,7 @@ from daemon.core.errors import (
     PartUnavailable,
     PostmottakError,
 )
-from daemon.core.file_kinds import HEAD, is_text, kind_of
+from daemon.core.file_kinds import is_text, kind_of
 from daemon.core.filenames import safe_name
 from daemon.core.model import (
     AttachmentValues,
@@ -35,14 +34,14 @@ from daemon.core.model import (
     ThreadValues,
     delivery_id,
 )
-from daemon.core.outside_values import identifier_from, storable
+from daemon.core.outside_values import identifier_from, is_plainly_storable, storable
 from daemon.core.ports import Channel, Mailbox
 from daemon.intake.rerouting import decide_in_thread, decision_values
 from daemon.routing.decide import Decision
 from daemon.routing.facts import Facts, facts_of
 from daemon.routing.table import Table
 from daemon.store import Store, StoredLetter
-from daemon.store.content import ContentStore, Kept
+from daemon.store.content import ContentStore, Staged
 
 # of an attachment that does not match its checksum: if one in fifty is damaged, two in a row happen
 _DOWNLOADS = 4
@@ -71,6 +70,8 @@ class Fetched:
 
     ref: LetterRef
     letter: StoredLetter | None = None
+    staged: Sequence[Staged] = ()
+    """The letter's attachments, to be published before it is stored."""
     state: SightingState | None = None
     problem: str = ""
     version: str | None = None
@@ -102,16 +103,13 @@ class Fetcher:
         channel: Channel,
         policies: MarkPolicies,
         ref: LetterRef,
-        release_slot: Callable[[], None] = do_nothing,
     ) -> Fetched:
-        """Fetch a letter, with the bytes of its attachments durable.
+        """Fetch a letter, with the bytes of its attachments staged.
 
-        Whatever is wrong with it is in the `problem` of the result. `release_slot` is called when
-        the mailbox is no longer needed, unless a damaged download has to be repeated: syncing the
-        last bytes takes a while, in which others may call. Raises StoreError.
+        Whatever is wrong with it is in the `problem` of the result. Raises StoreError.
         """
         fetched = call_connector(
-            partial(self._fetch, mailbox, channel, policies, ref, release_slot),
+            partial(self._fetch, mailbox, channel, policies, ref),
             external_id=ref.external_id,
         )
         if isinstance(fetched, PostmottakError):
@@ -127,7 +125,10 @@ class Fetcher:
 
         Raises MailboxError and StoreError.
         """
-        return self._keep(mailbox, ref, part, place, do_nothing)
+        staged: list[Staged] = []
+        values = self._keep(mailbox, ref, part, place, staged)
+        self.content.publish(staged)
+        return values
 
     def _fetch(
         self,
@@ -135,7 +136,6 @@ class Fetcher:
         channel: Channel,
         policies: MarkPolicies,
         ref: LetterRef,
-        release_slot: Callable[[], None],
     ) -> Fetched:
         letter = _storable_letter(mailbox.fetch(ref))
         if letter.envelope.ref != replace(ref, service=letter.envelope.service):
@@ -158,14 +158,17 @@ class Fetcher:
             return Fetched(
                 ref=ref, state=SightingState.WAITING, problem=problem, version=table.version
             )
-        last = len(letter.parts)
-        attachments = [
-            self._keep(mailbox, ref, part, place, release_slot if place == last else do_nothing)
-            for place, part in enumerate(letter.parts, start=1)
-        ]
-        return Fetched(
-            ref=ref, letter=_stored_letter(letter.envelope, attachments, facts, decision, policies)
-        )
+        staged: list[Staged] = []
+        try:
+            attachments = [
+                self._keep(mailbox, ref, part, place, staged)
+                for place, part in enumerate(letter.parts, start=1)
+            ]
+            stored = _stored_letter(letter.envelope, attachments, facts, decision, policies)
+        except BaseException:
+            self.content.discard(staged)
+            raise
+        return Fetched(ref=ref, letter=stored, staged=staged)
 
     def _known_otherwise(self, letter: Letter) -> UUID | None:
         """Return the stored message that is the same letter, if it was imported from Altinn 2."""
@@ -177,70 +180,70 @@ class Fetcher:
         )
 
     def _keep(
-        self,
-        mailbox: Mailbox,
-        ref: LetterRef,
-        part: Part,
-        place: int,
-        release_slot: Callable[[], None],
+        self, mailbox: Mailbox, ref: LetterRef, part: Part, place: int, staged: list[Staged]
     ) -> AttachmentValues:
-        """Return the attachment, with its bytes in the content store if they are available.
+        """Return the attachment, with its bytes added to `staged` if they are available.
 
         A letter is never held up by bytes that are not.
         """
-        state, kept = part.state, None
+        state, found = part.state, None
         if state is PartState.PRESENT:
             try:
-                state, kept = self._download(mailbox, ref, part, release_slot)
+                state, found = self._download(mailbox, ref, part)
+                staged.append(found)
             except PartUnavailable as error:
                 state = PartState(error.state)
         return AttachmentValues(
             **{**storable(part.model_dump()), "state": state},
             message_id=ref.message_id,
             position=place,
-            safe_name=safe_name(part.original_name, part.media_type, place, self._kind(part, kept)),
-            size=kept.size if kept else None,
-            sha256=kept.sha256 if kept else None,
+            safe_name=safe_name(part.original_name, part.media_type, place, _kind(part, found)),
+            size=found.kept.size if found else None,
+            sha256=found.kept.sha256 if found else None,
         )
 
-    def _kind(self, part: Part, kept: Kept | None) -> str:
-        """Return the kind of file, by its first bytes; for text, only the sender says so.
-
-        Empty if the bytes are not here.
-        """
-        if not kept or part.encrypted:
-            return ""
-        with self.content.open(kept.sha256) as file:
-            head = file.read(HEAD)
-        is_meant_as_text = part.media_type.partition(";")[0].strip().lower() == "text/plain"
-        return kind_of(head) or ("txt" if is_meant_as_text and is_text(head) else "")
-
-    def _download(
-        self, mailbox: Mailbox, ref: LetterRef, part: Part, release_slot: Callable[[], None]
-    ) -> tuple[PartState, Kept]:
+    def _download(self, mailbox: Mailbox, ref: LetterRef, part: Part) -> tuple[PartState, Staged]:
         """Download, and again if the bytes do not match the sender's checksum.
 
         They may have been damaged in transit.
         """
-        for _ in range(_DOWNLOADS):
+        for left in reversed(range(_DOWNLOADS)):
             with mailbox.open_part(ref, part) as chunks:
-                kept = self.content.put(_and_then(release_slot, chunks))
-            if part.sender_checksum.lower() in {"", kept.md5}:
-                return PartState.PRESENT, kept
-        return PartState.CHECKSUM_FAILED, kept
+                staged = self.content.stage(chunks)
+            if part.sender_checksum.lower() in {"", staged.kept.md5}:
+                return PartState.PRESENT, staged
+            if left:
+                self.content.discard([staged])
+        return PartState.CHECKSUM_FAILED, staged
+
+
+def _kind(part: Part, staged: Staged | None) -> str:
+    """Return the kind of file, by its first bytes; for text, only the sender says so.
+
+    Empty if the bytes are not here.
+    """
+    if not staged or part.encrypted:
+        return ""
+    is_meant_as_text = part.media_type.partition(";")[0].strip().lower() == "text/plain"
+    return kind_of(staged.head) or ("txt" if is_meant_as_text and is_text(staged.head) else "")
 
 
 def _storable_letter(letter: Letter) -> Letter:
     """Return the letter without what no database can hold; the mailbox should have seen to it."""
+    if _is_plainly_storable(letter.envelope):
+        return letter
     given = letter.envelope.model_dump()
     sound = storable(given) | {"altinn2_id": identifier_from(given["altinn2_id"])}
     return letter if sound == given else replace(letter, envelope=Envelope(**sound))
 
 
-def _and_then(do: Callable[[], None], chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the chunks, and call `do` as soon as the last one is taken."""
-    yield from chunks
-    do()
+def _is_plainly_storable(envelope: Envelope) -> bool:
+    """Whether that is certain at a glance, which costs a tenth."""
+    number = envelope.altinn2_id
+    try:
+        return number == identifier_from(number) and is_plainly_storable(envelope.model_dump_json())
+    except ValueError:  # pydantic writes no half of a surrogate pair
+        return False
 
 
 def _stored_letter(

@@ -56,7 +56,7 @@ class Notices:
         notices = list(
             self._notices([each for each in waiting if notice_id(each.ref) not in written], table)
         )
-        return self.store.letters.add(notices).new if notices else 0
+        return len(self.store.letters.add(notices).new) if notices else 0
 
     def _notices(self, sightings: Sequence[SkippedLetter], table: Table) -> Iterator[StoredLetter]:
         now = self.clock()

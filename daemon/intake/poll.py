@@ -8,12 +8,10 @@ committed together.
 
 from __future__ import annotations
 
-import queue
 import threading
-import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -26,21 +24,19 @@ from daemon.core.errors import NotStorable, StoreError
 from daemon.core.model import LetterRef, MessageValues, SightingState
 from daemon.core.outside_values import text_from
 from daemon.core.ports import Channel, Mailbox
+from daemon.delivery.reservations import Reservations
 from daemon.intake.counters import IntakeCounters
 from daemon.intake.fetch import Fetched, Fetcher, MarkPolicies, duplicate
 from daemon.intake.listing import ListedChannel, list_channel, moved_bookmark
 from daemon.intake.notices import Notices
+from daemon.intake.ready import ReadyLetters
 from daemon.runtime.limiter import ConcurrencyLimiter
 from daemon.runtime.thread_pool import ThreadPool
 from daemon.store import Store
 
 _log = structlog.get_logger(__name__)
-_COMMIT_AT_MOST = 50
-# seconds in which letters are gathered for one commit, which costs nearly the same for many
-_GATHER = 0.1
 _UNACCOUNTED = "it was listed, and is neither here nor accounted for; report this as a fault"
 _WORKERS_BEHIND = 2
-_MORE_THREADS = 3  # than concurrent calls: they sync what was received, while the others call
 _Place = tuple[str, str]
 """A channel's party and resource."""
 
@@ -75,6 +71,7 @@ class Intake:
     """Whether letters are due but not yet in flight: then there are only `_WORKERS_BEHIND` calls at
     a time.
     """
+    reservations: Reservations = field(default_factory=Reservations)
     counters: IntakeCounters = field(default_factory=IntakeCounters)
 
     def poll(
@@ -148,7 +145,7 @@ class Intake:
         )
 
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPool(self.workers + _MORE_THREADS, thread_name_prefix="fetch")
+        return ThreadPool(self.workers, thread_name_prefix="fetch")
 
     def _new_letters(
         self,
@@ -230,16 +227,16 @@ class Intake:
 
         Raises StoreError, and fetches no more then.
         """
-        ready: queue.SimpleQueue[Fetched | StoreError] = queue.SimpleQueue()
+        ready = ReadyLetters()
 
         def fetch(channel: Channel, ref: LetterRef) -> None:
             try:
-                with limiter.slot() as release_slot:
+                with limiter.slot():
                     called_off = stopping.is_set()
                     ready.put(
                         Fetched(ref=ref)
                         if called_off
-                        else self.fetcher.fetch(mailbox, channel, policies, ref, release_slot)
+                        else self.fetcher.fetch(mailbox, channel, policies, ref)
                     )
             except StoreError as error:
                 ready.put(error)
@@ -249,11 +246,12 @@ class Intake:
                 pool.submit(fetch, channel, ref)
             left = len(work)
             while left:
-                some = _take_some(ready, left)
+                some = ready.take(left)
                 left -= len(some)
                 yield some
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
+            self.fetcher.content.discard(ready.staged())
 
     def _store_all(
         self,
@@ -271,6 +269,7 @@ class Intake:
         with closing(fetched):  # if the store fails, what has not begun is not begun
             for some in fetched:
                 summary.fetched += sum(each.letter is not None for each in some)
+                self.fetcher.content.publish([each for one in some for each in one.staged])
                 for each in self._commit(some, summary):
                     if each.letter:
                         _advance(
@@ -290,14 +289,16 @@ class Intake:
         letters = [each.letter for each in some if each.letter]
         if not letters:
             return some
+        claimed = self.reservations.claim(letters, self.fetcher.clock())
         try:
-            added = self.store.letters.add(letters)
+            added = self.store.letters.add(letters, claimed)
         except NotStorable as error:
             if len(some) == 1:
                 return [Fetched(ref=some[0].ref, state=SightingState.FAILING, problem=str(error))]
             return [ended for each in some for ended in self._commit([each], summary)]
-        summary.stored += added.new
-        self.counters.letters_stored.add(letters[0].message.mailbox, added.new)
+        self.reservations.stored(added.new, claimed)
+        summary.stored += len(added.new)
+        self.counters.letters_stored.add(letters[0].message.mailbox, len(added.new))
         return [_or_duplicate(each, added.duplicates.get(each.ref.message_id)) for each in some]
 
     def _note(self, fetched: Fetched, summary: IntakeSummary) -> None:
@@ -360,22 +361,6 @@ def _note_listings(listed: Sequence[ListedChannel], summary: IntakeSummary) -> N
 
 def _place(ref: LetterRef) -> _Place:
     return ref.party, ref.resource
-
-
-def _take_some(ready: queue.SimpleQueue[Fetched | StoreError], limit: int) -> list[Fetched]:
-    """Wait for one letter, and take what else is ready soon after, up to `limit`.
-
-    Raises StoreError.
-    """
-    some = [ready.get()]
-    ends = time.monotonic() + _GATHER
-    with suppress(queue.Empty):
-        while len(some) < min(limit, _COMMIT_AT_MOST):
-            some.append(ready.get(timeout=max(0.0, ends - time.monotonic())))
-    broken = next((each for each in some if isinstance(each, StoreError)), None)
-    if broken:
-        raise broken
-    return [each for each in some if isinstance(each, Fetched)]
 
 
 def _advance(

@@ -1,4 +1,4 @@
-"""A limit on concurrent calls: a caller gives back its slot while it still works on the answer."""
+"""A limit on concurrent calls."""
 
 from __future__ import annotations
 
@@ -26,29 +26,18 @@ class ConcurrencyLimiter:
         self._changed = threading.Condition()
 
     @contextmanager
-    def slot(self) -> Iterator[Callable[[], None]]:
-        """Wait for a slot, and hold it until the block ends, or until what it yields is called.
-
-        That may be called again, by the same thread.
-        """
+    def slot(self) -> Iterator[None]:
+        """Wait for a slot, and hold it until the block ends."""
         with self._changed:
             self._changed.wait_for(self._is_free)
             self._taken += 1
-        held = True
-
-        def end() -> None:
-            nonlocal held
-            if held:
-                held = False
-                with self._changed:
-                    self._taken -= 1
-                    # the limit may be the whole one again, and only those who wait ask for it
-                    self._changed.notify(self._limit)
-
         try:
-            yield end
+            yield
         finally:
-            end()
+            with self._changed:
+                self._taken -= 1
+                # the limit may be the whole one again, and only those who wait ask for it
+                self._changed.notify(self._limit)
 
     def _is_free(self) -> bool:
         return self._taken < (self._reduced_limit if self._yield_priority() else self._limit)

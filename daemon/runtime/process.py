@@ -12,6 +12,7 @@ import ctypes
 import gc
 import os
 import resource
+import socket
 import subprocess
 import sys
 from collections.abc import Collection
@@ -29,6 +30,11 @@ _FILES = 8192
 starts other processes.
 """
 _PR_SET_DUMPABLE = 4  # prctl.h
+
+
+def process_name() -> str:
+    """Return the name by which this process claims deliveries: the machine's name and the id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def allow_enough_files() -> None:

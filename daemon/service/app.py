@@ -145,6 +145,7 @@ class App:
             fetcher=Fetcher(store=store, content=self.content, table=table, clock=clock),
             notices=Notices(store=store, table=table, clock=clock),
             backlog=self._dispatch.backlog.is_set,
+            reservations=self._dispatch.reservations,
         )
         self._reconciliation = Reconciliation(store=store, intake=self.intake)
         beat = partial(self.heartbeats.beat, OUTBOX)
@@ -258,13 +259,12 @@ class App:
         """
         return not self._housekeeping.run("service", stopping).withheld
 
-    def announce_letters(self, *, asked: bool = False) -> None:
-        """Note that letters were stored, so that a `deliver_due` in progress delivers them too.
+    def deliver_now(self) -> None:
+        """Let a `deliver_due` in progress deliver what is due, also at paused destinations.
 
-        With `asked`, an operator wants it, and no pause counts. May be called from any thread.
+        May be called from any thread.
         """
-        if asked:
-            self._dispatch.asked.set()
+        self._dispatch.asked.set()
         self._dispatch.new_work.set()
 
     def next_due(self) -> datetime | None:

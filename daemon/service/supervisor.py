@@ -307,7 +307,7 @@ class Supervisor:
         who = f"{box.mailbox.name} {channels[0].party if channels else ''}"
         try:
             summary = self._app.intake.poll(
-                box.mailbox, box.policies, self._stopping, channels, self._letters_stored
+                box.mailbox, box.policies, self._stopping, channels, self._outbox_wake.wake_up
             )
         except DiskFull as error:
             self._room.lacks("fetched", error, who)
@@ -344,13 +344,9 @@ class Supervisor:
 
     def _woken(self) -> None:
         """Begin what a command or the page has asked for."""
-        self._app.announce_letters(asked=True)
+        self._app.deliver_now()
         self._outbox_wake.wake_up()
         self._reload.wake()
-
-    def _letters_stored(self) -> None:
-        self._app.announce_letters()
-        self._outbox_wake.wake_up()
 
     def _deliver(self) -> float:
         """Deliver what is due. Returns after how many seconds to check again.

@@ -31,7 +31,7 @@ from daemon.store.delivery_list import (
 from daemon.store.drafts import Drafts
 from daemon.store.events import Events
 from daemon.store.handed_over import HandedOver, LetterCopy, SeveralCopies
-from daemon.store.letters import Letters, StoredLetter
+from daemon.store.letters import Letters
 from daemon.store.login_links import LoginLinks
 from daemon.store.login_throttle import LoginThrottle, login_keys
 from daemon.store.marks import Marks
@@ -44,6 +44,7 @@ from daemon.store.routing_changes import RoutingChanges
 from daemon.store.search import Listed, Search, Wanted
 from daemon.store.sessions import Sessions
 from daemon.store.stamps import Stamps
+from daemon.store.stored_letter import StoredLetter
 from daemon.store.totals import ChannelTotals, Totals
 from daemon.store.users import Actor, RoleGrant, Users
 from daemon.store.waiting import Waiting, WaitingDeliveries

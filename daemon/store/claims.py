@@ -13,7 +13,17 @@ from sqlalchemy import BindParameter, ColumnElement, Executable, bindparam, upda
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col
 
-from daemon.core.model import Attachment, DecisionRow, Delivery, DeliveryState, Message
+from daemon.core.model import (
+    Attachment,
+    AttachmentValues,
+    DecisionRow,
+    DecisionValues,
+    Delivery,
+    DeliveryState,
+    DeliveryValues,
+    Message,
+    MessageValues,
+)
 from daemon.store.database import table_of
 
 _DELIVERIES = table_of(Delivery)
@@ -80,10 +90,10 @@ _ATTACHMENTS_OF = (
 class Claim:
     """A delivery that is ours to attempt until `lease_ends`, with the letter that it carries."""
 
-    delivery: Delivery
-    message: Message
-    attachments: Sequence[Attachment]
-    decision: DecisionRow
+    delivery: DeliveryValues
+    message: MessageValues
+    attachments: Sequence[AttachmentValues]
+    decision: DecisionValues
     lease_ends: datetime
 
     @property

@@ -1,8 +1,8 @@
 """The bytes of attachments: files named by their SHA-256, durable before anything refers to them.
 
-A file is written under a temporary name while its hashes are computed, synced, renamed, and its
-folder synced: without the last step a power cut lost the newest file. The whole file is never in
-memory.
+A file is written under a temporary name while its hashes are computed (`stage`). Then it is synced,
+renamed, and its folder synced, together with others (`publish`): without the last step a power cut
+lost the newest file. The whole file is never in memory.
 """
 
 from __future__ import annotations
@@ -13,20 +13,25 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
 
+from daemon.core.batch_sync import BatchSync
 from daemon.core.durable_files import sync, write_all
 from daemon.core.errors import ContentMissing, DiskFull, StoreError
+from daemon.core.file_kinds import HEAD
 from daemon.core.file_owner import inherit
 from daemon.runtime.owner import make_folder, open_file
 
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
 """The beginnings of hashes: the names of the content store's folders."""
+_LARGE = 8 << 20
+"""Bytes of a file that is synced at once, so that smaller ones need not wait for it later."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
@@ -38,6 +43,18 @@ class Kept:
     md5: str
     size: int
     """In bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """Bytes that are written, and neither durable nor under their name yet."""
+
+    kept: Kept
+    head: bytes
+    """The first `HEAD` bytes, or fewer if there are no more."""
+    temporary: Path
+    failures: int
+    """How many syncs had failed before the first byte was written."""
 
 
 class ContentStore:
@@ -52,9 +69,15 @@ class ContentStore:
         self._temporary = folder / "tmp"
         self._durable_folders: set[Path] = set()
         self._naming = threading.Lock()
+        self._syncing = threading.Lock()
+        self._failures = 0
+        self._batch_sync = BatchSync()
         try:
             make_folder(folder)
             make_folder(self._temporary)
+            # open before anything is written, so that BatchSync is told of every failure
+            self._root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            weakref.finalize(self, os.close, self._root)
         except OSError as error:
             raise StoreError(
                 f"the content folder {folder} cannot be created: {error.strerror}"
@@ -66,33 +89,88 @@ class ContentStore:
         Storing the same bytes again is harmless. Raises StoreError, DiskFull, or what `chunks`
         raises.
         """
+        staged = self.stage(chunks)
+        self.publish([staged])
+        return staged.kept
+
+    def stage(self, chunks: Iterable[bytes]) -> Staged:
+        """Write the bytes, for `publish` or `discard`. Raises as `put` does."""
         try:
-            return self._put(chunks)
+            with self._errors_named():
+                return self._stage(chunks)
         except _SourceFailed as failed:
             raise failed.error from None
+
+    def publish(self, staged: Sequence[Staged]) -> None:
+        """Make the bytes durable, give them their names, and make these durable too.
+
+        On failure nothing that was staged is left behind, and what has its name may stay, because
+        no letter refers to it. Raises StoreError and DiskFull.
+        """
+        try:
+            with self._errors_named():
+                self._sync([each.temporary for each in staged], staged)
+                folders = {each.parent for each in map(self._name, staged)}
+                self._sync(folders, staged)
+        except BaseException:
+            self.discard(staged)
+            raise
+
+    def discard(self, staged: Iterable[Staged]) -> None:
+        """Remove the bytes, unless they have been published."""
+        for each in staged:
+            each.temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             kind = DiskFull if error.errno in _FULL else StoreError
             raise kind(
                 f"the content folder {self._folder} cannot be written: {error.strerror}"
             ) from error
 
-    def _put(self, chunks: Iterable[bytes]) -> Kept:
+    def _stage(self, chunks: Iterable[bytes]) -> Staged:
+        failures = self._failures
         descriptor, name = tempfile.mkstemp(dir=self._temporary)
-        inherit(descriptor, self._temporary)
+        temporary = Path(name)
         try:
-            kept = _copy(chunks, descriptor)
-            self._publish(Path(name), self.path(kept.sha256))
+            inherit(descriptor, self._temporary)
+            kept, head = _copy(chunks, descriptor)
+            if kept.size >= _LARGE:
+                os.fsync(descriptor)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
-        return kept
+        finally:
+            os.close(descriptor)
+        return Staged(kept=kept, head=head, temporary=temporary, failures=failures)
 
-    def _publish(self, temporary: Path, final: Path) -> None:
-        """Give the file its name.
+    def _sync(self, paths: Collection[Path], staged: Sequence[Staged]) -> None:
+        """Sync files or folders. A failure counts for everything that is being staged.
 
-        What another thread has published, or created a folder for, may not be durable yet, so it
-        is synced again.
+        The kernel reports it once, and it may be another thread's bytes that it could not write.
         """
+        with ExitStack() as opened, self._syncing:
+            if any(each.failures != self._failures for each in staged):
+                raise OSError(errno.EIO, "an earlier write failed")
+            descriptors = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
+            for each in descriptors:
+                opened.callback(os.close, each)
+            try:
+                self._batch_sync.sync(self._root, descriptors)
+            except OSError:
+                self._failures += 1
+                raise
+
+    def _name(self, staged: Staged) -> Path:
+        """Give the file its name, and return that.
+
+        What another thread has published, or created a folder for, may not be durable yet, so its
+        folder is synced again by the caller.
+        """
+        final = self.path(staged.kept.sha256)
         folder = final.parent
         if folder not in self._durable_folders:
             make_folder(folder)
@@ -102,10 +180,10 @@ class ContentStore:
             if final.exists():
                 # needed again, by a letter that may not be stored yet: `remove` leaves it alone
                 os.utime(final)
-                temporary.unlink()
+                staged.temporary.unlink()
             else:
-                temporary.rename(final)
-        sync(folder)
+                staged.temporary.rename(final)
+        return final
 
     def open(self, sha256: str) -> BufferedReader:
         """Open the bytes for reading.
@@ -214,16 +292,15 @@ def _source_errors_marked(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise _SourceFailed(error) from error
 
 
-def _copy(chunks: Iterable[bytes], descriptor: int) -> Kept:
-    """Write the chunks, sync the file, and close it."""
+def _copy(chunks: Iterable[bytes], descriptor: int) -> tuple[Kept, bytes]:
+    """Write the chunks. Returns what was kept, and its first bytes."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    try:
-        for chunk in _source_errors_marked(chunks):
-            write_all(descriptor, chunk)
-            sha256.update(chunk)
-            md5.update(chunk)
-            size += len(chunk)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return Kept(sha256=sha256.hexdigest(), md5=md5.hexdigest(), size=size)
+    head = b""
+    for chunk in _source_errors_marked(chunks):
+        write_all(descriptor, chunk)
+        sha256.update(chunk)
+        md5.update(chunk)
+        size += len(chunk)
+        if len(head) < HEAD:
+            head += chunk[: HEAD - len(head)]
+    return Kept(sha256=sha256.hexdigest(), md5=md5.hexdigest(), size=size), head

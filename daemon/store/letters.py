@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -11,33 +10,27 @@ from uuid import UUID
 
 from sqlalchemy import BindParameter, ColumnElement, bindparam, delete, insert, update
 from sqlalchemy import select as sql_select
-from sqlmodel import Session, SQLModel, col, select
+from sqlmodel import Session, col, select
 
 from daemon.core.bookkeeping import RoutingVersion, SkippedLetter, Tombstone
 from daemon.core.model import (
-    Attachment,
-    AttachmentValues,
     DecisionRow,
-    DecisionValues,
-    Delivery,
     DeliveryValues,
     LetterRef,
-    Mark,
-    MarkValues,
     Message,
     MessageKind,
-    MessageValues,
     SightingState,
     Thread,
-    ThreadValues,
 )
 from daemon.core.ports import Channel
 from daemon.store.database import Database, table_of
 from daemon.store.pages import ROWS, pieces, row_number
 from daemon.store.publications import note_active
+from daemon.store.stored_letter import Added, StoredLetter, insert_letters
 
 _T = TypeVar("_T")
 _NO_LETTER = UUID(int=0)
+_NOTHING_CLAIMED: Mapping[UUID, DeliveryValues] = {}
 _MANY = 500  # SQLite takes a limited number of values in one statement
 # Statements that every letter needs are built once: to build one costs more than to run it.
 _THREADS: BindParameter[Any] = bindparam("threads", expanding=True)
@@ -74,27 +67,6 @@ _FORGET_SKIPPED = delete(table_of(SkippedLetter)).where(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredLetter:
-    """Everything that one transaction keeps of a letter."""
-
-    message: MessageValues
-    attachments: Sequence[AttachmentValues]
-    decision: DecisionValues
-    deliveries: Sequence[DeliveryValues]
-    marks: Sequence[MarkValues]
-    threads: Sequence[ThreadValues] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Added:
-    """The result of adding letters."""
-
-    new: int
-    duplicates: Mapping[UUID, UUID]
-    """Those that are here under another id, and that id."""
-
-
 class Letters:
     """Letters that arrive, and letters that are skipped."""
 
@@ -122,10 +94,15 @@ class Letters:
                 found.update(session.exec(seen))
         return found
 
-    def add(self, letters: Sequence[StoredLetter]) -> Added:
+    def add(
+        self,
+        letters: Sequence[StoredLetter],
+        claimed: Mapping[UUID, DeliveryValues] = _NOTHING_CLAIMED,
+    ) -> Added:
         """Store the letters, with all that belongs to them, in one transaction.
 
-        Those that are, or were, stored already stay as they are. A letter that is stored under
+        The deliveries in `claimed`, by their id, are stored as they are there. Letters that are, or
+        were, stored already stay as they are. A letter that is stored under
         another id, by its id in Altinn 2, is not stored: two mailboxes may bring it at once.
         """
         with self._database.write() as session:
@@ -137,8 +114,8 @@ class Letters:
             for some in _chunks({letter.message.id for letter in letters} - set(duplicates)):
                 session.connection().execute(_FORGET_SKIPPED, {"ids": some})
             kept = [letter for key, letter in new.items() if key not in duplicates]
-            _insert(session, kept)
-        return Added(new=len(kept), duplicates=duplicates)
+            insert_letters(session, kept, claimed)
+        return Added(new=kept, duplicates=duplicates)
 
     def record_skipped(
         self,
@@ -330,27 +307,6 @@ def _duplicates(session: Session, letters: Sequence[StoredLetter]) -> dict[UUID,
             here.update((number, key) for number, key in found)
     first = {key: here.setdefault(number, key) for key, number in numbered.items()}
     return {key: found for key, found in first.items() if found != key}
-
-
-def _insert(session: Session, letters: Sequence[StoredLetter]) -> None:
-    """Insert with one statement for each table, parents first.
-
-    Row by row through the ORM takes five times as long.
-    """
-    for kind, rows in (
-        (Message, [letter.message for letter in letters]),
-        (Attachment, [each for letter in letters for each in letter.attachments]),
-        (DecisionRow, [letter.decision for letter in letters]),
-        (Thread, [each for letter in letters for each in letter.threads]),
-        (Delivery, [each for letter in letters for each in letter.deliveries]),
-        (Mark, [each for letter in letters for each in letter.marks]),
-    ):
-        _insert_rows(session, kind, rows)
-
-
-def _insert_rows(session: Session, kind: type[SQLModel], rows: Sequence[SQLModel]) -> None:
-    if rows:
-        session.connection().execute(insert(table_of(kind)), [row.model_dump() for row in rows])
 
 
 def _record(

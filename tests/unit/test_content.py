@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -173,3 +174,46 @@ def test_a_full_disk(content: ContentStore, folder: Path, monkeypatch: pytest.Mo
     with pytest.raises(DiskFull, match=str(folder)):
         content.put([b"x" * MEGABYTE])
     assert files(folder) == []
+
+
+def test_what_is_discarded_leaves_nothing(content: ContentStore, folder: Path) -> None:
+    """Bytes that were staged for a letter which is not stored after all do not stay."""
+    staged = [content.stage([b"one"]), content.stage([b"two"])]
+    assert len(files(folder)) == 2
+    content.discard(staged)
+    assert files(folder) == []
+
+
+def test_staged_together_published_together(content: ContentStore, folder: Path) -> None:
+    """Many files get their names at once, the same bytes one name; nothing temporary stays, and
+    their first bytes are known without reading them again."""
+    data = [bytes([number % 9]) * 20_000 for number in range(40)]
+    staged = [content.stage([each]) for each in data]
+    assert [each.head for each in staged] == [each[:8192] for each in data]
+    content.publish(staged)
+    assert [path.name for path in files(folder)] == sorted({sha256(each) for each in data})
+
+
+def test_a_failed_write_concerns_all_that_is_staged(
+    content: ContentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system reports once that something could not be written, to whoever asks first: nothing
+    that was staged before is published then, and what is staged later is."""
+    before = content.stage([b"staged before"])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing(errno.EIO))
+        with pytest.raises(StoreError, match="Input/output error"):
+            content.put([b"reported"])
+    with pytest.raises(StoreError, match="cannot be written"):
+        content.publish([before])
+    assert files(folder) == []
+    assert content.put([b"later"]).size == 5
+
+
+def failing(number: int) -> Callable[[int], None]:
+    """A system call that fails."""
+
+    def fails(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fails

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +22,7 @@ from daemon.core.model import (
 from daemon.intake.fetch import MarkPolicies
 from daemon.intake.poll import IntakeSummary
 from daemon.store import Store
-from daemon.store.content import ContentStore
+from daemon.store.content import ContentStore, Staged
 from tests.at_a_time import AtATime
 from tests.unit.conftest import (
     DESTINATIONS,
@@ -276,17 +276,17 @@ def test_a_letter_that_is_synced_holds_no_call(
 ) -> None:
     """While the bytes of one letter become durable the next one is asked for, even where there may
     be one call at a time."""
-    asked, publish = threading.Event(), ContentStore._publish
+    asked, publish = threading.Event(), ContentStore.publish
 
     def during(verb: str, letter: str) -> None:
         if (verb, letter) == ("fetch", "b"):
             asked.set()
 
-    def slowly(self: ContentStore, temporary: Path, final: Path) -> None:
+    def slowly(self: ContentStore, staged: Sequence[Staged]) -> None:
         assert asked.wait(10)
-        publish(self, temporary, final)
+        publish(self, staged)
 
-    monkeypatch.setattr(ContentStore, "_publish", slowly)
+    monkeypatch.setattr(ContentStore, "publish", slowly)
     mailbox.publish("a", b"one")
     mailbox.publish("b", b"two")
     mailbox.during = during

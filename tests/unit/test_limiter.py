@@ -70,24 +70,6 @@ def test_few_are_never_more_than_many() -> None:
         assert taken.wait(10)
 
 
-def test_a_turn_that_is_over_early_is_the_next_ones() -> None:
-    """A caller that ends its turn and works on does not hold others up; ending it again gives no
-    one a second one."""
-    turns, taken = ConcurrencyLimiter(1), threading.Event()
-
-    def take() -> None:
-        with turns.slot():
-            taken.set()
-
-    with turns.slot() as end, ThreadPoolExecutor(1) as pool:
-        end()
-        with turns.slot():
-            end()
-            pool.submit(take)
-            assert not taken.wait(0.05)
-        assert taken.wait(10)
-
-
 def test_an_error_ends_a_turn() -> None:
     """A call that fails does not keep its turn."""
     turns = ConcurrencyLimiter(1)

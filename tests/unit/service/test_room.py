@@ -52,8 +52,8 @@ def test_room_for_others_is_no_room(
     """While one group's large attachment cannot be written, the polls of another group, and polls
     that reach nothing, leave the alert; it ends when that group's letter is stored."""
     service, (box,) = Supervisor(parts), parts.polled_mailboxes
-    put = parts.content.put
-    monkeypatch.setattr(parts.intake.fetcher.content, "put", once_full(None))
+    stage = parts.content.stage
+    monkeypatch.setattr(parts.intake.fetcher.content, "stage", once_full(None))
     service._poll(box, [TAX])
     assert full(parts) == ["fetched"]
     service._poll(box, [OTHER])
@@ -61,7 +61,7 @@ def test_room_for_others_is_no_room(
     mailbox.fails["list", "skatt"] = iter([AWAY])
     service._poll(box, [TAX])
     assert full(parts) == ["fetched"]
-    monkeypatch.setattr(parts.intake.fetcher.content, "put", put)
+    monkeypatch.setattr(parts.intake.fetcher.content, "stage", stage)
     service._poll(box, [TAX])
     assert full(parts) == []
 

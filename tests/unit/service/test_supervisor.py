@@ -254,7 +254,7 @@ def test_a_full_disk_stops_fetching_only(
         full.set()
         raise DiskFull("no room")
 
-    monkeypatch.setattr(parts.intake.fetcher.content, "put", no_room)
+    monkeypatch.setattr(parts.intake.fetcher.content, "stage", no_room)
     came = arrival(places["erp"])
     running = start()
     came()

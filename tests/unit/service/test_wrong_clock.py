@@ -17,7 +17,7 @@ from daemon.core.errors import PermanentFailure
 from daemon.core.model import Delivery, DeliveryState, MarkKind, MarkState, Policy
 from daemon.core.ports import Parcel
 from daemon.delivery import retry
-from daemon.delivery.dispatch import _LEASE
+from daemon.delivery.reservations import LEASE
 from daemon.service.app import App
 from daemon.store import Store
 from tests.machine import Machine
@@ -127,7 +127,7 @@ def test_a_killed_service_whose_clock_was_wrong(
             [stored_letter("a", ("erp",), {MarkKind.READ: Policy.STORED}, due_at=late)]
         )
         parts.store.letters.add([stored_letter("b", ("erp",), due_at=parts.clock())])
-        assert len(parts.store.outbox.claim("gone", late, _LEASE, 1)) == 1
+        assert len(parts.store.outbox.claim("gone", late, LEASE, 1)) == 1
         (mark,) = parts.store.marks.due("altinn", late, 9)[0][:1]
         parts.store.marks.deferred(mark, "refused", late)
     with start() as parts:

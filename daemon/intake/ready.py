@@ -1,0 +1,57 @@
+"""Letters that are fetched and wait to be stored, gathered for commits."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from daemon.core.errors import StoreError
+from daemon.intake.fetch import Fetched
+from daemon.store.content import Staged
+
+_AT_MOST = 64
+_GATHER = 0.1
+"""Seconds in which letters are gathered for one commit, which costs nearly the same for many."""
+
+
+class ReadyLetters:
+    """A queue from the threads that fetch to the one that stores."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Fetched | StoreError] = queue.SimpleQueue()
+        self._taken: list[Fetched] = []
+
+    def put(self, fetched: Fetched | StoreError) -> None:
+        """Add a letter, or what `take` is to raise. May be called from several threads."""
+        self._queue.put(fetched)
+
+    def take(self, limit: int) -> list[Fetched]:
+        """Wait for one letter, and take what else is ready soon after, up to `limit`.
+
+        Raises a StoreError that was put.
+        """
+        self._taken = []
+        self._take(self._queue.get())
+        ends = time.monotonic() + _GATHER
+        with suppress(queue.Empty):
+            while len(self._taken) < min(limit, _AT_MOST):
+                self._take(self._queue.get(timeout=max(0.0, ends - time.monotonic())))
+        taken, self._taken = self._taken, []
+        return taken
+
+    def staged(self) -> Iterator[Staged]:
+        """Yield the bytes of the letters that were not taken, when nothing is put any more."""
+        with suppress(queue.Empty):
+            while True:
+                left = self._queue.get_nowait()
+                if isinstance(left, Fetched):
+                    self._taken.append(left)
+        for each in self._taken:
+            yield from each.staged
+
+    def _take(self, fetched: Fetched | StoreError) -> None:
+        if isinstance(fetched, StoreError):
+            raise fetched
+        self._taken.append(fetched)

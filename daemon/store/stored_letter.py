@@ -1,0 +1,72 @@
+"""What one transaction keeps of a letter, and how it is inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlmodel import Session, SQLModel
+
+from daemon.core.model import (
+    Attachment,
+    AttachmentValues,
+    DecisionRow,
+    DecisionValues,
+    Delivery,
+    DeliveryValues,
+    Mark,
+    MarkValues,
+    Message,
+    MessageValues,
+    Thread,
+    ThreadValues,
+)
+from daemon.store.database import table_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredLetter:
+    """Everything that one transaction keeps of a letter."""
+
+    message: MessageValues
+    attachments: Sequence[AttachmentValues]
+    decision: DecisionValues
+    deliveries: Sequence[DeliveryValues]
+    marks: Sequence[MarkValues]
+    threads: Sequence[ThreadValues] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """The result of adding letters: those that were not stored before, and the duplicates."""
+
+    new: Sequence[StoredLetter]
+    duplicates: Mapping[UUID, UUID]
+    """Those that are here under another id, and that id."""
+
+
+def insert_letters(
+    session: Session,
+    letters: Sequence[StoredLetter],
+    claimed: Mapping[UUID, DeliveryValues],
+) -> None:
+    """Insert with one statement for each table, parents first.
+
+    Row by row through the ORM takes five times as long.
+    """
+    for kind, rows in (
+        (Message, [letter.message for letter in letters]),
+        (Attachment, [each for letter in letters for each in letter.attachments]),
+        (DecisionRow, [letter.decision for letter in letters]),
+        (Thread, [each for letter in letters for each in letter.threads]),
+        (Delivery, [claimed.get(each.id, each) for one in letters for each in one.deliveries]),
+        (Mark, [each for letter in letters for each in letter.marks]),
+    ):
+        _insert_rows(session, kind, rows)
+
+
+def _insert_rows(session: Session, kind: type[SQLModel], rows: Sequence[SQLModel]) -> None:
+    if rows:
+        session.connection().execute(insert(table_of(kind)), [dict(vars(row)) for row in rows])
