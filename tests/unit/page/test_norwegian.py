@@ -116,7 +116,7 @@ def _every_page(site: Site, language: str) -> Iterator[tuple[str, str]]:
     row = "/routing/routes/Skatt"
     version = site.store.queries.table_in_force()
     assert version
-    delivery = site.store.queries.deliveries(limit=1)[0].id
+    delivery = site.store.queries.deliveries()[0].id
     more = ["/my", "/admin/users", row, "/routing/recipients/regnskap", "/nothing", "/login"]
     more += [f"/deliveries/{delivery}", f"/letters/{ids[1]}", "/deliveries?state=x", "/routing/new"]
     more += [f"/routing/history/{version.version}", "/routing/new?kind=delegation"]
