@@ -13,9 +13,10 @@ from pathlib import Path
 
 import structlog
 
-from connectors.net.http_client import HttpClient, Timeouts
+from connectors.net.http_client import HttpClient
 from connectors.net.http_response import OK, json_object
 from connectors.net.settings import is_safe
+from connectors.net.timeouts import Timeouts
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.model import Letter
 from daemon.core.outside_values import text_from

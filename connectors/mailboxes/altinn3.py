@@ -26,7 +26,8 @@ from connectors.altinn3.maskinporten import Identity, Tokens, load_key
 from connectors.altinn3.platform import READ, Platform
 from connectors.altinn3.registry import carriers, confidential_apart
 from connectors.altinn3.settings import Settings, channels_of, services_of
-from connectors.net.http_client import HttpClient, Timeouts
+from connectors.net.http_client import HttpClient
+from connectors.net.timeouts import Timeouts
 from daemon.core.elapsed import SourceTime
 from daemon.core.errors import MailboxUnavailable
 from daemon.core.model import Letter, LetterRef, Part

@@ -57,13 +57,22 @@ class HostGuard:
         try:
             yield
         except BaseException as error:
-            self._failed(probe=probe, reason=str(error))
+            self.failed(probe=probe, reason=str(error))
             raise
-        self._succeeded(probe=probe)
+        self.succeeded(probe=probe)
+
+    def try_enter(self) -> bool | None:
+        """Begin a call without waiting; `failed` or `succeeded` must follow.
+
+        Returns whether it is the probe of a half-open circuit, or None if another call is, and this
+        one has to be tried later. Raises HostUnavailable while the circuit is open.
+        """
+        with self._changed:
+            return self._admit()
 
     def record_failure(self, reason: str) -> None:
         """Count a failure of a call that had started successfully."""
-        self._failed(probe=False, reason=reason)
+        self.failed(probe=False, reason=reason)
 
     def _now(self) -> datetime:
         return _START + timedelta(seconds=self._clock())
@@ -71,23 +80,29 @@ class HostGuard:
     def _enter(self) -> bool:
         """Wait until a call may be made. Returns whether it is the probe of a half-open circuit."""
         with self._changed:
-            while self._breaker.state(self._now()) is not CircuitState.CLOSED:
-                left = self._left()
-                if left > timedelta():
-                    raise self._unavailable(left)
-                if not self._probing:
-                    self._probing = True
-                    return True
+            while (probe := self._admit()) is None:
                 if not self._changed.wait(_PATIENCE):
                     raise self._unavailable(timedelta(seconds=1))
+            return probe
+
+    def _admit(self) -> bool | None:
+        if self._breaker.state(self._now()) is CircuitState.CLOSED:
             return False
+        left = self._left()
+        if left > timedelta():
+            raise self._unavailable(left)
+        if self._probing:
+            return None
+        self._probing = True
+        return True
 
     def _left(self) -> timedelta:
         """Return for how many seconds no call is made; zero or less if one may be."""
         opens_at, now = self._breaker.open_until, self._now()
         return opens_at - now if opens_at else timedelta()
 
-    def _failed(self, *, probe: bool, reason: str) -> None:
+    def failed(self, *, probe: bool, reason: str) -> None:
+        """End a call that failed."""
         with self._changed:
             self._reason = reason
             if probe:
@@ -99,7 +114,8 @@ class HostGuard:
                 self._breaker.failed(now, random.random())  # noqa: S311
             self._changed.notify_all()
 
-    def _succeeded(self, *, probe: bool) -> None:
+    def succeeded(self, *, probe: bool) -> None:
+        """End a call that was answered."""
         with self._changed:
             if probe:
                 self._probing = False

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from connectors.net.proxy_problem import ProxyProblem
 from daemon.core.settings import PositiveDuration
 
 if TYPE_CHECKING:
@@ -60,15 +61,10 @@ def explain_error(error: BaseException, otherwise: str) -> str:
     Returns `otherwise` if the error does not say.
     """
     for each in _with_causes(error):
-        if isinstance(each, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate cannot be verified ({each.verify_message}); if your own "
-                "authority issued it, set ca_file"
-            )
-        if isinstance(each, ssl.SSLError) and each.reason:
-            return (
-                f"no encrypted connection could be made ({each.reason.lower().replace('_', ' ')})"
-            )
+        if isinstance(each, ProxyProblem):
+            return str(each)
+        if isinstance(each, ssl.SSLError) and (why := _tls_reason(each)):
+            return why
         if isinstance(each, TimeoutError):
             return "there was no answer in time"
         if isinstance(each, socket.gaierror):
@@ -80,9 +76,23 @@ def explain_error(error: BaseException, otherwise: str) -> str:
     return otherwise
 
 
+def _tls_reason(error: ssl.SSLError) -> str:
+    """Return why TLS failed; empty if the error does not say."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate cannot be verified ({error.verify_message}); if your own "
+            "authority issued it, set ca_file"
+        )
+    if error.reason:
+        return f"no encrypted connection could be made ({error.reason.lower().replace('_', ' ')})"
+    return ""
+
+
 def remedy_for(error: BaseException) -> str:
     """Return the remedy for a connection that keeps failing, as the end of a sentence."""
     causes = list(_with_causes(error))
+    if proxy := next((each for each in causes if isinstance(each, ProxyProblem)), None):
+        return proxy.remedy
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
         return "check that no proxy intercepts the connection"
     if any(isinstance(each, ssl.SSLError) for each in causes):

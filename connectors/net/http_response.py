@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.net.diagnostics import CHECK_PROXY
-from connectors.net.http_connection import HttpConnection, ResponseHead
+from connectors.net.response_head import ResponseHead
 from connectors.net.retry_after import http_date, retry_after
 from daemon.core.outside_values import json_from
 
-_LARGEST_ANSWER = 16 * 1024 * 1024
+LARGEST_ANSWER = 16 * 1024 * 1024
+"""In bytes, of a response that is read as a whole."""
 OK = 200
 _REDIRECTS = range(300, 400)
 _TOO_MANY = 429
@@ -71,18 +72,10 @@ class TransportProblem(Exception):
         super().__init__(reason)
 
 
-def whole(head: ResponseHead, line: HttpConnection) -> HttpResponse:
-    """Return the response with its body, whatever it is.
-
-    Raises TransportProblem if the body is too large or compressed, and what `line` raises.
-    """
+def whole(head: ResponseHead, body: bytes) -> HttpResponse:
+    """Return the response. Raises TransportProblem if its body is compressed."""
     refuse_encodings(head.headers)
-    body = bytearray()
-    for piece in line.body():
-        body += piece
-        if len(body) > _LARGEST_ANSWER:
-            raise TransportProblem(f"its answer is larger than {_LARGEST_ANSWER // 1024**2} MiB")
-    return HttpResponse(status=head.status, headers=head.headers, body=bytes(body))
+    return HttpResponse(status=head.status, headers=head.headers, body=body)
 
 
 def refuse_encodings(headers: Mapping[str, str]) -> None:

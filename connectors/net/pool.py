@@ -1,103 +1,80 @@
-"""A pool of HTTP connections that stay open between calls, each used by one call at a time.
-
-A call checks only one connection, the last used, however many are open.
-"""
+"""Sets of connections that stay open between calls, each used by one thread at a time."""
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from connectors.net.http_connection import HttpConnection
-from connectors.net.limits import Limit, LimitedSocket, connect
+from daemon.core.proxies import Proxies
 
-_KEPT = 20.0  # seconds that a connection stays open unused
+if TYPE_CHECKING:
+    from connectors.net.transfers import Transfers
 
-
-class Origin(NamedTuple):
-    """Where a connection leads."""
-
-    host: str
-    port: int
-    encrypted: bool
+_KEPT = 20.0  # seconds that connections stay open unused
 
 
-class ConnectionPool:
-    """Connections, by where they lead. May be used from several threads.
+class TransferPool:
+    """Lends `Transfers` with their connections. May be used from several threads.
 
-    Opening one takes `connect` seconds at most, each operation on it `step`.
+    `ca_file` is trusted in addition to the system's authorities; opening a connection takes
+    `connect` seconds at most, each wait for the server `step`. libcurl is not touched before the
+    first call, so that the service can fork.
     """
 
-    def __init__(self, tls: ssl.SSLContext, *, connect: float, step: float) -> None:
-        self._tls = tls
+    def __init__(
+        self, *, ca_file: Path | None, proxies: Proxies, connect: float, step: float
+    ) -> None:
+        self._ca_file = ca_file
+        self._proxies = proxies
         self._connect = connect
         self._step = step
         self._lock = threading.Lock()
-        self._idle: dict[Origin, list[tuple[float, HttpConnection]]] = {}
-        """The unused connections, each with the time it was returned (monotonic); the last used
-        comes last.
-        """
+        self._idle: list[tuple[float, Transfers]] = []
+        """The unused ones, each with the time it was returned (monotonic); the last used last."""
 
     @contextmanager
-    def line(self, origin: Origin, limit: Limit) -> Iterator[HttpConnection]:
-        """Lend a connection for one call under `limit`.
+    def lend(self) -> Iterator[Transfers]:
+        """Lend what was used last, so that surplus connections time out.
 
-        Afterwards it is kept for the next call if it can be reused. Raises Unreachable,
-        TimeoutError and TransferTooSlow.
+        What is still in flight at the end is broken off. Raises OSError if the authorities' files
+        cannot be read.
         """
-        line = self._kept(origin) or self._new(origin, limit)
-        line.wire.limit = limit
+        lent = self._kept() or self._new()
         try:
-            yield line
-        except BaseException:
-            line.wire.close()
-            raise
-        if line.is_ready:
-            self._keep(origin, line)
-        else:
-            line.wire.close()
+            yield lent
+        finally:
+            if lent.active:
+                lent.close()
+            else:
+                self._keep(lent)
 
     def close(self) -> None:
         """Close the unused connections. May be called twice; another call opens them again."""
         with self._lock:
-            idle, self._idle = self._idle, {}
-        for kept in idle.values():
-            for _, line in kept:
-                line.wire.close()
+            idle, self._idle = self._idle, []
+        for _, each in idle:
+            each.close()
 
-    def _kept(self, origin: Origin) -> HttpConnection | None:
-        """Return the connection that was used last, so that surplus ones time out.
+    def _kept(self) -> Transfers | None:
+        with self._lock:
+            return self._idle.pop()[1] if self._idle else None
 
-        Never one that the server has closed.
-        """
-        while True:
-            with self._lock:
-                kept = self._idle.get(origin)
-                since, line = kept.pop() if kept else (0.0, None)
-            if line is None or (time.monotonic() - since <= _KEPT and not line.wire.is_readable()):
-                return line
-            line.wire.close()
-
-    def _keep(self, origin: Origin, line: HttpConnection) -> None:
+    def _keep(self, used: Transfers) -> None:
         now = time.monotonic()
         with self._lock:
-            kept = self._idle.setdefault(origin, [])
-            kept.append((now, line))
-            old = sum(since < now - _KEPT for since, _ in kept)
-            too_old, kept[:old] = kept[:old], []
+            self._idle.append((now, used))
+            old = sum(since < now - _KEPT for since, _ in self._idle)
+            too_old, self._idle[:old] = self._idle[:old], []
         for _, each in too_old:
-            each.wire.close()
+            each.close()
 
-    def _new(self, origin: Origin, limit: Limit) -> HttpConnection:
-        tls = self._tls if origin.encrypted else None
-        return HttpConnection(
-            LimitedSocket(
-                connect(origin.host, origin.port, tls, seconds=self._connect, limit=limit),
-                self._step,
-                limit,
-            )
-        )
+    def _new(self) -> Transfers:
+        from connectors.net.curl_handles import read_trust
+        from connectors.net.transfers import Transfers
+
+        trust = read_trust(self._ca_file)
+        return Transfers(trust, self._proxies, connect=self._connect, step=self._step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 _LONGEST = timedelta(days=1)
 
@@ -22,6 +23,7 @@ def retry_after(header: str, now: datetime) -> timedelta | None:
     return min(max(until - now, timedelta()), _LONGEST) if until else None
 
 
+@lru_cache(maxsize=16)  # the answers of one second have the same
 def http_date(text: str) -> datetime | None:
     """Return the moment that a header names, or None."""
     try:

@@ -12,7 +12,8 @@ import pytest
 
 from connectors.altinn3.settings import Settings
 from connectors.mailboxes.altinn3 import Altinn3
-from connectors.net.http_client import HttpClient, Timeouts
+from connectors.net.http_client import HttpClient
+from connectors.net.timeouts import Timeouts
 from connectors.sandbox.altinn3.access import ReadyClient
 from connectors.sandbox.altinn3.server import FakeAltinn
 from connectors.sandbox.letters import PretendAttachment, PretendLetter

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.net.http_client import Download, HttpClient, Timeouts
+from connectors.net.http_client import Download, HttpClient
 from connectors.net.http_response import HttpResponse, json_object
+from connectors.net.timeouts import Timeouts
 from connectors.sandbox.http_server import LoopbackServer, Manner, Request, Response, Stream
 
 JSON = (("Content-Type", "application/json"),)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -17,8 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.net.http_client import HttpClient, Timeouts
+from connectors.net.http_client import HttpClient
 from connectors.net.http_response import HttpResponse, json_object
+from connectors.net.timeouts import Timeouts
 from connectors.sandbox.altinn3.faults import gzip_bomb
 from connectors.sandbox.http_server import Manner, Response, Stream
 from daemon.core.errors import MailboxUnavailable
@@ -261,6 +264,22 @@ def test_a_compressed_download_is_refused(http: HttpClient, server: Server) -> N
     server.then = bomb.instead()
     with pytest.raises(MailboxUnavailable, match="compressed"):
         http.download(f"{server.url}/x", {})
+
+
+def test_nothing_of_libcurl_exists_before_the_first_call(server: Server) -> None:
+    """The service forks after its mailboxes are made, so a new client has no handle: libcurl is
+    not even loaded."""
+    script = (
+        "import sys\n"
+        "import connectors.mailboxes.altinn3\n"
+        "from connectors.net.http_client import HttpClient\n"
+        "http = HttpClient(longest_pause=1)\n"
+        "before = 'pycurl' in sys.modules\n"
+        f"status = http.get('{server.url}/x', {{}}).status\n"
+        "print(before, status, 'pycurl' in sys.modules)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert told.stdout.split() == [b"False", b"200", b"True"]
 
 
 def test_certificates_are_verified(server_tls: ssl.SSLContext, ca_file: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from connectors.altinn3.maskinporten import Identity, Tokens, load_key
-from connectors.net.http_client import HttpClient, Timeouts
+from connectors.net.http_client import HttpClient
+from connectors.net.timeouts import Timeouts
 from connectors.sandbox.altinn3.access import ReadyClient
 from connectors.sandbox.altinn3.server import FakeAltinn
 from tests.connectors.http_tools import Clock
